@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * A process's memory as the rest of the kernel sees it.
+ *
+ * `AddressSpace` simulates one; an implementation over the memory of a real
+ * process must fit here too, so nothing outside impl/kernel may ask for more.
+ *
+ * @module
+ */
+
+/** gup flag: the pages will be written; breaks copy-on-write. */
+export const FOLL_WRITE = 1 << 0;
+/** gup flag: also where the mapping lacks the permission, if it is private. */
+export const FOLL_FORCE = 1 << 3;
+/** gup flag: the pin stays for long: a private page is unshared even for reading. */
+export const FOLL_LONGTERM = 1 << 8;
+
+/**
+ * One process's memory. Addresses are byte addresses as numbers; one that no
+ * process can have (2^47 and above, or NaN) is a bad address, not a bug.
+ */
+export interface Mm {
+  /** False after the last process that used it exited: nothing can be pinned any more (Linux: mm_users is 0). */
+  readonly alive: boolean;
+  /** Pages charged by RLIMIT_MEMLOCK accounting per process (Linux: mm->locked_vm, VmLck). */
+  lockedVm: number;
+  /** Pages pinned for long (Linux: mm->pinned_vm, VmPin). */
+  pinnedVm: number;
+
+  /**
+   * Pins up to `npages` pages from the page-aligned address `uaddr` on and
+   * stores their frame numbers in `out` from index `at` on. Returns how many
+   * were pinned, at least 1: fewer than asked when a later page cannot be
+   * had. Throws EFAULT when the first one cannot, ENOMEM when there is no
+   * frame. (Linux: pin_user_pages_fast, pin_user_pages_remote.)
+   */
+  pinUserPages(
+    uaddr: number,
+    npages: number,
+    gupFlags: number,
+    out: Int32Array,
+    at: number,
+  ): number;
+
+  /**
+   * The frame behind an address, faulted in for reading, with no reference
+   * taken. Throws EFAULT. (Linux: get_user_pages_fast followed by put_page.)
+   */
+  userPage(uaddr: number): number;
+
+  /** Fills `to` from the user's memory. Throws EFAULT; `to` may then be filled in part. */
+  copyFromUser(to: Uint8Array, uaddr: number): void;
+
+  /** Writes `from` to the user's memory. Throws EFAULT, with the bytes before the bad page written. */
+  copyToUser(uaddr: number, from: Uint8Array): void;
+}

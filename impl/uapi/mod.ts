@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Constants and struct layouts of the iommufd user API, the VFIO container API
+ * and the selftest ioctl, with nothing behind them: usable on their own to talk
+ * to a real `/dev/iommu`.
+ *
+ * @module
+ */
+
+export * from "./errno.ts";
+export * from "./iommufd.ts";
+export * from "./iommufd_test.ts";
+export * from "./mman.ts";
+export * from "./revision.ts";
+export * from "./struct.ts";
+export * from "./vfio.ts";
