@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Domains: what an IOMMU translates with for the devices attached to it.
+ *
+ * @module
+ */
+
+import { EEXIST, EINVAL, ENODEV } from "../uapi/errno.ts";
+import { PAGE_SIZE } from "../uapi/mman.ts";
+import { KernelBug } from "../kernel/warn.ts";
+import type { Device, IommuOps } from "./device.ts";
+
+/** `prot`: the device may read. */
+export const IOMMU_READ = 1 << 0;
+/** `prot`: the device may write. */
+export const IOMMU_WRITE = 1 << 1;
+/** `prot`: DMA is cache coherent. */
+export const IOMMU_CACHE = 1 << 2;
+
+/** Last address of a 64-bit IOVA space. */
+const IOVA_LAST = 2n ** 64n - 1n;
+
+/** The smallest IO page must lie in this range of bytes: see {@link Domain.pageSizes}. */
+const SMALLEST_PAGE = { min: 2 ** 11, max: 2 ** 30 };
+
+/**
+ * What a domain does with DMA (Linux: IOMMU_DOMAIN_UNMANAGED and _DMA are
+ * "paging", then _NESTED, _BLOCKED, _IDENTITY).
+ */
+export type DomainType = "paging" | "nested" | "blocked" | "identity";
+
+/**
+ * What the DMA layer keeps with a domain (Linux: iommu_dma_cookie): "dma" makes
+ * it a domain of the DMA API; "msi" means somebody else manages the IOVA and
+ * has set aside a window for MSI doorbells from IOVA `base` on.
+ */
+export type DmaCookie =
+  | { readonly kind: "dma" }
+  | { readonly kind: "msi"; readonly base: bigint };
+
+/** What a driver says about a new domain. */
+export interface DomainOptions {
+  /** The driver whose domain it is: it attaches to devices behind that driver only. */
+  readonly owner: IommuOps;
+  /** The IO page sizes in bytes, one bit each; 0 (the default) for a domain that maps nothing. */
+  readonly pgsizeBitmap?: bigint;
+  /** First IOVA that can be mapped; 0 by default. */
+  readonly apertureStart?: bigint;
+  /** Last IOVA that can be mapped; 2^64-1 by default. */
+  readonly apertureEnd?: bigint;
+}
+
+/**
+ * A translation (Linux: struct iommu_domain with its iommu_domain_ops). A
+ * driver extends it; a domain of type "paging" overrides {@link mapPages},
+ * {@link unmapPages} and {@link iovaToPhys}, and {@link readPfns} for speed.
+ * These are for the core to call: others use iommuMap() and iommuUnmap(),
+ * which split requests into pages and unwind.
+ */
+export abstract class Domain {
+  /** What it does with DMA. */
+  abstract readonly type: DomainType;
+  /** The driver that made it. */
+  readonly owner: IommuOps;
+  /** The IO page sizes in bytes, one bit each. */
+  readonly pgsizeBitmap: bigint;
+  /**
+   * The same sizes as numbers, smallest first. The smallest is at least 2 KiB,
+   * so that every aligned IOVA is exact in a number, and at most 1 GiB.
+   */
+  readonly pageSizes: readonly number[];
+  /** First IOVA that can be mapped. */
+  readonly apertureStart: bigint;
+  /** Last IOVA that can be mapped. */
+  readonly apertureEnd: bigint;
+  #cookie: DmaCookie | undefined;
+
+  /** Called by a driver's own class. */
+  constructor(options: DomainOptions) {
+    this.owner = options.owner;
+    this.pgsizeBitmap = options.pgsizeBitmap ?? 0n;
+    this.pageSizes = sizesOf(this.pgsizeBitmap);
+    this.apertureStart = options.apertureStart ?? 0n;
+    this.apertureEnd = options.apertureEnd ?? IOVA_LAST;
+  }
+
+  /** What the DMA layer keeps with it. */
+  get cookie(): DmaCookie | undefined {
+    return this.#cookie;
+  }
+
+  /** True for a default domain that the DMA API maps into (Linux: iommu_is_dma_domain). */
+  get isDmaDomain(): boolean {
+    return this.#cookie?.kind === "dma";
+  }
+
+  /**
+   * Makes the hardware translate a device's DMA with this domain instead of
+   * the one before. Throws: EINVAL when device and domain do not fit together
+   * (another domain may), ENOMEM, ENOSPC, EBUSY, ENODEV. After a throw the
+   * device must still use the domain before. (Linux: attach_dev.)
+   */
+  abstract attachDev(dev: Device): void;
+
+  /**
+   * Maps `pgcount` pages of `pgsize` bytes, contiguous in IOVA and physical
+   * memory, all aligned to `pgsize`. `prot` is `IOMMU_*` bits. Returns the
+   * bytes mapped, at least one page; when they are fewer than asked the core
+   * calls again for the rest. A call that throws has mapped nothing: a driver
+   * that fails half-way returns what it has and throws at the next call.
+   * (Linux: map_pages.)
+   */
+  mapPages(
+    _iova: bigint,
+    _paddr: number,
+    _pgsize: number,
+    _pgcount: number,
+    _prot: number,
+  ): number {
+    this.#warn("A paging domain does not implement mapPages");
+    throw ENODEV;
+  }
+
+  /**
+   * Unmaps `pgcount` pages of `pgsize` bytes. Returns the bytes unmapped; 0
+   * means that there is nothing at `iova`. (Linux: unmap_pages.)
+   */
+  unmapPages(_iova: bigint, _pgsize: number, _pgcount: number): number {
+    this.#warn("A paging domain does not implement unmapPages");
+    return 0;
+  }
+
+  /** The physical address in bytes behind an IOVA, 0 when not mapped (Linux: iova_to_phys). */
+  iovaToPhys(_iova: bigint): number {
+    return 0;
+  }
+
+  /**
+   * Stores in `out`, from index `at` on, the frame numbers of `npages`
+   * consecutive CPU pages; the first one begins at `iova`. This is how iommufd
+   * gets back the frames that it mapped. The general form asks
+   * {@link iovaToPhys} for each page; drivers do better.
+   */
+  readPfns(iova: bigint, npages: number, out: Int32Array, at: number): void {
+    for (let i = 0; i < npages; i++) {
+      const paddr = this.iovaToPhys(iova + BigInt(i * PAGE_SIZE));
+      out[at + i] = Math.trunc(paddr / PAGE_SIZE);
+    }
+  }
+
+  /**
+   * From now on no DMA through the domain may bypass the cache. Returns false
+   * if the attached devices do not allow that, which is what a domain without
+   * this ability says. (Linux: enforce_cache_coherency.)
+   */
+  enforceCacheCoherency(): boolean {
+    return false;
+  }
+
+  /**
+   * Sets aside a window for MSI doorbells that begins at IOVA `base`. Throws
+   * EINVAL for a domain that is not managed by its user, EEXIST when it has a
+   * cookie already. (Linux: iommu_get_msi_cookie.)
+   */
+  getMsiCookie(base: bigint): void {
+    if (this.type !== "paging" || this.isDmaDomain) throw EINVAL;
+    if (this.#cookie !== undefined) throw EEXIST;
+    this.owner.iommu.kernel.alloc();
+    this.#cookie = { kind: "msi", base };
+  }
+
+  /**
+   * Makes it a domain of the DMA API; the core does this for default domains.
+   * Throws EEXIST when it has a cookie already. (Linux: iommu_get_dma_cookie.)
+   */
+  getDmaCookie(): void {
+    if (this.#cookie !== undefined) throw EEXIST;
+    this.owner.iommu.kernel.alloc();
+    this.#cookie = { kind: "dma" };
+  }
+
+  /** Releases what the driver holds for it; nothing is attached any more (Linux: iommu_domain_free). */
+  free(): void {}
+
+  #warn(what: string): void {
+    this.owner.iommu.kernel.warnings.on(true, what);
+  }
+}
+
+/** The sizes of a bitmap, smallest first. */
+function sizesOf(bitmap: bigint): readonly number[] {
+  const sizes: number[] = [];
+  for (let bit = 0n; bitmap >> bit !== 0n; bit++) {
+    if ((bitmap >> bit) & 1n) sizes.push(2 ** Number(bit));
+  }
+  const smallest = sizes[0] ?? SMALLEST_PAGE.min;
+  if (smallest < SMALLEST_PAGE.min || smallest > SMALLEST_PAGE.max) {
+    throw new KernelBug(
+      `The smallest IO page of a domain must have 2 KiB to 1 GiB, not ${smallest} bytes`,
+    );
+  }
+  return Object.freeze(sizes);
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Changing the domain of a group: each device is attached, and either all of
+ * them end up with the new domain or all keep the old one.
+ *
+ * Internal to the IOMMU core; users call attach.ts and dma_owner.ts.
+ *
+ * @module
+ */
+
+import { EINVAL, ENODEV, EOPNOTSUPP, Errno } from "../uapi/errno.ts";
+import { KernelBug } from "../kernel/warn.ts";
+import type { Device } from "./device.ts";
+import type { Domain } from "./domain.ts";
+import type { Group } from "./group.ts";
+
+/**
+ * Allocates a domain that the caller maps into, for devices behind the IOMMU
+ * of `dev`. Throws ENODEV without IOMMU, ENOMEM.
+ * (Linux: iommu_paging_domain_alloc; iommu_domain_alloc in older kernels.)
+ */
+export function pagingDomainAlloc(dev: Device): Domain {
+  if (dev.group === null || dev.ops === null) throw ENODEV;
+  return dev.ops.domainAllocPaging(dev);
+}
+
+/**
+ * Gives all devices of a group a new domain. If one refuses, those before it
+ * go back, and its errno is thrown. (Linux: __iommu_group_set_domain.)
+ */
+export function groupSetDomain(group: Group, domain: Domain): void {
+  if (group.domain === domain) return;
+  for (const [index, dev] of group.devices.entries()) {
+    try {
+      deviceSetDomain(group, dev, domain);
+    } catch (error) {
+      revert(group, index);
+      throw error;
+    }
+  }
+  group.domain = domain;
+}
+
+/**
+ * The same where failing is not an option: every device is tried, and one that
+ * refuses is blocked instead. A failure is a warning, because drivers must
+ * accept a domain that worked before; the errno is returned.
+ * (Linux: __iommu_group_set_domain_nofail.)
+ */
+export function groupSetDomainNofail(
+  group: Group,
+  domain: Domain,
+): Errno | undefined {
+  if (group.domain === domain) return undefined;
+  let result: Errno | undefined;
+  for (const dev of group.devices) {
+    const errno = tryDeviceSetDomain(group, dev, domain);
+    group.iommu.kernel.warnings.on(
+      errno !== undefined,
+      `IOMMU driver of ${dev.name} failed to attach a core domain: ${errno}`,
+    );
+    result = errno ?? result;
+  }
+  group.domain = domain;
+  return result;
+}
+
+/**
+ * Back to what the core uses for the group: the blocking domain if it has an
+ * owner, else the default domain. (Linux: __iommu_group_set_core_domain.)
+ */
+export function groupSetCoreDomain(group: Group): void {
+  const domain = group.owner !== null
+    ? group.blockingDomain
+    : group.defaultDomain;
+  if (domain === null) {
+    throw new KernelBug(`IOMMU group ${group.id} has no domain to return to`);
+  }
+  groupSetDomainNofail(group, domain);
+}
+
+/** Attaches one device of the group. Throws what the driver throws. (Linux: __iommu_device_set_domain.) */
+export function deviceSetDomain(
+  group: Group,
+  dev: Device,
+  domain: Domain,
+): void {
+  // A blocking domain lacks the 1:1 mapping that such a device cannot be without.
+  const blocking = domain.type === "blocked" || domain === group.blockingDomain;
+  if (dev.requireDirect && blocking) throw EINVAL;
+  domain.attachDev(dev);
+}
+
+/**
+ * Makes sure that the group has a blocking domain: the driver's own, or an
+ * empty paging domain. Throws ENOMEM. (Linux: __iommu_group_alloc_blocking_domain.)
+ */
+export function allocBlockingDomain(group: Group): void {
+  if (group.blockingDomain !== null) return;
+  const dev = group.firstDevice;
+  group.blockingDomain = dev.ops?.blockedDomain ?? pagingDomainAlloc(dev);
+}
+
+/**
+ * The default domain for a new group. Throws EOPNOTSUPP when the driver wants
+ * an identity domain that it does not have, ENOMEM.
+ * (Linux: iommu_group_alloc_default_domain.)
+ */
+export function allocDefaultDomain(dev: Device): Domain {
+  const { ops } = dev;
+  if (ops === null) throw ENODEV;
+  if (ops.defaultDomain !== undefined) return ops.defaultDomain;
+  if (ops.defDomainType?.(dev) === "identity") {
+    if (ops.identityDomain === undefined) throw EOPNOTSUPP;
+    return ops.identityDomain;
+  }
+  const domain = pagingDomainAlloc(dev);
+  try {
+    domain.getDmaCookie();
+  } catch (error) {
+    domain.free();
+    throw error;
+  }
+  return domain;
+}
+
+/** Attaches the devices up to and including the one at `last` to the group's present domain again. */
+function revert(group: Group, last: number): void {
+  const { domain } = group;
+  if (domain === null) return;
+  for (const dev of group.devices.slice(0, last + 1)) {
+    const errno = tryDeviceSetDomain(group, dev, domain);
+    group.iommu.kernel.warnings.on(
+      errno !== undefined,
+      `IOMMU driver of ${dev.name} failed to go back to a domain: ${errno}`,
+    );
+  }
+}
+
+/**
+ * Attaches one device, or else tries to block it, so that it uses nothing that
+ * is about to be freed. The errno, if it failed.
+ */
+function tryDeviceSetDomain(
+  group: Group,
+  dev: Device,
+  domain: Domain,
+): Errno | undefined {
+  try {
+    deviceSetDomain(group, dev, domain);
+    return undefined;
+  } catch (error) {
+    const errno = asErrno(error);
+    const blocking = group.blockingDomain;
+    if (blocking !== null && blocking !== domain) tryAttach(blocking, dev);
+    return errno;
+  }
+}
+
+/** Attaches where a refusal could not be handled (Linux ignores the result too). */
+export function tryAttach(domain: Domain, dev: Device): void {
+  try {
+    domain.attachDev(dev);
+  } catch (error) {
+    asErrno(error);
+  }
+}
+
+/** An exception that is no errno is a bug and goes on. */
+function asErrno(error: unknown): Errno {
+  if (error instanceof Errno) return error;
+  throw error;
+}

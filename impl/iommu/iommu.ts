@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The state of the IOMMU core: what Linux keeps in global variables of
+ * drivers/iommu/iommu.c.
+ *
+ * @module
+ */
+
+import type { KernelCore } from "../kernel/core.ts";
+import { IdTable } from "../lib/id_table.ts";
+import { Group } from "./group.ts";
+
+/** The IOMMU core of one kernel. */
+export class Iommu {
+  /** The kernel. */
+  readonly kernel: KernelCore;
+  /** All groups by number. */
+  readonly groups: IdTable<Group> = new IdTable<Group>({
+    first: 0,
+    max: 2 ** 31 - 1,
+  });
+  /**
+   * Whether the platform's interrupt controllers isolate the MSIs of every
+   * device, as ARM's GIC ITS does (Linux before 6.3: irq_domain_check_msi_remap).
+   */
+  irqDomainMsiRemap = false;
+
+  /** A core without groups. */
+  constructor(kernel: KernelCore) {
+    this.kernel = kernel;
+  }
+
+  /**
+   * A new group without devices, with the lowest free number and one
+   * reference. Throws ENOMEM. (Linux: iommu_group_alloc.)
+   */
+  allocGroup(): Group {
+    this.kernel.alloc();
+    const group = new Group(this, this.groups.alloc());
+    this.groups.publish(group.id, group);
+    return group;
+  }
+}
