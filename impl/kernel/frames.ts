@@ -144,6 +144,32 @@ export class Frames {
     return bytes;
   }
 
+  /**
+   * Copies between `data` and a frame from byte `offset` on; a write marks the
+   * frame dirty. `data` must end within the page.
+   */
+  copyPage(
+    pfn: number,
+    offset: number,
+    data: Uint8Array,
+    write: boolean,
+  ): void {
+    if (write) {
+      this.writableBytes(pfn).set(data, offset);
+      this.flags[pfn]! |= FRAME_DIRTY;
+    } else {
+      data.set(this.bytes(pfn).subarray(offset, offset + data.length));
+    }
+  }
+
+  /** Copies the contents of `npages` frames from `from` on to fresh frames from `to` on. */
+  copy(from: number, to: number, npages: number): void {
+    for (let i = 0; i < npages; i++) {
+      const bytes = this.#bytes.get(from + i);
+      if (bytes !== undefined) this.#bytes.set(to + i, bytes.slice());
+    }
+  }
+
   #fresh(): number {
     if (this.#order !== "ordered") return this.#scatter(this.#order.scattered);
     if (this.#nextSingle >= this.#nextHuge) throw ENOMEM;

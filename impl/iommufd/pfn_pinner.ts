@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Pins user pages piece by piece. Linux: pages.c, struct pfn_reader_user.
+ *
+ * @module
+ */
+
+import { FOLL_FORCE, FOLL_LONGTERM, FOLL_WRITE } from "../kernel/mm.ts";
+import { EFAULT } from "../uapi/errno.ts";
+import { GUP_PIN_COUNTING_BIAS } from "../kernel/frames.ts";
+import type { IoptPages } from "./pages.ts";
+import { tempAllocSize } from "./pfn_batch.ts";
+
+/** Bytes of one entry of Linux's buffer: a pointer to a struct page. */
+const PAGE_POINTER_SIZE = 8;
+
+/**
+ * The pages pinned last, which nothing else knows of yet: the frames of page
+ * indexes `start` up to `end` exclusive are `pfns[0]` and following.
+ */
+export class PfnPinner {
+  /** First page index in the buffer. */
+  start = 0;
+  /** Page index after the last one in the buffer. */
+  end = 0;
+  /** Frames in the buffer. */
+  pfns: Int32Array | undefined;
+  readonly #pages: IoptPages;
+  readonly #gupFlags: number;
+
+  /** Pins pages of `pages`. */
+  constructor(pages: IoptPages) {
+    this.#pages = pages;
+    this.#gupFlags = gupFlags(pages);
+  }
+
+  /**
+   * Pins pages from index `first` on, at most to `last` and as many as the
+   * buffer holds; at least one. Throws EFAULT for bad or vanished memory,
+   * ENOMEM. Linux: pfn_reader_user_pin.
+   */
+  pin(first: number, last: number): void {
+    const npages = last - first + 1;
+    this.pfns ??= new Int32Array(
+      Math.floor(
+        tempAllocSize(this.#pages.kernel, npages * PAGE_POINTER_SIZE) /
+          PAGE_POINTER_SIZE,
+      ),
+    );
+    const pinned = this.pinInto(this.pfns, 0, first, last);
+    this.start = first;
+    this.end = first + pinned;
+  }
+
+  /**
+   * Pins pages from index `first` on, at most to `last` and as many as fit,
+   * into `out` from `at` on; returns how many. Throws as `pin`.
+   */
+  pinInto(out: Int32Array, at: number, first: number, last: number): number {
+    const pages = this.#pages;
+    const mm = pages.sourceMm;
+    if (mm !== pages.kernel.current?.mm && !mm.alive) throw EFAULT;
+    if (pages.kernel.shouldFail()) throw EFAULT;
+    const npages = Math.min(last - first + 1, out.length - at);
+    const pinned = mm.pinUserPages(
+      pages.userAddress(first),
+      npages,
+      this.#gupFlags,
+      out,
+      at,
+    );
+    pages.addNpinned(pinned);
+    return pinned;
+  }
+
+  /** Unpins what is in the buffer from index `first` on. */
+  release(first: number): void {
+    if (this.end <= first) return;
+    unpinPfns(this.#pages, this.pfns!, first - this.start, this.end - first);
+    this.end = first;
+  }
+}
+
+/** Unpins `npages` frames from `pfns[at]` on, not marking them dirty: nothing was done with them. */
+export function unpinPfns(
+  pages: IoptPages,
+  pfns: Int32Array,
+  at: number,
+  npages: number,
+): void {
+  const { frames } = pages.kernel;
+  for (let i = at; i < at + npages; i++) {
+    frames.put(pfns[i]!, GUP_PIN_COUNTING_BIAS);
+  }
+  pages.subNpinned(npages);
+}
+
+/** Linux: pfn_reader_user_init. */
+function gupFlags(pages: IoptPages): number {
+  if (pages.writable) return FOLL_LONGTERM | FOLL_WRITE;
+  if (!pages.kernel.revision.readPinsForceWrite) return FOLL_LONGTERM;
+  return FOLL_LONGTERM | FOLL_FORCE | FOLL_WRITE;
+}
