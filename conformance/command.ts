@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * What the command does, apart from the suite, the targets and the system it
+ * works with.
+ *
+ * @module
+ */
+
+import type { RevisionName } from "../impl/uapi/revision.ts";
+import type { Test } from "../selftests/harness.ts";
+import type { Host } from "./host.ts";
+import { formatList, formatListJson, type ListedRevision } from "./listing.ts";
+import {
+  HELP,
+  type Options,
+  parseOptions,
+  type ReportFormat,
+} from "./options.ts";
+import { ProgressLine } from "./progress.ts";
+import { formatJson } from "./reports/json.ts";
+import { formatKtap } from "./reports/ktap.ts";
+import { formatPretty } from "./reports/pretty.ts";
+import { allResults, isFailure, type Run, type TestResult } from "./results.ts";
+import { runTests } from "./runner.ts";
+import { Selection } from "./select.ts";
+import type { Target } from "./target.ts";
+import type { TargetSpec } from "./targets.ts";
+import { suggestion, UsageError } from "./usage_error.ts";
+import { SUITE_NAME, VERSION } from "./version.ts";
+
+/** Everything went as expected. */
+const EXIT_OK = 0;
+/** A test failed. */
+const EXIT_FAILURE = 1;
+/** The command line is wrong, or it selects nothing. */
+const EXIT_USAGE = 2;
+/** The target could not be started. */
+const EXIT_TARGET = 3;
+
+/** What the command works with. */
+export interface Environment {
+  /** Where output goes. */
+  readonly host: Host;
+  /** The suite. */
+  allTests(uapi: RevisionName): readonly Test[];
+  /** The targets there are. */
+  parseTarget(spec: string): TargetSpec;
+}
+
+/** A target that did not start. */
+class TargetStartError extends Error {
+  override name = "TargetStartError";
+}
+
+/** Runs the command with its arguments; resolves to the exit code. */
+export async function runCommand(
+  args: readonly string[],
+  environment: Environment,
+): Promise<number> {
+  const { host } = environment;
+  try {
+    const options = parseOptions(args);
+    switch (options.action) {
+      case "help":
+        host.out(HELP);
+        return EXIT_OK;
+      case "version":
+        host.out(`${SUITE_NAME} ${VERSION}\n`);
+        return EXIT_OK;
+      case "list":
+        return await list(options, environment);
+      case "run":
+        return await run(options, environment);
+    }
+  } catch (error) {
+    if (error instanceof UsageError) {
+      host.err(`${error.message}\nTry --help.\n`);
+      return EXIT_USAGE;
+    }
+    if (error instanceof TargetStartError) {
+      host.err(`${error.message}\n`);
+      return EXIT_TARGET;
+    }
+    throw error;
+  }
+}
+
+/** The target and what is to run on it. */
+interface Plan {
+  readonly target: TargetSpec;
+  readonly revisions: readonly {
+    readonly uapi: RevisionName;
+    readonly tests: readonly Test[];
+  }[];
+}
+
+/** Works out what the options select. Throws {@link UsageError} where that is nothing. */
+function plan(options: Options, environment: Environment): Plan {
+  const target = environment.parseTarget(options.target);
+  const all = revisionsOf(target, options.uapi).map((uapi) => ({
+    uapi,
+    tests: environment.allTests(uapi),
+  }));
+  const selection = new Selection(options.suite, options.filters);
+  const [unmatched] = selection.unmatched(all.flatMap(({ tests }) => tests));
+  if (unmatched !== undefined) {
+    throw new UsageError(`--filter "${unmatched}" matches no test.`);
+  }
+  const revisions = all
+    .map(({ uapi, tests }) => ({ uapi, tests: selection.select(tests) }))
+    .filter(({ tests }) => tests.length > 0);
+  if (revisions.length === 0) {
+    throw new UsageError("The options select no test.");
+  }
+  return { target, revisions };
+}
+
+/** The revisions that `--uapi` names. Throws {@link UsageError} for one that the target lacks. */
+function revisionsOf(
+  { spec, revisions }: TargetSpec,
+  name: string,
+): readonly RevisionName[] {
+  if (name === "all") return revisions;
+  const named = revisions.find((revision) => revision === name);
+  if (named !== undefined) return [named];
+  throw new UsageError(
+    `Target "${spec}" does not offer uAPI "${name}": it has ${
+      revisions.join(" and ")
+    }.${suggestion(name, revisions)}`,
+  );
+}
+
+/** Lists the selected tests. */
+async function list(
+  options: Options,
+  environment: Environment,
+): Promise<number> {
+  const { target, revisions } = plan(options, environment);
+  const listed: ListedRevision[] = [];
+  for (const { uapi, tests } of revisions) {
+    const started = await open(target, uapi);
+    listed.push({ uapi, info: started.info, tests });
+    await started.close();
+  }
+  const json = options.reports.some(({ format }) => format === "json");
+  environment.host.out(json ? formatListJson(listed) : formatList(listed));
+  return EXIT_OK;
+}
+
+/** Runs the selected tests and writes the reports. */
+async function run(
+  options: Options,
+  environment: Environment,
+): Promise<number> {
+  const { host } = environment;
+  const { target, revisions } = plan(options, environment);
+  const reports = openReports(options, host);
+  const progress = new ProgressLine(
+    host.errIsTerminal ? (text) => host.err(text) : undefined,
+  );
+  const runs = [];
+  for (const { uapi, tests } of revisions) {
+    runs.push(
+      await runTests(uapi, tests, {
+        timeoutMs: options.timeoutMs,
+        open: () => open(target, uapi),
+        onTest: ({ id }, done) =>
+          progress.show(`${uapi} ${done + 1}/${tests.length} ${id}`),
+      }),
+    );
+  }
+  progress.clear();
+  const run: Run = { targetSpec: target.spec, revisions: runs };
+  for (const report of reports) report(run);
+  return allResults(run).some(({ status }) => isFailure(status))
+    ? EXIT_FAILURE
+    : EXIT_OK;
+}
+
+/** Starts a target. Throws {@link TargetStartError}. */
+async function open(target: TargetSpec, uapi: RevisionName): Promise<Target> {
+  try {
+    return await target.open(uapi);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new TargetStartError(`Cannot start target "${target.spec}": ${why}`);
+  }
+}
+
+/** Creates the files of the reports, so that a bad path is found before the run and not after it. */
+function openReports(options: Options, host: Host): ((run: Run) => void)[] {
+  return options.reports.map(({ format, path }) => {
+    const write = path === undefined
+      ? (text: string) => host.out(text)
+      : createReport(path, host);
+    const color = path === undefined && host.color;
+    return (run) => write(formatReport(format, run, color, options.target));
+  });
+}
+
+function createReport(path: string, host: Host): (text: string) => void {
+  try {
+    return host.create(path);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`Cannot write the report to "${path}": ${why}`);
+  }
+}
+
+function formatReport(
+  format: ReportFormat,
+  run: Run,
+  color: boolean,
+  target: string,
+): string {
+  switch (format) {
+    case "pretty":
+      return formatPretty(run, {
+        color,
+        rerunCommand: (result) => rerunCommand(result, target),
+      });
+    case "ktap":
+      return formatKtap(run);
+    case "json":
+      return formatJson(run);
+  }
+}
+
+/** The command that runs one test of a revision again. */
+function rerunCommand({ uapi, id }: TestResult, target: string): string {
+  const words = ["deno task conformance"];
+  if (target !== "impl:") words.push("--target", shellWord(target));
+  words.push("--uapi", uapi, "--filter", shellWord(id));
+  return words.join(" ");
+}
+
+/** A word as a shell reads it. */
+function shellWord(word: string): string {
+  if (/^[\w.,:=@%+/-]+$/.test(word)) return word;
+  return `'${word.replaceAll("'", `'\\''`)}'`;
+}

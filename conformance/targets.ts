@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Targets by name: `scheme:what`, as `--target` takes them.
+ *
+ * @module
+ */
+
+import type { FrameOrder } from "../impl/kernel/frames.ts";
+import { type RevisionName, REVISIONS } from "../impl/uapi/revision.ts";
+import { implTarget } from "./impl_target.ts";
+import type { Target } from "./target.ts";
+import { suggestion, UsageError } from "./usage_error.ts";
+
+/** All revisions, oldest first. */
+export const REVISION_NAMES: readonly RevisionName[] = Object.keys(
+  REVISIONS,
+) as RevisionName[];
+
+/** A target that was named but not started yet. */
+export interface TargetSpec {
+  /** What was named, such as `impl:6.12,scattered=7`. */
+  readonly spec: string;
+  /** The revisions that it can be started with. */
+  readonly revisions: readonly RevisionName[];
+  /** Starts it with one of them. */
+  open(uapi: RevisionName): Promise<Target>;
+}
+
+/** How each scheme reads what stands behind its colon. */
+const SCHEMES: Readonly<
+  Record<string, (rest: string, spec: string) => TargetSpec>
+> = { impl: parseImpl };
+
+/** Reads a target's name. Throws {@link UsageError}. */
+export function parseTarget(spec: string): TargetSpec {
+  const colon = spec.indexOf(":");
+  const scheme = colon < 0 ? spec : spec.slice(0, colon);
+  const parse = Object.hasOwn(SCHEMES, scheme) ? SCHEMES[scheme] : undefined;
+  if (colon < 0 || parse === undefined) {
+    const known = Object.keys(SCHEMES).map((name) => `${name}:`);
+    throw new UsageError(
+      `Cannot parse target "${spec}": it must begin with ${
+        known.join(" or ")
+      }.${suggestion(`${scheme}:`, known)}`,
+    );
+  }
+  return parse(spec.slice(colon + 1), spec);
+}
+
+/** Reads a revision's name. Throws {@link UsageError}. */
+export function parseRevision(name: string): RevisionName {
+  if (Object.hasOwn(REVISIONS, name)) return name as RevisionName;
+  throw new UsageError(
+    `Cannot parse uAPI revision "${name}": it must be ${
+      REVISION_NAMES.join(" or ")
+    }.${suggestion(name, REVISION_NAMES)}`,
+  );
+}
+
+/**
+ * `impl:[REVISION][,scattered=SEED]`: the model. `scattered` hands memory out
+ * in an order that the seed decides, so that neighbouring pages are rarely
+ * neighbouring frames.
+ */
+function parseImpl(rest: string, spec: string): TargetSpec {
+  let revisions = REVISION_NAMES;
+  let frameOrder: FrameOrder = "ordered";
+  const parts = rest.split(",").filter((part) => part !== "");
+  for (const [index, part] of parts.entries()) {
+    const [name, value] = part.split("=", 2);
+    if (value === undefined && index === 0) {
+      revisions = [parseRevision(part)];
+    } else if (name === "scattered") {
+      frameOrder = { scattered: parseSeed(value, spec) };
+    } else {
+      throw new UsageError(
+        `Cannot parse target "${spec}": "${part}" is no option of impl:, ` +
+          `which takes a revision and scattered=SEED.`,
+      );
+    }
+  }
+  return {
+    spec,
+    revisions,
+    open: (uapi) => implTarget(uapi, { frameOrder }),
+  };
+}
+
+function parseSeed(value: string | undefined, spec: string): number {
+  if (value !== undefined && /^\d{1,9}$/.test(value)) return Number(value);
+  throw new UsageError(
+    `Cannot parse target "${spec}": scattered needs a seed, as in scattered=7.`,
+  );
+}
