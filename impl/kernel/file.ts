@@ -6,10 +6,22 @@
  * @module
  */
 
-import { EINVAL, ENODEV, ENOTTY } from "../uapi/errno.ts";
-import { POLLERR } from "../uapi/mman.ts";
+import { EINVAL, ENOTTY } from "../uapi/errno.ts";
+import {
+  O_RDWR,
+  POLLERR,
+  POLLIN,
+  POLLOUT,
+  POLLRDNORM,
+  POLLWRNORM,
+} from "../uapi/mman.ts";
+import type { MemoryObject } from "./memory_object.ts";
 import type { Process } from "./process.ts";
 import { KernelBug } from "./warn.ts";
+
+/** What poll answers for a file that is always ready: Linux's constant of that name. */
+export const DEFAULT_POLLMASK: number = POLLIN | POLLOUT | POLLRDNORM |
+  POLLWRNORM;
 
 /**
  * An open file (Linux: struct file with its file_operations). It starts with
@@ -17,7 +29,14 @@ import { KernelBug } from "./warn.ts";
  * does not override fails as Linux fails it.
  */
 export abstract class File {
+  /** `O_RDONLY`, `O_WRONLY` or `O_RDWR`: what the file was opened for (Linux: f_mode). */
+  readonly access: number;
   #refs = 1;
+
+  /** Opens it for reading and writing unless told otherwise. */
+  constructor(access: number = O_RDWR) {
+    this.access = access;
+  }
 
   /** References held; 0 after the release. */
   get refs(): number {
@@ -65,12 +84,9 @@ export abstract class File {
     throw EINVAL;
   }
 
-  /**
-   * The frame behind page `index` of the file for a memory mapping, allocated
-   * if needed. Throws EFAULT beyond the end, ENODEV for files without memory.
-   */
-  mapPage(_index: number): number {
-    throw ENODEV;
+  /** What mmap of this file maps; undefined for files without memory, which is ENODEV there. */
+  get memory(): MemoryObject | undefined {
+    return undefined;
   }
 
   /** Runs once, when the last reference is gone. */

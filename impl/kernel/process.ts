@@ -1,4 +1,443 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import type { Mm } from "./mm.ts";
-/** placeholder, to be replaced by the kernel helper */
-export interface Process { readonly mm: Mm }
+
+/**
+ * Processes and their system calls.
+ *
+ * @module
+ */
+
+import { EBADF, EINVAL, Errno, ESRCH } from "../uapi/errno.ts";
+import {
+  MFD_CLOEXEC,
+  MFD_HUGETLB,
+  O_CLOEXEC,
+  O_NONBLOCK,
+  O_RDONLY,
+  O_RDWR,
+  O_WRONLY,
+  PAGE_SIZE,
+  POLLERR,
+  POLLHUP,
+  POLLNVAL,
+  RLIMIT_NOFILE,
+} from "../uapi/mman.ts";
+import type { AddressSpace } from "./address_space.ts";
+import type { KernelCore } from "./core.ts";
+import type { Credentials, ResourceLimits, User } from "./credentials.ts";
+import { EFD_SEMAPHORE, EventFd } from "./eventfd.ts";
+import { FaultInjection } from "./fault_injection.ts";
+import type { FdTable } from "./fd_table.ts";
+import type { File } from "./file.ts";
+import { MemoryFile } from "./memory_file.ts";
+import { MemoryObject } from "./memory_object.ts";
+import { madvise, mmap, mprotect, munmap } from "./mmap.ts";
+import { createPipe } from "./pipe.ts";
+import { Scratch, SCRATCH_MAX } from "./scratch.ts";
+
+/** memfd_create: F_SEAL ioctls may be used (accepted; there are no seals). */
+const MFD_ALLOW_SEALING = 2;
+/** memfd_create: log2 of the huge page size. */
+const MFD_HUGE_SHIFT = 26;
+const HPAGE_SHIFT = 21;
+/** Longest name of a memfd (Linux: MFD_NAME_MAX_LEN). */
+const MFD_NAME_MAX = 249;
+/** Most bytes of one read or write (Linux: MAX_RW_COUNT). */
+const MAX_RW_COUNT = 2 ** 31 - PAGE_SIZE;
+
+/** What a process is made of. Made by `KernelCore.spawn` and by fork. */
+export interface ProcessParts {
+  /** Memory. */
+  readonly mm: AddressSpace;
+  /** Descriptors. */
+  readonly files: FdTable;
+  /** User id and capabilities. */
+  readonly credentials: Credentials;
+  /** Resource limits. */
+  readonly limits: ResourceLimits;
+}
+
+/**
+ * A process. Its system calls return what Linux returns: a non-negative
+ * number, or a negative errno; -ESRCH after it exited. They throw only for
+ * defects of the model.
+ */
+export class Process {
+  /** The kernel it runs on. */
+  readonly kernel: KernelCore;
+  /** Process id. */
+  readonly pid: number;
+  /** Its memory. */
+  readonly mm: AddressSpace;
+  /** Its descriptors. */
+  readonly files: FdTable;
+  /** Which of its fallible kernel steps fails (Linux: task_struct.fail_nth). */
+  readonly faults: FaultInjection = new FaultInjection();
+  readonly #credentials: Credentials;
+  readonly #limits: ResourceLimits;
+  readonly #scratch: Scratch;
+  #exited = false;
+
+  /** For `KernelCore` only. */
+  constructor(kernel: KernelCore, pid: number, parts: ProcessParts) {
+    this.kernel = kernel;
+    this.pid = pid;
+    this.mm = parts.mm;
+    this.files = parts.files;
+    this.#credentials = parts.credentials;
+    this.#limits = parts.limits;
+    this.#scratch = new Scratch(this.mm);
+  }
+
+  /** The user that it is charged to. */
+  get user(): User {
+    return this.kernel.user(this.#credentials.uid);
+  }
+
+  /** True after {@link exit}. */
+  get exited(): boolean {
+    return this.#exited;
+  }
+
+  /** True if it has a capability, `CAP_*` (Linux: capable). */
+  capable(capability: number): boolean {
+    return this.#credentials.has(capability);
+  }
+
+  /** The soft limit of a resource, `RLIMIT_*` (Linux: task_rlimit). Throws EINVAL for what is none. */
+  rlimit(resource: number): bigint {
+    return this.#limits.get(resource);
+  }
+
+  /** Opens a path that the kernel knows. ENOENT, EMFILE, EINVAL. */
+  open(path: string, flags: number = O_RDWR): number {
+    return this.#syscall(() => {
+      const access = flags & (O_WRONLY | O_RDWR);
+      if (!Number.isInteger(flags) || access > O_RDWR) throw EINVAL;
+      this.files.nextFree(this.rlimit(RLIMIT_NOFILE));
+      return this.#install(this.kernel.openPath(path, this, access));
+    });
+  }
+
+  /** Closes a descriptor. EBADF. */
+  close(fd: number): number {
+    return this.#syscall(() => {
+      this.files.close(fd);
+      return 0;
+    });
+  }
+
+  /** Duplicates a descriptor to the lowest free one. EBADF, EMFILE. */
+  dup(fd: number): number {
+    return this.#syscall(() => this.#install(this.files.lookup(fd).get()));
+  }
+
+  /** An ioctl; `arg` is an address or a plain number. EBADF, ENOTTY, and what the file answers. */
+  ioctl(fd: number, cmd: number, arg: number | bigint = 0): number {
+    return this.#syscall(() => {
+      const file = this.files.lookup(fd).get();
+      try {
+        return file.ioctl(this, cmd >>> 0, arg);
+      } finally {
+        file.put();
+      }
+    });
+  }
+
+  /**
+   * An ioctl with a struct by value: it is placed so that the byte after it is
+   * not mapped, and copied back after the call.
+   */
+  ioctlStruct(fd: number, cmd: number, bytes: Uint8Array): number {
+    return this.#syscall(() =>
+      this.#scratch.lend(bytes, (address) => this.ioctl(fd, cmd, address))
+    );
+  }
+
+  /**
+   * Maps memory; returns the address. EINVAL, EBADF, EACCES, EEXIST, ENODEV,
+   * ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM as Linux.
+   */
+  mmap(
+    addr: number,
+    length: number,
+    prot: number,
+    flags: number,
+    fd = -1,
+    offset = 0,
+  ): number {
+    return this.#syscall(() =>
+      mmap(this, { addr, length, prot, flags, fd, offset })
+    );
+  }
+
+  /** Unmaps memory. EINVAL. */
+  munmap(addr: number, length: number): number {
+    return this.#syscall(() => {
+      munmap(this, addr, length);
+      return 0;
+    });
+  }
+
+  /** Changes the protection of memory. EINVAL, EACCES, ENOMEM. */
+  mprotect(addr: number, length: number, prot: number): number {
+    return this.#syscall(() => {
+      mprotect(this, addr, length, prot);
+      return 0;
+    });
+  }
+
+  /** Gives advice about memory. EINVAL, ENOMEM, EFAULT. */
+  madvise(addr: number, length: number, advice: number): number {
+    return this.#syscall(() => {
+      madvise(this, addr, length, advice);
+      return 0;
+    });
+  }
+
+  /** Reads up to `into.length` bytes. EBADF, EINVAL, EAGAIN where Linux would wait. */
+  read(fd: number, into: Uint8Array): number {
+    return this.#syscall(() =>
+      this.#scratch.lend(
+        into.subarray(0, SCRATCH_MAX),
+        (address) => this.readTo(fd, address, into.length),
+      )
+    );
+  }
+
+  /** As {@link read}, to memory of the process. EFAULT. */
+  readTo(fd: number, address: number, count: number): number {
+    return this.#syscall(() => {
+      const file = this.files.lookup(fd);
+      if (file.access === O_WRONLY) throw EBADF;
+      return file.read(this, address, checkCount(count));
+    });
+  }
+
+  /** Writes bytes. EBADF, EINVAL, EPIPE, EAGAIN where Linux would wait. */
+  write(fd: number, bytes: Uint8Array): number {
+    return this.#syscall(() =>
+      this.#scratch.lend(
+        bytes.slice(0, SCRATCH_MAX),
+        (address) => this.writeFrom(fd, address, bytes.length),
+      )
+    );
+  }
+
+  /** As {@link write}, from memory of the process. EFAULT. */
+  writeFrom(fd: number, address: number, count: number): number {
+    return this.#syscall(() => {
+      const file = this.files.lookup(fd);
+      if (file.access === O_RDONLY) throw EBADF;
+      return file.write(this, address, checkCount(count));
+    });
+  }
+
+  /** The `POLL*` conditions out of `events` that hold now; errors and POLLNVAL always. */
+  poll(fd: number, events: number): number {
+    return this.#syscall(() => {
+      if (fd < 0) return 0;
+      const file = this.files.get(fd);
+      if (file === undefined) return POLLNVAL;
+      return file.poll() & (events | POLLERR | POLLHUP);
+    });
+  }
+
+  /** Makes a memory file, `MFD_*`. EINVAL, EMFILE. */
+  memfdCreate(name: string, flags: number): number {
+    return this.#syscall(() => {
+      const huge = (flags & MFD_HUGETLB) !== 0;
+      checkMemfdFlags(flags, huge);
+      if (new TextEncoder().encode(name).length > MFD_NAME_MAX) throw EINVAL;
+      const object = new MemoryObject(this.kernel.frames, 0, huge);
+      return this.#install(new MemoryFile(object));
+    });
+  }
+
+  /** Sets the length of a memory file. EBADF, EINVAL. */
+  ftruncate(fd: number, length: number): number {
+    return this.#syscall(() => {
+      if (!Number.isSafeInteger(length) || length < 0) throw EINVAL;
+      const file = this.files.lookup(fd);
+      if (file.access === O_RDONLY) throw EINVAL;
+      file.truncate(length);
+      return 0;
+    });
+  }
+
+  /** Makes an eventfd that counts from `value`. EINVAL, EMFILE. */
+  eventfd(value: number, flags: number): number {
+    return this.#syscall(() => {
+      if (value !== value >>> 0) throw EINVAL;
+      checkFlags(flags, EFD_SEMAPHORE | O_NONBLOCK | O_CLOEXEC);
+      return this.#install(new EventFd(value, (flags & EFD_SEMAPHORE) !== 0));
+    });
+  }
+
+  /** Makes a pipe. `ret` is 0, or -EMFILE with the descriptors -1. */
+  pipe(): { ret: number; readFd: number; writeFd: number } {
+    let readFd = -1;
+    let writeFd = -1;
+    const ret = this.#syscall(() => {
+      const [reader, writer] = createPipe();
+      try {
+        readFd = this.#install(reader);
+      } catch (error) {
+        writer.put();
+        throw error;
+      }
+      try {
+        writeFd = this.#install(writer);
+      } catch (error) {
+        this.files.close(readFd);
+        readFd = -1;
+        throw error;
+      }
+      return 0;
+    });
+    return { ret, readFd, writeFd };
+  }
+
+  /** Sets a soft resource limit. EINVAL. */
+  setrlimit(resource: number, soft: bigint): number {
+    return this.#syscall(() => {
+      this.#limits.set(resource, soft);
+      return 0;
+    });
+  }
+
+  /** Sets the user id; root that becomes someone else loses all capabilities. EINVAL, EPERM. */
+  setuid(uid: number): number {
+    return this.#syscall(() => {
+      this.#credentials.setuid(uid);
+      return 0;
+    });
+  }
+
+  /** Gives up a capability. EINVAL for what is none. */
+  dropCapability(capability: number): number {
+    return this.#syscall(() => {
+      this.#credentials.drop(capability);
+      return 0;
+    });
+  }
+
+  /** VmLck and VmPin of /proc/self/status, in KiB. */
+  vmStatus(): { vmLck: number; vmPin: number } {
+    const kib = PAGE_SIZE / 1024;
+    return { vmLck: this.mm.lockedVm * kib, vmPin: this.mm.pinnedVm * kib };
+  }
+
+  /** Makes the nth fallible kernel step from now on fail; 0 turns that off. EINVAL. */
+  setFailNth(nth: number): number {
+    return this.#syscall(() => {
+      if (!Number.isSafeInteger(nth) || nth < 0) throw EINVAL;
+      this.faults.nth = nth;
+      return 0;
+    });
+  }
+
+  /** What is left of the count: 0 when the failure was hit, or is off. */
+  failNthLeft(): number {
+    return this.#syscall(() => this.faults.nth);
+  }
+
+  /** `length` bytes of its memory. Throws SegmentationFault, BusError. */
+  peek(address: number, length: number): Uint8Array {
+    const bytes = new Uint8Array(length);
+    this.mm.peek(address, bytes);
+    return bytes;
+  }
+
+  /** As {@link peek}, into bytes of the caller. */
+  peekInto(address: number, into: Uint8Array): void {
+    this.mm.peek(address, into);
+  }
+
+  /** Writes to its memory. Throws SegmentationFault, BusError. */
+  poke(address: number, bytes: Uint8Array): void {
+    this.mm.poke(address, bytes);
+  }
+
+  /**
+   * A child with a copy of memory, descriptors, credentials and limits. Throws
+   * an Error, as there is no number to return, if the process has exited or
+   * memory is short.
+   */
+  fork(): Process {
+    let child: Process | undefined;
+    const ret = this.#syscall(() => {
+      const mm = this.mm.fork();
+      child = this.kernel.addProcess({
+        mm,
+        files: this.files.fork(),
+        credentials: this.#credentials.fork(),
+        limits: this.#limits.fork(),
+      });
+      return child.pid;
+    });
+    if (child === undefined) {
+      throw new Error(`Cannot fork process ${this.pid}: errno ${-ret}`);
+    }
+    return child;
+  }
+
+  /** Ends the process: memory first, then descriptors, as do_exit of Linux. Idempotent. */
+  exit(): void {
+    if (this.#exited) return;
+    const previous = this.kernel.current;
+    this.kernel.current = this;
+    try {
+      this.mm.release();
+      this.files.closeAll();
+    } finally {
+      this.#exited = true;
+      this.kernel.removeProcess(this);
+      this.kernel.current = previous;
+    }
+  }
+
+  /** The boundary: runs `body` as this process and turns what it throws into a negative number. */
+  #syscall(body: () => number): number {
+    if (this.#exited) return -ESRCH.code;
+    const { kernel } = this;
+    const previous = kernel.current;
+    kernel.current = this;
+    try {
+      return body();
+    } catch (error) {
+      if (error instanceof Errno) return -error.code;
+      throw error;
+    } finally {
+      kernel.current = previous;
+    }
+  }
+
+  /** Gives `file` a descriptor; drops it when there is none. */
+  #install(file: File): number {
+    try {
+      return this.files.install(file, this.rlimit(RLIMIT_NOFILE));
+    } catch (error) {
+      file.put();
+      throw error;
+    }
+  }
+}
+
+/** Throws EINVAL unless it is a length; the largest possible one is cut to what one call moves. */
+function checkCount(count: number): number {
+  if (!Number.isInteger(count) || count < 0) throw EINVAL;
+  return Math.min(count, MAX_RW_COUNT);
+}
+
+/** Throws EINVAL for flags outside `known`. */
+function checkFlags(flags: number, known: number): void {
+  if (!Number.isInteger(flags) || (flags & ~known) !== 0) throw EINVAL;
+}
+
+/** Linux: memfd_create, hugetlb_file_setup. */
+function checkMemfdFlags(flags: number, huge: boolean): void {
+  const known = MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB;
+  const shift = huge ? (flags >>> MFD_HUGE_SHIFT) & 0x3f : 0;
+  checkFlags(flags, known | (shift << MFD_HUGE_SHIFT));
+  if (shift !== 0 && shift !== HPAGE_SHIFT) throw EINVAL;
+}

@@ -69,6 +69,8 @@ export const POLLHUP: number = 0x010;
 export const POLLNVAL: number = 0x020;
 /** poll: normal data to read. */
 export const POLLRDNORM: number = 0x040;
+/** poll: normal data can be written. */
+export const POLLWRNORM: number = 0x100;
 
 /** setrlimit: bytes that may be locked in memory. */
 export const RLIMIT_MEMLOCK: number = 8;

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The kernel around iommufd: machine memory, users, processes, devices.
+ *
+ * @module
+ */
+
+import { ENOENT } from "../uapi/errno.ts";
+import {
+  type Revision,
+  type RevisionName,
+  REVISIONS,
+} from "../uapi/revision.ts";
+import { AddressSpace } from "./address_space.ts";
+import {
+  ALL_CAPABILITIES,
+  Credentials,
+  ResourceLimits,
+  User,
+} from "./credentials.ts";
+import { Executable } from "./exe_file.ts";
+import { FdTable } from "./fd_table.ts";
+import type { File } from "./file.ts";
+import { type FrameOrder, Frames } from "./frames.ts";
+import { NullFile } from "./null_file.ts";
+import { Process, type ProcessParts } from "./process.ts";
+import { Warnings } from "./warn.ts";
+
+export { User } from "./credentials.ts";
+
+/** How a kernel is made. */
+export interface KernelOptions {
+  /** Which behaviour iommufd has; default Linux 6.12. */
+  readonly revision?: RevisionName | Revision;
+  /** Bytes of memory; default 4 GiB. */
+  readonly memory?: number;
+  /** In which order memory is handed out; default ordered. */
+  readonly frameOrder?: FrameOrder;
+}
+
+/** How a process is made. */
+export interface SpawnOptions {
+  /** User id; default 0. */
+  readonly uid?: number;
+  /** `CAP_*` numbers; default all of them for uid 0, none for others. */
+  readonly capabilities?: readonly number[];
+}
+
+/** One machine. All state hangs from it, so kernels are independent. */
+export class KernelCore {
+  /** How iommufd behaves. */
+  readonly revision: Revision;
+  /** Physical memory. */
+  readonly frames: Frames;
+  /** What the kernel warned about. */
+  readonly warnings: Warnings = new Warnings();
+  /**
+   * The process whose system call runs (Linux: current). Undefined outside of
+   * system calls: a kernel thread, or a driver on its own.
+   */
+  current: Process | undefined;
+  /** Bytes of one batch of pages, what the selftest's SET_TEMP_MEMORY_LIMIT sets (Linux: iommufd_test_memory_limit). */
+  tempMemoryLimit = 65536;
+
+  readonly #devices = new Map<
+    string,
+    (process: Process, access: number) => File
+  >();
+  readonly #processes = new Set<Process>();
+  readonly #users = new Map<number, User>();
+  #lastPid = 0;
+
+  /** A machine without devices of note: /dev/null and /proc/self/exe. */
+  constructor(options: KernelOptions = {}) {
+    const revision = options.revision ?? "6.12";
+    this.revision = typeof revision === "string"
+      ? REVISIONS[revision]
+      : revision;
+    this.frames = new Frames(options.memory ?? 2 ** 32, options.frameOrder);
+    const executable = new Executable(this.frames);
+    this.registerDevice("/dev/null", () => new NullFile());
+    this.registerDevice(
+      "/proc/self/exe",
+      (_process, access) => executable.open(access),
+    );
+  }
+
+  /** Processes that have not exited, oldest first. */
+  get processes(): ReadonlySet<Process> {
+    return this.#processes;
+  }
+
+  /**
+   * Makes a path that open finds. `open` returns a file whose reference the
+   * caller takes over; it may throw an errno. `access` is `O_RDONLY`,
+   * `O_WRONLY` or `O_RDWR`. (Linux: misc_register.)
+   */
+  registerDevice(
+    path: string,
+    open: (process: Process, access: number) => File,
+  ): void {
+    this.#devices.set(path, open);
+  }
+
+  /** The user with an id. */
+  user(uid: number): User {
+    let user = this.#users.get(uid);
+    if (user === undefined) {
+      user = new User(uid);
+      this.#users.set(uid, user);
+    }
+    return user;
+  }
+
+  /** A fresh process with empty memory and descriptors 0 to 2 open. */
+  spawn(options: SpawnOptions = {}): Process {
+    const uid = options.uid ?? 0;
+    const files = new FdTable();
+    const terminal = new NullFile();
+    const limits = new ResourceLimits();
+    for (let fd = 0; fd <= 2; fd++) files.install(terminal.get(), 3n);
+    terminal.put();
+    return this.addProcess({
+      mm: new AddressSpace(this.frames),
+      files,
+      credentials: new Credentials(
+        uid,
+        options.capabilities ?? (uid === 0 ? ALL_CAPABILITIES : []),
+      ),
+      limits,
+    });
+  }
+
+  /**
+   * A step at which fault injection may fail the running process; never
+   * outside of a system call. (Linux: iommufd_should_fail.)
+   */
+  shouldFail(): boolean {
+    return this.current?.faults.shouldFail() ?? false;
+  }
+
+  /** A step that stands for a memory allocation. Throws ENOMEM when it is made to fail. */
+  alloc(): void {
+    this.current?.faults.alloc();
+  }
+
+  /**
+   * What is wrong after all processes exited, a sentence each: warnings,
+   * frames that are still in use, users that are still charged.
+   */
+  audit(): string[] {
+    const problems = this.warnings.list.map((what) =>
+      `The kernel warned: ${what}.`
+    );
+    for (const { pid } of this.#processes) {
+      problems.push(`Process ${pid} has not exited.`);
+    }
+    const pinned = this.#countPinned();
+    if (pinned > 0) problems.push(`${pinned} page frames are still pinned.`);
+    if (this.frames.used > 0) {
+      problems.push(`${this.frames.used} page frames are still in use.`);
+    }
+    for (const { uid, lockedVm } of this.#users.values()) {
+      if (lockedVm === 0) continue;
+      problems.push(`User ${uid} is still charged ${lockedVm} pages.`);
+    }
+    return problems;
+  }
+
+  /** Opens a path for `process`. Throws ENOENT, and what the device throws. For `Process` only. */
+  openPath(path: string, process: Process, access: number): File {
+    const open = this.#devices.get(path);
+    if (open === undefined) throw ENOENT;
+    return open(process, access);
+  }
+
+  /** Makes a process of its parts. For `Process.fork` and {@link spawn} only. */
+  addProcess(parts: ProcessParts): Process {
+    const process = new Process(this, ++this.#lastPid, parts);
+    this.#processes.add(process);
+    return process;
+  }
+
+  /** Forgets a process that exits. For `Process.exit` only. */
+  removeProcess(process: Process): void {
+    this.#processes.delete(process);
+  }
+
+  #countPinned(): number {
+    if (this.frames.used === 0) return 0;
+    let pinned = 0;
+    for (let pfn = 0; pfn < this.frames.count; pfn++) {
+      if (this.frames.pins(pfn) > 0) pinned++;
+    }
+    return pinned;
+  }
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Who a process is, and what it may use.
+ *
+ * @module
+ */
+
+import { EINVAL, EPERM } from "../uapi/errno.ts";
+import { RLIM_INFINITY, RLIMIT_MEMLOCK, RLIMIT_NOFILE } from "../uapi/mman.ts";
+
+/** Highest capability there is (Linux: CAP_CHECKPOINT_RESTORE). */
+const CAP_LAST_CAP = 40;
+/** Capability: may change its user id. */
+const CAP_SETUID = 7;
+/** Number of resources (Linux: RLIM_NLIMITS). */
+const RLIM_NLIMITS = 16;
+
+/** All capabilities there are. */
+export const ALL_CAPABILITIES: readonly number[] = Array.from(
+  { length: CAP_LAST_CAP + 1 },
+  (_, cap) => cap,
+);
+
+/** A user of the machine: what all its processes together are charged (Linux: struct user_struct). */
+export class User {
+  /** User id. */
+  readonly uid: number;
+  /** Pages charged to it. */
+  lockedVm = 0;
+
+  /** Charged nothing. */
+  constructor(uid: number) {
+    this.uid = uid;
+  }
+}
+
+/** User id and capabilities of one process (Linux: struct cred). */
+export class Credentials {
+  #uid: number;
+  readonly #capabilities: Set<number>;
+
+  /** A fresh set. */
+  constructor(uid: number, capabilities: Iterable<number>) {
+    this.#uid = uid;
+    this.#capabilities = new Set(capabilities);
+  }
+
+  /** User id. */
+  get uid(): number {
+    return this.#uid;
+  }
+
+  /** True if it has the capability. */
+  has(capability: number): boolean {
+    return this.#capabilities.has(capability);
+  }
+
+  /**
+   * Changes the user id; root that becomes someone else loses all
+   * capabilities. Throws EINVAL for what is no uid, EPERM without CAP_SETUID
+   * for another uid. (Linux: __sys_setuid, cap_emulate_setxuid.)
+   */
+  setuid(uid: number): void {
+    if (!Number.isInteger(uid) || uid < 0 || uid >= 2 ** 32 - 1) throw EINVAL;
+    if (!this.has(CAP_SETUID) && uid !== this.#uid) throw EPERM;
+    if (this.#uid === 0 && uid !== 0) this.#capabilities.clear();
+    this.#uid = uid;
+  }
+
+  /** Gives up a capability. Throws EINVAL for what is none. */
+  drop(capability: number): void {
+    if (!ALL_CAPABILITIES.includes(capability)) throw EINVAL;
+    this.#capabilities.delete(capability);
+  }
+
+  /** A copy for a child. */
+  fork(): Credentials {
+    return new Credentials(this.#uid, this.#capabilities);
+  }
+}
+
+/**
+ * The resource limits of one process. RLIMIT_MEMLOCK is 8 MiB as on Linux,
+ * RLIMIT_NOFILE 1024; the others are stored but limit nothing. The hard limits
+ * are infinite, except 2^20 of RLIMIT_NOFILE (Linux: fs.nr_open), so that
+ * setrlimit of a soft limit alone can raise it.
+ */
+export class ResourceLimits {
+  readonly #soft: bigint[];
+
+  /** The limits of a fresh process. */
+  constructor() {
+    this.#soft = new Array<bigint>(RLIM_NLIMITS).fill(RLIM_INFINITY);
+    this.#soft[RLIMIT_MEMLOCK] = 8n << 20n;
+    this.#soft[RLIMIT_NOFILE] = 1024n;
+  }
+
+  /** The soft limit of a resource. Throws EINVAL for what is none. */
+  get(resource: number): bigint {
+    const soft = this.#soft[resource];
+    if (soft === undefined) throw EINVAL;
+    return soft;
+  }
+
+  /** Sets a soft limit. Throws EINVAL for what is no resource or above the hard limit. (Linux: do_prlimit.) */
+  set(resource: number, soft: bigint): void {
+    const hard = resource === RLIMIT_NOFILE ? 1n << 20n : RLIM_INFINITY;
+    if (this.#soft[resource] === undefined) throw EINVAL;
+    if (typeof soft !== "bigint" || soft < 0n || soft > hard) throw EINVAL;
+    this.#soft[resource] = soft;
+  }
+
+  /** A copy for a child. */
+  fork(): ResourceLimits {
+    const copy = new ResourceLimits();
+    this.#soft.forEach((soft, resource) => copy.#soft[resource] = soft);
+    return copy;
+  }
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * /dev/null: also what descriptors 0 to 2 of a fresh process are.
+ *
+ * @module
+ */
+
+import { DEFAULT_POLLMASK, File } from "./file.ts";
+
+/** Reads nothing, swallows everything. */
+export class NullFile extends File {
+  override read(): number {
+    return 0;
+  }
+
+  override write(_process: unknown, _uaddr: number, count: number): number {
+    return count;
+  }
+
+  override poll(): number {
+    return DEFAULT_POLLMASK;
+  }
+}

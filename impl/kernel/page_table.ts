@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * A sparse table from page indexes to frames, with the loops that run once per
+ * page: pinning and dropping.
+ *
+ * Two things are such a table: the private pages of a process, indexed by
+ * address, and the pages of a memory object, indexed by file offset. An entry
+ * is a frame number and one flag in an Int32Array, so that both share one loop.
+ *
+ * @module
+ */
+
+import { type Frames, GUP_PIN_COUNTING_BIAS } from "./frames.ts";
+
+/** Pages of one leaf: as many as a huge page has, so that an aligned huge page is one leaf. */
+export const LEAF_PAGES = 512;
+
+/**
+ * Entry flag: this table alone owns the frame, so it may be written and pinned
+ * in place (Linux: PageAnonExclusive). Always set in a memory object's table.
+ */
+export const PTE_EXCLUSIVE = 1;
+
+/** An entry is `pfn << PTE_PFN_SHIFT | flags`; 0 means that no page is there. */
+export const PTE_PFN_SHIFT = 1;
+
+/** Frame counts are Int32. */
+const REFCOUNT_MAX = 2 ** 31 - 1;
+
+/** A sparse array of page table entries. */
+export class PageTable {
+  readonly #leaves = new Map<number, Int32Array>();
+
+  /** True when no leaf is held. */
+  get isEmpty(): boolean {
+    return this.#leaves.size === 0;
+  }
+
+  /** The entry of page `index`, 0 if there is none. */
+  get(index: number): number {
+    const leaf = this.#leaves.get(Math.floor(index / LEAF_PAGES));
+    return leaf === undefined ? 0 : leaf[index % LEAF_PAGES]!;
+  }
+
+  /** Stores the entry of page `index`, which must not be 0. */
+  set(index: number, pte: number): void {
+    this.writableLeaf(index)[index % LEAF_PAGES] = pte;
+  }
+
+  /** Stores one aligned huge page: the 512 frames from `pfn` on, all with `flags`. */
+  setHuge(index: number, pfn: number, flags: number): void {
+    const leaf = this.writableLeaf(index);
+    for (let i = 0; i < LEAF_PAGES; i++) {
+      leaf[i] = ((pfn + i) << PTE_PFN_SHIFT) | flags;
+    }
+  }
+
+  /** The entries around page `index`, at `index % LEAF_PAGES`; undefined if all are 0. */
+  leaf(index: number): Int32Array | undefined {
+    return this.#leaves.get(Math.floor(index / LEAF_PAGES));
+  }
+
+  /** As {@link leaf}, made if it is missing. */
+  writableLeaf(index: number): Int32Array {
+    const number = Math.floor(index / LEAF_PAGES);
+    let leaf = this.#leaves.get(number);
+    if (leaf === undefined) {
+      leaf = new Int32Array(LEAF_PAGES);
+      this.#leaves.set(number, leaf);
+    }
+    return leaf;
+  }
+
+  /** Indexes of the first pages of the leaves that overlap [first, end), in no order. */
+  *leafStarts(first: number, end: number): Generator<number> {
+    const firstLeaf = Math.floor(first / LEAF_PAGES);
+    const endLeaf = Math.ceil(end / LEAF_PAGES);
+    // Ranges may be 2^46 bytes long and almost empty: walk whichever is shorter.
+    if (endLeaf - firstLeaf <= this.#leaves.size) {
+      for (let number = firstLeaf; number < endLeaf; number++) {
+        if (this.#leaves.has(number)) yield number * LEAF_PAGES;
+      }
+      return;
+    }
+    for (const number of this.#leaves.keys()) {
+      if (number >= firstLeaf && number < endLeaf) yield number * LEAF_PAGES;
+    }
+  }
+
+  /**
+   * Pins the frames of `count` pages from page `index` on and stores their
+   * numbers in `out` from `at` on. Stops at the first page that is missing, not
+   * exclusive, or whose count would overflow; returns how many were pinned.
+   */
+  pin(
+    frames: Frames,
+    index: number,
+    count: number,
+    out: Int32Array,
+    at: number,
+  ): number {
+    let done = 0;
+    while (done < count) {
+      const leaf = this.leaf(index + done);
+      if (leaf === undefined) return done;
+      const from = (index + done) % LEAF_PAGES;
+      const n = Math.min(LEAF_PAGES - from, count - done);
+      const pinned = pinLeaf(leaf, from, n, frames.refcount, out, at + done);
+      done += pinned;
+      if (pinned < n) return done;
+    }
+    return done;
+  }
+
+  /** Drops the pages [first, end): each loses one reference (Linux: zap_page_range). */
+  zap(frames: Frames, first: number, end: number): void {
+    for (const start of this.leafStarts(first, end)) {
+      const leaf = this.leaf(start)!;
+      const from = Math.max(first - start, 0);
+      const to = Math.min(end - start, LEAF_PAGES);
+      for (let i = from; i < to; i++) {
+        const pte = leaf[i]!;
+        if (pte === 0) continue;
+        leaf[i] = 0;
+        frames.put(pte >> PTE_PFN_SHIFT);
+      }
+      if (isZero(leaf)) this.#leaves.delete(start / LEAF_PAGES);
+    }
+  }
+}
+
+/** The innermost loop of pinning: one leaf, typed arrays only. */
+function pinLeaf(
+  leaf: Int32Array,
+  from: number,
+  count: number,
+  refcount: Int32Array,
+  out: Int32Array,
+  at: number,
+): number {
+  for (let i = 0; i < count; i++) {
+    const pte = leaf[from + i]!;
+    if ((pte & PTE_EXCLUSIVE) === 0) return i;
+    const pfn = pte >> PTE_PFN_SHIFT;
+    const refs = refcount[pfn]! + GUP_PIN_COUNTING_BIAS;
+    if (refs > REFCOUNT_MAX) return i;
+    refcount[pfn] = refs;
+    out[at + i] = pfn;
+  }
+  return count;
+}
+
+function isZero(leaf: Int32Array): boolean {
+  for (let i = 0; i < LEAF_PAGES; i++) {
+    if (leaf[i] !== 0) return false;
+  }
+  return true;
+}
