@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Table of objects by id that gives out the lowest free id, as Linux's
+ * allocating xarray does.
+ *
+ * @module
+ */
+
+import { KernelBug } from "../kernel/warn.ts";
+import { EBUSY } from "../uapi/errno.ts";
+
+/** Stands in the table for an id that is given out but has no object yet. */
+const RESERVED: unique symbol = Symbol("reserved");
+
+/** Objects by id. An id is free, reserved, or published with its object. */
+export class IdTable<T extends NonNullable<unknown>> {
+  readonly #first: number;
+  readonly #max: number;
+  /** What an id stands for, at index `id - first`; nothing lies beyond the highest id in use. */
+  readonly #entries: (T | typeof RESERVED | undefined)[] = [];
+  /**
+   * Min-heap of free ids. Ids below the highest one in use are all in it if
+   * they are free; ids above may be in it, and count for nothing.
+   */
+  readonly #free: number[] = [];
+  #size = 0;
+
+  /** A table of ids from `first` to `max`, inclusive (Linux: struct xa_limit). */
+  constructor(limits: { readonly first: 0 | 1; readonly max: number }) {
+    this.#first = limits.first;
+    this.#max = limits.max;
+  }
+
+  /** Ids in use: published and reserved ones. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Whether no id is in use (Linux: xa_empty). */
+  get isEmpty(): boolean {
+    return this.#size === 0;
+  }
+
+  /**
+   * Reserves the lowest free id: {@link get} does not find it before
+   * {@link publish}. Throws EBUSY if none is free. (Linux: xa_alloc with
+   * XA_ZERO_ENTRY.) O(log n).
+   */
+  alloc(): number {
+    const entries = this.#entries;
+    const top = this.#first + entries.length;
+    let id = this.#free[0];
+    if (id !== undefined && id < top) {
+      popLowest(this.#free);
+    } else {
+      if (top > this.#max) throw EBUSY;
+      if (id !== undefined) this.#free.length = 0;
+      id = top;
+    }
+    entries[id - this.#first] = RESERVED;
+    this.#size++;
+    return id;
+  }
+
+  /** Gives a reserved id its object (Linux: xa_store). */
+  publish(id: number, value: T): void {
+    if (!this.isReserved(id)) {
+      throw new KernelBug(`Cannot publish id ${id}: it is not reserved`);
+    }
+    this.#entries[id - this.#first] = value;
+  }
+
+  /** The object of an id; undefined if the id is free or only reserved (Linux: xa_load). */
+  get(id: number): T | undefined {
+    const entry = this.#entries[id - this.#first];
+    return entry === RESERVED ? undefined : entry;
+  }
+
+  /** Whether an id is given out but not published. */
+  isReserved(id: number): boolean {
+    return this.#entries[id - this.#first] === RESERVED;
+  }
+
+  /**
+   * Frees an id and returns the object that it had; undefined if it was
+   * reserved or free (Linux: xa_erase). O(log n).
+   */
+  erase(id: number): T | undefined {
+    const entries = this.#entries;
+    const entry = entries[id - this.#first];
+    if (entry === undefined) return undefined;
+    this.#size--;
+    if (id - this.#first < entries.length - 1) {
+      entries[id - this.#first] = undefined;
+      pushId(this.#free, id);
+    } else {
+      do entries.pop(); while (
+        entries.length > 0 && entries[entries.length - 1] === undefined
+      );
+    }
+    return entry === RESERVED ? undefined : entry;
+  }
+
+  /**
+   * The published ids with their objects, ascending. Ids may be published and
+   * erased meanwhile: those behind the current one are seen as they are when
+   * their turn comes (Linux: xa_for_each).
+   */
+  *[Symbol.iterator](): Generator<[id: number, value: T], void, undefined> {
+    for (let index = 0; index < this.#entries.length; index++) {
+      const entry = this.#entries[index];
+      if (entry !== undefined && entry !== RESERVED) {
+        yield [index + this.#first, entry];
+      }
+    }
+  }
+}
+
+/** Adds an id to a min-heap. */
+function pushId(heap: number[], id: number): void {
+  let at = heap.push(id) - 1;
+  while (at > 0) {
+    const parent = (at - 1) >> 1;
+    if (heap[parent]! <= id) break;
+    heap[at] = heap[parent]!;
+    at = parent;
+  }
+  heap[at] = id;
+}
+
+/** Takes the lowest id out of a min-heap that is not empty. */
+function popLowest(heap: number[]): void {
+  const id = heap.pop()!;
+  const length = heap.length;
+  if (length === 0) return;
+  let at = 0;
+  for (;;) {
+    let child = 2 * at + 1;
+    if (child >= length) break;
+    if (child + 1 < length && heap[child + 1]! < heap[child]!) child++;
+    if (heap[child]! >= id) break;
+    heap[at] = heap[child]!;
+    at = child;
+  }
+  heap[at] = id;
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Spans of one interval tree, or of two at once: what the intervals cover, and
+ * the holes.
+ *
+ * @module
+ */
+
+import type { IntervalNode, IntervalTree } from "./interval_tree.ts";
+import { after, before, isBefore, isSame, type Key } from "./key.ts";
+
+/**
+ * Tiles a range with spans that are in turn a hole and used, each as long as
+ * can be: intervals that overlap or touch make one used span. It stands on
+ * the first span when created (Linux: struct interval_tree_span_iter). The
+ * tree must not change while the iterator is in use.
+ *
+ * ```ts
+ * for (const span = new SpanIterator(tree, 0, 99); !span.done; span.next()) {
+ *   if (span.isHole) fill(span.start, span.last);
+ * }
+ * ```
+ */
+export class SpanIterator<K extends Key> {
+  /** Whether no interval touches this span; else intervals cover all of it. */
+  isHole = true;
+  /** First position of the span. */
+  start: K;
+  /** Last position of the span, inclusive. */
+  last: K;
+  /** Whether the range is used up. The other members then mean nothing. */
+  done = false;
+
+  readonly #tree: IntervalTree<K, IntervalNode<K>>;
+  /** Last position of the range to tile. */
+  readonly #limit: K;
+  /** The node that starts the next used span. */
+  #upcoming: IntervalNode<K> | undefined = undefined;
+
+  /** Tiles [first, last] by `tree`; `first` is not after `last` (Linux: interval_tree_span_iter_first). */
+  constructor(tree: IntervalTree<K, IntervalNode<K>>, first: K, last: K) {
+    this.#tree = tree;
+    this.#limit = last;
+    this.start = first;
+    this.last = last;
+    if (!tree.isEmpty) this.#seek(first);
+  }
+
+  /** Goes to the next span (Linux: interval_tree_span_iter_next). */
+  next(): void {
+    if (!isBefore(this.last, this.#limit)) {
+      this.done = true;
+      return;
+    }
+    const start = after(this.last);
+    if (this.isHole) this.#use(start, this.#upcoming!);
+    else this.#leaveHole(start, this.#upcoming);
+  }
+
+  /**
+   * Goes to the span that holds `newIndex`, cut to start there; the iteration
+   * is done if that lies behind the range (Linux:
+   * interval_tree_span_iter_advance).
+   */
+  advance(newIndex: K): void {
+    if (this.done) return;
+    if (isBefore(this.#limit, newIndex)) {
+      this.done = true;
+    } else if (isBefore(newIndex, this.start)) {
+      this.#seek(newIndex);
+    } else if (!isBefore(this.last, newIndex)) {
+      this.start = newIndex;
+    } else if (isSame(newIndex, after(this.last))) {
+      this.next();
+    } else {
+      this.#seek(newIndex);
+    }
+  }
+
+  #seek(first: K): void {
+    const node = this.#tree.first(first, this.#limit);
+    if (node === undefined || isBefore(first, node.start)) {
+      this.#leaveHole(first, node);
+    } else {
+      this.#use(first, node);
+    }
+  }
+
+  /** The hole from `start` up to `upcoming`, or to the end of the range. */
+  #leaveHole(start: K, upcoming: IntervalNode<K> | undefined): void {
+    this.isHole = true;
+    this.start = start;
+    this.last = upcoming === undefined ? this.#limit : before(upcoming.start);
+    this.#upcoming = upcoming;
+  }
+
+  /** The used span from `start` on, which `node` covers, up to the next gap. */
+  #use(start: K, node: IntervalNode<K>): void {
+    const limit = this.#limit;
+    let end = node.last;
+    let cur = this.#tree.next(node, start, limit);
+    while (cur !== undefined && !isBefore(after(end), cur.start)) {
+      if (isBefore(end, cur.last)) end = cur.last;
+      cur = this.#tree.next(cur, start, limit);
+    }
+    this.isHole = false;
+    this.start = start;
+    this.last = isBefore(limit, end) ? limit : end;
+    this.#upcoming = cur;
+  }
+}
+
+/**
+ * Tiles a range with spans that the first tree uses, that only the second one
+ * uses, or that neither uses. Each is as long as can be: the same kind never
+ * comes twice in a row (Linux: struct interval_tree_double_span_iter).
+ */
+export class DoubleSpanIterator<K extends Key> {
+  /** 0: a hole in both; 1: used in the first tree; 2: used in the second only; -1: done. */
+  isUsed: -1 | 0 | 1 | 2 = -1;
+  /** First position of the span. */
+  start: K;
+  /** Last position of the span, inclusive. */
+  last: K;
+
+  readonly #limit: K;
+  readonly #span1: SpanIterator<K>;
+  readonly #span2: SpanIterator<K>;
+
+  /**
+   * Tiles [first, last] by two trees; `first` is not after `last` (Linux:
+   * interval_tree_double_span_iter_first).
+   */
+  constructor(
+    tree1: IntervalTree<K, IntervalNode<K>>,
+    tree2: IntervalTree<K, IntervalNode<K>>,
+    first: K,
+    last: K,
+  ) {
+    this.start = first;
+    this.last = last;
+    this.#limit = last;
+    this.#span1 = new SpanIterator(tree1, first, last);
+    this.#span2 = new SpanIterator(tree2, first, last);
+    this.#update();
+  }
+
+  /** Whether the range is used up. The other members then mean nothing. */
+  get done(): boolean {
+    return this.isUsed === -1;
+  }
+
+  /** Goes to the next span (Linux: interval_tree_double_span_iter_next). */
+  next(): void {
+    if (this.done || !isBefore(this.last, this.#limit)) {
+      this.isUsed = -1;
+      return;
+    }
+    const start = after(this.last);
+    this.#span1.advance(start);
+    this.#span2.advance(start);
+    this.#update();
+  }
+
+  /** Combines the two spans, which start at the same position (Linux: interval_tree_double_span_iter_update). */
+  #update(): void {
+    const span1 = this.#span1;
+    const span2 = this.#span2;
+    this.start = span1.start;
+    if (!span1.isHole) {
+      this.isUsed = 1;
+      this.last = span1.last;
+      return;
+    }
+    this.isUsed = span2.isHole ? 0 : 2;
+    this.last = isBefore(span1.last, span2.last) ? span1.last : span2.last;
+  }
+}

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Sparse array of 32-bit values, made for runs of consecutive indexes.
+ *
+ * It stands where Linux uses an xarray of values: the pinned frames of
+ * iopt_pages, the IOPTEs of the mock domain. Values live in leaves of 512, and
+ * a leaf exists only while something in it is present.
+ *
+ * @module
+ */
+
+import { KernelBug } from "../kernel/warn.ts";
+
+/** Entries of a leaf. */
+export const LEAF_SIZE = 512;
+
+/**
+ * Empty leaves that an array keeps for its next use, because a typed array is
+ * much dearer to make than to clear.
+ */
+const MAX_SPARE = 64;
+
+/** 512 entries. */
+interface Leaf {
+  readonly values: Uint32Array;
+  /** Entries that are present. */
+  live: number;
+}
+
+/**
+ * Non-zero 32-bit values by index, a whole number in [0, 2^53). Zero means
+ * absent. A method on a run of n entries takes O(n) array accesses and one map
+ * access per leaf.
+ */
+export class SparseUint32Array {
+  #leaves: Map<number, Leaf> | undefined;
+  #spare: Leaf[] | undefined;
+  #count = 0;
+  /** The leaf that was used last, and its number; -1 if there is none. */
+  #lastNumber = -1;
+  #lastLeaf: Leaf | undefined;
+
+  /** Entries that are present. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Whether no entry is present (Linux: xa_empty). */
+  get isEmpty(): boolean {
+    return this.#count === 0;
+  }
+
+  /** The value at `index`, 0 if absent (Linux: xa_load). */
+  get(index: number): number {
+    const values = this.leaf(index);
+    return values === undefined ? 0 : values[index % LEAF_SIZE]!;
+  }
+
+  /** Sets the value at `index`; 0 makes it absent (Linux: xa_store, xa_erase). */
+  set(index: number, value: number): void {
+    const number = Math.floor(index / LEAF_SIZE);
+    const leaf = value === 0 ? this.#find(number) : this.#obtain(number);
+    if (leaf === undefined) return;
+    const at = index % LEAF_SIZE;
+    const old = leaf.values[at]!;
+    leaf.values[at] = value;
+    this.#countIn(number, leaf, Number(value !== 0) - Number(old !== 0));
+  }
+
+  /** Clears `bits` of the value at `index`, of which others stay set; returns whether any of them was set. */
+  testAndClear(index: number, bits: number): boolean {
+    const values = this.leaf(index);
+    if (values === undefined) return false;
+    const at = index % LEAF_SIZE;
+    const old = values[at]!;
+    values[at] = old & ~bits;
+    if (old !== 0 && values[at] === 0) {
+      throw new KernelBug(`Cannot clear all bits of entry ${index}`);
+    }
+    return (old & bits) !== 0;
+  }
+
+  /**
+   * The 512 values around `index`, that of `index` at `index % 512`; undefined
+   * if all are absent. For loops of the caller's own: they may change values,
+   * but not whether they are 0. It is good until the array changes.
+   */
+  leaf(index: number): Uint32Array | undefined {
+    return this.#find(Math.floor(index / LEAF_SIZE))?.values;
+  }
+
+  /**
+   * Sets `count` consecutive entries from `first` on to `value`,
+   * `value + step`, …, all within [1, 2^32). Returns how many of them were
+   * present before.
+   */
+  fillIncreasing(
+    first: number,
+    count: number,
+    value: number,
+    step: number,
+  ): number {
+    checkValues(value, value + (count - 1) * step);
+    const before = this.#count;
+    let next = value;
+    for (let done = 0; done < count;) {
+      const number = Math.floor((first + done) / LEAF_SIZE);
+      const leaf = this.#obtain(number);
+      const from = (first + done) % LEAF_SIZE;
+      const end = Math.min(from + count - done, LEAF_SIZE);
+      const added = fillLeaf(leaf, from, end, next, step);
+      this.#countIn(number, leaf, added);
+      done += end - from;
+      next += (end - from) * step;
+    }
+    return count - (this.#count - before);
+  }
+
+  /**
+   * Sets `count` consecutive entries from `first` on to the values in `source`
+   * from `at` on, each plus `delta`, all within [1, 2^32). Returns how many of
+   * them were present before.
+   */
+  storeFrom(
+    first: number,
+    count: number,
+    source: Int32Array,
+    at: number,
+    delta: number,
+  ): number {
+    const before = this.#count;
+    for (let done = 0; done < count;) {
+      const number = Math.floor((first + done) / LEAF_SIZE);
+      const leaf = this.#obtain(number);
+      const { values } = leaf;
+      const from = (first + done) % LEAF_SIZE;
+      const end = Math.min(from + count - done, LEAF_SIZE);
+      let added = 0;
+      for (let i = from, j = at + done; i < end; i++, j++) {
+        const value = source[j]! + delta;
+        if (value < 1) throw new KernelBug(`Cannot store ${value}`);
+        if (values[i] === 0) added++;
+        values[i] = value;
+      }
+      this.#countIn(number, leaf, added);
+      done += end - from;
+    }
+    return count - (this.#count - before);
+  }
+
+  /**
+   * Copies `count` consecutive entries from `first` on, each plus `delta`, to
+   * `out` from `at` on. An absent one becomes `delta`. Returns how many were
+   * absent.
+   */
+  readInto(
+    first: number,
+    count: number,
+    out: Int32Array,
+    at: number,
+    delta: number,
+  ): number {
+    let absent = 0;
+    for (let done = 0; done < count;) {
+      const from = (first + done) % LEAF_SIZE;
+      const npart = Math.min(count - done, LEAF_SIZE - from);
+      const values = this.leaf(first + done);
+      if (values === undefined) {
+        out.fill(delta, at + done, at + done + npart);
+        absent += npart;
+      } else {
+        for (let i = from, j = at + done; i < from + npart; i++, j++) {
+          const value = values[i]!;
+          if (value === 0) absent++;
+          out[j] = value + delta;
+        }
+      }
+      done += npart;
+    }
+    return absent;
+  }
+
+  /** Makes the entries `first` to `last`, inclusive, absent. Returns how many were present. */
+  clearRange(first: number, last: number): number {
+    const before = this.#count;
+    for (let index = first; index <= last && this.#count > 0;) {
+      const number = Math.floor(index / LEAF_SIZE);
+      const from = index % LEAF_SIZE;
+      const end = Math.min(from + last - index + 1, LEAF_SIZE);
+      const leaf = this.#find(number);
+      if (leaf !== undefined) {
+        this.#countIn(number, leaf, -clearLeaf(leaf, from, end));
+      }
+      index += end - from;
+    }
+    return before - this.#count;
+  }
+
+  #find(number: number): Leaf | undefined {
+    if (number === this.#lastNumber) return this.#lastLeaf;
+    const leaf = this.#leaves?.get(number);
+    if (leaf !== undefined) {
+      this.#lastNumber = number;
+      this.#lastLeaf = leaf;
+    }
+    return leaf;
+  }
+
+  /** The leaf of that number. One that is new must get an entry at once. */
+  #obtain(number: number): Leaf {
+    let leaf = this.#find(number);
+    if (leaf === undefined) {
+      leaf = this.#spare?.pop() ??
+        { values: new Uint32Array(LEAF_SIZE), live: 0 };
+      this.#leaves ??= new Map();
+      this.#leaves.set(number, leaf);
+      this.#lastNumber = number;
+      this.#lastLeaf = leaf;
+    }
+    return leaf;
+  }
+
+  /** Counts entries that appeared or, if negative, vanished; drops an empty leaf. */
+  #countIn(number: number, leaf: Leaf, added: number): void {
+    leaf.live += added;
+    this.#count += added;
+    if (leaf.live > 0) return;
+    this.#leaves!.delete(number);
+    this.#spare ??= [];
+    if (this.#spare.length < MAX_SPARE) this.#spare.push(leaf);
+    this.#lastNumber = -1;
+    this.#lastLeaf = undefined;
+  }
+}
+
+function checkValues(a: number, b: number): void {
+  if (Math.min(a, b) < 1 || Math.max(a, b) >= 2 ** 32) {
+    throw new KernelBug(`Cannot store ${a} to ${b} in 32 bits as non-zero`);
+  }
+}
+
+/** Fills part of a leaf with increasing values; returns how many entries were absent. */
+function fillLeaf(
+  leaf: Leaf,
+  from: number,
+  end: number,
+  value: number,
+  step: number,
+): number {
+  const { values, live } = leaf;
+  let absent = end - from;
+  if (live > 0) {
+    for (let i = from; i < end; i++) {
+      if (values[i] !== 0) absent--;
+    }
+  }
+  // As signed numbers, which the leaf takes modulo 2^32: above 2^31 an engine
+  // would go on with floating point.
+  let next = value | 0;
+  for (let i = from; i < end; i++) {
+    values[i] = next;
+    next = (next + step) | 0;
+  }
+  return absent;
+}
+
+/** Clears part of a leaf; returns how many entries were present. */
+function clearLeaf(leaf: Leaf, from: number, end: number): number {
+  const { values, live } = leaf;
+  let present = live;
+  if (end - from < LEAF_SIZE) {
+    present = 0;
+    for (let i = from; i < end; i++) {
+      if (values[i] !== 0) present++;
+    }
+  }
+  values.fill(0, from, end);
+  return present;
+}
