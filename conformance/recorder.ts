@@ -83,7 +83,8 @@ export class Recorder {
 
   /** Notes the calls of a batch that came back: the first that failed is the one to tell of, else the last. */
   noteBatch(entries: readonly Entry[]): void {
-    this.#calls += entries.length;
+    // The batch itself was counted as one when it set out.
+    this.#calls += entries.length - 1;
     const failed = entries.find(({ result }) => result! < 0);
     const entry = failed ?? entries.at(-1);
     if (entry === undefined) return;

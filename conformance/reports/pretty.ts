@@ -127,7 +127,7 @@ function failureLines(
 ): string[] {
   const { failure, message } = result;
   const title = `${number}) ${result.id} [${result.uapi}]`;
-  const lines = [paint.bad(title), `   ${message}`];
+  const lines = [paint.bad(title), indent(message!)];
   function fact(name: string, value: string): void {
     lines.push(`   ${paint.dim(name.padEnd(8))}  ${value}`);
   }
@@ -152,6 +152,11 @@ function failureLines(
   }
   fact("rerun", options.rerunCommand(result));
   return lines;
+}
+
+/** A text below a failure's title. */
+function indent(text: string): string {
+  return text.split("\n").map((line) => `   ${line}`).join("\n");
 }
 
 /** A call, and the struct that it was given. */

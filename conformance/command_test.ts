@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { assertEq, type Test } from "../selftests/harness.ts";
+import { runCommand } from "./command.ts";
+import {
+  FakeTarget,
+  type FakeTargetOptions,
+  fakeTest,
+  passingTest,
+} from "./testing/fake_target.ts";
+import { VERSION } from "./version.ts";
+
+const failing = fakeTest("b.mock.fails", () => {
+  assertEq(1, 2, "one");
+  return Promise.resolve();
+});
+const needy = passingTest("c.needs", { needs: ["model"], upstream: false });
+const onlyNew = passingTest("a.new", { uapi: ["6.12"] });
+
+/** What a command did. */
+interface Outcome {
+  code: number;
+  out: string;
+  err: string;
+  files: Record<string, string>;
+}
+
+/** Runs the command on fakes. */
+async function run(
+  args: string[],
+  tests: Test[] = [passingTest("a.x"), onlyNew],
+  options: FakeTargetOptions & { startError?: Error; terminal?: boolean } = {},
+): Promise<Outcome> {
+  const outcome: Outcome = { code: -1, out: "", err: "", files: {} };
+  outcome.code = await runCommand(args, {
+    host: {
+      out: (text) => outcome.out += text,
+      err: (text) => outcome.err += text,
+      color: false,
+      errIsTerminal: options.terminal ?? false,
+      create(path) {
+        if (path.startsWith("/missing/")) throw new Error("No such directory");
+        outcome.files[path] = "";
+        return (text) => outcome.files[path] += text;
+      },
+    },
+    allTests: (uapi) => tests.filter((test) => test.uapi.includes(uapi)),
+    parseTarget: (spec) => ({
+      spec,
+      revisions: ["v3", "6.12"],
+      open: (uapi) =>
+        options.startError
+          ? Promise.reject(options.startError)
+          : Promise.resolve(new FakeTarget({ ...options, uapi })),
+    }),
+  });
+  return outcome;
+}
+
+describe("runCommand()", () => {
+  it("runs both revisions and exits with 0 when all pass", async () => {
+    const { code, out, err } = await run([]);
+    assertEquals([code, err], [0, ""]);
+    assertStringIncludes(
+      out,
+      "v3: 1 passed, 0 failed, 0 skipped of 1 kernel tests\n" +
+        "6.12: 2 passed, 0 failed, 0 skipped of 2 kernel tests\n",
+    );
+  });
+
+  it("exits with 1 when a test fails, and says how to run just that one", async () => {
+    const { code, out } = await run([], [passingTest("a.x"), failing]);
+    assertEquals(code, 1);
+    assertStringIncludes(out, "one: expected 2, got 1");
+    assertStringIncludes(
+      out,
+      "   rerun     deno task conformance --uapi v3 --filter b.mock.fails\n",
+    );
+  });
+
+  it("repeats the target in the command that runs a test again", async () => {
+    const { out } = await run(["--target", "odd:it's"], [failing]);
+    assertStringIncludes(
+      out,
+      `conformance --target 'odd:it'\\''s' --uapi v3 --filter b.mock.fails`,
+    );
+  });
+
+  for (
+    const [what, options] of [
+      ["leaves something behind", { problems: ["A page is still pinned"] }],
+      ["breaks", { resetError: new Error("it died") }],
+      ["does not spawn", { spawnError: new Error("no memory") }],
+    ] as const
+  ) {
+    it(`exits with 1 when the target ${what}`, async () => {
+      assertEquals((await run([], undefined, options)).code, 1);
+    });
+  }
+
+  it("exits with 1 when a test hangs", async () => {
+    const hanging = fakeTest("a.hangs", () => new Promise(() => {}));
+    const { code, out } = await run(["--timeout", "0.01"], [hanging]);
+    assertEquals(code, 1);
+    assertStringIncludes(out, "No end after 0.01 seconds");
+  });
+
+  it("exits with 0 when tests are skipped, and counts them by reason", async () => {
+    const { code, out } = await run(["--uapi", "v3"], [needy]);
+    assertEquals(code, 0);
+    assertStringIncludes(out, "0 passed, 0 failed, 1 skipped of 1 own tests");
+    assertStringIncludes(out, "1 skipped: needs model");
+  });
+
+  it("runs only the revision and the tests that are selected", async () => {
+    const tests = [passingTest("a.x"), passingTest("b.y"), failing];
+    const { code, out } = await run(
+      ["--uapi", "6.12", "--filter", "a", "--filter", "*.y"],
+      tests,
+    );
+    assertEquals(code, 0);
+    assertMatch(out, /6\.12: 2 passed/);
+    assertEquals(out.includes("v3:"), false);
+  });
+
+  it("leaves out a revision of which nothing is selected", async () => {
+    const { code, out } = await run(["--filter", "a.new"]);
+    assertEquals(code, 0);
+    assertEquals(out.includes("v3:"), false);
+  });
+
+  for (
+    const [args, message] of [
+      [["--filter", "nothing"], `--filter "nothing" matches no test.`],
+      [["--suite", "kit"], "The options select no test."],
+      [["--uapi", "6.11"], `Target "impl:" does not offer uAPI "6.11": it has`],
+      [["--uapi", "6.11"], `Did you mean "6.12"?`],
+      [["--bogus"], `Unknown option "--bogus".`],
+    ] as const
+  ) {
+    it(`exits with 2 for ${args.join(" ")}: ${message}`, async () => {
+      const { code, out, err } = await run([...args]);
+      assertEquals([code, out], [2, ""]);
+      assertStringIncludes(err, message);
+      assertStringIncludes(err, "Try --help.\n");
+    });
+  }
+
+  it("exits with 2 for a report that cannot be written, before any test runs", async () => {
+    const { code, out, err } = await run(["--report", "json:/missing/x"]);
+    assertEquals([code, out], [2, ""]);
+    assertStringIncludes(
+      err,
+      `Cannot write the report to "/missing/x": No such directory`,
+    );
+  });
+
+  it("exits with 3 when the target does not start", async () => {
+    const startError = new Error("not there");
+    const { code, err } = await run([], undefined, { startError });
+    assertEquals(code, 3);
+    assertEquals(err, `Cannot start target "impl:": not there\n`);
+  });
+
+  it("writes reports to files and the pretty one to standard output", async () => {
+    const { out, files } = await run(
+      ["--uapi", "v3", "--report", "json:a.json", "--report", "ktap:b.tap"],
+    );
+    assertStringIncludes(out, "v3: 1 passed");
+    assertEquals(JSON.parse(files["a.json"]!).summary.pass, 1);
+    assertEquals(files["b.tap"], "TAP version 13\n1..1\nok 1 a.x\n");
+  });
+
+  it("writes nothing but a machine's report to standard output if that is asked for", async () => {
+    const { out } = await run(["--report", "json"]);
+    assertEquals(JSON.parse(out).target.uapi, "v3,6.12");
+  });
+
+  it("shows progress on a terminal only, and takes it away", async () => {
+    assertEquals((await run([])).err, "");
+    const { err } = await run([], undefined, { terminal: true });
+    assertStringIncludes(err, "\r\x1b[Kv3 1/1 a.x");
+    assertEquals(err.endsWith("\r\x1b[K"), true);
+  });
+
+  it("lists tests without running them, and says which would be skipped", async () => {
+    const tests = [failing, needy, onlyNew];
+    const { code, out } = await run(["--list"], tests);
+    assertEquals(code, 0);
+    assertEquals(
+      out,
+      `v3    b.mock.fails
+v3    c.needs # SKIP needs model
+6.12  b.mock.fails
+6.12  c.needs # SKIP needs model
+6.12  a.new
+`,
+    );
+    const one = await run(["--list", "--uapi", "6.12", "--filter", "a"], tests);
+    assertEquals(one.out, "a.new\n");
+  });
+
+  it("lists as JSON too", async () => {
+    const { out } = await run(["--list", "--report", "json", "--uapi", "v3"], [
+      needy,
+    ]);
+    assertEquals(JSON.parse(out), [{
+      id: "c.needs",
+      uapi: "v3",
+      upstream: false,
+      needs: ["model"],
+      description: "Checks c.needs",
+      reference: "none",
+      skip: "needs model",
+    }]);
+  });
+
+  it("prints help and version", async () => {
+    assertStringIncludes((await run(["--help"])).out, "Usage:");
+    assertEquals(
+      (await run(["--version"])).out,
+      `iommufd-kit conformance ${VERSION}\n`,
+    );
+  });
+});

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Targets and tests that behave as they are told, to test the runner with.
+ *
+ * @module
+ */
+
+import type { RevisionName } from "../../impl/uapi/revision.ts";
+import type { Test } from "../../selftests/harness.ts";
+import type { Call, Target, TargetInfo, TargetProcess } from "../target.ts";
+
+/** How a fake target misbehaves. */
+export interface FakeTargetOptions {
+  /** Its revision; default 6.12. */
+  readonly uapi?: RevisionName;
+  /** What it offers; default nothing. */
+  readonly capabilities?: readonly string[];
+  /** What ioctls return; default 0. */
+  readonly ioctlResult?: number;
+  /** What each reset finds. */
+  readonly problems?: readonly string[];
+  /** Rejects every spawn with this. */
+  readonly spawnError?: Error;
+  /** Rejects every reset with this. */
+  readonly resetError?: Error;
+}
+
+/** A target without a kernel: calls do nothing. It counts what is done to it. */
+export class FakeTarget implements Target {
+  readonly info: TargetInfo;
+  /** How often each method was called. */
+  readonly counts = { spawn: 0, reset: 0, close: 0 };
+  readonly #options: FakeTargetOptions;
+
+  constructor(options: FakeTargetOptions = {}) {
+    this.#options = options;
+    this.info = {
+      name: "fake",
+      version: "1.2.3",
+      uapi: options.uapi ?? "6.12",
+      pageSize: 4096,
+      hugePageSize: 2 * 1024 * 1024,
+      capabilities: options.capabilities ?? [],
+    };
+  }
+
+  spawn(): Promise<TargetProcess> {
+    this.counts.spawn++;
+    const { spawnError } = this.#options;
+    if (spawnError) return Promise.reject(spawnError);
+    return Promise.resolve(fakeProcess(this.#options.ioctlResult ?? 0));
+  }
+
+  reset(): Promise<string[]> {
+    this.counts.reset++;
+    const { resetError, problems } = this.#options;
+    if (resetError) return Promise.reject(resetError);
+    return Promise.resolve([...problems ?? []]);
+  }
+
+  close(): Promise<void> {
+    this.counts.close++;
+    return Promise.resolve();
+  }
+}
+
+/** A process whose ioctls all have the same result and whose other calls succeed. */
+function fakeProcess(ioctlResult: number): TargetProcess {
+  function zero(): Promise<number> {
+    return Promise.resolve(0);
+  }
+  function done(): Promise<void> {
+    return Promise.resolve();
+  }
+  return {
+    open: () => Promise.resolve(3),
+    close: zero,
+    dup: zero,
+    ioctl: () => Promise.resolve(ioctlResult),
+    ioctlArg: () => Promise.resolve(ioctlResult),
+    batch: (calls: readonly Call[]) =>
+      Promise.resolve(
+        calls.map(({ call }) => call === "ioctl" ? ioctlResult : 0),
+      ),
+    mmap: () => Promise.resolve(0x7f0000000000),
+    munmap: zero,
+    mprotect: zero,
+    madvise: zero,
+    read: zero,
+    write: zero,
+    poll: zero,
+    peek: (_addr: number, length: number) =>
+      Promise.resolve(new Uint8Array(length)),
+    poke: done,
+    memfdCreate: () => Promise.resolve(4),
+    ftruncate: zero,
+    eventfd: () => Promise.resolve(5),
+    pipe: () => Promise.resolve({ ret: 0, readFd: 6, writeFd: 7 }),
+    setrlimit: zero,
+    setuid: zero,
+    dropCapability: zero,
+    vmStatus: () => Promise.resolve({ vmLck: 0, vmPin: 0 }),
+    setFailNth: zero,
+    failNthLeft: zero,
+    fork: () => Promise.resolve(fakeProcess(ioctlResult)),
+    exit: done,
+  };
+}
+
+/** A test with a body, named `fixture.variant.test` or `fixture.test`. */
+export function fakeTest(
+  id: string,
+  run: Test["run"],
+  more: Partial<Test> = {},
+): Test {
+  const parts = id.split(".");
+  return {
+    id,
+    fixture: parts[0]!,
+    variant: parts.length > 2 ? parts[1] : undefined,
+    name: parts.at(-1)!,
+    uapi: ["v3", "6.12"],
+    needs: [],
+    upstream: true,
+    description: `Checks ${id}`,
+    reference: "none",
+    run,
+    ...more,
+  };
+}
+
+/** A test that passes at once. */
+export function passingTest(id: string, more: Partial<Test> = {}): Test {
+  return fakeTest(id, () => Promise.resolve(), more);
+}
