@@ -11,7 +11,7 @@ import { Kernel } from "../impl/kernel.ts";
 import type { FrameOrder } from "../impl/kernel/frames.ts";
 import type { Process } from "../impl/kernel/process.ts";
 import { HPAGE_SIZE, PAGE_SIZE } from "../impl/uapi/mman.ts";
-import { type RevisionName, REVISIONS } from "../impl/uapi/revision.ts";
+import type { RevisionName } from "../impl/uapi/revision.ts";
 import type { Need } from "../selftests/harness.ts";
 import type { Call, Target, TargetInfo, TargetProcess } from "./target.ts";
 import { VERSION } from "./version.ts";
@@ -63,7 +63,7 @@ class ImplTarget implements Target {
   spawn(): Promise<TargetProcess> {
     return Promise.try(() => {
       this.#kernel ??= new Kernel({
-        revision: REVISIONS[this.#uapi],
+        revision: this.#uapi,
         ...this.#options,
       });
       return new ImplProcess(this.#kernel.spawn());
@@ -127,7 +127,7 @@ class ImplProcess implements TargetProcess {
         this.#process.poke(call.addr, call.bytes);
         return 0;
       case "peek":
-        call.into.set(this.#process.peek(call.addr, call.into.length));
+        this.#process.peekInto(call.addr, call.into);
         return 0;
     }
   }
