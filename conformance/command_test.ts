@@ -73,7 +73,7 @@ describe("runCommand()", () => {
   it("exits with 1 when a test fails, and says how to run just that one", async () => {
     const { code, out } = await run([], [passingTest("a.x"), failing]);
     assertEquals(code, 1);
-    assertStringIncludes(out, "one: expected 2, got 1");
+    assertStringIncludes(out, "   expected  2\n   actual    1\n");
     assertStringIncludes(
       out,
       "   rerun     deno task conformance --uapi v3 --filter b.mock.fails\n",

@@ -56,16 +56,12 @@ function plain(text: string): string {
 /** A run as text for people. */
 export function formatPretty(run: Run, options: PrettyOptions): string {
   const paint = options.color ? COLORS : PLAIN;
-  const failures = allResults(run).filter(({ status }) => isFailure(status));
   const lines = [heading(run)];
   for (const revision of run.revisions) {
     lines.push("", paint.bold(`uAPI ${revision.uapi}`));
     lines.push(...groupLines(revision, paint));
   }
-  if (failures.length > 0) lines.push("", paint.bold("Failures"));
-  failures.forEach((result, index) => {
-    lines.push("", ...failureLines(result, index + 1, paint, options));
-  });
+  lines.push(...failureSection(run, paint, options));
   lines.push("");
   for (const revision of run.revisions) {
     lines.push(...totalLines(revision, paint));
@@ -118,6 +114,29 @@ function failedPart({ fail, timeout, error }: Counts): string {
   return `${fail + timeout + error} failed${detail}`;
 }
 
+/** All failures, or only the first where it stands for the whole run. */
+function failureSection(
+  run: Run,
+  paint: Palette,
+  options: PrettyOptions,
+): string[] {
+  const results = allResults(run).filter(({ status }) => status !== "skip");
+  const failures = results.filter(({ status }) => isFailure(status));
+  if (failures.length === 0) return [];
+  const lines = ["", paint.bold("Failures")];
+  const same = failures.length > 1 && failures.length === results.length &&
+    failures.every(({ message }) => message === failures[0]!.message);
+  (same ? failures.slice(0, 1) : failures).forEach((result, index) => {
+    lines.push("", ...failureLines(result, index + 1, paint, options));
+  });
+  if (same) {
+    const verdict = `All ${failures.length} tests failed in the same way: ` +
+      "the target or its set-up is likely at fault.";
+    lines.push("", paint.bad(verdict));
+  }
+  return lines;
+}
+
 /** One failure in detail. */
 function failureLines(
   result: TestResult,
@@ -127,7 +146,8 @@ function failureLines(
 ): string[] {
   const { failure, message } = result;
   const title = `${number}) ${result.id} [${result.uapi}]`;
-  const lines = [paint.bad(title), indent(message!)];
+  const lines = [paint.bad(title)];
+  if (failure?.assertion === undefined) lines.push(indent(message!));
   function fact(name: string, value: string): void {
     lines.push(`   ${paint.dim(name.padEnd(8))}  ${value}`);
   }

@@ -235,7 +235,6 @@ Failures
    rerun     run iommufd.cmd_fail
 
 2) iommufd_ioas.mock.area [6.12]
-   IOMMU_IOAS_MAP: expected EINVAL, got success (0)
    checked   IOMMU_IOAS_MAP
    expected  EINVAL
    actual    success (0)
@@ -265,6 +264,22 @@ v3: 1 passed, 0 failed, 0 skipped of 1 kernel tests
       formatPretty(run, options),
       "  skip  iommufd_ioas.mock     0 passed, 1 skipped  0 ms\n",
     );
+  });
+
+  it("tells one failure when every test failed in the same way", () => {
+    const failed: TestResult = { ...FAILED, status: "fail" };
+    const results = [failed, { ...failed, id: "a.b" }, SKIPPED];
+    const run: Run = {
+      ...PASSED,
+      revisions: [{ ...PASSED.revisions[0]!, results }],
+    };
+    const text = formatPretty(run, options);
+    assertStringIncludes(text, "1) iommufd_ioas.mock.area [6.12]\n");
+    assertStringIncludes(text, "All 2 tests failed in the same way: ");
+    assertEquals(text.includes("2) "), false);
+
+    results.push(result("a.c"));
+    assertStringIncludes(formatPretty(run, options), "2) a.b [6.12]\n");
   });
 
   it("differs in colours only", () => {
