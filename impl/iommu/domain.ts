@@ -123,8 +123,10 @@ export abstract class Domain {
   }
 
   /**
-   * Unmaps `pgcount` pages of `pgsize` bytes. Returns the bytes unmapped; 0
-   * means that there is nothing at `iova`. (Linux: unmap_pages.)
+   * Unmaps `pgcount` pages of `pgsize` bytes. What is mapped there may have
+   * smaller pages: the core chooses the size by alignment alone. Returns the
+   * bytes unmapped; 0 means that there is nothing at `iova`.
+   * (Linux: unmap_pages.)
    */
   unmapPages(_iova: bigint, _pgsize: number, _pgcount: number): number {
     this.#warn("A paging domain does not implement unmapPages");

@@ -146,7 +146,8 @@ function pageCount(
     return Math.floor(size / pgsize);
   }
   const toLarger = larger - iova % larger;
-  return (toLarger + larger <= size ? toLarger : size) / pgsize;
+  const until = toLarger + larger <= size ? toLarger : size;
+  return Math.floor(until / pgsize);
 }
 
 /** The domain's smallest page in bytes; 0, with a warning, when its driver has set none. */

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Mock devices and the operations of their IOMMU driver.
+ *
+ * @module
+ */
+
+import { Device, type IommuCap, type IommuOps } from "../iommu/device.ts";
+import type { Group } from "../iommu/group.ts";
+import type { Iommu } from "../iommu/iommu.ts";
+import { probeDevice, releaseDevice } from "../iommu/probe.ts";
+import { KernelBug } from "../kernel/warn.ts";
+import { IdTable } from "../lib/id_table.ts";
+import { EINVAL, ENODEV, Errno } from "../uapi/errno.ts";
+import {
+  MOCK_FLAGS_DEVICE_HUGE_IOVA,
+  MOCK_FLAGS_DEVICE_NO_DIRTY,
+} from "../uapi/iommufd_test.ts";
+import { MockBlockedDomain, MockDomain } from "./mock_domain.ts";
+
+/** The flags that a device can be made with. */
+const DEVICE_FLAGS = MOCK_FLAGS_DEVICE_NO_DIRTY | MOCK_FLAGS_DEVICE_HUGE_IOVA;
+
+/** A device of the selftest's bus (Linux: struct mock_dev). */
+export class MockDevice extends Device {
+  /** `MOCK_FLAGS_DEVICE_*`. */
+  readonly flags: number;
+  /** The number in its name. */
+  readonly id: number;
+  /** Its driver. */
+  override readonly ops: MockIommuOps;
+
+  /** Called by {@link MockIommuOps.createDevice} only. */
+  constructor(ops: MockIommuOps, id: number, flags: number) {
+    super(ops.iommu, `iommufd_mock${id}`, ops);
+    this.ops = ops;
+    this.id = id;
+    this.flags = flags;
+  }
+
+  /** Takes the device off the bus; nothing uses it any more (Linux: mock_dev_destroy). */
+  destroy(): void {
+    releaseDevice(this);
+    if (this.ops.devices.erase(this.id) !== this) {
+      throw new KernelBug(`${this.name} was destroyed twice`);
+    }
+  }
+}
+
+/** The mock IOMMU driver of one kernel (Linux: mock_ops). */
+export class MockIommuOps implements IommuOps {
+  /** The IOMMU core that it registers with. */
+  readonly iommu: Iommu;
+  /** The domain that every device has when nobody attached another. */
+  readonly blockedDomain: MockBlockedDomain;
+  /** The same: the mock never maps for the DMA API. */
+  readonly defaultDomain: MockBlockedDomain;
+  /** Its devices by the number in their name. */
+  readonly devices: IdTable<MockDevice> = new IdTable<MockDevice>({
+    first: 0,
+    max: 2 ** 31 - 1,
+  });
+
+  /** A driver without devices. */
+  constructor(iommu: Iommu) {
+    this.iommu = iommu;
+    this.blockedDomain = new MockBlockedDomain({ owner: this });
+    this.defaultDomain = this.blockedDomain;
+  }
+
+  /**
+   * Puts a new device on the bus, named with the lowest free number. `flags`
+   * are `MOCK_FLAGS_DEVICE_*`. Throws EINVAL for others, ENOMEM.
+   * (Linux: mock_dev_create.)
+   */
+  createDevice(flags = 0): MockDevice {
+    if ((flags & ~DEVICE_FLAGS) !== 0) throw EINVAL;
+    this.iommu.kernel.alloc();
+    const dev = new MockDevice(this, this.devices.alloc(), flags);
+    this.devices.publish(dev.id, dev);
+    try {
+      probeDevice(dev);
+    } catch (error) {
+      // As on any bus, a device that its IOMMU driver failed to take is there
+      // all the same, without a group.
+      if (!(error instanceof Errno)) throw error;
+    }
+    return dev;
+  }
+
+  /** Cache coherency always, dirty tracking unless the device was made without. */
+  capable(dev: Device, cap: IommuCap): boolean {
+    if (cap === "cache-coherency") return true;
+    return cap === "dirty-tracking" &&
+      (flagsOf(dev) & MOCK_FLAGS_DEVICE_NO_DIRTY) === 0;
+  }
+
+  /** Throws ENODEV for a device of another bus. */
+  probeDevice(dev: Device): void {
+    if (!isMockDevice(dev)) throw ENODEV;
+  }
+
+  /** Every device can be isolated from all others. */
+  deviceGroup(_dev: Device): Group {
+    return this.iommu.allocGroup();
+  }
+
+  /** An empty domain with the page sizes of the device. Throws ENOMEM. */
+  domainAllocPaging(dev: Device): MockDomain {
+    this.iommu.kernel.alloc();
+    return new MockDomain({
+      owner: this,
+      huge: (flagsOf(dev) & MOCK_FLAGS_DEVICE_HUGE_IOVA) !== 0,
+    });
+  }
+}
+
+/** Whether the device is a mock device (Linux: iommufd_selftest_is_mock_dev). */
+export function isMockDevice(dev: Device): dev is MockDevice {
+  return dev instanceof MockDevice;
+}
+
+function flagsOf(dev: Device): number {
+  return isMockDevice(dev) ? dev.flags : 0;
+}

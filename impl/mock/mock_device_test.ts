@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { attachGroup, detachGroup } from "../iommu/attach.ts";
+import { Device, deviceIommuCapable } from "../iommu/device.ts";
+import {
+  deviceClaimDmaOwner,
+  deviceReleaseDmaOwner,
+} from "../iommu/dma_owner.ts";
+import { pagingDomainAlloc } from "../iommu/group_domain.ts";
+import { Iommu } from "../iommu/iommu.ts";
+import { probeDevice } from "../iommu/probe.ts";
+import { errnoOf } from "../iommu/test_driver.ts";
+import { KernelCore } from "../kernel/core.ts";
+import { KernelBug } from "../kernel/warn.ts";
+import { EINVAL, ENODEV, ENOMEM, EPERM } from "../uapi/errno.ts";
+import {
+  MOCK_FLAGS_DEVICE_HUGE_IOVA,
+  MOCK_FLAGS_DEVICE_NO_DIRTY,
+} from "../uapi/iommufd_test.ts";
+import { isMockDevice, MockIommuOps } from "./mock_device.ts";
+
+/** A kernel whose nth allocation fails. */
+class FailingKernel extends KernelCore {
+  allocsUntilFailure = 0;
+
+  override alloc(): void {
+    if (this.allocsUntilFailure > 0 && --this.allocsUntilFailure === 0) {
+      throw ENOMEM;
+    }
+  }
+}
+
+function newOps(): { ops: MockIommuOps; kernel: FailingKernel } {
+  const kernel = new FailingKernel({ memory: 2 ** 21 });
+  return { ops: new MockIommuOps(new Iommu(kernel)), kernel };
+}
+
+describe("a mock device", () => {
+  it("is named with the lowest free number", () => {
+    const { ops } = newOps();
+    const [a, b, c] = [0, 1, 2].map(() => ops.createDevice());
+    assertEquals([a, b, c].map((dev) => dev!.name), [
+      "iommufd_mock0",
+      "iommufd_mock1",
+      "iommufd_mock2",
+    ]);
+    b!.destroy();
+    a!.destroy();
+    assertEquals(ops.createDevice().name, "iommufd_mock0");
+    assertEquals(ops.createDevice().name, "iommufd_mock1");
+    assertEquals(ops.createDevice().name, "iommufd_mock3");
+    assertThrows(() => {
+      c!.destroy();
+      c!.destroy();
+    }, KernelBug);
+  });
+
+  it("has a group of its own and is blocked by default", () => {
+    const { ops, kernel } = newOps();
+    const a = ops.createDevice();
+    const b = ops.createDevice();
+    assertEquals([a.group!.id, b.group!.id], [0, 1]);
+    assertStrictEquals(a.group!.domain, ops.blockedDomain);
+    assertStrictEquals(a.group!.defaultDomain, ops.blockedDomain);
+    assertEquals(a.group!.domain!.type, "blocked");
+    a.destroy();
+    assertStrictEquals(a.group, null);
+    assertEquals(ops.createDevice().group!.id, 0);
+    assertEquals(kernel.warnings.list, []);
+  });
+
+  it("is coherent, and tracks writes unless made without", () => {
+    const { ops } = newOps();
+    const dev = ops.createDevice();
+    assertEquals(deviceIommuCapable(dev, "cache-coherency"), true);
+    assertEquals(deviceIommuCapable(dev, "dirty-tracking"), true);
+    assertEquals(deviceIommuCapable(dev, "enforce-cache-coherency"), false);
+    assertEquals(deviceIommuCapable(dev, "intr-remap"), false);
+    const plain = ops.createDevice(MOCK_FLAGS_DEVICE_NO_DIRTY);
+    assertEquals(deviceIommuCapable(plain, "cache-coherency"), true);
+    assertEquals(deviceIommuCapable(plain, "dirty-tracking"), false);
+  });
+
+  it("cannot be made with unknown flags", () => {
+    const { ops } = newOps();
+    assertStrictEquals(errnoOf(() => ops.createDevice(4)), EINVAL);
+    assertStrictEquals(errnoOf(() => ops.createDevice(3)), undefined);
+    assertEquals(ops.devices.size, 1);
+  });
+
+  it("decides the page sizes of its domains", () => {
+    const { ops } = newOps();
+    const small = pagingDomainAlloc(ops.createDevice());
+    assertEquals(small.pgsizeBitmap, 2048n);
+    const huge = pagingDomainAlloc(
+      ops.createDevice(MOCK_FLAGS_DEVICE_HUGE_IOVA),
+    );
+    assertEquals(huge.pgsizeBitmap, 2048n | 2n ** 20n);
+    assertEquals(huge.apertureStart, 2n ** 24n);
+    assertEquals(huge.apertureEnd, 2n ** 31n - 1n);
+    assertStrictEquals(huge.owner, ops);
+  });
+
+  it("can be owned and attached like any other", () => {
+    const { ops, kernel } = newOps();
+    const dev = ops.createDevice();
+    const group = dev.group!;
+    const owner = {};
+    deviceClaimDmaOwner(dev, owner);
+    assertStrictEquals(errnoOf(() => deviceClaimDmaOwner(dev, {})), EPERM);
+    const domain = pagingDomainAlloc(dev);
+    attachGroup(domain, group);
+    assertStrictEquals(group.domain, domain);
+    detachGroup(domain, group);
+    deviceReleaseDmaOwner(dev);
+    dev.destroy();
+    domain.free();
+    assertEquals(kernel.warnings.list, []);
+    assertEquals(ops.iommu.groups.size, 0);
+  });
+
+  it("is there without a group when its IOMMU could not take it", () => {
+    // Allocation 1 is the device itself, 2 to 4 are its IOMMU data, group and place in it.
+    for (const nth of [1, 2, 3, 4]) {
+      const { ops, kernel } = newOps();
+      kernel.allocsUntilFailure = nth;
+      if (nth === 1) {
+        assertStrictEquals(errnoOf(() => ops.createDevice()), ENOMEM);
+        assertEquals(ops.devices.size, 0);
+        continue;
+      }
+      const dev = ops.createDevice();
+      assertStrictEquals(dev.group, null);
+      assertEquals(deviceIommuCapable(dev, "cache-coherency"), false);
+      dev.destroy();
+      assertEquals(ops.devices.size, 0);
+      assertEquals(ops.iommu.groups.size, 0);
+      assertEquals(kernel.warnings.list, []);
+    }
+    // The control: the fifth allocation is not part of it.
+    const { ops, kernel } = newOps();
+    kernel.allocsUntilFailure = 5;
+    assertEquals(ops.createDevice().group?.id, 0);
+  });
+
+  it("is told from devices of other buses", () => {
+    const { ops } = newOps();
+    const foreign = new Device(ops.iommu, "0000:00:01.0", ops);
+    assertEquals(isMockDevice(foreign), false);
+    assertEquals(isMockDevice(ops.createDevice()), true);
+    assertStrictEquals(errnoOf(() => probeDevice(foreign)), ENODEV);
+    assertStrictEquals(foreign.group, null);
+  });
+});
