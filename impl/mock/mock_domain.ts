@@ -144,6 +144,12 @@ export class MockDomain extends Domain {
     return (pte & PTE_PFN_MASK) * MOCK_IO_PAGE_SIZE;
   }
 
+  /** The physical address of the 2 KiB with a number, that is IOVA / 2048; undefined when not mapped. For checks: never warns. */
+  lookup(index: number): number | undefined {
+    const pte = this.#ptes.get(index);
+    return pte === 0 ? undefined : (pte & PTE_PFN_MASK) * MOCK_IO_PAGE_SIZE;
+  }
+
   /** The frames of consecutive pages, from every second entry. Warns when one is not mapped. */
   override readPfns(
     iova: bigint,

@@ -91,6 +91,8 @@ export interface Revision {
   readonly mockDomainBindsDevice: boolean;
   /** The test operations validate lengths, flags and limits (S25). */
   readonly testOpsValidate: boolean;
+  /** ACCESS_PAGES, ACCESS_RW and COPY know MOCK_FLAGS_ACCESS_SYZ (iommufd_test_syz_conv_iova; not in v3 L8887). */
+  readonly hasSyzFlag: boolean;
   /** The mock tolerates unmapping what is not mapped; else it warns (S11; mock_domain_unmap_pages). */
   readonly mockUnmapToleratesMissing: boolean;
 
@@ -128,6 +130,7 @@ const V3: Revision = {
   testCmd: { size: 56, minSize: 52, firstOp: 0, ops: 9 },
   mockDomainBindsDevice: false,
   testOpsValidate: false,
+  hasSyzFlag: false,
   mockUnmapToleratesMissing: false,
   hasHwptIoctls: false,
 };
@@ -162,6 +165,7 @@ const LINUX_6_12: Revision = {
   testCmd: { size: 72, minSize: 68, firstOp: 1, ops: 15 },
   mockDomainBindsDevice: true,
   testOpsValidate: true,
+  hasSyzFlag: true,
   mockUnmapToleratesMissing: true,
   hasHwptIoctls: true,
 };

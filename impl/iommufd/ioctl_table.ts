@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The ioctls of iommufd, in the order of their names.
+ *
+ * Linux: iommufd_ioctl_ops of main.c.
+ *
+ * @module
+ */
+
+import {
+  IOMMU_DESTROY,
+  IOMMU_IOAS_ALLOC,
+  IOMMU_IOAS_ALLOW_IOVAS,
+  IOMMU_IOAS_COPY,
+  IOMMU_IOAS_IOVA_RANGES,
+  IOMMU_IOAS_MAP,
+  IOMMU_IOAS_UNMAP,
+  IOMMU_OPTION,
+  IOMMU_VFIO_IOAS,
+  IommuDestroy,
+  IommuIoasAlloc,
+  IommuIoasAllowIovas,
+  IommuIoasCopy,
+  IommuIoasIovaRanges,
+  IommuIoasMap,
+  IommuIoasUnmap,
+  IommuOption,
+  IommuVfioIoas,
+} from "../uapi/iommufd.ts";
+import { vfioIoas } from "./compat_ioas.ts";
+import {
+  ioasAlloc,
+  ioasAllowIovas,
+  ioasCopy,
+  ioasIovaRanges,
+  ioasMap,
+  ioasUnmap,
+} from "./ioas.ts";
+import { option } from "./option.ts";
+import { testOp } from "./selftest.ts";
+import { type IoctlOp, ioctlOp } from "./ucmd.ts";
+
+/** All ioctls of all revisions. The last field of each is the last that its first version had. */
+export const IOCTL_OPS: readonly IoctlOp[] = [
+  ioctlOp(IOMMU_DESTROY, IommuDestroy, "id", ({ ctx, cmd }) => {
+    ctx.objects.remove(cmd.id);
+  }),
+  ioctlOp(IOMMU_IOAS_ALLOC, IommuIoasAlloc, "outIoasId", ioasAlloc),
+  ioctlOp(
+    IOMMU_IOAS_ALLOW_IOVAS,
+    IommuIoasAllowIovas,
+    "allowedIovas",
+    ioasAllowIovas,
+  ),
+  ioctlOp(IOMMU_IOAS_COPY, IommuIoasCopy, "srcIova", ioasCopy),
+  ioctlOp(
+    IOMMU_IOAS_IOVA_RANGES,
+    IommuIoasIovaRanges,
+    "outIovaAlignment",
+    ioasIovaRanges,
+  ),
+  ioctlOp(IOMMU_IOAS_MAP, IommuIoasMap, "iova", ioasMap),
+  ioctlOp(IOMMU_IOAS_UNMAP, IommuIoasUnmap, "length", ioasUnmap),
+  ioctlOp(IOMMU_OPTION, IommuOption, "val64", option),
+  testOp,
+  ioctlOp(IOMMU_VFIO_IOAS, IommuVfioIoas, "reserved", vfioIoas),
+];

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * `/dev/iommu`: contexts, and how an ioctl finds its function.
+ *
+ * Linux: drivers/iommu/iommufd/main.c.
+ *
+ * @module
+ */
+
+import { File } from "../kernel/file.ts";
+import type { Process } from "../kernel/process.ts";
+import type { Kernel } from "../kernel.ts";
+import { EBADF, EBADFD, ENOTTY } from "../uapi/errno.ts";
+import { IOMMU_TEST_CMD, IOMMUFD_CMD_BASE } from "../uapi/mod.ts";
+import type { Revision } from "../uapi/revision.ts";
+import { ACCOUNT_MM, ACCOUNT_USER, type AccountMode } from "./accounting.ts";
+import type { IommufdGroup } from "./group.ts";
+import type { Ioas } from "./ioas.ts";
+import { IOCTL_OPS } from "./ioctl_table.ts";
+import { ObjectTable } from "./object.ts";
+import type { CommandBuffer, IoctlOp } from "./ucmd.ts";
+import { vfioIoctl } from "./vfio_compat.ts";
+
+/** Places of the ioctl table: the test ioctl is the last one. */
+const TABLE_SIZE = (IOMMU_TEST_CMD & 0xff) - IOMMUFD_CMD_BASE + 1;
+
+/** The place of an ioctl in the table; outside of it the VFIO container answers. */
+function placeOf(cmd: number): number {
+  return (cmd & 0xff) - IOMMUFD_CMD_BASE;
+}
+
+/** One revision's ioctls at their places (Linux: iommufd_ioctl_ops). */
+export function ioctlTable(
+  ops: readonly IoctlOp[],
+  revision: Revision,
+): (IoctlOp | undefined)[] {
+  const table = new Array<IoctlOp | undefined>(TABLE_SIZE).fill(undefined);
+  for (const op of ops) {
+    if (op.since !== undefined && !revision[op.since]) continue;
+    table[placeOf(op.number)] = op;
+  }
+  return table;
+}
+
+/** One place of a context's ioctl table. */
+interface Slot {
+  readonly op: IoctlOp;
+  readonly minSize: number;
+  /** Buffers that no call uses now: more than one after an ioctl that called itself through a driver. */
+  readonly idle: CommandBuffer[];
+}
+
+/** The contexts of one kernel, and what they share. */
+export class Iommufd {
+  /** The kernel. */
+  readonly kernel: Kernel;
+  /** The ioctls that the kernel's revision has. */
+  readonly table: readonly (IoctlOp | undefined)[];
+  /** Contexts that were not released. */
+  readonly contexts: Set<IommufdCtx> = new Set();
+
+  /** Registers `/dev/iommu`, and `/dev/vfio/vfio` where the revision has it (Linux: iommufd_init). */
+  constructor(kernel: Kernel) {
+    this.kernel = kernel;
+    this.table = ioctlTable(IOCTL_OPS, kernel.revision);
+    kernel.registerDevice("/dev/iommu", () => this.open(ACCOUNT_USER));
+    if (kernel.revision.hasVfioDevice) {
+      kernel.registerDevice("/dev/vfio/vfio", () => this.open(ACCOUNT_MM));
+    }
+  }
+
+  /** A new context that charges pinned memory as told. Throws ENOMEM. (Linux: iommufd_fops_open.) */
+  open(accountMode: AccountMode): IommufdCtx {
+    this.kernel.alloc();
+    return new IommufdCtx(this, accountMode);
+  }
+}
+
+/**
+ * One open `/dev/iommu`: a set of objects (Linux: struct iommufd_ctx with its
+ * struct file). Drivers hold a reference while they use it: `get` and `put`
+ * are iommufd_ctx_get and iommufd_ctx_put.
+ */
+export class IommufdCtx extends File {
+  /** The kernel. */
+  readonly kernel: Kernel;
+  /** Its objects by id. */
+  readonly objects: ObjectTable;
+  /** Its groups by the number of the IOMMU group (Linux: iommufd_ctx.groups). */
+  readonly groups: Map<number, IommufdGroup> = new Map();
+  /** How memory pinned through it is charged. */
+  accountMode: AccountMode;
+  /** The IOAS that the VFIO container ioctls act on. No user of it. */
+  vfioIoas: Ioas | undefined;
+  /** True if a no-IOMMU device uses it as a VFIO container. */
+  noIommuMode = false;
+
+  readonly #module: Iommufd;
+  readonly #slots: (Slot | undefined)[] = new Array(TABLE_SIZE);
+  readonly #sizeBytes = new Uint8Array(4);
+  readonly #sizeView = new DataView(this.#sizeBytes.buffer);
+
+  /** For {@link Iommufd.open}. */
+  constructor(module: Iommufd, accountMode: AccountMode) {
+    super();
+    this.#module = module;
+    this.kernel = module.kernel;
+    this.accountMode = accountMode;
+    this.objects = new ObjectTable(this);
+    module.contexts.add(this);
+  }
+
+  /**
+   * An ioctl. The order of checks is Linux's: VFIO's numbers first, then the
+   * size is read (EFAULT), the command must be known (ENOTTY), the size must
+   * not be too small, and the struct is copied (E2BIG, EFAULT).
+   * (Linux: iommufd_fops_ioctl.)
+   */
+  override ioctl(process: Process, cmd: number, arg: number | bigint): number {
+    const place = placeOf(cmd);
+    if (place < 0 || place >= TABLE_SIZE) {
+      return vfioIoctl(this, process, cmd, Number(arg));
+    }
+    const uaddr = Number(arg);
+    process.mm.copyFromUser(this.#sizeBytes, uaddr);
+    const userSize = this.#sizeView.getUint32(0, true);
+
+    const slot = this.#slots[place] ?? this.#prepare(place);
+    if (slot === undefined || slot.op.number !== cmd) throw ENOTTY;
+    if (userSize < slot.minSize) throw this.kernel.revision.shortStructErrno;
+
+    const buffer = slot.idle.pop() ?? slot.op.prepare(this);
+    try {
+      buffer.load(process, uaddr, userSize);
+      buffer.execute();
+    } finally {
+      buffer.unload();
+      slot.idle.push(buffer);
+    }
+    return 0;
+  }
+
+  #prepare(place: number): Slot | undefined {
+    const op = this.#module.table[place];
+    if (op === undefined) return undefined;
+    const slot = { op, minSize: op.minSize(this.kernel.revision), idle: [] };
+    this.#slots[place] = slot;
+    return slot;
+  }
+
+  /** Destroys all objects (Linux: iommufd_fops_release). */
+  protected override release(): void {
+    this.objects.releaseAll();
+    this.kernel.warnings.on(
+      this.groups.size !== 0,
+      "iommufd: a context is released with groups left",
+    );
+    this.#module.contexts.delete(this);
+  }
+}
+
+/**
+ * The context behind a file, with a reference that the caller must put.
+ * Throws EBADFD if the file is no iommufd. (Linux: iommufd_ctx_from_file.)
+ */
+export function iommufdCtxFromFile(file: File): IommufdCtx {
+  if (!(file instanceof IommufdCtx)) throw EBADFD;
+  return file.get();
+}
+
+/**
+ * The context behind a process's descriptor, with a reference that the caller
+ * must put. Throws EBADF if the descriptor is not open, EBADFD if it is no
+ * iommufd. (Linux: iommufd_ctx_from_fd.)
+ */
+export function iommufdCtxFromFd(process: Process, fd: number): IommufdCtx {
+  const file = process.files.get(fd);
+  if (file === undefined) throw EBADF;
+  return iommufdCtxFromFile(file);
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * IOMMU_OPTION: how pinned memory is charged, and large IO pages.
+ *
+ * Linux: iommufd_option of main.c, iommufd_option_rlimit_mode and
+ * iommufd_ioas_option of ioas.c.
+ *
+ * @module
+ */
+
+import { EBUSY, EINVAL, EOPNOTSUPP, EPERM } from "../uapi/errno.ts";
+import {
+  IOMMU_OPTION_HUGE_PAGES,
+  IOMMU_OPTION_OP_GET,
+  IOMMU_OPTION_OP_SET,
+  IOMMU_OPTION_RLIMIT_MODE,
+  IommuOption,
+} from "../uapi/iommufd.ts";
+import { CAP_SYS_RESOURCE } from "../uapi/mman.ts";
+import { ACCOUNT_MM, ACCOUNT_USER } from "./accounting.ts";
+import { disableLargePages, enableLargePages } from "./alignment.ts";
+import { Ioas } from "./ioas.ts";
+import type { Ucmd } from "./ucmd.ts";
+
+const VALUE = IommuOption.fields.val64.offset;
+
+/** IOMMU_OPTION. Only the value goes back to the caller. */
+export function option(ucmd: Ucmd<IommuOption>): void {
+  const { ctx, cmd, bytes } = ucmd;
+  if (ctx.kernel.revision.checksReservedFields && cmd.reserved !== 0) {
+    throw EOPNOTSUPP;
+  }
+  switch (cmd.optionId) {
+    case IOMMU_OPTION_RLIMIT_MODE:
+      rlimitMode(ucmd);
+      break;
+    case IOMMU_OPTION_HUGE_PAGES:
+      hugePages(ucmd);
+      break;
+    default:
+      throw EOPNOTSUPP;
+  }
+  ucmd.process.mm.copyToUser(
+    ucmd.uaddr + VALUE,
+    bytes.subarray(VALUE, VALUE + 8),
+  );
+}
+
+function rlimitMode({ ctx, cmd, process }: Ucmd<IommuOption>): void {
+  if (ctx.kernel.revision.rlimitModeChecksObjectId && cmd.objectId !== 0) {
+    throw EOPNOTSUPP;
+  }
+  switch (cmd.op) {
+    case IOMMU_OPTION_OP_GET:
+      cmd.val64 = ctx.accountMode === ACCOUNT_MM ? 1n : 0n;
+      return;
+    case IOMMU_OPTION_OP_SET:
+      if (!process.capable(CAP_SYS_RESOURCE)) throw EPERM;
+      if (!ctx.objects.isEmpty) throw EBUSY;
+      if (cmd.val64 > 1n) throw EINVAL;
+      ctx.accountMode = cmd.val64 === 1n ? ACCOUNT_MM : ACCOUNT_USER;
+      return;
+    default:
+      throw EOPNOTSUPP;
+  }
+}
+
+function hugePages({ ctx, cmd }: Ucmd<IommuOption>): void {
+  const ioas = ctx.objects.get(cmd.objectId, Ioas);
+  try {
+    switch (cmd.op) {
+      case IOMMU_OPTION_OP_GET:
+        cmd.val64 = ioas.iopt.disableLargePages ? 0n : 1n;
+        return;
+      case IOMMU_OPTION_OP_SET:
+        if (cmd.val64 > 1n) throw EINVAL;
+        if (cmd.val64 === 0n) disableLargePages(ioas.iopt);
+        else enableLargePages(ioas.iopt);
+        return;
+      default:
+        throw EOPNOTSUPP;
+    }
+  } finally {
+    ioas.put();
+  }
+}

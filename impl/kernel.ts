@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * A whole machine: the kernel with IOMMU core, iommufd and mock IOMMU.
+ *
+ * ```ts
+ * import { Kernel } from "./kernel.ts";
+ *
+ * const kernel = new Kernel({ revision: "6.12" });
+ * const process = kernel.spawn();
+ * const fd = process.open("/dev/iommu");
+ * process.close(fd);
+ * process.exit();
+ * if (kernel.audit().length > 0) throw new Error("something leaked");
+ * ```
+ *
+ * @module
+ */
+
+import { Iommu } from "./iommu/iommu.ts";
+import { Iommufd } from "./iommufd/main.ts";
+import { KernelCore, type KernelOptions } from "./kernel/core.ts";
+import { MockIommuOps } from "./mock/mock_device.ts";
+
+/** How the kernel was built and loaded, beyond what a machine has. */
+export interface IommufdOptions {
+  /**
+   * Bind devices whose interrupts are not isolated; default false. May be
+   * changed any time. (Linux: iommufd.allow_unsafe_interrupts.)
+   */
+  allowUnsafeInterrupts: boolean;
+  /** VFIO containers have a no-IOMMU mode, where the revision has it; default false. (Linux: CONFIG_VFIO_NOIOMMU.) */
+  readonly vfioNoIommu: boolean;
+}
+
+/** A machine with `/dev/iommu`. Kernels are independent of each other. */
+export class Kernel extends KernelCore {
+  /** How iommufd was built and loaded. */
+  readonly options: IommufdOptions;
+  /** The IOMMU core. */
+  readonly iommu: Iommu;
+  /** The driver of the mock IOMMU. */
+  readonly mock: MockIommuOps;
+  /** iommufd. */
+  readonly iommufd: Iommufd;
+
+  /** A machine with no processes. */
+  constructor(options: KernelOptions & Partial<IommufdOptions> = {}) {
+    super(options);
+    this.options = {
+      allowUnsafeInterrupts: options.allowUnsafeInterrupts ?? false,
+      vfioNoIommu: options.vfioNoIommu ?? false,
+    };
+    this.iommu = new Iommu(this);
+    this.mock = new MockIommuOps(this.iommu);
+    this.iommufd = new Iommufd(this);
+  }
+
+  /**
+   * What is wrong after all processes exited, a sentence each: what the
+   * machine says, and contexts and mock devices that are left.
+   */
+  override audit(): string[] {
+    const problems = super.audit();
+    const contexts = this.iommufd.contexts.size;
+    if (contexts > 0) {
+      problems.push(`${contexts} iommufd contexts were not released.`);
+    }
+    const devices = this.mock.devices.size;
+    if (devices > 0) problems.push(`${devices} mock devices are left.`);
+    return problems;
+  }
+}
