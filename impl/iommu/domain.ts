@@ -8,7 +8,7 @@
 
 import { EEXIST, EINVAL, ENODEV } from "../uapi/errno.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
-import { KernelBug } from "../kernel/warn.ts";
+import { KernelBug, type Warnings } from "../kernel/warn.ts";
 import type { Device, IommuOps } from "./device.ts";
 
 /** `prot`: the device may read. */
@@ -57,6 +57,9 @@ export interface DomainOptions {
  * {@link unmapPages} and {@link iovaToPhys}, and {@link readPfns} for speed.
  * These are for the core to call: others use iommuMap() and iommuUnmap(),
  * which split requests into pages and unwind.
+ *
+ * Where pages are mapped, an IOVA is a plain number of bytes. It is exact up to
+ * 2^64 because it is a multiple of the smallest page: see {@link pageSizes}.
  */
 export abstract class Domain {
   /** What it does with DMA. */
@@ -67,7 +70,8 @@ export abstract class Domain {
   readonly pgsizeBitmap: bigint;
   /**
    * The same sizes as numbers, smallest first. The smallest is at least 2 KiB,
-   * so that every aligned IOVA is exact in a number, and at most 1 GiB.
+   * so that every multiple of it below 2^64 is exact in a number, and at most
+   * 1 GiB.
    */
   readonly pageSizes: readonly number[];
   /** First IOVA that can be mapped. */
@@ -83,6 +87,11 @@ export abstract class Domain {
     this.pageSizes = sizesOf(this.pgsizeBitmap);
     this.apertureStart = options.apertureStart ?? 0n;
     this.apertureEnd = options.apertureEnd ?? IOVA_LAST;
+  }
+
+  /** The warnings of its kernel. */
+  get warnings(): Warnings {
+    return this.owner.iommu.kernel.warnings;
   }
 
   /** What the DMA layer keeps with it. */
@@ -112,13 +121,13 @@ export abstract class Domain {
    * (Linux: map_pages.)
    */
   mapPages(
-    _iova: bigint,
+    _iova: number,
     _paddr: number,
     _pgsize: number,
     _pgcount: number,
     _prot: number,
   ): number {
-    this.#warn("A paging domain does not implement mapPages");
+    this.warnings.on(true, "A paging domain does not implement mapPages");
     throw ENODEV;
   }
 
@@ -128,13 +137,13 @@ export abstract class Domain {
    * bytes unmapped; 0 means that there is nothing at `iova`.
    * (Linux: unmap_pages.)
    */
-  unmapPages(_iova: bigint, _pgsize: number, _pgcount: number): number {
-    this.#warn("A paging domain does not implement unmapPages");
+  unmapPages(_iova: number, _pgsize: number, _pgcount: number): number {
+    this.warnings.on(true, "A paging domain does not implement unmapPages");
     return 0;
   }
 
   /** The physical address in bytes behind an IOVA, 0 when not mapped (Linux: iova_to_phys). */
-  iovaToPhys(_iova: bigint): number {
+  iovaToPhys(_iova: number): number {
     return 0;
   }
 
@@ -144,9 +153,9 @@ export abstract class Domain {
    * gets back the frames that it mapped. The general form asks
    * {@link iovaToPhys} for each page; drivers do better.
    */
-  readPfns(iova: bigint, npages: number, out: Int32Array, at: number): void {
+  readPfns(iova: number, npages: number, out: Int32Array, at: number): void {
     for (let i = 0; i < npages; i++) {
-      const paddr = this.iovaToPhys(iova + BigInt(i * PAGE_SIZE));
+      const paddr = this.iovaToPhys(iova + i * PAGE_SIZE);
       out[at + i] = Math.trunc(paddr / PAGE_SIZE);
     }
   }
@@ -184,10 +193,6 @@ export abstract class Domain {
 
   /** Releases what the driver holds for it; nothing is attached any more (Linux: iommu_domain_free). */
   free(): void {}
-
-  #warn(what: string): void {
-    this.owner.iommu.kernel.warnings.on(true, what);
-  }
 }
 
 /** The sizes of a bitmap, smallest first. */

@@ -13,28 +13,27 @@ import type { Domain } from "./domain.ts";
 
 /**
  * Maps `size` bytes of contiguous physical memory from `paddr` on at `iova`.
- * `prot` is `IOMMU_*` bits. Throws EINVAL when the domain does not page or
+ * All three are exact as numbers if they are multiples of 2 KiB. `prot` is `IOMMU_*` bits. Throws EINVAL when the domain does not page or
  * something is not aligned to its smallest page, ENODEV (with a warning) when
  * the driver cannot map, and what the driver throws; nothing is mapped then.
  * (Linux: iommu_map.)
  */
 export function iommuMap(
   domain: Domain,
-  iova: bigint,
+  iova: number,
   paddr: number,
-  size: bigint | number,
+  size: number,
   prot: number,
 ): void {
-  const bytes = byteCount(size);
   if (domain.type !== "paging") throw EINVAL;
   const smallest = smallestPage(domain);
   if (smallest === 0) throw ENODEV;
-  if (!isAligned(iova, smallest, paddr, bytes)) throw EINVAL;
+  if (!isAligned(smallest, iova, paddr, size)) throw EINVAL;
 
   let done = 0;
   try {
-    while (done < bytes) {
-      done += mapPiece(domain, iova, paddr, bytes, done, prot);
+    while (done < size) {
+      done += mapPiece(domain, iova + done, paddr + done, size - done, prot);
     }
   } catch (error) {
     iommuUnmap(domain, iova, done);
@@ -49,23 +48,20 @@ export function iommuMap(
  */
 export function iommuUnmap(
   domain: Domain,
-  iova: bigint,
-  size: bigint | number,
+  iova: number,
+  size: number,
 ): number {
-  const bytes = byteCount(size);
   if (domain.type !== "paging") return 0;
   const smallest = smallestPage(domain);
-  if (smallest === 0 || !isAligned(iova, smallest, 0, bytes)) return 0;
+  if (smallest === 0 || !isAligned(smallest, iova, 0, size)) return 0;
 
   const { pageSizes } = domain;
-  const start = Number(iova);
   let done = 0;
-  while (done < bytes) {
-    const at = start + done;
-    const index = pageSizeIndex(pageSizes, at, at, bytes - done);
-    const count = pageCount(pageSizes, index, at, at, bytes - done);
-    const pgsize = pageSizes[index]!;
-    const unmapped = domain.unmapPages(advance(iova, done), pgsize, count);
+  while (done < size) {
+    const at = iova + done;
+    const index = pageSizeIndex(pageSizes, at, at, size - done);
+    const count = pageCount(pageSizes, index, at, at, size - done);
+    const unmapped = domain.unmapPages(at, pageSizes[index]!, count);
     if (unmapped === 0) break;
     done += unmapped;
   }
@@ -73,34 +69,24 @@ export function iommuUnmap(
 }
 
 /** The physical address behind an IOVA, 0 when not mapped (Linux: iommu_iova_to_phys). */
-export function iommuIovaToPhys(domain: Domain, iova: bigint): number {
-  if (domain.type === "identity") return Number(iova);
+export function iommuIovaToPhys(domain: Domain, iova: number): number {
+  if (domain.type === "identity") return iova;
   if (domain.type === "blocked") return 0;
   return domain.iovaToPhys(iova);
 }
 
-/** One call to the driver, for what is left after `done` bytes. Returns the bytes mapped. */
+/** One call to the driver, for as much as pages of one size can take. Returns the bytes mapped. */
 function mapPiece(
   domain: Domain,
-  iova: bigint,
+  iova: number,
   paddr: number,
-  bytes: number,
-  done: number,
+  size: number,
   prot: number,
 ): number {
   const { pageSizes } = domain;
-  const at = Number(iova) + done;
-  const from = paddr + done;
-  const index = pageSizeIndex(pageSizes, at, from, bytes - done);
-  const count = pageCount(pageSizes, index, at, from, bytes - done);
-  const pgsize = pageSizes[index]!;
-  const mapped = domain.mapPages(
-    advance(iova, done),
-    from,
-    pgsize,
-    count,
-    prot,
-  );
+  const index = pageSizeIndex(pageSizes, iova, paddr, size);
+  const count = pageCount(pageSizes, index, iova, paddr, size);
+  const mapped = domain.mapPages(iova, paddr, pageSizes[index]!, count, prot);
   if (mapped === 0) {
     throw new KernelBug("An IOMMU driver mapped nothing without failing");
   }
@@ -109,8 +95,7 @@ function mapPiece(
 
 /**
  * The largest page size that fits the alignment of both addresses and the
- * length. With pageCount() this is Linux's iommu_pgsize; aligned 64-bit
- * addresses are exact here because the smallest page has 2^11 bytes.
+ * length. With pageCount() this is Linux's iommu_pgsize.
  */
 function pageSizeIndex(
   sizes: readonly number[],
@@ -153,33 +138,19 @@ function pageCount(
 /** The domain's smallest page in bytes; 0, with a warning, when its driver has set none. */
 function smallestPage(domain: Domain): number {
   const smallest = domain.pageSizes[0] ?? 0;
-  domain.owner.iommu.kernel.warnings.on(
-    smallest === 0,
-    "A paging domain has no page sizes",
-  );
+  domain.warnings.on(smallest === 0, "A paging domain has no page sizes");
   return smallest;
 }
 
-/** A page size is at most 2^30 bytes, so that the low 32 bits decide. */
+/**
+ * Whether all are multiples of a page size. That is at most 2^30 bytes, so the
+ * low 32 bits decide, which is what bitwise operators take of a number.
+ */
 function isAligned(
-  iova: bigint,
   pgsize: number,
+  iova: number,
   paddr: number,
   size: number,
 ): boolean {
-  const low = Number(BigInt.asUintN(32, iova)) | paddr | size;
-  return (low & (pgsize - 1)) === 0;
-}
-
-/** Avoids an addition where there is nothing to add: most calls are the only one of their request. */
-function advance(iova: bigint, bytes: number): bigint {
-  return bytes === 0 ? iova : iova + BigInt(bytes);
-}
-
-function byteCount(size: bigint | number): number {
-  const bytes = Number(size);
-  if (!Number.isSafeInteger(bytes) || bytes < 0) {
-    throw new KernelBug(`A length of ${size} bytes cannot be mapped`);
-  }
-  return bytes;
+  return ((iova | paddr | size) & (pgsize - 1)) === 0;
 }

@@ -21,31 +21,31 @@ const MIB = 2 ** 20;
 const GIB = 2 ** 30;
 
 /** What is asked for, and the driver calls that it must become. */
-const SPLITS: readonly (readonly [bigint, number, number, string[]])[] = [
-  [0x1000n, 0x5000, 3 * SMALL, ["map 0x1000 0x5000 0x1000x3"]],
-  [0x200000n, 0x400000, 2 * LARGE, ["map 0x200000 0x400000 0x200000x2"]],
+const SPLITS: readonly (readonly [number, number, number, string[]])[] = [
+  [0x1000, 0x5000, 3 * SMALL, ["map 0x1000 0x5000 0x1000x3"]],
+  [0x200000, 0x400000, 2 * LARGE, ["map 0x200000 0x400000 0x200000x2"]],
   // Small pages up to the boundary, large ones, small ones for the rest.
-  [0x1ff000n, 0x3ff000, SMALL + LARGE + SMALL, [
+  [0x1ff000, 0x3ff000, SMALL + LARGE + SMALL, [
     "map 0x1ff000 0x3ff000 0x1000x1",
     "map 0x200000 0x400000 0x200000x1",
     "map 0x400000 0x600000 0x1000x1",
   ]],
   // Not offset alike within a large page: small ones all the way, in one call.
-  [0x200000n, 0x401000, 2 * LARGE, ["map 0x200000 0x401000 0x1000x1024"]],
+  [0x200000, 0x401000, 2 * LARGE, ["map 0x200000 0x401000 0x1000x1024"]],
   // The boundary is reached but no whole large page is left behind it.
-  [0x1ff000n, 0x3ff000, LARGE, ["map 0x1ff000 0x3ff000 0x1000x512"]],
+  [0x1ff000, 0x3ff000, LARGE, ["map 0x1ff000 0x3ff000 0x1000x512"]],
   // Both aligned but too short.
-  [0x200000n, 0x400000, SMALL, ["map 0x200000 0x400000 0x1000x1"]],
+  [0x200000, 0x400000, SMALL, ["map 0x200000 0x400000 0x1000x1"]],
   // Address 0 is aligned to everything.
-  [0n, 0, LARGE, ["map 0x0 0x0 0x200000x1"]],
+  [0, 0, LARGE, ["map 0x0 0x0 0x200000x1"]],
   // The last pages of the address space, exact in spite of their size.
-  [0xffffffffffffe000n, 0x7000, 2 * SMALL, [
+  [0xffffffffffffe000, 0x7000, 2 * SMALL, [
     "map 0xffffffffffffe000 0x7000 0x1000x2",
   ]],
-  [0xffffffffffe00000n, 3 * GIB, LARGE, [
+  [0xffffffffffe00000, 3 * GIB, LARGE, [
     "map 0xffffffffffe00000 0xc0000000 0x200000x1",
   ]],
-  [0x1000n, 0x1000, 0, []],
+  [0x1000, 0x1000, 0, []],
 ];
 
 describe("iommuMap", () => {
@@ -58,8 +58,8 @@ describe("iommuMap", () => {
         call.replace(/map (\S+) \S+ /, "unmap $1 ")
       );
       domain.calls.length = 0;
-      assertEquals(iommuUnmap(domain, iova, BigInt(size)), size);
-      if ((Number(iova) - paddr) % LARGE === 0) {
+      assertEquals(iommuUnmap(domain, iova, size), size);
+      if ((iova - paddr) % LARGE === 0) {
         assertEquals(domain.calls, unmap);
       }
       assertEquals(domain.pages.size, 0);
@@ -69,7 +69,7 @@ describe("iommuMap", () => {
   it("asks again for what a driver did not map", () => {
     const domain = newDomain();
     domain.pagesPerCall = 2;
-    iommuMap(domain, 0x1000n, 0x1000, 5 * SMALL, IOMMU_READ);
+    iommuMap(domain, 0x1000, 0x1000, 5 * SMALL, IOMMU_READ);
     assertEquals(domain.calls, [
       "map 0x1000 0x1000 0x1000x5",
       "map 0x3000 0x3000 0x1000x3",
@@ -79,17 +79,17 @@ describe("iommuMap", () => {
 
   it("unwinds all pieces when the driver fails half-way", () => {
     const domain = newDomain();
-    for (const failAt of [0x1ff000n, 0x200000n, 0x600000n, 0x601000n]) {
+    for (const failAt of [0x1ff000, 0x200000, 0x600000, 0x601000]) {
       domain.failAt = { iova: failAt, errno: ENOMEM };
       const errno = errnoOf(() =>
-        iommuMap(domain, 0x1ff000n, 0x3ff000, 2 * LARGE + 3 * SMALL, IOMMU_READ)
+        iommuMap(domain, 0x1ff000, 0x3ff000, 2 * LARGE + 3 * SMALL, IOMMU_READ)
       );
       assertStrictEquals(errno, ENOMEM);
       assertEquals(domain.pages.size, 0, `failing at 0x${failAt.toString(16)}`);
     }
     // The control: without a failure the pages are there.
     domain.failAt = undefined;
-    iommuMap(domain, 0x1ff000n, 0x3ff000, 2 * LARGE + 3 * SMALL, IOMMU_READ);
+    iommuMap(domain, 0x1ff000, 0x3ff000, 2 * LARGE + 3 * SMALL, IOMMU_READ);
     assertEquals(domain.pages.size, 5);
   });
 
@@ -97,10 +97,10 @@ describe("iommuMap", () => {
     const domain = newDomain();
     for (
       const [iova, paddr, size] of [
-        [0x800n, 0, SMALL],
-        [0xfffffffffffff800n, 0, SMALL],
-        [0n, 0x800, SMALL],
-        [0n, 0, SMALL + 1],
+        [0x800, 0, SMALL],
+        [2 ** 64 - 2048, 0, SMALL],
+        [0, 0x800, SMALL],
+        [0, 0, SMALL + 1],
       ] as const
     ) {
       assertStrictEquals(
@@ -114,10 +114,10 @@ describe("iommuMap", () => {
   it("is EINVAL for a domain that does not page", () => {
     const { blockedDomain } = new TestOps();
     assertStrictEquals(
-      errnoOf(() => iommuMap(blockedDomain!, 0n, 0, SMALL, IOMMU_READ)),
+      errnoOf(() => iommuMap(blockedDomain!, 0, 0, SMALL, IOMMU_READ)),
       EINVAL,
     );
-    assertEquals(iommuUnmap(blockedDomain!, 0n, SMALL), 0);
+    assertEquals(iommuUnmap(blockedDomain!, 0, SMALL), 0);
     assertEquals(blockedDomain!.owner.iommu.kernel.warnings.list, []);
   });
 
@@ -125,10 +125,10 @@ describe("iommuMap", () => {
     const owner = new TestOps();
     const domain = new TestDomain({ owner }, "paging");
     assertStrictEquals(
-      errnoOf(() => iommuMap(domain, 0n, 0, SMALL, IOMMU_READ)),
+      errnoOf(() => iommuMap(domain, 0, 0, SMALL, IOMMU_READ)),
       ENODEV,
     );
-    assertEquals(iommuUnmap(domain, 0n, SMALL), 0);
+    assertEquals(iommuUnmap(domain, 0, SMALL), 0);
     assertEquals(owner.iommu.kernel.warnings.list.length, 2);
   });
 
@@ -136,15 +136,7 @@ describe("iommuMap", () => {
     const domain = newDomain();
     domain.pagesPerCall = 0;
     assertThrows(
-      () => iommuMap(domain, 0n, 0, SMALL, IOMMU_READ),
-      KernelBug,
-    );
-  });
-
-  it("refuses a length that a number cannot hold", () => {
-    const domain = newDomain();
-    assertThrows(
-      () => iommuMap(domain, 0n, 0, 2n ** 60n, IOMMU_READ),
+      () => iommuMap(domain, 0, 0, SMALL, IOMMU_READ),
       KernelBug,
     );
   });
@@ -153,11 +145,11 @@ describe("iommuMap", () => {
 describe("iommuUnmap", () => {
   it("stops at what is not mapped and says how far it got", () => {
     const domain = newDomain();
-    iommuMap(domain, 0x1000n, 0x1000, 2 * SMALL, IOMMU_READ);
-    assertEquals(iommuUnmap(domain, 0x1000n, 4 * SMALL), 2 * SMALL);
-    assertEquals(iommuUnmap(domain, 0x1000n, 4 * SMALL), 0);
-    assertEquals(iommuUnmap(domain, 0x1001n, SMALL), 0);
-    assertEquals(iommuUnmap(domain, 0x1000n, SMALL + 1), 0);
+    iommuMap(domain, 0x1000, 0x1000, 2 * SMALL, IOMMU_READ);
+    assertEquals(iommuUnmap(domain, 0x1000, 4 * SMALL), 2 * SMALL);
+    assertEquals(iommuUnmap(domain, 0x1000, 4 * SMALL), 0);
+    assertEquals(iommuUnmap(domain, 0x1001, SMALL), 0);
+    assertEquals(iommuUnmap(domain, 0x1000, SMALL + 1), 0);
   });
 });
 
@@ -165,12 +157,12 @@ describe("iommuIovaToPhys", () => {
   it("asks the domain only if it translates", () => {
     const owner = new TestOps();
     const domain = newDomain();
-    iommuMap(domain, 0x1000n, 0x7000, SMALL, IOMMU_READ);
-    assertEquals(iommuIovaToPhys(domain, 0x1004n), 0x7004);
-    assertEquals(iommuIovaToPhys(domain, 0x2000n), 0);
+    iommuMap(domain, 0x1000, 0x7000, SMALL, IOMMU_READ);
+    assertEquals(iommuIovaToPhys(domain, 0x1004), 0x7004);
+    assertEquals(iommuIovaToPhys(domain, 0x2000), 0);
     const identity = new TestDomain({ owner }, "identity");
-    assertEquals(iommuIovaToPhys(identity, 0x1004n), 0x1004);
-    assertEquals(iommuIovaToPhys(owner.blockedDomain!, 0x1004n), 0);
+    assertEquals(iommuIovaToPhys(identity, 0x1004), 0x1004);
+    assertEquals(iommuIovaToPhys(owner.blockedDomain!, 0x1004), 0);
   });
 });
 
@@ -225,7 +217,13 @@ describe("splitting into pages", () => {
         const iova = 2n ** 63n + BigInt(at) * smallest;
         const paddr = BigInt(from) * smallest;
         const size = BigInt(length) * smallest;
-        iommuMap(domain, iova, Number(paddr), Number(size), IOMMU_READ);
+        iommuMap(
+          domain,
+          Number(iova),
+          Number(paddr),
+          Number(size),
+          IOMMU_READ,
+        );
         assertEquals(domain.calls, naivePieces(sizes, iova, paddr, size));
       }),
       { seed: 1, numRuns: 300 },
@@ -234,7 +232,7 @@ describe("splitting into pages", () => {
 
   it("makes the fewest calls for a large range", () => {
     const domain = newDomain();
-    iommuMap(domain, 0x1000n, 0x1000, 64 * MIB, IOMMU_READ);
+    iommuMap(domain, 0x1000, 0x1000, 64 * MIB, IOMMU_READ);
     assertEquals(domain.calls.length, 3);
   });
 });

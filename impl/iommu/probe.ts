@@ -152,18 +152,23 @@ function createDirectMappings(domain: Domain, dev: Device): void {
   }
 }
 
+/** The next multiple of a page size, which is exact in a number. */
+function alignUp(addr: bigint, pageSize: number): number {
+  const mask = BigInt(pageSize - 1);
+  return Number((addr + mask) & ~mask);
+}
+
 /** Maps the pages of a region that another device's region has not mapped. */
 function mapDirect(
   domain: Domain,
   region: ResvRegion,
   pageSize: number,
 ): void {
-  const mask = BigInt(pageSize - 1);
-  const end = (region.start + region.length + mask) & ~mask;
-  let first = (region.start + mask) & ~mask;
-  for (let addr = first; addr <= end; addr += BigInt(pageSize)) {
+  const end = alignUp(region.start + region.length, pageSize);
+  let first = alignUp(region.start, pageSize);
+  for (let addr = first; addr <= end; addr += pageSize) {
     if (addr < end && iommuIovaToPhys(domain, addr) === 0) continue;
-    iommuMap(domain, first, Number(first), addr - first, region.prot ?? 0);
-    first = addr + BigInt(pageSize);
+    iommuMap(domain, first, first, addr - first, region.prot ?? 0);
+    first = addr + pageSize;
   }
 }

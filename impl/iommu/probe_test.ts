@@ -153,9 +153,9 @@ describe("a device with regions that must be mapped 1:1", () => {
     probeDevice(dev);
     const domain = dev.uses!;
     assertEquals([...domain.pages].map(([iova, { paddr }]) => [iova, paddr]), [
-      [0x8000n, 0x8000],
-      [0x9000n, 0x9000],
-      [0xa000n, 0xa000],
+      [0x8000, 0x8000],
+      [0x9000, 0x9000],
+      [0xa000, 0xa000],
     ]);
     assertEquals(dev.requireDirect, true);
     assertStrictEquals(errnoOf(() => deviceClaimDmaOwner(dev, {})), EINVAL);
@@ -196,7 +196,7 @@ describe("a device with regions that must be mapped 1:1", () => {
       const options = { owner: ops, pgsizeBitmap: BigInt(SMALL) };
       return new class extends TestDomain {
         override mapPages(
-          iova: bigint,
+          iova: number,
           paddr: number,
           pgsize: number,
           pgcount: number,

@@ -25,11 +25,11 @@ export const LARGE = 2 ** 21;
 export class TestDomain extends Domain {
   override readonly type: DomainType;
   /** Physical address and size by IOVA, one entry per page of either size. */
-  readonly pages = new Map<bigint, { paddr: number; pgsize: number }>();
+  readonly pages = new Map<number, { paddr: number; pgsize: number }>();
   /** The calls for mapping and unmapping: `map IOVA PADDR PGSIZExCOUNT`. */
   readonly calls: string[] = [];
   /** The page that it stops mapping at, after having mapped those before it. */
-  failAt: { readonly iova: bigint; readonly errno: Errno } | undefined;
+  failAt: { readonly iova: number; readonly errno: Errno } | undefined;
   /** The most pages that one call maps. */
   pagesPerCall = Infinity;
   freed = false;
@@ -48,7 +48,7 @@ export class TestDomain extends Domain {
   }
 
   override mapPages(
-    iova: bigint,
+    iova: number,
     paddr: number,
     pgsize: number,
     pgcount: number,
@@ -57,7 +57,7 @@ export class TestDomain extends Domain {
     this.calls.push(`map ${hex(iova)} ${hex(paddr)} ${hex(pgsize)}x${pgcount}`);
     let mapped = 0;
     for (let i = 0; i < Math.min(pgcount, this.pagesPerCall); i++) {
-      const at = iova + BigInt(mapped);
+      const at = iova + mapped;
       if (at === this.failAt?.iova) {
         if (mapped === 0) throw this.failAt.errno;
         return mapped;
@@ -68,11 +68,11 @@ export class TestDomain extends Domain {
     return mapped;
   }
 
-  override unmapPages(iova: bigint, pgsize: number, pgcount: number): number {
+  override unmapPages(iova: number, pgsize: number, pgcount: number): number {
     this.calls.push(`unmap ${hex(iova)} ${hex(pgsize)}x${pgcount}`);
     let unmapped = 0;
     while (unmapped < pgsize * pgcount) {
-      const at = iova + BigInt(unmapped);
+      const at = iova + unmapped;
       const page = this.pages.get(at);
       if (page === undefined) break;
       this.pages.delete(at);
@@ -81,10 +81,10 @@ export class TestDomain extends Domain {
     return unmapped;
   }
 
-  override iovaToPhys(iova: bigint): number {
+  override iovaToPhys(iova: number): number {
     for (const size of [SMALL, LARGE]) {
-      const offset = Number(iova % BigInt(size));
-      const page = this.pages.get(iova - BigInt(offset));
+      const offset = iova % size;
+      const page = this.pages.get(iova - offset);
       if (page?.pgsize === size) return page.paddr + offset;
     }
     return 0;
@@ -202,6 +202,6 @@ export function errnoOf(call: () => void): Errno | undefined {
   }
 }
 
-function hex(value: bigint | number): string {
+function hex(value: number): string {
   return `0x${value.toString(16)}`;
 }

@@ -88,7 +88,7 @@ export class MockDomain extends Domain {
    * Throws ENOENT when fault injection says so. (Linux: mock_domain_map_pages.)
    */
   override mapPages(
-    iova: bigint,
+    iova: number,
     paddr: number,
     pgsize: number,
     pgcount: number,
@@ -119,7 +119,7 @@ export class MockDomain extends Domain {
    * where maps did, and in some revisions when entries are missing.
    * (Linux: mock_domain_unmap_pages.)
    */
-  override unmapPages(iova: bigint, pgsize: number, pgcount: number): number {
+  override unmapPages(iova: number, pgsize: number, pgcount: number): number {
     const first = this.#entryOf(iova, pgsize);
     const last = first + this.#entryCount(pgsize, pgcount) - 1;
     const { revision } = this.#ops.iommu.kernel;
@@ -138,7 +138,7 @@ export class MockDomain extends Domain {
   }
 
   /** The physical address of a mapped 2 KiB. Warns when it is not mapped. (Linux: mock_domain_iova_to_phys.) */
-  override iovaToPhys(iova: bigint): number {
+  override iovaToPhys(iova: number): number {
     const pte = this.#ptes.get(this.#entryOf(iova, MOCK_IO_PAGE_SIZE));
     if (pte === 0) this.#warn(iova, "is looked up but not mapped");
     return (pte & PTE_PFN_MASK) * MOCK_IO_PAGE_SIZE;
@@ -152,7 +152,7 @@ export class MockDomain extends Domain {
 
   /** The frames of consecutive pages, from every second entry. Warns when one is not mapped. */
   override readPfns(
-    iova: bigint,
+    iova: number,
     npages: number,
     out: Int32Array,
     at: number,
@@ -175,25 +175,24 @@ export class MockDomain extends Domain {
 
   /** Warns unless it is empty (Linux: mock_domain_free). */
   override free(): void {
-    this.#ops.iommu.kernel.warnings.on(
+    this.warnings.on(
       !this.#ptes.isEmpty,
       `A mock domain is freed with ${this.#ptes.count} entries`,
     );
   }
 
   /** The index of an IOVA's entry. Warns when an address or size is not a multiple of 2 KiB. */
-  #entryOf(iova: bigint, pgsize: number): number {
-    const low = Number(BigInt.asUintN(32, iova)) | pgsize;
-    if ((low & (MOCK_IO_PAGE_SIZE - 1)) !== 0) {
+  #entryOf(iova: number, pgsize: number): number {
+    if (((iova | pgsize) & (MOCK_IO_PAGE_SIZE - 1)) !== 0) {
       this.#warn(iova, `or page size ${pgsize} is not aligned`);
     }
-    return Math.floor(Number(iova) / MOCK_IO_PAGE_SIZE);
+    return Math.floor(iova / MOCK_IO_PAGE_SIZE);
   }
 
   /** Composes the text only when there is something to say: these checks run once per call. */
-  #warn(iova: bigint, what: string): void {
+  #warn(iova: number, what: string): void {
     const text = `Mock IOVA 0x${iova.toString(16)} ${what}`;
-    this.#ops.iommu.kernel.warnings.on(true, text);
+    this.warnings.on(true, text);
   }
 
   #entryCount(pgsize: number, pgcount: number): number {
