@@ -237,6 +237,8 @@ export class IntervalTree<K extends Key, N extends IntervalNode<K>> {
     heir.treeLeft = left;
     left.treeParent = heir;
     this.#replace(node, heir);
+    // What its new parent knows is about `node`: the heir must count as changed.
+    heir.treeHeight = 0;
     this.refresh(from, heir);
   }
 

@@ -68,17 +68,21 @@ export class SparseUint32Array {
     this.#countIn(number, leaf, Number(value !== 0) - Number(old !== 0));
   }
 
-  /** Clears `bits` of the value at `index`, of which others stay set; returns whether any of them was set. */
+  /**
+   * Clears `bits` of the value at `index` and returns whether any was set. A
+   * value must keep other bits: it cannot become absent this way.
+   */
   testAndClear(index: number, bits: number): boolean {
     const values = this.leaf(index);
     if (values === undefined) return false;
     const at = index % LEAF_SIZE;
     const old = values[at]!;
-    values[at] = old & ~bits;
-    if (old !== 0 && values[at] === 0) {
+    if ((old & bits) === 0) return false;
+    if ((old & ~bits) === 0) {
       throw new KernelBug(`Cannot clear all bits of entry ${index}`);
     }
-    return (old & bits) !== 0;
+    values[at] = old & ~bits;
+    return true;
   }
 
   /**
