@@ -214,6 +214,31 @@ describe("a device with regions that must be mapped 1:1", () => {
   });
 });
 
+describe("a default domain for the DMA API", () => {
+  it("must have page sizes", () => {
+    const ops = new TestOps();
+    ops.domainAllocPaging = () => new TestDomain({ owner: ops }, "paging");
+    const dev = new TestDevice(ops, "a");
+    assertStrictEquals(errnoOf(() => probeDevice(dev)), EINVAL);
+    // Once before the device is attached, once after.
+    assertEquals(ops.iommu.kernel.warnings.list.length, 2);
+    assertStrictEquals(dev.group, null);
+    assertEquals(ops.iommu.groups.size, 0);
+  });
+
+  it("is freed when there is no memory for its cookie", () => {
+    const ops = new TestOps();
+    const dev = new TestDevice(ops, "a");
+    const domain = ops.domainAllocPaging(dev);
+    domain.getDmaCookie = () => {
+      throw ENOMEM;
+    };
+    ops.domainAllocPaging = () => domain;
+    assertStrictEquals(errnoOf(() => probeDevice(dev)), ENOMEM);
+    assertEquals(domain.freed, true);
+  });
+});
+
 describe("what a driver says about a device", () => {
   it("counts once the device is probed", () => {
     const ops = new TestOps();
