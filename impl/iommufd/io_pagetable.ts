@@ -27,7 +27,7 @@ import {
   EOVERFLOW,
   EPERM,
 } from "../uapi/errno.ts";
-import { IOMMU_WRITE } from "../iommu/map.ts";
+import { IOMMU_WRITE } from "../iommu/domain.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import { ACCOUNT_MM, ACCOUNT_USER, type AccountMode } from "./accounting.ts";
 import { ContigAreas, IoptArea } from "./area.ts";
