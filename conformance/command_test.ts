@@ -90,7 +90,7 @@ describe("runCommand()", () => {
 
   for (
     const [what, options] of [
-      ["leaves something behind", { problems: ["A page is still pinned"] }],
+      ["leaves something behind", { problems: ["A page is still pinned."] }],
       ["breaks", { resetError: new Error("it died") }],
       ["does not spawn", { spawnError: new Error("no memory") }],
     ] as const

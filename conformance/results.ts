@@ -132,6 +132,14 @@ export function isFailure(status: Status): boolean {
   return status !== "pass" && status !== "skip";
 }
 
+/** What a test left behind, unless its message says that already. */
+export function otherProblems(
+  { message, failure }: TestResult,
+): readonly string[] {
+  const problems = failure?.problems ?? [];
+  return message === problems.join(" ") ? [] : problems;
+}
+
 /** All results of a run in order. */
 export function allResults(run: Run): TestResult[] {
   return run.revisions.flatMap(({ results }) => results);

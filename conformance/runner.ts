@@ -168,9 +168,8 @@ async function checkTarget(
   if (problems.length === 0 || body.status !== "pass") {
     return { outcome: body, problems };
   }
-  const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : "";
   return {
-    outcome: { status: "fail", message: problems[0] + more },
+    outcome: { status: "fail", message: problems.join(" ") },
     problems,
   };
 }

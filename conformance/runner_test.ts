@@ -137,16 +137,19 @@ describe("runTest()", () => {
   });
 
   it("fails a body that passed when something was left behind", async () => {
-    const problems = ["2 frames are still pinned", "User 0 is still charged"];
+    const problems = ["2 frames are still pinned.", "User 0 is still charged."];
     const target = new FakeTarget({ problems });
     const result = await runTest(passingTest("a.b"), target);
     assertEquals(result.status, "fail");
-    assertEquals(result.message, "2 frames are still pinned (and 1 more)");
+    assertEquals(
+      result.message,
+      "2 frames are still pinned. User 0 is still charged.",
+    );
     assertEquals(result.failure?.problems, problems);
   });
 
   it("keeps the assertion as the message when something was left behind as well", async () => {
-    const problems = ["2 frames are still pinned"];
+    const problems = ["2 frames are still pinned."];
     const result = await runTest(expectsEinval, new FakeTarget({ problems }));
     assertStringIncludes(result.message!, "expected EINVAL");
     assertEquals(result.failure?.problems, problems);

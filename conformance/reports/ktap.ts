@@ -12,6 +12,7 @@
 
 import {
   isFailure,
+  otherProblems,
   type RevisionRun,
   type Run,
   type TestResult,
@@ -65,13 +66,14 @@ function testLines(result: TestResult, number: number): string[] {
 }
 
 /** What went wrong, as diagnostic lines. */
-function diagnostics({ id, message, failure }: TestResult): string[] {
+function diagnostics(result: TestResult): string[] {
+  const { id, message, failure } = result;
   const facts = [
     message!,
     ...[failure?.lastCall, failure?.lastIoctl].flatMap((made) =>
       made ? [made.call] : []
     ),
-    ...(failure?.problems ?? []).filter((problem) => problem !== message),
+    ...otherProblems(result),
   ];
   return facts.map((fact) => `# ${id}: ${oneLine(fact)}`);
 }

@@ -14,6 +14,7 @@ import {
   type Counts,
   isFailure,
   type MadeCall,
+  otherProblems,
   type RevisionRun,
   type Run,
   skipReasons,
@@ -160,9 +161,7 @@ function failureLines(
     callFacts(failure.lastCall, `call ${failure.calls}`, fact);
   }
   if (failure?.lastIoctl) callFacts(failure.lastIoctl, "ioctl", fact);
-  for (const problem of failure?.problems ?? []) {
-    if (problem !== message) fact("left", problem);
-  }
+  for (const problem of otherProblems(result)) fact("left", problem);
   if (failure?.stack !== undefined) {
     lines.push(
       ...failure.stack.split("\n").slice(1).map((line) =>

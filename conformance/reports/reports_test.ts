@@ -60,7 +60,7 @@ const FAILED = result("iommufd_ioas.mock.area", {
       call: "ioctl(3, IOMMU_IOAS_MAP) = 0",
       struct: { name: "iommu_ioas_map", fields: { size: "40", iova: "0x0" } },
     },
-    problems: ["2 frames are still pinned"],
+    problems: ["2 frames are still pinned."],
   },
 });
 
@@ -136,7 +136,7 @@ ok 1 v3
   # iommufd_ioas.mock.area: IOMMU_IOAS_MAP: expected EINVAL, got success (0)
   # iommufd_ioas.mock.area: munmap(0x10000, 0x1000) = 0
   # iommufd_ioas.mock.area: ioctl(3, IOMMU_IOAS_MAP) = 0
-  # iommufd_ioas.mock.area: 2 frames are still pinned
+  # iommufd_ioas.mock.area: 2 frames are still pinned.
   not ok 3 iommufd_ioas.mock.area
   ok 4 iommufd_ioas.mock.hwpt # SKIP needs hwpt_ioctls
   # kit_ioas.hang: No end after 30 seconds
@@ -241,7 +241,7 @@ Failures
    call 17   munmap(0x10000, 0x1000) = 0
    ioctl     ioctl(3, IOMMU_IOAS_MAP) = 0
    struct    iommu_ioas_map { size 40, iova 0x0 }
-   left      2 frames are still pinned
+   left      2 frames are still pinned.
    rerun     run iommufd_ioas.mock.area
 
 3) kit_ioas.hang [6.12]
@@ -280,6 +280,34 @@ v3: 1 passed, 0 failed, 0 skipped of 1 kernel tests
 
     results.push(result("a.c"));
     assertStringIncludes(formatPretty(run, options), "2) a.b [6.12]\n");
+  });
+
+  it("says once what was left behind when that is all that went wrong", () => {
+    const problems = ["A page is pinned.", "User 0 is charged."];
+    const left = result("a.b", {
+      status: "fail",
+      message: problems.join(" "),
+      failure: { calls: 1, lastCall: { call: "close(3) = 0" }, problems },
+    });
+    const run: Run = {
+      ...PASSED,
+      revisions: [{ ...PASSED.revisions[0]!, results: [left] }],
+    };
+    assertStringIncludes(
+      formatPretty(run, options),
+      `1) a.b [6.12]
+   A page is pinned. User 0 is charged.
+   call 1    close(3) = 0
+   rerun     run a.b
+`,
+    );
+    assertStringIncludes(
+      formatKtap(run),
+      `# a.b: A page is pinned. User 0 is charged.
+# a.b: close(3) = 0
+not ok 1 a.b
+`,
+    );
   });
 
   it("differs in colours only", () => {
