@@ -75,7 +75,7 @@ export async function runCommand(
     }
   } catch (error) {
     if (error instanceof UsageError) {
-      host.err(`${error.message}\nTry --help.\n`);
+      host.err(`${error.message}\n`);
       return EXIT_USAGE;
     }
     if (error instanceof TargetStartError) {

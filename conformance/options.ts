@@ -107,7 +107,7 @@ function refuse(arg: string): never {
   const [flag] = arg.split("=", 1);
   if (flag!.startsWith("-")) {
     throw new UsageError(
-      `Unknown option "${flag}".${suggestion(flag!, FLAGS)}`,
+      `Unknown option "${flag}".${suggestion(flag!, FLAGS)} Try --help.`,
     );
   }
   throw new UsageError(
