@@ -131,16 +131,11 @@ async function runBody(
 /** What an exception of a test means. */
 function outcomeOf(error: unknown): Outcome {
   if (error instanceof AssertionFailure) {
-    const { message, expected, actual } = error;
-    // The message of an AssertionFailure is "what: expected …, got …".
-    const rest = `: expected ${expected}, got ${actual}`;
-    const assertion = message.endsWith(rest)
-      ? message.slice(0, -rest.length)
-      : message;
+    const { message, what, expected, actual } = error;
     return {
       status: "fail",
       message,
-      assertion: { assertion, expected, actual },
+      assertion: { assertion: what, expected, actual },
     };
   }
   if (error instanceof Error) {

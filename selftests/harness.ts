@@ -58,6 +58,8 @@ export interface Test {
 /** An assertion that did not hold. */
 export class AssertionFailure extends Error {
   override name = "AssertionFailure";
+  /** What was looked at. */
+  readonly what: string;
   /** What was expected, for a person: errnos by name. */
   readonly expected: string;
   /** What came instead. */
@@ -66,6 +68,7 @@ export class AssertionFailure extends Error {
   /** `what` is the thing that was looked at, for instance `IOMMU_IOAS_MAP`. */
   constructor(what: string, expected: string, actual: string) {
     super(`${what}: expected ${expected}, got ${actual}`);
+    this.what = what;
     this.expected = expected;
     this.actual = actual;
   }
