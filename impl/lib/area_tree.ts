@@ -48,7 +48,7 @@ export class AreaTree<N extends IntervalNode<bigint>>
   override insert(node: N): void {
     if (node.inTree) throw new KernelBug("Cannot insert a node twice");
     node.treeSlot = this.#freeSlots.pop() ?? this.#slots++;
-    for (const column of this.#columns) column.add(node);
+    for (const column of this.#columns) column.reserve(node.treeSlot);
     super.insert(node);
     const prior = nodeBefore(node);
     const following = nodeAfter(node);

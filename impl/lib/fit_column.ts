@@ -78,16 +78,12 @@ export class FitColumn {
     return length < FIT_MAX ? Number(length) : FIT_MAX;
   }
 
-  /** Gets ready for a node that is about to enter the tree; its slot is set. */
-  add(node: Area): void {
-    const at = 2 * node.treeSlot;
-    if (at >= this.#fits.length) {
-      const fits = new Float64Array(2 * at + 2);
-      fits.set(this.#fits);
-      this.#fits = fits;
-    }
-    this.#fits[at] = 0;
-    this.#fits[at + 1] = 0;
+  /** Makes room for the node of a slot. Its values mean nothing until it is measured. */
+  reserve(slot: number): void {
+    if (2 * slot < this.#fits.length) return;
+    const fits = new Float64Array(4 * slot + 2);
+    fits.set(this.#fits);
+    this.#fits = fits;
   }
 
   /** Measures the hole between `node` and `following`, the next node if there is one. */

@@ -37,7 +37,7 @@ export class SparseUint32Array {
   #leaves: Map<number, Leaf> | undefined;
   #spare: Leaf[] | undefined;
   #count = 0;
-  /** The leaf that was used last, and its number; -1 if there is none. */
+  /** The number that was looked up last, and its leaf: undefined if it was dropped since. */
   #lastNumber = -1;
   #lastLeaf: Leaf | undefined;
 
@@ -233,7 +233,6 @@ export class SparseUint32Array {
     this.#leaves!.delete(number);
     this.#spare ??= [];
     if (this.#spare.length < MAX_SPARE) this.#spare.push(leaf);
-    this.#lastNumber = -1;
     this.#lastLeaf = undefined;
   }
 }
