@@ -49,14 +49,14 @@ export class IommufdGroup {
   static get(ctx: IommufdCtx, dev: Device): IommufdGroup {
     const { group } = dev;
     if (group === null) throw ENODEV;
-    const known = ctx.groups.get(group.id);
+    const known = ctx.groups.get(group);
     if (known !== undefined) {
       known.#refs++;
       return known;
     }
     ctx.kernel.alloc();
     const igroup = new IommufdGroup(ctx, group);
-    ctx.groups.set(group.id, igroup);
+    ctx.groups.set(group, igroup);
     return igroup;
   }
 
@@ -67,7 +67,7 @@ export class IommufdGroup {
       this.#hwpt !== undefined || this.#devices.size > 0,
       `iommufd: group ${this.group.id} is released while attached`,
     );
-    this.#ctx.groups.delete(this.group.id);
+    this.#ctx.groups.delete(this.group);
     this.group.put();
   }
 

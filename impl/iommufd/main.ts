@@ -8,6 +8,7 @@
  * @module
  */
 
+import type { Group } from "../iommu/group.ts";
 import { File } from "../kernel/file.ts";
 import type { Process } from "../kernel/process.ts";
 import type { Kernel } from "../kernel.ts";
@@ -87,8 +88,8 @@ export class IommufdCtx extends File {
   readonly kernel: Kernel;
   /** Its objects by id. */
   readonly objects: ObjectTable;
-  /** Its groups by the number of the IOMMU group (Linux: iommufd_ctx.groups). */
-  readonly groups: Map<number, IommufdGroup> = new Map();
+  /** What it knows about the IOMMU groups of its devices (Linux: iommufd_ctx.groups). */
+  readonly groups: Map<Group, IommufdGroup> = new Map();
   /** How memory pinned through it is charged. */
   accountMode: AccountMode;
   /** The IOAS that the VFIO container ioctls act on. No user of it. */
