@@ -35,7 +35,7 @@ import { fillDomains, unfillDomains } from "./fill.ts";
 import { allocIova, checkIova } from "./iova_alloc.ts";
 import { IoptPages } from "./pages.ts";
 import { PagesList } from "./pages_list.ts";
-import { type IoptAllowed, IoptReserved } from "./reserved.ts";
+import { IoptRange } from "./reserved.ts";
 
 /** Rounds of asking accesses to let go of an area before giving up. */
 const MAX_UNMAP_TRIES = 100;
@@ -59,9 +59,9 @@ export class IoPagetable {
   /** Areas by IOVA; they never overlap. */
   readonly areas = new AreaTree<IoptArea>();
   /** Ranges that kernel-chosen IOVA keeps to; empty means everywhere. */
-  allowed = new IntervalTree<bigint, IoptAllowed>();
+  allowed = new IntervalTree<bigint, IoptRange>();
   /** Ranges that must not be mapped; they may overlap. */
-  readonly reserved = new IntervalTree<bigint, IoptReserved>();
+  readonly reserved = new IntervalTree<bigint, IoptRange>();
   /** The domains that are filled. The first one is storage for new areas. */
   readonly domains: Domain[] = [];
   /** Accesses by id, lowest free id first. */
@@ -315,7 +315,7 @@ export class IoPagetable {
    * Replaces the list of allowed ranges. Throws EADDRINUSE, with the old list
    * kept, if one touches a reserved range. Linux: iopt_set_allow_iova.
    */
-  setAllowedIova(allowed: IntervalTree<bigint, IoptAllowed>): void {
+  setAllowedIova(allowed: IntervalTree<bigint, IoptRange>): void {
     for (const { start, last } of allowed) {
       if (this.reserved.first(start, last)) throw EADDRINUSE;
     }
@@ -331,7 +331,7 @@ export class IoPagetable {
       throw EADDRINUSE;
     }
     this.kernel.alloc();
-    this.reserved.insert(new IoptReserved(start, last, owner));
+    this.reserved.insert(new IoptRange(start, last, owner));
   }
 
   /** Gives up all ranges that `owner` reserved (Linux: iopt_remove_reserved_iova). */

@@ -38,7 +38,7 @@ import { IoPagetable } from "./io_pagetable.ts";
 import type { IommufdCtx } from "./main.ts";
 import { IommufdObject } from "./object.ts";
 import type { PagesList } from "./pages_list.ts";
-import { IoptAllowed } from "./reserved.ts";
+import { IoptRange } from "./reserved.ts";
 import { convertSyzIova } from "./syz_iova.ts";
 import type { Ucmd } from "./ucmd.ts";
 
@@ -157,19 +157,19 @@ export function ioasAllowIovas(ucmd: Ucmd<IommuIoasAllowIovas>): void {
  */
 function loadIovas(
   ucmd: Ucmd<IommuIoasAllowIovas>,
-): IntervalTree<bigint, IoptAllowed> {
+): IntervalTree<bigint, IoptRange> {
   const { cmd, process, ctx } = ucmd;
   const array = Number(cmd.allowedIovas);
   const entry = new Uint8Array(IommuIovaRange.size);
   const range = IommuIovaRange.at(entry);
-  const tree = new IntervalTree<bigint, IoptAllowed>();
+  const tree = new IntervalTree<bigint, IoptRange>();
   for (let i = 0; i < cmd.numIovas; i++) {
     process.mm.copyFromUser(entry, array + i * entry.length);
     const { start, last } = range;
     if (start >= last) throw EINVAL;
     if (tree.first(start, last) !== undefined) throw EINVAL;
     ctx.kernel.alloc();
-    tree.insert(new IoptAllowed(start, last));
+    tree.insert(new IoptRange(start, last));
   }
   return tree;
 }
