@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * What an errno means, call by call. The same errno has different causes in
+ * different ioctls, and in different revisions.
+ *
+ * @module
+ */
+
+import {
+  EADDRINUSE,
+  EBADE,
+  EBADFD,
+  EBUSY,
+  EDEADLOCK,
+  EFAULT,
+  EINVAL,
+  EIO,
+  EMFILE,
+  ENODEV,
+  ENOENT,
+  ENOMEM,
+  ENOSPC,
+  ENOTTY,
+  EOPNOTSUPP,
+  EOVERFLOW,
+  EPERM,
+  type Errno,
+} from "../uapi/errno.ts";
+import {
+  IOMMU_IOAS_MAP_READABLE,
+  IOMMU_IOAS_MAP_WRITEABLE,
+} from "../uapi/iommufd.ts";
+import type { Revision } from "../uapi/revision.ts";
+import type { CallArguments } from "./error.ts";
+
+/** One cause: the errno, and what is wrong. */
+type Cause = readonly [Errno, string];
+
+/** What can go wrong in a call, as far as the arguments do not rule it out. */
+type Causes = (revision: Revision, args: CallArguments) => readonly Cause[];
+
+const NO_IOAS: Cause = [ENOENT, "there is no IOAS with this id"];
+const NO_HWPT: Cause = [ENOENT, "there is no HWPT with this id"];
+const NO_ACCESS: Cause = [EBADFD, "the descriptor is not an access"];
+const NO_MEMORY: Cause = [
+  ENOMEM,
+  "memory is used up, or RLIMIT_MEMLOCK does not allow to pin more",
+];
+const UNKNOWN_FLAG: Cause = [EOPNOTSUPP, "a flag is unknown"];
+const NO_VFIO_IOAS: Cause = [
+  ENODEV,
+  "there is no IOAS for the VFIO container ioctls",
+];
+const WRAPS: Cause = [EOVERFLOW, "the range reaches beyond 2^64-1"];
+
+/** Placing areas at IOVA: IOAS_MAP, IOAS_COPY and VFIO's MAP_DMA. */
+function placing(revision: Revision): Cause[] {
+  return [
+    WRAPS,
+    [
+      EINVAL,
+      "the length is 0, or address, IOVA or length are not aligned as the IOAS demands",
+    ],
+    [revision.areaExistsErrno, "part of the IOVA range is mapped already"],
+    [revision.reservedIovaErrno, "part of the IOVA range is reserved"],
+    [ENOSPC, "there is no free IOVA range of that length"],
+    [EFAULT, "the memory cannot be pinned"],
+    NO_MEMORY,
+  ];
+}
+
+/** The access rights of a map or a copy. */
+function protection(revision: Revision, { flags }: CallArguments): Cause[] {
+  const any = IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE;
+  if (!revision.mapNeedsProt || Number(flags) & any) return [];
+  return [[EINVAL, "neither READABLE nor WRITEABLE is set"]];
+}
+
+/** Choosing a page table: attaching a device to an IOAS or HWPT. */
+const ATTACHING: readonly Cause[] = [
+  [ENOENT, "there is no IOAS or HWPT with this id"],
+  [EADDRINUSE, "an area is outside of what the device can map, or misaligned"],
+  [EINVAL, "device and page table do not fit together"],
+  NO_MEMORY,
+];
+
+/** Using IOVA through an access. */
+const ACCESSING: readonly Cause[] = [
+  NO_ACCESS,
+  [EINVAL, "the range is empty, misaligned or being unmapped"],
+  WRAPS,
+  [ENOENT, "part of the IOVA range is not mapped"],
+  [EPERM, "the mapping does not allow this access"],
+  [EFAULT, "the memory cannot be reached"],
+  [ENOMEM, "memory is used up, or the range is longer than 16 MiB"],
+  UNKNOWN_FLAG,
+];
+
+const CAUSES: Readonly<Record<string, Causes>> = {
+  "open": () => [
+    [ENOENT, "there is no such device"],
+    [EMFILE, "the process has as many open files as it may"],
+  ],
+  "IOMMU_DESTROY": () => [
+    [ENOENT, "there is no object with this id"],
+    [EBUSY, "another object or a driver uses the object"],
+  ],
+  "IOMMU_IOAS_ALLOC": () => [UNKNOWN_FLAG],
+  "IOMMU_IOAS_MAP": (revision, args) => [
+    UNKNOWN_FLAG,
+    NO_IOAS,
+    ...protection(revision, args),
+    ...placing(revision),
+  ],
+  "IOMMU_IOAS_COPY": (revision, args) => [
+    UNKNOWN_FLAG,
+    [ENOENT, "there is no IOAS with one of the ids"],
+    [ENOENT, "part of the source range is not mapped"],
+    [EPERM, "WRITEABLE is set for memory that was mapped without it"],
+    ...protection(revision, args),
+    ...placing(revision),
+  ],
+  "IOMMU_IOAS_UNMAP": () => [
+    NO_IOAS,
+    [ENOENT, "nothing is mapped in the range, or the range cuts an area"],
+    [EINVAL, "the length is 0"],
+    WRAPS,
+    [EBUSY, "an area is still being mapped"],
+    [EDEADLOCK, "an access does not unpin its pages"],
+  ],
+  "IOMMU_IOAS_IOVA_RANGES": () => [NO_IOAS],
+  "IOMMU_IOAS_ALLOW_IOVAS": () => [
+    NO_IOAS,
+    [EINVAL, "a range does not end behind its start, or two ranges overlap"],
+    [EADDRINUSE, "a range is reserved in part"],
+  ],
+  "IOMMU_OPTION": () => [
+    NO_IOAS,
+    [EPERM, "the process lacks CAP_SYS_RESOURCE"],
+    [EBUSY, "there are objects already"],
+    [EINVAL, "a domain has areas already, which may use large IO pages"],
+    [EADDRINUSE, "an area is not aligned to CPU pages"],
+  ],
+  "IOMMU_VFIO_IOAS": () => [NO_IOAS, NO_VFIO_IOAS],
+  "VFIO_CHECK_EXTENSION": () => [NO_VFIO_IOAS],
+  "VFIO_SET_IOMMU": () => [
+    [EINVAL, "the IOMMU type is unknown, or an area uses large IO pages"],
+    NO_VFIO_IOAS,
+    [EADDRINUSE, "an area is not aligned to CPU pages"],
+    [EPERM, "the process lacks CAP_SYS_RAWIO"],
+  ],
+  "VFIO_IOMMU_GET_INFO": () => [NO_VFIO_IOAS],
+  "VFIO_IOMMU_MAP_DMA": (revision) => [
+    [EINVAL, "a flag is unknown"],
+    NO_VFIO_IOAS,
+    ...placing(revision),
+  ],
+  "VFIO_IOMMU_UNMAP_DMA": () => [
+    [EINVAL, "a flag is unknown, or the length is 0"],
+    NO_VFIO_IOAS,
+    [ENOENT, "nothing is mapped in the range, or the range cuts an area"],
+    WRAPS,
+    [EDEADLOCK, "an access does not unpin its pages"],
+  ],
+  "IOMMU_TEST_OP_ADD_RESERVED": () => [
+    NO_IOAS,
+    [EINVAL, "the length is 0"],
+    WRAPS,
+    [EADDRINUSE, "the range is mapped or allowed in part"],
+  ],
+  "IOMMU_TEST_OP_MOCK_DOMAIN": () => ATTACHING,
+  "IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS": () => [
+    [EINVAL, "a device flag is unknown"],
+    ...ATTACHING,
+  ],
+  "IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE": () => ATTACHING,
+  "IOMMU_TEST_OP_MD_CHECK_MAP": () => [
+    NO_HWPT,
+    [
+      EINVAL,
+      "an IO page does not hold the page of the memory, or the range is misaligned",
+    ],
+    [EFAULT, "there is no memory at the address"],
+  ],
+  "IOMMU_TEST_OP_MD_CHECK_REFS": () => [
+    [EIO, "a page is not pinned as often as expected"],
+    [EINVAL, "address or length are not multiples of the page size"],
+    [EFAULT, "there is no memory at the address"],
+  ],
+  "IOMMU_TEST_OP_CREATE_ACCESS": () => [NO_IOAS, UNKNOWN_FLAG, NO_MEMORY],
+  "IOMMU_TEST_OP_DESTROY_ACCESS_PAGES": () => [
+    NO_ACCESS,
+    [ENOENT, "the access has no item with this id"],
+  ],
+  "IOMMU_TEST_OP_ACCESS_PAGES": () => [
+    [EBADE, "the pages are not those of the memory to compare with"],
+    [EOPNOTSUPP, "the access was not created to pin pages"],
+    ...ACCESSING,
+  ],
+  "IOMMU_TEST_OP_ACCESS_RW": () => ACCESSING,
+  "IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT": () => [
+    [EINVAL, "the limit is less than 12 bytes"],
+  ],
+  "IOMMU_TEST_OP_ACCESS_REPLACE_IOAS": () => [NO_ACCESS, NO_IOAS],
+};
+
+/** The reasons that an errno can have in a call of a revision; none if that is not known. */
+export function causesOf(
+  call: string,
+  errno: Errno,
+  revision: Revision,
+  args: CallArguments,
+): string[] {
+  if (errno === ENOTTY) return ["this revision does not have the ioctl"];
+  const known = CAUSES[call]?.(revision, args)
+    .filter(([cause]) => cause === errno)
+    .map(([, text]) => text) ?? [];
+  if (known.length > 0) return known;
+  const isTestOp = call.startsWith("IOMMU_TEST_OP_") && errno === EOPNOTSUPP;
+  return isTestOp ? ["this revision does not have the operation"] : [];
+}

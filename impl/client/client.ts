@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * A typed client of `/dev/iommu`: the ioctls as methods, for programs and
+ * tests that want to say what they mean. Underneath it makes the system calls
+ * that any program makes; it sees nothing that a program could not see.
+ *
+ * @module
+ */
+
+import type { Process } from "../kernel/process.ts";
+import { U64_MAX } from "../lib/u64.ts";
+import { EMSGSIZE } from "../uapi/errno.ts";
+import {
+  IOMMU_DESTROY,
+  IOMMU_IOAS_ALLOC,
+  IOMMU_IOAS_ALLOW_IOVAS,
+  IOMMU_IOAS_COPY,
+  IOMMU_IOAS_IOVA_RANGES,
+  IOMMU_IOAS_MAP,
+  IOMMU_IOAS_MAP_FIXED_IOVA,
+  IOMMU_IOAS_MAP_READABLE,
+  IOMMU_IOAS_MAP_WRITEABLE,
+  IOMMU_IOAS_UNMAP,
+  IOMMU_VFIO_IOAS,
+  IOMMU_VFIO_IOAS_CLEAR,
+  IOMMU_VFIO_IOAS_GET,
+  IOMMU_VFIO_IOAS_SET,
+  IommuDestroy,
+  IommuIoasAlloc,
+  IommuIoasAllowIovas,
+  IommuIoasCopy,
+  IommuIoasIovaRanges,
+  IommuIoasMap,
+  IommuIoasUnmap,
+  IommuIovaRange,
+  IommuVfioIoas,
+} from "../uapi/iommufd.ts";
+import { O_CLOEXEC, O_RDWR } from "../uapi/mman.ts";
+import type { Revision } from "../uapi/revision.ts";
+import { toU32, toU64, type U64 } from "./arguments.ts";
+import { check, Descriptor, revisionOf, ScratchMemory } from "./descriptor.ts";
+import { IommufdError } from "./error.ts";
+import { MockClient } from "./mock_client.ts";
+import { OptionClient } from "./option_client.ts";
+import { VfioClient } from "./vfio_client.ts";
+
+/** The flags of a map or a copy unless others are given. */
+const DEFAULT_FLAGS = IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE;
+
+/** Ranges to make room for when nothing is known yet. */
+const FIRST_GUESS = 16;
+
+/** What {@link IommufdClient.ioasMap} maps. */
+export interface IoasMapOptions {
+  /** The IOAS to map into. */
+  readonly ioasId: number;
+  /** Address of the memory in the process. */
+  readonly userVa: U64;
+  /** Bytes. */
+  readonly length: U64;
+  /** The IOVA to map at (this sets FIXED_IOVA); without it the kernel chooses. */
+  readonly iova?: U64;
+  /** `IOMMU_IOAS_MAP_*`; default READABLE and WRITEABLE. */
+  readonly flags?: number;
+}
+
+/** What {@link IommufdClient.ioasCopy} copies. */
+export interface IoasCopyOptions {
+  /** The IOAS to map into. */
+  readonly dstIoasId: number;
+  /** The IOAS to take the memory from; it may be the same one. */
+  readonly srcIoasId: number;
+  /** First IOVA to take. */
+  readonly srcIova: U64;
+  /** Bytes. */
+  readonly length: U64;
+  /** The IOVA to map at (this sets FIXED_IOVA); without it the kernel chooses. */
+  readonly dstIova?: U64;
+  /** `IOMMU_IOAS_MAP_*`; default READABLE and WRITEABLE. */
+  readonly flags?: number;
+}
+
+/** A range of IOVA, both ends inclusive. */
+export interface IovaRange {
+  /** First IOVA. */
+  readonly start: U64;
+  /** Last IOVA, inclusive. */
+  readonly last: U64;
+}
+
+/**
+ * An open `/dev/iommu` of a process. A call that fails throws an
+ * {@link IommufdError}; an argument that no struct could hold throws a
+ * TypeError or a RangeError before any call is made.
+ *
+ * @example
+ * ```ts
+ * import { IommufdClient, Kernel } from "@iommufd/kit";
+ *
+ * const process = new Kernel().spawn();
+ * using iommufd = IommufdClient.open(process);
+ * const { ioasId } = iommufd.ioasAlloc();
+ * const { ranges } = iommufd.ioasIovaRanges(ioasId);
+ * console.log(ranges); // [ { start: 0n, last: 18446744073709551615n } ]
+ * ```
+ */
+export class IommufdClient implements Disposable {
+  /** The process that makes the calls. */
+  readonly process: Process;
+  /** The descriptor, for calls that have no method here. */
+  readonly fd: number;
+  /** IOMMU_OPTION. */
+  readonly option: OptionClient;
+  /** The VFIO container ioctls on the same descriptor. */
+  readonly vfio: VfioClient;
+  /** The ioctl of the kernel's selftest module: mock devices, checks, accesses. */
+  readonly mock: MockClient;
+  readonly #descriptor: Descriptor;
+
+  /** Takes over an open descriptor; {@link IommufdClient.open} opens one. */
+  constructor(process: Process, fd: number) {
+    this.process = process;
+    this.fd = toU32("fd", fd);
+    this.#descriptor = new Descriptor(process, fd);
+    this.option = new OptionClient(this.#descriptor);
+    this.vfio = new VfioClient(this.#descriptor);
+    this.mock = new MockClient(this.#descriptor);
+  }
+
+  /**
+   * Opens `/dev/iommu`, or `/dev/vfio/vfio` where the revision answers there
+   * too. Throws ENOENT without such a device, EMFILE, ENOMEM.
+   */
+  static open(process: Process, path = "/dev/iommu"): IommufdClient {
+    const ret = process.open(path, O_RDWR | O_CLOEXEC);
+    return new IommufdClient(process, check(process, ret, "open", { path }));
+  }
+
+  /** How the kernel behaves. */
+  get revision(): Revision {
+    return revisionOf(this.process);
+  }
+
+  /** Closes the descriptor; if it is the last one, all objects are destroyed. Idempotent. */
+  close(): void {
+    this.#descriptor.close();
+  }
+
+  /** As {@link close}. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** IOMMU_DESTROY. Throws ENOENT without such an object, EBUSY while another uses it. */
+  destroy(id: number): void {
+    this.#descriptor.call("IOMMU_DESTROY", IOMMU_DESTROY, IommuDestroy, {
+      id: toU32("id", id),
+    });
+  }
+
+  /** IOMMU_IOAS_ALLOC: a new, empty IO address space. Throws ENOMEM. */
+  ioasAlloc(): { ioasId: number } {
+    const { outIoasId } = this.#descriptor.call(
+      "IOMMU_IOAS_ALLOC",
+      IOMMU_IOAS_ALLOC,
+      IommuIoasAlloc,
+      {},
+    );
+    return { ioasId: outIoasId };
+  }
+
+  /**
+   * IOMMU_IOAS_MAP: maps memory of the process and returns where. The memory
+   * is pinned once a device or an access uses it: without one, a bad address
+   * is not noticed here.
+   *
+   * Throws ENOENT without such an IOAS; EINVAL for a misaligned address or
+   * length; EEXIST (v3: EADDRINUSE) where something is mapped, EINVAL (v3:
+   * ENOENT) where IOVA is reserved; ENOSPC; EOVERFLOW; EFAULT, ENOMEM for
+   * memory that cannot be pinned; EOPNOTSUPP for unknown flags.
+   */
+  ioasMap(options: IoasMapOptions): { iova: bigint } {
+    const { iova, flags = DEFAULT_FLAGS } = options;
+    const fixed = iova === undefined ? 0 : IOMMU_IOAS_MAP_FIXED_IOVA;
+    const reply = this.#descriptor.call(
+      "IOMMU_IOAS_MAP",
+      IOMMU_IOAS_MAP,
+      IommuIoasMap,
+      {
+        flags: toU32("flags", flags) | fixed,
+        ioasId: toU32("ioasId", options.ioasId),
+        userVa: toU64("userVa", options.userVa),
+        length: toU64("length", options.length),
+        ...iova === undefined ? {} : { iova: toU64("iova", iova) },
+      },
+    );
+    return { iova: reply.iova };
+  }
+
+  /**
+   * IOMMU_IOAS_COPY: maps the memory behind one range of IOVA at another and
+   * returns where. Throws ENOENT for an IOAS that is not there and for a
+   * source that is not mapped throughout, EPERM to write what was mapped
+   * read-only, and for the destination as {@link ioasMap}.
+   */
+  ioasCopy(options: IoasCopyOptions): { iova: bigint } {
+    const { dstIova, flags = DEFAULT_FLAGS } = options;
+    const fixed = dstIova === undefined ? 0 : IOMMU_IOAS_MAP_FIXED_IOVA;
+    const reply = this.#descriptor.call(
+      "IOMMU_IOAS_COPY",
+      IOMMU_IOAS_COPY,
+      IommuIoasCopy,
+      {
+        flags: toU32("flags", flags) | fixed,
+        dstIoasId: toU32("dstIoasId", options.dstIoasId),
+        srcIoasId: toU32("srcIoasId", options.srcIoasId),
+        length: toU64("length", options.length),
+        ...dstIova === undefined ? {} : { dstIova: toU64("dstIova", dstIova) },
+        srcIova: toU64("srcIova", options.srcIova),
+      },
+    );
+    return { iova: reply.dstIova };
+  }
+
+  /**
+   * IOMMU_IOAS_UNMAP: unmaps all areas within the range and returns how many
+   * bytes they had. Throws ENOENT where the range cuts an area or holds none;
+   * areas before the cut one are gone then. For everything there is
+   * {@link ioasUnmapAll}.
+   */
+  ioasUnmap(
+    options: {
+      readonly ioasId: number;
+      readonly iova: U64;
+      readonly length: U64;
+    },
+  ): { length: bigint } {
+    const reply = this.#descriptor.call(
+      "IOMMU_IOAS_UNMAP",
+      IOMMU_IOAS_UNMAP,
+      IommuIoasUnmap,
+      {
+        ioasId: toU32("ioasId", options.ioasId),
+        iova: toU64("iova", options.iova),
+        length: toU64("length", options.length),
+      },
+    );
+    return { length: reply.length };
+  }
+
+  /** IOMMU_IOAS_UNMAP of everything; succeeds when there is nothing. Returns the bytes unmapped. */
+  ioasUnmapAll(ioasId: number): { length: bigint } {
+    return this.ioasUnmap({ ioasId, iova: 0n, length: U64_MAX });
+  }
+
+  /**
+   * IOMMU_IOAS_IOVA_RANGES: the IOVA that can be mapped, and the alignment in
+   * bytes that IOVA and length need. Throws ENOENT without such an IOAS.
+   */
+  ioasIovaRanges(
+    ioasId: number,
+  ): { ranges: IommuIovaRange[]; alignment: bigint } {
+    for (let room = FIRST_GUESS;;) {
+      const values = { ioasId: toU32("ioasId", ioasId), numIovas: room };
+      const answer = this.#iovaRanges(values);
+      const { numIovas, outIovaAlignment } = answer.reply;
+      if (numIovas <= room) {
+        return { ranges: answer.ranges, alignment: outIovaAlignment };
+      }
+      room = numIovas;
+    }
+  }
+
+  /** One try; where the array is too short, the reply says how long it must be. */
+  #iovaRanges(
+    values: { ioasId: number; numIovas: number },
+  ): { reply: IommuIoasIovaRanges; ranges: IommuIovaRange[] } {
+    const { process } = this;
+    const { size } = IommuIovaRange;
+    using array = new ScratchMemory(process, values.numIovas * size);
+    const bytes = IommuIoasIovaRanges.encode({
+      ...values,
+      allowedIovas: BigInt(array.address),
+    });
+    try {
+      this.#descriptor.callBytes(
+        "IOMMU_IOAS_IOVA_RANGES",
+        IOMMU_IOAS_IOVA_RANGES,
+        bytes,
+        values,
+      );
+    } catch (error) {
+      const short = error instanceof IommufdError && error.errno === EMSGSIZE;
+      if (!short) throw error;
+      return { reply: IommuIoasIovaRanges.decode(bytes), ranges: [] };
+    }
+    const reply = IommuIoasIovaRanges.decode(bytes);
+    const filled = process.peek(array.address, reply.numIovas * size);
+    const ranges = Array.from(
+      { length: reply.numIovas },
+      (_, i) =>
+        IommuIovaRange.decode(filled.subarray(i * size, (i + 1) * size)),
+    );
+    return { reply, ranges };
+  }
+
+  /**
+   * IOMMU_IOAS_ALLOW_IOVAS: the IOVA that kernel-chosen maps keep to, and that
+   * no device may reserve later; an empty list allows everything. Throws
+   * ENOENT without such an IOAS, EINVAL for ranges that overlap or have one
+   * byte, EADDRINUSE for one that is reserved (the old list is kept).
+   */
+  ioasAllowIovas(
+    options: {
+      readonly ioasId: number;
+      readonly ranges: readonly IovaRange[];
+    },
+  ): void {
+    const { ranges } = options;
+    const { size } = IommuIovaRange;
+    const bytes = new Uint8Array(ranges.length * size);
+    ranges.forEach(({ start, last }, i) => {
+      const range = {
+        start: toU64(`ranges[${i}].start`, start),
+        last: toU64(`ranges[${i}].last`, last),
+      };
+      bytes.set(IommuIovaRange.encode(range), i * size);
+    });
+    using array = new ScratchMemory(this.process, bytes.length);
+    this.process.poke(array.address, bytes);
+    this.#descriptor.call(
+      "IOMMU_IOAS_ALLOW_IOVAS",
+      IOMMU_IOAS_ALLOW_IOVAS,
+      IommuIoasAllowIovas,
+      {
+        ioasId: toU32("ioasId", options.ioasId),
+        numIovas: ranges.length,
+        allowedIovas: BigInt(array.address),
+      },
+    );
+  }
+
+  /** IOMMU_VFIO_IOAS: the IOAS that the container ioctls act on. Throws ENODEV without one. */
+  vfioIoasGet(): { ioasId: number } {
+    const { ioasId } = this.#vfioIoas({ op: IOMMU_VFIO_IOAS_GET });
+    return { ioasId };
+  }
+
+  /** IOMMU_VFIO_IOAS: sets the IOAS that the container ioctls act on. Throws ENOENT without such an IOAS. */
+  vfioIoasSet(ioasId: number): void {
+    this.#vfioIoas({
+      op: IOMMU_VFIO_IOAS_SET,
+      ioasId: toU32("ioasId", ioasId),
+    });
+  }
+
+  /** IOMMU_VFIO_IOAS: the container ioctls act on no IOAS any more. */
+  vfioIoasClear(): void {
+    this.#vfioIoas({ op: IOMMU_VFIO_IOAS_CLEAR });
+  }
+
+  #vfioIoas(values: { op: number; ioasId?: number }): IommuVfioIoas {
+    return this.#descriptor.call(
+      "IOMMU_VFIO_IOAS",
+      IOMMU_VFIO_IOAS,
+      IommuVfioIoas,
+      values,
+    );
+  }
+}

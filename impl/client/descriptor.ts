@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * What the parts of the typed client share: an open descriptor, and system
+ * calls that throw.
+ *
+ * @module
+ */
+
+import type { Process } from "../kernel/process.ts";
+import { KernelBug } from "../kernel/warn.ts";
+import { errnoFromCode, ESRCH } from "../uapi/errno.ts";
+import {
+  MAP_ANONYMOUS,
+  MAP_PRIVATE,
+  PAGE_SIZE,
+  PROT_READ,
+  PROT_WRITE,
+} from "../uapi/mman.ts";
+import type { Revision } from "../uapi/revision.ts";
+import type { Struct } from "../uapi/struct.ts";
+import { causesOf } from "./causes.ts";
+import { type CallArguments, IommufdError } from "./error.ts";
+
+/** The revision that a process's kernel has. */
+export function revisionOf(process: Process): Revision {
+  return process.kernel.revision;
+}
+
+/** The result of a system call, if it succeeded. Throws {@link IommufdError}. */
+export function check(
+  process: Process,
+  ret: number,
+  call: string,
+  args: CallArguments,
+): number {
+  if (ret >= 0) return ret;
+  const errno = errnoFromCode(-ret);
+  if (errno === undefined) {
+    throw new KernelBug(`${call} returned ${ret}, which is no errno`);
+  }
+  const causes = causesOf(call, errno, revisionOf(process), args);
+  throw new IommufdError(call, errno, args, causes);
+}
+
+/** An open descriptor of a process. */
+export class Descriptor {
+  /** The process that makes the calls. */
+  readonly process: Process;
+  /** The descriptor. */
+  readonly fd: number;
+  #open = true;
+
+  /** Takes over an open descriptor. */
+  constructor(process: Process, fd: number) {
+    this.process = process;
+    this.fd = fd;
+  }
+
+  /** An ioctl with a struct; returns the struct as the kernel left it. */
+  call<T extends object>(
+    name: string,
+    cmd: number,
+    layout: Struct<T>,
+    values: Partial<T>,
+  ): T {
+    const bytes = layout.encode(values);
+    this.callBytes(name, cmd, bytes, values as CallArguments);
+    return layout.decode(bytes);
+  }
+
+  /** An ioctl with the bytes of a struct, which are updated in place. */
+  callBytes(
+    name: string,
+    cmd: number,
+    bytes: Uint8Array,
+    args: CallArguments,
+  ): void {
+    this.#checkOpen();
+    const { process, fd } = this;
+    check(process, process.ioctlStruct(fd, cmd, bytes), name, args);
+  }
+
+  /** An ioctl whose argument is a plain number; returns its result. */
+  callNumber(
+    name: string,
+    cmd: number,
+    arg: number,
+    args: CallArguments,
+  ): number {
+    this.#checkOpen();
+    const { process, fd } = this;
+    return check(process, process.ioctl(fd, cmd, arg), name, args);
+  }
+
+  /** Closes the descriptor. Idempotent; nothing to do after the process exited. */
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    const { process, fd } = this;
+    const ret = process.close(fd);
+    if (ret !== -ESRCH.code) check(process, ret, "close", { fd });
+  }
+
+  #checkOpen(): void {
+    // The number may belong to another file by now.
+    if (!this.#open) {
+      throw new TypeError(`Descriptor ${this.fd} was closed by this client`);
+    }
+  }
+}
+
+/** Memory of a process for as long as an ioctl needs an array there. */
+export class ScratchMemory implements Disposable {
+  /** Its address. */
+  readonly address: number;
+  readonly #process: Process;
+  readonly #length: number;
+
+  /** At least `bytes` bytes. Throws {@link IommufdError} with ENOMEM. */
+  constructor(process: Process, bytes: number) {
+    this.#process = process;
+    this.#length = Math.ceil(Math.max(bytes, 1) / PAGE_SIZE) * PAGE_SIZE;
+    this.address = check(
+      process,
+      process.mmap(
+        0,
+        this.#length,
+        PROT_READ | PROT_WRITE,
+        MAP_PRIVATE | MAP_ANONYMOUS,
+        -1,
+        0,
+      ),
+      "mmap",
+      { length: this.#length },
+    );
+  }
+
+  /** Gives the memory back. */
+  [Symbol.dispose](): void {
+    this.#process.munmap(this.address, this.#length);
+  }
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * What a failed call of the typed client throws.
+ *
+ * @module
+ */
+
+import type { Errno } from "../uapi/errno.ts";
+
+/** What was passed to a call, by name. */
+export type CallArguments = Readonly<
+  Record<string, number | bigint | string | boolean | undefined>
+>;
+
+/** Arguments that read best in hexadecimal. */
+const HEXADECIMAL = /flags|va|vaddr|iova|length|start/i;
+
+/**
+ * A system call that failed. The message says what failed, with which errno,
+ * what that errno means for this call, and what was passed:
+ *
+ * ```text
+ * IOMMU_IOAS_MAP failed with EEXIST: part of the IOVA range is mapped already
+ * (flags 0x7, ioasId 1, userVa 0x7f0000000000, length 0x1000, iova 0x1000000)
+ * ```
+ */
+export class IommufdError extends Error {
+  /** Name of the class. */
+  override name = "IommufdError";
+  /** The system call or ioctl by its C name, for instance `IOMMU_IOAS_MAP`. */
+  readonly call: string;
+  /** The errno: compare it with the constants, as in `error.errno === EBUSY`. */
+  readonly errno: Errno;
+  /** What was passed. */
+  readonly args: CallArguments;
+
+  /** For the client: `causes` are the reasons that this errno can have here. */
+  constructor(
+    call: string,
+    errno: Errno,
+    args: CallArguments,
+    causes: readonly string[],
+  ) {
+    const why = causes.length > 0 ? `: ${causes.join(", or ")}` : "";
+    const passed = Object.entries(args)
+      .filter(([, value]) => value !== undefined)
+      .map(([name, value]) => `${name} ${formatArgument(name, value)}`);
+    const what = passed.length > 0 ? ` (${passed.join(", ")})` : "";
+    super(`${call} failed with ${errno}${why}${what}`);
+    this.call = call;
+    this.errno = errno;
+    this.args = args;
+  }
+}
+
+/** Addresses, lengths and flags in hexadecimal, ids in decimal. */
+function formatArgument(
+  name: string,
+  value: CallArguments[string],
+): string {
+  const isNumber = typeof value === "number" || typeof value === "bigint";
+  const hex = isNumber && HEXADECIMAL.test(name);
+  return hex ? `0x${value.toString(16)}` : String(value);
+}

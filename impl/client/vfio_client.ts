@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The VFIO container ioctls of the typed client.
+ *
+ * @module
+ */
+
+import { IommuIovaRange } from "../uapi/iommufd.ts";
+import {
+  VFIO_CHECK_EXTENSION,
+  VFIO_DMA_MAP_FLAG_READ,
+  VFIO_DMA_MAP_FLAG_WRITE,
+  VFIO_DMA_UNMAP_FLAG_ALL,
+  VFIO_GET_API_VERSION,
+  VFIO_IOMMU_GET_INFO,
+  VFIO_IOMMU_MAP_DMA,
+  VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE,
+  VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL,
+  VFIO_IOMMU_UNMAP_DMA,
+  VFIO_SET_IOMMU,
+  VfioInfoCapHeader,
+  VfioIommuType1DmaMap,
+  VfioIommuType1DmaUnmap,
+  VfioIommuType1Info,
+  VfioIommuType1InfoCapIovaRange,
+  VfioIommuType1InfoDmaAvail,
+} from "../uapi/vfio.ts";
+import { toU32, toU64, type U64 } from "./arguments.ts";
+import type { Descriptor } from "./descriptor.ts";
+
+/** The flags of a map unless others are given. */
+const DEFAULT_FLAGS = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE;
+
+/** Bytes to make room for when nothing is known yet. */
+const FIRST_GUESS = 256;
+
+/** The answer of {@link VfioClient.getInfo}, with its chain of capabilities taken apart. */
+export interface VfioInfo {
+  /** `VFIO_IOMMU_INFO_*`. */
+  readonly flags: number;
+  /** Bitmap of page sizes in bytes. */
+  readonly iovaPgsizes: bigint;
+  /** The IOVA that can be mapped; undefined if the kernel does not say. */
+  readonly iovaRanges: readonly IommuIovaRange[] | undefined;
+  /** How many more mappings fit; undefined if the kernel does not say. */
+  readonly dmaAvail: number | undefined;
+}
+
+/** What {@link VfioClient.mapDma} maps. */
+export interface MapDmaOptions {
+  /** Address of the memory in the process. */
+  readonly vaddr: U64;
+  /** IOVA to map at. */
+  readonly iova: U64;
+  /** Bytes. */
+  readonly length: U64;
+  /** `VFIO_DMA_MAP_FLAG_*`; default READ and WRITE. */
+  readonly flags?: number;
+}
+
+/**
+ * The VFIO container ioctls on an open iommufd; see `IommufdClient.vfio`. All
+ * but the first two throw ENODEV while there is no IOAS for them.
+ */
+export class VfioClient {
+  readonly #descriptor: Descriptor;
+
+  /** For `IommufdClient`. */
+  constructor(descriptor: Descriptor) {
+    this.#descriptor = descriptor;
+  }
+
+  /** VFIO_GET_API_VERSION. */
+  getApiVersion(): number {
+    const name = "VFIO_GET_API_VERSION";
+    return this.#descriptor.callNumber(name, VFIO_GET_API_VERSION, 0, {});
+  }
+
+  /** VFIO_CHECK_EXTENSION: whether an extension (`VFIO_TYPE1_IOMMU`, `VFIO_DMA_CC_IOMMU`, …) is there. DMA_CC throws ENODEV without IOAS. */
+  checkExtension(extension: number): boolean {
+    const ret = this.#descriptor.callNumber(
+      "VFIO_CHECK_EXTENSION",
+      VFIO_CHECK_EXTENSION,
+      toU32("extension", extension),
+      { extension },
+    );
+    return ret !== 0;
+  }
+
+  /** VFIO_SET_IOMMU: `VFIO_TYPE1_IOMMU` or `VFIO_TYPE1v2_IOMMU`. Throws EINVAL for another type. */
+  setIommu(type: number): void {
+    this.#descriptor.callNumber(
+      "VFIO_SET_IOMMU",
+      VFIO_SET_IOMMU,
+      toU32("type", type),
+      { type },
+    );
+  }
+
+  /** VFIO_IOMMU_GET_INFO with all capabilities. */
+  getInfo(): VfioInfo {
+    for (let argsz = FIRST_GUESS;;) {
+      const bytes = new Uint8Array(argsz);
+      bytes.set(VfioIommuType1Info.encode({ argsz }));
+      this.#descriptor.callBytes(
+        "VFIO_IOMMU_GET_INFO",
+        VFIO_IOMMU_GET_INFO,
+        bytes,
+        { argsz },
+      );
+      const info = VfioIommuType1Info.decode(bytes);
+      if (info.argsz <= argsz) return parseInfo(info, bytes);
+      argsz = info.argsz;
+    }
+  }
+
+  /** VFIO_IOMMU_MAP_DMA: maps memory of the process at an IOVA. Throws as `IommufdClient.ioasMap`, EINVAL for unknown flags. */
+  mapDma(options: MapDmaOptions): void {
+    this.#descriptor.call(
+      "VFIO_IOMMU_MAP_DMA",
+      VFIO_IOMMU_MAP_DMA,
+      VfioIommuType1DmaMap,
+      {
+        flags: toU32("flags", options.flags ?? DEFAULT_FLAGS),
+        vaddr: toU64("vaddr", options.vaddr),
+        iova: toU64("iova", options.iova),
+        length: toU64("length", options.length),
+      },
+    );
+  }
+
+  /**
+   * VFIO_IOMMU_UNMAP_DMA: unmaps a range and returns the bytes that were
+   * mapped. With type 1 version 1 a range may cut areas; else that is ENOENT.
+   */
+  unmapDma(
+    options: { readonly iova: U64; readonly length: U64 },
+  ): { length: bigint } {
+    return this.#unmapDma({
+      flags: 0,
+      iova: toU64("iova", options.iova),
+      length: toU64("length", options.length),
+    });
+  }
+
+  /** VFIO_IOMMU_UNMAP_DMA of everything; returns the bytes that were mapped. */
+  unmapAllDma(): { length: bigint } {
+    return this.#unmapDma({ flags: VFIO_DMA_UNMAP_FLAG_ALL });
+  }
+
+  #unmapDma(values: Partial<VfioIommuType1DmaUnmap>): { length: bigint } {
+    const reply = this.#descriptor.call(
+      "VFIO_IOMMU_UNMAP_DMA",
+      VFIO_IOMMU_UNMAP_DMA,
+      VfioIommuType1DmaUnmap,
+      values,
+    );
+    return { length: reply.length };
+  }
+}
+
+/** Walks the capabilities that follow the struct. */
+function parseInfo(info: VfioIommuType1Info, bytes: Uint8Array): VfioInfo {
+  let iovaRanges: IommuIovaRange[] | undefined;
+  let dmaAvail: number | undefined;
+  for (let offset = info.capOffset; offset !== 0;) {
+    const cap = bytes.subarray(offset);
+    const { id, next } = VfioInfoCapHeader.decode(cap);
+    if (id === VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE) {
+      iovaRanges = parseRanges(cap);
+    } else if (id === VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL) {
+      dmaAvail = VfioIommuType1InfoDmaAvail.decode(cap).avail;
+    }
+    offset = next;
+  }
+  const { flags, iovaPgsizes } = info;
+  return { flags, iovaPgsizes, iovaRanges, dmaAvail };
+}
+
+function parseRanges(cap: Uint8Array): IommuIovaRange[] {
+  const { nrIovas } = VfioIommuType1InfoCapIovaRange.decode(cap);
+  const first = VfioIommuType1InfoCapIovaRange.size;
+  return Array.from(
+    { length: nrIovas },
+    (_, i) =>
+      IommuIovaRange.decode(cap.subarray(first + i * IommuIovaRange.size)),
+  );
+}
