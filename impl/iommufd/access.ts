@@ -122,8 +122,10 @@ export class Access extends IommufdObject {
   }
 
   /**
-   * Destroys the access. The driver must not use it any more; pins that are
-   * left are taken back through `unmap`. (Linux: iommufd_access_destroy.)
+   * Destroys the access. The driver must not use it any more. Pins that are
+   * left are taken back through `unmap` in revisions that attach an access
+   * later; in others the driver must have unpinned everything.
+   * (Linux: iommufd_access_destroy.)
    */
   release(): void {
     this.ctx.objects.destroyUser(this);
@@ -198,7 +200,10 @@ export class Access extends IommufdObject {
       next.ref();
     }
     if (current !== undefined) {
-      this.ops.unmap?.(0n, U64_MAX);
+      // Where it cannot move, its driver unpins before it releases it.
+      if (this.ctx.kernel.revision.accessAttachesLater) {
+        this.ops.unmap?.(0n, U64_MAX);
+      }
       unregisterAccess(current.iopt, this, listId);
       current.unref();
     }
