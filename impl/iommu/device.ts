@@ -12,9 +12,13 @@
  * @module
  */
 
+import { KernelBug } from "../kernel/warn.ts";
+import { EBUSY, ENODEV } from "../uapi/errno.ts";
 import type { Domain } from "./domain.ts";
 import type { Group } from "./group.ts";
 import type { Iommu } from "./iommu.ts";
+import type { PageRequest, PageResponse } from "./page_fault.ts";
+import type { FaultParam } from "./page_fault_queue.ts";
 import type { ResvRegion } from "./resv.ts";
 
 /**
@@ -32,6 +36,30 @@ export type IommuCap =
   | "intr-remap";
 
 /**
+/**
+ * What is switched on and off for one device (Linux: enum iommu_dev_features):
+ *
+ * - "iopf": the device's page faults are reported;
+ * - "sva": the device can share the address space of a process. Nothing here asks for it.
+ */
+export type IommuDevFeature = "iopf" | "sva";
+
+/** What a driver tells user space about the IOMMU of a device: see {@link IommuOps.hwInfo}. */
+export interface HwInfo {
+  /** What the bytes are: a number of the driver's own, not `IOMMU_HW_INFO_TYPE_NONE`. */
+  readonly type: number;
+  /** A struct that the driver and its users agreed on. */
+  readonly bytes: Uint8Array;
+}
+
+/** What the PASID capability of a PCI device is set to (Linux: pci_pasid_status). */
+export interface PciPasid {
+  /** Requests may ask for execute permission. */
+  readonly exec: boolean;
+  /** Requests may ask for privileged access. */
+  readonly priv: boolean;
+}
+
  * The operations of an IOMMU driver (Linux: struct iommu_ops). One object
  * answers for every device behind the same kind of IOMMU; a domain attaches to
  * devices whose `ops` are its own `owner`.
@@ -109,6 +137,63 @@ export class Device {
 
 /** Whether the device is behind an IOMMU that has the capability for it (Linux: device_iommu_capable). */
 export function deviceIommuCapable(dev: Device, cap: IommuCap): boolean {
+
+  /**
+   * Whether user space manages the table of PASIDs: then page faults of a PASID
+   * that nothing is attached to go to the nested domain of the device.
+   * (Linux: user_pasid_table.)
+   */
+  readonly userPasidTable?: boolean;
+
+  /**
+   * Switches a feature on. For "iopf" the driver puts the device into its
+   * IopfQueue. Throws ENODEV for a feature that it does not have, ENOMEM.
+   * (Linux: dev_enable_feat.)
+   */
+  devEnableFeat?(dev: Device, feature: IommuDevFeature): void;
+
+  /** Switches a feature off: for "iopf" the device leaves the IopfQueue (Linux: dev_disable_feat). */
+  devDisableFeat?(dev: Device, feature: IommuDevFeature): void;
+
+  /**
+   * Answers a group of page requests. `last` is the last of them, or a single
+   * one that nobody handles. Needed by drivers that report page faults.
+   * (Linux: page_response.)
+   */
+  pageResponse?(dev: Device, last: PageRequest, response: PageResponse): void;
   if (dev.group === null) return false;
   return dev.ops?.capable?.(dev, cap) ?? false;
+}
+  /**
+   * Whether it is a PCI virtual function. Its page requests share one interface
+   * with the physical function's, which a user must not be able to fail.
+   */
+  isVirtualFunction = false;
+  /** Its page faults while it is in an IopfQueue, else null. */
+  faultParam: FaultParam | null = null;
+
+/** The driver of a device that has been probed (Linux: dev_iommu_ops). */
+export function deviceIommuOps(dev: Device): IommuOps {
+  if (dev.group === null || dev.ops === null) {
+    throw new KernelBug(`Device ${dev.name} is not behind an IOMMU`);
+  }
+  return dev.ops;
+}
+
+/** Switches a feature on. Throws ENODEV without an IOMMU that has it, and what the driver throws. (Linux: iommu_dev_enable_feature.) */
+export function deviceEnableFeature(
+  dev: Device,
+  feature: IommuDevFeature,
+): void {
+  if (dev.group === null || dev.ops?.devEnableFeat === undefined) throw ENODEV;
+  dev.ops.devEnableFeat(dev, feature);
+}
+
+/** Switches a feature off. Throws EBUSY without an IOMMU that can, and what the driver throws. (Linux: iommu_dev_disable_feature.) */
+export function deviceDisableFeature(
+  dev: Device,
+  feature: IommuDevFeature,
+): void {
+  if (dev.group === null || dev.ops?.devDisableFeat === undefined) throw EBUSY;
+  dev.ops.devDisableFeat(dev, feature);
 }

@@ -10,6 +10,9 @@ import { EEXIST, EINVAL, ENODEV } from "../uapi/errno.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import { KernelBug, type Warnings } from "../kernel/warn.ts";
 import type { Device, IommuOps } from "./device.ts";
+import type { IopfHandler } from "./page_fault.ts";
+import type { DirtyOps } from "./dirty.ts";
+import type { UserDataArray } from "./user_data.ts";
 
 /** `prot`: the device may read. */
 export const IOMMU_READ = 1 << 0;
@@ -78,6 +81,10 @@ export abstract class Domain {
   readonly apertureStart: bigint;
   /** Last IOVA that can be mapped. */
   readonly apertureEnd: bigint;
+  /** How to find out what devices wrote; undefined for a domain that cannot tell (Linux: dirty_ops). */
+  readonly dirtyOps: DirtyOps | undefined = undefined;
+  /** Decides about page faults of attached devices; set by the domain's user. */
+  iopfHandler: IopfHandler | undefined;
   #cookie: DmaCookie | undefined;
 
   /** Called by a driver's own class. */
