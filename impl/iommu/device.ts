@@ -20,6 +20,7 @@ import type { Iommu } from "./iommu.ts";
 import type { PageRequest, PageResponse } from "./page_fault.ts";
 import type { FaultParam } from "./page_fault_queue.ts";
 import type { ResvRegion } from "./resv.ts";
+import type { UserData } from "./user_data.ts";
 
 /**
  * What an IOMMU can do for one device (Linux: enum iommu_cap):
@@ -35,7 +36,6 @@ export type IommuCap =
   | "dirty-tracking"
   | "intr-remap";
 
-/**
 /**
  * What is switched on and off for one device (Linux: enum iommu_dev_features):
  *
@@ -60,6 +60,7 @@ export interface PciPasid {
   readonly priv: boolean;
 }
 
+/**
  * The operations of an IOMMU driver (Linux: struct iommu_ops). One object
  * answers for every device behind the same kind of IOMMU; a domain attaches to
  * devices whose `ops` are its own `owner`.
@@ -102,41 +103,40 @@ export interface IommuOps {
    */
   domainAllocPaging(dev: Device): Domain;
 
+  /**
+   * A new domain as user space wants it. Without this, iommufd uses
+   * {@link domainAllocPaging} and refuses whatever goes beyond.
+   *
+   * Without `parent` it is an empty paging domain that is complete before it
+   * is attached. `flags` are IOMMU_HWPT_ALLOC_NEST_PARENT and
+   * IOMMU_HWPT_ALLOC_DIRTY_TRACKING, the latter for devices with that
+   * capability only; `userData` says how to set it up, if the driver has
+   * something to choose.
+   *
+   * With `parent`, a paging domain of this driver's that was allocated as
+   * nesting parent, it is a domain of type "nested": user space owns its page
+   * table, which `userData` describes, and its output is an IOVA of the
+   * parent. It needs `cacheInvalidateUser`. `flags` is 0.
+   *
+   * Throws EOPNOTSUPP for flags and types of data that it does not know,
+   * EINVAL for data that make no sense, what copyStructFromUser() of
+   * user_data.ts throws, ENOMEM. (Linux: domain_alloc_user.)
+   */
+  domainAllocUser?(
+    dev: Device,
+    flags: number,
+    parent: Domain | undefined,
+    userData: UserData | undefined,
+  ): Domain;
+
+  /**
+   * What user space needs to know about the hardware to build page tables for
+   * it, as IOMMU_GET_HW_INFO hands out. Throws ENOMEM. (Linux: hw_info.)
+   */
+  hwInfo?(dev: Device): HwInfo;
+
   /** The device's reserved regions. */
   resvRegions?(dev: Device): readonly ResvRegion[];
-}
-
-/** A device that does DMA (Linux: struct device with its dev_iommu). */
-export class Device {
-  /** The IOMMU core of its kernel. */
-  readonly iommu: Iommu;
-  /** Its name, for instance `0000:00:04.0`. */
-  readonly name: string;
-  /** The driver of the IOMMU in front of it; null when there is none. */
-  readonly ops: IommuOps | null;
-  /** Its group while the IOMMU driver has it, else null. */
-  group: Group | null = null;
-  /**
-   * Whether its memory writes can trigger interrupts of its own user only
-   * (Linux: msi_device_has_isolated_msi).
-   */
-  hasIsolatedMsi = false;
-  /**
-   * It has a "direct" region and so cannot be attached to a blocking domain,
-   * nor be given to VFIO or iommufd. Set by the core when it is probed.
-   */
-  requireDirect = false;
-
-  /** A device not yet probed: see `probeDevice()`. */
-  constructor(iommu: Iommu, name: string, ops: IommuOps | null) {
-    this.iommu = iommu;
-    this.name = name;
-    this.ops = ops;
-  }
-}
-
-/** Whether the device is behind an IOMMU that has the capability for it (Linux: device_iommu_capable). */
-export function deviceIommuCapable(dev: Device, cap: IommuCap): boolean {
 
   /**
    * Whether user space manages the table of PASIDs: then page faults of a PASID
@@ -161,9 +161,32 @@ export function deviceIommuCapable(dev: Device, cap: IommuCap): boolean {
    * (Linux: page_response.)
    */
   pageResponse?(dev: Device, last: PageRequest, response: PageResponse): void;
-  if (dev.group === null) return false;
-  return dev.ops?.capable?.(dev, cap) ?? false;
 }
+
+/** A device that does DMA (Linux: struct device with its dev_iommu). */
+export class Device {
+  /** The IOMMU core of its kernel. */
+  readonly iommu: Iommu;
+  /** Its name, for instance `0000:00:04.0`. */
+  readonly name: string;
+  /** The driver of the IOMMU in front of it; null when there is none. */
+  readonly ops: IommuOps | null;
+  /** Its group while the IOMMU driver has it, else null. */
+  group: Group | null = null;
+  /**
+   * Whether its memory writes can trigger interrupts of its own user only
+   * (Linux: msi_device_has_isolated_msi).
+   */
+  hasIsolatedMsi = false;
+  /** How many PASIDs the IOMMU driver enabled for it; 0 means that there are none (Linux: dev_iommu.max_pasids). */
+  maxPasids = 0;
+  /** What its PASID capability allows; undefined for a device that is not on a PCI bus. */
+  pciPasid: PciPasid | undefined;
+  /**
+   * It has a "direct" region and so cannot be attached to a blocking domain,
+   * nor be given to VFIO or iommufd. Set by the core when it is probed.
+   */
+  requireDirect = false;
   /**
    * Whether it is a PCI virtual function. Its page requests share one interface
    * with the physical function's, which a user must not be able to fail.
@@ -171,6 +194,20 @@ export function deviceIommuCapable(dev: Device, cap: IommuCap): boolean {
   isVirtualFunction = false;
   /** Its page faults while it is in an IopfQueue, else null. */
   faultParam: FaultParam | null = null;
+
+  /** A device not yet probed: see `probeDevice()`. */
+  constructor(iommu: Iommu, name: string, ops: IommuOps | null) {
+    this.iommu = iommu;
+    this.name = name;
+    this.ops = ops;
+  }
+}
+
+/** Whether the device is behind an IOMMU that has the capability for it (Linux: device_iommu_capable). */
+export function deviceIommuCapable(dev: Device, cap: IommuCap): boolean {
+  if (dev.group === null) return false;
+  return dev.ops?.capable?.(dev, cap) ?? false;
+}
 
 /** The driver of a device that has been probed (Linux: dev_iommu_ops). */
 export function deviceIommuOps(dev: Device): IommuOps {

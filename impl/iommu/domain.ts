@@ -198,6 +198,17 @@ export abstract class Domain {
     this.#cookie = { kind: "dma" };
   }
 
+  /**
+   * Only for a domain of type "nested", which must have it: user space changed
+   * its page table and names what the hardware must forget. The driver reads
+   * the entries with copyStructFromUserArray() of user_data.ts, carries them
+   * out in order and counts each one in `array.handled`. Throws EINVAL for a
+   * type that it does not know, also when there are no entries; EOPNOTSUPP or
+   * EINVAL for an entry that it cannot carry out; EFAULT.
+   * (Linux: cache_invalidate_user.)
+   */
+  cacheInvalidateUser?(array: UserDataArray): void;
+
   /** Releases what the driver holds for it; nothing is attached any more (Linux: iommu_domain_free). */
   free(): void {}
 }

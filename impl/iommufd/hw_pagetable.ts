@@ -8,15 +8,35 @@
  * @module
  */
 
+import { deviceIommuCapable, deviceIommuOps } from "../iommu/device.ts";
 import type { Domain } from "../iommu/domain.ts";
 import { pagingDomainAlloc } from "../iommu/group_domain.ts";
+import type { UserData } from "../iommu/user_data.ts";
 import { KernelBug } from "../kernel/warn.ts";
-import { EINVAL } from "../uapi/errno.ts";
+import { EINVAL, EOPNOTSUPP } from "../uapi/errno.ts";
+import {
+  IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+  IOMMU_HWPT_ALLOC_NEST_PARENT,
+} from "../uapi/iommufd.ts";
 import type { IommufdDevice } from "./device.ts";
 import { addDomain, removeDomain } from "./domains.ts";
 import type { Ioas } from "./ioas.ts";
 import type { IommufdCtx } from "./main.ts";
 import { IommufdObject } from "./object.ts";
+
+/** The flags that a HWPT of an IOAS can be allocated with. */
+const PAGING_FLAGS = IOMMU_HWPT_ALLOC_NEST_PARENT |
+  IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
+
+/** How {@link HwptPaging.alloc} makes a HWPT. */
+export interface PagingOptions {
+  /** Attach the device too, because the domain of some drivers is not complete earlier. */
+  readonly attach: boolean;
+  /** `IOMMU_HWPT_ALLOC_*`; none by default. */
+  readonly flags?: number;
+  /** What user space tells the driver, if anything. */
+  readonly userData?: UserData | undefined;
+}
 
 /** A domain with an id (Linux: struct iommufd_hw_pagetable). Attached devices are users of it. */
 export abstract class HwPagetable extends IommufdObject {
@@ -53,6 +73,8 @@ export abstract class HwPagetable extends IommufdObject {
 export class HwptPaging extends HwPagetable {
   /** The IOAS. */
   readonly ioas: Ioas;
+  /** Nested HWPTs may be allocated on it. */
+  readonly nestParent: boolean;
   /** The kernel made it for devices that attached to the IOAS; it goes away with the last of them. */
   autoDomain = false;
   /** No device behind it can bypass the cache. Once on it stays on. */
@@ -63,12 +85,14 @@ export class HwptPaging extends HwPagetable {
   readonly devices: Set<IommufdDevice> = new Set();
 
   /** A HWPT without domain: see {@link create}. */
-  constructor(ctx: IommufdCtx, ioas: Ioas) {
+  constructor(ctx: IommufdCtx, ioas: Ioas, flags = 0) {
     super(ctx);
     this.ioas = ioas;
+    this.nestParent = (flags & IOMMU_HWPT_ALLOC_NEST_PARENT) !== 0;
     ioas.ref();
   }
 
+  /** Itself. */
   override get paging(): HwptPaging {
     return this;
   }
@@ -82,8 +106,9 @@ export class HwptPaging extends HwPagetable {
     ctx: IommufdCtx,
     ioas: Ioas,
     allocDomain: () => Domain,
+    flags = 0,
   ): HwptPaging {
-    const hwpt = new HwptPaging(ctx, ioas);
+    const hwpt = new HwptPaging(ctx, ioas, flags);
     try {
       hwpt.adopt(allocDomain());
     } catch (error) {
@@ -94,23 +119,26 @@ export class HwptPaging extends HwPagetable {
   }
 
   /**
-   * A HWPT for a device whose domain holds the map of the IOAS. With `attach`
-   * the device is attached before that, because the domain of some drivers is
-   * not complete earlier. The caller publishes or aborts it. Throws ENOMEM,
-   * EINVAL (with a warning) if the domain cannot enforce the coherency that
-   * the driver promised, and the errnos of attaching and of adding a domain.
-   * (Linux: iommufd_hwpt_paging_alloc.)
+   * A HWPT for a device whose domain holds the map of the IOAS. The caller
+   * publishes or aborts it. Throws EOPNOTSUPP for flags or driver data that
+   * are not known or that device and driver cannot do, what the driver throws,
+   * ENOMEM, EINVAL (with a warning) if the domain cannot enforce the coherency
+   * that the driver promised, and the errnos of attaching and of adding a
+   * domain. (Linux: iommufd_hwpt_paging_alloc.)
    */
   static alloc(
     ioas: Ioas,
     idev: IommufdDevice,
-    options: { readonly attach: boolean },
+    options: PagingOptions,
   ): HwptPaging {
     const { ctx } = idev;
+    const { flags = 0, userData } = options;
+    checkPaging(idev, flags, userData);
     const hwpt = HwptPaging.create(
       ctx,
       ioas,
-      () => pagingDomainAlloc(idev.dev),
+      () => allocDomain(idev, flags, userData),
+      flags,
     );
     try {
       // Before anything is mapped: some IOMMUs decide it for each IOPTE.
@@ -159,4 +187,31 @@ export class HwptPaging extends HwPagetable {
     if (this.autoDomain) this.ctx.objects.putAndTryDestroy(this);
     else this.unref();
   }
+}
+
+/** Throws EOPNOTSUPP if device or driver cannot do what is asked for. */
+function checkPaging(
+  { dev }: IommufdDevice,
+  flags: number,
+  userData: UserData | undefined,
+): void {
+  const wantsMore = flags !== 0 || userData !== undefined;
+  if (wantsMore && !deviceIommuOps(dev).domainAllocUser) throw EOPNOTSUPP;
+  if (flags & ~PAGING_FLAGS) throw EOPNOTSUPP;
+  if (
+    flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING &&
+    !deviceIommuCapable(dev, "dirty-tracking")
+  ) throw EOPNOTSUPP;
+}
+
+/** The driver's domain for a device. */
+function allocDomain(
+  { dev }: IommufdDevice,
+  flags: number,
+  userData: UserData | undefined,
+): Domain {
+  const ops = deviceIommuOps(dev);
+  return ops.domainAllocUser
+    ? ops.domainAllocUser(dev, flags, undefined, userData)
+    : pagingDomainAlloc(dev);
 }

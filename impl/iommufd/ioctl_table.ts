@@ -10,6 +10,9 @@
 
 import {
   IOMMU_DESTROY,
+  IOMMU_GET_HW_INFO,
+  IOMMU_HWPT_ALLOC,
+  IOMMU_HWPT_INVALIDATE,
   IOMMU_IOAS_ALLOC,
   IOMMU_IOAS_ALLOW_IOVAS,
   IOMMU_IOAS_COPY,
@@ -19,6 +22,9 @@ import {
   IOMMU_OPTION,
   IOMMU_VFIO_IOAS,
   IommuDestroy,
+  IommuHwInfo,
+  IommuHwptAlloc,
+  IommuHwptInvalidate,
   IommuIoasAlloc,
   IommuIoasAllowIovas,
   IommuIoasCopy,
@@ -29,6 +35,9 @@ import {
   IommuVfioIoas,
 } from "../uapi/iommufd.ts";
 import { vfioIoas } from "./compat_ioas.ts";
+import { getHwInfo } from "./hw_info.ts";
+import { hwptAlloc } from "./hwpt_alloc.ts";
+import { hwptInvalidate } from "./hwpt_invalidate.ts";
 import {
   ioasAlloc,
   ioasAllowIovas,
@@ -46,6 +55,27 @@ export const IOCTL_OPS: readonly IoctlOp[] = [
   ioctlOp(IOMMU_DESTROY, IommuDestroy, "id", ({ ctx, cmd }) => {
     ctx.objects.remove(cmd.id);
   }),
+  ioctlOp(
+    IOMMU_GET_HW_INFO,
+    IommuHwInfo,
+    "reserved2",
+    getHwInfo,
+    "hasHwptIoctls",
+  ),
+  ioctlOp(
+    IOMMU_HWPT_ALLOC,
+    IommuHwptAlloc,
+    "reserved",
+    hwptAlloc,
+    "hasHwptIoctls",
+  ),
+  ioctlOp(
+    IOMMU_HWPT_INVALIDATE,
+    IommuHwptInvalidate,
+    "reserved",
+    hwptInvalidate,
+    "hasHwptIoctls",
+  ),
   ioctlOp(IOMMU_IOAS_ALLOC, IommuIoasAlloc, "outIoasId", ioasAlloc),
   ioctlOp(
     IOMMU_IOAS_ALLOW_IOVAS,

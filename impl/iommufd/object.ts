@@ -12,10 +12,11 @@ import { IdTable } from "../lib/id_table.ts";
 import { EBUSY, ENOENT } from "../uapi/errno.ts";
 import type { IommufdCtx } from "./main.ts";
 
-/** A class of objects, for {@link ObjectTable.get}. */
-export type ObjectClass<T extends IommufdObject> = abstract new (
-  ...args: never[]
-) => T;
+/** A class of objects, for {@link ObjectTable.get}; its constructor may be private. */
+export interface ObjectClass<T extends IommufdObject> extends NewableFunction {
+  /** The prototype of its objects. */
+  readonly prototype: T;
+}
 
 /**
  * An object with an id. Constructing one reserves the id; nobody can look it

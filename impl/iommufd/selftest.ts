@@ -22,6 +22,7 @@ import {
   IOMMU_TEST_OP_ADD_RESERVED,
   IOMMU_TEST_OP_CREATE_ACCESS,
   IOMMU_TEST_OP_DESTROY_ACCESS_PAGES,
+  IOMMU_TEST_OP_MD_CHECK_IOTLB,
   IOMMU_TEST_OP_MD_CHECK_MAP,
   IOMMU_TEST_OP_MD_CHECK_REFS,
   IOMMU_TEST_OP_MOCK_DOMAIN,
@@ -38,7 +39,11 @@ import {
   testCreateAccess,
   testDestroyAccessPages,
 } from "./selftest_access.ts";
-import { testCheckMap, testCheckRefs } from "./selftest_check.ts";
+import {
+  testCheckIotlb,
+  testCheckMap,
+  testCheckRefs,
+} from "./selftest_check.ts";
 import { TestViews } from "./selftest_cmd.ts";
 import {
   testMockDomain,
@@ -64,6 +69,7 @@ const OPERATIONS: Readonly<Record<number, (ucmd: Ucmd<TestViews>) => void>> = {
   [IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE]: testMockDomainReplace,
   [IOMMU_TEST_OP_ACCESS_REPLACE_IOAS]: testAccessReplaceIoas,
   [IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS]: testMockDomainFlags,
+  [IOMMU_TEST_OP_MD_CHECK_IOTLB]: testCheckIotlb,
 };
 
 /** IOMMU_TEST_CMD: the struct has the revision's size, the operation its number. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * Test operations that look behind the scenes: what a mock domain maps, and
- * how often pages are pinned.
+ * Test operations that look behind the scenes: what a mock domain maps, what
+ * it has cached, and how often pages are pinned.
  *
  * @module
  */
@@ -10,11 +10,13 @@
 import { FRAME_COMPOUND } from "../kernel/frames.ts";
 import { U64_MAX } from "../lib/u64.ts";
 import { MockDomain } from "../mock/mock_domain.ts";
+import { MockNestedDomain } from "../mock/mock_nested_domain.ts";
 import { EINVAL, EIO } from "../uapi/errno.ts";
 import { MOCK_IO_PAGE_SIZE } from "../uapi/iommufd_test.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import type { Revision } from "../uapi/revision.ts";
 import { HwptPaging } from "./hw_pagetable.ts";
+import { HwptNested } from "./hwpt_nested.ts";
 import type { TestViews } from "./selftest_cmd.ts";
 import type { Ucmd } from "./ucmd.ts";
 
@@ -69,5 +71,18 @@ export function testCheckRefs({ ctx, cmd, process }: Ucmd<TestViews>): void {
     const pfn = process.mm.userPage(uaddr);
     if (frames.flags[pfn]! & FRAME_COMPOUND) continue;
     if (frames.pins(pfn) !== refs) throw EIO;
+  }
+}
+
+/** MD_CHECK_IOTLB: an entry of a nested domain's cache must have a value (Linux: iommufd_test_md_check_iotlb). */
+export function testCheckIotlb({ ctx, cmd }: Ucmd<TestViews>): void {
+  const { id, iotlbId, iotlb } = cmd.checkIotlb;
+  const hwpt = ctx.objects.get(id, HwptNested);
+  try {
+    const { domain } = hwpt;
+    if (!(domain instanceof MockNestedDomain)) throw EINVAL;
+    if (domain.iotlb[iotlbId] !== iotlb) throw EINVAL;
+  } finally {
+    hwpt.put();
   }
 }

@@ -11,6 +11,7 @@ import {
   TestAccessReplaceIoas,
   TestAccessRw,
   TestAddReserved,
+  TestCheckIotlb,
   TestCheckMap,
   TestCheckRefs,
   TestCmd,
@@ -47,6 +48,8 @@ export class TestViews {
   readonly memoryLimit: TestMemoryLimit;
   /** ACCESS_REPLACE_IOAS. */
   readonly accessReplaceIoas: TestAccessReplaceIoas;
+  /** MD_CHECK_IOTLB. */
+  readonly checkIotlb: TestCheckIotlb;
 
   /** Views of a buffer that is as long as the longest revision's struct. */
   constructor(bytes: Uint8Array) {
@@ -62,5 +65,6 @@ export class TestViews {
     this.accessRw = TestAccessRw.at(bytes);
     this.memoryLimit = TestMemoryLimit.at(bytes);
     this.accessReplaceIoas = TestAccessReplaceIoas.at(bytes);
+    this.checkIotlb = TestCheckIotlb.at(bytes);
   }
 }

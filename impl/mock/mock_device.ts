@@ -6,21 +6,42 @@
  * @module
  */
 
-import { Device, type IommuCap, type IommuOps } from "../iommu/device.ts";
+import {
+  Device,
+  type HwInfo,
+  type IommuCap,
+  type IommuOps,
+} from "../iommu/device.ts";
+import type { Domain } from "../iommu/domain.ts";
 import type { Group } from "../iommu/group.ts";
 import type { Iommu } from "../iommu/iommu.ts";
 import { probeDevice, releaseDevice } from "../iommu/probe.ts";
+import { copyStructFromUser, type UserData } from "../iommu/user_data.ts";
 import { KernelBug } from "../kernel/warn.ts";
 import { IdTable } from "../lib/id_table.ts";
-import { EINVAL, ENODEV, Errno } from "../uapi/errno.ts";
+import { EINVAL, ENODEV, EOPNOTSUPP, Errno } from "../uapi/errno.ts";
 import {
+  IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+  IOMMU_HWPT_ALLOC_NEST_PARENT,
+} from "../uapi/iommufd.ts";
+import {
+  HwptSelftest,
+  IOMMU_HW_INFO_SELFTEST_REGVAL,
+  IOMMU_HW_INFO_TYPE_SELFTEST,
+  IOMMU_HWPT_DATA_SELFTEST,
   MOCK_FLAGS_DEVICE_HUGE_IOVA,
   MOCK_FLAGS_DEVICE_NO_DIRTY,
+  TestHwInfo,
 } from "../uapi/iommufd_test.ts";
 import { MockBlockedDomain, MockDomain } from "./mock_domain.ts";
+import { MockNestedDomain } from "./mock_nested_domain.ts";
 
 /** The flags that a device can be made with. */
 const DEVICE_FLAGS = MOCK_FLAGS_DEVICE_NO_DIRTY | MOCK_FLAGS_DEVICE_HUGE_IOVA;
+
+/** The flags that a domain can be allocated with. */
+const PAGING_FLAGS = IOMMU_HWPT_ALLOC_NEST_PARENT |
+  IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
 
 /** A device of the selftest's bus (Linux: struct mock_dev). */
 export class MockDevice extends Device {
@@ -113,6 +134,56 @@ export class MockIommuOps implements IommuOps {
       owner: this,
       huge: (flagsOf(dev) & MOCK_FLAGS_DEVICE_HUGE_IOVA) !== 0,
     });
+  }
+
+  /**
+   * Without parent an empty domain; it takes no data. With a parent a nested
+   * domain; its data are `iommu_hwpt_selftest`. Throws EOPNOTSUPP for other
+   * data and flags, EINVAL for a parent that is nested itself, ENOMEM.
+   * (Linux: mock_domain_alloc_user.)
+   */
+  domainAllocUser(
+    dev: Device,
+    flags: number,
+    parent: Domain | undefined,
+    userData: UserData | undefined,
+  ): Domain {
+    return parent === undefined
+      ? this.#allocPaging(dev, flags, userData)
+      : this.#allocNested(flags, parent, userData);
+  }
+
+  /** The mock's one register. Throws ENOMEM. (Linux: mock_domain_hw_info.) */
+  hwInfo(_dev: Device): HwInfo {
+    this.iommu.kernel.alloc();
+    return {
+      type: IOMMU_HW_INFO_TYPE_SELFTEST,
+      bytes: TestHwInfo.encode({ testReg: IOMMU_HW_INFO_SELFTEST_REGVAL }),
+    };
+  }
+
+  #allocPaging(
+    dev: Device,
+    flags: number,
+    userData: UserData | undefined,
+  ): MockDomain {
+    if (flags & ~PAGING_FLAGS || userData !== undefined) throw EOPNOTSUPP;
+    const wantsDirty = (flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING) !== 0;
+    if (wantsDirty && !this.capable(dev, "dirty-tracking")) throw EOPNOTSUPP;
+    return this.domainAllocPaging(dev);
+  }
+
+  #allocNested(
+    flags: number,
+    parent: Domain,
+    userData: UserData | undefined,
+  ): MockNestedDomain {
+    const type = IOMMU_HWPT_DATA_SELFTEST;
+    if (userData?.type !== type || flags !== 0) throw EOPNOTSUPP;
+    if (!(parent instanceof MockDomain)) throw EINVAL;
+    const data = copyStructFromUser(HwptSelftest, userData, type, "iotlb");
+    this.iommu.kernel.alloc();
+    return new MockNestedDomain(parent, data.iotlb);
   }
 }
 

@@ -81,7 +81,11 @@ export const IOMMU_HW_INFO_TYPE_NONE: number = 0;
 /** Intel VT-d. */
 export const IOMMU_HW_INFO_TYPE_INTEL_VTD: number = 1;
 /** The hardware can track dirty pages. */
-export const IOMMU_HW_CAP_DIRTY_TRACKING: bigint = 1n;
+export const IOMMU_HW_CAP_DIRTY_TRACKING: bigint = 1n << 0n;
+/** The PCI device may ask for execute permission with a PASID. */
+export const IOMMU_HW_CAP_PCI_PASID_EXEC: bigint = 1n << 1n;
+/** The PCI device may ask for privileged access with a PASID. */
+export const IOMMU_HW_CAP_PCI_PASID_PRIV: bigint = 1n << 2n;
 /** Turns tracking on. */
 export const IOMMU_HWPT_DIRTY_TRACKING_ENABLE: number = 1;
 /** Leaves the dirty bits set. */

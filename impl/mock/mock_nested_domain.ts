@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Nested domains of the mock IOMMU. They translate nothing; all that there is
+ * of them is a cache of four entries that user space fills with one value and
+ * invalidates.
+ *
+ * @module
+ */
+
+import type { Device } from "../iommu/device.ts";
+import { Domain } from "../iommu/domain.ts";
+import {
+  copyStructFromUserArray,
+  type UserDataArray,
+} from "../iommu/user_data.ts";
+import { EINVAL, EOPNOTSUPP } from "../uapi/errno.ts";
+import {
+  HwptInvalidateSelftest,
+  IOMMU_HWPT_INVALIDATE_DATA_SELFTEST,
+  IOMMU_TEST_INVALIDATE_FLAG_ALL,
+  MOCK_NESTED_DOMAIN_IOTLB_ID_MAX,
+  MOCK_NESTED_DOMAIN_IOTLB_NUM,
+} from "../uapi/iommufd_test.ts";
+import type { MockDomain } from "./mock_domain.ts";
+
+/** A nested domain of the mock (Linux: struct mock_iommu_domain_nested). */
+export class MockNestedDomain extends Domain {
+  /** Its user owns the page table. */
+  override readonly type = "nested";
+  /** The domain below it. */
+  readonly parent: MockDomain;
+  /** The cache; 0 is an invalid entry. */
+  readonly iotlb: Uint32Array = new Uint32Array(MOCK_NESTED_DOMAIN_IOTLB_NUM);
+
+  /** A domain on top of `parent` with `iotlb` in every entry of its cache. */
+  constructor(parent: MockDomain, iotlb: number) {
+    super({ owner: parent.owner });
+    this.parent = parent;
+    this.iotlb.fill(iotlb);
+  }
+
+  /** Always succeeds. */
+  override attachDev(_dev: Device): void {}
+
+  /**
+   * Clears one entry, or all, for each request. Throws EINVAL for another type
+   * of request and for an entry that does not exist, EOPNOTSUPP for unknown
+   * flags. (Linux: mock_domain_cache_invalidate_user.)
+   */
+  override cacheInvalidateUser(array: UserDataArray): void {
+    const type = IOMMU_HWPT_INVALIDATE_DATA_SELFTEST;
+    if (array.type !== type) throw EINVAL;
+    for (let i = 0; i < array.entryNum; i++) {
+      const { flags, iotlbId } = copyStructFromUserArray(
+        HwptInvalidateSelftest,
+        array,
+        type,
+        i,
+        "iotlbId",
+      );
+      if (flags & ~IOMMU_TEST_INVALIDATE_FLAG_ALL) throw EOPNOTSUPP;
+      if (iotlbId > MOCK_NESTED_DOMAIN_IOTLB_ID_MAX) throw EINVAL;
+      if (flags & IOMMU_TEST_INVALIDATE_FLAG_ALL) this.iotlb.fill(0);
+      else this.iotlb[iotlbId] = 0;
+      array.handled++;
+    }
+  }
+}
