@@ -1,42 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * The mock IOMMU's domains and page table.
- *
- * An IOPTE is a 32-bit number per 2 KiB of IOVA:
- *
- * | bits | meaning                                                         |
- * | ---- | --------------------------------------------------------------- |
- * | 0-26 | physical address / 2048                                         |
- * | 27   | present                                                         |
- * | 28   | the first or last entry of a call to mapPages(): one bit for both |
- * | 29   | written by a device, where a domain tracks that                 |
- * | 30   | part of a 1 MiB page                                            |
- *
- * Linux packs the same into a 64-bit xarray value. Here bit 31 stays clear so
- * that the compiler can treat entries as plain integers.
+ * The mock IOMMU's domains and page table: a sparse array with one entry per
+ * 2 KiB of IOVA, see iopte.ts.
  *
  * @module
  */
 
 import type { Device } from "../iommu/device.ts";
+import type { DirtyBitmap, DirtyOps } from "../iommu/dirty.ts";
 import { Domain } from "../iommu/domain.ts";
 import { KernelBug } from "../kernel/warn.ts";
 import { LEAF_SIZE, SparseUint32Array } from "../lib/sparse_array.ts";
-import { ENOENT } from "../uapi/errno.ts";
+import { EINVAL, ENOENT } from "../uapi/errno.ts";
 import {
   MOCK_APERTURE_LAST,
   MOCK_APERTURE_START,
+  MOCK_FLAGS_DEVICE_NO_DIRTY,
   MOCK_HUGE_PAGE_SIZE,
   MOCK_IO_PAGE_SIZE,
 } from "../uapi/iommufd_test.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
-import type { MockIommuOps } from "./mock_device.ts";
-
-const PTE_PFN_MASK = 2 ** 27 - 1;
-const PTE_PRESENT = 1 << 27;
-const PTE_START_OR_LAST = 1 << 28;
-const PTE_HUGE = 1 << 30;
+import {
+  PTE_HUGE,
+  PTE_PFN_MASK,
+  PTE_PRESENT,
+  PTE_START_OR_LAST,
+} from "./iopte.ts";
+import { collectDirty, markDirty } from "./mock_dirty.ts";
+import type { MockDevice, MockIommuOps } from "./mock_device.ts";
 
 /** log2 of the mock's frames in a CPU page. */
 const FRAME_SHIFT = Math.log2(PAGE_SIZE / MOCK_IO_PAGE_SIZE);
@@ -52,17 +44,30 @@ export class MockBlockedDomain extends Domain {
   override attachDev(_dev: Device): void {}
 }
 
+/** What a {@link MockDomain} can do. */
+export interface MockDomainOptions {
+  /** The driver. */
+  readonly owner: MockIommuOps;
+  /** It has 1 MiB pages too. */
+  readonly huge?: boolean;
+  /** It can track which pages were written; devices that cannot do not get in. */
+  readonly dirtyTracking?: boolean;
+}
+
 /** A paging domain of the mock (Linux: struct mock_iommu_domain). */
-export class MockDomain extends Domain {
+export class MockDomain extends Domain implements DirtyOps {
   /** Its user maps into it. */
   override readonly type = "paging";
+  /** Itself if it can track writes. */
+  override readonly dirtyOps: DirtyOps | undefined;
   readonly #ops: MockIommuOps;
   readonly #huge: boolean;
   readonly #ptes = new SparseUint32Array();
+  #tracksDirty = false;
 
-  /** An empty domain of the driver `owner`, with 1 MiB pages too if `huge`. It needs no device. */
-  constructor(options: { owner: MockIommuOps; huge?: boolean }) {
-    const { owner, huge = false } = options;
+  /** An empty domain, with 2 KiB pages only and no dirty tracking unless told otherwise. It needs no device. */
+  constructor(options: MockDomainOptions) {
+    const { owner, huge = false, dirtyTracking = false } = options;
     super({
       owner,
       pgsizeBitmap: BigInt(
@@ -73,6 +78,7 @@ export class MockDomain extends Domain {
     });
     this.#ops = owner;
     this.#huge = huge;
+    this.dirtyOps = dirtyTracking ? this : undefined;
   }
 
   /** Entries that are present: one for each 2 KiB that is mapped. */
@@ -80,8 +86,17 @@ export class MockDomain extends Domain {
     return this.#ptes.count;
   }
 
-  /** Always succeeds. */
-  override attachDev(_dev: Device): void {}
+  /** Whether dirty tracking is on. */
+  get tracksDirty(): boolean {
+    return this.#tracksDirty;
+  }
+
+  /** Throws EINVAL if the domain can track writes but not those of the device (Linux: mock_domain_nop_attach). */
+  override attachDev(dev: Device): void {
+    if (this.dirtyOps === undefined) return;
+    const { flags } = dev as MockDevice;
+    if (flags & MOCK_FLAGS_DEVICE_NO_DIRTY) throw EINVAL;
+  }
 
   /**
    * Stores one entry for each 2 KiB. Warns where something was mapped.
@@ -171,6 +186,43 @@ export class MockDomain extends Domain {
       index += count * PAGE_ENTRIES;
     }
     if (missing > 0) this.#warn(iova, `is read with ${missing} pages missing`);
+  }
+
+  /** Turns tracking on or off; EINVAL to turn it on in a domain that cannot (Linux: mock_domain_set_dirty_tracking). */
+  setDirtyTracking(enable: boolean): void {
+    if (enable && this.dirtyOps === undefined) throw EINVAL;
+    this.#tracksDirty = enable;
+  }
+
+  /**
+   * Reports what {@link markDirty} marked, in pages of 2 KiB or 1 MiB. Throws
+   * EINVAL if somebody wants to know while tracking is off. (Linux:
+   * mock_domain_read_and_clear_dirty.)
+   */
+  readAndClearDirty(
+    iova: number,
+    size: number,
+    flags: number,
+    dirty: DirtyBitmap,
+  ): void {
+    if (!this.#tracksDirty && dirty.isRecording) throw EINVAL;
+    const first = Math.floor(iova / MOCK_IO_PAGE_SIZE);
+    const end = Math.ceil((iova + size) / MOCK_IO_PAGE_SIZE);
+    collectDirty(this.#ptes, first, end, flags, dirty);
+  }
+
+  /**
+   * As if a device had written: marks the entries whose bit in `bits` is set,
+   * from bit `at` on for `count` entries from number `first` on (that is, IOVA
+   * / 2048). Returns how many of them are mapped and so were marked.
+   */
+  markDirty(
+    first: number,
+    count: number,
+    bits: Uint8Array,
+    at: number,
+  ): number {
+    return markDirty(this.#ptes, first, count, bits, at);
   }
 
   /** Warns unless it is empty (Linux: mock_domain_free). */
