@@ -56,6 +56,7 @@ export class EventFd extends File {
     return COUNTER_SIZE;
   }
 
+  /** POLLIN above 0, POLLOUT below 2^64-2, POLLERR at the overflow. */
   override poll(): number {
     let events = 0;
     if (this.#count > 0n) events |= POLLIN;

@@ -25,6 +25,13 @@ export class FdTable {
     return file;
   }
 
+  /** The open descriptors with their files, lowest first. */
+  *[Symbol.iterator](): Generator<[fd: number, file: File], void, undefined> {
+    for (const [fd, file] of this.#files.entries()) {
+      if (file !== undefined) yield [fd, file];
+    }
+  }
+
   /** The lowest free descriptor. Throws EMFILE if that is `limit` or above. (Linux: get_unused_fd_flags.) */
   nextFree(limit: bigint): number {
     let fd = 0;

@@ -27,10 +27,12 @@ export class MemoryFile extends File {
     this.#object = object;
   }
 
+  /** The object behind it. */
   override get memory(): MemoryObject {
     return this.#object;
   }
 
+  /** Reads from the position on and moves it. Throws EFAULT if nothing could be copied. */
   override read(process: Process, uaddr: number, count: number): number {
     const chunk = new Uint8Array(Math.min(count, CHUNK));
     return inChunks(count, chunk, (part, done) => {
@@ -41,7 +43,11 @@ export class MemoryFile extends File {
     });
   }
 
-  /** Throws EINVAL for huge pages, which have no write (Linux: hugetlbfs_file_operations). */
+  /**
+   * Writes at the position and moves it, making the file longer. Throws EFAULT
+   * or ENOMEM if nothing could be written, EINVAL for huge pages, which have no
+   * write (Linux: hugetlbfs_file_operations).
+   */
   override write(process: Process, uaddr: number, count: number): number {
     if (this.#object.huge) throw EINVAL;
     const chunk = new Uint8Array(Math.min(count, CHUNK));
@@ -53,6 +59,7 @@ export class MemoryFile extends File {
     });
   }
 
+  /** Always ready. */
   override poll(): number {
     return DEFAULT_POLLMASK;
   }
@@ -62,6 +69,7 @@ export class MemoryFile extends File {
     this.#object.truncate(length);
   }
 
+  /** Drops the object. */
   protected override release(): void {
     this.#object.put();
   }

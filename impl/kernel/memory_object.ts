@@ -22,11 +22,11 @@ import { KernelBug } from "./warn.ts";
 /** Pages by index, allocated when first touched. Starts with one reference. */
 export class MemoryObject {
   /** Frames by page index; every entry is exclusive. */
-  readonly pages = new PageTable();
+  readonly pages: PageTable = new PageTable();
   /** True if it consists of huge pages. */
   readonly huge: boolean;
   /** The private mappings of this object: truncation drops their copies too (Linux: i_mmap). */
-  readonly privateVmas = new Set<Vma>();
+  readonly privateVmas: Set<Vma> = new Set();
 
   readonly #frames: Frames;
   #size: number;

@@ -10,14 +10,17 @@ import { DEFAULT_POLLMASK, File } from "./file.ts";
 
 /** Reads nothing, swallows everything. */
 export class NullFile extends File {
+  /** The end of the file. */
   override read(): number {
     return 0;
   }
 
+  /** Everything is written. */
   override write(_process: unknown, _uaddr: number, count: number): number {
     return count;
   }
 
+  /** Always ready. */
   override poll(): number {
     return DEFAULT_POLLMASK;
   }

@@ -22,7 +22,7 @@ export const ZERO_PFN = 0;
 /** The private pages of one process, indexed by address / page size. */
 export class PrivatePages {
   /** Frames by page; an entry without PTE_EXCLUSIVE may have other owners. */
-  readonly table = new PageTable();
+  readonly table: PageTable = new PageTable();
   readonly #frames: Frames;
 
   /** No pages. */

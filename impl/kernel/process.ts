@@ -6,7 +6,7 @@
  * @module
  */
 
-import { EBADF, EINVAL, Errno, ESRCH } from "../uapi/errno.ts";
+import { EBADF, EINVAL, Errno, errnoName, ESRCH } from "../uapi/errno.ts";
 import {
   MFD_CLOEXEC,
   MFD_HUGETLB,
@@ -376,7 +376,7 @@ export class Process {
       return child.pid;
     });
     if (child === undefined) {
-      throw new Error(`Cannot fork process ${this.pid}: errno ${-ret}`);
+      throw new Error(`Cannot fork process ${this.pid}: ${errnoName(ret)}`);
     }
     return child;
   }

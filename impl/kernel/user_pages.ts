@@ -16,17 +16,21 @@ import { type Vma, VmaList } from "./vma.ts";
 
 /** A process touched memory that it may not touch: SIGSEGV on Linux. */
 export class SegmentationFault extends Error {
+  /** Name of the class. */
   override name = "SegmentationFault";
 }
 
 /** A process touched a mapping with nothing behind it: beyond the end of its file, or no memory left. SIGBUS on Linux. */
 export class BusError extends Error {
+  /** Name of the class. */
   override name = "BusError";
 }
 
 /** The pages of one process. */
 export class UserPages implements Mm {
+  /** Pages charged by RLIMIT_MEMLOCK accounting per process. */
   lockedVm = 0;
+  /** Pages pinned for long. */
   pinnedVm = 0;
   /** What is mapped. */
   protected readonly vmas: VmaList = new VmaList();
@@ -42,6 +46,7 @@ export class UserPages implements Mm {
     this.privatePages = new PrivatePages(frames);
   }
 
+  /** False after {@link release}. */
   get alive(): boolean {
     return this.#alive;
   }
@@ -53,6 +58,7 @@ export class UserPages implements Mm {
     this.privatePages.zap(0, Infinity);
   }
 
+  /** Linux: pin_user_pages_fast, pin_user_pages_remote. See `Mm`. */
   pinUserPages(
     uaddr: number,
     npages: number,
@@ -84,14 +90,16 @@ export class UserPages implements Mm {
     return done;
   }
 
+  /** Linux: get_user_pages_fast followed by put_page. See `Mm`. */
   userPage(uaddr: number): number {
     const vma = this.vmas.lookup(uaddr);
     if (vma === undefined || (vma.prot & PROT_READ) === 0) throw EFAULT;
     return this.#frameToRead(vma, Math.floor(uaddr / PAGE_SIZE));
   }
 
+  /** Linux: copy_from_user. See `Mm`. */
   copyFromUser(to: Uint8Array, uaddr: number): void {
-    checkRange(uaddr, to.length);
+    if (!isUserRange(uaddr, to.length)) throw EFAULT;
     try {
       this.#read(uaddr, to);
     } catch (error) {
@@ -99,8 +107,9 @@ export class UserPages implements Mm {
     }
   }
 
+  /** Linux: copy_to_user. See `Mm`. */
   copyToUser(uaddr: number, from: Uint8Array): void {
-    checkRange(uaddr, from.length);
+    if (!isUserRange(uaddr, from.length)) throw EFAULT;
     try {
       this.#write(uaddr, from);
     } catch (error) {
@@ -114,7 +123,7 @@ export class UserPages implements Mm {
    */
   peek(address: number, to: Uint8Array): void {
     try {
-      checkRange(address, to.length);
+      if (!isUserRange(address, to.length)) throw EFAULT;
       this.#read(address, to);
     } catch (error) {
       throw this.#signal(error, "read", address, to.length);
@@ -127,7 +136,7 @@ export class UserPages implements Mm {
    */
   poke(address: number, from: Uint8Array): void {
     try {
-      checkRange(address, from.length);
+      if (!isUserRange(address, from.length)) throw EFAULT;
       this.#write(address, from);
     } catch (error) {
       throw this.#signal(error, "write", address, from.length);
@@ -209,16 +218,27 @@ export class UserPages implements Mm {
     const message = `Cannot ${verb} ${length} bytes of memory at ${
       formatAddress(address)
     }`;
+    const bad = this.#firstForbidden(access, address, length);
+    return bad === undefined
+      ? new BusError(`${message}: no page is behind the mapping`)
+      : new SegmentationFault(
+        `${message}: ${formatAddress(bad)} is not ${verb}able`,
+      );
+  }
+
+  /** The first address whose mapping is missing or forbids `access`. */
+  #firstForbidden(
+    access: number,
+    address: number,
+    length: number,
+  ): number | undefined {
+    if (!isUserRange(address, length)) return address;
     for (let cur = address; cur < address + length;) {
       const vma = this.vmas.lookup(cur);
-      if (vma === undefined || !cpuAllowed(vma, access)) {
-        return new SegmentationFault(
-          `${message}: ${formatAddress(cur)} is not ${verb}able`,
-        );
-      }
+      if (vma === undefined || !cpuAllowed(vma, access)) return cur;
       cur = vma.end;
     }
-    return new BusError(`${message}: no page is behind the mapping`);
+    return undefined;
   }
 }
 
@@ -237,11 +257,10 @@ function gupAllowed(vma: Vma, gupFlags: number): boolean {
   return force && !vma.huge && !vma.shared;
 }
 
-/** Linux: access_ok. Throws EFAULT. */
-function checkRange(address: number, length: number): void {
-  const ok = Number.isSafeInteger(address) && address >= 0 &&
+/** Linux: access_ok. */
+function isUserRange(address: number, length: number): boolean {
+  return Number.isSafeInteger(address) && address >= 0 &&
     address + length <= TASK_SIZE;
-  if (!ok) throw EFAULT;
 }
 
 /** Below this many bytes a loop is faster than making the two views that `set` needs. */

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+import { assertEquals, assertStrictEquals } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import {
+  CAP_IPC_LOCK,
+  MAP_ANONYMOUS,
+  MAP_PRIVATE,
+  PROT_READ,
+  PROT_WRITE,
+} from "../uapi/mman.ts";
+import { REVISIONS } from "../uapi/revision.ts";
+import { KernelCore } from "./core.ts";
+
+describe("KernelCore", () => {
+  it("has the revision that it is made with", () => {
+    assertStrictEquals(new KernelCore().revision, REVISIONS["6.12"]);
+    assertStrictEquals(
+      new KernelCore({ revision: "v3" }).revision,
+      REVISIONS["v3"],
+    );
+    const own = { ...REVISIONS["6.12"], mapNeedsProt: false };
+    assertStrictEquals(new KernelCore({ revision: own }).revision, own);
+  });
+
+  it("spawns root with all capabilities, others with none, or what is asked", () => {
+    const kernel = new KernelCore();
+    assertEquals(kernel.spawn().capable(CAP_IPC_LOCK), true);
+    assertEquals(kernel.spawn({ uid: 5 }).capable(CAP_IPC_LOCK), false);
+    const chosen = kernel.spawn({ uid: 5, capabilities: [CAP_IPC_LOCK] });
+    assertEquals(chosen.capable(CAP_IPC_LOCK), true);
+    assertEquals([...kernel.processes].map((p) => p.pid), [1, 2, 3]);
+  });
+
+  it("shares nothing with another kernel", () => {
+    const [one, two] = [new KernelCore(), new KernelCore()];
+    one.user(0).lockedVm = 3;
+    one.warnings.on(true, "something");
+    one.spawn();
+    assertEquals(two.audit(), []);
+    assertEquals(two.spawn().pid, 1);
+  });
+
+  it("finds nothing wrong after a process that left nothing", () => {
+    const kernel = new KernelCore();
+    const process = kernel.spawn();
+    const flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    const addr = process.mmap(0, 8192, PROT_READ | PROT_WRITE, flags);
+    process.poke(addr, new Uint8Array(8192));
+    process.exit();
+    assertEquals(kernel.audit(), []);
+  });
+
+  it("names all that is wrong", () => {
+    const kernel = new KernelCore();
+    const process = kernel.spawn();
+    const flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    const addr = process.mmap(0, 8192, PROT_READ | PROT_WRITE, flags);
+    process.mm.pinUserPages(addr, 2, 0, new Int32Array(2), 0);
+    kernel.user(7).lockedVm = -1;
+    kernel.warnings.on(true, "the map is torn");
+    kernel.spawn();
+    process.exit();
+    assertEquals(kernel.audit(), [
+      "The kernel warned: the map is torn.",
+      "Process 2 has not exited.",
+      "2 page frames are still pinned.",
+      "2 page frames are still in use.",
+      "User 7 is still charged -1 pages.",
+    ]);
+  });
+
+  it("finds the same frames pinned however they are handed out", () => {
+    for (const frameOrder of ["ordered", { scattered: 7 }] as const) {
+      const kernel = new KernelCore({ frameOrder });
+      const process = kernel.spawn();
+      const flags = MAP_PRIVATE | MAP_ANONYMOUS;
+      const addr = process.mmap(0, 1 << 20, PROT_READ | PROT_WRITE, flags);
+      const out = new Int32Array(256);
+      process.mm.pinUserPages(addr, 256, 0, out, 0);
+      const contiguous = out.every((pfn, i) => pfn === out[0]! + i);
+      assertEquals(contiguous, frameOrder === "ordered");
+      assertEquals(new Set(out).size, 256);
+    }
+  });
+});
