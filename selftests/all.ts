@@ -8,10 +8,20 @@
 
 import type { RevisionName } from "../impl/uapi/revision.ts";
 import type { Test } from "./harness.ts";
+import { registerFailNth } from "./fail_nth.ts";
 import { registerIommufd } from "./iommufd.ts";
 import { registerIommufdDirtyTracking } from "./iommufd_dirty_tracking.ts";
 import { registerIommufdIoas } from "./iommufd_ioas.ts";
 import { registerIommufdMockDomain } from "./iommufd_mock_domain.ts";
+import { registerKitAccess } from "./kit_access.ts";
+import { registerKitCommands } from "./kit_commands.ts";
+import { registerKitCopy } from "./kit_copy.ts";
+import { registerKitMap } from "./kit_map.ts";
+import { registerKitMemoryLimit } from "./kit_memory_limit.ts";
+import { registerKitMockDomain } from "./kit_mock_domain.ts";
+import { registerKitRanges } from "./kit_ranges.ts";
+import { registerKitRlimit } from "./kit_rlimit.ts";
+import { registerKitVfioCompat } from "./kit_vfio_compat.ts";
 import { registerVfioCompatMockDomain } from "./vfio_compat_mock_domain.ts";
 
 /** The tests that exist in a revision of the uAPI. */
@@ -22,5 +32,15 @@ export function allTests(uapi: RevisionName): Test[] {
   registerIommufdMockDomain(registry);
   registerIommufdDirtyTracking(registry);
   registerVfioCompatMockDomain(registry);
+  registerFailNth(registry);
+  registerKitCommands(registry);
+  registerKitMap(registry);
+  registerKitRanges(registry);
+  registerKitCopy(registry);
+  registerKitAccess(registry);
+  registerKitRlimit(registry);
+  registerKitMockDomain(registry);
+  registerKitMemoryLimit(registry);
+  registerKitVfioCompat(registry);
   return registry.filter((test) => test.uapi.includes(uapi));
 }

@@ -137,19 +137,31 @@ export class Iommufd {
     this.mock = new MockIoctls(this);
   }
 
-  /** Prepares the test's memory and opens `/dev/iommu`: the setup of every fixture. */
+  /** Prepares the test's memory and opens `/dev/iommu`: the setup of most fixtures. */
   static async open(context: Context): Promise<Iommufd> {
+    return await (await Iommufd.prepare(context)).reopen();
+  }
+
+  /** Prepares the test's memory only; the descriptor is -1. */
+  static async prepare(context: Context): Promise<Iommufd> {
     const memory = await prepareMemory(context);
-    const fd = assertOk(
-      await context.process.open("/dev/iommu", O_RDWR),
-      "open /dev/iommu",
-    );
-    return new Iommufd(context, context.process, fd, memory);
+    return new Iommufd(context, context.process, -1, memory);
+  }
+
+  /** Opens `/dev/iommu` once more, with the same memory. */
+  async reopen(): Promise<Iommufd> {
+    const fd = await this.process.open("/dev/iommu", O_RDWR);
+    return this.at(assertOk(fd, "open /dev/iommu"));
   }
 
   /** The same descriptor used by another process: a child. */
   in(process: TargetProcess): Iommufd {
     return new Iommufd(this.context, process, this.fd, this.memory);
+  }
+
+  /** Another descriptor of the same process. */
+  at(fd: number): Iommufd {
+    return new Iommufd(this.context, this.process, fd, this.memory);
   }
 
   /** The revision whose behaviour is asserted. */
@@ -188,13 +200,9 @@ export class Iommufd {
    */
   async teardown(): Promise<void> {
     assertEq(await this.process.close(this.fd), 0, "close /dev/iommu");
-    const fd = assertOk(
-      await this.process.open("/dev/iommu", O_RDWR),
-      "open /dev/iommu again",
-    );
-    const fresh = new Iommufd(this.context, this.process, fd, this.memory);
+    const fresh = await this.reopen();
     await fresh.mock.checkRefs(this.buffer, this.bufferSize, 0);
-    assertEq(await this.process.close(fd), 0, "close /dev/iommu again");
+    assertEq(await this.process.close(fresh.fd), 0, "close /dev/iommu again");
   }
 
   /** An ioctl with raw bytes, which are updated in place. */

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Fixture `kit_commands`: how an ioctl's number, struct and reply are treated,
+ * and which ids objects get.
+ *
+ * @module
+ */
+
+import {
+  E2BIG,
+  EBUSY,
+  EFAULT,
+  ENOENT,
+  ENOTTY,
+  EOPNOTSUPP,
+} from "../impl/uapi/errno.ts";
+import {
+  IOMMU_DESTROY,
+  IOMMU_FAULT_QUEUE_ALLOC,
+  IOMMU_HWPT_ALLOC,
+  IOMMU_IOAS_ALLOC,
+  IOMMU_IOAS_MAP,
+  IOMMU_IOAS_MAP_FIXED_IOVA,
+  IOMMU_OPTION,
+  IOMMU_OPTION_HUGE_PAGES,
+  IOMMU_OPTION_OP_GET,
+  IommuDestroy,
+  IommuIoasAlloc,
+  IommuIoasMap,
+  IommuOption,
+} from "../impl/uapi/iommufd.ts";
+import {
+  IOMMU_TEST_CMD,
+  IOMMU_TEST_OP_ADD_RESERVED,
+  TestCmd,
+} from "../impl/uapi/iommufd_test.ts";
+import { MAP_PRIVATE, O_RDWR, PROT_READ } from "../impl/uapi/mman.ts";
+import { SIZED_IOCTLS, type SizedIoctl } from "./command_table.ts";
+import {
+  assertBytes,
+  assertEq,
+  assertOk,
+  type Fixture,
+  fixture,
+  type Test,
+} from "./harness.ts";
+import { Iommufd, MAP_RW } from "./ioctls.ts";
+import { encodeTestCmd } from "./mock_ioctls.ts";
+
+type CommandsFixture = Fixture<undefined, Iommufd>;
+
+/** The first ioctl number that no revision here has. */
+const FIRST_HOLE = 0x3b8f;
+/** The last one below the test ioctl. */
+const LAST_HOLE = 0x3b9f;
+
+/** Adds the fixture's tests to `registry`. */
+export function registerKitCommands(registry: Test[]): void {
+  const f: CommandsFixture = fixture(registry, "kit_commands", {
+    upstream: false,
+    setup: (context) => Iommufd.open(context),
+    teardown: (io) => io.teardown(),
+  });
+  registerStructs(f);
+  registerReplies(f);
+  registerIds(f);
+}
+
+/** The ioctls that the target has. */
+function presentIoctls(io: Iommufd): readonly SizedIoctl[] {
+  const hasHwpt = io.context.info.capabilities.includes("hwpt_ioctls");
+  return SIZED_IOCTLS.filter((row) => !row.needsHwptIoctls || hasHwpt);
+}
+
+/** Numbers and sizes. */
+function registerStructs(f: CommandsFixture): void {
+  f.test("struct_length", {
+    description:
+      "Every ioctl takes structs of any size from its minimum on, if what it does not know is zero",
+    reference: "main.c iommufd_fops_ioctl, copy_struct_from_user; B02, C3.10",
+  }, async (io) => {
+    for (const ioctl of presentIoctls(io)) await checkSizes(io, ioctl);
+  });
+
+  f.test("bad_pointer", {
+    description: "Every ioctl refuses a bad address, before it looks further",
+    reference: "main.c iommufd_fops_ioctl; P05.3",
+  }, async (io) => {
+    const { pageSize } = io.context;
+    const unmapped = await io.mmap(pageSize, MAP_PRIVATE);
+    await io.munmap(unmapped, pageSize);
+    for (const { cmd, layout } of presentIoctls(io)) {
+      for (const address of [0, unmapped, 2n ** 64n - 8n, 2n ** 47n]) {
+        const what = `${layout.name} at 0x${address.toString(16)}`;
+        await io.ioctlArg(cmd, address, EFAULT, what);
+      }
+    }
+    await io.ioctlArg(IOMMU_TEST_CMD, 0, EFAULT, "test command at 0");
+    await io.ioctlArg(FIRST_HOLE, 0, EFAULT, "unused number at 0");
+  });
+
+  f.test("unknown_numbers", {
+    description: "Numbers that are not in the table are no ioctls",
+    reference: "main.c iommufd_fops_ioctl; P05.2, C3.15",
+  }, async (io) => {
+    const bytes = IommuDestroy.encode();
+    for (let cmd = FIRST_HOLE; cmd <= LAST_HOLE; cmd++) {
+      await io.ioctl(cmd, bytes, ENOTTY);
+    }
+    if (!io.revision.hasHwptIoctls) {
+      for (let cmd = IOMMU_HWPT_ALLOC; cmd <= IOMMU_FAULT_QUEUE_ALLOC; cmd++) {
+        await io.ioctl(cmd, bytes, ENOTTY);
+      }
+    }
+    // Past the table and below it numbers belong to VFIO, which ignores the argument.
+    for (const cmd of [0x3ba1, 0x3bff, 0x3b00, 0x3b67, 0x3b75, 0x3b7f]) {
+      await io.ioctlArg(cmd, 0, ENOTTY, `ioctl 0x${cmd.toString(16)}`);
+    }
+    // The whole number counts, not its last byte alone.
+    await io.ioctl(0x80, bytes, ENOTTY);
+    await io.ioctl(0xc0083b80, bytes, ENOTTY);
+    await io.ioctl(IOMMU_DESTROY, bytes, ENOENT);
+  });
+
+  f.test("test_op_range", {
+    description: "Unknown test operations and short test commands are refused",
+    reference: "selftest.c iommufd_test; S24",
+  }, async (io) => {
+    const { size, minSize, firstOp, ops } = io.revision.testCmd;
+    for (const op of [firstOp - 1, firstOp + ops, 0xffffffff]) {
+      const bytes = TestCmd.encode({ size, op: op >>> 0 }).subarray(0, size);
+      await io.ioctl(IOMMU_TEST_CMD, bytes, EOPNOTSUPP, `test operation ${op}`);
+    }
+    const op = IOMMU_TEST_OP_ADD_RESERVED;
+    const bytes = encodeTestCmd(io.revision, TestCmd, op, {});
+    TestCmd.at(bytes).size = minSize - 1;
+    await io.ioctl(IOMMU_TEST_CMD, bytes, io.revision.shortStructErrno);
+  });
+}
+
+/** All sizes of one ioctl's struct that make a difference. */
+async function checkSizes(
+  io: Iommufd,
+  { layout, cmd, last }: SizedIoctl,
+): Promise<void> {
+  const { size, name } = layout;
+  const short = io.revision.shortStructErrno;
+  for (const tooShort of [0, 4, last - 1]) {
+    await io.ioctl(cmd, layout.encode({ size: tooShort }), short, name);
+  }
+  const exact = await io.process.ioctl(io.fd, cmd, layout.encode());
+  for (const extra of [1, 8, 64]) {
+    const bytes = new Uint8Array(size + extra);
+    layout.at(bytes).size = bytes.length;
+    const longer = await io.process.ioctl(io.fd, cmd, bytes);
+    assertEq(longer, exact, `${name} with ${extra} more bytes`);
+
+    const future = new Uint8Array(size + extra);
+    layout.at(future).size = future.length;
+    future[future.length - 1] = 1;
+    await io.ioctl(cmd, future, E2BIG, `${name} with a byte set behind it`);
+  }
+  // The struct is said to go on where no memory is.
+  const beyond = layout.encode({ size: size + 8 });
+  await io.ioctl(cmd, beyond, EFAULT, `${name} that ends in no memory`);
+}
+
+/** What is written back. */
+function registerReplies(f: CommandsFixture): void {
+  f.test("reply_efault", {
+    description:
+      "A reply that cannot be written fails the ioctl; IOAS_ALLOC then leaves nothing behind",
+    reference: "ioas.c iommufd_ioas_alloc_ioctl; B01",
+  }, async (io) => {
+    const { pageSize } = io.context;
+    const page = await io.mmap(pageSize, MAP_PRIVATE);
+    await io.process.poke(page, IommuIoasAlloc.encode());
+    const ret = await io.process.mprotect(page, pageSize, PROT_READ);
+    assertEq(ret, 0, "mprotect");
+    await io.ioctlArg(IOMMU_IOAS_ALLOC, page, EFAULT, "read-only IOAS_ALLOC");
+    assertEq(await io.ioasAlloc(), 1, "the id is free again");
+    await io.munmap(page, pageSize);
+  });
+
+  f.test("map_reply_efault", {
+    description: "MAP whose reply cannot be written has mapped all the same",
+    reference: "ioas.c iommufd_ioas_map",
+  }, async (io) => {
+    const { pageSize } = io.context;
+    const ioasId = await io.ioasAlloc();
+    const page = await io.mmap(pageSize, MAP_PRIVATE);
+    const map = {
+      flags: IOMMU_IOAS_MAP_FIXED_IOVA | MAP_RW,
+      ioasId,
+      userVa: BigInt(io.buffer),
+      length: io.page,
+      iova: io.page,
+    };
+    await io.process.poke(page, IommuIoasMap.encode(map));
+    await io.process.mprotect(page, pageSize, PROT_READ);
+    await io.ioctlArg(IOMMU_IOAS_MAP, page, EFAULT, "read-only IOAS_MAP");
+    const length = await io.unmap(ioasId, map.iova, io.page);
+    assertEq(length, io.page, "bytes that were mapped");
+    await io.munmap(page, pageSize);
+  });
+
+  f.test("option_reply", {
+    description: "OPTION writes back its value and nothing else",
+    reference: "main.c iommufd_option; P10.9",
+  }, async (io) => {
+    const objectId = await io.ioasAlloc();
+    const values = {
+      size: IommuOption.size,
+      optionId: IOMMU_OPTION_HUGE_PAGES,
+      op: IOMMU_OPTION_OP_GET,
+      objectId,
+    };
+    const bytes = IommuOption.encode({ ...values, val64: 7n });
+    await io.ioctl(IOMMU_OPTION, bytes);
+    const expected = IommuOption.encode({ ...values, val64: 1n });
+    assertBytes(bytes, expected, "iommu_option");
+  });
+}
+
+/** Ids and lookups. */
+function registerIds(f: CommandsFixture): void {
+  f.test("object_ids", {
+    description: "Objects get the lowest free id from 1 on",
+    reference: "main.c _iommufd_object_alloc; P05.7",
+  }, async (io) => {
+    for (let id = 1; id <= 4; id++) assertEq(await io.ioasAlloc(), id, "id");
+    await io.destroy(3);
+    await io.destroy(2);
+    assertEq(await io.ioasAlloc(), 2, "lowest free id");
+    assertEq(await io.ioasAlloc(), 3, "next free id");
+    assertEq(await io.ioasAlloc(), 5, "id after all that are used");
+    await io.destroy(3);
+    await io.destroy(3, ENOENT);
+  });
+
+  f.test("object_types", {
+    description:
+      "An id of another type is unknown; a device's objects are busy",
+    reference: "main.c iommufd_get_object, iommufd_destroy; P05.9, P05.11",
+  }, async (io) => {
+    const ioasId = await io.ioasAlloc();
+    const domain = await io.mock.domain(ioasId);
+    for (const id of [domain.stdevId, domain.hwptId, 0, 99, 0xffffffff]) {
+      await io.unmap(id, 0n, io.page, ENOENT);
+    }
+    await io.mock.checkMap(ioasId, 0n, 0, 0, ENOENT);
+    await io.mock.checkMap(domain.stdevId, 0n, 0, 0, ENOENT);
+    await io.destroy(ioasId, EBUSY);
+    await io.destroy(domain.hwptId, EBUSY);
+    if (domain.idevId) await io.destroy(domain.idevId, EBUSY);
+    await io.mock.destroyDomain(domain);
+    await io.destroy(domain.stdevId, ENOENT);
+    await io.destroy(domain.hwptId, ENOENT);
+    await io.destroy(ioasId);
+  });
+
+  f.test("mock_domain_ids", {
+    description: "MOCK_DOMAIN's objects get their ids in the kernel's order",
+    reference: "selftest.c iommufd_test_mock_domain; S24, P15.6",
+  }, async (io) => {
+    const ioasId = await io.ioasAlloc();
+    const { stdevId, idevId, hwptId } = await io.mock.domain(ioasId);
+    assertEq(stdevId, 2, "selftest device");
+    if (!io.revision.mockDomainBindsDevice) {
+      assertEq(hwptId, 3, "HWPT");
+      const second = await io.mock.domain(ioasId);
+      assertEq(second.hwptId, 5, "a HWPT of its own");
+      return;
+    }
+    assertEq(idevId, 3, "bound device");
+    assertEq(hwptId, 4, "HWPT");
+    const second = await io.mock.domain(ioasId);
+    assertEq(second.hwptId, hwptId, "the HWPT that both share");
+    await io.destroy(stdevId);
+    await io.mock.checkMap(hwptId, 0n, 0, 0);
+    await io.destroy(second.stdevId);
+    await io.mock.checkMap(hwptId, 0n, 0, 0, ENOENT);
+  });
+
+  f.test("contexts_apart", {
+    description: "Two open descriptors have nothing in common; a dup has all",
+    reference: "main.c iommufd_fops_open",
+  }, async (io) => {
+    const { process } = io;
+    const other = await io.reopen();
+    assertEq(await io.ioasAlloc(), 1, "id in the first context");
+    await other.destroy(1, ENOENT);
+    assertEq(await other.ioasAlloc(), 1, "id in the second context");
+
+    const copy = await process.dup(other.fd);
+    assertEq(await process.close(other.fd), 0, "close the original");
+    await io.at(copy).destroy(1);
+    assertEq(await process.close(copy), 0, "close the dup");
+    await io.destroy(1);
+  });
+}
