@@ -53,6 +53,8 @@ export class IommufdDevice extends IommufdObject {
   readonly igroup: IommufdGroup;
   /** A domain for it must enforce cache coherency. */
   readonly enforceCacheCoherency: boolean;
+  /** How often its page faults were switched on and not off again. */
+  iopfEnabled = 0;
   /** What it is attached to, where devices are kept per HWPT. */
   #hwpt: HwptPaging | undefined;
 

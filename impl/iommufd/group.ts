@@ -11,17 +11,17 @@
  * @module
  */
 
-import {
-  attachGroupHandle,
-  detachGroupHandle,
-  replaceGroupHandle,
-} from "../iommu/attach.ts";
 import type { Device } from "../iommu/device.ts";
-import { AttachHandle, type Group } from "../iommu/group.ts";
+import type { Group } from "../iommu/group.ts";
 import { getResvRegions } from "../iommu/resv.ts";
 import { KernelBug } from "../kernel/warn.ts";
 import { EINVAL, ENODEV } from "../uapi/errno.ts";
 import type { IommufdDevice } from "./device.ts";
+import {
+  hwptAttachDevice,
+  hwptDetachDevice,
+  hwptReplaceDevice,
+} from "./fault_attach.ts";
 import type { HwPagetable, HwptPaging } from "./hw_pagetable.ts";
 import type { IommufdCtx } from "./main.ts";
 import { enforceResvRegions } from "./reserved.ts";
@@ -85,8 +85,7 @@ export class IommufdGroup {
     try {
       if (first) {
         this.#setupMsi(paging);
-        this.#ctx.kernel.alloc();
-        attachGroupHandle(hwpt.domain, this.group, new AttachHandle());
+        hwptAttachDevice(hwpt, idev);
         this.#hwpt = hwpt;
       }
     } catch (error) {
@@ -104,7 +103,7 @@ export class IommufdGroup {
       throw new KernelBug(`Device ${idev.dev.name} is not attached`);
     }
     if (this.#devices.size === 0) {
-      detachGroupHandle(hwpt.domain, this.group);
+      hwptDetachDevice(hwpt, idev);
       this.#hwpt = undefined;
     }
     hwpt.paging.ioas.iopt.removeReservedIova(idev.dev);
@@ -130,8 +129,7 @@ export class IommufdGroup {
         }
       }
       this.#setupMsi(hwpt.paging);
-      this.#ctx.kernel.alloc();
-      replaceGroupHandle(this.group, hwpt.domain, new AttachHandle());
+      hwptReplaceDevice(idev, hwpt, old);
     } catch (error) {
       // Linux also gives up what the group holds in an IOAS that stays.
       if (!sameIoas) this.#unreserve(hwpt.paging);

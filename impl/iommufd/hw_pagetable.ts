@@ -20,6 +20,7 @@ import {
 } from "../uapi/iommufd.ts";
 import type { IommufdDevice } from "./device.ts";
 import { addDomain, removeDomain } from "./domains.ts";
+import type { IommufdFault } from "./fault.ts";
 import type { Ioas } from "./ioas.ts";
 import type { IommufdCtx } from "./main.ts";
 import { IommufdObject } from "./object.ts";
@@ -40,6 +41,8 @@ export interface PagingOptions {
 
 /** A domain with an id (Linux: struct iommufd_hw_pagetable). Attached devices are users of it. */
 export abstract class HwPagetable extends IommufdObject {
+  /** Where page faults of attached devices go, if anywhere. */
+  fault: IommufdFault | undefined;
   #domain: Domain | undefined;
 
   /** The domain. */
@@ -58,9 +61,10 @@ export abstract class HwPagetable extends IommufdObject {
     this.#domain = domain;
   }
 
-  /** Frees the domain, if there is one already (Linux: __iommufd_hwpt_destroy). */
+  /** Frees the domain, if there is one already, and lets go of the fault queue (Linux: __iommufd_hwpt_destroy). */
   override destroy(): void {
     this.#domain?.free();
+    this.fault?.unref();
   }
 
   /** A device gives up its use (Linux: iommufd_hw_pagetable_put). */

@@ -9,13 +9,14 @@
  */
 
 import type { UserData } from "../iommu/user_data.ts";
-import { EINVAL, ENOENT, EOPNOTSUPP, Errno } from "../uapi/errno.ts";
+import { EINVAL, EOPNOTSUPP, Errno } from "../uapi/errno.ts";
 import {
   IOMMU_HWPT_DATA_NONE,
   IOMMU_HWPT_FAULT_ID_VALID,
   type IommuHwptAlloc,
 } from "../uapi/iommufd.ts";
 import { IommufdDevice } from "./device.ts";
+import { setHwptFault } from "./fault.ts";
 import { type HwPagetable, HwptPaging } from "./hw_pagetable.ts";
 import { HwptNested } from "./hwpt_nested.ts";
 import { Ioas } from "./ioas.ts";
@@ -35,7 +36,9 @@ export function hwptAlloc(ucmd: Ucmd<IommuHwptAlloc>): void {
     try {
       const hwpt = allocOn(pt, idev, ucmd);
       try {
-        if (cmd.flags & IOMMU_HWPT_FAULT_ID_VALID) throw ENOENT;
+        if (cmd.flags & IOMMU_HWPT_FAULT_ID_VALID) {
+          setHwptFault(hwpt, cmd.faultId);
+        }
         cmd.outHwptId = hwpt.id;
         ucmd.respond();
       } catch (error) {

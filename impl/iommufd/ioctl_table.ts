@@ -10,6 +10,7 @@
 
 import {
   IOMMU_DESTROY,
+  IOMMU_FAULT_QUEUE_ALLOC,
   IOMMU_GET_HW_INFO,
   IOMMU_HWPT_ALLOC,
   IOMMU_HWPT_INVALIDATE,
@@ -22,6 +23,7 @@ import {
   IOMMU_OPTION,
   IOMMU_VFIO_IOAS,
   IommuDestroy,
+  IommuFaultAlloc,
   IommuHwInfo,
   IommuHwptAlloc,
   IommuHwptInvalidate,
@@ -35,6 +37,7 @@ import {
   IommuVfioIoas,
 } from "../uapi/iommufd.ts";
 import { vfioIoas } from "./compat_ioas.ts";
+import { faultQueueAlloc } from "./fault.ts";
 import { getHwInfo } from "./hw_info.ts";
 import { hwptAlloc } from "./hwpt_alloc.ts";
 import { hwptInvalidate } from "./hwpt_invalidate.ts";
@@ -55,6 +58,13 @@ export const IOCTL_OPS: readonly IoctlOp[] = [
   ioctlOp(IOMMU_DESTROY, IommuDestroy, "id", ({ ctx, cmd }) => {
     ctx.objects.remove(cmd.id);
   }),
+  ioctlOp(
+    IOMMU_FAULT_QUEUE_ALLOC,
+    IommuFaultAlloc,
+    "outFaultFd",
+    faultQueueAlloc,
+    "hasHwptIoctls",
+  ),
   ioctlOp(
     IOMMU_GET_HW_INFO,
     IommuHwInfo,

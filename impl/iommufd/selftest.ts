@@ -29,6 +29,7 @@ import {
   IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS,
   IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE,
   IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT,
+  IOMMU_TEST_OP_TRIGGER_IOPF,
   TestCmd,
 } from "../uapi/iommufd_test.ts";
 import { Ioas } from "./ioas.ts";
@@ -50,6 +51,7 @@ import {
   testMockDomainFlags,
   testMockDomainReplace,
 } from "./selftest_device.ts";
+import { testTriggerIopf } from "./selftest_fault.ts";
 import { type IoctlOp, Ucmd } from "./ucmd.ts";
 
 /** Bytes that one run of frames needs in a batch; less memory holds none. */
@@ -70,6 +72,7 @@ const OPERATIONS: Readonly<Record<number, (ucmd: Ucmd<TestViews>) => void>> = {
   [IOMMU_TEST_OP_ACCESS_REPLACE_IOAS]: testAccessReplaceIoas,
   [IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS]: testMockDomainFlags,
   [IOMMU_TEST_OP_MD_CHECK_IOTLB]: testCheckIotlb,
+  [IOMMU_TEST_OP_TRIGGER_IOPF]: testTriggerIopf,
 };
 
 /** IOMMU_TEST_CMD: the struct has the revision's size, the operation its number. */

@@ -20,6 +20,7 @@ import {
   TestMemoryLimit,
   TestMockDomain,
   TestMockDomainReplace,
+  TestTriggerIopf,
 } from "../uapi/iommufd_test.ts";
 
 /** All operations' views of the same bytes. */
@@ -50,6 +51,8 @@ export class TestViews {
   readonly accessReplaceIoas: TestAccessReplaceIoas;
   /** MD_CHECK_IOTLB. */
   readonly checkIotlb: TestCheckIotlb;
+  /** TRIGGER_IOPF. */
+  readonly triggerIopf: TestTriggerIopf;
 
   /** Views of a buffer that is as long as the longest revision's struct. */
   constructor(bytes: Uint8Array) {
@@ -66,5 +69,6 @@ export class TestViews {
     this.memoryLimit = TestMemoryLimit.at(bytes);
     this.accessReplaceIoas = TestAccessReplaceIoas.at(bytes);
     this.checkIotlb = TestCheckIotlb.at(bytes);
+    this.triggerIopf = TestTriggerIopf.at(bytes);
   }
 }

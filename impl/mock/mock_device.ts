@@ -10,11 +10,13 @@ import {
   Device,
   type HwInfo,
   type IommuCap,
+  type IommuDevFeature,
   type IommuOps,
 } from "../iommu/device.ts";
 import type { Domain } from "../iommu/domain.ts";
 import type { Group } from "../iommu/group.ts";
 import type { Iommu } from "../iommu/iommu.ts";
+import { IopfQueue } from "../iommu/page_fault_queue.ts";
 import { probeDevice, releaseDevice } from "../iommu/probe.ts";
 import { copyStructFromUser, type UserData } from "../iommu/user_data.ts";
 import { KernelBug } from "../kernel/warn.ts";
@@ -82,6 +84,9 @@ export class MockIommuOps implements IommuOps {
     first: 0,
     max: 2 ** 31 - 1,
   });
+  /** Page faults of any PASID go to the nested domain. */
+  readonly userPasidTable = true;
+  readonly #iopfQueue = new IopfQueue();
 
   /** A driver without devices. */
   constructor(iommu: Iommu) {
@@ -161,6 +166,21 @@ export class MockIommuOps implements IommuOps {
       bytes: TestHwInfo.encode({ testReg: IOMMU_HW_INFO_SELFTEST_REGVAL }),
     };
   }
+
+  /** Puts the device into the driver's fault queue for "iopf". Throws ENODEV for other features, EBUSY, ENOMEM. (Linux: mock_dev_enable_feat.) */
+  devEnableFeat(dev: Device, feature: IommuDevFeature): void {
+    if (feature !== "iopf") throw ENODEV;
+    this.#iopfQueue.addDevice(dev);
+  }
+
+  /** Undoes {@link devEnableFeat} (Linux: mock_dev_disable_feat). */
+  devDisableFeat(dev: Device, feature: IommuDevFeature): void {
+    if (feature !== "iopf") throw ENODEV;
+    this.#iopfQueue.removeDevice(dev);
+  }
+
+  /** No hardware waits for the answer (Linux: mock_domain_page_response). */
+  pageResponse(): void {}
 
   #allocPaging(
     dev: Device,
