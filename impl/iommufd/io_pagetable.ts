@@ -57,11 +57,11 @@ export class IoPagetable {
   /** The kernel that it lives in. */
   readonly kernel: KernelCore;
   /** Areas by IOVA; they never overlap. */
-  readonly areas = new AreaTree<IoptArea>();
+  readonly areas: AreaTree<IoptArea> = new AreaTree();
   /** Ranges that kernel-chosen IOVA keeps to; empty means everywhere. */
-  allowed = new IntervalTree<bigint, IoptRange>();
+  allowed: IntervalTree<bigint, IoptRange> = new IntervalTree();
   /** Ranges that must not be mapped; they may overlap. */
-  readonly reserved = new IntervalTree<bigint, IoptRange>();
+  readonly reserved: IntervalTree<bigint, IoptRange> = new IntervalTree();
   /** The domains that are filled. The first one is storage for new areas. */
   readonly domains: Domain[] = [];
   /** Accesses by id, lowest free id first. */

@@ -59,11 +59,11 @@ export class IoptPages {
   /** How pinned pages are charged. */
   accountMode: AccountMode;
   /** Frame number + 1 by page index, for the indexes that `accessTree` covers. */
-  readonly pinnedPfns = new SparseUint32Array();
+  readonly pinnedPfns: SparseUint32Array = new SparseUint32Array();
   /** Ranges that accesses use; they may overlap. */
-  readonly accessTree = new IntervalTree<number, PagesAccess>();
+  readonly accessTree: IntervalTree<number, PagesAccess> = new IntervalTree();
   /** Slices of the areas that a domain holds; they may overlap. */
-  readonly domainsTree = new IntervalTree<number, AreaSlice>();
+  readonly domainsTree: IntervalTree<number, AreaSlice> = new IntervalTree();
   #refs = 1;
 
   /**

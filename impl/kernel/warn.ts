@@ -9,6 +9,7 @@
 
 /** A broken invariant of the model: never the consequence of what a user did. */
 export class KernelBug extends Error {
+  /** Name of the class. */
   override name = "KernelBug";
 }
 
