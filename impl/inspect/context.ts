@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * One context: its objects, and each of its IOASes.
+ *
+ * @module
+ */
+
+import { Access } from "../iommufd/access.ts";
+import { ACCOUNT_MM } from "../iommufd/accounting.ts";
+import { IommufdDevice } from "../iommufd/device.ts";
+import { HwPagetable } from "../iommufd/hw_pagetable.ts";
+import { Ioas } from "../iommufd/ioas.ts";
+import type { IommufdCtx } from "../iommufd/main.ts";
+import type { IommufdObject } from "../iommufd/object.ts";
+import { drawAxis } from "./axis.ts";
+import { kindOf, Names } from "./names.ts";
+import { drawPages } from "./pages.ts";
+import { abridge, type Row, table } from "./table.ts";
+import { address, bytes, count, grouped, hex } from "./units.ts";
+
+/** Objects that are shown at each end of a long list. */
+const OBJECT_ENDS = 12;
+/** Ranges that are shown at each end of a long list. */
+const RANGE_ENDS = 2;
+
+/** The lines of a context; `number` counts the contexts of the kernel from 1. */
+export function drawContext(ctx: IommufdCtx, number: number): string[] {
+  const objects = [...ctx.objects];
+  const names = new Names(ctx);
+  const lines = [
+    title(ctx, number, objects.length),
+    "",
+    ...drawObjects(objects, names),
+  ];
+  for (const object of objects) {
+    if (!(object instanceof Ioas)) continue;
+    lines.push("", ...drawIoas(object, names));
+  }
+  const pages = drawPages(names, "    ");
+  if (pages.length > 0) lines.push("", "  memory", "", ...pages);
+  return lines;
+}
+
+function title(ctx: IommufdCtx, number: number, objects: number): string {
+  const charged = ctx.accountMode === ACCOUNT_MM ? "process" : "user";
+  const facts = [
+    count(objects, "object"),
+    `pinned memory is charged to the ${charged}`,
+  ];
+  if (ctx.vfioIoas !== undefined) {
+    facts.push(`VFIO container on IOAS ${ctx.vfioIoas.id}`);
+  }
+  if (ctx.noIommuMode) facts.push("VFIO container without IOMMU");
+  return `context ${number} (${holders(ctx)}): ${facts.join(", ")}`;
+}
+
+/** The descriptors that the context is open as. */
+function holders(ctx: IommufdCtx): string {
+  const found: string[] = [];
+  for (const process of ctx.kernel.processes) {
+    for (const [fd, file] of process.files) {
+      if (file === ctx) found.push(`process ${process.pid} fd ${fd}`);
+    }
+  }
+  return found.length > 0 ? found.join(", ") : "no descriptor";
+}
+
+function drawObjects(
+  objects: readonly IommufdObject[],
+  names: Names,
+): string[] {
+  const { head, hidden, tail } = abridge(objects, OBJECT_ENDS);
+  const rows: Row[] = [
+    { cells: ["id", "object", "users"] },
+    ...head.map((object) => objectRow(object, objects, names)),
+  ];
+  if (hidden.length > 0) {
+    rows.push({ cells: ["..."], rest: `${grouped(hidden.length)} not shown` });
+  }
+  rows.push(...tail.map((object) => objectRow(object, objects, names)));
+  return table(rows, { indent: "  ", right: [0, 2] });
+}
+
+function objectRow(
+  object: IommufdObject,
+  all: readonly IommufdObject[],
+  names: Names,
+): Row {
+  return {
+    cells: [String(object.id), kindOf(object), String(object.users)],
+    rest: factsOf(object, all, names).join(", "),
+  };
+}
+
+function factsOf(
+  object: IommufdObject,
+  all: readonly IommufdObject[],
+  names: Names,
+): string[] {
+  if (object instanceof Ioas) return ioasFacts(object, names);
+  if (object instanceof HwPagetable) return hwptFacts(object, all);
+  if (object instanceof IommufdDevice) return deviceFacts(object, names);
+  if (object instanceof Access) return accessFacts(object);
+  return ["made by MOCK_DOMAIN"];
+}
+
+function ioasFacts({ iopt }: Ioas, names: Names): string[] {
+  const facts = [count(iopt.areas.size, "area")];
+  for (const domain of iopt.domains) {
+    facts.push(names.hwpt(domain) ?? "a domain");
+  }
+  const accesses = iopt.accesses.filter((access) => access !== undefined);
+  if (accesses.length > 0) {
+    facts.push(count(accesses.length, "access", "accesses"));
+  }
+  return facts;
+}
+
+function hwptFacts(hwpt: HwPagetable, all: readonly IommufdObject[]): string[] {
+  const { domain, paging } = hwpt;
+  const sizes = domain.pageSizes.map((size) => bytes(BigInt(size)));
+  const { apertureStart, apertureEnd } = domain;
+  const facts = [
+    `IOAS ${paging.ioas.id}`,
+    `${sizes.join(" and ")} pages`,
+    `IOVA ${hex(apertureStart)}-${hex(apertureEnd)}`,
+  ];
+  if (paging.autoDomain) facts.push("auto");
+  if (paging.enforceCacheCoherency) facts.push("enforces cache coherency");
+  for (const object of all) {
+    const attached = object instanceof IommufdDevice &&
+      object.dev.group?.domain === domain;
+    if (attached) facts.push(object.dev.name);
+  }
+  return facts;
+}
+
+function deviceFacts({ dev }: IommufdDevice, names: Names): string[] {
+  const group = dev.group;
+  const hwpt = group === null ? undefined : names.hwpt(group.domain);
+  return [
+    dev.name,
+    group === null ? "no group" : `group ${group.id}`,
+    hwpt === undefined ? "detached: DMA is blocked" : `attached to ${hwpt}`,
+  ];
+}
+
+function accessFacts(access: Access): string[] {
+  const { ioas, iovaAlignment } = access;
+  const alignment = bytes(BigInt(iovaAlignment));
+  return [
+    ioas === undefined ? "no IOAS" : `IOAS ${ioas.id}`,
+    `needs IOVA aligned to ${alignment}`,
+  ];
+}
+
+function drawIoas({ id, iopt }: Ioas, names: Names): string[] {
+  const large = iopt.disableLargePages ? "off" : "on";
+  const alignment = bytes(BigInt(iopt.iovaAlignment));
+  return [
+    `  IOAS ${id}: IOVA is aligned to ${alignment}, large IO pages are ${large}`,
+    ...drawAllowed([...iopt.allowed]),
+    "",
+    ...drawAxis(iopt, names, "    "),
+  ];
+}
+
+/** Where the kernel may choose IOVA, if that is restricted. */
+function drawAllowed(
+  ranges: readonly { start: bigint; last: bigint }[],
+): string[] {
+  if (ranges.length === 0) return [];
+  const { head, hidden, tail } = abridge(ranges, RANGE_ENDS);
+  const texts = [
+    ...head.map(rangeText),
+    ...hidden.length > 0 ? [`${grouped(hidden.length)} more`] : [],
+    ...tail.map(rangeText),
+  ];
+  return [
+    "  kernel-chosen IOVA keeps to",
+    ...texts.map((text) => `    ${text}`),
+  ];
+}
+
+function rangeText({ start, last }: { start: bigint; last: bigint }): string {
+  return `${address(start)}-${address(last)}`;
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * What the things of a context are called in a drawing.
+ *
+ * @module
+ */
+
+import { Device } from "../iommu/device.ts";
+import type { Domain } from "../iommu/domain.ts";
+import { Access } from "../iommufd/access.ts";
+import { IommufdDevice } from "../iommufd/device.ts";
+import { HwPagetable } from "../iommufd/hw_pagetable.ts";
+import { Ioas } from "../iommufd/ioas.ts";
+import type { IommufdCtx } from "../iommufd/main.ts";
+import type { IommufdObject } from "../iommufd/object.ts";
+import type { IoptPages } from "../iommufd/pages.ts";
+
+/** The kind of an object (Linux: enum iommufd_object_type). */
+export function kindOf(object: IommufdObject): string {
+  if (object instanceof Ioas) return "IOAS";
+  if (object instanceof HwPagetable) return "HWPT";
+  if (object instanceof IommufdDevice) return "device";
+  if (object instanceof Access) return "access";
+  return "selftest";
+}
+
+/** The names of one context. */
+export class Names {
+  readonly #hwpts = new Map<Domain, number>();
+  readonly #pages = new Map<IoptPages, string>();
+
+  /** Looks at the context's HWPTs. */
+  constructor(ctx: IommufdCtx) {
+    for (const object of ctx.objects) {
+      if (object instanceof HwPagetable) {
+        this.#hwpts.set(object.domain, object.id);
+      }
+    }
+  }
+
+  /** The HWPT of a domain: `HWPT 4`. Domains that are no object of the context have none. */
+  hwpt(domain: Domain | null): string | undefined {
+    const id = domain === null ? undefined : this.#hwpts.get(domain);
+    return id === undefined ? undefined : `HWPT ${id}`;
+  }
+
+  /** The owner of a reserved range. */
+  owner(owner: object | null): string {
+    if (owner === null) return "ADD_RESERVED";
+    if (owner instanceof Device) return owner.name;
+    return this.hwpt(owner as Domain) ?? "a domain";
+  }
+
+  /** Pages are called P1, P2, … in the order in which they are asked for. */
+  pages(pages: IoptPages): string {
+    let name = this.#pages.get(pages);
+    if (name === undefined) {
+      name = `P${this.#pages.size + 1}`;
+      this.#pages.set(pages, name);
+    }
+    return name;
+  }
+
+  /** All pages that were asked for, with their names. */
+  get allPages(): [IoptPages, string][] {
+    return [...this.#pages];
+  }
+}

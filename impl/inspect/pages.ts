@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The memory behind the areas of a context.
+ *
+ * @module
+ */
+
+import {
+  ACCOUNT_MM,
+  ACCOUNT_NONE,
+  ACCOUNT_USER,
+} from "../iommufd/accounting.ts";
+import type { IoptPages } from "../iommufd/pages.ts";
+import type { Names } from "./names.ts";
+import { type PagesRun, pagesRuns } from "./pages_runs.ts";
+import { abridge, type Row, table } from "./table.ts";
+import { bytes, count, grouped, hex, range } from "./units.ts";
+
+/** Pages that are shown at each end of a long list. */
+const ENDS = 4;
+/** Runs that are shown at each end of long pages. */
+const RUN_ENDS = 4;
+
+/** The lines about all pages that the names know. */
+export function drawPages(names: Names, indent: string): string[] {
+  const { head, hidden, tail } = abridge(names.allPages, ENDS);
+  const rows: Row[] = [];
+  if (head.length > 0) rows.push({ cells: HEADER });
+  for (const [pages, name] of head) rows.push(...rowsOf(pages, name, names));
+  if (hidden.length > 0) rows.push(summary(hidden.map(([pages]) => pages)));
+  for (const [pages, name] of tail) rows.push(...rowsOf(pages, name, names));
+  return table(rows, { indent, right: [2] });
+}
+
+const HEADER = ["", "page", "pins", "kept in", "frames"];
+
+function rowsOf(pages: IoptPages, name: string, names: Names): Row[] {
+  const { head, hidden, tail } = abridge(pagesRuns(pages, names), RUN_ENDS);
+  const rows: Row[] = [{ cells: [name], rest: title(pages) }];
+  rows.push(...head.map(runRow));
+  if (hidden.length > 0) {
+    rows.push({
+      cells: ["", "..."],
+      rest: `${grouped(hidden.length)} runs not shown`,
+    });
+  }
+  rows.push(...tail.map(runRow));
+  return rows;
+}
+
+/** Whose memory it is, and who is charged for it. */
+function title(pages: IoptPages): string {
+  const { sourceProcess, npages, npinned, uptr, writable } = pages;
+  const access = writable ? "writable" : "read-only";
+  return `${count(npages, "page")} of process ${sourceProcess.pid} at ` +
+    `${hex(uptr)}, ${access}, ${grouped(npinned)} pinned, charged to ${
+      charged(pages)
+    }`;
+}
+
+function charged(pages: IoptPages): string {
+  switch (pages.accountMode) {
+    case ACCOUNT_NONE:
+      return "nobody";
+    case ACCOUNT_USER:
+      return `user ${pages.sourceUser.uid}`;
+    case ACCOUNT_MM:
+      return `process ${pages.sourceProcess.pid}`;
+  }
+}
+
+function runRow(run: PagesRun): Row {
+  return {
+    cells: [
+      "",
+      range(run.first, run.last),
+      run.frame < 0 ? "" : String(run.pins),
+      run.place,
+      frames(run),
+    ],
+  };
+}
+
+function frames({ frame, lastFrame, stretches }: PagesRun): string {
+  if (frame < 0) return "";
+  if (stretches === 1) return range(frame, lastFrame);
+  return `${frame} ... ${lastFrame} in ${grouped(stretches)} stretches`;
+}
+
+function summary(hidden: readonly IoptPages[]): Row {
+  let npages = 0;
+  let npinned = 0;
+  for (const pages of hidden) {
+    npages += pages.npages;
+    npinned += pages.npinned;
+  }
+  return {
+    cells: ["..."],
+    rest:
+      `${grouped(hidden.length)} more of ${bytes(BigInt(npages) * 4096n)}, ` +
+      `${grouped(npinned)} of their ${count(npages, "page")} pinned, not shown`,
+  };
+}
