@@ -35,12 +35,11 @@ import {
   IOMMU_TEST_OP_ADD_RESERVED,
   TestCmd,
 } from "../impl/uapi/iommufd_test.ts";
-import { MAP_PRIVATE, O_RDWR, PROT_READ } from "../impl/uapi/mman.ts";
+import { MAP_PRIVATE, PROT_READ } from "../impl/uapi/mman.ts";
 import { SIZED_IOCTLS, type SizedIoctl } from "./command_table.ts";
 import {
   assertBytes,
   assertEq,
-  assertOk,
   type Fixture,
   fixture,
   type Test,

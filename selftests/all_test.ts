@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+import { assert, assertEquals } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { type RevisionName, REVISIONS } from "../impl/uapi/revision.ts";
+import { allTests } from "./all.ts";
+
+/** A fixture's variants and tests in the kernel's order; `+` marks what 6.12 has and v3 has not, `-` the reverse. */
+const KERNEL: readonly [string, string, string][] = [
+  [
+    "iommufd",
+    "",
+    `simple_close cmd_fail +cmd_length cmd_ex_fail global_options simple_ioctls
+     unmap_cmd map_cmd info_cmd set_iommu_cmd vfio_ioas`,
+  ],
+  [
+    "iommufd_ioas",
+    "no_domain mock_domain two_mock_domain mock_domain_limit",
+    `ioas_auto_destroy ioas_destroy +alloc_hwpt_nested +hwpt_attach
+     ioas_area_destroy ioas_area_auto_destroy +get_hw_info area
+     unmap_fully_contained_areas area_auto_iova area_allowed copy_area
+     iova_ranges +access_domain_destory -access +access_pin +access_pin_unmap
+     access_rw access_rw_unaligned fork_gone fork_present
+     ioas_option_huge_pages +ioas_iova_alloc +ioas_align_change +copy_sweep`,
+  ],
+  [
+    "iommufd_mock_domain",
+    "one_domain two_domains one_domain_hugepage two_domains_hugepage",
+    "basic +ro_unshare all_aligns all_aligns_copy user_copy +replace +alloc_hwpt",
+  ],
+  [
+    "iommufd_dirty_tracking",
+    `domain_dirty8k domain_dirty16k domain_dirty64k domain_dirty128k
+     domain_dirty320k domain_dirty64M domain_dirty64M_huge domain_dirty128M
+     domain_dirty128M_huge`,
+    `+enforce_dirty +set_dirty_tracking +device_dirty_capability
+     +get_dirty_bitmap +get_dirty_bitmap_no_clear`,
+  ],
+  [
+    "vfio_compat_mock_domain",
+    "Ver1v2 Ver1v0",
+    "simple_close option_huge_pages get_info map huge_map",
+  ],
+];
+
+/** The ids that the kernel's suite of a revision prints. */
+function kernelIds(uapi: RevisionName): string[] {
+  const absent = uapi === "v3" ? "+" : "-";
+  return KERNEL.flatMap(([fixture, variants, tests]) =>
+    variants.split(/\s+/).flatMap((variant) =>
+      tests.split(/\s+/).filter((test) => !test.startsWith(absent)).map(
+        (test) =>
+          [fixture, variant, test.replace(/^[+-]/, "")].filter(Boolean)
+            .join("."),
+      )
+    )
+  );
+}
+
+for (
+  const [uapi, count] of [["v3", 100], ["6.12", 190]] as const
+) {
+  describe(`allTests("${uapi}")`, () => {
+    it("starts with the kernel's tests, all of them in its order", () => {
+      const tests = allTests(uapi);
+      const upstream = tests.filter((test) => test.upstream);
+      assertEquals(upstream.map(({ id }) => id), kernelIds(uapi));
+      assertEquals(upstream.length, count);
+      assertEquals(tests.slice(0, count), upstream);
+    });
+
+    it("has tests of our own after them", () => {
+      const own = allTests(uapi).slice(count);
+      assert(own.length > 100);
+      for (const { id } of own) {
+        assert(/^(kit|basic_fail_nth)[_.]/.test(id), id);
+      }
+    });
+
+    it("names and describes every test once", () => {
+      const ids = new Set<string>();
+      for (const { id, description, reference, uapi: has } of allTests(uapi)) {
+        assert(!ids.has(id), `${id} is there twice`);
+        assert(description.length > 10 && !description.endsWith("."), id);
+        assert(reference.length > 5, id);
+        assert(has.includes(uapi), id);
+        ids.add(id);
+      }
+    });
+  });
+}
+
+describe("test files", () => {
+  it("hand every fixture to deno test, once", async () => {
+    const fixtures = new Set<string>();
+    for (const uapi of Object.keys(REVISIONS) as RevisionName[]) {
+      for (const { fixture } of allTests(uapi)) fixtures.add(fixture);
+    }
+    const handed: string[] = [];
+    for (const entry of Deno.readDirSync(new URL(".", import.meta.url))) {
+      if (!entry.name.endsWith("_test.ts")) continue;
+      const url = new URL(entry.name, import.meta.url);
+      const source = await Deno.readTextFile(url);
+      const call = /^await denoTests\((.*)\);$/m.exec(source);
+      handed.push(...call?.[1]?.match(/\w+/g) ?? []);
+    }
+    assertEquals(handed.sort(), [...fixtures].sort());
+  });
+});
