@@ -36,6 +36,10 @@ import { Scratch, SCRATCH_MAX } from "./scratch.ts";
 
 /** memfd_create: F_SEAL ioctls may be used (accepted; there are no seals). */
 const MFD_ALLOW_SEALING = 2;
+/** memfd_create: not executable, and sealed so (accepted; nothing is executed here). */
+const MFD_NOEXEC_SEAL = 8;
+/** memfd_create: executable. */
+const MFD_EXEC = 16;
 /** memfd_create: log2 of the huge page size. */
 const MFD_HUGE_SHIFT = 26;
 const HPAGE_SHIFT = 21;
@@ -436,8 +440,11 @@ function checkFlags(flags: number, known: number): void {
 
 /** Linux: memfd_create, hugetlb_file_setup. */
 function checkMemfdFlags(flags: number, huge: boolean): void {
-  const known = MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB;
+  const known = MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB |
+    MFD_NOEXEC_SEAL | MFD_EXEC;
   const shift = huge ? (flags >>> MFD_HUGE_SHIFT) & 0x3f : 0;
   checkFlags(flags, known | (shift << MFD_HUGE_SHIFT));
+  const exclusive = MFD_NOEXEC_SEAL | MFD_EXEC;
+  if ((flags & exclusive) === exclusive) throw EINVAL;
   if (shift !== 0 && shift !== HPAGE_SHIFT) throw EINVAL;
 }
