@@ -15,7 +15,7 @@ import {
   IommuIoasAllowIovas,
   IommuIoasCopy,
   IommuIoasIovaRanges,
-  IommuIoasMap,
+  type IommuIoasMap,
   IommuIoasUnmap,
   IommuIovaRange,
 } from "../uapi/iommufd.ts";

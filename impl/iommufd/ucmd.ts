@@ -133,6 +133,7 @@ export class Ucmd<T> extends CommandBuffer {
     this.#execute = execute;
   }
 
+  /** Runs the ioctl with the struct that was loaded. */
   override execute(): void {
     this.#execute(this);
   }
