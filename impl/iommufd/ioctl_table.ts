@@ -13,7 +13,9 @@ import {
   IOMMU_FAULT_QUEUE_ALLOC,
   IOMMU_GET_HW_INFO,
   IOMMU_HWPT_ALLOC,
+  IOMMU_HWPT_GET_DIRTY_BITMAP,
   IOMMU_HWPT_INVALIDATE,
+  IOMMU_HWPT_SET_DIRTY_TRACKING,
   IOMMU_IOAS_ALLOC,
   IOMMU_IOAS_ALLOW_IOVAS,
   IOMMU_IOAS_COPY,
@@ -26,7 +28,9 @@ import {
   IommuFaultAlloc,
   IommuHwInfo,
   IommuHwptAlloc,
+  IommuHwptGetDirtyBitmap,
   IommuHwptInvalidate,
+  IommuHwptSetDirtyTracking,
   IommuIoasAlloc,
   IommuIoasAllowIovas,
   IommuIoasCopy,
@@ -37,6 +41,7 @@ import {
   IommuVfioIoas,
 } from "../uapi/iommufd.ts";
 import { vfioIoas } from "./compat_ioas.ts";
+import { hwptGetDirtyBitmap, hwptSetDirtyTracking } from "./dirty.ts";
 import { faultQueueAlloc } from "./fault.ts";
 import { getHwInfo } from "./hw_info.ts";
 import { hwptAlloc } from "./hwpt_alloc.ts";
@@ -80,10 +85,24 @@ export const IOCTL_OPS: readonly IoctlOp[] = [
     "hasHwptIoctls",
   ),
   ioctlOp(
+    IOMMU_HWPT_GET_DIRTY_BITMAP,
+    IommuHwptGetDirtyBitmap,
+    "data",
+    hwptGetDirtyBitmap,
+    "hasHwptIoctls",
+  ),
+  ioctlOp(
     IOMMU_HWPT_INVALIDATE,
     IommuHwptInvalidate,
     "reserved",
     hwptInvalidate,
+    "hasHwptIoctls",
+  ),
+  ioctlOp(
+    IOMMU_HWPT_SET_DIRTY_TRACKING,
+    IommuHwptSetDirtyTracking,
+    "reserved",
+    hwptSetDirtyTracking,
     "hasHwptIoctls",
   ),
   ioctlOp(IOMMU_IOAS_ALLOC, IommuIoasAlloc, "outIoasId", ioasAlloc),

@@ -22,6 +22,7 @@ import {
   IOMMU_TEST_OP_ADD_RESERVED,
   IOMMU_TEST_OP_CREATE_ACCESS,
   IOMMU_TEST_OP_DESTROY_ACCESS_PAGES,
+  IOMMU_TEST_OP_DIRTY,
   IOMMU_TEST_OP_MD_CHECK_IOTLB,
   IOMMU_TEST_OP_MD_CHECK_MAP,
   IOMMU_TEST_OP_MD_CHECK_REFS,
@@ -51,6 +52,7 @@ import {
   testMockDomainFlags,
   testMockDomainReplace,
 } from "./selftest_device.ts";
+import { testDirty } from "./selftest_dirty.ts";
 import { testTriggerIopf } from "./selftest_fault.ts";
 import { type IoctlOp, Ucmd } from "./ucmd.ts";
 
@@ -72,6 +74,7 @@ const OPERATIONS: Readonly<Record<number, (ucmd: Ucmd<TestViews>) => void>> = {
   [IOMMU_TEST_OP_ACCESS_REPLACE_IOAS]: testAccessReplaceIoas,
   [IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS]: testMockDomainFlags,
   [IOMMU_TEST_OP_MD_CHECK_IOTLB]: testCheckIotlb,
+  [IOMMU_TEST_OP_DIRTY]: testDirty,
   [IOMMU_TEST_OP_TRIGGER_IOPF]: testTriggerIopf,
 };
 

@@ -17,6 +17,7 @@ import {
   TestCmd,
   TestCreateAccess,
   TestDestroyAccessPages,
+  TestDirty,
   TestMemoryLimit,
   TestMockDomain,
   TestMockDomainReplace,
@@ -53,6 +54,8 @@ export class TestViews {
   readonly checkIotlb: TestCheckIotlb;
   /** TRIGGER_IOPF. */
   readonly triggerIopf: TestTriggerIopf;
+  /** DIRTY. */
+  readonly dirty: TestDirty;
 
   /** Views of a buffer that is as long as the longest revision's struct. */
   constructor(bytes: Uint8Array) {
@@ -70,5 +73,6 @@ export class TestViews {
     this.accessReplaceIoas = TestAccessReplaceIoas.at(bytes);
     this.checkIotlb = TestCheckIotlb.at(bytes);
     this.triggerIopf = TestTriggerIopf.at(bytes);
+    this.dirty = TestDirty.at(bytes);
   }
 }

@@ -134,11 +134,7 @@ export class MockIommuOps implements IommuOps {
 
   /** An empty domain with the page sizes of the device. Throws ENOMEM. */
   domainAllocPaging(dev: Device): MockDomain {
-    this.iommu.kernel.alloc();
-    return new MockDomain({
-      owner: this,
-      huge: (flagsOf(dev) & MOCK_FLAGS_DEVICE_HUGE_IOVA) !== 0,
-    });
+    return this.#newDomain(dev, false);
   }
 
   /**
@@ -190,7 +186,16 @@ export class MockIommuOps implements IommuOps {
     if (flags & ~PAGING_FLAGS || userData !== undefined) throw EOPNOTSUPP;
     const wantsDirty = (flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING) !== 0;
     if (wantsDirty && !this.capable(dev, "dirty-tracking")) throw EOPNOTSUPP;
-    return this.domainAllocPaging(dev);
+    return this.#newDomain(dev, wantsDirty);
+  }
+
+  #newDomain(dev: Device, dirtyTracking: boolean): MockDomain {
+    this.iommu.kernel.alloc();
+    return new MockDomain({
+      owner: this,
+      huge: (flagsOf(dev) & MOCK_FLAGS_DEVICE_HUGE_IOVA) !== 0,
+      dirtyTracking,
+    });
   }
 
   #allocNested(
