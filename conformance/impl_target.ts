@@ -11,7 +11,7 @@ import { Kernel } from "../impl/kernel.ts";
 import type { FrameOrder } from "../impl/kernel/frames.ts";
 import type { Process } from "../impl/kernel/process.ts";
 import { HPAGE_SIZE, PAGE_SIZE } from "../impl/uapi/mman.ts";
-import type { RevisionName } from "../impl/uapi/revision.ts";
+import { type RevisionName, REVISIONS } from "../impl/uapi/revision.ts";
 import type { Need } from "../selftests/harness.ts";
 import type { Call, Target, TargetInfo, TargetProcess } from "./target.ts";
 import { VERSION } from "./version.ts";
@@ -56,7 +56,9 @@ class ImplTarget implements Target {
       uapi,
       pageSize: PAGE_SIZE,
       hugePageSize: HPAGE_SIZE,
-      capabilities: CAPABILITIES,
+      capabilities: REVISIONS[uapi].hasHwptIoctls
+        ? [...CAPABILITIES, "hwpt_ioctls"]
+        : CAPABILITIES,
     };
   }
 
