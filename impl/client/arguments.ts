@@ -60,6 +60,14 @@ export function toBoolean(name: string, value: boolean): boolean {
   return value;
 }
 
+/** Bytes. Throws TypeError. */
+export function toBytes(name: string, value: Uint8Array): Uint8Array {
+  if (!(value instanceof Uint8Array)) {
+    throw new TypeError(`${name} must be a Uint8Array, not ${describe(value)}`);
+  }
+  return value;
+}
+
 /** A value that is of a wrong type, for a sentence. */
 export function describe(value: unknown): string {
   switch (typeof value) {

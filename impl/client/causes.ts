@@ -8,6 +8,7 @@
  */
 
 import {
+  E2BIG,
   EADDRINUSE,
   EBADE,
   EBADFD,
@@ -42,6 +43,7 @@ type Causes = (revision: Revision, args: CallArguments) => readonly Cause[];
 
 const NO_IOAS: Cause = [ENOENT, "there is no IOAS with this id"];
 const NO_HWPT: Cause = [ENOENT, "there is no HWPT with this id"];
+const NO_DEVICE: Cause = [ENOENT, "there is no device with this id"];
 const NO_ACCESS: Cause = [EBADFD, "the descriptor is not an access"];
 const NO_MEMORY: Cause = [
   ENOMEM,
@@ -163,6 +165,32 @@ const CAUSES: Readonly<Record<string, Causes>> = {
     WRAPS,
     [EDEADLOCK, "an access does not unpin its pages"],
   ],
+  "IOMMU_HWPT_ALLOC": () => [
+    [ENOENT, "there is no device or no fault queue with this id"],
+    [EINVAL, "there is no IOAS or HWPT with this id that can be used here"],
+    [EINVAL, "the driver's data are missing or make no sense"],
+    [EOPNOTSUPP, "the IOMMU does not support a flag or the type of the data"],
+    [E2BIG, "the driver's data are longer than the kernel knows, and not zero"],
+    NO_MEMORY,
+  ],
+  "IOMMU_GET_HW_INFO": () => [NO_DEVICE],
+  "IOMMU_HWPT_SET_DIRTY_TRACKING": () => [
+    NO_HWPT,
+    [EOPNOTSUPP, "the HWPT cannot track writes"],
+  ],
+  "IOMMU_HWPT_GET_DIRTY_BITMAP": () => [
+    NO_HWPT,
+    [EINVAL, "the range is empty or not aligned, or the page size is 0"],
+    WRAPS,
+    [EOPNOTSUPP, "the HWPT cannot track writes"],
+  ],
+  "IOMMU_HWPT_INVALIDATE": () => [
+    [ENOENT, "there is no nested HWPT with this id"],
+    [EINVAL, "a request or the type of the requests is not known"],
+    [EOPNOTSUPP, "a request has an unknown flag"],
+    [E2BIG, "a request is longer than the kernel knows, and not zero"],
+  ],
+  "write": () => [[EINVAL, "a cookie or a code is not known"]],
   "IOMMU_TEST_OP_ADD_RESERVED": () => [
     NO_IOAS,
     [EINVAL, "the length is 0"],
@@ -203,6 +231,15 @@ const CAUSES: Readonly<Record<string, Causes>> = {
     [EINVAL, "the limit is less than 12 bytes"],
   ],
   "IOMMU_TEST_OP_ACCESS_REPLACE_IOAS": () => [NO_ACCESS, NO_IOAS],
+  "IOMMU_TEST_OP_DIRTY": () => [
+    NO_HWPT,
+    [EINVAL, "the HWPT does not track writes, or the range is misaligned"],
+  ],
+  "IOMMU_TEST_OP_MD_CHECK_IOTLB": () => [
+    [ENOENT, "there is no nested HWPT with this id"],
+    [EINVAL, "the entry has another value, or there is no such entry"],
+  ],
+  "IOMMU_TEST_OP_TRIGGER_IOPF": () => [NO_DEVICE],
 };
 
 /** The reasons that an errno can have in a call of a revision; none if that is not known. */

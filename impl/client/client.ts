@@ -41,6 +41,7 @@ import type { Revision } from "../uapi/revision.ts";
 import { toU32, toU64, type U64 } from "./arguments.ts";
 import { check, Descriptor, revisionOf, ScratchMemory } from "./descriptor.ts";
 import { IommufdError } from "./error.ts";
+import { HwptClient } from "./hwpt_client.ts";
 import { MockClient } from "./mock_client.ts";
 import { OptionClient } from "./option_client.ts";
 import { VfioClient } from "./vfio_client.ts";
@@ -112,6 +113,8 @@ export class IommufdClient implements Disposable {
   readonly fd: number;
   /** IOMMU_OPTION. */
   readonly option: OptionClient;
+  /** The ioctls for hardware page tables, where the revision has them. */
+  readonly hwpt: HwptClient;
   /** The VFIO container ioctls on the same descriptor. */
   readonly vfio: VfioClient;
   /** The ioctl of the kernel's selftest module: mock devices, checks, accesses. */
@@ -124,6 +127,7 @@ export class IommufdClient implements Disposable {
     this.fd = toU32("fd", fd);
     this.#descriptor = new Descriptor(process, fd);
     this.option = new OptionClient(this.#descriptor);
+    this.hwpt = new HwptClient(this.#descriptor);
     this.vfio = new VfioClient(this.#descriptor);
     this.mock = new MockClient(this.#descriptor);
   }
@@ -328,7 +332,7 @@ export class IommufdClient implements Disposable {
       bytes.set(IommuIovaRange.encode(range), i * size);
     });
     using array = new ScratchMemory(this.process, bytes.length);
-    this.process.poke(array.address, bytes);
+    array.store(bytes);
     this.#descriptor.call(
       "IOMMU_IOAS_ALLOW_IOVAS",
       IOMMU_IOAS_ALLOW_IOVAS,

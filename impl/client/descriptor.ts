@@ -136,6 +136,11 @@ export class ScratchMemory implements Disposable {
     );
   }
 
+  /** Puts bytes there. */
+  store(bytes: Uint8Array): void {
+    this.#process.poke(this.address, bytes);
+  }
+
   /** Gives the memory back. */
   [Symbol.dispose](): void {
     this.#process.munmap(this.address, this.#length);

@@ -15,12 +15,15 @@ import {
   IOMMU_TEST_OP_ADD_RESERVED,
   IOMMU_TEST_OP_CREATE_ACCESS,
   IOMMU_TEST_OP_DESTROY_ACCESS_PAGES,
+  IOMMU_TEST_OP_DIRTY,
+  IOMMU_TEST_OP_MD_CHECK_IOTLB,
   IOMMU_TEST_OP_MD_CHECK_MAP,
   IOMMU_TEST_OP_MD_CHECK_REFS,
   IOMMU_TEST_OP_MOCK_DOMAIN,
   IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS,
   IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE,
   IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT,
+  IOMMU_TEST_OP_TRIGGER_IOPF,
   MOCK_ACCESS_RW_WRITE,
   MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES,
   MOCK_FLAGS_ACCESS_WRITE,
@@ -28,17 +31,20 @@ import {
   TestAccessReplaceIoas,
   TestAccessRw,
   TestAddReserved,
+  TestCheckIotlb,
   TestCheckMap,
   TestCheckRefs,
   TestCreateAccess,
   TestDestroyAccessPages,
+  TestDirty,
   TestMemoryLimit,
   TestMockDomain,
   TestMockDomainReplace,
+  TestTriggerIopf,
 } from "../uapi/iommufd_test.ts";
 import type { Struct } from "../uapi/struct.ts";
-import { toBoolean, toU32, toU64, type U64 } from "./arguments.ts";
-import { type Descriptor, revisionOf } from "./descriptor.ts";
+import { toBoolean, toBytes, toU32, toU64, type U64 } from "./arguments.ts";
+import { type Descriptor, revisionOf, ScratchMemory } from "./descriptor.ts";
 
 /** One operation: its name, its number in 6.12 and its struct. */
 interface Operation<T> {
@@ -110,6 +116,17 @@ const SET_TEMP_MEMORY_LIMIT = operation(
   "SET_TEMP_MEMORY_LIMIT",
   IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT,
   TestMemoryLimit,
+);
+const DIRTY = operation("DIRTY", IOMMU_TEST_OP_DIRTY, TestDirty);
+const MD_CHECK_IOTLB = operation(
+  "MD_CHECK_IOTLB",
+  IOMMU_TEST_OP_MD_CHECK_IOTLB,
+  TestCheckIotlb,
+);
+const TRIGGER_IOPF = operation(
+  "TRIGGER_IOPF",
+  IOMMU_TEST_OP_TRIGGER_IOPF,
+  TestTriggerIopf,
 );
 
 /** The ids of a new mock device. */
@@ -315,6 +332,68 @@ export class MockClient {
   setTempMemoryLimit(limit: number): void {
     this.#call(SET_TEMP_MEMORY_LIMIT, { limit }, {
       limit: toU32("limit", limit),
+    });
+  }
+
+  /**
+   * DIRTY: devices write the pages whose bits are set in `bitmap`, one bit for
+   * `pageSize` bytes. Returns how many IO pages became dirty. Throws EINVAL for
+   * a HWPT that does not track, or a misaligned range.
+   */
+  dirty(
+    options: {
+      readonly hwptId: number;
+      readonly iova: U64;
+      readonly length: U64;
+      readonly pageSize: U64;
+      readonly bitmap: Uint8Array;
+    },
+  ): { marked: bigint } {
+    const { bitmap, ...args } = options;
+    const { process } = this.#descriptor;
+    using memory = new ScratchMemory(process, toBytes("bitmap", bitmap).length);
+    memory.store(bitmap);
+    const { outNrDirty } = this.#call(DIRTY, args, {
+      id: toU32("hwptId", options.hwptId),
+      iova: toU64("iova", options.iova),
+      length: toU64("length", options.length),
+      pageSize: toU64("pageSize", options.pageSize),
+      uptr: BigInt(memory.address),
+    });
+    return { marked: outNrDirty };
+  }
+
+  /** MD_CHECK_IOTLB: throws EINVAL unless entry `iotlbId` of a nested HWPT's cache is `iotlb`. */
+  checkIotlb(
+    options: {
+      readonly hwptId: number;
+      readonly iotlbId: number;
+      readonly iotlb: number;
+    },
+  ): void {
+    this.#call(MD_CHECK_IOTLB, options, {
+      id: toU32("hwptId", options.hwptId),
+      iotlbId: toU32("iotlbId", options.iotlbId),
+      iotlb: toU32("iotlb", options.iotlb),
+    });
+  }
+
+  /** TRIGGER_IOPF: a mock device reports a page fault. Throws ENOENT without such a device. */
+  triggerIopf(
+    options: {
+      readonly devId: number;
+      readonly addr: U64;
+      readonly pasid?: number;
+      readonly grpid?: number;
+      readonly perm?: number;
+    },
+  ): void {
+    this.#call(TRIGGER_IOPF, options, {
+      devId: toU32("devId", options.devId),
+      addr: toU64("addr", options.addr),
+      pasid: toU32("pasid", options.pasid ?? 0),
+      grpid: toU32("grpid", options.grpid ?? 0),
+      perm: toU32("perm", options.perm ?? 0),
     });
   }
 
