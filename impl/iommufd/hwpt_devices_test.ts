@@ -35,17 +35,17 @@ describe("interrupts", () => {
     const bench = new Bench("6.12");
     const [ioas, other] = [bench.machine.ioas(), bench.machine.ioas()];
     const start = 1n << 27n;
-    for (const dev of [bench.a, bench.b]) {
+    for (const dev of [bench.a, bench.b, bench.c]) {
       dev.resv.push(region("sw-msi", start));
     }
     const [a, b] = [bench.bind(bench.a), bench.bind(bench.b)];
-    a.attach(ioas);
-    b.attach(ioas);
+    const c = bench.bind(bench.c);
+    for (const idev of [a, b, c]) idev.attach(ioas);
     assertEquals(bench.ops.domains[0]!.cookie, { kind: "msi", base: start });
     a.replace(other);
     assertEquals(bench.ops.domains[1]!.cookie, { kind: "msi", base: start });
-    for (const idev of [a, b]) idev.detach();
-    for (const idev of [a, b]) idev.unbind();
+    for (const idev of [a, b, c]) idev.detach();
+    for (const idev of [a, b, c]) idev.unbind();
     bench.end();
   });
 

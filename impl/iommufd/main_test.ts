@@ -20,7 +20,7 @@ import { Access } from "./access.ts";
 import { IOCTL_OPS } from "./ioctl_table.ts";
 import { ioctlTable, iommufdCtxFromFd, iommufdCtxFromFile } from "./main.ts";
 import { Machine, outcome, PAGE, REVISION_NAMES } from "./testing/machine.ts";
-import { ioctlOp } from "./ucmd.ts";
+import { ioctlOp, Ucmd } from "./ucmd.ts";
 
 /** The result of an ioctl whose argument is an address, by name of the errno. */
 function raw(machine: Machine, cmd: number, address: number | bigint): string {
@@ -162,6 +162,23 @@ for (const name of REVISION_NAMES) {
     });
   });
 }
+
+describe("command buffer", () => {
+  it("reads what the caller does not provide as zero, whatever was there", () => {
+    const machine = new Machine();
+    const { process, ctx } = machine;
+    const memory = machine.memory(1);
+    process.poke(memory, new Uint8Array(64).fill(0xff));
+    const bytes = new Uint8Array(IommuIoasMap.size);
+    const ucmd = new Ucmd(ctx, bytes, IommuIoasMap.at, () => {});
+    ucmd.load(process, memory, bytes.length);
+    assertEquals(ucmd.cmd.iova, 2n ** 64n - 1n);
+    ucmd.load(process, memory, 28);
+    assertEquals(ucmd.cmd.length, 0xffff_ffffn);
+    assertEquals(ucmd.cmd.iova, 0n);
+    machine.end();
+  });
+});
 
 describe("ioctl table", () => {
   it("has every ioctl at a place of its own", () => {

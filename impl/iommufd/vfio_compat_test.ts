@@ -397,6 +397,8 @@ describe("VFIO without IOMMU", () => {
     vfioCompatIoasCreate(machine.ctx);
     assertEquals(outcome(() => vfioCompatSetNoIommu(machine.ctx)), "EINVAL");
     assertEquals(machine.callArg(VFIO_SET_IOMMU, type), "EINVAL");
+    assertEquals(machine.destroy(1), 0);
+    assertEquals(outcome(() => vfioCompatSetNoIommu(machine.ctx)), "ok");
     machine.end();
   });
 
