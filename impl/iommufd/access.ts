@@ -12,7 +12,7 @@
  * access.attach(ioasId);
  * access.pinPages(iova, length, pfns, IOMMUFD_ACCESS_RW_WRITE);
  * access.unpinPages(iova, length);
- * access.destroy…
+ * access.release();
  * ```
  *
  * The rules for a driver:
