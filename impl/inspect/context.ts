@@ -9,7 +9,9 @@
 import { Access } from "../iommufd/access.ts";
 import { ACCOUNT_MM } from "../iommufd/accounting.ts";
 import { IommufdDevice } from "../iommufd/device.ts";
-import { HwPagetable } from "../iommufd/hw_pagetable.ts";
+import { IommufdFault } from "../iommufd/fault.ts";
+import { HwPagetable, type HwptPaging } from "../iommufd/hw_pagetable.ts";
+import { HwptNested } from "../iommufd/hwpt_nested.ts";
 import { Ioas } from "../iommufd/ioas.ts";
 import type { IommufdCtx } from "../iommufd/main.ts";
 import type { IommufdObject } from "../iommufd/object.ts";
@@ -102,6 +104,10 @@ function factsOf(
   if (object instanceof HwPagetable) return hwptFacts(object, all);
   if (object instanceof IommufdDevice) return deviceFacts(object, names);
   if (object instanceof Access) return accessFacts(object);
+  if (object instanceof IommufdFault) {
+    const { unread, unanswered } = object;
+    return [`${unread.size} unread, ${unanswered.size} unanswered`];
+  }
   return ["made by MOCK_DOMAIN"];
 }
 
@@ -118,21 +124,31 @@ function ioasFacts({ iopt }: Ioas, names: Names): string[] {
 }
 
 function hwptFacts(hwpt: HwPagetable, all: readonly IommufdObject[]): string[] {
-  const { domain, paging } = hwpt;
-  const sizes = domain.pageSizes.map((size) => bytes(BigInt(size)));
+  const facts = hwpt instanceof HwptNested
+    ? [`nested on HWPT ${hwpt.parent.id}`]
+    : pagingFacts(hwpt.paging);
+  if (hwpt.fault !== undefined) facts.push(`faults to ${hwpt.fault.id}`);
+  for (const object of all) {
+    const attached = object instanceof IommufdDevice &&
+      object.dev.group?.domain === hwpt.domain;
+    if (attached) facts.push(object.dev.name);
+  }
+  return facts;
+}
+
+function pagingFacts(hwpt: HwptPaging): string[] {
+  const { domain, ioas } = hwpt;
   const { apertureStart, apertureEnd } = domain;
+  const sizes = domain.pageSizes.map((size) => bytes(BigInt(size)));
   const facts = [
-    `IOAS ${paging.ioas.id}`,
+    `IOAS ${ioas.id}`,
     `${sizes.join(" and ")} pages`,
     `IOVA ${hex(apertureStart)}-${hex(apertureEnd)}`,
   ];
-  if (paging.autoDomain) facts.push("auto");
-  if (paging.enforceCacheCoherency) facts.push("enforces cache coherency");
-  for (const object of all) {
-    const attached = object instanceof IommufdDevice &&
-      object.dev.group?.domain === domain;
-    if (attached) facts.push(object.dev.name);
-  }
+  if (hwpt.autoDomain) facts.push("auto");
+  if (hwpt.nestParent) facts.push("parent");
+  if (domain.dirtyOps !== undefined) facts.push("dirty");
+  if (hwpt.enforceCacheCoherency) facts.push("coherent");
   return facts;
 }
 

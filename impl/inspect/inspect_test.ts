@@ -8,7 +8,15 @@ import { MockDevice } from "../mock/mock_device.ts";
 import { IommufdDevice } from "../iommufd/device.ts";
 import { iommufdCtxFromFd } from "../iommufd/main.ts";
 import type { Process } from "../kernel/process.ts";
-import { IOMMU_IOAS_MAP_READABLE } from "../uapi/iommufd.ts";
+import {
+  IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+  IOMMU_HWPT_ALLOC_NEST_PARENT,
+  IOMMU_IOAS_MAP_READABLE,
+} from "../uapi/iommufd.ts";
+import {
+  HwptSelftest,
+  IOMMU_HWPT_DATA_SELFTEST,
+} from "../uapi/iommufd_test.ts";
 import {
   MAP_ANONYMOUS,
   MAP_FIXED,
@@ -240,6 +248,39 @@ context 1 (process 1 fd 3): 5 objects, pinned memory is charged to the user
     );
     idev.unbind();
     ctx.put();
+  });
+
+  it("shows what HWPTs are nested on, track, and where their faults go", () => {
+    const { kernel, iommufd } = setUp();
+    const { hwpt, mock } = iommufd;
+    const { ioasId } = iommufd.ioasAlloc();
+    const { stdevId, idevId } = mock.mockDomain({ ptId: ioasId });
+    const { faultId } = hwpt.faultQueueAlloc();
+    const flags = IOMMU_HWPT_ALLOC_NEST_PARENT |
+      IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
+    const devId = idevId!;
+    const parent = hwpt.alloc({ devId, ptId: ioasId, flags }).hwptId;
+    const nested = hwpt.alloc({
+      devId,
+      ptId: parent,
+      dataType: IOMMU_HWPT_DATA_SELFTEST,
+      data: HwptSelftest.encode(),
+      faultId,
+    }).hwptId;
+    mock.mockDomainReplace({ stdevId, ptId: nested });
+    mock.triggerIopf({ devId, addr: 0 });
+    assertStringIncludes(
+      inspect(kernel),
+      `
+  id  object    users
+   1  IOAS          2  0 areas, HWPT 6
+   2  selftest      1  made by MOCK_DOMAIN
+   3  device        3  iommufd_mock0, group 0, attached to HWPT 7
+   5  fault         3  1 unread, 0 unanswered
+   6  HWPT          2  IOAS 1, 2 KiB pages, IOVA 0x1000000-0x7fffffff, parent, dirty
+   7  HWPT          2  nested on HWPT 6, faults to 5, iommufd_mock0
+`,
+    );
   });
 
   it("finds contexts by their descriptors, in every process", () => {

@@ -10,6 +10,7 @@ import { Device } from "../iommu/device.ts";
 import type { Domain } from "../iommu/domain.ts";
 import { Access } from "../iommufd/access.ts";
 import { IommufdDevice } from "../iommufd/device.ts";
+import { IommufdFault } from "../iommufd/fault.ts";
 import { HwPagetable } from "../iommufd/hw_pagetable.ts";
 import { Ioas } from "../iommufd/ioas.ts";
 import type { IommufdCtx } from "../iommufd/main.ts";
@@ -22,6 +23,7 @@ export function kindOf(object: IommufdObject): string {
   if (object instanceof HwPagetable) return "HWPT";
   if (object instanceof IommufdDevice) return "device";
   if (object instanceof Access) return "access";
+  if (object instanceof IommufdFault) return "fault";
   return "selftest";
 }
 

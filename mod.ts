@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * A complete model of Linux's iommufd, with a mock IOMMU behind it, in
+ * TypeScript: no root, no hardware, no special kernel.
+ *
+ * A {@link Kernel} owns all state. Its processes make system calls, as
+ * programs do; {@link IommufdClient} is a typed way to make those of
+ * `/dev/iommu`, and {@link inspect} draws what they did. Drivers bind devices
+ * with {@link IommufdDevice} and {@link Access}; an IOMMU driver implements
+ * {@link IommuOps} and {@link Domain}.
+ *
+ * @example Map memory, and check what a mock device sees
+ * ```ts
+ * import { inspect, IommufdClient, Kernel } from "@iommufd/kit";
+ * import { MAP_ANONYMOUS, MAP_SHARED, PROT_READ, PROT_WRITE } from "@iommufd/kit";
+ *
+ * const kernel = new Kernel({ revision: "6.12" });
+ * const process = kernel.spawn();
+ * const length = 0x10000;
+ * const flags = MAP_SHARED | MAP_ANONYMOUS;
+ * const userVa = process.mmap(0, length, PROT_READ | PROT_WRITE, flags);
+ *
+ * using iommufd = IommufdClient.open(process);
+ * const { ioasId } = iommufd.ioasAlloc();
+ * const { hwptId } = iommufd.mock.mockDomain({ ptId: ioasId });
+ * const { iova } = iommufd.ioasMap({ ioasId, userVa, length });
+ * iommufd.mock.checkMap({ hwptId, iova, length, userVa });
+ * console.log(inspect(kernel));
+ * ```
+ *
+ * @module
+ */
+
+// For everybody: a machine, its processes, and their way to iommufd.
+
+export { Kernel } from "./impl/kernel.ts";
+export type { IommufdOptions } from "./impl/kernel.ts";
+export type { KernelOptions, SpawnOptions } from "./impl/kernel/core.ts";
+export type { FrameOrder } from "./impl/kernel/frames.ts";
+export { Process } from "./impl/kernel/process.ts";
+export { BusError, SegmentationFault } from "./impl/kernel/user_pages.ts";
+export { KernelBug } from "./impl/kernel/warn.ts";
+export { inspect } from "./impl/inspect/inspect.ts";
+export { IommufdClient } from "./impl/client/client.ts";
+export type {
+  IoasCopyOptions,
+  IoasMapOptions,
+  IovaRange,
+} from "./impl/client/client.ts";
+export type { U64 } from "./impl/client/arguments.ts";
+export { type CallArguments, IommufdError } from "./impl/client/error.ts";
+export type {
+  HwInfoReply,
+  HwptAllocOptions,
+  HwptClient,
+} from "./impl/client/hwpt_client.ts";
+export type {
+  AccessOptions,
+  MockClient,
+  MockDomainIds,
+} from "./impl/client/mock_client.ts";
+export type { OptionClient, RlimitMode } from "./impl/client/option_client.ts";
+export type {
+  MapDmaOptions,
+  VfioClient,
+  VfioInfo,
+} from "./impl/client/vfio_client.ts";
+
+// The user API: constants, struct layouts, errnos, revisions.
+
+export * from "./impl/uapi/mod.ts";
+
+// For drivers of devices: put a device under an iommufd, or use IOVA without DMA.
+
+export { iommufdCtxFromFd, iommufdCtxFromFile } from "./impl/iommufd/main.ts";
+export { iommufdCtxHasGroup, IommufdDevice } from "./impl/iommufd/device.ts";
+export { IOMMUFD_ATTACH_FLAGS_ALLOW_UNSAFE_INTERRUPT } from "./impl/iommufd/hwpt_devices.ts";
+export { Access, type AccessOps } from "./impl/iommufd/access.ts";
+export {
+  IOMMUFD_ACCESS_RW_KTHREAD,
+  IOMMUFD_ACCESS_RW_READ,
+  IOMMUFD_ACCESS_RW_WRITE,
+} from "./impl/iommufd/access_pages.ts";
+export {
+  vfioCompatIoasCreate,
+  vfioCompatIoasGetId,
+  vfioCompatIoasId,
+  vfioCompatSetNoIommu,
+} from "./impl/iommufd/compat_ioas.ts";
+export { File } from "./impl/kernel/file.ts";
+
+// For drivers of IOMMUs; the mock is a complete example.
+
+export {
+  Device,
+  deviceDisableFeature,
+  deviceEnableFeature,
+  type HwInfo,
+  type IommuCap,
+  type IommuDevFeature,
+  type IommuOps,
+  type PciPasid,
+} from "./impl/iommu/device.ts";
+export {
+  type DirtyBitmap,
+  type DirtyOps,
+  IOMMU_DIRTY_NO_CLEAR,
+} from "./impl/iommu/dirty.ts";
+export {
+  Domain,
+  type DomainOptions,
+  type DomainType,
+  IOMMU_CACHE,
+  IOMMU_READ,
+  IOMMU_WRITE,
+} from "./impl/iommu/domain.ts";
+export { AttachHandle, Group } from "./impl/iommu/group.ts";
+export { Iommu } from "./impl/iommu/iommu.ts";
+export { iommuIovaToPhys } from "./impl/iommu/map.ts";
+export {
+  IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE,
+  IOMMU_FAULT_PAGE_REQUEST_PASID_VALID,
+  IOMMU_FAULT_PAGE_RESPONSE_NEEDS_PASID,
+  IOMMU_PAGE_RESP_FAILURE,
+  IOMMU_PAGE_RESP_INVALID,
+  IOMMU_PAGE_RESP_SUCCESS,
+  IopfGroup,
+  type IopfHandler,
+  type PageRequest,
+  type PageResponse,
+  reportDeviceFault,
+} from "./impl/iommu/page_fault.ts";
+export { type FaultParam, IopfQueue } from "./impl/iommu/page_fault_queue.ts";
+export { probeDevice, releaseDevice } from "./impl/iommu/probe.ts";
+export type { ResvRegion, ResvType } from "./impl/iommu/resv.ts";
+export {
+  copyStructFromUser,
+  copyStructFromUserArray,
+  type UserData,
+  UserDataArray,
+} from "./impl/iommu/user_data.ts";
+export { MockDevice, MockIommuOps } from "./impl/mock/mock_device.ts";
+export { MockBlockedDomain, MockDomain } from "./impl/mock/mock_domain.ts";
+
+// What a kernel is made of, to look at.
+
+export type * from "./impl/internals.ts";
