@@ -21,6 +21,7 @@ import { registerKitMemoryLimit } from "./kit_memory_limit.ts";
 import { registerKitMockDomain } from "./kit_mock_domain.ts";
 import { registerKitRanges } from "./kit_ranges.ts";
 import { registerKitRlimit } from "./kit_rlimit.ts";
+import { registerKitTestOps } from "./kit_test_ops.ts";
 import { registerKitVfioCompat } from "./kit_vfio_compat.ts";
 import { registerVfioCompatMockDomain } from "./vfio_compat_mock_domain.ts";
 
@@ -34,6 +35,7 @@ export function allTests(uapi: RevisionName): Test[] {
   registerVfioCompatMockDomain(registry);
   registerFailNth(registry);
   registerKitCommands(registry);
+  registerKitTestOps(registry);
   registerKitMap(registry);
   registerKitRanges(registry);
   registerKitCopy(registry);

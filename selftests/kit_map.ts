@@ -226,6 +226,23 @@ function registerChosenIova(f: MapFixture): void {
     await io.mapFixed(ioasId, buffer, page, start + 4n * page);
   });
 
+  f.test("chosen_iova_full", {
+    description: "Where everything is reserved there is nothing to choose",
+    reference: "io_pagetable.c iopt_alloc_iova; P09.4",
+  }, async ({ io, ioasId, baseIova }) => {
+    const { page } = io;
+    // Aligned to a page and no more, so that alignment wastes nothing.
+    const memory = BigInt(io.buffer) + page;
+    const free = (baseIova || page) + 8n * page;
+    await io.mock.addReserved(ioasId, 0n, free);
+    const above = free + 3n * page;
+    await io.mock.addReserved(ioasId, above, U64_MAX - above);
+    await io.map(ioasId, memory, 4n * page, ENOSPC);
+    const iova = await io.map(ioasId, memory, 3n * page);
+    assertEq(iova, free, "IOVA of all that is free");
+    await io.map(ioasId, memory, page, ENOSPC);
+  });
+
   f.test("chosen_iova_alignment", {
     description:
       "A chosen IOVA is as aligned as length and memory, up to a huge page",
