@@ -36,16 +36,19 @@ export const IOTLB = 0x5eed;
 
 /** Linux 6.12 with a mock device in an IOAS. */
 export class HwptBench {
-  readonly machine: Machine = new Machine("6.12");
-  readonly ioas: number = this.machine.ioas();
+  readonly machine: Machine;
+  readonly ioas: number;
   readonly stdev: number;
   readonly dev: number;
   /** The HWPT that attaching made. */
   readonly auto: number;
   /** A page of the process's memory for driver data. */
-  readonly place: number = this.machine.memory(1);
+  readonly place: number;
 
-  constructor(devFlags = 0) {
+  constructor(devFlags = 0, machine: Machine = new Machine("6.12")) {
+    this.machine = machine;
+    this.ioas = machine.ioas();
+    this.place = machine.memory(1);
     const answer = this.device(this.ioas, devFlags);
     assertEquals(answer.ret, 0);
     this.stdev = answer.outStdevId;
