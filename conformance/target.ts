@@ -51,7 +51,8 @@ export type Call =
  * the process's own memory.
  *
  * A method rejects only when the target itself fails: it died, answered
- * nonsense, or the process touched memory that it does not have.
+ * nonsense, or the process touched memory that it does not have. It should
+ * reject with a {@link TargetFailure}, which says how the test ends.
  */
 export interface TargetProcess {
   /** Opens a path; `/dev/iommu` at least. */
@@ -134,6 +135,19 @@ export interface Target {
    * for each problem: a kernel warning, a pinned page, memory still charged.
    */
   reset(): Promise<string[]>;
-  /** Ends the target. Idempotent. */
+  /**
+   * What it wrote to its standard error since this was asked last, for a
+   * person; a long text may be cut at its beginning. Absent where there is none.
+   */
+  takeStderr?(): string;
+  /** Ends the target, by force if it does not end by itself. Idempotent. */
   close(): Promise<void>;
 }
+
+export {
+  MemoryFault,
+  ProcessDied,
+  ProtocolError,
+  TargetFailure,
+  type TargetFailureStatus,
+} from "./target_failure.ts";
