@@ -7,6 +7,7 @@
  * - translates 39 bits of IOVA with pages of 4 KiB and 2 MiB;
  * - nests: a device may go through a table of user space's first, whose output
  *   is an IOVA of the domain below. It caches what it reads there;
+ * - passes on what a device asks for that is not mapped there yet;
  * - tells what it can do.
  *
  * {@link SimpleDevice} plays a device behind it, so that DMA can be watched.
@@ -21,17 +22,27 @@ import {
   Device,
   Domain,
   EINVAL,
+  ENODEV,
   EOPNOTSUPP,
+  Errno,
   type Group,
   type HwInfo,
   type Iommu,
+  IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE,
   IOMMU_HWPT_ALLOC_NEST_PARENT,
+  IOMMU_PGFAULT_PERM_READ,
+  IOMMU_PGFAULT_PERM_WRITE,
   IOMMU_READ,
   IOMMU_WRITE,
   type IommuCap,
+  type IommuDevFeature,
   type IommuOps,
+  IopfQueue,
   PAGE_SIZE,
+  type PageRequest,
+  type PageResponse,
   probeDevice,
+  reportDeviceFault,
   type ResvRegion,
   type Struct,
   struct,
@@ -295,6 +306,7 @@ export class SimpleNestedDomain extends Translation {
 export class SimpleIommu implements IommuOps {
   readonly iommu: Iommu;
   readonly blockedDomain: Domain;
+  readonly #faults = new IopfQueue();
 
   /** A driver for the IOMMU core of a kernel: `new SimpleIommu(kernel.iommu)`. */
   constructor(iommu: Iommu) {
@@ -345,12 +357,28 @@ export class SimpleIommu implements IommuOps {
     const info = { inputBits: Math.log2(LARGE), outputBits: OUTPUT_BITS };
     return { type: SIMPLE_IOMMU, bytes: SimpleHwInfo.encode(info) };
   }
+
+  devEnableFeat(dev: Device, feature: IommuDevFeature): void {
+    if (feature !== "iopf") throw ENODEV;
+    this.#faults.addDevice(dev);
+  }
+
+  devDisableFeat(dev: Device, _feature: IommuDevFeature): void {
+    this.#faults.removeDevice(dev);
+  }
+
+  pageResponse(dev: Device, _last: PageRequest, answer: PageResponse): void {
+    if (dev instanceof SimpleDevice) dev.answers.push(answer);
+  }
 }
 
 /** A device behind a {@link SimpleIommu}. */
 export class SimpleDevice extends Device {
   /** What the hardware translates its DMA with. */
   translation: Translation | undefined;
+  /** What its requests for pages were answered, oldest first. */
+  readonly answers: PageResponse[] = [];
+  #groups = 0;
 
   /** A device that its driver has taken on. */
   constructor(driver: SimpleIommu, name: string) {
@@ -368,6 +396,42 @@ export class SimpleDevice extends Device {
   /** DMA to memory; false if the IOMMU blocks it. Pages before the first blocked one are written. */
   write(iova: number, data: Uint8Array): boolean {
     return this.#dma(iova, data, IOMMU_WRITE);
+  }
+
+  /**
+   * Asks for all pages of a range that DMA would be blocked at, as one group
+   * of requests; returns its number. The answer arrives in {@link answers}.
+   */
+  request(iova: number, length: number, access: number): number {
+    const missing: number[] = [];
+    for (let at = iova; at < iova + length; at += PAGE_SIZE) {
+      if (this.translation?.translate(at, access) === undefined) {
+        missing.push(at);
+      }
+    }
+    const grpid = ++this.#groups;
+    for (const [index, at] of missing.entries()) {
+      const last = index === missing.length - 1;
+      this.#report({
+        flags: last ? IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE : 0,
+        pasid: 0,
+        grpid,
+        perm: access === IOMMU_WRITE
+          ? IOMMU_PGFAULT_PERM_WRITE
+          : IOMMU_PGFAULT_PERM_READ,
+        addr: BigInt(at),
+      });
+    }
+    return grpid;
+  }
+
+  #report(request: PageRequest): void {
+    try {
+      reportDeviceFault(this, request);
+    } catch (error) {
+      // Nobody handles it, and the driver was told to answer that.
+      if (!(error instanceof Errno)) throw error;
+    }
   }
 
   #dma(iova: number, data: Uint8Array, access: number): boolean {

@@ -9,8 +9,16 @@ import {
   IOMMU_HWPT_ALLOC,
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
   IOMMU_HWPT_ALLOC_NEST_PARENT,
+  IOMMU_HWPT_FAULT_ID_VALID,
   IOMMU_HWPT_INVALIDATE,
   IOMMU_IOAS_MAP_READABLE,
+  IOMMU_PAGE_RESP_INVALID,
+  IOMMU_PAGE_RESP_SUCCESS,
+  IOMMU_PGFAULT_FLAGS_LAST_PAGE,
+  IOMMU_PGFAULT_PERM_READ,
+  IOMMU_READ,
+  IOMMU_WRITE,
+  IOMMUFD_PAGE_RESP_SUCCESS,
   IommufdClient,
   iommufdCtxFromFd,
   IommufdDevice,
@@ -81,13 +89,19 @@ class Bench {
   }
 
   /** A nested HWPT with a table at an IOVA of its parent; `place` is memory for the data. */
-  nest(parent: number, table: number, place: number) {
+  nest(
+    parent: number,
+    table: number,
+    place: number,
+    values: Partial<IommuHwptAlloc> = {},
+  ) {
     const data = SimpleStage1.encode({ table: BigInt(table) });
     this.process.poke(place, data);
     return this.alloc(parent, {
       dataType: SIMPLE_IOMMU,
       dataLen: data.length,
       dataUptr: BigInt(place),
+      ...values,
     });
   }
 
@@ -321,6 +335,57 @@ describe("a simple IOMMU driver", () => {
 
     idev.detach();
     assertEquals(nic.read(5 * PAGE_SIZE, 1), undefined);
+    bench.end();
+  });
+
+  it("lets user space map what a device asks for", () => {
+    const bench = new Bench();
+    const { nic, process, idev, ioasId } = bench;
+    const { hwpt } = bench.iommufd;
+    const table = bench.map(0, PAGE_SIZE);
+    bench.map(IOVA, PAGE_SIZE);
+    const place = bench.map(2 ** 30, PAGE_SIZE);
+    const entry = BigInt(IOVA) | STAGE1_VALID;
+    setEntry(process, table, 6, entry);
+
+    const { faultId, faultFd } = hwpt.faultQueueAlloc();
+    const parent = bench.alloc(ioasId, {
+      flags: IOMMU_HWPT_ALLOC_NEST_PARENT,
+    }).outHwptId;
+    const faulting = { flags: IOMMU_HWPT_FAULT_ID_VALID, faultId };
+    const nested = bench.nest(parent, 0, place, faulting).outHwptId;
+    idev.attach(nested);
+    const first = nic.request(5 * PAGE_SIZE, 3 * PAGE_SIZE, IOMMU_READ);
+    const faults = hwpt.readFaults(faultFd);
+    assertEquals(
+      faults.map(({ devId, addr, perm, flags }) => [devId, addr, perm, flags]),
+      [
+        [idev.id, 0x5000n, IOMMU_PGFAULT_PERM_READ, 0],
+        [
+          idev.id,
+          0x7000n,
+          IOMMU_PGFAULT_PERM_READ,
+          IOMMU_PGFAULT_FLAGS_LAST_PAGE,
+        ],
+      ],
+    );
+    assertEquals(nic.answers, []);
+    for (const { addr } of faults) {
+      setEntry(process, table, Number(addr) / PAGE_SIZE, entry);
+    }
+    const { cookie } = faults[0]!;
+    hwpt.respondFaults(faultFd, [{ cookie, code: IOMMUFD_PAGE_RESP_SUCCESS }]);
+    assertEquals(nic.read(5 * PAGE_SIZE, 3 * PAGE_SIZE)?.length, 12288);
+
+    // What is not answered in time is answered for user space.
+    const second = nic.request(0, PAGE_SIZE, IOMMU_WRITE);
+    idev.detach();
+    const third = nic.request(0, PAGE_SIZE, IOMMU_WRITE);
+    assertEquals(nic.answers.map(({ grpid, code }) => [grpid, code]), [
+      [first, IOMMU_PAGE_RESP_SUCCESS],
+      [second, IOMMU_PAGE_RESP_INVALID],
+      [third, IOMMU_PAGE_RESP_INVALID],
+    ]);
     bench.end();
   });
 });
