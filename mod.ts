@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * A complete model of Linux's iommufd, with a mock IOMMU behind it, in
- * TypeScript: no root, no hardware, no special kernel.
+ * A model of Linux's iommufd with a mock IOMMU behind it: no root, no hardware,
+ * no special kernel.
  *
  * A {@link Kernel} owns all state. Its processes make system calls, as
  * programs do; {@link IommufdClient} is a typed way to make those of
@@ -90,7 +90,7 @@ export {
 } from "./impl/iommufd/compat_ioas.ts";
 export { File } from "./impl/kernel/file.ts";
 
-// For drivers of IOMMUs; the mock is a complete example.
+// For drivers of IOMMUs; examples/simple_iommu.ts is one to copy from.
 
 export {
   Device,
@@ -142,6 +142,7 @@ export {
 } from "./impl/iommu/user_data.ts";
 export { MockDevice, MockIommuOps } from "./impl/mock/mock_device.ts";
 export { MockBlockedDomain, MockDomain } from "./impl/mock/mock_domain.ts";
+export { MockNestedDomain } from "./impl/mock/mock_nested_domain.ts";
 
 // What a kernel is made of, to look at.
 
