@@ -178,7 +178,7 @@ function paint(line: string): string {
 function mark(drawing: string, before: string): string[] {
   if (drawing === before) return [dim("  (The drawing is the same.)")];
   const known = new Set(before.split("\n").map(words));
-  return drawing.trimEnd().split("\n").map((line) => {
+  return drawing.split("\n").map((line) => {
     if (line === "") return "";
     return `${known.has(words(line)) ? " " : bold(">")} ${paint(line)}`;
   });

@@ -12,9 +12,10 @@ import { drawContext } from "./context.ts";
 import { count, grouped } from "./units.ts";
 
 /**
- * Draws every context of a kernel as plain text: for people, while they debug
- * a client or a test. It changes nothing, and the same state always gives the
- * same text. Long lists show their ends and sum up the middle.
+ * Draws every context of a kernel as plain text, without a newline at its end:
+ * for people, while they debug a client or a test. It changes nothing, and the
+ * same state always gives the same text. Long lists show their ends and sum up
+ * the middle.
  *
  * ```text
  * iommufd 6.12: 1 context, 17 frames in use
@@ -78,7 +79,7 @@ export function inspect(kernel: Kernel): string {
   contexts.forEach((ctx, i) => lines.push("", ...drawContext(ctx, i + 1)));
   lines.push("", ...drawAccounts(kernel));
   for (const warning of kernel.warnings.list) lines.push(`warning: ${warning}`);
-  return `${lines.join("\n").trimEnd()}\n`;
+  return lines.join("\n").trimEnd();
 }
 
 function drawAccounts(kernel: Kernel): string[] {
