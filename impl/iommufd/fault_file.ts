@@ -35,11 +35,6 @@ export class FaultFile extends File {
     fault.ctx.get();
   }
 
-  /** The queue. */
-  get fault(): IommufdFault {
-    return this.#fault;
-  }
-
   /**
    * Stores whole groups of faults, the oldest first, as many as fit; 0 bytes
    * when there is none: it never waits. Throws ESPIPE unless `count` is a
