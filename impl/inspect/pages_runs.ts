@@ -92,13 +92,14 @@ function readDomains(
   for (let index = span.start; index <= span.last;) {
     const slice = pages.domainsTree.first(index, index)!;
     const last = Math.min(slice.last, span.last);
-    readDomain(runs, slice.area, { start: index, last }, names);
+    readDomain(runs, pages, slice.area, { start: index, last }, names);
     index = last + 1;
   }
 }
 
 function readDomain(
   runs: PagesRun[],
+  pages: IoptPages,
   area: IoptArea,
   { start, last }: { readonly start: number; readonly last: number },
   names: Names,
@@ -109,7 +110,7 @@ function readDomain(
   for (let index = start; index <= last;) {
     const npages = Math.min(last - index + 1, chunk.length);
     readDomainPfns(domain, area, index, npages, chunk, 0);
-    addFrames(runs, area.pages!, place, index, chunk.subarray(0, npages));
+    addFrames(runs, pages, place, index, chunk.subarray(0, npages));
     index += npages;
   }
 }
