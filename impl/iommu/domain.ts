@@ -10,6 +10,7 @@ import { EEXIST, EINVAL, ENODEV } from "../uapi/errno.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import { KernelBug, type Warnings } from "../kernel/warn.ts";
 import type { Device, IommuOps } from "./device.ts";
+import { iommuMap, iommuUnmap } from "./map.ts";
 import type { IopfHandler } from "./page_fault.ts";
 import type { DirtyOps } from "./dirty.ts";
 import type { UserDataArray } from "./user_data.ts";
@@ -52,6 +53,14 @@ export interface DomainOptions {
   readonly apertureStart?: bigint;
   /** Last IOVA that can be mapped; 2^64-1 by default. */
   readonly apertureEnd?: bigint;
+}
+
+/** Runs of contiguous frames: `npfns[i]` of them from frame `pfns[i]` on. */
+export interface FrameRuns {
+  /** First frame of each run. */
+  readonly pfns: Int32Array;
+  /** Frames in each run. */
+  readonly npfns: Int32Array;
 }
 
 /**
@@ -136,6 +145,34 @@ export abstract class Domain {
   ): number {
     this.warnings.on(true, "A paging domain does not implement mapPages");
     throw ENODEV;
+  }
+
+  /**
+   * Maps runs of contiguous frames, numbers `from` up to `to` exclusive of
+   * `runs`, at consecutive IOVA; returns the IOVA after them. Throws what the
+   * driver throws, with none of them mapped. The general form maps each run
+   * with iommuMap(); a driver that overrides it must leave the same IOPTEs
+   * behind. It exists because scattered memory is all short runs.
+   */
+  mapRuns(
+    iova: number,
+    runs: FrameRuns,
+    from: number,
+    to: number,
+    prot: number,
+  ): number {
+    let next = iova;
+    try {
+      for (let run = from; run < to; run++) {
+        const size = runs.npfns[run]! * PAGE_SIZE;
+        iommuMap(this, next, runs.pfns[run]! * PAGE_SIZE, size, prot);
+        next += size;
+      }
+    } catch (error) {
+      iommuUnmap(this, iova, next - iova);
+      throw error;
+    }
+    return next;
   }
 
   /**

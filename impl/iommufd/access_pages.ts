@@ -219,6 +219,7 @@ function unfillStore(pages: IoptPages, first: number, last: number): void {
       batch.clear();
     }
   }
+  batch?.release();
   updateUnpinned(pages);
 }
 

@@ -177,6 +177,7 @@ function unfillTo(
     unmapper.batch.totalPfns !== 0,
     "iopt_area_unfill_domain: pages left in the batch",
   );
+  unmapper.batch.release();
   updateUnpinned(pages);
 }
 

@@ -58,13 +58,12 @@ export class IoptPages {
   readonly writable: boolean;
   /** How pinned pages are charged. */
   accountMode: AccountMode;
-  /** Frame number + 1 by page index, for the indexes that `accessTree` covers. */
-  readonly pinnedPfns: SparseUint32Array = new SparseUint32Array();
   /** Ranges that accesses use; they may overlap. */
   readonly accessTree: IntervalTree<number, PagesAccess> = new IntervalTree();
   /** Slices of the areas that a domain holds; they may overlap. */
   readonly domainsTree: IntervalTree<number, AreaSlice> = new IntervalTree();
   #refs = 1;
+  #pinnedPfns: SparseUint32Array | undefined;
 
   /**
    * The pages under `length` bytes from `uptr` on, of the calling process.
@@ -97,6 +96,11 @@ export class IoptPages {
       : ACCOUNT_USER;
   }
 
+  /** Frame number + 1 by page index, for the indexes that `accessTree` covers. */
+  get pinnedPfns(): SparseUint32Array {
+    return this.#pinnedPfns ??= new SparseUint32Array();
+  }
+
   /** Takes a reference. */
   get(): this {
     this.#refs++;
@@ -110,7 +114,10 @@ export class IoptPages {
     warnings.on(!this.accessTree.isEmpty, "iopt_release_pages: accesses left");
     warnings.on(!this.domainsTree.isEmpty, "iopt_release_pages: domains left");
     warnings.on(this.npinned !== 0, "iopt_release_pages: pages pinned");
-    warnings.on(!this.pinnedPfns.isEmpty, "iopt_release_pages: frames left");
+    warnings.on(
+      this.#pinnedPfns?.isEmpty === false,
+      "iopt_release_pages: frames left",
+    );
   }
 
   /** Counts pages that were just pinned (Linux: iopt_pages_add_npinned). */

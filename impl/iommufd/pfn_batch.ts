@@ -24,6 +24,8 @@ export const BATCH_ELEMENT_SIZE = 12;
 const BACKUP_SIZE = 256;
 /** Frames that are read from a domain or the store at a time. */
 const READ_CHUNK = 512;
+/** Bytes that Linux can allocate in one piece: above, an attempt fails. */
+const KMALLOC_MAX_SIZE = 4 * 1024 * 1024;
 
 /**
  * Bytes that a temporary buffer gets when `wanted` are asked for: never more
@@ -36,11 +38,14 @@ export function tempAllocSize(kernel: KernelCore, wanted: number): number {
 }
 
 function allocOrPage(kernel: KernelCore, wanted: number): number {
-  if (kernel.shouldFail()) return PAGE_SIZE;
-  return Math.min(wanted, kernel.tempMemoryLimit);
+  const bytes = Math.min(wanted, kernel.tempMemoryLimit);
+  return kernel.shouldFail() || bytes > KMALLOC_MAX_SIZE ? PAGE_SIZE : bytes;
 }
 
-/** Runs of contiguous frames, in the order of their page indexes. */
+/**
+ * Runs of contiguous frames, in the order of their page indexes. Whoever
+ * creates one releases it.
+ */
 export class PfnBatch {
   /** Runs in the batch. */
   end = 0;
@@ -59,8 +64,16 @@ export class PfnBatch {
   private constructor(kernel: KernelCore, bytes: number) {
     this.#kernel = kernel;
     this.#arraySize = Math.floor(bytes / BATCH_ELEMENT_SIZE);
-    this.pfns = new Int32Array(this.#arraySize);
-    this.npfns = new Int32Array(this.#arraySize);
+    this.pfns = kernel.tempBuffers.take(this.#arraySize);
+    this.npfns = kernel.tempBuffers.take(this.#arraySize);
+  }
+
+  /** Frees the batch; it must not be used again (Linux: batch_destroy). */
+  release(): void {
+    const { tempBuffers } = this.#kernel;
+    tempBuffers.give(this.pfns);
+    tempBuffers.give(this.npfns);
+    if (this.#chunk) tempBuffers.give(this.#chunk);
   }
 
   /** A batch for up to `maxPages` pages. Throws ENOMEM; EINVAL if the limit is below one run. */
@@ -184,10 +197,10 @@ export class PfnBatch {
     last: number,
     maxRuns: number,
   ): void {
-    const chunk = this.#chunkFor(last - start + 1);
+    const chunk = this.#chunk ??= this.#kernel.tempBuffers.take(READ_CHUNK);
     let index = start;
     while (index <= last) {
-      const npages = Math.min(last - index + 1, chunk.length);
+      const npages = Math.min(last - index + 1, READ_CHUNK);
       readDomainPfns(domain, area, index, npages, chunk, 0);
       const added = this.#add(chunk, 0, npages, maxRuns);
       if (added < npages) return;
@@ -197,10 +210,10 @@ export class PfnBatch {
 
   /** Adds the stored frames of the pages `start` to `last`, until full (Linux: batch_from_xarray). */
   fromStore(pages: IoptPages, start: number, last: number): void {
-    const chunk = this.#chunkFor(last - start + 1);
+    const chunk = this.#chunk ??= this.#kernel.tempBuffers.take(READ_CHUNK);
     let index = start;
     while (index <= last) {
-      const npages = Math.min(last - index + 1, chunk.length);
+      const npages = Math.min(last - index + 1, READ_CHUNK);
       readStoredPfns(pages, index, npages, chunk, 0);
       const added = this.add(chunk, 0, npages);
       if (added < npages) return;
@@ -216,14 +229,6 @@ export class PfnBatch {
     if (added > 0) pages.pinnedPfns.clearRange(start, start + added - 1);
   }
 
-  #chunkFor(npages: number): Int32Array {
-    const length = Math.min(npages, READ_CHUNK);
-    if (!this.#chunk || this.#chunk.length < length) {
-      this.#chunk = new Int32Array(length);
-    }
-    return this.#chunk;
-  }
-
   /**
    * Maps the batch into `domain`, one call to the driver for each run, page
    * `start` of the area first. Throws what the driver throws, with what this
@@ -234,10 +239,18 @@ export class PfnBatch {
     const small = area.iopt.disableLargePages;
     const areaEnd = area.indexToIovaEnd(area.lastIndex);
     const startIova = area.indexToIova(start);
+    const batchEnd = start + this.totalPfns - 1;
+    // Only the first and the last run of an area may be parts of pages.
+    const tail = batchEnd === area.lastIndex ? end - 1 : end;
     let pageOffset = start === area.index ? area.pageOffset : 0;
     let iova = startIova;
     try {
-      for (let cur = 0; cur < end; cur++) {
+      for (let cur = 0; cur < end;) {
+        if (!small && pageOffset === 0 && cur + 1 < tail) {
+          iova = domain.mapRuns(iova, this, cur, tail, area.prot);
+          cur = tail;
+          continue;
+        }
         const size = npfns[cur]! * PAGE_SIZE - pageOffset;
         const next = Math.min(areaEnd, iova + size);
         const paddr = pfns[cur]! * PAGE_SIZE + pageOffset;
@@ -245,6 +258,7 @@ export class PfnBatch {
         else iommuMap(domain, iova, paddr, next - iova, area.prot);
         iova = next;
         pageOffset = 0;
+        cur++;
       }
     } catch (error) {
       if (iova !== startIova) {

@@ -28,6 +28,8 @@ export class PfnPinner {
   pfns: Int32Array | undefined;
   readonly #pages: IoptPages;
   readonly #gupFlags: number;
+  /** Pages that fit into the buffer. */
+  #capacity = 0;
 
   /** Pins pages of `pages`. */
   constructor(pages: IoptPages) {
@@ -41,31 +43,33 @@ export class PfnPinner {
    * ENOMEM. Linux: pfn_reader_user_pin.
    */
   pin(first: number, last: number): void {
-    const npages = last - first + 1;
-    this.pfns ??= new Int32Array(
-      Math.floor(
-        tempAllocSize(this.#pages.kernel, npages * PAGE_POINTER_SIZE) /
-          PAGE_POINTER_SIZE,
-      ),
-    );
-    const pinned = this.pinInto(this.pfns, 0, first, last);
+    if (!this.pfns) {
+      const { kernel } = this.#pages;
+      const bytes = tempAllocSize(
+        kernel,
+        (last - first + 1) * PAGE_POINTER_SIZE,
+      );
+      this.#capacity = Math.floor(bytes / PAGE_POINTER_SIZE);
+      this.pfns = kernel.tempBuffers.take(this.#capacity);
+    }
+    const most = Math.min(last, first + this.#capacity - 1);
+    const pinned = this.pinInto(this.pfns, 0, first, most);
     this.start = first;
     this.end = first + pinned;
   }
 
   /**
-   * Pins pages from index `first` on, at most to `last` and as many as fit,
-   * into `out` from `at` on; returns how many. Throws as `pin`.
+   * Pins pages from index `first` on, at most to `last`, into `out` from `at`
+   * on; returns how many. Throws as `pin`.
    */
   pinInto(out: Int32Array, at: number, first: number, last: number): number {
     const pages = this.#pages;
     const mm = pages.sourceMm;
     if (mm !== pages.kernel.current?.mm && !mm.alive) throw EFAULT;
     if (pages.kernel.shouldFail()) throw EFAULT;
-    const npages = Math.min(last - first + 1, out.length - at);
     const pinned = mm.pinUserPages(
       pages.userAddress(first),
-      npages,
+      last - first + 1,
       this.#gupFlags,
       out,
       at,
@@ -75,10 +79,16 @@ export class PfnPinner {
   }
 
   /** Unpins what is in the buffer from index `first` on. */
-  release(first: number): void {
+  unpinFrom(first: number): void {
     if (this.end <= first) return;
     unpinPfns(this.#pages, this.pfns!, first - this.start, this.end - first);
     this.end = first;
+  }
+
+  /** Frees the buffer (Linux: pfn_reader_user_destroy). */
+  release(): void {
+    if (this.pfns) this.#pages.kernel.tempBuffers.give(this.pfns);
+    this.pfns = undefined;
   }
 }
 

@@ -145,7 +145,7 @@ export class PfnReader {
    * pins only to fall. Linux: pfn_reader_release_pins.
    */
   releasePins(): void {
-    this.#pinner.release(this.batchEnd);
+    this.#pinner.unpinFrom(this.batchEnd);
     if (this.batchStart === this.batchEnd) return;
     this.unpin();
     this.batchStart = this.batchEnd;
@@ -154,6 +154,8 @@ export class PfnReader {
   /** Ends the reading (Linux: pfn_reader_destroy). */
   destroy(): void {
     this.releasePins();
+    this.#pinner.release();
+    this.batch.release();
     const { kernel, npinned, lastNpinned } = this.#pages;
     kernel.warnings.on(
       npinned !== lastNpinned,

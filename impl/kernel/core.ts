@@ -25,6 +25,7 @@ import type { File } from "./file.ts";
 import { type FrameOrder, Frames } from "./frames.ts";
 import { NullFile } from "./null_file.ts";
 import { Process, type ProcessParts } from "./process.ts";
+import { TempBuffers } from "./temp_buffers.ts";
 import { Warnings } from "./warn.ts";
 
 export { User } from "./credentials.ts";
@@ -55,6 +56,8 @@ export class KernelCore {
   readonly frames: Frames;
   /** What the kernel warned about. */
   readonly warnings: Warnings = new Warnings();
+  /** Lists of frame numbers for temporary use. */
+  readonly tempBuffers: TempBuffers = new TempBuffers();
   /**
    * The process whose system call runs (Linux: current). Undefined outside of
    * system calls: a kernel thread, or a driver on its own.
