@@ -111,6 +111,7 @@ export {
   Domain,
   type DomainOptions,
   type DomainType,
+  type FrameRuns,
   IOMMU_CACHE,
   IOMMU_READ,
   IOMMU_WRITE,

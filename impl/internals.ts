@@ -43,6 +43,7 @@ export type { MemoryObject } from "./kernel/memory_object.ts";
 export type { Mm } from "./kernel/mm.ts";
 export type { PageTable } from "./kernel/page_table.ts";
 export type { PrivatePages } from "./kernel/private_pages.ts";
+export type { TempBuffers } from "./kernel/temp_buffers.ts";
 export type { ProcessParts } from "./kernel/process.ts";
 export type { UserPages } from "./kernel/user_pages.ts";
 export type { Vma, VmaList } from "./kernel/vma.ts";
