@@ -135,6 +135,11 @@ export class KernelCore {
     });
   }
 
+  /** Whether a later step of the running process will be made to fail. */
+  get injectsFaults(): boolean {
+    return (this.current?.faults.nth ?? 0) > 0;
+  }
+
   /**
    * A step at which fault injection may fail the running process; never
    * outside of a system call. (Linux: iommufd_should_fail.)

@@ -122,6 +122,20 @@ export class SparseUint32Array {
   }
 
   /**
+   * Makes `count` consecutive entries from `first` on present and returns
+   * their leaf, where they start at `first % 512`. They must lie in one leaf,
+   * and the caller must set each of them to something other than 0 at once.
+   */
+  claim(first: number, count: number): Uint32Array {
+    const number = Math.floor(first / LEAF_SIZE);
+    const leaf = this.#obtain(number);
+    const from = first % LEAF_SIZE;
+    const absent = countAbsent(leaf, from, from + count);
+    this.#countIn(number, leaf, absent);
+    return leaf.values;
+  }
+
+  /**
    * Sets `count` consecutive entries from `first` on to the values in `source`
    * from `at` on, each plus `delta`, all within [1, 2^32). Returns how many of
    * them were present before.
@@ -243,6 +257,17 @@ function checkValues(a: number, b: number): void {
   }
 }
 
+/** Entries of part of a leaf that are absent. */
+function countAbsent(leaf: Leaf, from: number, end: number): number {
+  const { values, live } = leaf;
+  let absent = end - from;
+  if (live === 0) return absent;
+  for (let i = from; i < end; i++) {
+    if (values[i] !== 0) absent--;
+  }
+  return absent;
+}
+
 /** Fills part of a leaf with increasing values; returns how many entries were absent. */
 function fillLeaf(
   leaf: Leaf,
@@ -251,13 +276,8 @@ function fillLeaf(
   value: number,
   step: number,
 ): number {
-  const { values, live } = leaf;
-  let absent = end - from;
-  if (live > 0) {
-    for (let i = from; i < end; i++) {
-      if (values[i] !== 0) absent--;
-    }
-  }
+  const absent = countAbsent(leaf, from, end);
+  const { values } = leaf;
   // As signed numbers, which the leaf takes modulo 2^32: above 2^31 an engine
   // would go on with floating point.
   let next = value | 0;
