@@ -26,11 +26,9 @@ export function checkIovaAlignment(
   iopt: IoPagetable,
   alignment: number,
 ): void {
-  const mask = BigInt(alignment - 1);
+  const mask = alignment - 1;
   for (const area of iopt.areas) {
-    const misaligned = area.start & mask || area.length & mask ||
-      area.pageOffset & (alignment - 1);
-    if (misaligned) throw EADDRINUSE;
+    if ((area.alignmentBits | area.pageOffset) & mask) throw EADDRINUSE;
   }
 }
 

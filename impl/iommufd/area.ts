@@ -14,6 +14,9 @@ import { PAGE_SHIFT, PAGE_SIZE } from "../uapi/mman.ts";
 import type { IoPagetable } from "./io_pagetable.ts";
 import type { IoptPages } from "./pages.ts";
 
+/** The bits of an offset within a page. */
+const PAGE_MASK = BigInt(PAGE_SIZE - 1);
+
 /**
  * The pages of an area as an interval of page indexes, last inclusive. It is
  * in `IoptPages.domainsTree` while a domain holds them.
@@ -48,6 +51,8 @@ export class IoptArea extends IntervalNode<bigint> {
   readonly lastIndex: number;
   /** Bytes into its first page at which the area starts. */
   readonly pageOffset: number;
+  /** The low bits of start and length, OR'ed: all that an alignment up to a page looks at. */
+  readonly alignmentBits: number;
   /** `IOMMU_READ`, `IOMMU_WRITE`, `IOMMU_CACHE`. */
   readonly prot: number;
   /** A domain whose IOPTEs stand for the list of frames, or null if none is filled. */
@@ -57,6 +62,9 @@ export class IoptArea extends IntervalNode<bigint> {
   /** Pins through accesses, each range pinned counts one. */
   numAccesses = 0;
   #slice: AreaSlice | undefined;
+  /** Start and length as numbers: exact for an area in a domain, since its granules have 2 KiB or more. */
+  readonly #iova: number;
+  readonly #bytes: number;
 
   /** An area over `length` bytes of pages from byte `startByte` on. */
   constructor(
@@ -68,10 +76,13 @@ export class IoptArea extends IntervalNode<bigint> {
     super(range.start, range.last);
     this.iopt = iopt;
     this.prot = prot;
-    this.pageOffset = Number(startByte & BigInt(PAGE_SIZE - 1));
+    const length = range.last - range.start + 1n;
+    this.#iova = Number(range.start);
+    this.#bytes = Number(length);
+    this.alignmentBits = Number((range.start | length) & PAGE_MASK);
+    this.pageOffset = Number(startByte & PAGE_MASK);
     this.index = Number(startByte >> BigInt(PAGE_SHIFT));
-    const lastByte = startByte + (range.last - range.start);
-    this.lastIndex = Number(lastByte >> BigInt(PAGE_SHIFT));
+    this.lastIndex = Number((startByte + length - 1n) >> BigInt(PAGE_SHIFT));
   }
 
   /** The area's interval of page indexes. */
@@ -100,14 +111,12 @@ export class IoptArea extends IntervalNode<bigint> {
   }
 
   /**
-   * IOVA of the first byte that page `index` maps, as a number: exact, since
-   * an area that is in a domain starts at a multiple of 2 KiB (Linux:
-   * iopt_area_index_to_iova).
+   * IOVA of the first byte that page `index` maps, as a number, for an area
+   * that is in a domain (Linux: iopt_area_index_to_iova).
    */
   indexToIova(index: number): number {
-    if (index === this.index) return Number(this.start);
-    return Number(this.start) - this.pageOffset +
-      (index - this.index) * PAGE_SIZE;
+    if (index === this.index) return this.#iova;
+    return this.#iova - this.pageOffset + (index - this.index) * PAGE_SIZE;
   }
 
   /**
@@ -115,9 +124,8 @@ export class IoptArea extends IntervalNode<bigint> {
    * end of the IOVA space (Linux: iopt_area_index_to_iova_last, plus one).
    */
   indexToIovaEnd(index: number): number {
-    if (index === this.lastIndex) return Number(this.last + 1n);
-    return Number(this.start) - this.pageOffset +
-      (index - this.index + 1) * PAGE_SIZE;
+    if (index === this.lastIndex) return this.#iova + this.#bytes;
+    return this.#iova - this.pageOffset + (index - this.index + 1) * PAGE_SIZE;
   }
 }
 
