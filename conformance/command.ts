@@ -22,10 +22,10 @@ import { formatJson } from "./reports/json.ts";
 import { formatKtap } from "./reports/ktap.ts";
 import { formatPretty } from "./reports/pretty.ts";
 import { allResults, isFailure, type Run, type TestResult } from "./results.ts";
-import { runTests } from "./runner.ts";
+import { runTests } from "./run_tests.ts";
 import { Selection } from "./select.ts";
-import type { Target } from "./target.ts";
 import type { TargetSpec } from "./targets.ts";
+import { TargetStartError } from "./test_target.ts";
 import { suggestion, UsageError } from "./usage_error.ts";
 import { SUITE_NAME, VERSION } from "./version.ts";
 
@@ -46,11 +46,6 @@ export interface Environment {
   allTests(uapi: RevisionName): readonly Test[];
   /** The targets there are. */
   parseTarget(spec: string): TargetSpec;
-}
-
-/** A target that did not start. */
-class TargetStartError extends Error {
-  override name = "TargetStartError";
 }
 
 /** Runs the command with its arguments; resolves to the exit code. */
@@ -96,9 +91,13 @@ interface Plan {
 }
 
 /** Works out what the options select. Throws {@link UsageError} where that is nothing. */
-function plan(options: Options, environment: Environment): Plan {
+async function plan(
+  options: Options,
+  environment: Environment,
+): Promise<Plan> {
   const target = environment.parseTarget(options.target);
-  const all = revisionsOf(target, options.uapi).map((uapi) => ({
+  const uapis = await revisionsOf(target, options.uapi);
+  const all = uapis.map((uapi) => ({
     uapi,
     tests: environment.allTests(uapi),
   }));
@@ -117,10 +116,12 @@ function plan(options: Options, environment: Environment): Plan {
 }
 
 /** The revisions that `--uapi` names. Throws {@link UsageError} for one that the target lacks. */
-function revisionsOf(
-  { spec, revisions }: TargetSpec,
+async function revisionsOf(
+  target: TargetSpec,
   name: string,
-): readonly RevisionName[] {
+): Promise<readonly RevisionName[]> {
+  const { spec } = target;
+  const revisions = await starting(target, () => target.revisions());
   if (name === "all") return revisions;
   const named = revisions.find((revision) => revision === name);
   if (named !== undefined) return [named];
@@ -136,10 +137,10 @@ async function list(
   options: Options,
   environment: Environment,
 ): Promise<number> {
-  const { target, revisions } = plan(options, environment);
+  const { target, revisions } = await plan(options, environment);
   const listed: ListedRevision[] = [];
   for (const { uapi, tests } of revisions) {
-    const started = await open(target, uapi);
+    const started = await starting(target, () => target.open(uapi));
     listed.push({ uapi, info: started.info, tests });
     await started.close();
   }
@@ -154,7 +155,7 @@ async function run(
   environment: Environment,
 ): Promise<number> {
   const { host } = environment;
-  const { target, revisions } = plan(options, environment);
+  const { target, revisions } = await plan(options, environment);
   const reports = openReports(options, host);
   const progress = new ProgressLine(
     host.errIsTerminal ? (text) => host.err(text) : undefined,
@@ -164,7 +165,9 @@ async function run(
     runs.push(
       await runTests(uapi, tests, {
         timeoutMs: options.timeoutMs,
-        open: () => open(target, uapi),
+        isolate: options.isolate,
+        jobs: options.jobs,
+        open: () => starting(target, () => target.open(uapi, options)),
         onTest: ({ id }, done) =>
           progress.show(`${uapi} ${done + 1}/${tests.length} ${id}`),
       }),
@@ -178,13 +181,17 @@ async function run(
     : EXIT_OK;
 }
 
-/** Starts a target. Throws {@link TargetStartError}. */
-async function open(target: TargetSpec, uapi: RevisionName): Promise<Target> {
+/** Starts a target by calling `start`. Rejects with {@link TargetStartError}. */
+async function starting<T>(
+  { spec }: TargetSpec,
+  start: () => Promise<T>,
+): Promise<T> {
   try {
-    return await target.open(uapi);
+    return await start();
   } catch (error) {
+    if (error instanceof UsageError) throw error;
     const why = error instanceof Error ? error.message : String(error);
-    throw new TargetStartError(`Cannot start target "${target.spec}": ${why}`);
+    throw new TargetStartError(`Cannot start target "${spec}": ${why}`);
   }
 }
 

@@ -49,7 +49,7 @@ async function run(
     allTests: (uapi) => tests.filter((test) => test.uapi.includes(uapi)),
     parseTarget: (spec) => ({
       spec,
-      revisions: ["v3", "6.12"],
+      revisions: () => Promise.resolve(["v3", "6.12"]),
       open: (uapi) =>
         options.startError
           ? Promise.reject(options.startError)
@@ -88,15 +88,34 @@ describe("runCommand()", () => {
     );
   });
 
+  it("exits with 1 when the target leaves something behind", async () => {
+    const problems = ["A page is still pinned."];
+    assertEquals((await run([], undefined, { problems })).code, 1);
+  });
+
   for (
     const [what, options] of [
-      ["leaves something behind", { problems: ["A page is still pinned."] }],
       ["breaks", { resetError: new Error("it died") }],
       ["does not spawn", { spawnError: new Error("no memory") }],
     ] as const
   ) {
-    it(`exits with 1 when the target ${what}`, async () => {
-      assertEquals((await run([], undefined, options)).code, 1);
+    it(`exits with 1 when the target ${what} in the only test`, async () => {
+      const { code, out } = await run(["--uapi", "v3"], undefined, options);
+      assertEquals(code, 1);
+      assertStringIncludes(out, "(1 with an error)");
+    });
+
+    it(`exits with 3 and a sentence when the target ${what} every time`, async () => {
+      const { code, out, err } = await run(
+        ["--uapi", "6.12"],
+        undefined,
+        options,
+      );
+      assertEquals([code, out], [3, ""]);
+      assertMatch(
+        err,
+        /^The target was started again 3 times and did not work: .*\n$/,
+      );
     });
   }
 

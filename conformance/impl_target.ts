@@ -57,7 +57,7 @@ class ImplTarget implements Target {
       pageSize: PAGE_SIZE,
       hugePageSize: HPAGE_SIZE,
       capabilities: REVISIONS[uapi].hasHwptIoctls
-        ? [...CAPABILITIES, "hwpt_ioctls"]
+        ? [...CAPABILITIES, "hwpt", "dirty", "faults"]
         : CAPABILITIES,
     };
   }

@@ -7,6 +7,7 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
+import { type Isolation, ISOLATIONS } from "./run_tests.ts";
 import { type Suite, SUITES } from "./select.ts";
 import { suggestion, UsageError } from "./usage_error.ts";
 
@@ -40,7 +41,14 @@ export interface Options {
   readonly reports: readonly ReportRequest[];
   /** Time limit of a test in milliseconds. */
   readonly timeoutMs: number;
+  /** When a new target is started although nothing broke. */
+  readonly isolate: Isolation;
+  /** How many targets run tests at the same time. */
+  readonly jobs: number;
 }
+
+/** The most targets at the same time. */
+const MAX_JOBS = 256;
 
 /** What `--help` prints. */
 export const HELP = `Runs the iommufd selftests against a target.
@@ -58,6 +66,10 @@ Usage: deno task conformance [OPTION]…
   --suite PART           kernel: the kernel's own tests, kit: those that only
                          this kit has, all; default all
   --timeout SECONDS      time limit of a test; default 30
+  --isolate HOW          start a new target once for the whole run, or for each
+                         fixture (in each variant), or for each test; default
+                         run: a new one only after a test that broke the target
+  --jobs N               run tests on N targets at the same time; default 1
   --report FORMAT[:PATH] pretty, ktap or json; with PATH into that file, else
                          to standard output, where pretty is the default;
                          repeatable
@@ -70,7 +82,14 @@ line is wrong or selects nothing, 3 the target could not be started.
 `;
 
 const BOOLEAN = ["help", "list", "version"] as const;
-const STRING = ["target", "uapi", "suite", "timeout"] as const;
+const STRING = [
+  "target",
+  "uapi",
+  "suite",
+  "timeout",
+  "isolate",
+  "jobs",
+] as const;
 const COLLECT = ["filter", "report"] as const;
 const FLAGS = [...BOOLEAN, ...STRING, ...COLLECT].map((name) => `--${name}`);
 
@@ -99,6 +118,8 @@ export function parseOptions(args: readonly string[]): Options {
     suite: parseSuite(valueOf(parsed.suite, "--suite") ?? "all"),
     reports: parseReports(valuesOf(parsed.report, "--report")),
     timeoutMs: parseTimeout(valueOf(parsed.timeout, "--timeout") ?? "30"),
+    isolate: parseIsolation(valueOf(parsed.isolate, "--isolate") ?? "run"),
+    jobs: parseJobs(valueOf(parsed.jobs, "--jobs") ?? "1"),
   };
 }
 
@@ -132,6 +153,24 @@ function parseSuite(name: string): Suite {
     `Unknown suite "${name}": it must be ${SUITES.join(", ")}.${
       suggestion(name, SUITES)
     }`,
+  );
+}
+
+function parseIsolation(name: string): Isolation {
+  const isolation = ISOLATIONS.find((known) => known === name);
+  if (isolation !== undefined) return isolation;
+  throw new UsageError(
+    `Unknown isolation "${name}": it must be ${ISOLATIONS.join(", ")}.${
+      suggestion(name, ISOLATIONS)
+    }`,
+  );
+}
+
+function parseJobs(number: string): number {
+  const jobs = Number(number);
+  if (Number.isInteger(jobs) && jobs > 0 && jobs <= MAX_JOBS) return jobs;
+  throw new UsageError(
+    `Cannot parse --jobs "${number}": it must be a number from 1 to ${MAX_JOBS}.`,
   );
 }
 

@@ -15,12 +15,14 @@ describe("parseOptions()", () => {
       suite: "all",
       reports: [{ format: "pretty", path: undefined }],
       timeoutMs: 30_000,
+      isolate: "run",
+      jobs: 1,
     });
   });
 
   it("reads every option, with a space or an equals sign", () => {
     const args = "--target impl:v3 --uapi=v3 --filter a --filter=!b " +
-      "--suite kernel --timeout 1.5 --report ktap --report json:a:b.json";
+      "--suite kernel --timeout 1.5 --isolate fixture --jobs=4 --report ktap --report json:a:b.json";
     assertEquals(parseOptions(args.split(" ")), {
       action: "run",
       target: "impl:v3",
@@ -32,6 +34,8 @@ describe("parseOptions()", () => {
         { format: "json", path: "a:b.json" },
       ],
       timeoutMs: 1500,
+      isolate: "fixture",
+      jobs: 4,
     });
   });
 

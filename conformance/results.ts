@@ -10,18 +10,28 @@ import type { RevisionName } from "../impl/uapi/revision.ts";
 
 /**
  * How a test ended: `fail` is an assertion that did not hold or a process that
- * left something behind, `timeout` one that did not come back, `error` a
- * target that broke or a bug of the test itself.
+ * left something behind, `crash` a target or process that died, `timeout` one
+ * that did not come back, `error` a target that answered nonsense or a bug of
+ * the test itself. `notrun` is a test for which there was no working target.
  */
-export type Status = "pass" | "fail" | "skip" | "timeout" | "error";
+export type Status =
+  | "pass"
+  | "fail"
+  | "skip"
+  | "crash"
+  | "timeout"
+  | "error"
+  | "notrun";
 
 /** All statuses, in the order in which reports count them. */
 export const STATUSES: readonly Status[] = [
   "pass",
   "fail",
   "skip",
+  "crash",
   "timeout",
   "error",
+  "notrun",
 ];
 
 /** A struct that was passed to an ioctl, for a person. */
@@ -58,6 +68,8 @@ export interface Failure {
   readonly problems: readonly string[];
   /** Where an exception came from. */
   readonly stack?: string;
+  /** What the target wrote to its standard error while the test ran. */
+  readonly stderr?: string;
 }
 
 /** How one test of one revision ended. */
@@ -92,8 +104,14 @@ export interface RevisionRun {
   readonly target: string;
   /** Its version. */
   readonly targetVersion: string;
-  /** One result for each selected test, in the kernel's order. */
+  /**
+   * One result for each selected test, in the kernel's order. Before them come
+   * the probes (`probe.…`) of those capabilities that the target says it has
+   * and has not.
+   */
   readonly results: readonly TestResult[];
+  /** Why the run ended before all tests had run, in a sentence. */
+  readonly stopped?: string;
 }
 
 /** A whole run. */
@@ -116,8 +134,10 @@ export function count(results: Iterable<TestResult>): Counts {
     pass: 0,
     fail: 0,
     skip: 0,
+    crash: 0,
     timeout: 0,
     error: 0,
+    notrun: 0,
     total: 0,
   };
   for (const { status } of results) {

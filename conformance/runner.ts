@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * Runs tests on a target, one after the other, and says how each ended.
+ * Runs a test on a target and says how it ended.
  *
  * A test that never awaits cannot be interrupted: with an in-process target
  * the time limit only ends a test that waits for something.
@@ -12,16 +12,24 @@
 import type { RevisionName } from "../impl/uapi/revision.ts";
 import { AssertionFailure, type Test } from "../selftests/harness.ts";
 import { Recorder } from "./recorder.ts";
-import type { Failure, RevisionRun, TestResult } from "./results.ts";
+import type { Failure, TestResult } from "./results.ts";
 import type { Target, TargetInfo } from "./target.ts";
+import { TargetFailure } from "./target_failure.ts";
+import { within } from "./within.ts";
 
 /** The time limit of a test in milliseconds: that of the kernel's harness. */
 export const DEFAULT_TIMEOUT_MS = 30_000;
+/** What a target has for a reset after a test that timed out: it is likely stuck. */
+const LATE_RESET_MS = 1000;
+/** What standard error has to arrive after the reply that came with it. */
+const STDERR_MS = 5;
 
 /** How tests are run. */
 export interface RunOptions {
   /** Milliseconds after which a test counts as hung; default 30 s. */
   readonly timeoutMs?: number;
+  /** Capabilities that the target names and does not have: who needs one is skipped. */
+  readonly broken?: ReadonlySet<string>;
 }
 
 /** What a body came to, before the target was looked at. */
@@ -41,25 +49,24 @@ export async function runTest(
   target: Target,
   options: RunOptions = {},
 ): Promise<TestResult> {
-  const { info } = target;
-  const about = {
-    id: test.id,
-    fixture: test.fixture,
-    variant: test.variant,
-    upstream: test.upstream,
-    uapi: info.uapi as RevisionName,
-  };
-  const skip = skipReason(test, info);
+  const about = aboutTest(test, target.info);
+  const skip = skipReason(test, target.info, options.broken);
   if (skip !== undefined) {
     const { reason, message } = skip;
     return { ...about, status: "skip", durationMs: 0, reason, message };
   }
 
   const start = performance.now();
-  const recorder = new Recorder(info);
+  const recorder = new Recorder(target.info);
+  // What it wrote before is not this test's.
+  target.takeStderr?.();
   const body = await runBody(test, target, recorder, options);
   recorder.end();
-  const { outcome, problems } = await checkTarget(target, body);
+  const { outcome, problems } = await checkTarget(
+    target,
+    body,
+    options,
+  );
   const durationMs = Math.round((performance.now() - start) * 100) / 100;
   if (outcome.status === "pass") {
     return { ...about, status: "pass", durationMs };
@@ -69,14 +76,26 @@ export async function runTest(
     status: outcome.status,
     durationMs,
     message: outcome.message!,
-    failure: failureOf(outcome, problems, recorder),
+    failure: {
+      ...failureOf(outcome, problems, recorder),
+      ...await stderrOf(target),
+    },
   };
+}
+
+/** The part of a result that does not depend on the run. */
+export function aboutTest(
+  { id, fixture, variant, upstream }: Test,
+  info: TargetInfo,
+): Pick<TestResult, "id" | "fixture" | "variant" | "upstream" | "uapi"> {
+  return { id, fixture, variant, upstream, uapi: info.uapi as RevisionName };
 }
 
 /** Why a target cannot run a test: few words to count by, and a sentence. Undefined if it can. */
 export function skipReason(
   test: Test,
   info: TargetInfo,
+  broken: ReadonlySet<string> = new Set(),
 ): { reason: string; message: string } | undefined {
   if (!test.uapi.includes(info.uapi as RevisionName)) {
     return {
@@ -89,11 +108,26 @@ export function skipReason(
   const missing = test.needs.filter((need) =>
     !info.capabilities.includes(need)
   );
-  if (missing.length === 0) return undefined;
+  if (missing.length === 0) return brokenReason(test, broken);
   const names = [...new Set(missing)].join(", ");
   return {
     reason: `needs ${names}`,
     message: `The target ${info.name} does not offer ${names}`,
+  };
+}
+
+/** The same for capabilities whose probe failed. */
+function brokenReason(
+  { needs }: Test,
+  broken: ReadonlySet<string>,
+): { reason: string; message: string } | undefined {
+  const names = [...new Set(needs)].filter((need) => broken.has(need));
+  if (names.length === 0) return undefined;
+  return {
+    reason: `needs ${names.join(", ")}, which failed its probe`,
+    message: `The target says that it has ${names.join(", ")}, and ${
+      names.map((name) => `probe.${name}`).join(", ")
+    } failed`,
   };
 }
 
@@ -104,14 +138,6 @@ async function runBody(
   recorder: Recorder,
   options: RunOptions,
 ): Promise<Outcome> {
-  const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const timeout = new Promise<Outcome>((resolve) => {
-    timer = setTimeout(() => {
-      const message = `No end after ${timeoutMs / 1000} seconds`;
-      resolve({ status: "timeout", message });
-    }, timeoutMs);
-  });
   async function run(): Promise<Outcome> {
     try {
       const process = recorder.wrap(await target.spawn());
@@ -121,11 +147,11 @@ async function runBody(
       return outcomeOf(error);
     }
   }
-  try {
-    return await Promise.race([run(), timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
+  const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+  return await within(timeoutMs, run()) ?? {
+    status: "timeout",
+    message: `No end after ${timeoutMs / 1000} seconds`,
+  };
 }
 
 /** What an exception of a test means. */
@@ -138,6 +164,10 @@ function outcomeOf(error: unknown): Outcome {
       assertion: { assertion: what, expected, actual },
     };
   }
+  if (error instanceof TargetFailure) {
+    const { status, message } = error;
+    return { status, message };
+  }
   if (error instanceof Error) {
     const { name, message, stack } = error;
     return { status: "error", message: `${name}: ${message}`, stack };
@@ -149,16 +179,30 @@ function outcomeOf(error: unknown): Outcome {
 async function checkTarget(
   target: Target,
   body: Outcome,
+  options: RunOptions,
 ): Promise<{ outcome: Outcome; problems: readonly string[] }> {
+  const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+  const limitMs = body.status === "timeout"
+    ? Math.min(timeoutMs, LATE_RESET_MS)
+    : timeoutMs;
   let problems: string[];
   try {
-    problems = await target.reset();
-  } catch (error) {
-    const { message } = outcomeOf(error);
-    if (body.status !== "pass") {
-      return { outcome: body, problems: [`The reset failed: ${message}`] };
+    const found = await within(limitMs, target.reset());
+    if (found === undefined) {
+      const seconds = limitMs / 1000;
+      const message = `The reset took longer than ${seconds} seconds`;
+      throw new TargetFailure("timeout", message);
     }
-    return { outcome: outcomeOf(error), problems: [] };
+    problems = found;
+  } catch (error) {
+    const reset = outcomeOf(error);
+    if (body.status === "pass") return { outcome: reset, problems: [] };
+    // A target that is gone is told of once.
+    const known = reset.message === body.message;
+    return {
+      outcome: body,
+      problems: known ? [] : [`The reset failed: ${reset.message}`],
+    };
   }
   if (problems.length === 0 || body.status !== "pass") {
     return { outcome: body, problems };
@@ -167,6 +211,14 @@ async function checkTarget(
     outcome: { status: "fail", message: problems.join(" ") },
     problems,
   };
+}
+
+/** What the target wrote to standard error since the test began. */
+async function stderrOf(target: Target): Promise<{ stderr?: string }> {
+  if (target.takeStderr === undefined) return {};
+  await new Promise((resolve) => setTimeout(resolve, STDERR_MS));
+  const stderr = target.takeStderr();
+  return stderr === "" ? {} : { stderr };
 }
 
 /** The details of a failure. */
@@ -184,39 +236,4 @@ function failureOf(
     problems,
     ...outcome.stack !== undefined && { stack: outcome.stack },
   };
-}
-
-/** What {@link runTests} needs beside the tests. */
-export interface RunTestsOptions extends RunOptions {
-  /** Starts the target; called again after a test that may have broken it. */
-  readonly open: () => Promise<Target>;
-  /** Called before each test with the number of tests that are done. */
-  readonly onTest?: (test: Test, done: number) => void;
-}
-
-/**
- * Runs tests in order. Rejects only when the target cannot be started.
- */
-export async function runTests(
-  uapi: RevisionName,
-  tests: readonly Test[],
-  options: RunTestsOptions,
-): Promise<RevisionRun> {
-  const results: TestResult[] = [];
-  let target = await options.open();
-  try {
-    const { name, version } = target.info;
-    for (const [done, test] of tests.entries()) {
-      options.onTest?.(test, done);
-      const result = await runTest(test, target, options);
-      results.push(result);
-      if (result.status === "error" || result.status === "timeout") {
-        await target.close();
-        target = await options.open();
-      }
-    }
-    return { uapi, target: name, targetVersion: version, results };
-  } finally {
-    await target.close();
-  }
 }

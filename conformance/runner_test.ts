@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-import {
-  assert,
-  assertEquals,
-  assertRejects,
-  assertStringIncludes,
-} from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { EINVAL } from "../impl/uapi/errno.ts";
 import {
@@ -17,7 +12,7 @@ import {
 import { KernelBug } from "../impl/kernel/warn.ts";
 import { assertErrno, type TargetProcess } from "../selftests/harness.ts";
 import { TestIsOver } from "./recorder.ts";
-import { runTest, runTests } from "./runner.ts";
+import { runTest } from "./runner.ts";
 import { FakeTarget, fakeTest, passingTest } from "./testing/fake_target.ts";
 
 /** A test that maps something and expects EINVAL. */
@@ -237,59 +232,5 @@ describe("runTest()", () => {
     const result = await runTest(test, new FakeTarget({ uapi: "v3" }));
     assertEquals(result.status, "skip");
     assertEquals(result.reason, "only in uAPI 6.12");
-  });
-});
-
-describe("runTests()", () => {
-  it("runs the tests in order and closes the target", async () => {
-    const target = new FakeTarget();
-    const seen: string[] = [];
-    const run = await runTests(
-      "6.12",
-      [passingTest("a.x"), passingTest("a.y")],
-      {
-        open: () => Promise.resolve(target),
-        onTest: ({ id }, done) => seen.push(`${done} ${id}`),
-      },
-    );
-    assertEquals(seen, ["0 a.x", "1 a.y"]);
-    assertEquals(run.results.map(({ id }) => id), ["a.x", "a.y"]);
-    assertEquals([run.target, run.targetVersion], ["fake", "1.2.3"]);
-    assertEquals(target.counts, { spawn: 2, reset: 2, close: 1 });
-  });
-
-  it("starts the target again after an error and goes on", async () => {
-    const targets: FakeTarget[] = [];
-    const broken = fakeTest("a.x", () => {
-      throw new Error("broken");
-    });
-    const run = await runTests("6.12", [broken, passingTest("a.y")], {
-      open() {
-        targets.push(new FakeTarget());
-        return Promise.resolve(targets.at(-1)!);
-      },
-    });
-    assertEquals(run.results.map(({ status }) => status), ["error", "pass"]);
-    assertEquals(targets.map(({ counts }) => counts.close), [1, 1]);
-  });
-
-  it("keeps the target after a failed assertion", async () => {
-    let opened = 0;
-    await runTests("6.12", [expectsEinval, passingTest("a.y")], {
-      open() {
-        opened++;
-        return Promise.resolve(new FakeTarget());
-      },
-    });
-    assertEquals(opened, 1);
-  });
-
-  it("rejects when the target does not start", async () => {
-    const open = () => Promise.reject(new Error("not there"));
-    const error = await assertRejects(
-      () => runTests("6.12", [passingTest("a.x")], { open }),
-      Error,
-    );
-    assert(error.message === "not there");
   });
 });

@@ -21,10 +21,19 @@ export const REVISION_NAMES: readonly RevisionName[] = Object.keys(
 export interface TargetSpec {
   /** What was named, such as `impl:6.12,scattered=7`. */
   readonly spec: string;
-  /** The revisions that it can be started with. */
-  readonly revisions: readonly RevisionName[];
+  /**
+   * The revisions that it can be started with. Some targets are started for
+   * the answer: rejects when that fails.
+   */
+  revisions(): Promise<readonly RevisionName[]>;
   /** Starts it with one of them. */
-  open(uapi: RevisionName): Promise<Target>;
+  open(uapi: RevisionName, options?: OpenOptions): Promise<Target>;
+}
+
+/** How a target is started. */
+export interface OpenOptions {
+  /** Milliseconds that it has for the answer to a call, at least; default 30 s. */
+  readonly timeoutMs?: number;
 }
 
 /** How each scheme reads what stands behind its colon. */
@@ -82,7 +91,7 @@ function parseImpl(rest: string, spec: string): TargetSpec {
   }
   return {
     spec,
-    revisions,
+    revisions: () => Promise.resolve(revisions),
     open: (uapi) => implTarget(uapi, { frameOrder }),
   };
 }

@@ -174,7 +174,7 @@ export function registerFailNth(registry: Test[]): void {
     description: "Every step of a device's life may fail",
     reference: "iommufd_fail_nth.c: basic_fail_nth.device",
     uapi: ["6.12"],
-    needs: () => ["hwpt_ioctls"],
+    needs: () => ["hwpt"],
   }, (self) => sweep(self, callDevice));
 }
 

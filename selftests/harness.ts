@@ -26,8 +26,12 @@ export type Need =
   | "fail_nth"
   | "setrlimit"
   | "setuid"
-  /** Not there in any target yet: the HWPT, dirty tracking and fault ioctls of 6.12. */
-  | "hwpt_ioctls"
+  /** HWPT_ALLOC, GET_HW_INFO, HWPT_INVALIDATE. */
+  | "hwpt"
+  /** HWPT_SET_DIRTY_TRACKING, HWPT_GET_DIRTY_BITMAP. */
+  | "dirty"
+  /** FAULT_QUEUE_ALLOC. */
+  | "faults"
   /** Only the model can do it: needs to look inside the kernel. */
   | "model";
 

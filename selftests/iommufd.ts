@@ -113,7 +113,7 @@ function registerCommandTests(f: Fixture<undefined, Iommufd>): void {
 
 /** cmd_length: the ioctls that the target has, in the kernel's order. */
 async function checkCommandLengths(io: Iommufd): Promise<void> {
-  const hasHwpt = io.context.info.capabilities.includes("hwpt_ioctls");
+  const hasHwpt = io.context.info.capabilities.includes("hwpt");
   for (const { layout, cmd, last, needsHwptIoctls } of SIZED_IOCTLS) {
     if (needsHwptIoctls && !hasHwpt) continue;
     await checkCommandLength(io, layout, cmd, last);

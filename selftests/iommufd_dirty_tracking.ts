@@ -92,7 +92,7 @@ export function registerIommufdDirtyTracking(registry: Test[]): void {
     uapi: ["6.12"],
     upstream: true,
     needs: ({ hugepages }) =>
-      hugepages ? ["hwpt_ioctls", "hugetlb"] : ["hwpt_ioctls"],
+      hugepages ? ["hwpt", "dirty", "hugetlb"] : ["hwpt", "dirty"],
     setup: setupDirty,
     teardown: ({ io }) => io.teardown(),
   });

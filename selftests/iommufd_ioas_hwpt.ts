@@ -50,7 +50,7 @@ export function registerAllocHwptNested(f: IoasFixture): void {
     description:
       "Nested HWPTs can be allocated on a parent, invalidated, attached and made to fault",
     uapi: ["6.12"],
-    needs: () => ["hwpt_ioctls"],
+    needs: () => ["hwpt", "faults"],
   }, async (self) => {
     if (!self.idevId) return await checkWithoutDevice(self);
     const tables = await allocateTables(self);
@@ -76,7 +76,7 @@ export function registerGetHwInfo(f: IoasFixture): void {
     description:
       "Hardware information fills a buffer of any size, and zeroes what is beyond it",
     uapi: ["6.12"],
-    needs: () => ["hwpt_ioctls"],
+    needs: () => ["hwpt"],
   }, async ({ io, idevId }) => {
     const larger = TestHwInfo.size + 8;
     if (!idevId) {

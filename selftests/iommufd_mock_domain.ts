@@ -310,7 +310,7 @@ function registerReplace(f: MockDomainFixture): void {
   f.test("alloc_hwpt", {
     description: "A device can be moved through HWPTs that were allocated",
     uapi: ["6.12"],
-    needs: () => ["hwpt_ioctls"],
+    needs: () => ["hwpt"],
   }, async ({ io, ioasId, domains }) => {
     for (const { idevId: devId, stdevId } of domains) {
       const flags = IOMMU_HWPT_ALLOC_NEST_PARENT;

@@ -68,7 +68,7 @@ export function registerKitCommands(registry: Test[]): void {
 
 /** The ioctls that the target has. */
 function presentIoctls(io: Iommufd): readonly SizedIoctl[] {
-  const hasHwpt = io.context.info.capabilities.includes("hwpt_ioctls");
+  const hasHwpt = io.context.info.capabilities.includes("hwpt");
   return SIZED_IOCTLS.filter((row) => !row.needsHwptIoctls || hasHwpt);
 }
 

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { within } from "../within.ts";
 import type { Connection } from "./connection.ts";
 import { TextTail } from "./text_tail.ts";
 
@@ -114,21 +115,5 @@ class StdioConnection implements Connection {
     } catch {
       // Nothing more to be had.
     }
-  }
-}
-
-/** What a promise resolves to, or undefined when it takes too long. */
-async function within<T>(
-  ms: number,
-  promise: Promise<T>,
-): Promise<T | undefined> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), ms);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }

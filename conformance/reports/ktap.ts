@@ -56,6 +56,9 @@ function testLines(result: TestResult, number: number): string[] {
       return [`ok ${number} ${id} # SKIP ${oneLine(reason!)}`];
     case "fail":
       return [...diagnostics(result), `not ok ${number} ${id}`];
+    case "notrun":
+      return [`not ok ${number} ${id} # NOTRUN ${oneLine(reason!)}`];
+    case "crash":
     case "timeout":
     case "error":
       return [

@@ -106,13 +106,17 @@ function groupVerdict(counts: Counts, paint: Palette): string {
 }
 
 /** How many failed, and how many of them in another way than by an assertion. */
-function failedPart({ fail, timeout, error }: Counts): string {
+function failedPart(counts: Counts): string {
+  const { fail, crash, timeout, error, notrun } = counts;
   const ways = [
+    crash > 0 ? `${crash} crashed` : "",
     timeout > 0 ? `${timeout} timed out` : "",
     error > 0 ? `${error} with an error` : "",
+    notrun > 0 ? `${notrun} not run` : "",
   ].filter((way) => way !== "");
   const detail = ways.length > 0 ? ` (${ways.join(", ")})` : "";
-  return `${fail + timeout + error} failed${detail}`;
+  const failed = fail + crash + timeout + error + notrun;
+  return `${failed} failed${detail}`;
 }
 
 /** All failures, or only the first where it stands for the whole run. */
@@ -121,7 +125,8 @@ function failureSection(
   paint: Palette,
   options: PrettyOptions,
 ): string[] {
-  const results = allResults(run).filter(({ status }) => status !== "skip");
+  const results = allResults(run)
+    .filter(({ status }) => status !== "skip" && status !== "notrun");
   const failures = results.filter(({ status }) => isFailure(status));
   if (failures.length === 0) return [];
   const lines = ["", paint.bold("Failures")];
@@ -162,6 +167,12 @@ function failureLines(
   }
   if (failure?.lastIoctl) callFacts(failure.lastIoctl, "ioctl", fact);
   for (const problem of otherProblems(result)) fact("left", problem);
+  if (failure?.stderr !== undefined) {
+    fact(
+      "stderr",
+      failure.stderr.trimEnd().replaceAll("\n", `\n${" ".repeat(13)}`),
+    );
+  }
   if (failure?.stack !== undefined) {
     lines.push(
       ...failure.stack.split("\n").slice(1).map((line) =>
@@ -192,7 +203,8 @@ function callFacts(
 }
 
 /** The totals of a revision, and why tests were skipped. */
-function totalLines({ uapi, results }: RevisionRun, paint: Palette): string[] {
+function totalLines(revision: RevisionRun, paint: Palette): string[] {
+  const { uapi, results, stopped } = revision;
   const kernel = count(results.filter(({ upstream }) => upstream));
   const kit = count(results.filter(({ upstream }) => !upstream));
   const parts = [
@@ -200,11 +212,14 @@ function totalLines({ uapi, results }: RevisionRun, paint: Palette): string[] {
     kit.total > 0 ? totals(kit, "own") : "",
   ].filter((part) => part !== "");
   const failed = results.some(({ status }) => isFailure(status));
+  const end = stopped === undefined
+    ? []
+    : [paint.bad(`${" ".repeat(uapi.length + 2)}${stopped}`)];
   const line = `${uapi}: ${parts.join("; ")}`;
   const reasons = skipReasons(results).map(([reason, times]) =>
     paint.note(`${" ".repeat(uapi.length + 2)}${times} skipped: ${reason}`)
   );
-  return [failed ? paint.bad(line) : paint.good(line), ...reasons];
+  return [failed ? paint.bad(line) : paint.good(line), ...end, ...reasons];
 }
 
 function totals(counts: Counts, whose: string): string {

@@ -43,8 +43,8 @@ const PASSED: Run = {
 const SKIPPED = result("iommufd_ioas.mock.hwpt", {
   status: "skip",
   durationMs: 0,
-  reason: "needs hwpt_ioctls",
-  message: "The target model does not offer hwpt_ioctls",
+  reason: "needs hwpt",
+  message: "The target model does not offer hwpt",
 });
 
 const FAILED = result("iommufd_ioas.mock.area", {
@@ -138,7 +138,7 @@ ok 1 v3
   # iommufd_ioas.mock.area: ioctl(3, IOMMU_IOAS_MAP) = 0
   # iommufd_ioas.mock.area: 2 frames are still pinned.
   not ok 3 iommufd_ioas.mock.area
-  ok 4 iommufd_ioas.mock.hwpt # SKIP needs hwpt_ioctls
+  ok 4 iommufd_ioas.mock.hwpt # SKIP needs hwpt
   # kit_ioas.hang: No end after 30 seconds
   not ok 5 kit_ioas.hang # TIMEOUT No end after 30 seconds
 not ok 2 6.12
@@ -164,8 +164,10 @@ describe("jsonReport()", () => {
       pass: 2,
       fail: 1,
       skip: 1,
+      crash: 0,
       timeout: 1,
       error: 1,
+      notrun: 0,
       total: 6,
     });
     assertEquals(report.revisions[1]?.uapi, "6.12");
@@ -182,7 +184,7 @@ describe("jsonReport()", () => {
       status: "pass",
       durationMs: 1.25,
     });
-    assertEquals(tests[4]?.reason, "needs hwpt_ioctls");
+    assertEquals(tests[4]?.reason, "needs hwpt");
     assertEquals(tests[3]?.failure, FAILED.failure);
   });
 
@@ -250,7 +252,7 @@ Failures
 
 v3: 1 passed, 0 failed, 0 skipped of 1 kernel tests
 6.12: 1 passed, 2 failed (1 with an error), 1 skipped of 4 kernel tests; 0 passed, 1 failed (1 timed out), 0 skipped of 1 own tests
-      1 skipped: needs hwpt_ioctls
+      1 skipped: needs hwpt
 `,
     );
   });
