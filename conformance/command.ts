@@ -174,7 +174,12 @@ async function run(
     );
   }
   progress.clear();
-  const run: Run = { targetSpec: target.spec, revisions: runs };
+  const run: Run = {
+    suite: { name: SUITE_NAME, version: VERSION, hash: "" },
+    settings: {},
+    columns: runs.map((run) => ({ ...run, spec: target.spec })),
+    problems: [],
+  };
   for (const report of reports) report(run);
   return allResults(run).some(({ status }) => isFailure(status))
     ? EXIT_FAILURE

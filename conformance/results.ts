@@ -12,12 +12,17 @@ import type { RevisionName } from "../impl/uapi/revision.ts";
  * How a test ended: `fail` is an assertion that did not hold or a process that
  * left something behind, `crash` a target or process that died, `timeout` one
  * that did not come back, `error` a target that answered nonsense or a bug of
- * the test itself. `notrun` is a test for which there was no working target.
+ * the test itself. `notrun` is a test for which there was no working target,
+ * or that a run which ended early did not come to. `xfail` is one that failed
+ * as the expectations say, `xpass` one that passed although they say that it
+ * fails.
  */
 export type Status =
   | "pass"
   | "fail"
   | "skip"
+  | "xfail"
+  | "xpass"
   | "crash"
   | "timeout"
   | "error"
@@ -28,11 +33,35 @@ export const STATUSES: readonly Status[] = [
   "pass",
   "fail",
   "skip",
+  "xfail",
+  "xpass",
   "crash",
   "timeout",
   "error",
   "notrun",
 ];
+
+/** All statuses, the least bad first. */
+const BY_SEVERITY: readonly Status[] = [
+  "skip",
+  "pass",
+  "xfail",
+  "notrun",
+  "xpass",
+  "fail",
+  "timeout",
+  "crash",
+  "error",
+];
+
+/** The worst of some statuses. Nothing at all is `notrun`, never a pass. */
+export function worst(statuses: Iterable<Status>): Status {
+  const index = Math.max(
+    -1,
+    ...[...statuses].map((status) => BY_SEVERITY.indexOf(status)),
+  );
+  return BY_SEVERITY[index] ?? "notrun";
+}
 
 /** A struct that was passed to an ioctl, for a person. */
 export interface SentStruct {
@@ -72,19 +101,45 @@ export interface Failure {
   readonly stderr?: string;
 }
 
-/** How one test of one revision ended. */
-export interface TestResult {
+/** The part of a result that does not depend on the run. */
+export interface AboutTest {
   /** The kernel's name for the test. */
   readonly id: string;
   /** Name of its fixture. */
   readonly fixture: string;
   /** Name of its variant, if the fixture has variants. */
   readonly variant: string | undefined;
-  /** True for a test of the kernel's own suite. */
-  readonly upstream: boolean;
+  /** The kernel's test program that has it; undefined for one of this kit. */
+  readonly program: string | undefined;
   /** Revision of the uAPI that was tested. */
   readonly uapi: RevisionName;
-  /** How it ended. */
+  /** What it checks, in a sentence. */
+  readonly description: string;
+  /** The kernel test or the rule it answers to. */
+  readonly reference: string;
+}
+
+/** What the expectations say about a test that ended otherwise than with a pass, or that should have. */
+export interface Expected {
+  /** How the test really ended, when its status is `xfail` or `xpass`. */
+  readonly actual: Status;
+  /** Why it is expected to fail. */
+  readonly reason: string;
+  /** Where that is tracked. */
+  readonly link: string;
+}
+
+/** The calls of a test, in the form of the adapter protocol. */
+export interface SavedTranscript {
+  /** The lines; the middle of a long text is left out once it is in a file. */
+  readonly text: string;
+  /** The file that has all of them. */
+  readonly path?: string;
+}
+
+/** How one test of one revision ended. */
+export interface TestResult extends AboutTest {
+  /** How it ended; of several runs of the test, how the worst ended. */
   readonly status: Status;
   /** Milliseconds from the spawn of the first process to the last check. */
   readonly durationMs: number;
@@ -94,6 +149,12 @@ export interface TestResult {
   readonly message?: string;
   /** The details of what went wrong. */
   readonly failure?: Failure;
+  /** What the expectations say about it, of an `xfail` or `xpass`. */
+  readonly expected?: Expected;
+  /** How often it ended in which way, if it ran more than once. */
+  readonly runs?: Readonly<Partial<Record<Status, number>>>;
+  /** The calls of one that failed. */
+  readonly transcript?: SavedTranscript;
 }
 
 /** The results of one revision. */
@@ -114,12 +175,42 @@ export interface RevisionRun {
   readonly stopped?: string;
 }
 
+/** A target in one revision: a column of the reports that are tables. */
+export interface Column extends RevisionRun {
+  /** The target as it was named on the command line. */
+  readonly spec: string;
+}
+
+/** The suite that ran. */
+export interface SuiteInfo {
+  /** Its name. */
+  readonly name: string;
+  /** Its version. */
+  readonly version: string;
+  /** Tells one state of the tests from another, whatever the version says. */
+  readonly hash: string;
+}
+
+/** What a run was asked for, as far as its results depend on it. */
+export interface RunSettings {
+  /** Decided the order of the tests, if that was random. */
+  readonly seed?: number;
+  /** The part of the tests that was run: `2/5`. */
+  readonly shard?: string;
+  /** How often each test was to run, if more than once. */
+  readonly repeat?: number;
+}
+
 /** A whole run. */
 export interface Run {
-  /** The target as it was named on the command line. */
-  readonly targetSpec: string;
-  /** The revisions, in the order in which they ran. */
-  readonly revisions: readonly RevisionRun[];
+  /** The suite. */
+  readonly suite: SuiteInfo;
+  /** What was asked for. */
+  readonly settings: RunSettings;
+  /** The targets and their revisions, in the order in which they ran. */
+  readonly columns: readonly Column[];
+  /** What is wrong with the expectations, a sentence each: entries that match no test. */
+  readonly problems: readonly string[];
 }
 
 /** How many tests ended in which way. */
@@ -129,17 +220,10 @@ export type Counts = Record<Status, number> & {
 };
 
 /** Counts results by status. */
-export function count(results: Iterable<TestResult>): Counts {
-  const counts: Counts = {
-    pass: 0,
-    fail: 0,
-    skip: 0,
-    crash: 0,
-    timeout: 0,
-    error: 0,
-    notrun: 0,
-    total: 0,
-  };
+export function count(results: Iterable<Pick<TestResult, "status">>): Counts {
+  const counts = Object.fromEntries(
+    [...STATUSES, "total"].map((status) => [status, 0]),
+  ) as Counts;
   for (const { status } of results) {
     counts[status]++;
     counts.total++;
@@ -149,7 +233,13 @@ export function count(results: Iterable<TestResult>): Counts {
 
 /** True for a status that makes the run fail. */
 export function isFailure(status: Status): boolean {
-  return status !== "pass" && status !== "skip";
+  return status !== "pass" && status !== "skip" && status !== "xfail";
+}
+
+/** True if nothing makes the run fail. */
+export function isGood(run: Run): boolean {
+  return run.problems.length === 0 &&
+    allResults(run).every(({ status }) => !isFailure(status));
 }
 
 /** What a test left behind, unless its message says that already. */
@@ -162,7 +252,7 @@ export function otherProblems(
 
 /** All results of a run in order. */
 export function allResults(run: Run): TestResult[] {
-  return run.revisions.flatMap(({ results }) => results);
+  return run.columns.flatMap(({ results }) => results);
 }
 
 /** How often each reason for a skip occurs, the most frequent first. */

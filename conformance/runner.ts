@@ -12,7 +12,7 @@
 import type { RevisionName } from "../impl/uapi/revision.ts";
 import { AssertionFailure, type Test } from "../selftests/harness.ts";
 import { Recorder } from "./recorder.ts";
-import type { Failure, TestResult } from "./results.ts";
+import type { AboutTest, Failure, TestResult } from "./results.ts";
 import type { Target, TargetInfo } from "./target.ts";
 import { TargetFailure } from "./target_failure.ts";
 import { within } from "./within.ts";
@@ -85,10 +85,11 @@ export async function runTest(
 
 /** The part of a result that does not depend on the run. */
 export function aboutTest(
-  { id, fixture, variant, upstream }: Test,
+  { id, fixture, variant, program, description, reference }: Test,
   info: TargetInfo,
-): Pick<TestResult, "id" | "fixture" | "variant" | "upstream" | "uapi"> {
-  return { id, fixture, variant, upstream, uapi: info.uapi as RevisionName };
+): AboutTest {
+  const uapi = info.uapi as RevisionName;
+  return { id, fixture, variant, program, uapi, description, reference };
 }
 
 /** Why a target cannot run a test: few words to count by, and a sentence. Undefined if it can. */

@@ -57,23 +57,34 @@ function kernelIds(uapi: RevisionName): string[] {
   );
 }
 
+/** The tests of the kernel's program iommufd_fail_nth. */
+function failNthIds(uapi: RevisionName): string[] {
+  const names = "basic map_domain map_two_domains access_rw access_pin " +
+    `access_pin_domain${uapi === "v3" ? "" : " device"}`;
+  return names.split(" ").map((name) => `basic_fail_nth.${name}`);
+}
+
 for (
-  const [uapi, count] of [["v3", 100], ["6.12", 190]] as const
+  const [uapi, count, failNth] of [["v3", 100, 6], ["6.12", 190, 7]] as const
 ) {
   describe(`allTests("${uapi}")`, () => {
     it("starts with the kernel's tests, all of them in its order", () => {
       const tests = allTests(uapi);
-      const upstream = tests.filter((test) => test.upstream);
-      assertEquals(upstream.map(({ id }) => id), kernelIds(uapi));
-      assertEquals(upstream.length, count);
-      assertEquals(tests.slice(0, count), upstream);
+      const main = tests.slice(0, count);
+      assertEquals(main.map(({ id }) => id), kernelIds(uapi));
+      const sweeps = tests.slice(count, count + failNth);
+      assertEquals(sweeps.map(({ id }) => id), failNthIds(uapi));
+      assert(main.every(({ program }) => program === "iommufd"));
+      assert(sweeps.every(({ program }) => program === "iommufd_fail_nth"));
+      assert([...main, ...sweeps].every(({ upstream }) => upstream));
     });
 
     it("has tests of our own after them", () => {
-      const own = allTests(uapi).slice(count);
+      const own = allTests(uapi).slice(count + failNth);
       assert(own.length > 100);
-      for (const { id } of own) {
-        assert(/^(kit|basic_fail_nth)[_.]/.test(id), id);
+      for (const { id, upstream, program } of own) {
+        assert(/^kit_/.test(id), id);
+        assertEquals([upstream, program], [false, undefined]);
       }
     });
 

@@ -152,7 +152,8 @@ async function failureOf(
 /** Adds the fixture's tests to `registry`. */
 export function registerFailNth(registry: Test[]): void {
   const f: FailNthFixture = fixture(registry, "basic_fail_nth", {
-    upstream: false,
+    upstream: true,
+    program: "iommufd_fail_nth",
     needs: () => ["fail_nth"],
     setup: async (context: Context) => {
       const base = await Iommufd.prepare(context);

@@ -51,10 +51,14 @@ export interface Test {
   readonly needs: readonly Need[];
   /** True for a test of the kernel's own suite, false for one of ours. */
   readonly upstream: boolean;
+  /** The kernel's test program that has it: `iommufd` or `iommufd_fail_nth`; undefined for one of ours. */
+  readonly program: string | undefined;
   /** What it checks, in a sentence. */
   readonly description: string;
   /** The kernel test or the rule it answers to. */
   readonly reference: string;
+  /** The code of its set-up and body, to tell one version of the test from another. */
+  readonly source: string;
   /** Sets the fixture up, runs the body and tears down. Throws {@link AssertionFailure}. */
   run(process: TargetProcess, info: TargetInfo): Promise<void>;
 }
@@ -148,6 +152,8 @@ export interface FixtureOptions<V, S> {
   readonly uapi?: readonly RevisionName[];
   /** True for a fixture of the kernel's own suite. */
   readonly upstream: boolean;
+  /** The kernel's test program that has it; default `iommufd`. */
+  readonly program?: string;
   /** What all tests of a variant need of the target. */
   needs?(variant: V): readonly Need[];
   /** Prepares one test. */
@@ -210,9 +216,11 @@ export function fixture<V, S>(
             ...testOptions.needs?.(variant) ?? [],
           ],
           upstream: options.upstream,
+          program: options.upstream ? options.program ?? "iommufd" : undefined,
           description: testOptions.description,
           reference: testOptions.reference ??
             `tools/testing/selftests/iommu/iommufd.c: ${name}.${testName}`,
+          source: `${options.setup}\n${body}\n${options.teardown}`,
           async run(process, info) {
             const context: Context = {
               process,

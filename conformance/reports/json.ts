@@ -45,8 +45,8 @@ export interface JsonTest {
   readonly id: string;
   /** Revision of the uAPI that was tested. */
   readonly uapi: string;
-  /** True for a test of the kernel's own suite. */
-  readonly upstream: boolean;
+  /** The kernel's test program that has it; null for one of this kit. */
+  readonly program: string | null;
   /** How it ended. */
   readonly status: Status;
   /** How long it took. */
@@ -65,18 +65,21 @@ export function jsonReport(run: Run): JsonReport {
   return {
     suite: { name: SUITE_NAME, version: VERSION },
     target: {
-      name: distinct(run.revisions.map(({ target }) => target)),
-      version: distinct(run.revisions.map((each) => each.targetVersion)),
-      spec: run.targetSpec,
-      uapi: run.revisions.map(({ uapi }) => uapi).join(","),
+      name: distinct(run.columns.map(({ target }) => target)),
+      version: distinct(run.columns.map((each) => each.targetVersion)),
+      spec: run.columns[0]!.spec,
+      uapi: run.columns.map(({ uapi }) => uapi).join(","),
     },
     summary: count(results),
-    revisions: run.revisions.map(({ uapi, results }) => ({
+    revisions: run.columns.map(({ uapi, results }) => ({
       uapi,
-      kernel: count(results.filter(({ upstream }) => upstream)),
-      kit: count(results.filter(({ upstream }) => !upstream)),
+      kernel: count(results.filter(({ program }) => program !== undefined)),
+      kit: count(results.filter(({ program }) => program === undefined)),
     })),
-    tests: results.map(({ fixture: _, variant: __, ...test }) => test),
+    tests: results.map(({ fixture: _, variant: __, program, ...test }) => ({
+      ...test,
+      program: program ?? null,
+    })),
   };
 }
 

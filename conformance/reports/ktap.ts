@@ -20,10 +20,10 @@ import {
 
 /** A run as KTAP. */
 export function formatKtap(run: Run): string {
-  const [only, ...others] = run.revisions;
+  const [only, ...others] = run.columns;
   const lines = only !== undefined && others.length === 0
     ? ["TAP version 13", ...plan(only)]
-    : nested(run.revisions);
+    : nested(run.columns);
   return lines.join("\n") + "\n";
 }
 
@@ -54,7 +54,10 @@ function testLines(result: TestResult, number: number): string[] {
       return [`ok ${number} ${id}`];
     case "skip":
       return [`ok ${number} ${id} # SKIP ${oneLine(reason!)}`];
+    case "xfail":
+      return [`ok ${number} ${id} # XFAIL ${oneLine(result.expected!.reason)}`];
     case "fail":
+    case "xpass":
       return [...diagnostics(result), `not ok ${number} ${id}`];
     case "notrun":
       return [`not ok ${number} ${id} # NOTRUN ${oneLine(reason!)}`];

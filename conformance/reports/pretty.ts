@@ -58,24 +58,26 @@ function plain(text: string): string {
 export function formatPretty(run: Run, options: PrettyOptions): string {
   const paint = options.color ? COLORS : PLAIN;
   const lines = [heading(run)];
-  for (const revision of run.revisions) {
+  for (const revision of run.columns) {
     lines.push("", paint.bold(`uAPI ${revision.uapi}`));
     lines.push(...groupLines(revision, paint));
   }
   lines.push(...failureSection(run, paint, options));
   lines.push("");
-  for (const revision of run.revisions) {
+  for (const revision of run.columns) {
     lines.push(...totalLines(revision, paint));
   }
   return lines.join("\n") + "\n";
 }
 
 /** What ran against what. */
-function heading({ targetSpec, revisions }: Run): string {
+function heading({ columns: revisions }: Run): string {
   const names = new Set(
     revisions.map(({ target, targetVersion }) => `${target} ${targetVersion}`),
   );
-  return `${SUITE_NAME} ${VERSION} on ${[...names].join(", ")} (${targetSpec})`;
+  return `${SUITE_NAME} ${VERSION} on ${[...names].join(", ")} (${
+    revisions[0]!.spec
+  })`;
 }
 
 /** A line for each fixture and variant, in columns. */
@@ -205,8 +207,8 @@ function callFacts(
 /** The totals of a revision, and why tests were skipped. */
 function totalLines(revision: RevisionRun, paint: Palette): string[] {
   const { uapi, results, stopped } = revision;
-  const kernel = count(results.filter(({ upstream }) => upstream));
-  const kit = count(results.filter(({ upstream }) => !upstream));
+  const kernel = count(results.filter(({ program }) => program !== undefined));
+  const kit = count(results.filter(({ program }) => program === undefined));
   const parts = [
     kernel.total > 0 ? totals(kernel, "kernel") : "",
     kit.total > 0 ? totals(kit, "own") : "",

@@ -123,8 +123,10 @@ export function fakeTest(
     uapi: ["v3", "6.12"],
     needs: [],
     upstream: true,
+    program: more.upstream === false ? undefined : "iommufd",
     description: `Checks ${id}`,
     reference: "none",
+    source: String(run),
     run,
     ...more,
   };
