@@ -89,9 +89,10 @@ class ImplTarget implements Target {
 }
 
 /** A process of the model. `Promise.try` turns what a call throws into a rejection. */
-class ImplProcess implements TargetProcess {
+export class ImplProcess implements TargetProcess {
   readonly #process: Process;
 
+  /** Makes its system calls as `process`. */
   constructor(process: Process) {
     this.#process = process;
   }
