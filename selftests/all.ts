@@ -21,8 +21,10 @@ import { registerKitMemoryLimit } from "./kit_memory_limit.ts";
 import { registerKitMockDomain } from "./kit_mock_domain.ts";
 import { registerKitRanges } from "./kit_ranges.ts";
 import { registerKitRlimit } from "./kit_rlimit.ts";
+import { registerKitStruct } from "./kit_struct.ts";
 import { registerKitTestOps } from "./kit_test_ops.ts";
 import { registerKitVfioCompat } from "./kit_vfio_compat.ts";
+import { registerKitVfioStruct } from "./kit_vfio_struct.ts";
 import { registerVfioCompatMockDomain } from "./vfio_compat_mock_domain.ts";
 
 /** The tests that exist in a revision of the uAPI. */
@@ -35,6 +37,7 @@ export function allTests(uapi: RevisionName): Test[] {
   registerVfioCompatMockDomain(registry);
   registerFailNth(registry);
   registerKitCommands(registry);
+  registerKitStruct(registry);
   registerKitTestOps(registry);
   registerKitMap(registry);
   registerKitRanges(registry);
@@ -44,5 +47,6 @@ export function allTests(uapi: RevisionName): Test[] {
   registerKitMockDomain(registry);
   registerKitMemoryLimit(registry);
   registerKitVfioCompat(registry);
+  registerKitVfioStruct(registry);
   return registry.filter((test) => test.uapi.includes(uapi));
 }

@@ -30,9 +30,12 @@ import {
 } from "../impl/uapi/iommufd.ts";
 import {
   HwptInvalidateSelftest,
+  HwptSelftest,
   IOMMU_HW_INFO_SELFTEST_REGVAL,
   IOMMU_HW_INFO_TYPE_SELFTEST,
+  IOMMU_HWPT_DATA_SELFTEST,
   IOMMU_HWPT_INVALIDATE_DATA_SELFTEST,
+  IOMMU_TEST_IOTLB_DEFAULT,
   IOMMU_TEST_OP_DIRTY,
   IOMMU_TEST_OP_MD_CHECK_IOTLB,
   IOMMU_TEST_OP_TRIGGER_IOPF,
@@ -53,6 +56,26 @@ export async function hwptAlloc(
 ): Promise<number> {
   const reply = await io.call(IommuHwptAlloc, IOMMU_HWPT_ALLOC, values, errno);
   return reply.outHwptId;
+}
+
+/** Allocates a nested HWPT of the mock with good driver data; returns its id. */
+export async function nestedAlloc(
+  io: Iommufd,
+  devId: number,
+  parentId: number,
+  values: Partial<IommuHwptAlloc> = {},
+  errno?: Errno,
+): Promise<number> {
+  const data = HwptSelftest.encode({ iotlb: IOMMU_TEST_IOTLB_DEFAULT });
+  await io.process.poke(io.scratch, data);
+  return await hwptAlloc(io, {
+    devId,
+    ptId: parentId,
+    dataType: IOMMU_HWPT_DATA_SELFTEST,
+    dataLen: HwptSelftest.size,
+    dataUptr: BigInt(io.scratch),
+    ...values,
+  }, errno);
 }
 
 /** What {@link hwptInvalidate} sends beside the requests. */

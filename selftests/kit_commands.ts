@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * Fixture `kit_commands`: how an ioctl's number, struct and reply are treated,
- * and which ids objects get.
+ * Fixture `kit_commands`: how an ioctl's number and reply are treated, and which
+ * ids objects get. Structs are the subject of `kit_struct`.
  *
  * @module
  */
 
 import {
-  E2BIG,
   EBUSY,
   EFAULT,
   ENOENT,
@@ -36,7 +35,6 @@ import {
   TestCmd,
 } from "../impl/uapi/iommufd_test.ts";
 import { MAP_PRIVATE, PROT_READ } from "../impl/uapi/mman.ts";
-import { SIZED_IOCTLS, type SizedIoctl } from "./command_table.ts";
 import {
   assertBytes,
   assertEq,
@@ -61,49 +59,20 @@ export function registerKitCommands(registry: Test[]): void {
     setup: (context) => Iommufd.open(context),
     teardown: (io) => io.teardown(),
   });
-  registerStructs(f);
+  registerNumbers(f);
   registerReplies(f);
   registerIds(f);
 }
 
-/** The ioctls that the target has. */
-function presentIoctls(io: Iommufd): readonly SizedIoctl[] {
-  const hasHwpt = io.context.info.capabilities.includes("hwpt");
-  return SIZED_IOCTLS.filter((row) => !row.needsHwptIoctls || hasHwpt);
-}
-
-/** Numbers and sizes. */
-function registerStructs(f: CommandsFixture): void {
-  f.test("struct_length", {
-    description:
-      "Every ioctl takes structs of any size from its minimum on, if what it does not know is zero",
-    reference: "main.c iommufd_fops_ioctl, copy_struct_from_user; B02, C3.10",
-  }, async (io) => {
-    for (const ioctl of presentIoctls(io)) await checkSizes(io, ioctl);
-  });
-
-  f.test("bad_pointer", {
-    description: "Every ioctl refuses a bad address, before it looks further",
-    reference: "main.c iommufd_fops_ioctl; P05.3",
-  }, async (io) => {
-    const { pageSize } = io.context;
-    const unmapped = await io.mmap(pageSize, MAP_PRIVATE);
-    await io.munmap(unmapped, pageSize);
-    for (const { cmd, layout } of presentIoctls(io)) {
-      for (const address of [0, unmapped, 2n ** 64n - 8n, 2n ** 47n]) {
-        const what = `${layout.name} at 0x${address.toString(16)}`;
-        await io.ioctlArg(cmd, address, EFAULT, what);
-      }
-    }
-    await io.ioctlArg(IOMMU_TEST_CMD, 0, EFAULT, "test command at 0");
-    await io.ioctlArg(FIRST_HOLE, 0, EFAULT, "unused number at 0");
-  });
-
+/** Numbers. */
+function registerNumbers(f: CommandsFixture): void {
   f.test("unknown_numbers", {
     description: "Numbers that are not in the table are no ioctls",
     reference: "main.c iommufd_fops_ioctl; P05.2, C3.15",
   }, async (io) => {
     const bytes = IommuDestroy.encode();
+    // A bad address is found first.
+    await io.ioctlArg(FIRST_HOLE, 0, EFAULT, "unused number at 0");
     for (let cmd = FIRST_HOLE; cmd <= LAST_HOLE; cmd++) {
       await io.ioctl(cmd, bytes, ENOTTY);
     }
@@ -136,33 +105,6 @@ function registerStructs(f: CommandsFixture): void {
     TestCmd.at(bytes).size = minSize - 1;
     await io.ioctl(IOMMU_TEST_CMD, bytes, io.revision.shortStructErrno);
   });
-}
-
-/** All sizes of one ioctl's struct that make a difference. */
-async function checkSizes(
-  io: Iommufd,
-  { layout, cmd, last }: SizedIoctl,
-): Promise<void> {
-  const { size, name } = layout;
-  const short = io.revision.shortStructErrno;
-  for (const tooShort of [0, 4, last - 1]) {
-    await io.ioctl(cmd, layout.encode({ size: tooShort }), short, name);
-  }
-  const exact = await io.process.ioctl(io.fd, cmd, layout.encode());
-  for (const extra of [1, 8, 64]) {
-    const bytes = new Uint8Array(size + extra);
-    layout.at(bytes).size = bytes.length;
-    const longer = await io.process.ioctl(io.fd, cmd, bytes);
-    assertEq(longer, exact, `${name} with ${extra} more bytes`);
-
-    const future = new Uint8Array(size + extra);
-    layout.at(future).size = future.length;
-    future[future.length - 1] = 1;
-    await io.ioctl(cmd, future, E2BIG, `${name} with a byte set behind it`);
-  }
-  // The struct is said to go on where no memory is.
-  const beyond = layout.encode({ size: size + 8 });
-  await io.ioctl(cmd, beyond, EFAULT, `${name} that ends in no memory`);
 }
 
 /** What is written back. */
