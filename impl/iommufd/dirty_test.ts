@@ -82,6 +82,30 @@ describe("SET_DIRTY_TRACKING", () => {
     bench.end();
   });
 
+  it("does not look at an area in the making", () => {
+    const bench = new DirtyBench();
+    const { domain } = bench;
+    const mapPages = domain.mapPages.bind(domain);
+    const readAndClear = domain.readAndClearDirty.bind(domain);
+    const seen: number[] = [];
+    domain.mapPages = (...args) => {
+      assertEquals(bench.set(true), 0);
+      return mapPages(...args);
+    };
+    domain.readAndClearDirty = (...args) => {
+      seen.push(args[0]);
+      readAndClear(...args);
+    };
+    const iova = IOVA + 0x100000n;
+    const userVa = BigInt(bench.machine.memory(1));
+    const map = { ioasId: bench.ioas, userVa, iova };
+    assertEquals(bench.machine.map(map).ret, 0);
+    assertEquals(seen, [Number(IOVA)]);
+    assertEquals(bench.set(true), 0);
+    assertEquals(seen, [Number(IOVA), Number(IOVA), Number(iova)]);
+    bench.end();
+  });
+
   it("fails as its driver does, with tracking as it was", () => {
     const bench = new DirtyBench();
     const { domain } = bench;

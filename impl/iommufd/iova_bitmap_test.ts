@@ -297,12 +297,42 @@ describe("the window over a bitmap", () => {
 
   it("ignores what lies outside of the range", () => {
     const bench = new Bench();
-    const data = bench.memory(1);
+    const memory = bench.memory(1);
+    const data = memory + 64;
     const iova = 1n << 24n;
     using bitmap = bench.bitmap({ iova, length: 16 * GRANULE, data });
     bitmap.record(2 ** 24 - GRANULE, GRANULE);
     bitmap.record(2 ** 24 + 16 * GRANULE, GRANULE);
-    assertEquals(bench.bits(data, PAGE_SIZE), []);
+    assertEquals(bench.bits(memory, PAGE_SIZE), []);
+    bitmap.record(2 ** 24 + 15 * GRANULE, GRANULE);
+    assertEquals(bench.bits(memory, PAGE_SIZE), [64 * 8 + 15]);
+  });
+
+  it("ends with the range, not with the last byte's bits", () => {
+    const bench = new Bench();
+    const data = bench.memory(2);
+    using bitmap = bench.bitmap({ length: 12 * GRANULE, data });
+    bitmap.record(0, GRANULE);
+    bitmap.record(9 * GRANULE, 2 * GRANULE);
+    assertEquals(bench.pinned, 1);
+    // Another window, which begins with the second byte and so has two pages.
+    bitmap.record(11 * GRANULE, 2 * GRANULE);
+    assertEquals(bench.pinned, 2);
+    assertEquals(bench.bits(data, 2), [0, 9, 10, 11, 12]);
+  });
+
+  it("is moved for each page where the last byte's bits pass 2^64", () => {
+    for (const [bits, pinned] of [[16, 1], [12, 2]] as const) {
+      const bench = new Bench();
+      const data = bench.memory(2);
+      const length = bits * GRANULE;
+      const iova = 2n ** 64n - BigInt(length);
+      using bitmap = bench.bitmap({ iova, length, data });
+      bitmap.record(Number(iova), GRANULE);
+      bitmap.record(Number(iova) + 9 * GRANULE, GRANULE);
+      assertEquals(bench.pinned, pinned);
+      assertEquals(bench.bits(data, 2), [0, 9]);
+    }
   });
 
   it("throws what is no errno, and ENOMEM when it is made", () => {

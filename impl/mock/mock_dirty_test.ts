@@ -179,7 +179,7 @@ describe("a mock domain that tracks writes", () => {
 describe("collecting at random", () => {
   it("reports and clears what a walk over single entries does", () => {
     const leaves = 5;
-    const kind = fc.constantFrom("none", "small", "huge", "part");
+    const kind = fc.constantFrom("none", "small", "huge", "part", "mixed");
     const shape = fc.record({
       kinds: fc.array(kind, { minLength: leaves, maxLength: leaves }),
       part: fc.tuple(fc.nat(400), fc.integer({ min: 1, max: 112 })),
@@ -194,11 +194,13 @@ describe("collecting at random", () => {
       fc.property(shape, ({ kinds, part, bits, sparse, ranges }) => {
         if (sparse) { for (let i = 0; i < 320; i++) if (i % 40) bits[i] = 0; }
         const numbers = [...kinds.keys()];
-        const huge = numbers.filter((i) => kinds[i] === "huge");
+        // A mixed leaf has small pages mapped over a large one, with a warning.
+        const isHuge = ["huge", "mixed"];
+        const huge = numbers.filter((i) => isHuge.includes(kinds[i]!));
         const small = numbers.flatMap((i): [number, number][] =>
           kinds[i] === "small"
             ? [[i * 512, 512]]
-            : kinds[i] === "part"
+            : kinds[i] === "part" || kinds[i] === "mixed"
             ? [[i * 512 + part[0], part[1]]]
             : []
         );
