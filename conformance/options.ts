@@ -59,6 +59,11 @@ Usage: deno task conformance [OPTION]…
                            impl:[REVISION][,scattered=SEED]
                                  the model of this package; scattered hands
                                  its memory out in an order decided by SEED
+                           module:./X.ts
+                                 a module that exports target()
+                           stdio:CMD ARGS…, unix:PATH, tcp:HOST:PORT
+                                 an adapter that speaks the protocol of
+                                 protocol.md: a program to start, or a socket
   --uapi REVISION        v3, 6.12 or all; default: all the target offers
   --filter GLOB          only tests whose id matches: fixture.variant.test, or
                          the beginning of one up to a dot; * and ? are

@@ -8,7 +8,9 @@
 
 import type { FrameOrder } from "../impl/kernel/frames.ts";
 import { type RevisionName, REVISIONS } from "../impl/uapi/revision.ts";
+import { parseSocket, parseStdio } from "./adapter_targets.ts";
 import { implTarget } from "./impl_target.ts";
+import { parseModule } from "./module_target.ts";
 import type { Target } from "./target.ts";
 import { suggestion, UsageError } from "./usage_error.ts";
 
@@ -39,7 +41,13 @@ export interface OpenOptions {
 /** How each scheme reads what stands behind its colon. */
 const SCHEMES: Readonly<
   Record<string, (rest: string, spec: string) => TargetSpec>
-> = { impl: parseImpl };
+> = {
+  impl: parseImpl,
+  module: parseModule,
+  stdio: parseStdio,
+  unix: parseSocket,
+  tcp: parseSocket,
+};
 
 /** Reads a target's name. Throws {@link UsageError}. */
 export function parseTarget(spec: string): TargetSpec {

@@ -26,10 +26,18 @@ describe("parseTarget()", () => {
   });
 
   const mistakes: [spec: string, message: string][] = [
-    ["impl", `Cannot parse target "impl": it must begin with impl:. Did you`],
+    ["impl", `Cannot parse target "impl": it must begin with impl: or `],
     ["iml:", `Did you mean "impl:"?`],
-    ["nothing:like:it", "it must begin with impl:."],
-    ["constructor:", "it must begin with impl:."],
+    ["nothing:like:it", "it must begin with impl: or "],
+    ["constructor:", "it must begin with impl: or "],
+    ["module:", "module: needs a module, as in module:./target.ts."],
+    ["stdio:", "stdio: needs a program, as in stdio:./adapter."],
+    ["stdio:  ", "stdio: needs a program, as in stdio:./adapter."],
+    ["stdio:./a 'b", "a quote or a backslash has no end."],
+    ["unix:", "it must be unix:PATH or tcp:HOST:PORT."],
+    ["tcp:localhost", "it must be unix:PATH or tcp:HOST:PORT."],
+    ["tcp:localhost:", "it must be unix:PATH or tcp:HOST:PORT."],
+    ["tcp:localhost:99999", "it must be unix:PATH or tcp:HOST:PORT."],
     ["impl:6.13", `Cannot parse uAPI revision "6.13"`],
     ["impl:scattered", "Cannot parse uAPI revision"],
     ["impl:scattered=", "scattered needs a seed, as in scattered=7."],

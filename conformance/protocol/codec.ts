@@ -151,6 +151,20 @@ export class Words {
     return true;
   }
 
+  /** The words that are left, cut where `separator` stands; none of the parts is empty. */
+  split(separator: string): Words[] {
+    const parts: string[][] = [[]];
+    while (this.left > 0) {
+      const word = this.word("a word");
+      if (word === separator) parts.push([]);
+      else parts.at(-1)!.push(word);
+    }
+    if (parts.some((part) => part.length === 0)) {
+      this.refuse(`nothing stands before or after a "${separator}"`);
+    }
+    return parts.map((part) => new Words(part.join(" ")));
+  }
+
   /** Throws unless all words were read. */
   end(): void {
     if (this.left === 0) return;

@@ -100,8 +100,14 @@ class StdioConnection implements Connection {
   #killGroup(): void {
     try {
       Deno.kill(-this.#child.pid, "SIGKILL");
+      return;
     } catch {
-      // There is nothing left to kill.
+      // All have ended, or we may only end what we started ourselves.
+    }
+    try {
+      this.#child.kill("SIGKILL");
+    } catch {
+      // It has ended.
     }
   }
 
