@@ -7,6 +7,7 @@
  * - translates 39 bits of IOVA with pages of 4 KiB and 2 MiB;
  * - nests: a device may go through a table of user space's first, whose output
  *   is an IOVA of the domain below. It caches what it reads there;
+ * - notes in its page table which pages were written;
  * - passes on what a device asks for that is not mapped there yet;
  * - tells what it can do.
  *
@@ -20,6 +21,8 @@ import {
   copyStructFromUser,
   copyStructFromUserArray,
   Device,
+  type DirtyBitmap,
+  type DirtyOps,
   Domain,
   EINVAL,
   ENODEV,
@@ -28,7 +31,9 @@ import {
   type Group,
   type HwInfo,
   type Iommu,
+  IOMMU_DIRTY_NO_CLEAR,
   IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE,
+  IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
   IOMMU_HWPT_ALLOC_NEST_PARENT,
   IOMMU_PGFAULT_PERM_READ,
   IOMMU_PGFAULT_PERM_WRITE,
@@ -122,8 +127,9 @@ const LARGE = 2 ** 21;
 const TABLE_ENTRIES = LARGE / PAGE_SIZE;
 const OUTPUT_BITS = 39;
 
-/** An entry of the page table: frame number, present, and IOMMU_READ and IOMMU_WRITE. */
-const FRAME_SHIFT = 3;
+/** An entry of the page table: frame number, written, present, and IOMMU_READ and IOMMU_WRITE. */
+const FRAME_SHIFT = 4;
+const DIRTY = 1 << 3;
 const PRESENT = 1 << 2;
 const ACCESS = IOMMU_READ | IOMMU_WRITE;
 
@@ -149,18 +155,21 @@ class BlockedDomain extends Translation {
 }
 
 /** The page table of an IOAS. */
-export class SimpleDomain extends Translation {
+export class SimpleDomain extends Translation implements DirtyOps {
   override readonly type = "paging";
+  override readonly dirtyOps: DirtyOps | undefined;
   /** For each 2 MiB the entry of a large page or a table of small ones. */
   readonly #slots = new Map<number, number | Int32Array>();
+  #tracksDirty = false;
 
-  /** An empty page table. */
-  constructor(owner: IommuOps) {
+  /** An empty page table, which can note what is written if `dirtyTracking`. */
+  constructor(owner: IommuOps, dirtyTracking: boolean) {
     super({
       owner,
       pgsizeBitmap: BigInt(PAGE_SIZE | LARGE),
       apertureEnd: 2n ** BigInt(OUTPUT_BITS) - 1n,
     });
+    this.dirtyOps = dirtyTracking ? this : undefined;
   }
 
   override mapPages(
@@ -229,16 +238,66 @@ export class SimpleDomain extends Translation {
     if (found === undefined) return undefined;
     const large = typeof found === "number";
     const offset = iova % LARGE;
-    const entry = large ? found : found[Math.floor(offset / PAGE_SIZE)]!;
+    const index = Math.floor(offset / PAGE_SIZE);
+    const entry = large ? found : found[index]!;
     if ((entry & PRESENT) === 0 || (entry & access) !== access) {
       return undefined;
+    }
+    if (this.#tracksDirty && access & IOMMU_WRITE) {
+      if (large) this.#slots.set(Math.floor(iova / LARGE), entry | DIRTY);
+      else found[index] = entry | DIRTY;
     }
     const frame = (entry >>> FRAME_SHIFT) * PAGE_SIZE;
     return frame + (large ? offset : iova % PAGE_SIZE);
   }
 
+  setDirtyTracking(enable: boolean): void {
+    this.#tracksDirty = enable;
+  }
+
+  readAndClearDirty(
+    iova: number,
+    size: number,
+    flags: number,
+    dirty: DirtyBitmap,
+  ): void {
+    if (!this.#tracksDirty && dirty.isRecording) throw EINVAL;
+    const clears = (flags & IOMMU_DIRTY_NO_CLEAR) === 0;
+    const end = iova + size;
+    for (let at = iova, next; at < end; at = next) {
+      const slot = Math.floor(at / LARGE);
+      next = Math.min(end, (slot + 1) * LARGE);
+      const found = this.#slots.get(slot);
+      if (found instanceof Int32Array) {
+        collectSmall(found, at, next, clears, dirty);
+      } else if (found !== undefined && found & DIRTY) {
+        // Asked for a part, it keeps the bit: the rest was not reported.
+        const whole = next - at === LARGE;
+        if (clears && whole) this.#slots.set(slot, found & ~DIRTY);
+        dirty.record(at, PAGE_SIZE, (next - at) / PAGE_SIZE);
+      }
+    }
+  }
+
   override free(): void {
     this.#slots.clear();
+  }
+}
+
+/** Reports the dirty pages of a table between two IOVAs. */
+function collectSmall(
+  table: Int32Array,
+  iova: number,
+  end: number,
+  clears: boolean,
+  dirty: DirtyBitmap,
+): void {
+  for (let at = iova; at < end; at += PAGE_SIZE) {
+    const index = at % LARGE / PAGE_SIZE;
+    const entry = table[index]!;
+    if ((entry & DIRTY) === 0) continue;
+    if (clears) table[index] = entry & ~DIRTY;
+    dirty.record(at, PAGE_SIZE);
   }
 }
 
@@ -315,7 +374,7 @@ export class SimpleIommu implements IommuOps {
   }
 
   capable(_dev: Device, cap: IommuCap): boolean {
-    return cap === "cache-coherency";
+    return cap === "cache-coherency" || cap === "dirty-tracking";
   }
 
   deviceGroup(_dev: Device): Group {
@@ -327,9 +386,9 @@ export class SimpleIommu implements IommuOps {
     return [{ type: "msi", start: 0xfee00000n, length: 0x100000n }];
   }
 
-  domainAllocPaging(_dev: Device): SimpleDomain {
+  domainAllocPaging(_dev: Device, dirtyTracking = false): SimpleDomain {
     this.iommu.kernel.alloc();
-    return new SimpleDomain(this);
+    return new SimpleDomain(this, dirtyTracking);
   }
 
   domainAllocUser(
@@ -339,9 +398,11 @@ export class SimpleIommu implements IommuOps {
     userData: UserData | undefined,
   ): Domain {
     if (parent === undefined) {
-      const unknown = flags & ~IOMMU_HWPT_ALLOC_NEST_PARENT;
-      if (unknown || userData !== undefined) throw EOPNOTSUPP;
-      return this.domainAllocPaging(dev);
+      const known = IOMMU_HWPT_ALLOC_NEST_PARENT |
+        IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
+      if (flags & ~known || userData !== undefined) throw EOPNOTSUPP;
+      const tracks = (flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING) !== 0;
+      return this.domainAllocPaging(dev, tracks);
     }
     if (userData?.type !== SIMPLE_IOMMU || flags !== 0) throw EOPNOTSUPP;
     if (!(parent instanceof SimpleDomain)) throw EINVAL;

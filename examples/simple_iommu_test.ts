@@ -6,6 +6,7 @@ import {
   errnoName,
   HPAGE_SIZE,
   IOMMU_GET_HW_INFO,
+  IOMMU_HW_CAP_DIRTY_TRACKING,
   IOMMU_HWPT_ALLOC,
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
   IOMMU_HWPT_ALLOC_NEST_PARENT,
@@ -257,7 +258,7 @@ describe("a simple IOMMU driver", () => {
     });
     assertEquals(answer.ret, "ok");
     assertEquals(answer.outDataType, SIMPLE_IOMMU);
-    assertEquals(answer.outCapabilities, 0n);
+    assertEquals(answer.outCapabilities, IOMMU_HW_CAP_DIRTY_TRACKING);
     const bytes = bench.process.peek(place, SimpleHwInfo.size);
     const info = SimpleHwInfo.decode(bytes);
     assertEquals(info, { inputBits: 21, outputBits: 39 });
@@ -272,8 +273,6 @@ describe("a simple IOMMU driver", () => {
       dataLen: SimpleStage1.size,
       dataUptr: BigInt(place),
     };
-    const dirty = { flags: IOMMU_HWPT_ALLOC_DIRTY_TRACKING };
-    assertEquals(bench.alloc(bench.ioasId, dirty).ret, "EOPNOTSUPP");
     assertEquals(bench.alloc(bench.ioasId, data).ret, "EOPNOTSUPP");
     const flags = IOMMU_HWPT_ALLOC_NEST_PARENT;
     const parent = bench.alloc(bench.ioasId, { flags }).outHwptId;
@@ -335,6 +334,58 @@ describe("a simple IOMMU driver", () => {
 
     idev.detach();
     assertEquals(nic.read(5 * PAGE_SIZE, 1), undefined);
+    bench.end();
+  });
+
+  it("tells which pages were written, the nested ones too", () => {
+    const bench = new Bench();
+    const { nic, process, idev, ioasId } = bench;
+    const { hwpt } = bench.iommufd;
+    const table = bench.map(0, PAGE_SIZE);
+    const place = bench.map(PAGE_SIZE, PAGE_SIZE);
+    bench.map(IOVA, 8 * PAGE_SIZE);
+    const large = 8 * HPAGE_SIZE;
+    bench.map(large, HPAGE_SIZE, MAP_HUGETLB);
+    setEntry(process, table, 5, BigInt(IOVA) | STAGE1_VALID | STAGE1_WRITE);
+    const flags = IOMMU_HWPT_ALLOC_DIRTY_TRACKING |
+      IOMMU_HWPT_ALLOC_NEST_PARENT;
+    const hwptId = bench.alloc(ioasId, { flags }).outHwptId;
+    const nested = bench.nest(hwptId, 0, place).outHwptId;
+    const pageSize = PAGE_SIZE;
+    const small = { hwptId, iova: IOVA, length: 8 * PAGE_SIZE, pageSize };
+    const read = (clear: boolean, range = small) =>
+      hwpt.getDirtyBitmap({ ...range, clear });
+    const none = new Uint8Array(1);
+
+    idev.attach(hwptId);
+    nic.write(IOVA, new Uint8Array(1));
+    hwpt.setDirtyTracking({ hwptId, on: true });
+    assertEquals(read(true), none);
+    nic.write(IOVA + 3 * PAGE_SIZE - 1, new Uint8Array(2));
+    nic.read(IOVA, PAGE_SIZE);
+    assertEquals(read(false), new Uint8Array([0b1100]));
+    assertEquals(read(true), new Uint8Array([0b1100]));
+    assertEquals(read(true), none);
+    idev.replace(nested);
+    nic.write(5 * PAGE_SIZE, new Uint8Array(1));
+    assertEquals(read(true), new Uint8Array([1]));
+
+    // A large page is dirty as a whole, and clean when all of it was read.
+    idev.replace(hwptId);
+    nic.write(large + 99 * PAGE_SIZE, new Uint8Array(1));
+    const part = { ...small, iova: large };
+    assertEquals(read(true, part), new Uint8Array([0xff]));
+    const whole = { ...small, iova: large, length: HPAGE_SIZE };
+    assertEquals(read(true, whole), new Uint8Array(64).fill(0xff));
+    assertEquals(read(true, part), none);
+
+    nic.write(IOVA, new Uint8Array(1));
+    hwpt.setDirtyTracking({ hwptId, on: false });
+    assertEquals(read(true), none);
+    nic.write(IOVA, new Uint8Array(1));
+    hwpt.setDirtyTracking({ hwptId, on: true });
+    assertEquals(read(true), none);
+    idev.detach();
     bench.end();
   });
 
