@@ -323,8 +323,8 @@ describe("the errnos of GET_DIRTY_BITMAP", () => {
       assertEquals(bench.bits(), []);
     }
     faults.nth = 0;
-    // The HWPT is looked up, and the bitmap has two allocations.
-    assertEquals(errnos, ["ENOENT", "ENOMEM", "ENOMEM", 0]);
+    // The last step that can fail is the allocation of the bitmap.
+    assertEquals(errnos.slice(-2), ["ENOMEM", 0]);
     assertEquals(bench.bits(), [3]);
     bench.end();
   });
