@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the parts of linux_agent share. */
+#ifndef LINUX_AGENT_H
+#define LINUX_AGENT_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+/*
+ * A worker's own descriptors, out of the way of those that its tests get: the
+ * lowest free ones.
+ */
+#define CHANNEL_FD 1000
+#define FAIL_NTH_FD 1001
+
+/* Ends this process with a sentence on standard error. */
+void die(const char *format, ...)
+	__attribute__((noreturn, format(printf, 1, 2)));
+
+/* ---- lines.c: lines and words ----------------------------------------- */
+
+/* Text that grows. */
+struct text {
+	char *data;
+	size_t len;
+	size_t cap;
+};
+
+/* Room for `more` bytes at the end. */
+char *text_reserve(struct text *t, size_t more);
+void put(struct text *t, const char *s);
+/* Values of a reply; each brings the space before it. */
+void put_num(struct text *t, long long value);
+void put_bytes(struct text *t, const void *bytes, size_t len);
+void put_text(struct text *t, const char *s);
+
+/* Lines from a descriptor. */
+struct stream {
+	int fd;
+	/* A descriptor that came with the line, if `fd` is a socket; else -1. */
+	int passed;
+	/* What was read; the line that read_line() returned stands first. */
+	struct text in;
+	size_t next;
+};
+
+void stream_open(struct stream *s, int fd);
+/* The next line without its end, or NULL when there is none. */
+char *read_line(struct stream *s);
+bool write_all(int fd, const char *from, size_t len);
+/* Sends text, and a descriptor with it unless `pass` is 0. */
+bool send_text(int socket, const struct text *t, int pass);
+
+/* A request: what is left of its words, and the reply so far. */
+struct call {
+	char *at;
+	struct text *out;
+	/* The memory that it named is not there. */
+	bool faulted;
+	/* Why it could not be carried out. */
+	const char *error;
+	/* A descriptor to send with the reply; 0 for none. */
+	int pass;
+};
+
+/* The next word. They set `error` where it is not what it should be. */
+char *word(struct call *c);
+uint64_t number(struct call *c);
+void *bytes(struct call *c, size_t *len);
+char *string(struct call *c);
+/* True if the words were understood and none is left. */
+bool parsed(struct call *c);
+
+/* ---- calls.c: the system calls of a worker ---------------------------- */
+
+/* Carries a request out in this process. */
+void make_call(struct call *c);
+/* Prepares this process for that. */
+void setup_calls(void);
+
+/* ---- worker.c --------------------------------------------------------- */
+
+/* Serves the requests that come in by `channel`, as a process of the tests. */
+void start_worker(int channel) __attribute__((noreturn));
+
+/* ---- machine.c: the machine around the processes ---------------------- */
+
+/* True if this is the first process of a machine of its own. */
+bool is_init(void);
+void bring_up(void);
+void turn_off(void);
+/* A character device as soon as there is somebody at its other end. */
+int open_port(const char *path);
+
+/* The words of the reply to hello. */
+void put_facts(struct text *out);
+/* From here on problems are new. */
+void start_watch(void);
+/* One text for each new problem: a message of the kernel, pinned pages. */
+void put_problems(struct text *out);
+/* The number after `key` in a file of lines "key number"; -1 without it. */
+long long file_value(const char *path, const char *key);
+
+#endif

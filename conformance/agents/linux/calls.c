@@ -1,0 +1,475 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The system calls that a worker makes in the name of a test, by raw numbers:
+ * what the C library does around them is not wanted.
+ */
+#include "agent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The longest struct of an ioctl. */
+#define ARENA_SIZE (1UL << 20)
+
+/* A system call's result as the kernel gives it: -errno for a failure. */
+#define raw(...)                                          \
+	({                                                \
+		long ret_ = syscall(__VA_ARGS__);         \
+		ret_ == -1 ? -(long)errno : ret_;         \
+	})
+
+/* The first byte after the arena: nothing can be read or written there. */
+static char *guard;
+/* Steps until one fails, counted over ioctls; 0 is off. */
+static unsigned int fail_nth;
+/* Where a fault of peek and poke goes on; NULL while there is none to expect. */
+static sigjmp_buf *on_fault;
+
+static void handle_fault(int sig)
+{
+	if (on_fault)
+		siglongjmp(*on_fault, 1);
+	/* Not ours: let the instruction fault again, and kill. */
+	signal(sig, SIG_DFL);
+}
+
+/* False if the memory is not there; some bytes may have been copied. */
+static bool copy_memory(void *to, const void *from, size_t len)
+{
+	sigjmp_buf env;
+
+	if (sigsetjmp(env, 1)) {
+		on_fault = NULL;
+		return false;
+	}
+	on_fault = &env;
+	memcpy(to, from, len);
+	/* The compiler must not move the copy behind this. */
+	__asm__ volatile("" ::: "memory");
+	on_fault = NULL;
+	return true;
+}
+
+static void setup_arena(void)
+{
+	size_t page_size = sysconf(_SC_PAGESIZE);
+	char *arena = mmap(NULL, ARENA_SIZE + page_size, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (arena == MAP_FAILED)
+		die("no memory for the structs of ioctls: %m");
+	guard = arena + ARENA_SIZE;
+	/* A hole would be filled by the next mmap of a test. */
+	if (mprotect(guard, page_size, PROT_NONE))
+		die("no guard page: %m");
+}
+
+/* Sets the kernel's count; the write itself may be what is made to fail. */
+static bool arm_fail_nth(unsigned int nth)
+{
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%u", nth);
+
+	for (int tries = 0; tries < 2; tries++)
+		if (pwrite(FAIL_NTH_FD, text, len, 0) == len)
+			return true;
+	return false;
+}
+
+/* What is left of the kernel's count. */
+static unsigned int fail_nth_left(void)
+{
+	char text[16] = "";
+
+	/* The copy of the number was the step that failed: one was left. */
+	if (pread(FAIL_NTH_FD, text, sizeof(text) - 1, 0) <= 0)
+		return 1;
+	return strtoul(text, NULL, 10);
+}
+
+/* Only what happens in here counts for fail-nth. */
+static long counted_ioctl(int fd, unsigned int cmd, unsigned long arg)
+{
+	long ret;
+
+	if (!fail_nth)
+		return raw(SYS_ioctl, fd, cmd, arg);
+	if (!arm_fail_nth(fail_nth))
+		die("cannot set fail-nth: %m");
+	ret = raw(SYS_ioctl, fd, cmd, arg);
+	fail_nth = fail_nth_left();
+	if (!arm_fail_nth(0))
+		die("cannot clear fail-nth: %m");
+	return ret;
+}
+
+static void do_ioctl(struct call *c)
+{
+	int fd = number(c);
+	unsigned int cmd = number(c);
+	size_t len;
+	void *arg = bytes(c, &len);
+
+	if (len > ARENA_SIZE)
+		c->error = "the struct is too long for this agent";
+	if (!parsed(c))
+		return;
+	memcpy(guard - len, arg, len);
+	put_num(c->out, counted_ioctl(fd, cmd, (unsigned long)(guard - len)));
+	put_bytes(c->out, guard - len, len);
+}
+
+static void do_ioctlarg(struct call *c)
+{
+	int fd = number(c);
+	unsigned int cmd = number(c);
+	unsigned long arg = number(c);
+
+	if (parsed(c))
+		put_num(c->out, counted_ioctl(fd, cmd, arg));
+}
+
+static void do_open(struct call *c)
+{
+	char *path = string(c);
+	int flags = number(c);
+
+	if (parsed(c))
+		put_num(c->out, raw(SYS_openat, AT_FDCWD, path, flags, 0600));
+}
+
+/* The calls whose arguments are numbers and whose result is one. */
+static void do_plain(struct call *c, long nr, int count)
+{
+	uint64_t a[6] = { 0 };
+
+	for (int i = 0; i < count; i++)
+		a[i] = number(c);
+	if (parsed(c))
+		put_num(c->out, raw(nr, a[0], a[1], a[2], a[3], a[4], a[5]));
+}
+
+static void do_close(struct call *c) { do_plain(c, SYS_close, 1); }
+static void do_dup(struct call *c) { do_plain(c, SYS_dup, 1); }
+static void do_mmap(struct call *c) { do_plain(c, SYS_mmap, 6); }
+static void do_munmap(struct call *c) { do_plain(c, SYS_munmap, 2); }
+static void do_mprotect(struct call *c) { do_plain(c, SYS_mprotect, 3); }
+static void do_madvise(struct call *c) { do_plain(c, SYS_madvise, 3); }
+static void do_ftruncate(struct call *c) { do_plain(c, SYS_ftruncate, 2); }
+static void do_eventfd(struct call *c) { do_plain(c, SYS_eventfd2, 2); }
+static void do_setuid(struct call *c) { do_plain(c, SYS_setuid, 1); }
+
+static void do_read(struct call *c)
+{
+	int fd = number(c);
+	size_t count = number(c);
+	char *into;
+	long ret;
+
+	if (!parsed(c))
+		return;
+	into = malloc(count);
+	if (!into) {
+		c->error = "there is no memory for so many bytes";
+		return;
+	}
+	ret = raw(SYS_read, fd, into, count);
+	put_num(c->out, ret);
+	put_bytes(c->out, into, ret > 0 ? ret : 0);
+	free(into);
+}
+
+static void do_write(struct call *c)
+{
+	int fd = number(c);
+	size_t len;
+	void *from = bytes(c, &len);
+
+	if (parsed(c))
+		put_num(c->out, raw(SYS_write, fd, from, len));
+}
+
+static void do_poll(struct call *c)
+{
+	struct pollfd pfd = { .fd = number(c) };
+	struct timespec now = { 0 };
+	long ret;
+
+	pfd.events = number(c);
+	if (!parsed(c))
+		return;
+	ret = raw(SYS_ppoll, &pfd, 1, &now, NULL, 0);
+	put_num(c->out, ret < 0 ? ret : pfd.revents);
+}
+
+static void do_peek(struct call *c)
+{
+	void *addr = (void *)number(c);
+	size_t len = number(c);
+	void *into;
+
+	if (!parsed(c))
+		return;
+	into = malloc(len);
+	if (len && !into) {
+		c->error = "there is no memory for so many bytes";
+		return;
+	}
+	if (copy_memory(into, addr, len))
+		put_bytes(c->out, into, len);
+	else
+		c->faulted = true;
+	free(into);
+}
+
+static void do_poke(struct call *c)
+{
+	void *addr = (void *)number(c);
+	size_t len;
+	void *from = bytes(c, &len);
+
+	if (parsed(c) && !copy_memory(addr, from, len))
+		c->faulted = true;
+}
+
+static void do_memfd(struct call *c)
+{
+	char *name = string(c);
+	unsigned int flags = number(c);
+
+	if (parsed(c))
+		put_num(c->out, raw(SYS_memfd_create, name, flags));
+}
+
+static void do_pipe(struct call *c)
+{
+	int fds[2] = { -1, -1 };
+
+	if (!parsed(c))
+		return;
+	put_num(c->out, raw(SYS_pipe2, fds, 0));
+	put_num(c->out, fds[0]);
+	put_num(c->out, fds[1]);
+}
+
+static void do_setrlimit(struct call *c)
+{
+	int resource = number(c);
+	rlim_t soft = number(c);
+	struct rlimit64 limit;
+	long ret;
+
+	if (!parsed(c))
+		return;
+	ret = raw(SYS_prlimit64, 0, resource, NULL, &limit);
+	if (!ret) {
+		limit.rlim_cur = soft;
+		if (limit.rlim_max < soft)
+			limit.rlim_max = soft;
+		ret = raw(SYS_prlimit64, 0, resource, &limit, NULL);
+	}
+	put_num(c->out, ret);
+}
+
+static void do_dropcap(struct call *c)
+{
+	struct __user_cap_header_struct header = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+	unsigned int cap = number(c);
+	long ret;
+
+	if (!parsed(c))
+		return;
+	ret = raw(SYS_capget, &header, data);
+	if (!ret && cap / 32 >= ARRAY_SIZE(data))
+		ret = -EINVAL;
+	if (!ret) {
+		data[cap / 32].effective &= ~(1U << cap % 32);
+		data[cap / 32].permitted &= ~(1U << cap % 32);
+		ret = raw(SYS_capset, &header, data);
+	}
+	put_num(c->out, ret);
+}
+
+static void do_vmstatus(struct call *c)
+{
+	if (!parsed(c))
+		return;
+	put_num(c->out, file_value("/proc/self/status", "VmLck:"));
+	put_num(c->out, file_value("/proc/self/status", "VmPin:"));
+}
+
+static void forget_fail_nth(void)
+{
+	close(FAIL_NTH_FD);
+	fail_nth = 0;
+}
+
+static void do_failnth(struct call *c)
+{
+	unsigned int nth = number(c);
+	int fd;
+
+	if (!parsed(c))
+		return;
+	/* Not opened before: the file is that of one thread, and fork makes another. */
+	fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+	if (fd < 0) {
+		put_num(c->out, -errno);
+		return;
+	}
+	dup3(fd, FAIL_NTH_FD, O_CLOEXEC);
+	close(fd);
+	if (!arm_fail_nth(0)) {
+		put_num(c->out, -errno);
+		return;
+	}
+	fail_nth = nth;
+	put_num(c->out, 0);
+}
+
+static void do_failnthleft(struct call *c)
+{
+	if (parsed(c))
+		put_num(c->out, fail_nth);
+}
+
+/* The supervisor is the parent of all: it waits for them, and kills them. */
+static void do_fork(struct call *c)
+{
+	int pair[2];
+	long pid;
+
+	if (!parsed(c))
+		return;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) {
+		c->error = "there is no channel for the child";
+		return;
+	}
+	pid = raw(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+	if (!pid) {
+		dup3(pair[1], CHANNEL_FD, O_CLOEXEC);
+		close(pair[0]);
+		close(pair[1]);
+		forget_fail_nth();
+		/* Says nothing: the parent answers this request. */
+		c->out->len = 0;
+		return;
+	}
+	close(pair[1]);
+	if (pid < 0) {
+		close(pair[0]);
+		c->error = strerror(-pid);
+		return;
+	}
+	put_num(c->out, pid);
+	c->pass = pair[0];
+}
+
+static void do_batch(struct call *c);
+
+static const struct verb {
+	const char *name;
+	void (*run)(struct call *c);
+	bool in_batch;
+} verbs[] = {
+	{ "ioctl", do_ioctl, true },
+	{ "peek", do_peek, true },
+	{ "poke", do_poke, true },
+	{ "batch", do_batch, false },
+	{ "open", do_open, false },
+	{ "close", do_close, false },
+	{ "dup", do_dup, false },
+	{ "ioctlarg", do_ioctlarg, false },
+	{ "mmap", do_mmap, false },
+	{ "munmap", do_munmap, false },
+	{ "mprotect", do_mprotect, false },
+	{ "madvise", do_madvise, false },
+	{ "read", do_read, false },
+	{ "write", do_write, false },
+	{ "poll", do_poll, false },
+	{ "memfd", do_memfd, false },
+	{ "ftruncate", do_ftruncate, false },
+	{ "eventfd", do_eventfd, false },
+	{ "pipe", do_pipe, false },
+	{ "setrlimit", do_setrlimit, false },
+	{ "setuid", do_setuid, false },
+	{ "dropcap", do_dropcap, false },
+	{ "vmstatus", do_vmstatus, false },
+	{ "failnth", do_failnth, false },
+	{ "failnthleft", do_failnthleft, false },
+	{ "fork", do_fork, false },
+};
+
+/* Carries out a call, on its own or as part of a batch. */
+static void run_verb(struct call *c, bool in_batch)
+{
+	char *name = word(c);
+
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+		if (strcmp(verbs[i].name, name))
+			continue;
+		if (in_batch && !verbs[i].in_batch)
+			c->error = "the request cannot be part of a batch";
+		else
+			verbs[i].run(c);
+		return;
+	}
+	c->error = "the request is unknown";
+}
+
+void make_call(struct call *c)
+{
+	run_verb(c, false);
+}
+
+static void do_batch(struct call *c)
+{
+	char *rest = c->at;
+
+	if (!rest)
+		c->error = "a word is missing";
+	c->at = NULL;
+	for (bool first = true; rest && !c->error; first = false) {
+		struct call one = { .at = rest, .out = c->out };
+		char *end = strstr(rest, " ; ");
+
+		rest = end ? end + 3 : NULL;
+		if (end)
+			*end = '\0';
+		if (!first)
+			put(c->out, " ;");
+		run_verb(&one, true);
+		if (one.faulted)
+			put(c->out, " fault");
+		c->error = one.error;
+	}
+}
+
+void setup_calls(void)
+{
+	struct sigaction fault = {
+		.sa_handler = handle_fault,
+		.sa_flags = SA_NODEFER,
+	};
+
+	sigaction(SIGSEGV, &fault, NULL);
+	sigaction(SIGBUS, &fault, NULL);
+	setup_arena();
+}

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The machine around the processes: what it can do, what its kernel complains
+ * of, and how it comes up and goes down where it is ours alone.
+ */
+#include "agent.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+/* The tests use up to 64 huge pages at a time. */
+#define HUGE_PAGES_NEEDED 64
+#define HUGE_PAGES_WANTED "128"
+#define HUGE_PAGE_SIZE (2UL << 20)
+
+/* Commands of iommufd that came after its first release. */
+#define CMD_HWPT_ALLOC 0x89
+#define CMD_SET_DIRTY_TRACKING 0x8b
+#define CMD_FAULT_QUEUE_ALLOC 0x8e
+
+static int kmsg = -1;
+static long long pins_before;
+
+bool is_init(void)
+{
+	return getpid() == 1;
+}
+
+long long file_value(const char *path, const char *key)
+{
+	long long value = -1;
+	char line[256];
+	FILE *file = fopen(path, "re");
+
+	if (!file)
+		return -1;
+	while (value < 0 && fgets(line, sizeof(line), file))
+		if (!strncmp(line, key, strlen(key)))
+			value = strtoll(line + strlen(key), NULL, 10);
+	fclose(file);
+	return value;
+}
+
+/* ---- what it can do --------------------------------------------------- */
+
+/* True if iommufd knows the command: a struct of no size is wrong then. */
+static bool has_command(unsigned int nr)
+{
+	uint32_t struct_size = 0;
+	int fd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
+	bool known;
+
+	if (fd < 0)
+		return false;
+	known = ioctl(fd, _IO(';', nr), &struct_size) && errno == EINVAL;
+	close(fd);
+	return known;
+}
+
+/* True if so many huge pages can be had at once. */
+static bool has_huge_pages(void)
+{
+	size_t len = HUGE_PAGES_NEEDED * HUGE_PAGE_SIZE;
+	void *map = mmap(NULL, len, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+
+	return map != MAP_FAILED && !munmap(map, len);
+}
+
+/* Writes a setting; false if it is not there or does not take the value. */
+static bool set(const char *path, const char *value)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool done;
+
+	if (fd < 0)
+		return false;
+	done = write_all(fd, value, strlen(value));
+	close(fd);
+	return done;
+}
+
+/*
+ * Lets every allocation of the kernel fail, those that may wait too, and keeps
+ * the kernel's log free of it.
+ */
+static bool setup_fault_injection(void)
+{
+	DIR *debugfs = opendir("/sys/kernel/debug");
+	struct dirent *entry;
+
+	if (!debugfs)
+		return false;
+	while ((entry = readdir(debugfs))) {
+		char path[sizeof(entry->d_name) + 32];
+
+		if (strncmp(entry->d_name, "fail", 4))
+			continue;
+		snprintf(path, sizeof(path), "/sys/kernel/debug/%s/verbose",
+			 entry->d_name);
+		set(path, "0");
+	}
+	closedir(debugfs);
+	set("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N");
+	set("/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N");
+	return set("/sys/kernel/debug/failslab/ignore-gfp-wait", "N") &&
+	       !access("/proc/thread-self/fail-nth", R_OK | W_OK);
+}
+
+void put_facts(struct text *out)
+{
+	bool root = !geteuid();
+	const struct {
+		const char *name;
+		bool there;
+	} capabilities[] = {
+		{ "hugetlb", has_huge_pages() },
+		{ "fork", true },
+		{ "fail_nth", root && setup_fault_injection() },
+		{ "setrlimit", root },
+		{ "setuid", root },
+		{ "hwpt", has_command(CMD_HWPT_ALLOC) },
+		{ "dirty", has_command(CMD_SET_DIRTY_TRACKING) },
+		{ "faults", has_command(CMD_FAULT_QUEUE_ALLOC) },
+	};
+	struct utsname system;
+	const char *comma = "";
+	char facts[256];
+
+	uname(&system);
+	snprintf(facts, sizeof(facts),
+		 " protocol=1 name=linux version=%s uapi=6.12 page=%ld hugepage=%lu capabilities=",
+		 system.release, sysconf(_SC_PAGESIZE), HUGE_PAGE_SIZE);
+	put(out, facts);
+	for (size_t i = 0; i < ARRAY_SIZE(capabilities); i++) {
+		if (!capabilities[i].there)
+			continue;
+		put(out, comma);
+		put(out, capabilities[i].name);
+		comma = ",";
+	}
+}
+
+/* ---- what its kernel complains of ------------------------------------- */
+
+/* Pages pinned by drivers, in the whole machine; -1 if they are not counted. */
+static long long pinned_pages(void)
+{
+	int fd = open("/proc/sys/vm/stat_refresh", O_RDONLY | O_CLOEXEC);
+	long long acquired, released;
+	char c;
+
+	/* The read makes each CPU hand in what it counted by itself. */
+	if (fd < 0 || read(fd, &c, 1) < 0)
+		return -1;
+	close(fd);
+	acquired = file_value("/proc/vmstat", "nr_foll_pin_acquired ");
+	released = file_value("/proc/vmstat", "nr_foll_pin_released ");
+	return acquired < 0 ? -1 : acquired - released;
+}
+
+static bool is_problem(const char *message)
+{
+	static const char *const signs[] = {
+		"WARNING:",
+		"BUG:",
+		"BUG at",
+		"Oops",
+		"KASAN",
+		"UBSAN",
+		"refcount_t:",
+		"general protection fault",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(signs); i++)
+		if (strstr(message, signs[i]))
+			return true;
+	return false;
+}
+
+static void put_kernel_messages(struct text *out)
+{
+	char record[8192];
+	ssize_t got;
+
+	while (kmsg >= 0) {
+		char *message, *end;
+
+		got = read(kmsg, record, sizeof(record) - 1);
+		/* Records were overwritten before they were read. */
+		if (got < 0 && errno == EPIPE)
+			continue;
+		if (got <= 0)
+			return;
+		record[got] = '\0';
+		message = strchr(record, ';');
+		if (!message)
+			continue;
+		end = strchr(++message, '\n');
+		if (end)
+			*end = '\0';
+		if (is_problem(message))
+			put_text(out, message);
+	}
+}
+
+void start_watch(void)
+{
+	kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (kmsg >= 0)
+		lseek(kmsg, 0, SEEK_END);
+	if (is_init())
+		pins_before = pinned_pages();
+}
+
+void put_problems(struct text *out)
+{
+	char text[64];
+	long long pins;
+
+	put_kernel_messages(out);
+	/* On a machine of many, others pin pages too. */
+	if (!is_init())
+		return;
+	pins = pinned_pages();
+	if (pins == pins_before)
+		return;
+	snprintf(text, sizeof(text), "%lld pages stay pinned",
+		 pins - pins_before);
+	put_text(out, text);
+	pins_before = pins;
+}
+
+/* ---- where it is ours ------------------------------------------------- */
+
+static void mount_at(const char *type, const char *path)
+{
+	mkdir(path, 0755);
+	if (mount(type, path, type, 0, NULL))
+		die("cannot mount %s at %s: %m", type, path);
+}
+
+void bring_up(void)
+{
+	mount_at("devtmpfs", "/dev");
+	mount_at("proc", "/proc");
+	mount_at("sysfs", "/sys");
+	mount_at("debugfs", "/sys/kernel/debug");
+	if (!set("/proc/sys/vm/nr_hugepages", HUGE_PAGES_WANTED))
+		die("cannot reserve huge pages: %m");
+}
+
+void turn_off(void)
+{
+	reboot(RB_POWER_OFF);
+	die("cannot turn the machine off: %m");
+}
+
+/* A port comes some time after boot, and its other end some time later. */
+int open_port(const char *path)
+{
+	for (int tries = 0; tries < 500; tries++) {
+		int fd = open(path, O_RDWR | O_CLOEXEC);
+		struct pollfd port = { .fd = fd };
+
+		if (fd >= 0 && poll(&port, 1, 0) >= 0 &&
+		    !(port.revents & POLLHUP))
+			return fd;
+		if (fd >= 0)
+			close(fd);
+		usleep(10000);
+	}
+	die("nobody answers at %s", path);
+}

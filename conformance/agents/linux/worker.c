@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A worker: a process of the tests, which carries requests out in itself. */
+#include "agent.h"
+
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Nothing of the supervisor's stays open, the requests of others above all. */
+static void keep_channel_only(int channel)
+{
+	int null = open("/dev/null", O_RDWR);
+
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	dup3(channel, CHANNEL_FD, O_CLOEXEC);
+	if (syscall(SYS_close_range, 3, CHANNEL_FD - 1, 0) ||
+	    syscall(SYS_close_range, CHANNEL_FD + 1, ~0U, 0))
+		die("cannot close descriptors: %m");
+}
+
+/* The whole reply to a request; nothing in the child of a fork. */
+static void answer(struct call *c)
+{
+	put(c->out, "ok");
+	make_call(c);
+	if (c->error) {
+		c->out->len = 0;
+		put(c->out, "error");
+		put_text(c->out, c->error);
+	} else if (c->faulted) {
+		c->out->len = 0;
+		put(c->out, "fault");
+	}
+}
+
+void start_worker(int channel)
+{
+	struct text out = { 0 };
+	struct stream in;
+	char *line;
+
+	keep_channel_only(channel);
+	setup_calls();
+	stream_open(&in, CHANNEL_FD);
+	while ((line = read_line(&in))) {
+		struct call c = { .at = line, .out = &out };
+
+		out.len = 0;
+		answer(&c);
+		if (!out.len)
+			continue;
+		put(&out, "\n");
+		if (!send_text(CHANNEL_FD, &out, c.pass))
+			break;
+		if (c.pass)
+			close(c.pass);
+	}
+	_exit(0);
+}
