@@ -16,6 +16,7 @@ import { registerIommufdMockDomain } from "./iommufd_mock_domain.ts";
 import { registerKitAccess } from "./kit_access.ts";
 import { registerKitCommands } from "./kit_commands.ts";
 import { registerKitCopy } from "./kit_copy.ts";
+import { registerKitHwpt } from "./kit_hwpt.ts";
 import { registerKitMap } from "./kit_map.ts";
 import { registerKitMemoryLimit } from "./kit_memory_limit.ts";
 import { registerKitMockDomain } from "./kit_mock_domain.ts";
@@ -46,6 +47,7 @@ export function allTests(uapi: RevisionName): Test[] {
   registerKitRlimit(registry);
   registerKitMockDomain(registry);
   registerKitMemoryLimit(registry);
+  registerKitHwpt(registry);
   registerKitVfioCompat(registry);
   registerKitVfioStruct(registry);
   return registry.filter((test) => test.uapi.includes(uapi));

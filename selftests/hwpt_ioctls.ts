@@ -115,11 +115,12 @@ export async function hwptInvalidate(
   assertEq(reply.entryNum, handled, "requests handled");
 }
 
-/** MD_CHECK_IOTLB of all entries of a nested HWPT. */
+/** MD_CHECK_IOTLB of all entries of a nested HWPT; with an errno each must fail so. */
 export async function checkIotlb(
   io: Iommufd,
   hwptId: number,
   expected: readonly number[],
+  errno?: Errno,
 ): Promise<void> {
   assertEq(expected.length, MOCK_NESTED_DOMAIN_IOTLB_NUM, "IOTLB entries");
   for (const [iotlbId, iotlb] of expected.entries()) {
@@ -128,6 +129,7 @@ export async function checkIotlb(
       TestCheckIotlb,
       IOMMU_TEST_OP_MD_CHECK_IOTLB,
       { id: hwptId, iotlbId, iotlb },
+      errno,
     );
   }
 }
