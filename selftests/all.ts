@@ -16,7 +16,9 @@ import { registerIommufdMockDomain } from "./iommufd_mock_domain.ts";
 import { registerKitAccess } from "./kit_access.ts";
 import { registerKitCommands } from "./kit_commands.ts";
 import { registerKitCopy } from "./kit_copy.ts";
+import { registerKitHwInfo } from "./kit_hw_info.ts";
 import { registerKitHwpt } from "./kit_hwpt.ts";
+import { registerKitInvalidate } from "./kit_invalidate.ts";
 import { registerKitMap } from "./kit_map.ts";
 import { registerKitMemoryLimit } from "./kit_memory_limit.ts";
 import { registerKitMockDomain } from "./kit_mock_domain.ts";
@@ -48,6 +50,8 @@ export function allTests(uapi: RevisionName): Test[] {
   registerKitMockDomain(registry);
   registerKitMemoryLimit(registry);
   registerKitHwpt(registry);
+  registerKitHwInfo(registry);
+  registerKitInvalidate(registry);
   registerKitVfioCompat(registry);
   registerKitVfioStruct(registry);
   return registry.filter((test) => test.uapi.includes(uapi));
