@@ -8,6 +8,7 @@
  */
 
 import type { KernelCore } from "../kernel/core.ts";
+import { sysfsEntry, sysfsNamedEntry } from "../kernel/sysfs.ts";
 import { IdTable } from "../lib/id_table.ts";
 import { Group } from "./group.ts";
 
@@ -36,9 +37,21 @@ export class Iommu {
    * reference. Throws ENOMEM. (Linux: iommu_group_alloc.)
    */
   allocGroup(): Group {
-    this.kernel.alloc();
-    const group = new Group(this, this.groups.alloc());
-    this.groups.publish(group.id, group);
+    const { kernel } = this;
+    kernel.alloc();
+    const id = this.groups.alloc();
+    try {
+      // Its name and its directory; the directory "devices" and two files in that.
+      kernel.alloc();
+      sysfsNamedEntry(kernel);
+      kernel.alloc();
+      for (let entries = 0; entries < 3; entries++) sysfsEntry(kernel);
+    } catch (error) {
+      this.groups.erase(id);
+      throw error;
+    }
+    const group = new Group(this, id);
+    this.groups.publish(id, group);
     return group;
   }
 }

@@ -8,6 +8,8 @@
 
 import { EINVAL, ENODEV, Errno } from "../uapi/errno.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
+import type { KernelCore } from "../kernel/core.ts";
+import { sysfsEntry, sysfsNamedEntry } from "../kernel/sysfs.ts";
 import { KernelBug } from "../kernel/warn.ts";
 import type { Device, IommuOps } from "./device.ts";
 import type { Domain } from "./domain.ts";
@@ -38,7 +40,7 @@ export function probeDevice(dev: Device): void {
   const group = findGroup(dev, ops);
   dev.group = group;
   try {
-    kernel.alloc();
+    allocGroupDevice(kernel);
     group.devices.push(dev);
     joinDomain(dev, group);
   } catch (error) {
@@ -59,12 +61,25 @@ export function releaseDevice(dev: Device): void {
 
 /** Asks the driver for the device's group; without one the driver lets go of the device. */
 function findGroup(dev: Device, ops: IommuOps): Group {
+  const { kernel } = dev.iommu;
   try {
+    // The IOMMU's link to the device, and the device's to the IOMMU.
+    sysfsNamedEntry(kernel);
+    sysfsEntry(kernel);
     return ops.deviceGroup(dev);
   } catch (error) {
     ops.releaseDevice?.(dev);
     throw error;
   }
+}
+
+/** The device's place in a group. Throws ENOMEM. (Linux: iommu_group_alloc_device.) */
+function allocGroupDevice(kernel: KernelCore): void {
+  kernel.alloc();
+  // The device's link to the group, and under a copy of its name the group's to the device.
+  sysfsEntry(kernel);
+  kernel.alloc();
+  sysfsNamedEntry(kernel);
 }
 
 /** Takes back the device's place in the group, and the group's domains with its last device. */

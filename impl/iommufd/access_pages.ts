@@ -11,6 +11,7 @@
 import { GUP_PIN_COUNTING_BIAS } from "../kernel/frames.ts";
 import { FOLL_WRITE } from "../kernel/mm.ts";
 import { DoubleSpanIterator } from "../lib/span_iterator.ts";
+import { XarrayNodes } from "../lib/xarray_nodes.ts";
 import { EFAULT, EINVAL, EPERM } from "../uapi/errno.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import { updatePinned, updateUnpinned } from "./accounting.ts";
@@ -191,9 +192,17 @@ function storePfns(
   pfns: Int32Array,
   at: number,
 ): void {
-  if (pages.kernel.shouldFail()) throw EINVAL;
-  const old = pages.pinnedPfns.storeFrom(first, last - first + 1, pfns, at, 1);
-  pages.kernel.warnings.on(old > 0, "pages_to_xarray: a frame was stored");
+  const { kernel, pinnedPfns } = pages;
+  const count = last - first + 1;
+  const half = first + Math.floor(count / 2);
+  const nodes = kernel.injectsFaults
+    ? XarrayNodes.ofArray(pinnedPfns)
+    : undefined;
+  if (nodes && half > first) kernel.allocNodes(() => nodes, first, half - 1);
+  if (kernel.shouldFail()) throw EINVAL;
+  if (nodes) kernel.allocNodes(() => nodes, half, last);
+  const old = pinnedPfns.storeFrom(first, count, pfns, at, 1);
+  kernel.warnings.on(old > 0, "pages_to_xarray: a frame was stored");
 }
 
 /**

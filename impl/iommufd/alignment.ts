@@ -9,6 +9,7 @@
  */
 
 import { lowestBit } from "../lib/u64.ts";
+import { XarrayNodes } from "../lib/xarray_nodes.ts";
 import { EADDRINUSE, EBUSY, EINVAL } from "../uapi/errno.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import type { IoPagetable, IoptAccess } from "./io_pagetable.ts";
@@ -48,14 +49,19 @@ export function calculateIovaAlignment(iopt: IoPagetable): void {
 
 /**
  * Adds a user of the table and returns its id, the lowest free one. Throws
- * EADDRINUSE if an area does not conform to the access's alignment, ENOMEM,
- * EBUSY with 65,536 accesses. Linux: iopt_add_access.
+ * EADDRINUSE if an area does not conform to the access's alignment, EBUSY with
+ * 65,536 accesses. Linux: iopt_add_access.
  */
 export function registerAccess(iopt: IoPagetable, access: IoptAccess): number {
-  iopt.kernel.alloc();
-  const free = iopt.accesses.indexOf(undefined);
-  const id = free < 0 ? iopt.accesses.length : free;
+  const { accesses, kernel } = iopt;
+  const free = accesses.indexOf(undefined);
+  const id = free < 0 ? accesses.length : free;
   if (id > MAX_ACCESS_ID) throw EBUSY;
+  kernel.allocNodes(
+    () => XarrayNodes.of(accesses.keys().filter((key) => accesses[key])),
+    id,
+    id,
+  );
   iopt.accesses[id] = access;
   try {
     calculateIovaAlignment(iopt);

@@ -9,6 +9,7 @@
 
 import type { Domain } from "../iommu/domain.ts";
 import { U64_MAX } from "../lib/u64.ts";
+import { XarrayNodes } from "../lib/xarray_nodes.ts";
 import { EEXIST, EINVAL } from "../uapi/errno.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import {
@@ -47,7 +48,12 @@ export function addDomain(iopt: IoPagetable, domain: Domain): void {
     if (domain.apertureEnd !== U64_MAX) {
       iopt.reserveIova(domain.apertureEnd + 1n, U64_MAX, domain);
     }
-    iopt.kernel.alloc();
+    const { length } = iopt.domains;
+    iopt.kernel.allocNodes(
+      () => XarrayNodes.of(iopt.domains.keys(), { rootHoldsEntry: false }),
+      length,
+      length,
+    );
     fillAreas(iopt, domain);
   } catch (error) {
     iopt.removeReservedIova(domain);

@@ -85,7 +85,7 @@ export function faultQueueAlloc(ucmd: Ucmd<IommuFaultAlloc>): void {
   using undo = new DisposableStack();
   const fault = new IommufdFault(ctx);
   undo.defer(() => ctx.objects.abortAndDestroy(fault));
-  ctx.kernel.alloc();
+  ctx.kernel.allocFile();
   const file = new FaultFile(fault);
   undo.defer(() => file.put());
 

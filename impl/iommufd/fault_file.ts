@@ -12,6 +12,7 @@ import type { IopfGroup } from "../iommu/page_fault.ts";
 import { File } from "../kernel/file.ts";
 import type { Process } from "../kernel/process.ts";
 import { KernelBug } from "../kernel/warn.ts";
+import { XarrayNodes } from "../lib/xarray_nodes.ts";
 import { EINVAL, Errno, ESPIPE } from "../uapi/errno.ts";
 import {
   IOMMUFD_PAGE_RESP_INVALID,
@@ -39,7 +40,7 @@ export class FaultFile extends File {
    * Stores whole groups of faults, the oldest first, as many as fit; 0 bytes
    * when there is none: it never waits. Throws ESPIPE unless `count` is a
    * multiple of the record's size, EINVAL if the first group does not fit,
-   * EFAULT and ENOMEM if it cannot be handed out; it is still unread then.
+   * EFAULT if it cannot be handed out; it is still unread then.
    * (Linux: iommufd_fault_fops_read.)
    */
   override read(process: Process, uaddr: number, count: number): number {
@@ -104,8 +105,12 @@ export class FaultFile extends File {
         "A fault came through an attachment of somebody else",
       );
     }
-    ctx.kernel.alloc();
     const cookie = unanswered.alloc();
+    ctx.kernel.allocNodes(
+      () => XarrayNodes.of(unanswered.ids().filter((id) => id !== cookie)),
+      cookie,
+      cookie,
+    );
     try {
       let to = uaddr;
       for (const { flags, pasid, grpid, perm, addr } of group.faults) {

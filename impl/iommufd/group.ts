@@ -15,6 +15,7 @@ import type { Device } from "../iommu/device.ts";
 import type { Group } from "../iommu/group.ts";
 import { getResvRegions } from "../iommu/resv.ts";
 import { KernelBug } from "../kernel/warn.ts";
+import { XarrayNodes } from "../lib/xarray_nodes.ts";
 import { EINVAL, ENODEV } from "../uapi/errno.ts";
 import type { IommufdDevice } from "./device.ts";
 import {
@@ -55,6 +56,11 @@ export class IommufdGroup {
       return known;
     }
     ctx.kernel.alloc();
+    ctx.kernel.allocNodes(
+      () => XarrayNodes.of(ctx.groups.keys().map(({ id }) => id)),
+      group.id,
+      group.id,
+    );
     const igroup = new IommufdGroup(ctx, group);
     ctx.groups.set(group, igroup);
     return igroup;

@@ -79,7 +79,7 @@ function writeInfo(
   if (length < cmd.dataLen && end > TASK_SIZE) throw EFAULT;
   const zeros = new Uint8Array(Math.min(cmd.dataLen - length, PAGE_SIZE));
   for (let at = uaddr + length; at < end; at += zeros.length) {
-    process.mm.copyToUser(at, zeros.subarray(0, end - at));
+    process.mm.putUser(at, zeros.subarray(0, end - at));
   }
 }
 

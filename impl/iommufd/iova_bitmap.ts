@@ -79,7 +79,6 @@ export class IovaBitmap implements DirtyBitmap, Disposable {
    */
   constructor(kernel: KernelCore, mm: Mm, range: IovaBitmapRange) {
     kernel.alloc();
-    kernel.alloc();
     const { iova, length, pageSize, data } = range;
     this.#kernel = kernel;
     this.#mm = mm;

@@ -124,7 +124,7 @@ export class IommufdCtx extends File {
       return vfioIoctl(this, process, cmd, Number(arg));
     }
     const uaddr = Number(arg);
-    process.mm.copyFromUser(this.#sizeBytes, uaddr);
+    process.mm.getUser(this.#sizeBytes, uaddr);
     const userSize = this.#sizeView.getUint32(0, true);
 
     const slot = this.#slots[place] ?? this.#prepare(place);

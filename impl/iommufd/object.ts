@@ -9,6 +9,7 @@
  */
 
 import { IdTable } from "../lib/id_table.ts";
+import { XarrayNodes } from "../lib/xarray_nodes.ts";
 import { EBUSY, ENOENT } from "../uapi/errno.ts";
 import type { IommufdCtx } from "./main.ts";
 
@@ -91,8 +92,19 @@ export class ObjectTable {
 
   /** Reserves an id. For the constructor of {@link IommufdObject}. */
   reserve(): number {
-    this.#ctx.kernel.alloc();
-    return this.#ids.alloc();
+    const { kernel } = this.#ctx;
+    kernel.alloc();
+    const id = this.#ids.alloc();
+    kernel.allocNodes(
+      () =>
+        XarrayNodes.of(
+          this.#ids.ids().filter((other) => other !== id),
+          { rootHoldsEntry: false },
+        ),
+      id,
+      id,
+    );
+    return id;
   }
 
   /** Publishes an object: from here on it can be looked up, and creating it can no longer fail (Linux: iommufd_object_finalize). */

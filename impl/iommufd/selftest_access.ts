@@ -116,6 +116,7 @@ export function testCreateAccess(ucmd: Ucmd<TestViews>): void {
   if (kernel.revision.testOpsValidate && flags & ~known) throw EOPNOTSUPP;
 
   kernel.alloc();
+  kernel.allocFile();
   const file = new SelftestAccess((flags & known) !== 0);
   using undo = new DisposableStack();
   undo.defer(() => file.put());
@@ -215,7 +216,7 @@ function allocPages(
   const bytes = alignDown(end, PAGE) - alignDown(iova, PAGE);
   const npages = BigInt.asUintN(64, bytes) / PAGE;
   if (npages * POINTER_SIZE > MAX_ALLOCATION) throw ENOMEM;
-  ctx.kernel.alloc();
+  ctx.kernel.allocVirtual(Number(npages * POINTER_SIZE));
   return new Int32Array(Number(npages));
 }
 
@@ -243,7 +244,7 @@ export function testAccessRw(ucmd: Ucmd<TestViews>): void {
   const { access } = accessOf(process, id);
 
   if (length > MAX_ALLOCATION) throw ENOMEM;
-  kernel.alloc();
+  kernel.allocVirtual(Number(length));
   const data = new Uint8Array(Number(length));
   const uaddr = Number(uptr);
   const write = (flags & MOCK_ACCESS_RW_WRITE) !== 0;

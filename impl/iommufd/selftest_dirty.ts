@@ -36,7 +36,8 @@ export function testDirty(ucmd: Ucmd<TestViews>): void {
     const { domain } = hwpt;
     if (!(domain instanceof MockDomain) || !domain.tracksDirty) throw EINVAL;
     const count = Number(length / pageSize);
-    ctx.kernel.alloc();
+    // Linux's bitmap consists of words.
+    ctx.kernel.allocVirtual(Math.ceil(count / 64) * 8);
     const bits = new Uint8Array(Math.ceil(count / 8));
     process.mm.copyFromUser(bits, Number(uptr));
     cmd.outNrDirty = BigInt(mark(domain, cmd, count, bits));

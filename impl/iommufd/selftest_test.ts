@@ -222,6 +222,11 @@ for (const name of REVISION_NAMES) {
           assertEquals(machine.destroy(stdev), 0);
           if (v3) assertEquals(machine.destroy(hwpt), 0);
         }
+        if (v3 && ret === "EFAULT" && ids(machine).length > 1) {
+          // What v3 answers about is published: it stays.
+          assertEquals(ids(machine), [1, 2, 3]);
+          for (const left of [2, 3]) assertEquals(machine.destroy(left), 0);
+        }
         assertEquals(ids(machine), [id]);
         assertEquals(machine.kernel.mock.devices.size, 0);
       }

@@ -151,7 +151,7 @@ function checkZeroed(process: Process, uaddr: number, length: number): void {
     // Up to the end of a page, so that a byte before a bad page is seen first.
     const next = Math.min(end, at - at % PAGE_SIZE + PAGE_SIZE);
     const chunk = page.subarray(0, next - at);
-    process.mm.copyFromUser(chunk, at);
+    process.mm.getUser(chunk, at);
     for (const byte of chunk) if (byte !== 0) throw E2BIG;
     at = next;
   }

@@ -116,7 +116,7 @@ function paddedSize(revision: Revision, size: number): number {
 function writeNext(mm: Mm, uaddr: number, next: number): void {
   const { offset } = VfioInfoCapHeader.fields.next;
   const header = VfioInfoCapHeader.encode({ next });
-  mm.copyToUser(uaddr + offset, header.subarray(offset));
+  mm.putUser(uaddr + offset, header.subarray(offset));
 }
 
 /** The ranges of IOVA that are not reserved. Each is written if it fits, the head if all do. */

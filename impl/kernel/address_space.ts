@@ -172,7 +172,7 @@ export class AddressSpace extends UserPages {
 
   /** The memory of a child. Throws ENOMEM. (Linux: dup_mmap.) */
   fork(): AddressSpace {
-    const child = new AddressSpace(this.frames);
+    const child = new AddressSpace(this.frames, this.failsCopy);
     try {
       for (const vma of this.vmas.all) {
         if (vma.dontFork) continue;

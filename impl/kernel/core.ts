@@ -7,6 +7,8 @@
  */
 
 import { ENOENT } from "../uapi/errno.ts";
+import type { XarrayNodes } from "../lib/xarray_nodes.ts";
+import { PAGE_SIZE } from "../uapi/mman.ts";
 import {
   type Revision,
   type RevisionName,
@@ -125,7 +127,7 @@ export class KernelCore {
     for (let fd = 0; fd <= 2; fd++) files.install(terminal.get(), 3n);
     terminal.put();
     return this.addProcess({
-      mm: new AddressSpace(this.frames),
+      mm: new AddressSpace(this.frames, () => this.shouldFail()),
       files,
       credentials: new Credentials(
         uid,
@@ -151,6 +153,45 @@ export class KernelCore {
   /** A step that stands for a memory allocation. Throws ENOMEM when it is made to fail. */
   alloc(): void {
     this.current?.faults.alloc();
+  }
+
+  /**
+   * A step that stands for an allocation whose failure changes nothing: there
+   * is a second attempt, or Linux does not look at the result.
+   */
+  allocOrGoOn(): void {
+    this.current?.faults.shouldFail();
+  }
+
+  /**
+   * The steps that stand for the nodes which an xarray needs for entries at
+   * the indexes `first` to `last`: nothing comes of a failure, as each is tried
+   * once without and once with waiting. `held` makes the nodes that the xarray
+   * has; it is not called while no failure can come. (Linux: xas_alloc.)
+   */
+  allocNodes(held: () => XarrayNodes, first: number, last: number): void {
+    if (!this.injectsFaults) return;
+    for (let left = held().add(first, last); left > 0; left--) {
+      this.allocOrGoOn();
+    }
+  }
+
+  /** The steps that stand for making an open file without a path. Throws ENOMEM. (Linux: anon_inode_getfile.) */
+  allocFile(): void {
+    // Its dentry, and the file.
+    this.alloc();
+    this.alloc();
+  }
+
+  /**
+   * A step that stands for an allocation of `bytes` in kernel address space; none for 0 bytes.
+   * Throws ENOMEM when it is made to fail, unless more than a page is wanted:
+   * that need not be contiguous, so that there is another way to get it.
+   * (Linux: kvmalloc.)
+   */
+  allocVirtual(bytes: number): void {
+    if (bytes > PAGE_SIZE) this.allocOrGoOn();
+    else if (bytes > 0) this.alloc();
   }
 
   /**

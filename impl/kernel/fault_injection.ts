@@ -4,6 +4,16 @@
  * Fault injection: makes the nth fallible step of a process fail, as Linux's
  * `/proc/self/task/TID/fail-nth` does.
  *
+ * The steps are those of a kernel with CONFIG_FAILSLAB, FAIL_PAGE_ALLOC and
+ * FAULT_INJECTION_USERCOPY, at the places and in the order that Linux has them
+ * in: allocations by slab, those of several pages, copies between kernel and
+ * user (but not of single values, as get_user), and what calls
+ * iommufd_should_fail. Left out is what depends on the kernel's past rather
+ * than on the call: new pages for a slab, and nodes for the numbers of inodes.
+ *
+ * The system calls that manage memory count nothing here, nor do page faults:
+ * Linux does not count the allocation of a single page either.
+ *
  * @module
  */
 

@@ -49,9 +49,21 @@ export interface Mm {
    */
   userPage(uaddr: number): number;
 
-  /** Fills `to` from the user's memory. Throws EFAULT; `to` may then be filled in part. */
+  /**
+   * Fills `to` from the user's memory. Throws EFAULT, which fault injection
+   * causes too; `to` may then be filled in part.
+   */
   copyFromUser(to: Uint8Array, uaddr: number): void;
 
-  /** Writes `from` to the user's memory. Throws EFAULT, with the bytes before the bad page written. */
+  /**
+   * Writes `from` to the user's memory. Throws EFAULT, with the bytes before
+   * the bad page written, or none if fault injection causes it.
+   */
   copyToUser(uaddr: number, from: Uint8Array): void;
+
+  /** As `copyFromUser`, but out of reach of fault injection (Linux: get_user, check_zeroed_user). */
+  getUser(to: Uint8Array, uaddr: number): void;
+
+  /** As `copyToUser`, but out of reach of fault injection (Linux: put_user, clear_user). */
+  putUser(uaddr: number, from: Uint8Array): void;
 }

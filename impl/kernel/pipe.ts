@@ -66,7 +66,9 @@ class PipeReader extends File {
       uaddr,
       pipe.bytes.subarray(pipe.start, pipe.start + head),
     );
-    process.mm.copyToUser(uaddr + head, pipe.bytes.subarray(0, n - head));
+    if (n > head) {
+      process.mm.copyToUser(uaddr + head, pipe.bytes.subarray(0, n - head));
+    }
     pipe.start = (pipe.start + n) % PIPE_SIZE;
     pipe.used -= n;
     return n;
@@ -100,7 +102,9 @@ class PipeWriter extends File {
     const end = (pipe.start + pipe.used) % PIPE_SIZE;
     const head = Math.min(n, PIPE_SIZE - end);
     process.mm.copyFromUser(pipe.bytes.subarray(end, end + head), uaddr);
-    process.mm.copyFromUser(pipe.bytes.subarray(0, n - head), uaddr + head);
+    if (n > head) {
+      process.mm.copyFromUser(pipe.bytes.subarray(0, n - head), uaddr + head);
+    }
     pipe.used += n;
     return n;
   }

@@ -6,7 +6,14 @@
  * @module
  */
 
-import { EBADF, EINVAL, Errno, errnoName, ESRCH } from "../uapi/errno.ts";
+import {
+  EBADF,
+  EFAULT,
+  EINVAL,
+  Errno,
+  errnoName,
+  ESRCH,
+} from "../uapi/errno.ts";
 import {
   MFD_CLOEXEC,
   MFD_HUGETLB,
@@ -112,12 +119,15 @@ export class Process {
     return this.#limits.get(resource);
   }
 
-  /** Opens a path that the kernel knows. ENOENT, EMFILE, EINVAL. */
+  /** Opens a path that the kernel knows. ENOENT, EMFILE, EINVAL, ENOMEM. */
   open(path: string, flags: number = O_RDWR): number {
     return this.#syscall(() => {
       const access = flags & (O_WRONLY | O_RDWR);
       if (!Number.isInteger(flags) || access > O_RDWR) throw EINVAL;
+      this.#copyName();
       this.files.nextFree(this.rlimit(RLIMIT_NOFILE));
+      // The file; its dentry is the path's.
+      this.kernel.alloc();
       return this.#install(this.kernel.openPath(path, this, access));
     });
   }
@@ -246,12 +256,17 @@ export class Process {
     });
   }
 
-  /** Makes a memory file, `MFD_*`. EINVAL, EMFILE. */
+  /** Makes a memory file, `MFD_*`. EINVAL, EMFILE, ENOMEM. */
   memfdCreate(name: string, flags: number): number {
     return this.#syscall(() => {
       const huge = (flags & MFD_HUGETLB) !== 0;
       checkMemfdFlags(flags, huge);
       if (new TextEncoder().encode(name).length > MFD_NAME_MAX) throw EINVAL;
+      this.#copyName();
+      this.files.nextFree(this.rlimit(RLIMIT_NOFILE));
+      // The inode.
+      this.kernel.alloc();
+      this.kernel.allocFile();
       const object = new MemoryObject(this.kernel.frames, 0, huge);
       return this.#install(new MemoryFile(object));
     });
@@ -268,20 +283,24 @@ export class Process {
     });
   }
 
-  /** Makes an eventfd that counts from `value`. EINVAL, EMFILE. */
+  /** Makes an eventfd that counts from `value`. EINVAL, EMFILE, ENOMEM. */
   eventfd(value: number, flags: number): number {
     return this.#syscall(() => {
       if (value !== value >>> 0) throw EINVAL;
       checkFlags(flags, EFD_SEMAPHORE | O_NONBLOCK | O_CLOEXEC);
+      this.kernel.alloc();
+      this.files.nextFree(this.rlimit(RLIMIT_NOFILE));
+      this.kernel.allocFile();
       return this.#install(new EventFd(value, (flags & EFD_SEMAPHORE) !== 0));
     });
   }
 
-  /** Makes a pipe. `ret` is 0, or -EMFILE with the descriptors -1. */
+  /** Makes a pipe. `ret` is 0, or -EMFILE or -ENOMEM with the descriptors -1. */
   pipe(): { ret: number; readFd: number; writeFd: number } {
     let readFd = -1;
     let writeFd = -1;
     const ret = this.#syscall(() => {
+      this.#allocPipe();
       const [reader, writer] = createPipe();
       try {
         readFd = this.#install(reader);
@@ -414,6 +433,22 @@ export class Process {
     } finally {
       kernel.current = previous;
     }
+  }
+
+  /** The steps of copying a name from user space. Throws ENOMEM, EFAULT. (Linux: getname, memfd_create.) */
+  #copyName(): void {
+    this.kernel.alloc();
+    if (this.kernel.shouldFail()) throw EFAULT;
+  }
+
+  /** The steps of making a pipe. Throws ENOMEM. (Linux: create_pipe_files.) */
+  #allocPipe(): void {
+    const { kernel } = this;
+    // Its inode, the pipe, and the table of its buffers.
+    for (let i = 0; i < 3; i++) kernel.alloc();
+    // One end, and the file of the other end.
+    kernel.allocFile();
+    kernel.alloc();
   }
 
   /** Gives `file` a descriptor; drops it when there is none. */

@@ -38,11 +38,14 @@ export class UserPages implements Mm {
   protected readonly privatePages: PrivatePages;
   /** The machine's memory. */
   protected readonly frames: Frames;
+  /** Asked before each copy of the kernel: true makes it fail (Linux: should_fail_usercopy). */
+  protected readonly failsCopy: () => boolean;
   #alive = true;
 
   /** Without mappings. */
-  constructor(frames: Frames) {
+  constructor(frames: Frames, failsCopy: () => boolean = () => false) {
     this.frames = frames;
+    this.failsCopy = failsCopy;
     this.privatePages = new PrivatePages(frames);
   }
 
@@ -99,6 +102,18 @@ export class UserPages implements Mm {
 
   /** Linux: copy_from_user. See `Mm`. */
   copyFromUser(to: Uint8Array, uaddr: number): void {
+    if (this.failsCopy()) throw EFAULT;
+    this.getUser(to, uaddr);
+  }
+
+  /** Linux: copy_to_user. See `Mm`. */
+  copyToUser(uaddr: number, from: Uint8Array): void {
+    if (this.failsCopy()) throw EFAULT;
+    this.putUser(uaddr, from);
+  }
+
+  /** Linux: get_user. See `Mm`. */
+  getUser(to: Uint8Array, uaddr: number): void {
     if (!isUserRange(uaddr, to.length)) throw EFAULT;
     try {
       this.#read(uaddr, to);
@@ -107,8 +122,8 @@ export class UserPages implements Mm {
     }
   }
 
-  /** Linux: copy_to_user. See `Mm`. */
-  copyToUser(uaddr: number, from: Uint8Array): void {
+  /** Linux: put_user. See `Mm`. */
+  putUser(uaddr: number, from: Uint8Array): void {
     if (!isUserRange(uaddr, from.length)) throw EFAULT;
     try {
       this.#write(uaddr, from);

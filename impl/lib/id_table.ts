@@ -82,6 +82,13 @@ export class IdTable<T extends NonNullable<unknown>> {
     return this.#entries[id - this.#first] === RESERVED;
   }
 
+  /** The ids in use, published or reserved, ascending. */
+  *ids(): Generator<number, void, undefined> {
+    for (const [index, entry] of this.#entries.entries()) {
+      if (entry !== undefined) yield index + this.#first;
+    }
+  }
+
   /**
    * Frees an id and returns the object that it had; undefined if it was
    * reserved or free (Linux: xa_erase). O(log n).

@@ -94,6 +94,17 @@ export class SparseUint32Array {
     return this.#find(Math.floor(index / LEAF_SIZE))?.values;
   }
 
+  /** The numbers of the blocks of `size` indexes, a divisor of 512, that have an entry present; in no order. */
+  *presentBlocks(size: number): Generator<number, void, undefined> {
+    for (const [number, { values }] of this.#leaves ?? []) {
+      for (let at = 0; at < LEAF_SIZE; at += size) {
+        if (values.subarray(at, at + size).some((value) => value !== 0)) {
+          yield (number * LEAF_SIZE + at) / size;
+        }
+      }
+    }
+  }
+
   /**
    * Sets `count` consecutive entries from `first` on to `value`,
    * `value + step`, …, all within [1, 2^32). Returns how many of them were

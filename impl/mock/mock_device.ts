@@ -19,6 +19,7 @@ import type { Iommu } from "../iommu/iommu.ts";
 import { IopfQueue } from "../iommu/page_fault_queue.ts";
 import { probeDevice, releaseDevice } from "../iommu/probe.ts";
 import { copyStructFromUser, type UserData } from "../iommu/user_data.ts";
+import { sysfsAddDevice, sysfsUevent } from "../kernel/sysfs.ts";
 import { KernelBug } from "../kernel/warn.ts";
 import { IdTable } from "../lib/id_table.ts";
 import { EINVAL, ENODEV, EOPNOTSUPP, Errno } from "../uapi/errno.ts";
@@ -64,6 +65,7 @@ export class MockDevice extends Device {
 
   /** Takes the device off the bus; nothing uses it any more (Linux: mock_dev_destroy). */
   destroy(): void {
+    sysfsUevent(this.iommu.kernel);
     releaseDevice(this);
     if (this.ops.devices.erase(this.id) !== this) {
       throw new KernelBug(`${this.name} was destroyed twice`);
@@ -102,9 +104,19 @@ export class MockIommuOps implements IommuOps {
    */
   createDevice(flags = 0): MockDevice {
     if ((flags & ~DEVICE_FLAGS) !== 0) throw EINVAL;
-    this.iommu.kernel.alloc();
-    const dev = new MockDevice(this, this.devices.alloc(), flags);
-    this.devices.publish(dev.id, dev);
+    const { kernel } = this.iommu;
+    kernel.alloc();
+    const id = this.devices.alloc();
+    try {
+      // Its name.
+      kernel.alloc();
+      sysfsAddDevice(kernel);
+    } catch (error) {
+      this.devices.erase(id);
+      throw error;
+    }
+    const dev = new MockDevice(this, id, flags);
+    this.devices.publish(id, dev);
     try {
       probeDevice(dev);
     } catch (error) {
@@ -112,6 +124,7 @@ export class MockIommuOps implements IommuOps {
       // all the same, without a group.
       if (!(error instanceof Errno)) throw error;
     }
+    sysfsUevent(kernel);
     return dev;
   }
 

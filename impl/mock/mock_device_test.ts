@@ -122,11 +122,12 @@ describe("a mock device", () => {
   });
 
   it("is there without a group when its IOMMU could not take it", () => {
-    // Allocation 1 is the device itself, 2 to 4 are its IOMMU data, group and place in it.
-    for (const nth of [1, 2, 3, 4]) {
+    // Allocations 1 to 9 are the device and its entries in sysfs, those from 10
+    // on its IOMMU data and links, its group and its place in that.
+    for (let nth = 1; nth <= 26; nth++) {
       const { ops, kernel } = newOps();
       kernel.allocsUntilFailure = nth;
-      if (nth === 1) {
+      if (nth <= 9) {
         assertStrictEquals(errnoOf(() => ops.createDevice()), ENOMEM);
         assertEquals(ops.devices.size, 0);
         continue;
@@ -139,9 +140,9 @@ describe("a mock device", () => {
       assertEquals(ops.iommu.groups.size, 0);
       assertEquals(kernel.warnings.list, []);
     }
-    // The control: the fifth allocation is not part of it.
+    // The control: the next allocation is not part of it.
     const { ops, kernel } = newOps();
-    kernel.allocsUntilFailure = 5;
+    kernel.allocsUntilFailure = 27;
     assertEquals(ops.createDevice().group?.id, 0);
   });
 

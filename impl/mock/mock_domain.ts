@@ -12,6 +12,7 @@ import type { DirtyBitmap, DirtyOps } from "../iommu/dirty.ts";
 import { Domain, type FrameRuns } from "../iommu/domain.ts";
 import { KernelBug } from "../kernel/warn.ts";
 import { LEAF_SIZE, SparseUint32Array } from "../lib/sparse_array.ts";
+import { XarrayNodes } from "../lib/xarray_nodes.ts";
 import { EINVAL, ENOENT } from "../uapi/errno.ts";
 import {
   MOCK_APERTURE_LAST,
@@ -117,6 +118,11 @@ export class MockDomain extends Domain implements DirtyOps {
     if (frame + count - 1 > PTE_PFN_MASK) {
       throw new KernelBug("Physical memory is too large for a mock IOPTE");
     }
+    kernel.allocNodes(
+      () => XarrayNodes.ofArray(this.#ptes),
+      first,
+      first + count - 1,
+    );
     const flags = PTE_PRESENT | (pgsize === MOCK_IO_PAGE_SIZE ? 0 : PTE_HUGE);
     const ptes = this.#ptes;
     const present = ptes.fillIncreasing(first, count, flags + frame, 1);
