@@ -67,11 +67,12 @@ function adapterSpec(
   spec: string,
   connect: () => Promise<Connection>,
 ): TargetSpec {
-  return startedSpec(
+  const started = startedSpec(
     spec,
     async ({ timeoutMs }) =>
       await connectTarget(await connect(), { replyTimeoutMs: timeoutMs }),
   );
+  return { ...started, connect };
 }
 
 /** The words of a command: separated by blanks, unless in quotes or behind a backslash. */

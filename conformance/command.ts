@@ -9,6 +9,7 @@
 
 import type { RevisionName } from "../impl/uapi/revision.ts";
 import type { Test } from "../selftests/harness.ts";
+import { runCheckAdapter } from "./check_adapter/command.ts";
 import type { Host } from "./host.ts";
 import { formatList, formatListJson, type ListedRevision } from "./listing.ts";
 import {
@@ -55,6 +56,10 @@ export async function runCommand(
 ): Promise<number> {
   const { host } = environment;
   try {
+    if (args[0] === "check-adapter") {
+      const { parseTarget } = environment;
+      return await runCheckAdapter(args.slice(1), host, parseTarget);
+    }
     const options = parseOptions(args);
     switch (options.action) {
       case "help":

@@ -54,6 +54,7 @@ const MAX_JOBS = 256;
 export const HELP = `Runs the iommufd selftests against a target.
 
 Usage: deno task conformance [OPTION]…
+       deno task conformance check-adapter TARGET
 
   --target TARGET        what to test; default impl:
                            impl:[REVISION][,scattered=SEED]

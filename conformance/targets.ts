@@ -11,6 +11,7 @@ import { type RevisionName, REVISIONS } from "../impl/uapi/revision.ts";
 import { parseSocket, parseStdio } from "./adapter_targets.ts";
 import { implTarget } from "./impl_target.ts";
 import { parseModule } from "./module_target.ts";
+import type { Connection } from "./protocol/connection.ts";
 import type { Target } from "./target.ts";
 import { suggestion, UsageError } from "./usage_error.ts";
 
@@ -30,6 +31,8 @@ export interface TargetSpec {
   revisions(): Promise<readonly RevisionName[]>;
   /** Starts it with one of them. */
   open(uapi: RevisionName, options?: OpenOptions): Promise<Target>;
+  /** Starts the adapter only, where there is one: nothing has been said to it. */
+  connect?(): Promise<Connection>;
 }
 
 /** How a target is started. */

@@ -95,6 +95,16 @@ export class Channel {
     }
   }
 
+  /** Resolves when the adapter has ended its output, or the connection is lost. */
+  get ended(): Promise<void> {
+    return this.#reader;
+  }
+
+  /** Tells the adapter that no request will follow. Rejects where that cannot be told. */
+  async endInput(): Promise<void> {
+    await this.#connection.endInput();
+  }
+
   /** The next sequence number, for a line of one's own. */
   takeSequence(): number {
     return ++this.#sequence;

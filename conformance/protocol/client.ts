@@ -36,11 +36,15 @@ type Hello = Readonly<Record<typeof HELLO_KEYS[number], string>>;
  * {@link TargetFailure}, the connection closed, if the answer is not what it
  * must be.
  */
-export async function connectTarget(
+export function connectTarget(
   connection: Connection,
   options: ChannelOptions = {},
 ): Promise<Target> {
-  const channel = new Channel(connection, options);
+  return greet(new Channel(connection, options));
+}
+
+/** The same over a channel to which nothing was said yet. */
+export async function greet(channel: Channel): Promise<Target> {
   try {
     const hello = `hello ${PROTOCOL_VERSION}`;
     return new RemoteTarget(

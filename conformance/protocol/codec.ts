@@ -105,7 +105,10 @@ export class Words {
   number(what: string): number {
     const word = this.#number(what);
     const value = word.startsWith("-") ? -Number(word.slice(1)) : Number(word);
-    if (!Number.isSafeInteger(value)) {
+    if (Number.isSafeInteger(value)) return value;
+    // Large, but an address such as 2^64 - 4096 is exact.
+    const exact = word.startsWith("-") ? -BigInt(word.slice(1)) : BigInt(word);
+    if (BigInt(value) !== exact || exact > U64_MAX || exact < I64_MIN) {
       this.refuse(`${what} is out of range: ${quoteLine(word)}`);
     }
     return value;
@@ -149,6 +152,13 @@ export class Words {
     if (this.#words[this.#next] !== word) return false;
     this.#next++;
     return true;
+  }
+
+  /** The words that are left, as they stand. */
+  rest(): string {
+    const rest = this.#words.slice(this.#next).join(" ");
+    this.#next = this.#words.length;
+    return rest;
   }
 
   /** The words that are left, cut where `separator` stands; none of the parts is empty. */

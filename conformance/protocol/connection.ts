@@ -12,6 +12,8 @@ export interface Connection {
   write(bytes: Uint8Array<ArrayBuffer>): Promise<void>;
   /** The next bytes, as many as there are; null at the end. */
   read(): Promise<Uint8Array | null>;
+  /** Ends the adapter's input; its output may go on. */
+  endInput(): Promise<void>;
   /**
    * Called after the end of the stream: how it came to that, in words that
    * follow `it`: `exited with code 1`. Must not wait for long.

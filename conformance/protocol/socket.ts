@@ -50,12 +50,12 @@ export async function connectSocket(
 }
 
 class SocketConnection implements Connection {
-  readonly #connection: Deno.Conn;
+  readonly #connection: Deno.TcpConn | Deno.UnixConn;
   readonly #buffer = new Uint8Array(64 * 1024);
   #writes: Promise<void> = Promise.resolve();
   #closed = false;
 
-  constructor(connection: Deno.Conn) {
+  constructor(connection: Deno.TcpConn | Deno.UnixConn) {
     this.#connection = connection;
   }
 
@@ -72,6 +72,11 @@ class SocketConnection implements Connection {
   async read(): Promise<Uint8Array | null> {
     const count = await this.#connection.read(this.#buffer);
     return count === null ? null : this.#buffer.subarray(0, count);
+  }
+
+  async endInput(): Promise<void> {
+    await this.#writes;
+    await this.#connection.closeWrite();
   }
 
   howItEnded(): Promise<string> {

@@ -67,6 +67,10 @@ class StdioConnection implements Connection {
     return done ? null : value;
   }
 
+  endInput(): Promise<void> {
+    return this.#writer.close();
+  }
+
   async howItEnded(): Promise<string> {
     const status = await within(LAST_WORDS_MS, this.#child.status);
     if (status === undefined) return "closed its output and went on running";

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Checks of lines and words: batches, requests that make no sense, the end.
+ *
+ * @module
+ */
+
+import { IOMMU_DESTROY, IommuDestroy } from "../../impl/uapi/iommufd.ts";
+import {
+  MAP_ANONYMOUS,
+  MAP_PRIVATE,
+  PROT_READ,
+  PROT_WRITE,
+} from "../../impl/uapi/mman.ts";
+import { assertEq, assertOk } from "../../selftests/harness.ts";
+import { okValues } from "../protocol/channel.ts";
+import {
+  formatBytes,
+  formatNumber,
+  quoteLine,
+  Words,
+} from "../protocol/codec.ts";
+import { type Check, ends, refuses, spawnNumber } from "./bench.ts";
+
+/** Requests of process 0 that make no sense, and why. */
+const BAD_ADAPTER_REQUESTS: readonly (readonly [why: string, line: string])[] =
+  [
+    ["an unknown verb", "0 dance"],
+    ["a process's verb", "0 vmstatus"],
+    ["a process that was never there", "999999 vmstatus"],
+    ["a process that is no number", "x vmstatus"],
+    ["no verb", "0"],
+  ];
+
+/** Arguments of a process's requests that make no sense, and why. */
+const BAD_REQUESTS: readonly (readonly [why: string, request: string])[] = [
+  ["an unknown verb", "dance"],
+  ["a verb of the adapter", "spawn"],
+  ["an argument too few", "close"],
+  ["an argument too many", "close 99 1"],
+  ["a word instead of a number", "close three"],
+  ["a number with a tail", "close 9x"],
+  ["half a byte", "write 99 0"],
+  ["bytes that are no hex digits", "write 99 0g"],
+  ["bytes that are missing", "write 99"],
+  ["an empty batch", "batch"],
+  ["a verb that cannot be in a batch", "batch close 99"],
+];
+
+/** The rules about lines. */
+export const PROTOCOL_CHECKS: readonly Check[] = [
+  {
+    name: "batch",
+    async run({ process, target: { info: { pageSize } } }) {
+      const fd = assertOk(await process.open("/dev/iommu"), "open");
+      const addr = await process.mmap(
+        0,
+        pageSize,
+        PROT_READ | PROT_WRITE,
+        MAP_PRIVATE | MAP_ANONYMOUS,
+      );
+      const into = new Uint8Array(2);
+      const results = await process.batch([
+        { call: "poke", addr, bytes: new Uint8Array([7, 8]) },
+        {
+          call: "ioctl",
+          fd,
+          cmd: IOMMU_DESTROY,
+          arg: IommuDestroy.encode({ id: 77 }),
+        },
+        { call: "peek", addr, into },
+      ]);
+      const text = `${results.join(" ")}, ${into.join(" ")}`;
+      assertEq(text, "0 -2 0, 7 8", "results of poke, ioctl and peek");
+      const alone = await process.batch([
+        { call: "poke", addr, bytes: new Uint8Array([9]) },
+      ]);
+      assertEq(alone.join(" "), "0", "result of a poke alone");
+    },
+  },
+  {
+    name: "batch: calls after a fault are made",
+    async run(bench) {
+      const number = await spawnNumber(bench);
+      const destroy = formatBytes(IommuDestroy.encode({ id: 77 }));
+      const call = `ioctl 99 ${formatNumber(IOMMU_DESTROY)} ${destroy}`;
+      const reply = await bench.channel.request(
+        number,
+        `batch peek 0x10 1 ; ${call} ; poke 0x10 00`,
+        (values) => values.rest(),
+      );
+      assertEq(
+        reply,
+        `fault ; -9 ${destroy} ; fault`,
+        "reply to peek, ioctl and poke in a batch",
+      );
+    },
+  },
+  {
+    name: "requests that make no sense",
+    async run(bench) {
+      const number = await spawnNumber(bench);
+      const requests = [
+        ...BAD_ADAPTER_REQUESTS,
+        ...BAD_REQUESTS.map(([why, request]) =>
+          [why, `${number} ${request}`] as const
+        ),
+      ];
+      for (const [why, request] of requests) {
+        await because(why, refuses(bench, request));
+      }
+      await bench.channel.request(
+        number,
+        "vmstatus",
+        (values) => values.rest(),
+      );
+    },
+  },
+  {
+    name: "lines without a sequence number",
+    async run({ channel, process }) {
+      for (const line of ["", "hello", "-", "x 0 spawn"]) {
+        const words = new Words(await channel.exchange(line));
+        const what = `reply to the line ${quoteLine(line)}`;
+        assertEq(words.number(what), 0, `sequence number of the ${what}`);
+        assertEq(words.word(what), "error", what);
+      }
+      await process.vmStatus();
+    },
+  },
+  {
+    name: "numbers in decimal and hexadecimal, lines that end with CR LF",
+    async run(bench) {
+      const number = await spawnNumber(bench);
+      const hex = `0x${number.toString(16)}`;
+      const upper = `0x00${number.toString(16).toUpperCase()}`;
+      for (const word of [hex, upper, `${number}`]) {
+        for (const end of ["", "\r"]) {
+          const sequence = bench.channel.takeSequence();
+          const line = `${sequence} ${word} poll -1 0x0`;
+          const reply = await bench.channel.exchange(line + end);
+          const values = okValues(reply, line, sequence);
+          assertEq(values.number("the result"), 0, `result of "${line}"`);
+        }
+      }
+    },
+  },
+  {
+    name: "a request of a megabyte that makes no sense",
+    run: (bench) => refuses(bench, `0 ${"x".repeat(1 << 20)}`),
+  },
+  {
+    name: "requests that come before the reply to the one before",
+    async run({ process }) {
+      const many = Array.from(
+        { length: 100 },
+        (_, i) => process.poll(-1 - i, 0),
+      );
+      const results = await Promise.all(many);
+      assertEq(results.every((ret) => ret === 0), true, "all replies are 0");
+    },
+  },
+  {
+    name: "bye",
+    async run(bench) {
+      await bench.channel.request(0, "bye", () => {});
+      await ends(bench, "after the reply to bye");
+    },
+  },
+  {
+    name: "the end of the input",
+    async run(bench) {
+      await bench.channel.endInput();
+      await ends(bench, "after its input ended");
+    },
+  },
+];
+
+/** Lets an error say what the request was about. */
+async function because(why: string, request: Promise<void>): Promise<void> {
+  try {
+    await request;
+  } catch (error) {
+    if (error instanceof Error) error.message = `With ${why}: ${error.message}`;
+    throw error;
+  }
+}
