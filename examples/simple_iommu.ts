@@ -172,6 +172,11 @@ export class SimpleDomain extends Translation implements DirtyOps {
     this.dirtyOps = dirtyTracking ? this : undefined;
   }
 
+  /** Whether it notes what is written. */
+  get tracksDirty(): boolean {
+    return this.#tracksDirty;
+  }
+
   override mapPages(
     iova: number,
     paddr: number,

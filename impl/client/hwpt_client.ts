@@ -173,7 +173,9 @@ export class HwptClient {
     const length = toU64("length", options.length);
     const pageSize = toU64("pageSize", options.pageSize);
     const clear = toBoolean("clear", options.clear ?? true);
-    const bits = pageSize === 0n ? 0n : (length + pageSize - 1n) / pageSize;
+    // The kernel looks at the lowest bit of an odd page size only.
+    const bitSize = pageSize & -pageSize;
+    const bits = bitSize === 0n ? 0n : (length + bitSize - 1n) / bitSize;
     const bytes = Number((bits + 7n) / 8n);
     using memory = new ScratchMemory(process, bytes);
     this.#descriptor.call(

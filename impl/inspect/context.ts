@@ -147,7 +147,9 @@ function pagingFacts(hwpt: HwptPaging): string[] {
   ];
   if (hwpt.autoDomain) facts.push("auto");
   if (hwpt.nestParent) facts.push("parent");
-  if (domain.dirtyOps !== undefined) facts.push("dirty");
+  if (domain.dirtyOps !== undefined) {
+    facts.push(`dirty tracking ${domain.dirtyOps.tracksDirty ? "on" : "off"}`);
+  }
   if (hwpt.enforceCacheCoherency) facts.push("coherent");
   return facts;
 }

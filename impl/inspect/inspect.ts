@@ -50,8 +50,8 @@ import { count, grouped } from "./units.ts";
  * The objects: their id; their kind; how many hold them, the context included
  * (1 means that user space may destroy them). Of a HWPT: its IOAS, its page
  * sizes, the IOVA that it can map; `auto` if the kernel made it for devices
- * that attached to the IOAS, `parent` if others may be nested on it, `dirty` if
- * it can track writes, `coherent` if it enforces cache coherency; the fault
+ * that attached to the IOAS, `parent` if others may be nested on it, whether
+ * dirty tracking is on if it can track writes, `coherent` if it enforces cache coherency; the fault
  * queue that its page faults go to, and the devices that are attached to it.
  *
  * The axis of an IOAS, lowest IOVA first, one line for each span: its first

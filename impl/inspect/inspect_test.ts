@@ -276,7 +276,7 @@ context 1 (process 1 fd 3): 5 objects, pinned memory is charged to the user
    2  selftest      1  made by MOCK_DOMAIN
    3  device        3  iommufd_mock0, group 0, attached to HWPT 7
    5  fault         3  1 unread, 0 unanswered
-   6  HWPT          2  IOAS 1, 2 KiB pages, IOVA 0x1000000-0x7fffffff, parent, dirty
+   6  HWPT          2  IOAS 1, 2 KiB pages, IOVA 0x1000000-0x7fffffff, parent, dirty tracking off
    7  HWPT          2  nested on HWPT 6, faults to 5, iommufd_mock0
 `,
     );

@@ -32,6 +32,9 @@ export interface DirtyBitmap {
  * is the value of its `dirtyOps`, for instance the domain itself.
  */
 export interface DirtyOps {
+  /** Whether tracking is on. */
+  readonly tracksDirty: boolean;
+
   /**
    * Starts or stops tracking; no change is no error. Throws what the hardware
    * demands. (Linux: set_dirty_tracking.)
