@@ -51,14 +51,14 @@ export function startedSpec(
   open: (options: OpenOptions) => Promise<Target>,
 ): TargetSpec {
   let revision: Promise<RevisionName> | undefined;
-  async function ask(): Promise<RevisionName> {
-    const target = await open({});
+  async function ask(options: OpenOptions): Promise<RevisionName> {
+    const target = await open(options);
     await target.close();
     return target.info.uapi as RevisionName;
   }
   return {
     spec,
-    revisions: async () => [await (revision ??= ask())],
+    revisions: async (options = {}) => [await (revision ??= ask(options))],
     open: (_uapi, options = {}) => open(options),
   };
 }
@@ -69,8 +69,11 @@ function adapterSpec(
 ): TargetSpec {
   const started = startedSpec(
     spec,
-    async ({ timeoutMs }) =>
-      await connectTarget(await connect(), { replyTimeoutMs: timeoutMs }),
+    async ({ timeoutMs, startTimeoutMs }) =>
+      await connectTarget(await connect(), {
+        replyTimeoutMs: timeoutMs,
+        helloTimeoutMs: startTimeoutMs,
+      }),
   );
   return { ...started, connect };
 }

@@ -11,7 +11,12 @@ import type { RevisionName } from "../impl/uapi/revision.ts";
 import type { Test } from "../selftests/harness.ts";
 import { probeTests } from "./probes.ts";
 import type { RevisionRun, TestResult } from "./results.ts";
-import { aboutTest, type RunOptions, runTest } from "./runner.ts";
+import {
+  aboutTest,
+  DEFAULT_TIMEOUT_MS,
+  type RunOptions,
+  runTest,
+} from "./runner.ts";
 import type { Target } from "./target.ts";
 import { TargetStartError, TestTarget } from "./test_target.ts";
 
@@ -79,7 +84,7 @@ class TestRun {
   }
 
   async run(): Promise<Omit<RevisionRun, "uapi">> {
-    const first = await TestTarget.start(this.#options.open);
+    const first = await this.#start();
     const { name, version } = first.info;
     const targets = [first];
     let failedProbes: TestResult[];
@@ -87,7 +92,7 @@ class TestRun {
       failedProbes = await this.#probe(first);
       const jobs = Math.min(this.#options.jobs ?? 1, this.#units.length);
       while (targets.length < jobs) {
-        targets.push(await TestTarget.start(this.#options.open));
+        targets.push(await this.#start());
       }
       // All of them end before any is closed, whatever happens to one.
       const ends = await Promise.allSettled(
@@ -105,6 +110,11 @@ class TestRun {
       results: [...failedProbes, ...this.#allResults(first)],
       ...this.#stopped !== undefined && { stopped: this.#stopped },
     };
+  }
+
+  #start(): Promise<TestTarget> {
+    const { open, timeoutMs = DEFAULT_TIMEOUT_MS } = this.#options;
+    return TestTarget.start(open, timeoutMs);
   }
 
   /** Tries the capabilities that the tests need and the target names; returns the failures. */

@@ -28,7 +28,7 @@ export interface TargetSpec {
    * The revisions that it can be started with. Some targets are started for
    * the answer: rejects when that fails.
    */
-  revisions(): Promise<readonly RevisionName[]>;
+  revisions(options?: OpenOptions): Promise<readonly RevisionName[]>;
   /** Starts it with one of them. */
   open(uapi: RevisionName, options?: OpenOptions): Promise<Target>;
   /** Starts the adapter only, where there is one: nothing has been said to it. */
@@ -39,6 +39,8 @@ export interface TargetSpec {
 export interface OpenOptions {
   /** Milliseconds that it has for the answer to a call, at least; default 30 s. */
   readonly timeoutMs?: number;
+  /** Milliseconds that it has to start; default 10 s. */
+  readonly startTimeoutMs?: number;
 }
 
 /** How each scheme reads what stands behind its colon. */

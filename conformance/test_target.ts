@@ -11,7 +11,7 @@ import { within } from "./within.ts";
 
 /** How often a start is tried before it counts as failed. */
 const ATTEMPTS = 3;
-/** Milliseconds that a target which was started again has to show that it works. */
+/** Milliseconds that a target which was started again has to show that it works, at most. */
 const SIGN_OF_LIFE_MS = 5000;
 
 /** A target that does not start, or that does nothing. */
@@ -22,18 +22,27 @@ export class TargetStartError extends Error {
 /** A target that can be started again: after {@link restart} it is another one. */
 export class TestTarget {
   readonly #open: () => Promise<Target>;
+  readonly #limitMs: number;
   #target: Target;
   #used = false;
   #broken = false;
 
-  private constructor(open: () => Promise<Target>, target: Target) {
+  private constructor(
+    open: () => Promise<Target>,
+    target: Target,
+    timeoutMs: number,
+  ) {
     this.#open = open;
     this.#target = target;
+    this.#limitMs = Math.min(timeoutMs, SIGN_OF_LIFE_MS);
   }
 
-  /** Starts a target. Rejects with what `open` rejects with. */
-  static async start(open: () => Promise<Target>): Promise<TestTarget> {
-    return new TestTarget(open, await open());
+  /** Starts a target whose tests may take `timeoutMs`. Rejects with what `open` rejects with. */
+  static async start(
+    open: () => Promise<Target>,
+    timeoutMs: number,
+  ): Promise<TestTarget> {
+    return new TestTarget(open, await open(), timeoutMs);
   }
 
   /** What the target says about itself. */
@@ -73,7 +82,7 @@ export class TestTarget {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       try {
         const target = await this.#open();
-        const sick = await signOfLife(target);
+        const sick = await signOfLife(target, this.#limitMs);
         if (sick === undefined) {
           this.#target = target;
           this.#used = false;
@@ -99,7 +108,7 @@ export class TestTarget {
 }
 
 /** Makes a process and ends it. Resolves to an error if the target cannot even do that. */
-async function signOfLife(target: Target): Promise<unknown> {
+async function signOfLife(target: Target, limitMs: number): Promise<unknown> {
   async function live(): Promise<{ error?: unknown }> {
     try {
       const process = await target.spawn();
@@ -110,9 +119,9 @@ async function signOfLife(target: Target): Promise<unknown> {
       return { error };
     }
   }
-  const outcome = await within(SIGN_OF_LIFE_MS, live());
+  const outcome = await within(limitMs, live());
   if (outcome) return outcome.error;
-  const seconds = SIGN_OF_LIFE_MS / 1000;
+  const seconds = limitMs / 1000;
   return new Error(
     `It did not spawn and end a process within ${seconds} seconds`,
   );

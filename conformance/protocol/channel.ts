@@ -25,7 +25,9 @@ const GOODBYE_MS = 1000;
 /** A line that was sent and is not answered yet. */
 interface Pending {
   readonly line: string;
-  readonly sentAt: number;
+  readonly timeoutMs: number;
+  /** When it must be answered: milliseconds as `performance.now()` counts them. */
+  readonly deadline: number;
   readonly resolve: (reply: string) => void;
   readonly reject: (failure: TargetFailure) => void;
 }
@@ -79,10 +81,11 @@ export class Channel {
     process: number,
     request: string,
     parse: (values: Words) => T,
+    timeoutMs: number = this.#replyTimeoutMs,
   ): Promise<T> {
     const sequence = this.takeSequence();
     const line = `${sequence} ${process} ${request}`;
-    const reply = await this.exchange(line);
+    const reply = await this.exchange(line, timeoutMs);
     try {
       const values = okValues(reply, line, sequence);
       const result = parse(values);
@@ -111,12 +114,15 @@ export class Channel {
   }
 
   /** Sends a line as it is, even one that breaks the protocol; resolves to the line that answers it. */
-  exchange(line: string): Promise<string> {
+  exchange(
+    line: string,
+    timeoutMs: number = this.#replyTimeoutMs,
+  ): Promise<string> {
     return new Promise((resolve, reject) => {
       if (this.#failure) return reject(this.#failure);
-      const sentAt = performance.now();
-      this.#pending.push({ line, sentAt, resolve, reject });
-      this.#startTimer(this.#replyTimeoutMs);
+      const deadline = performance.now() + timeoutMs;
+      this.#pending.push({ line, timeoutMs, deadline, resolve, reject });
+      this.#startTimer(timeoutMs);
       this.#connection.write(this.#encoder.encode(`${line}\n`))
         .catch(() => this.#inputClosed());
     });
@@ -220,16 +226,14 @@ export class Channel {
       this.#timer = undefined;
       const oldest = this.#pending[0];
       if (oldest === undefined) return;
-      const left = oldest.sentAt + this.#replyTimeoutMs - performance.now();
+      const { line, timeoutMs, deadline } = oldest;
+      const left = deadline - performance.now();
       if (left > 0) return this.#startTimer(left);
-      this.#fail(
-        new TargetFailure(
-          "timeout",
-          `No answer to ${quoteLine(oldest.line)} after ${
-            this.#replyTimeoutMs / 1000
-          } seconds`,
-        ),
-      );
+      const seconds = timeoutMs / 1000;
+      const message = `No answer to ${
+        quoteLine(line)
+      } after ${seconds} seconds`;
+      this.#fail(new TargetFailure("timeout", message));
     }, ms);
   }
 }

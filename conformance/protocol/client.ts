@@ -18,6 +18,15 @@ import { Processes } from "./remote_process.ts";
 /** The version of the protocol that is spoken here. */
 export const PROTOCOL_VERSION = 1;
 
+/** Milliseconds from the start of an adapter to its answer to `hello`, unless something else is said. */
+const DEFAULT_HELLO_TIMEOUT_MS = 10_000;
+
+/** How long a client waits. */
+export interface ClientOptions extends ChannelOptions {
+  /** Milliseconds for the first reply, in which the adapter starts; default 10 s. */
+  readonly helloTimeoutMs?: number | undefined;
+}
+
 /** The keys that `hello` must answer with. */
 const HELLO_KEYS = [
   "protocol",
@@ -38,19 +47,24 @@ type Hello = Readonly<Record<typeof HELLO_KEYS[number], string>>;
  */
 export function connectTarget(
   connection: Connection,
-  options: ChannelOptions = {},
+  options: ClientOptions = {},
 ): Promise<Target> {
-  return greet(new Channel(connection, options));
+  return greet(new Channel(connection, options), options);
 }
 
 /** The same over a channel to which nothing was said yet. */
-export async function greet(channel: Channel): Promise<Target> {
+export async function greet(
+  channel: Channel,
+  { helloTimeoutMs = DEFAULT_HELLO_TIMEOUT_MS }: ClientOptions = {},
+): Promise<Target> {
   try {
-    const hello = `hello ${PROTOCOL_VERSION}`;
-    return new RemoteTarget(
-      channel,
-      await channel.request(0, hello, parseHello),
+    const info = await channel.request(
+      0,
+      `hello ${PROTOCOL_VERSION}`,
+      parseHello,
+      helloTimeoutMs,
     );
+    return new RemoteTarget(channel, info);
   } catch (error) {
     await channel.close();
     throw withStderr(error, channel.takeStderr());
