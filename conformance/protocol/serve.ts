@@ -56,7 +56,8 @@ function listen(address: SocketAddress): Deno.Listener {
   return Deno.listen(address);
 }
 
-async function serveConnection(
+/** Serves one connection until either end closes it. */
+export async function serveConnection(
   connection: Deno.Conn,
   server: Server,
 ): Promise<void> {

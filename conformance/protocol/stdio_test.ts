@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { TargetFailure } from "../target_failure.ts";
+import { connectTarget } from "./client.ts";
+import { spawnConnection } from "./stdio.ts";
+
+/** The reply to `hello` of a well-behaved adapter. */
+const HELLO = "1 ok protocol=1 name=sh version=1 uapi=v3 page=4096 " +
+  "hugepage=2097152 capabilities=";
+
+/** Starts a shell script as an adapter; resolves to what is wrong with it. */
+async function failure(script: string): Promise<string> {
+  const options = { helloTimeoutMs: 1000, replyTimeoutMs: 1000 };
+  const error = await assertRejects(
+    () => connectTarget(spawnConnection("sh", ["-c", script]), options),
+    TargetFailure,
+  );
+  return error.message.replace(/^The target ended when /, "");
+}
+
+/** True while a process of that number is there. */
+function lives(pid: number): boolean {
+  try {
+    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+    return !/\) Z/.test(stat);
+  } catch {
+    return false;
+  }
+}
+
+describe("spawnConnection()", () => {
+  it("says that a program is not there", () => {
+    assertThrows(
+      () => spawnConnection("./no-such-adapter", []),
+      Error,
+      `There is no program "./no-such-adapter"`,
+    );
+  });
+
+  for (
+    const [script, message] of [
+      ["exit 3", `it was to answer "1 0 hello 1": it exited with code 3`],
+      [
+        "kill -SEGV $$",
+        `it was to answer "1 0 hello 1": it was killed by SIGSEGV`,
+      ],
+      [
+        "printf '1 ok'",
+        `it was in the middle of the reply to "1 0 hello 1": it exited with code 0`,
+      ],
+      [
+        "exec >&-; sleep 30",
+        `it was to answer "1 0 hello 1": it closed its output and went on running`,
+      ],
+      [
+        "echo bad luck >&2; exit 1",
+        `it was to answer "1 0 hello 1": it exited with code 1. ` +
+        "It wrote to standard error:\nbad luck",
+      ],
+    ] as const
+  ) {
+    it(`says of "${script}": ${message.split("\n")[0]}`, async () => {
+      assertEquals(await failure(script), message);
+    });
+  }
+
+  it("keeps standard error apart, and gives it once", async () => {
+    const script =
+      `echo one >&2; read x; echo "${HELLO}"; read x; echo two >&2`;
+    const target = await connectTarget(spawnConnection("sh", ["-c", script]));
+    await assertRejects(
+      () => target.reset(),
+      TargetFailure,
+      "exited with code",
+    );
+    assertEquals(target.takeStderr!(), "one\ntwo\n");
+    assertEquals(target.takeStderr!(), "");
+    await target.close();
+  });
+
+  it("leaves no process behind, not even one that ignores its end", async () => {
+    const script = `trap '' TERM HUP
+      sleep 300 & echo $! >&2
+      read x; echo "${HELLO}"; read x; while :; do sleep 300; done`;
+    const target = await connectTarget(spawnConnection("sh", ["-c", script]));
+    const [reset] = await Promise.allSettled([target.reset(), target.close()]);
+    assertEquals(reset.status, "rejected");
+    const child = Number(target.takeStderr!());
+    assertEquals(child > 0, true);
+    assertEquals(lives(child), false);
+  });
+
+  it("lets an adapter end by itself after bye", async () => {
+    const file = await Deno.makeTempFile();
+    const script =
+      `read x; echo "${HELLO}"; read x; echo 2 ok; echo done >${file}`;
+    const target = await connectTarget(spawnConnection("sh", ["-c", script]));
+    await target.close();
+    assertEquals(await Deno.readTextFile(file), "done\n");
+    await Deno.remove(file);
+  });
+});
