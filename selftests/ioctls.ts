@@ -253,6 +253,20 @@ export class Iommufd {
     return outIoasId;
   }
 
+  /** The id that the next object will get. */
+  async nextId(): Promise<number> {
+    const id = await this.ioasAlloc();
+    await this.destroy(id);
+    return id;
+  }
+
+  /** The descriptor that the next open file will get. */
+  async nextFd(): Promise<number> {
+    const fd = assertOk(await this.process.dup(this.fd), "dup");
+    assertEq(await this.process.close(fd), 0, "close the dup");
+    return fd;
+  }
+
   /** IOMMU_IOAS_MAP at an IOVA that the kernel chooses; returns it. */
   async map(
     ioasId: number,

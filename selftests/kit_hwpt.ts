@@ -84,13 +84,6 @@ export function parentAlloc({ io, ioasId, idevId }: HwptSelf): Promise<number> {
   return hwptAlloc(io, values);
 }
 
-/** The id that the next object gets: ids must not leak. */
-async function nextId(io: Iommufd): Promise<number> {
-  const id = await io.ioasAlloc();
-  await io.destroy(id);
-  return id;
-}
-
 /**
  * Allocates with all that is wrong; each step asserts how that fails and makes
  * one thing right. Returns what the last step, without errno, allocated.
@@ -115,7 +108,7 @@ function registerErrnos(f: HwptFixture): void {
       "HWPT_ALLOC on an IOAS checks in Linux's order, and a refusal uses no id up",
     reference: "hw_pagetable.c iommufd_hwpt_alloc; C2.9, C2.20",
   }, async ({ io, ioasId, idevId, stdevId }) => {
-    const expected = await nextId(io);
+    const expected = await io.nextId();
     const id = await allocStepwise(io, {
       reserved: 1,
       dataType: 1,
@@ -148,7 +141,7 @@ function registerErrnos(f: HwptFixture): void {
     const plain = await hwptAlloc(io, { devId: idevId, ptId: ioasId });
     const parent = await parentAlloc(self);
     await io.process.poke(io.scratch, HwptSelftest.encode({ iotlb: 7 }));
-    const expected = await nextId(io);
+    const expected = await io.nextId();
     const id = await allocStepwise(io, {
       devId: idevId,
       ptId: hwptId,
@@ -204,7 +197,7 @@ function registerErrnos(f: HwptFixture): void {
     const { io, ioasId, idevId } = self;
     const { pageSize } = io.context;
     const parent = await parentAlloc(self);
-    const expected = await nextId(io);
+    const expected = await io.nextId();
     const data = await io.mmap(pageSize, MAP_PRIVATE);
     const onHwpt = {
       dataType: IOMMU_HWPT_DATA_SELFTEST,
@@ -219,7 +212,7 @@ function registerErrnos(f: HwptFixture): void {
       const ret = await io.process.mprotect(page, pageSize, PROT_READ);
       assertEq(ret, 0, "mprotect");
       await io.ioctlArg(IOMMU_HWPT_ALLOC, page, EFAULT, "read-only HWPT_ALLOC");
-      assertEq(await nextId(io), expected, "lowest free id");
+      assertEq(await io.nextId(), expected, "lowest free id");
       await io.munmap(page, pageSize);
     }
     // No user was left either.

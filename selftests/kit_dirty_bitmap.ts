@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Tests of `kit_dirty`: what a bitmap stands for, and where it may be.
+ *
+ * @module
+ */
+
+import { IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR } from "../impl/uapi/iommufd.ts";
+import { assertBytes } from "./harness.ts";
+import { getDirtyBitmap } from "./hwpt_ioctls.ts";
+import {
+  bitmapOf,
+  dirty,
+  type DirtyFixture,
+  expectDirty,
+  GRANULES,
+  IOVA,
+  rangeOf,
+} from "./kit_dirty.ts";
+
+const NO_CLEAR = IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR;
+
+/** Adds the tests to the fixture. */
+export function registerDirtyBitmaps(f: DirtyFixture): void {
+  f.test("no_clear", {
+    description:
+      "With NO_CLEAR a write is told again and again, without it once",
+    reference: "selftest.c mock_domain_read_and_clear_dirty; C2.27",
+  }, async (self) => {
+    await dirty(self, [0, 2, GRANULES - 1]);
+    for (const flags of [NO_CLEAR, NO_CLEAR, 0]) {
+      await expectDirty(self, [0, 2, GRANULES - 1], {}, flags);
+    }
+    for (const flags of [NO_CLEAR, 0]) await expectDirty(self, [], {}, flags);
+  });
+
+  f.test("any_address", {
+    description:
+      "A bitmap may begin at any byte; bits are added to it, and nothing else is touched",
+    reference: "iova_bitmap.c",
+  }, async (self) => {
+    const { io, bitmap, bitmapSize } = self;
+    const { pageSize } = io.context;
+    const bits = [0, 3, 8, 9, 10, 11, 12, 13, 14, 15, 16, GRANULES - 1];
+    await dirty(self, bits);
+    const offsets = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 63, 64, 0xff1];
+    for (let before = 1; before <= 5; before++) {
+      offsets.push(pageSize - before, bitmapSize - 3 - before);
+    }
+    for (const offset of offsets) {
+      const bytes = new Uint8Array(bitmapSize).fill(0x24);
+      await io.process.poke(bitmap, bytes);
+      const address = bitmap + offset;
+      await getDirtyBitmap(io, rangeOf(self, { address }), NO_CLEAR);
+      const added = bitmapOf(bits.map((bit) => 8 * offset + bit), bitmapSize);
+      added.forEach((byte, i) => bytes[i]! |= byte);
+      const seen = await io.process.peek(bitmap, bitmapSize);
+      assertBytes(seen, bytes, `bitmap at offset ${offset}`);
+    }
+  });
+
+  f.test("part", {
+    description:
+      "A part of the range is read from bit 0 on; the rest stays dirty",
+    reference: "iova_bitmap.c; C2.27",
+  }, async (self) => {
+    const { mockPage } = self.io;
+    const bits = [...Array(GRANULES).keys()];
+    await dirty(self, bits);
+    const part = { iova: IOVA + 5n * mockPage, length: 9n * mockPage };
+    await expectDirty(self, bits.slice(0, 9), part);
+    await expectDirty(self, [], part);
+    await expectDirty(self, bits.filter((bit) => bit < 5 || bit >= 14));
+  });
+
+  f.test("page_sizes", {
+    description: "A bit may stand for any power of two of bytes",
+    reference: "iova_bitmap.c iova_bitmap_offset_to_index; C2.27",
+  }, async (self) => {
+    const marked = [3, 8, 9, 30];
+    await dirty(self, marked);
+    for (let pageSize = 512; pageSize <= 64 * 1024; pageSize *= 2) {
+      const { length } = rangeOf(self);
+      const bits = new Set<number>();
+      for (let at = 0; at < length; at += Math.min(pageSize, 2048)) {
+        const isMarked = marked.includes(Math.floor(at / 2048));
+        if (isMarked) bits.add(Math.floor(at / pageSize));
+      }
+      const range = { pageSize: BigInt(pageSize) };
+      await expectDirty(self, [...bits], range, NO_CLEAR);
+    }
+  });
+
+  f.test("odd_page_size", {
+    description:
+      "A page size with several bits counts as its lowest one; ends may not have the bits below its highest that it lacks",
+    reference:
+      "io_pagetable.c iommufd_check_iova_range, iova_bitmap.c iova_bitmap_alloc",
+  }, async (self) => {
+    await dirty(self, [0, 3, 4]);
+    const range = { pageSize: 0x1800n, length: 0x2000n };
+    await expectDirty(self, [0, 3], range);
+    await expectDirty(self, [4]);
+  });
+
+  f.test("areas", {
+    description:
+      "A read goes through adjacent areas, wherever a bit's range begins and ends",
+    reference: "io_pagetable.c __iommu_read_and_clear_dirty",
+  }, async (self) => {
+    const { io, ioasId } = self;
+    const { page, mockPage } = io;
+    const start = IOVA + io.bufferSize;
+    for (
+      const [offset, granules] of [[0n, 3n], [3n, 1n], [4n, 7n], [11n, 5n]]
+    ) {
+      const iova = start + offset! * mockPage;
+      await io.mapFixed(ioasId, io.buffer, granules! * mockPage, iova);
+    }
+    const all = { iova: start, length: 16n * mockPage };
+    await dirty(self, [2, 3, 4, 11, 15], all);
+    await expectDirty(self, [2, 3, 4, 11, 15], all, NO_CLEAR);
+    const pages = { ...all, pageSize: page };
+    await expectDirty(self, [1, 2, 5, 7], pages, NO_CLEAR);
+    const across = { iova: IOVA, length: io.bufferSize + all.length };
+    const bits = [2, 3, 4, 11, 15].map((bit) => GRANULES + bit);
+    await expectDirty(self, bits, across);
+    await expectDirty(self, [], across);
+  });
+}
