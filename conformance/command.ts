@@ -10,25 +10,32 @@
 import type { RevisionName } from "../impl/uapi/revision.ts";
 import type { Test } from "../selftests/harness.ts";
 import { runCheckAdapter } from "./check_adapter/command.ts";
-import type { Host } from "./host.ts";
-import { formatList, formatListJson, type ListedRevision } from "./listing.ts";
+import { Expectations, parseExpectations } from "./expectations.ts";
 import {
-  HELP,
-  type Options,
-  parseOptions,
-  type ReportFormat,
-} from "./options.ts";
-import { ProgressLine } from "./progress.ts";
-import { formatJson } from "./reports/json.ts";
-import { formatKtap } from "./reports/ktap.ts";
-import { formatPretty } from "./reports/pretty.ts";
-import { allResults, isFailure, type Run, type TestResult } from "./results.ts";
-import { runTests } from "./run_tests.ts";
-import { Selection } from "./select.ts";
+  formatExpectations,
+  updateExpectations,
+} from "./expectations_update.ts";
+import { formatExplanation } from "./explain.ts";
+import { HELP } from "./help.ts";
+import type { Host } from "./host.ts";
+import { lineDiff } from "./line_diff.ts";
+import { formatList, formatListJson, type ListedColumn } from "./listing.ts";
+import { type Options, parseOptions } from "./options.ts";
+import {
+  plan,
+  type PlannedColumn,
+  type PlanOptions,
+  starting,
+} from "./plan.ts";
+import { openReport, type Report } from "./reports/reports.ts";
+import { reproduceCommands } from "./reproduce.ts";
+import { allResults, isGood, type RunSettings } from "./results.ts";
+import { runAll, type RunOutcome } from "./run.ts";
+import { mergeRuns } from "./schedule.ts";
+import { suiteInfo } from "./suite.ts";
 import type { TargetSpec } from "./targets.ts";
 import { TargetStartError } from "./test_target.ts";
-import { suggestion, UsageError } from "./usage_error.ts";
-import { SUITE_NAME, VERSION } from "./version.ts";
+import { UsageError } from "./usage_error.ts";
 
 /** Everything went as expected. */
 const EXIT_OK = 0;
@@ -36,8 +43,11 @@ const EXIT_OK = 0;
 const EXIT_FAILURE = 1;
 /** The command line is wrong, or it selects nothing. */
 const EXIT_USAGE = 2;
-/** The target could not be started. */
+/** A target could not be started. */
 const EXIT_TARGET = 3;
+
+/** Seeds that are chosen are below this, so that a person can type them. */
+const CHOSEN_SEEDS = 1_000_000;
 
 /** What the command works with. */
 export interface Environment {
@@ -60,19 +70,7 @@ export async function runCommand(
       const { parseTarget } = environment;
       return await runCheckAdapter(args.slice(1), host, parseTarget);
     }
-    const options = parseOptions(args);
-    switch (options.action) {
-      case "help":
-        host.out(HELP);
-        return EXIT_OK;
-      case "version":
-        host.out(`${SUITE_NAME} ${VERSION}\n`);
-        return EXIT_OK;
-      case "list":
-        return await list(options, environment);
-      case "run":
-        return await run(options, environment);
-    }
+    return await runAction(parseOptions(args), environment);
   } catch (error) {
     if (error instanceof UsageError) {
       host.err(`${error.message}\n`);
@@ -86,55 +84,27 @@ export async function runCommand(
   }
 }
 
-/** The target and what is to run on it. */
-interface Plan {
-  readonly target: TargetSpec;
-  readonly revisions: readonly {
-    readonly uapi: RevisionName;
-    readonly tests: readonly Test[];
-  }[];
-}
-
-/** Works out what the options select. Throws {@link UsageError} where that is nothing. */
-async function plan(
+async function runAction(
   options: Options,
   environment: Environment,
-): Promise<Plan> {
-  const target = environment.parseTarget(options.target);
-  const uapis = await revisionsOf(target, options.uapi);
-  const all = uapis.map((uapi) => ({
-    uapi,
-    tests: environment.allTests(uapi),
-  }));
-  const selection = new Selection(options.suite, options.filters);
-  const [unmatched] = selection.unmatched(all.flatMap(({ tests }) => tests));
-  if (unmatched !== undefined) {
-    throw new UsageError(`--filter "${unmatched}" matches no test.`);
+): Promise<number> {
+  const { host } = environment;
+  switch (options.action) {
+    case "help":
+      host.out(HELP);
+      return EXIT_OK;
+    case "version": {
+      const { name, version, hash } = await suiteInfo(environment.allTests);
+      host.out(`${name} ${version} (suite ${hash})\n`);
+      return EXIT_OK;
+    }
+    case "list":
+      return await list(options, environment);
+    case "explain":
+      return await explain(options, environment);
+    case "run":
+      return await run(options, environment);
   }
-  const revisions = all
-    .map(({ uapi, tests }) => ({ uapi, tests: selection.select(tests) }))
-    .filter(({ tests }) => tests.length > 0);
-  if (revisions.length === 0) {
-    throw new UsageError("The options select no test.");
-  }
-  return { target, revisions };
-}
-
-/** The revisions that `--uapi` names. Throws {@link UsageError} for one that the target lacks. */
-async function revisionsOf(
-  target: TargetSpec,
-  name: string,
-): Promise<readonly RevisionName[]> {
-  const { spec } = target;
-  const revisions = await starting(target, () => target.revisions());
-  if (name === "all") return revisions;
-  const named = revisions.find((revision) => revision === name);
-  if (named !== undefined) return [named];
-  throw new UsageError(
-    `Target "${spec}" does not offer uAPI "${name}": it has ${
-      revisions.join(" and ")
-    }.${suggestion(name, revisions)}`,
-  );
 }
 
 /** Lists the selected tests. */
@@ -142,16 +112,36 @@ async function list(
   options: Options,
   environment: Environment,
 ): Promise<number> {
-  const { target, revisions } = await plan(options, environment);
-  const listed: ListedRevision[] = [];
-  for (const { uapi, tests } of revisions) {
-    const started = await starting(target, () => target.open(uapi));
-    listed.push({ uapi, info: started.info, tests });
+  const columns = await listedColumns(options, environment);
+  const json = options.reports.some(({ format }) => format === "json");
+  environment.host.out(json ? formatListJson(columns) : formatList(columns));
+  return EXIT_OK;
+}
+
+/** Says what is known of tests. */
+async function explain(
+  options: Options,
+  environment: Environment,
+): Promise<number> {
+  const columns = await listedColumns(options, environment);
+  const { expectations } = readExpectations(options, environment.host);
+  const text = formatExplanation(options.ids, columns, expectations);
+  environment.host.out(text);
+  return EXIT_OK;
+}
+
+/** The selected tests, and what the targets say about themselves. */
+async function listedColumns(
+  options: PlanOptions,
+  environment: Environment,
+): Promise<ListedColumn[]> {
+  const listed: ListedColumn[] = [];
+  for (const { target, uapi, tests } of await plan(options, environment)) {
+    const started = await starting(target, () => target.open(uapi, options));
+    listed.push({ spec: target.spec, uapi, info: started.info, tests });
     await started.close();
   }
-  const json = options.reports.some(({ format }) => format === "json");
-  environment.host.out(json ? formatListJson(listed) : formatList(listed));
-  return EXIT_OK;
+  return listed;
 }
 
 /** Runs the selected tests and writes the reports. */
@@ -160,60 +150,126 @@ async function run(
   environment: Environment,
 ): Promise<number> {
   const { host } = environment;
-  const { target, revisions } = await plan(options, environment);
+  const columns = await plan(options, environment);
+  const { expectations, text } = readExpectations(options, host);
   const reports = openReports(options, host);
-  const progress = new ProgressLine(
-    host.errIsTerminal ? (text) => host.err(text) : undefined,
-  );
-  const runs = [];
-  for (const { uapi, tests } of revisions) {
-    runs.push(
-      await runTests(uapi, tests, {
-        timeoutMs: options.timeoutMs,
-        isolate: options.isolate,
-        jobs: options.jobs,
-        open: () => starting(target, () => target.open(uapi, options)),
-        onTest: ({ id }, done) =>
-          progress.show(`${uapi} ${done + 1}/${tests.length} ${id}`),
-      }),
-    );
+  const outcome = await runAll(columns, {
+    options,
+    host,
+    suite: await suiteInfo(environment.allTests),
+    settings: settingsOf(options),
+    expectations,
+    reports,
+  });
+  for (const report of reports) report.end(outcome.run);
+  if (outcome.startError) {
+    host.err(`${outcome.startError.message}\n`);
+    return EXIT_TARGET;
   }
-  progress.clear();
-  const run: Run = {
-    suite: { name: SUITE_NAME, version: VERSION, hash: "" },
-    settings: {},
-    columns: runs.map((run) => ({ ...run, spec: target.spec })),
-    problems: [],
-  };
-  for (const report of reports) report(run);
-  return allResults(run).some(({ status }) => isFailure(status))
-    ? EXIT_FAILURE
-    : EXIT_OK;
+  if (options.updateExpectations) {
+    update(options, host, text, expectations, columns, outcome);
+    const unknown = allResults(outcome.run)
+      .some(({ status }) => status === "notrun");
+    return unknown ? EXIT_FAILURE : EXIT_OK;
+  }
+  return isGood(outcome.run) ? EXIT_OK : EXIT_FAILURE;
 }
 
-/** Starts a target by calling `start`. Rejects with {@link TargetStartError}. */
-async function starting<T>(
-  { spec }: TargetSpec,
-  start: () => Promise<T>,
-): Promise<T> {
-  try {
-    return await start();
-  } catch (error) {
-    if (error instanceof UsageError) throw error;
-    const why = error instanceof Error ? error.message : String(error);
-    throw new TargetStartError(`Cannot start target "${spec}": ${why}`);
+/** What reports tell of the options. */
+function settingsOf(options: Options): RunSettings {
+  const { shuffle, shard, repeat } = options;
+  const seed = options.seed ?? Math.floor(Math.random() * CHOSEN_SEEDS);
+  return {
+    ...shuffle && { seed },
+    ...shard && { shard: `${shard.index}/${shard.count}` },
+    ...repeat !== undefined && { repeat },
+  };
+}
+
+/** The expectations, and the text of their file. */
+function readExpectations(
+  { expectations: path, updateExpectations }: Options,
+  host: Host,
+): { expectations: Expectations; text: string } {
+  if (path === undefined) {
+    return { expectations: new Expectations([], ""), text: "" };
   }
+  const text = readFile(path, host) ??
+    (updateExpectations ? "[]\n" : undefined);
+  if (text === undefined) {
+    throw new UsageError(`Cannot read expectations "${path}": no such file`);
+  }
+  const complete = !updateExpectations;
+  return { expectations: parseExpectations(text, path, complete), text };
+}
+
+function readFile(path: string, host: Host): string | undefined {
+  try {
+    return host.readText(path);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`Cannot read expectations "${path}": ${why}`);
+  }
+}
+
+/** Writes the file of expectations anew, and prints what changed. */
+function update(
+  options: Options,
+  host: Host,
+  before: string,
+  expectations: Expectations,
+  columns: readonly PlannedColumn[],
+  { raw }: RunOutcome,
+): void {
+  const path = options.expectations!;
+  const entries = updateExpectations(
+    expectations,
+    columns.map(({ target, uapi, suite }, index) => {
+      const results = raw[index]!;
+      const tests = [...suite, ...results.filter(isProbe)];
+      const merged = mergeRuns(results, suite.map(({ id }) => id));
+      return { spec: target.spec, uapi, tests, results: merged };
+    }),
+  );
+  const after = formatExpectations(entries);
+  const difference = lineDiff(before, after);
+  host.save(path, after);
+  const incomplete =
+    entries.filter(({ reason, link }) =>
+      reason.trim() === "" || link.trim() === ""
+    ).length;
+  const lines = [
+    difference === ""
+      ? `${path} did not change.\n`
+      : `${path} changed:\n${difference}`,
+    incomplete === 0
+      ? ""
+      : `Before the file can be used, ${incomplete} of its entries need a reason or a link.\n`,
+  ].join("");
+  // A report for programs must stay alone on standard output.
+  const pretty = options.reports.some(({ format, path }) =>
+    format === "pretty" && path === undefined
+  );
+  if (pretty) host.out(`\n${lines}`);
+  else host.err(lines);
+}
+
+function isProbe({ id }: { readonly id: string }): boolean {
+  return id.startsWith("probe.");
 }
 
 /** Creates the files of the reports, so that a bad path is found before the run and not after it. */
-function openReports(options: Options, host: Host): ((run: Run) => void)[] {
-  return options.reports.map(({ format, path }) => {
-    const write = path === undefined
-      ? (text: string) => host.out(text)
-      : createReport(path, host);
-    const color = path === undefined && host.color;
-    return (run) => write(formatReport(format, run, color, options.target));
-  });
+function openReports(options: Options, host: Host): Report[] {
+  const commands = reproduceCommands(options);
+  return options.reports.map(({ format, path }) =>
+    openReport(format, {
+      write: path === undefined
+        ? (text) => host.out(text)
+        : createReport(path, host),
+      color: path === undefined && host.color,
+      commands,
+    })
+  );
 }
 
 function createReport(path: string, host: Host): (text: string) => void {
@@ -223,37 +279,4 @@ function createReport(path: string, host: Host): (text: string) => void {
     const why = error instanceof Error ? error.message : String(error);
     throw new UsageError(`Cannot write the report to "${path}": ${why}`);
   }
-}
-
-function formatReport(
-  format: ReportFormat,
-  run: Run,
-  color: boolean,
-  target: string,
-): string {
-  switch (format) {
-    case "pretty":
-      return formatPretty(run, {
-        color,
-        rerunCommand: (result) => rerunCommand(result, target),
-      });
-    case "ktap":
-      return formatKtap(run);
-    case "json":
-      return formatJson(run);
-  }
-}
-
-/** The command that runs one test of a revision again. */
-function rerunCommand({ uapi, id }: TestResult, target: string): string {
-  const words = ["deno task conformance"];
-  if (target !== "impl:") words.push("--target", shellWord(target));
-  words.push("--uapi", uapi, "--filter", shellWord(id));
-  return words.join(" ");
-}
-
-/** A word as a shell reads it. */
-function shellWord(word: string): string {
-  if (/^[\w.,:=@%+/-]+$/.test(word)) return word;
-  return `'${word.replaceAll("'", `'\\''`)}'`;
 }

@@ -18,6 +18,10 @@ export interface Host {
   readonly errIsTerminal: boolean;
   /** Creates a file, or empties it; the function it returns appends to it. */
   create(path: string): (text: string) => void;
+  /** Writes a whole file, and creates the folders that it is in. */
+  save(path: string, text: string): void;
+  /** The text of a file; undefined if there is no such file. */
+  readText(path: string): string | undefined;
 }
 
 /** The process that Deno runs. NO_COLOR is respected. */
@@ -30,6 +34,19 @@ export function denoHost(): Host {
     create(path) {
       Deno.writeTextFileSync(path, "");
       return (text) => Deno.writeTextFileSync(path, text, { append: true });
+    },
+    save(path, text) {
+      const folder = path.slice(0, path.lastIndexOf("/") + 1);
+      if (folder !== "") Deno.mkdirSync(folder, { recursive: true });
+      Deno.writeTextFileSync(path, text);
+    },
+    readText(path) {
+      try {
+        return Deno.readTextFileSync(path);
+      } catch (error) {
+        if (error instanceof Deno.errors.NotFound) return undefined;
+        throw error;
+      }
     },
   };
 }

@@ -11,8 +11,10 @@ import type { Test } from "../selftests/harness.ts";
 import { skipReason } from "./runner.ts";
 import type { TargetInfo } from "./target.ts";
 
-/** The selected tests of one revision, and the target that would run them. */
-export interface ListedRevision {
+/** The selected tests of a target in a revision. */
+export interface ListedColumn {
+  /** The target as it was named. */
+  readonly spec: string;
   /** The revision. */
   readonly uapi: RevisionName;
   /** What the target says about itself. */
@@ -23,29 +25,35 @@ export interface ListedRevision {
 
 /**
  * One line for each test: its id, followed by `# SKIP reason` where the target
- * could not run it. Several revisions are told apart by a first column.
+ * could not run it. Several targets or revisions are told apart by a first
+ * column.
  */
-export function formatList(revisions: readonly ListedRevision[]): string {
-  const width = Math.max(...revisions.map(({ uapi }) => uapi.length));
-  return revisions.flatMap(({ uapi, info, tests }) => {
-    const column = revisions.length > 1 ? `${uapi.padEnd(width)}  ` : "";
+export function formatList(columns: readonly ListedColumn[]): string {
+  const several = new Set(columns.map(({ spec }) => spec)).size > 1;
+  const names = columns.map(({ spec, uapi }) =>
+    several ? `${spec} ${uapi}` : uapi
+  );
+  const width = Math.max(...names.map((name) => name.length));
+  return columns.flatMap(({ info, tests }, index) => {
+    const first = columns.length > 1 ? `${names[index]!.padEnd(width)}  ` : "";
     return tests.map((test) => {
       const skip = skipReason(test, info);
-      return `${column}${test.id}${skip ? ` # SKIP ${skip.reason}` : ""}\n`;
+      return `${first}${test.id}${skip ? ` # SKIP ${skip.reason}` : ""}\n`;
     });
   }).join("");
 }
 
 /** All that is known of the tests, as a JSON array. */
-export function formatListJson(revisions: readonly ListedRevision[]): string {
-  const tests = revisions.flatMap(({ uapi, info, tests }) =>
+export function formatListJson(columns: readonly ListedColumn[]): string {
+  const tests = columns.flatMap(({ spec, uapi, info, tests }) =>
     tests.map((test) => {
-      const { id, upstream, needs, description, reference } = test;
+      const { id, program, needs, description, reference } = test;
       const skip = skipReason(test, info);
       return {
         id,
+        target: spec,
         uapi,
-        upstream,
+        program: program ?? null,
         needs,
         description,
         reference,

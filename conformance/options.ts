@@ -7,15 +7,11 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
+import { REPORT_FORMATS, type ReportFormat } from "./reports/reports.ts";
 import { type Isolation, ISOLATIONS } from "./run_tests.ts";
+import type { Shard } from "./schedule.ts";
 import { type Suite, SUITES } from "./select.ts";
 import { suggestion, UsageError } from "./usage_error.ts";
-
-/** The kinds of reports. */
-export const REPORT_FORMATS = ["pretty", "ktap", "json"] as const;
-
-/** A kind of report. */
-export type ReportFormat = typeof REPORT_FORMATS[number];
 
 /** A report that was asked for. */
 export interface ReportRequest {
@@ -28,16 +24,20 @@ export interface ReportRequest {
 /** What the command line asks for. */
 export interface Options {
   /** What to do. */
-  readonly action: "run" | "list" | "help" | "version";
-  /** The target's name. */
-  readonly target: string;
+  readonly action: "run" | "list" | "explain" | "help" | "version";
+  /** Globs over ids: what to explain. */
+  readonly ids: readonly string[];
+  /** The targets' names, each once. */
+  readonly targets: readonly string[];
   /** Name of a revision, or `all`. */
   readonly uapi: string;
   /** Globs over ids. */
   readonly filters: readonly string[];
   /** The part of the suite. */
   readonly suite: Suite;
-  /** The reports; exactly one of them goes to standard output. */
+  /** The part of the selected tests that runs here; undefined for all. */
+  readonly shard: Shard | undefined;
+  /** The reports; one of them, and annotations beside it, may go to standard output. */
   readonly reports: readonly ReportRequest[];
   /** Time limit of a test in milliseconds. */
   readonly timeoutMs: number;
@@ -45,88 +45,161 @@ export interface Options {
   readonly isolate: Isolation;
   /** How many targets run tests at the same time. */
   readonly jobs: number;
+  /** Run tests in a random order. */
+  readonly shuffle: boolean;
+  /** Decides the order; undefined to have one chosen. */
+  readonly seed: number | undefined;
+  /** How often each test runs; undefined for once. */
+  readonly repeat: number | undefined;
+  /** Run everything until something fails. */
+  readonly untilFail: boolean;
+  /** Stop after the first failure. */
+  readonly failFast: boolean;
+  /** The file of known failures. */
+  readonly expectations: string | undefined;
+  /** Write that file anew. */
+  readonly updateExpectations: boolean;
+  /** The folder for the calls of failed tests; undefined for none. */
+  readonly transcripts: string | undefined;
 }
+
+/** Where the calls of failed tests go by default. */
+export const DEFAULT_TRANSCRIPTS = ".cache/transcripts";
 
 /** The most targets at the same time. */
 const MAX_JOBS = 256;
+/** Seeds are below this. */
+const MAX_SEED = 2 ** 32 - 1;
+/** The most times that one run repeats a test. */
+const MAX_REPEAT = 1_000_000;
 
-/** What `--help` prints. */
-export const HELP = `Runs the iommufd selftests against a target.
+const COMMANDS = ["run", "list", "explain", "check-adapter"] as const;
 
-Usage: deno task conformance [OPTION]…
-       deno task conformance check-adapter TARGET
-
-  --target TARGET        what to test; default impl:
-                           impl:[REVISION][,scattered=SEED]
-                                 the model of this package; scattered hands
-                                 its memory out in an order decided by SEED
-                           module:./X.ts
-                                 a module that exports target()
-                           stdio:CMD ARGS…, unix:PATH, tcp:HOST:PORT
-                                 an adapter that speaks the protocol of
-                                 protocol.md: a program to start, or a socket
-  --uapi REVISION        v3, 6.12 or all; default: all the target offers
-  --filter GLOB          only tests whose id matches: fixture.variant.test, or
-                         the beginning of one up to a dot; * and ? are
-                         wildcards, a leading ! leaves tests out; repeatable
-  --suite PART           kernel: the kernel's own tests, kit: those that only
-                         this kit has, all; default all
-  --timeout SECONDS      time limit of a test; default 30
-  --isolate HOW          start a new target once for the whole run, or for each
-                         fixture (in each variant), or for each test; default
-                         run: a new one only after a test that broke the target
-  --jobs N               run tests on N targets at the same time; default 1
-  --report FORMAT[:PATH] pretty, ktap or json; with PATH into that file, else
-                         to standard output, where pretty is the default;
-                         repeatable
-  --list                 list the selected tests, do not run them
-  --help, -h             print this
-  --version              print the version
-
-Exit codes: 0 all passed or were skipped, 1 something failed, 2 the command
-line is wrong or selects nothing, 3 the target could not be started.
-`;
-
-const BOOLEAN = ["help", "list", "version"] as const;
+const BOOLEAN = [
+  "help",
+  "list",
+  "version",
+  "shuffle",
+  "until-fail",
+  "fail-fast",
+  "update-expectations",
+  "no-transcripts",
+] as const;
 const STRING = [
-  "target",
   "uapi",
   "suite",
+  "shard",
   "timeout",
   "isolate",
   "jobs",
+  "seed",
+  "repeat",
+  "expectations",
+  "transcripts",
 ] as const;
-const COLLECT = ["filter", "report"] as const;
+const COLLECT = ["target", "filter", "report"] as const;
 const FLAGS = [...BOOLEAN, ...STRING, ...COLLECT].map((name) => `--${name}`);
+
+/** The values of flags by name. */
+type Values = Readonly<Record<string, unknown>>;
 
 /** Reads the command line. Throws {@link UsageError}. */
 export function parseOptions(args: readonly string[]): Options {
-  const parsed = parseArgs(args, {
+  const command = COMMANDS.find((name) => name === args[0]);
+  const ids: string[] = [];
+  function unknown(arg: string): boolean {
+    if (command !== "explain" || arg.startsWith("-")) refuse(arg);
+    ids.push(arg);
+    return false;
+  }
+  const parsed = parseArgs(command ? args.slice(1) : args, {
     boolean: BOOLEAN,
     string: [...STRING, ...COLLECT],
     collect: COLLECT,
     alias: { help: "h" },
-    unknown: refuse,
+    unknown,
   });
   // What stands behind a bare "--" does not go through `unknown`.
-  if (parsed._.length > 0) refuse(String(parsed._[0]));
+  for (const arg of parsed._) unknown(String(arg));
+  const action = actionOf(parsed, command);
+  if (action === "explain" && ids.length === 0) {
+    throw new UsageError("explain needs the id of a test.");
+  }
   return {
-    action: parsed.help
-      ? "help"
-      : parsed.version
-      ? "version"
-      : parsed.list
-      ? "list"
-      : "run",
-    target: valueOf(parsed.target, "--target") ?? "impl:",
-    uapi: valueOf(parsed.uapi, "--uapi") ?? "all",
-    filters: valuesOf(parsed.filter, "--filter"),
-    suite: parseSuite(valueOf(parsed.suite, "--suite") ?? "all"),
+    action,
+    ids,
+    ...selectionOptions(parsed),
+    ...runOptions(parsed),
+    ...expectationOptions(parsed),
     reports: parseReports(valuesOf(parsed.report, "--report")),
-    timeoutMs: parseTimeout(valueOf(parsed.timeout, "--timeout") ?? "30"),
-    isolate: parseIsolation(valueOf(parsed.isolate, "--isolate") ?? "run"),
-    jobs: parseJobs(valueOf(parsed.jobs, "--jobs") ?? "1"),
+    transcripts: parsed["no-transcripts"]
+      ? undefined
+      : textOf(parsed, "transcripts") ?? DEFAULT_TRANSCRIPTS,
   };
+}
+
+function actionOf(
+  values: Values,
+  command: typeof COMMANDS[number] | undefined,
+): Options["action"] {
+  if (values.help) return "help";
+  if (values.version) return "version";
+  if (values.list || command === "list") return "list";
+  return command === "explain" ? "explain" : "run";
+}
+
+function selectionOptions(
+  values: Values,
+): Pick<Options, "targets" | "uapi" | "filters" | "suite" | "shard"> {
+  const targets = valuesOf(values.target, "--target");
+  const twice = targets.find((spec, index) => targets.indexOf(spec) < index);
+  if (twice !== undefined) {
+    throw new UsageError(`--target "${twice}" is there twice.`);
+  }
+  return {
+    targets: targets.length > 0 ? targets : ["impl:"],
+    uapi: textOf(values, "uapi") ?? "all",
+    filters: valuesOf(values.filter, "--filter"),
+    suite: oneOf(textOf(values, "suite") ?? "all", SUITES, "suite"),
+    shard: parseShard(textOf(values, "shard")),
+  };
+}
+
+function runOptions(values: Values): Pick<
+  Options,
+  | "timeoutMs"
+  | "isolate"
+  | "jobs"
+  | "shuffle"
+  | "seed"
+  | "repeat"
+  | "untilFail"
+  | "failFast"
+> {
+  const seed = numberOf(values, "seed", 0, MAX_SEED);
+  return {
+    timeoutMs: parseTimeout(textOf(values, "timeout") ?? "30"),
+    isolate: oneOf(textOf(values, "isolate") ?? "run", ISOLATIONS, "isolation"),
+    jobs: numberOf(values, "jobs", 1, MAX_JOBS) ?? 1,
+    shuffle: Boolean(values.shuffle) || seed !== undefined,
+    seed,
+    repeat: numberOf(values, "repeat", 1, MAX_REPEAT),
+    untilFail: Boolean(values["until-fail"]),
+    failFast: Boolean(values["fail-fast"] || values["until-fail"]),
+  };
+}
+
+function expectationOptions(
+  values: Values,
+): Pick<Options, "expectations" | "updateExpectations"> {
+  const expectations = textOf(values, "expectations");
+  const updateExpectations = Boolean(values["update-expectations"]);
+  if (updateExpectations && expectations === undefined) {
+    throw new UsageError(
+      "--update-expectations needs the file: --expectations FILE.",
+    );
+  }
+  return { expectations, updateExpectations };
 }
 
 /** Called for each argument that is not declared. */
@@ -138,7 +211,9 @@ function refuse(arg: string): never {
     );
   }
   throw new UsageError(
-    `Unexpected argument "${arg}": to select tests, use --filter "${arg}".`,
+    `Unexpected argument "${arg}": to select tests, use --filter "${arg}".${
+      suggestion(arg, COMMANDS)
+    }`,
   );
 }
 
@@ -152,31 +227,50 @@ function valuesOf(values: unknown, flag: string): string[] {
   return (values as unknown[] ?? []).map((value) => valueOf(value, flag)!);
 }
 
-function parseSuite(name: string): Suite {
-  const suite = SUITES.find((known) => known === name);
-  if (suite !== undefined) return suite;
+function textOf(
+  values: Values,
+  name: typeof STRING[number],
+): string | undefined {
+  return valueOf(values[name], `--${name}`);
+}
+
+/** A whole number from `min` to `max`. */
+function numberOf(
+  values: Values,
+  name: typeof STRING[number],
+  min: number,
+  max: number,
+): number | undefined {
+  const text = textOf(values, name);
+  if (text === undefined) return undefined;
+  const number = Number(text);
+  if (/^\d+$/.test(text) && number >= min && number <= max) return number;
   throw new UsageError(
-    `Unknown suite "${name}": it must be ${SUITES.join(", ")}.${
-      suggestion(name, SUITES)
+    `Cannot parse --${name} "${text}": it must be a number from ${min} to ${max}.`,
+  );
+}
+
+function oneOf<T extends string>(
+  name: string,
+  known: readonly T[],
+  what: string,
+): T {
+  const found = known.find((each) => each === name);
+  if (found !== undefined) return found;
+  throw new UsageError(
+    `Unknown ${what} "${name}": it must be ${known.join(", ")}.${
+      suggestion(name, known)
     }`,
   );
 }
 
-function parseIsolation(name: string): Isolation {
-  const isolation = ISOLATIONS.find((known) => known === name);
-  if (isolation !== undefined) return isolation;
+function parseShard(text: string | undefined): Shard | undefined {
+  if (text === undefined) return undefined;
+  const [, index, count] = /^(\d{1,6})\/(\d{1,6})$/.exec(text)?.map(Number) ??
+    [];
+  if (index && count && index <= count) return { index, count };
   throw new UsageError(
-    `Unknown isolation "${name}": it must be ${ISOLATIONS.join(", ")}.${
-      suggestion(name, ISOLATIONS)
-    }`,
-  );
-}
-
-function parseJobs(number: string): number {
-  const jobs = Number(number);
-  if (Number.isInteger(jobs) && jobs > 0 && jobs <= MAX_JOBS) return jobs;
-  throw new UsageError(
-    `Cannot parse --jobs "${number}": it must be a number from 1 to ${MAX_JOBS}.`,
+    `Cannot parse --shard "${text}": it must be I/N with I from 1 to N, as in 2/5.`,
   );
 }
 
@@ -191,7 +285,10 @@ function parseTimeout(seconds: string): number {
 
 function parseReports(values: readonly string[]): ReportRequest[] {
   const reports = values.map(parseReport);
-  const toStdout = reports.filter(({ path }) => path === undefined);
+  // Annotations are lines that stand out between others.
+  const toStdout = reports.filter(({ format, path }) =>
+    path === undefined && format !== "github"
+  );
   if (toStdout.length > 1) {
     throw new UsageError(
       "Only one report can go to standard output: give the others a file, " +
@@ -205,14 +302,7 @@ function parseReports(values: readonly string[]): ReportRequest[] {
 function parseReport(value: string): ReportRequest {
   const colon = value.indexOf(":");
   const name = colon < 0 ? value : value.slice(0, colon);
-  const format = REPORT_FORMATS.find((known) => known === name);
-  if (format === undefined) {
-    throw new UsageError(
-      `Unknown report "${name}": it must be ${REPORT_FORMATS.join(", ")}.${
-        suggestion(name, REPORT_FORMATS)
-      }`,
-    );
-  }
+  const format = oneOf(name, REPORT_FORMATS, "report");
   if (colon < 0) return { format, path: undefined };
   const path = valueOf(value.slice(colon + 1), `--report ${name}:`)!;
   return { format, path };

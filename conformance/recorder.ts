@@ -1,48 +1,52 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * Remembers what a test did last, so that a failure can be told with the call
- * and the struct that led to it.
+ * Remembers what a test did, so that a failure can be told with the call and
+ * the struct that led to it, and played back.
  *
  * @module
  */
 
-import { errnoName } from "../impl/uapi/errno.ts";
+import { O_RDWR } from "../impl/uapi/mman.ts";
 import { type Revision, REVISIONS } from "../impl/uapi/revision.ts";
-import { describeStruct, ioctlName, ioctlNameWith } from "./describe_ioctl.ts";
+import { describeCall } from "./describe_call.ts";
 import type { MadeCall } from "./results.ts";
-import type { Call, TargetInfo, TargetProcess } from "./target.ts";
+import type { Call, Target, TargetInfo, TargetProcess } from "./target.ts";
+import { MemoryFault, ProcessDied } from "./target_failure.ts";
+import {
+  formatTranscript,
+  type RecordedCall,
+  type Reply,
+  type Word,
+} from "./transcript.ts";
+
+/** Calls of a test that are kept. */
+const MAX_CALLS = 100_000;
+/** Bytes that the calls of a test may send and receive to be kept. */
+const MAX_BYTES = 8 * 1024 * 1024;
 
 /** A call of a test that is over: it timed out and went on. */
 export class TestIsOver extends Error {
   override name = "TestIsOver";
 }
 
-/** A call as it was made; it is put into words only if somebody asks. */
-interface Entry {
-  /** Name of the system call. */
-  readonly name: string;
-  /** Its arguments, large ones left out. */
-  readonly args: readonly (number | bigint | string)[];
-  /** The process that made it: 0 is the test's own, its children follow. */
-  readonly process: number;
-  /** The struct as it was sent, of an ioctl. */
-  readonly sent?: Uint8Array;
-  /** What came back; undefined while the call is on its way. */
-  result?: number | undefined;
-}
-
 /** The calls of one test. */
 export class Recorder {
+  readonly #info: TargetInfo;
   readonly #revision: Revision;
+  /** What is kept of the calls, those of a batch as one. */
+  readonly #kept: RecordedCall[] = [];
+  #bytes = 0;
+  #full = false;
   #calls = 0;
   #processes = 0;
-  #last: Entry | undefined;
-  #lastIoctl: Entry | undefined;
+  #last: RecordedCall | undefined;
+  #lastIoctl: RecordedCall | undefined;
   #over = false;
 
   /** `info` is what the target says about itself. */
   constructor(info: TargetInfo) {
+    this.#info = info;
     this.#revision = REVISIONS[info.uapi as keyof typeof REVISIONS];
   }
 
@@ -53,143 +57,210 @@ export class Recorder {
 
   /** The last call, in words. */
   get lastCall(): MadeCall | undefined {
-    return this.#last && this.#describe(this.#last);
+    return this.#last && describeCall(this.#last, this.#revision);
   }
 
   /** The last ioctl, in words, if the last call was another. */
   get lastIoctl(): MadeCall | undefined {
     if (this.#lastIoctl === this.#last) return undefined;
-    return this.#lastIoctl && this.#describe(this.#lastIoctl);
+    return this.#lastIoctl && describeCall(this.#lastIoctl, this.#revision);
+  }
+
+  /** The first process of the test, whose calls are recorded, and those of its children. */
+  async spawn(target: Target): Promise<TargetProcess> {
+    const call: RecordedCall = { process: 0, verb: "spawn", args: [] };
+    const process = await this.#answered(
+      this.#keep(call),
+      target.spawn(),
+      () => [this.#processes + 1],
+    );
+    return this.wrap(process);
+  }
+
+  /** Ends all processes of the target, and with them the recording: from now on every call rejects. */
+  reset(target: Target): Promise<string[]> {
+    this.end();
+    const call: RecordedCall = { process: 0, verb: "reset", args: [] };
+    return this.#answered(this.#keep(call), target.reset(), (texts) => texts);
   }
 
   /** A process whose calls are recorded, and those of its children. */
   wrap(process: TargetProcess): TargetProcess {
-    return new RecordedProcess(process, this, this.#processes++);
+    return new RecordedProcess(process, this, ++this.#processes);
   }
 
-  /** Ends the recording: from now on every call rejects. */
+  /** Ends the recording of calls: from now on every call rejects. */
   end(): void {
     this.#over = true;
   }
 
-  /** Notes a call that is about to be made. Used by the recorded processes. */
-  note(entry: Entry): Entry {
-    if (this.#over) throw new TestIsOver("The test is over");
+  /** What was recorded, in the form of the adapter protocol; `about` are lines for its head. */
+  transcript(about: readonly string[]): string {
+    return formatTranscript(this.#info, this.#kept, about, this.#full);
+  }
+
+  /** Makes a call and notes it. Used by the recorded processes. */
+  record<T>(
+    call: RecordedCall,
+    make: () => Promise<T>,
+    values: (value: T) => readonly Word[],
+  ): Promise<T> {
+    if (this.#over) return Promise.reject(new TestIsOver("The test is over"));
     this.#calls++;
-    this.#last = entry;
-    if (entry.name === "ioctl") this.#lastIoctl = entry;
-    return entry;
+    this.#last = call;
+    if (isIoctl(call)) this.#lastIoctl = call;
+    return this.#answered(this.#keep(call), make(), values);
   }
 
   /** Notes the calls of a batch that came back: the first that failed is the one to tell of, else the last. */
-  noteBatch(entries: readonly Entry[]): void {
+  noteBatch(calls: readonly RecordedCall[]): void {
     // The batch itself was counted as one when it set out.
-    this.#calls += entries.length - 1;
-    const failed = entries.find(({ result }) => result! < 0);
-    const entry = failed ?? entries.at(-1);
-    if (entry === undefined) return;
-    this.#last = entry;
-    this.#lastIoctl = entry.name === "ioctl"
-      ? entry
-      : entries.findLast(({ name }) => name === "ioctl") ?? this.#lastIoctl;
+    this.#calls += calls.length - 1;
+    const failed = calls.find((call) => returned(call) < 0);
+    const told = failed ?? calls.at(-1)!;
+    this.#last = told;
+    this.#lastIoctl = isIoctl(told)
+      ? told
+      : calls.findLast(isIoctl) ?? this.#lastIoctl;
   }
 
-  #describe(entry: Entry): MadeCall {
-    const { name, process, sent, result } = entry;
-    const args = entry.args.map((arg, index) => {
-      if (name !== "ioctl" || index !== 1) return formatArg(arg);
-      return sent
-        ? ioctlNameWith(Number(arg), sent, this.#revision)
-        : ioctlName(Number(arg));
-    });
-    const outcome = result === undefined
-      ? ", not answered"
-      : ` = ${result < 0 ? errnoName(result) : formatArg(result)}`;
-    const who = process === 0 ? "" : ` in child ${process}`;
-    const call = `${name}(${args.join(", ")})${outcome}${who}`;
-    const struct = sent &&
-      describeStruct(Number(entry.args[1]), sent, this.#revision);
-    return struct ? { call, struct } : { call };
+  /** Keeps a call for the transcript while there is room. */
+  #keep(call: RecordedCall): RecordedCall {
+    this.#bytes += bytesOf(call.args) +
+      (call.batch ?? []).reduce((sum, { args }) => sum + bytesOf(args), 0);
+    this.#full ||= this.#kept.length >= MAX_CALLS || this.#bytes > MAX_BYTES;
+    if (!this.#full) this.#kept.push(call);
+    return call;
+  }
+
+  /** Waits for the answer to a call and notes it. */
+  async #answered<T>(
+    call: RecordedCall,
+    answer: Promise<T>,
+    values: (value: T) => readonly Word[],
+  ): Promise<T> {
+    try {
+      const value = await answer;
+      const words = values(value);
+      this.#bytes += bytesOf(words);
+      call.reply = { kind: "ok", values: words };
+      return value;
+    } catch (error) {
+      call.reply = failureReply(error);
+      throw error;
+    }
   }
 }
 
-/** Small numbers in decimal, addresses and lengths in hexadecimal. */
-function formatArg(arg: number | bigint | string): string {
-  if (typeof arg === "string") return JSON.stringify(arg);
-  return arg >= 4096 ? `0x${arg.toString(16)}` : String(arg);
+function isIoctl({ verb }: RecordedCall): boolean {
+  return verb === "ioctl" || verb === "ioctlarg";
+}
+
+/** What a call of a batch returned; 0 for one that returns nothing. */
+function returned({ verb, reply }: RecordedCall): number {
+  const value = reply?.kind === "ok" && verb === "ioctl" ? reply.values[0] : 0;
+  return Number(value);
+}
+
+function bytesOf(words: readonly Word[]): number {
+  return words.reduce<number>(
+    (sum, word) => sum + (word instanceof Uint8Array ? word.length : 0),
+    0,
+  );
+}
+
+/** The reply that makes a target fail as this one did. */
+function failureReply(error: unknown): Reply {
+  if (error instanceof MemoryFault) return { kind: "fault" };
+  const reason = error instanceof Error ? error.message : String(error);
+  return { kind: error instanceof ProcessDied ? "died" : "error", reason };
+}
+
+/** The values of a call that returns a number and nothing else. */
+function number(ret: number): readonly Word[] {
+  return [ret];
+}
+
+/** The values of a call that returns nothing. */
+function none(): readonly Word[] {
+  return [];
 }
 
 /** A process whose calls go through a {@link Recorder}. */
 class RecordedProcess implements TargetProcess {
   readonly #process: TargetProcess;
   readonly #recorder: Recorder;
-  readonly #index: number;
+  readonly #number: number;
+  #exited: Promise<void> | undefined;
 
-  constructor(process: TargetProcess, recorder: Recorder, index: number) {
+  constructor(process: TargetProcess, recorder: Recorder, number: number) {
     this.#process = process;
     this.#recorder = recorder;
-    this.#index = index;
+    this.#number = number;
   }
 
-  /** Notes a call, makes it and notes its result if that is a number. */
-  async #record<T>(
-    name: string,
-    args: readonly (number | bigint | string)[],
+  #record<T>(
+    verb: string,
+    args: readonly Word[],
     make: () => Promise<T>,
-    sent?: Uint8Array,
+    values: (value: T) => readonly Word[],
   ): Promise<T> {
-    const process = this.#index;
-    const entry = this.#recorder.note(
-      sent ? { name, args, process, sent } : { name, args, process },
-    );
-    const value = await make();
-    entry.result = typeof value === "number" ? value : 0;
-    return value;
+    const call: RecordedCall = { process: this.#number, verb, args };
+    return this.#recorder.record(call, make, values);
   }
 
-  open(path: string, flags?: number): Promise<number> {
-    const args = flags === undefined ? [path] : [path, flags];
-    return this.#record(
-      "open",
-      args,
-      () => this.#process.open(path, flags),
-    );
+  /** A call that returns a number. */
+  #call(
+    verb: string,
+    args: readonly Word[],
+    make: () => Promise<number>,
+  ): Promise<number> {
+    return this.#record(verb, args, make, number);
+  }
+
+  open(path: string, flags = O_RDWR): Promise<number> {
+    const make = () => this.#process.open(path, flags);
+    return this.#call("open", [path, flags], make);
   }
 
   close(fd: number): Promise<number> {
-    return this.#record("close", [fd], () => this.#process.close(fd));
+    return this.#call("close", [fd], () => this.#process.close(fd));
   }
 
   dup(fd: number): Promise<number> {
-    return this.#record("dup", [fd], () => this.#process.dup(fd));
+    return this.#call("dup", [fd], () => this.#process.dup(fd));
   }
 
   ioctl(fd: number, cmd: number, arg: Uint8Array): Promise<number> {
     return this.#record(
       "ioctl",
-      [fd, cmd],
+      [fd, cmd, arg.slice()],
       () => this.#process.ioctl(fd, cmd, arg),
-      arg.slice(),
+      (ret) => [ret, arg.slice()],
     );
   }
 
   ioctlArg(fd: number, cmd: number, arg: number | bigint): Promise<number> {
-    return this.#record(
-      "ioctl",
-      [fd, cmd, arg],
-      () => this.#process.ioctlArg(fd, cmd, arg),
-    );
+    const make = () => this.#process.ioctlArg(fd, cmd, arg);
+    return this.#call("ioctlarg", [fd, cmd, arg], make);
   }
 
   async batch(calls: readonly Call[]): Promise<number[]> {
-    const entries = calls.map((call) => batchEntry(call, this.#index));
-    const results = await this.#record(
-      "batch",
-      [calls.length],
+    if (calls.length === 0) return [];
+    const process = this.#number;
+    const batch = calls.map((call) => recordedCall(call, process));
+    const results = await this.#recorder.record(
+      { process, verb: "batch", args: [], batch },
       () => this.#process.batch(calls),
+      (results) => {
+        for (const [index, call] of calls.entries()) {
+          const values = batchValues(call, results[index]!);
+          batch[index]!.reply = { kind: "ok", values };
+        }
+        return [];
+      },
     );
-    entries.forEach((entry, index) => entry.result = results[index]);
-    this.#recorder.noteBatch(entries);
+    this.#recorder.noteBatch(batch);
     return results;
   }
 
@@ -201,7 +272,7 @@ class RecordedProcess implements TargetProcess {
     fd = -1,
     offset = 0,
   ): Promise<number> {
-    return this.#record(
+    return this.#call(
       "mmap",
       [addr, length, prot, flags, fd, offset],
       () => this.#process.mmap(addr, length, prot, flags, fd, offset),
@@ -209,27 +280,18 @@ class RecordedProcess implements TargetProcess {
   }
 
   munmap(addr: number, length: number): Promise<number> {
-    return this.#record(
-      "munmap",
-      [addr, length],
-      () => this.#process.munmap(addr, length),
-    );
+    const make = () => this.#process.munmap(addr, length);
+    return this.#call("munmap", [addr, length], make);
   }
 
   mprotect(addr: number, length: number, prot: number): Promise<number> {
-    return this.#record(
-      "mprotect",
-      [addr, length, prot],
-      () => this.#process.mprotect(addr, length, prot),
-    );
+    const make = () => this.#process.mprotect(addr, length, prot);
+    return this.#call("mprotect", [addr, length, prot], make);
   }
 
   madvise(addr: number, length: number, advice: number): Promise<number> {
-    return this.#record(
-      "madvise",
-      [addr, length, advice],
-      () => this.#process.madvise(addr, length, advice),
-    );
+    const make = () => this.#process.madvise(addr, length, advice);
+    return this.#call("madvise", [addr, length, advice], make);
   }
 
   read(fd: number, into: Uint8Array): Promise<number> {
@@ -237,129 +299,137 @@ class RecordedProcess implements TargetProcess {
       "read",
       [fd, into.length],
       () => this.#process.read(fd, into),
+      (ret) => [ret, into.slice(0, Math.max(ret, 0))],
     );
   }
 
   write(fd: number, bytes: Uint8Array): Promise<number> {
-    return this.#record(
-      "write",
-      [fd, bytes.length],
-      () => this.#process.write(fd, bytes),
-    );
+    const make = () => this.#process.write(fd, bytes);
+    return this.#call("write", [fd, bytes.slice()], make);
   }
 
   poll(fd: number, events: number): Promise<number> {
-    return this.#record(
-      "poll",
-      [fd, events],
-      () => this.#process.poll(fd, events),
-    );
+    const make = () => this.#process.poll(fd, events);
+    return this.#call("poll", [fd, events], make);
   }
 
   peek(addr: number, length: number): Promise<Uint8Array> {
+    const make = () => this.#process.peek(addr, length);
     return this.#record(
       "peek",
       [addr, length],
-      () => this.#process.peek(addr, length),
+      make,
+      (bytes) => [bytes.slice()],
     );
   }
 
   poke(addr: number, bytes: Uint8Array): Promise<void> {
-    return this.#record(
-      "poke",
-      [addr, bytes.length],
-      () => this.#process.poke(addr, bytes),
-    );
+    const make = () => this.#process.poke(addr, bytes);
+    return this.#record("poke", [addr, bytes.slice()], make, none);
   }
 
   memfdCreate(name: string, flags: number): Promise<number> {
-    return this.#record(
-      "memfd_create",
-      [name, flags],
-      () => this.#process.memfdCreate(name, flags),
-    );
+    const make = () => this.#process.memfdCreate(name, flags);
+    return this.#call("memfd", [name, flags], make);
   }
 
   ftruncate(fd: number, length: number): Promise<number> {
-    return this.#record(
-      "ftruncate",
-      [fd, length],
-      () => this.#process.ftruncate(fd, length),
-    );
+    const make = () => this.#process.ftruncate(fd, length);
+    return this.#call("ftruncate", [fd, length], make);
   }
 
   eventfd(value: number, flags: number): Promise<number> {
-    return this.#record(
-      "eventfd",
-      [value, flags],
-      () => this.#process.eventfd(value, flags),
-    );
+    const make = () => this.#process.eventfd(value, flags);
+    return this.#call("eventfd", [value, flags], make);
   }
 
   pipe(): Promise<{ ret: number; readFd: number; writeFd: number }> {
-    return this.#record("pipe", [], () => this.#process.pipe());
+    return this.#record(
+      "pipe",
+      [],
+      () => this.#process.pipe(),
+      ({ ret, readFd, writeFd }) => [ret, readFd, writeFd],
+    );
   }
 
   setrlimit(resource: number, soft: bigint): Promise<number> {
-    return this.#record(
-      "setrlimit",
-      [resource, soft],
-      () => this.#process.setrlimit(resource, soft),
-    );
+    const make = () => this.#process.setrlimit(resource, soft);
+    return this.#call("setrlimit", [resource, soft], make);
   }
 
   setuid(uid: number): Promise<number> {
-    return this.#record("setuid", [uid], () => this.#process.setuid(uid));
+    return this.#call("setuid", [uid], () => this.#process.setuid(uid));
   }
 
   dropCapability(capability: number): Promise<number> {
-    return this.#record(
-      "drop_capability",
-      [capability],
-      () => this.#process.dropCapability(capability),
-    );
+    const make = () => this.#process.dropCapability(capability);
+    return this.#call("dropcap", [capability], make);
   }
 
   vmStatus(): Promise<{ vmLck: number; vmPin: number }> {
-    return this.#record("vm_status", [], () => this.#process.vmStatus());
+    return this.#record(
+      "vmstatus",
+      [],
+      () => this.#process.vmStatus(),
+      ({ vmLck, vmPin }) => [vmLck, vmPin],
+    );
   }
 
   setFailNth(nth: number): Promise<number> {
-    return this.#record(
-      "set_fail_nth",
-      [nth],
-      () => this.#process.setFailNth(nth),
-    );
+    return this.#call("failnth", [nth], () => this.#process.setFailNth(nth));
   }
 
   failNthLeft(): Promise<number> {
+    return this.#call("failnthleft", [], () => this.#process.failNthLeft());
+  }
+
+  fork(): Promise<TargetProcess> {
+    let child: RecordedProcess | undefined;
     return this.#record(
-      "fail_nth_left",
+      "fork",
       [],
-      () => this.#process.failNthLeft(),
+      async () => {
+        const process = await this.#process.fork();
+        return child = this.#recorder.wrap(process) as RecordedProcess;
+      },
+      () => [child!.#number],
     );
   }
 
-  async fork(): Promise<TargetProcess> {
-    const child = await this.#record("fork", [], () => this.#process.fork());
-    return this.#recorder.wrap(child);
-  }
-
   exit(): Promise<void> {
-    return this.#record("exit", [], () => this.#process.exit());
+    return this.#exited ??= this.#record(
+      "exit",
+      [],
+      () => this.#process.exit(),
+      none,
+    );
   }
 }
 
-/** What to remember of a call of a batch. */
-function batchEntry(call: Call, process: number): Entry {
+/** A call of a batch, as it is sent. */
+function recordedCall(call: Call, process: number): RecordedCall {
   switch (call.call) {
-    case "ioctl": {
-      const { fd, cmd, arg } = call;
-      return { name: "ioctl", args: [fd, cmd], process, sent: arg.slice() };
-    }
+    case "ioctl":
+      return {
+        process,
+        verb: "ioctl",
+        args: [call.fd, call.cmd, call.arg.slice()],
+      };
     case "poke":
-      return { name: "poke", args: [call.addr, call.bytes.length], process };
+      return { process, verb: "poke", args: [call.addr, call.bytes.slice()] };
     case "peek":
-      return { name: "peek", args: [call.addr, call.into.length], process };
+      return { process, verb: "peek", args: [call.addr, call.into.length] };
+  }
+}
+
+/** The values of a call of a batch. */
+function batchValues(call: Call, result: number): readonly Word[] {
+  switch (call.call) {
+    case "ioctl":
+      return [result, call.arg.slice()];
+    case "poke":
+      return [];
+    case "peek":
+      return [call.into.slice()];
   }
 }

@@ -37,6 +37,10 @@ export interface RunTestsOptions extends RunOptions {
   readonly open: () => Promise<Target>;
   /** Called before each test with the number of tests that are done. */
   readonly onTest?: (test: Test, done: number) => void;
+  /** Called after each test. What it returns ends the run, and says why in a sentence. */
+  readonly onResult?: (result: TestResult) => string | undefined;
+  /** Try the capabilities that the target names before the tests that need them; default true. */
+  readonly probe?: boolean;
   /** When a new target is started although nothing broke; default `run`: never. */
   readonly isolate?: Isolation;
   /** How many targets run tests at the same time; default 1. */
@@ -76,6 +80,8 @@ class TestRun {
   #verdicts = 0;
   #breaks = 0;
   #stopped: string | undefined;
+  /** Why tests did not run, in words to count by. */
+  #notRunReason = "no working target";
 
   constructor(tests: readonly Test[], options: RunTestsOptions) {
     this.#tests = tests;
@@ -121,6 +127,7 @@ class TestRun {
   async #probe(target: TestTarget): Promise<TestResult[]> {
     const needed = new Set<string>(this.#tests.flatMap(({ needs }) => needs));
     const failures: TestResult[] = [];
+    if (this.#options.probe === false) return failures;
     for (const [capability, test] of probeTests(target.info)) {
       if (!needed.has(capability)) continue;
       if (target.broken) await this.#restart(target);
@@ -147,6 +154,8 @@ class TestRun {
         const result = await this.#runOne(test, target);
         this.#results[unit.start + index] = result;
         this.#done++;
+        const enough = this.#options.onResult?.(result);
+        if (enough !== undefined) this.#endEarly(enough);
       }
     }
   }
@@ -198,6 +207,13 @@ class TestRun {
     if (this.#verdicts === 0) throw new TargetStartError(why);
   }
 
+  /** Ends the run although the target works. */
+  #endEarly(why: string): void {
+    if (this.#stopped !== undefined) return;
+    this.#stopped = why;
+    this.#notRunReason = "the run ended early";
+  }
+
   /** A result for each test, also for those that did not run. */
   #allResults({ info }: TestTarget): TestResult[] {
     return this.#tests.map((test, index) =>
@@ -205,7 +221,7 @@ class TestRun {
         ...aboutTest(test, info),
         status: "notrun",
         durationMs: 0,
-        reason: "no working target",
+        reason: this.#notRunReason,
         message: this.#stopped!,
       }
     );

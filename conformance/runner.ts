@@ -15,12 +15,13 @@ import { Recorder } from "./recorder.ts";
 import type { AboutTest, Failure, TestResult } from "./results.ts";
 import type { Target, TargetInfo } from "./target.ts";
 import { TargetFailure } from "./target_failure.ts";
+import { SUITE_NAME, VERSION } from "./version.ts";
 import { within } from "./within.ts";
 
 /** The time limit of a test in milliseconds: that of the kernel's harness. */
 export const DEFAULT_TIMEOUT_MS = 30_000;
 /** What a target has for a reset after a test that timed out: it is likely stuck. */
-const LATE_RESET_MS = 1000;
+const LATE_RESET_MS = 250;
 /** What standard error has to arrive after the reply that came with it. */
 const STDERR_MS = 5;
 
@@ -60,25 +61,40 @@ export async function runTest(
   const recorder = new Recorder(target.info);
   // What it wrote before is not this test's.
   target.takeStderr?.();
-  const body = await runBody(test, target, recorder, options);
+  const notes: string[] = [];
+  const body = await runBody(test, target, recorder, {
+    ...options,
+    note: (text) => notes.push(text),
+  });
   recorder.end();
   const { outcome, problems } = await checkTarget(
     target,
+    recorder,
     body,
     options,
   );
   const durationMs = Math.round((performance.now() - start) * 100) / 100;
+  const said = notes.length > 0 ? { notes } : {};
   if (outcome.status === "pass") {
-    return { ...about, status: "pass", durationMs };
+    return { ...about, status: "pass", durationMs, ...said };
   }
   return {
     ...about,
     status: outcome.status,
     durationMs,
+    ...said,
     message: outcome.message!,
     failure: {
       ...failureOf(outcome, problems, recorder),
       ...await stderrOf(target),
+    },
+    transcript: {
+      text: recorder.transcript([
+        `${SUITE_NAME} ${VERSION}`,
+        `test ${test.id}`,
+        `on ${target.info.name} ${target.info.version}, uAPI ${about.uapi}`,
+        `${outcome.status}: ${outcome.message}`,
+      ]),
     },
   };
 }
@@ -137,12 +153,12 @@ async function runBody(
   test: Test,
   target: Target,
   recorder: Recorder,
-  options: RunOptions,
+  options: RunOptions & { note(text: string): void },
 ): Promise<Outcome> {
   async function run(): Promise<Outcome> {
     try {
-      const process = recorder.wrap(await target.spawn());
-      await test.run(process, target.info);
+      const process = await recorder.spawn(target);
+      await test.run(process, target.info, options.note);
       return PASS;
     } catch (error) {
       return outcomeOf(error);
@@ -179,6 +195,7 @@ function outcomeOf(error: unknown): Outcome {
 /** Ends the processes of a test; what they left behind turns a pass into a failure. */
 async function checkTarget(
   target: Target,
+  recorder: Recorder,
   body: Outcome,
   options: RunOptions,
 ): Promise<{ outcome: Outcome; problems: readonly string[] }> {
@@ -188,7 +205,7 @@ async function checkTarget(
     : timeoutMs;
   let problems: string[];
   try {
-    const found = await within(limitMs, target.reset());
+    const found = await within(limitMs, recorder.reset(target));
     if (found === undefined) {
       const seconds = limitMs / 1000;
       const message = `The reset took longer than ${seconds} seconds`;

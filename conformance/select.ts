@@ -8,8 +8,14 @@
 
 import type { Test } from "../selftests/harness.ts";
 
-/** Parts of the suite: the kernel's own tests, the tests of this kit, or both. */
-export const SUITES = ["kernel", "kit", "all"] as const;
+/** Parts of the suite: the kernel's own tests, one of its two programs, the tests of this kit, or all. */
+export const SUITES = [
+  "kernel",
+  "iommufd",
+  "iommufd_fail_nth",
+  "kit",
+  "all",
+] as const;
 
 /** A part of the suite. */
 export type Suite = typeof SUITES[number];
@@ -23,6 +29,7 @@ export class Glob {
   /** The pattern as it was written. */
   readonly pattern: string;
   readonly #regexp: RegExp;
+  readonly #whole: RegExp;
 
   /** `pattern` may be any string: all but `*` and `?` stand for themselves. */
   constructor(pattern: string) {
@@ -32,11 +39,17 @@ export class Glob {
       .replaceAll("*", ".*")
       .replaceAll("?", ".");
     this.#regexp = new RegExp(`^${source}(\\.|$)`);
+    this.#whole = new RegExp(`^${source}$`);
   }
 
   /** True if the pattern selects the test of that id. */
   matches(id: string): boolean {
     return this.#regexp.test(id);
+  }
+
+  /** True if the pattern matches all of a text, which need not be an id. */
+  matchesAll(text: string): boolean {
+    return this.#whole.test(text);
   }
 }
 
@@ -67,12 +80,24 @@ export class Selection {
       .map(({ pattern }) => pattern);
   }
 
-  #has({ id, upstream }: Test): boolean {
-    if (this.#suite !== "all" && upstream !== (this.#suite === "kernel")) {
-      return false;
-    }
+  #has({ id, program }: Test): boolean {
+    if (!isPartOf(program, this.#suite)) return false;
     const wanted = this.#wanted.length === 0 ||
       this.#wanted.some((glob) => glob.matches(id));
     return wanted && !this.#unwanted.some((glob) => glob.matches(id));
+  }
+}
+
+/** True if tests of a kernel program, or of this kit if there is none, belong to a part of the suite. */
+function isPartOf(program: string | undefined, suite: Suite): boolean {
+  switch (suite) {
+    case "all":
+      return true;
+    case "kernel":
+      return program !== undefined;
+    case "kit":
+      return program === undefined;
+    default:
+      return program === suite;
   }
 }

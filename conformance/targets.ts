@@ -12,6 +12,7 @@ import { parseSocket, parseStdio } from "./adapter_targets.ts";
 import { implTarget } from "./impl_target.ts";
 import { parseModule } from "./module_target.ts";
 import type { Connection } from "./protocol/connection.ts";
+import { parseReplay } from "./replay_target.ts";
 import type { Target } from "./target.ts";
 import { suggestion, UsageError } from "./usage_error.ts";
 
@@ -33,6 +34,10 @@ export interface TargetSpec {
   open(uapi: RevisionName, options?: OpenOptions): Promise<Target>;
   /** Starts the adapter only, where there is one: nothing has been said to it. */
   connect?(): Promise<Connection>;
+  /** The only test that it can run, where it is a recording: its capabilities are not probed either. */
+  readonly onlyTest?: string;
+  /** True for one that runs in this process: several at a time gain nothing. */
+  readonly inProcess?: boolean;
 }
 
 /** How a target is started. */
@@ -52,6 +57,7 @@ const SCHEMES: Readonly<
   stdio: parseStdio,
   unix: parseSocket,
   tcp: parseSocket,
+  replay: parseReplay,
 };
 
 /** Reads a target's name. Throws {@link UsageError}. */
@@ -104,6 +110,7 @@ function parseImpl(rest: string, spec: string): TargetSpec {
   }
   return {
     spec,
+    inProcess: true,
     revisions: () => Promise.resolve(revisions),
     open: (uapi) => implTarget(uapi, { frameOrder }),
   };

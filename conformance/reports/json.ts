@@ -8,34 +8,63 @@
 
 import {
   allResults,
+  type Column,
   count,
   type Counts,
+  type Expected,
   type Failure,
+  isGood,
   type Run,
+  type RunSettings,
   type Status,
+  type SuiteInfo,
+  type TestResult,
 } from "../results.ts";
-import { SUITE_NAME, VERSION } from "../version.ts";
+import { differences, rowsOf } from "./matrix.ts";
+import { partsOf } from "./summary.ts";
 
 /** The JSON report's object. Optional properties are absent where they say nothing. */
 export interface JsonReport {
   /** The suite that was run. */
-  readonly suite: { readonly name: string; readonly version: string };
-  /** The target: as it calls itself, as it was named, and its revisions, joined by commas. */
-  readonly target: {
-    readonly name: string;
-    readonly version: string;
-    readonly spec: string;
-    readonly uapi: string;
-  };
-  /** Tests by status over all revisions. */
+  readonly suite: SuiteInfo;
+  /** What was asked for, as far as results depend on it. */
+  readonly settings: RunSettings;
+  /** True if nothing failed: the exit code is 0. */
+  readonly good: boolean;
+  /** Tests by status, over all targets. */
   readonly summary: Counts;
-  /** The same for each revision, the kernel's tests apart from those of this kit. */
-  readonly revisions: readonly {
-    readonly uapi: string;
-    readonly kernel: Counts;
-    readonly kit: Counts;
+  /** What is wrong with the expectations, a sentence each. */
+  readonly problems: readonly string[];
+  /** The ids of tests on which targets came to different verdicts. */
+  readonly differences: readonly string[];
+  /** The targets, once for each revision. */
+  readonly targets: readonly JsonTarget[];
+}
+
+/** What a report tells of a target before its tests. */
+export interface JsonTargetHead {
+  /** The target as it was named. */
+  readonly spec: string;
+  /** The revision. */
+  readonly uapi: string;
+  /** What the target calls itself. */
+  readonly name: string;
+  /** Its version. */
+  readonly version: string;
+}
+
+/** A target in one revision in a {@link JsonReport}. */
+export interface JsonTarget extends JsonTargetHead {
+  /** Tests by status. */
+  readonly summary: Counts;
+  /** The same for each of the kernel's test programs, and for the tests of this kit (program null). */
+  readonly programs: readonly {
+    readonly program: string | null;
+    readonly summary: Counts;
   }[];
-  /** Every selected test in every revision, in the order of the run. */
+  /** Why the run ended before all tests had run. */
+  readonly stopped?: string;
+  /** Every selected test in order. */
   readonly tests: readonly JsonTest[];
 }
 
@@ -43,52 +72,88 @@ export interface JsonReport {
 export interface JsonTest {
   /** The kernel's name for the test. */
   readonly id: string;
-  /** Revision of the uAPI that was tested. */
-  readonly uapi: string;
   /** The kernel's test program that has it; null for one of this kit. */
   readonly program: string | null;
   /** How it ended. */
   readonly status: Status;
   /** How long it took. */
   readonly durationMs: number;
-  /** Why it was skipped, in words to count by. */
+  /** What it checks. */
+  readonly description: string;
+  /** The kernel test or the rule it answers to. */
+  readonly reference: string;
+  /** What the test says about its run. */
+  readonly notes?: readonly string[];
+  /** Why it was skipped or not run, in words to count by. */
   readonly reason?: string;
   /** What went wrong or was missing, in a sentence. */
   readonly message?: string;
   /** The details of what went wrong. */
   readonly failure?: Failure;
+  /** What the expectations say about it, of an `xfail` or `xpass`. */
+  readonly expected?: Expected;
+  /** How often it ended in which way, if it ran more than once. */
+  readonly runs?: Readonly<Partial<Record<Status, number>>>;
+  /** The file with its calls. */
+  readonly transcript?: string;
 }
 
 /** A run as the JSON report's object. */
 export function jsonReport(run: Run): JsonReport {
-  const results = allResults(run);
+  const { suite, settings, problems, columns } = run;
   return {
-    suite: { name: SUITE_NAME, version: VERSION },
-    target: {
-      name: distinct(run.columns.map(({ target }) => target)),
-      version: distinct(run.columns.map((each) => each.targetVersion)),
-      spec: run.columns[0]!.spec,
-      uapi: run.columns.map(({ uapi }) => uapi).join(","),
-    },
-    summary: count(results),
-    revisions: run.columns.map(({ uapi, results }) => ({
-      uapi,
-      kernel: count(results.filter(({ program }) => program !== undefined)),
-      kit: count(results.filter(({ program }) => program === undefined)),
+    suite,
+    settings,
+    good: isGood(run),
+    summary: count(allResults(run)),
+    problems,
+    differences: differences(run, rowsOf(run)).map(({ id }) => id),
+    targets: columns.map((column) => ({
+      ...jsonTargetHead(column),
+      summary: count(column.results),
+      programs: partsOf(column).map(({ program, counts }) => ({
+        program,
+        summary: counts,
+      })),
+      ...column.stopped !== undefined && { stopped: column.stopped },
+      tests: column.results.map(jsonTest),
     })),
-    tests: results.map(({ fixture: _, variant: __, program, ...test }) => ({
-      ...test,
-      program: program ?? null,
-    })),
+  };
+}
+
+/** What a report tells of a target before its tests. */
+export function jsonTargetHead(
+  { spec, uapi, target, targetVersion }: Pick<
+    Column,
+    "spec" | "uapi" | "target" | "targetVersion"
+  >,
+): JsonTargetHead {
+  return { spec, uapi, name: target, version: targetVersion };
+}
+
+/** A result as reports for programs have it. */
+export function jsonTest(result: TestResult): JsonTest {
+  const { id, program, status, durationMs, description, reference } = result;
+  const { notes, reason, message, failure, expected, runs, transcript } =
+    result;
+  return {
+    id,
+    program: program ?? null,
+    status,
+    durationMs,
+    description,
+    reference,
+    ...notes !== undefined && { notes },
+    ...reason !== undefined && { reason },
+    ...message !== undefined && { message },
+    ...failure && { failure },
+    ...expected && { expected },
+    ...runs && { runs },
+    ...transcript?.path !== undefined && { transcript: transcript.path },
   };
 }
 
 /** A run as the text of the JSON report. */
 export function formatJson(run: Run): string {
   return JSON.stringify(jsonReport(run), null, 2) + "\n";
-}
-
-/** The values that occur, each once, joined by commas. */
-function distinct(values: readonly string[]): string {
-  return [...new Set(values)].join(",");
 }

@@ -4,8 +4,9 @@
  * The KTAP report: what the kernel's own selftests print, for the tools that
  * read that (Linux: Documentation/dev-tools/ktap.rst).
  *
- * The result of one revision is a plain list, as tools/testing/selftests/iommu
- * prints it. Several revisions are nested: each is one test of the outer list.
+ * The tests of one program on one target are a plain list, as
+ * tools/testing/selftests/iommu prints it. Several targets, or several
+ * programs, are nested: each is one test of the list around it.
  *
  * @module
  */
@@ -13,49 +14,99 @@
 import {
   isFailure,
   otherProblems,
-  type RevisionRun,
   type Run,
   type TestResult,
 } from "../results.ts";
+import { columnName } from "./matrix.ts";
+import { oneLine, partsOf, settingsPhrases, suiteTitle } from "./summary.ts";
+
+/** A list of tests, or of such lists. */
+interface List {
+  /** What it is called in the list around it. */
+  readonly name: string;
+  readonly parts: readonly (List | TestResult)[];
+}
+
+/** What the tests of this kit are called beside the kernel's programs. */
+const OWN_TESTS = "kit";
 
 /** A run as KTAP. */
 export function formatKtap(run: Run): string {
-  const [only, ...others] = run.columns;
-  const lines = only !== undefined && others.length === 0
-    ? ["TAP version 13", ...plan(only)]
-    : nested(run.columns);
+  const list = topList(run);
+  const plainList = list.parts.every((part) => !("parts" in part));
+  const [, ...body] = listLines(list, "");
+  const lines = [
+    plainList ? "TAP version 13" : "KTAP version 1",
+    ...about(run),
+    ...body,
+  ];
   return lines.join("\n") + "\n";
 }
 
-/** The outer list: one test for each revision. */
-function nested(revisions: readonly RevisionRun[]): string[] {
-  const lines = ["KTAP version 1", `1..${revisions.length}`];
-  revisions.forEach((revision, index) => {
-    const inner = ["KTAP version 1", ...plan(revision)];
-    lines.push(...inner.map((line) => `  ${line}`));
-    lines.push(`${verdict(revision.results)} ${index + 1} ${revision.uapi}`);
-  });
-  return lines;
+/** The suite and the targets, as diagnostic lines. */
+function about(run: Run): string[] {
+  return [
+    suiteTitle(run),
+    ...settingsPhrases(run),
+    ...run.columns.map(({ spec, uapi, target, targetVersion }) =>
+      `${spec} ${uapi}: ${target} ${targetVersion}`
+    ),
+    ...run.problems,
+  ].map((line) => `# ${oneLine(line)}`);
 }
 
-/** The plan line and the tests of a revision. */
-function plan({ results }: RevisionRun): string[] {
-  return [
-    `1..${results.length}`,
-    ...results.flatMap((result, index) => testLines(result, index + 1)),
-  ];
+/** The whole run; levels with a single part are left out. */
+function topList(run: Run): List {
+  const columns = run.columns.map((column): List => {
+    const lists = partsOf(column).map(({ program, results }): List => ({
+      name: program ?? OWN_TESTS,
+      parts: results,
+    }));
+    const name = columnName(column, run);
+    const [only] = lists;
+    return lists.length === 1
+      ? { name, parts: only!.parts }
+      : { name, parts: lists };
+  });
+  const [only] = columns;
+  return columns.length === 1 ? only! : { name: "", parts: columns };
+}
+
+/** The version line, the plan and the tests of a list. */
+function listLines({ parts }: List, margin: string): string[] {
+  const lines = ["KTAP version 1", `1..${parts.length}`];
+  for (const [index, part] of parts.entries()) {
+    const number = index + 1;
+    if ("parts" in part) {
+      lines.push(...listLines(part, "  "));
+      lines.push(`${isGood(part) ? "ok" : "not ok"} ${number} ${part.name}`);
+    } else {
+      lines.push(...testLines(part, number));
+    }
+  }
+  return lines.map((line) => margin + line);
+}
+
+/** True if nothing in a list failed. */
+function isGood({ parts }: List): boolean {
+  return parts.every((part) =>
+    "parts" in part ? isGood(part) : !isFailure(part.status)
+  );
 }
 
 /** The result line of a test, after diagnostic lines if it did not pass. */
 function testLines(result: TestResult, number: number): string[] {
-  const { id, status, reason, message } = result;
+  const { id, status, reason, message, expected, notes = [] } = result;
   switch (status) {
     case "pass":
-      return [`ok ${number} ${id}`];
+      return [
+        ...notes.map((note) => `#  ${oneLine(note)}`),
+        `ok ${number} ${id}`,
+      ];
     case "skip":
       return [`ok ${number} ${id} # SKIP ${oneLine(reason!)}`];
     case "xfail":
-      return [`ok ${number} ${id} # XFAIL ${oneLine(result.expected!.reason)}`];
+      return [`ok ${number} ${id} # XFAIL ${oneLine(expected!.reason)}`];
     case "fail":
     case "xpass":
       return [...diagnostics(result), `not ok ${number} ${id}`];
@@ -82,12 +133,4 @@ function diagnostics(result: TestResult): string[] {
     ...otherProblems(result),
   ];
   return facts.map((fact) => `# ${id}: ${oneLine(fact)}`);
-}
-
-function verdict(results: readonly TestResult[]): string {
-  return results.some(({ status }) => isFailure(status)) ? "not ok" : "ok";
-}
-
-function oneLine(text: string): string {
-  return text.replace(/\s*\n\s*/g, " ");
 }

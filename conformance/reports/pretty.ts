@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * The report for people: a line for each fixture and variant, then each
- * failure in detail, then the totals.
+ * The report for people: a table of fixtures and variants by target, what the
+ * targets differ in, then each failure in detail, then the totals.
  *
  * @module
  */
@@ -10,24 +10,43 @@
 import { bold, dim, green, red, yellow } from "@std/fmt/colors";
 import {
   allResults,
+  type Column,
   count,
-  type Counts,
   isFailure,
-  type MadeCall,
-  otherProblems,
-  type RevisionRun,
   type Run,
   skipReasons,
-  type TestResult,
+  type Status,
 } from "../results.ts";
-import { SUITE_NAME, VERSION } from "../version.ts";
+import { type Commands, failureFacts } from "./failure_facts.ts";
+import {
+  type Cell,
+  cellOf,
+  columnName,
+  differences,
+  failuresOf,
+  type Group,
+  groupsOf,
+  halfSkipped,
+  hasSeveralTargets,
+  type PlacedFailure,
+  type Row,
+  rowsOf,
+} from "./matrix.ts";
+import {
+  formatMillis,
+  implementation,
+  otherWays,
+  passedSentence,
+  settingsPhrases,
+  suiteTitle,
+} from "./summary.ts";
 
 /** How the report looks. */
 export interface PrettyOptions {
   /** Use colours. */
   readonly color: boolean;
-  /** The command that runs just one test of a revision again. */
-  rerunCommand(result: TestResult): string;
+  /** The commands to tell. */
+  readonly commands: Commands;
 }
 
 type Paint = (text: string) => string;
@@ -50,6 +69,11 @@ const PLAIN: Palette = {
   note: plain,
 };
 
+/** Where the values of a failure's facts begin. */
+const FACT_INDENT = 13;
+/** Characters of a column's name from which on it is told by a letter. */
+const LONG_NAME = 20;
+
 function plain(text: string): string {
   return text;
 }
@@ -57,68 +81,138 @@ function plain(text: string): string {
 /** A run as text for people. */
 export function formatPretty(run: Run, options: PrettyOptions): string {
   const paint = options.color ? COLORS : PLAIN;
-  const lines = [heading(run)];
-  for (const revision of run.columns) {
-    lines.push("", paint.bold(`uAPI ${revision.uapi}`));
-    lines.push(...groupLines(revision, paint));
-  }
-  lines.push(...failureSection(run, paint, options));
-  lines.push("");
-  for (const revision of run.columns) {
-    lines.push(...totalLines(revision, paint));
-  }
+  const rows = rowsOf(run);
+  const names = shortNames(run);
+  const lines = [
+    ...heading(run, names),
+    "",
+    ...table(run, groupsOf(rows), names, paint),
+    ...differenceSection(run, rows, names, paint),
+    ...failureSection(run, paint, options),
+    ...problemSection(run, paint),
+    "",
+    ...run.columns.flatMap((column) => totalLines(column, run, paint)),
+  ];
   return lines.join("\n") + "\n";
 }
 
+/** What columns are called in the table: letters where the names would not fit. */
+function shortNames(run: Run): string[] {
+  const names = run.columns.map((column) => columnName(column, run));
+  if (names.every((name) => name.length < LONG_NAME)) return names;
+  return names.map((_, index) =>
+    index < 26 ? String.fromCharCode(65 + index) : `#${index + 1}`
+  );
+}
+
 /** What ran against what. */
-function heading({ columns: revisions }: Run): string {
-  const names = new Set(
-    revisions.map(({ target, targetVersion }) => `${target} ${targetVersion}`),
+function heading(run: Run, names: readonly string[]): string[] {
+  const settings = settingsPhrases(run).join(", ");
+  const lines = settings === "" ? [] : [settings];
+  if (!hasSeveralTargets(run)) {
+    const [column] = run.columns;
+    const implementations = new Set(run.columns.map(implementation));
+    const on = `${[...implementations].join(", ")} (${column!.spec})`;
+    return [`${suiteTitle(run)} on ${on}`, ...lines];
+  }
+  const width = Math.max(...names.map((name) => name.length));
+  for (const [index, column] of run.columns.entries()) {
+    const name = names[index]!;
+    const full = columnName(column, run);
+    const what = name === full ? "" : `${full}  `;
+    lines.push(`  ${name.padEnd(width)}  ${what}${implementation(column)}`);
+  }
+  return [suiteTitle(run), ...lines];
+}
+
+/** A line for each fixture and variant, a column for each target. */
+function table(
+  run: Run,
+  groups: readonly Group[],
+  names: readonly string[],
+  paint: Palette,
+): string[] {
+  const nameWidth = Math.max(...groups.map(({ name }) => name.length));
+  const cells = groups.map((group) =>
+    run.columns.map((_, column) => cellOf(group, column))
   );
-  return `${SUITE_NAME} ${VERSION} on ${[...names].join(", ")} (${
-    revisions[0]!.spec
-  })`;
-}
-
-/** A line for each fixture and variant, in columns. */
-function groupLines({ results }: RevisionRun, paint: Palette): string[] {
-  const groups = Map.groupBy(
-    results,
-    ({ fixture, variant }) => variant ? `${fixture}.${variant}` : fixture,
+  const widths = names.map((name, column) =>
+    Math.max(
+      name.length,
+      ...cells.map((row) => cellText(row[column]!).length),
+    )
   );
-  const width = Math.max(...[...groups.keys()].map((name) => name.length));
-  return [...groups].map(([name, group]) => {
-    const counts = count(group);
-    const millis = group.reduce((sum, { durationMs }) => sum + durationMs, 0);
-    return [
-      `  ${groupVerdict(counts, paint)}  ${name.padEnd(width)}  `,
-      `${String(counts.pass).padStart(4)} passed`,
-      counts.total > counts.pass + counts.skip
-        ? paint.bad(`, ${failedPart(counts)}`)
-        : "",
-      counts.skip > 0 ? paint.note(`, ${counts.skip} skipped`) : "",
-      paint.dim(`  ${formatMillis(millis)}`),
-    ].join("");
-  });
+  const lines = [
+    paint.bold(
+      `  ${" ".repeat(nameWidth)}  ${
+        names.map((name, column) => name.padEnd(widths[column]!)).join("  ")
+      }`.trimEnd(),
+    ),
+  ];
+  for (const [index, { name }] of groups.entries()) {
+    const row = cells[index]!.map((cell, column) => {
+      const text = cellText(cell).padEnd(widths[column]!);
+      return cellPaint(cell, paint)(text);
+    });
+    const millis = cells[index]!.reduce(
+      (sum, each) => sum + each.durationMs,
+      0,
+    );
+    lines.push(
+      `  ${name.padEnd(nameWidth)}  ${row.join("  ")}  ${
+        paint.dim(formatMillis(millis))
+      }`,
+    );
+  }
+  return lines;
 }
 
-function groupVerdict(counts: Counts, paint: Palette): string {
-  if (counts.pass + counts.skip < counts.total) return paint.bad("FAIL");
-  return counts.pass > 0 ? paint.good("ok  ") : paint.note("skip");
+/** A group in a column: how many passed, and what became of the others. */
+function cellText({ counts, status }: Cell): string {
+  if (status === undefined) return "-";
+  if (counts.pass === counts.total) return `ok ${counts.pass}`;
+  const verdict = isFailure(status) ? "FAIL" : counts.pass > 0 ? "ok" : status;
+  return `${verdict} ${counts.pass}/${counts.total}, ${
+    otherWays(counts).join(", ")
+  }`;
 }
 
-/** How many failed, and how many of them in another way than by an assertion. */
-function failedPart(counts: Counts): string {
-  const { fail, crash, timeout, error, notrun } = counts;
-  const ways = [
-    crash > 0 ? `${crash} crashed` : "",
-    timeout > 0 ? `${timeout} timed out` : "",
-    error > 0 ? `${error} with an error` : "",
-    notrun > 0 ? `${notrun} not run` : "",
-  ].filter((way) => way !== "");
-  const detail = ways.length > 0 ? ` (${ways.join(", ")})` : "";
-  const failed = fail + crash + timeout + error + notrun;
-  return `${failed} failed${detail}`;
+function cellPaint({ status }: Cell, paint: Palette): Paint {
+  if (status === undefined) return paint.dim;
+  return statusPaint(status, paint);
+}
+
+function statusPaint(status: Status, paint: Palette): Paint {
+  if (isFailure(status)) return paint.bad;
+  return status === "pass" ? paint.good : paint.note;
+}
+
+/** The tests that targets have different verdicts on. */
+function differenceSection(
+  run: Run,
+  rows: readonly Row[],
+  names: readonly string[],
+  paint: Palette,
+): string[] {
+  if (!hasSeveralTargets(run)) return [];
+  const different = differences(run, rows);
+  const half = halfSkipped(run, rows);
+  const lines = ["", paint.bold("Differences between targets")];
+  if (different.length === 0) lines.push("  none");
+  for (const { id, results } of different) {
+    const verdicts = results.map((result, column) =>
+      `${names[column]} ${
+        result ? statusPaint(result.status, paint)(result.status) : "-"
+      }`
+    );
+    lines.push(`  ${id}: ${verdicts.join(", ")}`);
+  }
+  if (half > 0) {
+    lines.push(
+      paint.note(`  ${half} tests ran on some targets and not on others`),
+    );
+  }
+  return lines;
 }
 
 /** All failures, or only the first where it stands for the whole run. */
@@ -127,15 +221,16 @@ function failureSection(
   paint: Palette,
   options: PrettyOptions,
 ): string[] {
-  const results = allResults(run)
-    .filter(({ status }) => status !== "skip" && status !== "notrun");
-  const failures = results.filter(({ status }) => isFailure(status));
+  const failures = failuresOf(run);
   if (failures.length === 0) return [];
+  const ran = allResults(run)
+    .filter(({ status }) => status !== "skip" && status !== "notrun").length;
+  const message = failures[0]!.result.message;
+  const same = failures.length > 1 && failures.length === ran &&
+    failures.every(({ result }) => result.message === message);
   const lines = ["", paint.bold("Failures")];
-  const same = failures.length > 1 && failures.length === results.length &&
-    failures.every(({ message }) => message === failures[0]!.message);
-  (same ? failures.slice(0, 1) : failures).forEach((result, index) => {
-    lines.push("", ...failureLines(result, index + 1, paint, options));
+  (same ? failures.slice(0, 1) : failures).forEach((failure, index) => {
+    lines.push("", ...failureLines(run, failure, index + 1, paint, options));
   });
   if (same) {
     const verdict = `All ${failures.length} tests failed in the same way: ` +
@@ -147,91 +242,63 @@ function failureSection(
 
 /** One failure in detail. */
 function failureLines(
-  result: TestResult,
+  run: Run,
+  { column, result }: PlacedFailure,
   number: number,
   paint: Palette,
-  options: PrettyOptions,
+  { commands }: PrettyOptions,
 ): string[] {
   const { failure, message } = result;
-  const title = `${number}) ${result.id} [${result.uapi}]`;
-  const lines = [paint.bad(title)];
-  if (failure?.assertion === undefined) lines.push(indent(message!));
-  function fact(name: string, value: string): void {
-    lines.push(`   ${paint.dim(name.padEnd(8))}  ${value}`);
-  }
-  if (failure?.assertion !== undefined) {
-    fact("checked", failure.assertion);
-    fact("expected", failure.expected!);
-    fact("actual", failure.actual!);
-  }
-  if (failure?.lastCall) {
-    callFacts(failure.lastCall, `call ${failure.calls}`, fact);
-  }
-  if (failure?.lastIoctl) callFacts(failure.lastIoctl, "ioctl", fact);
-  for (const problem of otherProblems(result)) fact("left", problem);
-  if (failure?.stderr !== undefined) {
-    fact(
-      "stderr",
-      failure.stderr.trimEnd().replaceAll("\n", `\n${" ".repeat(13)}`),
-    );
+  const title = `${number}) ${result.id} [${columnName(column, run)}] ` +
+    result.status;
+  const lines = [
+    paint.bad(title),
+    paint.dim(indent(result.description, 3)),
+  ];
+  if (failure?.assertion === undefined) lines.push(indent(message!, 3));
+  for (const [name, value] of failureFacts(column.spec, result, commands)) {
+    const text = indent(value, FACT_INDENT).trimStart();
+    lines.push(`   ${paint.dim(name.padEnd(8))}  ${text}`);
   }
   if (failure?.stack !== undefined) {
-    lines.push(
-      ...failure.stack.split("\n").slice(1).map((line) =>
-        paint.dim(`   ${line}`)
-      ),
-    );
+    const stack = failure.stack.split("\n").slice(1);
+    lines.push(...stack.map((line) => paint.dim(`   ${line}`)));
   }
-  fact("rerun", options.rerunCommand(result));
   return lines;
 }
 
-/** A text below a failure's title. */
-function indent(text: string): string {
-  return text.split("\n").map((line) => `   ${line}`).join("\n");
+/** Every line of a text moved to the right. */
+function indent(text: string, by: number): string {
+  return text.replaceAll(/^/gm, " ".repeat(by));
 }
 
-/** A call, and the struct that it was given. */
-function callFacts(
-  { call, struct }: MadeCall,
-  name: string,
-  fact: (name: string, value: string) => void,
-): void {
-  fact(name, call);
-  if (struct === undefined) return;
-  const fields = Object.entries(struct.fields)
-    .map(([field, value]) => `${field} ${value}`);
-  fact("struct", `${struct.name} { ${fields.join(", ")} }`);
+/** What is wrong with the expectations. */
+function problemSection({ problems }: Run, paint: Palette): string[] {
+  if (problems.length === 0) return [];
+  return [
+    "",
+    paint.bold("Expectations"),
+    ...problems.map((problem) => paint.bad(`  ${problem}`)),
+  ];
 }
 
-/** The totals of a revision, and why tests were skipped. */
-function totalLines(revision: RevisionRun, paint: Palette): string[] {
-  const { uapi, results, stopped } = revision;
-  const kernel = count(results.filter(({ program }) => program !== undefined));
-  const kit = count(results.filter(({ program }) => program === undefined));
-  const parts = [
-    kernel.total > 0 ? totals(kernel, "kernel") : "",
-    kit.total > 0 ? totals(kit, "own") : "",
-  ].filter((part) => part !== "");
+/** The totals of a column, and why tests were skipped. */
+function totalLines(column: Column, run: Run, paint: Palette): string[] {
+  const { results, stopped } = column;
+  const name = columnName(column, run);
+  const ways = otherWays(count(results));
+  const line = [
+    `${name}: ${passedSentence(column)}`,
+    ...ways.length > 0 ? [ways.join(", ")] : [],
+  ].join("; ");
   const failed = results.some(({ status }) => isFailure(status));
-  const end = stopped === undefined
-    ? []
-    : [paint.bad(`${" ".repeat(uapi.length + 2)}${stopped}`)];
-  const line = `${uapi}: ${parts.join("; ")}`;
+  const margin = " ".repeat(name.length + 2);
   const reasons = skipReasons(results).map(([reason, times]) =>
-    paint.note(`${" ".repeat(uapi.length + 2)}${times} skipped: ${reason}`)
+    paint.note(`${margin}${times} skipped: ${reason}`)
   );
-  return [failed ? paint.bad(line) : paint.good(line), ...end, ...reasons];
-}
-
-function totals(counts: Counts, whose: string): string {
-  return `${counts.pass} passed, ${
-    failedPart(counts)
-  }, ${counts.skip} skipped of ${counts.total} ${whose} tests`;
-}
-
-function formatMillis(millis: number): string {
-  return millis < 1000
-    ? `${Math.round(millis)} ms`
-    : `${(millis / 1000).toFixed(1)} s`;
+  return [
+    failed ? paint.bad(line) : paint.good(line),
+    ...stopped === undefined ? [] : [paint.bad(`${margin}${stopped}`)],
+    ...reasons,
+  ];
 }

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * What there is to tell about a failure, as names and values, for the reports
+ * that show it to a person.
+ *
+ * @module
+ */
+
+import { type MadeCall, otherProblems, type TestResult } from "../results.ts";
+import { runsPhrase } from "./summary.ts";
+
+/** The commands that a report can tell a person. */
+export interface Commands {
+  /** Runs just that test on that target again. */
+  rerun(spec: string, result: TestResult): string;
+  /** Plays a transcript back. */
+  replay(path: string): string;
+}
+
+/** A name of a few letters, and what it stands for. */
+export type Fact = readonly [name: string, value: string];
+
+/** The facts about a failed test of a target, but for the message, the stack and the transcript's text. */
+export function failureFacts(
+  spec: string,
+  result: TestResult,
+  commands: Commands,
+): Fact[] {
+  const { failure, expected, transcript } = result;
+  const facts: Fact[] = [];
+  if (expected) {
+    facts.push(["reason", expected.reason], ["link", expected.link]);
+  }
+  if (failure?.assertion !== undefined) {
+    facts.push(
+      ["checked", failure.assertion],
+      ["expected", failure.expected!],
+      ["actual", failure.actual!],
+    );
+  }
+  if (failure?.lastCall) {
+    facts.push(...callFacts(failure.lastCall, `call ${failure.calls}`));
+  }
+  if (failure?.lastIoctl) facts.push(...callFacts(failure.lastIoctl, "ioctl"));
+  for (const problem of otherProblems(result)) facts.push(["left", problem]);
+  if (failure?.stderr !== undefined) {
+    facts.push(["stderr", failure.stderr.trimEnd()]);
+  }
+  const runs = runsPhrase(result);
+  if (runs !== undefined) facts.push(["runs", runs]);
+  facts.push(["rerun", commands.rerun(spec, result)]);
+  if (transcript?.path !== undefined) {
+    facts.push(
+      ["calls", transcript.path],
+      ["replay", commands.replay(transcript.path)],
+    );
+  }
+  return facts;
+}
+
+/** A call, and the struct that it was given. */
+function callFacts({ call, struct }: MadeCall, name: string): Fact[] {
+  if (struct === undefined) return [[name, call]];
+  const fields = Object.entries(struct.fields)
+    .map(([field, value]) => `${field} ${value}`);
+  return [
+    [name, call],
+    ["struct", `${struct.name} { ${fields.join(", ")} }`],
+  ];
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The report for GitHub Actions: workflow commands, which become annotations.
+ *
+ * @module
+ */
+
+import { count, isGood, type Run, type TestResult } from "../results.ts";
+import { type Commands, failureFacts } from "./failure_facts.ts";
+import { columnName, differences, failuresOf, rowsOf } from "./matrix.ts";
+import { otherWays, passedSentence, suiteTitle } from "./summary.ts";
+
+/** A run as workflow commands: an error for each failure, a notice or an error for each target's totals. */
+export function formatGithub(run: Run, commands: Commands): string {
+  const lines = failuresOf(run).map(({ column, result }) => {
+    const title = `${result.id} [${columnName(column, run)}] ${result.status}`;
+    return annotation("error", title, details(column.spec, result, commands));
+  });
+  for (const problem of run.problems) {
+    lines.push(annotation("error", "Expectations", problem));
+  }
+  for (const { id, results } of differences(run, rowsOf(run))) {
+    const verdicts = run.columns.map((column, index) =>
+      `${columnName(column, run)}: ${results[index]?.status ?? "-"}`
+    );
+    lines.push(
+      annotation("warning", `Targets differ in ${id}`, verdicts.join("\n")),
+    );
+  }
+  const totals = run.columns.map((column) =>
+    [
+      `${columnName(column, run)}: ${passedSentence(column)}`,
+      ...otherWays(count(column.results)),
+      ...column.stopped === undefined ? [] : [column.stopped],
+    ].join("; ")
+  );
+  const level = isGood(run) ? "notice" : "error";
+  lines.push(annotation(level, suiteTitle(run), totals.join("\n")));
+  return lines.join("\n") + "\n";
+}
+
+function details(
+  spec: string,
+  result: TestResult,
+  commands: Commands,
+): string {
+  const facts = failureFacts(spec, result, commands);
+  return [
+    result.message!,
+    ...facts.map(([name, value]) => `${name}: ${value}`),
+  ].join("\n");
+}
+
+/** A workflow command. */
+function annotation(
+  level: "error" | "warning" | "notice",
+  title: string,
+  text: string,
+): string {
+  return `::${level} title=${escapeProperty(title)}::${escapeData(text)}`;
+}
+
+function escapeData(text: string): string {
+  return text.replaceAll("%", "%25").replaceAll("\r", "%0D")
+    .replaceAll("\n", "%0A");
+}
+
+function escapeProperty(text: string): string {
+  return escapeData(text).replaceAll(":", "%3A").replaceAll(",", "%2C");
+}

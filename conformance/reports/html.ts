@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The HTML report: one page with the table of tests and targets, to search and
+ * to filter, and each failure with its calls.
+ *
+ * @module
+ */
+
+import {
+  type Column,
+  count,
+  isFailure,
+  isGood,
+  type Run,
+  skipReasons,
+  type Status,
+  STATUSES,
+  type TestResult,
+} from "../results.ts";
+import { type Commands, failureFacts } from "./failure_facts.ts";
+import { SCRIPT, STYLE } from "./html_assets.ts";
+import { attributes, escapeMarkup } from "./markup.ts";
+import {
+  columnName,
+  differences,
+  failuresOf,
+  type Group,
+  groupsOf,
+  hasSeveralTargets,
+  type PlacedFailure,
+  type Row,
+  rowsOf,
+} from "./matrix.ts";
+import {
+  implementation,
+  oneLine,
+  otherWays,
+  partsOf,
+  settingsPhrases,
+  suiteTitle,
+} from "./summary.ts";
+
+/** What all parts of the page are made from. */
+interface Page {
+  readonly run: Run;
+  readonly commands: Commands;
+  readonly rows: readonly Row[];
+  readonly different: ReadonlySet<Row>;
+  /** The failures, and the ids of their places in the page. */
+  readonly failures: ReadonlyMap<TestResult, string>;
+}
+
+/** A run as a page. */
+export function formatHtml(run: Run, commands: Commands): string {
+  const rows = rowsOf(run);
+  const failures = failuresOf(run);
+  const page: Page = {
+    run,
+    commands,
+    rows,
+    different: new Set(differences(run, rows)),
+    failures: new Map(
+      failures.map(({ result }, index) => [result, `failure-${index + 1}`]),
+    ),
+  };
+  const good = isGood(run);
+  const lines = [
+    "<!DOCTYPE html>",
+    '<html lang="en">',
+    "<head>",
+    '<meta charset="utf-8">',
+    '<meta name="viewport" content="width=device-width, initial-scale=1">',
+    `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">`,
+    `<title>${good ? "Passed" : "Failed"}: ${
+      escapeMarkup(run.suite.name)
+    }</title>`,
+    `<style>${STYLE}</style>`,
+    "</head>",
+    "<body>",
+    ...header(run, good),
+    "<main>",
+    ...totals(run),
+    ...problems(run),
+    ...failureSection(page, failures),
+    ...testSection(page),
+    ...skips(run),
+    "</main>",
+    `<script>${SCRIPT}</script>`,
+    "</body>",
+    "</html>",
+  ];
+  return lines.join("\n") + "\n";
+}
+
+function header(run: Run, good: boolean): string[] {
+  const settings = settingsPhrases(run).map((phrase) =>
+    `<p class="soft">${escapeMarkup(phrase)}</p>`
+  );
+  return [
+    "<header>",
+    `<h1>${escapeMarkup(run.suite.name)}: ${
+      badge(good ? "pass" : "fail", good ? "passed" : "failed")
+    }</h1>`,
+    `<p class="soft">${escapeMarkup(suiteTitle(run))}</p>`,
+    ...settings,
+    "</header>",
+  ];
+}
+
+/** A word on the colour of a status. */
+function badge(status: Status, text: string = status): string {
+  return `<span class="status ${tone(status)}">${text}</span>`;
+}
+
+function tone(status: Status): "good" | "bad" | "note" {
+  if (isFailure(status)) return "bad";
+  return status === "pass" ? "good" : "note";
+}
+
+/** What each target came to. */
+function totals(run: Run): string[] {
+  const lines = run.columns.map((column) => {
+    const parts = partsOf(column);
+    const cells = [true, false].map((kernel) =>
+      parts.filter(({ program }) => (program !== null) === kernel)
+        .map(({ counts }) => `${counts.pass} of ${counts.total}`)
+        .join(" and ")
+    );
+    const others = [
+      ...otherWays(count(column.results)),
+      ...column.stopped === undefined ? [] : [column.stopped],
+    ];
+    return [
+      `<tr><th scope="row"><code>${escapeMarkup(column.spec)}</code></th>`,
+      `<td>${escapeMarkup(column.uapi)}</td>`,
+      `<td>${escapeMarkup(implementation(column))}</td>`,
+      ...cells.map((cell) => `<td>${cell}</td>`),
+      `<td>${escapeMarkup(others.join(", "))}</td></tr>`,
+    ].join("");
+  });
+  return [
+    '<section aria-labelledby="targets"><h2 id="targets">Targets</h2>',
+    '<div class="scroll"><table><thead><tr>',
+    ...["target", "uAPI", "implementation", "kernel tests passed"]
+      .concat(["own tests passed", "otherwise"])
+      .map((name) => `<th scope="col">${name}</th>`),
+    "</tr></thead><tbody>",
+    ...lines,
+    "</tbody></table></div></section>",
+  ];
+}
+
+/** What is wrong with the expectations. */
+function problems({ problems }: Run): string[] {
+  if (problems.length === 0) return [];
+  return [
+    '<section aria-labelledby="expectations">',
+    '<h2 id="expectations">Expectations</h2><ul>',
+    ...problems.map((problem) => `<li>${escapeMarkup(problem)}</li>`),
+    "</ul></section>",
+  ];
+}
+
+function failureSection(
+  page: Page,
+  failures: readonly PlacedFailure[],
+): string[] {
+  if (failures.length === 0) return [];
+  return [
+    '<section aria-labelledby="failures">',
+    `<h2 id="failures">Failures (${failures.length})</h2>`,
+    ...failures.flatMap((failure) => failureBlock(page, failure)),
+    "</section>",
+  ];
+}
+
+/** A failure, to be unfolded. */
+function failureBlock(
+  { run, commands, failures }: Page,
+  { column, result }: PlacedFailure,
+): string[] {
+  const { id, status, message, description, reference } = result;
+  const facts = failureFacts(column.spec, result, commands);
+  return [
+    `<details class="failure" id="${failures.get(result)}"><summary>${
+      badge(status)
+    } <code>${escapeMarkup(id)}</code> <span class="soft">on ${
+      escapeMarkup(columnName(column, run))
+    }</span><br>${escapeMarkup(oneLine(message!))}</summary>`,
+    "<div>",
+    `<p>${escapeMarkup(description)}. <span class="soft">${
+      escapeMarkup(reference)
+    }</span></p>`,
+    "<dl>",
+    ...facts.map(([name, value]) =>
+      `<dt>${escapeMarkup(name)}</dt><dd>${escapeMarkup(value)}</dd>`
+    ),
+    "</dl>",
+    ...unfold("Where it was thrown", result.failure?.stack),
+    ...unfold("All calls", result.transcript?.text),
+    "</div></details>",
+  ];
+}
+
+/** A long text, to be unfolded. */
+function unfold(title: string, text: string | undefined): string[] {
+  if (text === undefined) return [];
+  return [
+    `<details><summary>${title}</summary>`,
+    `<pre tabindex="0">${escapeMarkup(text)}</pre></details>`,
+  ];
+}
+
+/** All tests. */
+function testSection(page: Page): string[] {
+  const { run, rows } = page;
+  const columns = run.columns.map((column) =>
+    `<th scope="col">${escapeMarkup(columnName(column, run))}</th>`
+  );
+  return [
+    '<section aria-labelledby="tests"><h2 id="tests">Tests</h2>',
+    ...filterForm(run),
+    '<div class="scroll"><table class="tests">',
+    `<thead><tr><th scope="col">test</th>${columns.join("")}</tr></thead>`,
+    ...groupsOf(rows).flatMap((group) => groupRows(page, group)),
+    "</table></div></section>",
+  ];
+}
+
+/** The form that says which tests are to be shown. The script shows it. */
+function filterForm(run: Run): string[] {
+  const present = STATUSES.filter((status) =>
+    run.columns.some(({ results }) =>
+      results.some((result) => result.status === status)
+    )
+  );
+  return [
+    '<form hidden role="search" aria-label="Which tests to show">',
+    '<label>Search <input type="search" name="search" placeholder="words of an id or description"></label>',
+    '<label>Status <select name="status"><option value="">all</option><option value="bad">not as it should be</option>',
+    ...present.map((status) => `<option>${status}</option>`),
+    "</select></label>",
+    ...hasSeveralTargets(run)
+      ? [
+        '<label class="check"><input type="checkbox" name="different"> only where targets differ</label>',
+      ]
+      : [],
+    '<button type="reset">Show all</button>',
+    '<output aria-live="polite"></output>',
+    "</form>",
+  ];
+}
+
+/** The tests of a fixture and variant. */
+function groupRows(page: Page, { name, rows }: Group): string[] {
+  const span = page.run.columns.length + 1;
+  return [
+    "<tbody>",
+    `<tr class="group"><th scope="rowgroup" colspan="${span}"><code>${
+      escapeMarkup(name)
+    }</code></th></tr>`,
+    ...rows.map((row) => testRow(page, row)),
+    "</tbody>",
+  ];
+}
+
+function testRow(page: Page, row: Row): string {
+  const { id, results } = row;
+  const { description } = results.find((result) => result)!;
+  const statuses = results.flatMap((result) => result?.status ?? []);
+  const data = attributes({
+    "data-status": [...new Set(statuses)].join(" "),
+    "data-text": `${id} ${description}`.toLowerCase(),
+    ...statuses.some(isFailure) && { "data-bad": "" },
+    ...page.different.has(row) && { "data-different": "" },
+  });
+  const cells = results.map((result, index) =>
+    testCell(page, page.run.columns[index]!, result)
+  );
+  return `<tr${data}><th scope="row"><code>${
+    escapeMarkup(id)
+  }</code><span class="what">${escapeMarkup(description)}</span></th>${
+    cells.join("")
+  }</tr>`;
+}
+
+/** How a test ended on a target. A failure leads to its details. */
+function testCell(
+  { failures }: Page,
+  column: Column,
+  result: TestResult | undefined,
+): string {
+  if (result === undefined) {
+    return '<td><span class="soft">not in this revision</span></td>';
+  }
+  const { status, reason, expected } = result;
+  const place = failures.get(result);
+  const word = place === undefined
+    ? badge(status)
+    : `<a class="status ${tone(status)}"${
+      attributes({
+        href: `#${place}`,
+        "aria-label": `${status}: ${result.id} on ${column.spec}`,
+      })
+    }>${status}</a>`;
+  const why = reason ?? expected?.reason;
+  const more = why === undefined
+    ? ""
+    : ` <span class="why">${escapeMarkup(why)}</span>`;
+  return `<td>${word}${more}</td>`;
+}
+
+/** How often what was missing. */
+function skips(run: Run): string[] {
+  const items = run.columns.flatMap((column) =>
+    skipReasons(column.results).map(([reason, times]) =>
+      `<li>${escapeMarkup(columnName(column, run))}: ${times} ${
+        escapeMarkup(reason)
+      }</li>`
+    )
+  );
+  if (items.length === 0) return [];
+  return [
+    '<section aria-labelledby="skips"><h2 id="skips">Skipped</h2><ul>',
+    ...items,
+    "</ul></section>",
+  ];
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The JUnit report: XML, with a test suite for each target in each revision.
+ *
+ * @module
+ */
+
+import {
+  type Column,
+  count,
+  type Counts,
+  type Run,
+  type TestResult,
+} from "../results.ts";
+import { type Commands, failureFacts } from "./failure_facts.ts";
+import { attributes, escapeMarkup } from "./markup.ts";
+
+/** A run as JUnit XML. */
+export function formatJunit(run: Run, commands: Commands): string {
+  const suites = run.columns.map((column) => testSuite(run, column, commands));
+  const all = run.columns.flatMap(({ results }) => results);
+  const counts = count(all);
+  const lines = [
+    '<?xml version="1.0" encoding="UTF-8"?>',
+    `<testsuites${
+      attributes({
+        name: run.suite.name,
+        ...junitCounts(counts, run.problems.length),
+        time: seconds(all),
+      })
+    }>`,
+    ...suites.flat(),
+    ...problemSuite(run),
+    "</testsuites>",
+  ];
+  return lines.join("\n") + "\n";
+}
+
+/** The counts of JUnit: a status of ours that it lacks is the nearest of its own. */
+function junitCounts(
+  counts: Counts,
+  more = 0,
+): Record<"tests" | "failures" | "errors" | "skipped", number> {
+  const { fail, xpass, crash, timeout, error, notrun, skip, xfail } = counts;
+  return {
+    tests: counts.total + more,
+    failures: fail + xpass + more,
+    errors: crash + timeout + error + notrun,
+    skipped: skip + xfail,
+  };
+}
+
+function seconds(results: readonly TestResult[]): string {
+  const millis = results.reduce((sum, { durationMs }) => sum + durationMs, 0);
+  return (millis / 1000).toFixed(3);
+}
+
+/** A target in a revision. */
+function testSuite(run: Run, column: Column, commands: Commands): string[] {
+  const { spec, uapi, results } = column;
+  return [
+    `  <testsuite${
+      attributes({
+        name: `${spec} ${uapi}`,
+        ...junitCounts(count(results)),
+        time: seconds(results),
+      })
+    }>`,
+    "    <properties>",
+    ...properties(run, column).map(([name, value]) =>
+      `      <property${attributes({ name, value })}/>`
+    ),
+    "    </properties>",
+    ...results.flatMap((result) => testCase(spec, result, commands)),
+    "  </testsuite>",
+  ];
+}
+
+/** What the suite ran on. */
+function properties(
+  { suite, settings }: Run,
+  column: Column,
+): [name: string, value: string][] {
+  const { spec, uapi, target, targetVersion, stopped } = column;
+  return [
+    ["suite.version", suite.version],
+    ["suite.hash", suite.hash],
+    ["target", spec],
+    ["target.name", target],
+    ["target.version", targetVersion],
+    ["uapi", uapi],
+    ...Object.entries(settings).map(([name, value]): [string, string] => [
+      name,
+      String(value),
+    ]),
+    ...stopped === undefined ? [] : [["stopped", stopped] as [string, string]],
+  ];
+}
+
+/** A test. */
+function testCase(
+  spec: string,
+  result: TestResult,
+  commands: Commands,
+): string[] {
+  const { id, fixture, variant } = result;
+  const classname = variant ? `${fixture}.${variant}` : fixture;
+  const name = id.startsWith(`${classname}.`)
+    ? id.slice(classname.length + 1)
+    : id;
+  const open = `    <testcase${
+    attributes({ classname, name, time: seconds([result]) })
+  }`;
+  const inner = outcome(spec, result, commands);
+  return inner === undefined
+    ? [`${open}/>`]
+    : [`${open}>`, `      ${inner}`, "    </testcase>"];
+}
+
+/** The element that says how a test ended; undefined for a pass. */
+function outcome(
+  spec: string,
+  result: TestResult,
+  commands: Commands,
+): string | undefined {
+  const { status, message, reason, expected } = result;
+  switch (status) {
+    case "pass":
+      return undefined;
+    case "skip":
+      return `<skipped${attributes({ message: reason! })}/>`;
+    case "xfail": {
+      const text = `expected failure: ${expected!.reason} (${expected!.link})`;
+      return `<skipped${attributes({ message: text })}/>`;
+    }
+    case "fail":
+    case "xpass":
+      return element("failure", status, message!, details());
+    case "crash":
+    case "timeout":
+    case "error":
+    case "notrun":
+      return element("error", status, message!, details());
+  }
+
+  function details(): string {
+    const facts = failureFacts(spec, result, commands)
+      .map(([name, value]) => `${name}: ${value}`);
+    return [...facts, ...result.failure?.stack ? [result.failure.stack] : []]
+      .join("\n");
+  }
+}
+
+function element(
+  name: string,
+  type: string,
+  message: string,
+  text: string,
+): string {
+  const start = `<${name}${attributes({ type, message })}>`;
+  return `${start}${escapeMarkup(text)}</${name}>`;
+}
+
+/** What is wrong with the expectations, as failed tests of a suite of their own. */
+function problemSuite({ problems }: Run): string[] {
+  if (problems.length === 0) return [];
+  const number = problems.length;
+  const counts = { tests: number, failures: number, errors: 0, skipped: 0 };
+  return [
+    `  <testsuite${attributes({ name: "expectations", ...counts })}>`,
+    ...problems.flatMap((problem, index) => [
+      `    <testcase${
+        attributes({ classname: "expectations", name: `problem ${index + 1}` })
+      }>`,
+      `      <failure${attributes({ type: "fail", message: problem })}/>`,
+      "    </testcase>",
+    ]),
+    "  </testsuite>",
+  ];
+}

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The Markdown report: totals, differences, failures, and the table of all
+ * tests, for a page such as a job's summary.
+ *
+ * @module
+ */
+
+import {
+  count,
+  isFailure,
+  isGood,
+  type Run,
+  skipReasons,
+  type TestResult,
+} from "../results.ts";
+import { type Commands, failureFacts } from "./failure_facts.ts";
+import { escapeMarkup } from "./markup.ts";
+import {
+  columnName,
+  differences,
+  failuresOf,
+  groupsOf,
+  halfSkipped,
+  hasSeveralTargets,
+  type PlacedFailure,
+  type Row,
+  rowsOf,
+} from "./matrix.ts";
+import {
+  implementation,
+  oneLine,
+  otherWays,
+  partsOf,
+  settingsPhrases,
+  suiteTitle,
+} from "./summary.ts";
+
+/** A run as Markdown. */
+export function formatMarkdown(run: Run, commands: Commands): string {
+  const rows = rowsOf(run);
+  const blocks = [
+    `# ${isGood(run) ? "Passed" : "Failed"}: ${escapeText(suiteTitle(run))}`,
+    ...settingsPhrases(run),
+    totalsTable(run),
+    ...stoppedLines(run),
+    ...problemList(run),
+    ...differenceBlocks(run, rows),
+    ...failureBlocks(run, commands),
+    ...skipBlock(run),
+    ...allTests(run, rows),
+  ];
+  return blocks.join("\n\n") + "\n";
+}
+
+/** A line for each target. */
+function totalsTable(run: Run): string {
+  const header = ["target", "implementation", "kernel tests", "own tests"];
+  const lines = run.columns.map((column) => {
+    const parts = partsOf(column);
+    const cells = [true, false].map((kernel) =>
+      parts.filter(({ program }) => (program !== null) === kernel)
+        .map(({ counts }) => `${counts.pass} of ${counts.total}`)
+        .join(" and ")
+    );
+    return [
+      code(`${column.spec} ${column.uapi}`),
+      escapeText(implementation(column)),
+      ...cells,
+      otherWays(count(column.results)).join(", "),
+    ];
+  });
+  return markdownTable([...header, "otherwise"], lines);
+}
+
+/** Why targets did not come to all tests. */
+function stoppedLines(run: Run): string[] {
+  return run.columns.flatMap((column) =>
+    column.stopped === undefined ? [] : [
+      `**${escapeText(columnName(column, run))}**: ${
+        escapeText(column.stopped)
+      }`,
+    ]
+  );
+}
+
+/** What is wrong with the expectations. */
+function problemList({ problems }: Run): string[] {
+  if (problems.length === 0) return [];
+  const items = problems.map((problem) => `- ${escapeText(problem)}`);
+  return ["## Expectations", items.join("\n")];
+}
+
+/** The tests that targets have different verdicts on. */
+function differenceBlocks(run: Run, rows: readonly Row[]): string[] {
+  if (!hasSeveralTargets(run)) return [];
+  const different = differences(run, rows);
+  const half = halfSkipped(run, rows);
+  return [
+    "## Differences between targets",
+    different.length === 0 ? "None." : testTable(run, different),
+    ...half > 0 ? [`${half} tests ran on some targets and not on others.`] : [],
+  ];
+}
+
+/** The failures, each to be unfolded. */
+function failureBlocks(run: Run, commands: Commands): string[] {
+  const failures = failuresOf(run);
+  if (failures.length === 0) return [];
+  return [
+    "## Failures",
+    ...failures.map((failure) => failureBlock(run, failure, commands)),
+  ];
+}
+
+function failureBlock(
+  run: Run,
+  { column, result }: PlacedFailure,
+  commands: Commands,
+): string {
+  const title = `${result.id} [${columnName(column, run)}] ${result.status}`;
+  const facts = failureFacts(column.spec, result, commands)
+    .map(([name, value]) => `| ${escapeText(name)} | ${code(value)} |`);
+  return [
+    `<details><summary><code>${escapeMarkup(title)}</code>: ${
+      escapeMarkup(oneLine(result.message!))
+    }</summary>`,
+    "",
+    `${escapeText(result.description)}.`,
+    "",
+    "| | |",
+    "| --- | --- |",
+    ...facts,
+    "",
+    "</details>",
+  ].join("\n");
+}
+
+/** How often what was missing. */
+function skipBlock(run: Run): string[] {
+  const lines = run.columns.flatMap((column) =>
+    skipReasons(column.results).map(([reason, times]) => [
+      escapeText(columnName(column, run)),
+      String(times),
+      escapeText(reason),
+    ])
+  );
+  if (lines.length === 0) return [];
+  return ["## Skipped", markdownTable(["target", "tests", "reason"], lines)];
+}
+
+/** All tests, by fixture and variant. */
+function allTests(run: Run, rows: readonly Row[]): string[] {
+  const groups = groupsOf(rows).flatMap(({ name, rows }) => [
+    `<details><summary><code>${escapeMarkup(name)}</code>, ${rows.length} ${
+      rows.length === 1 ? "test" : "tests"
+    }</summary>\n\n${testTable(run, rows)}\n\n</details>`,
+  ]);
+  return ["## All tests", ...groups];
+}
+
+/** A table of tests and targets. */
+function testTable(run: Run, rows: readonly Row[]): string {
+  const names = run.columns.map((column) => columnName(column, run));
+  return markdownTable(
+    ["test", ...names.map(code)],
+    rows.map(({ id, results }) => [code(id), ...results.map(statusText)]),
+  );
+}
+
+/** How a test ended, loud if it failed. */
+function statusText(result: TestResult | undefined): string {
+  if (result === undefined) return "–";
+  const { status } = result;
+  return isFailure(status) ? `**${status}**` : status;
+}
+
+function markdownTable(
+  header: readonly string[],
+  lines: readonly (readonly string[])[],
+): string {
+  return [
+    `| ${header.join(" | ")} |`,
+    `|${" --- |".repeat(header.length)}`,
+    ...lines.map((cells) => `| ${cells.join(" | ")} |`),
+  ].join("\n");
+}
+
+/** Text in which nothing is taken for Markdown or HTML. */
+function escapeText(text: string): string {
+  return escapeMarkup(oneLine(text)).replace(/[\\`*_[\]|~]/g, "\\$&");
+}
+
+/** Text in a fixed font. In HTML, since a `|` or a backtick would end a span in a table. */
+function code(text: string): string {
+  const lines = escapeMarkup(text).replaceAll("|", "&#124;").split("\n");
+  return `<code>${lines.join("<br>")}</code>`;
+}
