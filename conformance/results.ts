@@ -143,6 +143,8 @@ export interface TestResult extends AboutTest {
   readonly status: Status;
   /** Milliseconds from the spawn of the first process to the last check. */
   readonly durationMs: number;
+  /** What the test says about its run: how much it covered, for instance. */
+  readonly notes?: readonly string[];
   /** Why it was skipped: few words, the same for all tests that lack the same thing. */
   readonly reason?: string;
   /** What went wrong, in a sentence. */

@@ -8,14 +8,17 @@
 
 import type { RevisionName } from "../impl/uapi/revision.ts";
 import type { Test } from "./harness.ts";
-import { registerFailNth } from "./fail_nth.ts";
 import { registerIommufd } from "./iommufd.ts";
 import { registerIommufdDirtyTracking } from "./iommufd_dirty_tracking.ts";
+import { registerIommufdFailNth } from "./iommufd_fail_nth.ts";
 import { registerIommufdIoas } from "./iommufd_ioas.ts";
 import { registerIommufdMockDomain } from "./iommufd_mock_domain.ts";
 import { registerKitAccess } from "./kit_access.ts";
 import { registerKitCommands } from "./kit_commands.ts";
 import { registerKitCopy } from "./kit_copy.ts";
+import { registerKitDirty } from "./kit_dirty.ts";
+import { registerKitFailNth } from "./kit_fail_nth.ts";
+import { registerKitFault } from "./kit_fault.ts";
 import { registerKitHwInfo } from "./kit_hw_info.ts";
 import { registerKitHwpt } from "./kit_hwpt.ts";
 import { registerKitInvalidate } from "./kit_invalidate.ts";
@@ -38,7 +41,7 @@ export function allTests(uapi: RevisionName): Test[] {
   registerIommufdMockDomain(registry);
   registerIommufdDirtyTracking(registry);
   registerVfioCompatMockDomain(registry);
-  registerFailNth(registry);
+  registerIommufdFailNth(registry);
   registerKitCommands(registry);
   registerKitStruct(registry);
   registerKitTestOps(registry);
@@ -52,6 +55,9 @@ export function allTests(uapi: RevisionName): Test[] {
   registerKitHwpt(registry);
   registerKitHwInfo(registry);
   registerKitInvalidate(registry);
+  registerKitDirty(registry);
+  registerKitFault(registry);
+  registerKitFailNth(registry);
   registerKitVfioCompat(registry);
   registerKitVfioStruct(registry);
   return registry.filter((test) => test.uapi.includes(uapi));

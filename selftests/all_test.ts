@@ -57,15 +57,16 @@ function kernelIds(uapi: RevisionName): string[] {
   );
 }
 
-/** The tests of the kernel's program iommufd_fail_nth. */
+/** The tests of the kernel's program iommufd_fail_nth, which v3 did not have yet. */
 function failNthIds(uapi: RevisionName): string[] {
+  if (uapi === "v3") return [];
   const names = "basic map_domain map_two_domains access_rw access_pin " +
-    `access_pin_domain${uapi === "v3" ? "" : " device"}`;
+    "access_pin_domain device";
   return names.split(" ").map((name) => `basic_fail_nth.${name}`);
 }
 
 for (
-  const [uapi, count, failNth] of [["v3", 100, 6], ["6.12", 190, 7]] as const
+  const [uapi, count, failNth] of [["v3", 100, 0], ["6.12", 190, 7]] as const
 ) {
   describe(`allTests("${uapi}")`, () => {
     it("starts with the kernel's tests, all of them in its order", () => {

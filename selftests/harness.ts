@@ -59,8 +59,15 @@ export interface Test {
   readonly reference: string;
   /** The code of its set-up and body, to tell one version of the test from another. */
   readonly source: string;
-  /** Sets the fixture up, runs the body and tears down. Throws {@link AssertionFailure}. */
-  run(process: TargetProcess, info: TargetInfo): Promise<void>;
+  /**
+   * Sets the fixture up, runs the body and tears down. `note` takes what the
+   * report should say about the run. Throws {@link AssertionFailure}.
+   */
+  run(
+    process: TargetProcess,
+    info: TargetInfo,
+    note?: (text: string) => void,
+  ): Promise<void>;
 }
 
 /** An assertion that did not hold. */
@@ -142,6 +149,8 @@ export interface Context {
   readonly pageSize: number;
   /** Bytes of a huge page. */
   readonly hugePageSize: number;
+  /** Says something about the run that the report should have, in a sentence without its full stop. */
+  note(text: string): void;
 }
 
 /** How a fixture is built. `V` are its variant parameters, `S` what its tests share. */
@@ -221,13 +230,14 @@ export function fixture<V, S>(
           reference: testOptions.reference ??
             `tools/testing/selftests/iommu/iommufd.c: ${name}.${testName}`,
           source: `${options.setup}\n${body}\n${options.teardown}`,
-          async run(process, info) {
+          async run(process, info, note = () => {}) {
             const context: Context = {
               process,
               info,
               revision: REVISIONS[info.uapi as RevisionName],
               pageSize: info.pageSize,
               hugePageSize: info.hugePageSize,
+              note,
             };
             const self = await options.setup(context, variant);
             await body(self, variant);
