@@ -10,6 +10,7 @@ import type { FrameOrder } from "../impl/kernel/frames.ts";
 import { type RevisionName, REVISIONS } from "../impl/uapi/revision.ts";
 import { parseSocket, parseStdio } from "./adapter_targets.ts";
 import { implTarget } from "./impl_target.ts";
+import { parseLinuxVm } from "./linux_vm/target.ts";
 import { parseModule } from "./module_target.ts";
 import type { Connection } from "./protocol/connection.ts";
 import { parseReplay } from "./replay_target.ts";
@@ -57,6 +58,7 @@ const SCHEMES: Readonly<
   stdio: parseStdio,
   unix: parseSocket,
   tcp: parseSocket,
+  "linux-vm": parseLinuxVm,
   replay: parseReplay,
 };
 

@@ -309,10 +309,15 @@ static void do_dropcap(struct call *c)
 
 static void do_vmstatus(struct call *c)
 {
+	long long locked = file_value("/proc/self/status", "VmLck:");
+	long long pinned = file_value("/proc/self/status", "VmPin:");
+
+	if (locked < 0 || pinned < 0)
+		c->error = "/proc/self/status does not tell";
 	if (!parsed(c))
 		return;
-	put_num(c->out, file_value("/proc/self/status", "VmLck:"));
-	put_num(c->out, file_value("/proc/self/status", "VmPin:"));
+	put_num(c->out, locked);
+	put_num(c->out, pinned);
 }
 
 static void forget_fail_nth(void)

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Chooses between KVM and TCG. That `/dev/kvm` is there does not mean that it
+ * boots this kernel, so that is tried once, and the answer remembered.
+ *
+ * @module
+ */
+
+import { readJson, writeJson } from "./cache.ts";
+import type { Accelerator } from "./qemu.ts";
+
+/** What was found out, and of what. */
+interface Answer {
+  readonly accelerator: Accelerator;
+  /** The kernel that was booted. */
+  readonly kernel: string;
+}
+
+/** What a choice depends on. */
+export interface ProbeOptions {
+  /** Where the answer is kept. */
+  readonly folder: string;
+  /** Path of the kernel. */
+  readonly kernel: string;
+  /** True if there is a KVM to try. */
+  hasKvm(): Promise<boolean>;
+  /** Boots the kernel with KVM; false if that fails or takes too long. */
+  bootsWithKvm(): Promise<boolean>;
+}
+
+/** The accelerator to use. */
+export async function chooseAccelerator(
+  { folder, kernel, hasKvm, bootsWithKvm }: ProbeOptions,
+): Promise<Accelerator> {
+  // The folder may have come from another machine.
+  if (!await hasKvm()) return "tcg";
+  const path = `${folder}accelerator.json`;
+  const known = await readJson<Answer>(path);
+  if (known?.kernel === kernel) return known.accelerator;
+  const accelerator = await bootsWithKvm() ? "kvm" : "tcg";
+  await writeJson(path, { accelerator, kernel });
+  return accelerator;
+}
+
+/** True if there is a KVM that we may use. Deno itself may not look into /dev. */
+export async function hasKvm(): Promise<boolean> {
+  const { success } = await new Deno.Command("test", {
+    args: ["-w", "/dev/kvm"],
+  }).output();
+  return success;
+}

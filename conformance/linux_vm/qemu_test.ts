@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+import { assert, assertEquals } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { qemuArgs } from "./qemu.ts";
+
+const BUILT = { kernel: "/cache/bzImage-1", initramfs: "/cache/initramfs-1" };
+
+/** The values of an option, in order. */
+function valuesOf(args: readonly string[], option: string): string[] {
+  return args.filter((_, index) => args[index - 1] === option);
+}
+
+describe("QEMU's command line", () => {
+  const args = qemuArgs(BUILT, "tcg");
+
+  it("boots what was built", () => {
+    assertEquals(valuesOf(args, "-kernel"), [BUILT.kernel]);
+    assertEquals(valuesOf(args, "-initrd"), [BUILT.initramfs]);
+  });
+
+  it("carries the protocol over stdio, and the console over standard error", () => {
+    assertEquals(valuesOf(args, "-chardev"), [
+      "file,id=console,path=/dev/stderr",
+      "stdio,id=agent,signal=off",
+    ]);
+    assertEquals(valuesOf(args, "-serial"), ["chardev:console"]);
+    assert(valuesOf(args, "-device").at(-1)!.includes("chardev=agent"));
+  });
+
+  it("hands the agent its port, behind what is the kernel's", () => {
+    const [line] = valuesOf(args, "-append");
+    assertEquals(line!.split(" ").slice(-2), ["--", "/dev/vport0p1"]);
+  });
+
+  it("ends with a panic instead of booting again", () => {
+    assert(args.includes("-no-reboot"));
+    assert(valuesOf(args, "-append")[0]!.split(" ").includes("panic=-1"));
+  });
+
+  it("differs by the accelerator, and by nothing else", () => {
+    const kvm = qemuArgs(BUILT, "kvm");
+    assertEquals(valuesOf(args, "-accel"), ["tcg"]);
+    assertEquals(valuesOf(kvm, "-accel"), ["kvm"]);
+    assertEquals(
+      kvm.filter((arg) => arg !== "kvm"),
+      args.filter((arg) => arg !== "tcg"),
+    );
+  });
+});
