@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The timing loop: rounds of a scenario with rounds of its floor in between,
+ * so that what else the machine does falls on both.
+ *
+ * @module
+ */
+
+import { warmFloors } from "./floor.ts";
+import { Machine } from "./machine.ts";
+import type { Program } from "./program.ts";
+import type { Floor, Operation, Scenario } from "./scenario.ts";
+
+/** How long to measure. */
+export interface Effort {
+  /** Milliseconds before measuring, for the compiler; one round at least. */
+  readonly warmup: number;
+  /** Milliseconds of measuring. */
+  readonly measure: number;
+  /** Fewest rounds. */
+  readonly minRounds: number;
+  /** Most rounds. */
+  readonly maxRounds: number;
+}
+
+/** For the report: a median that holds still. */
+export const THOROUGH: Effort = {
+  warmup: 150,
+  measure: 400,
+  minRounds: 9,
+  maxRounds: 2000,
+};
+
+/** For a scenario whose rounds take seconds: the compiler has seen it all in smaller ones. */
+const SLOW: Partial<Effort> = { warmup: 0, minRounds: 3 };
+
+/** What came out for one operation, in milliseconds per call. */
+export interface Result {
+  /** The operation. */
+  readonly operation: Operation;
+  /** One number for each round, sorted. */
+  readonly times: Float64Array;
+  /** The same of the floor; absent where there is none. */
+  readonly floor: Float64Array | undefined;
+}
+
+/** What times are kept in while they are taken. */
+class Samples {
+  readonly #times: number[] = [];
+  readonly #calls: number;
+
+  constructor(calls: number) {
+    this.#calls = calls;
+  }
+
+  add(milliseconds: number): void {
+    this.#times.push(milliseconds / this.#calls);
+  }
+
+  sorted(): Float64Array {
+    return Float64Array.from(this.#times).sort();
+  }
+}
+
+/** Measures all operations of a scenario. Throws an Error if a call does not do what it should. */
+export async function measure(
+  scenario: Scenario,
+  effort: Effort,
+): Promise<Result[]> {
+  const limits = scenario.slow ? { ...effort, ...SLOW } : effort;
+  const machine = await Machine.boot(scenario.frameOrder);
+  const rounds = await Rounds.prepare(scenario, machine);
+  if (scenario.floor !== undefined) warmFloors();
+  if (limits.warmup > 0) {
+    rounds.run(limits.warmup, 1, limits.maxRounds, false);
+  }
+  rounds.run(limits.measure, limits.minRounds, limits.maxRounds, true);
+  machine.shutDown();
+  return rounds.results();
+}
+
+/** A scenario on its machine. */
+class Rounds {
+  readonly #scenario: Scenario;
+  readonly #phases: readonly { key: string | undefined; program: Program }[];
+  readonly #floor: Floor;
+  readonly #times = new Map<string, Samples>();
+  readonly #floorTimes = new Map<string, Samples>();
+  /** Keeps the floors from being optimised away. */
+  #sink = 0;
+
+  private constructor(
+    scenario: Scenario,
+    phases: readonly { key: string | undefined; program: Program }[],
+  ) {
+    this.#scenario = scenario;
+    this.#phases = phases;
+    this.#floor = scenario.floor?.() ?? {};
+    for (const [key, { calls }] of Object.entries(scenario.operations)) {
+      this.#times.set(key, new Samples(calls));
+      if (key in this.#floor) this.#floorTimes.set(key, new Samples(calls));
+    }
+  }
+
+  static async prepare(scenario: Scenario, machine: Machine): Promise<Rounds> {
+    const phases = await scenario.prepare(machine);
+    return new Rounds(
+      scenario,
+      phases.map(({ measures, steps }) => ({
+        key: measures,
+        program: machine.compile(steps),
+      })),
+    );
+  }
+
+  /** Runs for some time, at least `min` and at most `max` rounds. */
+  run(milliseconds: number, min: number, max: number, keep: boolean): void {
+    const end = performance.now() + milliseconds;
+    for (let round = 0; round < max; round++) {
+      if (round >= min && performance.now() >= end) return;
+      this.#round(keep);
+      this.#floorRound(keep);
+    }
+  }
+
+  #round(keep: boolean): void {
+    for (const { key, program } of this.#phases) {
+      const start = performance.now();
+      program.run();
+      const time = performance.now() - start;
+      if (keep && key !== undefined) this.#times.get(key)!.add(time);
+    }
+  }
+
+  #floorRound(keep: boolean): void {
+    for (const [key, work] of Object.entries(this.#floor)) {
+      const start = performance.now();
+      this.#sink += work();
+      const time = performance.now() - start;
+      if (keep) this.#floorTimes.get(key)?.add(time);
+    }
+  }
+
+  results(): Result[] {
+    if (Number.isNaN(this.#sink)) throw new Error("A floor counts in numbers");
+    return Object.entries(this.#scenario.operations).map((
+      [key, operation],
+    ) => ({
+      operation,
+      times: this.#times.get(key)!.sorted(),
+      floor: this.#floorTimes.get(key)?.sorted(),
+    }));
+  }
+}
+
+/** The middle one of sorted numbers. */
+export function median(sorted: Float64Array): number {
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1
+    ? sorted[middle]!
+    : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}

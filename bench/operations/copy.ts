@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Mapping what is mapped once more.
+ *
+ * @module
+ */
+
+import {
+  IOMMU_IOAS_COPY,
+  IOMMU_IOAS_MAP_FIXED_IOVA,
+  IOMMU_IOAS_UNMAP,
+  IommuIoasCopy,
+  IommuIoasUnmap,
+} from "../../impl/uapi/iommufd.ts";
+import { MAP_RW } from "../../selftests/ioctls.ts";
+import { copyFloor } from "../floor.ts";
+import type { Floor, Phase, Scenario } from "../scenario.ts";
+import { ioctl } from "../steps.ts";
+import { callsOf, domainsName, IOVA, LENGTHS, pagesOf } from "./sizes.ts";
+
+/** The copy must fit into the aperture beside the original. */
+const COPY_LENGTHS = LENGTHS.slice(0, 4);
+
+/** The group. */
+export function copyScenarios(): Scenario[] {
+  return [0, 1, 2].flatMap((domains) =>
+    COPY_LENGTHS.map((length) => copyScenario(domains, length))
+  );
+}
+
+/** Copies within an IOAS, then unmaps the copies. */
+function copyScenario(domains: number, length: number): Scenario {
+  const calls = callsOf(length);
+  const size = { value: length, unit: "bytes" } as const;
+  const pages = domains === 0 ? 0 : pagesOf(length);
+  const what = domainsName(domains);
+  const floor = (): Floor => copyFloor({ npages: calls * pages, domains });
+  return {
+    group: "copy",
+    operations: {
+      copy: { series: `IOAS_COPY, ${what}`, size, calls, pages },
+      unmap: { series: `IOAS_UNMAP of a copy, ${what}`, size, calls, pages },
+    },
+    async prepare(machine): Promise<Phase[]> {
+      const { io } = machine;
+      const bytes = calls * length;
+      const address = await machine.memory(bytes);
+      const { ioasId } = await machine.ioas(domains);
+      await io.mapFixed(ioasId, address, bytes, IOVA);
+      const dstIova = IOVA + BigInt(bytes);
+      const copy = ioctl(io.fd, IOMMU_IOAS_COPY, IommuIoasCopy, {
+        flags: MAP_RW | IOMMU_IOAS_MAP_FIXED_IOVA,
+        dstIoasId: ioasId,
+        srcIoasId: ioasId,
+        length: BigInt(length),
+        dstIova,
+        srcIova: IOVA,
+      }, { times: calls, sweep: { dstIova: length, srcIova: length } });
+      const unmap = ioctl(io.fd, IOMMU_IOAS_UNMAP, IommuIoasUnmap, {
+        ioasId,
+        iova: dstIova,
+        length: BigInt(length),
+      }, { times: calls, sweep: { iova: length } });
+      return [
+        { measures: "copy", steps: [copy] },
+        { measures: "unmap", steps: [unmap] },
+      ];
+    },
+    ...pages === 0 ? {} : { floor },
+  };
+}

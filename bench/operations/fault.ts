@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Page faults, from the device to user space and back.
+ *
+ * @module
+ */
+
+import {
+  IOMMU_HWPT_ALLOC_NEST_PARENT,
+  IOMMU_HWPT_FAULT_ID_VALID,
+  IOMMU_PGFAULT_PERM_READ,
+  IOMMUFD_PAGE_RESP_SUCCESS,
+  IommuHwptPageResponse,
+  IommuHwptPgfault,
+} from "../../impl/uapi/iommufd.ts";
+import {
+  HwptSelftest,
+  IOMMU_HWPT_DATA_SELFTEST,
+  IOMMU_TEST_OP_TRIGGER_IOPF,
+  TestTriggerIopf,
+} from "../../impl/uapi/iommufd_test.ts";
+import { faultQueueAlloc, hwptAlloc } from "../../selftests/hwpt_ioctls.ts";
+import type { Machine } from "../machine.ts";
+import type { Phase, Scenario } from "../scenario.ts";
+import { type Step, testIoctl } from "../steps.ts";
+
+/** Round trips of a phase. */
+const CALLS = 32;
+
+/** The group. */
+export function faultScenarios(): Scenario[] {
+  return [{
+    group: "fault",
+    operations: {
+      fault: {
+        series: "page fault: trigger, read, answer",
+        calls: CALLS,
+        pages: 0,
+      },
+    },
+    async prepare(machine): Promise<Phase[]> {
+      const { devId, faultFd } = await faultingDevice(machine);
+      const roundTrip = roundTripOf(machine, devId, faultFd);
+      const steps = Array.from({ length: CALLS }, () => roundTrip).flat();
+      return [{ measures: "fault", steps }];
+    },
+  }];
+}
+
+/** A device whose faults go to a queue. */
+async function faultingDevice(
+  machine: Machine,
+): Promise<{ devId: number; faultFd: number }> {
+  const { io } = machine;
+  const { ioasId, stdevId, idevId: devId } = await machine.ioas(1);
+  const flags = IOMMU_HWPT_ALLOC_NEST_PARENT;
+  const parent = await hwptAlloc(io, { devId, ptId: ioasId, flags });
+  const { faultId, faultFd } = await faultQueueAlloc(io);
+  await io.process.poke(io.scratch, HwptSelftest.encode({ iotlb: 1 }));
+  const faulting = await hwptAlloc(io, {
+    devId,
+    ptId: parent,
+    flags: IOMMU_HWPT_FAULT_ID_VALID,
+    faultId,
+    dataType: IOMMU_HWPT_DATA_SELFTEST,
+    dataLen: HwptSelftest.size,
+    dataUptr: BigInt(io.scratch),
+  });
+  await io.mock.replaceDomain(stdevId, faulting);
+  return { devId, faultFd };
+}
+
+function roundTripOf({ io }: Machine, devId: number, fd: number): Step[] {
+  const trigger = testIoctl(
+    io.fd,
+    IOMMU_TEST_OP_TRIGGER_IOPF,
+    TestTriggerIopf,
+    { devId, pasid: 1, grpid: 2, perm: IOMMU_PGFAULT_PERM_READ, addr: 0x1000n },
+    { revision: io.revision },
+  );
+  // The lowest free cookie: nothing else is unanswered.
+  const answer = { cookie: 1, code: IOMMUFD_PAGE_RESP_SUCCESS };
+  const bytes = IommuHwptPageResponse.encode(answer);
+  return [
+    trigger,
+    { call: "read", fd, ret: IommuHwptPgfault.size },
+    { call: "write", fd, bytes },
+  ];
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Mapping and unmapping memory, and a domain that joins what is mapped.
+ *
+ * @module
+ */
+
+import {
+  IOMMU_DESTROY,
+  IOMMU_IOAS_MAP,
+  IOMMU_IOAS_MAP_FIXED_IOVA,
+  IOMMU_IOAS_UNMAP,
+  IommuDestroy,
+  IommuIoasMap,
+  IommuIoasUnmap,
+} from "../../impl/uapi/iommufd.ts";
+import {
+  IOMMU_TEST_OP_MOCK_DOMAIN,
+  TestMockDomain,
+} from "../../impl/uapi/iommufd_test.ts";
+import { HPAGE_SIZE } from "../../impl/uapi/mman.ts";
+import { MAP_RW } from "../../selftests/ioctls.ts";
+import { mapFloor } from "../floor.ts";
+import type { Machine } from "../machine.ts";
+import type { Floor, Phase, Scenario } from "../scenario.ts";
+import { ioctl, type Step, testIoctl } from "../steps.ts";
+import { callsOf, domainsName, IOVA, LENGTHS, pagesOf } from "./sizes.ts";
+
+/** What lies behind the addresses. */
+export type MemoryKind = "4 KiB pages" | "scattered 4 KiB pages" | "huge pages";
+
+const KINDS: readonly MemoryKind[] = [
+  "4 KiB pages",
+  "scattered 4 KiB pages",
+  "huge pages",
+];
+
+/** Decides where scattered frames lie. */
+export const SCATTERED = { scattered: 1 } as const;
+
+/** Which memory, and how much of it. */
+export interface MapOptions {
+  /** Its pages. */
+  readonly memory: MemoryKind;
+  /** Domains of the IOAS. */
+  readonly domains: number;
+  /** Bytes of one call. */
+  readonly length: number;
+}
+
+/** The group. */
+export function mapScenarios(): Scenario[] {
+  return [
+    ...KINDS.flatMap((memory) =>
+      [0, 1, 2].flatMap((domains) =>
+        LENGTHS.map((length) => mapScenario({ memory, domains, length }))
+      )
+    ),
+    ...LENGTHS.map(attachScenario),
+  ];
+}
+
+/** Maps all of the memory, then unmaps it. */
+function mapScenario(options: MapOptions): Scenario {
+  const { memory, domains, length } = options;
+  const calls = callsOf(length);
+  const what = `${memory}, ${domainsName(domains)}`;
+  const size = { value: length, unit: "bytes" } as const;
+  const pages = domains === 0 ? 0 : pagesOf(length);
+  return {
+    group: "map",
+    operations: {
+      map: { series: `IOAS_MAP, ${what}`, size, calls, pages },
+      unmap: { series: `IOAS_UNMAP, ${what}`, size, calls, pages },
+    },
+    ...memory === "scattered 4 KiB pages" ? { frameOrder: SCATTERED } : {},
+    async prepare(machine): Promise<Phase[]> {
+      const { map, unmap } = await mapSteps(machine, options);
+      return [
+        { measures: "map", steps: [map] },
+        { measures: "unmap", steps: [unmap] },
+      ];
+    },
+    ...pages === 0 ? {} : { floor: () => mapFloors(options) },
+  };
+}
+
+function mapFloors({ memory, domains, length }: MapOptions): Floor {
+  return mapFloor({
+    npages: callsOf(length) * pagesOf(length),
+    domains,
+    scattered: memory === "scattered 4 KiB pages",
+  });
+}
+
+/** Memory, an IOAS, and the ioctls that map one into the other piece by piece. */
+async function mapSteps(
+  machine: Machine,
+  { memory, domains, length }: MapOptions,
+): Promise<{ map: Step; unmap: Step }> {
+  const calls = callsOf(length);
+  const { fd } = machine.io;
+  const bytes = Math.ceil(calls * length / HPAGE_SIZE) * HPAGE_SIZE;
+  const address = await machine.memory(bytes, memory === "huge pages");
+  const { ioasId } = await machine.ioas(domains);
+  return {
+    map: ioctl(fd, IOMMU_IOAS_MAP, IommuIoasMap, {
+      flags: MAP_RW | IOMMU_IOAS_MAP_FIXED_IOVA,
+      ioasId,
+      userVa: BigInt(address),
+      length: BigInt(length),
+      iova: IOVA,
+    }, { times: calls, sweep: { userVa: length, iova: length } }),
+    unmap: ioctl(fd, IOMMU_IOAS_UNMAP, IommuIoasUnmap, {
+      ioasId,
+      iova: IOVA,
+      length: BigInt(length),
+    }, { times: calls, sweep: { iova: length } }),
+  };
+}
+
+/** A device with a domain is attached where one area is mapped, and goes again. */
+function attachScenario(length: number): Scenario {
+  const size = { value: length, unit: "bytes" } as const;
+  const pages = pagesOf(length);
+  return {
+    group: "map",
+    operations: {
+      attach: {
+        series: "MOCK_DOMAIN over one area",
+        size,
+        calls: 1,
+        pages,
+      },
+      detach: {
+        series: "DESTROY of a device over one area",
+        size,
+        calls: 1,
+        pages,
+      },
+    },
+    async prepare(machine): Promise<Phase[]> {
+      const { io } = machine;
+      const { ioasId } = await machine.ioas(0);
+      const address = await machine.memory(length);
+      await io.mapFixed(ioasId, address, length, IOVA);
+      return attachPhases(machine, ioasId);
+    },
+    floor(): Floor {
+      const { map, unmap } = mapFloor({ npages: pages });
+      return { attach: map, detach: unmap };
+    },
+  };
+}
+
+/** A mock device joins an IOAS that is the only object, and is destroyed. */
+export function attachPhases({ io }: Machine, ioasId: number): Phase[] {
+  const attach = testIoctl(
+    io.fd,
+    IOMMU_TEST_OP_MOCK_DOMAIN,
+    TestMockDomain,
+    { id: ioasId },
+    { revision: io.revision },
+  );
+  // The lowest free id.
+  const values = { id: ioasId + 1 };
+  const detach = ioctl(io.fd, IOMMU_DESTROY, IommuDestroy, values);
+  return [
+    { measures: "attach", steps: [attach] },
+    { measures: "detach", steps: [detach] },
+  ];
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Allocating and destroying objects.
+ *
+ * @module
+ */
+
+import {
+  IOMMU_DESTROY,
+  IOMMU_HWPT_ALLOC,
+  IOMMU_IOAS_ALLOC,
+  IommuDestroy,
+  IommuHwptAlloc,
+  IommuIoasAlloc,
+} from "../../impl/uapi/iommufd.ts";
+import {
+  IOMMU_TEST_OP_MOCK_DOMAIN,
+  TestMockDomain,
+} from "../../impl/uapi/iommufd_test.ts";
+import type { Machine } from "../machine.ts";
+import type { Phase, Scenario } from "../scenario.ts";
+import { ioctl, type Step, testIoctl } from "../steps.ts";
+
+/** Objects of a phase. */
+const CALLS = 100;
+
+/** The group. */
+export function objectScenarios(): Scenario[] {
+  return [open(), ioas(), hwpt(), device()];
+}
+
+function open(): Scenario {
+  return {
+    group: "objects",
+    operations: { open: { series: "open and close", calls: 1, pages: 0 } },
+    prepare({ io }): Promise<Phase[]> {
+      const fd = io.fd + 1;
+      return Promise.resolve([{
+        measures: "open",
+        steps: [
+          { call: "open", ret: fd },
+          { call: "close", fd, times: 1, ret: 0 },
+        ],
+      }]);
+    },
+  };
+}
+
+function ioas(): Scenario {
+  return pair("IOAS_ALLOC", ({ io }) =>
+    Promise.resolve({
+      step: ioctl(io.fd, IOMMU_IOAS_ALLOC, IommuIoasAlloc, {}, {
+        times: CALLS,
+      }),
+      firstId: 1,
+      stride: 1,
+    }));
+}
+
+function hwpt(): Scenario {
+  return pair("HWPT_ALLOC", async (machine) => {
+    const { io } = machine;
+    const { ioasId, idevId } = await machine.ioas(1);
+    const values = { devId: idevId, ptId: ioasId };
+    const step = ioctl(io.fd, IOMMU_HWPT_ALLOC, IommuHwptAlloc, values, {
+      times: CALLS,
+    });
+    // After the IOAS, the device's two objects and its HWPT.
+    return { step, firstId: ioasId + 4, stride: 1 };
+  });
+}
+
+/** A mock device makes an object for itself and one for what it is bound to; the HWPT is shared. */
+function device(): Scenario {
+  return pair("MOCK_DOMAIN", async (machine) => {
+    const { io } = machine;
+    const { ioasId } = await machine.ioas(1);
+    const step = testIoctl(
+      io.fd,
+      IOMMU_TEST_OP_MOCK_DOMAIN,
+      TestMockDomain,
+      { id: ioasId },
+      { times: CALLS, revision: io.revision },
+    );
+    return { step, firstId: ioasId + 4, stride: 2 };
+  });
+}
+
+/** Ids are the lowest free ones, so they are the same in each round. */
+interface Objects {
+  readonly step: Step;
+  readonly firstId: number;
+  readonly stride: number;
+}
+
+/** A scenario that makes objects and destroys them, oldest first. */
+function pair(
+  name: string,
+  make: (machine: Machine) => Promise<Objects>,
+): Scenario {
+  return {
+    group: "objects",
+    operations: {
+      alloc: { series: name, calls: CALLS, pages: 0 },
+      destroy: { series: `DESTROY after ${name}`, calls: CALLS, pages: 0 },
+    },
+    async prepare(machine): Promise<Phase[]> {
+      const { step, firstId, stride } = await make(machine);
+      const destroy = ioctl(
+        machine.io.fd,
+        IOMMU_DESTROY,
+        IommuDestroy,
+        { id: firstId },
+        { times: CALLS, sweep: { id: stride } },
+      );
+      return [
+        { measures: "alloc", steps: [step] },
+        { measures: "destroy", steps: [destroy] },
+      ];
+    },
+  };
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * `deno task bench:report`: measures all operations, prints the table, and
+ * writes it to `results.md` with the chart in `results.svg`.
+ *
+ * With words as arguments, only operations whose name or group has one of them
+ * are measured and printed, and nothing is written.
+ *
+ * @module
+ */
+
+import { renderChart } from "./chart.ts";
+import { type Figures, figuresOf } from "./figures.ts";
+import { measure, THOROUGH } from "./measure.ts";
+import { bytesPerArea } from "./memory.ts";
+import { allScenarios } from "./operations.ts";
+import { chartPanels } from "./panels.ts";
+import { operationName, type Scenario } from "./scenario.ts";
+import { formatTable } from "./table.ts";
+
+const RESULTS = new URL("results.md", import.meta.url);
+const CHART = new URL("results.svg", import.meta.url);
+
+/** Measures scenarios one after the other, saying on standard error where it is. */
+async function measureAll(scenarios: readonly Scenario[]): Promise<Figures[]> {
+  const all: Figures[] = [];
+  for (const [i, scenario] of scenarios.entries()) {
+    const [first] = Object.values(scenario.operations);
+    console.error(`${i + 1}/${scenarios.length} ${operationName(first!)}`);
+    all.push(...(await measure(scenario, THOROUGH)).map(figuresOf));
+    (globalThis as { gc?: () => void }).gc?.();
+  }
+  return all;
+}
+
+/** True for a scenario that has one of the words in a name; without words for all. */
+function matches(scenario: Scenario, words: readonly string[]): boolean {
+  const names = [
+    scenario.group,
+    ...Object.values(scenario.operations).map(operationName),
+  ];
+  return words.length === 0 ||
+    words.some((word) => names.some((name) => name.includes(word)));
+}
+
+/** The page that the table stands on. */
+function formatPage(table: string): string {
+  const { version, build } = { version: Deno.version, build: Deno.build };
+  const machine = `Deno ${version.deno} (V8 ${version.v8}), ${build.arch}, ` +
+    `${navigator.hardwareConcurrency} cores`;
+  return `# Results
+
+Written by \`deno task bench:report\` on ${machine}.
+[README.md](README.md) says how to read it.
+
+![Time against size](results.svg)
+
+${table}`;
+}
+
+/** Runs the command with its arguments. Returns the exit code. */
+async function main(words: readonly string[]): Promise<number> {
+  const scenarios = allScenarios().filter((each) => matches(each, words));
+  if (scenarios.length === 0) {
+    console.error(`No operation has ${words.join(" or ")} in its name.`);
+    return 2;
+  }
+  const all = await measureAll(scenarios);
+  const areaBytes = words.length === 0 ? await bytesPerArea() : undefined;
+  const table = formatTable(all, areaBytes);
+  console.log(table);
+  if (words.length > 0) return 0;
+  Deno.writeTextFileSync(RESULTS, formatPage(table));
+  Deno.writeTextFileSync(CHART, renderChart(chartPanels(all)));
+  return 0;
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));
