@@ -79,6 +79,7 @@ export function formatHtml(run: Run, commands: Commands): string {
     "</head>",
     "<body>",
     ...header(run, good),
+    ...navigation(page, failures.length),
     "<main>",
     ...totals(run),
     ...problems(run),
@@ -106,6 +107,21 @@ function header(run: Run, good: boolean): string[] {
     ...settings,
     "</header>",
   ];
+}
+
+/** What the page has, as links. */
+function navigation({ run, rows }: Page, failures: number): string[] {
+  const places: [place: string, title: string][] = [
+    ["targets", `Targets (${run.columns.length})`],
+    ["tests", `Tests (${rows.length})`],
+  ];
+  if (failures > 0) {
+    places.splice(1, 0, ["failures", `Failures (${failures})`]);
+  }
+  const links = places.map(([place, title]) =>
+    `<li><a href="#${place}">${title}</a></li>`
+  );
+  return [`<nav aria-label="This page"><ul>${links.join("")}</ul></nav>`];
 }
 
 /** A word on the colour of a status. */
@@ -187,7 +203,7 @@ function failureBlock(
       badge(status)
     } <code>${escapeMarkup(id)}</code> <span class="soft">on ${
       escapeMarkup(columnName(column, run))
-    }</span><br>${escapeMarkup(oneLine(message!))}</summary>`,
+    }:</span> ${escapeMarkup(oneLine(message!))}</summary>`,
     "<div>",
     `<p>${escapeMarkup(description)}. <span class="soft">${
       escapeMarkup(reference)

@@ -34,9 +34,10 @@ h2 { font-size: 1.2rem; margin: 2rem 0 .5rem; }
 p { margin: .25rem 0; }
 a { color: var(--link); }
 :focus-visible { outline: 3px solid var(--focus); outline-offset: 2px; }
+nav ul { display: flex; gap: 1.5rem; margin: .75rem 0 0; padding: 0; list-style: none; }
 .soft { color: var(--soft); }
 code, pre, .mono { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .875em; }
-.scroll { overflow-x: auto; }
+@media (max-width: 60rem) { .scroll { overflow-x: auto; } }
 table { border-collapse: collapse; }
 th, td { text-align: left; vertical-align: top; padding: .25rem .75rem; border-bottom: 1px solid var(--line); }
 thead th { position: sticky; top: 0; background: var(--panel); z-index: 1; }
@@ -56,9 +57,9 @@ form label.check { flex-direction: row; gap: .4rem; align-items: center; padding
 input[type=search], select { font: inherit; padding: .3rem .5rem; min-width: 12rem; color: inherit; background: var(--page); border: 1px solid var(--soft); border-radius: .3rem; }
 input[type=search] { min-width: min(24rem, 80vw); }
 form output { margin-left: auto; padding-bottom: .4rem; }
-.failure { border: 1px solid var(--line); border-left: .3rem solid var(--bad); border-radius: .3rem; margin: .5rem 0; background: var(--panel); }
+.failure { border: 1px solid var(--line); border-left: .3rem solid var(--bad); border-radius: .3rem; margin: .35rem 0; background: var(--panel); }
 .failure:target { outline: 3px solid var(--focus); }
-.failure summary { cursor: pointer; padding: .5rem .75rem; }
+.failure summary { cursor: pointer; padding: .35rem .75rem; overflow-wrap: anywhere; }
 .failure > div { padding: 0 .75rem .75rem; }
 dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .15rem 1rem; margin: .5rem 0; }
 dt { color: var(--soft); }
