@@ -15,6 +15,7 @@ import {
 } from "../results.ts";
 import { type Commands, failureFacts } from "./failure_facts.ts";
 import { attributes, escapeMarkup } from "./markup.ts";
+import { oneLine } from "./summary.ts";
 
 /** A run as JUnit XML. */
 export function formatJunit(run: Run, commands: Commands): string {
@@ -158,7 +159,7 @@ function element(
   message: string,
   text: string,
 ): string {
-  const start = `<${name}${attributes({ type, message })}>`;
+  const start = `<${name}${attributes({ type, message: oneLine(message) })}>`;
   return `${start}${escapeMarkup(text)}</${name}>`;
 }
 

@@ -29,6 +29,7 @@ import {
   rowsOf,
 } from "./matrix.ts";
 import {
+  halfSkippedSentence,
   implementation,
   oneLine,
   otherWays,
@@ -100,7 +101,7 @@ function differenceBlocks(run: Run, rows: readonly Row[]): string[] {
   return [
     "## Differences between targets",
     different.length === 0 ? "None." : testTable(run, different),
-    ...half > 0 ? [`${half} tests ran on some targets and not on others.`] : [],
+    ...half > 0 ? [`${halfSkippedSentence(half)}.`] : [],
   ];
 }
 

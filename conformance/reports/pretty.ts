@@ -34,6 +34,7 @@ import {
 } from "./matrix.ts";
 import {
   formatMillis,
+  halfSkippedSentence,
   implementation,
   otherWays,
   passedSentence,
@@ -209,7 +210,7 @@ function differenceSection(
   }
   if (half > 0) {
     lines.push(
-      paint.note(`  ${half} tests ran on some targets and not on others`),
+      paint.note(`  ${halfSkippedSentence(half)}`),
     );
   }
   return lines;

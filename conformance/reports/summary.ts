@@ -106,6 +106,13 @@ export function formatMillis(millis: number): string {
     : `${(millis / 1000).toFixed(1)} s`;
 }
 
+/** That only some targets had a verdict on tests. */
+export function halfSkippedSentence(tests: number): string {
+  return `${tests} ${
+    tests === 1 ? "test" : "tests"
+  } ran on some targets and not on others`;
+}
+
 /** The text in one line. */
 export function oneLine(text: string): string {
   return text.replace(/\s*\n\s*/g, " ");
