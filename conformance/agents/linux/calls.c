@@ -34,7 +34,7 @@
 
 /* The first byte after the arena: nothing can be read or written there. */
 static char *guard;
-/* Steps until one fails, counted over ioctls; 0 is off. */
+/* Steps until one fails, over the calls that count; 0 is off. */
 static unsigned int fail_nth;
 /* Where a fault of peek and poke goes on; NULL while there is none to expect. */
 static sigjmp_buf *on_fault;
@@ -101,20 +101,25 @@ static unsigned int fail_nth_left(void)
 	return strtoul(text, NULL, 10);
 }
 
-/* Only what happens in here counts for fail-nth. */
-static long counted_ioctl(int fd, unsigned int cmd, unsigned long arg)
+/* A system call that counts for fail-nth; what the agent does besides does not. */
+static long counted(long nr, long a, long b, long c, long d)
 {
 	long ret;
 
 	if (!fail_nth)
-		return raw(SYS_ioctl, fd, cmd, arg);
+		return raw(nr, a, b, c, d);
 	if (!arm_fail_nth(fail_nth))
 		die("cannot set fail-nth: %m");
-	ret = raw(SYS_ioctl, fd, cmd, arg);
+	ret = raw(nr, a, b, c, d);
 	fail_nth = fail_nth_left();
 	if (!arm_fail_nth(0))
 		die("cannot clear fail-nth: %m");
 	return ret;
+}
+
+static long counted_ioctl(int fd, unsigned int cmd, unsigned long arg)
+{
+	return counted(SYS_ioctl, fd, cmd, arg, 0);
 }
 
 static void do_ioctl(struct call *c)
@@ -149,7 +154,8 @@ static void do_open(struct call *c)
 	int flags = number(c);
 
 	if (parsed(c))
-		put_num(c->out, raw(SYS_openat, AT_FDCWD, path, flags, 0600));
+		put_num(c->out, counted(SYS_openat, AT_FDCWD, (long)path,
+					flags, 0600));
 }
 
 /* The calls whose arguments are numbers and whose result is one. */
@@ -187,7 +193,9 @@ static void do_read(struct call *c)
 		c->error = "there is no memory for so many bytes";
 		return;
 	}
-	ret = raw(SYS_read, fd, into, count);
+	/* Not there yet, the memory would be one more step that can fail. */
+	memset(into, 0, count);
+	ret = counted(SYS_read, fd, (long)into, count, 0);
 	put_num(c->out, ret);
 	put_bytes(c->out, into, ret > 0 ? ret : 0);
 	free(into);
@@ -200,7 +208,7 @@ static void do_write(struct call *c)
 	void *from = bytes(c, &len);
 
 	if (parsed(c))
-		put_num(c->out, raw(SYS_write, fd, from, len));
+		put_num(c->out, counted(SYS_write, fd, (long)from, len, 0));
 }
 
 static void do_poll(struct call *c)
