@@ -48,6 +48,9 @@ const SOME_UID = 1000;
 /** No resource has this number. */
 const NO_RESOURCE = 1000;
 
+/** The fixture that all probes are of. */
+export const PROBE_FIXTURE = "probe";
+
 /** The probe of each capability that a target names, where there is one. */
 export function probeTests(
   { capabilities, uapi }: TargetInfo,
@@ -62,7 +65,7 @@ export function probeTests(
 
 /** Adds a test for each capability, of the same name. */
 function registerProbes(registry: Test[]): void {
-  const f = fixture(registry, "probe", {
+  const f = fixture(registry, PROBE_FIXTURE, {
     upstream: false,
     setup: (context) => Promise.resolve(context),
   });

@@ -44,6 +44,7 @@ class StdioConnection implements Connection {
   readonly #stderrReader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #stderrEnd: Promise<void>;
   #buffer = new Uint8Array(64 * 1024);
+  #ended = false;
   #closed: Promise<void> | undefined;
 
   constructor(child: Deno.ChildProcess) {
@@ -54,6 +55,11 @@ class StdioConnection implements Connection {
     this.#stderrEnd = this.#readStderr();
     // Its failure is that of the writes.
     this.#writer.closed.catch(() => {});
+    child.status.then(() => {
+      // What it started must not keep its pipes open.
+      this.#killGroup();
+      this.#ended = true;
+    });
   }
 
   write(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
@@ -102,6 +108,8 @@ class StdioConnection implements Connection {
 
   /** Ends the program, if it is still there, and everything that it started. */
   #killGroup(): void {
+    // The number may be another's by now.
+    if (this.#ended) return;
     try {
       Deno.kill(-this.#child.pid, "SIGKILL");
       return;
