@@ -8,6 +8,7 @@
 
 import { within } from "../within.ts";
 import type { Connection } from "./connection.ts";
+import { ProcessGroup } from "./process_group.ts";
 import { TextTail } from "./text_tail.ts";
 
 /** Milliseconds for a process whose output has ended to end too, and for the rest of its standard error. */
@@ -24,7 +25,7 @@ export function spawnConnection(
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",
-      // A process group of its own, so that what it starts can be ended with it.
+      // What it starts is ended with it: see ProcessGroup.
       detached: true,
     }).spawn();
     return new StdioConnection(child);
@@ -38,28 +39,24 @@ export function spawnConnection(
 
 class StdioConnection implements Connection {
   readonly #child: Deno.ChildProcess;
+  readonly #group: ProcessGroup;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
   readonly #reader: ReadableStreamBYOBReader;
   readonly #stderr = new TextTail();
   readonly #stderrReader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #stderrEnd: Promise<void>;
   #buffer = new Uint8Array(64 * 1024);
-  #ended = false;
   #closed: Promise<void> | undefined;
 
   constructor(child: Deno.ChildProcess) {
     this.#child = child;
+    this.#group = new ProcessGroup(child);
     this.#writer = child.stdin.getWriter();
     this.#reader = child.stdout.getReader({ mode: "byob" });
     this.#stderrReader = child.stderr.getReader();
     this.#stderrEnd = this.#readStderr();
     // Its failure is that of the writes.
     this.#writer.closed.catch(() => {});
-    child.status.then(() => {
-      // What it started must not keep its pipes open.
-      this.#killGroup();
-      this.#ended = true;
-    });
   }
 
   write(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
@@ -97,30 +94,13 @@ class StdioConnection implements Connection {
   async #close(graceMs: number): Promise<void> {
     this.#writer.close().catch(() => {});
     if (graceMs > 0) await within(graceMs, this.#child.status);
-    this.#killGroup();
+    this.#group.kill();
     await this.#child.status;
     await within(LAST_WORDS_MS, this.#stderrEnd);
     // A process that left the group may hold the pipes for ever.
     await this.#reader.cancel().catch(() => {});
     await this.#stderrReader.cancel().catch(() => {});
     await this.#stderrEnd;
-  }
-
-  /** Ends the program, if it is still there, and everything that it started. */
-  #killGroup(): void {
-    // The number may be another's by now.
-    if (this.#ended) return;
-    try {
-      Deno.kill(-this.#child.pid, "SIGKILL");
-      return;
-    } catch {
-      // All have ended, or we may only end what we started ourselves.
-    }
-    try {
-      this.#child.kill("SIGKILL");
-    } catch {
-      // It has ended.
-    }
   }
 
   async #readStderr(): Promise<void> {

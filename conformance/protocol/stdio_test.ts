@@ -20,6 +20,14 @@ async function failure(script: string): Promise<string> {
   return error.message.replace(/^The target ended when /, "");
 }
 
+/** Waits for a condition, but not for long. */
+async function until(condition: () => boolean): Promise<void> {
+  for (let i = 0; i < 100 && !condition(); i++) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assertEquals(condition(), true);
+}
+
 /** True while a process of that number is there. */
 function lives(pid: number): boolean {
   try {
@@ -90,6 +98,26 @@ describe("spawnConnection()", () => {
     const child = Number(target.takeStderr!());
     assertEquals(child > 0, true);
     assertEquals(lives(child), false);
+  });
+
+  it("ends what it started when the runner is ended", async () => {
+    const runner = new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "--quiet",
+        "--allow-run",
+        new URL("./testing/idle_runner.ts", import.meta.url).pathname,
+      ],
+      stdout: "piped",
+    }).spawn();
+    const reader = runner.stdout.getReader();
+    const { value } = await reader.read();
+    const adapter = Number(new TextDecoder().decode(value));
+    assertEquals(lives(adapter), true);
+    runner.kill("SIGTERM");
+    assertEquals((await runner.status).signal, "SIGTERM");
+    await reader.cancel();
+    await until(() => !lives(adapter));
   });
 
   it("lets an adapter end by itself after bye", async () => {
