@@ -24,84 +24,91 @@ export function pinAndStore(
   pageTable: Int32Array,
   refcount: Int32Array,
   ioptes: Uint32Array,
-  npages: number,
 ): number {
-  let next = -1;
-  let runs = 0;
-  for (let i = 0; i < npages; i++) {
+  const npages = pageTable.length;
+  const first = pageTable[0]! >> 1;
+  refcount[first]! += GUP_PIN_COUNTING_BIAS;
+  ioptes[0] = PTE_PRESENT | PTE_START_OR_LAST | (first << 1);
+  let last = PTE_PRESENT | (first << 1) | 1;
+  let next = first + 1;
+  let runs = 1;
+  for (let i = 1; i < npages; i++) {
     const pfn = pageTable[i]! >> 1;
     refcount[pfn]! += GUP_PIN_COUNTING_BIAS;
     const at = 2 * i;
-    let pte = PTE_PRESENT | (pfn << 1);
-    ioptes[at + 1] = pte | 1;
-    if (pfn !== next) {
-      if (at > 0) ioptes[at - 1]! |= PTE_START_OR_LAST;
-      pte |= PTE_START_OR_LAST;
+    const pte = PTE_PRESENT | (pfn << 1);
+    if (pfn === next) {
+      ioptes[at - 1] = last;
+      ioptes[at] = pte;
+    } else {
+      ioptes[at - 1] = last | PTE_START_OR_LAST;
+      ioptes[at] = pte | PTE_START_OR_LAST;
       runs++;
     }
-    ioptes[at] = pte;
+    last = pte | 1;
     next = pfn + 1;
   }
-  ioptes[2 * npages - 1]! |= PTE_START_OR_LAST;
+  ioptes[2 * npages - 1] = last | PTE_START_OR_LAST;
   return runs;
 }
 
 /** As {@link pinAndStore} for one more domain: what is pinned already is not pinned again. */
-export function store(
-  pageTable: Int32Array,
-  ioptes: Uint32Array,
-  npages: number,
-): number {
-  let next = -1;
-  let runs = 0;
-  for (let i = 0; i < npages; i++) {
+export function store(pageTable: Int32Array, ioptes: Uint32Array): number {
+  const npages = pageTable.length;
+  const first = pageTable[0]! >> 1;
+  ioptes[0] = PTE_PRESENT | PTE_START_OR_LAST | (first << 1);
+  let last = PTE_PRESENT | (first << 1) | 1;
+  let next = first + 1;
+  let runs = 1;
+  for (let i = 1; i < npages; i++) {
     const pfn = pageTable[i]! >> 1;
     const at = 2 * i;
-    let pte = PTE_PRESENT | (pfn << 1);
-    ioptes[at + 1] = pte | 1;
-    if (pfn !== next) {
-      if (at > 0) ioptes[at - 1]! |= PTE_START_OR_LAST;
-      pte |= PTE_START_OR_LAST;
+    const pte = PTE_PRESENT | (pfn << 1);
+    if (pfn === next) {
+      ioptes[at - 1] = last;
+      ioptes[at] = pte;
+    } else {
+      ioptes[at - 1] = last | PTE_START_OR_LAST;
+      ioptes[at] = pte | PTE_START_OR_LAST;
       runs++;
     }
-    ioptes[at] = pte;
+    last = pte | 1;
     next = pfn + 1;
   }
-  ioptes[2 * npages - 1]! |= PTE_START_OR_LAST;
+  ioptes[2 * npages - 1] = last | PTE_START_OR_LAST;
   return runs;
 }
 
 /** As {@link store}, with the frames read from IOPTEs. */
-export function copyIoptes(
-  source: Uint32Array,
-  ioptes: Uint32Array,
-  npages: number,
-): number {
-  let next = -1;
-  let runs = 0;
-  for (let i = 0; i < npages; i++) {
+export function copyIoptes(source: Uint32Array, ioptes: Uint32Array): number {
+  const npages = ioptes.length >> 1;
+  const first = (source[0]! & PTE_PFN_MASK) >> 1;
+  ioptes[0] = PTE_PRESENT | PTE_START_OR_LAST | (first << 1);
+  let last = PTE_PRESENT | (first << 1) | 1;
+  let next = first + 1;
+  let runs = 1;
+  for (let i = 1; i < npages; i++) {
     const at = 2 * i;
     const pfn = (source[at]! & PTE_PFN_MASK) >> 1;
-    let pte = PTE_PRESENT | (pfn << 1);
-    ioptes[at + 1] = pte | 1;
-    if (pfn !== next) {
-      if (at > 0) ioptes[at - 1]! |= PTE_START_OR_LAST;
-      pte |= PTE_START_OR_LAST;
+    const pte = PTE_PRESENT | (pfn << 1);
+    if (pfn === next) {
+      ioptes[at - 1] = last;
+      ioptes[at] = pte;
+    } else {
+      ioptes[at - 1] = last | PTE_START_OR_LAST;
+      ioptes[at] = pte | PTE_START_OR_LAST;
       runs++;
     }
-    ioptes[at] = pte;
+    last = pte | 1;
     next = pfn + 1;
   }
-  ioptes[2 * npages - 1]! |= PTE_START_OR_LAST;
+  ioptes[2 * npages - 1] = last | PTE_START_OR_LAST;
   return runs;
 }
 
 /** Lowers the pin counts of the frames in IOPTEs; returns how many came free. */
-export function unpin(
-  refcount: Int32Array,
-  ioptes: Uint32Array,
-  npages: number,
-): number {
+export function unpin(refcount: Int32Array, ioptes: Uint32Array): number {
+  const npages = ioptes.length >> 1;
   let freed = 0;
   for (let i = 0; i < npages; i++) {
     const pfn = (ioptes[2 * i]! & PTE_PFN_MASK) >> 1;
@@ -155,6 +162,18 @@ export function unpinStored(refcount: Int32Array, pinned: Uint32Array): number {
     if (left === 0) freed++;
   }
   return freed;
+}
+
+/** Clears all entries. */
+export function clear(entries: Uint32Array): number {
+  entries.fill(0);
+  return entries.length;
+}
+
+/** Copies all bytes. */
+export function move(from: Uint8Array, to: Uint8Array): number {
+  to.set(from);
+  return to.length;
 }
 
 /** Makes every other IOPTE dirty. */

@@ -7,37 +7,38 @@
  */
 
 import { Machine } from "./machine.ts";
-import { fillWithAreas } from "./operations/areas.ts";
-
-/** Numbers of areas that are weighed. */
-const COUNTS = [1000, 10_000, 100_000, 1_000_000];
-
-/** The series whose rows show what an area takes. */
-export const WEIGHED_SERIES = "fixed IOAS_MAP until there are all, no domain";
+import { type Fill, fillScenarios } from "./operations/areas.ts";
+import { operationName } from "./scenario.ts";
 
 /**
- * Bytes of JavaScript heap that one area takes, by how many there are. The
- * contents of typed arrays, such as IOPTEs, are not on that heap. Undefined if
- * garbage cannot be collected on demand, which takes `--v8-flags=--expose-gc`.
+ * Bytes of JavaScript heap that one area takes, by the name of the operation
+ * that makes the areas. The contents of typed arrays, such as IOPTEs, are not
+ * on that heap. Undefined if garbage cannot be collected on demand, which
+ * takes `--v8-flags=--expose-gc`.
  */
 export async function bytesPerArea(): Promise<
-  ReadonlyMap<number, number> | undefined
+  ReadonlyMap<string, number> | undefined
 > {
   const { gc } = globalThis as { gc?: () => void };
   if (gc === undefined) return undefined;
-  const bytes = new Map<number, number>();
-  for (const count of COUNTS) bytes.set(count, await weigh(count, gc));
+  const bytes = new Map<string, number>();
+  for (const fill of fillScenarios()) {
+    bytes.set(operationName(fill.operation), await weigh(fill, gc));
+  }
   return bytes;
 }
 
-async function weigh(count: number, gc: () => void): Promise<number> {
+async function weigh(
+  { operation, prepare }: Fill,
+  gc: () => void,
+): Promise<number> {
   const machine = await Machine.boot();
-  const fill = await fillWithAreas(machine, count);
+  const program = machine.compile([await prepare(machine)]);
   gc();
   const before = Deno.memoryUsage().heapUsed;
-  fill.run();
+  program.run();
   gc();
   const after = Deno.memoryUsage().heapUsed;
   machine.shutDown();
-  return (after - before) / count;
+  return (after - before) / operation.calls;
 }

@@ -8,7 +8,6 @@
 
 import { type Figures, growth, smallerOnes } from "./figures.ts";
 import { LINUX_MICROSECONDS } from "./linux.ts";
-import { WEIGHED_SERIES } from "./memory.ts";
 
 const HEADINGS = [
   "operation",
@@ -21,10 +20,10 @@ const HEADINGS = [
   "Linux",
 ];
 
-/** All figures as a table; `areaBytes` has the bytes per area by number of areas. */
+/** All figures as a table; `areaBytes` has the bytes per area by the name of the operation. */
 export function formatTable(
   all: readonly Figures[],
-  areaBytes: ReadonlyMap<number, number> = new Map(),
+  areaBytes: ReadonlyMap<string, number> = new Map(),
 ): string {
   const smaller = smallerOnes(all);
   const rows = all.map((figures) =>
@@ -42,13 +41,10 @@ export function formatTable(
 function rowOf(
   figures: Figures,
   smaller: Figures | undefined,
-  areaBytes: ReadonlyMap<number, number>,
+  areaBytes: ReadonlyMap<string, number>,
 ): string[] {
-  const { operation, name, perPage, ratio } = figures;
-  const { series, size } = operation;
-  const bytes = series === WEIGHED_SERIES
-    ? areaBytes.get(size?.value ?? 0)
-    : undefined;
+  const { name, perPage, ratio } = figures;
+  const bytes = areaBytes.get(name);
   const linux = LINUX_MICROSECONDS[name];
   return [
     name,

@@ -133,17 +133,8 @@ function rwScenario(name: string, flags: number, length: number): Scenario {
       }, { revision: io.revision, times: RW_CALLS });
       return [{ measures: "rw", steps: [rw] }];
     },
-    ...pages === 0 ? {} : { floor: () => rwFloors(length) },
-  };
-}
-
-function rwFloors(length: number): Floor {
-  const copy = rwFloor(length);
-  return {
-    rw(): number {
-      let sum = 0;
-      for (let i = 0; i < RW_CALLS; i++) sum += copy();
-      return sum;
-    },
+    ...pages === 0
+      ? {}
+      : { floor: (): Floor => ({ rw: rwFloor(length, RW_CALLS) }) },
   };
 }

@@ -19,9 +19,13 @@ import {
 import { PAGE_SIZE } from "../../impl/uapi/mman.ts";
 import { MAP_RW, U64_MAX } from "../../selftests/ioctls.ts";
 import type { Machine } from "../machine.ts";
-import type { Program } from "../program.ts";
-import { formatBytes, type Phase, type Scenario } from "../scenario.ts";
-import { ioctl, type IoctlStep } from "../steps.ts";
+import {
+  formatBytes,
+  type Operation,
+  type Phase,
+  type Scenario,
+} from "../scenario.ts";
+import { ioctl, type IoctlStep, type Step } from "../steps.ts";
 import { attachPhases } from "./map.ts";
 import { domainsName, IOVA, KIB } from "./sizes.ts";
 
@@ -36,19 +40,17 @@ const STRIDE = 2 * PAGE_SIZE;
 /** 1,000,000 areas of this many bytes, and no more, fit into what a mock domain can map. */
 const HALF_PAGE = 2 * KIB;
 
+/** Areas of a page with and without domain. A mock domain has no room for the most. */
+const FILLS = [
+  ...COUNTS.map((count) => ({ count, domains: 0 })),
+  ...COUNTS.slice(0, 3).map((count) => ({ count, domains: 1 })),
+];
+
 /** The group. */
 export function areaScenarios(): Scenario[] {
   return [
-    ...[0, 1].flatMap((domains) =>
-      COUNTS.slice(0, domains === 0 ? 4 : 3).map((count) =>
-        oneByOne(count, domains)
-      )
-    ),
-    ...[0, 1].flatMap((domains) =>
-      COUNTS.slice(0, domains === 0 ? 4 : 3).map((count) =>
-        chosenThenWhole(count, domains)
-      )
-    ),
+    ...FILLS.map(({ count, domains }) => oneByOne(count, domains)),
+    ...FILLS.map(({ count, domains }) => chosenThenWhole(count, domains)),
     ...COUNTS.map(amongFixed),
     ...COUNTS.map(amongChosen),
     ...COUNTS.slice(0, 3).map((count) => attachToAll(count, PAGE_SIZE)),
@@ -180,13 +182,23 @@ function chosenThenWhole(count: number, domains: number): Scenario {
   return { ...both, operations };
 }
 
-/** Maps areas of a page each into an IOAS without domain, when it is run. For weighing them. */
-export async function fillWithAreas(
-  machine: Machine,
-  count: number,
-): Promise<Program> {
-  const areas = await pageAreas(machine, count, 0);
-  return machine.compile([mapAreas(machine.io.fd, areas)]);
+/** An operation that makes areas and leaves them there, to be weighed. */
+export interface Fill {
+  /** The operation: a call of it makes one area. */
+  readonly operation: Operation;
+  /** Prepares the machine; returns the step that makes all areas. */
+  prepare(machine: Machine): Promise<Step>;
+}
+
+/** Areas at given places, without domain and with one. */
+export function fillScenarios(): Fill[] {
+  return FILLS.map(({ count, domains }) => ({
+    operation: oneByOne(count, domains).operations.map!,
+    prepare: async (machine) => {
+      const areas = await pageAreas(machine, count, domains);
+      return mapAreas(machine.io.fd, areas);
+    },
+  }));
 }
 
 /** Areas that stay, with holes of a page between them. */

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Bands that figures must stay in: figures that do not depend on how fast the
+ * machine is. What they are recorded as is in `bands.json`.
+ *
+ * @module
+ */
+
+import { type Figures, growth } from "./figures.ts";
+
+/** Lowest and highest value that is all right. */
+export type Band = readonly [number, number];
+
+/** The growth of a series between two of its operations. */
+export interface GrowthBand {
+  /** Name of the smaller operation. */
+  readonly from: string;
+  /** Name of the larger operation. */
+  readonly to: string;
+  /** The exponent must lie here. */
+  readonly band: Band;
+}
+
+/** What is recorded. */
+export interface Bands {
+  /** How many times the floor operations take, by their names. */
+  readonly ratios: Readonly<Record<string, Band>>;
+  /** How time grows with size. */
+  readonly growth: readonly GrowthBand[];
+}
+
+/** One figure that was compared with its band. */
+export interface Check {
+  /** What was compared, for a person. */
+  readonly what: string;
+  /** The names of the operations that it needs. */
+  readonly operations: readonly string[];
+  /** The figure; NaN if an operation was not measured. */
+  readonly value: number;
+  /** Where it must lie. */
+  readonly band: Band;
+  /** Whether it does. */
+  readonly ok: boolean;
+}
+
+/** The names of all operations that bands need. */
+export function operationsOf({ ratios, growth }: Bands): Set<string> {
+  return new Set([
+    ...Object.keys(ratios),
+    ...growth.flatMap(({ from, to }) => [from, to]),
+  ]);
+}
+
+/** Compares figures with all bands. */
+export function compare(bands: Bands, all: readonly Figures[]): Check[] {
+  const byName = new Map(all.map((figures) => [figures.name, figures]));
+  return [
+    ...Object.entries(bands.ratios).map(([name, band]) =>
+      check(
+        `${name}: times the floor`,
+        [name],
+        byName.get(name)?.ratio ?? NaN,
+        band,
+      )
+    ),
+    ...bands.growth.map(({ from, to, band }) =>
+      check(
+        `from ${from} to ${to}: growth`,
+        [from, to],
+        growthOf(byName.get(from), byName.get(to)),
+        band,
+      )
+    ),
+  ];
+}
+
+/** Bands around what was measured; the names and pairs are those of `bands`. */
+export function record(bands: Bands, all: readonly Figures[]): Bands {
+  const values = new Map(
+    compare(bands, all).map(({ what, value }) => [what, value]),
+  );
+  const valueOf = (what: string) => values.get(what)!;
+  return {
+    ratios: Object.fromEntries(
+      Object.keys(bands.ratios).map((name) => [
+        name,
+        ratioBand(valueOf(`${name}: times the floor`)),
+      ]),
+    ),
+    growth: bands.growth.map(({ from, to }) => ({
+      from,
+      to,
+      band: growthBand(valueOf(`from ${from} to ${to}: growth`)),
+    })),
+  };
+}
+
+/** A noisy machine doubles a ratio now and then; a loop that became slow costs more. */
+const RATIO_MARGIN = { low: 0.35, high: 2 };
+/** Between sizes that are 30 times apart, 0.25 is a factor of 2.3. */
+const GROWTH_MARGIN = 0.25;
+
+function ratioBand(ratio: number): Band {
+  return [
+    round(ratio * RATIO_MARGIN.low),
+    round(ratio * RATIO_MARGIN.high),
+  ];
+}
+
+function growthBand(exponent: number): Band {
+  return [round(exponent - GROWTH_MARGIN), round(exponent + GROWTH_MARGIN)];
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100;
+}
+
+function growthOf(
+  smaller: Figures | undefined,
+  larger: Figures | undefined,
+): number {
+  if (smaller === undefined || larger === undefined) return NaN;
+  return growth(smaller, larger);
+}
+
+function check(
+  what: string,
+  operations: readonly string[],
+  value: number,
+  band: Band,
+): Check {
+  const [low, high] = band;
+  return { what, operations, value, band, ok: value >= low && value <= high };
+}
