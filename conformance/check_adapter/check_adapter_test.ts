@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { formatText } from "../protocol/codec.ts";
+import { type Alter, alteredModel, at } from "../testing/altered_model.ts";
+import { checkAdapter, type CheckResult } from "./check_adapter.ts";
+
+/** Checks an altered model. */
+async function check(alter: Alter): Promise<CheckResult[]> {
+  const results: CheckResult[] = [];
+  const connect = () => Promise.resolve(alteredModel(alter));
+  for await (const result of checkAdapter(connect)) results.push(result);
+  return results;
+}
+
+/** A reply of another text: what an adapter does that refuses nothing. */
+function lenient(bad: RegExp): Alter {
+  return ({ verb, args }, honest) => {
+    const reply = honest();
+    const request = [verb, ...args].join(" ");
+    return bad.test(request) && reply.startsWith("error") ? "ok 0" : reply;
+  };
+}
+
+/** The reply with its first number changed. */
+function returning(
+  value: number,
+): (_: unknown, honest: () => string) => string {
+  return (_, honest) => honest().replace(/^ok -?\w+/, `ok ${value}`);
+}
+
+/** What is wrong with an adapter, and the line that says so. */
+const MISTAKES:
+  readonly (readonly [what: string, alter: Alter, line: RegExp])[] = [
+    [
+      "shares memory between processes",
+      at("peek", ({ args }, honest) => {
+        const reply = honest();
+        return args[1] === "1" && reply === "ok 01" ? "ok 02" : reply;
+      }),
+      /^spawn: memory of a process whose sibling writes/,
+    ],
+    [
+      "accepts every limit",
+      at("setrlimit", () => "ok 0"),
+      /^setrlimit: setrlimit of no resource: expected EINVAL/,
+    ],
+    [
+      "cannot drop capabilities",
+      at("dropcap", () => "ok -1"),
+      /^setuid and dropcap: dropcap: expected 0, got -1/,
+    ],
+    [
+      "does not count failures",
+      at("failnthleft", () => "ok 0"),
+      /^failnth and failnthleft: failnthleft counts from 1000/,
+    ],
+    [
+      "closes a descriptor for the parent too",
+      at("fork", () => "ok 1"),
+      /^fork: .*process 1 is there already/,
+    ],
+    [
+      "keeps a process that exited",
+      at("vmstatus", () => "ok 0 0"),
+      /^exit: the reply to ".* vmstatus": expected error, got ok/,
+    ],
+    [
+      "does not end a child",
+      at("exit", () => "ok"),
+      /^exit: descriptors are gone when the reply comes: /,
+    ],
+    [
+      "does not end processes in a reset",
+      at("reset", () => "ok"),
+      /^reset: the reply to ".* vmstatus": expected error, got ok/,
+    ],
+    [
+      "finds a problem in every reset",
+      at("reset", (_, honest) => `${honest()} ${formatText("A leak.")}`),
+      /^open: A leak\.$/,
+    ],
+    [
+      "has descriptors of its own in the process",
+      at(
+        "open",
+        (_, honest) => honest().replace(/\d+/, (fd) => `${Number(fd) + 2}`),
+      ),
+      /^open: first descriptor of a new process: expected 3, got 5/,
+    ],
+    [
+      "does not tell EBADF",
+      at("close", () => "ok 0"),
+      /^close: close once more/,
+    ],
+    [
+      "duplicates nothing",
+      at("dup", returning(3)),
+      /^dup: dup: expected 4, got 3/,
+    ],
+    [
+      "does not send the struct back",
+      at(
+        "ioctl",
+        ({ args }, honest) => honest().replace(/ \w+$/, ` ${args[2]}`),
+      ),
+      /^ioctl: IOAS_ALLOC wrote an id into the struct/,
+    ],
+    [
+      "sends errno instead of -errno",
+      at("ioctl", (_, honest) => honest().replace("-", "")),
+      /^ioctl: DESTROY once more: expected ENOENT, got success \(2\)/,
+    ],
+    [
+      "has no guard page",
+      at(
+        "ioctl",
+        ({ args }, honest) =>
+          args[2]?.startsWith("14") ? `ok 0 ${args[2]}` : honest(),
+      ),
+      /^ioctl: the byte after the struct is unmapped: .*expected EFAULT/,
+    ],
+    [
+      "reads a null pointer",
+      at("ioctlarg", returning(0)),
+      /^ioctlarg: IOAS_ALLOC with a null pointer: expected EFAULT/,
+    ],
+    [
+      "forgets to write",
+      at("write", returning(0)),
+      /^read and write: write of 5 bytes: expected 5, got 0/,
+    ],
+    [
+      "swaps the ends of a pipe",
+      at("pipe", (_, honest) => honest().replace(/(\d+) (\d+)$/, "$2 $1")),
+      /^pipe: write of 3 bytes: expected 3, got -9/,
+    ],
+    [
+      "does not know the first value of an eventfd",
+      at("eventfd", (_, honest) => honest().replace("ok 3", "ok 4")),
+      /^eventfd: /,
+    ],
+    ["polls nothing", at("poll", () => "ok 0"), /^poll: poll for POLLOUT too/],
+    [
+      "does not map where it is told",
+      at(
+        "mmap",
+        ({ args }, honest) =>
+          args[0] === "0" ? honest() : honest() && "ok 0x1000",
+      ),
+      /^mmap: mmap with MAP_FIXED: expected \d+, got 4096/,
+    ],
+    ["does not unmap", at("munmap", () => "ok 0"), /^munmap: peek of unmapped/],
+    [
+      "does not protect",
+      at("mprotect", () => "ok 0"),
+      /^mprotect: poke of memory that may only be read: expected fault, got ok/,
+    ],
+    [
+      "takes any advice",
+      at("madvise", () => "ok 0"),
+      /^madvise: madvise with no/,
+    ],
+    [
+      "cuts long lines",
+      at("peek", (_, honest) => honest().slice(0, (1 << 16) + 1)),
+      /^peek and poke: .*the memory has \d+ bytes instead of 1048576/,
+    ],
+    [
+      "dies when memory is not there",
+      at(
+        "peek",
+        (_, honest) =>
+          honest().replace("fault", `died ${formatText("SIGSEGV")}`),
+      ),
+      /^peek and poke: a fault is told and the process goes on: .*SIGSEGV/,
+    ],
+    [
+      "has no shared files",
+      at("ftruncate", () => "ok -22"),
+      /^memfd and ftruncate: ftruncate: expected 0, got -22/,
+    ],
+    [
+      "tells memory of another",
+      at("vmstatus", (_, honest) => honest().replace("ok 0 0", "ok 0 4")),
+      /^vmstatus: VMPIN of a new process: expected 0, got 4/,
+    ],
+    [
+      "stops a batch at the first failure",
+      at("batch", (_, honest) => honest().replace(/ ; fault$/, "")),
+      /^batch: calls after a fault are made: /,
+    ],
+    [
+      "knows no batches",
+      at("batch", () => `error ${formatText("what?")}`),
+      /^batch: .*what\?/,
+    ],
+    [
+      "takes arguments too many",
+      lenient(/^close 99 1$/),
+      /^requests that make no sense: With an argument too many: .*got ok/,
+    ],
+    [
+      "takes words for numbers",
+      lenient(/^close (three|9x)$/),
+      /^requests that make no sense: With a word instead of a number: /,
+    ],
+    [
+      "takes half bytes",
+      lenient(/^write 99 0$/),
+      /^requests that make no sense: With half a byte: /,
+    ],
+    [
+      "takes hexadecimal for decimal",
+      at(
+        "poll",
+        ({ process, args }, honest) =>
+          process.startsWith("0x") || args[1] === "0x0" ? "ok 1" : honest(),
+      ),
+      /^numbers in decimal and hexadecimal.*expected 0, got 1/,
+    ],
+    [
+      "chokes on long lines",
+      ({ verb }, honest) => verb.length > 1000 ? "ok" : honest(),
+      /^a request of a megabyte that makes no sense: .*expected error, got ok/,
+    ],
+    [
+      "stays after bye",
+      at("bye", () => "ok"),
+      /^bye: It does not end within 2 seconds after the reply to bye/,
+    ],
+    [
+      "names a capability that nobody knows",
+      at("hello", (_, honest) => `${honest()},telepathy`),
+      /^capability telepathy: No test of uAPI 6\.12 asks for/,
+    ],
+    [
+      "names a capability that it lacks",
+      at(
+        "mmap",
+        ({ args }, honest) => Number(args[3]) & 0x40000 ? "ok -12" : honest(),
+      ),
+      /^capability hugetlb: mmap of \d+ bytes: expected success, got ENOMEM/,
+    ],
+  ];
+
+describe("checkAdapter()", () => {
+  it("finds nothing wrong with the model", async () => {
+    const results = await check((_, honest) => honest());
+    assertEquals(results.filter(({ status }) => status !== "ok"), []);
+    assertEquals(results.length > 40, true);
+  });
+
+  for (const [what, alter, line] of MISTAKES) {
+    it(`says in one line that an adapter ${what}`, async () => {
+      const wrong = (await check(alter))
+        .filter(({ status }) => status === "wrong")
+        .map(({ name, message }) => `${name}: ${message}`);
+      assertMatch(
+        wrong.find((text) => line.test(text)) ?? wrong.join("\n"),
+        line,
+      );
+      assertEquals(wrong.every((text) => !text.includes("\n")), true);
+    });
+  }
+
+  it("skips what needs a capability that is not there", async () => {
+    const results = await check(
+      at(
+        "hello",
+        (_, honest) => honest().replace(/capabilities=.*/, "capabilities="),
+      ),
+    );
+    assertEquals(
+      results.filter(({ status }) => status === "skip").map(({ name }) => name),
+      [
+        "setrlimit",
+        "setuid and dropcap",
+        "fork",
+        "exit: descriptors are gone when the reply comes",
+      ],
+    );
+    assertEquals(results.some(({ status }) => status === "wrong"), false);
+  });
+
+  it("rejects when the adapter does not greet", async () => {
+    await assertRejects(
+      () => check(at("hello", () => "ok")),
+      Error,
+      "protocol is missing",
+    );
+  });
+});

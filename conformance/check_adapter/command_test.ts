@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { denoHost } from "../host.ts";
+import { type Alter, alteredModel, at } from "../testing/altered_model.ts";
+import { UsageError } from "../usage_error.ts";
+import { runCheckAdapter } from "./command.ts";
+
+/** Runs the subcommand on an altered model. */
+async function run(
+  args: string[],
+  alter: Alter = (_, honest) => honest(),
+): Promise<{ code: number; out: string; err: string }> {
+  let [out, err] = ["", ""];
+  const host = {
+    ...denoHost(),
+    out: (text: string) => void (out += text),
+    err: (text: string) => void (err += text),
+    color: false,
+  };
+  const code = await runCheckAdapter(args, host, (spec) => ({
+    spec,
+    revisions: () => Promise.resolve(["6.12"]),
+    open: () => Promise.reject(new Error("not used")),
+    ...spec !== "impl:" &&
+      { connect: () => Promise.resolve(alteredModel(alter)) },
+  }));
+  return { code, out, err };
+}
+
+describe("check-adapter", () => {
+  it("exits with 0 when nothing is wrong", async () => {
+    const { code, out, err } = await run(["stdio:x"]);
+    assertEquals([code, err], [0, ""]);
+    assertMatch(out, /^ok {5}hello\n/);
+    assertMatch(out, /\n\n\d+ ok, 0 wrong, 0 skipped\n$/);
+  });
+
+  it("exits with 1 when something is wrong", async () => {
+    const { code, out } = await run(["stdio:x"], at("madvise", () => "ok 0"));
+    assertEquals(code, 1);
+    assertMatch(out, /^wrong {2}madvise: .*expected EINVAL, got success/m);
+    assertMatch(out, /, 1 wrong, 0 skipped\n$/);
+  });
+
+  it("exits with 3 and a sentence when the adapter does not greet", async () => {
+    const { code, out, err } = await run(["stdio:x"], () => "ok");
+    assertEquals([code, out], [3, ""]);
+    assertMatch(
+      err,
+      /^Cannot start target "stdio:x": .*protocol is missing\n$/,
+    );
+  });
+
+  it("prints its help", async () => {
+    assertMatch((await run(["--help"])).out, /Usage: .*check-adapter TARGET/);
+  });
+
+  for (
+    const [args, message] of [
+      [[], "check-adapter needs one target"],
+      [["stdio:x", "stdio:y"], "check-adapter needs one target"],
+      [["impl:"], `Target "impl:" is no adapter`],
+    ] as const
+  ) {
+    it(`refuses the arguments [${args}]`, async () => {
+      await assertRejects(() => run([...args]), UsageError, message);
+    });
+  }
+});
