@@ -68,11 +68,44 @@ export function registerReadWrite(f: AccessFixture): void {
     await io.mock.destroyAccess(access);
   });
 
+  f.test("rw_beside_pins", {
+    description:
+      "A copy over pages of which some are pinned leaves each pinned as it was",
+    reference: "pages.c iopt_pages_rw_slow, pfn_reader_unpin; P08.14",
+  }, checkBesidePins);
+
   f.test("rw_after_munmap", {
     description:
       "Where memory is gone, only the path over pinned pages still reads it",
     reference: "pages.c iopt_pages_rw_slow, iopt_pages_rw_page; P08.14",
   }, checkAfterMunmap);
+}
+
+/** Test `rw_beside_pins`. */
+async function checkBesidePins(self: IoasSelf): Promise<void> {
+  const { io, ioasId, stdevId, baseIova: iova } = self;
+  const { page } = io;
+  const buffer = BigInt(io.buffer);
+  const idle = stdevId ? 1 : 0;
+  const contents = new Random(5).bytes(io.memory.bufferSize);
+  await io.process.poke(io.buffer, contents);
+  await io.mapFixed(ioasId, buffer, io.bufferSize, iova);
+  const access = await io.mock.createAccess(ioasId, true);
+  for (const first of [0n, 6n]) {
+    const at = first * page;
+    const pin = { iova: iova + at, length: 3n * page, uptr: buffer + at };
+    await io.mock.accessPages(access, pin);
+  }
+  const range = { iova, length: io.bufferSize, uptr: io.scratch };
+  await io.mock.accessRw(access, { ...range, flags: SLOW });
+  const read = await io.process.peek(io.scratch, io.memory.bufferSize);
+  assertBytes(read, contents, "bytes read");
+  for (let n = 0n; n < 16n; n++) {
+    const isPinned = n < 3n || (n >= 6n && n < 9n);
+    const refs = isPinned ? 1 : idle;
+    await io.mock.checkRefs(buffer + n * page, page, refs);
+  }
+  await io.mock.destroyAccess(access);
 }
 
 /** Test `rw_across_areas`. */

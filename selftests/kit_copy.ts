@@ -8,6 +8,7 @@
  */
 
 import {
+  EFAULT,
   EINVAL,
   ENOENT,
   EOPNOTSUPP,
@@ -21,8 +22,12 @@ import {
   IOMMU_IOAS_MAP_WRITEABLE,
   IommuIoasCopy,
 } from "../impl/uapi/iommufd.ts";
-import { MOCK_APERTURE_START } from "../impl/uapi/iommufd_test.ts";
 import {
+  MOCK_ACCESS_RW_SLOW_PATH,
+  MOCK_APERTURE_START,
+} from "../impl/uapi/iommufd_test.ts";
+import {
+  assertBytes,
   assertEq,
   type Context,
   type Fixture,
@@ -30,6 +35,7 @@ import {
   type Test,
 } from "./harness.ts";
 import { Iommufd, U64_MAX } from "./ioctls.ts";
+import { Random } from "./random.ts";
 
 /** What the tests share. */
 interface CopySelf {
@@ -115,6 +121,33 @@ function registerErrors(f: CopyFixture): void {
     const other = await io.ioasAlloc();
     await io.copy({ ...askew, dst: other, dstIova: 7n });
   });
+
+  f.test("copy_bad_memory", {
+    description:
+      "A copy that meets bad memory undoes what it had copied of the areas before",
+    reference: "io_pagetable.c iopt_fill_domains_pages; P09.9, B25",
+  }, checkBadMemory);
+}
+
+/** Test `copy_bad_memory`. */
+async function checkBadMemory(self: CopySelf): Promise<void> {
+  const { io, src, dst, hwptId } = self;
+  const { page, buffer } = io;
+  const nothing = 2n ** 31n;
+  const length = 3n * page;
+  await io.mapFixed(src, buffer, page, SRC);
+  await io.mapFixed(src, buffer + Number(page), page, SRC + page);
+  await io.mapFixed(src, nothing, page, SRC + 2n * page);
+  const second = await io.mock.domain(dst);
+  const copy = { src, dst, srcIova: SRC, dstIova: DST };
+  await io.copy({ ...copy, length }, EFAULT);
+  await io.mock.checkRefs(buffer, 2n * page, 0);
+  // The place is free again, and so are the domains there.
+  await io.copy({ ...copy, length: 2n * page });
+  for (const id of [hwptId, second.hwptId]) {
+    await io.mock.checkMap(id, DST, 2n * page, buffer);
+  }
+  await io.unmap(dst, DST + 2n * page, page, ENOENT);
 }
 
 /** Test `copy_errno`. */
@@ -181,6 +214,11 @@ function registerRanges(f: CopyFixture): void {
       "Areas that touch can be copied together and become areas again; a gap cannot",
     reference: "io_pagetable.c iopt_get_pages; P09.7, P09.10",
   }, checkContiguous);
+
+  f.test("copy_gathers", {
+    description: "Memory that areas of a domain have in pieces is taken there",
+    reference: "pages.c pfn_reader_fill_span, iopt_pages_rw_slow; P07.6",
+  }, checkGathers);
 
   f.test("copy_chosen_iova", {
     description: "The kernel can choose where a copy goes",
@@ -257,4 +295,40 @@ async function checkContiguous(self: CopySelf): Promise<void> {
   await io.mock.checkMap(hwptId, DST, mockPage, first);
   await io.mock.checkMap(hwptId, DST + mockPage, page + mockPage, buffer);
   assertEq(await io.unmap(dst, 0n, U64_MAX), 2n * page, "bytes of the copy");
+}
+
+/** Test `copy_gathers`. */
+async function checkGathers(self: CopySelf): Promise<void> {
+  const { io, src, dst, hwptId } = self;
+  const { bufferSize, buffer, page } = io;
+  const { pageSize } = io.context;
+  await io.mapFixed(src, buffer, bufferSize, SRC);
+  // The domain has the memory in pieces, the last one first, with gaps.
+  const piece = 4n * page;
+  const count = bufferSize / piece;
+  for (let i = 0n; i < count; i++) {
+    const dstIova = DST + 2n * (count - 1n - i) * piece;
+    const srcIova = SRC + i * piece;
+    await io.copy({ src, dst, srcIova, dstIova, length: piece });
+  }
+  const dstIova = DST + 2n * bufferSize;
+  await io.copy({ src, dst, srcIova: SRC, dstIova, length: bufferSize });
+  await io.mock.checkMap(hwptId, dstIova, bufferSize, buffer);
+  await io.mock.checkRefs(buffer, bufferSize, 1);
+  await io.unmap(dst, dstIova, bufferSize);
+
+  const contents = new Random(17).bytes(io.memory.bufferSize);
+  await io.process.poke(buffer, contents);
+  const access = await io.mock.createAccess(src, false);
+  const length = io.memory.bufferSize - pageSize;
+  await io.mock.accessRw(access, {
+    iova: SRC + io.mockPage,
+    length,
+    uptr: io.scratch,
+    flags: MOCK_ACCESS_RW_SLOW_PATH,
+  });
+  const read = await io.process.peek(io.scratch, length);
+  const from = pageSize / 2;
+  assertBytes(read, contents.subarray(from, from + length), "bytes read");
+  await io.mock.destroyAccess(access);
 }

@@ -28,7 +28,7 @@ import {
   MOCK_APERTURE_START,
   TestTriggerIopf,
 } from "../impl/uapi/iommufd_test.ts";
-import { CAP_IPC_LOCK, POLLIN } from "../impl/uapi/mman.ts";
+import { CAP_IPC_LOCK, MAP_SHARED, POLLIN } from "../impl/uapi/mman.ts";
 import type { RevisionName } from "../impl/uapi/revision.ts";
 import { VFIO_TYPE1_IOMMU } from "../impl/uapi/vfio.ts";
 import {
@@ -57,7 +57,7 @@ import {
   nestedAlloc,
   setDirtyTracking,
 } from "./hwpt_ioctls.ts";
-import type { Iommufd } from "./ioctls.ts";
+import { type Iommufd, U64_MAX } from "./ioctls.ts";
 import { SEQUENCES } from "./iommufd_fail_nth.ts";
 import { mapDma, setIommu, unmapDma, vfioIoas } from "./vfio_ioctls.ts";
 
@@ -115,6 +115,13 @@ const OWN: readonly (Sequence & Pick<SweepTest, "reference" | "needs">)[] = [
     points: { v3: 37, "6.12": 37 },
     reference: "io_pagetable.c: iopt_get_pages, iopt_fill_domains_pages",
     run: callCopy,
+  },
+  {
+    name: "scattered",
+    what: "mapping scattered memory in many small batches",
+    points: { v3: 59, "6.12": 113 },
+    reference: "pages.c: iopt_area_fill_domains, batch_to_domain",
+    run: callScattered,
   },
   {
     name: "charged",
@@ -194,6 +201,31 @@ async function callCopy(round: Round): Promise<void> {
     io.copy({ src: dst, dst, srcIova: copied + length, length })
   );
   await round.stepOnce(() => io.unmap(dst, copied, 2n * length), ENOENT);
+}
+
+/** Pages that do not follow each other in memory, two of them to a batch. */
+async function callScattered(round: Round): Promise<void> {
+  const io = await round.open();
+  const { pageSize } = io.context;
+  const size = 9 * pageSize;
+  const buf = await io.mmap(size, MAP_SHARED);
+  // Touched from the end on, no page lies behind its neighbour.
+  for (let at = size - pageSize; at >= 0; at -= pageSize) {
+    await io.process.poke(buf + at, Uint8Array.of(1));
+  }
+  const ioasId = await io.ioasAlloc();
+  await io.mapFixed(ioasId, buf, size, IOVA);
+  await io.mock.setMemoryLimit(24);
+  await round.enable();
+  await round.step(() => io.mock.domain(ioasId));
+  await round.step(() => io.mock.domain(ioasId));
+  const iova = await round.step(() => io.map(ioasId, buf, size));
+  await round.stepOnce(() => io.unmap(ioasId, iova, size), ENOENT);
+  // A map that was repeated because its answer failed is there twice.
+  await round.step(() => io.unmap(ioasId, 0n, U64_MAX));
+  await round.step(() => io.mock.checkRefs(buf, size, 0));
+  await round.step(() => io.mock.setMemoryLimit());
+  await io.munmap(buf, size);
 }
 
 /** Mapping where each page counts against a limit. */

@@ -243,6 +243,21 @@ function registerChosenIova(f: MapFixture): void {
     await io.map(ioasId, memory, page, ENOSPC);
   });
 
+  f.test("chosen_iova_end", {
+    description: "The last page of the IOVA space is never chosen",
+    reference: "io_pagetable.c iopt_alloc_iova; P09.4",
+  }, async ({ io }) => {
+    const { page } = io;
+    const ioasId = await io.ioasAlloc();
+    // Aligned to a page and no more, so that alignment wastes nothing.
+    const memory = BigInt(io.buffer) + page;
+    const end = U64_MAX - page + 1n;
+    await io.mock.addReserved(ioasId, 0n, end - page);
+    assertEq(await io.map(ioasId, memory, page), end - page, "last IOVA");
+    await io.map(ioasId, memory, page, ENOSPC);
+    await io.mapFixed(ioasId, memory, page, end);
+  });
+
   f.test("chosen_iova_alignment", {
     description:
       "A chosen IOVA is as aligned as length and memory, up to a huge page",

@@ -10,6 +10,7 @@
 
 import {
   EADDRINUSE,
+  EBADE,
   EFAULT,
   EINVAL,
   EIO,
@@ -17,16 +18,22 @@ import {
   EOPNOTSUPP,
   EOVERFLOW,
 } from "../impl/uapi/errno.ts";
-import { IOMMU_IOAS_ALLOC, IommuIoasAlloc } from "../impl/uapi/iommufd.ts";
+import {
+  IOMMU_IOAS_ALLOC,
+  IOMMU_IOAS_MAP_WRITEABLE,
+  IommuIoasAlloc,
+} from "../impl/uapi/iommufd.ts";
 import {
   IOMMU_TEST_OP_CREATE_ACCESS,
   MOCK_APERTURE_START,
+  MOCK_FLAGS_ACCESS_SYZ,
   MOCK_FLAGS_DEVICE_HUGE_IOVA,
   MOCK_FLAGS_DEVICE_NO_DIRTY,
   TestCreateAccess,
 } from "../impl/uapi/iommufd_test.ts";
 import { MAP_SHARED } from "../impl/uapi/mman.ts";
 import {
+  assertBytes,
   assertEq,
   type Context,
   type Fixture,
@@ -35,6 +42,7 @@ import {
 } from "./harness.ts";
 import { Iommufd, U64_MAX } from "./ioctls.ts";
 import type { MockDomain } from "./mock_ioctls.ts";
+import { Random } from "./random.ts";
 
 /** What the tests share. */
 interface OpsSelf {
@@ -60,6 +68,7 @@ export function registerKitTestOps(registry: Test[]): void {
     teardown: ({ io }) => io.teardown(),
   });
   registerChecks(f);
+  registerSyz(f);
   registerMakers(f);
   registerReserved(f);
 }
@@ -131,6 +140,53 @@ function registerChecks(f: OpsFixture): void {
     await io.mock.checkMap(hwptId, IOVA, io.page, other, EINVAL);
     await io.munmap(other, io.page);
   });
+}
+
+/** The IOVA that syzkaller makes up. */
+function registerSyz(f: OpsFixture): void {
+  f.test("syz_iova", {
+    description:
+      "With syzkaller's flag an IOVA is the number of an area and an offset in it",
+    reference: "selftest.c iommufd_test_syz_conv_iova",
+    uapi: ["6.12"],
+  }, checkSyzIova);
+}
+
+/** Test `syz_iova`. */
+async function checkSyzIova(self: OpsSelf): Promise<void> {
+  const { io, ioasId, domain: { hwptId } } = self;
+  const { page } = io;
+  const { pageSize } = io.context;
+  const flags = MOCK_FLAGS_ACCESS_SYZ;
+  const second = io.buffer + 4 * pageSize;
+  await io.process.poke(second, new Random(9).bytes(2 * pageSize));
+  await io.mapFixed(ioasId, io.buffer, 2n * page, IOVA);
+  await io.mapFixed(ioasId, second, 2n * page, IOVA + 4n * page);
+
+  const access = await io.mock.createAccess(ioasId, true);
+  const at = (nth: bigint, offset: number) => nth | BigInt(offset) << 32n;
+  const read = { iova: at(1n, 100), length: pageSize, uptr: io.scratch, flags };
+  await io.mock.accessRw(access, read);
+  const seen = await io.process.peek(io.scratch, pageSize);
+  const expected = await io.process.peek(second + 100, pageSize);
+  assertBytes(seen, expected, "bytes read");
+  const pin = { length: page, uptr: second + pageSize, flags };
+  await io.mock.accessPages(access, { ...pin, iova: at(1n, pageSize) });
+  await io.mock.accessPages(access, { ...pin, iova: at(0n, pageSize) }, EBADE);
+  // There is no third area; IOVA 0 stands for it.
+  await io.mock.accessRw(access, { ...read, iova: at(2n, 0) }, ENOENT);
+
+  const copy = {
+    src: ioasId,
+    dst: ioasId,
+    dstIova: IOVA + 8n * page,
+    length: page,
+    prot: IOMMU_IOAS_MAP_WRITEABLE | flags,
+  };
+  await io.copy({ ...copy, srcIova: at(2n, pageSize) }, ENOENT);
+  await io.copy({ ...copy, srcIova: at(1n, pageSize) });
+  await io.mock.checkMap(hwptId, copy.dstIova, page, second + pageSize);
+  await io.mock.destroyAccess(access);
 }
 
 /** The operations that make something, and IOAS_ALLOC. */
