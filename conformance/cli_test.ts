@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { VERSION } from "./version.ts";
 
@@ -25,8 +25,7 @@ describe("cli.ts", () => {
     // Standard output is no terminal here: no colours.
     assertStringIncludes(
       out,
-      "\nv3: 1 passed, 0 failed, 0 skipped of 1 kernel tests\n" +
-        "6.12: 1 passed, 0 failed, 0 skipped of 1 kernel tests\n",
+      "\nv3: 1 of 1 kernel tests passed\n6.12: 1 of 1 kernel tests passed\n",
     );
   });
 
@@ -38,9 +37,9 @@ describe("cli.ts", () => {
         ...["--filter", "iommufd.simple_close", "--report", `ktap:${path}`],
       );
       assertEquals(code, 0);
-      assertEquals(
+      assertMatch(
         await Deno.readTextFile(path),
-        "TAP version 13\n1..1\nok 1 iommufd.simple_close\n",
+        /^TAP version 13\n(# .*\n)+1\.\.1\nok 1 iommufd\.simple_close\n$/,
       );
     } finally {
       await Deno.remove(path);
@@ -49,7 +48,8 @@ describe("cli.ts", () => {
 
   it("prints its version", async () => {
     const { code, out } = await run("--version");
-    assertEquals([code, out], [0, `iommufd-kit conformance ${VERSION}\n`]);
+    assertEquals(code, 0);
+    assertStringIncludes(out, `iommufd-kit conformance ${VERSION} (suite `);
   });
 
   for (

@@ -10,28 +10,17 @@
 import type { RevisionName } from "../impl/uapi/revision.ts";
 import type { Test } from "../selftests/harness.ts";
 import { runCheckAdapter } from "./check_adapter/command.ts";
-import { Expectations, parseExpectations } from "./expectations.ts";
-import {
-  formatExpectations,
-  updateExpectations,
-} from "./expectations_update.ts";
+import { readExpectations, rewriteExpectations } from "./expectations_file.ts";
 import { formatExplanation } from "./explain.ts";
 import { HELP } from "./help.ts";
 import type { Host } from "./host.ts";
-import { lineDiff } from "./line_diff.ts";
 import { formatList, formatListJson, type ListedColumn } from "./listing.ts";
 import { type Options, parseOptions } from "./options.ts";
-import {
-  plan,
-  type PlannedColumn,
-  type PlanOptions,
-  starting,
-} from "./plan.ts";
+import { plan, type PlanOptions, starting } from "./plan.ts";
 import { openReport, type Report } from "./reports/reports.ts";
 import { reproduceCommands } from "./reproduce.ts";
 import { allResults, isGood, type RunSettings } from "./results.ts";
-import { runAll, type RunOutcome } from "./run.ts";
-import { mergeRuns } from "./schedule.ts";
+import { runAll } from "./run.ts";
 import { suiteInfo } from "./suite.ts";
 import type { TargetSpec } from "./targets.ts";
 import { TargetStartError } from "./test_target.ts";
@@ -124,7 +113,7 @@ async function explain(
   environment: Environment,
 ): Promise<number> {
   const columns = await listedColumns(options, environment);
-  const { expectations } = readExpectations(options, environment.host);
+  const expectations = readExpectations(options, environment.host);
   const text = formatExplanation(options.ids, columns, expectations);
   environment.host.out(text);
   return EXIT_OK;
@@ -151,7 +140,7 @@ async function run(
 ): Promise<number> {
   const { host } = environment;
   const columns = await plan(options, environment);
-  const { expectations, text } = readExpectations(options, host);
+  const expectations = readExpectations(options, host);
   const reports = openReports(options, host);
   const outcome = await runAll(columns, {
     options,
@@ -167,7 +156,19 @@ async function run(
     return EXIT_TARGET;
   }
   if (options.updateExpectations) {
-    update(options, host, text, expectations, columns, outcome);
+    const difference = rewriteExpectations(
+      options.expectations!,
+      expectations,
+      columns,
+      outcome.raw,
+      host,
+    );
+    // A report for programs must stay alone on standard output.
+    const pretty = options.reports.some(({ format, path }) =>
+      format === "pretty" && path === undefined
+    );
+    if (pretty) host.out(`\n${difference}`);
+    else host.err(difference);
     const unknown = allResults(outcome.run)
       .some(({ status }) => status === "notrun");
     return unknown ? EXIT_FAILURE : EXIT_OK;
@@ -184,78 +185,6 @@ function settingsOf(options: Options): RunSettings {
     ...shard && { shard: `${shard.index}/${shard.count}` },
     ...repeat !== undefined && { repeat },
   };
-}
-
-/** The expectations, and the text of their file. */
-function readExpectations(
-  { expectations: path, updateExpectations }: Options,
-  host: Host,
-): { expectations: Expectations; text: string } {
-  if (path === undefined) {
-    return { expectations: new Expectations([], ""), text: "" };
-  }
-  const text = readFile(path, host) ??
-    (updateExpectations ? "[]\n" : undefined);
-  if (text === undefined) {
-    throw new UsageError(`Cannot read expectations "${path}": no such file`);
-  }
-  const complete = !updateExpectations;
-  return { expectations: parseExpectations(text, path, complete), text };
-}
-
-function readFile(path: string, host: Host): string | undefined {
-  try {
-    return host.readText(path);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new UsageError(`Cannot read expectations "${path}": ${why}`);
-  }
-}
-
-/** Writes the file of expectations anew, and prints what changed. */
-function update(
-  options: Options,
-  host: Host,
-  before: string,
-  expectations: Expectations,
-  columns: readonly PlannedColumn[],
-  { raw }: RunOutcome,
-): void {
-  const path = options.expectations!;
-  const entries = updateExpectations(
-    expectations,
-    columns.map(({ target, uapi, suite }, index) => {
-      const results = raw[index]!;
-      const tests = [...suite, ...results.filter(isProbe)];
-      const merged = mergeRuns(results, suite.map(({ id }) => id));
-      return { spec: target.spec, uapi, tests, results: merged };
-    }),
-  );
-  const after = formatExpectations(entries);
-  const difference = lineDiff(before, after);
-  host.save(path, after);
-  const incomplete =
-    entries.filter(({ reason, link }) =>
-      reason.trim() === "" || link.trim() === ""
-    ).length;
-  const lines = [
-    difference === ""
-      ? `${path} did not change.\n`
-      : `${path} changed:\n${difference}`,
-    incomplete === 0
-      ? ""
-      : `Before the file can be used, ${incomplete} of its entries need a reason or a link.\n`,
-  ].join("");
-  // A report for programs must stay alone on standard output.
-  const pretty = options.reports.some(({ format, path }) =>
-    format === "pretty" && path === undefined
-  );
-  if (pretty) host.out(`\n${lines}`);
-  else host.err(lines);
-}
-
-function isProbe({ id }: { readonly id: string }): boolean {
-  return id.startsWith("probe.");
 }
 
 /** Creates the files of the reports, so that a bad path is found before the run and not after it. */

@@ -60,11 +60,6 @@ export function updateExpectations(
   return updated;
 }
 
-/** The text of a file with these entries. */
-export function formatExpectations(entries: readonly Expectation[]): string {
-  return JSON.stringify(entries, null, 2) + "\n";
-}
-
 function casesOf(
   expectations: Expectations,
   { spec, uapi, tests, results }: UpdateColumn,

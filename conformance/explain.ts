@@ -39,8 +39,11 @@ export function formatExplanation(
   );
   const chosen = new Set<string>();
   for (const pattern of globs) {
-    const glob = new Glob(pattern);
-    const matched = [...ids].filter((id) => glob.matches(id));
+    // The name of a test may do without its fixture and variant.
+    const globs = [new Glob(pattern), new Glob(`*.${pattern}`)];
+    const matched = [...ids].filter((id) =>
+      globs.some((glob) => glob.matches(id))
+    );
     if (matched.length === 0) {
       throw new UsageError(
         `No test has the id "${pattern}".${suggestion(pattern, ids)}`,

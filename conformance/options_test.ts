@@ -2,33 +2,51 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { parseOptions } from "./options.ts";
+import { type Options, parseOptions } from "./options.ts";
 import { UsageError } from "./usage_error.ts";
+
+/** What no argument asks for. */
+const DEFAULTS: Options = {
+  action: "run",
+  ids: [],
+  targets: ["impl:"],
+  uapi: "all",
+  filters: [],
+  suite: "all",
+  shard: undefined,
+  reports: [{ format: "pretty", path: undefined }],
+  timeoutMs: 30_000,
+  isolate: "run",
+  jobs: 1,
+  shuffle: false,
+  seed: undefined,
+  repeat: undefined,
+  untilFail: false,
+  failFast: false,
+  expectations: undefined,
+  updateExpectations: false,
+  transcripts: ".cache/transcripts",
+};
 
 describe("parseOptions()", () => {
   it("runs everything on the model by default", () => {
-    assertEquals(parseOptions([]), {
-      action: "run",
-      target: "impl:",
-      uapi: "all",
-      filters: [],
-      suite: "all",
-      reports: [{ format: "pretty", path: undefined }],
-      timeoutMs: 30_000,
-      isolate: "run",
-      jobs: 1,
-    });
+    assertEquals(parseOptions([]), DEFAULTS);
+    assertEquals(parseOptions(["run"]), DEFAULTS);
   });
 
   it("reads every option, with a space or an equals sign", () => {
     const args = "--target impl:v3 --uapi=v3 --filter a --filter=!b " +
-      "--suite kernel --timeout 1.5 --isolate fixture --jobs=4 --report ktap --report json:a:b.json";
+      "--suite kernel --timeout 1.5 --isolate fixture --jobs=4 " +
+      "--report ktap --report json:a:b.json --target stdio:x --shard 2/5 " +
+      "--shuffle --seed=0 --repeat 3 --until-fail --fail-fast " +
+      "--expectations known.json --update-expectations --transcripts calls";
     assertEquals(parseOptions(args.split(" ")), {
-      action: "run",
-      target: "impl:v3",
+      ...DEFAULTS,
+      targets: ["impl:v3", "stdio:x"],
       uapi: "v3",
       filters: ["a", "!b"],
       suite: "kernel",
+      shard: { index: 2, count: 5 },
       reports: [
         { format: "ktap", path: undefined },
         { format: "json", path: "a:b.json" },
@@ -36,11 +54,45 @@ describe("parseOptions()", () => {
       timeoutMs: 1500,
       isolate: "fixture",
       jobs: 4,
+      shuffle: true,
+      seed: 0,
+      repeat: 3,
+      untilFail: true,
+      failFast: true,
+      expectations: "known.json",
+      updateExpectations: true,
+      transcripts: "calls",
+    });
+  });
+
+  it("shuffles when a seed is given, and stops early until something fails", () => {
+    assertEquals(parseOptions(["--seed", "7"]).shuffle, true);
+    assertEquals(parseOptions(["--until-fail"]).failFast, true);
+  });
+
+  it("saves no transcripts if that is asked for", () => {
+    assertEquals(parseOptions(["--no-transcripts"]).transcripts, undefined);
+  });
+
+  it("takes ids behind explain, and options among them", () => {
+    const options = parseOptions(["explain", "a.b", "--uapi", "v3", "c.*"]);
+    assertEquals(options, {
+      ...DEFAULTS,
+      action: "explain",
+      ids: ["a.b", "c.*"],
+      uapi: "v3",
     });
   });
 
   it("keeps a revision's name as text", () => {
     assertEquals(parseOptions(["--uapi", "6.10"]).uapi, "6.10");
+  });
+
+  it("shows annotations beside the report on standard output", () => {
+    assertEquals(parseOptions(["--report", "github"]).reports, [
+      { format: "pretty", path: undefined },
+      { format: "github", path: undefined },
+    ]);
   });
 
   it("shows the pretty report beside reports that go to files", () => {
@@ -53,6 +105,8 @@ describe("parseOptions()", () => {
   for (
     const [args, action] of [
       [["--list"], "list"],
+      [["list"], "list"],
+      [["list", "--filter", "a"], "list"],
       [["--help"], "help"],
       [["-h"], "help"],
       [["--version"], "version"],
@@ -83,6 +137,21 @@ describe("parseOptions()", () => {
     [["--timeout", "soon"], `Cannot parse --timeout "soon"`],
     [["--timeout", "0"], `Cannot parse --timeout "0"`],
     [["--timeout", "1e9"], `Cannot parse --timeout "1e9"`],
+    [["exlpain", "a"], `Did you mean "explain"?`],
+    [["explain"], "explain needs the id of a test."],
+    [["explain", "--filtre"], `Unknown option "--filtre".`],
+    [["--target", "a:", "--target", "a:"], `--target "a:" is there twice.`],
+    [["--shard", "3/2"], `Cannot parse --shard "3/2": it must be I/N with I`],
+    [["--shard", "0/2"], `Cannot parse --shard "0/2"`],
+    [["--shard", "2"], `Cannot parse --shard "2"`],
+    [["--seed", "x"], `Cannot parse --seed "x": it must be a number from 0`],
+    [["--seed", "1e3"], `Cannot parse --seed "1e3"`],
+    [
+      ["--repeat", "0"],
+      `Cannot parse --repeat "0": it must be a number from 1`,
+    ],
+    [["--update-expectations"], "needs the file: --expectations FILE."],
+    [["--expectations="], "--expectations needs a value."],
     [
       ["--report", "json", "--report", "ktap"],
       "Only one report can go to standard output",

@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { Glob, Selection } from "./select.ts";
+import { Glob, Selection, type Suite, SUITES } from "./select.ts";
 import { passingTest } from "./testing/fake_target.ts";
 
 describe("Glob", () => {
@@ -69,6 +69,22 @@ describe("Selection", () => {
   it("tells the kernel's tests from those of the kit", () => {
     assertEquals(ids(new Selection("kernel", [])).length, 3);
     assertEquals(ids(new Selection("kit", [])), ["kit_ioas.reserved"]);
+  });
+
+  it("tells the kernel's two programs apart", () => {
+    const sweep = passingTest("basic_fail_nth.basic", {
+      program: "iommufd_fail_nth",
+    });
+    function count(suite: Suite): number {
+      return new Selection(suite, []).select([...tests, sweep]).length;
+    }
+    assertEquals(
+      SUITES.map((suite) => [suite, count(suite)]),
+      [["kernel", 4], ["iommufd", 3], ["iommufd_fail_nth", 1], ["kit", 1], [
+        "all",
+        5,
+      ]],
+    );
   });
 
   it("names the filters that match nothing", () => {

@@ -257,13 +257,13 @@ function failureLines(
     paint.dim(indent(result.description, 3)),
   ];
   if (failure?.assertion === undefined) lines.push(indent(message!, 3));
-  for (const [name, value] of failureFacts(column.spec, result, commands)) {
-    const text = indent(value, FACT_INDENT).trimStart();
-    lines.push(`   ${paint.dim(name.padEnd(8))}  ${text}`);
-  }
   if (failure?.stack !== undefined) {
     const stack = failure.stack.split("\n").slice(1);
     lines.push(...stack.map((line) => paint.dim(`   ${line}`)));
+  }
+  for (const [name, value] of failureFacts(column.spec, result, commands)) {
+    const text = indent(value, FACT_INDENT).trimStart();
+    lines.push(`   ${paint.dim(name.padEnd(8))}  ${text}`);
   }
   return lines;
 }

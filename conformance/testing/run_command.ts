@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Runs the command on fakes, with files that are kept in memory.
+ *
+ * @module
+ */
+
+import type { Test } from "../../selftests/harness.ts";
+import { runCommand } from "../command.ts";
+import { FakeTarget, type FakeTargetOptions } from "./fake_target.ts";
+
+/** What a command did. */
+export interface CommandOutcome {
+  /** Its exit code. */
+  code: number;
+  /** What it wrote to standard output. */
+  out: string;
+  /** What it wrote to standard error. */
+  err: string;
+  /** The files, those it wrote and those it found. */
+  readonly files: Record<string, string>;
+}
+
+/** How the fakes behave. */
+export interface CommandFakes extends FakeTargetOptions {
+  /** The target does not start. */
+  readonly startError?: Error;
+  /** Standard error is a terminal. */
+  readonly terminal?: boolean;
+  /** Files that are there. */
+  readonly files?: Readonly<Record<string, string>>;
+  /** How the targets of some specs behave otherwise. */
+  readonly targets?: Readonly<
+    Record<string, FakeTargetOptions & { readonly startError?: Error }>
+  >;
+}
+
+/** Runs the command with its arguments on these tests. */
+export async function runOnFakes(
+  args: readonly string[],
+  tests: readonly Test[],
+  fakes: CommandFakes = {},
+): Promise<CommandOutcome> {
+  const files = { ...fakes.files };
+  const outcome: CommandOutcome = { code: -1, out: "", err: "", files };
+  function write(path: string, text: string): void {
+    if (path.startsWith("/missing/")) throw new Error("No such directory");
+    files[path] = text;
+  }
+  outcome.code = await runCommand(args, {
+    host: {
+      out: (text) => outcome.out += text,
+      err: (text) => outcome.err += text,
+      color: false,
+      errIsTerminal: fakes.terminal ?? false,
+      create(path) {
+        write(path, "");
+        return (text) => files[path] += text;
+      },
+      save: write,
+      readText: (path) => files[path],
+    },
+    allTests: (uapi) => tests.filter((test) => test.uapi.includes(uapi)),
+    parseTarget: (spec) => ({
+      spec,
+      revisions: () => Promise.resolve(["v3", "6.12"]),
+      async open(uapi) {
+        const options = { ...fakes, ...fakes.targets?.[spec], uapi };
+        if (options.startError) throw options.startError;
+        return await Promise.resolve(new FakeTarget(options));
+      },
+    }),
+  });
+  return outcome;
+}
