@@ -86,10 +86,9 @@ class Axis {
 function renderPanel(panel: Panel): string {
   const points = panel.curves.flatMap(({ points }) => points);
   const times = points.map(({ time }) => time);
-  const decades = {
-    first: Math.floor(Math.log10(Math.min(...times))),
-    last: Math.ceil(Math.log10(Math.max(...times))),
-  };
+  const first = Math.floor(Math.log10(Math.min(...times)));
+  const last = Math.ceil(Math.log10(Math.max(...times)));
+  const decades = { first, last: Math.max(last, first + 1) };
   const sizes = points.map(({ size }) => size);
   const x = new Axis(
     Math.min(...sizes),

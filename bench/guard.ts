@@ -20,6 +20,7 @@ import {
 } from "./bands.ts";
 import bands from "./bands.json" with { type: "json" };
 import { type Figures, figuresOf } from "./figures.ts";
+import { warmFloors } from "./floor.ts";
 import { type Effort, measure } from "./measure.ts";
 import { allScenarios } from "./operations.ts";
 import { operationName, type Scenario } from "./scenario.ts";
@@ -82,6 +83,7 @@ function describe({ what, value, band: [low, high], ok }: Check): string {
 /** Runs the command with its arguments. Returns the exit code. */
 async function main(args: readonly string[]): Promise<number> {
   const recorded = bands as unknown as Bands;
+  warmFloors();
   if (args.length > 0 && args.join() !== "--record") {
     console.error("The only argument is --record.");
     return 2;

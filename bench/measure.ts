@@ -7,7 +7,6 @@
  * @module
  */
 
-import { warmFloors } from "./floor.ts";
 import { Machine } from "./machine.ts";
 import type { Program } from "./program.ts";
 import type { Floor, Operation, Scenario } from "./scenario.ts";
@@ -63,7 +62,10 @@ class Samples {
   }
 }
 
-/** Measures all operations of a scenario. Throws an Error if a call does not do what it should. */
+/**
+ * Measures all operations of a scenario; warmFloors() must have been called
+ * before. Throws an Error if a call does not do what it should.
+ */
 export async function measure(
   scenario: Scenario,
   effort: Effort,
@@ -71,7 +73,6 @@ export async function measure(
   const limits = scenario.slow ? { ...effort, ...SLOW } : effort;
   const machine = await Machine.boot(scenario.frameOrder);
   const rounds = await Rounds.prepare(scenario, machine);
-  if (scenario.floor !== undefined) warmFloors();
   if (limits.warmup > 0) {
     rounds.run(limits.warmup, 1, limits.maxRounds, false);
   }

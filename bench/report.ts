@@ -12,6 +12,7 @@
 
 import { renderChart } from "./chart.ts";
 import { type Figures, figuresOf } from "./figures.ts";
+import { warmFloors } from "./floor.ts";
 import { measure, THOROUGH } from "./measure.ts";
 import { bytesPerArea } from "./memory.ts";
 import { allScenarios } from "./operations.ts";
@@ -66,6 +67,7 @@ async function main(words: readonly string[]): Promise<number> {
     console.error(`No operation has ${words.join(" or ")} in its name.`);
     return 2;
   }
+  warmFloors();
   const all = await measureAll(scenarios);
   const areaBytes = words.length === 0 ? await bytesPerArea() : undefined;
   const table = formatTable(all, areaBytes);
