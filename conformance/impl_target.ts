@@ -10,10 +10,12 @@
 import { Kernel } from "../impl/kernel.ts";
 import type { FrameOrder } from "../impl/kernel/frames.ts";
 import type { Process } from "../impl/kernel/process.ts";
+import { BusError, SegmentationFault } from "../impl/kernel/user_pages.ts";
 import { HPAGE_SIZE, PAGE_SIZE } from "../impl/uapi/mman.ts";
 import { type RevisionName, REVISIONS } from "../impl/uapi/revision.ts";
 import type { Need } from "../selftests/harness.ts";
 import type { Call, Target, TargetInfo, TargetProcess } from "./target.ts";
+import { MemoryFault } from "./target_failure.ts";
 import { VERSION } from "./version.ts";
 
 /** What the model can do in every revision. */
@@ -88,6 +90,20 @@ class ImplTarget implements Target {
   }
 }
 
+/** Does something with a process's memory; a part that it does not have is a {@link MemoryFault}. */
+function touchMemory<T>(touch: () => T): Promise<T> {
+  return Promise.try(() => {
+    try {
+      return touch();
+    } catch (error) {
+      if (error instanceof SegmentationFault || error instanceof BusError) {
+        throw new MemoryFault(error.message);
+      }
+      throw error;
+    }
+  });
+}
+
 /** A process of the model. `Promise.try` turns what a call throws into a rejection. */
 export class ImplProcess implements TargetProcess {
   readonly #process: Process;
@@ -118,7 +134,7 @@ export class ImplProcess implements TargetProcess {
   }
 
   batch(calls: readonly Call[]): Promise<number[]> {
-    return Promise.try(() => calls.map((call) => this.#call(call)));
+    return touchMemory(() => calls.map((call) => this.#call(call)));
   }
 
   /** Makes one call of a batch. */
@@ -173,11 +189,11 @@ export class ImplProcess implements TargetProcess {
   }
 
   peek(addr: number, length: number): Promise<Uint8Array> {
-    return Promise.try(() => this.#process.peek(addr, length));
+    return touchMemory(() => this.#process.peek(addr, length));
   }
 
   poke(addr: number, bytes: Uint8Array): Promise<void> {
-    return Promise.try(() => this.#process.poke(addr, bytes));
+    return touchMemory(() => this.#process.poke(addr, bytes));
   }
 
   memfdCreate(name: string, flags: number): Promise<number> {

@@ -17,6 +17,7 @@ import {
   PROT_WRITE,
 } from "../impl/uapi/mman.ts";
 import { implTarget } from "./impl_target.ts";
+import { MemoryFault } from "./target_failure.ts";
 import type { TargetProcess } from "./target.ts";
 
 /** One page of private memory. */
@@ -116,7 +117,7 @@ for (const uapi of ["v3", "6.12"] as const) {
       await using target = disposable(await implTarget(uapi));
       const process = await target.spawn();
       const promise = process.peek(0, 1);
-      await assertRejects(() => promise);
+      await assertRejects(() => promise, MemoryFault);
     });
   });
 }
