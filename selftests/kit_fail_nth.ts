@@ -371,6 +371,7 @@ async function callFaults(round: Round): Promise<void> {
   await round.step(() => io.mock.replaceDomain(stdevId, hwptId));
   await fault(round, io, devId, queue);
   const cookie = await round.step(() => readFault(io, queue));
+  assertEq(cookie, 1, "the lowest cookie, however often the read failed");
   await round.step(() => answerFault(io, queue, cookie));
   // This one is answered for the test.
   await fault(round, io, devId, queue);
