@@ -66,6 +66,18 @@ describe("runTest()", () => {
     assertEquals(failure.lastIoctl, undefined);
   });
 
+  it("keeps what a test says about its run, if it says something", async () => {
+    const talks = fakeTest("a.b", (_process, _info, note) => {
+      note?.("so far");
+      note?.("done");
+      return Promise.resolve();
+    });
+    const { notes } = await runTest(talks, new FakeTarget());
+    assertEquals(notes, ["so far", "done"]);
+    const silent = await runTest(passingTest("a.b"), new FakeTarget());
+    assertEquals("notes" in silent, false);
+  });
+
   it("passes the same assertion when the target returns what it asks for", async () => {
     const target = new FakeTarget({ ioctlResult: -EINVAL.code });
     assertEquals((await runTest(expectsEinval, target)).status, "pass");

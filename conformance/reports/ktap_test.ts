@@ -25,6 +25,18 @@ describe("formatKtap()", () => {
     ]);
   });
 
+  it("prints what a test says about its run before it", () => {
+    const notes = ["swept 32 injection points"];
+    const text = formatKtap(
+      runOf([column([result("basic_fail_nth.basic", { notes })])]),
+    );
+    assertEquals(text.split("\n").slice(-3), [
+      "#  swept 32 injection points",
+      "ok 1 basic_fail_nth.basic",
+      "",
+    ]);
+  });
+
   it("tells a list that has a failure as failed", () => {
     const failed = result("basic_fail_nth.basic", {
       program: "iommufd_fail_nth",
