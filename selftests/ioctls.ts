@@ -241,6 +241,30 @@ export class Iommufd {
     return layout.decode(bytes);
   }
 
+  /**
+   * An ioctl with one struct after the other, in one round trip; returns the
+   * structs as the kernel left them. `errno` is that of each.
+   */
+  async callEach<T extends object>(
+    layout: Struct<T>,
+    cmd: number,
+    values: readonly Partial<T>[],
+    errno?: Errno,
+  ): Promise<T[]> {
+    const calls = values.map((value) => ({
+      call: "ioctl" as const,
+      fd: this.fd,
+      cmd,
+      arg: layout.encode(value),
+    }));
+    const results = await this.process.batch(calls);
+    const what = layout.name.toUpperCase();
+    for (const [index, ret] of results.entries()) {
+      assertResult(ret, errno, `${what} ${index + 1} of ${results.length}`);
+    }
+    return calls.map(({ arg }) => layout.decode(arg));
+  }
+
   /** IOMMU_DESTROY. */
   async destroy(id: number, errno?: Errno): Promise<void> {
     await this.call(IommuDestroy, IOMMU_DESTROY, { id }, errno);
