@@ -184,6 +184,8 @@ async function checkSyzIova(self: OpsSelf): Promise<void> {
     prot: IOMMU_IOAS_MAP_WRITEABLE | flags,
   };
   await io.copy({ ...copy, srcIova: at(2n, pageSize) }, ENOENT);
+  // The flag is no other one even if there is no IOAS to count areas in.
+  await io.copy({ ...copy, src: 999, srcIova: at(1n, 0) }, ENOENT);
   await io.copy({ ...copy, srcIova: at(1n, pageSize) });
   await io.mock.checkMap(hwptId, copy.dstIova, page, second + pageSize);
   await io.mock.destroyAccess(access);

@@ -3,6 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { errnoName } from "../uapi/errno.ts";
+import { IOMMU_HWPT_ALLOC, IommuHwptAlloc } from "../uapi/iommufd.ts";
 import {
   IOMMU_TEST_CMD,
   IOMMU_TEST_OP_ADD_RESERVED,
@@ -30,6 +31,7 @@ import {
   PROT_WRITE,
 } from "../uapi/mman.ts";
 import type { RevisionName } from "../uapi/revision.ts";
+import { Bench } from "./testing/bench.ts";
 import { IOVA, Machine, PAGE, REVISION_NAMES } from "./testing/machine.ts";
 
 const MAX = 2n ** 64n - 1n;
@@ -249,6 +251,20 @@ for (const name of REVISION_NAMES) {
     });
   });
 }
+
+describe("MD_CHECK_MAP", () => {
+  it("looks into domains of the mock only: EINVAL", () => {
+    const bench = new Bench("6.12");
+    const { machine } = bench;
+    const idev = bench.bind(bench.a);
+    const values = { devId: idev.id, ptId: machine.ioas() };
+    const answer = machine.call(IOMMU_HWPT_ALLOC, IommuHwptAlloc, values);
+    assertEquals(answer.ret, 0);
+    assertEquals(checkMap(machine, { id: answer.outHwptId }), "EINVAL");
+    idev.unbind();
+    bench.end();
+  });
+});
 
 describe("MOCK_DOMAIN with a device", () => {
   it("allocates the ids of selftest object, device and HWPT in this order", () => {

@@ -11,11 +11,21 @@ import {
 import { pagingDomainAlloc } from "../iommu/group_domain.ts";
 import { Iommu } from "../iommu/iommu.ts";
 import { probeDevice } from "../iommu/probe.ts";
-import { errnoOf } from "../iommu/test_driver.ts";
+import { errnoOf, TestDomain } from "../iommu/test_driver.ts";
+import type { UserData } from "../iommu/user_data.ts";
 import { KernelCore } from "../kernel/core.ts";
 import { KernelBug } from "../kernel/warn.ts";
-import { EINVAL, ENODEV, ENOMEM, EPERM } from "../uapi/errno.ts";
 import {
+  EBUSY,
+  EINVAL,
+  ENODEV,
+  ENOMEM,
+  EOPNOTSUPP,
+  EPERM,
+} from "../uapi/errno.ts";
+import { IOMMU_HWPT_ALLOC_DIRTY_TRACKING } from "../uapi/iommufd.ts";
+import {
+  IOMMU_HWPT_DATA_SELFTEST,
   MOCK_FLAGS_DEVICE_HUGE_IOVA,
   MOCK_FLAGS_DEVICE_NO_DIRTY,
 } from "../uapi/iommufd_test.ts";
@@ -101,6 +111,35 @@ describe("a mock device", () => {
     assertEquals(huge.apertureStart, 2n ** 24n);
     assertEquals(huge.apertureEnd, 2n ** 31n - 1n);
     assertStrictEquals(huge.owner, ops);
+  });
+
+  it("has page faults, and no other feature", () => {
+    const { ops } = newOps();
+    const dev = ops.createDevice();
+    const other = "sva" as unknown as "iopf";
+    assertStrictEquals(errnoOf(() => ops.devEnableFeat(dev, other)), ENODEV);
+    assertStrictEquals(errnoOf(() => ops.devDisableFeat(dev, other)), ENODEV);
+    ops.devEnableFeat(dev, "iopf");
+    assertStrictEquals(errnoOf(() => ops.devEnableFeat(dev, "iopf")), EBUSY);
+    ops.devDisableFeat(dev, "iopf");
+    dev.destroy();
+  });
+
+  it("nests in domains of its own driver only, and tracks only if it can", () => {
+    const { ops } = newOps();
+    const dev = ops.createDevice();
+    const type = IOMMU_HWPT_DATA_SELFTEST;
+    const userData = { type, uptr: 0, len: 4 } as UserData;
+    const foreign = new TestDomain({ owner: ops }, "paging");
+    const nested = () => ops.domainAllocUser(dev, 0, foreign, userData);
+    assertStrictEquals(errnoOf(nested), EINVAL);
+
+    const plain = ops.createDevice(MOCK_FLAGS_DEVICE_NO_DIRTY);
+    const flags = IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
+    const track = (dev: Device) =>
+      ops.domainAllocUser(dev, flags, undefined, undefined);
+    assertStrictEquals(errnoOf(() => track(plain)), EOPNOTSUPP);
+    assertEquals(track(dev).dirtyOps?.tracksDirty, false);
   });
 
   it("can be owned and attached like any other", () => {
