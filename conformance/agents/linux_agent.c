@@ -154,24 +154,19 @@ static void process_request(struct call *c, uint64_t process)
 		return;
 	}
 	p = &processes[index];
-	if (p->channel >= 0) {
-		if (exit) {
-			kill(p->pid, SIGKILL);
-			reap(p);
-			snprintf(p->reason, sizeof(p->reason), "exit");
-			p->exited = true;
-		} else if (ask(p, c->at, c->out)) {
-			return;
-		} else {
-			reap(p);
-		}
-	}
-	if (exit && p->exited) {
+	if (p->channel >= 0 && exit) {
+		kill(p->pid, SIGKILL);
+		reap(p);
+		p->exited = true;
 		put(c->out, "ok");
-		return;
+	} else if (p->exited) {
+		c->error = "the process has ended";
+	} else if (p->channel < 0 || !ask(p, c->at, c->out)) {
+		if (p->channel >= 0)
+			reap(p);
+		put(c->out, "died");
+		put_text(c->out, p->reason);
 	}
-	put(c->out, "died");
-	put_text(c->out, p->reason);
 }
 
 static void do_hello(struct call *c)

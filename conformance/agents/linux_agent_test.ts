@@ -300,14 +300,23 @@ describe(`linux_agent${why}`, { skip: missing !== undefined }, () => {
       "17 1  dup 1",
       "18 1 open 00 0x0",
       "19 1 dup 1",
-      "20 0 bye",
-      "21 0 spawn",
+      "20 1 exit",
+      "21 1 dup 1",
+      "22 0 bye",
+      "23 0 spawn",
     );
     const [hello, ...rest] = answers;
     assert(hello!.startsWith("1 ok protocol=1 name=linux "));
     const kinds = rest.map((line) => line.split(" ").slice(0, 2).join(" "));
     const refused = Array.from({ length: 16 }, (_, i) => `${i + 3} error`);
-    assertEquals(kinds, ["2 ok", ...refused, "19 ok", "20 ok"]);
+    assertEquals(kinds, [
+      "2 ok",
+      ...refused,
+      "19 ok",
+      "20 ok",
+      "21 error",
+      "22 ok",
+    ]);
   });
 
   it("numbers have 64 bits, with a sign or without", async () => {
