@@ -40,7 +40,7 @@ Which targets and tests:
   --shard I/N            the Ith of N parts of the tests
 
 How they run:
-  --timeout SECONDS      time limit of a test; default 30
+  --timeout MS           time limit of a test in milliseconds; default 30000
   --isolate HOW          start a new target once for the whole run, or for each
                          fixture (in each variant), or for each test; default
                          run: a new one only after a test that broke the target

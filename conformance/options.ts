@@ -178,7 +178,7 @@ function runOptions(values: Values): Pick<
 > {
   const seed = numberOf(values, "seed", 0, MAX_SEED);
   return {
-    timeoutMs: parseTimeout(textOf(values, "timeout") ?? "30"),
+    timeoutMs: parseTimeout(textOf(values, "timeout") ?? "30000"),
     isolate: oneOf(textOf(values, "isolate") ?? "run", ISOLATIONS, "isolation"),
     jobs: numberOf(values, "jobs", 1, MAX_JOBS) ?? 1,
     shuffle: Boolean(values.shuffle) || seed !== undefined,
@@ -274,12 +274,12 @@ function parseShard(text: string | undefined): Shard | undefined {
   );
 }
 
-function parseTimeout(seconds: string): number {
-  const timeoutMs = Number(seconds) * 1000;
+function parseTimeout(text: string): number {
+  const timeoutMs = Number(text);
   // A longer timer would fire at once.
   if (timeoutMs > 0 && timeoutMs < 2 ** 31) return timeoutMs;
   throw new UsageError(
-    `Cannot parse --timeout "${seconds}": it must be a number of seconds above 0.`,
+    `Cannot parse --timeout "${text}": it must be a number of milliseconds above 0.`,
   );
 }
 

@@ -36,7 +36,7 @@ describe("parseOptions()", () => {
 
   it("reads every option, with a space or an equals sign", () => {
     const args = "--target impl:v3 --uapi=v3 --filter a --filter=!b " +
-      "--suite kernel --timeout 1.5 --isolate fixture --jobs=4 " +
+      "--suite kernel --timeout 1500 --isolate fixture --jobs=4 " +
       "--report ktap --report json:a:b.json --target stdio:x --shard 2/5 " +
       "--shuffle --seed=0 --repeat 3 --until-fail --fail-fast " +
       "--expectations known.json --update-expectations --transcripts calls";
@@ -136,7 +136,7 @@ describe("parseOptions()", () => {
     [["--suite", "kernal"], `Did you mean "kernel"?`],
     [["--timeout", "soon"], `Cannot parse --timeout "soon"`],
     [["--timeout", "0"], `Cannot parse --timeout "0"`],
-    [["--timeout", "1e9"], `Cannot parse --timeout "1e9"`],
+    [["--timeout", "1e12"], `Cannot parse --timeout "1e12"`],
     [["exlpain", "a"], `Did you mean "explain"?`],
     [["explain"], "explain needs the id of a test."],
     [["explain", "--filtre"], `Unknown option "--filtre".`],

@@ -27,7 +27,7 @@ export function reproduceCommands(
       // A probe runs whenever a test needs what it tries.
       if (!id.startsWith("probe.")) words.push("--filter", shellWord(id));
       if (timeoutMs !== DEFAULT_TIMEOUT_MS) {
-        words.push("--timeout", String(timeoutMs / 1000));
+        words.push("--timeout", String(timeoutMs));
       }
       if (isolate !== "run") words.push("--isolate", isolate);
       if (expected && expectations !== undefined) {

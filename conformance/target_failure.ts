@@ -15,6 +15,7 @@ export type TargetFailureStatus = "crash" | "timeout" | "error";
  * reject with it, and the test that ran ends with its status.
  */
 export class TargetFailure extends Error {
+  /** Names the kind of failure. */
   override name = "TargetFailure";
   /** How the test ends. */
   readonly status: TargetFailureStatus;
@@ -28,6 +29,7 @@ export class TargetFailure extends Error {
 
 /** The test's process ended in the middle of a call; the target goes on. */
 export class ProcessDied extends TargetFailure {
+  /** Names the kind of failure. */
   override name = "ProcessDied";
 
   /** `message` says which call, and how the process ended. */
@@ -38,6 +40,7 @@ export class ProcessDied extends TargetFailure {
 
 /** The process may not touch the memory that a peek or poke named; it goes on. */
 export class MemoryFault extends TargetFailure {
+  /** Names the kind of failure. */
   override name = "MemoryFault";
 
   /** `message` names the memory. */
@@ -48,6 +51,7 @@ export class MemoryFault extends TargetFailure {
 
 /** An answer that is not what the protocol says. */
 export class ProtocolError extends TargetFailure {
+  /** Names the kind of failure. */
   override name = "ProtocolError";
 
   /** `message` says what was wrong with which line. */

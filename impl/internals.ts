@@ -53,3 +53,4 @@ export type { IdTable } from "./lib/id_table.ts";
 export type { IntervalNode, IntervalTree } from "./lib/interval_tree.ts";
 export type { Key } from "./lib/key.ts";
 export type { SparseUint32Array } from "./lib/sparse_array.ts";
+export type { XarrayNodes } from "./lib/xarray_nodes.ts";

@@ -6,6 +6,7 @@ import { allTests } from "../../../selftests/all.ts";
 import { runCommand } from "../../command.ts";
 import { denoHost } from "../../host.ts";
 import { parseTarget, type TargetSpec } from "../../targets.ts";
+import { processesWith } from "../processes.ts";
 import { KINDS } from "./adapter.ts";
 
 /** Milliseconds that an adapter has to start here. */
@@ -57,7 +58,7 @@ async function run(kind: string): Promise<Outcome> {
     "--target",
     `stdio:${commandOf(kind)} ${tag}`,
     ...TESTS.flatMap((test) => ["--filter", test]),
-    ...["--timeout", "1.2", "--report", "ktap"],
+    ...["--timeout", "1200", "--report", "ktap"],
   ], {
     host: {
       ...denoHost(),
@@ -71,21 +72,6 @@ async function run(kind: string): Promise<Outcome> {
   });
   assertEquals(processesWith(tag), []);
   return { code, err, report };
-}
-
-/** The processes in whose command line a tag stands. */
-function processesWith(tag: string): string[] {
-  const found: string[] = [];
-  for (const { name } of Deno.readDirSync("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      const command = Deno.readTextFileSync(`/proc/${name}/cmdline`);
-      if (command.includes(tag)) found.push(command.replaceAll("\0", " "));
-    } catch {
-      // It ended in the meantime.
-    }
-  }
-  return found;
 }
 
 /** The kinds that closing.sh has. */
