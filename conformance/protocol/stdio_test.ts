@@ -3,6 +3,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { TargetFailure } from "../target_failure.ts";
+import { lives } from "../testing/processes.ts";
 import { connectTarget } from "./client.ts";
 import { spawnConnection } from "./stdio.ts";
 
@@ -26,16 +27,6 @@ async function until(condition: () => boolean): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   assertEquals(condition(), true);
-}
-
-/** True while a process of that number is there. */
-function lives(pid: number): boolean {
-  try {
-    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-    return !/\) Z/.test(stat);
-  } catch {
-    return false;
-  }
 }
 
 describe("spawnConnection()", () => {
