@@ -294,6 +294,29 @@ function registerUnmap(f: AccessFixture): void {
     await io.mock.destroyAccess(access);
   });
 
+  f.test("unmap_drops_edge", {
+    description:
+      "Unmapping drops an item that has a single byte of the area, at either end",
+    reference: "selftest.c iommufd_test_access_unmap; P09.12",
+  }, async ({ io, ioasId, baseIova }) => {
+    const { page, buffer } = io;
+    const iova = baseIova + page;
+    const middle = iova + page;
+    for (const unmapped of [iova, middle]) {
+      await io.mapFixed(ioasId, buffer, page, iova);
+      await io.mapFixed(ioasId, buffer + Number(page), page, middle);
+      const access = await io.mock.createAccess(ioasId, true);
+      // A pin begins with a page, but may end anywhere.
+      const range = { iova, length: page + 1n, uptr: buffer };
+      const item = await io.mock.accessPages(access, range);
+      await io.unmap(ioasId, unmapped, page);
+      await io.mock.destroyAccessPages(access, item, ENOENT);
+      await io.unmap(ioasId, iova, 2n * page);
+      await io.mock.checkRefs(buffer, 2n * page, 0);
+      await io.mock.destroyAccess(access);
+    }
+  });
+
   f.test("unmap_all_accesses", {
     description: "Unmapping drops the pins of every access of the IOAS",
     reference: "device.c iommufd_access_notify_unmap; P13.3",

@@ -410,6 +410,17 @@ function registerMarking(f: DirtyFixture): void {
       );
       values = { ...values, ...better };
     }
+    const wrongAlone: Partial<TestDirty>[] = [
+      { pageSize: 0n },
+      { length: 0n },
+      { length: mockPage + 1n },
+      { iova: IOVA + mockPage / 2n },
+      { uptr: 0n },
+    ];
+    for (const wrong of wrongAlone) {
+      const bad = { ...values, ...wrong };
+      await io.mock.call("DIRTY", TestDirty, IOMMU_TEST_OP_DIRTY, bad, EINVAL);
+    }
     await io.process.poke(io.scratch, bitmapOf([1, GRANULES], 8));
     const { outNrDirty } = await io.mock.call(
       "DIRTY",

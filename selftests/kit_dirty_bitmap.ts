@@ -6,13 +6,20 @@
  * @module
  */
 
-import { IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR } from "../impl/uapi/iommufd.ts";
+import { EINVAL } from "../impl/uapi/errno.ts";
+import {
+  IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+  IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR,
+} from "../impl/uapi/iommufd.ts";
+import { MOCK_FLAGS_DEVICE_HUGE_IOVA } from "../impl/uapi/iommufd_test.ts";
+import { MAP_HUGETLB, MAP_POPULATE, MAP_SHARED } from "../impl/uapi/mman.ts";
 import { assertBytes } from "./harness.ts";
-import { getDirtyBitmap } from "./hwpt_ioctls.ts";
+import { getDirtyBitmap, hwptAlloc, setDirtyTracking } from "./hwpt_ioctls.ts";
 import {
   bitmapOf,
   dirty,
   type DirtyFixture,
+  type DirtySelf,
   expectDirty,
   GRANULES,
   IOVA,
@@ -92,6 +99,36 @@ export function registerDirtyBitmaps(f: DirtyFixture): void {
     }
   });
 
+  f.test("iova_alignment", {
+    description:
+      "A bit may stand for less than an IO page, but no range begins or ends in one",
+    reference: "io_pagetable.c iommufd_check_iova_range",
+  }, async (self) => {
+    const { io } = self;
+    const pageSize = io.mockPage / 2n;
+    const good = rangeOf(self, { pageSize });
+    await getDirtyBitmap(io, { ...good, iova: IOVA + pageSize }, 0, EINVAL);
+    const part = { ...good, length: good.length - pageSize };
+    await getDirtyBitmap(io, part, 0, EINVAL);
+    await getDirtyBitmap(io, { ...part, iova: IOVA + pageSize }, 0, EINVAL);
+    await dirty(self, [1]);
+    await expectDirty(self, [2, 3], { pageSize });
+  });
+
+  f.test("windows", {
+    description:
+      "A bitmap may be longer than what is pinned of it at a time; nothing of it stays pinned",
+    reference: "iova_bitmap.c iova_bitmap_advance_to, iova_bitmap_put",
+  }, checkWindows);
+
+  f.test("huge_pages", {
+    description:
+      "Memory that is aligned to a large IO page is tracked by that, other memory by small ones",
+    reference:
+      "selftest.c mock_domain_read_and_clear_dirty, iommu.c iommu_pgsize",
+    needs: () => ["hugetlb"],
+  }, checkHugePages);
+
   f.test("odd_page_size", {
     description:
       "A page size with several bits counts as its lowest one; ends may not have the bits below its highest that it lacks",
@@ -128,4 +165,66 @@ export function registerDirtyBitmaps(f: DirtyFixture): void {
     await expectDirty(self, bits, across);
     await expectDirty(self, [], across);
   });
+}
+
+/** Test `windows`. */
+async function checkWindows(self: DirtySelf): Promise<void> {
+  const { io, ioasId } = self;
+  const { hugePageSize: piece, pageSize: cpuPage } = io.context;
+  const ioPage = cpuPage / 2;
+  const start = 2n * IOVA;
+  const length = 9 * piece;
+  const memory = await io.mmap(piece, MAP_SHARED);
+  for (let at = 0; at < length; at += piece) {
+    await io.mapFixed(ioasId, memory, piece, start + BigInt(at));
+  }
+  // 512 pages of bitmap with a bit for each byte: a window ends after 16 MiB.
+  const window = 512 * cpuPage * 8;
+  const size = length / 8;
+  const address = await io.mmap(size, MAP_SHARED);
+  const marked = [0, window - ioPage, window, length - ioPage];
+  for (const at of marked) {
+    const iova = start + BigInt(at);
+    await dirty(self, [0], { iova, length: io.mockPage });
+  }
+  const range = { iova: start, length: BigInt(length), pageSize: 1n, address };
+  await getDirtyBitmap(io, rangeOf(self, range));
+  await io.mock.checkRefs(address, size, 0);
+  for (const at of marked) {
+    const first = Math.floor(at / 8 / cpuPage) * cpuPage;
+    const expected = new Uint8Array(cpuPage);
+    expected.fill(0xff, at / 8 - first, (at + ioPage) / 8 - first);
+    const seen = await io.process.peek(address + first, cpuPage);
+    assertBytes(seen, expected, `page of the bitmap for offset ${at}`);
+  }
+  await io.munmap(address, size);
+}
+
+/** Test `huge_pages`. */
+async function checkHugePages(self: DirtySelf): Promise<void> {
+  const { io } = self;
+  const { hugePageSize } = io.context;
+  const flags = MAP_SHARED | MAP_HUGETLB | MAP_POPULATE;
+  const memory = await io.mmap(hugePageSize, flags);
+  const ptId = await io.ioasAlloc();
+  const device = await io.mock.domainFlags(ptId, MOCK_FLAGS_DEVICE_HUGE_IOVA);
+  const hwptId = await hwptAlloc(io, {
+    devId: device.idevId,
+    ptId,
+    flags: IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+  });
+  await setDirtyTracking(io, hwptId, true);
+  const size = hugePageSize / 2;
+  const length = BigInt(size);
+  await io.mapFixed(ptId, memory, length, IOVA);
+  await io.mapFixed(ptId, memory + size / 2, length, IOVA + 2n * length);
+
+  const aligned = { hwptId, iova: IOVA };
+  await dirty(self, [5], aligned);
+  const all = [...Array(Number(length / io.mockPage)).keys()];
+  await expectDirty(self, all, { ...aligned, length });
+  const askew = { hwptId, iova: IOVA + 2n * length };
+  await dirty(self, [5], askew);
+  await expectDirty(self, [5], { ...askew, length });
+  await io.munmap(memory, hugePageSize);
 }

@@ -26,9 +26,16 @@ import {
   IOMMU_TEST_INVALIDATE_FLAG_ALL,
   IOMMU_TEST_OP_TRIGGER_IOPF,
   MOCK_APERTURE_START,
+  MOCK_FLAGS_DEVICE_HUGE_IOVA,
   TestTriggerIopf,
 } from "../impl/uapi/iommufd_test.ts";
-import { CAP_IPC_LOCK, MAP_SHARED, POLLIN } from "../impl/uapi/mman.ts";
+import {
+  CAP_IPC_LOCK,
+  MAP_HUGETLB,
+  MAP_POPULATE,
+  MAP_SHARED,
+  POLLIN,
+} from "../impl/uapi/mman.ts";
 import type { RevisionName } from "../impl/uapi/revision.ts";
 import { VFIO_TYPE1_IOMMU } from "../impl/uapi/vfio.ts";
 import {
@@ -124,6 +131,14 @@ const OWN: readonly (Sequence & Pick<SweepTest, "reference" | "needs">)[] = [
     run: callScattered,
   },
   {
+    name: "huge_pages",
+    what: "mapping with IO pages of two sizes",
+    points: { "6.12": 60 },
+    reference: "iommu.c: __iommu_map",
+    needs: ["hugetlb"],
+    run: callHugePages,
+  },
+  {
     name: "charged",
     what: "mapping charged memory",
     points: { v3: 34, "6.12": 66 },
@@ -207,7 +222,7 @@ async function callCopy(round: Round): Promise<void> {
 async function callScattered(round: Round): Promise<void> {
   const io = await round.open();
   const { pageSize } = io.context;
-  const size = 9 * pageSize;
+  const size = 10 * pageSize;
   const buf = await io.mmap(size, MAP_SHARED);
   // Touched from the end on, no page lies behind its neighbour.
   for (let at = size - pageSize; at >= 0; at -= pageSize) {
@@ -226,6 +241,28 @@ async function callScattered(round: Round): Promise<void> {
   await round.step(() => io.mock.checkRefs(buf, size, 0));
   await round.step(() => io.mock.setMemoryLimit());
   await io.munmap(buf, size);
+}
+
+/** Half a large IO page, then a whole one: the driver is called for each size. */
+async function callHugePages(round: Round): Promise<void> {
+  const io = await round.open();
+  const { hugePageSize } = io.context;
+  const flags = MAP_SHARED | MAP_HUGETLB | MAP_POPULATE;
+  const buf = await io.mmap(hugePageSize, flags);
+  const ioasId = await io.ioasAlloc();
+  await round.enable();
+  await round.step(() =>
+    io.mock.domainFlags(ioasId, MOCK_FLAGS_DEVICE_HUGE_IOVA)
+  );
+  const skip = hugePageSize / 4;
+  const length = hugePageSize - skip;
+  const iova = IOVA + BigInt(skip);
+  await round.stepOnce(
+    () => io.mapFixed(ioasId, buf + skip, length, iova),
+    io.revision.areaExistsErrno,
+  );
+  await round.step(() => io.unmap(ioasId, 0n, U64_MAX));
+  await io.munmap(buf, hugePageSize);
 }
 
 /** Mapping where each page counts against a limit. */

@@ -138,7 +138,9 @@ function registerErrnos(f: HwptFixture): void {
     reference: "hw_pagetable.c iommufd_hwpt_nested_alloc; C2.21, C2.23",
   }, async (self) => {
     const { io, ioasId, idevId, hwptId } = self;
-    const plain = await hwptAlloc(io, { devId: idevId, ptId: ioasId });
+    const onIoas = { devId: idevId, ptId: ioasId };
+    const plain = await hwptAlloc(io, onIoas);
+    const tracking = await hwptAlloc(io, { ...onIoas, flags: DIRTY });
     const parent = await parentAlloc(self);
     await io.process.poke(io.scratch, HwptSelftest.encode({ iotlb: 7 }));
     const expected = await io.nextId();
@@ -152,8 +154,9 @@ function registerErrnos(f: HwptFixture): void {
       // No data.
       [EOPNOTSUPP, { flags: 0 }],
       [EOPNOTSUPP, { dataType: 1, dataLen: 1 }],
-      // An automatic HWPT, and one that was not allocated as a parent.
+      // An automatic HWPT, and those that were not allocated as parents.
       [EINVAL, { ptId: plain }],
+      [EINVAL, { ptId: tracking }],
       [EINVAL, { ptId: parent, flags: FAULT, faultId: 999 }],
       // The driver's checks: its type, its length, the address.
       [EOPNOTSUPP, { dataType: IOMMU_HWPT_DATA_SELFTEST }],
