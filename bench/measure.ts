@@ -25,8 +25,8 @@ export interface Effort {
 
 /** For the report: a median that holds still. */
 export const THOROUGH: Effort = {
-  warmup: 150,
-  measure: 400,
+  warmup: 400,
+  measure: 800,
   minRounds: 9,
   maxRounds: 2000,
 };

@@ -2,7 +2,8 @@
 
 /**
  * `deno task bench:report`: measures all operations, prints the table, and
- * writes it to `results.md` with the chart in `results.svg`.
+ * writes it to `results.md`, the chart to `results.svg`, and what became of the
+ * aims to `README.md`.
  *
  * With words as arguments, only operations whose name or group has one of them
  * are measured and printed, and nothing is written.
@@ -10,6 +11,7 @@
  * @module
  */
 
+import { formatAims } from "./aims.ts";
 import { renderChart } from "./chart.ts";
 import { type Figures, figuresOf } from "./figures.ts";
 import { warmFloors } from "./floor.ts";
@@ -22,6 +24,10 @@ import { formatTable } from "./table.ts";
 
 const RESULTS = new URL("results.md", import.meta.url);
 const CHART = new URL("results.svg", import.meta.url);
+const README = new URL("README.md", import.meta.url);
+
+/** What of README.md the report writes. */
+const AIMS_PART = /(?<=<!-- aims -->\n)[^]*(?=<!-- \/aims -->)/;
 
 /** Measures scenarios one after the other, saying on standard error where it is. */
 async function measureAll(scenarios: readonly Scenario[]): Promise<Figures[]> {
@@ -73,6 +79,10 @@ async function main(words: readonly string[]): Promise<number> {
   const table = formatTable(all, areaBytes);
   console.log(table);
   if (words.length > 0) return 0;
+  const figures = new Map(all.map((each) => [each.name, each]));
+  const aims = formatAims({ figures, areaBytes: areaBytes ?? new Map() });
+  const readme = Deno.readTextFileSync(README);
+  Deno.writeTextFileSync(README, readme.replace(AIMS_PART, `\n${aims}\n`));
   Deno.writeTextFileSync(RESULTS, formatPage(table));
   Deno.writeTextFileSync(CHART, renderChart(chartPanels(all)));
   return 0;

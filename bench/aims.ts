@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * How fast the model means to be, and whether it is.
+ *
+ * @module
+ */
+
+import type { Figures } from "./figures.ts";
+import { formatTime } from "./table.ts";
+
+/** All figures of a report. */
+export interface Report {
+  /** Figures by the name of the operation. */
+  readonly figures: ReadonlyMap<string, Figures>;
+  /** Bytes per area by the name of the operation that makes the areas. */
+  readonly areaBytes: ReadonlyMap<string, number>;
+}
+
+/** One aim. */
+interface Aim {
+  readonly what: string;
+  /** The most it may be: milliseconds, a factor or bytes. */
+  readonly limit: number;
+  readonly format: (value: number) => string;
+  /** NaN where something was not measured. */
+  readonly value: (report: Report) => number;
+}
+
+const MAP = "IOAS_MAP, 4 KiB pages,";
+const UNMAP = "IOAS_UNMAP, 4 KiB pages,";
+const FIXED = "one more fixed IOAS_MAP among,";
+const CHOSEN = "one more kernel-chosen IOAS_MAP, behind,";
+const FILL = "fixed IOAS_MAP until there are all,";
+const CHOSEN_FILL = "kernel-chosen IOAS_MAP until there are all, no domain,";
+const MANY = "100,000 areas";
+
+const AIMS: readonly Aim[] = [
+  floors("map 64 MiB, 1 domain", `${MAP} 1 domain, 64 MiB`, 4),
+  floors("unmap 64 MiB, 1 domain", `${UNMAP} 1 domain, 64 MiB`, 4),
+  time("map 64 MiB, 1 domain", `${MAP} 1 domain, 64 MiB`, 0.3),
+  time("unmap 64 MiB, 1 domain", `${UNMAP} 1 domain, 64 MiB`, 0.3),
+  quotient(
+    "map 64 MiB: 2 domains against 1",
+    [`${MAP} 2 domains, 64 MiB`, `${MAP} 1 domain, 64 MiB`],
+    1.7,
+  ),
+  quotient(
+    "unmap 64 MiB: 2 domains against 1",
+    [`${UNMAP} 2 domains, 64 MiB`, `${UNMAP} 1 domain, 64 MiB`],
+    1.7,
+  ),
+  {
+    what: "map and unmap 4 KiB, 1 domain",
+    limit: 0.004,
+    format: formatTime,
+    value: (report) =>
+      best(report, `${MAP} 1 domain, 4 KiB`) +
+      best(report, `${UNMAP} 1 domain, 4 KiB`),
+  },
+  time(
+    "an ioctl that fails at once",
+    "ioctl that fails at once (EOPNOTSUPP)",
+    0.0005,
+  ),
+  quotient(
+    "one more fixed map: 1,000,000 areas against 1,000",
+    [`${FIXED} 1,000,000 areas`, `${FIXED} 1,000 areas`],
+    3,
+  ),
+  quotient(
+    "one more kernel-chosen map: 1,000,000 areas against 1,000",
+    [`${CHOSEN} 1,000,000 areas`, `${CHOSEN} 1,000 areas`],
+    3,
+  ),
+  {
+    what: "100,000 kernel-chosen maps in total",
+    limit: 1000,
+    format: formatTime,
+    value: (report) => best(report, `${CHOSEN_FILL} ${MANY}`) * 100_000,
+  },
+  time(
+    "unmap of everything, 100,000 areas",
+    `IOAS_UNMAP of everything, no domain, ${MANY}`,
+    60,
+  ),
+  time(
+    "attach a domain to 100,000 areas",
+    `MOCK_DOMAIN over 4 KiB each, ${MANY}`,
+    100,
+  ),
+  bytes("an area, no domain", `${FILL} no domain, ${MANY}`, 600),
+  bytes("an area, 1 domain", `${FILL} 1 domain, ${MANY}`, 600),
+];
+
+/** The aims, what was measured, and whether it is enough, as a Markdown table. */
+export function formatAims(report: Report): string {
+  const rows = AIMS.map(({ what, limit, format, value }) => {
+    const got = value(report);
+    const met = got <= limit ? "yes" : "no";
+    return Number.isNaN(got)
+      ? [what, format(limit), "not measured", ""]
+      : [what, format(limit), format(got), met];
+  });
+  const headings = ["aim", "at most", "measured", "met"];
+  const all = [headings, ...rows];
+  const widths = headings.map((_, column) =>
+    Math.max(...all.map((row) => row[column]!.length))
+  );
+  const rule = widths.map((width) => "-".repeat(width));
+  return [headings, rule, ...rows].map((row) => {
+    const cells = row.map((cell, column) => cell.padEnd(widths[column]!));
+    return `| ${cells.join(" | ")} |\n`;
+  }).join("");
+}
+
+function floors(what: string, name: string, limit: number): Aim {
+  return {
+    what: `${what}, against its floor`,
+    limit,
+    format: formatFactor,
+    value: ({ figures }) => figures.get(name)?.ratio ?? NaN,
+  };
+}
+
+function time(what: string, name: string, limit: number): Aim {
+  return {
+    what,
+    limit,
+    format: formatTime,
+    value: (report) => best(report, name),
+  };
+}
+
+function quotient(
+  what: string,
+  [larger, smaller]: readonly [string, string],
+  limit: number,
+): Aim {
+  return {
+    what,
+    limit,
+    format: formatFactor,
+    value: (report) => best(report, larger) / best(report, smaller),
+  };
+}
+
+function bytes(what: string, name: string, limit: number): Aim {
+  return {
+    what: `heap that ${what}, takes`,
+    limit,
+    format: (value) => `${value.toFixed(0)} bytes`,
+    value: ({ areaBytes }) => areaBytes.get(name) ?? NaN,
+  };
+}
+
+function best({ figures }: Report, name: string): number {
+  return figures.get(name)?.best ?? NaN;
+}
+
+function formatFactor(value: number): string {
+  return `× ${value.toFixed(1)}`;
+}
