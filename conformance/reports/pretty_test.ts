@@ -69,6 +69,6 @@ describe("formatPretty()", () => {
     const colored = formatPretty(MIXED, { ...OPTIONS, color: true });
     const plain = formatPretty(MIXED, OPTIONS);
     assertEquals(stripAnsiCode(colored), plain);
-    assertEquals(colored === plain, false);
+    assertEquals(colored === plain, Deno.noColor);
   });
 });
