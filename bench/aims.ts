@@ -89,8 +89,8 @@ const AIMS: readonly Aim[] = [
     `MOCK_DOMAIN over 4 KiB each, ${MANY}`,
     100,
   ),
-  bytes("an area, no domain", `${FILL} no domain, ${MANY}`, 600),
-  bytes("an area, 1 domain", `${FILL} 1 domain, ${MANY}`, 600),
+  bytes("an area without domain", `${FILL} no domain, ${MANY}`, 600),
+  bytes("an area with 1 domain", `${FILL} 1 domain, ${MANY}`, 600),
 ];
 
 /** The aims, what was measured, and whether it is enough, as a Markdown table. */
@@ -147,7 +147,7 @@ function quotient(
 
 function bytes(what: string, name: string, limit: number): Aim {
   return {
-    what: `heap that ${what}, takes`,
+    what: `heap of ${what}`,
     limit,
     format: (value) => `${value.toFixed(0)} bytes`,
     value: ({ areaBytes }) => areaBytes.get(name) ?? NaN,
