@@ -135,10 +135,16 @@ export function registerDirtyBitmaps(f: DirtyFixture): void {
     reference:
       "io_pagetable.c iommufd_check_iova_range, iova_bitmap.c iova_bitmap_alloc",
   }, async (self) => {
-    await dirty(self, [0, 3, 4]);
-    const range = { pageSize: 0x1800n, length: 0x2000n };
-    await expectDirty(self, [0, 3], range);
-    await expectDirty(self, [4]);
+    const pageSize = 0x1800n;
+    await dirty(self, [0, 3, 7, 8]);
+    // Neither end is a multiple of it.
+    const range = { pageSize, length: 0x4000n };
+    await expectDirty(self, [0, 3, 7], range);
+    await expectDirty(self, [8]);
+    // Here both are.
+    const iova = IOVA + 3n * pageSize - IOVA % pageSize;
+    const multiple = rangeOf(self, { pageSize, iova, length: pageSize });
+    await getDirtyBitmap(self.io, multiple, 0, EINVAL);
   });
 
   f.test("areas", {

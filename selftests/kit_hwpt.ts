@@ -148,11 +148,14 @@ function registerErrnos(f: HwptFixture): void {
       devId: idevId,
       ptId: hwptId,
       flags: NEST_PARENT,
+      dataType: 1,
+      dataLen: 1,
     }, [
       [EOPNOTSUPP, { flags: DIRTY }],
       [EOPNOTSUPP, { flags: 1 << 3 }],
+      [EOPNOTSUPP, { flags: FAULT | DIRTY }],
       // No data.
-      [EOPNOTSUPP, { flags: 0 }],
+      [EOPNOTSUPP, { flags: 0, dataType: 0, dataLen: 0 }],
       [EOPNOTSUPP, { dataType: 1, dataLen: 1 }],
       // An automatic HWPT, and those that were not allocated as parents.
       [EINVAL, { ptId: plain }],

@@ -151,7 +151,7 @@ function registerOrder(f: InvalidateFixture): void {
       [EINVAL, { entryLen: 0xffffffff }],
       [EINVAL, { entryLen: REQUEST, entryNum: MAX_REQUESTS + 1 }],
       [EINVAL, { entryNum: 0xffffffff }],
-      [EINVAL, { entryNum: 1 }],
+      [EINVAL, { entryNum: 1, entryLen: io.context.pageSize }],
       [ENOENT, { hwptId: parent }],
       [ENOENT, { hwptId: ioasId }],
       [ENOENT, { hwptId: idevId }],
