@@ -10,6 +10,7 @@
 import {
   EBUSY,
   EFAULT,
+  EINVAL,
   ENOENT,
   ENOTTY,
   EOPNOTSUPP,
@@ -34,10 +35,11 @@ import {
   IOMMU_TEST_OP_ADD_RESERVED,
   TestCmd,
 } from "../impl/uapi/iommufd_test.ts";
-import { MAP_PRIVATE, PROT_READ } from "../impl/uapi/mman.ts";
+import { MAP_PRIVATE, POLLIN, POLLOUT, PROT_READ } from "../impl/uapi/mman.ts";
 import {
   assertBytes,
   assertEq,
+  assertErrno,
   type Fixture,
   fixture,
   type Test,
@@ -89,6 +91,23 @@ function registerNumbers(f: CommandsFixture): void {
     await io.ioctl(0x80, bytes, ENOTTY);
     await io.ioctl(0xc0083b80, bytes, ENOTTY);
     await io.ioctl(IOMMU_DESTROY, bytes, ENOENT);
+  });
+
+  f.test("other_calls", {
+    description:
+      "The descriptors of iommufd and of an access are always ready, and cannot be read or written",
+    reference: "main.c iommufd_fops, selftest.c iommfd_test_staccess_fops",
+  }, async (io) => {
+    const access = await io.mock.createAccess(await io.ioasAlloc(), false);
+    for (const fd of [io.fd, access]) {
+      const what = fd === access ? "the access" : "/dev/iommu";
+      const ready = await io.process.poll(fd, POLLIN | POLLOUT);
+      assertEq(ready, POLLIN | POLLOUT, `poll of ${what}`);
+      const bytes = new Uint8Array(8);
+      assertErrno(await io.process.read(fd, bytes), EINVAL, `read ${what}`);
+      assertErrno(await io.process.write(fd, bytes), EINVAL, `write ${what}`);
+    }
+    await io.mock.destroyAccess(access);
   });
 
   f.test("test_op_range", {

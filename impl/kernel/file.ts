@@ -9,7 +9,6 @@
 import { EINVAL, ENOTTY } from "../uapi/errno.ts";
 import {
   O_RDWR,
-  POLLERR,
   POLLIN,
   POLLOUT,
   POLLRDNORM,
@@ -19,8 +18,8 @@ import type { MemoryObject } from "./memory_object.ts";
 import type { Process } from "./process.ts";
 import { KernelBug } from "./warn.ts";
 
-/** What poll answers for a file that is always ready: Linux's constant of that name. */
-export const DEFAULT_POLLMASK: number = POLLIN | POLLOUT | POLLRDNORM |
+/** What poll answers for a file without conditions of its own: Linux's constant of that name. */
+const DEFAULT_POLLMASK: number = POLLIN | POLLOUT | POLLRDNORM |
   POLLWRNORM;
 
 /**
@@ -74,9 +73,9 @@ export abstract class File {
     throw EINVAL;
   }
 
-  /** The `POLL*` conditions that hold now. */
+  /** The `POLL*` conditions that hold now: a file that does not say is always ready. */
   poll(): number {
-    return POLLERR;
+    return DEFAULT_POLLMASK;
   }
 
   /** Sets the length in bytes (memfd only). */

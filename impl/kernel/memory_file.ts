@@ -9,7 +9,7 @@
 
 import { EINVAL, Errno } from "../uapi/errno.ts";
 import { O_RDWR } from "../uapi/mman.ts";
-import { DEFAULT_POLLMASK, File } from "./file.ts";
+import { File } from "./file.ts";
 import type { MemoryObject } from "./memory_object.ts";
 import type { Process } from "./process.ts";
 
@@ -57,11 +57,6 @@ export class MemoryFile extends File {
       this.#position += part.length;
       return part.length;
     });
-  }
-
-  /** Always ready. */
-  override poll(): number {
-    return DEFAULT_POLLMASK;
   }
 
   /** Throws EINVAL if the length cannot be. */

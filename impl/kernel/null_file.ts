@@ -6,7 +6,7 @@
  * @module
  */
 
-import { DEFAULT_POLLMASK, File } from "./file.ts";
+import { File } from "./file.ts";
 
 /** Reads nothing, swallows everything. */
 export class NullFile extends File {
@@ -18,10 +18,5 @@ export class NullFile extends File {
   /** Everything is written. */
   override write(_process: unknown, _uaddr: number, count: number): number {
     return count;
-  }
-
-  /** Always ready. */
-  override poll(): number {
-    return DEFAULT_POLLMASK;
   }
 }
