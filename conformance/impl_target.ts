@@ -134,7 +134,20 @@ export class ImplProcess implements TargetProcess {
   }
 
   batch(calls: readonly Call[]): Promise<number[]> {
-    return touchMemory(() => calls.map((call) => this.#call(call)));
+    return touchMemory(() => {
+      const faults: unknown[] = [];
+      const results = calls.map((call) => {
+        try {
+          return this.#call(call);
+        } catch (error) {
+          // The calls after it are made all the same.
+          faults.push(error);
+          return 0;
+        }
+      });
+      if (faults.length > 0) throw faults[0];
+      return results;
+    });
   }
 
   /** Makes one call of a batch. */

@@ -101,6 +101,18 @@ for (const uapi of ["v3", "6.12"] as const) {
       assertNotEquals(IommuIoasMap.decode(arg).iova, 0xdeadn);
     });
 
+    it("makes all calls of a batch, those after a fault too", async () => {
+      await using target = disposable(await implTarget(uapi));
+      const process = await target.spawn();
+      const addr = await page(process);
+      const faulting = process.batch([
+        { call: "peek", addr: 0, into: new Uint8Array(1) },
+        { call: "poke", addr, bytes: new Uint8Array([7]) },
+      ]);
+      await assertRejects(() => faulting, MemoryFault);
+      assertEquals(await process.peek(addr, 1), new Uint8Array([7]));
+    });
+
     it("forks", async () => {
       await using target = disposable(await implTarget(uapi));
       const parent = await target.spawn();
