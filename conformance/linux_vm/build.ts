@@ -16,7 +16,7 @@ import {
   hashOfSources,
   kernelSources,
   sourcePath,
-  writeJson,
+  writeBuilt,
 } from "./cache.ts";
 import { CHARACTER_DEVICE, cpioArchive, DIRECTORY, PROGRAM } from "./cpio.ts";
 import { refusedOptions } from "./kernel_config.ts";
@@ -57,7 +57,7 @@ async function build(folder: string, say: Say): Promise<Built> {
     kernel: await buildKernel(folder, say),
     initramfs: await buildInitramfs(folder, say),
   };
-  await writeJson(`${folder}current.json`, built);
+  await writeBuilt(folder, built);
   await removeOthers(folder, built);
   return built;
 }
@@ -82,9 +82,7 @@ async function buildKernel(folder: string, say: Say): Promise<string> {
   await run("tar", ["-xf", TARBALL, "-C", tree, "--strip-components=1"]);
   await configure(tree, Object.values(sources).join("\n"));
   say("Compiling the kernel, which takes some minutes");
-  const log = (text: string) =>
-    Deno.writeTextFileSync(`${folder}kernel.log`, text);
-  await make(tree, ["bzImage", `-j${navigator.hardwareConcurrency}`], log);
+  await make(tree, ["bzImage", `-j${navigator.hardwareConcurrency}`]);
   await Deno.rename(`${tree}/arch/x86/boot/bzImage`, kernel);
   await remove(tree);
   return kernel;
@@ -103,18 +101,14 @@ async function configure(tree: string, fragment: string): Promise<void> {
 }
 
 /** Runs make for the kernel; what comes out depends on neither person nor day. */
-async function make(
-  tree: string,
-  args: readonly string[],
-  log?: (text: string) => void,
-): Promise<void> {
+async function make(tree: string, args: readonly string[]): Promise<void> {
   const env = {
     ARCH: "x86_64",
     KBUILD_BUILD_USER: "iommufd-kit",
     KBUILD_BUILD_HOST: "localhost",
     KBUILD_BUILD_TIMESTAMP: "1970-01-01",
   };
-  await run("make", ["-s", "-C", tree, ...args], { env, ...log && { log } });
+  await run("make", ["-s", "-C", tree, ...args], { env });
 }
 
 /** The path of the first file system, which is built if it is not there. */

@@ -79,18 +79,30 @@ export async function hashOfSources(): Promise<string> {
   return await hashOf(JSON.stringify(sources));
 }
 
+/** Notes what is built; the files are in the folder, which may move. */
+export function writeBuilt(folder: string, built: Built): Promise<void> {
+  const { sources, kernel, initramfs } = built;
+  const inFolder = (path: string) => path.slice(folder.length);
+  return writeJson(`${folder}current.json`, {
+    sources,
+    kernel: inFolder(kernel),
+    initramfs: inFolder(initramfs),
+  });
+}
+
 /** What is built and up to date. Rejects with what to do if nothing is. */
 export async function findBuilt(folder: string): Promise<Built> {
   const built = await readJson<Built>(`${folder}current.json`);
   if (built === undefined) {
     throw new Error('No kernel is built: run "deno task linux:build" first');
   }
-  if (built.sources !== await hashOfSources()) {
+  const { sources, kernel, initramfs } = built;
+  if (sources !== await hashOfSources()) {
     throw new Error(
       'The kernel was built from other sources: run "deno task linux:build"',
     );
   }
-  return built;
+  return { sources, kernel: folder + kernel, initramfs: folder + initramfs };
 }
 
 /** What a JSON file of the folder holds; undefined if it is not there or is broken. */

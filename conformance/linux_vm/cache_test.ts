@@ -12,7 +12,7 @@ import {
   findBuilt,
   hashOf,
   hashOfSources,
-  writeJson,
+  writeBuilt,
 } from "./cache.ts";
 
 describe("the cache", () => {
@@ -34,11 +34,11 @@ describe("the cache", () => {
     try {
       const nothing = await assertRejects(() => findBuilt(folder), Error);
       assert(nothing.message.includes("linux:build"));
-      const built = { kernel: "k", initramfs: "i" };
+      const built = { kernel: `${folder}k`, initramfs: `${folder}i` };
       const sources = await hashOfSources();
-      await writeJson(`${folder}current.json`, { ...built, sources });
+      await writeBuilt(folder, { ...built, sources });
       assertEquals(await findBuilt(folder), { ...built, sources });
-      await writeJson(`${folder}current.json`, { ...built, sources: "other" });
+      await writeBuilt(folder, { ...built, sources: "other" });
       const stale = await assertRejects(() => findBuilt(folder), Error);
       assert(stale.message.includes("other sources"));
     } finally {

@@ -53,15 +53,13 @@ function quietly(program: string, args: readonly string[]): Deno.Command {
 export interface RunOptions {
   /** Added to the environment. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Called with what it printed, also if it failed. */
-  readonly log?: (text: string) => void;
 }
 
 /** Runs a program; resolves to its standard output. Rejects with what it said last if it fails. */
 export async function run(
   program: string,
   args: readonly string[],
-  { env, log }: RunOptions = {},
+  { env }: RunOptions = {},
 ): Promise<string> {
   const output = await new Deno.Command(program, {
     args: [...args],
@@ -73,7 +71,6 @@ export async function run(
     decoder.decode(output.stdout),
     decoder.decode(output.stderr),
   ];
-  log?.(stdout + stderr);
   if (output.success) return stdout;
   const said = (stderr.trim() || stdout.trim()).split("\n").slice(-20);
   throw new Error(
