@@ -133,7 +133,7 @@ const OWN: readonly (Sequence & Pick<SweepTest, "reference" | "needs">)[] = [
   {
     name: "huge_pages",
     what: "mapping with IO pages of two sizes",
-    points: { "6.12": 60 },
+    points: { "6.12": 72 },
     reference: "iommu.c: __iommu_map",
     needs: ["hugetlb"],
     run: callHugePages,

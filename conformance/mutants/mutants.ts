@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * All mutants.
+ *
+ * @module
+ */
+
+import type { Mutant } from "./mutant.ts";
+import { CORE_MUTANTS } from "./tables/core.ts";
+import { HWPT_MUTANTS } from "./tables/hwpt.ts";
+import { IOAS_MUTANTS } from "./tables/ioas.ts";
+import { MOCK_MUTANTS } from "./tables/mock.ts";
+import { PAGES_MUTANTS } from "./tables/pages.ts";
+
+/** All mutants, by subject and then by file. */
+export const MUTANTS: readonly Mutant[] = [
+  ...CORE_MUTANTS,
+  ...IOAS_MUTANTS,
+  ...PAGES_MUTANTS,
+  ...HWPT_MUTANTS,
+  ...MOCK_MUTANTS,
+];

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Checks the suite: every mutant of the model must be killed by the test that
+ * is named for it. `--help` lists the options.
+ *
+ * @module
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { UsageError } from "../usage_error.ts";
+import { describeTest, killerOf, type Mutant } from "./mutant.ts";
+import { MUTANTS } from "./mutants.ts";
+import {
+  checkKillers,
+  killersOf,
+  type Outcome,
+  tryMutant,
+  type Verdict,
+} from "./trial.ts";
+
+const HELP = `Usage: deno task mutants [OPTION…] [NAME…]
+
+Puts faults into the model, one at a time, and runs the conformance tests
+against it. Fails unless each fault is noticed by the test that is named for
+it. NAMEs choose mutants; a * stands for anything.
+
+  --jobs N   try N mutants at a time (default: one per processor)
+  --killers  show all tests that notice, not only the first
+  --list     show the mutants and what they break
+  --help     show this`;
+
+/** Every mutant was killed as it should. */
+const EXIT_OK = 0;
+/** One was not, or the table is wrong. */
+const EXIT_FAILURE = 1;
+/** The command line is wrong, or it selects nothing. */
+const EXIT_USAGE = 2;
+
+/** A mutant, how it ended, and how long that took. */
+interface Tried {
+  readonly mutant: Mutant;
+  readonly verdict: Verdict;
+  readonly ms: number;
+}
+
+/** What the command line asks for. */
+interface Options {
+  readonly action: "help" | "list" | "killers" | "run";
+  readonly mutants: readonly Mutant[];
+  readonly jobs: number;
+}
+
+/** Runs the command with its arguments; resolves to the exit code. */
+async function main(args: readonly string[]): Promise<number> {
+  try {
+    const { action, mutants, jobs } = parseOptions(args);
+    switch (action) {
+      case "help":
+        console.log(HELP);
+        return EXIT_OK;
+      case "list":
+        return list(mutants);
+      case "killers":
+        return await showKillers(mutants);
+      case "run":
+        return await run(mutants, jobs);
+    }
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    console.error(error.message);
+    return EXIT_USAGE;
+  }
+}
+
+/** Reads the command line. Throws {@link UsageError}. */
+function parseOptions(args: readonly string[]): Options {
+  const parsed = parseArgs([...args], {
+    boolean: ["help", "killers", "list"],
+    string: ["jobs"],
+    alias: { help: "h" },
+    unknown(arg) {
+      if (!arg.startsWith("-")) return true;
+      throw new UsageError(`There is no option ${arg}: see --help.`);
+    },
+  });
+  const jobs = Number(parsed.jobs ?? navigator.hardwareConcurrency);
+  if (!Number.isInteger(jobs) || jobs < 1) {
+    throw new UsageError(
+      `--jobs must be a number from 1 on, not "${parsed.jobs}".`,
+    );
+  }
+  const action = parsed.help
+    ? "help"
+    : parsed.list
+    ? "list"
+    : parsed.killers
+    ? "killers"
+    : "run";
+  return { action, mutants: select(parsed._.map(String)), jobs };
+}
+
+/** The mutants with one of these names, or all. Throws {@link UsageError} if there are none. */
+function select(names: readonly string[]): readonly Mutant[] {
+  if (names.length === 0) return MUTANTS;
+  const patterns = names.map((name) => {
+    const parts = name.split("*").map((part) => RegExp.escape(part));
+    return new RegExp(`^${parts.join(".*")}$`);
+  });
+  const mutants = MUTANTS.filter(({ name }) =>
+    patterns.some((pattern) => pattern.test(name))
+  );
+  if (mutants.length > 0) return mutants;
+  throw new UsageError(`No mutant is called ${names.join(" or ")}.`);
+}
+
+function list(mutants: readonly Mutant[]): number {
+  for (const mutant of mutants) {
+    const { name, file, breaks } = mutant;
+    console.log(`${name}\n  ${file}: ${breaks}`);
+    console.log(`  killed by ${describeTest(killerOf(mutant))}`);
+  }
+  console.log(`${mutants.length} mutants`);
+  return EXIT_OK;
+}
+
+async function showKillers(mutants: readonly Mutant[]): Promise<number> {
+  for (const mutant of mutants) {
+    const killers = await killersOf(mutant);
+    console.log(`${mutant.name}: ${killers.length} tests notice`);
+    for (const killer of killers) {
+      const { status, message } = killer;
+      console.log(`  ${describeTest(killer)}: ${status}: ${message}`);
+    }
+  }
+  return EXIT_OK;
+}
+
+/** Tries all and prints the table. */
+async function run(mutants: readonly Mutant[], jobs: number): Promise<number> {
+  const start = performance.now();
+  const problems = await checkKillers(mutants);
+  const nameWidth = Math.max(...mutants.map(({ name }) => name.length));
+  for await (const { mutant, verdict, ms } of tryAll(mutants, jobs)) {
+    const time = `${(ms / 1000).toFixed(1)} s`.padStart(6);
+    const name = mutant.name.padEnd(nameWidth);
+    console.log(`${name}  ${time}  ${describe(verdict)}`);
+    if (verdict.verdict === "killed") continue;
+    problems.push(
+      `${mutant.name} (${mutant.breaks}): ${explain(mutant, verdict)}`,
+    );
+  }
+  const seconds = ((performance.now() - start) / 1000).toFixed(0);
+  if (problems.length > 0) {
+    console.error(["", ...problems].join("\n"));
+    return EXIT_FAILURE;
+  }
+  console.log(
+    `\nAll ${mutants.length} mutants were killed, in ${seconds} seconds.`,
+  );
+  return EXIT_OK;
+}
+
+/** Tries mutants, a few at a time; yields them in order. */
+async function* tryAll(
+  mutants: readonly Mutant[],
+  jobs: number,
+): AsyncGenerator<Tried> {
+  const trials = mutants.map((mutant) => ({
+    mutant,
+    ...Promise.withResolvers<Tried>(),
+  }));
+  const queue = trials.values();
+  async function work(): Promise<void> {
+    for (const { mutant, resolve, reject } of queue) {
+      const start = performance.now();
+      await tryMutant(mutant).then((verdict) => {
+        resolve({ mutant, verdict, ms: performance.now() - start });
+      }, reject);
+    }
+  }
+  const workers = Array.from({ length: jobs }, work);
+  for (const { promise } of trials) yield await promise;
+  await Promise.all(workers);
+}
+
+/** A verdict in the table. */
+function describe(verdict: Verdict): string {
+  switch (verdict.verdict) {
+    case "killed":
+      return describeOutcome(verdict.by);
+    case "killed by another":
+      return `ANOTHER: ${describeOutcome(verdict.by)}`;
+    case "survived":
+      return "SURVIVED";
+    case "broken":
+      return "BROKEN";
+  }
+}
+
+/** A test, and how it ended if not by an assertion. */
+function describeOutcome(outcome: Outcome): string {
+  const { status } = outcome;
+  const how = status === "fail" ? "" : ` (${status})`;
+  return `${describeTest(outcome)}${how}`;
+}
+
+/** What to do about a mutant that was not killed as it should. */
+function explain(mutant: Mutant, verdict: Verdict): string {
+  const killer = describeTest(killerOf(mutant));
+  switch (verdict.verdict) {
+    case "killed by another":
+      return `${killer} passes, but ${describeTest(verdict.by)} does not`;
+    case "broken":
+      return verdict.why;
+    default:
+      return `${killer} and all other tests pass`;
+  }
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Faults of objects, structs and the VFIO container.
+ *
+ * @module
+ */
+
+import { inFile, type Mutant } from "../mutant.ts";
+
+/** See the module. */
+export const CORE_MUTANTS: readonly Mutant[] = [
+  ...inFile("impl/iommufd/main.ts", [{
+    name: "struct-exact-size",
+    find: "if (userSize < slot.minSize) throw",
+    replace: "if (userSize <= slot.minSize) throw",
+    breaks: "A struct of the smallest size is too short",
+    killer: "kit_struct.ioas_alloc.exact",
+  }, {
+    name: "ioctl-any-direction",
+    find: " || slot.op.number !== cmd",
+    replace: "",
+    breaks: "An ioctl's number counts only in part",
+    killer: "kit_commands.unknown_numbers",
+  }, {
+    name: "vfio-device-mode",
+    find: 'registerDevice("/dev/vfio/vfio", () => this.open(ACCOUNT_MM))',
+    replace: 'registerDevice("/dev/vfio/vfio", () => this.open(ACCOUNT_USER))',
+    breaks: "/dev/vfio/vfio charges the user",
+    killer: "kit_rlimit_mode.vfio_device",
+  }]),
+  ...inFile("impl/iommufd/object.ts", [{
+    name: "destroy-busy",
+    find: "    if (object.users !== 1) throw EBUSY;\n" +
+      "    this.#destroy",
+    replace: "    this.#destroy",
+    breaks: "DESTROY does not care who uses an object",
+    killer: "kit_commands.object_types",
+  }, {
+    name: "object-any-class",
+    find: "if (!(object instanceof type) || !object.lock()) throw ENOENT;",
+    replace: "if (object === undefined) throw ENOENT;\n" +
+      "    if (!(object instanceof type) || !object.lock()) throw EBUSY;",
+    breaks: "An object of another class is busy",
+    killer: "kit_commands.object_types",
+  }, {
+    name: "abort-keeps-id",
+    find: "      this.#ids.erase(object.id) !== undefined,",
+    replace: "      this.#ids.get(object.id) !== undefined,",
+    breaks: "An object that failed keeps its id",
+    killer: "kit_test_ops.mock_domain_errno",
+  }, {
+    name: "close-leaves-objects",
+    find: "        destroyed++;\n" +
+      "        this.#destroy(object);",
+    replace: "        destroyed++;\n" +
+      "        this.#ids.erase(object.id);",
+    breaks: "Closing a context does not take its objects apart",
+    killer: "kit_hwpt.close_all",
+  }]),
+  ...inFile("impl/iommufd/ucmd.ts", [{
+    name: "long-struct-junk",
+    find: "    for (const byte of chunk) if (byte !== 0) throw E2BIG;\n",
+    replace: "",
+    breaks: "A longer struct may have anything at its end",
+    killer: "iommufd.cmd_ex_fail",
+  }, {
+    name: "short-struct-stale",
+    find: "      bytes.fill(0, userSize);\n",
+    replace: "",
+    breaks: "What a short struct lacks comes from the call before",
+    killer: "kit_struct.hwpt_alloc.exact",
+  }, {
+    name: "answer-too-long",
+    find: "userSize < bytes.length ? bytes.subarray(0, userSize) : bytes",
+    replace: "bytes",
+    breaks: "The answer is longer than the caller's struct",
+    killer: "kit_struct.hwpt_alloc.exact",
+  }]),
+  ...inFile("impl/iommufd/ioctl_table.ts", [{
+    name: "ranges-min-size",
+    find: '"outIovaAlignment"',
+    replace: '"allowedIovas"',
+    breaks: "IOVA_RANGES takes a struct without room for the alignment",
+    killer: "iommufd.cmd_length",
+  }, {
+    name: "hwpt-alloc-min-size",
+    find: "IOMMU_HWPT_ALLOC,\n    IommuHwptAlloc,\n" +
+      '    "reserved"',
+    replace: "IOMMU_HWPT_ALLOC,\n    IommuHwptAlloc,\n" +
+      '    "dataUptr"',
+    breaks: "HWPT_ALLOC demands fields that its first version did not have",
+    killer: "kit_struct.hwpt_alloc.exact",
+  }]),
+  ...inFile("impl/iommufd/compat_ioas.ts", [{
+    name: "vfio-ioas-reserved",
+    find: "  if (cmd.reserved !== 0) throw EOPNOTSUPP;\n",
+    replace: "",
+    breaks: "VFIO_IOAS takes a reserved field that is not zero",
+    killer: "kit_vfio_compat.Ver1v2.vfio_ioas_errno",
+  }, {
+    name: "vfio-ioas-clear",
+    find: "      ctx.vfioIoas = undefined;\n",
+    replace: "",
+    breaks: "The compatibility IOAS cannot be cleared",
+    killer: "iommufd.vfio_ioas",
+  }]),
+  ...inFile("impl/iommufd/vfio_compat.ts", [{
+    name: "vfio-cut-front",
+    find: "[last, iova - 1n]",
+    replace: "[last]",
+    breaks: "UNMAP_DMA does not cut at its front",
+    killer: "vfio_compat_mock_domain.Ver1v0.huge_map",
+  }, {
+    name: "vfio-unmap-all-range",
+    find: "    if (all && (iova !== 0n || length !== 0n)) throw EINVAL;\n",
+    replace: "",
+    breaks: "UNMAP_DMA of everything takes a range",
+    killer: "vfio_compat_mock_domain.Ver1v2.map",
+  }]),
+  ...inFile("impl/iommufd/vfio_info.ts", [{
+    name: "vfio-caps-exact",
+    find: "argsz >= total ? bytes.length : 0",
+    replace: "argsz > total ? bytes.length : 0",
+    breaks: "GET_INFO leaves out the capabilities when they just fit",
+    killer: "kit_vfio_compat.Ver1v2.get_info_caps",
+  }, {
+    name: "vfio-page-sizes",
+    find: "sizes = (sizes & ~belowPage) | BigInt(PAGE_SIZE)",
+    replace: "sizes = sizes & ~belowPage",
+    breaks: "GET_INFO forgets the CPU's page size",
+    killer: "kit_vfio_compat.Ver1v2.get_info_errno",
+  }, {
+    name: "vfio-caps-padding",
+    find: "  if (!revision.vfioCapsDmaAvailFirst) return size;\n",
+    replace: "",
+    breaks: "GET_INFO pads capabilities that were not padded yet",
+    killer: "kit_vfio_compat.Ver1v2.get_info_caps",
+    uapi: "v3",
+  }]),
+];

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Faults of HWPTs, devices, dirty tracking and page faults.
+ *
+ * @module
+ */
+
+import { inFile, type Mutant } from "../mutant.ts";
+
+/** See the module. */
+export const HWPT_MUTANTS: readonly Mutant[] = [
+  ...inFile("impl/iommufd/hw_pagetable.ts", [{
+    name: "auto-hwpt-stays",
+    find: "if (this.autoDomain) this.ctx.objects.putAndTryDestroy(this);",
+    replace: "if (this.autoDomain) this.unref();",
+    breaks: "An automatic HWPT stays after its last device",
+    killer: "kit_commands.mock_domain_ids",
+  }, {
+    name: "hwpt-keeps-no-ioas",
+    find: "    ioas.ref();\n",
+    replace: "",
+    breaks: "An IOAS can be destroyed under its HWPTs",
+    killer: "kit_commands.object_types",
+  }, {
+    name: "any-parent",
+    find: "(flags & IOMMU_HWPT_ALLOC_NEST_PARENT) !== 0",
+    replace: "flags !== 0",
+    breaks: "A HWPT with any flag can be a parent",
+    killer: "kit_hwpt.nested_order",
+  }, {
+    name: "hwpt-keeps-queue",
+    find: "    this.fault?.unref();\n",
+    replace: "",
+    breaks: "A fault queue stays in use when its HWPT goes",
+    killer: "kit_fault.destroy_order",
+  }]),
+  ...inFile("impl/iommufd/hwpt_alloc.ts", [{
+    name: "alloc-pt-errno",
+    find: "    if (error instanceof Errno) throw EINVAL;\n",
+    replace: "",
+    breaks: "HWPT_ALLOC on an id that does not exist is ENOENT",
+    killer: "kit_hwpt.other_context",
+  }, {
+    name: "alloc-unwind",
+    find: "        ctx.objects.abortAndDestroy(hwpt);\n",
+    replace: "",
+    breaks: "HWPT_ALLOC keeps what it made when the fault queue does not exist",
+    killer: "kit_hwpt.reply_efault",
+  }]),
+  ...inFile("impl/iommufd/hwpt_nested.ts", [{
+    name: "nested-any-parent",
+    find: "parent.autoDomain || !parent.nestParent ||",
+    replace: "",
+    breaks: "A HWPT can be nested in one that was not made for it",
+    killer: "kit_hwpt.nested_order",
+  }, {
+    name: "nested-keeps-parent",
+    find: "    this.parent.unref();\n",
+    replace: "",
+    breaks: "A parent stays in use when its nested HWPT goes",
+    killer: "kit_hwpt.destroy_order",
+  }]),
+  ...inFile("impl/iommufd/hwpt_invalidate.ts", [{
+    name: "invalidate-count",
+    find: "  cmd.entryNum = array.handled;\n",
+    replace: "",
+    breaks: "HWPT_INVALIDATE does not say how many entries it carried out",
+    killer: "kit_invalidate.partial",
+  }, {
+    name: "invalidate-limit",
+    find: "entryNum > ENTRY_NUM_MAX",
+    replace: "entryNum >= ENTRY_NUM_MAX",
+    breaks: "HWPT_INVALIDATE takes one entry less than it should",
+    killer: "kit_invalidate.many",
+  }, {
+    name: "invalidate-entry-length",
+    find: " || entryLen > PAGE_SIZE",
+    replace: "",
+    breaks: "HWPT_INVALIDATE takes entries of any length",
+    killer: "kit_invalidate.errno_order",
+  }]),
+  ...inFile("impl/iommufd/hw_info.ts", [{
+    name: "info-length",
+    find: "    cmd.dataLen = bytes.length;\n",
+    replace: "",
+    breaks: "GET_HW_INFO does not say how much there is",
+    killer: "kit_hw_info.every_length",
+  }, {
+    name: "info-tail",
+    find: "at < end; at += zeros.length",
+    replace: "at < uaddr; at += zeros.length",
+    breaks: "GET_HW_INFO leaves the end of the buffer as it is",
+    killer: "kit_hw_info.every_length",
+  }, {
+    name: "info-reserved",
+    find: " || reserved2",
+    replace: "",
+    breaks: "GET_HW_INFO takes a reserved field that is not zero",
+    killer: "kit_hw_info.errno_order",
+  }]),
+  ...inFile("impl/iommufd/device.ts", [{
+    name: "auto-finds-manual",
+    find: "if (!hwpt.autoDomain || !hwpt.lock()) continue;",
+    replace: "if (!hwpt.lock()) continue;",
+    breaks:
+      "A device that attaches to an IOAS gets a HWPT that user space made",
+    killer: "iommufd_mock_domain.one_domain.alloc_hwpt",
+  }, {
+    name: "replaced-hwpt-stays",
+    find: "    old?.drop();\n",
+    replace: "",
+    breaks: "A replaced HWPT stays in use",
+    killer: "kit_hwpt.replace_all",
+  }, {
+    name: "auto-hwpt-unwind",
+    find: "      ctx.objects.abortAndDestroy(hwpt);\n",
+    replace: "",
+    breaks: "An automatic HWPT stays when its device cannot have it",
+    killer: "basic_fail_nth.device",
+  }]),
+  ...inFile("impl/iommufd/group.ts", [{
+    name: "hwpt-unused",
+    find: "    hwpt.ref();\n    this.#devices.add(idev);",
+    replace: "    this.#devices.add(idev);",
+    breaks: "A HWPT can be destroyed under its devices",
+    killer: "kit_commands.object_types",
+  }, {
+    name: "replace-same",
+    find: "    if (old === hwpt) return undefined;\n",
+    replace: "",
+    breaks: "Replacing a HWPT by itself attaches it anew",
+    killer: "kit_fault.replace_same_hwpt",
+  }, {
+    name: "replaced-uncounted",
+    find: "    for (const _ of this.#devices) hwpt.ref();\n",
+    replace: "",
+    breaks: "A HWPT that replaced another can be destroyed under its devices",
+    killer: "kit_hwpt.destroy_order",
+  }]),
+  ...inFile("impl/iommufd/dirty.ts", [{
+    name: "dirty-old-bits",
+    find: "  if (enable) clearDirty(iopt, ops);\n",
+    replace: "",
+    breaks: "Tracking begins with pages that were dirty before",
+    killer: "kit_dirty.on_off",
+  }, {
+    name: "dirty-alignment",
+    find: "  if (ends & BigInt(iopt.iovaAlignment - 1)) throw EINVAL;\n",
+    replace: "",
+    breaks: "GET_DIRTY_BITMAP takes a range that is not aligned",
+    killer: "kit_dirty.iova_alignment",
+  }, {
+    name: "dirty-walk-error",
+    find: "    if (!(error instanceof Errno)) throw error;\n",
+    replace: "    throw error;\n",
+    breaks: "GET_DIRTY_BITMAP fails where the kernel drops the error",
+    killer: "kit_dirty.off",
+  }]),
+  ...inFile("impl/iommufd/iova_bitmap.ts", [{
+    name: "bitmap-last-bit",
+    find: "const tail = 0xff >> (7 - (last & 7));",
+    replace: "const tail = 0x7f >> (7 - (last & 7));",
+    breaks: "The last bit of a run is not set",
+    killer: "iommufd_dirty_tracking.domain_dirty8k.get_dirty_bitmap",
+  }, {
+    name: "bitmap-part-page",
+    find: "return Math.ceil((end - this.#start) / this.#bitSize)",
+    replace: "return Math.floor((end - this.#start) / this.#bitSize)",
+    breaks: "A bit that stands for more than the dirty page is not set",
+    killer: "kit_dirty.areas",
+  }, {
+    name: "bitmap-leak",
+    find: "    this.#unpin();\n    return this.#pin(index);",
+    replace: "    return this.#pin(index);",
+    breaks: "The pages of the bitmap stay pinned when its window moves",
+    killer: "kit_dirty.windows",
+  }]),
+  ...inFile("impl/iommufd/fault.ts", [{
+    name: "cookie-first",
+    find: "first: 1,\n    max: 2 ** 32 - 1",
+    replace: "first: 0,\n    max: 2 ** 32 - 1",
+    breaks: "Cookies begin with 0",
+    killer: "kit_fault.cookies",
+  }, {
+    name: "queue-not-kept",
+    find: "  fault.ref();\n  hwpt.fault",
+    replace: "  hwpt.fault",
+    breaks: "A fault queue can be destroyed under its HWPTs",
+    killer: "kit_fault.destroy_order",
+  }, {
+    name: "answered-stays",
+    find: "      this.unanswered.erase(cookie);\n",
+    replace: "",
+    breaks: "A fault that the kernel answered can be answered again",
+    killer: "kit_fault.replace_to_ioas",
+  }, {
+    name: "queue-unwind",
+    find: "  undo.defer(() => ctx.objects.abortAndDestroy(fault));\n",
+    replace: "",
+    breaks: "FAULT_QUEUE_ALLOC keeps the id when there is no descriptor",
+    killer: "kit_fault.alloc_emfile",
+  }]),
+  ...inFile("impl/iommufd/fault_attach.ts", [{
+    name: "detach-no-answer",
+    find: "  hwpt.fault.autoResponse(handle);\n",
+    replace: "",
+    breaks: "Faults stay pending when their device is detached",
+    killer: "kit_fault.destroy_device",
+  }, {
+    name: "replace-no-answer",
+    find: "  old.fault.autoResponse(oldHandle);\n",
+    replace: "",
+    breaks: "Faults stay pending when their HWPT is replaced",
+    killer: "kit_fault.replace_same_queue",
+  }, {
+    name: "iopf-stays-off",
+    find: "    iopfEnable(idev);\n" +
+      "    undo.defer(() => iopfDisable(idev));\n  }\n" +
+      "  replaceGroupHandle",
+    replace: "  }\n  replaceGroupHandle",
+    breaks: "Faults stay switched off when a HWPT with a queue comes",
+    killer: "iommufd_ioas.mock_domain.alloc_hwpt_nested",
+  }]),
+  ...inFile("impl/iommufd/fault_file.ts", [{
+    name: "read-exact-room",
+    find: "if (length > count - done) throw EINVAL;",
+    replace: "if (length >= count - done) throw EINVAL;",
+    breaks: "A read does not fill its buffer to the end",
+    killer: "kit_fault.read_room",
+  }, {
+    name: "write-any-code",
+    find: "          code !== IOMMUFD_PAGE_RESP_INVALID\n" +
+      "        ) throw EINVAL;",
+    replace: "          code !== IOMMUFD_PAGE_RESP_INVALID && code !== 2\n" +
+      "        ) throw EINVAL;",
+    breaks: "An answer may have a code that is the kernel's own",
+    killer: "kit_fault.write_errno",
+  }, {
+    name: "poll-unanswered",
+    find: "this.#fault.unread.size > 0 ?",
+    replace: "!this.#fault.unanswered.isEmpty ?",
+    breaks: "poll() tells of faults that were read already",
+    killer: "kit_fault.poll",
+  }]),
+];

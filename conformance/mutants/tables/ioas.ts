@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Faults of address spaces: what is mapped where, and what is refused.
+ *
+ * @module
+ */
+
+import { inFile, type Mutant } from "../mutant.ts";
+
+/** See the module. */
+export const IOAS_MUTANTS: readonly Mutant[] = [
+  ...inFile("impl/iommufd/ioas.ts", [{
+    name: "map-reserved-field",
+    find: "if (flags & ~MAP_FLAGS || cmd.reserved !== 0) throw",
+    replace: "if (flags & ~MAP_FLAGS) throw",
+    breaks: "MAP takes a reserved field that is not zero",
+    killer: "kit_map.mock_domain.map_errno",
+  }, {
+    name: "map-length-limit",
+    find: "if (iova >= U64_MAX || length >= U64_MAX) throw EOVERFLOW;\n" +
+      "  if (lacksProt",
+    replace: "if (iova >= U64_MAX || length > U64_MAX) throw EOVERFLOW;\n" +
+      "  if (lacksProt",
+    breaks: "MAP takes a length of 2^64-1",
+    killer: "kit_map.mock_domain.map_errno",
+  }, {
+    name: "map-errno-order",
+    find: "if (lacksProt(ctx, flags)) throw EINVAL;\n\n" +
+      "  const ioas = ctx.objects.get(cmd.ioasId, Ioas);\n",
+    replace: "const ioas = ctx.objects.get(cmd.ioasId, Ioas);\n" +
+      "  if (lacksProt(ctx, flags)) throw EINVAL;\n",
+    breaks: "MAP looks for the IOAS before it looks at the rights",
+    killer: "kit_map.mock_domain.map_without_rights",
+  }, {
+    name: "unmap-nothing",
+    find: "      if (result.unmapped === 0n) throw ENOENT;\n",
+    replace: "",
+    breaks: "UNMAP of a range where nothing is mapped succeeds",
+    killer: "kit_map.mock_domain.unmap_errno",
+  }, {
+    name: "ranges-emsgsize",
+    find: "    if (cmd.numIovas > capacity) throw EMSGSIZE;\n",
+    replace: "",
+    breaks: "IOVA_RANGES does not say that the array was too short",
+    killer: "kit_ranges.mock_domain.iova_ranges_errno",
+  }, {
+    name: "ranges-capacity",
+    find: "if (count < capacity) {",
+    replace: "if (count <= capacity) {",
+    breaks: "IOVA_RANGES writes one range beyond the array",
+    killer: "kit_ranges.mock_domain.iova_ranges_errno",
+  }, {
+    name: "allow-one-byte",
+    find: "if (start >= last) throw EINVAL;",
+    replace: "if (start > last) throw EINVAL;",
+    breaks: "ALLOW_IOVAS takes a range of one byte",
+    killer: "kit_ranges.mock_domain.allow_iovas_errno",
+  }, {
+    name: "alloc-answer-unwind",
+    find: "    ctx.objects.abortAndDestroy(ioas);\n" +
+      "    throw error;\n  }\n" +
+      "  ctx.objects.finalize(ioas);\n}\n\n" +
+      "/** IOMMU_IOAS_IOVA_RANGES",
+    replace: "    throw error;\n  }\n" +
+      "  ctx.objects.finalize(ioas);\n}\n\n" +
+      "/** IOMMU_IOAS_IOVA_RANGES",
+    breaks: "IOAS_ALLOC keeps the id when the answer cannot be written",
+    killer: "kit_commands.reply_efault",
+  }]),
+  ...inFile("impl/iommufd/io_pagetable.ts", [{
+    name: "unmap-cuts-tail",
+    find: "if (area.start < start || area.last > last) throw ENOENT;",
+    replace: "if (area.start < start) throw ENOENT;",
+    breaks: "UNMAP removes an area that sticks out of the range",
+    killer: "iommufd_ioas.no_domain.area",
+  }, {
+    name: "unmap-counts-last",
+    find: "result.unmapped += area.length;",
+    replace: "result.unmapped = area.length;",
+    breaks: "UNMAP counts the last area only",
+    killer: "iommufd_ioas.mock_domain.unmap_fully_contained_areas",
+  }, {
+    name: "reserve-allowed",
+    find: " || this.allowed.first(start, last)",
+    replace: "",
+    breaks: "A device may reserve what user space was allowed",
+    killer: "iommufd_ioas.mock_domain.area_allowed",
+  }, {
+    name: "map-odd-memory",
+    find:
+      "    if (pageOffset & BigInt(this.iovaAlignment - 1)) throw EINVAL;\n",
+    replace: "",
+    breaks: "MAP takes memory that is not aligned",
+    killer: "iommufd_ioas.no_domain.ioas_align_change",
+  }, {
+    name: "copy-gains-write",
+    find: "    if (prot & IOMMU_WRITE && !pages.writable) throw EPERM;\n",
+    replace: "",
+    breaks: "COPY makes memory writeable that was mapped for reading",
+    killer: "kit_copy.copy_rights",
+  }, {
+    name: "copy-unwind",
+    find: "        unfillDomains(elements[i]!.area!, elements[i]!.pages!);\n",
+    replace: "",
+    breaks: "COPY leaves areas in the domains when a later one fails",
+    killer: "kit_copy.copy_bad_memory",
+  }, {
+    name: "vfio-account-mode",
+    find:
+      "options.accountMode === ACCOUNT_MM && pages.accountMode === ACCOUNT_USER",
+    replace: "options.accountMode === ACCOUNT_MM && false",
+    breaks: "A context that charges processes charges users",
+    killer: "kit_rlimit.mm.map_limit",
+  }]),
+  ...inFile("impl/iommufd/iova_alloc.ts", [{
+    name: "chosen-iova-last",
+    find: "const LAST_IOVA = U64_MAX - BigInt(PAGE_SIZE);",
+    replace: "const LAST_IOVA = U64_MAX;",
+    breaks: "The kernel chooses the last page of the IOVA space",
+    killer: "kit_map.mock_domain.chosen_iova_end",
+  }, {
+    name: "chosen-iova-alignment",
+    find: "if (natural < alignment) alignment = natural;",
+    replace: "if (natural > alignment) alignment = natural;",
+    breaks: "A chosen IOVA is aligned more than the memory",
+    killer: "kit_map.no_domain.chosen_iova_full",
+  }, {
+    name: "fixed-errno-order",
+    find:
+      "  if (iopt.reserved.first(iova, last)) throw revision.reservedIovaErrno;\n" +
+      "  if (iopt.areas.first(iova, last)) throw revision.areaExistsErrno;\n",
+    replace:
+      "  if (iopt.areas.first(iova, last)) throw revision.areaExistsErrno;\n" +
+      "  if (iopt.reserved.first(iova, last)) throw revision.reservedIovaErrno;\n",
+    breaks: "A fixed map finds what is taken before what is reserved",
+    killer: "kit_map.mock_domain.map_fixed_errno",
+  }, {
+    name: "fixed-last-iova",
+    find: "const last = checkedAdd(iova, length - 1n);\n" +
+      "  if (iopt.reserved",
+    replace: "const last = checkedAdd(iova, length);\n" +
+      "  if (iopt.reserved",
+    breaks: "A fixed map must not touch the byte behind it",
+    killer: "kit_map.mock_domain.map_fixed_errno",
+  }]),
+  ...inFile("impl/iommufd/area.ts", [{
+    name: "contiguous-end",
+    find:
+      "this.done = this.area !== undefined && this.#lastIova <= this.area.last;",
+    replace:
+      "this.done = this.area !== undefined && this.#lastIova < this.area.last;",
+    breaks: "A range that ends with an area is not mapped throughout",
+    killer: "iommufd_ioas.no_domain.copy_area",
+  }, {
+    name: "area-last-page",
+    find: "Number((startByte + length - 1n) >> BigInt",
+    replace: "Number((startByte + length) >> BigInt",
+    breaks: "An area has one page too many",
+    killer: "iommufd_ioas.mock_domain.area",
+  }]),
+  ...inFile("impl/iommufd/alignment.ts", [{
+    name: "align-page-offset",
+    find: "(area.alignmentBits | area.pageOffset) & mask",
+    replace: "area.alignmentBits & mask",
+    breaks: "A domain is taken although memory is not aligned",
+    killer: "iommufd_ioas.no_domain.ioas_align_change",
+  }, {
+    name: "huge-pages-in-use",
+    find:
+      "  if (iopt.domains.length > 0 && !iopt.areas.isEmpty) throw EINVAL;\n",
+    replace: "",
+    breaks: "Large pages can be turned off while they are in use",
+    killer: "kit_ranges.mock_domain.huge_pages_with_areas",
+  }, {
+    name: "access-refused-unwind",
+    find: "    iopt.accesses[id] = undefined;\n" +
+      "    throw error;",
+    replace: "    throw error;",
+    breaks: "An access that was refused stays known",
+    killer: "kit_access.mock_domain.pin_alignment",
+  }]),
+  ...inFile("impl/iommufd/domains.ts", [{
+    name: "aperture-end",
+    find: "iopt.reserveIova(domain.apertureEnd + 1n,",
+    replace: "iopt.reserveIova(domain.apertureEnd,",
+    breaks: "The last IOVA of a domain is reserved",
+    killer: "kit_ranges.mock_domain.iova_ranges_contents",
+  }, {
+    name: "domain-refused-unwind",
+    find: "    iopt.removeReservedIova(domain);\n" +
+      "    throw error;",
+    replace: "    throw error;",
+    breaks: "A domain that was refused keeps its ranges reserved",
+    killer: "kit_mock_domain.one_domain.area_outside_aperture",
+  }, {
+    name: "storage-not-handed-on",
+    find:
+      "      if (area.storageDomain === domain) area.storageDomain = remaining;\n",
+    replace: "",
+    breaks: "Frames are looked up in a domain that is gone",
+    killer: "kit_hwpt.replace_shared",
+  }]),
+  ...inFile("impl/iommufd/reserved.ts", [{
+    name: "reserved-owner",
+    find: "    this.owner = owner;",
+    replace: "    this.owner = null;",
+    breaks: "Nobody knows whose a reserved range is",
+    killer: "kit_hwpt.fill_errno",
+  }]),
+  ...inFile("impl/iommufd/split.ts", [{
+    name: "split-misaligned",
+    find:
+      "  if (rightStart & mask || area.startByte(rightStart) & mask) throw EINVAL;\n",
+    replace: "",
+    breaks: "An area is cut where the domain cannot",
+    killer: "kit_vfio_compat.Ver1v0.unmap_dma_cut",
+  }, {
+    name: "split-wrong-page",
+    find: "    area.startByte(rightStart),\n",
+    replace: "    area.startByte(start),\n",
+    breaks: "The right half of an area has the left half's memory",
+    killer: "kit_vfio_compat.Ver1v0.unmap_dma_under_pin",
+  }, {
+    name: "split-pinned-area",
+    find: "if (area.numAccesses > 0 && !kernel.revision.splitsAccessedAreas)",
+    replace:
+      "if (area.numAccesses > 1 && !kernel.revision.splitsAccessedAreas)",
+    breaks: "An area is cut although an access uses it",
+    killer: "kit_vfio_compat.Ver1v0.unmap_dma_under_pin",
+  }]),
+  ...inFile("impl/iommufd/option.ts", [{
+    name: "option-errno-order",
+    find: "      if (!process.capable(CAP_SYS_RESOURCE)) throw EPERM;\n" +
+      "      if (!ctx.objects.isEmpty) throw EBUSY;\n",
+    replace: "      if (!ctx.objects.isEmpty) throw EBUSY;\n" +
+      "      if (!process.capable(CAP_SYS_RESOURCE)) throw EPERM;\n",
+    breaks: "RLIMIT_MODE looks at the objects before the privilege",
+    killer: "kit_rlimit_mode.needs_capability",
+  }, {
+    name: "option-busy",
+    find: "      if (!ctx.objects.isEmpty) throw EBUSY;\n",
+    replace: "",
+    breaks: "Who is charged can be chosen while something is charged",
+    killer: "kit_rlimit_mode.objects_busy",
+  }]),
+  ...inFile("impl/iommufd/syz_iova.ts", [{
+    name: "syz-offset",
+    find: "area.start + (syz >> 32n)",
+    replace: "area.start",
+    breaks: "The offset in a syz IOVA does not count",
+    killer: "kit_test_ops.syz_iova",
+  }]),
+];

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Faults of the selftest module, of the mock driver and of the IOMMU core.
+ *
+ * @module
+ */
+
+import { inFile, type Mutant } from "../mutant.ts";
+
+/** See the module. */
+export const MOCK_MUTANTS: readonly Mutant[] = [
+  ...inFile("impl/iommufd/selftest.ts", [{
+    name: "test-op-limit",
+    find: "const operation = index < ops",
+    replace: "const operation = index <= ops",
+    breaks: "There is one test operation too many",
+    killer: "kit_commands.test_op_range",
+    uapi: "v3",
+  }, {
+    name: "memory-limit-least",
+    find: "limit < BATCH_ELEMENT_SIZE",
+    replace: "limit <= BATCH_ELEMENT_SIZE",
+    breaks: "SET_TEMP_MEMORY_LIMIT refuses the smallest limit",
+    killer: "kit_memory_limit.limit_12.smallest_limit",
+  }]),
+  ...inFile("impl/iommufd/selftest_access.ts", [{
+    name: "unmap-callback-edge",
+    find: "if (iova > item.iova + item.length - 1n ||",
+    replace: "if (iova >= item.iova + item.length - 1n ||",
+    breaks: "A pin that ends with the first byte of a range is not taken back",
+    killer: "kit_access.mock_domain.unmap_drops_edge",
+  }, {
+    name: "access-pages-compare",
+    find:
+      "    if (process.mm.userPage(uaddr + i * PAGE_SIZE) !== pages[i]) throw EBADE;\n",
+    replace: "",
+    breaks: "ACCESS_PAGES does not look at the pages",
+    killer: "kit_access.mock_domain.pin_errno",
+  }, {
+    name: "access-needs-pin-flag",
+    find:
+      "  if (kernel.revision.accessNeedsPinPages && !file.pins) throw EOPNOTSUPP;\n",
+    replace: "",
+    breaks: "An access pins without having said that it would",
+    killer: "kit_access.mock_domain.pin_errno",
+  }, {
+    name: "access-pages-unwind",
+    find: "    access.unpinPages(iova, length);\n" +
+      "    throw error;",
+    replace: "    throw error;",
+    breaks: "ACCESS_PAGES keeps the pins when the pages are others",
+    killer: "kit_access.mock_domain.pin_errno",
+  }]),
+  ...inFile("impl/iommufd/selftest_check.ts", [{
+    name: "check-map-offset",
+    find: "!== pfn * PAGE_SIZE + offset",
+    replace: "!== pfn * PAGE_SIZE",
+    breaks: "MD_CHECK_MAP looks at whole pages only",
+    killer: "kit_test_ops.check_map_other_pages",
+  }, {
+    name: "check-refs-more",
+    find: "if (frames.pins(pfn) !== refs) throw EIO;",
+    replace: "if (frames.pins(pfn) < refs) throw EIO;",
+    breaks: "MD_CHECK_REFS does not mind more pins",
+    killer: "kit_test_ops.check_refs",
+  }, {
+    name: "check-iotlb",
+    find: "    if (domain.iotlb[iotlbId] !== iotlb) throw EINVAL;\n",
+    replace: "",
+    breaks: "MD_CHECK_IOTLB does not look",
+    killer: "kit_invalidate.check_iotlb",
+  }]),
+  ...inFile("impl/iommufd/selftest_cmd.ts", [{
+    name: "test-view",
+    find: "this.checkRefs = TestCheckRefs.at(bytes);",
+    replace: "this.checkRefs = TestCheckRefs.at(bytes.slice());",
+    breaks: "MD_CHECK_REFS looks at arguments that nobody gave",
+    killer: "kit_test_ops.check_refs",
+  }]),
+  ...inFile("impl/iommufd/selftest_device.ts", [{
+    name: "mock-domain-answer",
+    find: "    cmd.outIdevId = idevId;\n",
+    replace: "",
+    breaks: "MOCK_DOMAIN does not tell the device's id",
+    killer: "kit_commands.mock_domain_ids",
+  }, {
+    name: "mock-domain-unwind",
+    find: "    undo.defer(() => idev.unbind());\n",
+    replace: "",
+    breaks: "A device that could not be attached stays bound",
+    killer: "kit_mock_domain.one_domain.area_outside_aperture",
+  }, {
+    name: "mock-domain-unused",
+    find: "    hwpt.ref();\n    ctx.objects.finalize(hwpt);",
+    replace: "    ctx.objects.finalize(hwpt);",
+    breaks:
+      "The HWPT of a mock domain can be destroyed while it is in the IOAS",
+    killer: "kit_commands.object_types",
+    uapi: "v3",
+  }]),
+  ...inFile("impl/iommufd/selftest_dirty.ts", [{
+    name: "mark-untracked",
+    find: " || !domain.tracksDirty",
+    replace: "",
+    breaks: "DIRTY marks pages of a domain that does not track",
+    killer: "kit_dirty.hwpts_apart",
+  }, {
+    name: "mark-misaligned",
+    find: " || iova % pageSize ||",
+    replace: " ||",
+    breaks: "DIRTY takes an IOVA that is not aligned",
+    killer: "kit_dirty.mark_order",
+  }]),
+  ...inFile("impl/iommufd/selftest_fault.ts", [{
+    name: "trigger-pasid",
+    find:
+      "    if (pasid !== IOMMU_NO_PASID) flags |= IOMMU_FAULT_PAGE_REQUEST_PASID_VALID;\n",
+    replace: "",
+    breaks: "TRIGGER_IOPF loses the PASID",
+    killer: "kit_fault.read_record",
+  }]),
+  ...inFile("impl/mock/iopte.ts", [{
+    name: "iopte-huge-bit",
+    find: "export const PTE_HUGE: number = 1 << 30;",
+    replace: "export const PTE_HUGE: number = 1 << 29;",
+    breaks: "An IOPTE of 1 MiB looks dirty",
+    killer: "kit_dirty.huge_pages",
+  }]),
+  ...inFile("impl/mock/mock_device.ts", [{
+    name: "mock-device-flags",
+    find: "    if ((flags & ~DEVICE_FLAGS) !== 0) throw EINVAL;\n",
+    replace: "",
+    breaks: "Mock devices take unknown flags",
+    killer: "kit_test_ops.mock_domain_flags",
+  }, {
+    name: "mock-iopf-off",
+    find: "    this.#iopfQueue.removeDevice(dev);\n",
+    replace: "",
+    breaks: "A mock device never leaves the fault queue",
+    killer: "kit_fault.replace_to_ioas",
+  }, {
+    name: "mock-parent-data",
+    find: "if (flags & ~PAGING_FLAGS || userData !== undefined) throw",
+    replace: "if (flags & ~PAGING_FLAGS) throw",
+    breaks: "A HWPT of an IOAS takes driver data",
+    killer: "kit_hwpt.data_on_ioas",
+  }]),
+  ...inFile("impl/mock/mock_domain.ts", [{
+    name: "mock-last-marker",
+    find: "      leaf[stop - 1]! |= PTE_START_OR_LAST;\n",
+    replace: "",
+    breaks: "The last IOPTE of a run lacks its mark",
+    killer: "kit_memory_limit.limit_24.pin_and_unfill",
+  }, {
+    name: "mock-page-marker",
+    find: "    ptes.set(first, ptes.get(first) | PTE_START_OR_LAST);\n",
+    replace: "",
+    breaks: "The first IOPTE of a map lacks its mark",
+    killer: "kit_test_ops.check_map_other_pages",
+  }, {
+    name: "mock-dirty-device",
+    find: "    if (flags & MOCK_FLAGS_DEVICE_NO_DIRTY) throw EINVAL;\n",
+    replace: "",
+    breaks: "A device that cannot track gets into a domain that does",
+    killer: "kit_fault.failed_replace",
+  }, {
+    name: "mock-aperture",
+    find: "apertureEnd: BigInt(MOCK_APERTURE_LAST)",
+    replace: "apertureEnd: BigInt(MOCK_APERTURE_LAST) - 1n",
+    breaks: "The mock's aperture ends a byte early",
+    killer: "kit_vfio_compat.Ver1v2.get_info_caps",
+  }, {
+    name: "mock-untracked-read",
+    find: "    if (!this.#tracksDirty && dirty.isRecording) throw EINVAL;\n",
+    replace: "",
+    breaks: "Dirty pages are told although tracking is off",
+    killer: "kit_dirty.off",
+  }]),
+  ...inFile("impl/mock/mock_dirty.ts", [{
+    name: "mock-no-clear",
+    find: "(flags & IOMMU_DIRTY_NO_CLEAR) === 0",
+    replace: "true",
+    breaks: "NO_CLEAR clears",
+    killer: "kit_dirty.no_clear",
+  }, {
+    name: "mock-dirty-unmapped",
+    find: " || leaf[i] === 0) continue;",
+    replace: ") continue;",
+    breaks: "Pages that are not mapped become dirty",
+    killer: "kit_dirty.mark_page_size",
+  }, {
+    name: "mock-huge-size",
+    find: "MOCK_IO_PAGE_SIZE, MOCK_HUGE_PAGE_SIZE)",
+    replace: "MOCK_IO_PAGE_SIZE, MOCK_IO_PAGE_SIZE)",
+    breaks: "A dirty IOPTE of 1 MiB is told as 2 KiB",
+    killer: "kit_dirty.huge_pages",
+  }]),
+  ...inFile("impl/mock/mock_nested_domain.ts", [{
+    name: "mock-iotlb-limit",
+    find: "iotlbId > MOCK_NESTED_DOMAIN_IOTLB_ID_MAX",
+    replace: "iotlbId >= MOCK_NESTED_DOMAIN_IOTLB_ID_MAX",
+    breaks: "The last IOTLB entry cannot be invalidated",
+    killer: "kit_invalidate.partial",
+  }, {
+    name: "mock-invalidate-type",
+    find: "    if (array.type !== type) throw EINVAL;\n",
+    replace: "",
+    breaks: "An empty invalidation takes any type of data",
+    killer: "kit_invalidate.no_entries",
+  }]),
+  ...inFile("impl/iommu/attach.ts", [{
+    name: "attach-handle-unwind",
+    find: "    group.pasidArray.delete(IOMMU_NO_PASID);\n" +
+      "    throw error;",
+    replace: "    throw error;",
+    breaks: "A group that refused a domain counts as attached",
+    killer: "iommufd_dirty_tracking.domain_dirty128k.enforce_dirty",
+  }]),
+  ...inFile("impl/iommu/map.ts", [{
+    name: "iommu-map-unwind",
+    find: "    iommuUnmap(domain, iova, done);\n" +
+      "    throw error;",
+    replace: "    throw error;",
+    breaks: "What was mapped before a failure stays mapped",
+    killer: "kit_fail_nth.huge_pages",
+  }, {
+    name: "iommu-large-pages",
+    find:
+      "return pgsize <= size && iova % pgsize === 0 && paddr % pgsize === 0;",
+    replace: "return pgsize <= size && iova % pgsize === 0;",
+    breaks: "A large page is used for memory that is not aligned",
+    killer: "kit_dirty.huge_pages",
+  }]),
+  ...inFile("impl/iommu/page_fault.ts", [{
+    name: "fault-user-pasid",
+    find: "if (handle !== undefined || !userPasidTable) return handle;",
+    replace: "if (handle !== undefined || userPasidTable) return handle;",
+    breaks: "Faults of the user's own PASIDs go to nobody",
+    killer: "iommufd_ioas.mock_domain.alloc_hwpt_nested",
+  }]),
+  ...inFile("impl/iommu/user_data.ts", [{
+    name: "data-too-long",
+    find: " || data.len > struct.size",
+    replace: "",
+    breaks: "Driver data may be longer than the driver knows",
+    killer: "kit_invalidate.entry_length",
+  }]),
+];

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Runs the suite against a mutant in a process of its own and says whether a
+ * test noticed.
+ *
+ * @module
+ */
+
+import type { Status } from "../results.ts";
+import {
+  describeTest,
+  killerOf,
+  type Mutant,
+  type TestName,
+} from "./mutant.ts";
+import {
+  type ImportMap,
+  importMapOf,
+  importMapUrl,
+  StaleMutant,
+} from "./patch.ts";
+import type { ChildEvent, ChildOrder } from "./suite_child.ts";
+
+/** Milliseconds for loading the modules; mutants of functions do not matter there. */
+const LOAD_MS = 60_000;
+/** Milliseconds for one test. */
+const DEFAULT_TEST_MS = 15_000;
+
+/** How a mutant is tried. */
+export interface TrialOptions {
+  /** Milliseconds after which a test counts as hung; default 15 s. */
+  readonly testMs?: number;
+  /** Run the test that is named for it and no other. */
+  readonly killerOnly?: boolean;
+}
+
+/** What a test came to. */
+export interface Outcome extends TestName {
+  /** `timeout` for one that hung, `crash` for one that took the child with it. */
+  readonly status: Status;
+  /** What went wrong, in a sentence; empty if nothing did. */
+  readonly message: string;
+}
+
+/** What a child did. */
+export interface ChildRun {
+  /** The tests that ran, in order. */
+  readonly outcomes: readonly Outcome[];
+  /** Why no test could run, in a sentence. */
+  readonly notLoaded?: string;
+}
+
+/** How a mutant ended. */
+export type Verdict =
+  /** The test that is named for it failed. */
+  | { readonly verdict: "killed"; readonly by: Outcome }
+  /** Another test failed, the one that is named for it did not. */
+  | { readonly verdict: "killed by another"; readonly by: Outcome }
+  /** No test failed. */
+  | { readonly verdict: "survived" }
+  /** It is no mutant: its text is gone or occurs twice, or it cannot even be loaded. */
+  | { readonly verdict: "broken"; readonly why: string };
+
+/**
+ * Tries a mutant: the test that is named for it runs first, then all others
+ * until one fails.
+ */
+export async function tryMutant(
+  mutant: Mutant,
+  { testMs, killerOnly = false }: TrialOptions = {},
+): Promise<Verdict> {
+  const killer = killerOf(mutant);
+  let map: ImportMap;
+  try {
+    map = importMapOf(mutant);
+  } catch (error) {
+    if (!(error instanceof StaleMutant)) throw error;
+    return { verdict: "broken", why: error.message };
+  }
+  const { outcomes, notLoaded } = await runChild(
+    map,
+    { first: [killer], others: !killerOnly, keepGoing: false },
+    testMs,
+  );
+  if (notLoaded !== undefined) return { verdict: "broken", why: notLoaded };
+  const by = outcomes.find(isKill);
+  if (by === undefined) return { verdict: "survived" };
+  // Any other exception than the model's own is a slip in the table or in a test.
+  if (by.status === "error" && !by.message.startsWith("KernelBug")) {
+    return { verdict: "broken", why: by.message };
+  }
+  const named = by.uapi === killer.uapi && by.id === killer.id;
+  return { verdict: named ? "killed" : "killed by another", by };
+}
+
+/** All tests that fail with a mutant; a test that hangs is the last one seen. */
+export async function killersOf(mutant: Mutant): Promise<readonly Outcome[]> {
+  const { outcomes, notLoaded } = await runChild(
+    importMapOf(mutant),
+    { first: [], others: true, keepGoing: true },
+  );
+  if (notLoaded !== undefined) throw new Error(notLoaded);
+  return outcomes.filter(isKill);
+}
+
+/**
+ * Runs the tests that are named for mutants against the model as it is.
+ * Returns a sentence for each that does not exist or does not pass: it cannot
+ * tell a mutant from the model.
+ */
+export async function checkKillers(
+  mutants: readonly Mutant[],
+): Promise<string[]> {
+  const first = mutants.map(killerOf);
+  const { outcomes, notLoaded } = await runChild(
+    importMapOf(),
+    { first, others: false, keepGoing: true },
+  );
+  if (notLoaded !== undefined) return [notLoaded];
+  const problems = new Set<string>();
+  for (const { uapi, id } of first) {
+    const outcome = outcomes.find((one) => one.uapi === uapi && one.id === id);
+    const name = describeTest({ uapi, id });
+    if (outcome === undefined) problems.add(`There is no test ${name}`);
+    else if (outcome.status !== "pass") {
+      const { status, message } = outcome;
+      problems.add(`Without any mutant ${name} ends as ${status}: ${message}`);
+    }
+  }
+  return [...problems];
+}
+
+/** Whether a test that ended like this noticed something; a skip notices nothing. */
+function isKill({ status }: Outcome): boolean {
+  return status !== "pass" && status !== "skip";
+}
+
+/** Runs tests in a child with an import map. */
+async function runChild(
+  map: ImportMap,
+  order: ChildOrder,
+  testMs: number = DEFAULT_TEST_MS,
+): Promise<ChildRun> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--quiet",
+      "--no-prompt",
+      "--no-config",
+      "--no-lock",
+      `--import-map=${importMapUrl(map)}`,
+      new URL("suite_child.ts", import.meta.url).href,
+      JSON.stringify(order),
+    ],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const stderr = new Response(child.stderr).text();
+  const watch = new Watch(LOAD_MS, () => child.kill("SIGKILL"));
+  const outcomes: Outcome[] = [];
+  let loaded = false;
+  let running: TestName | undefined;
+  for await (const event of eventsOf(child.stdout)) {
+    watch.start(testMs);
+    if (event.event === "loaded") loaded = true;
+    running = event.event === "begin" ? event : undefined;
+    if (event.event === "end") outcomes.push(event);
+  }
+  watch.end();
+  await child.status;
+  if (!loaded) return { outcomes, notLoaded: whyNotLoaded(await stderr) };
+  if (running !== undefined) {
+    const { uapi, id } = running;
+    const end = watch.expired
+      ? { status: "timeout" as const, message: `No end after ${testMs} ms` }
+      : { status: "crash" as const, message: firstLine(await stderr) };
+    outcomes.push({ uapi, id, ...end });
+  }
+  return { outcomes };
+}
+
+function whyNotLoaded(stderr: string): string {
+  return `The modules cannot be loaded: ${firstLine(stderr)}`;
+}
+
+function firstLine(text: string): string {
+  return text.trim().split("\n", 1)[0]!;
+}
+
+/** The child's lines as they come. */
+async function* eventsOf(
+  stdout: ReadableStream<Uint8Array<ArrayBuffer>>,
+): AsyncGenerator<ChildEvent> {
+  let rest = "";
+  for await (const text of stdout.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop()!;
+    for (const line of lines) yield JSON.parse(line) as ChildEvent;
+  }
+}
+
+/** Ends what takes too long. */
+class Watch {
+  /** Whether it did. */
+  expired = false;
+  readonly #kill: () => void;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(ms: number, kill: () => void) {
+    this.#kill = kill;
+    this.start(ms);
+  }
+
+  /** Gives it time from now on. */
+  start(ms: number): void {
+    this.end();
+    this.#timer = setTimeout(() => {
+      this.expired = true;
+      this.#kill();
+    }, ms);
+  }
+
+  /** It is gone. */
+  end(): void {
+    clearTimeout(this.#timer);
+  }
+}
