@@ -19,7 +19,7 @@ import {
   IOMMU_TEST_OP_MOCK_DOMAIN,
   TestMockDomain,
 } from "../../impl/uapi/iommufd_test.ts";
-import { HPAGE_SIZE } from "../../impl/uapi/mman.ts";
+import { HPAGE_SIZE, PAGE_SIZE } from "../../impl/uapi/mman.ts";
 import { MAP_RW } from "../../selftests/ioctls.ts";
 import { mapFloor } from "../floor.ts";
 import type { Machine } from "../machine.ts";
@@ -47,6 +47,8 @@ export interface MapOptions {
   readonly domains: number;
   /** Bytes of one call. */
   readonly length: number;
+  /** Calls that follow each other; default enough for the clock. */
+  readonly calls?: number;
 }
 
 /** The group. */
@@ -57,6 +59,7 @@ export function mapScenarios(): Scenario[] {
         LENGTHS.map((length) => mapScenario({ memory, domains, length }))
       )
     ),
+    ...[0, 1, 2].map(pairScenario),
     ...LENGTHS.map(attachScenario),
   ];
 }
@@ -97,9 +100,8 @@ function mapFloors({ memory, domains, length }: MapOptions): Floor {
 /** Memory, an IOAS, and the ioctls that map one into the other piece by piece. */
 async function mapSteps(
   machine: Machine,
-  { memory, domains, length }: MapOptions,
+  { memory, domains, length, calls = callsOf(length) }: MapOptions,
 ): Promise<{ map: Step; unmap: Step }> {
-  const calls = callsOf(length);
   const { fd } = machine.io;
   const bytes = Math.ceil(calls * length / HPAGE_SIZE) * HPAGE_SIZE;
   const address = await machine.memory(bytes, memory === "huge pages");
@@ -117,6 +119,32 @@ async function mapSteps(
       iova: IOVA,
       length: BigInt(length),
     }, { times: calls, sweep: { iova: length } }),
+  };
+}
+
+/** Maps one page and unmaps it, again and again: the pair that a driver without a cache makes. */
+function pairScenario(domains: number): Scenario {
+  const calls = 256;
+  return {
+    group: "map",
+    operations: {
+      pair: {
+        series: `IOAS_MAP and IOAS_UNMAP in turn, ${domainsName(domains)}`,
+        size: { value: PAGE_SIZE, unit: "bytes" },
+        calls,
+        pages: 0,
+      },
+    },
+    async prepare(machine): Promise<Phase[]> {
+      const { map, unmap } = await mapSteps(machine, {
+        memory: "4 KiB pages",
+        domains,
+        length: PAGE_SIZE,
+        calls: 1,
+      });
+      const steps = Array.from({ length: calls }, () => [map, unmap]).flat();
+      return [{ measures: "pair", steps }];
+    },
   };
 }
 
