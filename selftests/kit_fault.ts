@@ -235,7 +235,9 @@ function registerRead(f: FaultFixture): void {
     const addr = 0xfedcba9876543210n;
     await trigger(io, idevId, { grpid: 0x89abcdef, perm, addr });
     await trigger(io, idevId, { pasid: 5, grpid: 1, perm: 0 });
-    const [plain, withPasid] = await readFaults(io, fd);
+    const faults = await readFaults(io, fd);
+    assertEq(faults.length, 2, "faults read");
+    const [plain, withPasid] = faults;
     const fields = [
       ["flags", plain!.flags, IOMMU_PGFAULT_FLAGS_LAST_PAGE],
       ["dev_id", plain!.devId, idevId],
