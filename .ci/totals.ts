@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * Prints the sums of the runner's JSON report and the tests' JUnit report as
+ * Prints the sums of the runner's JSON reports and the tests' JUnit report as
  * one line: `total: N passed, N failed, N skipped`. Exits with 1 if anything
- * failed, or if a report is not there because its step broke.
+ * failed, or if a report is not there because its step broke. Arguments: paths
+ * ending in `.json` or `.xml`.
  *
  * @module
  */
@@ -64,11 +65,9 @@ function ancestors(name: string): string[] {
   return parts.slice(1).map((_, i) => parts.slice(0, i + 1).join(" &gt; "));
 }
 
-const [conformancePath, junitPath] = Deno.args;
-const all = [
-  totalsOf(conformancePath!, conformanceTotals),
-  totalsOf(junitPath!, junitTotals),
-];
+const all = Deno.args.map((path) =>
+  totalsOf(path, path.endsWith(".json") ? conformanceTotals : junitTotals)
+);
 const sum = (key: keyof Totals) => all.reduce((n, each) => n + each[key], 0);
 console.log(
   `total: ${sum("passed")} passed, ${sum("failed")} failed, ${
