@@ -58,7 +58,8 @@ export function qemuArgs(
     ["-chardev", "file,id=console,path=/dev/stderr"],
     ["-serial", "chardev:console"],
     ["-chardev", "stdio,id=agent,signal=off"],
-    ["-device", "virtio-serial-pci"],
+    // The CPU's own thread takes what the agent sends, and need not wake another.
+    ["-device", "virtio-serial-pci,ioeventfd=off"],
     ["-device", "virtserialport,chardev=agent,name=agent"],
   ].flat();
 }
