@@ -89,13 +89,13 @@ export class PfnBatch {
   }
 
   /**
-   * A batch for a path that must not fail: a small one needs no allocation.
-   * Linux: batch_init_backup.
+   * A batch for a path that must not fail: a small one needs no allocation,
+   * and one run fits whatever the limit is. Linux: batch_init_backup.
    */
   static createNofail(kernel: KernelCore, maxPages: number): PfnBatch {
     const wanted = maxPages * BATCH_ELEMENT_SIZE;
     const bytes = wanted < BACKUP_SIZE ? wanted : allocOrPage(kernel, wanted);
-    return new PfnBatch(kernel, bytes);
+    return new PfnBatch(kernel, Math.max(bytes, BATCH_ELEMENT_SIZE));
   }
 
   /** Empties the batch. */

@@ -134,6 +134,27 @@ for (const name of REVISION_NAMES) {
       machine.end();
     });
 
+    it("unmapping goes on under any limit", () => {
+      const machine = new Machine(name);
+      const ioasId = machine.ioas();
+      assertEquals(machine.mockDomain(ioasId).ret, 0);
+      // As many pages as need more than the batch that Linux has on its stack.
+      const length = 32n * PAGE;
+      const userVa = BigInt(machine.memory(32));
+      assertEquals(machine.map({ ioasId, userVa, length }).ret, 0);
+      const limit = v3 ? 0 : 12;
+      const answer = machine.test(
+        IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT,
+        TestMemoryLimit,
+        { limit },
+      );
+      assertEquals(answer.ret, 0);
+      const unmapped = machine.unmap({ ioasId, iova: IOVA, length });
+      assertEquals(unmapped.ret, 0);
+      assertEquals(unmapped.length, length);
+      machine.end();
+    });
+
     it("MD_CHECK_MAP compares every 2 KiB", () => {
       const { machine, uptr, hwpt, ioasId } = mapped(name);
       const good = { id: hwpt, iova: IOVA, length: 2n * PAGE, uptr };
