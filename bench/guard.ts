@@ -31,7 +31,7 @@ const BANDS = new URL("bands.json", import.meta.url);
 const EFFORT: Effort = {
   warmup: 100,
   measure: 150,
-  minRounds: 5,
+  minRounds: 10,
   maxRounds: 1000,
 };
 
