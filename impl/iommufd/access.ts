@@ -213,7 +213,8 @@ export class Access extends IommufdObject {
 
   /**
    * Pins the pages under `length` bytes from `iova` on and stores their frame
-   * numbers in `out`, one per page. Undone by {@link unpinPages}.
+   * numbers in `out`, one per page; it is a bug if they do not fit. Undone by
+   * {@link unpinPages}.
    *
    * Throws EINVAL for length 0, for memory that does not begin and end on page
    * boundaries (but at the end of the range), while the range is being
@@ -245,8 +246,14 @@ export class Access extends IommufdObject {
         if (area.preventAccess || !isAligned(areas, area)) throw EINVAL;
         if (!allows(area, flags)) throw EPERM;
         const range = indexes(areas, area);
+        const end = at + range.last - range.first + 1;
+        if (end > out.length) {
+          throw new KernelBug(
+            `Access ${this.id} pins more pages than the ${out.length} that it has room for`,
+          );
+        }
         addAccess(area, range, out, at, flags);
-        at += range.last - range.first + 1;
+        at = end;
       }
       if (!areas.done) throw ENOENT;
     } catch (error) {

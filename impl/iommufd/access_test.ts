@@ -234,6 +234,20 @@ for (const name of REVISION_NAMES) {
       machine.end();
     });
 
+    it("is a bug to pin more pages than there is room for, and leaves none pinned", () => {
+      const { machine, driver, access, userVa } = setup(name);
+      assertThrows(
+        () => access.pinPages(IOVA, 3n * PAGE, new Int32Array(2), READ),
+        KernelBug,
+        "2",
+      );
+      for (const pfn of frames(machine, userVa, 3)) {
+        assertEquals(machine.kernel.frames.pins(pfn), 0);
+      }
+      driver.release();
+      machine.end();
+    });
+
     for (const { what, iova, length, flags, pin, rw } of BAD_RANGES) {
       it(`${what}: pin answers ${pin}, rw ${rw}, and nothing stays pinned`, () => {
         const { machine, driver, access, ioasId, userVa } = setup(name);

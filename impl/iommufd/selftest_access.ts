@@ -211,10 +211,12 @@ function allocPages(
   iova: bigint,
   length: bigint,
 ): Int32Array {
+  const end = iova + length;
+  const bytes = alignDown(end + PAGE - 1n, PAGE) - alignDown(iova, PAGE);
   // A range that wraps is refused later; its count of pages wraps as well.
-  const end = BigInt.asUintN(64, iova + length + PAGE - 1n);
-  const bytes = alignDown(end, PAGE) - alignDown(iova, PAGE);
-  const npages = BigInt.asUintN(64, bytes) / PAGE;
+  // Any other has room for all its pages: as posted, v3 writes past the end.
+  const wraps = end - 1n > U64_MAX;
+  const npages = (wraps ? BigInt.asUintN(64, bytes) : bytes) / PAGE;
   if (npages * POINTER_SIZE > MAX_ALLOCATION) throw ENOMEM;
   ctx.kernel.allocVirtual(Number(npages * POINTER_SIZE));
   return new Int32Array(Number(npages));

@@ -191,6 +191,14 @@ for (const name of REVISION_NAMES) {
         v3 ? "EBADFD" : "ENOMEM",
       );
       assertEquals(bench.pin({ length: 2n ** 63n })[0], "ENOMEM");
+      const all = { iova: 0n, length: 2n ** 64n - 2n };
+      bench.machine.map({
+        ioasId: bench.ioasId,
+        userVa: BigInt(bench.address),
+        iova: 0n,
+      });
+      assertEquals(bench.pin(all)[0], "ENOMEM");
+      assertEquals(bench.pins(), [0, 0, 0, 0]);
       assertEquals(bench.pin({ iova: 2n ** 64n - 1n })[0], "EOVERFLOW");
       assertEquals(bench.rw({ id: 99 }), "EBADFD");
       assertEquals(bench.rw({ length: 0n }), "EINVAL");
