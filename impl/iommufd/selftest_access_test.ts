@@ -199,6 +199,7 @@ for (const name of REVISION_NAMES) {
       });
       assertEquals(bench.pin(all)[0], "ENOMEM");
       assertEquals(bench.pins(), [0, 0, 0, 0]);
+      bench.machine.unmap({ ioasId: bench.ioasId, iova: 0n, length: PAGE });
       assertEquals(bench.pin({ iova: 2n ** 64n - 1n })[0], "EOVERFLOW");
       assertEquals(bench.rw({ id: 99 }), "EBADFD");
       assertEquals(bench.rw({ length: 0n }), "EINVAL");
