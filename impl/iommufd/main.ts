@@ -48,8 +48,8 @@ export function ioctlTable(
 interface Slot {
   readonly op: IoctlOp;
   readonly minSize: number;
-  /** Buffers that no call uses now: more than one after an ioctl that called itself through a driver. */
-  readonly idle: CommandBuffer[];
+  /** A buffer for each depth of system calls: an ioctl may call itself through a driver. */
+  readonly buffers: CommandBuffer[];
 }
 
 /** The contexts of one kernel, and what they share. */
@@ -131,21 +131,19 @@ export class IommufdCtx extends File {
     if (slot === undefined || slot.op.number !== cmd) throw ENOTTY;
     if (userSize < slot.minSize) throw this.kernel.revision.shortStructErrno;
 
-    const buffer = slot.idle.pop() ?? slot.op.prepare(this);
-    try {
-      buffer.load(process, uaddr, userSize);
-      buffer.execute();
-    } finally {
-      buffer.unload();
-      slot.idle.push(buffer);
-    }
+    const buffer = slot.buffers[this.kernel.callDepth] ??= slot.op.prepare(
+      this,
+    );
+    buffer.load(process, uaddr, userSize);
+    buffer.execute();
     return 0;
   }
 
   #prepare(place: number): Slot | undefined {
     const op = this.#module.table[place];
     if (op === undefined) return undefined;
-    const slot = { op, minSize: op.minSize(this.kernel.revision), idle: [] };
+    const minSize = op.minSize(this.kernel.revision);
+    const slot: Slot = { op, minSize, buffers: [] };
     this.#slots[place] = slot;
     return slot;
   }

@@ -108,11 +108,6 @@ export abstract class CommandBuffer {
 
   /** Runs the ioctl. Throws an errno. */
   abstract execute(): void;
-
-  /** Forgets the caller. */
-  unload(): void {
-    this.#process = undefined;
-  }
 }
 
 /** A {@link CommandBuffer} with the struct's fields. */

@@ -65,6 +65,8 @@ export class KernelCore {
    * system calls: a kernel thread, or a driver on its own.
    */
   current: Process | undefined;
+  /** System calls that run: more than one where a driver makes some of its own. */
+  callDepth = 0;
   /** Bytes of one batch of pages, what the selftest's SET_TEMP_MEMORY_LIMIT sets (Linux: iommufd_test_memory_limit). */
   tempMemoryLimit = 65536;
 
