@@ -84,9 +84,9 @@ export class IoptPages {
     const offset = uptr & BigInt(PAGE_SIZE - 1);
     this.kernel = kernel;
     this.uptr = uptr - offset;
-    this.npages = Number(
-      (length + offset + BigInt(PAGE_SIZE - 1)) >> BigInt(PAGE_SHIFT),
-    );
+    // Linux lets the sum wrap; iopt_insert_area warns of too few pages then.
+    const end = BigInt.asUintN(64, length + offset + BigInt(PAGE_SIZE - 1));
+    this.npages = Number(end >> BigInt(PAGE_SHIFT));
     this.writable = writable;
     this.sourceProcess = process;
     this.sourceMm = process.mm;
