@@ -355,6 +355,29 @@ function registerWrite(f: FaultFixture): void {
     await expectFaults(io, fd, [[1, 8n]]);
   });
 
+  f.test("cookie_zero", {
+    description:
+      "Cookie 0 is not given out, until an answer to it comes while another one waits",
+    reference:
+      "fault.c iommufd_fault_fops_write: xa_erase() of the entry that keeps 0 busy",
+  }, async ({ io, fd, device: { idevId } }) => {
+    async function report(...addrs: bigint[]): Promise<void> {
+      for (const addr of addrs) await trigger(io, idevId, { addr });
+    }
+    await answerFails(io, fd, [0], EINVAL);
+    await report(1n);
+    await expectFaults(io, fd, [[1, 1n]]);
+    await answerFails(io, fd, [0], EINVAL);
+    await report(2n, 3n);
+    await expectFaults(io, fd, [[0, 2n], [2, 3n]]);
+    await answer(io, fd, [0]);
+    await report(4n);
+    await expectFaults(io, fd, [[0, 4n]]);
+    await answer(io, fd, [0, 1, 2]);
+    await report(5n, 6n);
+    await expectFaults(io, fd, [[0, 5n], [1, 6n]]);
+  });
+
   f.test("queues_apart", {
     description: "A queue knows its own faults and cookies only",
     reference: "fault.c; C0.12",

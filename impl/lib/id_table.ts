@@ -15,7 +15,7 @@ const RESERVED: unique symbol = Symbol("reserved");
 
 /** Objects by id. An id is free, reserved, or published with its object. */
 export class IdTable<T extends NonNullable<unknown>> {
-  readonly #first: number;
+  #first: number;
   readonly #max: number;
   /** What an id stands for, at index `id - first`; nothing lies beyond the highest id in use. */
   readonly #entries: (T | typeof RESERVED | undefined)[] = [];
@@ -92,9 +92,19 @@ export class IdTable<T extends NonNullable<unknown>> {
   /**
    * Frees an id and returns the object that it had; undefined if it was
    * reserved or free (Linux: xa_erase). O(log n).
+   *
+   * As in Linux, erasing id 0 of a table that begins at 1 makes it an id like
+   * any other: what kept it from being given out was an entry (XA_ZERO_ENTRY).
+   * A table without ids in use has not got that entry yet.
    */
   erase(id: number): T | undefined {
     const entries = this.#entries;
+    if (id === 0 && this.#first === 1 && !this.isEmpty) {
+      this.#first = 0;
+      entries.unshift(undefined);
+      pushId(this.#free, 0);
+      return undefined;
+    }
     const entry = entries[id - this.#first];
     if (entry === undefined) return undefined;
     this.#size--;

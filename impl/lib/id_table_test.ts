@@ -143,6 +143,28 @@ describe("IdTable", () => {
     assertEquals([...table], [[1, "behind, not seen"]]);
   });
 
+  it("gives out id 0 once it was erased while others are in use", () => {
+    const table = filled(3);
+    assertEquals(table.erase(0), undefined);
+    assertEquals([table.get(1), table.size], ["object 1", 3]);
+    assertEquals([table.alloc(), table.alloc()], [0, 4]);
+    table.publish(0, "zero");
+    assertEquals([...table.ids()], [0, 1, 2, 3, 4]);
+    for (const id of [...table.ids()]) table.erase(id);
+    assertEquals([table.alloc(), table.alloc()], [0, 1]);
+  });
+
+  it("control: erasing id 0 of an empty table, or of one that begins with it, is nothing special", () => {
+    const empty = filled(0);
+    assertEquals(empty.erase(0), undefined);
+    assertEquals(empty.alloc(), 1);
+    const fromZero = new IdTable<string>({ first: 0, max: 9 });
+    assertEquals([fromZero.alloc(), fromZero.alloc()], [0, 1]);
+    fromZero.erase(0);
+    assertEquals(fromZero.erase(0), undefined);
+    assertEquals([fromZero.alloc(), fromZero.alloc()], [0, 2]);
+  });
+
   it("gives out many freed ids in ascending order", () => {
     const table = filled(5000);
     for (let i = 0; i < 4999; i++) table.erase((i * 1237) % 4999 + 1);
