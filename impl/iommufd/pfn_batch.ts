@@ -145,23 +145,21 @@ export class PfnBatch {
     const { pfns, npfns } = this;
     let run = this.end - 1;
     let next = run >= 0 ? pfns[run]! + npfns[run]! : -1;
-    let count = run >= 0 ? npfns[run]! : 0;
     let i = at;
-    for (; i < end; i++) {
-      const pfn = from[i]!;
-      if (pfn === next) {
+    while (i < end) {
+      const start = i;
+      while (i < end && from[i] === next) {
+        i++;
         next++;
-        count++;
-        continue;
       }
-      if (run + 1 === maxRuns) break;
-      if (run >= 0) npfns[run] = count;
+      if (run >= 0) npfns[run]! += i - start;
+      if (i === end || run + 1 === maxRuns) break;
       run++;
-      pfns[run] = pfn;
-      next = pfn + 1;
-      count = 1;
+      pfns[run] = from[i]!;
+      npfns[run] = 1;
+      next = from[i]! + 1;
+      i++;
     }
-    if (run >= 0) npfns[run] = count;
     this.end = run + 1;
     this.totalPfns += i - at;
     return i - at;

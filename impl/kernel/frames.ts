@@ -113,15 +113,20 @@ export class Frames {
    */
   unpinRange(pfn: number, npages: number, dirty: boolean): void {
     const { refcount, flags } = this;
-    for (let cur = pfn; cur < pfn + npages; cur++) {
+    const end = pfn + npages;
+    const mark = dirty ? FRAME_DIRTY : 0;
+    for (let cur = pfn; cur < end; cur++) {
       const left = refcount[cur]! - GUP_PIN_COUNTING_BIAS;
-      if (left < 0) {
-        throw new KernelBug(`Cannot unpin frame ${cur}: not pinned`);
-      }
       refcount[cur] = left;
-      if (dirty) flags[cur]! |= FRAME_DIRTY;
-      if (left === 0) this.#free(cur);
+      flags[cur]! |= mark;
+      if (left <= 0) this.#unpinned(cur, left);
     }
+  }
+
+  /** What is left of a frame that nobody but pins held. */
+  #unpinned(pfn: number, left: number): void {
+    if (left < 0) throw new KernelBug(`Cannot unpin frame ${pfn}: not pinned`);
+    this.#free(pfn);
   }
 
   /** How often a frame is pinned. */
