@@ -19,8 +19,8 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
     killer: "kit_map.mock_domain.map_errno",
   }, {
     name: "pages-count",
-    find: "(length + offset + BigInt(PAGE_SIZE - 1))",
-    replace: "(length + BigInt(PAGE_SIZE - 1))",
+    find: "length + offset + BigInt(PAGE_SIZE - 1)",
+    replace: "length + BigInt(PAGE_SIZE - 1)",
     breaks: "Memory that begins in a page lacks its last page",
     killer: "kit_memory_limit.limit_24.map_unaligned",
   }, {
