@@ -100,8 +100,8 @@ export function record(bands: Bands, all: readonly Figures[]): Bands {
   };
 }
 
-/** A noisy machine doubles a ratio now and then; a loop that became slow costs more. */
-const RATIO_MARGIN = { low: 0.35, high: 2 };
+/** What a very busy machine adds was at most a half; a bigint or an object per page costs more than this. */
+const RATIO_MARGIN = { low: 0.35, high: 1.75 };
 /** Between sizes that are 30 times apart, 0.3 is a factor of 2.8. A memory that is less busy lets times grow less. */
 const GROWTH_MARGIN = { low: 0.6, high: 0.3 };
 

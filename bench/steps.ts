@@ -10,7 +10,7 @@
  * @module
  */
 
-import { IOMMU_TEST_CMD } from "../impl/uapi/iommufd_test.ts";
+import { IOMMU_TEST_CMD } from "../impl/uapi/selftest.ts";
 import type { Revision } from "../impl/uapi/revision.ts";
 import type { Struct } from "../impl/uapi/struct.ts";
 import { encodeTestCmd } from "../selftests/mock_ioctls.ts";

@@ -7,7 +7,7 @@
  */
 
 import * as iommufd from "../impl/uapi/iommufd.ts";
-import * as mock from "../impl/uapi/iommufd_test.ts";
+import * as mock from "../impl/uapi/selftest.ts";
 import type { Revision } from "../impl/uapi/revision.ts";
 import type { Field, Struct } from "../impl/uapi/struct.ts";
 import * as vfio from "../impl/uapi/vfio.ts";

@@ -7,7 +7,7 @@ import {
   IOMMU_TEST_CMD,
   IOMMU_TEST_OP_MD_CHECK_REFS,
   TestCheckRefs,
-} from "../impl/uapi/iommufd_test.ts";
+} from "../impl/uapi/selftest.ts";
 import { REVISIONS } from "../impl/uapi/revision.ts";
 import { VFIO_SET_IOMMU } from "../impl/uapi/vfio.ts";
 import { describeStruct, ioctlName, ioctlNameWith } from "./describe_ioctl.ts";

@@ -9,10 +9,7 @@ import {
   REVISION_NAMES,
 } from "./iommufd/testing/machine.ts";
 import { Kernel } from "./kernel.ts";
-import {
-  IOMMU_TEST_OP_MD_CHECK_MAP,
-  TestCheckMap,
-} from "./uapi/iommufd_test.ts";
+import { IOMMU_TEST_OP_MD_CHECK_MAP, TestCheckMap } from "./uapi/selftest.ts";
 
 for (const name of REVISION_NAMES) {
   describe(`a machine [${name}]`, () => {

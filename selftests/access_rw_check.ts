@@ -12,7 +12,7 @@ import {
   IOMMU_TEST_OP_ACCESS_RW,
   MOCK_ACCESS_RW_WRITE,
   TestAccessRw,
-} from "../impl/uapi/iommufd_test.ts";
+} from "../impl/uapi/selftest.ts";
 import { assertBytes, type Call } from "./harness.ts";
 import { assertResult, type Iommufd } from "./ioctls.ts";
 import { encodeTestCmd } from "./mock_ioctls.ts";

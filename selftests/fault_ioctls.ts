@@ -17,7 +17,7 @@ import {
 import {
   IOMMU_TEST_OP_TRIGGER_IOPF,
   TestTriggerIopf,
-} from "../impl/uapi/iommufd_test.ts";
+} from "../impl/uapi/selftest.ts";
 import { POLLIN } from "../impl/uapi/mman.ts";
 import { assertEq, assertErrno } from "./harness.ts";
 import type { Iommufd } from "./ioctls.ts";

@@ -44,7 +44,7 @@ import {
   TestDirty,
   TestHwInfo,
   TestTriggerIopf,
-} from "../impl/uapi/iommufd_test.ts";
+} from "../impl/uapi/selftest.ts";
 import { assertEq, assertTrue } from "./harness.ts";
 import type { Iommufd } from "./ioctls.ts";
 

@@ -25,7 +25,7 @@ import {
   IOMMUFD_CMD_BASE,
   IOMMUFD_TYPE,
 } from "../impl/uapi/iommufd.ts";
-import { MOCK_APERTURE_START } from "../impl/uapi/iommufd_test.ts";
+import { MOCK_APERTURE_START } from "../impl/uapi/selftest.ts";
 import type { Struct } from "../impl/uapi/struct.ts";
 import {
   VFIO_API_VERSION,

@@ -17,7 +17,7 @@ import {
   MOCK_FLAGS_DEVICE_HUGE_IOVA,
   MOCK_FLAGS_DEVICE_NO_DIRTY,
   MOCK_HUGE_PAGE_SIZE,
-} from "../impl/uapi/iommufd_test.ts";
+} from "../impl/uapi/selftest.ts";
 import {
   MAP_ANONYMOUS,
   MAP_FIXED,

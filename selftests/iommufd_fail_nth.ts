@@ -31,7 +31,7 @@ import {
   MOCK_ACCESS_RW_WRITE,
   MOCK_APERTURE_START,
   TestHwInfo,
-} from "../impl/uapi/iommufd_test.ts";
+} from "../impl/uapi/selftest.ts";
 import {
   type Round,
   type Sequence,

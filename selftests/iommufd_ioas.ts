@@ -9,7 +9,7 @@
  */
 
 import { EBUSY } from "../impl/uapi/errno.ts";
-import { MOCK_APERTURE_START } from "../impl/uapi/iommufd_test.ts";
+import { MOCK_APERTURE_START } from "../impl/uapi/selftest.ts";
 import { type Context, type Fixture, fixture, type Test } from "./harness.ts";
 import { Iommufd } from "./ioctls.ts";
 import { registerAccess } from "./iommufd_ioas_access.ts";

@@ -11,7 +11,7 @@ import { ENOENT } from "../impl/uapi/errno.ts";
 import {
   MOCK_ACCESS_RW_SLOW_PATH,
   MOCK_APERTURE_START,
-} from "../impl/uapi/iommufd_test.ts";
+} from "../impl/uapi/selftest.ts";
 import { MAP_HUGETLB, MAP_POPULATE, MAP_SHARED } from "../impl/uapi/mman.ts";
 import { checkAccessRw } from "./access_rw_check.ts";
 import { BUFFER_PAGES, type Iommufd } from "./ioctls.ts";

@@ -9,7 +9,7 @@
 
 import { EADDRINUSE } from "../impl/uapi/errno.ts";
 import type { IommuIovaRange } from "../impl/uapi/iommufd.ts";
-import { MOCK_APERTURE_START } from "../impl/uapi/iommufd_test.ts";
+import { MOCK_APERTURE_START } from "../impl/uapi/selftest.ts";
 import { assertEq, assertTrue } from "./harness.ts";
 import type { IoasFixture, IoasSelf } from "./iommufd_ioas.ts";
 

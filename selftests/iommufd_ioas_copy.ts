@@ -8,7 +8,7 @@
 
 import { ENOENT } from "../impl/uapi/errno.ts";
 import { IOMMU_IOAS_MAP_WRITEABLE } from "../impl/uapi/iommufd.ts";
-import { MOCK_APERTURE_START } from "../impl/uapi/iommufd_test.ts";
+import { MOCK_APERTURE_START } from "../impl/uapi/selftest.ts";
 import type { Revision } from "../impl/uapi/revision.ts";
 import type { IoasFixture } from "./iommufd_ioas.ts";
 

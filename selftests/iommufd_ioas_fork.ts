@@ -7,7 +7,7 @@
  */
 
 import { EFAULT } from "../impl/uapi/errno.ts";
-import { MOCK_APERTURE_START } from "../impl/uapi/iommufd_test.ts";
+import { MOCK_APERTURE_START } from "../impl/uapi/selftest.ts";
 import { checkAccessRw } from "./access_rw_check.ts";
 import { assertEq, assertOk } from "./harness.ts";
 import type { IoasFixture, IoasSelf } from "./iommufd_ioas.ts";

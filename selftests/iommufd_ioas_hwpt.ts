@@ -28,7 +28,7 @@ import {
   IOMMU_TEST_IOTLB_DEFAULT,
   MOCK_NESTED_DOMAIN_IOTLB_ID_MAX,
   TestHwInfo,
-} from "../impl/uapi/iommufd_test.ts";
+} from "../impl/uapi/selftest.ts";
 import { assertEq } from "./harness.ts";
 import {
   checkIotlb,

@@ -11,7 +11,7 @@ import { IommuIovaRange } from "../impl/uapi/iommufd.ts";
 import {
   MOCK_APERTURE_LAST,
   MOCK_APERTURE_START,
-} from "../impl/uapi/iommufd_test.ts";
+} from "../impl/uapi/selftest.ts";
 import { assertEq } from "./harness.ts";
 import { type Iommufd, U64_MAX } from "./ioctls.ts";
 import type { IoasFixture, IoasSelf } from "./iommufd_ioas.ts";

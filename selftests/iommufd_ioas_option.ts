@@ -14,7 +14,7 @@ import {
   IommuIoasMap,
   IommuIoasUnmap,
 } from "../impl/uapi/iommufd.ts";
-import { MOCK_APERTURE_START } from "../impl/uapi/iommufd_test.ts";
+import { MOCK_APERTURE_START } from "../impl/uapi/selftest.ts";
 import { assertEq } from "./harness.ts";
 import { MAP_RW } from "./ioctls.ts";
 import type { IoasFixture, IoasSelf, IoasVariant } from "./iommufd_ioas.ts";

@@ -12,7 +12,7 @@ import {
   IOMMU_HWPT_ALLOC_NEST_PARENT,
   IOMMU_IOAS_MAP_READABLE,
 } from "../impl/uapi/iommufd.ts";
-import { MOCK_APERTURE_START } from "../impl/uapi/iommufd_test.ts";
+import { MOCK_APERTURE_START } from "../impl/uapi/selftest.ts";
 import {
   MAP_HUGETLB,
   MAP_POPULATE,

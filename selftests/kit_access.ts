@@ -28,7 +28,7 @@ import {
   MOCK_ACCESS_RW_SLOW_PATH,
   MOCK_ACCESS_RW_WRITE,
   MOCK_FLAGS_ACCESS_WRITE,
-} from "../impl/uapi/iommufd_test.ts";
+} from "../impl/uapi/selftest.ts";
 import { type Fixture, fixture, type Test } from "./harness.ts";
 import { U64_MAX } from "./ioctls.ts";
 import {

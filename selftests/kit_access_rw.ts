@@ -10,7 +10,7 @@ import { EFAULT, ENOENT } from "../impl/uapi/errno.ts";
 import {
   MOCK_ACCESS_RW_SLOW_PATH,
   MOCK_ACCESS_RW_WRITE,
-} from "../impl/uapi/iommufd_test.ts";
+} from "../impl/uapi/selftest.ts";
 import { MAP_SHARED, PROT_READ } from "../impl/uapi/mman.ts";
 import { assertBytes, assertEq } from "./harness.ts";
 import type { IoasSelf } from "./iommufd_ioas.ts";

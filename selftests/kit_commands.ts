@@ -34,7 +34,7 @@ import {
   IOMMU_TEST_CMD,
   IOMMU_TEST_OP_ADD_RESERVED,
   TestCmd,
-} from "../impl/uapi/iommufd_test.ts";
+} from "../impl/uapi/selftest.ts";
 import { MAP_PRIVATE, POLLIN, POLLOUT, PROT_READ } from "../impl/uapi/mman.ts";
 import {
   assertBytes,

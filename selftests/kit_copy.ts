@@ -25,7 +25,7 @@ import {
 import {
   MOCK_ACCESS_RW_SLOW_PATH,
   MOCK_APERTURE_START,
-} from "../impl/uapi/iommufd_test.ts";
+} from "../impl/uapi/selftest.ts";
 import {
   assertBytes,
   assertEq,

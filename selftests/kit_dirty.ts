@@ -29,7 +29,7 @@ import {
   IOMMU_TEST_OP_DIRTY,
   MOCK_APERTURE_START,
   TestDirty,
-} from "../impl/uapi/iommufd_test.ts";
+} from "../impl/uapi/selftest.ts";
 import { MAP_PRIVATE, PROT_READ, PROT_WRITE } from "../impl/uapi/mman.ts";
 import {
   assertBytes,

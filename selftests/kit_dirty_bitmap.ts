@@ -11,7 +11,7 @@ import {
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
   IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR,
 } from "../impl/uapi/iommufd.ts";
-import { MOCK_FLAGS_DEVICE_HUGE_IOVA } from "../impl/uapi/iommufd_test.ts";
+import { MOCK_FLAGS_DEVICE_HUGE_IOVA } from "../impl/uapi/selftest.ts";
 import { MAP_HUGETLB, MAP_POPULATE, MAP_SHARED } from "../impl/uapi/mman.ts";
 import { assertBytes } from "./harness.ts";
 import { getDirtyBitmap, hwptAlloc, setDirtyTracking } from "./hwpt_ioctls.ts";

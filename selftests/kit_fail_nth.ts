@@ -28,7 +28,7 @@ import {
   MOCK_APERTURE_START,
   MOCK_FLAGS_DEVICE_HUGE_IOVA,
   TestTriggerIopf,
-} from "../impl/uapi/iommufd_test.ts";
+} from "../impl/uapi/selftest.ts";
 import {
   CAP_IPC_LOCK,
   MAP_HUGETLB,

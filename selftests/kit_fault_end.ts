@@ -14,7 +14,7 @@ import {
 import {
   MOCK_APERTURE_START,
   MOCK_FLAGS_DEVICE_NO_DIRTY,
-} from "../impl/uapi/iommufd_test.ts";
+} from "../impl/uapi/selftest.ts";
 import {
   answer,
   answerFails,

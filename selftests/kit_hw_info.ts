@@ -17,7 +17,7 @@ import {
   IOMMU_HW_INFO_TYPE_SELFTEST,
   MOCK_FLAGS_DEVICE_NO_DIRTY,
   TestHwInfo,
-} from "../impl/uapi/iommufd_test.ts";
+} from "../impl/uapi/selftest.ts";
 import { MAP_PRIVATE, PROT_READ } from "../impl/uapi/mman.ts";
 import {
   assertBytes,

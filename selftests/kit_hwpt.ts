@@ -27,7 +27,7 @@ import {
   HwptSelftest,
   IOMMU_HWPT_DATA_SELFTEST,
   MOCK_APERTURE_START,
-} from "../impl/uapi/iommufd_test.ts";
+} from "../impl/uapi/selftest.ts";
 import { MAP_PRIVATE, PROT_READ } from "../impl/uapi/mman.ts";
 import {
   assertEq,

@@ -11,7 +11,7 @@ import { IOMMU_HWPT_ALLOC_DIRTY_TRACKING } from "../impl/uapi/iommufd.ts";
 import {
   MOCK_APERTURE_START,
   MOCK_FLAGS_DEVICE_NO_DIRTY,
-} from "../impl/uapi/iommufd_test.ts";
+} from "../impl/uapi/selftest.ts";
 import { assertEq } from "./harness.ts";
 import { hwptAlloc, nestedAlloc } from "./hwpt_ioctls.ts";
 import { type HwptFixture, type HwptSelf, parentAlloc } from "./kit_hwpt.ts";

@@ -26,7 +26,7 @@ import {
   IOMMU_TEST_IOTLB_DEFAULT,
   IOMMU_TEST_OP_MD_CHECK_IOTLB,
   TestCheckIotlb,
-} from "../impl/uapi/iommufd_test.ts";
+} from "../impl/uapi/selftest.ts";
 import { MAP_PRIVATE, PROT_READ } from "../impl/uapi/mman.ts";
 import {
   assertEq,

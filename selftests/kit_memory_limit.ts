@@ -13,7 +13,7 @@ import {
   MOCK_ACCESS_RW_SLOW_PATH,
   MOCK_ACCESS_RW_WRITE,
   MOCK_APERTURE_START,
-} from "../impl/uapi/iommufd_test.ts";
+} from "../impl/uapi/selftest.ts";
 import { MAP_SHARED } from "../impl/uapi/mman.ts";
 import {
   assertBytes,

@@ -12,7 +12,7 @@ import {
   IOMMU_IOAS_MAP_READABLE,
   IOMMU_IOAS_MAP_WRITEABLE,
 } from "../impl/uapi/iommufd.ts";
-import { MOCK_APERTURE_START } from "../impl/uapi/iommufd_test.ts";
+import { MOCK_APERTURE_START } from "../impl/uapi/selftest.ts";
 import { MAP_PRIVATE, MAP_SHARED, PROT_READ } from "../impl/uapi/mman.ts";
 import { assertEq, type Fixture, fixture, type Test } from "./harness.ts";
 import { U64_MAX } from "./ioctls.ts";

@@ -15,7 +15,7 @@ import {
   type Errno,
 } from "../impl/uapi/errno.ts";
 import { IOMMU_OPTION_RLIMIT_MODE } from "../impl/uapi/iommufd.ts";
-import { MOCK_APERTURE_START } from "../impl/uapi/iommufd_test.ts";
+import { MOCK_APERTURE_START } from "../impl/uapi/selftest.ts";
 import {
   CAP_IPC_LOCK,
   CAP_SYS_RESOURCE,

@@ -30,7 +30,7 @@ import {
   MOCK_FLAGS_DEVICE_HUGE_IOVA,
   MOCK_FLAGS_DEVICE_NO_DIRTY,
   TestCreateAccess,
-} from "../impl/uapi/iommufd_test.ts";
+} from "../impl/uapi/selftest.ts";
 import { MAP_SHARED } from "../impl/uapi/mman.ts";
 import {
   assertBytes,

@@ -24,7 +24,7 @@ import {
   IOMMU_VFIO_IOAS_SET,
   IommuVfioIoas,
 } from "../impl/uapi/iommufd.ts";
-import { MOCK_APERTURE_START } from "../impl/uapi/iommufd_test.ts";
+import { MOCK_APERTURE_START } from "../impl/uapi/selftest.ts";
 import {
   VFIO_CHECK_EXTENSION,
   VFIO_DMA_CC_IOMMU,

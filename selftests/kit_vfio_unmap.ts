@@ -15,7 +15,7 @@ import {
   EOVERFLOW,
 } from "../impl/uapi/errno.ts";
 import { IOMMU_VFIO_IOAS_CLEAR } from "../impl/uapi/iommufd.ts";
-import { MOCK_APERTURE_START } from "../impl/uapi/iommufd_test.ts";
+import { MOCK_APERTURE_START } from "../impl/uapi/selftest.ts";
 import {
   VFIO_DMA_UNMAP_FLAG_ALL,
   VFIO_IOMMU_UNMAP_DMA,

@@ -34,7 +34,7 @@ import {
   TestMemoryLimit,
   TestMockDomain,
   TestMockDomainReplace,
-} from "../impl/uapi/iommufd_test.ts";
+} from "../impl/uapi/selftest.ts";
 import type { Revision } from "../impl/uapi/revision.ts";
 import type { Struct } from "../impl/uapi/struct.ts";
 import { assertEq } from "./harness.ts";

@@ -55,7 +55,7 @@ import {
   IOMMU_TEST_OP_MD_CHECK_REFS,
   MOCK_FLAGS_ACCESS_SYZ,
   TestCheckRefs,
-} from "../impl/uapi/iommufd_test.ts";
+} from "../impl/uapi/selftest.ts";
 import type { Revision } from "../impl/uapi/revision.ts";
 import type { Field, Struct } from "../impl/uapi/struct.ts";
 import { assertEq, assertTrue, type Need } from "./harness.ts";

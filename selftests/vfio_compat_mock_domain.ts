@@ -12,7 +12,7 @@ import {
   IOMMU_OPTION_HUGE_PAGES,
   IOMMU_VFIO_IOAS_SET,
 } from "../impl/uapi/iommufd.ts";
-import { MOCK_APERTURE_START } from "../impl/uapi/iommufd_test.ts";
+import { MOCK_APERTURE_START } from "../impl/uapi/selftest.ts";
 import { MAP_HUGETLB, MAP_POPULATE, MAP_SHARED } from "../impl/uapi/mman.ts";
 import {
   VFIO_DMA_UNMAP_FLAG_ALL,

@@ -9,7 +9,7 @@
 import {
   MOCK_APERTURE_LAST,
   MOCK_APERTURE_START,
-} from "../impl/uapi/iommufd_test.ts";
+} from "../impl/uapi/selftest.ts";
 import { IommuIovaRange } from "../impl/uapi/iommufd.ts";
 import {
   VFIO_IOMMU_GET_INFO,

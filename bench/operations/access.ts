@@ -19,7 +19,7 @@ import {
   TestAccessRw,
   TestCreateAccess,
   TestDestroyAccessPages,
-} from "../../impl/uapi/iommufd_test.ts";
+} from "../../impl/uapi/selftest.ts";
 import { accessFloor, rwFloor } from "../floor.ts";
 import type { Floor, Phase, Scenario } from "../scenario.ts";
 import { testIoctl } from "../steps.ts";

@@ -15,7 +15,7 @@ import {
   IOMMU_TEST_OP_DIRTY,
   MOCK_IO_PAGE_SIZE,
   TestDirty,
-} from "../../impl/uapi/iommufd_test.ts";
+} from "../../impl/uapi/selftest.ts";
 import { hwptAlloc, setDirtyTracking } from "../../selftests/hwpt_ioctls.ts";
 import { dirtyFloor } from "../floor.ts";
 import type { Phase, Scenario } from "../scenario.ts";

@@ -19,7 +19,7 @@ import {
   IOMMU_HWPT_DATA_SELFTEST,
   IOMMU_TEST_OP_TRIGGER_IOPF,
   TestTriggerIopf,
-} from "../../impl/uapi/iommufd_test.ts";
+} from "../../impl/uapi/selftest.ts";
 import { faultQueueAlloc, hwptAlloc } from "../../selftests/hwpt_ioctls.ts";
 import type { Machine } from "../machine.ts";
 import type { Phase, Scenario } from "../scenario.ts";

@@ -18,7 +18,7 @@ import {
 import {
   IOMMU_TEST_OP_MOCK_DOMAIN,
   TestMockDomain,
-} from "../../impl/uapi/iommufd_test.ts";
+} from "../../impl/uapi/selftest.ts";
 import { HPAGE_SIZE, PAGE_SIZE } from "../../impl/uapi/mman.ts";
 import { MAP_RW } from "../../selftests/ioctls.ts";
 import { mapFloor } from "../floor.ts";

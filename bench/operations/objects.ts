@@ -17,7 +17,7 @@ import {
 import {
   IOMMU_TEST_OP_MOCK_DOMAIN,
   TestMockDomain,
-} from "../../impl/uapi/iommufd_test.ts";
+} from "../../impl/uapi/selftest.ts";
 import type { Machine } from "../machine.ts";
 import type { Phase, Scenario } from "../scenario.ts";
 import { ioctl, type Step, testIoctl } from "../steps.ts";

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { MOCK_APERTURE_START } from "../../impl/uapi/iommufd_test.ts";
+import { MOCK_APERTURE_START } from "../../impl/uapi/selftest.ts";
 import { PAGE_SIZE } from "../../impl/uapi/mman.ts";
 
 /** 1 KiB. */

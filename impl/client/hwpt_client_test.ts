@@ -28,7 +28,7 @@ import {
   IOMMU_TEST_IOTLB_DEFAULT,
   MOCK_FLAGS_DEVICE_NO_DIRTY,
   TestHwInfo,
-} from "../uapi/iommufd_test.ts";
+} from "../uapi/selftest.ts";
 import {
   MAP_ANONYMOUS,
   MAP_PRIVATE,

@@ -41,7 +41,7 @@ import {
   TestMockDomain,
   TestMockDomainReplace,
   TestTriggerIopf,
-} from "../uapi/iommufd_test.ts";
+} from "../uapi/selftest.ts";
 import type { Struct } from "../uapi/struct.ts";
 import { toBoolean, toBytes, toU32, toU64, type U64 } from "./arguments.ts";
 import { type Descriptor, revisionOf, ScratchMemory } from "./descriptor.ts";

@@ -13,10 +13,7 @@ import {
   IOMMU_HWPT_ALLOC_NEST_PARENT,
   IOMMU_IOAS_MAP_READABLE,
 } from "../uapi/iommufd.ts";
-import {
-  HwptSelftest,
-  IOMMU_HWPT_DATA_SELFTEST,
-} from "../uapi/iommufd_test.ts";
+import { HwptSelftest, IOMMU_HWPT_DATA_SELFTEST } from "../uapi/selftest.ts";
 import {
   MAP_ANONYMOUS,
   MAP_FIXED,

@@ -11,7 +11,7 @@ import {
   IommuHwptGetDirtyBitmap,
   IommuHwptSetDirtyTracking,
 } from "../uapi/iommufd.ts";
-import { MOCK_FLAGS_DEVICE_HUGE_IOVA } from "../uapi/iommufd_test.ts";
+import { MOCK_FLAGS_DEVICE_HUGE_IOVA } from "../uapi/selftest.ts";
 import {
   MAP_ANONYMOUS,
   MAP_FIXED,

@@ -12,7 +12,7 @@ import {
 import {
   IOMMU_TEST_OP_TRIGGER_IOPF,
   TestTriggerIopf,
-} from "../uapi/iommufd_test.ts";
+} from "../uapi/selftest.ts";
 import {
   PAGE_SIZE,
   POLLIN,

@@ -16,7 +16,7 @@ import {
   IOMMU_HW_INFO_TYPE_SELFTEST,
   MOCK_FLAGS_DEVICE_NO_DIRTY,
   TestHwInfo,
-} from "../uapi/iommufd_test.ts";
+} from "../uapi/selftest.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import { Bench } from "./testing/bench.ts";
 import { HwptBench } from "./testing/hwpt_bench.ts";

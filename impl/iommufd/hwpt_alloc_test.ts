@@ -18,7 +18,7 @@ import {
   IOMMU_TEST_OP_MD_CHECK_MAP,
   MOCK_FLAGS_DEVICE_NO_DIRTY,
   TestCheckMap,
-} from "../uapi/iommufd_test.ts";
+} from "../uapi/selftest.ts";
 import { PAGE_SIZE, PROT_READ, PROT_WRITE } from "../uapi/mman.ts";
 import { Bench } from "./testing/bench.ts";
 import { HwptBench } from "./testing/hwpt_bench.ts";

@@ -7,7 +7,7 @@ import {
   HwptInvalidateSelftest,
   IOMMU_HWPT_INVALIDATE_DATA_SELFTEST,
   IOMMU_TEST_INVALIDATE_FLAG_ALL,
-} from "../uapi/iommufd_test.ts";
+} from "../uapi/selftest.ts";
 import { PAGE_SIZE, PROT_READ, PROT_WRITE } from "../uapi/mman.ts";
 import { errnoName } from "../uapi/errno.ts";
 import { HwptBench, IOTLB } from "./testing/hwpt_bench.ts";

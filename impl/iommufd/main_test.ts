@@ -12,7 +12,7 @@ import {
   IommuIoasAlloc,
   IommuIoasMap,
 } from "../uapi/iommufd.ts";
-import { IOMMU_TEST_CMD } from "../uapi/iommufd_test.ts";
+import { IOMMU_TEST_CMD } from "../uapi/selftest.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import { REVISIONS } from "../uapi/revision.ts";
 import { ACCOUNT_MM, ACCOUNT_USER } from "./accounting.ts";

@@ -32,7 +32,7 @@ import {
   IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT,
   IOMMU_TEST_OP_TRIGGER_IOPF,
   TestCmd,
-} from "../uapi/iommufd_test.ts";
+} from "../uapi/selftest.ts";
 import { Ioas } from "./ioas.ts";
 import {
   testAccessPages,

@@ -23,7 +23,7 @@ import {
   MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES,
   MOCK_FLAGS_ACCESS_SYZ,
   MOCK_FLAGS_ACCESS_WRITE,
-} from "../uapi/iommufd_test.ts";
+} from "../uapi/selftest.ts";
 import { PAGE_SIZE, RLIMIT_NOFILE } from "../uapi/mman.ts";
 import type { Revision } from "../uapi/revision.ts";
 import { Access } from "./access.ts";

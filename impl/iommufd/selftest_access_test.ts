@@ -19,7 +19,7 @@ import {
   TestAccessRw,
   TestCreateAccess,
   TestDestroyAccessPages,
-} from "../uapi/iommufd_test.ts";
+} from "../uapi/selftest.ts";
 import { PAGE_SIZE, RLIMIT_NOFILE } from "../uapi/mman.ts";
 import type { RevisionName } from "../uapi/revision.ts";
 import {

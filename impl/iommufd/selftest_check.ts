@@ -12,7 +12,7 @@ import { U64_MAX } from "../lib/u64.ts";
 import { MockDomain } from "../mock/mock_domain.ts";
 import { MockNestedDomain } from "../mock/mock_nested_domain.ts";
 import { EINVAL, EIO } from "../uapi/errno.ts";
-import { MOCK_IO_PAGE_SIZE } from "../uapi/iommufd_test.ts";
+import { MOCK_IO_PAGE_SIZE } from "../uapi/selftest.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import type { Revision } from "../uapi/revision.ts";
 import { HwptPaging } from "./hw_pagetable.ts";

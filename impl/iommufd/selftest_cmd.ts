@@ -22,7 +22,7 @@ import {
   TestMockDomain,
   TestMockDomainReplace,
   TestTriggerIopf,
-} from "../uapi/iommufd_test.ts";
+} from "../uapi/selftest.ts";
 
 /** All operations' views of the same bytes. */
 export class TestViews {

@@ -9,7 +9,7 @@
 import { U64_MAX } from "../lib/u64.ts";
 import { MockDomain } from "../mock/mock_domain.ts";
 import { EINVAL, EOVERFLOW } from "../uapi/errno.ts";
-import type { TestDirty } from "../uapi/iommufd_test.ts";
+import type { TestDirty } from "../uapi/selftest.ts";
 import { HwptPaging } from "./hw_pagetable.ts";
 import type { TestViews } from "./selftest_cmd.ts";
 import type { Ucmd } from "./ucmd.ts";

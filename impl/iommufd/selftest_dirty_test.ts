@@ -6,7 +6,7 @@ import {
   IOMMU_TEST_CMD,
   IOMMU_TEST_OP_DIRTY,
   TestDirty,
-} from "../uapi/iommufd_test.ts";
+} from "../uapi/selftest.ts";
 import { EFAULT } from "../uapi/errno.ts";
 import { PAGE_SIZE, PROT_READ } from "../uapi/mman.ts";
 import { DirtyBench, GRANULE, MAPPED } from "./testing/dirty_bench.ts";

@@ -21,7 +21,7 @@ import {
   TestMemoryLimit,
   TestMockDomain,
   TestMockDomainReplace,
-} from "../uapi/iommufd_test.ts";
+} from "../uapi/selftest.ts";
 import {
   MAP_ANONYMOUS,
   MAP_HUGETLB,

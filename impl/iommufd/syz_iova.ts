@@ -11,7 +11,7 @@
  */
 
 import { Errno } from "../uapi/errno.ts";
-import { MOCK_FLAGS_ACCESS_SYZ } from "../uapi/iommufd_test.ts";
+import { MOCK_FLAGS_ACCESS_SYZ } from "../uapi/selftest.ts";
 import type { IoPagetable } from "./io_pagetable.ts";
 import { Ioas } from "./ioas.ts";
 import type { IommufdCtx } from "./main.ts";

@@ -12,7 +12,7 @@ import {
 import {
   IOMMU_TEST_OP_ADD_RESERVED,
   TestAddReserved,
-} from "../uapi/iommufd_test.ts";
+} from "../uapi/selftest.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import type { RevisionName } from "../uapi/revision.ts";
 import {

@@ -35,7 +35,7 @@ import {
   MOCK_FLAGS_DEVICE_HUGE_IOVA,
   MOCK_FLAGS_DEVICE_NO_DIRTY,
   TestHwInfo,
-} from "../uapi/iommufd_test.ts";
+} from "../uapi/selftest.ts";
 import { MockBlockedDomain, MockDomain } from "./mock_domain.ts";
 import { MockNestedDomain } from "./mock_nested_domain.ts";
 

@@ -28,7 +28,7 @@ import {
   IOMMU_HWPT_DATA_SELFTEST,
   MOCK_FLAGS_DEVICE_HUGE_IOVA,
   MOCK_FLAGS_DEVICE_NO_DIRTY,
-} from "../uapi/iommufd_test.ts";
+} from "../uapi/selftest.ts";
 import { isMockDevice, MockIommuOps } from "./mock_device.ts";
 
 /** A kernel whose nth allocation fails. */

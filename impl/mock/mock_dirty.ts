@@ -11,10 +11,7 @@
 
 import { type DirtyBitmap, IOMMU_DIRTY_NO_CLEAR } from "../iommu/dirty.ts";
 import { LEAF_SIZE, type SparseUint32Array } from "../lib/sparse_array.ts";
-import {
-  MOCK_HUGE_PAGE_SIZE,
-  MOCK_IO_PAGE_SIZE,
-} from "../uapi/iommufd_test.ts";
+import { MOCK_HUGE_PAGE_SIZE, MOCK_IO_PAGE_SIZE } from "../uapi/selftest.ts";
 import { PTE_DIRTY, PTE_HUGE } from "./iopte.ts";
 
 /**

@@ -10,7 +10,7 @@ import { EINVAL } from "../uapi/errno.ts";
 import {
   MOCK_FLAGS_DEVICE_HUGE_IOVA,
   MOCK_FLAGS_DEVICE_NO_DIRTY,
-} from "../uapi/iommufd_test.ts";
+} from "../uapi/selftest.ts";
 import { MockDomain } from "./mock_domain.ts";
 
 const GRANULE = 2048;

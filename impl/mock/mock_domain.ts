@@ -20,7 +20,7 @@ import {
   MOCK_FLAGS_DEVICE_NO_DIRTY,
   MOCK_HUGE_PAGE_SIZE,
   MOCK_IO_PAGE_SIZE,
-} from "../uapi/iommufd_test.ts";
+} from "../uapi/selftest.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import {
   PTE_HUGE,

@@ -21,7 +21,7 @@ import {
   IOMMU_TEST_INVALIDATE_FLAG_ALL,
   MOCK_NESTED_DOMAIN_IOTLB_ID_MAX,
   MOCK_NESTED_DOMAIN_IOTLB_NUM,
-} from "../uapi/iommufd_test.ts";
+} from "../uapi/selftest.ts";
 import type { MockDomain } from "./mock_domain.ts";
 
 /** A nested domain of the mock (Linux: struct mock_iommu_domain_nested). */

@@ -10,7 +10,7 @@
 
 export * from "./errno.ts";
 export * from "./iommufd.ts";
-export * from "./iommufd_test.ts";
+export * from "./selftest.ts";
 export * from "./mman.ts";
 export * from "./revision.ts";
 export * from "./struct.ts";

@@ -17,7 +17,7 @@ import {
   IommuHwptGetDirtyBitmap,
   IommuHwptSetDirtyTracking,
 } from "../../uapi/iommufd.ts";
-import { IOMMU_TEST_OP_DIRTY, TestDirty } from "../../uapi/iommufd_test.ts";
+import { IOMMU_TEST_OP_DIRTY, TestDirty } from "../../uapi/selftest.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
 import { HwptPaging } from "../hw_pagetable.ts";
 import { HwptBench } from "./hwpt_bench.ts";

@@ -34,7 +34,7 @@ import {
   TestMockDomain,
   TestMockDomainReplace,
   TestTriggerIopf,
-} from "../../uapi/iommufd_test.ts";
+} from "../../uapi/selftest.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
 import { type Answer, Machine } from "./machine.ts";
 

@@ -28,7 +28,7 @@ import {
   TestCheckIotlb,
   TestMockDomain,
   TestMockDomainReplace,
-} from "../../uapi/iommufd_test.ts";
+} from "../../uapi/selftest.ts";
 import { type Answer, Machine } from "./machine.ts";
 
 /** What every entry of a nested domain's cache is filled with. */

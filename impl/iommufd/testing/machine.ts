@@ -30,7 +30,7 @@ import {
   IOMMU_TEST_OP_MOCK_DOMAIN,
   TestCreateAccess,
   TestMockDomain,
-} from "../../uapi/iommufd_test.ts";
+} from "../../uapi/selftest.ts";
 import {
   MAP_ANONYMOUS,
   MAP_SHARED,
