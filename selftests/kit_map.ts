@@ -130,6 +130,17 @@ function registerMapErrors(f: MapFixture): void {
     const nothing = 2n ** 31n;
     await io.mapFixed(ioasId, nothing, io.page, baseIova, errno);
     await io.mapFixed(ioasId, 2n ** 60n, io.page, baseIova + io.page, errno);
+    // The part of the last page that a length can still reach.
+    const top = U64_MAX - io.page + 1n;
+    const wraps = io.revision.pinChecksOverflow ? EOVERFLOW : EFAULT;
+    const part = io.mockPage;
+    await io.mapFixed(
+      ioasId,
+      top,
+      part,
+      baseIova + 2n * io.page,
+      stdevId ? wraps : undefined,
+    );
     await io.unmap(ioasId, baseIova, io.page, stdevId ? ENOENT : undefined);
   });
 }

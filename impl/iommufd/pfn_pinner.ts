@@ -6,8 +6,10 @@
  * @module
  */
 
+import type { KernelCore } from "../kernel/core.ts";
 import { FOLL_FORCE, FOLL_LONGTERM, FOLL_WRITE } from "../kernel/mm.ts";
-import { EFAULT } from "../uapi/errno.ts";
+import { EFAULT, EOVERFLOW } from "../uapi/errno.ts";
+import { PAGE_SIZE } from "../uapi/mman.ts";
 import { GUP_PIN_COUNTING_BIAS } from "../kernel/frames.ts";
 import type { IoptPages } from "./pages.ts";
 import { tempAllocSize } from "./pfn_batch.ts";
@@ -40,7 +42,7 @@ export class PfnPinner {
   /**
    * Pins pages from index `first` on, at most to `last` and as many as the
    * buffer holds; at least one. Throws EFAULT for bad or vanished memory,
-   * ENOMEM. Linux: pfn_reader_user_pin.
+   * EOVERFLOW for the last page of all, ENOMEM. Linux: pfn_reader_user_pin.
    */
   pin(first: number, last: number): void {
     if (!this.pfns) {
@@ -64,12 +66,15 @@ export class PfnPinner {
    */
   pinInto(out: Int32Array, at: number, first: number, last: number): number {
     const pages = this.#pages;
-    const mm = pages.sourceMm;
-    if (mm !== pages.kernel.current?.mm && !mm.alive) throw EFAULT;
-    if (pages.kernel.shouldFail()) throw EFAULT;
+    const { kernel, sourceMm: mm } = pages;
+    const uaddr = pages.userAddress(first);
+    const npages = last - first + 1;
+    if (mm !== kernel.current?.mm && !mm.alive) throw EFAULT;
+    if (kernel.shouldFail()) throw EFAULT;
+    if (mm === kernel.current?.mm) checkGupRange(kernel, uaddr, npages);
     const pinned = mm.pinUserPages(
-      pages.userAddress(first),
-      last - first + 1,
+      uaddr,
+      npages,
       this.#gupFlags,
       out,
       at,
@@ -90,6 +95,16 @@ export class PfnPinner {
     if (this.pfns) this.#pages.kernel.tempBuffers.give(this.pfns);
     this.pfns = undefined;
   }
+}
+
+/** Throws the errno of pages at the very end of the address space (Linux: gup_fast_fallback). */
+export function checkGupRange(
+  kernel: KernelCore,
+  uaddr: number,
+  npages: number,
+): void {
+  if (!kernel.revision.pinChecksOverflow) return;
+  if (uaddr + npages * PAGE_SIZE >= 2 ** 64) throw EOVERFLOW;
 }
 
 /** Unpins `npages` frames from `pfns[at]` on, not marking them dirty: nothing was done with them. */

@@ -17,6 +17,7 @@ import { PAGE_SIZE } from "../uapi/mman.ts";
 import type { Revision } from "../uapi/revision.ts";
 import { HwptPaging } from "./hw_pagetable.ts";
 import { HwptNested } from "./hwpt_nested.ts";
+import { checkGupRange } from "./pfn_pinner.ts";
 import type { TestViews } from "./selftest_cmd.ts";
 import type { Ucmd } from "./ucmd.ts";
 
@@ -46,6 +47,7 @@ export function testCheckMap({ ctx, cmd, process }: Ucmd<TestViews>): void {
     const end = entry + Number(length / BigInt(MOCK_IO_PAGE_SIZE));
     for (; entry < end; entry++, uaddr += MOCK_IO_PAGE_SIZE) {
       const offset = uaddr % PAGE_SIZE;
+      checkGupRange(ctx.kernel, uaddr - offset, 1);
       const pfn = process.mm.userPage(uaddr - offset);
       if (domain.lookup(entry) !== pfn * PAGE_SIZE + offset) throw EINVAL;
     }

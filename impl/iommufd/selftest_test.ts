@@ -180,6 +180,10 @@ for (const name of REVISION_NAMES) {
         [{ uptr: 0n }, "EFAULT"],
         [{ uptr: 2n ** 63n }, "EFAULT"],
         [{ uptr: 2n ** 64n - 4096n, length: PAGE }, v3 ? "EFAULT" : "EINVAL"],
+        [
+          { uptr: 2n ** 64n - 4096n, length: 2048n },
+          v3 ? "EFAULT" : "EOVERFLOW",
+        ],
       ];
       for (const [values, ret] of bad) {
         assertEquals(checkMap(machine, { ...good, ...values }), ret);

@@ -53,6 +53,8 @@ export interface Revision {
   readonly capsIovaAlignment: boolean;
   /** An area with accesses can be split (S10; v3 L5498). */
   readonly splitsAccessedAreas: boolean;
+  /** Pages of one's own whose end is 2^64 cannot be pinned for EOVERFLOW; else for EFAULT (gup.c gup_fast_fallback, Linux 6.5). */
+  readonly pinChecksOverflow: boolean;
   /** Memory pinned for reading is pinned as if written, to break copy-on-write (S12; v3 L2958). */
   readonly readPinsForceWrite: boolean;
   /** An access that does not need pin_pages keeps the IOVA alignment; pinning needs the flag (B16). */
@@ -115,6 +117,7 @@ const V3: Revision = {
   vfioUnmapInitialisesSize: false,
   capsIovaAlignment: false,
   splitsAccessedAreas: true,
+  pinChecksOverflow: false,
   readPinsForceWrite: true,
   accessNeedsPinPages: false,
   maxObjectId: 2 ** 32 - 1,
@@ -150,6 +153,7 @@ const LINUX_6_12: Revision = {
   vfioUnmapInitialisesSize: true,
   capsIovaAlignment: true,
   splitsAccessedAreas: false,
+  pinChecksOverflow: true,
   readPinsForceWrite: false,
   accessNeedsPinPages: true,
   maxObjectId: 2 ** 31 - 1,
