@@ -39,6 +39,8 @@ class NaiveQueue {
   unread: NaiveGroup[] = [];
   unanswered: (NaiveGroup | undefined)[] = [undefined];
   answers: string[] = [];
+  /** 0 from an answer to cookie 0 on that came while others waited. */
+  firstCookie = 1;
 
   report(dev: number, grpid: number, last: boolean, addr: bigint): string {
     if (this.place[dev] === PLAIN) {
@@ -61,7 +63,7 @@ class NaiveQueue {
       const end = out.length + addrs.length;
       if (end > room) return out.length > 0 ? out : "EINVAL";
       if (end > mapped) return out.length > 0 ? out : "EFAULT";
-      let cookie = 1;
+      let cookie = this.firstCookie;
       while (this.unanswered[cookie] !== undefined) cookie++;
       this.unanswered[cookie] = this.unread.shift()!;
       for (const addr of addrs) out.push(`${cookie}:${grpid}:${addr}`);
@@ -73,6 +75,8 @@ class NaiveQueue {
     let done = 0;
     for (const cookie of cookies) {
       const group = this.unanswered[cookie];
+      const others = this.unanswered.some((each) => each !== undefined);
+      if (code <= 1 && cookie === 0 && others) this.firstCookie = 0;
       if (code > 1 || group === undefined) return done > 0 ? done : "EINVAL";
       this.unanswered[cookie] = undefined;
       this.answers.push(`${group.dev}:${group.grpid}:${code}`);

@@ -94,6 +94,8 @@ export interface NaiveQueue {
   isOpen: boolean;
   unread: NaiveFault[];
   readonly unanswered: Map<number, NaiveFault>;
+  /** 0 from an answer to cookie 0 on that came while others waited. */
+  firstCookie: number;
 }
 
 /** What an id stands for; `bound` is the second id of a device. */
@@ -484,6 +486,7 @@ export class NaiveContext {
       isOpen: true,
       unread: [],
       unanswered: new Map(),
+      firstCookie: 1,
     });
     return id;
   }
@@ -506,7 +509,7 @@ export class NaiveContext {
   read(queue: NaiveQueue, room: number): string[] {
     if (room === 0 && queue.unread.length > 0) throw EINVAL;
     return queue.unread.splice(0, room).map((fault) => {
-      let cookie = 1;
+      let cookie = queue.firstCookie;
       while (queue.unanswered.has(cookie)) cookie++;
       queue.unanswered.set(cookie, fault);
       const { device, grpid, pasid } = fault;
@@ -522,6 +525,9 @@ export class NaiveContext {
   ): number {
     for (const [taken, cookie] of cookies.entries()) {
       const fault = queue.unanswered.get(cookie);
+      if (code <= 1 && cookie === 0 && queue.unanswered.size > 0) {
+        queue.firstCookie = 0;
+      }
       if (code > 1 || !fault) {
         if (taken === 0) throw EINVAL;
         return taken;
