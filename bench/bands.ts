@@ -20,8 +20,6 @@ export interface GrowthBand {
   readonly to: string;
   /** The exponent must lie here. */
   readonly band: Band;
-  /** Room above what is recorded, for a series that varies more than others: one that makes much garbage. */
-  readonly margin?: number;
 }
 
 /** What is recorded. */
@@ -90,12 +88,10 @@ export function record(bands: Bands, all: readonly Figures[]): Bands {
         ratioBand(valueOf(`${name}: times the floor`)),
       ]),
     ),
-    growth: bands.growth.map((pair) => ({
-      ...pair,
-      band: growthBand(
-        valueOf(`from ${pair.from} to ${pair.to}: growth`),
-        pair.margin,
-      ),
+    growth: bands.growth.map(({ from, to }) => ({
+      from,
+      to,
+      band: growthBand(valueOf(`from ${from} to ${to}: growth`)),
     })),
   };
 }
@@ -112,8 +108,9 @@ function ratioBand(ratio: number): Band {
   ];
 }
 
-function growthBand(exponent: number, margin = GROWTH_MARGIN.high): Band {
-  return [round(exponent - GROWTH_MARGIN.low), round(exponent + margin)];
+function growthBand(exponent: number): Band {
+  const { low, high } = GROWTH_MARGIN;
+  return [round(exponent - low), round(exponent + high)];
 }
 
 function round(value: number): number {

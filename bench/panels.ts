@@ -53,7 +53,7 @@ export function chartPanels(all: readonly Figures[]): Panel[] {
   const byAreas = {
     title: "Time against number of areas",
     axis: "areas in the IOAS",
-    ticks: [1000, 10_000, 100_000, 1_000_000],
+    ticks: [100, 1000, 10_000, 100_000, 1_000_000],
     formatSize: (size: number) => size.toLocaleString("en-US"),
     curves: nonEmpty(curvesOf(all, BY_AREAS)),
   };

@@ -29,8 +29,10 @@ import { ioctl, type IoctlStep, type Step } from "../steps.ts";
 import { attachPhases } from "./map.ts";
 import { domainsName, IOVA, KIB } from "./sizes.ts";
 
-/** Numbers of areas. */
-const COUNTS = [1000, 10_000, 100_000, 1_000_000];
+/** Numbers of areas that one more joins. */
+const STANDING = [1000, 10_000, 100_000, 1_000_000];
+/** Numbers of areas that come and go together. */
+const COUNTS = [100, ...STANDING];
 /** Above this many areas there is no measuring often. */
 const SLOW = 50_000;
 /** Calls that are timed among areas that stay. */
@@ -43,7 +45,7 @@ const HALF_PAGE = 2 * KIB;
 /** Areas of a page with and without domain. A mock domain has no room for the most. */
 const FILLS = [
   ...COUNTS.map((count) => ({ count, domains: 0 })),
-  ...COUNTS.slice(0, 3).map((count) => ({ count, domains: 1 })),
+  ...COUNTS.slice(0, 4).map((count) => ({ count, domains: 1 })),
 ];
 
 /** The group. */
@@ -51,9 +53,9 @@ export function areaScenarios(): Scenario[] {
   return [
     ...FILLS.map(({ count, domains }) => oneByOne(count, domains)),
     ...FILLS.map(({ count, domains }) => chosenThenWhole(count, domains)),
-    ...COUNTS.map(amongFixed),
-    ...COUNTS.map(amongChosen),
-    ...COUNTS.slice(0, 3).map((count) => attachToAll(count, PAGE_SIZE)),
+    ...STANDING.map(amongFixed),
+    ...STANDING.map(amongChosen),
+    ...COUNTS.slice(0, 4).map((count) => attachToAll(count, PAGE_SIZE)),
     ...COUNTS.map((count) => attachToAll(count, HALF_PAGE)),
     ...COUNTS.map(closeAll),
   ];
