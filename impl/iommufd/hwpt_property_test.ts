@@ -48,7 +48,11 @@ function missing(reached: readonly string[], seen: Set<string>): string[] {
 }
 
 /** Runs sequences; returns what they came to. */
-function run(nth: fc.Arbitrary<number>, seed: number): Set<string> {
+function run(
+  nth: fc.Arbitrary<number>,
+  seed: number,
+  runs: number,
+): Set<string> {
   const seen = new Set<string>();
   const number = fc.nat(1000);
   const step: fc.Arbitrary<HwptStep> = fc.record({
@@ -68,18 +72,18 @@ function run(nth: fc.Arbitrary<number>, seed: number): Set<string> {
         run.finish();
       },
     ),
-    { seed, numRuns: 400 },
+    { seed, numRuns: runs },
   );
   return seen;
 }
 
 Deno.test("HWPTs, dirty bits and faults are what the naive model has", () => {
-  const seen = run(fc.constant(0), 1);
+  const seen = run(fc.constant(0), 1, 400);
   assertEquals(missing(REACHED, seen), []);
 });
 
 Deno.test("HWPTs, dirty bits and faults stay what they are where a step fails", () => {
   const nth = fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 12 }));
-  const seen = run(nth, 2);
+  const seen = run(nth, 2, 800);
   assertEquals(missing([...REACHED, ...REACHED_WITH_FAILURES], seen), []);
 });

@@ -160,7 +160,7 @@ function settings(revision: RevisionName): Setting[] {
 for (const revision of ["v3", "6.12"] as const) {
   Deno.test(`an ioctl that a failure hits changes nothing, and then does what it should: ${revision}`, () => {
     for (const [seed, setting] of settings(revision).entries()) {
-      const options = { runs: 200, seed, Run: FailingRun };
+      const options = { runs: 250, seed, Run: FailingRun };
       const outcomes = runSequences(setting, options);
       assert(outcomes.undone > 500, "too few calls failed");
       assert(outcomes.unanswered > 20, "too few answers failed");
