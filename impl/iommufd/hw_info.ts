@@ -69,12 +69,14 @@ function infoOf(dev: Device, warnings: Warnings): HwInfo {
 
 /** Fills the caller's buffer, with zeros beyond the information. Throws EFAULT. */
 function writeInfo(
-  { cmd, process }: Ucmd<IommuHwInfo>,
+  { ctx, cmd, process }: Ucmd<IommuHwInfo>,
   bytes: Uint8Array,
 ): void {
   const uaddr = Number(cmd.dataUptr);
   const length = Math.min(cmd.dataLen, bytes.length);
   if (length > 0) process.mm.copyToUser(uaddr, bytes.subarray(0, length));
+  // A copy of nothing can be made to fail too, with no byte left uncopied.
+  else ctx.kernel.shouldFail();
   const end = uaddr + cmd.dataLen;
   if (length < cmd.dataLen && end > TASK_SIZE) throw EFAULT;
   const zeros = new Uint8Array(Math.min(cmd.dataLen - length, PAGE_SIZE));

@@ -68,6 +68,20 @@ describe("GET_HW_INFO", () => {
     bench.end();
   });
 
+  it("has a step that can fail also where nothing is copied, which does no harm", () => {
+    const bench = new HwptBench();
+    const { process } = bench.machine;
+    // Real Linux: the struct, the device, the information, its copy, the answer.
+    const rets = [1, 2, 3, 4, 5].map((nth) => {
+      process.setFailNth(nth);
+      const { ret } = bench.hwInfo({ dataLen: 0 });
+      assertEquals(process.failNthLeft(), 0);
+      return ret;
+    });
+    assertEquals(rets, ["EFAULT", "ENOENT", "ENOMEM", 0, "EFAULT"]);
+    bench.end();
+  });
+
   it("refuses flags and reserved bytes before it looks for the device", () => {
     const bench = new HwptBench();
     for (
