@@ -79,12 +79,8 @@ export class PfnBatch {
   /** A batch for up to `maxPages` pages. Throws ENOMEM; EINVAL if the limit is below one run. */
   static create(kernel: KernelCore, maxPages: number): PfnBatch {
     const bytes = tempAllocSize(kernel, maxPages * BATCH_ELEMENT_SIZE);
-    if (
-      kernel.warnings.on(
-        bytes < BATCH_ELEMENT_SIZE,
-        "batch_init: no room for one run",
-      )
-    ) throw EINVAL;
+    // Only a revision that accepts such a limit comes here; Linux looped then.
+    if (bytes < BATCH_ELEMENT_SIZE) throw EINVAL;
     return new PfnBatch(kernel, bytes);
   }
 

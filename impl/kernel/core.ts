@@ -6,7 +6,7 @@
  * @module
  */
 
-import { ENOENT } from "../uapi/errno.ts";
+import { ENOENT, ENOMEM } from "../uapi/errno.ts";
 import type { XarrayNodes } from "../lib/xarray_nodes.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import {
@@ -188,10 +188,11 @@ export class KernelCore {
   /**
    * A step that stands for an allocation of `bytes` in kernel address space; none for 0 bytes.
    * Throws ENOMEM when it is made to fail, unless more than a page is wanted:
-   * that need not be contiguous, so that there is another way to get it.
-   * (Linux: kvmalloc.)
+   * that need not be contiguous, so that there is another way to get it. More
+   * than the machine's memory is ENOMEM too. (Linux: kvmalloc.)
    */
   allocVirtual(bytes: number): void {
+    if (bytes > this.frames.count * PAGE_SIZE) throw ENOMEM;
     if (bytes > PAGE_SIZE) this.allocOrGoOn();
     else if (bytes > 0) this.alloc();
   }
