@@ -267,19 +267,21 @@ export class PfnBatch {
    * batch_unpin).
    */
   unpin(pages: IoptPages, first: number, npages: number): void {
-    const { pfns, npfns } = this;
-    const { frames } = pages.kernel;
+    const { pfns, npfns, end } = this;
+    const { kernel: { frames }, writable } = pages;
     let cur = 0;
     let skip = first;
-    while (skip > 0 && npfns[cur]! <= skip) skip -= npfns[cur++]!;
     let left = npages;
-    while (left > 0) {
-      const count = Math.min(left, npfns[cur]! - skip);
-      frames.unpinRange(pfns[cur]! + skip, count, pages.writable);
-      cur++;
-      skip = 0;
-      left -= count;
+    while (skip > 0 && npfns[cur]! <= skip) skip -= npfns[cur++]!;
+    if (skip > 0) {
+      const head = Math.min(left, npfns[cur]! - skip);
+      frames.unpinRange(pfns[cur++]! + skip, head, writable);
+      left -= head;
     }
+    const whole = cur;
+    while (cur < end && npfns[cur]! <= left) left -= npfns[cur++]!;
+    frames.unpinRuns(this, whole, cur, writable);
+    if (left > 0) frames.unpinRange(pfns[cur]!, left, writable);
     pages.subNpinned(npages);
   }
 

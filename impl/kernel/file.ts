@@ -57,7 +57,7 @@ export abstract class File {
 
   /**
    * Handles an ioctl. `arg` is what the caller passed: an address, or a plain
-   * number. Returns a non-negative result. Throws an errno.
+   * number. Returns the result, which may be a negative errno, or throws one.
    */
   ioctl(_process: Process, _cmd: number, _arg: number | bigint): number {
     throw ENOTTY;

@@ -123,6 +123,30 @@ export class Frames {
     }
   }
 
+  /**
+   * As {@link unpinRange} for each of the runs `from` up to `to` exclusive:
+   * `npfns[i]` frames from `pfns[i]` on.
+   */
+  unpinRuns(
+    runs: { readonly pfns: Int32Array; readonly npfns: Int32Array },
+    from: number,
+    to: number,
+    dirty: boolean,
+  ): void {
+    const { refcount, flags } = this;
+    const { pfns, npfns } = runs;
+    const mark = dirty ? FRAME_DIRTY : 0;
+    for (let run = from; run < to; run++) {
+      const end = pfns[run]! + npfns[run]!;
+      for (let cur = pfns[run]!; cur < end; cur++) {
+        const left = refcount[cur]! - GUP_PIN_COUNTING_BIAS;
+        refcount[cur] = left;
+        flags[cur]! |= mark;
+        if (left <= 0) this.#unpinned(cur, left);
+      }
+    }
+  }
+
   /** What is left of a frame that nobody but pins held. */
   #unpinned(pfn: number, left: number): void {
     if (left < 0) throw new KernelBug(`Cannot unpin frame ${pfn}: not pinned`);

@@ -10,9 +10,9 @@ import {
   EBADF,
   EFAULT,
   EINVAL,
-  Errno,
   errnoName,
   ESRCH,
+  resultOfError,
 } from "../uapi/errno.ts";
 import {
   MFD_CLOEXEC,
@@ -483,14 +483,13 @@ function checkMemfdFlags(flags: number, huge: boolean): void {
 
 /**
  * What `body` returns, or the negative number of the errno that it throws. An
- * errno should meet this soon: each `finally` on its way costs more than the
- * rest of a call that fails at once.
+ * errno should meet this soon: each frame on its way costs, and each `finally`
+ * costs more than the rest of a call that fails at once.
  */
 function resultOf(body: () => number): number {
   try {
     return body();
   } catch (error) {
-    if (error instanceof Errno) return -error.code;
-    throw error;
+    return resultOfError(error);
   }
 }

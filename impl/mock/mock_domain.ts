@@ -304,6 +304,15 @@ function fillRuns(
   const { pfns, npfns } = runs;
   let { run, done } = cursor;
   for (let at = from; at < end;) {
+    if (npfns[run] === 1 && done === 0 && at + 1 < end) {
+      // Scattered memory is nothing but these: both entries are edges.
+      const pte = PTE_PRESENT | PTE_START_OR_LAST | (pfns[run]! << FRAME_SHIFT);
+      leaf[at] = pte;
+      leaf[at + 1] = pte + 1;
+      at += PAGE_ENTRIES;
+      run++;
+      continue;
+    }
     const length = npfns[run]! * PAGE_ENTRIES;
     const stop = Math.min(end, at + length - done);
     let pte = (PTE_PRESENT | (pfns[run]! << FRAME_SHIFT)) + done;

@@ -107,3 +107,12 @@ export function errnoName(result: number): string {
 export function errnoFromCode(code: number): Errno | undefined {
   return byCode.get(code);
 }
+
+/**
+ * The result of a system call for what was thrown: the negative number of an
+ * errno. Anything else is thrown on.
+ */
+export function resultOfError(error: unknown): number {
+  if (error instanceof Errno) return -error.code;
+  throw error;
+}
