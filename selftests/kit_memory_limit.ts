@@ -140,6 +140,24 @@ function registerDomains(f: LimitFixture): void {
     await io.unmap(ioasId, IOVA + io.mockPage, length);
   });
 
+  f.test("map_pairs", {
+    description: "Runs of two pages reach the domain, each with its edges",
+    reference: "pages.c batch_to_domain; P07.15, P08.2",
+  }, async ({ io, ioasId, domain }) => {
+    const { pageSize } = io.context;
+    const length = BigInt(PAGES) * io.page;
+    const pairs = await io.mmap(PAGES * pageSize, MAP_SHARED);
+    for (let page = PAGES - 2; page >= 0; page -= 2) {
+      await io.process.poke(pairs + page * pageSize, Uint8Array.of(page));
+      await io.process.poke(pairs + (page + 1) * pageSize, Uint8Array.of(page));
+    }
+    await io.mapFixed(ioasId, pairs, length, IOVA);
+    await io.mock.checkMap(domain.hwptId, IOVA, length, pairs);
+    await io.mock.checkRefs(pairs, length, 1);
+    await io.unmap(ioasId, IOVA, length);
+    await io.mock.checkRefs(pairs, length, 0);
+  });
+
   f.test("fault_in_late_batch", {
     description: "Bad memory in a late batch undoes the early ones",
     reference: "pages.c iopt_area_fill_domains; B25, B26",

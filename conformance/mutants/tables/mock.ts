@@ -151,7 +151,13 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
     find: "      leaf[stop - 1]! |= PTE_START_OR_LAST;\n",
     replace: "",
     breaks: "The last IOPTE of a run lacks its mark",
-    killer: "kit_memory_limit.limit_24.pin_and_unfill",
+    killer: "kit_memory_limit.limit_24.map_pairs",
+  }, {
+    name: "mock-single-page",
+    find: "      leaf[at + 1] = pte + 1;\n",
+    replace: "      leaf[at + 1] = pte;\n",
+    breaks: "The second half of a single page translates like the first",
+    killer: "kit_memory_limit.limit_4096.map",
   }, {
     name: "mock-page-marker",
     find: "    ptes.set(first, ptes.get(first) | PTE_START_OR_LAST);\n",

@@ -16,7 +16,7 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
       "    if (kernel.revision.checksUserVaOverflow) checkedAdd(uptr, length);\n",
     replace: "",
     breaks: "Memory may wrap",
-    killer: "kit_map.mock_domain.map_errno",
+    killer: "kit_map.no_domain.map_errno",
   }, {
     name: "pages-count",
     find: "length + offset + BigInt(PAGE_SIZE - 1)",
@@ -65,8 +65,8 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
     killer: "vfio_compat_mock_domain.Ver1v0.huge_map",
   }, {
     name: "unpin-wrong-page",
-    find: "frames.unpinRange(pfns[cur]! + skip, count,",
-    replace: "frames.unpinRange(pfns[cur]!, count,",
+    find: "frames.unpinRange(pfns[cur++]! + skip, head,",
+    replace: "frames.unpinRange(pfns[cur++]!, head,",
     breaks: "Other pages are unpinned than were pinned",
     killer: "kit_access.no_domain.rw_beside_pins",
   }]),
