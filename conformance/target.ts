@@ -45,6 +45,37 @@ export type Call =
     readonly into: Uint8Array;
   };
 
+/** A system call as data, for {@link TargetProcess.time}. */
+export type TimedCall =
+  /** An ioctl with a struct by value; `arg` is updated in place. */
+  | Extract<Call, { readonly call: "ioctl" }>
+  /** An ioctl whose argument is a plain number or an address. */
+  | {
+    readonly call: "ioctlArg";
+    readonly fd: number;
+    readonly cmd: number;
+    readonly arg: number;
+  }
+  /** Opens a path. */
+  | {
+    readonly call: "open";
+    readonly path: string;
+    readonly flags: number;
+  }
+  /** Closes a descriptor. */
+  | {
+    readonly call: "close";
+    readonly fd: number;
+  };
+
+/** What {@link TargetProcess.time} measured. */
+export interface Timing {
+  /** Nanoseconds that all repetitions of a call took together, in the order of the calls. */
+  readonly nanoseconds: number[];
+  /** What each call returned in the last repetition. */
+  readonly results: number[];
+}
+
 /**
  * A process that makes system calls. Results are those of the kernel: a
  * non-negative number, or a negative errno. Addresses are byte addresses in
@@ -70,6 +101,13 @@ export interface TargetProcess {
   ioctlArg(fd: number, cmd: number, arg: number | bigint): Promise<number>;
   /** Several calls in order, in one round trip. All are made; results in the same order. */
   batch(calls: readonly Call[]): Promise<number[]>;
+  /**
+   * Makes a list of calls `times` times, in a loop of the target's own that
+   * takes the time of each. Every repetition begins with the structs as they
+   * are given; each `arg` is then what the last one left in it. Only where the
+   * target names the capability `time`.
+   */
+  time?(times: number, calls: readonly TimedCall[]): Promise<Timing>;
   /** Maps memory; returns its address. `fd` -1 for anonymous memory. */
   mmap(
     addr: number,

@@ -8,6 +8,7 @@ import {
 } from "@std/assert";
 import { after, before, describe, it } from "@std/testing/bdd";
 import {
+  EAGAIN,
   EBADF,
   EFAULT,
   EINVAL,
@@ -42,6 +43,8 @@ const RW = PROT_READ | PROT_WRITE;
 const PRIVATE = MAP_PRIVATE | MAP_ANONYMOUS;
 /** The ioctl of a pipe that tells how many bytes are in it, as an int. */
 const FIONREAD = 0x541b;
+/** The one that makes a descriptor wait or not, by an int. */
+const FIONBIO = 0x5421;
 const RLIMIT_FSIZE = 1;
 
 /** Why the agent cannot be built here. */
@@ -197,6 +200,37 @@ describe(`linux_agent${why}`, { skip: missing !== undefined }, () => {
     assertEquals(await process.peek(addr, 1), bytes(8));
   });
 
+  proves("calls are made again and again, and timed", async (process) => {
+    const { readFd, writeFd } = await process.pipe();
+    const count = bytes(9, 9, 9, 9);
+    await process.write(writeFd, bytes(1, 2, 3));
+    const { nanoseconds, results } = await process.time!(4, [
+      { call: "ioctl", fd: readFd, cmd: FIONREAD, arg: count },
+      { call: "ioctlArg", fd: readFd, cmd: FIONREAD, arg: 16 },
+      { call: "open", path: "/dev/null", flags: O_RDWR },
+      { call: "close", fd: writeFd + 1 },
+      { call: "close", fd: 99 },
+    ]);
+    // Each repetition found the descriptor free again.
+    assertEquals(results, [0, -EFAULT.code, writeFd + 1, 0, -EBADF.code]);
+    assertEquals(count, bytes(3, 0, 0, 0));
+    assertEquals(nanoseconds.length, 5);
+    assert(nanoseconds.every((each) => each > 0), `${nanoseconds}`);
+  });
+
+  proves("a struct is put back before each call", async (process) => {
+    const { readFd } = await process.pipe();
+    const count = bytes(1, 0, 0, 0);
+    const { results } = await process.time!(2, [
+      { call: "ioctl", fd: readFd, cmd: FIONREAD, arg: count },
+      { call: "ioctl", fd: readFd, cmd: FIONBIO, arg: bytes(1, 0, 0, 0) },
+    ]);
+    assertEquals(results, [0, 0]);
+    assertEquals(count, bytes(0, 0, 0, 0));
+    // FIONBIO read its own 1, and not the 0 that FIONREAD left at that place.
+    fails(await process.read(readFd, bytes(0)), EAGAIN);
+  });
+
   proves("a megabyte goes there and back", async (process) => {
     const length = 1 << 20;
     const addr = await process.mmap(0, length, RW, PRIVATE);
@@ -317,6 +351,24 @@ describe(`linux_agent${why}`, { skip: missing !== undefined }, () => {
       "21 error",
       "22 ok",
     ]);
+  });
+
+  it("a list is timed as a whole or not at all", async () => {
+    const [, ...answers] = await replies(
+      "1 0 spawn",
+      "2 1 time 0 close 1",
+      "3 1 time 1",
+      "4 1 time 1 dup 1",
+      "5 1 time 1 close 1 1",
+      "6 1 time 1 close 1 ; close x",
+      "7 1 close 1",
+    );
+    const kinds = answers.map((line) => line.split(" ").slice(0, 2).join(" "));
+    assertEquals(
+      kinds,
+      ["2 error", "3 error", "4 error", "5 error", "6 error", "7 ok"],
+    );
+    assertEquals(answers.at(-1), "7 ok 0");
   });
 
   it("numbers have 64 bits, with a sign or without", async () => {

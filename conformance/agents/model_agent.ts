@@ -171,7 +171,8 @@ export class ModelServer {
 
   #hello(): string[] {
     const capabilities = [
-      ...["hugetlb", "fork", "fail_nth", "setrlimit", "setuid", "model"],
+      ...["hugetlb", "fork", "fail_nth", "setrlimit", "setuid", "time"],
+      "model",
       ...REVISIONS[this.#uapi].hasHwptIoctls ? ["hwpt", "dirty", "faults"] : [],
     ];
     return [
@@ -204,6 +205,8 @@ export class ModelServer {
         return [];
       case "batch":
         return batch(process, args);
+      case "time":
+        return time(process, args);
       default:
         return call(process, verb, args);
     }
@@ -258,6 +261,69 @@ function batch(process: Process, args: Words): Value[] {
     const values = call(process, verb, args);
     return [...index > 0 ? [";"] : [], ...values === FAULT ? [FAULT] : values];
   });
+}
+
+/** A call that is made again and again. */
+interface Timed {
+  readonly make: () => number;
+  /** The struct as it was sent, and the one that the call is made with. */
+  readonly sent?: Uint8Array;
+  readonly struct?: Uint8Array;
+}
+
+/** How the calls that can be timed are made. */
+const TIMED: Readonly<Record<string, (p: Process, a: Words) => Timed>> = {
+  ioctl: (p, a) => {
+    const [fd, cmd] = [a.number("FD"), a.number("CMD")];
+    const sent = a.bytes("STRUCT");
+    const struct = sent.slice();
+    return { make: () => p.ioctlStruct(fd, cmd, struct), sent, struct };
+  },
+  ioctlarg: (p, a) => {
+    const [fd, cmd, arg] = [a.number("FD"), a.number("CMD"), a.bigint("ARG")];
+    return { make: () => p.ioctl(fd, cmd, arg) };
+  },
+  open: (p, a) => {
+    const [path, flags] = [a.text("PATH"), a.number("FLAGS")];
+    return { make: () => p.open(path, flags) };
+  },
+  close: (p, a) => {
+    const fd = a.number("FD");
+    return { make: () => p.close(fd) };
+  },
+};
+
+/** Makes calls again and again; the times, and the values of the last time. */
+function time(process: Process, args: Words): Value[] {
+  const times = args.number("COUNT");
+  if (times < 1) args.refuse("nothing is timed in no repetition");
+  const calls = args.split(";").map((part) => parseTimed(process, part));
+  const milliseconds = new Float64Array(calls.length);
+  const results = new Float64Array(calls.length);
+  for (let left = times; left > 0; left--) {
+    for (const [i, { make, sent, struct }] of calls.entries()) {
+      if (sent !== undefined) struct?.set(sent);
+      const start = performance.now();
+      results[i] = make();
+      milliseconds[i]! += performance.now() - start;
+    }
+  }
+  return [
+    ...Array.from(milliseconds, (each) => Math.round(each * 1e6)),
+    ...calls.flatMap((
+      { struct },
+      i,
+    ) => [";", results[i]!, ...struct ? [struct] : []]),
+  ];
+}
+
+function parseTimed(process: Process, args: Words): Timed {
+  const verb = args.name("a call");
+  const parse = (Object.hasOwn(TIMED, verb) ? TIMED[verb] : undefined) ??
+    args.refuse(`${verb} cannot be timed`);
+  const timed = parse(process, args);
+  args.end();
+  return timed;
 }
 
 /** A value as a word. */

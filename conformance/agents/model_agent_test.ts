@@ -69,6 +69,11 @@ describe("ModelServer", () => {
       ["1 close 3 4", "close has 1 arguments"],
       ["1 close three", "FD is no number"],
       ["1 batch close 3", "close cannot be in a batch"],
+      ["1 time 0 close 3", "nothing is timed in no repetition"],
+      ["1 time 1", `nothing stands before or after a ";"`],
+      ["1 time 1 pipe", "pipe cannot be timed"],
+      ["1 time 1 constructor", "constructor cannot be timed"],
+      ["1 time 1 close 3 4", `nothing was expected from "4" on`],
       ["1 batch", `nothing stands before or after a ";"`],
       ["1 fork now", `nothing was expected from "now" on`],
     ] as const
@@ -87,6 +92,14 @@ describe("ModelServer", () => {
     ask(server, "0 spawn");
     assertEquals(ask(server, "1 pipe"), "ok 0 3 4");
     reason(ask(server, "1 close 3 4"));
+    assertEquals(ask(server, "1 close 3"), "ok 0");
+  });
+
+  it("times no call of a list that it does not understand", () => {
+    const server = new ModelServer();
+    ask(server, "0 spawn");
+    assertEquals(ask(server, "1 pipe"), "ok 0 3 4");
+    reason(ask(server, "1 time 1 close 3 ; close three"));
     assertEquals(ask(server, "1 close 3"), "ok 0");
   });
 

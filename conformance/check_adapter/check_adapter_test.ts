@@ -197,6 +197,16 @@ const MISTAKES:
       /^batch: .*what\?/,
     ],
     [
+      "does not put structs back between repetitions",
+      at("time", (_, honest) => honest().replace(/ ; 0 /, " ; -22 ")),
+      /^time: results of ioctl and close: expected 0 -9, got -22 -9/,
+    ],
+    [
+      "times nothing and says so",
+      lenient(/^time 0 /),
+      /^time: With no repetition to time: .*expected error, got ok/,
+    ],
+    [
       "takes arguments too many",
       lenient(/^close 99 1$/),
       /^requests that make no sense: With an argument too many: .*got ok/,
@@ -279,6 +289,7 @@ describe("checkAdapter()", () => {
         "setuid and dropcap",
         "fork",
         "exit: descriptors are gone when the reply comes",
+        "time",
       ],
     );
     assertEquals(results.some(({ status }) => status === "wrong"), false);

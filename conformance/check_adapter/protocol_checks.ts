@@ -6,7 +6,14 @@
  * @module
  */
 
-import { IOMMU_DESTROY, IommuDestroy } from "../../impl/uapi/iommufd.ts";
+import {
+  IOMMU_DESTROY,
+  IOMMU_IOAS_ALLOC,
+  IOMMU_IOAS_UNMAP,
+  IommuDestroy,
+  IommuIoasAlloc,
+  IommuIoasUnmap,
+} from "../../impl/uapi/iommufd.ts";
 import {
   MAP_ANONYMOUS,
   MAP_PRIVATE,
@@ -47,6 +54,15 @@ const BAD_REQUESTS: readonly (readonly [why: string, request: string])[] = [
   ["an empty batch", "batch"],
   ["a verb that cannot be in a batch", "batch close 99"],
 ];
+
+/** The same for adapters that take the time. */
+const BAD_TIME_REQUESTS: readonly (readonly [why: string, request: string])[] =
+  [
+    ["no repetition to time", "time 0 close 99"],
+    ["no call to time", "time 1"],
+    ["a verb that cannot be timed", "time 1 dup 99"],
+    ["an argument too many to time", "time 1 close 99 ; close 99 1"],
+  ];
 
 /** The rules about lines. */
 export const PROTOCOL_CHECKS: readonly Check[] = [
@@ -95,6 +111,34 @@ export const PROTOCOL_CHECKS: readonly Check[] = [
         `fault ; -9 ${destroy} ; fault`,
         "reply to peek, ioctl and poke in a batch",
       );
+    },
+  },
+  {
+    name: "time",
+    needs: "time",
+    async run(bench) {
+      const { process } = bench;
+      const fd = assertOk(await process.open("/dev/iommu"), "open");
+      const alloc = IommuIoasAlloc.encode();
+      assertEq(
+        await process.ioctl(fd, IOMMU_IOAS_ALLOC, alloc),
+        0,
+        "IOMMU_IOAS_ALLOC",
+      );
+      const ioasId = IommuIoasAlloc.decode(alloc).outIoasId;
+      // Writes 0 as the length, which is refused where it is not put back.
+      const all = IommuIoasUnmap.encode({ ioasId, length: 2n ** 64n - 1n });
+      const { results } = await process.time!(3, [
+        { call: "ioctl", fd, cmd: IOMMU_IOAS_UNMAP, arg: all },
+        { call: "close", fd: 99 },
+      ]);
+      assertEq(results.join(" "), "0 -9", "results of ioctl and close");
+      const { length } = IommuIoasUnmap.decode(all);
+      assertEq(length, 0n, "length that was unmapped the last time");
+      const number = await spawnNumber(bench);
+      for (const [why, request] of BAD_TIME_REQUESTS) {
+        await because(why, refuses(bench, `${number} ${request}`));
+      }
     },
   },
   {

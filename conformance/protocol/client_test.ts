@@ -6,6 +6,7 @@ import { IOMMU_IOAS_ALLOC, IommuIoasAlloc } from "../../impl/uapi/iommufd.ts";
 import {
   MAP_ANONYMOUS,
   MAP_PRIVATE,
+  O_RDWR,
   PAGE_SIZE,
   PROT_READ,
   PROT_WRITE,
@@ -235,6 +236,41 @@ describe("RemoteProcess", () => {
     await target.close();
   });
 
+  it("times calls, and updates their structs", async () => {
+    const target = await connectModel();
+    const process = await target.spawn();
+    const fd = await process.open("/dev/iommu");
+    const arg = IommuIoasAlloc.encode();
+    const { nanoseconds, results } = await process.time!(3, [
+      { call: "ioctl", fd, cmd: IOMMU_IOAS_ALLOC, arg },
+      { call: "ioctlArg", fd, cmd: IOMMU_IOAS_ALLOC, arg: 16 },
+      { call: "open", path: "/dev/iommu", flags: O_RDWR },
+      { call: "close", fd: fd + 1 },
+    ]);
+    assertEquals(results, [0, -14, fd + 1, 0]);
+    assertEquals(IommuIoasAlloc.decode(arg).outIoasId, 3);
+    assertEquals(nanoseconds.length, 4);
+    assertEquals(nanoseconds.every((each) => each >= 0), true);
+    await target.close();
+  });
+
+  it("asks for a list of calls in one request", async () => {
+    const requests: string[] = [];
+    const target = await connect((request) => {
+      requests.push(request);
+      return request === "0 spawn" ? "ok 5" : "ok 100 20 ; 0 0102 ; -9";
+    });
+    const process = await target.spawn();
+    const arg = new Uint8Array(2);
+    const timing = await process.time!(10, [
+      { call: "ioctl", fd: 3, cmd: 0x3b80, arg },
+      { call: "close", fd: 9 },
+    ]);
+    assertEquals(requests.at(-1), "5 time 10 ioctl 3 0x3b80 0000 ; close 9");
+    assertEquals(timing, { nanoseconds: [100, 20], results: [0, -9] });
+    assertEquals(arg, new Uint8Array([1, 2]));
+  });
+
   const nonsense: [
     name: string,
     reply: string,
@@ -304,6 +340,25 @@ describe("RemoteProcess", () => {
           { call: "peek", addr: 1, into: new Uint8Array(1) },
         ]),
       `";" is missing before the result of call 2`,
+    ],
+    [
+      "a timing without results",
+      "ok 100",
+      (process) => process.time!(1, [{ call: "close", fd: 3 }]),
+      `";" is missing before the result of call 1`,
+    ],
+    [
+      "a timing with a time too few",
+      "ok 100 ; 0 ; 0",
+      (process) =>
+        process.time!(1, [{ call: "close", fd: 3 }, { call: "close", fd: 4 }]),
+      "the time of a call is no number",
+    ],
+    [
+      "a time that runs backwards",
+      "ok -1 ; 0",
+      (process) => process.time!(1, [{ call: "close", fd: 3 }]),
+      "a time is negative",
     ],
   ];
   for (const [name, reply, call, why] of nonsense) {

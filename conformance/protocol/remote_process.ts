@@ -7,7 +7,7 @@
  */
 
 import { O_RDWR } from "../../impl/uapi/mman.ts";
-import type { Call, TargetProcess } from "../target.ts";
+import type { Call, TargetProcess, TimedCall, Timing } from "../target.ts";
 import { MemoryFault } from "../target_failure.ts";
 import type { Channel } from "./channel.ts";
 import { formatBytes, formatNumber, formatText, type Words } from "./codec.ts";
@@ -70,8 +70,7 @@ class RemoteProcess implements TargetProcess {
   }
 
   open(path: string, flags = O_RDWR): Promise<number> {
-    const request = `open ${formatText(path)} ${formatNumber(flags)}`;
-    return this.#request(request, parseRet);
+    return this.#request(formatOpen(path, flags), parseRet);
   }
 
   close(fd: number): Promise<number> {
@@ -106,6 +105,14 @@ class RemoteProcess implements TargetProcess {
         }
         return result;
       })
+    );
+  }
+
+  time(times: number, calls: readonly TimedCall[]): Promise<Timing> {
+    const request = calls.map(formatTimedCall).join(` ${NEXT} `);
+    return this.#request(
+      `time ${formatNumber(times)} ${request}`,
+      (values) => parseTiming(values, calls),
     );
   }
 
@@ -236,6 +243,10 @@ function parseRet(values: Words): number {
 /** Nothing is left to read. */
 function nothing(): void {}
 
+function formatOpen(path: string, flags: number): string {
+  return `open ${formatText(path)} ${formatNumber(flags)}`;
+}
+
 function formatIoctl(fd: number, cmd: number, arg: Uint8Array): string {
   return `ioctl ${formatNumber(fd)} ${formatNumber(cmd)} ${formatBytes(arg)}`;
 }
@@ -285,11 +296,7 @@ function parseBatch(
   calls: readonly Call[],
 ): (number | undefined)[] {
   return calls.map((call, index) => {
-    if (index > 0 && !values.skip(NEXT)) {
-      values.refuse(
-        `"${NEXT}" is missing before the result of call ${index + 1}`,
-      );
-    }
+    if (index > 0) skipNext(values, index);
     return values.skip("fault") ? undefined : parseCall(values, call);
   });
 }
@@ -304,4 +311,42 @@ function parseCall(values: Words, call: Call): number {
     case "poke":
       return 0;
   }
+}
+
+function formatTimedCall(call: TimedCall): string {
+  switch (call.call) {
+    case "ioctl":
+      return formatIoctl(call.fd, call.cmd, call.arg);
+    case "ioctlArg":
+      return ["ioctlarg", ...[call.fd, call.cmd, call.arg].map(formatNumber)]
+        .join(" ");
+    case "open":
+      return formatOpen(call.path, call.flags);
+    case "close":
+      return `close ${formatNumber(call.fd)}`;
+  }
+}
+
+/** The times of all calls, then their results. */
+function parseTiming(values: Words, calls: readonly TimedCall[]): Timing {
+  const nanoseconds = calls.map(() => parseNanoseconds(values));
+  const results = calls.map((call, index) => {
+    skipNext(values, index);
+    return call.call === "ioctl"
+      ? parseIoctl(values, call.arg)
+      : parseRet(values);
+  });
+  return { nanoseconds, results };
+}
+
+function parseNanoseconds(values: Words): number {
+  const nanoseconds = values.number("the time of a call");
+  if (nanoseconds < 0) values.refuse("a time is negative");
+  return nanoseconds;
+}
+
+/** Goes past what stands before the result of a call. */
+function skipNext(values: Words, index: number): void {
+  if (values.skip(NEXT)) return;
+  values.refuse(`"${NEXT}" is missing before the result of call ${index + 1}`);
 }

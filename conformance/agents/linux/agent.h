@@ -76,6 +76,8 @@ void *bytes(struct call *c, size_t *len);
 char *string(struct call *c);
 /* True if the words were understood and none is left. */
 bool parsed(struct call *c);
+/* Ends the first of the calls of a request; returns the next, NULL without one. */
+char *cut_call(char *calls);
 
 /* ---- calls.c: the system calls of a worker ---------------------------- */
 
@@ -83,6 +85,15 @@ bool parsed(struct call *c);
 void make_call(struct call *c);
 /* Prepares this process for that. */
 void setup_calls(void);
+/* A system call that counts for fail-nth; what the agent does besides does not. */
+long counted(long nr, long a, long b, long c, long d);
+/* Where a struct of an ioctl must lie so that a page follows that is not there. */
+void *struct_place(struct call *c, size_t len);
+
+/* ---- timing.c --------------------------------------------------------- */
+
+/* Makes calls again and again, and puts out how long they took. */
+void do_time(struct call *c);
 
 /* ---- worker.c --------------------------------------------------------- */
 

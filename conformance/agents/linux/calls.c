@@ -101,8 +101,7 @@ static unsigned int fail_nth_left(void)
 	return strtoul(text, NULL, 10);
 }
 
-/* A system call that counts for fail-nth; what the agent does besides does not. */
-static long counted(long nr, long a, long b, long c, long d)
+long counted(long nr, long a, long b, long c, long d)
 {
 	long ret;
 
@@ -117,6 +116,15 @@ static long counted(long nr, long a, long b, long c, long d)
 	return ret;
 }
 
+void *struct_place(struct call *c, size_t len)
+{
+	if (len > ARENA_SIZE) {
+		c->error = "the struct is too long for this agent";
+		return guard;
+	}
+	return guard - len;
+}
+
 static long counted_ioctl(int fd, unsigned int cmd, unsigned long arg)
 {
 	return counted(SYS_ioctl, fd, cmd, arg, 0);
@@ -128,14 +136,13 @@ static void do_ioctl(struct call *c)
 	unsigned int cmd = number(c);
 	size_t len;
 	void *arg = bytes(c, &len);
+	void *place = struct_place(c, len);
 
-	if (len > ARENA_SIZE)
-		c->error = "the struct is too long for this agent";
 	if (!parsed(c))
 		return;
-	memcpy(guard - len, arg, len);
-	put_num(c->out, counted_ioctl(fd, cmd, (unsigned long)(guard - len)));
-	put_bytes(c->out, guard - len, len);
+	memcpy(place, arg, len);
+	put_num(c->out, counted_ioctl(fd, cmd, (unsigned long)place));
+	put_bytes(c->out, place, len);
 }
 
 static void do_ioctlarg(struct call *c)
@@ -406,6 +413,7 @@ static const struct verb {
 	{ "peek", do_peek, true },
 	{ "poke", do_poke, true },
 	{ "batch", do_batch, false },
+	{ "time", do_time, false },
 	{ "open", do_open, false },
 	{ "close", do_close, false },
 	{ "dup", do_dup, false },
@@ -461,11 +469,8 @@ static void do_batch(struct call *c)
 	c->at = NULL;
 	for (bool first = true; rest && !c->error; first = false) {
 		struct call one = { .at = rest, .out = c->out };
-		char *end = strstr(rest, " ; ");
 
-		rest = end ? end + 3 : NULL;
-		if (end)
-			*end = '\0';
+		rest = cut_call(rest);
 		if (!first)
 			put(c->out, " ;");
 		run_verb(&one, true);

@@ -263,3 +263,13 @@ bool parsed(struct call *c)
 		c->error = "there are too many words";
 	return !c->error;
 }
+
+char *cut_call(char *calls)
+{
+	char *end = strstr(calls, " ; ");
+
+	if (!end)
+		return NULL;
+	*end = '\0';
+	return end + 3;
+}

@@ -134,6 +134,7 @@ void put_facts(struct text *out)
 		{ "hwpt", has_command(CMD_HWPT_ALLOC) },
 		{ "dirty", has_command(CMD_SET_DIRTY_TRACKING) },
 		{ "faults", has_command(CMD_FAULT_QUEUE_ALLOC) },
+		{ "time", true },
 	};
 	struct utsname system;
 	const char *comma = "";
