@@ -8,7 +8,7 @@
  */
 
 import type { FrameOrder } from "../impl/kernel/frames.ts";
-import type { Machine } from "./machine.ts";
+import type { Setup } from "./setup.ts";
 import type { Step } from "./steps.ts";
 
 /** How large an operation is; operations of a series differ in it alone. */
@@ -56,8 +56,8 @@ export interface Scenario {
   readonly frameOrder?: FrameOrder;
   /** True if a round takes so long that a few of them must do. */
   readonly slow?: boolean;
-  /** Prepares the machine; returns the phases of a round. */
-  prepare(machine: Machine): Promise<readonly Phase[]>;
+  /** Prepares the machine; returns the phases of a round. A group that a target cannot run may need more of the model. */
+  prepare(machine: Setup): Promise<readonly Phase[]>;
   /** The floor of its operations, where they touch pages. */
   readonly floor?: () => Floor;
 }

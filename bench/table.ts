@@ -29,13 +29,21 @@ export function formatTable(
   const rows = all.map((figures) =>
     rowOf(figures, smaller.get(figures), areaBytes)
   );
-  const widths = HEADINGS.map((heading, column) =>
+  return formatRows(HEADINGS, rows);
+}
+
+/** A table: headings, and cells of which those of the first column are names. */
+export function formatRows(
+  headings: readonly string[],
+  rows: readonly (readonly string[])[],
+): string {
+  const widths = headings.map((heading, column) =>
     Math.max(heading.length, ...rows.map((row) => row[column]!.length))
   );
   const rule = widths.map((width, column) =>
     column === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`
   );
-  return [HEADINGS, rule, ...rows].map((row) => line(row, widths)).join("");
+  return [headings, rule, ...rows].map((row) => line(row, widths)).join("");
 }
 
 function rowOf(

@@ -21,8 +21,8 @@ import {
   TestTriggerIopf,
 } from "../../impl/uapi/selftest.ts";
 import { faultQueueAlloc, hwptAlloc } from "../../selftests/hwpt_ioctls.ts";
-import type { Machine } from "../machine.ts";
 import type { Phase, Scenario } from "../scenario.ts";
+import type { Setup } from "../setup.ts";
 import { type Step, testIoctl } from "../steps.ts";
 
 /** Round trips of a phase. */
@@ -50,7 +50,7 @@ export function faultScenarios(): Scenario[] {
 
 /** A device whose faults go to a queue. */
 async function faultingDevice(
-  machine: Machine,
+  machine: Setup,
 ): Promise<{ devId: number; faultFd: number }> {
   const { io } = machine;
   const { ioasId, stdevId, idevId: devId } = await machine.ioas(1);
@@ -71,7 +71,7 @@ async function faultingDevice(
   return { devId, faultFd };
 }
 
-function roundTripOf({ io }: Machine, devId: number, fd: number): Step[] {
+function roundTripOf({ io }: Setup, devId: number, fd: number): Step[] {
   const trigger = testIoctl(
     io.fd,
     IOMMU_TEST_OP_TRIGGER_IOPF,

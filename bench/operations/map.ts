@@ -22,8 +22,8 @@ import {
 import { HPAGE_SIZE, PAGE_SIZE } from "../../impl/uapi/mman.ts";
 import { MAP_RW } from "../../selftests/ioctls.ts";
 import { mapFloor } from "../floor.ts";
-import type { Machine } from "../machine.ts";
 import type { Floor, Phase, Scenario } from "../scenario.ts";
+import type { Setup } from "../setup.ts";
 import { ioctl, type Step, testIoctl } from "../steps.ts";
 import { callsOf, domainsName, IOVA, LENGTHS, pagesOf } from "./sizes.ts";
 
@@ -99,7 +99,7 @@ function mapFloors({ memory, domains, length }: MapOptions): Floor {
 
 /** Memory, an IOAS, and the ioctls that map one into the other piece by piece. */
 async function mapSteps(
-  machine: Machine,
+  machine: Setup,
   { memory, domains, length, calls = callsOf(length) }: MapOptions,
 ): Promise<{ map: Step; unmap: Step }> {
   const { fd } = machine.io;
@@ -183,7 +183,7 @@ function attachScenario(length: number): Scenario {
 }
 
 /** A mock device joins an IOAS that is the only object, and is destroyed. */
-export function attachPhases({ io }: Machine, ioasId: number): Phase[] {
+export function attachPhases({ io }: Setup, ioasId: number): Phase[] {
   const attach = testIoctl(
     io.fd,
     IOMMU_TEST_OP_MOCK_DOMAIN,

@@ -18,8 +18,8 @@ import {
   IOMMU_TEST_OP_MOCK_DOMAIN,
   TestMockDomain,
 } from "../../impl/uapi/selftest.ts";
-import type { Machine } from "../machine.ts";
 import type { Phase, Scenario } from "../scenario.ts";
+import type { Setup } from "../setup.ts";
 import { ioctl, type Step, testIoctl } from "../steps.ts";
 
 /** Objects of a phase. */
@@ -97,7 +97,7 @@ interface Objects {
 /** A scenario that makes objects and destroys them, oldest first. */
 function pair(
   name: string,
-  make: (machine: Machine) => Promise<Objects>,
+  make: (machine: Setup) => Promise<Objects>,
 ): Scenario {
   return {
     group: "objects",

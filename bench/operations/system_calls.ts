@@ -15,8 +15,8 @@ import {
   IommuIoasMap,
   IommuOption,
 } from "../../impl/uapi/iommufd.ts";
-import type { Machine } from "../machine.ts";
 import type { Phase, Scenario } from "../scenario.ts";
+import type { Setup } from "../setup.ts";
 import { ioctl, type Step } from "../steps.ts";
 
 /** Calls in a phase: enough for the clock. */
@@ -73,7 +73,7 @@ export function systemCallScenarios(): Scenario[] {
 /** A scenario that repeats one call. */
 function single(
   series: string,
-  step: (machine: Machine) => Step | Promise<Step>,
+  step: (machine: Setup) => Step | Promise<Step>,
 ): Scenario {
   return {
     group: "system calls",

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * `deno task bench`: `deno bench` with its options; with `--target TARGET`
+ * instead the operations on that target, beside the model.
+ *
+ * @module
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import type { Target } from "../conformance/target.ts";
+import { parseTarget } from "../conformance/targets.ts";
+import { UsageError } from "../conformance/usage_error.ts";
+import { compare, scenariosToCompare } from "./compare.ts";
+import { warmFloors } from "./floor.ts";
+import type { Effort } from "./measure.ts";
+import { TARGET_EFFORT } from "./measure_target.ts";
+import { REVISION } from "./setup.ts";
+
+/** Milliseconds that a target has for all rounds of a request: without KVM, large ones take seconds. */
+const REQUEST_MS = 120_000;
+
+/** Beside a target, the model need not be measured to the digit. */
+const MODEL_EFFORT: Effort = {
+  warmup: 150,
+  measure: 250,
+  minRounds: 5,
+  maxRounds: 2000,
+};
+
+/** Hands all arguments to `deno bench`. Resolves to its exit code. */
+async function denoBench(args: readonly string[]): Promise<number> {
+  const command = new Deno.Command(Deno.execPath(), {
+    args: ["bench", "bench", ...args],
+    cwd: new URL("..", import.meta.url),
+  });
+  return (await command.spawn().status).code;
+}
+
+/** Measures on a target. Resolves to the exit code. */
+async function benchTarget(args: readonly string[]): Promise<number> {
+  const { target: name, filter = "" } = parseArgs(args, {
+    string: ["target", "filter"],
+    unknown(arg) {
+      throw new UsageError(`With --target, only --filter can be: not ${arg}`);
+    },
+  });
+  if (scenariosToCompare(String(filter)).length === 0) {
+    throw new UsageError(
+      `No operation for a target has "${filter}" in its name.`,
+    );
+  }
+  const target = await openTarget(String(name));
+  try {
+    warmFloors();
+    console.log(
+      await compare(target, {
+        filter: String(filter),
+        model: MODEL_EFFORT,
+        target: TARGET_EFFORT,
+        progress: console.error,
+      }),
+    );
+    return 0;
+  } finally {
+    await target.close();
+  }
+}
+
+/** Starts a target that can take the time. Rejects with a {@link UsageError}. */
+async function openTarget(name: string): Promise<Target> {
+  const spec = parseTarget(name);
+  const options = { timeoutMs: REQUEST_MS };
+  let target: Target;
+  try {
+    target = await spec.open(REVISION, options);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`Cannot start target "${name}": ${why}`);
+  }
+  const { uapi, capabilities } = target.info;
+  if (uapi === REVISION && capabilities.includes("time")) return target;
+  await target.close();
+  throw new UsageError(
+    `Target "${name}" cannot be timed: that takes uAPI ${REVISION} and the capability "time".`,
+  );
+}
+
+/** Runs the command with its arguments. Resolves to the exit code. */
+async function main(args: readonly string[]): Promise<number> {
+  if (!args.some((arg) => /^--target(=|$)/.test(arg))) {
+    return await denoBench(args);
+  }
+  try {
+    return await benchTarget(args);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    console.error(error.message);
+    return 2;
+  }
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));
