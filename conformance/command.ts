@@ -125,7 +125,9 @@ async function listedColumns(
   environment: Environment,
 ): Promise<ListedColumn[]> {
   const listed: ListedColumn[] = [];
-  for (const { target, uapi, tests } of await plan(options, environment)) {
+  const columns = await plan(options, environment);
+  for (const { target, uapi, tests, startError } of columns) {
+    if (startError) throw startError;
     const started = await starting(target, () => target.open(uapi, options));
     listed.push({ spec: target.spec, uapi, info: started.info, tests });
     await started.close();

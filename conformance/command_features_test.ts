@@ -85,6 +85,46 @@ describe("several targets", () => {
   });
 });
 
+describe("several targets of which one cannot be asked for its revision", () => {
+  const fakes: CommandFakes = {
+    targets: { "broken:": { askError: new Error("not there") } },
+  };
+  const cannot = `Cannot start target "broken:": not there\n`;
+
+  it("go on without it, in the revisions of the others", async () => {
+    const { code, out, err } = await runOnFakes(
+      "--target broken: --target good: --report json".split(" "),
+      [passing, picky],
+      fakes,
+    );
+    assertEquals([code, err], [3, cannot]);
+    const { targets } = JSON.parse(out) as JsonReport;
+    assertEquals(
+      targets.map(({ spec, uapi, summary: { pass, notrun } }) =>
+        `${spec} ${uapi} ${pass} ${notrun}`
+      ),
+      [
+        "broken: v3 0 2",
+        "broken: 6.12 0 2",
+        "good: v3 2 0",
+        "good: 6.12 2 0",
+      ],
+    );
+  });
+
+  it("have no report if none starts, and no list", async () => {
+    const commands = [
+      "--target broken:",
+      "list --target good: --target broken:",
+    ];
+    for (const command of commands) {
+      const args = command.split(" ");
+      const { code, out, err } = await runOnFakes(args, [passing], fakes);
+      assertEquals([code, out, err], [3, "", cannot]);
+    }
+  });
+});
+
 describe("--expectations", () => {
   const entry = {
     id: "b",

@@ -33,6 +33,8 @@ export interface PlannedColumn {
   readonly tests: readonly Test[];
   /** All tests of the suite in that revision. */
   readonly suite: readonly Test[];
+  /** Why the target did not start when it was asked for its revision, if it did not. */
+  readonly startError?: TargetStartError;
 }
 
 /** The options that select. */
@@ -43,8 +45,8 @@ export type PlanOptions = Pick<
 
 /**
  * Works out what the options select. Rejects with {@link UsageError} where
- * that is nothing, with {@link TargetStartError} where a target had to be
- * started to be asked and did not start.
+ * that is nothing, with {@link TargetStartError} where no target started that
+ * had to be started to be asked for its revision.
  */
 export async function plan(
   options: PlanOptions,
@@ -73,20 +75,47 @@ export async function plan(
   return columns;
 }
 
-/** The targets in the revisions that are asked for, with all tests. */
+/** A target, and its revisions or why they are not known. */
+interface AskedTarget {
+  readonly target: TargetSpec;
+  readonly revisions?: readonly RevisionName[];
+  readonly startError?: TargetStartError;
+}
+
+/**
+ * The targets in the revisions that are asked for, with all tests. One that
+ * does not start has those of the others.
+ */
 async function allColumns(
   options: PlanOptions,
   { allTests, parseTarget }: Sources,
 ): Promise<PlannedColumn[]> {
-  const targets = options.targets.map(parseTarget);
-  const columns: PlannedColumn[] = [];
-  for (const target of targets) {
-    for (const uapi of await revisionsOf(target, options)) {
-      const suite = allTests(uapi);
-      columns.push({ target, uapi, tests: suite, suite });
-    }
+  const asked: AskedTarget[] = [];
+  for (const target of options.targets.map(parseTarget)) {
+    asked.push(await askTarget(target, options));
   }
-  return columns;
+  const known = new Set(asked.flatMap(({ revisions = [] }) => revisions));
+  const [failed] = asked.filter(({ startError }) => startError);
+  if (failed?.startError && known.size === 0) throw failed.startError;
+  return asked.flatMap(({ target, revisions = [...known], startError }) =>
+    revisions.map((uapi) => {
+      const suite = allTests(uapi);
+      const column = { target, uapi, tests: suite, suite };
+      return startError ? { ...column, startError } : column;
+    })
+  );
+}
+
+async function askTarget(
+  target: TargetSpec,
+  options: PlanOptions,
+): Promise<AskedTarget> {
+  try {
+    return { target, revisions: await revisionsOf(target, options) };
+  } catch (error) {
+    if (!(error instanceof TargetStartError)) throw error;
+    return { target, startError: error };
+  }
 }
 
 function selectTests(

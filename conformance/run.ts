@@ -148,6 +148,7 @@ class AllRunner {
     const told = new Map<TestResult, TestResult>();
     let run: RevisionRun;
     try {
+      if (planned.startError) throw planned.startError;
       run = await this.#runTests(planned, (result) => {
         const judged = this.#judge(spec, result);
         told.set(result, judged);

@@ -26,13 +26,19 @@ export interface CommandOutcome {
 export interface CommandFakes extends FakeTargetOptions {
   /** The target does not start. */
   readonly startError?: Error;
+  /** It does not start either when it is asked for its revisions, as an adapter has to. */
+  readonly askError?: Error;
   /** Standard error is a terminal. */
   readonly terminal?: boolean;
   /** Files that are there. */
   readonly files?: Readonly<Record<string, string>>;
   /** How the targets of some specs behave otherwise. */
   readonly targets?: Readonly<
-    Record<string, FakeTargetOptions & { readonly startError?: Error }>
+    Record<
+      string,
+      & FakeTargetOptions
+      & Pick<CommandFakes, "startError" | "askError">
+    >
   >;
 }
 
@@ -64,7 +70,12 @@ export async function runOnFakes(
     allTests: (uapi) => tests.filter((test) => test.uapi.includes(uapi)),
     parseTarget: (spec) => ({
       spec,
-      revisions: () => Promise.resolve(["v3", "6.12"]),
+      revisions: () =>
+        Promise.try(() => {
+          const { askError } = { ...fakes, ...fakes.targets?.[spec] };
+          if (askError) throw askError;
+          return ["v3", "6.12"];
+        }),
       async open(uapi) {
         const options = { ...fakes, ...fakes.targets?.[spec], uapi };
         if (options.startError) throw options.startError;
