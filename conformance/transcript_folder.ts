@@ -14,6 +14,8 @@ const HEAD_LINES = 60;
 const TAIL_LINES = 240;
 /** Characters of a line that reports show. */
 const LINE_LENGTH = 400;
+/** Characters of a part of a path: file systems allow no more than 255 bytes. */
+const NAME_LENGTH = 100;
 
 /** A folder with a file for each test that failed: `TARGET/REVISION/ID.txt`. */
 export class TranscriptFolder {
@@ -60,10 +62,21 @@ export class TranscriptFolder {
   }
 }
 
-/** A text as part of a path. */
+/** A text as part of a path. What does not fit is hashed, so that commands with a long beginning in common stay apart. */
 function fileName(text: string): string {
   const name = text.replace(/[^\w.=,-]+/g, "-").replace(/^[.-]+|-+$/g, "");
-  return name.slice(0, 100);
+  if (name.length <= NAME_LENGTH) return name;
+  const hash = hashOf(text);
+  return `${name.slice(0, NAME_LENGTH - hash.length - 1)}-${hash}`;
+}
+
+/** The 32-bit FNV-1a hash of a text's UTF-8 bytes, as 8 hex digits. */
+function hashOf(text: string): string {
+  let hash = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(text)) {
+    hash = Math.imul(hash ^ byte, 0x01000193);
+  }
+  return (hash >>> 0).toString(16).padStart(8, "0");
 }
 
 /** The beginning and the end of a transcript, with lines of a length to be shown. */

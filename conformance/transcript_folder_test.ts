@@ -44,6 +44,19 @@ describe("TranscriptFolder", () => {
     assertEquals([...host.files], [[path, "# test a.b.c\n"]]);
   });
 
+  it("keeps targets apart whose long names begin in the same way", () => {
+    const host = fakeHost();
+    const folder = new TranscriptFolder("calls", host);
+    const long = `stdio:/home/user/${"deep/".repeat(20)}adapter --vary`;
+    const paths = ["a", "b"].map((end) =>
+      folder.save(`${long} ${end}`, FAILED).transcript?.path
+    );
+    assertEquals(new Set(paths), new Set(host.files.keys()));
+    assertEquals(host.files.size, 2);
+    const parts = paths.flatMap((path) => path!.split("/"));
+    assertEquals(parts.filter((part) => part.length > 100), []);
+  });
+
   it("keeps the calls of the first run that failed", () => {
     const host = fakeHost();
     const folder = new TranscriptFolder("calls", host);
