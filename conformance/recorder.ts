@@ -12,7 +12,7 @@ import { type Revision, REVISIONS } from "../impl/uapi/revision.ts";
 import { describeCall } from "./describe_call.ts";
 import type { MadeCall } from "./results.ts";
 import type { Call, Target, TargetInfo, TargetProcess } from "./target.ts";
-import { MemoryFault, ProcessDied } from "./target_failure.ts";
+import { MemoryFault, TargetFailure } from "./target_failure.ts";
 import {
   formatTranscript,
   type RecordedCall,
@@ -173,7 +173,8 @@ function bytesOf(words: readonly Word[]): number {
 function failureReply(error: unknown): Reply {
   if (error instanceof MemoryFault) return { kind: "fault" };
   const reason = error instanceof Error ? error.message : String(error);
-  return { kind: error instanceof ProcessDied ? "died" : "error", reason };
+  const crashed = error instanceof TargetFailure && error.status === "crash";
+  return { kind: crashed ? "died" : "error", reason };
 }
 
 /** The values of a call that returns a number and nothing else. */

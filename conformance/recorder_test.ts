@@ -3,7 +3,7 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { Recorder, TestIsOver } from "./recorder.ts";
-import { MemoryFault, ProcessDied } from "./target_failure.ts";
+import { MemoryFault, ProcessDied, TargetFailure } from "./target_failure.ts";
 import { FakeTarget } from "./testing/fake_target.ts";
 
 /** The lines of a transcript after the greeting. */
@@ -102,6 +102,8 @@ describe("Recorder", () => {
     const [error, reply] of [
       [new MemoryFault("x"), "fault"],
       [new ProcessDied("boo"), "died 626f6f"],
+      [new TargetFailure("crash", "boo"), "died 626f6f"],
+      [new TargetFailure("timeout", "boo"), "error 626f6f"],
       [new Error("boo"), "error 626f6f"],
       ["boo", "error 626f6f"],
     ] as const
