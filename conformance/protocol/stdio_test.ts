@@ -88,6 +88,10 @@ describe("spawnConnection()", () => {
     assertEquals(reset.status, "rejected");
     const child = Number(target.takeStderr!());
     assertEquals(child > 0, true);
+    // It was killed; dying takes it a moment on a busy machine.
+    for (let tries = 0; tries < 100 && lives(child); tries++) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
     assertEquals(lives(child), false);
   });
 
