@@ -15,7 +15,7 @@ const failing = fakeTest("b.mock.fails", () => {
   assertEq(1, 2, "one");
   return Promise.resolve();
 });
-const needy = passingTest("c.needs", { needs: ["model"], upstream: false });
+const needy = passingTest("c.needs", { needs: ["vfio"], upstream: false });
 const onlyNew = passingTest("a.new", { uapi: ["6.12"] });
 
 /** Runs the command on fakes. */
@@ -97,7 +97,7 @@ describe("runCommand()", () => {
     const { code, out } = await run(["--uapi", "v3"], [needy]);
     assertEquals(code, 0);
     assertStringIncludes(out, "v3: 0 of 1 own tests passed; 1 skipped\n");
-    assertStringIncludes(out, "1 skipped: needs model");
+    assertStringIncludes(out, "1 skipped: needs vfio");
   });
 
   it("runs only the revision and the tests that are selected", async () => {
@@ -182,9 +182,9 @@ describe("runCommand()", () => {
     assertEquals(
       out,
       `v3    b.mock.fails
-v3    c.needs # SKIP needs model
+v3    c.needs # SKIP needs vfio
 6.12  b.mock.fails
-6.12  c.needs # SKIP needs model
+6.12  c.needs # SKIP needs vfio
 6.12  a.new
 `,
     );
@@ -201,10 +201,10 @@ v3    c.needs # SKIP needs model
       target: "impl:",
       uapi: "v3",
       program: null,
-      needs: ["model"],
+      needs: ["vfio"],
       description: "Checks c.needs",
       reference: "none",
-      skip: "needs model",
+      skip: "needs vfio",
     }]);
   });
 

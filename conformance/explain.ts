@@ -25,7 +25,7 @@ const NEEDS: Readonly<Record<Need, string>> = {
   hwpt: "IOMMU_HWPT_ALLOC, IOMMU_GET_HW_INFO and IOMMU_HWPT_INVALIDATE",
   dirty: "dirty tracking",
   faults: "IO page faults: IOMMU_FAULT_QUEUE_ALLOC",
-  model: "a look into the kernel, which only the model of this package allows",
+  vfio: "an iommufd behind /dev/vfio/vfio",
 };
 
 /** What is known of each test that one of the globs matches. Throws {@link UsageError} for a glob that matches none. */

@@ -25,7 +25,6 @@ const CAPABILITIES: readonly Need[] = [
   "setrlimit",
   "setuid",
   "fail_nth",
-  "model",
 ];
 
 /** How the model is set up. */
@@ -59,7 +58,7 @@ class ImplTarget implements Target {
       pageSize: PAGE_SIZE,
       hugePageSize: HPAGE_SIZE,
       capabilities: REVISIONS[uapi].hasHwptIoctls
-        ? [...CAPABILITIES, "hwpt", "dirty", "faults"]
+        ? [...CAPABILITIES, "vfio", "hwpt", "dirty", "faults"]
         : CAPABILITIES,
     };
   }

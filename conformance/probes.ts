@@ -84,6 +84,7 @@ function registerProbes(registry: Test[]): void {
   probe("fail_nth", "The first step can be made to fail", probeFailNth);
   probe("setrlimit", "A limit can be set", probeSetrlimit);
   probe("setuid", "A process can give up being root", probeSetuid);
+  probe("vfio", "/dev/vfio/vfio opens an iommufd", probeVfio);
   probe("hwpt", "A HWPT can be allocated", probeHwpt, ["6.12"]);
   probe("dirty", "Dirty tracking can be turned on", probeDirty, ["6.12"]);
   probe("faults", "A fault queue can be allocated", probeFaults, ["6.12"]);
@@ -173,6 +174,17 @@ async function mockDevice(
   const ptId = await io.ioasAlloc();
   const { idevId: devId } = await io.mock.domain(ptId);
   return { io, devId, ptId };
+}
+
+async function probeVfio({ process }: Context): Promise<void> {
+  const path = "/dev/vfio/vfio";
+  const fd = assertOk(await process.open(path), `open ${path}`);
+  const ret = await process.ioctl(
+    fd,
+    IOMMU_IOAS_ALLOC,
+    IommuIoasAlloc.encode(),
+  );
+  assertEq(ret, 0, `IOMMU_IOAS_ALLOC on ${path}`);
 }
 
 async function probeHwpt(context: Context): Promise<void> {

@@ -222,7 +222,7 @@ describe("runTest()", () => {
     const target = new FakeTarget({ capabilities: ["fork"] });
     const test = fakeTest("a.b", () => {
       throw new Error("must not run");
-    }, { needs: ["fork", "hugetlb", "hugetlb", "model"] });
+    }, { needs: ["fork", "hugetlb", "hugetlb", "vfio"] });
     const result = await runTest(test, target);
     assertEquals(result.status, "skip");
     assertEquals(result.reason, "needs hugetlb, model");

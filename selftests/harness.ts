@@ -32,8 +32,8 @@ export type Need =
   | "dirty"
   /** FAULT_QUEUE_ALLOC. */
   | "faults"
-  /** Only the model can do it: needs to look inside the kernel. */
-  | "model";
+  /** `/dev/vfio/vfio` opens an iommufd. */
+  | "vfio";
 
 /** One test in one variant. */
 export interface Test {

@@ -161,7 +161,7 @@ function registerModes(registry: Test[]): void {
     description: "An iommufd from /dev/vfio/vfio charges the process",
     reference: "main.c iommufd_fops_open; S23",
     uapi: ["6.12"],
-    needs: () => ["model", "setrlimit"],
+    needs: () => ["vfio", "setrlimit"],
   }, async (io) => {
     const fd = assertOk(
       await io.process.open("/dev/vfio/vfio", O_RDWR),

@@ -172,8 +172,9 @@ export class ModelServer {
   #hello(): string[] {
     const capabilities = [
       ...["hugetlb", "fork", "fail_nth", "setrlimit", "setuid", "time"],
-      "model",
-      ...REVISIONS[this.#uapi].hasHwptIoctls ? ["hwpt", "dirty", "faults"] : [],
+      ...REVISIONS[this.#uapi].hasHwptIoctls
+        ? ["vfio", "hwpt", "dirty", "faults"]
+        : [],
     ];
     return [
       "protocol=1",

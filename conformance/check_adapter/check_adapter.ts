@@ -112,7 +112,7 @@ function probeChecks({ info }: Target): Check[] {
     name: `capability ${capability}`,
     run: ({ process }) => probe.run(process, info),
   }));
-  const known = [...probes.map(([name]) => name), "model", "time"];
+  const known = [...probes.map(([name]) => name), "time"];
   for (const name of info.capabilities) {
     if (known.includes(name)) continue;
     checks.push({

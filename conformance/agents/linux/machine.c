@@ -25,7 +25,8 @@
 #define HUGE_PAGES_WANTED "128"
 #define HUGE_PAGE_SIZE (2UL << 20)
 
-/* Commands of iommufd that came after its first release. */
+/* Commands of iommufd, the last three younger than it. */
+#define CMD_IOAS_ALLOC 0x81
 #define CMD_HWPT_ALLOC 0x89
 #define CMD_SET_DIRTY_TRACKING 0x8b
 #define CMD_FAULT_QUEUE_ALLOC 0x8e
@@ -67,6 +68,20 @@ static bool has_command(unsigned int nr)
 	known = ioctl(fd, _IO(';', nr), &struct_size) && errno == EINVAL;
 	close(fd);
 	return known;
+}
+
+/* True if VFIO's container is an iommufd: it makes an IOAS. */
+static bool vfio_is_iommufd(void)
+{
+	uint32_t ioas_alloc[] = { 12, 0, 0 };
+	int fd = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
+	bool done;
+
+	if (fd < 0)
+		return false;
+	done = !ioctl(fd, _IO(';', CMD_IOAS_ALLOC), ioas_alloc);
+	close(fd);
+	return done;
 }
 
 /* True if so many huge pages can be had at once. */
@@ -131,6 +146,7 @@ void put_facts(struct text *out)
 		{ "fail_nth", root && setup_fault_injection() },
 		{ "setrlimit", root },
 		{ "setuid", root },
+		{ "vfio", vfio_is_iommufd() },
 		{ "hwpt", has_command(CMD_HWPT_ALLOC) },
 		{ "dirty", has_command(CMD_SET_DIRTY_TRACKING) },
 		{ "faults", has_command(CMD_FAULT_QUEUE_ALLOC) },
