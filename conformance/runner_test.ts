@@ -225,10 +225,10 @@ describe("runTest()", () => {
     }, { needs: ["fork", "hugetlb", "hugetlb", "vfio"] });
     const result = await runTest(test, target);
     assertEquals(result.status, "skip");
-    assertEquals(result.reason, "needs hugetlb, model");
+    assertEquals(result.reason, "needs hugetlb, vfio");
     assertEquals(
       result.message,
-      "The target fake does not offer hugetlb, model",
+      "The target fake does not offer hugetlb, vfio",
     );
     assertEquals(target.counts, { spawn: 0, reset: 0, close: 0 });
   });

@@ -51,7 +51,7 @@ Deno.test("each link in README.md leads to a file", () => {
 });
 
 Deno.test("each task that README.md names is there", () => {
-  const names = Array.from(README.matchAll(/deno(?:@\S+)? task (\w+)/g))
+  const names = Array.from(README.matchAll(/deno(?:@\S+)? task ([\w:]+)/g))
     .map(([, name]) => name!);
   assert(names.length > 5);
   const missing = names.filter((name) => !Object.hasOwn(config.tasks, name));

@@ -149,9 +149,11 @@ export class Process {
   ioctl(fd: number, cmd: number, arg: number | bigint = 0): number {
     return this.#syscall(() => {
       const file = this.files.lookup(fd).get();
-      const result = resultOf(() => file.ioctl(this, cmd >>> 0, arg));
-      file.put();
-      return result;
+      try {
+        return resultOf(() => file.ioctl(this, cmd >>> 0, arg));
+      } finally {
+        file.put();
+      }
     });
   }
 
