@@ -57,7 +57,7 @@ const AIMS: readonly Aim[] = [
   ),
   time(
     "an ioctl that fails at once",
-    "ioctl that fails at once (EOPNOTSUPP)",
+    "ioctl that fails at once, the struct in memory already",
     0.0005,
   ),
   quotient(

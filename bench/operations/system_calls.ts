@@ -52,6 +52,20 @@ export function systemCallScenarios(): Scenario[] {
         }),
     ),
     single(
+      "ioctl that fails at once, the struct in memory already",
+      async ({ io }) => {
+        await io.process.poke(io.scratch, IommuIoasMap.encode({ flags: ~0 }));
+        return {
+          call: "ioctlArg",
+          fd: io.fd,
+          cmd: IOMMU_IOAS_MAP,
+          arg: io.scratch,
+          times: CALLS,
+          ret: -EOPNOTSUPP.code,
+        };
+      },
+    ),
+    single(
       "OPTION get",
       ({ io }) =>
         ioctl(io.fd, IOMMU_OPTION, IommuOption, OPTION, { times: CALLS }),

@@ -147,14 +147,7 @@ export class Process {
 
   /** An ioctl; `arg` is an address or a plain number. EBADF, ENOTTY, and what the file answers. */
   ioctl(fd: number, cmd: number, arg: number | bigint = 0): number {
-    return this.#syscall(() => {
-      const file = this.files.lookup(fd).get();
-      try {
-        return resultOf(() => file.ioctl(this, cmd >>> 0, arg));
-      } finally {
-        file.put();
-      }
-    });
+    return this.#syscall(() => this.#ioctl(fd, cmd, arg));
   }
 
   /**
@@ -163,7 +156,7 @@ export class Process {
    */
   ioctlStruct(fd: number, cmd: number, bytes: Uint8Array): number {
     return this.#syscall(() =>
-      this.#scratch.lend(bytes, (address) => this.ioctl(fd, cmd, address))
+      this.#scratch.lend(bytes, (address) => this.#ioctl(fd, cmd, address))
     );
   }
 
@@ -416,6 +409,16 @@ export class Process {
       this.#exited = true;
       this.kernel.removeProcess(this);
       this.kernel.current = previous;
+    }
+  }
+
+  /** An ioctl within a system call; an errno of the file is a number already. Throws EBADF. */
+  #ioctl(fd: number, cmd: number, arg: number | bigint): number {
+    const file = this.files.lookup(fd).get();
+    try {
+      return resultOf(() => file.ioctl(this, cmd >>> 0, arg));
+    } finally {
+      file.put();
     }
   }
 
