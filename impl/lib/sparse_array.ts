@@ -69,23 +69,6 @@ export class SparseUint32Array {
   }
 
   /**
-   * Clears `bits` of the value at `index` and returns whether any was set. A
-   * value must keep other bits: it cannot become absent this way.
-   */
-  testAndClear(index: number, bits: number): boolean {
-    const values = this.leaf(index);
-    if (values === undefined) return false;
-    const at = index % LEAF_SIZE;
-    const old = values[at]!;
-    if ((old & bits) === 0) return false;
-    if ((old & ~bits) === 0) {
-      throw new KernelBug(`Cannot clear all bits of entry ${index}`);
-    }
-    values[at] = old & ~bits;
-    return true;
-  }
-
-  /**
    * The 512 values around `index`, that of `index` at `index % 512`; undefined
    * if all are absent. For loops of the caller's own: they may change values,
    * but not whether they are 0. It is good until the array changes.

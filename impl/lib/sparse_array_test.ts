@@ -143,16 +143,21 @@ describe("SparseUint32Array", () => {
     assertEquals(array.count, 1);
   });
 
-  it("clears bits of a value, but never all of them", () => {
+  it("counts claimed entries as present, those that were so only once", () => {
     const array = new SparseUint32Array();
-    array.set(3, 0x80000005);
-    assertEquals(array.testAndClear(3, 2), false);
-    assertEquals(array.testAndClear(3, 0x80000002), true);
-    assertEquals(array.get(3), 5);
-    assertEquals(array.testAndClear(4, 1), false);
-    assertEquals(array.testAndClear(70000, 1), false);
-    assertThrows(() => array.testAndClear(3, 5), KernelBug);
-    assertEquals(array.get(3), 5);
+    array.set(514, 9);
+    const leaf = array.claim(513, 3);
+    leaf.fill(7, 513 % 512, 513 % 512 + 3);
+    assertEquals(array.count, 3);
+    assertEquals([512, 513, 514, 515, 516].map((i) => array.get(i)), [
+      0,
+      7,
+      7,
+      7,
+      0,
+    ]);
+    assertEquals(array.clearRange(0, 1000), 3);
+    assert(array.isEmpty);
   });
 
   it("takes storing a value that it cannot hold for a bug", () => {
