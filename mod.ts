@@ -37,9 +37,12 @@
 export { Kernel } from "./impl/kernel.ts";
 export type { IommufdOptions } from "./impl/kernel.ts";
 export type { KernelOptions, SpawnOptions } from "./impl/kernel/core.ts";
-export type { FrameOrder } from "./impl/kernel/frames.ts";
+export type { FrameOrder } from "./impl/kernel/memory/frames.ts";
 export { Process } from "./impl/kernel/process.ts";
-export { BusError, SegmentationFault } from "./impl/kernel/user_pages.ts";
+export {
+  BusError,
+  SegmentationFault,
+} from "./impl/kernel/memory/user_pages.ts";
 export { KernelBug } from "./impl/kernel/warn.ts";
 export { inspect } from "./impl/inspect/inspect.ts";
 export { IommufdClient } from "./impl/client/client.ts";
@@ -74,21 +77,24 @@ export * from "./impl/uapi/mod.ts";
 // For drivers of devices: put a device under an iommufd, or use IOVA without DMA.
 
 export { iommufdCtxFromFd, iommufdCtxFromFile } from "./impl/iommufd/main.ts";
-export { iommufdCtxHasGroup, IommufdDevice } from "./impl/iommufd/device.ts";
-export { IOMMUFD_ATTACH_FLAGS_ALLOW_UNSAFE_INTERRUPT } from "./impl/iommufd/hwpt_devices.ts";
-export { Access, type AccessOps } from "./impl/iommufd/access.ts";
+export {
+  iommufdCtxHasGroup,
+  IommufdDevice,
+} from "./impl/iommufd/attach/device.ts";
+export { IOMMUFD_ATTACH_FLAGS_ALLOW_UNSAFE_INTERRUPT } from "./impl/iommufd/attach/hwpt_devices.ts";
+export { Access, type AccessOps } from "./impl/iommufd/access/access.ts";
 export {
   IOMMUFD_ACCESS_RW_KTHREAD,
   IOMMUFD_ACCESS_RW_READ,
   IOMMUFD_ACCESS_RW_WRITE,
-} from "./impl/iommufd/access_pages.ts";
+} from "./impl/iommufd/pages/access_pages.ts";
 export {
   vfioCompatIoasCreate,
   vfioCompatIoasGetId,
   vfioCompatIoasId,
   vfioCompatSetNoIommu,
-} from "./impl/iommufd/compat_ioas.ts";
-export { File } from "./impl/kernel/file.ts";
+} from "./impl/iommufd/vfio_compat/compat_ioas.ts";
+export { File } from "./impl/kernel/files/file.ts";
 
 // For drivers of IOMMUs; examples/simple_iommu.ts is one to copy from.
 

@@ -8,14 +8,14 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import type { Target } from "../conformance/target.ts";
-import { parseTarget } from "../conformance/targets.ts";
-import { UsageError } from "../conformance/usage_error.ts";
-import { compare, scenariosToCompare } from "./compare.ts";
-import { warmFloors } from "./floor.ts";
-import type { Effort } from "./measure.ts";
-import { TARGET_EFFORT } from "./measure_target.ts";
-import { REVISION } from "./setup.ts";
+import type { Target } from "../selftests/target/target.ts";
+import { parseTarget } from "../conformance/targets/targets.ts";
+import { UsageError } from "../conformance/command/usage_error.ts";
+import { compare, scenariosToCompare } from "./reporting/compare.ts";
+import { warmFloors } from "./measuring/floor.ts";
+import type { Effort } from "./measuring/measure.ts";
+import { TARGET_EFFORT } from "./measuring/measure_target.ts";
+import { REVISION } from "./measuring/setup.ts";
 
 /** Milliseconds that a target has for all rounds of a request: without KVM, large ones take seconds. */
 const REQUEST_MS = 120_000;

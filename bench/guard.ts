@@ -17,15 +17,15 @@ import {
   compare,
   operationsOf,
   record,
-} from "./bands.ts";
+} from "./reporting/bands.ts";
 import bands from "./bands.json" with { type: "json" };
-import { type Figures, figuresOf } from "./figures.ts";
-import { warmFloors } from "./floor.ts";
-import { type Effort, measure } from "./measure.ts";
+import { type Figures, figuresOf } from "./reporting/figures.ts";
+import { warmFloors } from "./measuring/floor.ts";
+import { type Effort, measure } from "./measuring/measure.ts";
 import { allScenarios } from "./operations.ts";
-import { operationName, type Scenario } from "./scenario.ts";
+import { operationName, type Scenario } from "./measuring/scenario.ts";
 
-const BANDS = new URL("bands.json", import.meta.url);
+const BANDS = new URL("./bands.json", import.meta.url);
 
 /** The fastest round is what counts, so a few hundred milliseconds do. */
 const EFFORT: Effort = {

@@ -17,7 +17,7 @@ import { mapScenarios } from "./operations/map.ts";
 import { objectScenarios } from "./operations/objects.ts";
 import { systemCallScenarios } from "./operations/system_calls.ts";
 import { vfioScenarios } from "./operations/vfio.ts";
-import type { Scenario } from "./scenario.ts";
+import type { Scenario } from "./measuring/scenario.ts";
 
 /** Every scenario, group by group. */
 export function allScenarios(): Scenario[] {

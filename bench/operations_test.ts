@@ -4,11 +4,11 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { ENOENT } from "../impl/uapi/errno.ts";
 import { IOMMU_DESTROY, IommuDestroy } from "../impl/uapi/iommufd.ts";
-import { Machine } from "./machine.ts";
-import { type Effort, measure } from "./measure.ts";
+import { Machine } from "./measuring/machine.ts";
+import { type Effort, measure } from "./measuring/measure.ts";
 import { allScenarios } from "./operations.ts";
-import { operationName, type Scenario } from "./scenario.ts";
-import { ioctl } from "./steps.ts";
+import { operationName, type Scenario } from "./measuring/scenario.ts";
+import { ioctl } from "./measuring/steps.ts";
 
 /** Two rounds: the second one shows that the first one put everything back. */
 const TWO_ROUNDS: Effort = {

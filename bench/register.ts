@@ -7,16 +7,16 @@
  * @module
  */
 
-import { warmFloors } from "./floor.ts";
-import { Machine } from "./machine.ts";
+import { warmFloors } from "./measuring/floor.ts";
+import { Machine } from "./measuring/machine.ts";
 import { allScenarios } from "./operations.ts";
-import type { Program } from "./program.ts";
+import type { Program } from "./measuring/program.ts";
 import {
   formatSize,
   type Operation,
   operationName,
   type Scenario,
-} from "./scenario.ts";
+} from "./measuring/scenario.ts";
 
 /** What a slow scenario is run with: a round takes seconds. */
 const SLOW = { n: 3, warmup: 0 };

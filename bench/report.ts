@@ -11,20 +11,20 @@
  * @module
  */
 
-import { formatAims } from "./aims.ts";
-import { renderChart } from "./chart.ts";
-import { type Figures, figuresOf } from "./figures.ts";
-import { warmFloors } from "./floor.ts";
-import { measure, THOROUGH } from "./measure.ts";
-import { bytesPerArea } from "./memory.ts";
+import { formatAims } from "./reporting/aims.ts";
+import { renderChart } from "./reporting/chart.ts";
+import { type Figures, figuresOf } from "./reporting/figures.ts";
+import { warmFloors } from "./measuring/floor.ts";
+import { measure, THOROUGH } from "./measuring/measure.ts";
+import { bytesPerArea } from "./measuring/memory.ts";
 import { allScenarios } from "./operations.ts";
-import { chartPanels } from "./panels.ts";
-import { operationName, type Scenario } from "./scenario.ts";
-import { formatTable } from "./table.ts";
+import { chartPanels } from "./reporting/panels.ts";
+import { operationName, type Scenario } from "./measuring/scenario.ts";
+import { formatTable } from "./reporting/table.ts";
 
-const RESULTS = new URL("results.md", import.meta.url);
-const CHART = new URL("results.svg", import.meta.url);
-const README = new URL("README.md", import.meta.url);
+const RESULTS = new URL("./results.md", import.meta.url);
+const CHART = new URL("./results.svg", import.meta.url);
+const README = new URL("./README.md", import.meta.url);
 
 /** What of README.md the report writes. */
 const AIMS_PART = /(?<=<!-- aims -->\n)[^]*(?=<!-- \/aims -->)/;

@@ -13,9 +13,9 @@
  */
 
 import { allTests } from "../selftests/all.ts";
-import { runCommand } from "./command.ts";
-import { denoHost } from "./host.ts";
-import { parseTarget } from "./targets.ts";
+import { runCommand } from "./command/command.ts";
+import { denoHost } from "./command/host.ts";
+import { parseTarget } from "./targets/targets.ts";
 
 /** Runs the command with its arguments; resolves to the exit code. */
 export function main(args: readonly string[]): Promise<number> {

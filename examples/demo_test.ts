@@ -12,7 +12,7 @@ function linesOf(revision: RevisionName): string[] {
 }
 
 function run(...args: string[]): Deno.CommandOutput {
-  const script = new URL("demo.ts", import.meta.url).pathname;
+  const script = new URL("./demo.ts", import.meta.url).pathname;
   return new Deno.Command(Deno.execPath(), { args: ["run", script, ...args] })
     .outputSync();
 }

@@ -8,28 +8,35 @@
  */
 
 export type { DmaCookie } from "./iommu/domain.ts";
-export type { AccountMode } from "./iommufd/accounting.ts";
-export type { AreaSlice, IoptArea } from "./iommufd/area.ts";
-export type { IommufdFault } from "./iommufd/fault.ts";
-export type { IommufdGroup } from "./iommufd/group.ts";
-export type { HwPagetable, HwptPaging } from "./iommufd/hw_pagetable.ts";
+export type { AccountMode } from "./iommufd/pages/accounting.ts";
+export type { AreaSlice, IoptArea } from "./iommufd/pages/area.ts";
+export type { IommufdFault } from "./iommufd/events/fault.ts";
+export type { IommufdGroup } from "./iommufd/attach/group.ts";
+export type { HwPagetable, HwptPaging } from "./iommufd/hwpt/hw_pagetable.ts";
 export type {
   IoPagetable,
   IoptAccess,
   UnmapResult,
-} from "./iommufd/io_pagetable.ts";
-export type { Ioas } from "./iommufd/ioas.ts";
+} from "./iommufd/ioas/io_pagetable.ts";
+export type { Ioas } from "./iommufd/ioas/ioas.ts";
 export type { Iommufd, IommufdCtx } from "./iommufd/main.ts";
 export type {
   IommufdObject,
   ObjectClass,
   ObjectTable,
-} from "./iommufd/object.ts";
-export type { IoptPages, PagesAccess } from "./iommufd/pages.ts";
-export type { PagesList, PagesListElement } from "./iommufd/pages_list.ts";
-export type { IoptRange } from "./iommufd/reserved.ts";
-export type { CommandBuffer, Difference, IoctlOp } from "./iommufd/ucmd.ts";
-export type { AddressSpace, Mapping } from "./kernel/address_space.ts";
+} from "./iommufd/objects/object.ts";
+export type { IoptPages, PagesAccess } from "./iommufd/pages/pages.ts";
+export type {
+  PagesList,
+  PagesListElement,
+} from "./iommufd/pages/pages_list.ts";
+export type { IoptRange } from "./iommufd/ioas/reserved.ts";
+export type {
+  CommandBuffer,
+  Difference,
+  IoctlOp,
+} from "./iommufd/objects/ucmd.ts";
+export type { AddressSpace, Mapping } from "./kernel/memory/address_space.ts";
 export type { KernelCore } from "./kernel/core.ts";
 export type {
   Credentials,
@@ -37,16 +44,16 @@ export type {
   User,
 } from "./kernel/credentials.ts";
 export type { FaultInjection } from "./kernel/fault_injection.ts";
-export type { FdTable } from "./kernel/fd_table.ts";
-export type { Frames } from "./kernel/frames.ts";
-export type { MemoryObject } from "./kernel/memory_object.ts";
-export type { Mm } from "./kernel/mm.ts";
-export type { PageTable } from "./kernel/page_table.ts";
-export type { PrivatePages } from "./kernel/private_pages.ts";
-export type { TempBuffers } from "./kernel/temp_buffers.ts";
+export type { FdTable } from "./kernel/files/fd_table.ts";
+export type { Frames } from "./kernel/memory/frames.ts";
+export type { MemoryObject } from "./kernel/memory/memory_object.ts";
+export type { Mm } from "./kernel/memory/mm.ts";
+export type { PageTable } from "./kernel/memory/page_table.ts";
+export type { PrivatePages } from "./kernel/memory/private_pages.ts";
+export type { TempBuffers } from "./kernel/memory/temp_buffers.ts";
 export type { ProcessParts } from "./kernel/process.ts";
-export type { UserPages } from "./kernel/user_pages.ts";
-export type { Vma, VmaList } from "./kernel/vma.ts";
+export type { UserPages } from "./kernel/memory/user_pages.ts";
+export type { Vma, VmaList } from "./kernel/memory/vma.ts";
 export type { Warnings } from "./kernel/warn.ts";
 export type { AreaTree } from "./lib/area_tree.ts";
 export type { IdTable } from "./lib/id_table.ts";

@@ -7,31 +7,31 @@
  */
 
 import type { RevisionName } from "../impl/uapi/revision.ts";
-import type { Test } from "./harness.ts";
-import { registerIommufd } from "./iommufd.ts";
-import { registerIommufdDirtyTracking } from "./iommufd_dirty_tracking.ts";
-import { registerIommufdFailNth } from "./iommufd_fail_nth.ts";
-import { registerIommufdIoas } from "./iommufd_ioas.ts";
-import { registerIommufdMockDomain } from "./iommufd_mock_domain.ts";
-import { registerKitAccess } from "./kit_access.ts";
-import { registerKitCommands } from "./kit_commands.ts";
-import { registerKitCopy } from "./kit_copy.ts";
-import { registerKitDirty } from "./kit_dirty.ts";
-import { registerKitFailNth } from "./kit_fail_nth.ts";
-import { registerKitFault } from "./kit_fault.ts";
-import { registerKitHwInfo } from "./kit_hw_info.ts";
-import { registerKitHwpt } from "./kit_hwpt.ts";
-import { registerKitInvalidate } from "./kit_invalidate.ts";
-import { registerKitMap } from "./kit_map.ts";
-import { registerKitMemoryLimit } from "./kit_memory_limit.ts";
-import { registerKitMockDomain } from "./kit_mock_domain.ts";
-import { registerKitRanges } from "./kit_ranges.ts";
-import { registerKitRlimit } from "./kit_rlimit.ts";
-import { registerKitStruct } from "./kit_struct.ts";
-import { registerKitTestOps } from "./kit_test_ops.ts";
-import { registerKitVfioCompat } from "./kit_vfio_compat.ts";
-import { registerKitVfioStruct } from "./kit_vfio_struct.ts";
-import { registerVfioCompatMockDomain } from "./vfio_compat_mock_domain.ts";
+import type { Test } from "./harness/harness.ts";
+import { registerIommufd } from "./iommufd/iommufd.ts";
+import { registerIommufdDirtyTracking } from "./iommufd/iommufd_dirty_tracking.ts";
+import { registerIommufdFailNth } from "./iommufd/iommufd_fail_nth.ts";
+import { registerIommufdIoas } from "./iommufd/iommufd_ioas.ts";
+import { registerIommufdMockDomain } from "./iommufd/iommufd_mock_domain.ts";
+import { registerKitAccess } from "./kit_ioas/kit_access.ts";
+import { registerKitCommands } from "./kit_uapi/kit_commands.ts";
+import { registerKitCopy } from "./kit_ioas/kit_copy.ts";
+import { registerKitDirty } from "./kit_hwpt/kit_dirty.ts";
+import { registerKitFailNth } from "./kit_uapi/kit_fail_nth.ts";
+import { registerKitFault } from "./kit_hwpt/kit_fault.ts";
+import { registerKitHwInfo } from "./kit_hwpt/kit_hw_info.ts";
+import { registerKitHwpt } from "./kit_hwpt/kit_hwpt.ts";
+import { registerKitInvalidate } from "./kit_hwpt/kit_invalidate.ts";
+import { registerKitMap } from "./kit_ioas/kit_map.ts";
+import { registerKitMemoryLimit } from "./kit_ioas/kit_memory_limit.ts";
+import { registerKitMockDomain } from "./kit_ioas/kit_mock_domain.ts";
+import { registerKitRanges } from "./kit_ioas/kit_ranges.ts";
+import { registerKitRlimit } from "./kit_ioas/kit_rlimit.ts";
+import { registerKitStruct } from "./kit_uapi/kit_struct.ts";
+import { registerKitTestOps } from "./kit_uapi/kit_test_ops.ts";
+import { registerKitVfioCompat } from "./kit_uapi/kit_vfio_compat.ts";
+import { registerKitVfioStruct } from "./kit_uapi/kit_vfio_struct.ts";
+import { registerVfioCompatMockDomain } from "./iommufd/vfio_compat_mock_domain.ts";
 
 /** The tests that exist in a revision of the uAPI. */
 export function allTests(uapi: RevisionName): Test[] {

@@ -102,6 +102,14 @@ for (
   });
 }
 
+/** All files in a folder and the folders in it. */
+function* filesBelow(folder: URL): Generator<URL> {
+  for (const { name, isDirectory } of Deno.readDirSync(folder)) {
+    if (isDirectory) yield* filesBelow(new URL(`${name}/`, folder));
+    else yield new URL(name, folder);
+  }
+}
+
 describe("test files", () => {
   it("hand every fixture to deno test, once", async () => {
     const fixtures = new Set<string>();
@@ -109,9 +117,8 @@ describe("test files", () => {
       for (const { fixture } of allTests(uapi)) fixtures.add(fixture);
     }
     const handed: string[] = [];
-    for (const entry of Deno.readDirSync(new URL(".", import.meta.url))) {
-      if (!entry.name.endsWith("_test.ts")) continue;
-      const url = new URL(entry.name, import.meta.url);
+    for (const url of filesBelow(new URL(".", import.meta.url))) {
+      if (!url.pathname.endsWith("_test.ts")) continue;
       const source = await Deno.readTextFile(url);
       const call = /^await denoTests\((.*)\);$/m.exec(source);
       handed.push(...call?.[1]?.match(/\w+/g) ?? []);

@@ -20,9 +20,9 @@ import {
   TestCreateAccess,
   TestDestroyAccessPages,
 } from "../../impl/uapi/selftest.ts";
-import { accessFloor, rwFloor } from "../floor.ts";
-import type { Floor, Phase, Scenario } from "../scenario.ts";
-import { testIoctl } from "../steps.ts";
+import { accessFloor, rwFloor } from "../measuring/floor.ts";
+import type { Floor, Phase, Scenario } from "../measuring/scenario.ts";
+import { testIoctl } from "../measuring/steps.ts";
 import { callsOf, domainsName, IOVA, KIB, MIB, pagesOf } from "./sizes.ts";
 
 /** Lengths to pin; the test operation takes no more than 16 MiB. */

@@ -17,15 +17,15 @@ import {
   IommuIoasUnmap,
 } from "../../impl/uapi/iommufd.ts";
 import { PAGE_SIZE } from "../../impl/uapi/mman.ts";
-import { MAP_RW, U64_MAX } from "../../selftests/ioctls.ts";
-import type { Machine } from "../machine.ts";
+import { MAP_RW, U64_MAX } from "../../selftests/ioctls/ioctls.ts";
+import type { Machine } from "../measuring/machine.ts";
 import {
   formatBytes,
   type Operation,
   type Phase,
   type Scenario,
-} from "../scenario.ts";
-import { ioctl, type IoctlStep, type Step } from "../steps.ts";
+} from "../measuring/scenario.ts";
+import { ioctl, type IoctlStep, type Step } from "../measuring/steps.ts";
 import { attachPhases } from "./map.ts";
 import { domainsName, IOVA, KIB } from "./sizes.ts";
 

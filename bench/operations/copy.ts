@@ -13,10 +13,10 @@ import {
   IommuIoasCopy,
   IommuIoasUnmap,
 } from "../../impl/uapi/iommufd.ts";
-import { MAP_RW } from "../../selftests/ioctls.ts";
-import { copyFloor } from "../floor.ts";
-import type { Floor, Phase, Scenario } from "../scenario.ts";
-import { ioctl } from "../steps.ts";
+import { MAP_RW } from "../../selftests/ioctls/ioctls.ts";
+import { copyFloor } from "../measuring/floor.ts";
+import type { Floor, Phase, Scenario } from "../measuring/scenario.ts";
+import { ioctl } from "../measuring/steps.ts";
 import { callsOf, domainsName, IOVA, LENGTHS, pagesOf } from "./sizes.ts";
 
 /** The copy must fit into the aperture beside the original. */

@@ -16,10 +16,13 @@ import {
   MOCK_IO_PAGE_SIZE,
   TestDirty,
 } from "../../impl/uapi/selftest.ts";
-import { hwptAlloc, setDirtyTracking } from "../../selftests/hwpt_ioctls.ts";
-import { dirtyFloor } from "../floor.ts";
-import type { Phase, Scenario } from "../scenario.ts";
-import { ioctl, testIoctl } from "../steps.ts";
+import {
+  hwptAlloc,
+  setDirtyTracking,
+} from "../../selftests/ioctls/hwpt_ioctls.ts";
+import { dirtyFloor } from "../measuring/floor.ts";
+import type { Phase, Scenario } from "../measuring/scenario.ts";
+import { ioctl, testIoctl } from "../measuring/steps.ts";
 import { GIB, IOVA, MIB, pagesOf } from "./sizes.ts";
 
 const LENGTHS = [2 * MIB, 64 * MIB, GIB];

@@ -20,10 +20,13 @@ import {
   IOMMU_TEST_OP_TRIGGER_IOPF,
   TestTriggerIopf,
 } from "../../impl/uapi/selftest.ts";
-import { faultQueueAlloc, hwptAlloc } from "../../selftests/hwpt_ioctls.ts";
-import type { Phase, Scenario } from "../scenario.ts";
-import type { Setup } from "../setup.ts";
-import { type Step, testIoctl } from "../steps.ts";
+import {
+  faultQueueAlloc,
+  hwptAlloc,
+} from "../../selftests/ioctls/hwpt_ioctls.ts";
+import type { Phase, Scenario } from "../measuring/scenario.ts";
+import type { Setup } from "../measuring/setup.ts";
+import { type Step, testIoctl } from "../measuring/steps.ts";
 
 /** Round trips of a phase. */
 const CALLS = 32;

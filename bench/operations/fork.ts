@@ -14,9 +14,9 @@ import {
   IommuIoasMap,
   IommuIoasUnmap,
 } from "../../impl/uapi/iommufd.ts";
-import { MAP_RW } from "../../selftests/ioctls.ts";
-import type { Phase, Scenario } from "../scenario.ts";
-import { ioctl } from "../steps.ts";
+import { MAP_RW } from "../../selftests/ioctls/ioctls.ts";
+import type { Phase, Scenario } from "../measuring/scenario.ts";
+import { ioctl } from "../measuring/steps.ts";
 import { IOVA, KIB, MIB, pagesOf } from "./sizes.ts";
 
 const LENGTHS = [4 * KIB, 2 * MIB, 64 * MIB];

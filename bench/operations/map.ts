@@ -20,11 +20,11 @@ import {
   TestMockDomain,
 } from "../../impl/uapi/selftest.ts";
 import { HPAGE_SIZE, PAGE_SIZE } from "../../impl/uapi/mman.ts";
-import { MAP_RW } from "../../selftests/ioctls.ts";
-import { mapFloor } from "../floor.ts";
-import type { Floor, Phase, Scenario } from "../scenario.ts";
-import type { Setup } from "../setup.ts";
-import { ioctl, type Step, testIoctl } from "../steps.ts";
+import { MAP_RW } from "../../selftests/ioctls/ioctls.ts";
+import { mapFloor } from "../measuring/floor.ts";
+import type { Floor, Phase, Scenario } from "../measuring/scenario.ts";
+import type { Setup } from "../measuring/setup.ts";
+import { ioctl, type Step, testIoctl } from "../measuring/steps.ts";
 import { callsOf, domainsName, IOVA, LENGTHS, pagesOf } from "./sizes.ts";
 
 /** What lies behind the addresses. */

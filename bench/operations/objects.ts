@@ -18,9 +18,9 @@ import {
   IOMMU_TEST_OP_MOCK_DOMAIN,
   TestMockDomain,
 } from "../../impl/uapi/selftest.ts";
-import type { Phase, Scenario } from "../scenario.ts";
-import type { Setup } from "../setup.ts";
-import { ioctl, type Step, testIoctl } from "../steps.ts";
+import type { Phase, Scenario } from "../measuring/scenario.ts";
+import type { Setup } from "../measuring/setup.ts";
+import { ioctl, type Step, testIoctl } from "../measuring/steps.ts";
 
 /** Objects of a phase. */
 const CALLS = 100;

@@ -15,9 +15,9 @@ import {
   IommuIoasMap,
   IommuOption,
 } from "../../impl/uapi/iommufd.ts";
-import type { Phase, Scenario } from "../scenario.ts";
-import type { Setup } from "../setup.ts";
-import { ioctl, type Step } from "../steps.ts";
+import type { Phase, Scenario } from "../measuring/scenario.ts";
+import type { Setup } from "../measuring/setup.ts";
+import { ioctl, type Step } from "../measuring/steps.ts";
 
 /** Calls in a phase: enough for the clock. */
 const CALLS = 1000;

@@ -15,10 +15,14 @@ import {
   VfioIommuType1DmaMap,
   VfioIommuType1DmaUnmap,
 } from "../../impl/uapi/vfio.ts";
-import { DMA_RW, setIommu, vfioIoas } from "../../selftests/vfio_ioctls.ts";
-import { mapFloor } from "../floor.ts";
-import type { Phase, Scenario } from "../scenario.ts";
-import { ioctl } from "../steps.ts";
+import {
+  DMA_RW,
+  setIommu,
+  vfioIoas,
+} from "../../selftests/ioctls/vfio_ioctls.ts";
+import { mapFloor } from "../measuring/floor.ts";
+import type { Phase, Scenario } from "../measuring/scenario.ts";
+import { ioctl } from "../measuring/steps.ts";
 import { callsOf, IOVA, LENGTHS, pagesOf } from "./sizes.ts";
 
 const TYPES = { TYPE1v2: VFIO_TYPE1v2_IOMMU, TYPE1: VFIO_TYPE1_IOMMU };

@@ -35,8 +35,11 @@ import { compileAgent } from "../linux_vm/build.ts";
 import { missingTools } from "../linux_vm/programs.ts";
 import { connectTarget } from "../protocol/client.ts";
 import { spawnConnection } from "../protocol/stdio.ts";
-import type { Target, TargetProcess } from "../target.ts";
-import { MemoryFault, ProcessDied } from "../target_failure.ts";
+import type { Target, TargetProcess } from "../../selftests/target/target.ts";
+import {
+  MemoryFault,
+  ProcessDied,
+} from "../../selftests/target/target_failure.ts";
 
 const PAGE = 4096;
 const RW = PROT_READ | PROT_WRITE;

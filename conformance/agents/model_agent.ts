@@ -18,9 +18,12 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { Kernel } from "../../impl/kernel.ts";
-import type { FrameOrder } from "../../impl/kernel/frames.ts";
+import type { FrameOrder } from "../../impl/kernel/memory/frames.ts";
 import type { Process } from "../../impl/kernel/process.ts";
-import { BusError, SegmentationFault } from "../../impl/kernel/user_pages.ts";
+import {
+  BusError,
+  SegmentationFault,
+} from "../../impl/kernel/memory/user_pages.ts";
 import { HPAGE_SIZE, PAGE_SIZE } from "../../impl/uapi/mman.ts";
 import { type RevisionName, REVISIONS } from "../../impl/uapi/revision.ts";
 import {

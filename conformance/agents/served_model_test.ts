@@ -5,8 +5,8 @@ import { describe, it } from "@std/testing/bdd";
 import { IOMMU_OPTION, IommuOption } from "../../impl/uapi/iommufd.ts";
 import { allTests } from "../../selftests/all.ts";
 import { checkAdapter } from "../check_adapter/check_adapter.ts";
-import { runTests } from "../run_tests.ts";
-import { parseTarget, type TargetSpec } from "../targets.ts";
+import { runTests } from "../running/run_on_target.ts";
+import { parseTarget, type TargetSpec } from "../targets/targets.ts";
 
 /** The most that the kernel's and our own tests may take, milliseconds. */
 const SUITE_MS = 30_000;

@@ -6,10 +6,10 @@
  * @module
  */
 
-import { AssertionFailure } from "../../selftests/harness.ts";
+import { AssertionFailure } from "../../selftests/harness/harness.ts";
 import type { Channel } from "../protocol/channel.ts";
 import { quoteLine, Words } from "../protocol/codec.ts";
-import type { Target, TargetProcess } from "../target.ts";
+import type { Target, TargetProcess } from "../../selftests/target/target.ts";
 
 /** Milliseconds that an adapter has to end when it should. */
 const END_MS = 2000;

@@ -6,12 +6,12 @@
  * @module
  */
 
-import { probeTests } from "../probes.ts";
+import { probeTests } from "../targets/probes.ts";
 import { Channel } from "../protocol/channel.ts";
 import { greet } from "../protocol/client.ts";
 import type { Connection } from "../protocol/connection.ts";
-import type { Target } from "../target.ts";
-import { within } from "../within.ts";
+import type { Target } from "../../selftests/target/target.ts";
+import { within } from "../running/within.ts";
 import type { Check } from "./bench.ts";
 import { FILE_CHECKS } from "./file_checks.ts";
 import { MEMORY_CHECKS } from "./memory_checks.ts";

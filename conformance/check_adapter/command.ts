@@ -7,9 +7,9 @@
  */
 
 import { green, red, yellow } from "@std/fmt/colors";
-import type { Host } from "../host.ts";
-import type { TargetSpec } from "../targets.ts";
-import { UsageError } from "../usage_error.ts";
+import type { Host } from "../command/host.ts";
+import type { TargetSpec } from "../targets/targets.ts";
+import { UsageError } from "../command/usage_error.ts";
 import { checkAdapter, type CheckResult } from "./check_adapter.ts";
 
 /** What `check-adapter --help` prints. */

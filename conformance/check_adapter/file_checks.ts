@@ -33,8 +33,8 @@ import {
   assertErrno,
   assertOk,
   assertTrue,
-} from "../../selftests/harness.ts";
-import type { TargetProcess } from "../target.ts";
+} from "../../selftests/harness/harness.ts";
+import type { TargetProcess } from "../../selftests/target/target.ts";
 import type { Check } from "./bench.ts";
 
 /** A descriptor that no process has. */

@@ -21,9 +21,9 @@ import {
   assertErrno,
   AssertionFailure,
   assertOk,
-} from "../../selftests/harness.ts";
-import type { TargetProcess } from "../target.ts";
-import { MemoryFault } from "../target_failure.ts";
+} from "../../selftests/harness/harness.ts";
+import type { TargetProcess } from "../../selftests/target/target.ts";
+import { MemoryFault } from "../../selftests/target/target_failure.ts";
 import type { Bench, Check } from "./bench.ts";
 
 const RW = PROT_READ | PROT_WRITE;

@@ -21,8 +21,8 @@ import {
   assertErrno,
   assertOk,
   assertTrue,
-} from "../../selftests/harness.ts";
-import type { TargetProcess } from "../target.ts";
+} from "../../selftests/harness/harness.ts";
+import type { TargetProcess } from "../../selftests/target/target.ts";
 import { type Check, refuses, spawnNumber } from "./bench.ts";
 
 const ONE = new Uint8Array([1]);

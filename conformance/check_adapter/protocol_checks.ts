@@ -20,7 +20,7 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from "../../impl/uapi/mman.ts";
-import { assertEq, assertOk } from "../../selftests/harness.ts";
+import { assertEq, assertOk } from "../../selftests/harness/harness.ts";
 import { okValues } from "../protocol/channel.ts";
 import {
   formatBytes,

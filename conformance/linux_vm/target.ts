@@ -9,9 +9,9 @@
 
 import { connectTarget } from "../protocol/client.ts";
 import { spawnConnection } from "../protocol/stdio.ts";
-import type { Target } from "../target.ts";
-import type { OpenOptions, TargetSpec } from "../targets.ts";
-import { UsageError } from "../usage_error.ts";
+import type { Target } from "../../selftests/target/target.ts";
+import type { OpenOptions, TargetSpec } from "../targets/targets.ts";
+import { UsageError } from "../command/usage_error.ts";
 import { chooseAccelerator, hasKvm } from "./accelerator.ts";
 import { type Built, cacheFolder, findBuilt } from "./cache.ts";
 import { missingTools } from "./programs.ts";

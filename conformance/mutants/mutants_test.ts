@@ -9,7 +9,7 @@ import { checkKillers, tryMutant, type Verdict } from "./trial.ts";
 /** A fault that is noticed, to be varied. */
 const REAL: Mutant = {
   name: "map-reserved-field",
-  file: "impl/iommufd/ioas.ts",
+  file: "impl/iommufd/ioas/ioas.ts",
   find: "  if (flags & ~MAP_FLAGS || cmd.reserved !== 0) throw EOPNOTSUPP;\n",
   replace: "  if (flags & ~MAP_FLAGS) throw EOPNOTSUPP;\n",
   breaks: "MAP takes a reserved field that is not zero",
@@ -129,4 +129,4 @@ describe("MUTANTS", () => {
 });
 
 /** Code that no system call reaches: only the drivers of other devices than the mock's call it. */
-const UNREACHABLE = new Set(["impl/iommufd/hwpt_devices.ts"]);
+const UNREACHABLE = new Set(["impl/iommufd/attach/hwpt_devices.ts"]);

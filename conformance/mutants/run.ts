@@ -8,7 +8,7 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { UsageError } from "../usage_error.ts";
+import { UsageError } from "../command/usage_error.ts";
 import { describeTest, killerOf, type Mutant } from "./mutant.ts";
 import { MUTANTS } from "./mutants.ts";
 import {

@@ -10,11 +10,11 @@
 
 import { type RevisionName, REVISIONS } from "../../impl/uapi/revision.ts";
 import { allTests } from "../../selftests/all.ts";
-import type { Test } from "../../selftests/harness.ts";
-import { implTarget } from "../impl_target.ts";
-import { isFailure, type Status } from "../results.ts";
-import { runTest } from "../runner.ts";
-import type { Target } from "../target.ts";
+import type { Test } from "../../selftests/harness/harness.ts";
+import { implTarget } from "../targets/impl_target.ts";
+import { isFailure, type Status } from "../reports/results.ts";
+import { runTest } from "../running/run_one.ts";
+import type { Target } from "../../selftests/target/target.ts";
 import type { TestName } from "./mutant.ts";
 
 /** What the child is to do: its only argument, as JSON. */

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Status } from "../results.ts";
+import type { Status } from "../reports/results.ts";
 import {
   describeTest,
   killerOf,
@@ -150,7 +150,7 @@ async function runChild(
       "--no-config",
       "--no-lock",
       `--import-map=${importMapUrl(map)}`,
-      new URL("suite_child.ts", import.meta.url).href,
+      new URL("./suite_child.ts", import.meta.url).href,
       JSON.stringify(order),
     ],
     stdin: "null",

@@ -12,7 +12,7 @@ import {
   ProcessDied,
   ProtocolError,
   TargetFailure,
-} from "../target_failure.ts";
+} from "../../selftests/target/target_failure.ts";
 import { quoteLine, Words } from "./codec.ts";
 import type { Connection } from "./connection.ts";
 import { LineBuffer } from "./line_buffer.ts";

@@ -12,7 +12,7 @@ import {
   ProcessDied,
   ProtocolError,
   TargetFailure,
-} from "../target_failure.ts";
+} from "../../selftests/target/target_failure.ts";
 import { answering, FakeConnection } from "../testing/fake_connection.ts";
 import { Channel } from "./channel.ts";
 import { formatText, type Words } from "./codec.ts";

@@ -8,8 +8,12 @@
  */
 
 import { REVISIONS } from "../../impl/uapi/revision.ts";
-import type { Target, TargetInfo, TargetProcess } from "../target.ts";
-import { suggestion } from "../usage_error.ts";
+import type {
+  Target,
+  TargetInfo,
+  TargetProcess,
+} from "../../selftests/target/target.ts";
+import { suggestion } from "../command/usage_error.ts";
 import { Channel, type ChannelOptions } from "./channel.ts";
 import type { Words } from "./codec.ts";
 import type { Connection } from "./connection.ts";

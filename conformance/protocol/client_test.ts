@@ -12,12 +12,12 @@ import {
   PROT_WRITE,
 } from "../../impl/uapi/mman.ts";
 import { ModelServer } from "../agents/model_agent.ts";
-import type { Target, TargetProcess } from "../target.ts";
+import type { Target, TargetProcess } from "../../selftests/target/target.ts";
 import {
   MemoryFault,
   ProtocolError,
   TargetFailure,
-} from "../target_failure.ts";
+} from "../../selftests/target/target_failure.ts";
 import { answering, FakeConnection } from "../testing/fake_connection.ts";
 import { connectTarget } from "./client.ts";
 

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { ProtocolError } from "../target_failure.ts";
+import { ProtocolError } from "../../selftests/target/target_failure.ts";
 
 /** The largest unsigned number of the protocol. */
 const U64_MAX = 2n ** 64n - 1n;

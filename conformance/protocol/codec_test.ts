@@ -3,7 +3,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import fc from "fast-check";
-import { ProtocolError } from "../target_failure.ts";
+import { ProtocolError } from "../../selftests/target/target_failure.ts";
 import { formatBytes, formatNumber, formatText, Words } from "./codec.ts";
 
 const RUNS = { seed: 1, numRuns: 200 };

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { ProtocolError } from "../target_failure.ts";
+import { ProtocolError } from "../../selftests/target/target_failure.ts";
 
 /** Bytes of the longest line that is taken: no request or reply of a test comes near it. */
 export const MAX_LINE_BYTES = 64 * 1024 * 1024;

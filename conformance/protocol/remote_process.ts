@@ -7,8 +7,13 @@
  */
 
 import { O_RDWR } from "../../impl/uapi/mman.ts";
-import type { Call, TargetProcess, TimedCall, Timing } from "../target.ts";
-import { MemoryFault } from "../target_failure.ts";
+import type {
+  Call,
+  TargetProcess,
+  TimedCall,
+  Timing,
+} from "../../selftests/target/target.ts";
+import { MemoryFault } from "../../selftests/target/target_failure.ts";
 import type { Channel } from "./channel.ts";
 import { formatBytes, formatNumber, formatText, type Words } from "./codec.ts";
 

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { within } from "../within.ts";
+import { within } from "../running/within.ts";
 import type { Connection } from "./connection.ts";
 
 /** Where an adapter listens. */

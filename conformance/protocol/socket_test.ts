@@ -3,7 +3,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { ModelServer } from "../agents/model_agent.ts";
-import { TargetFailure } from "../target_failure.ts";
+import { TargetFailure } from "../../selftests/target/target_failure.ts";
 import { connectTarget } from "./client.ts";
 import { serveConnection } from "./serve.ts";
 import { connectSocket, parseAddress, type SocketAddress } from "./socket.ts";

@@ -2,7 +2,7 @@
 
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { TargetFailure } from "../target_failure.ts";
+import { TargetFailure } from "../../selftests/target/target_failure.ts";
 import { lives } from "../testing/processes.ts";
 import { connectTarget } from "./client.ts";
 import { spawnConnection } from "./stdio.ts";

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { type MadeCall, otherProblems, type TestResult } from "../results.ts";
+import { type MadeCall, otherProblems, type TestResult } from "./results.ts";
 import { runsPhrase } from "./summary.ts";
 
 /** The commands that a report can tell a person. */

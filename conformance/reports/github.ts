@@ -6,7 +6,7 @@
  * @module
  */
 
-import { count, isGood, type Run, type TestResult } from "../results.ts";
+import { count, isGood, type Run, type TestResult } from "./results.ts";
 import { type Commands, failureFacts } from "./failure_facts.ts";
 import { columnName, differences, failuresOf, rowsOf } from "./matrix.ts";
 import { otherWays, passedSentence, suiteTitle } from "./summary.ts";

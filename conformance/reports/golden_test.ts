@@ -8,7 +8,7 @@
 
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import type { Run, RunSettings } from "../results.ts";
+import type { Run, RunSettings } from "./results.ts";
 import { openReport, REPORT_FORMATS, type ReportFormat } from "./reports.ts";
 import { COMMANDS, MIXED, PASSED } from "./testing/sample_run.ts";
 

@@ -17,7 +17,7 @@ import {
   type Status,
   STATUSES,
   type TestResult,
-} from "../results.ts";
+} from "./results.ts";
 import { type Commands, failureFacts } from "./failure_facts.ts";
 import { SCRIPT, STYLE } from "./html_assets.ts";
 import { attributes, escapeMarkup } from "./markup.ts";

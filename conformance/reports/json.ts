@@ -19,7 +19,7 @@ import {
   type Status,
   type SuiteInfo,
   type TestResult,
-} from "../results.ts";
+} from "./results.ts";
 import { differences, rowsOf } from "./matrix.ts";
 import { partsOf } from "./summary.ts";
 

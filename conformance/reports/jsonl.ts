@@ -17,7 +17,7 @@ import {
   type RunSettings,
   type SuiteInfo,
   type TestResult,
-} from "../results.ts";
+} from "./results.ts";
 import {
   type JsonTargetHead,
   jsonTargetHead,

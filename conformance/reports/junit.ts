@@ -12,7 +12,7 @@ import {
   type Counts,
   type Run,
   type TestResult,
-} from "../results.ts";
+} from "./results.ts";
 import { type Commands, failureFacts } from "./failure_facts.ts";
 import { attributes, escapeMarkup } from "./markup.ts";
 import { oneLine } from "./summary.ts";

@@ -16,7 +16,7 @@ import {
   otherProblems,
   type Run,
   type TestResult,
-} from "../results.ts";
+} from "./results.ts";
 import { columnName } from "./matrix.ts";
 import { oneLine, partsOf, settingsPhrases, suiteTitle } from "./summary.ts";
 

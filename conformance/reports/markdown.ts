@@ -14,7 +14,7 @@ import {
   type Run,
   skipReasons,
   type TestResult,
-} from "../results.ts";
+} from "./results.ts";
 import { type Commands, failureFacts } from "./failure_facts.ts";
 import { escapeMarkup } from "./markup.ts";
 import {

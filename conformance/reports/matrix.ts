@@ -16,7 +16,7 @@ import {
   type Status,
   type TestResult,
   worst,
-} from "../results.ts";
+} from "./results.ts";
 
 /** One test on all targets. */
 export interface Row {

@@ -16,7 +16,7 @@ import {
   type Run,
   skipReasons,
   type Status,
-} from "../results.ts";
+} from "./results.ts";
 import { type Commands, failureFacts } from "./failure_facts.ts";
 import {
   type Cell,

@@ -12,7 +12,7 @@ import type {
   RunSettings,
   SuiteInfo,
   TestResult,
-} from "../results.ts";
+} from "./results.ts";
 import type { Commands } from "./failure_facts.ts";
 import { formatGithub } from "./github.ts";
 import { formatHtml } from "./html.ts";

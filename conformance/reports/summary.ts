@@ -12,7 +12,7 @@ import {
   type Counts,
   type Run,
   type TestResult,
-} from "../results.ts";
+} from "./results.ts";
 
 /** The tests of one of the kernel's programs, or those of this kit. */
 export interface Part {

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { isFailure, type Run, type TestResult } from "../results.ts";
+import { isFailure, type Run, type TestResult } from "./results.ts";
 import { type Commands, failureFacts } from "./failure_facts.ts";
 import { oneLine, settingsPhrases, suiteTitle } from "./summary.ts";
 

@@ -7,8 +7,13 @@
  */
 
 import type { RevisionName } from "../../impl/uapi/revision.ts";
-import type { Test } from "../../selftests/harness.ts";
-import type { Call, Target, TargetInfo, TargetProcess } from "../target.ts";
+import type { Test } from "../../selftests/harness/harness.ts";
+import type {
+  Call,
+  Target,
+  TargetInfo,
+  TargetProcess,
+} from "../../selftests/target/target.ts";
 
 /** How a fake target misbehaves. */
 export interface FakeTargetOptions {

@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { Target } from "../target.ts";
+import type { Target } from "../../selftests/target/target.ts";
 import { FakeTarget } from "./fake_target.ts";
 
 /** The target. */

@@ -6,8 +6,8 @@
  * @module
  */
 
-import type { Test } from "../../selftests/harness.ts";
-import { runCommand } from "../command.ts";
+import type { Test } from "../../selftests/harness/harness.ts";
+import { runCommand } from "../command/command.ts";
 import { FakeTarget, type FakeTargetOptions } from "./fake_target.ts";
 
 /** What a command did. */

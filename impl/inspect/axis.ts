@@ -8,8 +8,8 @@
  */
 
 import { IOMMU_READ, IOMMU_WRITE } from "../iommu/domain.ts";
-import type { IoptArea } from "../iommufd/area.ts";
-import type { IoPagetable } from "../iommufd/io_pagetable.ts";
+import type { IoptArea } from "../iommufd/pages/area.ts";
+import type { IoPagetable } from "../iommufd/ioas/io_pagetable.ts";
 import { U64_MAX } from "../lib/u64.ts";
 import type { Names } from "./names.ts";
 import { abridge, type Row, table } from "./table.ts";

@@ -6,15 +6,15 @@
  * @module
  */
 
-import { Access } from "../iommufd/access.ts";
-import { ACCOUNT_MM } from "../iommufd/accounting.ts";
-import { IommufdDevice } from "../iommufd/device.ts";
-import { IommufdFault } from "../iommufd/fault.ts";
-import { HwPagetable, type HwptPaging } from "../iommufd/hw_pagetable.ts";
-import { HwptNested } from "../iommufd/hwpt_nested.ts";
-import { Ioas } from "../iommufd/ioas.ts";
+import { Access } from "../iommufd/access/access.ts";
+import { ACCOUNT_MM } from "../iommufd/pages/accounting.ts";
+import { IommufdDevice } from "../iommufd/attach/device.ts";
+import { IommufdFault } from "../iommufd/events/fault.ts";
+import { HwPagetable, type HwptPaging } from "../iommufd/hwpt/hw_pagetable.ts";
+import { HwptNested } from "../iommufd/hwpt/hwpt_nested.ts";
+import { Ioas } from "../iommufd/ioas/ioas.ts";
 import type { IommufdCtx } from "../iommufd/main.ts";
-import type { IommufdObject } from "../iommufd/object.ts";
+import type { IommufdObject } from "../iommufd/objects/object.ts";
 import { drawAxis } from "./axis.ts";
 import { kindOf, Names } from "./names.ts";
 import { drawPages } from "./pages.ts";

@@ -5,7 +5,7 @@ import { describe, it } from "@std/testing/bdd";
 import { IommufdClient } from "../client/client.ts";
 import { Kernel } from "../kernel.ts";
 import { MockDevice } from "../mock/mock_device.ts";
-import { IommufdDevice } from "../iommufd/device.ts";
+import { IommufdDevice } from "../iommufd/attach/device.ts";
 import { iommufdCtxFromFd } from "../iommufd/main.ts";
 import type { Process } from "../kernel/process.ts";
 import {

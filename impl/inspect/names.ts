@@ -8,14 +8,14 @@
 
 import { Device } from "../iommu/device.ts";
 import type { Domain } from "../iommu/domain.ts";
-import { Access } from "../iommufd/access.ts";
-import { IommufdDevice } from "../iommufd/device.ts";
-import { IommufdFault } from "../iommufd/fault.ts";
-import { HwPagetable } from "../iommufd/hw_pagetable.ts";
-import { Ioas } from "../iommufd/ioas.ts";
+import { Access } from "../iommufd/access/access.ts";
+import { IommufdDevice } from "../iommufd/attach/device.ts";
+import { IommufdFault } from "../iommufd/events/fault.ts";
+import { HwPagetable } from "../iommufd/hwpt/hw_pagetable.ts";
+import { Ioas } from "../iommufd/ioas/ioas.ts";
 import type { IommufdCtx } from "../iommufd/main.ts";
-import type { IommufdObject } from "../iommufd/object.ts";
-import type { IoptPages } from "../iommufd/pages.ts";
+import type { IommufdObject } from "../iommufd/objects/object.ts";
+import type { IoptPages } from "../iommufd/pages/pages.ts";
 
 /** The kind of an object (Linux: enum iommufd_object_type). */
 export function kindOf(object: IommufdObject): string {

@@ -10,8 +10,8 @@ import {
   ACCOUNT_MM,
   ACCOUNT_NONE,
   ACCOUNT_USER,
-} from "../iommufd/accounting.ts";
-import type { IoptPages } from "../iommufd/pages.ts";
+} from "../iommufd/pages/accounting.ts";
+import type { IoptPages } from "../iommufd/pages/pages.ts";
 import type { Names } from "./names.ts";
 import { type PagesRun, pagesRuns } from "./pages_runs.ts";
 import { abridge, type Row, table } from "./table.ts";

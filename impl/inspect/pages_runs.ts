@@ -6,9 +6,9 @@
  * @module
  */
 
-import { readDomainPfns, readStoredPfns } from "../iommufd/pfn_batch.ts";
-import type { IoptPages } from "../iommufd/pages.ts";
-import type { IoptArea } from "../iommufd/area.ts";
+import { readDomainPfns, readStoredPfns } from "../iommufd/pages/pfn_batch.ts";
+import type { IoptPages } from "../iommufd/pages/pages.ts";
+import type { IoptArea } from "../iommufd/pages/area.ts";
 import { DoubleSpanIterator } from "../lib/span_iterator.ts";
 import type { Names } from "./names.ts";
 

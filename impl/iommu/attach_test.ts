@@ -14,7 +14,7 @@ import {
 } from "./attach.ts";
 import { deviceClaimDmaOwner } from "./dma_owner.ts";
 import { AttachHandle, IOMMU_NO_PASID } from "./group.ts";
-import { errnoOf, groupOfTwo, TestOps } from "./test_driver.ts";
+import { errnoOf, groupOfTwo, TestOps } from "./testing/test_driver.ts";
 
 describe("attaching a domain to a group", () => {
   it("attaches every device; detaching goes back to what the owner state says", () => {

@@ -22,7 +22,7 @@ import {
 } from "./dma_owner.ts";
 import { AttachHandle } from "./group.ts";
 import { releaseDevice } from "./probe.ts";
-import { errnoOf, groupOfTwo, TestDevice } from "./test_driver.ts";
+import { errnoOf, groupOfTwo, TestDevice } from "./testing/test_driver.ts";
 
 type Fixture = ReturnType<typeof groupOfTwo>;
 

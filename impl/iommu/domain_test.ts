@@ -6,7 +6,7 @@ import { KernelBug } from "../kernel/warn.ts";
 import { EEXIST, EINVAL, ENODEV } from "../uapi/errno.ts";
 import { Domain, type DomainOptions, IOMMU_READ } from "./domain.ts";
 import { iommuMap, iommuUnmap } from "./map.ts";
-import { errnoOf, SMALL, TestDomain, TestOps } from "./test_driver.ts";
+import { errnoOf, SMALL, TestDomain, TestOps } from "./testing/test_driver.ts";
 
 /** The least that a driver can write. */
 class BareDomain extends Domain {

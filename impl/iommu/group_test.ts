@@ -7,7 +7,12 @@ import { ENODEV, ENOSPC } from "../uapi/errno.ts";
 import { attachGroup, detachGroup } from "./attach.ts";
 import { deviceClaimDmaOwner, deviceReleaseDmaOwner } from "./dma_owner.ts";
 import { probeDevice, releaseDevice } from "./probe.ts";
-import { errnoOf, groupOfTwo, TestDevice, TestOps } from "./test_driver.ts";
+import {
+  errnoOf,
+  groupOfTwo,
+  TestDevice,
+  TestOps,
+} from "./testing/test_driver.ts";
 
 describe("a group", () => {
   it("has the lowest free number, from 0", () => {

@@ -8,7 +8,7 @@
  */
 
 import type { KernelCore } from "../kernel/core.ts";
-import { sysfsEntry, sysfsNamedEntry } from "../kernel/sysfs.ts";
+import { sysfsEntry, sysfsNamedEntry } from "../kernel/files/sysfs.ts";
 import { IdTable } from "../lib/id_table.ts";
 import { Group } from "./group.ts";
 

@@ -7,7 +7,13 @@ import { KernelBug } from "../kernel/warn.ts";
 import { EINVAL, ENODEV, ENOMEM } from "../uapi/errno.ts";
 import { IOMMU_READ } from "./domain.ts";
 import { iommuIovaToPhys, iommuMap, iommuUnmap } from "./map.ts";
-import { errnoOf, LARGE, SMALL, TestDomain, TestOps } from "./test_driver.ts";
+import {
+  errnoOf,
+  LARGE,
+  SMALL,
+  TestDomain,
+  TestOps,
+} from "./testing/test_driver.ts";
 
 function newDomain(): TestDomain {
   const options = {

@@ -26,7 +26,12 @@ import {
 } from "./page_fault.ts";
 import { IopfQueue } from "./page_fault_queue.ts";
 import { probeDevice, releaseDevice } from "./probe.ts";
-import { errnoOf, TestDevice, TestDomain, TestOps } from "./test_driver.ts";
+import {
+  errnoOf,
+  TestDevice,
+  TestDomain,
+  TestOps,
+} from "./testing/test_driver.ts";
 
 /** A kernel that runs out of memory on demand. */
 class TightKernel extends KernelCore {

@@ -9,7 +9,7 @@
 import { EINVAL, ENODEV, Errno } from "../uapi/errno.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import type { KernelCore } from "../kernel/core.ts";
-import { sysfsEntry, sysfsNamedEntry } from "../kernel/sysfs.ts";
+import { sysfsEntry, sysfsNamedEntry } from "../kernel/files/sysfs.ts";
 import { KernelBug } from "../kernel/warn.ts";
 import type { Device, IommuOps } from "./device.ts";
 import type { Domain } from "./domain.ts";

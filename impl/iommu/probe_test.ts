@@ -16,7 +16,7 @@ import {
   TestDevice,
   TestDomain,
   TestOps,
-} from "./test_driver.ts";
+} from "./testing/test_driver.ts";
 
 describe("probing", () => {
   it("gives the first device of a group a DMA API domain, the next one the same", () => {

@@ -10,7 +10,7 @@ import {
   type ResvRegion,
   type ResvType,
 } from "./resv.ts";
-import { groupOfTwo } from "./test_driver.ts";
+import { groupOfTwo } from "./testing/test_driver.ts";
 
 const TYPES: readonly ResvType[] = [
   "direct",

@@ -13,7 +13,7 @@ import {
   PROT_WRITE,
 } from "../uapi/mman.ts";
 import { type Struct, struct, u32, u64 } from "../uapi/struct.ts";
-import { errnoOf } from "./test_driver.ts";
+import { errnoOf } from "./testing/test_driver.ts";
 import {
   copyStructFromUser,
   copyStructFromUserArray,

@@ -40,12 +40,12 @@ import {
   IommuOption,
   IommuVfioIoas,
 } from "../uapi/iommufd.ts";
-import { vfioIoas } from "./compat_ioas.ts";
-import { hwptGetDirtyBitmap, hwptSetDirtyTracking } from "./dirty.ts";
-import { faultQueueAlloc } from "./fault.ts";
-import { getHwInfo } from "./hw_info.ts";
-import { hwptAlloc } from "./hwpt_alloc.ts";
-import { hwptInvalidate } from "./hwpt_invalidate.ts";
+import { vfioIoas } from "./vfio_compat/compat_ioas.ts";
+import { hwptGetDirtyBitmap, hwptSetDirtyTracking } from "./hwpt/dirty.ts";
+import { faultQueueAlloc } from "./events/fault.ts";
+import { getHwInfo } from "./attach/hw_info.ts";
+import { hwptAlloc } from "./hwpt/hwpt_alloc.ts";
+import { hwptInvalidate } from "./hwpt/hwpt_invalidate.ts";
 import {
   ioasAlloc,
   ioasAllowIovas,
@@ -53,10 +53,10 @@ import {
   ioasIovaRanges,
   ioasMap,
   ioasUnmap,
-} from "./ioas.ts";
+} from "./ioas/ioas.ts";
 import { option } from "./option.ts";
-import { testOp } from "./selftest.ts";
-import { type IoctlOp, ioctlOp } from "./ucmd.ts";
+import { testOp } from "./selftest/selftest.ts";
+import { type IoctlOp, ioctlOp } from "./objects/ucmd.ts";
 
 /** All ioctls of all revisions. The last field of each is the last that its first version had. */
 export const IOCTL_OPS: readonly IoctlOp[] = [

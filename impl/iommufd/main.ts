@@ -9,19 +9,23 @@
  */
 
 import type { Group } from "../iommu/group.ts";
-import { File } from "../kernel/file.ts";
+import { File } from "../kernel/files/file.ts";
 import type { Process } from "../kernel/process.ts";
 import type { Kernel } from "../kernel.ts";
 import { EBADF, EBADFD, ENOTTY, resultOfError } from "../uapi/errno.ts";
 import { IOMMU_TEST_CMD, IOMMUFD_CMD_BASE } from "../uapi/mod.ts";
 import type { Revision } from "../uapi/revision.ts";
-import { ACCOUNT_MM, ACCOUNT_USER, type AccountMode } from "./accounting.ts";
-import type { IommufdGroup } from "./group.ts";
-import type { Ioas } from "./ioas.ts";
+import {
+  ACCOUNT_MM,
+  ACCOUNT_USER,
+  type AccountMode,
+} from "./pages/accounting.ts";
+import type { IommufdGroup } from "./attach/group.ts";
+import type { Ioas } from "./ioas/ioas.ts";
 import { IOCTL_OPS } from "./ioctl_table.ts";
-import { ObjectTable } from "./object.ts";
-import type { CommandBuffer, IoctlOp } from "./ucmd.ts";
-import { vfioIoctl } from "./vfio_compat.ts";
+import { ObjectTable } from "./objects/object.ts";
+import type { CommandBuffer, IoctlOp } from "./objects/ucmd.ts";
+import { vfioIoctl } from "./vfio_compat/vfio_compat.ts";
 
 /** Places of the ioctl table: the test ioctl is the last one. */
 const TABLE_SIZE = (IOMMU_TEST_CMD & 0xff) - IOMMUFD_CMD_BASE + 1;

@@ -2,7 +2,7 @@
 
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { File } from "../kernel/file.ts";
+import { File } from "../kernel/files/file.ts";
 import { errnoName } from "../uapi/errno.ts";
 import {
   IOMMU_DESTROY,
@@ -15,12 +15,12 @@ import {
 import { IOMMU_TEST_CMD } from "../uapi/selftest.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import { REVISIONS } from "../uapi/revision.ts";
-import { ACCOUNT_MM, ACCOUNT_USER } from "./accounting.ts";
-import { Access } from "./access.ts";
+import { ACCOUNT_MM, ACCOUNT_USER } from "./pages/accounting.ts";
+import { Access } from "./access/access.ts";
 import { IOCTL_OPS } from "./ioctl_table.ts";
 import { ioctlTable, iommufdCtxFromFd, iommufdCtxFromFile } from "./main.ts";
 import { Machine, outcome, PAGE, REVISION_NAMES } from "./testing/machine.ts";
-import { ioctlOp, Ucmd } from "./ucmd.ts";
+import { ioctlOp, Ucmd } from "./objects/ucmd.ts";
 
 /** The result of an ioctl whose argument is an address, by name of the errno. */
 function raw(machine: Machine, cmd: number, address: number | bigint): string {

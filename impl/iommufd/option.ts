@@ -18,10 +18,10 @@ import {
   IommuOption,
 } from "../uapi/iommufd.ts";
 import { CAP_SYS_RESOURCE } from "../uapi/mman.ts";
-import { ACCOUNT_MM, ACCOUNT_USER } from "./accounting.ts";
-import { disableLargePages, enableLargePages } from "./alignment.ts";
-import { Ioas } from "./ioas.ts";
-import type { Ucmd } from "./ucmd.ts";
+import { ACCOUNT_MM, ACCOUNT_USER } from "./pages/accounting.ts";
+import { disableLargePages, enableLargePages } from "./ioas/alignment.ts";
+import { Ioas } from "./ioas/ioas.ts";
+import type { Ucmd } from "./objects/ucmd.ts";
 
 const VALUE = IommuOption.fields.val64.offset;
 

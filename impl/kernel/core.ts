@@ -14,20 +14,20 @@ import {
   type RevisionName,
   REVISIONS,
 } from "../uapi/revision.ts";
-import { AddressSpace } from "./address_space.ts";
+import { AddressSpace } from "./memory/address_space.ts";
 import {
   ALL_CAPABILITIES,
   Credentials,
   ResourceLimits,
   User,
 } from "./credentials.ts";
-import { Executable } from "./exe_file.ts";
-import { FdTable } from "./fd_table.ts";
-import type { File } from "./file.ts";
-import { type FrameOrder, Frames } from "./frames.ts";
-import { NullFile } from "./null_file.ts";
+import { Executable } from "./files/exe_file.ts";
+import { FdTable } from "./files/fd_table.ts";
+import type { File } from "./files/file.ts";
+import { type FrameOrder, Frames } from "./memory/frames.ts";
+import { NullFile } from "./files/null_file.ts";
 import { Process, type ProcessParts } from "./process.ts";
-import { TempBuffers } from "./temp_buffers.ts";
+import { TempBuffers } from "./memory/temp_buffers.ts";
 import { Warnings } from "./warn.ts";
 
 export { User } from "./credentials.ts";

@@ -28,17 +28,17 @@ import {
   POLLNVAL,
   RLIMIT_NOFILE,
 } from "../uapi/mman.ts";
-import type { AddressSpace } from "./address_space.ts";
+import type { AddressSpace } from "./memory/address_space.ts";
 import type { KernelCore } from "./core.ts";
 import type { Credentials, ResourceLimits, User } from "./credentials.ts";
-import { EFD_SEMAPHORE, EventFd } from "./eventfd.ts";
+import { EFD_SEMAPHORE, EventFd } from "./files/eventfd.ts";
 import { FaultInjection } from "./fault_injection.ts";
-import type { FdTable } from "./fd_table.ts";
-import type { File } from "./file.ts";
-import { MemoryFile } from "./memory_file.ts";
-import { MemoryObject } from "./memory_object.ts";
-import { madvise, mmap, mprotect, munmap } from "./mmap.ts";
-import { createPipe } from "./pipe.ts";
+import type { FdTable } from "./files/fd_table.ts";
+import type { File } from "./files/file.ts";
+import { MemoryFile } from "./files/memory_file.ts";
+import { MemoryObject } from "./memory/memory_object.ts";
+import { madvise, mmap, mprotect, munmap } from "./memory/mmap.ts";
+import { createPipe } from "./files/pipe.ts";
 import { Scratch, SCRATCH_MAX } from "./scratch.ts";
 
 /** memfd_create: F_SEAL ioctls may be used (accepted; there are no seals). */

@@ -22,7 +22,7 @@ import {
   RLIMIT_NOFILE,
 } from "../uapi/mman.ts";
 import { KernelCore } from "./core.ts";
-import { File } from "./file.ts";
+import { File } from "./files/file.ts";
 import type { Process } from "./process.ts";
 import { KernelBug } from "./warn.ts";
 

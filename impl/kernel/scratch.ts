@@ -14,8 +14,8 @@ import {
   PROT_WRITE,
   TASK_SIZE,
 } from "../uapi/mman.ts";
-import type { AddressSpace } from "./address_space.ts";
-import { SegmentationFault } from "./user_pages.ts";
+import type { AddressSpace } from "./memory/address_space.ts";
+import { SegmentationFault } from "./memory/user_pages.ts";
 
 /**
  * Bytes of address space for one call: the buffer ends at the last page, which

@@ -9,12 +9,12 @@ import {
   PROT_READ,
   TASK_SIZE,
 } from "../uapi/mman.ts";
-import { MMAP_BASE } from "./address_space.ts";
+import { MMAP_BASE } from "./memory/address_space.ts";
 import { KernelCore } from "./core.ts";
-import { File } from "./file.ts";
+import { File } from "./files/file.ts";
 import type { Process } from "./process.ts";
 import { SCRATCH_MAX } from "./scratch.ts";
-import { SegmentationFault } from "./user_pages.ts";
+import { SegmentationFault } from "./memory/user_pages.ts";
 
 /** A device whose ioctl is given by the test. */
 class TestDevice extends File {

@@ -19,7 +19,7 @@ import type { Iommu } from "../iommu/iommu.ts";
 import { IopfQueue } from "../iommu/page_fault_queue.ts";
 import { probeDevice, releaseDevice } from "../iommu/probe.ts";
 import { copyStructFromUser, type UserData } from "../iommu/user_data.ts";
-import { sysfsAddDevice, sysfsUevent } from "../kernel/sysfs.ts";
+import { sysfsAddDevice, sysfsUevent } from "../kernel/files/sysfs.ts";
 import { KernelBug } from "../kernel/warn.ts";
 import { IdTable } from "../lib/id_table.ts";
 import { EINVAL, ENODEV, EOPNOTSUPP, Errno } from "../uapi/errno.ts";

@@ -11,7 +11,7 @@ import {
 import { pagingDomainAlloc } from "../iommu/group_domain.ts";
 import { Iommu } from "../iommu/iommu.ts";
 import { probeDevice } from "../iommu/probe.ts";
-import { errnoOf, TestDomain } from "../iommu/test_driver.ts";
+import { errnoOf, TestDomain } from "../iommu/testing/test_driver.ts";
 import type { UserData } from "../iommu/user_data.ts";
 import { KernelCore } from "../kernel/core.ts";
 import { KernelBug } from "../kernel/warn.ts";

@@ -4,7 +4,7 @@ import { assertEquals, assertStrictEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import fc from "fast-check";
 import { type DirtyBitmap, IOMMU_DIRTY_NO_CLEAR } from "../iommu/dirty.ts";
-import { errnoOf } from "../iommu/test_driver.ts";
+import { errnoOf } from "../iommu/testing/test_driver.ts";
 import { Kernel } from "../kernel.ts";
 import { EINVAL } from "../uapi/errno.ts";
 import {

@@ -5,7 +5,7 @@ import { describe, it } from "@std/testing/bdd";
 import fc from "fast-check";
 import { Iommu } from "../iommu/iommu.ts";
 import { iommuMap, iommuUnmap } from "../iommu/map.ts";
-import { errnoOf } from "../iommu/test_driver.ts";
+import { errnoOf } from "../iommu/testing/test_driver.ts";
 import { KernelCore } from "../kernel/core.ts";
 import { KernelBug } from "../kernel/warn.ts";
 import { ENOENT } from "../uapi/errno.ts";

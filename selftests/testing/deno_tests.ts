@@ -6,8 +6,8 @@
  * @module
  */
 
-import { implTarget } from "../../conformance/impl_target.ts";
-import { runTest, skipReason } from "../../conformance/runner.ts";
+import { implTarget } from "../../conformance/targets/impl_target.ts";
+import { runTest, skipReason } from "../../conformance/running/run_one.ts";
 import { type RevisionName, REVISIONS } from "../../impl/uapi/revision.ts";
 import { allTests } from "../all.ts";
 

@@ -29,7 +29,7 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     breaks: "/dev/vfio/vfio charges the user",
     killer: "kit_rlimit_mode.vfio_device",
   }]),
-  ...inFile("impl/iommufd/object.ts", [{
+  ...inFile("impl/iommufd/objects/object.ts", [{
     name: "destroy-busy",
     find: "    if (object.users !== 1) throw EBUSY;\n" +
       "    this.#destroy",
@@ -58,7 +58,7 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     breaks: "Closing a context does not take its objects apart",
     killer: "kit_hwpt.close_all",
   }]),
-  ...inFile("impl/iommufd/ucmd.ts", [{
+  ...inFile("impl/iommufd/objects/ucmd.ts", [{
     name: "long-struct-junk",
     find: "    for (const byte of chunk) if (byte !== 0) throw E2BIG;\n",
     replace: "",
@@ -92,7 +92,7 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     breaks: "HWPT_ALLOC demands fields that its first version did not have",
     killer: "kit_struct.hwpt_alloc.exact",
   }]),
-  ...inFile("impl/iommufd/compat_ioas.ts", [{
+  ...inFile("impl/iommufd/vfio_compat/compat_ioas.ts", [{
     name: "vfio-ioas-reserved",
     find: "  if (cmd.reserved !== 0) throw EOPNOTSUPP;\n",
     replace: "",
@@ -105,7 +105,7 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     breaks: "The compatibility IOAS cannot be cleared",
     killer: "iommufd.vfio_ioas",
   }]),
-  ...inFile("impl/iommufd/vfio_compat.ts", [{
+  ...inFile("impl/iommufd/vfio_compat/vfio_compat.ts", [{
     name: "vfio-cut-front",
     find: "[last, iova - 1n]",
     replace: "[last]",
@@ -118,7 +118,7 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     breaks: "UNMAP_DMA of everything takes a range",
     killer: "vfio_compat_mock_domain.Ver1v2.map",
   }]),
-  ...inFile("impl/iommufd/vfio_info.ts", [{
+  ...inFile("impl/iommufd/vfio_compat/vfio_info.ts", [{
     name: "vfio-caps-exact",
     find: "argsz >= total ? bytes.length : 0",
     replace: "argsz > total ? bytes.length : 0",

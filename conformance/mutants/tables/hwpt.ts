@@ -10,7 +10,7 @@ import { inFile, type Mutant } from "../mutant.ts";
 
 /** See the module. */
 export const HWPT_MUTANTS: readonly Mutant[] = [
-  ...inFile("impl/iommufd/hw_pagetable.ts", [{
+  ...inFile("impl/iommufd/hwpt/hw_pagetable.ts", [{
     name: "auto-hwpt-stays",
     find: "if (this.autoDomain) this.ctx.objects.putAndTryDestroy(this);",
     replace: "if (this.autoDomain) this.unref();",
@@ -35,7 +35,7 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
     breaks: "A fault queue stays in use when its HWPT goes",
     killer: "kit_fault.destroy_order",
   }]),
-  ...inFile("impl/iommufd/hwpt_alloc.ts", [{
+  ...inFile("impl/iommufd/hwpt/hwpt_alloc.ts", [{
     name: "alloc-pt-errno",
     find: "    if (error instanceof Errno) throw EINVAL;\n",
     replace: "",
@@ -48,7 +48,7 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
     breaks: "HWPT_ALLOC keeps what it made when the fault queue does not exist",
     killer: "kit_hwpt.reply_efault",
   }]),
-  ...inFile("impl/iommufd/hwpt_nested.ts", [{
+  ...inFile("impl/iommufd/hwpt/hwpt_nested.ts", [{
     name: "nested-any-parent",
     find: "parent.autoDomain || !parent.nestParent ||",
     replace: "",
@@ -61,7 +61,7 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
     breaks: "A parent stays in use when its nested HWPT goes",
     killer: "kit_hwpt.destroy_order",
   }]),
-  ...inFile("impl/iommufd/hwpt_invalidate.ts", [{
+  ...inFile("impl/iommufd/hwpt/hwpt_invalidate.ts", [{
     name: "invalidate-count",
     find: "  cmd.entryNum = array.handled;\n",
     replace: "",
@@ -80,7 +80,7 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
     breaks: "HWPT_INVALIDATE takes entries of any length",
     killer: "kit_invalidate.errno_order",
   }]),
-  ...inFile("impl/iommufd/hw_info.ts", [{
+  ...inFile("impl/iommufd/attach/hw_info.ts", [{
     name: "info-length",
     find: "    cmd.dataLen = bytes.length;\n",
     replace: "",
@@ -99,7 +99,7 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
     breaks: "GET_HW_INFO takes a reserved field that is not zero",
     killer: "kit_hw_info.errno_order",
   }]),
-  ...inFile("impl/iommufd/device.ts", [{
+  ...inFile("impl/iommufd/attach/device.ts", [{
     name: "auto-finds-manual",
     find: "if (!hwpt.autoDomain || !hwpt.lock()) continue;",
     replace: "if (!hwpt.lock()) continue;",
@@ -119,7 +119,7 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
     breaks: "An automatic HWPT stays when its device cannot have it",
     killer: "basic_fail_nth.device",
   }]),
-  ...inFile("impl/iommufd/group.ts", [{
+  ...inFile("impl/iommufd/attach/group.ts", [{
     name: "hwpt-unused",
     find: "    hwpt.ref();\n    this.#devices.add(idev);",
     replace: "    this.#devices.add(idev);",
@@ -138,7 +138,7 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
     breaks: "A HWPT that replaced another can be destroyed under its devices",
     killer: "kit_hwpt.destroy_order",
   }]),
-  ...inFile("impl/iommufd/dirty.ts", [{
+  ...inFile("impl/iommufd/hwpt/dirty.ts", [{
     name: "dirty-old-bits",
     find: "  if (enable) clearDirty(iopt, ops);\n",
     replace: "",
@@ -157,7 +157,7 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
     breaks: "GET_DIRTY_BITMAP fails where the kernel drops the error",
     killer: "kit_dirty.off",
   }]),
-  ...inFile("impl/iommufd/iova_bitmap.ts", [{
+  ...inFile("impl/iommufd/hwpt/iova_bitmap.ts", [{
     name: "bitmap-last-bit",
     find: "const tail = 0xff >> (7 - (last & 7));",
     replace: "const tail = 0x7f >> (7 - (last & 7));",
@@ -176,7 +176,7 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
     breaks: "The pages of the bitmap stay pinned when its window moves",
     killer: "kit_dirty.windows",
   }]),
-  ...inFile("impl/iommufd/fault.ts", [{
+  ...inFile("impl/iommufd/events/fault.ts", [{
     name: "cookie-first",
     find: "first: 1,\n    max: 2 ** 32 - 1",
     replace: "first: 0,\n    max: 2 ** 32 - 1",
@@ -201,7 +201,7 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
     breaks: "FAULT_QUEUE_ALLOC keeps the id when there is no descriptor",
     killer: "kit_fault.alloc_emfile",
   }]),
-  ...inFile("impl/iommufd/fault_attach.ts", [{
+  ...inFile("impl/iommufd/events/fault_attach.ts", [{
     name: "detach-no-answer",
     find: "  hwpt.fault.autoResponse(handle);\n",
     replace: "",
@@ -222,7 +222,7 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
     breaks: "Faults stay switched off when a HWPT with a queue comes",
     killer: "iommufd_ioas.mock_domain.alloc_hwpt_nested",
   }]),
-  ...inFile("impl/iommufd/fault_file.ts", [{
+  ...inFile("impl/iommufd/events/fault_file.ts", [{
     name: "read-exact-room",
     find: "if (length > count - done) throw EINVAL;",
     replace: "if (length >= count - done) throw EINVAL;",

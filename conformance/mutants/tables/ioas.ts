@@ -10,7 +10,7 @@ import { inFile, type Mutant } from "../mutant.ts";
 
 /** See the module. */
 export const IOAS_MUTANTS: readonly Mutant[] = [
-  ...inFile("impl/iommufd/ioas.ts", [{
+  ...inFile("impl/iommufd/ioas/ioas.ts", [{
     name: "map-reserved-field",
     find: "if (flags & ~MAP_FLAGS || cmd.reserved !== 0) throw",
     replace: "if (flags & ~MAP_FLAGS) throw",
@@ -68,7 +68,7 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     breaks: "IOAS_ALLOC keeps the id when the answer cannot be written",
     killer: "kit_commands.reply_efault",
   }]),
-  ...inFile("impl/iommufd/io_pagetable.ts", [{
+  ...inFile("impl/iommufd/ioas/io_pagetable.ts", [{
     name: "unmap-cuts-tail",
     find: "if (area.start < start || area.last > last) throw ENOENT;",
     replace: "if (area.start < start) throw ENOENT;",
@@ -113,7 +113,7 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     breaks: "A context that charges processes charges users",
     killer: "kit_rlimit.mm.map_limit",
   }]),
-  ...inFile("impl/iommufd/iova_alloc.ts", [{
+  ...inFile("impl/iommufd/ioas/iova_alloc.ts", [{
     name: "chosen-iova-last",
     find: "const LAST_IOVA = U64_MAX - BigInt(PAGE_SIZE);",
     replace: "const LAST_IOVA = U64_MAX;",
@@ -144,7 +144,7 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     breaks: "A fixed map must not touch the byte behind it",
     killer: "kit_map.mock_domain.map_fixed_errno",
   }]),
-  ...inFile("impl/iommufd/area.ts", [{
+  ...inFile("impl/iommufd/pages/area.ts", [{
     name: "contiguous-end",
     find:
       "this.done = this.area !== undefined && this.#lastIova <= this.area.last;",
@@ -159,7 +159,7 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     breaks: "An area has one page too many",
     killer: "iommufd_ioas.mock_domain.area",
   }]),
-  ...inFile("impl/iommufd/alignment.ts", [{
+  ...inFile("impl/iommufd/ioas/alignment.ts", [{
     name: "align-page-offset",
     find: "(area.alignmentBits | area.pageOffset) & mask",
     replace: "area.alignmentBits & mask",
@@ -180,7 +180,7 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     breaks: "An access that was refused stays known",
     killer: "kit_access.mock_domain.pin_alignment",
   }]),
-  ...inFile("impl/iommufd/domains.ts", [{
+  ...inFile("impl/iommufd/ioas/domains.ts", [{
     name: "aperture-end",
     find: "iopt.reserveIova(domain.apertureEnd + 1n,",
     replace: "iopt.reserveIova(domain.apertureEnd,",
@@ -201,14 +201,14 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     breaks: "Frames are looked up in a domain that is gone",
     killer: "kit_hwpt.replace_shared",
   }]),
-  ...inFile("impl/iommufd/reserved.ts", [{
+  ...inFile("impl/iommufd/ioas/reserved.ts", [{
     name: "reserved-owner",
     find: "    this.owner = owner;",
     replace: "    this.owner = null;",
     breaks: "Nobody knows whose a reserved range is",
     killer: "kit_hwpt.fill_errno",
   }]),
-  ...inFile("impl/iommufd/split.ts", [{
+  ...inFile("impl/iommufd/ioas/split.ts", [{
     name: "split-misaligned",
     find:
       "  if (rightStart & mask || area.startByte(rightStart) & mask) throw EINVAL;\n",
@@ -244,7 +244,7 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     breaks: "Who is charged can be chosen while something is charged",
     killer: "kit_rlimit_mode.objects_busy",
   }]),
-  ...inFile("impl/iommufd/syz_iova.ts", [{
+  ...inFile("impl/iommufd/selftest/syz_iova.ts", [{
     name: "syz-offset",
     find: "area.start + (syz >> 32n)",
     replace: "area.start",

@@ -10,7 +10,7 @@ import { inFile, type Mutant } from "../mutant.ts";
 
 /** See the module. */
 export const MOCK_MUTANTS: readonly Mutant[] = [
-  ...inFile("impl/iommufd/selftest.ts", [{
+  ...inFile("impl/iommufd/selftest/selftest.ts", [{
     name: "test-op-limit",
     find: "const operation = index < ops",
     replace: "const operation = index <= ops",
@@ -24,7 +24,7 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
     breaks: "SET_TEMP_MEMORY_LIMIT refuses the smallest limit",
     killer: "kit_memory_limit.limit_12.smallest_limit",
   }]),
-  ...inFile("impl/iommufd/selftest_access.ts", [{
+  ...inFile("impl/iommufd/selftest/selftest_access.ts", [{
     name: "unmap-callback-edge",
     find: "if (iova > item.iova + item.length - 1n ||",
     replace: "if (iova >= item.iova + item.length - 1n ||",
@@ -52,7 +52,7 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
     breaks: "ACCESS_PAGES keeps the pins when the pages are others",
     killer: "kit_access.mock_domain.pin_errno",
   }]),
-  ...inFile("impl/iommufd/selftest_check.ts", [{
+  ...inFile("impl/iommufd/selftest/selftest_check.ts", [{
     name: "check-map-offset",
     find: "!== pfn * PAGE_SIZE + offset",
     replace: "!== pfn * PAGE_SIZE",
@@ -71,14 +71,14 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
     breaks: "MD_CHECK_IOTLB does not look",
     killer: "kit_invalidate.check_iotlb",
   }]),
-  ...inFile("impl/iommufd/selftest_cmd.ts", [{
+  ...inFile("impl/iommufd/selftest/selftest_cmd.ts", [{
     name: "test-view",
     find: "this.checkRefs = TestCheckRefs.at(bytes);",
     replace: "this.checkRefs = TestCheckRefs.at(bytes.slice());",
     breaks: "MD_CHECK_REFS looks at arguments that nobody gave",
     killer: "kit_test_ops.check_refs",
   }]),
-  ...inFile("impl/iommufd/selftest_device.ts", [{
+  ...inFile("impl/iommufd/selftest/selftest_device.ts", [{
     name: "mock-domain-answer",
     find: "    cmd.outIdevId = idevId;\n",
     replace: "",
@@ -99,7 +99,7 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
     killer: "kit_commands.object_types",
     uapi: "v3",
   }]),
-  ...inFile("impl/iommufd/selftest_dirty.ts", [{
+  ...inFile("impl/iommufd/selftest/selftest_dirty.ts", [{
     name: "mark-untracked",
     find: " || !domain.tracksDirty",
     replace: "",
@@ -112,7 +112,7 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
     breaks: "DIRTY takes an IOVA that is not aligned",
     killer: "kit_dirty.mark_order",
   }]),
-  ...inFile("impl/iommufd/selftest_fault.ts", [{
+  ...inFile("impl/iommufd/selftest/selftest_fault.ts", [{
     name: "trigger-pasid",
     find:
       "    if (pasid !== IOMMU_NO_PASID) flags |= IOMMU_FAULT_PAGE_REQUEST_PASID_VALID;\n",

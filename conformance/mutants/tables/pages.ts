@@ -10,7 +10,7 @@ import { inFile, type Mutant } from "../mutant.ts";
 
 /** See the module. */
 export const PAGES_MUTANTS: readonly Mutant[] = [
-  ...inFile("impl/iommufd/pages.ts", [{
+  ...inFile("impl/iommufd/pages/pages.ts", [{
     name: "pages-wrap",
     find:
       "    if (kernel.revision.checksUserVaOverflow) checkedAdd(uptr, length);\n",
@@ -31,7 +31,7 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
     breaks: "CAP_IPC_LOCK does not lift the limit",
     killer: "kit_rlimit_mode.no_limit",
   }]),
-  ...inFile("impl/iommufd/pages_list.ts", [{
+  ...inFile("impl/iommufd/pages/pages_list.ts", [{
     name: "failed-map-stays",
     find:
       "      if (element.area) element.area.iopt.abortArea(element.area);\n",
@@ -39,7 +39,7 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
     breaks: "A map that failed keeps its IOVA",
     killer: "kit_map.mock_domain.map_bad_memory",
   }]),
-  ...inFile("impl/iommufd/pfn_batch.ts", [{
+  ...inFile("impl/iommufd/pages/pfn_batch.ts", [{
     name: "carry-wrong-frame",
     find: "pfns[0] = pfns[tail]! + npfns[tail]! - keep;",
     replace: "pfns[0] = pfns[tail]!;",
@@ -70,7 +70,7 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
     breaks: "Other pages are unpinned than were pinned",
     killer: "kit_access.no_domain.rw_beside_pins",
   }]),
-  ...inFile("impl/iommufd/pfn_pinner.ts", [{
+  ...inFile("impl/iommufd/pages/pfn_pinner.ts", [{
     name: "pin-without-write",
     find: "if (pages.writable) return FOLL_LONGTERM | FOLL_WRITE;",
     replace: "if (pages.writable) return FOLL_LONGTERM;",
@@ -92,7 +92,7 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
     breaks: "Pages that were pinned ahead stay pinned when a map fails",
     killer: "kit_fail_nth.scattered",
   }]),
-  ...inFile("impl/iommufd/pfn_reader.ts", [{
+  ...inFile("impl/iommufd/pages/pfn_reader.ts", [{
     name: "reader-past-area",
     find: "const last = Math.min(area!.lastIndex, span.last);",
     replace: "const last = span.last;",
@@ -112,7 +112,7 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
     breaks: "Reading pages never gets past the first holder of some",
     killer: "kit_copy.copy_destination",
   }]),
-  ...inFile("impl/iommufd/fill.ts", [{
+  ...inFile("impl/iommufd/pages/fill.ts", [{
     name: "fill-leak",
     find: "    reader.releasePins();\n    domains.forEach",
     replace: "    domains.forEach",
@@ -132,7 +132,7 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
     breaks: "An unmap unpins pages that an access holds",
     killer: "kit_mock_domain.one_domain.pin_outlasts_domains",
   }]),
-  ...inFile("impl/iommufd/accounting.ts", [{
+  ...inFile("impl/iommufd/pages/accounting.ts", [{
     name: "user-limit",
     find: "const total = user.lockedVm + delta;\n" +
       "  if (delta > 0 && total > lockLimit(pages))",
@@ -149,7 +149,7 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
     breaks: "A process may lock one page beyond the limit",
     killer: "kit_rlimit.mm.map_limit",
   }]),
-  ...inFile("impl/iommufd/access.ts", [{
+  ...inFile("impl/iommufd/access/access.ts", [{
     name: "pin-hole-leak",
     find:
       "      if (iova < areas.curIova) unpinRange(iopt, iova, areas.curIova - 1n);\n",
@@ -176,7 +176,7 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
     breaks: "A copy lacks its last byte",
     killer: "kit_access.mock_domain.rw_across_areas",
   }]),
-  ...inFile("impl/iommufd/access_pages.ts", [{
+  ...inFile("impl/iommufd/pages/access_pages.ts", [{
     name: "pin-fault-leak",
     find: "    unpinPfns(pages, out, at, index - first);\n",
     replace: "",

@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { Column, Run, Status, TestResult } from "../../results.ts";
+import type { Column, Run, Status, TestResult } from "../results.ts";
 import type { Commands } from "../failure_facts.ts";
 
 /** A result; what is not said is that of a kernel test that passed. */

@@ -3,9 +3,9 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { allTests } from "../../../selftests/all.ts";
-import { runCommand } from "../../command.ts";
-import { denoHost } from "../../host.ts";
-import { parseTarget, type TargetSpec } from "../../targets.ts";
+import { runCommand } from "../../command/command.ts";
+import { denoHost } from "../../command/host.ts";
+import { parseTarget, type TargetSpec } from "../../targets/targets.ts";
 import { processesWith } from "../processes.ts";
 import { KINDS } from "./adapter.ts";
 

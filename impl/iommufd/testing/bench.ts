@@ -10,14 +10,18 @@
 import { assertEquals } from "@std/assert";
 import { probeDevice, releaseDevice } from "../../iommu/probe.ts";
 import type { ResvRegion } from "../../iommu/resv.ts";
-import { TestDevice, TestDomain, TestOps } from "../../iommu/test_driver.ts";
+import {
+  TestDevice,
+  TestDomain,
+  TestOps,
+} from "../../iommu/testing/test_driver.ts";
 import {
   IOMMU_IOAS_IOVA_RANGES,
   IommuIoasIovaRanges,
   IommuIovaRange,
 } from "../../uapi/iommufd.ts";
 import type { RevisionName } from "../../uapi/revision.ts";
-import { IommufdDevice } from "../device.ts";
+import { IommufdDevice } from "../attach/device.ts";
 import type { IommufdCtx } from "../main.ts";
 import { Machine, PAGE } from "./machine.ts";
 

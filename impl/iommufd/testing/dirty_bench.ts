@@ -19,7 +19,7 @@ import {
 } from "../../uapi/iommufd.ts";
 import { IOMMU_TEST_OP_DIRTY, TestDirty } from "../../uapi/selftest.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
-import { HwptPaging } from "../hw_pagetable.ts";
+import { HwptPaging } from "../hwpt/hw_pagetable.ts";
 import { HwptBench } from "./hwpt_bench.ts";
 import { type Answer, IOVA } from "./machine.ts";
 

@@ -10,12 +10,12 @@
 import { MockDomain } from "../../mock/mock_domain.ts";
 import type { MockNestedDomain } from "../../mock/mock_nested_domain.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
-import { IommufdDevice } from "../device.ts";
-import { IommufdFault } from "../fault.ts";
-import { HwPagetable, type HwptPaging } from "../hw_pagetable.ts";
-import { HwptNested } from "../hwpt_nested.ts";
-import { Ioas } from "../ioas.ts";
-import type { IommufdObject } from "../object.ts";
+import { IommufdDevice } from "../attach/device.ts";
+import { IommufdFault } from "../events/fault.ts";
+import { HwPagetable, type HwptPaging } from "../hwpt/hw_pagetable.ts";
+import { HwptNested } from "../hwpt/hwpt_nested.ts";
+import { Ioas } from "../ioas/ioas.ts";
+import type { IommufdObject } from "../objects/object.ts";
 import { IOVA, type Machine, PAGE } from "./machine.ts";
 import {
   LOW_SLOT,

@@ -9,9 +9,9 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import * as uapi from "../../uapi/mod.ts";
-import { Access } from "../access.ts";
-import { HwptPaging } from "../hw_pagetable.ts";
-import { Ioas } from "../ioas.ts";
+import { Access } from "../access/access.ts";
+import { HwptPaging } from "../hwpt/hw_pagetable.ts";
+import { Ioas } from "../ioas/ioas.ts";
 import { BUFFER_PAGES, IoptState, type LiveIoas } from "./iopt_state.ts";
 import type { NaiveIoas, Range } from "./naive_iopt.ts";
 

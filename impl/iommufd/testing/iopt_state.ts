@@ -14,10 +14,10 @@ import type { Process } from "../../kernel/process.ts";
 import { MockDomain } from "../../mock/mock_domain.ts";
 import { Errno, errnoName } from "../../uapi/errno.ts";
 import * as uapi from "../../uapi/mod.ts";
-import { HwptPaging } from "../hw_pagetable.ts";
-import { Ioas } from "../ioas.ts";
+import { HwptPaging } from "../hwpt/hw_pagetable.ts";
+import { Ioas } from "../ioas/ioas.ts";
 import type { IommufdCtx } from "../main.ts";
-import type { IommufdObject, ObjectClass } from "../object.ts";
+import type { IommufdObject, ObjectClass } from "../objects/object.ts";
 import {
   type NaiveAccess,
   NaiveIoas,

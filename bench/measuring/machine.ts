@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * A machine to time operations on: the model with one process.
+ *
+ * @module
+ */
+
+import { ImplProcess } from "../../conformance/targets/impl_target.ts";
+import { Kernel } from "../../impl/kernel.ts";
+import type { FrameOrder } from "../../impl/kernel/memory/frames.ts";
+import type { Process } from "../../impl/kernel/process.ts";
+import { HPAGE_SIZE, PAGE_SIZE } from "../../impl/uapi/mman.ts";
+import type { Iommufd } from "../../selftests/ioctls/ioctls.ts";
+import { Program } from "./program.ts";
+import { openIommufd, REVISION, Setup } from "./setup.ts";
+import type { Step } from "./steps.ts";
+
+/** The model, and one process of it with an open iommufd. */
+export class Machine extends Setup {
+  /** The model. */
+  readonly kernel: Kernel;
+  /** The process whose calls are timed. */
+  readonly process: Process;
+
+  private constructor(kernel: Kernel, process: Process, io: Iommufd) {
+    super(io);
+    this.kernel = kernel;
+    this.process = process;
+  }
+
+  /** Boots. */
+  static async boot(frameOrder: FrameOrder = "ordered"): Promise<Machine> {
+    const kernel = new Kernel({ revision: REVISION, frameOrder });
+    const process = kernel.spawn();
+    const io = await openIommufd(new ImplProcess(process), {
+      name: "model",
+      version: "",
+      uapi: REVISION,
+      pageSize: PAGE_SIZE,
+      hugePageSize: HPAGE_SIZE,
+      capabilities: [],
+    });
+    return new Machine(kernel, process, io);
+  }
+
+  /** Steps, ready to be timed. */
+  compile(steps: readonly Step[]): Program {
+    return new Program(this.process, steps);
+  }
+
+  /** Ends the process. Throws an Error if it left something behind: then what was timed was not what was meant. */
+  shutDown(): void {
+    this.process.exit();
+    const problems = this.kernel.audit();
+    if (problems.length > 0) throw new Error(problems.join(" "));
+  }
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Times scenarios on a target, in a loop that is the target's own: the way to
+ * it is not part of what is timed.
+ *
+ * @module
+ */
+
+import type { Target } from "../../selftests/target/target.ts";
+import type { Result } from "./measure.ts";
+import type { Scenario } from "./scenario.ts";
+import { openIommufd, Setup } from "./setup.ts";
+import { TimedRound } from "./timed_round.ts";
+
+/** How long to measure on a target. */
+export interface TargetEffort {
+  /** Milliseconds of calls in one request, if one round does not take longer. */
+  readonly request: number;
+  /** Most rounds in one request. */
+  readonly maxRounds: number;
+  /** Requests; each makes one number. */
+  readonly requests: number;
+}
+
+/** Long enough that a request does not matter, short enough to see them all. */
+export const TARGET_EFFORT: TargetEffort = {
+  request: 50,
+  maxRounds: 1000,
+  requests: 5,
+};
+
+/**
+ * The groups whose scenarios prepare and make their calls by what a target can
+ * do. The others prepare with the model itself, or read, write and fork.
+ */
+const GROUPS: readonly string[] = [
+  "system calls",
+  "objects",
+  "map",
+  "copy",
+  "access",
+  "vfio",
+  "dirty",
+];
+
+/** True for a scenario that means the same on a target: in which order frames lie, only the model can be told. */
+export function canTime({ group, frameOrder }: Scenario): boolean {
+  return GROUPS.includes(group) && frameOrder === undefined;
+}
+
+/**
+ * Measures all operations of a scenario. Rejects if a call does not do what it
+ * should, and if something is left behind.
+ */
+export async function measureOnTarget(
+  target: Target,
+  scenario: Scenario,
+  effort: TargetEffort,
+): Promise<Result[]> {
+  const process = await target.spawn();
+  if (
+    process.time === undefined || !target.info.capabilities.includes("time")
+  ) {
+    throw new Error(`${target.info.name} has no capability "time"`);
+  }
+  const setup = new Setup(await openIommufd(process, target.info));
+  const round = TimedRound.of(await scenario.prepare(setup));
+  if (round === undefined) {
+    throw new Error("A target cannot time a call of this scenario");
+  }
+  async function request(rounds: number): Promise<Map<string, number>> {
+    return round!.sums(await process.time!(rounds, round!.calls()));
+  }
+  const once = [...(await request(1)).values()].reduce((a, b) => a + b) / 1e6;
+  const fitting = Math.floor(effort.request / once);
+  const rounds = Math.max(1, Math.min(effort.maxRounds, fitting));
+  const sums: Map<string, number>[] = [];
+  for (let i = 0; i < effort.requests; i++) sums.push(await request(rounds));
+  const problems = await target.reset();
+  if (problems.length > 0) throw new Error(problems.join(" "));
+  return Object.entries(scenario.operations).map(([key, operation]) => ({
+    operation,
+    times: Float64Array.from(
+      sums,
+      (sum) => sum.get(key)! / 1e6 / rounds / operation.calls,
+    ).sort(),
+    floor: undefined,
+  }));
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * What scenarios prepare with: a process with an open iommufd, of the model or
+ * of any other target, and the helpers of the selftests.
+ *
+ * @module
+ */
+
+import type {
+  TargetInfo,
+  TargetProcess,
+} from "../../selftests/target/target.ts";
+import {
+  MAP_ANONYMOUS,
+  MAP_HUGETLB,
+  MAP_POPULATE,
+  MAP_PRIVATE,
+  PROT_READ,
+  PROT_WRITE,
+} from "../../impl/uapi/mman.ts";
+import { REVISIONS } from "../../impl/uapi/revision.ts";
+import { assertOk } from "../../selftests/harness/harness.ts";
+import { hwptAlloc } from "../../selftests/ioctls/hwpt_ioctls.ts";
+import { Iommufd } from "../../selftests/ioctls/ioctls.ts";
+
+/** The revision that is timed. */
+export const REVISION = "6.12";
+
+/** What an IOAS with domains consists of. */
+export interface Ioas {
+  /** The IOAS. */
+  readonly ioasId: number;
+  /** The mock device, 0 without domain. */
+  readonly stdevId: number;
+  /** The bound device, 0 without domain. */
+  readonly idevId: number;
+}
+
+/** Opens `/dev/iommu` in a process of a target. */
+export function openIommufd(
+  process: TargetProcess,
+  info: TargetInfo,
+): Promise<Iommufd> {
+  return Iommufd.open({
+    process,
+    info,
+    revision: REVISIONS[REVISION],
+    pageSize: info.pageSize,
+    hugePageSize: info.hugePageSize,
+    note: () => {},
+  });
+}
+
+/** One process with an open iommufd. */
+export class Setup {
+  /** Its iommufd. */
+  readonly io: Iommufd;
+
+  /** Takes an iommufd that nothing was done with. */
+  constructor(io: Iommufd) {
+    this.io = io;
+  }
+
+  /**
+   * Private memory that is there already, as the memory of a guest is when a
+   * VMM maps it.
+   */
+  async memory(length: number, huge = false): Promise<number> {
+    const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE |
+      (huge ? MAP_HUGETLB : 0);
+    const ret = await this.io.process.mmap(
+      0,
+      length,
+      PROT_READ | PROT_WRITE,
+      flags,
+    );
+    return assertOk(ret, "mmap");
+  }
+
+  /**
+   * An IOAS that maps into 0, 1 or 2 mock domains. A second device would share
+   * the domain of the first, so HWPT_ALLOC makes the second one.
+   */
+  async ioas(domains: number): Promise<Ioas> {
+    const { io } = this;
+    const ioasId = await io.ioasAlloc();
+    if (domains === 0) return { ioasId, stdevId: 0, idevId: 0 };
+    const { stdevId, idevId } = await io.mock.domain(ioasId);
+    for (let i = 1; i < domains; i++) {
+      await hwptAlloc(io, { devId: idevId, ptId: ioasId });
+    }
+    return { ioasId, stdevId, idevId };
+  }
+}

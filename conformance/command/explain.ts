@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Says what is known of a test, without running it.
+ *
+ * @module
+ */
+
+import type { Need } from "../../selftests/harness/harness.ts";
+import type { Expectations } from "../expectations/expectations.ts";
+import { expectedStatuses } from "../expectations/expectations.ts";
+import type { ListedColumn } from "./listing.ts";
+import { reproduceCommands } from "./reproduce.ts";
+import {
+  aboutTest,
+  DEFAULT_TIMEOUT_MS,
+  skipReason,
+} from "../running/run_one.ts";
+import { Glob } from "../running/select.ts";
+import { suggestion, UsageError } from "./usage_error.ts";
+
+/** What each capability is. */
+const NEEDS: Readonly<Record<Need, string>> = {
+  hugetlb: "64 huge pages, and MAP_HUGETLB",
+  fork: "processes that fork",
+  fail_nth: "fault injection: the Nth step that can fail does",
+  setrlimit: "limits that can be set",
+  setuid: "processes that give up being root, or a capability",
+  hwpt: "IOMMU_HWPT_ALLOC, IOMMU_GET_HW_INFO and IOMMU_HWPT_INVALIDATE",
+  dirty: "dirty tracking",
+  faults: "IO page faults: IOMMU_FAULT_QUEUE_ALLOC",
+  vfio: "an iommufd behind /dev/vfio/vfio",
+};
+
+/** What is known of each test that one of the globs matches. Throws {@link UsageError} for a glob that matches none. */
+export function formatExplanation(
+  globs: readonly string[],
+  columns: readonly ListedColumn[],
+  expectations: Expectations,
+): string {
+  const ids = new Set(
+    columns.flatMap(({ tests }) => tests.map(({ id }) => id)),
+  );
+  const chosen = new Set<string>();
+  for (const pattern of globs) {
+    // The name of a test may do without its fixture and variant.
+    const globs = [new Glob(pattern), new Glob(`*.${pattern}`)];
+    const matched = [...ids].filter((id) =>
+      globs.some((glob) => glob.matches(id))
+    );
+    if (matched.length === 0) {
+      throw new UsageError(
+        `No test has the id "${pattern}".${suggestion(pattern, ids)}`,
+      );
+    }
+    for (const id of matched) chosen.add(id);
+  }
+  return [...chosen].map((id) => explain(id, columns, expectations))
+    .join("\n");
+}
+
+/** What is known of one test. */
+function explain(
+  id: string,
+  columns: readonly ListedColumn[],
+  expectations: Expectations,
+): string {
+  const there = columns.flatMap((column) => {
+    const test = column.tests.find((test) => test.id === id);
+    return test ? [{ ...column, test }] : [];
+  });
+  const { test } = there[0]!;
+  const lines = [id];
+  function fact(name: string, value: string): void {
+    lines.push(`  ${name.padEnd(10)}  ${value}`);
+  }
+  fact("checks", test.description);
+  fact("answers to", test.reference);
+  fact(
+    "part of",
+    test.program
+      ? `the kernel's selftest program ${test.program}`
+      : "this kit's own tests",
+  );
+  const needs = [...new Set(test.needs)];
+  if (needs.length === 0) fact("needs", "nothing but the plain system calls");
+  for (const need of needs) fact("needs", `${need}: ${NEEDS[need]}`);
+  fact("revisions", test.uapi.join(", "));
+  for (const { spec, uapi, info, test } of there) {
+    const skip = skipReason(test, info);
+    const fate = skip ? `would be skipped: ${skip.reason}` : "would run";
+    fact("on", `${spec} ${uapi}: ${fate}`);
+    const entry = expectations.entries[expectations.find(id, spec, uapi)];
+    if (entry) {
+      const statuses = expectedStatuses(entry).join(" or ");
+      fact("expected", `${statuses}: ${entry.reason} (${entry.link})`);
+    }
+    fact("run it", rerunCommand(spec, aboutTest(test, info)));
+  }
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+function rerunCommand(
+  spec: string,
+  about: ReturnType<typeof aboutTest>,
+): string {
+  const commands = reproduceCommands({
+    timeoutMs: DEFAULT_TIMEOUT_MS,
+    expectations: undefined,
+    isolate: "run",
+  });
+  return commands.rerun(spec, { ...about, status: "notrun", durationMs: 0 });
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Lists tests without running them.
+ *
+ * @module
+ */
+
+import type { RevisionName } from "../../impl/uapi/revision.ts";
+import type { Test } from "../../selftests/harness/harness.ts";
+import { skipReason } from "../running/run_one.ts";
+import type { TargetInfo } from "../../selftests/target/target.ts";
+
+/** The selected tests of a target in a revision. */
+export interface ListedColumn {
+  /** The target as it was named. */
+  readonly spec: string;
+  /** The revision. */
+  readonly uapi: RevisionName;
+  /** What the target says about itself. */
+  readonly info: TargetInfo;
+  /** The tests in order. */
+  readonly tests: readonly Test[];
+}
+
+/**
+ * One line for each test: its id, followed by `# SKIP reason` where the target
+ * could not run it. Several targets or revisions are told apart by a first
+ * column.
+ */
+export function formatList(columns: readonly ListedColumn[]): string {
+  const several = new Set(columns.map(({ spec }) => spec)).size > 1;
+  const names = columns.map(({ spec, uapi }) =>
+    several ? `${spec} ${uapi}` : uapi
+  );
+  const width = Math.max(...names.map((name) => name.length));
+  return columns.flatMap(({ info, tests }, index) => {
+    const first = columns.length > 1 ? `${names[index]!.padEnd(width)}  ` : "";
+    return tests.map((test) => {
+      const skip = skipReason(test, info);
+      return `${first}${test.id}${skip ? ` # SKIP ${skip.reason}` : ""}\n`;
+    });
+  }).join("");
+}
+
+/** All that is known of the tests, as a JSON array. */
+export function formatListJson(columns: readonly ListedColumn[]): string {
+  const tests = columns.flatMap(({ spec, uapi, info, tests }) =>
+    tests.map((test) => {
+      const { id, program, needs, description, reference } = test;
+      const skip = skipReason(test, info);
+      return {
+        id,
+        target: spec,
+        uapi,
+        program: program ?? null,
+        needs,
+        description,
+        reference,
+        ...skip && { skip: skip.reason },
+      };
+    })
+  );
+  return JSON.stringify(tests, null, 2) + "\n";
+}

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The command line.
+ *
+ * @module
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { REPORT_FORMATS, type ReportFormat } from "../reports/reports.ts";
+import { type Isolation, ISOLATIONS } from "../running/run_on_target.ts";
+import type { Shard } from "../running/schedule.ts";
+import { type Suite, SUITES } from "../running/select.ts";
+import { suggestion, UsageError } from "./usage_error.ts";
+
+/** A report that was asked for. */
+export interface ReportRequest {
+  /** What kind. */
+  readonly format: ReportFormat;
+  /** The file it goes to; undefined for standard output. */
+  readonly path: string | undefined;
+}
+
+/** What the command line asks for. */
+export interface Options {
+  /** What to do. */
+  readonly action: "run" | "list" | "explain" | "help" | "version";
+  /** Globs over ids: what to explain. */
+  readonly ids: readonly string[];
+  /** The targets' names, each once. */
+  readonly targets: readonly string[];
+  /** Name of a revision, or `all`. */
+  readonly uapi: string;
+  /** Globs over ids. */
+  readonly filters: readonly string[];
+  /** The part of the suite. */
+  readonly suite: Suite;
+  /** The part of the selected tests that runs here; undefined for all. */
+  readonly shard: Shard | undefined;
+  /** The reports; one of them, and annotations beside it, may go to standard output. */
+  readonly reports: readonly ReportRequest[];
+  /** Time limit of a test in milliseconds. */
+  readonly timeoutMs: number;
+  /** When a new target is started although nothing broke. */
+  readonly isolate: Isolation;
+  /** How many targets run tests at the same time. */
+  readonly jobs: number;
+  /** Run tests in a random order. */
+  readonly shuffle: boolean;
+  /** Decides the order; undefined to have one chosen. */
+  readonly seed: number | undefined;
+  /** How often each test runs; undefined for once. */
+  readonly repeat: number | undefined;
+  /** Run everything until something fails. */
+  readonly untilFail: boolean;
+  /** Stop after the first failure. */
+  readonly failFast: boolean;
+  /** The file of known failures. */
+  readonly expectations: string | undefined;
+  /** Write that file anew. */
+  readonly updateExpectations: boolean;
+  /** The folder for the calls of failed tests; undefined for none. */
+  readonly transcripts: string | undefined;
+}
+
+/** Where the calls of failed tests go by default. */
+export const DEFAULT_TRANSCRIPTS = ".cache/transcripts";
+
+/** The most targets at the same time. */
+const MAX_JOBS = 256;
+/** Seeds are below this. */
+const MAX_SEED = 2 ** 32 - 1;
+/** The most times that one run repeats a test. */
+const MAX_REPEAT = 1_000_000;
+
+const COMMANDS = ["run", "list", "explain", "check-adapter"] as const;
+
+const BOOLEAN = [
+  "help",
+  "list",
+  "version",
+  "shuffle",
+  "until-fail",
+  "fail-fast",
+  "update-expectations",
+  "no-transcripts",
+] as const;
+const STRING = [
+  "uapi",
+  "suite",
+  "shard",
+  "timeout",
+  "isolate",
+  "jobs",
+  "seed",
+  "repeat",
+  "expectations",
+  "transcripts",
+] as const;
+const COLLECT = ["target", "filter", "report"] as const;
+const FLAGS = [...BOOLEAN, ...STRING, ...COLLECT].map((name) => `--${name}`);
+
+/** The values of flags by name. */
+type Values = Readonly<Record<string, unknown>>;
+
+/** Reads the command line. Throws {@link UsageError}. */
+export function parseOptions(args: readonly string[]): Options {
+  const command = COMMANDS.find((name) => name === args[0]);
+  const ids: string[] = [];
+  function unknown(arg: string): boolean {
+    if (command !== "explain" || arg.startsWith("-")) refuse(arg);
+    ids.push(arg);
+    return false;
+  }
+  const parsed = parseArgs(command ? args.slice(1) : args, {
+    boolean: BOOLEAN,
+    string: [...STRING, ...COLLECT],
+    collect: COLLECT,
+    alias: { help: "h" },
+    unknown,
+  });
+  // What stands behind a bare "--" does not go through `unknown`.
+  for (const arg of parsed._) unknown(String(arg));
+  const action = actionOf(parsed, command);
+  if (action === "explain" && ids.length === 0) {
+    throw new UsageError("explain needs the id of a test.");
+  }
+  return {
+    action,
+    ids,
+    ...selectionOptions(parsed),
+    ...runOptions(parsed),
+    ...expectationOptions(parsed),
+    reports: parseReports(valuesOf(parsed.report, "--report")),
+    transcripts: parsed["no-transcripts"]
+      ? undefined
+      : textOf(parsed, "transcripts") ?? DEFAULT_TRANSCRIPTS,
+  };
+}
+
+function actionOf(
+  values: Values,
+  command: typeof COMMANDS[number] | undefined,
+): Options["action"] {
+  if (values.help) return "help";
+  if (values.version) return "version";
+  if (values.list || command === "list") return "list";
+  return command === "explain" ? "explain" : "run";
+}
+
+function selectionOptions(
+  values: Values,
+): Pick<Options, "targets" | "uapi" | "filters" | "suite" | "shard"> {
+  const targets = valuesOf(values.target, "--target");
+  const twice = targets.find((spec, index) => targets.indexOf(spec) < index);
+  if (twice !== undefined) {
+    throw new UsageError(`--target "${twice}" is there twice.`);
+  }
+  return {
+    targets: targets.length > 0 ? targets : ["impl:"],
+    uapi: textOf(values, "uapi") ?? "all",
+    filters: valuesOf(values.filter, "--filter"),
+    suite: oneOf(textOf(values, "suite") ?? "all", SUITES, "suite"),
+    shard: parseShard(textOf(values, "shard")),
+  };
+}
+
+function runOptions(values: Values): Pick<
+  Options,
+  | "timeoutMs"
+  | "isolate"
+  | "jobs"
+  | "shuffle"
+  | "seed"
+  | "repeat"
+  | "untilFail"
+  | "failFast"
+> {
+  const seed = numberOf(values, "seed", 0, MAX_SEED);
+  return {
+    timeoutMs: parseTimeout(textOf(values, "timeout") ?? "30000"),
+    isolate: oneOf(textOf(values, "isolate") ?? "run", ISOLATIONS, "isolation"),
+    jobs: numberOf(values, "jobs", 1, MAX_JOBS) ?? 1,
+    shuffle: Boolean(values.shuffle) || seed !== undefined,
+    seed,
+    repeat: numberOf(values, "repeat", 1, MAX_REPEAT),
+    untilFail: Boolean(values["until-fail"]),
+    failFast: Boolean(values["fail-fast"] || values["until-fail"]),
+  };
+}
+
+function expectationOptions(
+  values: Values,
+): Pick<Options, "expectations" | "updateExpectations"> {
+  const expectations = textOf(values, "expectations");
+  const updateExpectations = Boolean(values["update-expectations"]);
+  if (updateExpectations && expectations === undefined) {
+    throw new UsageError(
+      "--update-expectations needs the file: --expectations FILE.",
+    );
+  }
+  return { expectations, updateExpectations };
+}
+
+/** Called for each argument that is not declared. */
+function refuse(arg: string): never {
+  const [flag] = arg.split("=", 1);
+  if (flag!.startsWith("-")) {
+    throw new UsageError(
+      `Unknown option "${flag}".${suggestion(flag!, FLAGS)} Try --help.`,
+    );
+  }
+  throw new UsageError(
+    `Unexpected argument "${arg}": to select tests, use --filter "${arg}".${
+      suggestion(arg, COMMANDS)
+    }`,
+  );
+}
+
+function valueOf(value: unknown, flag: string): string | undefined {
+  if (value === undefined) return undefined;
+  if (value === "") throw new UsageError(`${flag} needs a value.`);
+  return String(value);
+}
+
+function valuesOf(values: unknown, flag: string): string[] {
+  return (values as unknown[] ?? []).map((value) => valueOf(value, flag)!);
+}
+
+function textOf(
+  values: Values,
+  name: typeof STRING[number],
+): string | undefined {
+  return valueOf(values[name], `--${name}`);
+}
+
+/** A whole number from `min` to `max`. */
+function numberOf(
+  values: Values,
+  name: typeof STRING[number],
+  min: number,
+  max: number,
+): number | undefined {
+  const text = textOf(values, name);
+  if (text === undefined) return undefined;
+  const number = Number(text);
+  if (/^\d+$/.test(text) && number >= min && number <= max) return number;
+  throw new UsageError(
+    `Cannot parse --${name} "${text}": it must be a number from ${min} to ${max}.`,
+  );
+}
+
+function oneOf<T extends string>(
+  name: string,
+  known: readonly T[],
+  what: string,
+): T {
+  const found = known.find((each) => each === name);
+  if (found !== undefined) return found;
+  throw new UsageError(
+    `Unknown ${what} "${name}": it must be ${known.join(", ")}.${
+      suggestion(name, known)
+    }`,
+  );
+}
+
+function parseShard(text: string | undefined): Shard | undefined {
+  if (text === undefined) return undefined;
+  const [, index, count] = /^(\d{1,6})\/(\d{1,6})$/.exec(text)?.map(Number) ??
+    [];
+  if (index && count && index <= count) return { index, count };
+  throw new UsageError(
+    `Cannot parse --shard "${text}": it must be I/N with I from 1 to N, as in 2/5.`,
+  );
+}
+
+function parseTimeout(text: string): number {
+  const timeoutMs = Number(text);
+  // A longer timer would fire at once.
+  if (timeoutMs > 0 && timeoutMs < 2 ** 31) return timeoutMs;
+  throw new UsageError(
+    `Cannot parse --timeout "${text}": it must be a number of milliseconds above 0.`,
+  );
+}
+
+function parseReports(values: readonly string[]): ReportRequest[] {
+  const reports = values.map(parseReport);
+  // Annotations are lines that stand out between others.
+  const toStdout = reports.filter(({ format, path }) =>
+    path === undefined && format !== "github"
+  );
+  if (toStdout.length > 1) {
+    throw new UsageError(
+      "Only one report can go to standard output: give the others a file, " +
+        `as in --report ${toStdout[1]!.format}:report.txt.`,
+    );
+  }
+  if (toStdout.length === 1) return reports;
+  return [{ format: "pretty", path: undefined }, ...reports];
+}
+
+function parseReport(value: string): ReportRequest {
+  const colon = value.indexOf(":");
+  const name = colon < 0 ? value : value.slice(0, colon);
+  const format = oneOf(name, REPORT_FORMATS, "report");
+  if (colon < 0) return { format, path: undefined };
+  const path = valueOf(value.slice(colon + 1), `--report ${name}:`)!;
+  return { format, path };
+}

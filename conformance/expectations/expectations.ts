@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Which tests are known to fail on which target, and why.
+ *
+ * The file is a JSON array of {@link Expectation}s. The first that applies to
+ * a test on a target decides; one that decides nothing is out of date, and
+ * the run fails for it.
+ *
+ * @module
+ */
+
+import { type RevisionName, REVISIONS } from "../../impl/uapi/revision.ts";
+import { isFailure, type Status, type TestResult } from "../reports/results.ts";
+import { Glob } from "../running/select.ts";
+import { suggestion, UsageError } from "../command/usage_error.ts";
+
+/** How a test can be expected to end. */
+export const EXPECTED_STATUSES = [
+  "pass",
+  "fail",
+  "crash",
+  "timeout",
+  "error",
+] as const;
+
+/** How a test can be expected to end. */
+export type ExpectedStatus = typeof EXPECTED_STATUSES[number];
+
+/** Where an expectation applies; everywhere what is left out. */
+export interface Condition {
+  /** A pattern for the target as it is named on the command line. */
+  readonly target?: string;
+  /** The revision. */
+  readonly uapi?: RevisionName;
+}
+
+/** An entry of the file. */
+export interface Expectation {
+  /** A pattern for ids, as `--filter` takes it. */
+  readonly id: string;
+  /** Where it applies; everywhere if left out. */
+  readonly when?: Condition;
+  /** How the test ends there. Several for one that does not always end in the same way; `pass` may be one of them. */
+  readonly expect: ExpectedStatus | readonly ExpectedStatus[];
+  /** Why it fails. */
+  readonly reason: string;
+  /** Where that is tracked. */
+  readonly link: string;
+}
+
+/** A target in a revision, and the suite there. */
+export interface SuiteColumn {
+  /** The target as it was named. */
+  readonly spec: string;
+  /** The revision. */
+  readonly uapi: RevisionName;
+  /** All tests of the suite, also those that were not selected. */
+  readonly tests: readonly { readonly id: string }[];
+}
+
+const KEYS = ["id", "when", "expect", "reason", "link"];
+const CONDITION_KEYS = ["target", "uapi"];
+
+/** What the expectations of a file make of results. */
+export class Expectations {
+  /** The entries in the file's order. */
+  readonly entries: readonly Expectation[];
+  readonly #path: string;
+  readonly #globs: readonly Glob[];
+  readonly #targets: readonly (Glob | undefined)[];
+
+  /** `path` is what messages call the file. */
+  constructor(entries: readonly Expectation[], path: string) {
+    this.entries = entries;
+    this.#path = path;
+    this.#globs = entries.map(({ id }) => new Glob(id));
+    this.#targets = entries.map(({ when }) =>
+      when?.target === undefined ? undefined : new Glob(when.target)
+    );
+  }
+
+  /** The entry that decides on a test on a target, as its index; -1 if none does. */
+  find(id: string, spec: string, uapi: RevisionName): number {
+    return this.entries.findIndex((_, index) =>
+      this.#appliesTo(index, spec, uapi) && this.#globs[index]!.matches(id)
+    );
+  }
+
+  /** A result as the expectations see it: a failure may become `xfail`, a pass `xpass`. */
+  judge(spec: string, result: TestResult): TestResult {
+    const entry = this.entries[this.find(result.id, spec, result.uapi)];
+    return entry === undefined ? result : judgeBy(entry, result);
+  }
+
+  /**
+   * The indexes of the entries that decide nothing although one of the targets
+   * is one of those that they are about.
+   */
+  staleEntries(columns: readonly SuiteColumn[]): number[] {
+    const used = new Set(
+      columns.flatMap(({ spec, uapi, tests }) =>
+        tests.map(({ id }) => this.find(id, spec, uapi))
+      ),
+    );
+    return [...this.entries.keys()]
+      .filter((index) => !used.has(index))
+      .filter((index) =>
+        columns.some(({ spec, uapi }) => this.#appliesTo(index, spec, uapi))
+      );
+  }
+
+  /** A sentence for each of these entries. */
+  problems(columns: readonly SuiteColumn[]): string[] {
+    return this.staleEntries(columns).map((index) => {
+      const { id } = this.entries[index]!;
+      const why = this.#whyUnused(index, columns);
+      return `${this.#path}, entry ${index + 1}: "${id}" ${why}`;
+    });
+  }
+
+  #whyUnused(
+    index: number,
+    columns: readonly SuiteColumn[],
+  ): string {
+    const glob = this.#globs[index]!;
+    const matches = columns.some(({ tests }) =>
+      tests.some(({ id }) => glob.matches(id))
+    );
+    return matches
+      ? "decides nothing: earlier entries match all its tests"
+      : "matches no test";
+  }
+
+  #appliesTo(index: number, spec: string, uapi: RevisionName): boolean {
+    const { when } = this.entries[index]!;
+    if (when?.uapi !== undefined && when.uapi !== uapi) return false;
+    return this.#targets[index]?.matchesAll(spec) ?? true;
+  }
+}
+
+/** The statuses that an entry expects. */
+export function expectedStatuses(
+  { expect }: Expectation,
+): readonly ExpectedStatus[] {
+  return typeof expect === "string" ? [expect] : expect;
+}
+
+/** A result as the entry that decides on it sees it. */
+function judgeBy(entry: Expectation, result: TestResult): TestResult {
+  const { status } = result;
+  const { reason, link } = entry;
+  const expected = { actual: status, reason, link };
+  const statuses: readonly Status[] = expectedStatuses(entry);
+  if (status === "pass" && !statuses.includes("pass")) {
+    const message = `It passed, and was expected to end with ${
+      statuses.join(" or ")
+    }`;
+    return { ...result, status: "xpass", message, expected };
+  }
+  if (isFailure(status) && statuses.includes(status)) {
+    return { ...result, status: "xfail", expected };
+  }
+  return result;
+}
+
+/**
+ * Reads the text of a file. Throws {@link UsageError} that says which entry is
+ * wrong. `complete` is false where reason and link may still be empty.
+ */
+export function parseExpectations(
+  text: string,
+  path: string,
+  complete = true,
+): Expectations {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new UsageError(
+      `Cannot parse expectations "${path}": ${(error as Error).message}`,
+    );
+  }
+  if (!Array.isArray(value)) {
+    throw new UsageError(
+      `Cannot parse expectations "${path}": it must hold an array.`,
+    );
+  }
+  const entries = value.map((entry, index) =>
+    new EntryReader(`${path}, entry ${index + 1}`, complete).read(entry)
+  );
+  return new Expectations(entries, path);
+}
+
+/** Reads one entry. */
+class EntryReader {
+  readonly #where: string;
+  readonly #complete: boolean;
+
+  constructor(where: string, complete: boolean) {
+    this.#where = where;
+    this.#complete = complete;
+  }
+
+  read(value: unknown): Expectation {
+    const entry = this.#object(value, "It", KEYS);
+    const when = entry.when === undefined
+      ? {}
+      : { when: this.#condition(entry.when) };
+    return {
+      id: this.#text(entry, "id", false),
+      ...when,
+      expect: this.#statuses(entry.expect),
+      reason: this.#text(entry, "reason", !this.#complete),
+      link: this.#text(entry, "link", !this.#complete),
+    };
+  }
+
+  #refuse(why: string): never {
+    throw new UsageError(`${this.#where}: ${why}`);
+  }
+
+  #object(
+    value: unknown,
+    what: string,
+    keys: readonly string[],
+  ): Record<string, unknown> {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      this.#refuse(`${what} must be an object.`);
+    }
+    for (const key of Object.keys(value)) {
+      if (keys.includes(key)) continue;
+      this.#refuse(
+        `Unknown property "${key}": there are ${keys.join(", ")}.${
+          suggestion(key, keys)
+        }`,
+      );
+    }
+    return value as Record<string, unknown>;
+  }
+
+  #text(
+    entry: Record<string, unknown>,
+    key: string,
+    mayBeEmpty: boolean,
+  ): string {
+    const value = entry[key];
+    if (typeof value !== "string" || (value.trim() === "" && !mayBeEmpty)) {
+      this.#refuse(`"${key}" must be there, and a text that is not empty.`);
+    }
+    return value;
+  }
+
+  #condition(value: unknown): Condition {
+    const when = this.#object(value, '"when"', CONDITION_KEYS);
+    const { target, uapi } = when;
+    if (uapi !== undefined) this.#oneOf(uapi, Object.keys(REVISIONS), "uapi");
+    return {
+      ...target !== undefined && { target: this.#text(when, "target", false) },
+      ...uapi !== undefined && { uapi: uapi as RevisionName },
+    };
+  }
+
+  #statuses(value: unknown): ExpectedStatus | readonly ExpectedStatus[] {
+    const list: readonly unknown[] = Array.isArray(value) ? value : [value];
+    for (const status of list) {
+      this.#oneOf(status, EXPECTED_STATUSES, "expect");
+    }
+    if (list.every((status) => status === "pass")) {
+      this.#refuse('"expect" must name a way to fail.');
+    }
+    return value as ExpectedStatus | readonly ExpectedStatus[];
+  }
+
+  #oneOf(value: unknown, known: readonly string[], key: string): void {
+    if (known.some((each) => each === value)) return;
+    this.#refuse(
+      `"${key}" cannot be ${JSON.stringify(value)}: it must be ${
+        known.join(", ")
+      }.${suggestion(String(value), known)}`,
+    );
+  }
+}

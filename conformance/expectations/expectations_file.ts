@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The file of expectations: read before a run, and written anew after it on
+ * demand.
+ *
+ * @module
+ */
+
+import { Expectations, parseExpectations } from "./expectations.ts";
+import { updateExpectations } from "./expectations_update.ts";
+import type { Host } from "../command/host.ts";
+import { lineDiff } from "./line_diff.ts";
+import type { Options } from "../command/options.ts";
+import type { PlannedColumn } from "../running/plan.ts";
+import type { TestResult } from "../reports/results.ts";
+import { mergeRuns } from "../running/schedule.ts";
+import { UsageError } from "../command/usage_error.ts";
+
+/**
+ * The expectations that the options name. Throws {@link UsageError} for a file
+ * that is wrong, or not there unless it is to be written.
+ */
+export function readExpectations(
+  { expectations: path, updateExpectations }: Options,
+  host: Host,
+): Expectations {
+  if (path === undefined) return new Expectations([], "");
+  const text = readFile(path, host);
+  if (text !== undefined) {
+    return parseExpectations(text, path, !updateExpectations);
+  }
+  if (updateExpectations) return new Expectations([], path);
+  throw new UsageError(`Cannot read expectations "${path}": no such file`);
+}
+
+function readFile(path: string, host: Host): string | undefined {
+  try {
+    return host.readText(path);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`Cannot read expectations "${path}": ${why}`);
+  }
+}
+
+/** Writes the file after a run with these results; returns what changed, for a person. */
+export function rewriteExpectations(
+  path: string,
+  expectations: Expectations,
+  columns: readonly PlannedColumn[],
+  results: readonly (readonly TestResult[])[],
+  host: Host,
+): string {
+  const entries = updateExpectations(
+    expectations,
+    columns.map(({ target, uapi, suite }, index) => {
+      const ids = suite.map(({ id }) => id);
+      const merged = mergeRuns(results[index]!, ids);
+      // Probes have no place in the suite.
+      const probes = merged.filter(({ id }) => !ids.includes(id));
+      const tests = [...suite, ...probes];
+      return { spec: target.spec, uapi, tests, results: merged };
+    }),
+  );
+  const after = format(entries);
+  host.save(path, after);
+  const incomplete = entries.filter(({ reason, link }) =>
+    reason.trim() === "" || link.trim() === ""
+  );
+  const difference = lineDiff(format(expectations.entries), after);
+  return [
+    difference === ""
+      ? `${path} did not change.\n`
+      : `${path} changed:\n${difference}`,
+    incomplete.length === 0
+      ? ""
+      : `Before the file can be used, ${incomplete.length} of its entries need a reason or a link.\n`,
+  ].join("");
+}
+
+function format(entries: readonly object[]): string {
+  return JSON.stringify(entries, null, 2) + "\n";
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Brings expectations up to date with what a run came to.
+ *
+ * @module
+ */
+
+import type { RevisionName } from "../../impl/uapi/revision.ts";
+import {
+  type Condition,
+  type Expectation,
+  type Expectations,
+  EXPECTED_STATUSES,
+  type ExpectedStatus,
+  expectedStatuses,
+  type SuiteColumn,
+} from "./expectations.ts";
+import type { Status, TestResult } from "../reports/results.ts";
+
+/** What a run tells about a target in a revision. */
+export interface UpdateColumn extends SuiteColumn {
+  /** Results of those that ran, as the target gave them. */
+  readonly results: readonly TestResult[];
+}
+
+/** A test on a target. */
+interface Case {
+  readonly id: string;
+  readonly spec: string;
+  readonly uapi: RevisionName;
+  /** How it ended; undefined if it did not run. */
+  readonly status: ExpectedStatus | undefined;
+  readonly message: string;
+  /** The index of the entry that decides on it, or -1. */
+  readonly entry: number;
+}
+
+/**
+ * The entries after the run: those that hold stay as they are, those that hold
+ * for some of their tests are told for these one by one, those that hold for
+ * none go, and failures that nobody expected come. New entries have no link:
+ * a person must add it.
+ */
+export function updateExpectations(
+  expectations: Expectations,
+  columns: readonly UpdateColumn[],
+): Expectation[] {
+  const cases = columns.flatMap((column) => casesOf(expectations, column));
+  const byEntry = Map.groupBy(cases, ({ entry }) => entry);
+  const updated: Expectation[] = [];
+  const stale = new Set(expectations.staleEntries(columns));
+  for (const [index, entry] of expectations.entries.entries()) {
+    if (stale.has(index)) continue;
+    updated.push(...updateEntry(entry, byEntry.get(index) ?? [], columns));
+  }
+  const failed = (byEntry.get(-1) ?? [])
+    .filter(({ status }) => status !== undefined && status !== "pass");
+  updated.push(...entriesFor(failed, columns, ({ message }) => message, ""));
+  return updated;
+}
+
+function casesOf(
+  expectations: Expectations,
+  { spec, uapi, tests, results }: UpdateColumn,
+): Case[] {
+  const byId = new Map(results.map((result) => [result.id, result]));
+  return tests.map(({ id }) => {
+    const result = byId.get(id);
+    return {
+      id,
+      spec,
+      uapi,
+      status: result && verdictOf(result.status),
+      message: result?.message ?? "",
+      entry: expectations.find(id, spec, uapi),
+    };
+  });
+}
+
+function verdictOf(status: Status): ExpectedStatus | undefined {
+  return EXPECTED_STATUSES.find((known) => known === status);
+}
+
+/** What becomes of an entry. */
+function updateEntry(
+  entry: Expectation,
+  cases: readonly Case[],
+  columns: readonly UpdateColumn[],
+): Expectation[] {
+  const expected = expectedStatuses(entry);
+  const wrong = cases.filter(({ status }) =>
+    status !== undefined && !expected.includes(status)
+  );
+  if (wrong.length === 0) return [entry];
+  const right = cases.filter((each) => !wrong.includes(each));
+  const changed = wrong.filter(({ status }) => status !== "pass");
+  const kept = entriesFor(
+    right.map((each) => ({ ...each, status: undefined })),
+    columns,
+    () => entry.reason,
+    entry.link,
+  ).map((each) => ({ ...each, expect: entry.expect }));
+  return [
+    ...kept,
+    ...entriesFor(changed, columns, () => entry.reason, entry.link),
+  ];
+}
+
+/**
+ * Entries for tests on targets, one by one. What ends in the same way in all
+ * revisions of a target that have the test is one entry.
+ */
+function entriesFor(
+  cases: readonly Case[],
+  columns: readonly UpdateColumn[],
+  reasonOf: (each: Case) => string,
+  link: string,
+): Expectation[] {
+  const groups = Map.groupBy(
+    cases,
+    ({ spec, id, status }) => JSON.stringify([spec, id, status]),
+  );
+  return [...groups.values()].flatMap((group) => {
+    const [{ spec, id, status }] = group as [Case];
+    const uapis = columns
+      .filter((column) => column.spec === spec)
+      .filter(({ tests }) => tests.some((test) => test.id === id));
+    const conditions: Condition[] = group.length === uapis.length
+      ? [{ target: spec }]
+      : group.map(({ uapi }) => ({ target: spec, uapi }));
+    return conditions.map((when, index) => ({
+      id,
+      when,
+      expect: status ?? "fail",
+      reason: reasonOf(group[index]!),
+      link,
+    }));
+  });
+}

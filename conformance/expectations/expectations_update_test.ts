@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+import { assertEquals } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { type Expectation, Expectations } from "./expectations.ts";
+import {
+  type UpdateColumn,
+  updateExpectations,
+} from "./expectations_update.ts";
+import { result } from "../reports/testing/sample_run.ts";
+import type { Status } from "../reports/results.ts";
+
+const IDS = ["a.1", "a.2", "b.1"];
+
+/** A target on which tests ended so; what is not named did not run. */
+function column(
+  statuses: Readonly<Record<string, Status>>,
+  more: Partial<UpdateColumn> = {},
+): UpdateColumn {
+  return {
+    spec: "x:",
+    uapi: "6.12",
+    tests: IDS.map((id) => ({ id })),
+    results: Object.entries(statuses).map(([id, status]) =>
+      result(id, { status, message: `${id} ended with ${status}` })
+    ),
+    ...more,
+  };
+}
+
+const KNOWN: Expectation = {
+  id: "a",
+  expect: "fail",
+  reason: "Known",
+  link: "https://example.org/1",
+};
+
+function update(
+  entries: readonly Expectation[],
+  ...columns: UpdateColumn[]
+): Expectation[] {
+  return updateExpectations(new Expectations(entries, "known.json"), columns);
+}
+
+describe("updateExpectations()", () => {
+  it("keeps an entry that holds", () => {
+    const entries = [KNOWN];
+    const after = column({ "a.1": "fail", "a.2": "fail", "b.1": "pass" });
+    assertEquals(update(entries, after), entries);
+  });
+
+  it("adds an entry without a link for a failure that nobody expected", () => {
+    assertEquals(update([], column({ "a.1": "pass", "b.1": "crash" })), [{
+      id: "b.1",
+      when: { target: "x:" },
+      expect: "crash",
+      reason: "b.1 ended with crash",
+      link: "",
+    }]);
+  });
+
+  it("drops an entry whose tests pass", () => {
+    assertEquals(update([KNOWN], column({ "a.1": "pass", "a.2": "pass" })), []);
+  });
+
+  it("drops an entry that matches no test", () => {
+    assertEquals(update([{ ...KNOWN, id: "gone" }], column({})), []);
+  });
+
+  it("keeps an entry that is about another target", () => {
+    const entries = [{ ...KNOWN, id: "gone", when: { target: "y:" } }];
+    assertEquals(update(entries, column({ "a.1": "pass" })), entries);
+  });
+
+  it("tells an entry test by test that holds for some only", () => {
+    const after = column({ "a.1": "pass", "a.2": "fail" });
+    assertEquals(update([KNOWN], after), [
+      { ...KNOWN, id: "a.2", when: { target: "x:" } },
+    ]);
+  });
+
+  it("keeps what it knows of tests that did not run", () => {
+    assertEquals(update([KNOWN], column({ "a.1": "pass" })), [
+      { ...KNOWN, id: "a.2", when: { target: "x:" } },
+    ]);
+    assertEquals(update([KNOWN], column({})), [KNOWN]);
+  });
+
+  it("keeps reason and link of a test that ends otherwise now", () => {
+    const entry = { ...KNOWN, id: "a.1" };
+    assertEquals(update([entry], column({ "a.1": "timeout" })), [
+      { ...entry, when: { target: "x:" }, expect: "timeout" },
+    ]);
+  });
+
+  it("keeps all that may happen of a test that does not always end in one way", () => {
+    const flaky: Expectation = { ...KNOWN, expect: ["pass", "timeout"] };
+    assertEquals(
+      update([flaky], column({ "a.1": "fail", "a.2": "timeout" })),
+      [
+        { ...flaky, id: "a.2", when: { target: "x:" } },
+        { ...flaky, id: "a.1", when: { target: "x:" }, expect: "fail" },
+      ],
+    );
+  });
+
+  it("names the revision where revisions differ", () => {
+    const old = column({ "a.1": "pass" }, { uapi: "v3" });
+    assertEquals(update([], column({ "a.1": "fail" }), old), [{
+      id: "a.1",
+      when: { target: "x:", uapi: "6.12" },
+      expect: "fail",
+      reason: "a.1 ended with fail",
+      link: "",
+    }]);
+  });
+
+  it("comes to rest: the run after it has nothing to change", () => {
+    const columns = [column({ "a.1": "pass", "a.2": "fail", "b.1": "error" })];
+    const once = update([KNOWN], ...columns);
+    assertEquals(update(once, ...columns), once);
+  });
+});

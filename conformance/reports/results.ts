@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * What a run of the suite produced: the data that all reports are made from.
+ *
+ * @module
+ */
+
+import type { RevisionName } from "../../impl/uapi/revision.ts";
+
+/**
+ * How a test ended: `fail` is an assertion that did not hold or a process that
+ * left something behind, `crash` a target or process that died, `timeout` one
+ * that did not come back, `error` a target that answered nonsense or a bug of
+ * the test itself. `notrun` is a test for which there was no working target,
+ * or that a run which ended early did not come to. `xfail` is one that failed
+ * as the expectations say, `xpass` one that passed although they say that it
+ * fails.
+ */
+export type Status =
+  | "pass"
+  | "fail"
+  | "skip"
+  | "xfail"
+  | "xpass"
+  | "crash"
+  | "timeout"
+  | "error"
+  | "notrun";
+
+/** All statuses, in the order in which reports count them. */
+export const STATUSES: readonly Status[] = [
+  "pass",
+  "fail",
+  "skip",
+  "xfail",
+  "xpass",
+  "crash",
+  "timeout",
+  "error",
+  "notrun",
+];
+
+/** All statuses, the least bad first. */
+const BY_SEVERITY: readonly Status[] = [
+  "skip",
+  "pass",
+  "xfail",
+  "notrun",
+  "xpass",
+  "fail",
+  "timeout",
+  "crash",
+  "error",
+];
+
+/** The worst of some statuses. Nothing at all is `notrun`, never a pass. */
+export function worst(statuses: Iterable<Status>): Status {
+  const index = Math.max(
+    -1,
+    ...[...statuses].map((status) => BY_SEVERITY.indexOf(status)),
+  );
+  return BY_SEVERITY[index] ?? "notrun";
+}
+
+/** A struct that was passed to an ioctl, for a person. */
+export interface SentStruct {
+  /** The C name, for instance `iommu_ioas_map`. */
+  readonly name: string;
+  /** The fields by their C name, in the struct's order, as they were sent. */
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+/** A system call that was made, for a person. */
+export interface MadeCall {
+  /** The call as it would stand in a trace: `ioctl(3, IOMMU_IOAS_MAP) = EINVAL`. */
+  readonly call: string;
+  /** What an ioctl was given, where its struct is known. */
+  readonly struct?: SentStruct;
+}
+
+/** Where and how a test failed. */
+export interface Failure {
+  /** What was looked at, for instance `IOMMU_IOAS_MAP`; absent where no assertion failed. */
+  readonly assertion?: string;
+  /** What was expected, errnos by name. */
+  readonly expected?: string;
+  /** What came instead. */
+  readonly actual?: string;
+  /** System calls the test had made, its children's included. */
+  readonly calls: number;
+  /** The last of them. */
+  readonly lastCall?: MadeCall;
+  /** The last ioctl, where the last call was another. */
+  readonly lastIoctl?: MadeCall;
+  /** What was left behind when all processes had ended, a sentence each. */
+  readonly problems: readonly string[];
+  /** Where an exception came from. */
+  readonly stack?: string;
+  /** What the target wrote to its standard error while the test ran. */
+  readonly stderr?: string;
+}
+
+/** The part of a result that does not depend on the run. */
+export interface AboutTest {
+  /** The kernel's name for the test. */
+  readonly id: string;
+  /** Name of its fixture. */
+  readonly fixture: string;
+  /** Name of its variant, if the fixture has variants. */
+  readonly variant: string | undefined;
+  /** The kernel's test program that has it; undefined for one of this kit. */
+  readonly program: string | undefined;
+  /** Revision of the uAPI that was tested. */
+  readonly uapi: RevisionName;
+  /** What it checks, in a sentence. */
+  readonly description: string;
+  /** The kernel test or the rule it answers to. */
+  readonly reference: string;
+}
+
+/** What the expectations say about a test that ended otherwise than with a pass, or that should have. */
+export interface Expected {
+  /** How the test really ended, when its status is `xfail` or `xpass`. */
+  readonly actual: Status;
+  /** Why it is expected to fail. */
+  readonly reason: string;
+  /** Where that is tracked. */
+  readonly link: string;
+}
+
+/** The calls of a test, in the form of the adapter protocol. */
+export interface SavedTranscript {
+  /** The lines; the middle of a long text is left out once it is in a file. */
+  readonly text: string;
+  /** The file that has all of them. */
+  readonly path?: string;
+}
+
+/** How one test of one revision ended. */
+export interface TestResult extends AboutTest {
+  /** How it ended; of several runs of the test, how the worst ended. */
+  readonly status: Status;
+  /** Milliseconds from the spawn of the first process to the last check. */
+  readonly durationMs: number;
+  /** What the test says about its run: how much it covered, for instance. */
+  readonly notes?: readonly string[];
+  /** Why it was skipped: few words, the same for all tests that lack the same thing. */
+  readonly reason?: string;
+  /** What went wrong, in a sentence. */
+  readonly message?: string;
+  /** The details of what went wrong. */
+  readonly failure?: Failure;
+  /** What the expectations say about it, of an `xfail` or `xpass`. */
+  readonly expected?: Expected;
+  /** How often it ended in which way, if it ran more than once. */
+  readonly runs?: Readonly<Partial<Record<Status, number>>>;
+  /** The calls of one that failed. */
+  readonly transcript?: SavedTranscript;
+}
+
+/** The results of one revision. */
+export interface RevisionRun {
+  /** The revision. */
+  readonly uapi: RevisionName;
+  /** Name of the implementation that was tested, as it gave it. */
+  readonly target: string;
+  /** Its version. */
+  readonly targetVersion: string;
+  /**
+   * One result for each selected test, in the kernel's order. Before them come
+   * the probes (`probe.…`) of those capabilities that the target says it has
+   * and has not.
+   */
+  readonly results: readonly TestResult[];
+  /** Why the run ended before all tests had run, in a sentence. */
+  readonly stopped?: string;
+}
+
+/** A target in one revision: a column of the reports that are tables. */
+export interface Column extends RevisionRun {
+  /** The target as it was named on the command line. */
+  readonly spec: string;
+}
+
+/** The suite that ran. */
+export interface SuiteInfo {
+  /** Its name. */
+  readonly name: string;
+  /** Its version. */
+  readonly version: string;
+  /** Tells one state of the tests from another, whatever the version says. */
+  readonly hash: string;
+}
+
+/** What a run was asked for, as far as its results depend on it. */
+export interface RunSettings {
+  /** Decided the order of the tests, if that was random. */
+  readonly seed?: number;
+  /** The part of the tests that was run: `2/5`. */
+  readonly shard?: string;
+  /** How often each test was to run, if more than once. */
+  readonly repeat?: number;
+}
+
+/** A whole run. */
+export interface Run {
+  /** The suite. */
+  readonly suite: SuiteInfo;
+  /** What was asked for. */
+  readonly settings: RunSettings;
+  /** The targets and their revisions, in the order in which they ran. */
+  readonly columns: readonly Column[];
+  /** What is wrong with the expectations, a sentence each: entries that match no test. */
+  readonly problems: readonly string[];
+}
+
+/** How many tests ended in which way. */
+export type Counts = Record<Status, number> & {
+  /** All of them. */
+  total: number;
+};
+
+/** Counts results by status. */
+export function count(results: Iterable<Pick<TestResult, "status">>): Counts {
+  const counts = Object.fromEntries(
+    [...STATUSES, "total"].map((status) => [status, 0]),
+  ) as Counts;
+  for (const { status } of results) {
+    counts[status]++;
+    counts.total++;
+  }
+  return counts;
+}
+
+/** True for a status that makes the run fail. */
+export function isFailure(status: Status): boolean {
+  return status !== "pass" && status !== "skip" && status !== "xfail";
+}
+
+/** True if nothing makes the run fail. */
+export function isGood(run: Run): boolean {
+  return run.problems.length === 0 &&
+    allResults(run).every(({ status }) => !isFailure(status));
+}
+
+/** What a test left behind, unless its message says that already. */
+export function otherProblems(
+  { message, failure }: TestResult,
+): readonly string[] {
+  const problems = failure?.problems ?? [];
+  return message === problems.join(" ") ? [] : problems;
+}
+
+/** All results of a run in order. */
+export function allResults(run: Run): TestResult[] {
+  return run.columns.flatMap(({ results }) => results);
+}
+
+/** How often each reason for a skip occurs, the most frequent first. */
+export function skipReasons(
+  results: Iterable<TestResult>,
+): [reason: string, count: number][] {
+  const reasons = new Map<string, number>();
+  for (const { status, reason } of results) {
+    if (status !== "skip" || reason === undefined) continue;
+    reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+  }
+  return [...reasons].sort((a, b) => b[1] - a[1]);
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * What the options select: targets, their revisions, and the tests there.
+ *
+ * @module
+ */
+
+import type { RevisionName } from "../../impl/uapi/revision.ts";
+import type { Test } from "../../selftests/harness/harness.ts";
+import type { Options } from "../command/options.ts";
+import { shardOf } from "./schedule.ts";
+import { Selection } from "./select.ts";
+import type { TargetSpec } from "../targets/targets.ts";
+import { TargetStartError } from "../targets/test_target.ts";
+import { suggestion, UsageError } from "../command/usage_error.ts";
+
+/** Where suite and targets come from. */
+export interface Sources {
+  /** The suite. */
+  allTests(uapi: RevisionName): readonly Test[];
+  /** The targets there are. */
+  parseTarget(spec: string): TargetSpec;
+}
+
+/** A target in a revision, and what is to run there. */
+export interface PlannedColumn {
+  /** The target. */
+  readonly target: TargetSpec;
+  /** The revision. */
+  readonly uapi: RevisionName;
+  /** The tests that are selected. */
+  readonly tests: readonly Test[];
+  /** All tests of the suite in that revision. */
+  readonly suite: readonly Test[];
+  /** Why the target did not start when it was asked for its revision, if it did not. */
+  readonly startError?: TargetStartError;
+}
+
+/** The options that select. */
+export type PlanOptions = Pick<
+  Options,
+  "targets" | "uapi" | "filters" | "suite" | "shard" | "timeoutMs"
+>;
+
+/**
+ * Works out what the options select. Rejects with {@link UsageError} where
+ * that is nothing, with {@link TargetStartError} where no target started that
+ * had to be started to be asked for its revision.
+ */
+export async function plan(
+  options: PlanOptions,
+  sources: Sources,
+): Promise<PlannedColumn[]> {
+  const all = await allColumns(options, sources);
+  const selection = new Selection(options.suite, options.filters);
+  const suite = all.flatMap(({ suite }) => suite);
+  const [unmatched] = selection.unmatched(suite);
+  if (unmatched !== undefined) {
+    throw new UsageError(
+      `--filter "${unmatched}" matches no test.${
+        suggestion(unmatched, suite.map(({ id }) => id))
+      }`,
+    );
+  }
+  const columns = all
+    .map((column) => ({
+      ...column,
+      tests: selectTests(column, selection, options),
+    }))
+    .filter(({ tests }) => tests.length > 0);
+  if (columns.length === 0) {
+    throw new UsageError("The options select no test.");
+  }
+  return columns;
+}
+
+/** A target, and its revisions or why they are not known. */
+interface AskedTarget {
+  readonly target: TargetSpec;
+  readonly revisions?: readonly RevisionName[];
+  readonly startError?: TargetStartError;
+}
+
+/**
+ * The targets in the revisions that are asked for, with all tests. One that
+ * does not start has those of the others.
+ */
+async function allColumns(
+  options: PlanOptions,
+  { allTests, parseTarget }: Sources,
+): Promise<PlannedColumn[]> {
+  const asked: AskedTarget[] = [];
+  for (const target of options.targets.map(parseTarget)) {
+    asked.push(await askTarget(target, options));
+  }
+  const known = new Set(asked.flatMap(({ revisions = [] }) => revisions));
+  const [failed] = asked.filter(({ startError }) => startError);
+  if (failed?.startError && known.size === 0) throw failed.startError;
+  return asked.flatMap(({ target, revisions = [...known], startError }) =>
+    revisions.map((uapi) => {
+      const suite = allTests(uapi);
+      const column = { target, uapi, tests: suite, suite };
+      return startError ? { ...column, startError } : column;
+    })
+  );
+}
+
+async function askTarget(
+  target: TargetSpec,
+  options: PlanOptions,
+): Promise<AskedTarget> {
+  try {
+    return { target, revisions: await revisionsOf(target, options) };
+  } catch (error) {
+    if (!(error instanceof TargetStartError)) throw error;
+    return { target, startError: error };
+  }
+}
+
+function selectTests(
+  { target, suite }: PlannedColumn,
+  selection: Selection,
+  { shard }: PlanOptions,
+): readonly Test[] {
+  const { onlyTest } = target;
+  const tests = selection.select(suite)
+    .filter(({ id }) => onlyTest === undefined || id === onlyTest);
+  return shard ? shardOf(tests, shard) : tests;
+}
+
+/** The revisions that `--uapi` names. Rejects with {@link UsageError} for one that the target lacks. */
+async function revisionsOf(
+  target: TargetSpec,
+  { uapi, timeoutMs }: PlanOptions,
+): Promise<readonly RevisionName[]> {
+  const revisions = await starting(
+    target,
+    () => target.revisions({ timeoutMs }),
+  );
+  if (uapi === "all") return revisions;
+  const named = revisions.find((revision) => revision === uapi);
+  if (named !== undefined) return [named];
+  throw new UsageError(
+    `Target "${target.spec}" does not offer uAPI "${uapi}": it has ${
+      revisions.join(" and ")
+    }.${suggestion(uapi, revisions)}`,
+  );
+}
+
+/** Starts a target by calling `start`. Rejects with {@link TargetStartError}. */
+export async function starting<T>(
+  { spec }: TargetSpec,
+  start: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await start();
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    const why = error instanceof Error ? error.message : String(error);
+    throw new TargetStartError(`Cannot start target "${spec}": ${why}`);
+  }
+}

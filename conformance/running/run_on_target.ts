@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Runs many tests: starts targets, probes them, starts them again when they
+ * broke, and gives up when that does not help.
+ *
+ * @module
+ */
+
+import type { RevisionName } from "../../impl/uapi/revision.ts";
+import type { Test } from "../../selftests/harness/harness.ts";
+import { PROBE_FIXTURE, probeTests } from "../targets/probes.ts";
+import type { RevisionRun, TestResult } from "../reports/results.ts";
+import {
+  aboutTest,
+  DEFAULT_TIMEOUT_MS,
+  type RunOptions,
+  runTest,
+} from "./run_one.ts";
+import type { Target } from "../../selftests/target/target.ts";
+import { TargetStartError, TestTarget } from "../targets/test_target.ts";
+
+/** How often a new target is started for its own sake: once, for each fixture and variant, for each test. */
+export const ISOLATIONS = ["run", "fixture", "test"] as const;
+
+/** How often a new target is started for its own sake. */
+export type Isolation = typeof ISOLATIONS[number];
+
+/** How often targets may break in a run. */
+const MAX_BREAKS = 50;
+/** The same for targets with which no test came to a verdict yet. */
+const MAX_BREAKS_IN_VAIN = 5;
+
+/** What {@link runTests} needs beside the tests. */
+export interface RunTestsOptions extends RunOptions {
+  /** Starts a target; called again after a test that may have broken the one before. */
+  readonly open: () => Promise<Target>;
+  /** Called before each test with the number of tests that are done. */
+  readonly onTest?: (test: Test, done: number) => void;
+  /** Called after each test. What it returns ends the run, and says why in a sentence. */
+  readonly onResult?: (result: TestResult) => string | undefined;
+  /** Try the capabilities that the target names before the tests that need them; default true. */
+  readonly probe?: boolean;
+  /** When a new target is started although nothing broke; default `run`: never. */
+  readonly isolate?: Isolation;
+  /** How many targets run tests at the same time; default 1. */
+  readonly jobs?: number;
+}
+
+/**
+ * Runs tests; results come in the order of the tests. Rejects with a
+ * {@link TargetStartError} when the target cannot be started, or when it
+ * breaks in every test.
+ */
+export async function runTests(
+  uapi: RevisionName,
+  tests: readonly Test[],
+  options: RunTestsOptions,
+): Promise<RevisionRun> {
+  const run = new TestRun(tests, options);
+  return { uapi, ...await run.run() };
+}
+
+/** Tests that one target runs without another getting in between. */
+interface Unit {
+  readonly tests: readonly Test[];
+  /** Where their results go. */
+  readonly start: number;
+}
+
+/** One run of {@link runTests}: what its targets share. */
+class TestRun {
+  readonly #tests: readonly Test[];
+  readonly #options: RunTestsOptions;
+  readonly #results: TestResult[] = [];
+  readonly #units: Unit[];
+  /** Capabilities whose probe failed. */
+  readonly #broken = new Set<string>();
+  #done = 0;
+  #verdicts = 0;
+  #breaks = 0;
+  #stopped: string | undefined;
+  /** Why tests did not run, in words to count by. */
+  #notRunReason = "no working target";
+
+  constructor(tests: readonly Test[], options: RunTestsOptions) {
+    this.#tests = tests;
+    this.#options = options;
+    this.#units = unitsOf(tests, options.isolate ?? "run");
+  }
+
+  async run(): Promise<Omit<RevisionRun, "uapi">> {
+    const first = await this.#start();
+    const { name, version } = first.info;
+    const targets = [first];
+    let failedProbes: TestResult[];
+    try {
+      failedProbes = await this.#probe(first);
+      const jobs = Math.min(this.#options.jobs ?? 1, this.#units.length);
+      while (targets.length < jobs) {
+        targets.push(await this.#start());
+      }
+      // All of them end before any is closed, whatever happens to one.
+      const ends = await Promise.allSettled(
+        targets.map((target) => this.#runUnits(target)),
+      );
+      for (const end of ends) {
+        if (end.status === "rejected") throw end.reason;
+      }
+    } finally {
+      await Promise.all(targets.map((target) => target.close()));
+    }
+    return {
+      target: name,
+      targetVersion: version,
+      results: [...failedProbes, ...this.#allResults(first)],
+      ...this.#stopped !== undefined && { stopped: this.#stopped },
+    };
+  }
+
+  #start(): Promise<TestTarget> {
+    const { open, timeoutMs = DEFAULT_TIMEOUT_MS } = this.#options;
+    return TestTarget.start(open, timeoutMs);
+  }
+
+  /** Tries the capabilities that the tests need and the target names; returns the failures. */
+  async #probe(target: TestTarget): Promise<TestResult[]> {
+    const needed = new Set<string>(this.#tests.flatMap(({ needs }) => needs));
+    const failures: TestResult[] = [];
+    if (this.#options.probe === false) return failures;
+    for (const [capability, test] of probeTests(target.info)) {
+      if (!needed.has(capability)) continue;
+      if (target.broken) await this.#restart(target);
+      if (this.#stopped !== undefined) break;
+      const result = await this.#runOne(test, target);
+      if (result.status === "pass") continue;
+      this.#broken.add(capability);
+      failures.push(result);
+    }
+    return failures;
+  }
+
+  /** Takes units, one after the other, until there is none left. */
+  async #runUnits(target: TestTarget): Promise<void> {
+    const isolated = (this.#options.isolate ?? "run") !== "run";
+    for (;;) {
+      const unit = this.#units.shift();
+      if (unit === undefined) return;
+      if (isolated && target.used) await this.#restart(target);
+      for (const [index, test] of unit.tests.entries()) {
+        if (target.broken) await this.#restart(target);
+        if (this.#stopped !== undefined) return;
+        this.#options.onTest?.(test, this.#done);
+        const result = await this.#runOne(test, target);
+        this.#results[unit.start + index] = result;
+        this.#done++;
+        const enough = this.#options.onResult?.(result);
+        if (enough !== undefined) this.#endEarly(enough);
+      }
+    }
+  }
+
+  /** Runs a test; a target that it may have broken is ended. */
+  async #runOne(test: Test, target: TestTarget): Promise<TestResult> {
+    const options = { ...this.#options, broken: this.#broken };
+    const result = await target.run((target) => runTest(test, target, options));
+    switch (result.status) {
+      case "pass":
+      case "fail":
+        // That it can fork says little about whether tests can run.
+        if (test.fixture !== PROBE_FIXTURE) this.#verdicts++;
+        break;
+      case "crash":
+      case "timeout":
+      case "error":
+        await target.retire();
+        this.#checkBudget(result);
+    }
+    return result;
+  }
+
+  /** Notes that a target broke; too often is too often. */
+  #checkBudget({ message }: TestResult): void {
+    this.#breaks++;
+    if (this.#verdicts === 0 && this.#breaks >= MAX_BREAKS_IN_VAIN) {
+      this.#giveUp(
+        `No test came to a verdict, and the target broke ${this.#breaks} times, the last time so: ${message}`,
+      );
+    } else if (this.#breaks >= MAX_BREAKS) {
+      this.#giveUp(
+        `The target broke ${this.#breaks} times, the last time so: ${message}`,
+      );
+    }
+  }
+
+  async #restart(target: TestTarget): Promise<void> {
+    try {
+      await target.restart();
+    } catch (error) {
+      if (!(error instanceof TargetStartError)) throw error;
+      this.#giveUp(error.message);
+    }
+  }
+
+  /** Ends the run: there is no working target. */
+  #giveUp(why: string): void {
+    this.#stopped ??= why;
+    if (this.#verdicts === 0) throw new TargetStartError(why);
+  }
+
+  /** Ends the run although the target works. */
+  #endEarly(why: string): void {
+    if (this.#stopped !== undefined) return;
+    this.#stopped = why;
+    this.#notRunReason = "the run ended early";
+  }
+
+  /** A result for each test, also for those that did not run. */
+  #allResults({ info }: TestTarget): TestResult[] {
+    return this.#tests.map((test, index) =>
+      this.#results[index] ?? {
+        ...aboutTest(test, info),
+        status: "notrun",
+        durationMs: 0,
+        reason: this.#notRunReason,
+        message: this.#stopped!,
+      }
+    );
+  }
+}
+
+/** The tests in the portions that may go to different targets. */
+function unitsOf(tests: readonly Test[], isolate: Isolation): Unit[] {
+  const units: { tests: Test[]; start: number; key: string }[] = [];
+  for (const [start, test] of tests.entries()) {
+    const key = isolate === "fixture"
+      ? `${test.fixture}.${test.variant}`
+      : String(start);
+    const last = units.at(-1);
+    if (last?.key === key) last.tests.push(test);
+    else units.push({ tests: [test], start, key });
+  }
+  return units;
+}

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Runs the selected tests on all targets.
+ *
+ * @module
+ */
+
+import type { Test } from "../../selftests/harness/harness.ts";
+import type { Expectations } from "../expectations/expectations.ts";
+import type { Host } from "../command/host.ts";
+import type { Options } from "../command/options.ts";
+import { type PlannedColumn, starting } from "./plan.ts";
+import { ProgressLine } from "./progress.ts";
+import type { Report } from "../reports/reports.ts";
+import {
+  type Column,
+  isFailure,
+  type RevisionRun,
+  type Run,
+  type RunSettings,
+  type SuiteInfo,
+  type TestResult,
+} from "../reports/results.ts";
+import { runTests } from "./run_on_target.ts";
+import { mergeRuns, scheduleTests } from "./schedule.ts";
+import { TargetStartError } from "../targets/test_target.ts";
+import { TranscriptFolder } from "../traces/transcript_folder.ts";
+
+/** Ends a run that is to go no further than the first failure. */
+const STOPPED = "Stopped after the first failure";
+
+/** What a run is made of. */
+export interface RunContext {
+  /** How to run. */
+  readonly options: Options;
+  /** Where output goes. */
+  readonly host: Host;
+  /** The suite. */
+  readonly suite: SuiteInfo;
+  /** What the run is asked for, as reports tell it. */
+  readonly settings: RunSettings;
+  /** What is known to fail. */
+  readonly expectations: Expectations;
+  /** The reports. */
+  readonly reports: readonly Report[];
+}
+
+/** What a run came to. */
+export interface RunOutcome {
+  /** The run. */
+  readonly run: Run;
+  /** The results as the targets gave them, in the order of the columns. */
+  readonly raw: readonly (readonly TestResult[])[];
+  /** The first of several targets that did not start. */
+  readonly startError: TargetStartError | undefined;
+}
+
+/**
+ * Runs everything that is planned. Rejects with a {@link TargetStartError}
+ * where there is only one target and it does not start.
+ */
+export async function runAll(
+  columns: readonly PlannedColumn[],
+  context: RunContext,
+): Promise<RunOutcome> {
+  const runner = new AllRunner(columns, context);
+  try {
+    return await runner.run();
+  } finally {
+    runner.clear();
+  }
+}
+
+class AllRunner {
+  readonly #planned: readonly PlannedColumn[];
+  readonly #context: RunContext;
+  readonly #progress: ProgressLine;
+  readonly #transcripts: TranscriptFolder;
+  /** What each column came to in the passes that are over. */
+  readonly #columns: (Column | undefined)[];
+  readonly #raw: TestResult[][];
+  #passes = 0;
+  #failed = false;
+  #startError: TargetStartError | undefined;
+
+  constructor(planned: readonly PlannedColumn[], context: RunContext) {
+    const { host, options } = context;
+    this.#planned = planned;
+    this.#context = context;
+    this.#progress = new ProgressLine(
+      host.errIsTerminal ? (text) => host.err(text) : undefined,
+    );
+    this.#transcripts = new TranscriptFolder(options.transcripts, host);
+    this.#columns = planned.map(() => undefined);
+    this.#raw = planned.map(() => []);
+  }
+
+  /** Takes the progress line away. */
+  clear(): void {
+    this.#progress.clear();
+  }
+
+  async run(): Promise<RunOutcome> {
+    const { suite, settings, options, expectations, reports } = this.#context;
+    for (const report of reports) report.begin?.(suite, settings);
+    const again = options.untilFail && options.repeat === undefined;
+    do {
+      await this.#pass();
+      this.#passes++;
+    } while (again && !this.#failed);
+    const columns = this.#columns.map((column) => column!);
+    const known = this.#planned.map(({ target, uapi, suite }, index) => ({
+      spec: target.spec,
+      uapi,
+      tests: [...suite, ...this.#raw[index]!],
+    }));
+    const run: Run = {
+      suite,
+      settings,
+      columns,
+      problems: options.updateExpectations ? [] : expectations.problems(known),
+    };
+    return { run, raw: this.#raw, startError: this.#startError };
+  }
+
+  /** Runs all columns once. */
+  async #pass(): Promise<void> {
+    for (const [index, planned] of this.#planned.entries()) {
+      const column = await this.#runColumn(planned, index);
+      for (const report of this.#context.reports) report.column?.(column);
+      const before = this.#columns[index]?.results ?? [];
+      const ids = planned.tests.map(({ id }) => id);
+      const results = mergeRuns([...before, ...column.results], ids);
+      this.#columns[index] = { ...column, results };
+    }
+  }
+
+  async #runColumn(
+    planned: PlannedColumn,
+    index: number,
+  ): Promise<Column> {
+    const { spec } = planned.target;
+    if (this.#failed && this.#context.options.failFast) {
+      return notStarted(planned, STOPPED, "the run ended early");
+    }
+    /** What became of the results that reports were told of. */
+    const told = new Map<TestResult, TestResult>();
+    let run: RevisionRun;
+    try {
+      if (planned.startError) throw planned.startError;
+      run = await this.#runTests(planned, (result) => {
+        const judged = this.#judge(spec, result);
+        told.set(result, judged);
+        return this.#tell(spec, judged);
+      });
+    } catch (error) {
+      const alone = this.#planned.length === 1;
+      if (alone || !(error instanceof TargetStartError)) throw error;
+      this.#startError ??= error;
+      this.#failed = true;
+      return notStarted(planned, error.message, "no working target");
+    }
+    this.#raw[index]!.push(...run.results);
+    const results = run.results.map((result) => {
+      const known = told.get(result);
+      if (known) return known;
+      const judged = this.#judge(spec, result);
+      this.#tell(spec, judged);
+      return judged;
+    });
+    return { ...run, results, spec };
+  }
+
+  #runTests(
+    { target, uapi, tests }: PlannedColumn,
+    onResult: (result: TestResult) => string | undefined,
+  ): Promise<RevisionRun> {
+    const { options, settings } = this.#context;
+    const { timeoutMs, isolate, jobs, repeat = 1 } = options;
+    // A pass of its own order each, decided by the one seed.
+    const seed = settings.seed === undefined
+      ? undefined
+      : settings.seed + this.#passes;
+    const schedule: Test[] = scheduleTests(tests, { repeat, seed });
+    return runTests(uapi, schedule, {
+      timeoutMs,
+      isolate,
+      jobs: target.inProcess ? 1 : jobs,
+      probe: target.onlyTest === undefined,
+      open: () => starting(target, () => target.open(uapi, options)),
+      onTest: ({ id }, done) =>
+        this.#progress.show(this.#progressText(
+          target.spec,
+          `${uapi} ${done + 1}/${schedule.length} ${id}`,
+        )),
+      onResult,
+    });
+  }
+
+  #progressText(spec: string, text: string): string {
+    const { targets } = this.#context.options;
+    const pass = this.#passes > 0 ? `pass ${this.#passes + 1}, ` : "";
+    return `${pass}${targets.length > 1 ? `${spec} ` : ""}${text}`;
+  }
+
+  /** What expectations make of a result; the calls of a failure are saved. */
+  #judge(spec: string, result: TestResult): TestResult {
+    const judged = this.#context.expectations.judge(spec, result);
+    if (isFailure(judged.status)) {
+      return this.#transcripts.save(spec, judged);
+    }
+    const { transcript: _, ...rest } = judged;
+    return rest;
+  }
+
+  /** Tells reports of a result. Returns why the run is to end, if it is. */
+  #tell(spec: string, result: TestResult): string | undefined {
+    for (const report of this.#context.reports) report.result?.(spec, result);
+    if (!isFailure(result.status)) return undefined;
+    this.#failed = true;
+    return this.#context.options.failFast ? STOPPED : undefined;
+  }
+}
+
+/** A column whose target was not started. */
+function notStarted(
+  { target, uapi, tests }: PlannedColumn,
+  stopped: string,
+  reason: string,
+): Column {
+  return {
+    spec: target.spec,
+    uapi,
+    target: "(not started)",
+    targetVersion: "",
+    results: tests.map((test) => {
+      const { id, fixture, variant, program, description, reference } = test;
+      return {
+        ...{ id, fixture, variant, program, uapi, description, reference },
+        status: "notrun",
+        durationMs: 0,
+        reason,
+        message: stopped,
+      };
+    }),
+    stopped,
+  };
+}

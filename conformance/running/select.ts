@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Which tests of the suite run.
+ *
+ * @module
+ */
+
+import type { Test } from "../../selftests/harness/harness.ts";
+
+/** Parts of the suite: the kernel's own tests, one of its two programs, the tests of this kit, or all. */
+export const SUITES = [
+  "kernel",
+  "iommufd",
+  "iommufd_fail_nth",
+  "kit",
+  "all",
+] as const;
+
+/** A part of the suite. */
+export type Suite = typeof SUITES[number];
+
+/**
+ * A pattern for ids. `*` stands for any run of characters, `?` for one. It
+ * must match the whole id, or the id up to a dot: `iommufd_ioas` selects
+ * every test of that fixture.
+ */
+export class Glob {
+  /** The pattern as it was written. */
+  readonly pattern: string;
+  readonly #regexp: RegExp;
+  readonly #whole: RegExp;
+
+  /** `pattern` may be any string: all but `*` and `?` stand for themselves. */
+  constructor(pattern: string) {
+    this.pattern = pattern;
+    const source = pattern
+      .replace(/[\\^$.|+()[\]{}]/g, "\\$&")
+      .replaceAll("*", ".*")
+      .replaceAll("?", ".");
+    this.#regexp = new RegExp(`^${source}(\\.|$)`);
+    this.#whole = new RegExp(`^${source}$`);
+  }
+
+  /** True if the pattern selects the test of that id. */
+  matches(id: string): boolean {
+    return this.#regexp.test(id);
+  }
+
+  /** True if the pattern matches all of a text, which need not be an id. */
+  matchesAll(text: string): boolean {
+    return this.#whole.test(text);
+  }
+}
+
+/** A selection of tests. */
+export class Selection {
+  readonly #suite: Suite;
+  readonly #wanted: readonly Glob[];
+  readonly #unwanted: readonly Glob[];
+
+  /** `filters` are globs, those with a leading `!` leave tests out. Without any other all tests are in. */
+  constructor(suite: Suite, filters: readonly string[]) {
+    this.#suite = suite;
+    this.#wanted = filters.filter((filter) => !filter.startsWith("!"))
+      .map((filter) => new Glob(filter));
+    this.#unwanted = filters.filter((filter) => filter.startsWith("!"))
+      .map((filter) => new Glob(filter.slice(1)));
+  }
+
+  /** The tests that are selected, in the same order. */
+  select(tests: readonly Test[]): Test[] {
+    return tests.filter((test) => this.#has(test));
+  }
+
+  /** The patterns that match none of the tests: likely typing errors. */
+  unmatched(tests: readonly Test[]): string[] {
+    return [...this.#wanted, ...this.#unwanted]
+      .filter((glob) => !tests.some(({ id }) => glob.matches(id)))
+      .map(({ pattern }) => pattern);
+  }
+
+  #has({ id, program }: Test): boolean {
+    if (!isPartOf(program, this.#suite)) return false;
+    const wanted = this.#wanted.length === 0 ||
+      this.#wanted.some((glob) => glob.matches(id));
+    return wanted && !this.#unwanted.some((glob) => glob.matches(id));
+  }
+}
+
+/** True if tests of a kernel program, or of this kit if there is none, belong to a part of the suite. */
+function isPartOf(program: string | undefined, suite: Suite): boolean {
+  switch (suite) {
+    case "all":
+      return true;
+    case "kernel":
+      return program !== undefined;
+    case "kit":
+      return program === undefined;
+    default:
+      return program === suite;
+  }
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * `module:./x.ts`: a target that a module of the user's makes. The module
+ * exports `target(): Promise<Target>`.
+ *
+ * @module
+ */
+
+import { type RevisionName, REVISIONS } from "../../impl/uapi/revision.ts";
+import { startedSpec } from "./adapter_targets.ts";
+import type { Target, TargetInfo } from "../../selftests/target/target.ts";
+import type { TargetSpec } from "./targets.ts";
+import { UsageError } from "../command/usage_error.ts";
+
+/** Reads the name of a module: a path, or any other specifier that can be imported. Throws {@link UsageError}. */
+export function parseModule(name: string, spec: string): TargetSpec {
+  if (name === "") {
+    throw new UsageError(
+      `Cannot parse target "${spec}": module: needs a module, as in module:./target.ts.`,
+    );
+  }
+  return startedSpec(spec, () => openModule(name));
+}
+
+async function openModule(name: string): Promise<Target> {
+  const { target } = await importModule(name);
+  if (typeof target !== "function") {
+    throw new Error(
+      `The module does not export a function target(), but ${
+        target === undefined ? "nothing of that name" : `a ${typeof target}`
+      }`,
+    );
+  }
+  return checkTarget(await target());
+}
+
+/** Imports a module; a path is one from the current directory. */
+async function importModule(name: string): Promise<{ target?: unknown }> {
+  const isPath = /^\.{0,2}\//.test(name);
+  const base = new URL(`file://${Deno.cwd()}/`);
+  return await import(isPath ? new URL(name, base).href : name);
+}
+
+/** Throws an error that says what is missing unless `value` is a target. */
+export function checkTarget(value: unknown): Target {
+  const target = asObject(value, "What target() resolves to");
+  for (const name of ["spawn", "reset", "close"]) {
+    if (typeof target[name] !== "function") {
+      throw new Error(`The module's target has no method ${name}()`);
+    }
+  }
+  checkInfo(asObject(target.info, "The property info of the module's target"));
+  return value as Target;
+}
+
+function checkInfo(info: Partial<Record<keyof TargetInfo, unknown>>): void {
+  for (const name of ["name", "version", "uapi"] as const) {
+    if (typeof info[name] !== "string" || info[name] === "") {
+      throw new Error(`info.${name} of the module's target is no text`);
+    }
+  }
+  for (const name of ["pageSize", "hugePageSize"] as const) {
+    const size = info[name];
+    if (typeof size !== "number" || !Number.isInteger(Math.log2(size))) {
+      throw new Error(`info.${name} of the module's target is no power of two`);
+    }
+  }
+  const uapi = info.uapi as RevisionName;
+  if (!Object.hasOwn(REVISIONS, uapi)) {
+    const known = Object.keys(REVISIONS).join(" nor ");
+    throw new Error(
+      `info.uapi of the module's target is "${uapi}", which is neither ${known}`,
+    );
+  }
+  const { capabilities } = info;
+  const named = Array.isArray(capabilities) &&
+    capabilities.every((each) => typeof each === "string");
+  if (!named) {
+    throw new Error(
+      "info.capabilities of the module's target is no array of texts",
+    );
+  }
+}
+
+function asObject(value: unknown, what: string): Record<string, unknown> {
+  if (typeof value === "object" && value !== null) {
+    return value as Record<string, unknown>;
+  }
+  throw new Error(`${what} is no object`);
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Tries what a target says that it can do. A probe is a test, and its id says
+ * which capability it is about: `probe.fork`.
+ *
+ * @module
+ */
+
+import { EINVAL, EPERM } from "../../impl/uapi/errno.ts";
+import {
+  IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+  IOMMU_IOAS_ALLOC,
+  IommuIoasAlloc,
+} from "../../impl/uapi/iommufd.ts";
+import {
+  CAP_IPC_LOCK,
+  MAP_ANONYMOUS,
+  MAP_HUGETLB,
+  MAP_PRIVATE,
+  PROT_READ,
+  PROT_WRITE,
+  RLIMIT_MEMLOCK,
+} from "../../impl/uapi/mman.ts";
+import type { RevisionName } from "../../impl/uapi/revision.ts";
+import {
+  assertBytes,
+  assertEq,
+  assertErrno,
+  assertOk,
+  assertTrue,
+  type Context,
+  fixture,
+  type Test,
+} from "../../selftests/harness/harness.ts";
+import {
+  faultQueueAlloc,
+  hwptAlloc,
+  setDirtyTracking,
+} from "../../selftests/ioctls/hwpt_ioctls.ts";
+import { Iommufd } from "../../selftests/ioctls/ioctls.ts";
+import type {
+  TargetInfo,
+  TargetProcess,
+} from "../../selftests/target/target.ts";
+
+/** Huge pages that the tests need at the same time. */
+const HUGE_PAGES = 64;
+/** A user other than root. */
+const SOME_UID = 1000;
+/** No resource has this number. */
+const NO_RESOURCE = 1000;
+
+/** The fixture that all probes are of. */
+export const PROBE_FIXTURE = "probe";
+
+/** The probe of each capability that a target names, where there is one. */
+export function probeTests(
+  { capabilities, uapi }: TargetInfo,
+): [capability: string, test: Test][] {
+  const probes: Test[] = [];
+  registerProbes(probes);
+  return probes
+    .filter((probe) => probe.uapi.includes(uapi as RevisionName))
+    .filter(({ name }) => capabilities.includes(name))
+    .map((probe) => [probe.name, probe]);
+}
+
+/** Adds a test for each capability, of the same name. */
+function registerProbes(registry: Test[]): void {
+  const f = fixture(registry, PROBE_FIXTURE, {
+    upstream: false,
+    setup: (context) => Promise.resolve(context),
+  });
+  function probe(
+    name: string,
+    description: string,
+    body: (context: Context) => Promise<void>,
+    uapi?: readonly RevisionName[],
+  ): void {
+    const reference = "conformance/protocol.md, capabilities";
+    const options = { description, reference, ...uapi && { uapi } };
+    f.test(name, options, body);
+  }
+  probe("hugetlb", "64 huge pages can be mapped and used", probeHugetlb);
+  probe("fork", "A child has a copy of memory and descriptors", probeFork);
+  probe("fail_nth", "The first step can be made to fail", probeFailNth);
+  probe("setrlimit", "A limit can be set", probeSetrlimit);
+  probe("setuid", "A process can give up being root", probeSetuid);
+  probe("vfio", "/dev/vfio/vfio opens an iommufd", probeVfio);
+  probe("hwpt", "A HWPT can be allocated", probeHwpt, ["6.12"]);
+  probe("dirty", "Dirty tracking can be turned on", probeDirty, ["6.12"]);
+  probe("faults", "A fault queue can be allocated", probeFaults, ["6.12"]);
+}
+
+/** Private memory of the process. */
+async function mapMemory(
+  process: TargetProcess,
+  length: number,
+  flags = 0,
+): Promise<number> {
+  const addr = await process.mmap(
+    0,
+    length,
+    PROT_READ | PROT_WRITE,
+    MAP_PRIVATE | MAP_ANONYMOUS | flags,
+  );
+  return assertOk(addr, `mmap of ${length} bytes`);
+}
+
+async function probeHugetlb(context: Context): Promise<void> {
+  const { process, hugePageSize } = context;
+  const length = HUGE_PAGES * hugePageSize;
+  const addr = await mapMemory(process, length, MAP_HUGETLB);
+  assertEq(addr % hugePageSize, 0, "offset of a huge page");
+  const last = addr + length - 1;
+  await process.poke(last, new Uint8Array([0x5a]));
+  const byte = await process.peek(last, 1);
+  assertBytes(byte, new Uint8Array([0x5a]), "the last huge page");
+  assertEq(await process.munmap(addr, length), 0, "munmap");
+}
+
+async function probeFork({ process, pageSize }: Context): Promise<void> {
+  const addr = await mapMemory(process, pageSize);
+  const fd = assertOk(await process.open("/dev/iommu"), "open /dev/iommu");
+  await process.poke(addr, new Uint8Array([1]));
+  const child = await process.fork();
+  const [one, two] = [new Uint8Array([1]), new Uint8Array([2])];
+  assertBytes(await child.peek(addr, 1), one, "the child's memory");
+  await child.poke(addr, two);
+  assertBytes(await process.peek(addr, 1), one, "the parent's memory");
+  assertBytes(await child.peek(addr, 1), two, "the child's changed memory");
+  assertEq(await child.close(fd), 0, "close in the child");
+  await child.exit();
+  assertEq(await process.close(fd), 0, "close in the parent");
+}
+
+async function probeFailNth({ process }: Context): Promise<void> {
+  const fd = assertOk(await process.open("/dev/iommu"), "open /dev/iommu");
+  function ioasAlloc(): Promise<number> {
+    return process.ioctl(fd, IOMMU_IOAS_ALLOC, IommuIoasAlloc.encode());
+  }
+  assertEq(await ioasAlloc(), 0, "IOMMU_IOAS_ALLOC");
+  assertOk(await process.setFailNth(1), "failnth 1");
+  // Which step is the first, and so which errno comes, is not ours to say.
+  assertTrue(await ioasAlloc() < 0, "IOMMU_IOAS_ALLOC fails when it must");
+  assertEq(await process.failNthLeft(), 0, "failnthleft after the failure");
+  assertOk(await process.setFailNth(0), "failnth 0");
+  assertEq(await ioasAlloc(), 0, "IOMMU_IOAS_ALLOC after failnth 0");
+}
+
+async function probeSetrlimit({ process }: Context): Promise<void> {
+  const limit = 1n << 20n;
+  assertEq(
+    await process.setrlimit(RLIMIT_MEMLOCK, limit),
+    0,
+    "setrlimit of RLIMIT_MEMLOCK",
+  );
+  assertErrno(
+    await process.setrlimit(NO_RESOURCE, limit),
+    EINVAL,
+    "setrlimit of no resource",
+  );
+}
+
+async function probeSetuid({ process }: Context): Promise<void> {
+  assertEq(await process.dropCapability(CAP_IPC_LOCK), 0, "dropcap");
+  assertEq(await process.setuid(SOME_UID), 0, "setuid");
+  assertErrno(await process.setuid(0), EPERM, "setuid back to root");
+}
+
+/** An IOAS with a mock device. */
+async function mockDevice(
+  context: Context,
+): Promise<{ io: Iommufd; devId: number; ptId: number }> {
+  const io = await Iommufd.open(context);
+  const ptId = await io.ioasAlloc();
+  const { idevId: devId } = await io.mock.domain(ptId);
+  return { io, devId, ptId };
+}
+
+async function probeVfio({ process }: Context): Promise<void> {
+  const path = "/dev/vfio/vfio";
+  const fd = assertOk(await process.open(path), `open ${path}`);
+  const ret = await process.ioctl(
+    fd,
+    IOMMU_IOAS_ALLOC,
+    IommuIoasAlloc.encode(),
+  );
+  assertEq(ret, 0, `IOMMU_IOAS_ALLOC on ${path}`);
+}
+
+async function probeHwpt(context: Context): Promise<void> {
+  const { io, devId, ptId } = await mockDevice(context);
+  await io.destroy(await hwptAlloc(io, { devId, ptId }));
+}
+
+async function probeDirty(context: Context): Promise<void> {
+  const { io, devId, ptId } = await mockDevice(context);
+  const flags = IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
+  const hwptId = await hwptAlloc(io, { devId, ptId, flags });
+  await setDirtyTracking(io, hwptId, true);
+  await setDirtyTracking(io, hwptId, false);
+  await io.destroy(hwptId);
+}
+
+async function probeFaults(context: Context): Promise<void> {
+  const io = await Iommufd.open(context);
+  const { faultId, faultFd } = await faultQueueAlloc(io);
+  assertEq(await io.process.close(faultFd), 0, "close of the fault queue");
+  await io.destroy(faultId);
+}

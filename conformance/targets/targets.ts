@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Targets by name: `scheme:what`, as `--target` takes them.
+ *
+ * @module
+ */
+
+import type { FrameOrder } from "../../impl/kernel/memory/frames.ts";
+import { type RevisionName, REVISIONS } from "../../impl/uapi/revision.ts";
+import { parseSocket, parseStdio } from "./adapter_targets.ts";
+import { implTarget } from "./impl_target.ts";
+import { parseLinuxVm } from "../linux_vm/target.ts";
+import { parseModule } from "./module_target.ts";
+import type { Connection } from "../protocol/connection.ts";
+import { parseReplay } from "../traces/replay_target.ts";
+import type { Target } from "../../selftests/target/target.ts";
+import { suggestion, UsageError } from "../command/usage_error.ts";
+
+/** All revisions, oldest first. */
+export const REVISION_NAMES: readonly RevisionName[] = Object.keys(
+  REVISIONS,
+) as RevisionName[];
+
+/** A target that was named but not started yet. */
+export interface TargetSpec {
+  /** What was named, such as `impl:6.12,scattered=7`. */
+  readonly spec: string;
+  /**
+   * The revisions that it can be started with. Some targets are started for
+   * the answer: rejects when that fails.
+   */
+  revisions(options?: OpenOptions): Promise<readonly RevisionName[]>;
+  /** Starts it with one of them. */
+  open(uapi: RevisionName, options?: OpenOptions): Promise<Target>;
+  /** Starts the adapter only, where there is one: nothing has been said to it. */
+  connect?(): Promise<Connection>;
+  /** The only test that it can run, where it is a recording: its capabilities are not probed either. */
+  readonly onlyTest?: string;
+  /** True for one that runs in this process: several at a time gain nothing. */
+  readonly inProcess?: boolean;
+}
+
+/** How a target is started. */
+export interface OpenOptions {
+  /** Milliseconds that it has for the answer to a call, at least; default 30 s. */
+  readonly timeoutMs?: number;
+  /** Milliseconds that it has to start; default 10 s. */
+  readonly startTimeoutMs?: number;
+}
+
+/** How each scheme reads what stands behind its colon. */
+const SCHEMES: Readonly<
+  Record<string, (rest: string, spec: string) => TargetSpec>
+> = {
+  impl: parseImpl,
+  module: parseModule,
+  stdio: parseStdio,
+  unix: parseSocket,
+  tcp: parseSocket,
+  "linux-vm": parseLinuxVm,
+  replay: parseReplay,
+};
+
+/** Reads a target's name. Throws {@link UsageError}. */
+export function parseTarget(spec: string): TargetSpec {
+  const colon = spec.indexOf(":");
+  const scheme = colon < 0 ? spec : spec.slice(0, colon);
+  const parse = Object.hasOwn(SCHEMES, scheme) ? SCHEMES[scheme] : undefined;
+  if (colon < 0 || parse === undefined) {
+    const known = Object.keys(SCHEMES).map((name) => `${name}:`);
+    throw new UsageError(
+      `Cannot parse target "${spec}": it must begin with ${
+        known.join(" or ")
+      }.${suggestion(`${scheme}:`, known)}`,
+    );
+  }
+  return parse(spec.slice(colon + 1), spec);
+}
+
+/** Reads a revision's name. Throws {@link UsageError}. */
+export function parseRevision(name: string): RevisionName {
+  if (Object.hasOwn(REVISIONS, name)) return name as RevisionName;
+  throw new UsageError(
+    `Cannot parse uAPI revision "${name}": it must be ${
+      REVISION_NAMES.join(" or ")
+    }.${suggestion(name, REVISION_NAMES)}`,
+  );
+}
+
+/**
+ * `impl:[REVISION][,scattered=SEED]`: the model. `scattered` hands memory out
+ * in an order that the seed decides, so that neighbouring pages are rarely
+ * neighbouring frames.
+ */
+function parseImpl(rest: string, spec: string): TargetSpec {
+  let revisions = REVISION_NAMES;
+  let frameOrder: FrameOrder = "ordered";
+  const parts = rest.split(",").filter((part) => part !== "");
+  for (const [index, part] of parts.entries()) {
+    const [name, value] = part.split("=", 2);
+    if (value === undefined && index === 0) {
+      revisions = [parseRevision(part)];
+    } else if (name === "scattered") {
+      frameOrder = { scattered: parseSeed(value, spec) };
+    } else {
+      throw new UsageError(
+        `Cannot parse target "${spec}": "${part}" is no option of impl:, ` +
+          `which takes a revision and scattered=SEED.`,
+      );
+    }
+  }
+  return {
+    spec,
+    inProcess: true,
+    revisions: () => Promise.resolve(revisions),
+    open: (uapi) => implTarget(uapi, { frameOrder }),
+  };
+}
+
+function parseSeed(value: string | undefined, spec: string): number {
+  if (value !== undefined && /^\d{1,9}$/.test(value)) return Number(value);
+  throw new UsageError(
+    `Cannot parse target "${spec}": scattered needs a seed, as in scattered=7.`,
+  );
+}

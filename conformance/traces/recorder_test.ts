@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { Recorder, TestIsOver } from "./recorder.ts";
+import {
+  MemoryFault,
+  ProcessDied,
+  TargetFailure,
+} from "../../selftests/target/target_failure.ts";
+import { FakeTarget } from "../testing/fake_target.ts";
+
+/** The lines of a transcript after the greeting. */
+function linesOf(recorder: Recorder): string[] {
+  return recorder.transcript([]).trimEnd().split("\n").slice(2);
+}
+
+/** A recorder, and a process of a target without a kernel. */
+async function start() {
+  const target = new FakeTarget({ capabilities: ["fork", "odd name"] });
+  const recorder = new Recorder(target.info);
+  return { target, recorder, process: await recorder.spawn(target) };
+}
+
+describe("Recorder", () => {
+  it("begins with what was asked for and what the target says about itself", async () => {
+    const { recorder } = await start();
+    assertEquals(
+      recorder.transcript(["test a.b", "two\nlines"]),
+      `# test a.b
+# two
+#   lines
+> 1 0 hello 1
+< 1 ok protocol=1 name=fake version=1.2.3 uapi=6.12 page=4096 hugepage=2097152 capabilities=fork,odd-name
+> 2 0 spawn
+< 2 ok 1
+`,
+    );
+  });
+
+  it("writes calls in the words of the protocol", async () => {
+    const { recorder, process, target } = await start();
+    await process.open("/dev/iommu");
+    await process.mmap(0, 8192, 3, 34);
+    await process.ioctl(3, 0x3b80, new Uint8Array([1, 2]));
+    await process.ioctlArg(3, 0x3b64, 2n ** 64n - 1n);
+    await process.read(3, new Uint8Array(4));
+    await process.poke(4096, new Uint8Array([255]));
+    await process.pipe();
+    await process.setFailNth(3);
+    await recorder.reset(target);
+    assertEquals(linesOf(recorder).slice(2), [
+      "> 3 1 open 2f6465762f696f6d6d75 2",
+      "< 3 ok 3",
+      "> 4 1 mmap 0 0x2000 3 34 -1 0",
+      "< 4 ok 0x7f0000000000",
+      "> 5 1 ioctl 3 0x3b80 0102",
+      "< 5 ok 0 0102",
+      "> 6 1 ioctlarg 3 0x3b64 0xffffffffffffffff",
+      "< 6 ok 0",
+      "> 7 1 read 3 4",
+      "< 7 ok 0 -",
+      "> 8 1 poke 0x1000 ff",
+      "< 8 ok",
+      "> 9 1 pipe",
+      "< 9 ok 0 6 7",
+      "> 10 1 failnth 3",
+      "< 10 ok 0",
+      "> 11 0 reset",
+      "< 11 ok",
+    ]);
+  });
+
+  it("numbers children, and tells an exit once", async () => {
+    const { recorder, process } = await start();
+    const child = await process.fork();
+    await child.close(3);
+    await child.exit();
+    await child.exit();
+    assertEquals(linesOf(recorder).slice(2), [
+      "> 3 1 fork",
+      "< 3 ok 2",
+      "> 4 2 close 3",
+      "< 4 ok 0",
+      "> 5 2 exit",
+      "< 5 ok",
+    ]);
+  });
+
+  it("writes a batch as one request", async () => {
+    const { recorder, process } = await start();
+    assertEquals(await process.batch([]), []);
+    await process.batch([
+      { call: "poke", addr: 16, bytes: new Uint8Array([1]) },
+      { call: "ioctl", fd: 3, cmd: 5, arg: new Uint8Array([2]) },
+      { call: "peek", addr: 16, into: new Uint8Array(2) },
+    ]);
+    assertEquals(linesOf(recorder).slice(2), [
+      "> 3 1 batch poke 16 01 ; ioctl 3 5 02 ; peek 16 2",
+      "< 3 ok ; 0 02 ; 0000",
+    ]);
+    assertEquals(recorder.calls, 3);
+  });
+
+  for (
+    const [error, reply] of [
+      [new MemoryFault("x"), "fault"],
+      [new ProcessDied("boo"), "died 626f6f"],
+      [new TargetFailure("crash", "boo"), "died 626f6f"],
+      [new TargetFailure("timeout", "boo"), "error 626f6f"],
+      [new Error("boo"), "error 626f6f"],
+      ["boo", "error 626f6f"],
+    ] as const
+  ) {
+    it(`writes down a call that ended with ${reply}`, async () => {
+      const { recorder } = await start();
+      const call = { process: 1, verb: "peek", args: [16, 2] };
+      await recorder.record(call, () => Promise.reject(error), () => [])
+        .catch(() => {});
+      assertEquals(linesOf(recorder).slice(2), [
+        "> 3 1 peek 16 2",
+        `< 3 ${reply}`,
+      ]);
+    });
+  }
+
+  it("says of a call that it was not answered", async () => {
+    const { recorder } = await start();
+    const call = { process: 1, verb: "close", args: [3] };
+    void recorder.record(call, () => new Promise(() => {}), () => []);
+    assertEquals(linesOf(recorder).slice(2), [
+      "> 3 1 close 3",
+      "# no reply came",
+    ]);
+    assertEquals(recorder.lastCall?.call, "close(3), not answered");
+  });
+
+  it("keeps what was sent, not what the test made of it later", async () => {
+    const { recorder, process } = await start();
+    const bytes = new Uint8Array([1]);
+    await process.write(3, bytes);
+    bytes[0] = 2;
+    assertEquals(linesOf(recorder)[2], "> 3 1 write 3 01");
+  });
+
+  it("stops keeping when it becomes too much, says so, and goes on counting", async () => {
+    const { recorder, process } = await start();
+    for (let i = 0; i < 9; i++) {
+      await process.write(3, new Uint8Array(1024 * 1024));
+    }
+    await process.close(3);
+    const lines = linesOf(recorder);
+    assertEquals(lines.length, 2 + 2 * 8 + 1);
+    assertStringIncludes(lines.at(-1)!, "# The recording ends here");
+    assertEquals(recorder.calls, 10);
+    assertEquals(recorder.lastCall?.call, "close(3) = 0");
+  });
+
+  it("refuses calls after its end", async () => {
+    const { recorder, process, target } = await start();
+    await recorder.reset(target);
+    await assertRejects(() => process.close(3), TestIsOver);
+  });
+});

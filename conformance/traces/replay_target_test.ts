@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { allTests } from "../../selftests/all.ts";
+import { assertEq, type Test } from "../../selftests/harness/harness.ts";
+import { implTarget } from "../targets/impl_target.ts";
+import { parseReplay, parseTranscript } from "./replay_target.ts";
+import type { TestResult } from "../reports/results.ts";
+import { runTest } from "../running/run_one.ts";
+import { fakeTest } from "../testing/fake_target.ts";
+import { UsageError } from "../command/usage_error.ts";
+
+/** Puts a text into a file for as long as `use` takes. */
+async function withFile<T>(
+  text: string,
+  use: (path: string) => Promise<T>,
+): Promise<T> {
+  const path = await Deno.makeTempFile();
+  try {
+    await Deno.writeTextFile(path, text);
+    return await use(path);
+  } finally {
+    await Deno.remove(path);
+  }
+}
+
+/** A test on the recording of another run. */
+async function replay(test: Test, transcript: string): Promise<TestResult> {
+  return await withFile(transcript, async (path) => {
+    const { open, onlyTest } = parseReplay(path, `replay:${path}`);
+    assertEquals(onlyTest, test.id);
+    const target = await open("6.12");
+    const result = await runTest(test, target);
+    await target.close();
+    return result;
+  });
+}
+
+/** The same test, but that it fails in the end: only then there is a transcript. */
+function failingAtLast(test: Test): Test {
+  return {
+    ...test,
+    async run(process, info) {
+      await test.run(process, info);
+      assertEq("the end", "", "how far it came");
+    },
+  };
+}
+
+/** Tests with every kind of call: batches, children, descriptors, memory, limits, failures. */
+const RECORDED = [
+  "iommufd.cmd_length",
+  "iommufd_ioas.mock_domain.area",
+  "iommufd_ioas.mock_domain.fork_gone",
+  "iommufd_mock_domain.two_domains_hugepage.user_copy",
+  "iommufd_dirty_tracking.domain_dirty64k.get_dirty_bitmap",
+  "iommufd_ioas.mock_domain.alloc_hwpt_nested",
+  "basic_fail_nth.device",
+  "kit_rlimit.user",
+];
+
+describe("replay:", () => {
+  for (const name of RECORDED) {
+    for (
+      const test of allTests("6.12").filter(({ id }) =>
+        id === name || id.startsWith(`${name}.`)
+      ).slice(0, 3)
+    ) {
+      it(`takes ${test.id} through to its end`, async () => {
+        const failing = failingAtLast(test);
+        const recorded = await runTest(failing, await implTarget("6.12"));
+        assertEquals(recorded.failure?.actual, "the end");
+        const again = await replay(failing, recorded.transcript!.text);
+        assertEquals(again.message, recorded.message);
+        assertEquals(again.failure?.calls, recorded.failure?.calls);
+      });
+    }
+  }
+
+  /** A test that opens and closes, `closes` times, and fails. */
+  function closing(closes: number): Test {
+    return fakeTest("a.closes", async (process) => {
+      const fd = await process.open("/dev/iommu");
+      for (let i = 0; i < closes; i++) await process.close(fd);
+      assertEq(1, 2, "one");
+    });
+  }
+
+  async function record(test: Test): Promise<string> {
+    const result = await runTest(test, await implTarget("6.12"));
+    return result.transcript!.text;
+  }
+
+  it("gives the recorded failure again, and what was left behind", async () => {
+    const text = await record(closing(1));
+    assertEquals(
+      (await replay(closing(1), text)).message,
+      "one: expected 2, got 1",
+    );
+    // The last line is the reply to reset: a problem, as a text in hex.
+    const problems = text.replace(/\n$/, " 6c656674\n");
+    const { failure } = await replay(closing(1), problems);
+    assertEquals(failure?.problems, ["left"]);
+  });
+
+  it("says where a test leaves the recording", async () => {
+    const result = await replay(closing(1), await record(closing(0)));
+    assertEquals(result.status, "error");
+    assertStringIncludes(
+      result.message!,
+      `The target cannot carry out "4 1 close 3": The test leaves the recording at line 11, which has "0 reset"`,
+    );
+  });
+
+  it("says when the recording has no more calls", async () => {
+    const text = await record(closing(1));
+    const cut = text.split("\n").slice(0, 10).join("\n");
+    const result = await replay(closing(1), cut);
+    assertStringIncludes(result.message!, "The recording has no more calls");
+  });
+
+  it("tells of a call that was never answered", async () => {
+    const text = await record(closing(1));
+    const result = await replay(closing(1), text.replace(/^< 4 .*\n/m, ""));
+    assertStringIncludes(result.message!, "No reply was recorded to line 11");
+  });
+
+  it("repeats the death of a process and what the target could not do", async () => {
+    const text = await record(closing(1));
+    for (
+      const [reply, status] of [["died 626f6f", "crash"], [
+        "error 626f6f",
+        "error",
+      ]]
+    ) {
+      const broken = text.replace(/^(< 4) .*$/m, `$1 ${reply}`);
+      const result = await replay(closing(1), broken);
+      assertEquals(result.status, status);
+      assertStringIncludes(result.message!, "boo");
+    }
+  });
+});
+
+describe("parseTranscript()", () => {
+  const mistakes: [text: string, message: string][] = [
+    ["", `Cannot read "x", line 1: no line says "# test ID".`],
+    ["nonsense", `line 1: it is no line of a transcript.`],
+    ["# test a.b\n< 1 ok", "line 2: no request is before it."],
+    ["# test a.b\n> 1 0 hello 1\n< 1 ok", "line 2: it is no greeting of a"],
+    ["# test a.b\n> 1 0 hello 1", "line 2: it is no greeting of a target"],
+    ["# test a.b", "line 1: it is no greeting of a target"],
+  ];
+  for (const [text, message] of mistakes) {
+    it(`refuses ${JSON.stringify(text)}`, () => {
+      assertThrows(() => parseTranscript(text, "x"), UsageError, message);
+    });
+  }
+});
+
+describe("parseReplay()", () => {
+  it("refuses a file that is not there", () => {
+    assertThrows(
+      () => parseReplay("/nowhere/x", "replay:/nowhere/x"),
+      UsageError,
+      `Cannot read the transcript "/nowhere/x"`,
+    );
+    assertThrows(
+      () => parseReplay("", "replay:"),
+      UsageError,
+      "replay: needs a transcript",
+    );
+  });
+});

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Devices under the control of an iommufd: what the driver of a device calls
+ * on behalf of user space.
+ *
+ * ```ts ignore
+ * const ctx = iommufdCtxFromFd(process, fd);    // user space named its iommufd
+ * const idev = IommufdDevice.bindDevice(ctx, dev);    // DMA is blocked now; tell user space idev.id
+ * const hwptId = idev.attach(ioasId);           // DMA reaches what the IOAS maps
+ * idev.replace(otherIoasId);
+ * idev.detach();                                // DMA is blocked again
+ * idev.unbind();
+ * ctx.put();
+ * ```
+ *
+ * Linux: drivers/iommu/iommufd/device.c and include/linux/iommufd.h.
+ *
+ * @module
+ */
+
+import { type Device, deviceIommuCapable } from "../../iommu/device.ts";
+import {
+  deviceClaimDmaOwner,
+  deviceReleaseDmaOwner,
+} from "../../iommu/dma_owner.ts";
+import type { Group } from "../../iommu/group.ts";
+import { pagingDomainAlloc } from "../../iommu/group_domain.ts";
+import { groupHasIsolatedMsi } from "../../iommu/msi.ts";
+import { KernelBug } from "../../kernel/warn.ts";
+import { isMockDevice } from "../../mock/mock_device.ts";
+import { EINVAL, EPERM } from "../../uapi/errno.ts";
+import { IommufdGroup } from "./group.ts";
+import { HwPagetable, HwptPaging } from "../hwpt/hw_pagetable.ts";
+import { attachToHwpt, detachFromHwpt } from "./hwpt_devices.ts";
+import { Ioas } from "../ioas/ioas.ts";
+import type { IommufdCtx } from "../main.ts";
+import { IommufdObject } from "../objects/object.ts";
+
+/** How {@link IommufdDevice} changes what it is attached to. */
+interface Change {
+  /** It was not attached before. */
+  readonly isAttach: boolean;
+  /** Changes to a HWPT; returns the one before, to be given up. Throws EINVAL if another HWPT may fit. */
+  to(hwpt: HwPagetable): HwPagetable | undefined;
+}
+
+/** A device bound to a context (Linux: struct iommufd_device). */
+export class IommufdDevice extends IommufdObject {
+  /** The device. */
+  readonly dev: Device;
+  /** Its group in the context. */
+  readonly igroup: IommufdGroup;
+  /** A domain for it must enforce cache coherency. */
+  readonly enforceCacheCoherency: boolean;
+  /** How often its page faults were switched on and not off again. */
+  iopfEnabled = 0;
+  /** What it is attached to, where devices are kept per HWPT. */
+  #hwpt: HwptPaging | undefined;
+
+  private constructor(ctx: IommufdCtx, dev: Device, igroup: IommufdGroup) {
+    super(ctx);
+    this.dev = dev;
+    this.igroup = igroup;
+    this.enforceCacheCoherency = deviceIommuCapable(
+      dev,
+      "enforce-cache-coherency",
+    );
+  }
+
+  /**
+   * Puts a device under a context, which then owns its DMA: it is blocked
+   * until {@link attach}. Until {@link unbind} user space cannot destroy the
+   * object, and the context stays.
+   *
+   * Throws EINVAL for an IOMMU that is not cache coherent; ENODEV for a device
+   * without group; EPERM when somebody else owns the group, and where the
+   * revision checks it here, when its interrupts are not isolated (unless
+   * `kernel.options.allowUnsafeInterrupts`); EBUSY when the group uses a domain
+   * of somebody else's; ENOMEM. (Linux: iommufd_device_bind.)
+   */
+  static bindDevice(ctx: IommufdCtx, dev: Device): IommufdDevice {
+    const { options, revision } = ctx.kernel;
+    if (!deviceIommuCapable(dev, "cache-coherency")) throw EINVAL;
+    using undo = new DisposableStack();
+    const igroup = IommufdGroup.get(ctx, dev);
+    undo.defer(() => igroup.put());
+    if (
+      revision.msiCheckedAtBind && !isMockDevice(dev) &&
+      !groupHasIsolatedMsi(igroup.group) && !options.allowUnsafeInterrupts
+    ) throw EPERM;
+    deviceClaimDmaOwner(dev, ctx);
+    undo.defer(() => deviceReleaseDmaOwner(dev));
+    const idev = new IommufdDevice(ctx, dev, igroup);
+
+    undo.move();
+    // A mock device is an object of the context itself and goes with it.
+    if (!isMockDevice(dev)) ctx.get();
+    idev.ref();
+    ctx.objects.finalize(idev);
+    return idev;
+  }
+
+  /** Gives the device back; it must be detached (Linux: iommufd_device_unbind). */
+  unbind(): void {
+    this.ctx.objects.destroyUser(this);
+  }
+
+  /** For the object table: see {@link unbind} (Linux: iommufd_device_destroy). */
+  override destroy(): void {
+    deviceReleaseDmaOwner(this.dev);
+    this.igroup.put();
+    if (!isMockDevice(this.dev)) this.ctx.put();
+  }
+
+  /**
+   * Attaches the device to an IOAS or a HWPT; DMA is possible when it returns.
+   * For an IOAS a fitting HWPT is found or made. Returns the id of the HWPT,
+   * which user space should be told.
+   *
+   * Throws ENOENT without such an object; EINVAL for another kind of object,
+   * for a HWPT that does not fit, and when the rest of the group is attached
+   * elsewhere; EADDRINUSE when the IOAS maps what the device or its IOMMU
+   * reserves; EFAULT and ENOMEM when memory of the IOAS cannot be pinned. With
+   * `flags` see IOMMUFD_ATTACH_FLAGS_ALLOW_UNSAFE_INTERRUPT.
+   * (Linux: iommufd_device_attach.)
+   */
+  attach(ptId: number, flags = 0): number {
+    const id = this.#change(ptId, {
+      isAttach: true,
+      to: (hwpt) => this.#attachTo(hwpt, flags),
+    });
+    // Catches drivers that unbind without detaching.
+    this.ref();
+    return id;
+  }
+
+  /**
+   * Attaches it, and its whole group, to something else without blocking DMA
+   * in between; if it throws nothing has changed. Errnos as {@link attach},
+   * and EINVAL when it is not attached. Returns the id of the new HWPT. For
+   * revisions that keep devices per group. (Linux: iommufd_device_replace.)
+   */
+  replace(ptId: number): number {
+    if (!this.ctx.kernel.revision.hasIommufdGroup) {
+      throw new KernelBug("This revision cannot replace an attachment");
+    }
+    return this.#change(ptId, {
+      isAttach: false,
+      to: (hwpt) => this.igroup.replace(this, hwpt),
+    });
+  }
+
+  /** Detaches it: its DMA is blocked again (Linux: iommufd_device_detach). */
+  detach(): void {
+    this.#detach().drop();
+    this.unref();
+  }
+
+  #detach(): HwPagetable {
+    if (this.ctx.kernel.revision.hasIommufdGroup) {
+      return this.igroup.detach(this);
+    }
+    const hwpt = this.#hwpt;
+    if (hwpt === undefined) {
+      throw new KernelBug(`Device ${this.dev.name} is not attached`);
+    }
+    detachFromHwpt(this, hwpt);
+    this.#hwpt = undefined;
+    return hwpt;
+  }
+
+  #attachTo(hwpt: HwPagetable, flags: number): undefined {
+    if (this.ctx.kernel.revision.hasIommufdGroup) {
+      this.igroup.attach(this, hwpt);
+    } else {
+      attachToHwpt(this, hwpt.paging, flags);
+      this.#hwpt = hwpt.paging;
+      hwpt.paging.ioas.hwpts.add(hwpt.paging);
+    }
+  }
+
+  /** Linux: iommufd_device_change_pt. Returns the id of the HWPT. */
+  #change(ptId: number, change: Change): number {
+    const pt = this.ctx.objects.get(ptId, IommufdObject);
+    let old: HwPagetable | undefined;
+    let id = ptId;
+    try {
+      if (pt instanceof HwPagetable) old = change.to(pt);
+      else if (pt instanceof Ioas) ({ id, old } = this.#changeAuto(pt, change));
+      else throw EINVAL;
+    } finally {
+      pt.put();
+    }
+    old?.drop();
+    return id;
+  }
+
+  /**
+   * Changes to any automatic HWPT of an IOAS that takes the device, or to a
+   * new one. HWPTs that user space made are never chosen.
+   * (Linux: iommufd_device_auto_get_domain.)
+   */
+  #changeAuto(
+    ioas: Ioas,
+    change: Change,
+  ): { id: number; old: HwPagetable | undefined } {
+    for (const hwpt of ioas.hwpts) {
+      if (!hwpt.autoDomain || !hwpt.lock()) continue;
+      try {
+        return { id: hwpt.id, old: change.to(hwpt) };
+      } catch (error) {
+        // The domain does not fit the device; other errors are final.
+        if (error !== EINVAL) throw error;
+      } finally {
+        hwpt.put();
+      }
+    }
+    return this.#changeNew(ioas, change);
+  }
+
+  #changeNew(
+    ioas: Ioas,
+    change: Change,
+  ): { id: number; old: HwPagetable | undefined } {
+    const { ctx } = this;
+    const filled = ctx.kernel.revision.hwptFilledAtAlloc;
+    const hwpt = filled
+      ? HwptPaging.alloc(ioas, this, { attach: change.isAttach })
+      : HwptPaging.create(ctx, ioas, () => pagingDomainAlloc(this.dev));
+    let old: HwPagetable | undefined;
+    try {
+      if (!filled || !change.isAttach) old = change.to(hwpt);
+    } catch (error) {
+      ctx.objects.abortAndDestroy(hwpt);
+      throw error;
+    }
+    hwpt.autoDomain = true;
+    ctx.objects.finalize(hwpt);
+    return { id: hwpt.id, old };
+  }
+}
+
+/** Whether a device of the IOMMU group is bound to the context, which then owns the group (Linux: iommufd_ctx_has_group). */
+export function iommufdCtxHasGroup(ctx: IommufdCtx, group: Group): boolean {
+  for (const object of ctx.objects) {
+    if (object instanceof IommufdDevice && object.igroup.group === group) {
+      return true;
+    }
+  }
+  return false;
+}

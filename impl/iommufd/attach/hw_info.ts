@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * IOMMU_GET_HW_INFO: what user space needs to know about the IOMMU of a
+ * device.
+ *
+ * Linux: iommufd_get_hw_info of device.c.
+ *
+ * @module
+ */
+
+import {
+  type Device,
+  deviceIommuCapable,
+  deviceIommuOps,
+  type HwInfo,
+} from "../../iommu/device.ts";
+import type { Warnings } from "../../kernel/warn.ts";
+import { EFAULT, ENODEV, EOPNOTSUPP } from "../../uapi/errno.ts";
+import {
+  IOMMU_HW_CAP_DIRTY_TRACKING,
+  IOMMU_HW_CAP_PCI_PASID_EXEC,
+  IOMMU_HW_CAP_PCI_PASID_PRIV,
+  IOMMU_HW_INFO_TYPE_NONE,
+  type IommuHwInfo,
+} from "../../uapi/iommufd.ts";
+import { PAGE_SIZE, TASK_SIZE } from "../../uapi/mman.ts";
+import { IommufdDevice } from "./device.ts";
+import type { Ucmd } from "../objects/ucmd.ts";
+
+/** The information of a driver that has none. */
+const NO_INFO: HwInfo = {
+  type: IOMMU_HW_INFO_TYPE_NONE,
+  bytes: new Uint8Array(0),
+};
+
+/** IOMMU_GET_HW_INFO. */
+export function getHwInfo(ucmd: Ucmd<IommuHwInfo>): void {
+  const { ctx, cmd } = ucmd;
+  const { flags, reserved, reserved1, reserved2 } = cmd;
+  if (flags || reserved || reserved1 || reserved2) throw EOPNOTSUPP;
+  const idev = ctx.objects.get(cmd.devId, IommufdDevice);
+  try {
+    const { dev } = idev;
+    const { type, bytes } = infoOf(dev, ctx.kernel.warnings);
+    writeInfo(ucmd, bytes);
+    cmd.outDataType = type;
+    // All that there is, so that user space learns how large a buffer it needs.
+    cmd.dataLen = bytes.length;
+    cmd.outCapabilities = capabilitiesOf(dev);
+    cmd.outMaxPasidLog2 = ilog2(dev.maxPasids);
+    ucmd.respond();
+  } finally {
+    idev.put();
+  }
+}
+
+/** What the driver says. Throws ENODEV (with a warning) if it does not say what that is. */
+function infoOf(dev: Device, warnings: Warnings): HwInfo {
+  const info = deviceIommuOps(dev).hwInfo?.(dev);
+  if (info === undefined) return NO_INFO;
+  const broken = warnings.on(
+    info.type === IOMMU_HW_INFO_TYPE_NONE,
+    `IOMMU driver of ${dev.name} gives hardware information without a type`,
+  );
+  if (broken) throw ENODEV;
+  return info;
+}
+
+/** Fills the caller's buffer, with zeros beyond the information. Throws EFAULT. */
+function writeInfo(
+  { ctx, cmd, process }: Ucmd<IommuHwInfo>,
+  bytes: Uint8Array,
+): void {
+  const uaddr = Number(cmd.dataUptr);
+  const length = Math.min(cmd.dataLen, bytes.length);
+  if (length > 0) process.mm.copyToUser(uaddr, bytes.subarray(0, length));
+  // A copy of nothing can be made to fail too, with no byte left uncopied.
+  else ctx.kernel.shouldFail();
+  const end = uaddr + cmd.dataLen;
+  if (length < cmd.dataLen && end > TASK_SIZE) throw EFAULT;
+  const zeros = new Uint8Array(Math.min(cmd.dataLen - length, PAGE_SIZE));
+  for (let at = uaddr + length; at < end; at += zeros.length) {
+    process.mm.putUser(at, zeros.subarray(0, end - at));
+  }
+}
+
+/** Bits that number so many PASIDs; 0 for none. */
+function ilog2(count: number): number {
+  return count === 0 ? 0 : 31 - Math.clz32(count);
+}
+
+/** `IOMMU_HW_CAP_*` of a device. Those of PASIDs count only where PASIDs are on. */
+function capabilitiesOf(dev: Device): bigint {
+  let capabilities = 0n;
+  if (deviceIommuCapable(dev, "dirty-tracking")) {
+    capabilities |= IOMMU_HW_CAP_DIRTY_TRACKING;
+  }
+  if (dev.maxPasids === 0) return capabilities;
+  if (dev.pciPasid?.exec) capabilities |= IOMMU_HW_CAP_PCI_PASID_EXEC;
+  if (dev.pciPasid?.priv) capabilities |= IOMMU_HW_CAP_PCI_PASID_PRIV;
+  return capabilities;
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Fault queues: how the page faults of devices that are attached to nested
+ * HWPTs get to user space, and its answers back.
+ *
+ * A group of faults is unread until user space reads it from the queue's
+ * descriptor, which gives it a cookie; then it is unanswered until user space
+ * writes an answer with that cookie. When the attachment that it came through
+ * ends, it is answered for user space.
+ *
+ * Linux: drivers/iommu/iommufd/fault.c.
+ *
+ * @module
+ */
+
+import {
+  IOMMU_PAGE_RESP_INVALID,
+  type IopfGroup,
+} from "../../iommu/page_fault.ts";
+import type { AttachHandle } from "../../iommu/group.ts";
+import { IdTable } from "../../lib/id_table.ts";
+import { EOPNOTSUPP } from "../../uapi/errno.ts";
+import type { IommuFaultAlloc } from "../../uapi/iommufd.ts";
+import { RLIMIT_NOFILE } from "../../uapi/mman.ts";
+import { FaultFile } from "./fault_file.ts";
+import type { HwPagetable } from "../hwpt/hw_pagetable.ts";
+import { IommufdObject } from "../objects/object.ts";
+import type { Ucmd } from "../objects/ucmd.ts";
+
+/**
+ * A fault queue (Linux: struct iommufd_fault). Its descriptor and the HWPTs
+ * with it are users of it.
+ */
+export class IommufdFault extends IommufdObject {
+  /** Groups that user space has not read, oldest first (Linux: deliver). */
+  readonly unread: Set<IopfGroup> = new Set();
+  /** Groups that user space has read and not answered, by cookie (Linux: response). */
+  readonly unanswered: IdTable<IopfGroup> = new IdTable<IopfGroup>({
+    first: 1,
+    max: 2 ** 32 - 1,
+  });
+
+  /** Queues a group; the queue must answer it now (Linux: iommufd_fault_iopf_handler). */
+  deliver(group: IopfGroup): void {
+    group.dequeue();
+    this.unread.add(group);
+  }
+
+  /**
+   * Answers all groups INVALID that came through an attachment, unread ones
+   * first; their cookies are free again. (Linux: iommufd_auto_response_faults.)
+   */
+  autoResponse(handle: AttachHandle): void {
+    this.#answer((group) => group.attachHandle === handle);
+  }
+
+  /** Answers whatever is left INVALID (Linux: iommufd_fault_destroy). */
+  override destroy(): void {
+    this.#answer(() => true);
+  }
+
+  #answer(concerns: (group: IopfGroup) => boolean): void {
+    for (const group of this.unread) {
+      if (!concerns(group)) continue;
+      this.unread.delete(group);
+      group.response(IOMMU_PAGE_RESP_INVALID);
+    }
+    for (const [cookie, group] of this.unanswered) {
+      if (!concerns(group)) continue;
+      this.unanswered.erase(cookie);
+      group.response(IOMMU_PAGE_RESP_INVALID);
+    }
+  }
+}
+
+/**
+ * IOMMU_FAULT_QUEUE_ALLOC: a fault queue and a descriptor for it, which exists
+ * only when nothing can fail any more. Throws EOPNOTSUPP for flags, ENOMEM,
+ * EMFILE, EFAULT. (Linux: iommufd_fault_alloc.)
+ */
+export function faultQueueAlloc(ucmd: Ucmd<IommuFaultAlloc>): void {
+  const { ctx, cmd, process } = ucmd;
+  if (cmd.flags !== 0) throw EOPNOTSUPP;
+  using undo = new DisposableStack();
+  const fault = new IommufdFault(ctx);
+  undo.defer(() => ctx.objects.abortAndDestroy(fault));
+  ctx.kernel.allocFile();
+  const file = new FaultFile(fault);
+  undo.defer(() => file.put());
+
+  const limit = process.rlimit(RLIMIT_NOFILE);
+  cmd.outFaultId = fault.id;
+  cmd.outFaultFd = process.files.nextFree(limit);
+  ucmd.respond();
+  undo.move();
+  ctx.objects.finalize(fault);
+  process.files.install(file, limit);
+}
+
+/**
+ * Gives a new HWPT the fault queue that its maker named. Throws ENOENT without
+ * such a queue. (Linux: iommufd_hwpt_alloc.)
+ */
+export function setHwptFault(hwpt: HwPagetable, faultId: number): void {
+  const fault = hwpt.ctx.objects.get(faultId, IommufdFault);
+  fault.ref();
+  hwpt.fault = fault;
+  hwpt.domain.iopfHandler = (group) => fault.deliver(group);
+  fault.put();
+}

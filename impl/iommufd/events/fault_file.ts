@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The descriptor of a fault queue: read gives faults, write takes answers.
+ *
+ * Linux: iommufd_fault_fops of fault.c.
+ *
+ * @module
+ */
+
+import type { IopfGroup } from "../../iommu/page_fault.ts";
+import { File } from "../../kernel/files/file.ts";
+import type { Process } from "../../kernel/process.ts";
+import { KernelBug } from "../../kernel/warn.ts";
+import { XarrayNodes } from "../../lib/xarray_nodes.ts";
+import { EINVAL, Errno, ESPIPE } from "../../uapi/errno.ts";
+import {
+  IOMMUFD_PAGE_RESP_INVALID,
+  IOMMUFD_PAGE_RESP_SUCCESS,
+  IommuHwptPageResponse,
+  IommuHwptPgfault,
+} from "../../uapi/iommufd.ts";
+import { POLLIN, POLLOUT, POLLRDNORM } from "../../uapi/mman.ts";
+import type { IommufdFault } from "./fault.ts";
+import { IommufdAttachHandle } from "./fault_attach.ts";
+
+/** A fault queue as an open file. It is a user of the queue and keeps the context. */
+export class FaultFile extends File {
+  readonly #fault: IommufdFault;
+
+  /** Takes its references. */
+  constructor(fault: IommufdFault) {
+    super();
+    this.#fault = fault;
+    fault.ref();
+    fault.ctx.get();
+  }
+
+  /**
+   * Stores whole groups of faults, the oldest first, as many as fit; 0 bytes
+   * when there is none: it never waits. Throws ESPIPE unless `count` is a
+   * multiple of the record's size, EINVAL if the first group does not fit,
+   * EFAULT if it cannot be handed out; it is still unread then.
+   * (Linux: iommufd_fault_fops_read.)
+   */
+  override read(process: Process, uaddr: number, count: number): number {
+    if (count % IommuHwptPgfault.size !== 0) throw ESPIPE;
+    let done = 0;
+    return untilError(() => done, () => {
+      for (const group of this.#fault.unread) {
+        const length = group.faults.length * IommuHwptPgfault.size;
+        if (length > count - done) throw EINVAL;
+        this.#handOut(group, process, uaddr + done);
+        done += length;
+      }
+    });
+  }
+
+  /**
+   * Takes answers. Throws ESPIPE unless `count` is a multiple of the record's
+   * size; EFAULT, EINVAL for an unknown code and then for an unknown cookie,
+   * if that happens to the first one: answers before a bad one count.
+   * (Linux: iommufd_fault_fops_write.)
+   */
+  override write(process: Process, uaddr: number, count: number): number {
+    const { size } = IommuHwptPageResponse;
+    if (count % size !== 0) throw ESPIPE;
+    const bytes = new Uint8Array(size);
+    const answer = IommuHwptPageResponse.at(bytes);
+    let done = 0;
+    return untilError(() => done, () => {
+      for (; done < count; done += size) {
+        process.mm.copyFromUser(bytes, uaddr + done);
+        const { code, cookie } = answer;
+        if (
+          code !== IOMMUFD_PAGE_RESP_SUCCESS &&
+          code !== IOMMUFD_PAGE_RESP_INVALID
+        ) throw EINVAL;
+        const group = this.#fault.unanswered.erase(cookie);
+        if (group === undefined) throw EINVAL;
+        group.response(code);
+      }
+    });
+  }
+
+  /** Readable while there are unread groups, always writable (Linux: iommufd_fault_fops_poll). */
+  override poll(): number {
+    return POLLOUT | (this.#fault.unread.size > 0 ? POLLIN | POLLRDNORM : 0);
+  }
+
+  /** Linux: iommufd_fault_fops_release. */
+  protected override release(): void {
+    // The context may go with the last reference, and the queue with it.
+    const { ctx } = this.#fault;
+    this.#fault.unref();
+    ctx.put();
+  }
+
+  /** Stores the records of one group, which then waits for its answer. */
+  #handOut(group: IopfGroup, process: Process, uaddr: number): void {
+    const { unread, unanswered, ctx } = this.#fault;
+    const { attachHandle } = group;
+    if (!(attachHandle instanceof IommufdAttachHandle)) {
+      throw new KernelBug(
+        "A fault came through an attachment of somebody else",
+      );
+    }
+    const cookie = unanswered.alloc();
+    ctx.kernel.allocNodes(
+      () => XarrayNodes.of(unanswered.ids().filter((id) => id !== cookie)),
+      cookie,
+      cookie,
+    );
+    try {
+      let to = uaddr;
+      for (const { flags, pasid, grpid, perm, addr } of group.faults) {
+        const devId = attachHandle.idev.id;
+        process.mm.copyToUser(
+          to,
+          IommuHwptPgfault.encode({
+            flags,
+            devId,
+            pasid,
+            grpid,
+            perm,
+            addr,
+            cookie,
+          }),
+        );
+        to += IommuHwptPgfault.size;
+      }
+    } catch (error) {
+      unanswered.erase(cookie);
+      throw error;
+    }
+    unread.delete(group);
+    unanswered.publish(cookie, group);
+  }
+}
+
+/** Runs `body`; an errno counts only if nothing was done before it. Returns what was done. */
+function untilError(done: () => number, body: () => void): number {
+  try {
+    body();
+  } catch (error) {
+    if (done() === 0 || !(error instanceof Errno)) throw error;
+  }
+  return done();
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Hardware page tables (HWPT): an IOMMU domain as an object of user space.
+ *
+ * Linux: drivers/iommu/iommufd/hw_pagetable.c.
+ *
+ * @module
+ */
+
+import { deviceIommuCapable, deviceIommuOps } from "../../iommu/device.ts";
+import type { Domain } from "../../iommu/domain.ts";
+import { pagingDomainAlloc } from "../../iommu/group_domain.ts";
+import type { UserData } from "../../iommu/user_data.ts";
+import { KernelBug } from "../../kernel/warn.ts";
+import { EINVAL, EOPNOTSUPP } from "../../uapi/errno.ts";
+import {
+  IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+  IOMMU_HWPT_ALLOC_NEST_PARENT,
+} from "../../uapi/iommufd.ts";
+import type { IommufdDevice } from "../attach/device.ts";
+import { addDomain, removeDomain } from "../ioas/domains.ts";
+import type { IommufdFault } from "../events/fault.ts";
+import type { Ioas } from "../ioas/ioas.ts";
+import type { IommufdCtx } from "../main.ts";
+import { IommufdObject } from "../objects/object.ts";
+
+/** The flags that a HWPT of an IOAS can be allocated with. */
+const PAGING_FLAGS = IOMMU_HWPT_ALLOC_NEST_PARENT |
+  IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
+
+/** How {@link HwptPaging.alloc} makes a HWPT. */
+export interface PagingOptions {
+  /** Attach the device too, because the domain of some drivers is not complete earlier. */
+  readonly attach: boolean;
+  /** `IOMMU_HWPT_ALLOC_*`; none by default. */
+  readonly flags?: number;
+  /** What user space tells the driver, if anything. */
+  readonly userData?: UserData | undefined;
+}
+
+/** A domain with an id (Linux: struct iommufd_hw_pagetable). Attached devices are users of it. */
+export abstract class HwPagetable extends IommufdObject {
+  /** Where page faults of attached devices go, if anywhere. */
+  fault: IommufdFault | undefined;
+  #domain: Domain | undefined;
+
+  /** The domain. */
+  get domain(): Domain {
+    if (this.#domain === undefined) {
+      throw new KernelBug(`HWPT ${this.id} has no domain yet`);
+    }
+    return this.#domain;
+  }
+
+  /** The HWPT whose IOAS the devices see: itself, or the parent of a nested one (Linux: find_hwpt_paging). */
+  abstract get paging(): HwptPaging;
+
+  /** Gives it the domain that it frees in the end. */
+  protected adopt(domain: Domain): void {
+    this.#domain = domain;
+  }
+
+  /** Frees the domain, if there is one already, and lets go of the fault queue (Linux: __iommufd_hwpt_destroy). */
+  override destroy(): void {
+    this.#domain?.free();
+    this.fault?.unref();
+  }
+
+  /** A device gives up its use (Linux: iommufd_hw_pagetable_put). */
+  drop(): void {
+    this.unref();
+  }
+}
+
+/** A HWPT whose domain holds the map of an IOAS (Linux: struct iommufd_hwpt_paging). It is a user of the IOAS. */
+export class HwptPaging extends HwPagetable {
+  /** The IOAS. */
+  readonly ioas: Ioas;
+  /** Nested HWPTs may be allocated on it. */
+  readonly nestParent: boolean;
+  /** The kernel made it for devices that attached to the IOAS; it goes away with the last of them. */
+  autoDomain = false;
+  /** No device behind it can bypass the cache. Once on it stays on. */
+  enforceCacheCoherency = false;
+  /** The domain has its MSI window. */
+  msiCookie = false;
+  /** The attached devices, where devices are kept per HWPT instead of per group. */
+  readonly devices: Set<IommufdDevice> = new Set();
+
+  /** A HWPT without domain: see {@link create}. */
+  constructor(ctx: IommufdCtx, ioas: Ioas, flags = 0) {
+    super(ctx);
+    this.ioas = ioas;
+    this.nestParent = (flags & IOMMU_HWPT_ALLOC_NEST_PARENT) !== 0;
+    ioas.ref();
+  }
+
+  /** Itself. */
+  override get paging(): HwptPaging {
+    return this;
+  }
+
+  /**
+   * A HWPT with a domain that nothing is attached to and that holds nothing.
+   * The caller publishes or aborts it. Throws ENOMEM and what the driver
+   * throws. (v3: iommufd_hw_pagetable_alloc.)
+   */
+  static create(
+    ctx: IommufdCtx,
+    ioas: Ioas,
+    allocDomain: () => Domain,
+    flags = 0,
+  ): HwptPaging {
+    const hwpt = new HwptPaging(ctx, ioas, flags);
+    try {
+      hwpt.adopt(allocDomain());
+    } catch (error) {
+      ctx.objects.abortAndDestroy(hwpt);
+      throw error;
+    }
+    return hwpt;
+  }
+
+  /**
+   * A HWPT for a device whose domain holds the map of the IOAS. The caller
+   * publishes or aborts it. Throws EOPNOTSUPP for flags or driver data that
+   * are not known or that device and driver cannot do, what the driver throws,
+   * ENOMEM, EINVAL (with a warning) if the domain cannot enforce the coherency
+   * that the driver promised, and the errnos of attaching and of adding a
+   * domain. (Linux: iommufd_hwpt_paging_alloc.)
+   */
+  static alloc(
+    ioas: Ioas,
+    idev: IommufdDevice,
+    options: PagingOptions,
+  ): HwptPaging {
+    const { ctx } = idev;
+    const { flags = 0, userData } = options;
+    checkPaging(idev, flags, userData);
+    const hwpt = HwptPaging.create(
+      ctx,
+      ioas,
+      () => allocDomain(idev, flags, userData),
+      flags,
+    );
+    try {
+      // Before anything is mapped: some IOMMUs decide it for each IOPTE.
+      if (idev.enforceCacheCoherency) {
+        const broken = ctx.kernel.warnings.on(
+          !hwpt.tryEnforceCacheCoherency(),
+          "iommufd: a new domain does not enforce cache coherency",
+        );
+        if (broken) throw EINVAL;
+      }
+      if (options.attach) idev.igroup.attach(idev, hwpt);
+      try {
+        addDomain(ioas.iopt, hwpt.domain);
+      } catch (error) {
+        if (options.attach) idev.igroup.detach(idev).unref();
+        throw error;
+      }
+    } catch (error) {
+      ctx.objects.abortAndDestroy(hwpt);
+      throw error;
+    }
+    ioas.hwpts.add(hwpt);
+    return hwpt;
+  }
+
+  /** Turns coherency enforcement on if the domain can; whether it is on (Linux: iommufd_hwpt_paging_enforce_cc). */
+  tryEnforceCacheCoherency(): boolean {
+    return this.enforceCacheCoherency ||= this.domain.enforceCacheCoherency();
+  }
+
+  /** Takes the domain out of the IOAS and frees it (Linux: iommufd_hwpt_paging_destroy). */
+  override destroy(): void {
+    this.ctx.kernel.warnings.on(
+      this.devices.size > 0,
+      `iommufd: HWPT ${this.id} is destroyed with devices`,
+    );
+    if (this.ioas.hwpts.delete(this)) {
+      removeDomain(this.ioas.iopt, this.domain);
+    }
+    super.destroy();
+    this.ioas.unref();
+  }
+
+  /** A device gives up its use; the last one of an automatic HWPT destroys it. */
+  override drop(): void {
+    if (this.autoDomain) this.ctx.objects.putAndTryDestroy(this);
+    else this.unref();
+  }
+}
+
+/** Throws EOPNOTSUPP if device or driver cannot do what is asked for. */
+function checkPaging(
+  { dev }: IommufdDevice,
+  flags: number,
+  userData: UserData | undefined,
+): void {
+  const wantsMore = flags !== 0 || userData !== undefined;
+  if (wantsMore && !deviceIommuOps(dev).domainAllocUser) throw EOPNOTSUPP;
+  if (flags & ~PAGING_FLAGS) throw EOPNOTSUPP;
+  if (
+    flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING &&
+    !deviceIommuCapable(dev, "dirty-tracking")
+  ) throw EOPNOTSUPP;
+}
+
+/** The driver's domain for a device. */
+function allocDomain(
+  { dev }: IommufdDevice,
+  flags: number,
+  userData: UserData | undefined,
+): Domain {
+  const ops = deviceIommuOps(dev);
+  return ops.domainAllocUser
+    ? ops.domainAllocUser(dev, flags, undefined, userData)
+    : pagingDomainAlloc(dev);
+}

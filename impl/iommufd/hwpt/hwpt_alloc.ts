@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * IOMMU_HWPT_ALLOC: a hardware page table that user space asks for.
+ *
+ * Linux: iommufd_hwpt_alloc of hw_pagetable.c.
+ *
+ * @module
+ */
+
+import type { UserData } from "../../iommu/user_data.ts";
+import { EINVAL, EOPNOTSUPP, Errno } from "../../uapi/errno.ts";
+import {
+  IOMMU_HWPT_DATA_NONE,
+  IOMMU_HWPT_FAULT_ID_VALID,
+  type IommuHwptAlloc,
+} from "../../uapi/iommufd.ts";
+import { IommufdDevice } from "../attach/device.ts";
+import { setHwptFault } from "../events/fault.ts";
+import { type HwPagetable, HwptPaging } from "./hw_pagetable.ts";
+import { HwptNested } from "./hwpt_nested.ts";
+import { Ioas } from "../ioas/ioas.ts";
+import { IommufdObject } from "../objects/object.ts";
+import type { Ucmd } from "../objects/ucmd.ts";
+
+/** IOMMU_HWPT_ALLOC. */
+export function hwptAlloc(ucmd: Ucmd<IommuHwptAlloc>): void {
+  const { ctx, cmd } = ucmd;
+  if (cmd.reserved !== 0) throw EOPNOTSUPP;
+  const hasType = cmd.dataType !== IOMMU_HWPT_DATA_NONE;
+  if (hasType !== (cmd.dataLen !== 0)) throw EINVAL;
+
+  const idev = ctx.objects.get(cmd.devId, IommufdDevice);
+  try {
+    const pt = getPt(ucmd);
+    try {
+      const hwpt = allocOn(pt, idev, ucmd);
+      try {
+        if (cmd.flags & IOMMU_HWPT_FAULT_ID_VALID) {
+          setHwptFault(hwpt, cmd.faultId);
+        }
+        cmd.outHwptId = hwpt.id;
+        ucmd.respond();
+      } catch (error) {
+        ctx.objects.abortAndDestroy(hwpt);
+        throw error;
+      }
+      ctx.objects.finalize(hwpt);
+    } finally {
+      pt.put();
+    }
+  } finally {
+    idev.put();
+  }
+}
+
+/** What to allocate on. An object that is not there is EINVAL as well as one of a wrong kind. */
+function getPt({ ctx, cmd }: Ucmd<IommuHwptAlloc>): IommufdObject {
+  try {
+    return ctx.objects.get(cmd.ptId, IommufdObject);
+  } catch (error) {
+    if (error instanceof Errno) throw EINVAL;
+    throw error;
+  }
+}
+
+/** A HWPT of an IOAS, or one nested in another HWPT; not published. Throws EINVAL for other objects. */
+function allocOn(
+  pt: IommufdObject,
+  idev: IommufdDevice,
+  { cmd, process }: Ucmd<IommuHwptAlloc>,
+): HwPagetable {
+  const { flags } = cmd;
+  const userData: UserData = {
+    mm: process.mm,
+    type: cmd.dataType,
+    uptr: Number(cmd.dataUptr),
+    len: cmd.dataLen,
+  };
+  if (pt instanceof Ioas) {
+    return HwptPaging.alloc(pt, idev, {
+      attach: false,
+      flags,
+      userData: userData.len === 0 ? undefined : userData,
+    });
+  }
+  if (pt instanceof HwptPaging) {
+    return HwptNested.alloc(pt, idev, flags, userData);
+  }
+  throw EINVAL;
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * IOMMU_HWPT_INVALIDATE: user space changed the page table of a nested HWPT.
+ *
+ * Linux: iommufd_hwpt_invalidate of hw_pagetable.c.
+ *
+ * @module
+ */
+
+import { UserDataArray } from "../../iommu/user_data.ts";
+import { EINVAL, EOPNOTSUPP, Errno } from "../../uapi/errno.ts";
+import type { IommuHwptInvalidate } from "../../uapi/iommufd.ts";
+import { PAGE_SIZE } from "../../uapi/mman.ts";
+import { HwptNested } from "./hwpt_nested.ts";
+import type { Ucmd } from "../objects/ucmd.ts";
+
+/** Entries that one call may have. */
+const ENTRY_NUM_MAX = 1 << 19;
+
+/**
+ * IOMMU_HWPT_INVALIDATE. Whatever happens, `entryNum` goes back as the number
+ * of entries that were carried out, and EFAULT in that hides other errnos.
+ */
+export function hwptInvalidate(ucmd: Ucmd<IommuHwptInvalidate>): void {
+  const { cmd, process } = ucmd;
+  const array = new UserDataArray(process.mm, {
+    type: cmd.dataType,
+    uptr: Number(cmd.dataUptr),
+    entryLen: cmd.entryLen,
+    entryNum: cmd.entryNum,
+  });
+  let result: Errno | undefined;
+  try {
+    invalidate(ucmd, array);
+  } catch (error) {
+    if (!(error instanceof Errno)) throw error;
+    result = error;
+  }
+  cmd.entryNum = array.handled;
+  ucmd.respond();
+  if (result !== undefined) throw result;
+}
+
+function invalidate(
+  { ctx, cmd }: Ucmd<IommuHwptInvalidate>,
+  array: UserDataArray,
+): void {
+  if (cmd.reserved !== 0) throw EOPNOTSUPP;
+  const { entryLen, entryNum } = array;
+  // Bounds what one call can do, and what it can make the kernel read.
+  if (
+    entryNum !== 0 &&
+    (cmd.dataUptr === 0n || entryLen === 0 || entryLen > PAGE_SIZE ||
+      entryNum > ENTRY_NUM_MAX)
+  ) throw EINVAL;
+  const hwpt = ctx.objects.get(cmd.hwptId, HwptNested);
+  try {
+    // A nested domain without it was refused at allocation.
+    hwpt.domain.cacheInvalidateUser!(array);
+  } finally {
+    hwpt.put();
+  }
+}

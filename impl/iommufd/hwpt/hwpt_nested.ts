@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Nested hardware page tables: user space owns the page table, and what comes
+ * out of it is translated again by a parent that the kernel controls. That is
+ * how a virtual machine gets an IOMMU of its own.
+ *
+ * Linux: struct iommufd_hwpt_nested, and hw_pagetable.c.
+ *
+ * @module
+ */
+
+import { deviceIommuOps } from "../../iommu/device.ts";
+import type { UserData } from "../../iommu/user_data.ts";
+import { EINVAL, EOPNOTSUPP } from "../../uapi/errno.ts";
+import { IOMMU_HWPT_FAULT_ID_VALID } from "../../uapi/iommufd.ts";
+import type { IommufdDevice } from "../attach/device.ts";
+import { HwPagetable, type HwptPaging } from "./hw_pagetable.ts";
+
+/** A HWPT on top of another (Linux: struct iommufd_hwpt_nested). It is a user of its parent. */
+export class HwptNested extends HwPagetable {
+  /** The HWPT that translates what comes out of this one. */
+  readonly parent: HwptPaging;
+
+  private constructor(parent: HwptPaging) {
+    super(parent.ctx);
+    this.parent = parent;
+    parent.ref();
+  }
+
+  /** The parent: devices see its IOAS. */
+  override get paging(): HwptPaging {
+    return this.parent;
+  }
+
+  /**
+   * A nested HWPT for a device. The caller publishes or aborts it. Throws
+   * EOPNOTSUPP for flags other than IOMMU_HWPT_FAULT_ID_VALID, without driver
+   * data and for a driver that cannot do it; EINVAL for a parent that was not
+   * allocated to be one or is of another driver; ENOMEM, and what the driver
+   * throws. (Linux: iommufd_hwpt_nested_alloc.)
+   */
+  static alloc(
+    parent: HwptPaging,
+    idev: IommufdDevice,
+    flags: number,
+    userData: UserData,
+  ): HwptNested {
+    const { ctx } = parent;
+    const ops = deviceIommuOps(idev.dev);
+    const driverFlags = flags & ~IOMMU_HWPT_FAULT_ID_VALID;
+    if (driverFlags !== 0 || userData.len === 0 || !ops.domainAllocUser) {
+      throw EOPNOTSUPP;
+    }
+    if (
+      parent.autoDomain || !parent.nestParent || parent.domain.owner !== ops
+    ) throw EINVAL;
+
+    const hwpt = new HwptNested(parent);
+    try {
+      const domain = ops.domainAllocUser(
+        idev.dev,
+        driverFlags,
+        parent.domain,
+        userData,
+      );
+      hwpt.adopt(domain);
+      const broken = ctx.kernel.warnings.on(
+        domain.type !== "nested" || !domain.cacheInvalidateUser,
+        "iommufd: a driver's nested domain is not nested or cannot be invalidated",
+      );
+      if (broken) throw EINVAL;
+    } catch (error) {
+      ctx.objects.abortAndDestroy(hwpt);
+      throw error;
+    }
+    return hwpt;
+  }
+
+  /** Frees the domain and lets go of the parent (Linux: iommufd_hwpt_nested_destroy). */
+  override destroy(): void {
+    super.destroy();
+    this.parent.unref();
+  }
+}

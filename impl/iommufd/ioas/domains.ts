@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Domains join and leave an IO page table. Linux: io_pagetable.c,
+ * iopt_table_add_domain and iopt_table_remove_domain.
+ *
+ * @module
+ */
+
+import type { Domain } from "../../iommu/domain.ts";
+import { U64_MAX } from "../../lib/u64.ts";
+import { XarrayNodes } from "../../lib/xarray_nodes.ts";
+import { EEXIST, EINVAL } from "../../uapi/errno.ts";
+import { PAGE_SIZE } from "../../uapi/mman.ts";
+import {
+  checkIovaAlignment,
+  recalculateNofail,
+  smallestPageSize,
+} from "./alignment.ts";
+import type { IoptArea } from "../pages/area.ts";
+import { fillDomain, unfillDomain, unmapDomain } from "../pages/fill.ts";
+import type { IoPagetable } from "./io_pagetable.ts";
+
+/**
+ * Fills a domain with all areas and keeps it filled from now on. Throws
+ * EEXIST if it is there already, EINVAL if its smallest page is larger than
+ * a CPU page, EADDRINUSE if an area is misaligned or outside of its aperture,
+ * EFAULT and ENOMEM for pages that cannot be pinned; the domain is then empty
+ * and nothing has changed.
+ */
+export function addDomain(iopt: IoPagetable, domain: Domain): void {
+  if (
+    iopt.kernel.warnings.on(
+      iopt.domains.includes(domain),
+      "iopt_table_add_domain: the domain is there already",
+    )
+  ) throw EEXIST;
+  const alignment = Math.max(
+    smallestPageSize(domain.pgsizeBitmap),
+    iopt.iovaAlignment,
+  );
+  if (alignment > PAGE_SIZE) throw EINVAL;
+  if (alignment !== iopt.iovaAlignment) checkIovaAlignment(iopt, alignment);
+  try {
+    if (domain.apertureStart !== 0n) {
+      iopt.reserveIova(0n, domain.apertureStart - 1n, domain);
+    }
+    if (domain.apertureEnd !== U64_MAX) {
+      iopt.reserveIova(domain.apertureEnd + 1n, U64_MAX, domain);
+    }
+    const { length } = iopt.domains;
+    iopt.kernel.allocNodes(
+      () => XarrayNodes.of(iopt.domains.keys(), { rootHoldsEntry: false }),
+      length,
+      length,
+    );
+    fillAreas(iopt, domain);
+  } catch (error) {
+    iopt.removeReservedIova(domain);
+    throw error;
+  }
+  iopt.iovaAlignment = alignment;
+  iopt.domains.push(domain);
+}
+
+/** Linux: iopt_fill_domain. */
+function fillAreas(iopt: IoPagetable, domain: Domain): void {
+  const filled: IoptArea[] = [];
+  try {
+    for (const area of iopt.areas) {
+      if (!area.pages) continue;
+      fillDomain(area, domain);
+      filled.push(area);
+      if (!area.storageDomain) setStorage(area, domain);
+    }
+  } catch (error) {
+    const wasFirst = iopt.domains.length === 0;
+    for (const area of filled) {
+      if (wasFirst) clearStorage(area);
+      unfillDomain(area, area.pages!, domain);
+    }
+    throw error;
+  }
+}
+
+function setStorage(area: IoptArea, domain: Domain): void {
+  area.storageDomain = domain;
+  area.pages!.domainsTree.insert(area.slice);
+}
+
+function clearStorage(area: IoptArea): void {
+  area.pages!.domainsTree.remove(area.slice);
+  area.storageDomain = null;
+}
+
+/** Empties a domain and forgets it; the alignment that is demanded may fall. */
+export function removeDomain(iopt: IoPagetable, domain: Domain): void {
+  const { domains } = iopt;
+  const { warnings } = iopt.kernel;
+  const index = domains.indexOf(domain);
+  if (
+    warnings.on(
+      index < 0,
+      "iopt_table_remove_domain: the domain is not there",
+    )
+  ) return;
+  // The last domain takes the free place, so that ids stay without gaps.
+  const tail = domains.pop()!;
+  if (tail !== domain) domains[index] = tail;
+
+  const remaining = domains[0];
+  for (const area of iopt.areas) {
+    if (!area.pages) continue;
+    if (remaining) {
+      warnings.on(
+        !area.storageDomain,
+        "iopt_unfill_domain: an area has no storage",
+      );
+      if (area.storageDomain === domain) area.storageDomain = remaining;
+      unmapDomain(area, domain);
+    } else {
+      warnings.on(
+        area.storageDomain !== domain,
+        "iopt_unfill_domain: another domain is the storage",
+      );
+      clearStorage(area);
+      unfillDomain(area, area.pages, domain);
+    }
+  }
+  iopt.removeReservedIova(domain);
+  recalculateNofail(iopt);
+}

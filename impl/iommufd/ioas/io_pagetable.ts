@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The IO page table: which IOVA maps which pages, and the domains that hold a
+ * copy of that.
+ *
+ * IOVA that no area covers is not mapped. All domains hold the same; pages are
+ * pinned once for all of them. Linux: io_pagetable.c, struct io_pagetable. Its
+ * locks are missing here because a system call runs to its end; where Linux
+ * drops them, in front of a driver's unmap callback, everything may change
+ * here too.
+ *
+ * @module
+ */
+
+import type { Domain } from "../../iommu/domain.ts";
+import type { KernelCore } from "../../kernel/core.ts";
+import { AreaTree } from "../../lib/area_tree.ts";
+import { IntervalTree } from "../../lib/interval_tree.ts";
+import { checkedAdd, U64_MAX } from "../../lib/u64.ts";
+import {
+  EADDRINUSE,
+  EBUSY,
+  EDEADLOCK,
+  EINVAL,
+  ENOENT,
+  EOVERFLOW,
+  EPERM,
+} from "../../uapi/errno.ts";
+import { IOMMU_WRITE } from "../../iommu/domain.ts";
+import { PAGE_SIZE } from "../../uapi/mman.ts";
+import {
+  ACCOUNT_MM,
+  ACCOUNT_USER,
+  type AccountMode,
+} from "../pages/accounting.ts";
+import { ContigAreas, IoptArea } from "../pages/area.ts";
+import { fillDomains, unfillDomains } from "../pages/fill.ts";
+import { allocIova, checkIova } from "./iova_alloc.ts";
+import { IoptPages } from "../pages/pages.ts";
+import { PagesList } from "../pages/pages_list.ts";
+import { IoptRange } from "./reserved.ts";
+
+/** Rounds of asking accesses to let go of an area before giving up. */
+const MAX_UNMAP_TRIES = 100;
+
+/** How many bytes an unmap removed so far; right also when it throws. */
+export interface UnmapResult {
+  /** Bytes. */
+  unmapped: bigint;
+}
+
+/** One who uses the IO page table from inside the kernel, as far as it matters here. */
+export interface IoptAccess {
+  /** Alignment that its pins need, bytes: 1 or a page. */
+  readonly iovaAlignment: number;
+}
+
+/** An IO page table. */
+export class IoPagetable {
+  /** The kernel that it lives in. */
+  readonly kernel: KernelCore;
+  /** Areas by IOVA; they never overlap. */
+  readonly areas: AreaTree<IoptArea> = new AreaTree();
+  /** Ranges that kernel-chosen IOVA keeps to; empty means everywhere. */
+  allowed: IntervalTree<bigint, IoptRange> = new IntervalTree();
+  /** Ranges that must not be mapped; they may overlap. */
+  readonly reserved: IntervalTree<bigint, IoptRange> = new IntervalTree();
+  /** The domains that are filled. The first one is storage for new areas. */
+  readonly domains: Domain[] = [];
+  /** Accesses by id, lowest free id first. */
+  readonly accesses: (IoptAccess | undefined)[] = [];
+  /** Whether every page is mapped on its own (VFIO type1 version 1). */
+  disableLargePages = false;
+  /** What IOVA, length and page offset must be a multiple of, bytes. */
+  iovaAlignment = 1;
+  readonly #notifyUnmap: (iova: bigint, length: bigint) => void;
+
+  /**
+   * An empty table with the full IOVA space. `notifyUnmap` asks all accesses
+   * to unpin a range of bytes, and returns when they have.
+   */
+  constructor(
+    kernel: KernelCore,
+    notifyUnmap: (iova: bigint, length: bigint) => void,
+  ) {
+    this.kernel = kernel;
+    this.#notifyUnmap = notifyUnmap;
+  }
+
+  /** Checks that nothing is left (Linux: iopt_destroy_table). */
+  destroy(): void {
+    const { warnings } = this.kernel;
+    // What ADD_RESERVED of the selftests reserved has no owner.
+    this.removeReservedIova(null);
+    warnings.on(!this.reserved.isEmpty, "iopt_destroy_table: reserved IOVA");
+    warnings.on(this.domains.length > 0, "iopt_destroy_table: domains left");
+    warnings.on(
+      this.accesses.some((access) => access),
+      "iopt_destroy_table: accesses left",
+    );
+    warnings.on(!this.areas.isEmpty, "iopt_destroy_table: areas left");
+  }
+
+  /**
+   * Maps `length` bytes of the calling process's memory from `uptr` on, at
+   * `iova` or where the kernel chooses; returns the IOVA. Throws EINVAL,
+   * EOVERFLOW, ENOSPC, ENOMEM, EFAULT and the revision's errnos for an
+   * occupied place. Linux: iopt_map_user_pages.
+   */
+  mapUserPages(options: {
+    readonly accountMode: AccountMode;
+    readonly iova: bigint | undefined;
+    readonly uptr: bigint;
+    readonly length: bigint;
+    readonly prot: number;
+  }): bigint {
+    const { iova, uptr, length, prot } = options;
+    const pages = new IoptPages(
+      this.kernel,
+      uptr,
+      length,
+      (prot & IOMMU_WRITE) !== 0,
+    );
+    if (
+      options.accountMode === ACCOUNT_MM && pages.accountMode === ACCOUNT_USER
+    ) {
+      pages.accountMode = ACCOUNT_MM;
+    }
+    using list = new PagesList();
+    list.add(pages, uptr - pages.uptr, length);
+    return this.mapPages(list, length, iova, prot);
+  }
+
+  /**
+   * Maps the slices of `list`, together `length` bytes, at consecutive IOVA;
+   * returns the first. On success the areas own the pages. Throws as
+   * `mapUserPages`, and EPERM for writing read-only pages; the caller disposes
+   * the list, which undoes everything. Linux: iopt_map_pages.
+   */
+  mapPages(
+    list: PagesList,
+    length: bigint,
+    iova: bigint | undefined,
+    prot: number,
+  ): bigint {
+    const start = this.#placeAreas(list, length, iova, prot);
+    const { elements } = list;
+    let filled = 0;
+    try {
+      for (; filled < elements.length; filled++) {
+        fillDomains(elements[filled]!.area!, elements[filled]!.pages!);
+      }
+    } catch (error) {
+      for (let i = 0; i < filled; i++) {
+        unfillDomains(elements[i]!.area!, elements[i]!.pages!);
+      }
+      throw error;
+    }
+    for (const element of elements) {
+      element.area!.pages = element.pages;
+      element.pages = null;
+      element.area = null;
+    }
+    return start;
+  }
+
+  /** Finds the place and inserts the areas, still without pages (Linux: iopt_alloc_area_pages). */
+  #placeAreas(
+    list: PagesList,
+    length: bigint,
+    fixedIova: bigint | undefined,
+    prot: number,
+  ): bigint {
+    for (const _ of list.elements) this.kernel.alloc();
+    if (length === 0n || length & BigInt(this.iovaAlignment - 1)) throw EINVAL;
+    let start = fixedIova;
+    if (start === undefined) {
+      // The first slice decides the alignment.
+      const { pages, startByte } = list.elements[0]!;
+      start = allocIova(
+        this,
+        BigInt.asUintN(64, pages!.uptr + startByte),
+        length,
+      );
+    } else {
+      checkIova(this, start, length);
+    }
+    let iova = start;
+    for (const element of list.elements) {
+      const { pages, startByte } = element;
+      element.area = this.#insertArea(
+        pages!,
+        { iova, length: element.length },
+        startByte,
+        prot,
+      );
+      iova += element.length;
+    }
+    return start;
+  }
+
+  /** Linux: iopt_insert_area. Throws EPERM, EINVAL, EOVERFLOW. */
+  #insertArea(
+    pages: IoptPages,
+    place: { readonly iova: bigint; readonly length: bigint },
+    startByte: bigint,
+    prot: number,
+  ): IoptArea {
+    if (prot & IOMMU_WRITE && !pages.writable) throw EPERM;
+    const { iova, length } = place;
+    const pageOffset = startByte & BigInt(PAGE_SIZE - 1);
+    if (pageOffset & BigInt(this.iovaAlignment - 1)) throw EINVAL;
+    const last = checkedAdd(iova, length - 1n);
+    checkedAdd(startByte, length - 1n);
+    const area = new IoptArea(this, { start: iova, last }, startByte, prot);
+    if (
+      this.kernel.warnings.on(
+        area.lastIndex >= pages.npages,
+        "iopt_insert_area: beyond the pages",
+      )
+    ) throw EOVERFLOW;
+    this.areas.insert(area);
+    return area;
+  }
+
+  /** Removes an area without pages (Linux: iopt_abort_area). */
+  abortArea(area: IoptArea): void {
+    this.kernel.warnings.on(
+      area.pages !== null,
+      "iopt_abort_area: the area has pages",
+    );
+    this.areas.remove(area);
+  }
+
+  /**
+   * The pages that a range of IOVA maps, without gap, as a list for
+   * `mapPages`. Throws EINVAL for length 0, EOVERFLOW, ENOENT, ENOMEM. Linux:
+   * iopt_get_pages.
+   */
+  getPages(iova: bigint, length: bigint): PagesList {
+    if (length === 0n) throw EINVAL;
+    const lastIova = checkedAdd(iova, length - 1n);
+    const list = new PagesList();
+    try {
+      const iter = new ContigAreas(this, iova, lastIova);
+      for (; iter.area; iter.next()) {
+        this.kernel.alloc();
+        list.add(
+          iter.area.pages!.get(),
+          iter.area.startByte(iter.curIova),
+          iter.curLast - iter.curIova + 1n,
+        );
+        if (iter.done) return list;
+      }
+      throw ENOENT;
+    } catch (error) {
+      list[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /**
+   * Removes the areas within a range of IOVA; no area may stick out of it.
+   * Throws EINVAL for length 0, EOVERFLOW, ENOENT where it would cut an area,
+   * EBUSY for an area in the making, EDEADLOCK if an access does not let go;
+   * areas before that are gone. An empty range is no error. Linux:
+   * iopt_unmap_iova.
+   */
+  unmapIova(iova: bigint, length: bigint, result: UnmapResult): void {
+    if (length === 0n) throw EINVAL;
+    this.#unmapRange(iova, checkedAdd(iova, length - 1n), result);
+  }
+
+  /** Removes all areas. Throws EBUSY and EDEADLOCK as `unmapIova`. Linux: iopt_unmap_all. */
+  unmapAll(result: UnmapResult): void {
+    this.#unmapRange(0n, U64_MAX, result);
+  }
+
+  /** Linux: iopt_unmap_iova_range. */
+  #unmapRange(first: bigint, last: bigint, result: UnmapResult): void {
+    let start = first;
+    let tries = 0;
+    let area: IoptArea | undefined;
+    while ((area = this.areas.first(start, last))) {
+      if (!area.pages) throw EBUSY;
+      if (area.start < start || area.last > last) throw ENOENT;
+      if (area.start !== start) tries = 0;
+      if (area.numAccesses > 0) {
+        start = area.start;
+        area.preventAccess = true;
+        this.#notifyUnmap(area.start, area.length);
+        const stuck = ++tries > MAX_UNMAP_TRIES;
+        if (
+          this.kernel.warnings.on(
+            stuck,
+            "iopt_unmap_iova_range: an access does not unpin",
+          )
+        ) throw EDEADLOCK;
+        continue;
+      }
+      result.unmapped += area.length;
+      this.#removeArea(area);
+      // What a callback mapped behind this point is not this call's to unmap.
+      if (area.last >= last) break;
+      start = area.last + 1n;
+    }
+  }
+
+  #removeArea(area: IoptArea): void {
+    const pages = area.pages!;
+    area.pages = null;
+    unfillDomains(area, pages);
+    this.abortArea(area);
+    pages.put();
+  }
+
+  /**
+   * Replaces the list of allowed ranges. Throws EADDRINUSE, with the old list
+   * kept, if one touches a reserved range. Linux: iopt_set_allow_iova.
+   */
+  setAllowedIova(allowed: IntervalTree<bigint, IoptRange>): void {
+    for (const { start, last } of allowed) {
+      if (this.reserved.first(start, last)) throw EADDRINUSE;
+    }
+    this.allowed = allowed;
+  }
+
+  /**
+   * Makes a range unmappable until `owner` gives it up. Throws EADDRINUSE if
+   * an area or an allowed range is there, ENOMEM. Linux: iopt_reserve_iova.
+   */
+  reserveIova(start: bigint, last: bigint, owner: object | null): void {
+    if (this.areas.first(start, last) || this.allowed.first(start, last)) {
+      throw EADDRINUSE;
+    }
+    this.kernel.alloc();
+    this.reserved.insert(new IoptRange(start, last, owner));
+  }
+
+  /** Gives up all ranges that `owner` reserved (Linux: iopt_remove_reserved_iova). */
+  removeReservedIova(owner: object | null): void {
+    for (const range of [...this.reserved]) {
+      if (range.owner === owner) this.reserved.remove(range);
+    }
+  }
+}

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * IO address spaces: the object and its ioctls.
+ *
+ * Linux: drivers/iommu/iommufd/ioas.c.
+ *
+ * @module
+ */
+
+import { IOMMU_CACHE, IOMMU_READ, IOMMU_WRITE } from "../../iommu/domain.ts";
+import { IntervalTree } from "../../lib/interval_tree.ts";
+import { SpanIterator } from "../../lib/span_iterator.ts";
+import { U64_MAX } from "../../lib/u64.ts";
+import {
+  EINVAL,
+  EMSGSIZE,
+  ENOENT,
+  EOPNOTSUPP,
+  EOVERFLOW,
+  Errno,
+} from "../../uapi/errno.ts";
+import {
+  IOMMU_IOAS_MAP_FIXED_IOVA,
+  IOMMU_IOAS_MAP_READABLE,
+  IOMMU_IOAS_MAP_WRITEABLE,
+  type IommuIoasAlloc,
+  type IommuIoasAllowIovas,
+  type IommuIoasCopy,
+  type IommuIoasIovaRanges,
+  type IommuIoasMap,
+  type IommuIoasUnmap,
+  IommuIovaRange,
+} from "../../uapi/iommufd.ts";
+import { notifyUnmap } from "../access/access.ts";
+import type { HwptPaging } from "../hwpt/hw_pagetable.ts";
+import { IoPagetable } from "./io_pagetable.ts";
+import type { IommufdCtx } from "../main.ts";
+import { IommufdObject } from "../objects/object.ts";
+import type { PagesList } from "../pages/pages_list.ts";
+import { IoptRange } from "./reserved.ts";
+import { convertSyzIova } from "../selftest/syz_iova.ts";
+import type { Ucmd } from "../objects/ucmd.ts";
+
+/** All flags of IOMMU_IOAS_MAP and IOMMU_IOAS_COPY. */
+const MAP_FLAGS = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_WRITEABLE |
+  IOMMU_IOAS_MAP_READABLE;
+
+/**
+ * An IO address space: a map from IOVA to memory that all of its HWPTs and
+ * accesses share (Linux: struct iommufd_ioas). HWPTs and accesses are users of
+ * it; areas are not.
+ */
+export class Ioas extends IommufdObject {
+  /** The map. */
+  readonly iopt: IoPagetable;
+  /** The HWPTs that devices attached to the IOAS may share, oldest first (Linux: hwpt_list). */
+  readonly hwpts: Set<HwptPaging> = new Set();
+
+  /** An empty IOAS. Throws ENOMEM. (Linux: iommufd_ioas_alloc.) */
+  constructor(ctx: IommufdCtx) {
+    super(ctx);
+    this.iopt = new IoPagetable(
+      ctx.kernel,
+      (iova, length) => notifyUnmap(this.iopt, iova, length),
+    );
+  }
+
+  /** Unmaps everything (Linux: iommufd_ioas_destroy). */
+  override destroy(): void {
+    if (this.ctx.vfioIoas === this) this.ctx.vfioIoas = undefined;
+    try {
+      this.iopt.unmapAll({ unmapped: 0n });
+    } catch (error) {
+      if (!(error instanceof Errno)) throw error;
+      this.ctx.kernel.warnings.on(
+        true,
+        `iommufd_ioas_destroy: cannot unmap everything: ${error}`,
+      );
+    }
+    this.iopt.destroy();
+  }
+}
+
+/** IOMMU_IOAS_ALLOC. */
+export function ioasAlloc(ucmd: Ucmd<IommuIoasAlloc>): void {
+  const { ctx, cmd } = ucmd;
+  if (cmd.flags !== 0) throw EOPNOTSUPP;
+  const ioas = new Ioas(ctx);
+  try {
+    cmd.outIoasId = ioas.id;
+    ucmd.respond();
+  } catch (error) {
+    ctx.objects.abortAndDestroy(ioas);
+    throw error;
+  }
+  ctx.objects.finalize(ioas);
+}
+
+/** IOMMU_IOAS_IOVA_RANGES: the holes between the reserved ranges. */
+export function ioasIovaRanges(ucmd: Ucmd<IommuIoasIovaRanges>): void {
+  const { ctx, cmd } = ucmd;
+  if (cmd.reserved !== 0) throw EOPNOTSUPP;
+  const ioas = ctx.objects.get(cmd.ioasId, Ioas);
+  try {
+    const capacity = cmd.numIovas;
+    cmd.numIovas = writeIovaRanges(ucmd, ioas.iopt, capacity);
+    cmd.outIovaAlignment = BigInt(ioas.iopt.iovaAlignment);
+    ucmd.respond();
+    // Only after the answer: the caller learns from it how many there are.
+    if (cmd.numIovas > capacity) throw EMSGSIZE;
+  } finally {
+    ioas.put();
+  }
+}
+
+/** Stores the ranges that fit into the caller's array; returns how many there are. */
+function writeIovaRanges(
+  ucmd: Ucmd<IommuIoasIovaRanges>,
+  iopt: IoPagetable,
+  capacity: number,
+): number {
+  const array = Number(ucmd.cmd.allowedIovas);
+  const entry = new Uint8Array(IommuIovaRange.size);
+  const range = IommuIovaRange.at(entry);
+  let count = 0;
+  const span = new SpanIterator(iopt.reserved, 0n, U64_MAX);
+  for (; !span.done; span.next()) {
+    if (!span.isHole) continue;
+    if (count < capacity) {
+      range.start = span.start;
+      range.last = span.last;
+      ucmd.process.mm.copyToUser(array + count * entry.length, entry);
+    }
+    count++;
+  }
+  return count;
+}
+
+/** IOMMU_IOAS_ALLOW_IOVAS. */
+export function ioasAllowIovas(ucmd: Ucmd<IommuIoasAllowIovas>): void {
+  const { ctx, cmd } = ucmd;
+  if (ctx.kernel.revision.checksReservedFields && cmd.reserved !== 0) {
+    throw EOPNOTSUPP;
+  }
+  const ioas = ctx.objects.get(cmd.ioasId, Ioas);
+  try {
+    ioas.iopt.setAllowedIova(loadIovas(ucmd));
+  } finally {
+    ioas.put();
+  }
+}
+
+/**
+ * Reads the caller's array. Throws EFAULT; EINVAL for a range of one byte or
+ * less, and for ranges that overlap; ENOMEM. (Linux: iommufd_ioas_load_iovas.)
+ */
+function loadIovas(
+  ucmd: Ucmd<IommuIoasAllowIovas>,
+): IntervalTree<bigint, IoptRange> {
+  const { cmd, process, ctx } = ucmd;
+  const array = Number(cmd.allowedIovas);
+  const entry = new Uint8Array(IommuIovaRange.size);
+  const range = IommuIovaRange.at(entry);
+  const tree = new IntervalTree<bigint, IoptRange>();
+  for (let i = 0; i < cmd.numIovas; i++) {
+    process.mm.copyFromUser(entry, array + i * entry.length);
+    const { start, last } = range;
+    if (start >= last) throw EINVAL;
+    if (tree.first(start, last) !== undefined) throw EINVAL;
+    ctx.kernel.alloc();
+    tree.insert(new IoptRange(start, last));
+  }
+  return tree;
+}
+
+/** The `IOMMU_*` protection that map flags ask for. DMA is always cache coherent: user space has no way to flush caches. */
+function convertProt(flags: number): number {
+  let prot = IOMMU_CACHE;
+  if (flags & IOMMU_IOAS_MAP_WRITEABLE) prot |= IOMMU_WRITE;
+  if (flags & IOMMU_IOAS_MAP_READABLE) prot |= IOMMU_READ;
+  return prot;
+}
+
+/** True if the flags give no permission and the revision wants one. */
+function lacksProt(ctx: IommufdCtx, flags: number): boolean {
+  return ctx.kernel.revision.mapNeedsProt &&
+    !(flags & (IOMMU_IOAS_MAP_WRITEABLE | IOMMU_IOAS_MAP_READABLE));
+}
+
+/** IOMMU_IOAS_MAP. */
+export function ioasMap(ucmd: Ucmd<IommuIoasMap>): void {
+  const { ctx, cmd } = ucmd;
+  const { flags, iova, length } = cmd;
+  if (flags & ~MAP_FLAGS || cmd.reserved !== 0) throw EOPNOTSUPP;
+  if (iova >= U64_MAX || length >= U64_MAX) throw EOVERFLOW;
+  if (lacksProt(ctx, flags)) throw EINVAL;
+
+  const ioas = ctx.objects.get(cmd.ioasId, Ioas);
+  try {
+    cmd.iova = ioas.iopt.mapUserPages({
+      accountMode: ctx.accountMode,
+      iova: flags & IOMMU_IOAS_MAP_FIXED_IOVA ? iova : undefined,
+      uptr: cmd.userVa,
+      length,
+      prot: convertProt(flags),
+    });
+    ucmd.respond();
+  } finally {
+    ioas.put();
+  }
+}
+
+/** IOMMU_IOAS_COPY. */
+export function ioasCopy(ucmd: Ucmd<IommuIoasCopy>): void {
+  const { ctx, cmd } = ucmd;
+  const { revision } = ctx.kernel;
+  if (revision.hasSyzFlag) convertSyzIova(ctx, cmd);
+  const { flags, length, srcIova, dstIova } = cmd;
+  if (flags & ~MAP_FLAGS) throw EOPNOTSUPP;
+  if (length >= U64_MAX) throw EOVERFLOW;
+  if (revision.copyChecksIova && (srcIova >= U64_MAX || dstIova >= U64_MAX)) {
+    throw EOVERFLOW;
+  }
+  if (lacksProt(ctx, flags)) throw EINVAL;
+
+  const source = ctx.objects.get(cmd.srcIoasId, Ioas);
+  using pages = getPages(source, srcIova, length);
+  const ioas = ctx.objects.get(cmd.dstIoasId, Ioas);
+  try {
+    cmd.dstIova = ioas.iopt.mapPages(
+      pages,
+      length,
+      flags & IOMMU_IOAS_MAP_FIXED_IOVA ? dstIova : undefined,
+      convertProt(flags),
+    );
+    ucmd.respond();
+  } finally {
+    ioas.put();
+  }
+}
+
+/** The pages under a range; the source IOAS is free to go from here on. */
+function getPages(
+  source: Ioas,
+  iova: bigint,
+  length: bigint,
+): PagesList {
+  try {
+    return source.iopt.getPages(iova, length);
+  } finally {
+    source.put();
+  }
+}
+
+/** IOMMU_IOAS_UNMAP. */
+export function ioasUnmap(ucmd: Ucmd<IommuIoasUnmap>): void {
+  const { ctx, cmd } = ucmd;
+  const ioas = ctx.objects.get(cmd.ioasId, Ioas);
+  try {
+    const { iova, length } = cmd;
+    const result = { unmapped: 0n };
+    if (iova === 0n && length === U64_MAX) {
+      ioas.iopt.unmapAll(result);
+    } else {
+      if (iova >= U64_MAX || length >= U64_MAX) throw EOVERFLOW;
+      ioas.iopt.unmapIova(iova, length, result);
+      if (result.unmapped === 0n) throw ENOENT;
+    }
+    cmd.length = result.unmapped;
+    ucmd.respond();
+  } finally {
+    ioas.put();
+  }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Random sequences of ioctls against the naive model.
+ */
+
+import fc from "fast-check";
+import { anyStep, IoptRun } from "../testing/iopt_run.ts";
+import type { Setting } from "../testing/iopt_state.ts";
+
+function runsLikeTheModel(setting: Setting, seed: number, runs: number): void {
+  fc.assert(
+    fc.property(fc.array(anyStep, { maxLength: 60, size: "max" }), (steps) => {
+      const run = new IoptRun(setting);
+      for (const one of steps) run.step(one);
+      run.finish();
+    }),
+    { seed, numRuns: runs },
+  );
+}
+
+/** 12 settings of 250 runs each: every difference that changes a path, in both revisions. */
+const SETTINGS: Setting[] = (["v3", "6.12"] as const).flatMap((revision) => {
+  const base = {
+    revision,
+    memoryLimit: 65536,
+    unit: 2048,
+    scattered: false,
+    privateMemory: false,
+    lockLimit: undefined,
+  };
+  return [
+    base,
+    { ...base, scattered: true },
+    { ...base, memoryLimit: 16 },
+    { ...base, memoryLimit: 40, scattered: true },
+    { ...base, unit: 512, privateMemory: true },
+    { ...base, lockLimit: 12 },
+  ];
+});
+
+SETTINGS.forEach((setting, i) => {
+  const { revision, memoryLimit, unit } = setting;
+  const traits = [
+    `batches of ${memoryLimit} bytes`,
+    `units of ${unit} bytes`,
+    setting.scattered ? "scattered frames" : "frames in order",
+    setting.privateMemory ? "private memory" : "shared memory",
+    setting.lockLimit ? `limit of ${setting.lockLimit} pages` : "no limit",
+  ];
+  Deno.test(`IOAS ioctls do what the naive model does: ${revision}, ${traits.join(", ")}`, () =>
+    runsLikeTheModel(setting, 1000 + i, 250));
+});

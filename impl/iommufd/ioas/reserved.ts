@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Ranges of IOVA that are allowed or reserved.
+ *
+ * @module
+ */
+
+import type { Device } from "../../iommu/device.ts";
+import type { ResvRegion } from "../../iommu/resv.ts";
+import { IntervalNode } from "../../lib/interval_tree.ts";
+import { EINVAL } from "../../uapi/errno.ts";
+import type { IoPagetable } from "./io_pagetable.ts";
+
+/**
+ * A range of IOVA: one that kernel-chosen maps keep to and that cannot become
+ * reserved, or one that must not be mapped. Linux: struct iopt_allowed, struct
+ * iopt_reserved; one class here, because tree code slows down when it meets
+ * more than four kinds of nodes.
+ */
+export class IoptRange extends IntervalNode<bigint> {
+  /** Who gives a reserved range up again: a domain, a device, or null. */
+  readonly owner: object | null;
+
+  /** The range from `start` to `last`, inclusive. */
+  constructor(start: bigint, last: bigint, owner: object | null = null) {
+    super(start, last);
+    this.owner = owner;
+  }
+}
+
+/**
+ * Reserves what a device cannot translate and returns the start of its
+ * software MSI window, if it has one and `wantSwMsi` is set. Throws EADDRINUSE
+ * if something is mapped there, EINVAL for a combination of MSI regions that
+ * makes no sense, ENOMEM; then nothing stays reserved. Linux:
+ * iopt_table_enforce_dev_resv_regions.
+ */
+export function enforceResvRegions(
+  iopt: IoPagetable,
+  dev: Device,
+  regions: readonly ResvRegion[],
+  options: { readonly wantSwMsi: boolean },
+): bigint | undefined {
+  if (iopt.kernel.shouldFail()) throw EINVAL;
+  try {
+    for (const { type, start, length } of regions) {
+      if (type === "direct-relaxable") continue;
+      iopt.reserveIova(start, start + length - 1n, dev);
+    }
+    return options.wantSwMsi ? swMsiStart(iopt, regions) : undefined;
+  } catch (error) {
+    iopt.removeReservedIova(dev);
+    throw error;
+  }
+}
+
+function swMsiStart(
+  iopt: IoPagetable,
+  regions: readonly ResvRegion[],
+): bigint | undefined {
+  const { revision, warnings } = iopt.kernel;
+  const hardware = regions.filter((region) => region.type === "msi");
+  const software = regions.filter((region) => region.type === "sw-msi");
+  if (revision.warnsMixedMsiRegions) {
+    const mixed = hardware.length > 0 && software.length > 0;
+    if (
+      warnings.on(mixed, "resv_regions: both MSI and software MSI") ||
+      warnings.on(software.length > 1, "resv_regions: two software MSI")
+    ) throw EINVAL;
+  } else if (hardware.length > 0) {
+    return undefined;
+  }
+  return software.at(-1)?.start;
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Splits areas, as VFIO type1 version 1 lets its users do. Linux:
+ * io_pagetable.c, iopt_cut_iova and iopt_area_split.
+ *
+ * @module
+ */
+
+import { EBUSY, EINVAL } from "../../uapi/errno.ts";
+import { IoptArea } from "../pages/area.ts";
+import type { IoPagetable } from "./io_pagetable.ts";
+
+/**
+ * Splits the areas that map each of `iovas` so that it becomes the last IOVA
+ * of an area; where nothing is mapped or an area ends already nothing happens.
+ * The first error stops. Throws EBUSY for an area in the making or about to be
+ * unmapped, EINVAL where the cut is misaligned, where accesses use the area
+ * (depends on the revision) and where large pages may be mapped, ENOMEM.
+ */
+export function cutIova(iopt: IoPagetable, iovas: readonly bigint[]): void {
+  for (const iova of iovas) {
+    const area = iopt.areas.first(iova, iova);
+    if (area) splitArea(iopt, area, iova);
+  }
+}
+
+function splitArea(iopt: IoPagetable, area: IoptArea, iova: bigint): void {
+  const { pages, storageDomain, start, last, prot } = area;
+  const { kernel } = iopt;
+  if (iova === start || iova === last) return;
+  if (!pages || area.preventAccess) throw EBUSY;
+  const rightStart = iova + 1n;
+  const mask = BigInt(iopt.iovaAlignment - 1);
+  if (rightStart & mask || area.startByte(rightStart) & mask) throw EINVAL;
+  kernel.alloc();
+  kernel.alloc();
+  if (area.numAccesses > 0 && !kernel.revision.splitsAccessedAreas) {
+    throw EINVAL;
+  }
+  if (storageDomain && !iopt.disableLargePages) throw EINVAL;
+
+  const left = new IoptArea(
+    iopt,
+    { start, last: iova },
+    area.startByte(start),
+    prot,
+  );
+  const right = new IoptArea(
+    iopt,
+    { start: rightStart, last },
+    area.startByte(rightStart),
+    prot,
+  );
+  iopt.areas.remove(area);
+  if (storageDomain) pages.domainsTree.remove(area.slice);
+  pages.get();
+  for (const half of [left, right]) {
+    half.pages = pages;
+    half.storageDomain = storageDomain;
+    half.numAccesses = area.numAccesses;
+    iopt.areas.insert(half);
+    if (storageDomain) pages.domainsTree.insert(half.slice);
+  }
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The objects of a context that user space names by an id.
+ *
+ * Linux: `struct iommufd_object` and its functions in main.c.
+ *
+ * @module
+ */
+
+import { IdTable } from "../../lib/id_table.ts";
+import { XarrayNodes } from "../../lib/xarray_nodes.ts";
+import { EBUSY, ENOENT } from "../../uapi/errno.ts";
+import type { IommufdCtx } from "../main.ts";
+
+/** A class of objects, for {@link ObjectTable.get}; its constructor may be private. */
+export interface ObjectClass<T extends IommufdObject> extends NewableFunction {
+  /** The prototype of its objects. */
+  readonly prototype: T;
+}
+
+/**
+ * An object with an id. Constructing one reserves the id; nobody can look it
+ * up before {@link ObjectTable.finalize}.
+ *
+ * Two counts keep it alive. `users` are all who hold it, the table being the
+ * first; with more than that one, IOMMU_DESTROY is EBUSY. `shorttermUsers` are
+ * those of them who give it back before their ioctl returns.
+ */
+export abstract class IommufdObject {
+  /** The context that it belongs to. */
+  readonly ctx: IommufdCtx;
+  /** What user space calls it. */
+  readonly id: number;
+  /** Who holds it, the table included. 0 means it is being destroyed. */
+  users = 1;
+  /** Who holds it until the end of an ioctl, biased by 1 while it is in the table. */
+  shorttermUsers = 1;
+
+  /** Reserves the lowest free id (Linux: _iommufd_object_alloc). Throws ENOMEM, or EBUSY when all ids are taken. */
+  constructor(ctx: IommufdCtx) {
+    this.ctx = ctx;
+    this.id = ctx.objects.reserve();
+  }
+
+  /** Takes it apart: it is out of the table and nobody holds it (Linux: iommufd_object_ops.destroy). */
+  abstract destroy(): void;
+
+  /** Becomes a long-term user: it cannot be destroyed until {@link unref} (Linux: refcount_inc of users). */
+  ref(): void {
+    this.users++;
+  }
+
+  /** Gives up a long-term use. The table is a user too, so this is never the last (Linux: refcount_dec of users). */
+  unref(): void {
+    this.ctx.kernel.warnings.on(
+      --this.users < 1,
+      `iommufd: object ${this.id} was given back more often than taken`,
+    );
+  }
+
+  /** Takes both counts if it can still be used (Linux: iommufd_lock_obj). */
+  lock(): boolean {
+    if (this.users === 0 || this.shorttermUsers === 0) return false;
+    this.users++;
+    this.shorttermUsers++;
+    return true;
+  }
+
+  /** Gives back what {@link lock} or {@link ObjectTable.get} took (Linux: iommufd_put_object). */
+  put(): void {
+    this.unref();
+    this.shorttermUsers--;
+  }
+}
+
+/** All objects of one context by id (Linux: iommufd_ctx.objects). */
+export class ObjectTable {
+  readonly #ctx: IommufdCtx;
+  readonly #ids: IdTable<IommufdObject>;
+
+  /** An empty table; ids start at 1, the lowest free one is given out next. */
+  constructor(ctx: IommufdCtx) {
+    this.#ctx = ctx;
+    this.#ids = new IdTable({ first: 1, max: ctx.kernel.revision.maxObjectId });
+  }
+
+  /** True if there is no object and no reserved id. */
+  get isEmpty(): boolean {
+    return this.#ids.isEmpty;
+  }
+
+  /** Reserves an id. For the constructor of {@link IommufdObject}. */
+  reserve(): number {
+    const { kernel } = this.#ctx;
+    kernel.alloc();
+    const id = this.#ids.alloc();
+    kernel.allocNodes(
+      () =>
+        XarrayNodes.of(
+          this.#ids.ids().filter((other) => other !== id),
+          { rootHoldsEntry: false },
+        ),
+      id,
+      id,
+    );
+    return id;
+  }
+
+  /** Publishes an object: from here on it can be looked up, and creating it can no longer fail (Linux: iommufd_object_finalize). */
+  finalize(object: IommufdObject): void {
+    this.#ids.publish(object.id, object);
+  }
+
+  /** Gives back the id of an object that was not published (Linux: iommufd_object_abort). */
+  abort(object: IommufdObject): void {
+    this.#ctx.kernel.warnings.on(
+      this.#ids.erase(object.id) !== undefined,
+      `iommufd: object ${object.id} was aborted after it was published`,
+    );
+  }
+
+  /** Destroys an object that was set up in full but not published (Linux: iommufd_object_abort_and_destroy). */
+  abortAndDestroy(object: IommufdObject): void {
+    object.destroy();
+    this.abort(object);
+  }
+
+  /**
+   * Looks up an object of a class and takes it until
+   * {@link IommufdObject.put}. Throws ENOENT if there is none, if it is not
+   * published yet or if it is of another class. `IommufdObject` itself stands
+   * for any class. (Linux: iommufd_get_object.)
+   */
+  get<T extends IommufdObject>(id: number, type: ObjectClass<T>): T {
+    if (this.#ctx.kernel.shouldFail()) throw ENOENT;
+    const object = this.#ids.get(id);
+    if (!(object instanceof type) || !object.lock()) throw ENOENT;
+    return object;
+  }
+
+  /** All published objects, by id. */
+  *[Symbol.iterator](): Generator<IommufdObject> {
+    for (const [, object] of this.#ids) yield object;
+  }
+
+  /** IOMMU_DESTROY: throws ENOENT without such an object, EBUSY if somebody else holds it (Linux: iommufd_destroy). */
+  remove(id: number): void {
+    const object = this.#ids.get(id);
+    if (object === undefined) throw ENOENT;
+    if (object.users !== 1) throw EBUSY;
+    this.#destroy(object);
+  }
+
+  /**
+   * Destroys an object for the driver that is its last long-term user. Linux
+   * waits a minute for ioctls that still use it; here those could only be
+   * below us on the stack, where the wait would time out for certain.
+   * (Linux: iommufd_object_destroy_user.)
+   */
+  destroyUser(object: IommufdObject): void {
+    let destroyed = false;
+    if (object.shorttermUsers === 1) {
+      destroyed = this.putAndTryDestroy(object);
+    } else {
+      object.unref();
+    }
+    this.#ctx.kernel.warnings.on(
+      !destroyed,
+      `iommufd: object ${object.id} is still in use when its driver destroys it`,
+    );
+  }
+
+  /** Gives up a long-term use and destroys the object if nobody else holds it; returns whether (Linux: iommufd_object_put_and_try_destroy). */
+  putAndTryDestroy(object: IommufdObject): boolean {
+    object.unref();
+    if (object.users !== 1) return false;
+    this.#destroy(object);
+    return true;
+  }
+
+  /**
+   * Destroys everything, leaves of the graph of users first: each pass takes
+   * those that only the table holds. (Linux: iommufd_fops_release.)
+   */
+  releaseAll(): void {
+    while (!this.#ids.isEmpty) {
+      let destroyed = 0;
+      for (const [, object] of this.#ids) {
+        if (object.users !== 1) continue;
+        destroyed++;
+        this.#destroy(object);
+      }
+      const stuck = this.#ctx.kernel.warnings.on(
+        destroyed === 0,
+        "iommufd: objects hold each other when their context is released",
+      );
+      if (stuck) break;
+    }
+  }
+
+  #destroy(object: IommufdObject): void {
+    object.users = 0;
+    object.shorttermUsers = 0;
+    this.#ids.erase(object.id);
+    object.destroy();
+  }
+}

@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * In-kernel access to the pages of areas: pinning them for a driver, and
+ * copying to and from them. Linux: pages.c, iopt_area_add_access,
+ * iopt_pages_fill_xarray, iopt_pages_rw_access.
+ *
+ * @module
+ */
+
+import { GUP_PIN_COUNTING_BIAS } from "../../kernel/memory/frames.ts";
+import { FOLL_WRITE } from "../../kernel/memory/mm.ts";
+import { DoubleSpanIterator } from "../../lib/span_iterator.ts";
+import { XarrayNodes } from "../../lib/xarray_nodes.ts";
+import { EFAULT, EINVAL, EPERM } from "../../uapi/errno.ts";
+import { PAGE_SIZE } from "../../uapi/mman.ts";
+import { updatePinned, updateUnpinned } from "./accounting.ts";
+import type { IoptArea } from "./area.ts";
+import { type IoptPages, PagesAccess } from "./pages.ts";
+import { PfnBatch, readDomainPfns, readStoredPfns } from "./pfn_batch.ts";
+import { PfnPinner, unpinPfns } from "./pfn_pinner.ts";
+import { PfnReader } from "./pfn_reader.ts";
+
+/** Access flag: read. */
+export const IOMMUFD_ACCESS_RW_READ = 0;
+/** Access flag: write. */
+export const IOMMUFD_ACCESS_RW_WRITE = 1 << 0;
+/** Access flag: the caller is a kernel thread and may borrow the source's memory map. */
+export const IOMMUFD_ACCESS_RW_KTHREAD = 1 << 1;
+/** Access flag for selftests: go through the pages even where a plain copy would do. */
+export const IOMMUFD_ACCESS_RW_SLOW_PATH = 1 << 2;
+
+/** `DoubleSpanIterator.isUsed` over the access tree, then the domains tree. */
+const IN_ACCESS = 1;
+const IN_DOMAIN = 2;
+
+/** An access of exactly these page indexes, if there is one; others may overlap it. */
+function findExactAccess(
+  pages: IoptPages,
+  first: number,
+  last: number,
+): PagesAccess | undefined {
+  const tree = pages.accessTree;
+  let access = tree.first(first, last);
+  while (access && (access.start !== first || access.last !== last)) {
+    access = tree.next(access, first, last);
+  }
+  return access;
+}
+
+/**
+ * Pins the pages `first` to `last` of an area for a driver and stores their
+ * frames in `out` from `at` on. Undone by `removeAccess` with the same range.
+ * Throws EPERM for writing read-only pages, EFAULT, ENOMEM. Linux:
+ * iopt_area_add_access.
+ */
+export function addAccess(
+  area: IoptArea,
+  range: { readonly first: number; readonly last: number },
+  out: Int32Array,
+  at: number,
+  flags: number,
+): void {
+  const { first, last } = range;
+  const pages = area.pages!;
+  if (flags & IOMMUFD_ACCESS_RW_WRITE && !pages.writable) throw EPERM;
+  const same = findExactAccess(pages, first, last);
+  if (same) {
+    same.users++;
+    area.numAccesses++;
+    readStoredPfns(pages, first, last - first + 1, out, at);
+    return;
+  }
+  pages.kernel.alloc();
+  fillStore(pages, first, last, out, at);
+  area.numAccesses++;
+  pages.accessTree.insert(new PagesAccess(first, last));
+}
+
+/**
+ * Gives back what `addAccess` pinned; the driver no longer touches the pages
+ * (Linux: iopt_area_remove_access).
+ */
+export function removeAccess(
+  area: IoptArea,
+  range: { readonly first: number; readonly last: number },
+): void {
+  const pages = area.pages!;
+  const { warnings } = pages.kernel;
+  const access = findExactAccess(pages, range.first, range.last);
+  if (warnings.on(!access, "iopt_area_remove_access: no such access")) return;
+  warnings.on(
+    area.numAccesses === 0,
+    "iopt_area_remove_access: the area has no accesses",
+  );
+  area.numAccesses--;
+  if (--access!.users > 0) return;
+  pages.accessTree.remove(access!);
+  unfillStore(pages, range.first, range.last);
+}
+
+/**
+ * Makes `pinnedPfns` hold the pages `first` to `last`, taking them from
+ * whatever place has them, and copies them to `out`. On failure the store is
+ * as before. Linux: iopt_pages_fill_xarray.
+ */
+function fillStore(
+  pages: IoptPages,
+  first: number,
+  last: number,
+  out: Int32Array,
+  at: number,
+): void {
+  const pinner = new PfnPinner(pages);
+  const { accessTree, domainsTree } = pages;
+  let stored = first;
+  try {
+    const span = new DoubleSpanIterator(accessTree, domainsTree, first, last);
+    for (; !span.done; span.next()) {
+      const cur = at + span.start - first;
+      if (span.isUsed === IN_ACCESS) {
+        const npages = span.last - span.start + 1;
+        readStoredPfns(pages, span.start, npages, out, cur);
+        continue;
+      }
+      if (span.isUsed === IN_DOMAIN) {
+        fillFromDomains(pages, span.start, span.last, out, cur);
+        storePfns(pages, span.start, span.last, out, cur);
+      } else {
+        fillFromUser(pages, pinner, span.start, span.last, out, cur);
+      }
+      stored = span.last + 1;
+    }
+    updatePinned(pages);
+  } catch (error) {
+    if (stored !== first) unfillStore(pages, first, stored - 1);
+    throw error;
+  }
+}
+
+/** Linux: iopt_pages_fill_from_domain. */
+function fillFromDomains(
+  pages: IoptPages,
+  first: number,
+  last: number,
+  out: Int32Array,
+  at: number,
+): void {
+  let index = first;
+  while (index <= last) {
+    const area = pages.domainsTree.first(index, index)!.area;
+    const end = Math.min(area.lastIndex, last);
+    const npages = end - index + 1;
+    readDomainPfns(
+      area.storageDomain!,
+      area,
+      index,
+      npages,
+      out,
+      at + index - first,
+    );
+    index = end + 1;
+  }
+}
+
+/** Pins the pages `first` to `last` and stores them (Linux: iopt_pages_fill_from_mm). */
+function fillFromUser(
+  pages: IoptPages,
+  pinner: PfnPinner,
+  first: number,
+  last: number,
+  out: Int32Array,
+  at: number,
+): void {
+  let index = first;
+  try {
+    while (index <= last) {
+      index += pinner.pinInto(out, at + index - first, index, last);
+    }
+    storePfns(pages, first, last, out, at);
+  } catch (error) {
+    unpinPfns(pages, out, at, index - first);
+    throw error;
+  }
+}
+
+/** Puts frames into `pinnedPfns`; on failure none stays there (Linux: pages_to_xarray). */
+function storePfns(
+  pages: IoptPages,
+  first: number,
+  last: number,
+  pfns: Int32Array,
+  at: number,
+): void {
+  const { kernel, pinnedPfns } = pages;
+  const count = last - first + 1;
+  const half = first + Math.floor(count / 2);
+  const nodes = kernel.injectsFaults
+    ? XarrayNodes.ofArray(pinnedPfns)
+    : undefined;
+  if (nodes && half > first) kernel.allocNodes(() => nodes, first, half - 1);
+  if (kernel.shouldFail()) throw EINVAL;
+  if (nodes) kernel.allocNodes(() => nodes, half, last);
+  const old = pinnedPfns.storeFrom(first, count, pfns, at, 1);
+  kernel.warnings.on(old > 0, "pages_to_xarray: a frame was stored");
+}
+
+/**
+ * Takes the pages `first` to `last`, whose access is out of the tree, out of
+ * `pinnedPfns` and unpins those that nothing else covers. Linux:
+ * iopt_pages_unfill_xarray.
+ */
+function unfillStore(pages: IoptPages, first: number, last: number): void {
+  const { kernel, accessTree, domainsTree, pinnedPfns } = pages;
+  let batch: PfnBatch | undefined;
+  const span = new DoubleSpanIterator(accessTree, domainsTree, first, last);
+  for (; !span.done; span.next()) {
+    if (span.isUsed === IN_ACCESS) continue;
+    if (span.isUsed === IN_DOMAIN) {
+      pinnedPfns.clearRange(span.start, span.last);
+      continue;
+    }
+    batch ??= PfnBatch.createNofail(kernel, last - first + 1);
+    for (let index = span.start; index <= span.last;) {
+      batch.fromStoreClear(pages, index, span.last);
+      batch.unpin(pages, 0, batch.totalPfns);
+      index += batch.totalPfns;
+      batch.clear();
+    }
+  }
+  batch?.release();
+  updateUnpinned(pages);
+}
+
+/**
+ * Copies between `data` and the pages, from byte `offset` of page `index` on.
+ * Throws EPERM for writing read-only pages, EFAULT, ENOMEM; what was copied
+ * before stays copied. Linux: iopt_pages_rw_access.
+ */
+export function rwAccess(
+  pages: IoptPages,
+  index: number,
+  offset: number,
+  data: Uint8Array,
+  flags: number,
+): void {
+  const mm = pages.sourceMm;
+  const write = (flags & IOMMUFD_ACCESS_RW_WRITE) !== 0;
+  const otherMm = mm !== pages.kernel.current?.mm ||
+    (flags & IOMMUFD_ACCESS_RW_SLOW_PATH) !== 0;
+  if (write && !pages.writable) throw EPERM;
+
+  if (otherMm) {
+    const kthread = (flags & IOMMUFD_ACCESS_RW_KTHREAD) !== 0;
+    if (!kthread && mm.alive && offset + data.length <= PAGE_SIZE) {
+      return rwPage(pages, index, offset, data, write);
+    }
+    if (!kthread || !mm.alive) {
+      return rwSlow(pages, index, offset, data, write);
+    }
+  }
+  const uaddr = pages.userAddress(index) + offset;
+  if (write) mm.copyToUser(uaddr, data);
+  else mm.copyFromUser(data, uaddr);
+}
+
+/**
+ * Copies through pins of the pages: the only way that sees exactly what a
+ * domain sees. Linux: iopt_pages_rw_slow.
+ */
+function rwSlow(
+  pages: IoptPages,
+  index: number,
+  offset: number,
+  data: Uint8Array,
+  write: boolean,
+): void {
+  const last = index + Math.floor((offset + data.length - 1) / PAGE_SIZE);
+  const reader = new PfnReader(pages, index, last);
+  try {
+    let copied = 0;
+    while (!reader.done) {
+      copied += reader.batch.rw(
+        data.subarray(copied),
+        copied === 0 ? offset : 0,
+        write,
+      );
+      reader.unpin();
+      reader.next();
+    }
+  } finally {
+    reader.destroy();
+  }
+}
+
+/** Copies within one page of another process (Linux: iopt_pages_rw_page). */
+function rwPage(
+  pages: IoptPages,
+  index: number,
+  offset: number,
+  data: Uint8Array,
+  write: boolean,
+): void {
+  const { kernel, sourceMm } = pages;
+  if (kernel.shouldFail()) throw EINVAL;
+  const pfn = new Int32Array(1);
+  const pinned = sourceMm.pinUserPages(
+    pages.userAddress(index),
+    1,
+    write ? FOLL_WRITE : 0,
+    pfn,
+    0,
+  );
+  if (pinned !== 1) throw EFAULT;
+  kernel.frames.copyPage(pfn[0]!, offset, data, write);
+  kernel.frames.put(pfn[0]!, GUP_PIN_COUNTING_BIAS);
+}

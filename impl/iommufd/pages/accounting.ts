@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Charging pinned pages to whoever asked for them, in three modes.
+ *
+ * Charges happen as the difference between what is pinned now and what was
+ * pinned when it was last looked at, after the work is done: only then is it
+ * known how many pages were not pinned already. Linux: pages.c,
+ * do_update_pinned.
+ *
+ * @module
+ */
+
+import { EINVAL, ENOMEM } from "../../uapi/errno.ts";
+import { PAGE_SHIFT, RLIMIT_MEMLOCK } from "../../uapi/mman.ts";
+import type { IoptPages } from "./pages.ts";
+
+/** Not charged: the process had CAP_IPC_LOCK. */
+export const ACCOUNT_NONE = 0;
+/** Charged to the user, as io_uring does. */
+export const ACCOUNT_USER = 1;
+/** Charged to the process's memory, as VFIO does. */
+export const ACCOUNT_MM = 2;
+/** One of the three modes (Linux: IOPT_PAGES_ACCOUNT_*). */
+export type AccountMode = 0 | 1 | 2;
+
+/**
+ * Charges or uncharges the difference since the last time (Linux:
+ * pfn_reader_user_update_pinned). Throws ENOMEM over RLIMIT_MEMLOCK.
+ */
+export function updatePinned(pages: IoptPages): void {
+  const delta = pages.npinned - pages.lastNpinned;
+  if (delta === 0) return;
+  if (delta > 0 && pages.kernel.shouldFail()) throw ENOMEM;
+  charge(pages, delta);
+}
+
+/**
+ * Uncharges after an unpin, which never fails: if the process that was charged
+ * is gone, so is its account (Linux: update_unpinned).
+ */
+export function updateUnpinned(pages: IoptPages): void {
+  const delta = pages.npinned - pages.lastNpinned;
+  if (pages.kernel.warnings.on(delta > 0, "update_unpinned: pins were added")) {
+    return;
+  }
+  if (delta === 0) return;
+  try {
+    charge(pages, delta);
+  } catch (error) {
+    if (error !== EINVAL) throw error;
+  }
+}
+
+/** Linux: do_update_pinned. `delta` pages, negative to uncharge. */
+function charge(pages: IoptPages, delta: number): void {
+  switch (pages.accountMode) {
+    case ACCOUNT_USER:
+      chargeUser(pages, delta);
+      break;
+    case ACCOUNT_MM:
+      chargeMm(pages, delta);
+      break;
+  }
+  pages.lastNpinned = pages.npinned;
+  pages.sourceMm.pinnedVm += delta;
+}
+
+/** Pages that the source process may lock. */
+function lockLimit(pages: IoptPages): number {
+  return Number(
+    pages.sourceProcess.rlimit(RLIMIT_MEMLOCK) >> BigInt(PAGE_SHIFT),
+  );
+}
+
+/** Linux: incr_user_locked_vm, decr_user_locked_vm. */
+function chargeUser(pages: IoptPages, delta: number): void {
+  const user = pages.sourceUser;
+  const total = user.lockedVm + delta;
+  if (delta > 0 && total > lockLimit(pages)) throw ENOMEM;
+  if (
+    pages.kernel.warnings.on(total < 0, "decr_user_locked_vm: below zero")
+  ) {
+    return;
+  }
+  user.lockedVm = total;
+}
+
+/** Linux: update_mm_locked_vm, __account_locked_vm. */
+function chargeMm(pages: IoptPages, delta: number): void {
+  const mm = pages.sourceMm;
+  if (!mm.alive) throw EINVAL;
+  const total = mm.lockedVm + delta;
+  if (delta > 0 && total > lockLimit(pages)) throw ENOMEM;
+  pages.kernel.warnings.on(total < 0, "__account_locked_vm: below zero");
+  mm.lockedVm = Math.max(total, 0);
+}

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Puts the pages of areas into domains, and takes them out again. Linux:
+ * pages.c, iopt_area_fill_domain and its relatives.
+ *
+ * Two rules shape the unmapping. A page is unpinned only after it is unmapped,
+ * or a device could reach memory that belongs to somebody else by then. And
+ * an unmap cuts only where a map ended, since a driver need not be able to
+ * split what it mapped in one call.
+ *
+ * @module
+ */
+
+import type { Domain } from "../../iommu/domain.ts";
+import { DoubleSpanIterator } from "../../lib/span_iterator.ts";
+import { updateUnpinned } from "./accounting.ts";
+import type { IoptArea } from "./area.ts";
+import type { IoptPages } from "./pages.ts";
+import { iommuUnmapNofail, PfnBatch } from "./pfn_batch.ts";
+import { PfnReader } from "./pfn_reader.ts";
+
+/**
+ * Maps an existing area into a domain that joins the IO page table. Throws
+ * EFAULT, ENOMEM or what the driver throws; the domain is then as before.
+ * Linux: iopt_area_fill_domain.
+ */
+export function fillDomain(area: IoptArea, domain: Domain): void {
+  const pages = area.pages!;
+  const reader = new PfnReader(pages, area.index, area.lastIndex);
+  let doneEnd = area.index;
+  try {
+    while (!reader.done) {
+      reader.batch.toDomain(domain, area, reader.batchStart);
+      doneEnd = reader.batchEnd;
+      reader.next();
+    }
+    reader.updatePinned();
+  } catch (error) {
+    reader.releasePins();
+    unfillPartialDomain(area, pages, domain, doneEnd);
+    throw error;
+  } finally {
+    reader.destroy();
+  }
+}
+
+/**
+ * Maps a new area into all domains of its IO page table; without domains
+ * nothing happens, not even a pin. On success the area's first domain becomes
+ * its storage. Throws as `fillDomain`; all domains are then as before. Linux:
+ * iopt_area_fill_domains.
+ */
+export function fillDomains(area: IoptArea, pages: IoptPages): void {
+  const { domains } = area.iopt;
+  if (domains.length === 0) return;
+
+  const reader = new PfnReader(pages, area.index, area.lastIndex);
+  // Domains before `failed` hold the pages up to firstEnd, the others up to allEnd.
+  let firstEnd = area.index;
+  let allEnd = area.index;
+  let failed = 0;
+  try {
+    while (!reader.done) {
+      firstEnd = reader.batchEnd;
+      allEnd = reader.batchStart;
+      for (failed = 0; failed < domains.length; failed++) {
+        reader.batch.toDomain(domains[failed]!, area, reader.batchStart);
+      }
+      allEnd = firstEnd;
+      reader.next();
+    }
+    reader.updatePinned();
+    area.storageDomain = domains[0]!;
+    pages.domainsTree.insert(area.slice);
+  } catch (error) {
+    reader.releasePins();
+    domains.forEach((domain, i) => {
+      const end = i < failed ? firstEnd : allEnd;
+      if (i === domains.length - 1) {
+        unfillPartialDomain(area, pages, domain, end);
+      } else if (end !== area.index) {
+        unmapRange(area, domain, area.index, end - 1);
+      }
+    });
+    throw error;
+  } finally {
+    reader.destroy();
+  }
+}
+
+/**
+ * Unmaps an area that is being destroyed from all domains and unpins what no
+ * access holds (Linux: iopt_area_unfill_domains).
+ */
+export function unfillDomains(area: IoptArea, pages: IoptPages): void {
+  const storage = area.storageDomain;
+  if (!storage) return;
+  for (const domain of area.iopt.domains) {
+    if (domain !== storage) {
+      unmapRange(area, domain, area.index, area.lastIndex);
+    }
+  }
+  pages.domainsTree.remove(area.slice);
+  unfillDomain(area, pages, storage);
+  area.storageDomain = null;
+}
+
+/**
+ * Unmaps an area from its last domain and unpins what no access holds. The
+ * area must be out of `domainsTree`. Linux: iopt_area_unfill_domain.
+ */
+export function unfillDomain(
+  area: IoptArea,
+  pages: IoptPages,
+  domain: Domain,
+): void {
+  unfillTo(area, pages, domain, area.lastIndex);
+}
+
+/**
+ * Unmaps an area from a domain while other domains keep its pages (Linux:
+ * iopt_area_unmap_domain).
+ */
+export function unmapDomain(area: IoptArea, domain: Domain): void {
+  unmapRange(area, domain, area.index, area.lastIndex);
+}
+
+/** Undoes a fill that reached page index `end` exclusive. */
+function unfillPartialDomain(
+  area: IoptArea,
+  pages: IoptPages,
+  domain: Domain,
+  end: number,
+): void {
+  if (end !== area.index) unfillTo(area, pages, domain, end - 1);
+}
+
+/** Unmaps the pages `first` to `last` of an area (Linux: iopt_area_unmap_domain_range). */
+function unmapRange(
+  area: IoptArea,
+  domain: Domain,
+  first: number,
+  last: number,
+): void {
+  const iova = area.indexToIova(first);
+  iommuUnmapNofail(domain, iova, area.indexToIovaEnd(last) - iova);
+}
+
+/**
+ * Unmaps the area's pages up to index `last` and unpins those that neither
+ * tree covers. Linux: __iopt_area_unfill_domain.
+ */
+function unfillTo(
+  area: IoptArea,
+  pages: IoptPages,
+  domain: Domain,
+  last: number,
+): void {
+  const { kernel, domainsTree, accessTree } = pages;
+  const unmapper = new Unmapper(area, pages, domain, last);
+  const span = new DoubleSpanIterator(
+    domainsTree,
+    accessTree,
+    area.index,
+    last,
+  );
+  for (; !span.done; span.next()) {
+    if (span.isUsed) unmapper.batch.skipCarry(span.last - span.start + 1);
+    else unmapper.unpin(span.start, span.last);
+  }
+  // The tail may still be held by an access: then it is unmapped without unpinning.
+  if (unmapper.unmappedEnd !== last + 1) {
+    unmapRange(area, domain, unmapper.unmappedEnd, last);
+  }
+  kernel.warnings.on(
+    unmapper.batch.totalPfns !== 0,
+    "iopt_area_unfill_domain: pages left in the batch",
+  );
+  unmapper.batch.release();
+  updateUnpinned(pages);
+}
+
+/**
+ * Unmaps an area front to back, reading the frames from the domain first.
+ *
+ * Pages before `unmappedEnd` are unmapped. Where a run of frames goes on
+ * behind the pages to unpin, all of it is unmapped and the rest stays in the
+ * batch, carried over to the next call.
+ */
+class Unmapper {
+  /** Page index after the last one unmapped. */
+  unmappedEnd: number;
+  /** Frames that were unmapped but not yet unpinned. */
+  readonly batch: PfnBatch;
+  readonly #area: IoptArea;
+  readonly #pages: IoptPages;
+  readonly #domain: Domain;
+  readonly #last: number;
+
+  constructor(
+    area: IoptArea,
+    pages: IoptPages,
+    domain: Domain,
+    last: number,
+  ) {
+    this.#area = area;
+    this.#pages = pages;
+    this.#domain = domain;
+    this.#last = last;
+    this.unmappedEnd = area.index;
+    this.batch = PfnBatch.createNofail(pages.kernel, last + 1);
+  }
+
+  /** Unmaps and unpins the pages `first` to `last` (Linux: iopt_area_unpin_domain). */
+  unpin(first: number, last: number): void {
+    const { batch } = this;
+    const { warnings } = this.#pages.kernel;
+    let start = first;
+    while (start <= last) {
+      const batchLast = this.#read(start, last);
+      warnings.on(
+        batchLast > this.#last,
+        "iopt_area_unpin_domain: past the end",
+      );
+      // Read on to where the frames stop being contiguous: only there may the unmap cut.
+      if (batchLast === last && last !== this.#last) {
+        batch.fromDomainContinue(
+          this.#domain,
+          this.#area,
+          last + 1,
+          this.#last,
+        );
+      }
+      if (this.unmappedEnd <= batchLast) {
+        const end = start + batch.totalPfns;
+        unmapRange(this.#area, this.#domain, this.unmappedEnd, end - 1);
+        this.unmappedEnd = end;
+      }
+      batch.unpin(this.#pages, 0, batchLast - start + 1);
+      start = batchLast + 1;
+      batch.clearCarry(this.unmappedEnd - start);
+    }
+  }
+
+  /** Reads frames on from what is carried; returns the last page index in the batch, at most `last`. */
+  #read(start: number, last: number): number {
+    if (this.unmappedEnd > last) return last;
+    const { batch } = this;
+    const from = Math.max(start, this.unmappedEnd);
+    this.#pages.kernel.warnings.on(
+      batch.totalPfns !== 0 && from - batch.totalPfns !== start,
+      "iopt_area_unpin_domain: the carried pages are not at the front",
+    );
+    batch.fromDomain(this.#domain, this.#area, from, last);
+    return start + batch.totalPfns - 1;
+  }
+}

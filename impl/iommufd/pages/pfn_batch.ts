@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * A batch: a short list of runs of contiguous frames, on their way from one
+ * place to another. Linux: pages.c, struct pfn_batch.
+ *
+ * What moves in one step is bounded by the temporary memory limit of the
+ * kernel, which the selftests lower to make every path run in many steps.
+ *
+ * @module
+ */
+
+import type { Domain } from "../../iommu/domain.ts";
+import { iommuMap, iommuUnmap } from "../../iommu/map.ts";
+import type { KernelCore } from "../../kernel/core.ts";
+import { EINVAL, ENOMEM } from "../../uapi/errno.ts";
+import { PAGE_SIZE } from "../../uapi/mman.ts";
+import type { IoptArea } from "./area.ts";
+import type { IoptPages } from "./pages.ts";
+
+/** Bytes of one run in Linux's batch: a u64 frame number and a u32 count. */
+export const BATCH_ELEMENT_SIZE = 12;
+/** A path that must not fail keeps a batch of this many bytes on the stack. */
+const BACKUP_SIZE = 256;
+/** Frames that are read from a domain or the store at a time. */
+const READ_CHUNK = 512;
+/** Bytes that Linux can allocate in one piece: above, an attempt fails. */
+const KMALLOC_MAX_SIZE = 4 * 1024 * 1024;
+
+/**
+ * Bytes that a temporary buffer gets when `wanted` are asked for: never more
+ * than the limit, and one page if that much cannot be had. Throws ENOMEM by
+ * fault injection. Linux: temp_kmalloc without a backup.
+ */
+export function tempAllocSize(kernel: KernelCore, wanted: number): number {
+  if (kernel.shouldFail()) throw ENOMEM;
+  return allocOrPage(kernel, wanted);
+}
+
+function allocOrPage(kernel: KernelCore, wanted: number): number {
+  const bytes = Math.min(wanted, kernel.tempMemoryLimit);
+  return kernel.shouldFail() || bytes > KMALLOC_MAX_SIZE ? PAGE_SIZE : bytes;
+}
+
+/**
+ * Runs of contiguous frames, in the order of their page indexes. Whoever
+ * creates one releases it.
+ */
+export class PfnBatch {
+  /** Runs in the batch. */
+  end = 0;
+  /** Pages in the batch. */
+  totalPfns = 0;
+  /** First frame of each run. */
+  readonly pfns: Int32Array;
+  /** Frames in each run. */
+  readonly npfns: Int32Array;
+  readonly #kernel: KernelCore;
+  /** Runs that fit. */
+  #arraySize: number;
+  /** Where frames are read to before they become runs; made when needed. */
+  #chunk: Int32Array | undefined;
+
+  private constructor(kernel: KernelCore, bytes: number) {
+    this.#kernel = kernel;
+    this.#arraySize = Math.floor(bytes / BATCH_ELEMENT_SIZE);
+    this.pfns = kernel.tempBuffers.take(this.#arraySize);
+    this.npfns = kernel.tempBuffers.take(this.#arraySize);
+  }
+
+  /** Frees the batch; it must not be used again (Linux: batch_destroy). */
+  release(): void {
+    const { tempBuffers } = this.#kernel;
+    tempBuffers.give(this.pfns);
+    tempBuffers.give(this.npfns);
+    if (this.#chunk) tempBuffers.give(this.#chunk);
+  }
+
+  /** A batch for up to `maxPages` pages. Throws ENOMEM; EINVAL if the limit is below one run. */
+  static create(kernel: KernelCore, maxPages: number): PfnBatch {
+    const bytes = tempAllocSize(kernel, maxPages * BATCH_ELEMENT_SIZE);
+    // Only a revision that accepts such a limit comes here; Linux looped then.
+    if (bytes < BATCH_ELEMENT_SIZE) throw EINVAL;
+    return new PfnBatch(kernel, bytes);
+  }
+
+  /**
+   * A batch for a path that must not fail: a small one needs no allocation,
+   * and one run fits whatever the limit is. Linux: batch_init_backup.
+   */
+  static createNofail(kernel: KernelCore, maxPages: number): PfnBatch {
+    const wanted = maxPages * BATCH_ELEMENT_SIZE;
+    const bytes = wanted < BACKUP_SIZE ? wanted : allocOrPage(kernel, wanted);
+    return new PfnBatch(kernel, Math.max(bytes, BATCH_ELEMENT_SIZE));
+  }
+
+  /** Empties the batch. */
+  clear(): void {
+    this.end = 0;
+    this.totalPfns = 0;
+  }
+
+  /** Keeps only the last `keep` pages, all of the last run (Linux: batch_clear_carry). */
+  clearCarry(keep: number): void {
+    if (keep === 0) return this.clear();
+    const { pfns, npfns } = this;
+    const tail = this.end - 1;
+    this.#kernel.warnings.on(
+      this.end === 0 || npfns[tail]! < keep,
+      "batch_clear_carry: more kept than the last run has",
+    );
+    pfns[0] = pfns[tail]! + npfns[tail]! - keep;
+    npfns[0] = keep;
+    this.totalPfns = keep;
+    this.end = 1;
+  }
+
+  /** Drops up to `skip` pages of a carried run (Linux: batch_skip_carry). */
+  skipCarry(skip: number): void {
+    if (this.totalPfns === 0) return;
+    const { pfns, npfns } = this;
+    this.#kernel.warnings.on(
+      this.totalPfns !== npfns[0],
+      "batch_skip_carry: not a single run",
+    );
+    const skipped = Math.min(this.totalPfns, skip);
+    pfns[0]! += skipped;
+    npfns[0]! -= skipped;
+    this.totalPfns -= skipped;
+  }
+
+  /**
+   * Adds frames `from[at]` to `from[end - 1]` as long as they fit; returns how
+   * many did. Linux: batch_add_pfn in a loop.
+   */
+  add(from: Int32Array, at: number, end: number): number {
+    return this.#add(from, at, end, this.#arraySize);
+  }
+
+  #add(from: Int32Array, at: number, end: number, maxRuns: number): number {
+    const { pfns, npfns } = this;
+    let run = this.end - 1;
+    let next = run >= 0 ? pfns[run]! + npfns[run]! : -1;
+    let i = at;
+    while (i < end) {
+      const start = i;
+      while (i < end && from[i] === next) {
+        i++;
+        next++;
+      }
+      if (run >= 0) npfns[run]! += i - start;
+      if (i === end || run + 1 === maxRuns) break;
+      run++;
+      pfns[run] = from[i]!;
+      npfns[run] = 1;
+      next = from[i]! + 1;
+      i++;
+    }
+    this.end = run + 1;
+    this.totalPfns += i - at;
+    return i - at;
+  }
+
+  /**
+   * Adds the frames that `domain` maps for the pages `start` to `last` of
+   * `area`, until the batch is full (Linux: batch_from_domain).
+   */
+  fromDomain(
+    domain: Domain,
+    area: IoptArea,
+    start: number,
+    last: number,
+  ): void {
+    this.#fromDomain(domain, area, start, last, this.#arraySize);
+  }
+
+  /** As `fromDomain`, but only what continues the last run (Linux: batch_from_domain_continue). */
+  fromDomainContinue(
+    domain: Domain,
+    area: IoptArea,
+    start: number,
+    last: number,
+  ): void {
+    this.#fromDomain(domain, area, start, last, this.end);
+  }
+
+  #fromDomain(
+    domain: Domain,
+    area: IoptArea,
+    start: number,
+    last: number,
+    maxRuns: number,
+  ): void {
+    const chunk = this.#chunk ??= this.#kernel.tempBuffers.take(READ_CHUNK);
+    let index = start;
+    while (index <= last) {
+      const npages = Math.min(last - index + 1, READ_CHUNK);
+      readDomainPfns(domain, area, index, npages, chunk, 0);
+      const added = this.#add(chunk, 0, npages, maxRuns);
+      if (added < npages) return;
+      index += npages;
+    }
+  }
+
+  /** Adds the stored frames of the pages `start` to `last`, until full (Linux: batch_from_xarray). */
+  fromStore(pages: IoptPages, start: number, last: number): void {
+    const chunk = this.#chunk ??= this.#kernel.tempBuffers.take(READ_CHUNK);
+    let index = start;
+    while (index <= last) {
+      const npages = Math.min(last - index + 1, READ_CHUNK);
+      readStoredPfns(pages, index, npages, chunk, 0);
+      const added = this.add(chunk, 0, npages);
+      if (added < npages) return;
+      index += npages;
+    }
+  }
+
+  /** As `fromStore`, and takes what was added out of the store (Linux: batch_from_xarray_clear). */
+  fromStoreClear(pages: IoptPages, start: number, last: number): void {
+    const before = this.totalPfns;
+    this.fromStore(pages, start, last);
+    const added = this.totalPfns - before;
+    if (added > 0) pages.pinnedPfns.clearRange(start, start + added - 1);
+  }
+
+  /**
+   * Maps the batch into `domain`, one call to the driver for each run, page
+   * `start` of the area first. Throws what the driver throws, with what this
+   * call mapped unmapped again. Linux: batch_to_domain.
+   */
+  toDomain(domain: Domain, area: IoptArea, start: number): void {
+    const { pfns, npfns, end } = this;
+    const small = area.iopt.disableLargePages;
+    const areaEnd = area.indexToIovaEnd(area.lastIndex);
+    const startIova = area.indexToIova(start);
+    const batchEnd = start + this.totalPfns - 1;
+    // Only the first and the last run of an area may be parts of pages.
+    const tail = batchEnd === area.lastIndex ? end - 1 : end;
+    let pageOffset = start === area.index ? area.pageOffset : 0;
+    let iova = startIova;
+    try {
+      for (let cur = 0; cur < end;) {
+        if (!small && pageOffset === 0 && cur + 1 < tail) {
+          iova = domain.mapRuns(iova, this, cur, tail, area.prot);
+          cur = tail;
+          continue;
+        }
+        const size = npfns[cur]! * PAGE_SIZE - pageOffset;
+        const next = Math.min(areaEnd, iova + size);
+        const paddr = pfns[cur]! * PAGE_SIZE + pageOffset;
+        if (small) mapSmall(domain, iova, paddr, next - iova, area.prot);
+        else iommuMap(domain, iova, paddr, next - iova, area.prot);
+        iova = next;
+        pageOffset = 0;
+        cur++;
+      }
+    } catch (error) {
+      if (iova !== startIova) {
+        iommuUnmapNofail(domain, startIova, iova - startIova);
+      }
+      throw error;
+    }
+  }
+
+  /**
+   * Unpins `npages` pages of the batch from the `first`th on (Linux:
+   * batch_unpin).
+   */
+  unpin(pages: IoptPages, first: number, npages: number): void {
+    const { pfns, npfns, end } = this;
+    const { kernel: { frames }, writable } = pages;
+    let cur = 0;
+    let skip = first;
+    let left = npages;
+    while (skip > 0 && npfns[cur]! <= skip) skip -= npfns[cur++]!;
+    if (skip > 0) {
+      const head = Math.min(left, npfns[cur]! - skip);
+      frames.unpinRange(pfns[cur++]! + skip, head, writable);
+      left -= head;
+    }
+    const whole = cur;
+    while (cur < end && npfns[cur]! <= left) left -= npfns[cur++]!;
+    frames.unpinRuns(this, whole, cur, writable);
+    if (left > 0) frames.unpinRange(pfns[cur]!, left, writable);
+    pages.subNpinned(npages);
+  }
+
+  /**
+   * Copies between `data` and the pages of the batch, from byte `offset` of
+   * its first page on; returns bytes copied (Linux: batch_rw).
+   */
+  rw(data: Uint8Array, offset: number, write: boolean): number {
+    const { frames } = this.#kernel;
+    let copied = 0;
+    let pageOffset = offset;
+    for (let cur = 0; cur < this.end; cur++) {
+      const runEnd = this.pfns[cur]! + this.npfns[cur]!;
+      for (let pfn = this.pfns[cur]!; pfn < runEnd; pfn++) {
+        if (copied === data.length) return copied;
+        const bytes = Math.min(data.length - copied, PAGE_SIZE - pageOffset);
+        frames.copyPage(
+          pfn,
+          pageOffset,
+          data.subarray(copied, copied + bytes),
+          write,
+        );
+        copied += bytes;
+        pageOffset = 0;
+      }
+    }
+    return copied;
+  }
+}
+
+/** Reads the frames that `domain` maps for `npages` pages of `area` from page `index` on. */
+export function readDomainPfns(
+  domain: Domain,
+  area: IoptArea,
+  index: number,
+  npages: number,
+  out: Int32Array,
+  at: number,
+): void {
+  // The first page's IOVA may lie inside it; the driver goes on in whole pages from there.
+  if (index === area.index && area.pageOffset !== 0) {
+    domain.readPfns(area.indexToIova(index), 1, out, at);
+    if (npages > 1) {
+      domain.readPfns(area.indexToIova(index + 1), npages - 1, out, at + 1);
+    }
+    return;
+  }
+  domain.readPfns(area.indexToIova(index), npages, out, at);
+}
+
+/** Reads the stored frames of `npages` pages from page `index` on (Linux: iopt_pages_fill_from_xarray). */
+export function readStoredPfns(
+  pages: IoptPages,
+  index: number,
+  npages: number,
+  out: Int32Array,
+  at: number,
+): void {
+  const missing = pages.pinnedPfns.readInto(index, npages, out, at, -1);
+  pages.kernel.warnings.on(missing > 0, "pinned_pfns: no frame at an index");
+}
+
+/**
+ * Maps a run page by page, so that any page can be unmapped alone later. Type1
+ * version 1 promises that. Linux: batch_iommu_map_small.
+ */
+function mapSmall(
+  domain: Domain,
+  iova: number,
+  paddr: number,
+  size: number,
+  prot: number,
+): void {
+  let done = 0;
+  try {
+    for (; done < size; done += PAGE_SIZE) {
+      iommuMap(domain, iova + done, paddr + done, PAGE_SIZE, prot);
+    }
+  } catch (error) {
+    if (done > 0) iommuUnmapNofail(domain, iova, done);
+    throw error;
+  }
+}
+
+/** Unmaps; anything but exactly what was asked for is a bug of the driver or here. */
+export function iommuUnmapNofail(
+  domain: Domain,
+  iova: number,
+  size: number,
+): void {
+  const unmapped = iommuUnmap(domain, iova, size);
+  domain.warnings.on(
+    unmapped !== size,
+    `iommu_unmap_nofail: ${unmapped} of ${size} bytes at IOVA 0x${
+      iova.toString(16)
+    } unmapped`,
+  );
+}

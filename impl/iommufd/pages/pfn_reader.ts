@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Reads the frames of a range of page indexes, a batch at a time, each from
+ * the best of the three places it can be found in. Linux: pages.c, struct
+ * pfn_reader.
+ *
+ * @module
+ */
+
+import { DoubleSpanIterator } from "../../lib/span_iterator.ts";
+import { EINVAL } from "../../uapi/errno.ts";
+import { updatePinned } from "./accounting.ts";
+import type { IoptPages } from "./pages.ts";
+import { PfnBatch } from "./pfn_batch.ts";
+import { PfnPinner } from "./pfn_pinner.ts";
+
+/** `DoubleSpanIterator.isUsed` over the access tree, then the domains tree. */
+const IN_ACCESS = 1;
+const IN_DOMAIN = 2;
+
+/**
+ * The iterator. `batch` holds the frames of the page indexes `batchStart` up
+ * to `batchEnd` exclusive.
+ *
+ * Pages that it pinned belong to it until the caller stored them somewhere and
+ * called `updatePinned`; `destroy` gives back what still belongs to it, and by
+ * then what is pinned must be what is charged.
+ */
+export class PfnReader {
+  /** The frames of the current batch. */
+  readonly batch: PfnBatch;
+  /** First page index of the current batch. */
+  batchStart: number;
+  /** Page index after the current batch. */
+  batchEnd: number;
+  readonly #pages: IoptPages;
+  readonly #lastIndex: number;
+  readonly #span: DoubleSpanIterator<number>;
+  readonly #pinner: PfnPinner;
+
+  /**
+   * Reads the first batch of page indexes `start` to `last` inclusive. Throws
+   * EFAULT, ENOMEM; then nothing is left behind. Linux: pfn_reader_first.
+   */
+  constructor(pages: IoptPages, start: number, last: number) {
+    this.#pages = pages;
+    this.#lastIndex = last;
+    this.batchStart = start;
+    this.batchEnd = start;
+    this.#pinner = new PfnPinner(pages);
+    this.batch = PfnBatch.create(pages.kernel, last - start + 1);
+    this.#span = new DoubleSpanIterator(
+      pages.accessTree,
+      pages.domainsTree,
+      start,
+      last,
+    );
+    try {
+      this.next();
+    } catch (error) {
+      this.destroy();
+      throw error;
+    }
+  }
+
+  /** Whether all pages have been in a batch. */
+  get done(): boolean {
+    return this.batchStart === this.#lastIndex + 1;
+  }
+
+  /** Reads the next batch, as large as fits. Throws as the constructor. Linux: pfn_reader_next. */
+  next(): void {
+    const { batch } = this;
+    batch.clear();
+    this.batchStart = this.batchEnd;
+    while (this.batchEnd !== this.#lastIndex + 1) {
+      const before = batch.totalPfns;
+      this.#fillSpan();
+      this.batchEnd = this.batchStart + batch.totalPfns;
+      if (this.batchEnd === this.#span.last + 1) this.#span.next();
+      if (batch.totalPfns === before) return;
+    }
+  }
+
+  /** Adds pages of the current span to the batch (Linux: pfn_reader_fill_span). */
+  #fillSpan(): void {
+    const span = this.#span;
+    const start = this.batchEnd;
+    if (span.isUsed === IN_ACCESS) {
+      this.batch.fromStore(this.#pages, start, span.last);
+      return;
+    }
+    if (span.isUsed === IN_DOMAIN) {
+      // As far as the first area reaches; the next call finds the next one.
+      const area = this.#pages.domainsTree.first(start, start)?.area;
+      const domain = area?.storageDomain;
+      if (
+        this.#pages.kernel.warnings.on(
+          !domain,
+          "pfn_reader_fill_span: no area holds the index",
+        )
+      ) throw EINVAL;
+      const last = Math.min(area!.lastIndex, span.last);
+      this.batch.fromDomain(domain!, area!, start, last);
+      return;
+    }
+    const pinner = this.#pinner;
+    if (start >= pinner.end) pinner.pin(start, span.last);
+    this.batch.add(
+      pinner.pfns!,
+      start - pinner.start,
+      pinner.end - pinner.start,
+    );
+  }
+
+  /** Charges what was pinned. Throws ENOMEM over the limit. */
+  updatePinned(): void {
+    updatePinned(this.#pages);
+  }
+
+  /** Unpins the pages of the batch that nothing else holds (Linux: pfn_reader_unpin). */
+  unpin(): void {
+    const { accessTree, domainsTree } = this.#pages;
+    const start = this.batchStart;
+    const span = new DoubleSpanIterator(
+      accessTree,
+      domainsTree,
+      start,
+      this.batchEnd - 1,
+    );
+    for (; !span.done; span.next()) {
+      if (span.isUsed) continue;
+      this.batch.unpin(
+        this.#pages,
+        span.start - start,
+        span.last - span.start + 1,
+      );
+    }
+  }
+
+  /**
+   * Gives back all pins that the reader itself still holds. An error path
+   * calls it before it unmaps what was already mapped, since unmapping expects
+   * pins only to fall. Linux: pfn_reader_release_pins.
+   */
+  releasePins(): void {
+    this.#pinner.unpinFrom(this.batchEnd);
+    if (this.batchStart === this.batchEnd) return;
+    this.unpin();
+    this.batchStart = this.batchEnd;
+  }
+
+  /** Ends the reading (Linux: pfn_reader_destroy). */
+  destroy(): void {
+    this.releasePins();
+    this.#pinner.release();
+    this.batch.release();
+    const { kernel, npinned, lastNpinned } = this.#pages;
+    kernel.warnings.on(
+      npinned !== lastNpinned,
+      "pfn_reader_destroy: pins not charged",
+    );
+  }
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Test operations on an access, which user space holds as a descriptor.
+ *
+ * @module
+ */
+
+import { File } from "../../kernel/files/file.ts";
+import type { Process } from "../../kernel/process.ts";
+import { alignDown, U64_MAX } from "../../lib/u64.ts";
+import {
+  EBADE,
+  EBADFD,
+  EMFILE,
+  ENOENT,
+  ENOMEM,
+  EOPNOTSUPP,
+} from "../../uapi/errno.ts";
+import {
+  MOCK_ACCESS_RW_SLOW_PATH,
+  MOCK_ACCESS_RW_WRITE,
+  MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES,
+  MOCK_FLAGS_ACCESS_SYZ,
+  MOCK_FLAGS_ACCESS_WRITE,
+} from "../../uapi/selftest.ts";
+import { PAGE_SIZE, RLIMIT_NOFILE } from "../../uapi/mman.ts";
+import type { Revision } from "../../uapi/revision.ts";
+import { Access } from "../access/access.ts";
+import type { TestViews } from "./selftest_cmd.ts";
+import { syzIova } from "./syz_iova.ts";
+import type { Ucmd } from "../objects/ucmd.ts";
+
+/** Longest range of one operation, bytes. */
+const MAX_LENGTH = 16n * 1024n * 1024n;
+/** Longest allocation of the kernel, bytes. */
+const MAX_ALLOCATION = 2n ** 31n - 1n;
+/** Bytes of a pointer to a page. */
+const POINTER_SIZE = 8n;
+
+const PAGE = BigInt(PAGE_SIZE);
+
+/** One range that user space pinned (Linux: struct selftest_access_item). */
+interface Item {
+  readonly id: number;
+  readonly iova: bigint;
+  readonly length: bigint;
+}
+
+/**
+ * An access as an open file (Linux: struct selftest_access). It keeps a list
+ * of what is pinned, and unpins what the IOAS wants back.
+ */
+class SelftestAccess extends File {
+  /** The access; undefined until it is set up. */
+  ioasAccess: Access | undefined;
+  /** Whether it was made for pinning. */
+  readonly pins: boolean;
+  #items: Item[] = [];
+  #nextId = 0;
+
+  constructor(pins: boolean) {
+    super();
+    this.pins = pins;
+  }
+
+  /** Notes a pinned range; returns its number. */
+  addItem(iova: bigint, length: bigint): number {
+    const id = this.#nextId++;
+    this.#items.push({ id, iova, length });
+    return id;
+  }
+
+  /** Unpins the range with a number. Throws ENOENT. */
+  removeItem(id: number): void {
+    const item = this.#items.find((item) => item.id === id);
+    if (item === undefined) throw ENOENT;
+    this.#items = this.#items.filter((other) => other !== item);
+    this.ioasAccess!.unpinPages(item.iova, item.length);
+  }
+
+  /** Unpins all ranges that intersect one (Linux: iommufd_test_access_unmap). */
+  unmap(iova: bigint, length: bigint): void {
+    const last = iova + length - 1n;
+    for (const item of this.#items) {
+      if (iova > item.iova + item.length - 1n || last < item.iova) continue;
+      this.removeItem(item.id);
+    }
+  }
+
+  protected override release(): void {
+    if (this.ioasAccess === undefined) return;
+    this.unmap(0n, U64_MAX);
+    this.ioasAccess.release();
+  }
+}
+
+/** The access behind a descriptor. Throws EBADFD. (Linux: iommufd_access_get.) */
+function accessOf(
+  process: Process,
+  fd: number,
+): { file: SelftestAccess; access: Access } {
+  const file = process.files.get(fd);
+  if (!(file instanceof SelftestAccess) || file.ioasAccess === undefined) {
+    throw EBADFD;
+  }
+  return { file, access: file.ioasAccess };
+}
+
+/** CREATE_ACCESS. */
+export function testCreateAccess(ucmd: Ucmd<TestViews>): void {
+  const { ctx, process } = ucmd;
+  const { kernel } = ctx;
+  const { id: ioasId, flags } = ucmd.cmd.createAccess;
+  const known = MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES;
+  if (kernel.revision.testOpsValidate && flags & ~known) throw EOPNOTSUPP;
+
+  kernel.alloc();
+  kernel.allocFile();
+  const file = new SelftestAccess((flags & known) !== 0);
+  using undo = new DisposableStack();
+  undo.defer(() => file.put());
+  const limit = process.rlimit(RLIMIT_NOFILE);
+  const fd = freeDescriptor(process, limit);
+  const ops = {
+    needsPinPages: file.pins,
+    unmap: (iova: bigint, length: bigint) => file.unmap(iova, length),
+  };
+  const access = kernel.revision.accessAttachesLater
+    ? Access.create(ctx, ops)
+    : Access.createOn(ctx, ioasId, ops);
+  undo.defer(() => access.release());
+  if (kernel.revision.accessAttachesLater) access.attach(ioasId);
+  ucmd.cmd.createAccess.outAccessFd = fd;
+  ucmd.respond();
+
+  undo.move();
+  file.ioasAccess = access;
+  process.files.install(file, limit);
+}
+
+/** The descriptor that comes next. Throws ENOMEM, as the selftests have it, if there is none. */
+function freeDescriptor(process: Process, limit: bigint): number {
+  try {
+    return process.files.nextFree(limit);
+  } catch (error) {
+    throw error === EMFILE ? ENOMEM : error;
+  }
+}
+
+/** ACCESS_REPLACE_IOAS. */
+export function testAccessReplaceIoas({ cmd, process }: Ucmd<TestViews>): void {
+  const { id, ioasId } = cmd.accessReplaceIoas;
+  accessOf(process, id).access.replace(ioasId);
+}
+
+/** DESTROY_ACCESS_PAGES. */
+export function testDestroyAccessPages(
+  { cmd, process }: Ucmd<TestViews>,
+): void {
+  const { id, accessPagesId } = cmd.destroyAccessPages;
+  accessOf(process, id).file.removeItem(accessPagesId);
+}
+
+/** Throws ENOMEM for a length that no test has and the kernel could not allocate for. */
+function checkLength(revision: Revision, length: bigint): void {
+  if (revision.testOpsValidate && length > MAX_LENGTH) throw ENOMEM;
+}
+
+/** The IOVA of a syz form; 0 without IOAS. */
+function convertSyz(access: Access, syz: bigint): bigint {
+  return access.ioas === undefined ? 0n : syzIova(access.ioas.iopt, syz);
+}
+
+/** ACCESS_PAGES: pins a range and compares the pages with those of user memory. */
+export function testAccessPages(ucmd: Ucmd<TestViews>): void {
+  const { process } = ucmd;
+  const { kernel } = ucmd.ctx;
+  const cmd = ucmd.cmd.accessPages;
+  const { flags, length } = cmd;
+  checkLength(kernel.revision, length);
+  const syz = kernel.revision.hasSyzFlag ? MOCK_FLAGS_ACCESS_SYZ : 0;
+  if (flags & ~(MOCK_FLAGS_ACCESS_WRITE | syz)) throw EOPNOTSUPP;
+  const { file, access } = accessOf(process, cmd.id);
+  if (kernel.revision.accessNeedsPinPages && !file.pins) throw EOPNOTSUPP;
+
+  const iova = flags & syz ? convertSyz(access, cmd.iova) : cmd.iova;
+  const pages = allocPages(ucmd, iova, length);
+  access.pinPages(iova, length, pages, flags & MOCK_FLAGS_ACCESS_WRITE);
+  try {
+    if (cmd.uptr !== 0n) {
+      comparePages(process, Number(cmd.uptr - iova % PAGE), pages);
+    }
+    kernel.alloc();
+  } catch (error) {
+    access.unpinPages(iova, length);
+    throw error;
+  }
+  cmd.outAccessPagesId = file.addItem(iova, length);
+  try {
+    ucmd.respond();
+  } catch (error) {
+    file.removeItem(cmd.outAccessPagesId);
+    throw error;
+  }
+}
+
+/** Room for the frames of a range. Throws ENOMEM. */
+function allocPages(
+  { ctx }: Ucmd<TestViews>,
+  iova: bigint,
+  length: bigint,
+): Int32Array {
+  const end = iova + length;
+  const bytes = alignDown(end + PAGE - 1n, PAGE) - alignDown(iova, PAGE);
+  // A range that wraps is refused later; its count of pages wraps as well.
+  // Any other has room for all its pages: as posted, v3 writes past the end.
+  const wraps = end - 1n > U64_MAX;
+  const npages = (wraps ? BigInt.asUintN(64, bytes) : bytes) / PAGE;
+  if (npages * POINTER_SIZE > MAX_ALLOCATION) throw ENOMEM;
+  ctx.kernel.allocVirtual(Number(npages * POINTER_SIZE));
+  return new Int32Array(Number(npages));
+}
+
+/** Throws EBADE unless user memory has these frames, EFAULT (Linux: iommufd_test_check_pages). */
+function comparePages(
+  process: Process,
+  uaddr: number,
+  pages: Int32Array,
+): void {
+  for (let i = 0; i < pages.length; i++) {
+    if (process.mm.userPage(uaddr + i * PAGE_SIZE) !== pages[i]) throw EBADE;
+  }
+}
+
+/** ACCESS_RW: copies between IOVA and user memory. */
+export function testAccessRw(ucmd: Ucmd<TestViews>): void {
+  const { process } = ucmd;
+  const { kernel } = ucmd.ctx;
+  const { id, flags, length, iova, uptr } = ucmd.cmd.accessRw;
+  const { revision } = kernel;
+  checkLength(revision, length);
+  const known = MOCK_ACCESS_RW_WRITE | MOCK_ACCESS_RW_SLOW_PATH |
+    MOCK_FLAGS_ACCESS_SYZ;
+  if (revision.testOpsValidate && flags & ~known) throw EOPNOTSUPP;
+  const { access } = accessOf(process, id);
+
+  if (length > MAX_ALLOCATION) throw ENOMEM;
+  kernel.allocVirtual(Number(length));
+  const data = new Uint8Array(Number(length));
+  const uaddr = Number(uptr);
+  const write = (flags & MOCK_ACCESS_RW_WRITE) !== 0;
+  if (write) process.mm.copyFromUser(data, uaddr);
+  const isSyz = revision.hasSyzFlag && (flags & MOCK_FLAGS_ACCESS_SYZ) !== 0;
+  access.rw(isSyz ? convertSyz(access, iova) : iova, data, flags);
+  if (!write) process.mm.copyToUser(uaddr, data);
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Test operations that look behind the scenes: what a mock domain maps, what
+ * it has cached, and how often pages are pinned.
+ *
+ * @module
+ */
+
+import { FRAME_COMPOUND } from "../../kernel/memory/frames.ts";
+import { U64_MAX } from "../../lib/u64.ts";
+import { MockDomain } from "../../mock/mock_domain.ts";
+import { MockNestedDomain } from "../../mock/mock_nested_domain.ts";
+import { EINVAL, EIO } from "../../uapi/errno.ts";
+import { MOCK_IO_PAGE_SIZE } from "../../uapi/selftest.ts";
+import { PAGE_SIZE } from "../../uapi/mman.ts";
+import type { Revision } from "../../uapi/revision.ts";
+import { HwptPaging } from "../hwpt/hw_pagetable.ts";
+import { HwptNested } from "../hwpt/hwpt_nested.ts";
+import { checkGupRange } from "../pages/pfn_pinner.ts";
+import type { TestViews } from "./selftest_cmd.ts";
+import type { Ucmd } from "../objects/ucmd.ts";
+
+/** Throws EINVAL if one of the values is not a multiple of `unit`. */
+function checkAligned(unit: number, ...values: readonly bigint[]): void {
+  const mask = BigInt(unit - 1);
+  for (const value of values) if (value & mask) throw EINVAL;
+}
+
+/** Throws EINVAL if the end of a range of user memory wraps. */
+function checkRange(revision: Revision, uptr: bigint, length: bigint): void {
+  if (revision.testOpsValidate && uptr + length > U64_MAX) throw EINVAL;
+}
+
+/** MD_CHECK_MAP: every IO page must map what the user memory has (Linux: iommufd_test_md_check_pa). */
+export function testCheckMap({ ctx, cmd, process }: Ucmd<TestViews>): void {
+  const { id, iova, length, uptr } = cmd.checkMap;
+  checkAligned(MOCK_IO_PAGE_SIZE, iova, length, uptr);
+  checkRange(ctx.kernel.revision, uptr, length);
+
+  const hwpt = ctx.objects.get(id, HwptPaging);
+  try {
+    const { domain } = hwpt;
+    if (!(domain instanceof MockDomain)) throw EINVAL;
+    let uaddr = Number(uptr);
+    let entry = Number(iova / BigInt(MOCK_IO_PAGE_SIZE));
+    const end = entry + Number(length / BigInt(MOCK_IO_PAGE_SIZE));
+    for (; entry < end; entry++, uaddr += MOCK_IO_PAGE_SIZE) {
+      const offset = uaddr % PAGE_SIZE;
+      checkGupRange(ctx.kernel, uaddr - offset, 1);
+      const pfn = process.mm.userPage(uaddr - offset);
+      if (domain.lookup(entry) !== pfn * PAGE_SIZE + offset) throw EINVAL;
+    }
+  } finally {
+    hwpt.put();
+  }
+}
+
+/**
+ * MD_CHECK_REFS: every page must be pinned `refs` times. Frames of huge pages
+ * are skipped, since Linux counts all of them in one place.
+ * (Linux: iommufd_test_md_check_refs.)
+ */
+export function testCheckRefs({ ctx, cmd, process }: Ucmd<TestViews>): void {
+  const { uptr, length, refs } = cmd.checkRefs;
+  checkAligned(PAGE_SIZE, length, uptr);
+  checkRange(ctx.kernel.revision, uptr, length);
+
+  const { frames } = ctx.kernel;
+  const start = Number(uptr);
+  const end = start + Number(length);
+  for (let uaddr = start; uaddr < end; uaddr += PAGE_SIZE) {
+    const pfn = process.mm.userPage(uaddr);
+    if (frames.flags[pfn]! & FRAME_COMPOUND) continue;
+    if (frames.pins(pfn) !== refs) throw EIO;
+  }
+}
+
+/** MD_CHECK_IOTLB: an entry of a nested domain's cache must have a value (Linux: iommufd_test_md_check_iotlb). */
+export function testCheckIotlb({ ctx, cmd }: Ucmd<TestViews>): void {
+  const { id, iotlbId, iotlb } = cmd.checkIotlb;
+  const hwpt = ctx.objects.get(id, HwptNested);
+  try {
+    const { domain } = hwpt;
+    if (!(domain instanceof MockNestedDomain)) throw EINVAL;
+    if (domain.iotlb[iotlbId] !== iotlb) throw EINVAL;
+  } finally {
+    hwpt.put();
+  }
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Test operations that make mock devices and attach them.
+ *
+ * @module
+ */
+
+import { MockDomain } from "../../mock/mock_domain.ts";
+import type { MockDevice } from "../../mock/mock_device.ts";
+import { IommufdDevice } from "../attach/device.ts";
+import { addDomain, removeDomain } from "../ioas/domains.ts";
+import { HwptPaging } from "../hwpt/hw_pagetable.ts";
+import { Ioas } from "../ioas/ioas.ts";
+import type { IommufdCtx } from "../main.ts";
+import { IommufdObject } from "../objects/object.ts";
+import type { TestViews } from "./selftest_cmd.ts";
+import type { Ucmd } from "../objects/ucmd.ts";
+
+/** A mock device that user space attached and owns (Linux: struct selftest_obj). */
+class SelftestDevice extends IommufdObject {
+  #mock: MockDevice | undefined;
+  #idev: IommufdDevice | undefined;
+
+  /**
+   * Makes the device, binds it and attaches it; returns the ids of device and
+   * HWPT. If it throws, everything but the object itself is undone.
+   */
+  setUp(ptId: number, flags: number): { idevId: number; hwptId: number } {
+    using undo = new DisposableStack();
+    const mock = this.ctx.kernel.mock.createDevice(flags);
+    undo.defer(() => mock.destroy());
+    const idev = IommufdDevice.bindDevice(this.ctx, mock);
+    undo.defer(() => idev.unbind());
+    const hwptId = idev.attach(ptId);
+    undo.move();
+    this.#mock = mock;
+    this.#idev = idev;
+    return { idevId: idev.id, hwptId };
+  }
+
+  /** Moves the device to another IOAS or HWPT; returns the HWPT's id. */
+  replace(ptId: number): number {
+    return this.#idev!.replace(ptId);
+  }
+
+  /** Linux: iommufd_selftest_destroy. */
+  override destroy(): void {
+    if (this.#idev === undefined) return;
+    this.#idev.detach();
+    this.#idev.unbind();
+    this.#mock!.destroy();
+  }
+}
+
+/** A mock domain in an IOAS with no device at all (v3: struct selftest_obj). */
+class SelftestDomain extends IommufdObject {
+  #hwpt: HwptPaging | undefined;
+
+  /**
+   * Makes a HWPT of its own and fills it; returns its id. The HWPT stays when
+   * this object goes, without users. (v3: iommufd_device_selftest_attach.)
+   */
+  setUp(ioas: Ioas): number {
+    const { ctx } = this;
+    const hwpt = HwptPaging.create(ctx, ioas, () => allocMockDomain(ctx));
+    try {
+      addDomain(ioas.iopt, hwpt.domain);
+    } catch (error) {
+      ctx.objects.abortAndDestroy(hwpt);
+      throw error;
+    }
+    hwpt.ref();
+    ctx.objects.finalize(hwpt);
+    this.#hwpt = hwpt;
+    return hwpt.id;
+  }
+
+  /** v3: iommufd_device_selftest_detach. */
+  override destroy(): void {
+    const hwpt = this.#hwpt!;
+    removeDomain(hwpt.ioas.iopt, hwpt.domain);
+    hwpt.unref();
+  }
+}
+
+function allocMockDomain(ctx: IommufdCtx): MockDomain {
+  ctx.kernel.alloc();
+  return new MockDomain({ owner: ctx.kernel.mock, huge: false });
+}
+
+/** MOCK_DOMAIN: attaches a new mock device, or where the revision has none, a mock domain. */
+export function testMockDomain(ucmd: Ucmd<TestViews>): void {
+  if (ucmd.ctx.kernel.revision.mockDomainBindsDevice) attachMock(ucmd, 0);
+  else mockDomainOnly(ucmd);
+}
+
+/** MOCK_DOMAIN_FLAGS: MOCK_DOMAIN for a device with `MOCK_FLAGS_DEVICE_*`. */
+export function testMockDomainFlags(ucmd: Ucmd<TestViews>): void {
+  attachMock(ucmd, ucmd.cmd.mockDomain.devFlags);
+}
+
+/** Linux: iommufd_test_mock_domain. */
+function attachMock(ucmd: Ucmd<TestViews>, flags: number): void {
+  const { ctx } = ucmd;
+  const cmd = ucmd.cmd.mockDomain;
+  const sobj = new SelftestDevice(ctx);
+  try {
+    const { idevId, hwptId } = sobj.setUp(cmd.id, flags);
+    cmd.outStdevId = sobj.id;
+    cmd.outHwptId = hwptId;
+    cmd.outIdevId = idevId;
+    ucmd.respond();
+  } catch (error) {
+    ctx.objects.abortAndDestroy(sobj);
+    throw error;
+  }
+  ctx.objects.finalize(sobj);
+}
+
+/** v3: iommufd_test_mock_domain. */
+function mockDomainOnly(ucmd: Ucmd<TestViews>): void {
+  const { ctx } = ucmd;
+  const cmd = ucmd.cmd.mockDomain;
+  const ioas = ctx.objects.get(cmd.id, Ioas);
+  try {
+    const sobj = new SelftestDomain(ctx);
+    try {
+      cmd.id = sobj.setUp(ioas);
+    } catch (error) {
+      ctx.objects.abort(sobj);
+      throw error;
+    }
+    cmd.outStdevId = sobj.id;
+    ctx.objects.finalize(sobj);
+  } finally {
+    ioas.put();
+  }
+  ucmd.respond();
+}
+
+/** MOCK_DOMAIN_REPLACE. */
+export function testMockDomainReplace(ucmd: Ucmd<TestViews>): void {
+  const cmd = ucmd.cmd.mockDomainReplace;
+  const sobj = ucmd.ctx.objects.get(cmd.id, SelftestDevice);
+  try {
+    cmd.ptId = sobj.replace(cmd.ptId);
+    ucmd.respond();
+  } finally {
+    sobj.put();
+  }
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The test operation that stands for a device's writes.
+ *
+ * @module
+ */
+
+import { U64_MAX } from "../../lib/u64.ts";
+import { MockDomain } from "../../mock/mock_domain.ts";
+import { EINVAL, EOVERFLOW } from "../../uapi/errno.ts";
+import type { TestDirty } from "../../uapi/selftest.ts";
+import { HwptPaging } from "../hwpt/hw_pagetable.ts";
+import type { TestViews } from "./selftest_cmd.ts";
+import type { Ucmd } from "../objects/ucmd.ts";
+
+/** Most bits of a bitmap: 16 MiB of them. */
+const MAX_BITS = BigInt(2 ** 24 * 8);
+
+/**
+ * DIRTY: marks the IOPTEs whose bit is set in the user's bitmap, and returns
+ * how many. (Linux: iommufd_test_dirty.)
+ */
+export function testDirty(ucmd: Ucmd<TestViews>): void {
+  const { ctx, process } = ucmd;
+  const cmd = ucmd.cmd.dirty;
+  const { iova, length, pageSize, uptr } = cmd;
+  if (
+    pageSize === 0n || length === 0n || iova % pageSize || length % pageSize ||
+    uptr === 0n
+  ) throw EINVAL;
+  if (length / pageSize > MAX_BITS) throw EOVERFLOW;
+
+  const hwpt = ctx.objects.get(cmd.id, HwptPaging);
+  try {
+    const { domain } = hwpt;
+    if (!(domain instanceof MockDomain) || !domain.tracksDirty) throw EINVAL;
+    const count = Number(length / pageSize);
+    // Linux's bitmap consists of words.
+    ctx.kernel.allocVirtual(Math.ceil(count / 64) * 8);
+    const bits = new Uint8Array(Math.ceil(count / 8));
+    process.mm.copyFromUser(bits, Number(uptr));
+    cmd.outNrDirty = BigInt(mark(domain, cmd, count, bits));
+    ucmd.respond();
+  } finally {
+    hwpt.put();
+  }
+}
+
+/**
+ * Marks the entries with number `IOVA / pageSize`, which is that IOVA's own
+ * entry only when the page size is the mock's. A range that goes past the end
+ * of the IOVA space goes on at entry 0.
+ */
+function mark(
+  domain: MockDomain,
+  { iova, pageSize }: TestDirty,
+  count: number,
+  bits: Uint8Array,
+): number {
+  const untilWrap = Number((U64_MAX - iova) / pageSize + 1n);
+  const before = Math.min(count, untilWrap);
+  const marked = domain.markDirty(Number(iova / pageSize), before, bits, 0);
+  return marked + domain.markDirty(0, count - before, bits, before);
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The test operation that makes a mock device fault.
+ *
+ * @module
+ */
+
+import { IOMMU_NO_PASID } from "../../iommu/group.ts";
+import {
+  IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE,
+  IOMMU_FAULT_PAGE_REQUEST_PASID_VALID,
+  type PageRequest,
+  reportDeviceFault,
+} from "../../iommu/page_fault.ts";
+import { isMockDevice } from "../../mock/mock_device.ts";
+import { EINVAL, Errno } from "../../uapi/errno.ts";
+import { IommufdDevice } from "../attach/device.ts";
+import type { TestViews } from "./selftest_cmd.ts";
+import type { Ucmd } from "../objects/ucmd.ts";
+
+/**
+ * TRIGGER_IOPF: one page request that is a whole group. Whether anybody
+ * handled it is not told. (Linux: iommufd_test_trigger_iopf.)
+ */
+export function testTriggerIopf({ ctx, cmd }: Ucmd<TestViews>): void {
+  const { devId, pasid, grpid, perm, addr } = cmd.triggerIopf;
+  const idev = ctx.objects.get(devId, IommufdDevice);
+  try {
+    if (!isMockDevice(idev.dev)) throw EINVAL;
+    let flags = IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE;
+    if (pasid !== IOMMU_NO_PASID) flags |= IOMMU_FAULT_PAGE_REQUEST_PASID_VALID;
+    report(idev, { flags, pasid, grpid, perm, addr });
+  } finally {
+    idev.put();
+  }
+}
+
+function report({ dev }: IommufdDevice, request: PageRequest): void {
+  try {
+    reportDeviceFault(dev, request);
+  } catch (error) {
+    if (!(error instanceof Errno)) throw error;
+  }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * /proc/self/exe: a regular file that every process has, opened for reading
+ * only, to map its page cache privately.
+ *
+ * @module
+ */
+
+import { EACCES } from "../../uapi/errno.ts";
+import { O_RDONLY, PAGE_SIZE } from "../../uapi/mman.ts";
+import type { File } from "./file.ts";
+import type { Frames } from "../memory/frames.ts";
+import { MemoryFile } from "./memory_file.ts";
+import { MemoryObject } from "../memory/memory_object.ts";
+
+const EXE_PAGES = 16;
+
+/** The executable that all processes of a kernel run. */
+export class Executable {
+  readonly #frames: Frames;
+  /** The page cache; dropped with the last file or mapping. */
+  #cache: MemoryObject | undefined;
+
+  /** Nothing is cached before it is opened. */
+  constructor(frames: Frames) {
+    this.#frames = frames;
+  }
+
+  /** Opens it. Throws EACCES unless for reading: a file that runs cannot be written. */
+  open(access: number): File {
+    if (access !== O_RDONLY) throw EACCES;
+    if (this.#cache !== undefined && this.#cache.refs > 0) {
+      return new MemoryFile(this.#cache.get(), O_RDONLY);
+    }
+    this.#cache = new MemoryObject(this.#frames, 0, false);
+    this.#cache.write(0, contents());
+    return new MemoryFile(this.#cache, O_RDONLY);
+  }
+}
+
+/** An ELF magic number, then bytes that differ from page to page. */
+function contents(): Uint8Array {
+  const bytes = new Uint8Array(EXE_PAGES * PAGE_SIZE);
+  for (let i = 0; i < bytes.length; i++) {
+    bytes[i] = i + Math.floor(i / PAGE_SIZE) * 7;
+  }
+  bytes.set([0x7f, 0x45, 0x4c, 0x46]);
+  return bytes;
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The descriptors of a process.
+ *
+ * @module
+ */
+
+import { EBADF, EMFILE } from "../../uapi/errno.ts";
+import type { File } from "./file.ts";
+
+/** Open files by descriptor (Linux: struct files_struct). */
+export class FdTable {
+  readonly #files: (File | undefined)[] = [];
+
+  /** The file behind a descriptor, no reference taken; undefined if it is not open. */
+  get(fd: number): File | undefined {
+    return this.#files[fd];
+  }
+
+  /** As {@link get}; throws EBADF if it is not open. */
+  lookup(fd: number): File {
+    const file = this.#files[fd];
+    if (file === undefined) throw EBADF;
+    return file;
+  }
+
+  /** The open descriptors with their files, lowest first. */
+  *[Symbol.iterator](): Generator<[fd: number, file: File], void, undefined> {
+    for (const [fd, file] of this.#files.entries()) {
+      if (file !== undefined) yield [fd, file];
+    }
+  }
+
+  /** The lowest free descriptor. Throws EMFILE if that is `limit` or above. (Linux: get_unused_fd_flags.) */
+  nextFree(limit: bigint): number {
+    let fd = 0;
+    while (this.#files[fd] !== undefined) fd++;
+    if (BigInt(fd) >= limit) throw EMFILE;
+    return fd;
+  }
+
+  /** Puts `file` at the lowest free descriptor, which takes over the caller's reference. Throws EMFILE, the reference kept. */
+  install(file: File, limit: bigint): number {
+    const fd = this.nextFree(limit);
+    this.#files[fd] = file;
+    return fd;
+  }
+
+  /** Frees a descriptor and drops its reference. Throws EBADF. */
+  close(fd: number): void {
+    const file = this.lookup(fd);
+    this.#files[fd] = undefined;
+    file.put();
+  }
+
+  /** Closes everything, lowest descriptor first. */
+  closeAll(): void {
+    for (let fd = 0; fd < this.#files.length; fd++) {
+      if (this.#files[fd] !== undefined) this.close(fd);
+    }
+  }
+
+  /** A copy with references of its own. */
+  fork(): FdTable {
+    const copy = new FdTable();
+    for (const file of this.#files) copy.#files.push(file?.get());
+    return copy;
+  }
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Pipes (Linux: fs/pipe.c).
+ *
+ * @module
+ */
+
+import { EAGAIN, EPIPE } from "../../uapi/errno.ts";
+import {
+  O_RDONLY,
+  O_WRONLY,
+  PAGE_SIZE,
+  POLLERR,
+  POLLHUP,
+  POLLIN,
+  POLLOUT,
+  POLLRDNORM,
+  POLLWRNORM,
+} from "../../uapi/mman.ts";
+import { File } from "./file.ts";
+import type { Process } from "../process.ts";
+
+/** Bytes that fit into a pipe. */
+export const PIPE_SIZE: number = 16 * PAGE_SIZE;
+/** A write of up to this many bytes is not split. */
+const PIPE_BUF = PAGE_SIZE;
+
+/** What both ends share: a ring of bytes and which ends are open. */
+class PipeBuffer {
+  readonly bytes = new Uint8Array(PIPE_SIZE);
+  start = 0;
+  used = 0;
+  hasReader = true;
+  hasWriter = true;
+}
+
+/**
+ * A pipe: its end to read and its end to write. Nothing may block in the
+ * model: where Linux would wait the calls answer EAGAIN, with O_NONBLOCK or
+ * without.
+ */
+export function createPipe(): [reader: File, writer: File] {
+  const buffer = new PipeBuffer();
+  return [new PipeReader(buffer), new PipeWriter(buffer)];
+}
+
+class PipeReader extends File {
+  readonly #pipe: PipeBuffer;
+
+  constructor(pipe: PipeBuffer) {
+    super(O_RDONLY);
+    this.#pipe = pipe;
+  }
+
+  override read(process: Process, uaddr: number, count: number): number {
+    const pipe = this.#pipe;
+    if (count === 0) return 0;
+    if (pipe.used === 0) {
+      if (pipe.hasWriter) throw EAGAIN;
+      return 0;
+    }
+    const n = Math.min(count, pipe.used);
+    const head = Math.min(n, PIPE_SIZE - pipe.start);
+    process.mm.copyToUser(
+      uaddr,
+      pipe.bytes.subarray(pipe.start, pipe.start + head),
+    );
+    if (n > head) {
+      process.mm.copyToUser(uaddr + head, pipe.bytes.subarray(0, n - head));
+    }
+    pipe.start = (pipe.start + n) % PIPE_SIZE;
+    pipe.used -= n;
+    return n;
+  }
+
+  override poll(): number {
+    const data = this.#pipe.used > 0 ? POLLIN | POLLRDNORM : 0;
+    return data | (this.#pipe.hasWriter ? 0 : POLLHUP);
+  }
+
+  protected override release(): void {
+    this.#pipe.hasReader = false;
+  }
+}
+
+class PipeWriter extends File {
+  readonly #pipe: PipeBuffer;
+
+  constructor(pipe: PipeBuffer) {
+    super(O_WRONLY);
+    this.#pipe = pipe;
+  }
+
+  override write(process: Process, uaddr: number, count: number): number {
+    const pipe = this.#pipe;
+    if (count === 0) return 0;
+    if (!pipe.hasReader) throw EPIPE;
+    const room = PIPE_SIZE - pipe.used;
+    if (room === 0 || (count <= PIPE_BUF && count > room)) throw EAGAIN;
+    const n = Math.min(count, room);
+    const end = (pipe.start + pipe.used) % PIPE_SIZE;
+    const head = Math.min(n, PIPE_SIZE - end);
+    process.mm.copyFromUser(pipe.bytes.subarray(end, end + head), uaddr);
+    if (n > head) {
+      process.mm.copyFromUser(pipe.bytes.subarray(0, n - head), uaddr + head);
+    }
+    pipe.used += n;
+    return n;
+  }
+
+  override poll(): number {
+    const room = this.#pipe.used < PIPE_SIZE ? POLLOUT | POLLWRNORM : 0;
+    return room | (this.#pipe.hasReader ? 0 : POLLERR);
+  }
+
+  protected override release(): void {
+    this.#pipe.hasWriter = false;
+  }
+}

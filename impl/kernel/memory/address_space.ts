@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The address space of a process: the system calls that change what is mapped.
+ *
+ * @module
+ */
+
+import {
+  EACCES,
+  EEXIST,
+  EINVAL,
+  ENOMEM,
+  EPERM,
+  Errno,
+} from "../../uapi/errno.ts";
+import {
+  HPAGE_SIZE,
+  MAP_FIXED,
+  MAP_FIXED_NOREPLACE,
+  PAGE_SIZE,
+  PROT_READ,
+  PROT_WRITE,
+  TASK_SIZE,
+} from "../../uapi/mman.ts";
+import type { MemoryObject } from "./memory_object.ts";
+import { UserPages } from "./user_pages.ts";
+import { Vma } from "./vma.ts";
+
+/** Where mappings start from, downwards: Linux's place without randomisation and with a stack limit of 8 MiB. */
+export const MMAP_BASE: number = 0x7fff_f7ff_f000;
+/** Where the search goes on, upwards, when nothing is free below {@link MMAP_BASE} (Linux: TASK_UNMAPPED_BASE). */
+const TASK_UNMAPPED_BASE = Math.floor(TASK_SIZE / 3 / PAGE_SIZE) * PAGE_SIZE;
+/** Lowest address that an unprivileged process may map (Linux: vm.mmap_min_addr). */
+const MMAP_MIN_ADDR = 65536;
+
+/** madvise: accepted without an effect: hints about paging, huge pages and core dumps. */
+const MADV_HINTS = new Set([0, 1, 2, 3, 14, 15, 16, 17]);
+/** madvise: drop the private pages; they read as untouched afterwards. */
+const MADV_DONTNEED = 4;
+/** madvise: do not copy to the child at fork. */
+const MADV_DONTFORK = 10;
+/** madvise: copy to the child again. */
+const MADV_DOFORK = 11;
+/** madvise: fault in for reading. */
+const MADV_POPULATE_READ = 22;
+/** madvise: fault in for writing. */
+const MADV_POPULATE_WRITE = 23;
+
+/** What is to be mapped, after the arguments of mmap were understood. */
+export interface Mapping {
+  /** Bytes, a multiple of the page size; of a huge page if `huge`. */
+  readonly length: number;
+  /** `PROT_READ`, `PROT_WRITE`, `PROT_EXEC`. */
+  readonly prot: number;
+  /** Writes reach the object. */
+  readonly shared: boolean;
+  /** mprotect may make it writable. */
+  readonly mayWrite: boolean;
+  /** Huge pages. */
+  readonly huge: boolean;
+  /** What is behind it; null for private anonymous memory. A reference is taken. */
+  readonly object: MemoryObject | null;
+  /** Page index in the object of the first address. */
+  readonly pageOffset: number;
+}
+
+/** The simulated memory of one process (Linux: struct mm_struct). */
+export class AddressSpace extends UserPages {
+  /**
+   * The address that a mapping gets (Linux: __get_unmapped_area). Throws
+   * ENOMEM if there is no room, EINVAL for an unaligned fixed address, EPERM
+   * for one below 64 KiB without `mapsLow`, EEXIST.
+   */
+  place(
+    address: number,
+    length: number,
+    flags: number,
+    options: { huge: boolean; thpAligned: boolean; mapsLow: boolean },
+  ): number {
+    const { huge } = options;
+    if (length > TASK_SIZE) throw ENOMEM;
+    if ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) === 0) {
+      return this.#hinted(address, length, huge) ??
+        this.#search(length, huge, options.thpAligned && address === 0);
+    }
+    if (address > TASK_SIZE - length) throw ENOMEM;
+    if (address % (huge ? HPAGE_SIZE : PAGE_SIZE) !== 0) throw EINVAL;
+    if (address < MMAP_MIN_ADDR && !options.mapsLow) throw EPERM;
+    if (
+      (flags & MAP_FIXED_NOREPLACE) !== 0 &&
+      this.vmas.intersects(address, address + length)
+    ) {
+      throw EEXIST;
+    }
+    return address;
+  }
+
+  /** Maps at `address`, in place of what is there. Throws EINVAL if that would cut a huge page. */
+  map(address: number, mapping: Mapping): void {
+    const end = address + mapping.length;
+    this.unmap(address, end);
+    mapping.object?.get();
+    this.vmas.insert(
+      new Vma({
+        ...mapping,
+        start: address,
+        end,
+        privatePages: this.privatePages,
+      }),
+    );
+  }
+
+  /** Unmaps [start, end). Throws EINVAL if that would cut a huge page. (Linux: do_vmi_munmap.) */
+  unmap(start: number, end: number): void {
+    this.#checkCuts(start, end);
+    for (const vma of this.vmas.remove(start, end)) {
+      if (!vma.shared) {
+        this.privatePages.zap(vma.start / PAGE_SIZE, vma.end / PAGE_SIZE);
+      }
+      vma.close();
+    }
+  }
+
+  /**
+   * Changes the protection of [start, end). At a hole, or a mapping that may
+   * not be writable, it stops with ENOMEM or EACCES, what lies before changed.
+   * Throws EINVAL if it would cut a huge page. (Linux: do_mprotect_pkey.)
+   */
+  protect(start: number, end: number, prot: number): void {
+    let next = start;
+    for (const vma of this.vmas.overlapping(start, end)) {
+      if (vma.start > next) throw ENOMEM;
+      if ((prot & PROT_WRITE) !== 0 && !vma.mayWrite) throw EACCES;
+      const to = Math.min(vma.end, end);
+      this.#checkCuts(next, to);
+      this.vmas.change(next, to, (part) => part.prot = prot);
+      next = to;
+    }
+    if (next < end) throw ENOMEM;
+  }
+
+  /**
+   * Advice about [start, end), one that {@link isKnownAdvice} knows. Throws
+   * EINVAL if it would cut a huge page or populate what may not be accessed,
+   * ENOMEM at the end if there were holes, EFAULT or ENOMEM if populating
+   * fails. (Linux: do_madvise.)
+   */
+  advise(start: number, end: number, advice: number): void {
+    if (advice === MADV_DONTNEED) this.#dontNeed(start, end);
+    else if (advice === MADV_DONTFORK || advice === MADV_DOFORK) {
+      this.#checkCuts(start, end);
+      const dontFork = advice === MADV_DONTFORK;
+      this.vmas.change(start, end, (vma) => vma.dontFork = dontFork);
+    } else if (advice === MADV_POPULATE_READ) {
+      this.#populateAll(start, end, PROT_READ);
+    } else if (advice === MADV_POPULATE_WRITE) {
+      this.#populateAll(start, end, PROT_WRITE);
+    }
+    if (this.#hasHoles(start, end)) throw ENOMEM;
+  }
+
+  /** Faults in what can be of [start, end), for writing where that is private and writable (Linux: mm_populate). */
+  prefault(start: number, end: number): void {
+    for (const vma of this.vmas.overlapping(start, end)) {
+      const writes = !vma.shared && (vma.prot & PROT_WRITE) !== 0;
+      try {
+        this.populate(
+          Math.max(start, vma.start) / PAGE_SIZE,
+          Math.min(end, vma.end) / PAGE_SIZE,
+          writes ? PROT_WRITE : PROT_READ,
+        );
+      } catch (error) {
+        if (error instanceof Errno) return;
+        throw error;
+      }
+    }
+  }
+
+  /** The memory of a child. Throws ENOMEM. (Linux: dup_mmap.) */
+  fork(): AddressSpace {
+    const child = new AddressSpace(this.frames, this.failsCopy);
+    try {
+      for (const vma of this.vmas.all) {
+        if (vma.dontFork) continue;
+        child.vmas.insert(vma.clone(child.privatePages));
+        if (!vma.shared) this.privatePages.forkTo(child.privatePages, vma);
+      }
+    } catch (error) {
+      child.release();
+      throw error;
+    }
+    return child;
+  }
+
+  /** The address that was asked for, if it is free. */
+  #hinted(
+    address: number,
+    length: number,
+    huge: boolean,
+  ): number | undefined {
+    if (!(address > 0) || address > TASK_SIZE - length) return undefined;
+    const page = Math.floor(address / PAGE_SIZE) * PAGE_SIZE;
+    if (page === 0) return undefined;
+    const size = huge ? HPAGE_SIZE : PAGE_SIZE;
+    const hint = Math.ceil(Math.max(page, MMAP_MIN_ADDR) / size) * size;
+    const end = hint + length;
+    return end > TASK_SIZE || this.vmas.intersects(hint, end)
+      ? undefined
+      : hint;
+  }
+
+  /** A free place, from the top down. Throws ENOMEM. */
+  #search(length: number, huge: boolean, thpAligned: boolean): number {
+    if (thpAligned && length % HPAGE_SIZE === 0) {
+      const aligned = this.#searchAligned(length, HPAGE_SIZE, HPAGE_SIZE);
+      if (aligned !== undefined) return aligned;
+    }
+    const size = huge ? HPAGE_SIZE : PAGE_SIZE;
+    const place = this.#searchAligned(length, size, size - PAGE_SIZE);
+    if (place === undefined) throw ENOMEM;
+    return place;
+  }
+
+  #searchAligned(
+    length: number,
+    alignment: number,
+    padding: number,
+  ): number | undefined {
+    const { vmas } = this;
+    return vmas.findTopDown(
+      length,
+      MMAP_MIN_ADDR,
+      MMAP_BASE,
+      alignment,
+      padding,
+    ) ??
+      vmas.findBottomUp(
+        length,
+        TASK_UNMAPPED_BASE,
+        TASK_SIZE,
+        alignment,
+        padding,
+      );
+  }
+
+  #dontNeed(start: number, end: number): void {
+    const vmas = this.vmas.overlapping(start, end);
+    for (const vma of vmas) {
+      // The end of a huge page mapping may be anywhere: it is rounded down.
+      if (vma.huge && Math.max(start, vma.start) % HPAGE_SIZE !== 0) {
+        throw EINVAL;
+      }
+      if (vma.shared) continue;
+      const to = Math.floor(Math.min(end, vma.end) / vma.granule) * vma.granule;
+      const from = Math.max(start, vma.start);
+      this.privatePages.zap(from / PAGE_SIZE, to / PAGE_SIZE);
+    }
+  }
+
+  /** Linux: madvise_populate. */
+  #populateAll(start: number, end: number, access: number): void {
+    for (const vma of this.vmas.overlapping(start, end)) {
+      if ((vma.prot & access) === 0) throw EINVAL;
+      this.populate(
+        Math.max(start, vma.start) / PAGE_SIZE,
+        Math.min(end, vma.end) / PAGE_SIZE,
+        access,
+      );
+    }
+  }
+
+  #hasHoles(start: number, end: number): boolean {
+    let next = start;
+    for (const vma of this.vmas.overlapping(start, end)) {
+      if (vma.start > next) return true;
+      next = vma.end;
+    }
+    return next < end;
+  }
+
+  /** Throws EINVAL if a border at `start` or `end` would cut a huge page. */
+  #checkCuts(start: number, end: number): void {
+    for (const border of [start, end]) {
+      const vma = this.vmas.lookup(border);
+      if (vma !== undefined && border % vma.granule !== 0) throw EINVAL;
+    }
+  }
+}
+
+/** True for advice that madvise knows. */
+export function isKnownAdvice(advice: number): boolean {
+  return MADV_HINTS.has(advice) || advice === MADV_DONTNEED ||
+    advice === MADV_DONTFORK || advice === MADV_DOFORK ||
+    advice === MADV_POPULATE_READ || advice === MADV_POPULATE_WRITE;
+}

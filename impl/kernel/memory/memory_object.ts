@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Memory that several mappings share: anonymous shared memory, the contents of
+ * a memfd, a file's page cache (Linux: struct address_space).
+ *
+ * @module
+ */
+
+import { EFAULT, EINVAL } from "../../uapi/errno.ts";
+import { HPAGE_SIZE, PAGE_SIZE } from "../../uapi/mman.ts";
+import type { Frames } from "./frames.ts";
+import {
+  LEAF_PAGES,
+  PageTable,
+  PTE_EXCLUSIVE,
+  PTE_PFN_SHIFT,
+} from "./page_table.ts";
+import type { Vma } from "./vma.ts";
+import { KernelBug } from "../warn.ts";
+
+/** Pages by index, allocated when first touched. Starts with one reference. */
+export class MemoryObject {
+  /** Frames by page index; every entry is exclusive. */
+  readonly pages: PageTable = new PageTable();
+  /** True if it consists of huge pages. */
+  readonly huge: boolean;
+  /** The private mappings of this object: truncation drops their copies too (Linux: i_mmap). */
+  readonly privateVmas: Set<Vma> = new Set();
+
+  readonly #frames: Frames;
+  #size: number;
+  #refs = 1;
+
+  /** `size` in bytes; a multiple of the huge page size if `huge`. */
+  constructor(frames: Frames, size: number, huge: boolean) {
+    this.#frames = frames;
+    this.#size = size;
+    this.huge = huge;
+  }
+
+  /** Length in bytes. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Mappings and files that hold it; 0 after its pages were dropped. */
+  get refs(): number {
+    return this.#refs;
+  }
+
+  /** Takes a reference. */
+  get(): this {
+    if (this.#refs === 0) throw new KernelBug("Cannot get a dropped object");
+    this.#refs++;
+    return this;
+  }
+
+  /** Drops a reference; the last one drops the pages. */
+  put(): void {
+    if (this.#refs === 0) throw new KernelBug("Cannot put a dropped object");
+    if (--this.#refs === 0) this.pages.zap(this.#frames, 0, Infinity);
+  }
+
+  /**
+   * The frame of page `index`, allocated if it is missing. Throws EFAULT beyond
+   * the end, ENOMEM. (Linux: shmem_fault, hugetlb_no_page.)
+   */
+  frameAt(index: number): number {
+    const pte = this.pages.get(index);
+    if (pte !== 0) return pte >> PTE_PFN_SHIFT;
+    if (index >= Math.ceil(this.#size / PAGE_SIZE)) throw EFAULT;
+    if (this.huge) {
+      const pfn = this.#frames.allocHuge();
+      this.pages.setHuge(index, pfn, PTE_EXCLUSIVE);
+      return pfn + index % LEAF_PAGES;
+    }
+    const pfn = this.#frames.alloc();
+    this.pages.set(index, (pfn << PTE_PFN_SHIFT) | PTE_EXCLUSIVE);
+    return pfn;
+  }
+
+  /**
+   * Sets the length. Pages beyond it are dropped, from private mappings too,
+   * and the rest of the last page is zeroed. Throws EINVAL for huge pages and
+   * a length that is not a multiple of theirs. (Linux: shmem_setattr,
+   * hugetlbfs_setattr.)
+   */
+  truncate(size: number): void {
+    if (this.huge && size % HPAGE_SIZE !== 0) throw EINVAL;
+    const shrinks = size < this.#size;
+    this.#size = size;
+    if (!shrinks) return;
+    const end = Math.ceil(size / PAGE_SIZE);
+    for (const vma of this.privateVmas) vma.dropPrivateFrom(end);
+    this.pages.zap(this.#frames, end, Infinity);
+    const tail = this.pages.get(end - 1);
+    if (size % PAGE_SIZE !== 0 && tail !== 0) {
+      this.#frames.writableBytes(tail >> PTE_PFN_SHIFT)
+        .fill(0, size % PAGE_SIZE);
+    }
+  }
+
+  /** Makes it at least `size` bytes long (Linux: hugetlbfs_file_mmap). */
+  extend(size: number): void {
+    if (size > this.#size) this.#size = size;
+  }
+
+  /** Fills `to` from byte `offset` on; returns the bytes up to the end of the object. */
+  read(offset: number, to: Uint8Array): number {
+    const count = Math.max(0, Math.min(to.length, this.#size - offset));
+    for (let done = 0; done < count;) {
+      const at = (offset + done) % PAGE_SIZE;
+      const n = Math.min(PAGE_SIZE - at, count - done);
+      // A hole reads as zeroes and stays one.
+      const pte = this.pages.get(Math.floor((offset + done) / PAGE_SIZE));
+      const bytes = this.#frames.bytes(pte >> PTE_PFN_SHIFT);
+      to.set(bytes.subarray(at, at + n), done);
+      done += n;
+    }
+    return count;
+  }
+
+  /** Writes `from` at byte `offset`, making the object longer if need be. Throws ENOMEM. */
+  write(offset: number, from: Uint8Array): void {
+    this.extend(offset + from.length);
+    for (let done = 0; done < from.length;) {
+      const at = (offset + done) % PAGE_SIZE;
+      const n = Math.min(PAGE_SIZE - at, from.length - done);
+      const pfn = this.frameAt(Math.floor((offset + done) / PAGE_SIZE));
+      this.#frames.writableBytes(pfn).set(from.subarray(done, done + n), at);
+      done += n;
+    }
+  }
+}

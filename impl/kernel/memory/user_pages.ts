@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * A process's memory in use: finding the frame behind an address, pinning it,
+ * copying to and from it.
+ *
+ * @module
+ */
+
+import { EFAULT, ENOMEM, Errno } from "../../uapi/errno.ts";
+import {
+  PAGE_SIZE,
+  PROT_READ,
+  PROT_WRITE,
+  TASK_SIZE,
+} from "../../uapi/mman.ts";
+import type { Frames } from "./frames.ts";
+import { FOLL_FORCE, FOLL_WRITE, type Mm } from "./mm.ts";
+import { PrivatePages } from "./private_pages.ts";
+import { type Vma, VmaList } from "./vma.ts";
+
+/** A process touched memory that it may not touch: SIGSEGV on Linux. */
+export class SegmentationFault extends Error {
+  /** Name of the class. */
+  override name = "SegmentationFault";
+}
+
+/** A process touched a mapping with nothing behind it: beyond the end of its file, or no memory left. SIGBUS on Linux. */
+export class BusError extends Error {
+  /** Name of the class. */
+  override name = "BusError";
+}
+
+/** The pages of one process. */
+export class UserPages implements Mm {
+  /** Pages charged by RLIMIT_MEMLOCK accounting per process. */
+  lockedVm = 0;
+  /** Pages pinned for long. */
+  pinnedVm = 0;
+  /** What is mapped. */
+  protected readonly vmas: VmaList = new VmaList();
+  /** The private pages. */
+  protected readonly privatePages: PrivatePages;
+  /** The machine's memory. */
+  protected readonly frames: Frames;
+  /** Asked before each copy of the kernel: true makes it fail (Linux: should_fail_usercopy). */
+  protected readonly failsCopy: () => boolean;
+  #alive = true;
+
+  /** Without mappings. */
+  constructor(frames: Frames, failsCopy: () => boolean = () => false) {
+    this.frames = frames;
+    this.failsCopy = failsCopy;
+    this.privatePages = new PrivatePages(frames);
+  }
+
+  /** False after {@link release}. */
+  get alive(): boolean {
+    return this.#alive;
+  }
+
+  /** Drops all memory; pinned frames survive by their pins. Idempotent. (Linux: exit_mmap.) */
+  release(): void {
+    this.#alive = false;
+    for (const vma of this.vmas.remove(0, Infinity)) vma.close();
+    this.privatePages.zap(0, Infinity);
+  }
+
+  /** Linux: pin_user_pages_fast, pin_user_pages_remote. See `Mm`. */
+  pinUserPages(
+    uaddr: number,
+    npages: number,
+    gupFlags: number,
+    out: Int32Array,
+    at: number,
+  ): number {
+    const first = Math.floor(uaddr / PAGE_SIZE);
+    let done = 0;
+    try {
+      while (done < npages) {
+        const page = first + done;
+        const vma = this.vmas.lookup(page * PAGE_SIZE);
+        if (vma === undefined || !gupAllowed(vma, gupFlags)) throw EFAULT;
+        const count = Math.min(npages - done, vma.end / PAGE_SIZE - page);
+        const pinned = this.#pinPresent(vma, page, count, out, at + done);
+        done += pinned;
+        if (pinned === count) continue;
+        this.#makePinnable(vma, page + pinned);
+        if (this.#pinPresent(vma, page + pinned, 1, out, at + done) === 0) {
+          // The page is there, so its pin count is what overflowed.
+          throw ENOMEM;
+        }
+        done++;
+      }
+    } catch (error) {
+      if (done === 0 || !(error instanceof Errno)) throw error;
+    }
+    return done;
+  }
+
+  /** Linux: get_user_pages_fast followed by put_page. See `Mm`. */
+  userPage(uaddr: number): number {
+    const vma = this.vmas.lookup(uaddr);
+    if (vma === undefined || (vma.prot & PROT_READ) === 0) throw EFAULT;
+    return this.#frameToRead(vma, Math.floor(uaddr / PAGE_SIZE));
+  }
+
+  /** Linux: copy_from_user. See `Mm`. */
+  copyFromUser(to: Uint8Array, uaddr: number): void {
+    if (this.failsCopy()) throw EFAULT;
+    this.getUser(to, uaddr);
+  }
+
+  /** Linux: copy_to_user. See `Mm`. */
+  copyToUser(uaddr: number, from: Uint8Array): void {
+    if (this.failsCopy()) throw EFAULT;
+    this.putUser(uaddr, from);
+  }
+
+  /** Linux: get_user. See `Mm`. */
+  getUser(to: Uint8Array, uaddr: number): void {
+    if (!isUserRange(uaddr, to.length)) throw EFAULT;
+    try {
+      this.#read(uaddr, to);
+    } catch (error) {
+      throw error === ENOMEM ? EFAULT : error;
+    }
+  }
+
+  /** Linux: put_user. See `Mm`. */
+  putUser(uaddr: number, from: Uint8Array): void {
+    if (!isUserRange(uaddr, from.length)) throw EFAULT;
+    try {
+      this.#write(uaddr, from);
+    } catch (error) {
+      throw error === ENOMEM ? EFAULT : error;
+    }
+  }
+
+  /**
+   * Fills `to` as the process's own loads from `address` on do. Throws
+   * {@link SegmentationFault} or {@link BusError}.
+   */
+  peek(address: number, to: Uint8Array): void {
+    try {
+      if (!isUserRange(address, to.length)) throw EFAULT;
+      this.#read(address, to);
+    } catch (error) {
+      throw this.#signal(error, "read", address, to.length);
+    }
+  }
+
+  /**
+   * Writes `from` as the process's own stores from `address` on do. Throws
+   * {@link SegmentationFault} or {@link BusError}.
+   */
+  poke(address: number, from: Uint8Array): void {
+    try {
+      if (!isUserRange(address, from.length)) throw EFAULT;
+      this.#write(address, from);
+    } catch (error) {
+      throw this.#signal(error, "write", address, from.length);
+    }
+  }
+
+  /** Faults in the pages [first, end) for `access`, PROT_READ or PROT_WRITE. Throws EFAULT, ENOMEM. */
+  protected populate(first: number, end: number, access: number): void {
+    for (let page = first; page < end; page++) {
+      this.#frameAt(page * PAGE_SIZE, access);
+    }
+  }
+
+  #pinPresent(
+    vma: Vma,
+    page: number,
+    count: number,
+    out: Int32Array,
+    at: number,
+  ): number {
+    if (vma.shared) {
+      const index = vma.objectIndex(page);
+      return vma.object!.pages.pin(this.frames, index, count, out, at);
+    }
+    return this.privatePages.table.pin(this.frames, page, count, out, at);
+  }
+
+  #makePinnable(vma: Vma, page: number): void {
+    if (vma.shared) vma.object!.frameAt(vma.objectIndex(page));
+    else this.privatePages.makeExclusive(vma, page);
+  }
+
+  /** The frame behind an address for an access of the CPU. Throws EFAULT, ENOMEM. */
+  #frameAt(address: number, access: number): number {
+    const vma = this.vmas.lookup(address);
+    if (vma === undefined || !cpuAllowed(vma, access)) throw EFAULT;
+    const page = Math.floor(address / PAGE_SIZE);
+    if (access !== PROT_WRITE) return this.#frameToRead(vma, page);
+    if (vma.shared) return vma.object!.frameAt(vma.objectIndex(page));
+    return this.privatePages.makeExclusive(vma, page);
+  }
+
+  #frameToRead(vma: Vma, page: number): number {
+    if (vma.shared) return vma.object!.frameAt(vma.objectIndex(page));
+    return this.privatePages.frameToRead(vma, page);
+  }
+
+  #read(address: number, to: Uint8Array): void {
+    for (let done = 0; done < to.length;) {
+      const cur = address + done;
+      const at = cur % PAGE_SIZE;
+      const n = Math.min(PAGE_SIZE - at, to.length - done);
+      const bytes = this.frames.bytes(this.#frameAt(cur, PROT_READ));
+      copy(to, done, bytes, at, n);
+      done += n;
+    }
+  }
+
+  #write(address: number, from: Uint8Array): void {
+    for (let done = 0; done < from.length;) {
+      const cur = address + done;
+      const at = cur % PAGE_SIZE;
+      const n = Math.min(PAGE_SIZE - at, from.length - done);
+      const bytes = this.frames.writableBytes(this.#frameAt(cur, PROT_WRITE));
+      copy(bytes, at, from, done, n);
+      done += n;
+    }
+  }
+
+  /** What the CPU raises where the kernel would return an errno. */
+  #signal(
+    error: unknown,
+    verb: string,
+    address: number,
+    length: number,
+  ): unknown {
+    if (!(error instanceof Errno)) return error;
+    const access = verb === "read" ? PROT_READ : PROT_WRITE;
+    const message = `Cannot ${verb} ${length} bytes of memory at ${
+      formatAddress(address)
+    }`;
+    const bad = this.#firstForbidden(access, address, length);
+    return bad === undefined
+      ? new BusError(`${message}: no page is behind the mapping`)
+      : new SegmentationFault(
+        `${message}: ${formatAddress(bad)} is not ${verb}able`,
+      );
+  }
+
+  /** The first address whose mapping is missing or forbids `access`. */
+  #firstForbidden(
+    access: number,
+    address: number,
+    length: number,
+  ): number | undefined {
+    if (!isUserRange(address, length)) return address;
+    for (let cur = address; cur < address + length;) {
+      const vma = this.vmas.lookup(cur);
+      if (vma === undefined || !cpuAllowed(vma, access)) return cur;
+      cur = vma.end;
+    }
+    return undefined;
+  }
+}
+
+/** What the paging hardware of x86 allows: whatever can be accessed at all can be read. */
+function cpuAllowed(vma: Vma, access: number): boolean {
+  return access === PROT_WRITE ? (vma.prot & PROT_WRITE) !== 0 : vma.prot !== 0;
+}
+
+/** Linux: check_vma_flags of mm/gup.c. */
+function gupAllowed(vma: Vma, gupFlags: number): boolean {
+  const force = (gupFlags & FOLL_FORCE) !== 0;
+  if ((gupFlags & FOLL_WRITE) === 0) {
+    return force || (vma.prot & PROT_READ) !== 0;
+  }
+  if ((vma.prot & PROT_WRITE) !== 0) return true;
+  return force && !vma.huge && !vma.shared;
+}
+
+/** Linux: access_ok. */
+function isUserRange(address: number, length: number): boolean {
+  return Number.isSafeInteger(address) && address >= 0 &&
+    address + length <= TASK_SIZE;
+}
+
+/** Below this many bytes a loop is faster than making the two views that `set` needs. */
+const SMALL_COPY = 32;
+
+function copy(
+  to: Uint8Array,
+  toAt: number,
+  from: Uint8Array,
+  fromAt: number,
+  count: number,
+): void {
+  if (count <= SMALL_COPY) {
+    for (let i = 0; i < count; i++) to[toAt + i] = from[fromAt + i]!;
+    return;
+  }
+  to.set(from.subarray(fromAt, fromAt + count), toAt);
+}
+
+function formatAddress(address: number): string {
+  return Number.isSafeInteger(address)
+    ? `0x${address.toString(16)}`
+    : String(address);
+}

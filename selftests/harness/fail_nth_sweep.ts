@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Sweeps: a sequence of calls is made again and again, the nth fallible step of
+ * the kernel failing in the nth round, until a round ends in which none was
+ * left to fail (iommufd_fail_nth.c: TEST_FAIL_NTH).
+ *
+ * The kernel's tests ask only that the kernel survives. Here a call that was
+ * hit must have failed with an errno of fault injection, the same call must
+ * succeed when it is repeated, so must the calls after it, and when all is
+ * closed no pin and no descriptor may be left. The target looks for warnings.
+ *
+ * @module
+ */
+
+import { EFAULT, type Errno } from "../../impl/uapi/errno.ts";
+import { MAP_SHARED } from "../../impl/uapi/mman.ts";
+import type { RevisionName } from "../../impl/uapi/revision.ts";
+import { assertEq, AssertionFailure, type Context } from "./harness.ts";
+import { Iommufd } from "../ioctls/ioctls.ts";
+
+/** The kernel's bound on the steps of one test. */
+const MAX_ROUNDS = 400;
+
+/** Bytes of {@link SweepSelf.buffer}. */
+export const SWEEP_BUFFER_SIZE: number = 2 * 1024 * 1024;
+
+/**
+ * Errnos that a step which is made to fail ends in. ENODEV is what binding
+ * gives for a device that its IOMMU driver had no memory for.
+ */
+const INJECTED = ["ENOMEM", "EFAULT", "ENOENT", "EINVAL", "ENODEV"];
+
+/** What the tests of a fixture share. */
+export interface SweepSelf {
+  /** The test's context, for notes. */
+  readonly context: Context;
+  /** The process and its memory, with no descriptor yet. */
+  readonly base: Iommufd;
+  /** {@link SWEEP_BUFFER_SIZE} bytes of shared memory. */
+  readonly buffer: number;
+}
+
+/** Prepares the memory: the setup of the fixtures with sweeps. */
+export async function setUpSweep(context: Context): Promise<SweepSelf> {
+  const base = await Iommufd.prepare(context);
+  const buffer = await base.mmap(SWEEP_BUFFER_SIZE, MAP_SHARED);
+  return { context, base, buffer };
+}
+
+/** A sequence of calls that is swept. */
+export interface Sequence {
+  /** Name of the test. */
+  readonly name: string;
+  /** What the calls are about, after "Every step may fail of". */
+  readonly what: string;
+  /** Steps that can be made to fail at least, in each revision that the test is for. */
+  readonly points: Readonly<Partial<Record<RevisionName, number>>>;
+  /** Makes the calls. */
+  run(round: Round): Promise<void>;
+}
+
+/** The revisions that a sequence is for. */
+export function revisionsOf({ points }: Sequence): RevisionName[] {
+  return Object.keys(points) as RevisionName[];
+}
+
+/** One round through a sequence of calls. */
+export class Round {
+  /** The process and its memory. */
+  readonly base: Iommufd;
+  /** The memory to map. */
+  readonly buffer: number;
+  /** Whether the step to fail was reached. */
+  hit = false;
+  readonly #nth: number;
+  readonly #descriptors: number[] = [];
+  #counting = false;
+
+  /** Fails step `nth` after {@link Round.enable}; none if 0. */
+  constructor({ base, buffer }: SweepSelf, nth: number) {
+    this.base = base;
+    this.buffer = buffer;
+    this.#nth = nth;
+  }
+
+  /** Opens /dev/iommu. */
+  async open(): Promise<Iommufd> {
+    const io = await this.step(() => this.base.reopen());
+    this.#descriptors.push(io.fd);
+    return io;
+  }
+
+  /** From here on steps are counted (C: fail_nth_enable). */
+  async enable(): Promise<void> {
+    if (this.#nth === 0) return;
+    const ret = await this.base.process.setFailNth(this.#nth);
+    assertEq(ret, 0, "fail-nth");
+    this.#counting = true;
+  }
+
+  /**
+   * Makes a call, and makes it again if it failed because a step did: then it
+   * must succeed. Not for one that answers after its effect, unless it can be
+   * repeated all the same.
+   */
+  async step<T>(call: () => Promise<T>): Promise<T> {
+    try {
+      return await call();
+    } catch (error) {
+      await this.#injected(error);
+      return await call();
+    }
+  }
+
+  /**
+   * The same for a call that cannot have its effect twice. If the answer is
+   * what failed, the effect is there as in Linux, and repeating it fails with
+   * `again`.
+   */
+  async stepOnce(
+    call: () => Promise<unknown>,
+    again: Errno,
+  ): Promise<void> {
+    try {
+      await call();
+    } catch (error) {
+      const errno = await this.#injected(error);
+      if (errno !== EFAULT.name) {
+        await call();
+        return;
+      }
+      // Whether the copy to or from the kernel failed is not to be seen.
+      await call().catch((error: unknown) => {
+        if (!(error instanceof AssertionFailure)) throw error;
+        assertEq(error.actual, again.name, "a call that was carried out");
+      });
+    }
+  }
+
+  /** Opens something that must be closed in the end: `call` resolves to a descriptor. */
+  async openStep(call: () => Promise<number>): Promise<number> {
+    const fd = await this.step(call);
+    this.#descriptors.push(fd);
+    return fd;
+  }
+
+  /** Closes a descriptor of {@link Round.openStep}. */
+  async close(fd: number): Promise<void> {
+    this.#descriptors.splice(this.#descriptors.indexOf(fd), 1);
+    assertEq(await this.base.process.close(fd), 0, "close");
+  }
+
+  /** Stops counting and closes what is open, the newest first. */
+  async end(): Promise<void> {
+    const { process } = this.base;
+    if (this.#counting) {
+      this.hit ||= await process.failNthLeft() === 0;
+      assertEq(await process.setFailNth(0), 0, "fail-nth");
+    }
+    for (const fd of this.#descriptors.toReversed()) {
+      assertEq(await process.close(fd), 0, "close");
+    }
+  }
+
+  /** The errno of a call whose failure was injected; other failures are thrown again. */
+  async #injected(error: unknown): Promise<string> {
+    if (!(error instanceof AssertionFailure)) throw error;
+    if (!this.#counting || this.hit) throw error;
+    if (await this.base.process.failNthLeft() !== 0) throw error;
+    this.hit = true;
+    const { what, actual } = error;
+    if (INJECTED.includes(actual)) return actual;
+    throw new AssertionFailure(
+      `${what}, with a step that fails`,
+      INJECTED.join(" or "),
+      actual,
+    );
+  }
+}
+
+/**
+ * Makes the calls without failures, then with the first step failing, the
+ * second and so on until none is left; that last round must succeed again.
+ * Asserts that as many steps could be made to fail as the sequence says.
+ */
+export async function sweep(
+  self: SweepSelf,
+  { run, points }: Sequence,
+): Promise<void> {
+  const before = await resources(self);
+  for (let nth = 0; nth < MAX_ROUNDS; nth++) {
+    const round = new Round(self, nth);
+    await run(round);
+    await round.end();
+    assertEq(await resources(self), before, "pins and descriptors after all");
+    if (nth === 0 || round.hit) continue;
+
+    const { context } = self;
+    const swept = nth - 1;
+    context.note(`swept ${swept} injection points`);
+    const atLeast = points[context.info.uapi as RevisionName] ?? 1;
+    if (swept >= atLeast) return;
+    throw new AssertionFailure("fail-nth", `${atLeast} steps`, `${swept}`);
+  }
+  throw new AssertionFailure(
+    "fail-nth",
+    `fewer than ${MAX_ROUNDS} steps`,
+    "more",
+  );
+}
+
+/**
+ * What must be the same before and after: pages pinned, by all counts there
+ * are, and the descriptor that comes next.
+ */
+async function resources({ base, buffer }: SweepSelf): Promise<string> {
+  const io = await base.reopen();
+  await io.mock.checkRefs(buffer, SWEEP_BUFFER_SIZE, 0);
+  assertEq(await base.process.close(io.fd), 0, "close /dev/iommu again");
+  const { vmLck, vmPin } = await base.process.vmStatus();
+  return `descriptor ${io.fd}, VmLck ${vmLck}, VmPin ${vmPin}`;
+}

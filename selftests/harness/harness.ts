@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The selftest harness: fixtures, variants, tests and assertions, after
+ * tools/testing/selftests/kselftest_harness.h.
+ *
+ * A test is written once, against a {@link TargetProcess}, and runs on any
+ * target. Registering a fixture only fills a list; the runner and the files
+ * that hand tests to `Deno.test` decide what runs.
+ *
+ * @module
+ */
+
+import type { Call, TargetInfo, TargetProcess } from "../target/target.ts";
+import { type Errno, errnoName } from "../../impl/uapi/errno.ts";
+import {
+  type Revision,
+  type RevisionName,
+  REVISIONS,
+} from "../../impl/uapi/revision.ts";
+
+/** A capability that a target may lack; a test that needs it is then skipped with this as the reason. */
+export type Need =
+  | "hugetlb"
+  | "fork"
+  | "fail_nth"
+  | "setrlimit"
+  | "setuid"
+  /** HWPT_ALLOC, GET_HW_INFO, HWPT_INVALIDATE. */
+  | "hwpt"
+  /** HWPT_SET_DIRTY_TRACKING, HWPT_GET_DIRTY_BITMAP. */
+  | "dirty"
+  /** FAULT_QUEUE_ALLOC. */
+  | "faults"
+  /** `/dev/vfio/vfio` opens an iommufd. */
+  | "vfio";
+
+/** One test in one variant. */
+export interface Test {
+  /** `fixture.variant.test`, or `fixture.test` without variants: the kernel's name for it. */
+  readonly id: string;
+  /** Name of the fixture. */
+  readonly fixture: string;
+  /** Name of the variant, or undefined where the fixture has none. */
+  readonly variant: string | undefined;
+  /** Name of the test within the fixture. */
+  readonly name: string;
+  /** Revisions of the uAPI that have this test. */
+  readonly uapi: readonly RevisionName[];
+  /** What the target must be able to do. */
+  readonly needs: readonly Need[];
+  /** True for a test of the kernel's own suite, false for one of ours. */
+  readonly upstream: boolean;
+  /** The kernel's test program that has it: `iommufd` or `iommufd_fail_nth`; undefined for one of ours. */
+  readonly program: string | undefined;
+  /** What it checks, in a sentence. */
+  readonly description: string;
+  /** The kernel test or the rule it answers to. */
+  readonly reference: string;
+  /** The code of its set-up and body, to tell one version of the test from another. */
+  readonly source: string;
+  /**
+   * Sets the fixture up, runs the body and tears down. `note` takes what the
+   * report should say about the run. Throws {@link AssertionFailure}.
+   */
+  run(
+    process: TargetProcess,
+    info: TargetInfo,
+    note?: (text: string) => void,
+  ): Promise<void>;
+}
+
+/** An assertion that did not hold. */
+export class AssertionFailure extends Error {
+  override name = "AssertionFailure";
+  /** What was looked at. */
+  readonly what: string;
+  /** What was expected, for a person: errnos by name. */
+  readonly expected: string;
+  /** What came instead. */
+  readonly actual: string;
+
+  /** `what` is the thing that was looked at, for instance `IOMMU_IOAS_MAP`. */
+  constructor(what: string, expected: string, actual: string) {
+    super(`${what}: expected ${expected}, got ${actual}`);
+    this.what = what;
+    this.expected = expected;
+    this.actual = actual;
+  }
+}
+
+/** Asserts that `actual` is `expected`. Numbers, bigints, booleans and strings. */
+export function assertEq<T extends number | bigint | boolean | string>(
+  actual: T,
+  expected: T,
+  what: string,
+): void {
+  if (actual !== expected) {
+    throw new AssertionFailure(what, String(expected), String(actual));
+  }
+}
+
+/** Asserts that a condition holds. */
+export function assertTrue(condition: boolean, what: string): void {
+  if (!condition) throw new AssertionFailure(what, "true", "false");
+}
+
+/** Asserts that a system call succeeded (any non-negative result) and returns the result. */
+export function assertOk(ret: number, what: string): number {
+  if (ret < 0) throw new AssertionFailure(what, "success", errnoName(ret));
+  return ret;
+}
+
+/** Asserts that a system call failed with `errno`. */
+export function assertErrno(ret: number, errno: Errno, what: string): void {
+  if (ret !== -errno.code) {
+    const actual = ret < 0 ? errnoName(ret) : `success (${ret})`;
+    throw new AssertionFailure(what, errno.name, actual);
+  }
+}
+
+/** Asserts that two byte arrays are the same; names the first byte that is not. */
+export function assertBytes(
+  actual: Uint8Array,
+  expected: Uint8Array,
+  what: string,
+): void {
+  assertEq(actual.length, expected.length, `length of ${what}`);
+  for (let i = 0; i < expected.length; i++) {
+    if (actual[i] !== expected[i]) {
+      throw new AssertionFailure(
+        `${what}, byte ${i}`,
+        `0x${expected[i]!.toString(16)}`,
+        `0x${actual[i]!.toString(16)}`,
+      );
+    }
+  }
+}
+
+/** What every test body gets: the process it runs in, and the facts about the target. */
+export interface Context {
+  /** The process that makes the test's system calls. */
+  readonly process: TargetProcess;
+  /** What the target says about itself. */
+  readonly info: TargetInfo;
+  /** The revision whose behaviour the test must assert. */
+  readonly revision: Revision;
+  /** Bytes of a CPU page. */
+  readonly pageSize: number;
+  /** Bytes of a huge page. */
+  readonly hugePageSize: number;
+  /** Says something about the run that the report should have, in a sentence without its full stop. */
+  note(text: string): void;
+}
+
+/** How a fixture is built. `V` are its variant parameters, `S` what its tests share. */
+export interface FixtureOptions<V, S> {
+  /** The variants by name, in the kernel's order; leave out for a fixture without variants. */
+  readonly variants?: Readonly<Record<string, V>>;
+  /** Revisions that have the fixture; default all. */
+  readonly uapi?: readonly RevisionName[];
+  /** True for a fixture of the kernel's own suite. */
+  readonly upstream: boolean;
+  /** The kernel's test program that has it; default `iommufd`. */
+  readonly program?: string;
+  /** What all tests of a variant need of the target. */
+  needs?(variant: V): readonly Need[];
+  /** Prepares one test. */
+  setup(context: Context, variant: V): Promise<S>;
+  /** Cleans up after one test whose body succeeded; its assertions count. */
+  teardown?(self: S): Promise<void>;
+}
+
+/** What a single test may restrict. */
+export interface TestOptions<V> {
+  /** What it checks, in a sentence. */
+  readonly description: string;
+  /** The kernel test or the rule it answers to; default: the kernel test of that name. */
+  readonly reference?: string;
+  /** Revisions that have it; default the fixture's. */
+  readonly uapi?: readonly RevisionName[];
+  /** What it needs of the target beyond the fixture's needs. */
+  needs?(variant: V): readonly Need[];
+}
+
+/** A fixture under construction: `test()` adds a test in every variant. */
+export interface Fixture<V, S> {
+  /** Adds a test. */
+  test(
+    name: string,
+    options: TestOptions<V>,
+    body: (self: S, variant: V) => Promise<void>,
+  ): void;
+}
+
+/** All revisions, the default of fixtures and tests. */
+const ALL = Object.keys(REVISIONS) as RevisionName[];
+
+/** Adds a fixture's tests to `registry` in the kernel's order: by variant, then by test. */
+export function fixture<V, S>(
+  registry: Test[],
+  name: string,
+  options: FixtureOptions<V, S>,
+): Fixture<V, S> {
+  const variants: [string | undefined, V][] = options.variants
+    ? Object.entries(options.variants)
+    : [[undefined, undefined as V]];
+  /** Tests of each variant, kept apart so that the registry ends up ordered by variant. */
+  const start = registry.length;
+  let testsPerVariant = 0;
+
+  return {
+    test(testName, testOptions, body) {
+      variants.forEach(([variantName, variant], index) => {
+        const id = [name, variantName, testName].filter((part) => part)
+          .join(".");
+        const test: Test = {
+          id,
+          fixture: name,
+          variant: variantName,
+          name: testName,
+          uapi: testOptions.uapi ?? options.uapi ?? ALL,
+          needs: [
+            ...options.needs?.(variant) ?? [],
+            ...testOptions.needs?.(variant) ?? [],
+          ],
+          upstream: options.upstream,
+          program: options.upstream ? options.program ?? "iommufd" : undefined,
+          description: testOptions.description,
+          reference: testOptions.reference ??
+            `tools/testing/selftests/iommu/iommufd.c: ${name}.${testName}`,
+          source: `${options.setup}\n${body}\n${options.teardown}`,
+          async run(process, info, note = () => {}) {
+            const context: Context = {
+              process,
+              info,
+              revision: REVISIONS[info.uapi as RevisionName],
+              pageSize: info.pageSize,
+              hugePageSize: info.hugePageSize,
+              note,
+            };
+            const self = await options.setup(context, variant);
+            await body(self, variant);
+            await options.teardown?.(self);
+          },
+        };
+        // Tests of earlier variants stand before, and so do this variant's earlier tests.
+        registry.splice(
+          start + index * (testsPerVariant + 1) + testsPerVariant,
+          0,
+          test,
+        );
+      });
+      testsPerVariant++;
+    },
+  };
+}
+
+export type { Call, TargetInfo, TargetProcess };

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import type { TargetInfo, TargetProcess } from "../target/target.ts";
+import { EINVAL, ENOENT } from "../../impl/uapi/errno.ts";
+import {
+  assertBytes,
+  assertEq,
+  assertErrno,
+  AssertionFailure,
+  assertOk,
+  assertTrue,
+  fixture,
+  type Test,
+} from "./harness.ts";
+import { assertResult } from "../ioctls/ioctls.ts";
+
+const INFO: TargetInfo = {
+  name: "none",
+  version: "0",
+  uapi: "6.12",
+  pageSize: 4096,
+  hugePageSize: 2 ** 21,
+  capabilities: [],
+};
+
+/** Runs a test that makes no system call. */
+async function run(test: Test | undefined): Promise<void> {
+  await test!.run({} as TargetProcess, INFO);
+}
+
+describe("fixture", () => {
+  it("orders tests by variant, then as they were added", () => {
+    const registry: Test[] = [];
+    const f = fixture(registry, "f", {
+      variants: { a: 1, b: 2 },
+      upstream: false,
+      setup: () => Promise.resolve({}),
+    });
+    for (const name of ["x", "y", "z"]) {
+      f.test(name, { description: name }, async () => {});
+    }
+    const g = fixture(registry, "g", {
+      upstream: false,
+      setup: () => Promise.resolve({}),
+    });
+    g.test("x", { description: "x" }, async () => {});
+    const ids = ["f.a.x", "f.a.y", "f.a.z", "f.b.x", "f.b.y", "f.b.z", "g.x"];
+    assertEquals(registry.map(({ id }) => id), ids);
+  });
+
+  it("sets up, runs and tears down, with the variant's parameters", async () => {
+    const registry: Test[] = [];
+    const seen: string[] = [];
+    const f = fixture(registry, "f", {
+      variants: { a: 1, b: 2 },
+      upstream: false,
+      setup: (context, variant: number) => {
+        seen.push(`setup ${variant} ${context.revision.name}`);
+        return Promise.resolve(variant * 10);
+      },
+      teardown: (self) => {
+        seen.push(`teardown ${self}`);
+        return Promise.resolve();
+      },
+    });
+    f.test("x", { description: "x" }, (self, variant) => {
+      seen.push(`body ${self} ${variant}`);
+      return Promise.resolve();
+    });
+    await run(registry[1]);
+    assertEquals(seen, ["setup 2 6.12", "body 20 2", "teardown 20"]);
+  });
+
+  it("does not tear down after a body that failed", async () => {
+    const registry: Test[] = [];
+    let tornDown = false;
+    const f = fixture(registry, "f", {
+      upstream: false,
+      setup: () => Promise.resolve({}),
+      teardown: () => {
+        tornDown = true;
+        return Promise.resolve();
+      },
+    });
+    f.test("x", { description: "x" }, () => {
+      throw new AssertionFailure("a", "b", "c");
+    });
+    await assertRejects(() => run(registry[0]), AssertionFailure);
+    assertEquals(tornDown, false);
+  });
+
+  it("adds up what fixture, variant and test need, and narrows revisions", () => {
+    const registry: Test[] = [];
+    const f = fixture(registry, "f", {
+      variants: { a: true, b: false },
+      upstream: true,
+      needs: (huge) => huge ? ["hugetlb"] : [],
+      setup: () => Promise.resolve({}),
+    });
+    const options = { description: "x", needs: () => ["fork"] as const };
+    f.test("x", { ...options, uapi: ["v3"] }, async () => {});
+    const needs = registry.map((test) => test.needs.join());
+    assertEquals(needs, ["hugetlb,fork", "fork"]);
+    assertEquals(registry[0]!.uapi, ["v3"]);
+    assertEquals(registry[0]!.upstream, true);
+  });
+});
+
+describe("assertions", () => {
+  it("hold for what is so", () => {
+    assertEq(1n, 1n, "x");
+    assertTrue(true, "x");
+    assertEquals(assertOk(5, "x"), 5);
+    assertErrno(-22, EINVAL, "x");
+    assertBytes(Uint8Array.of(1, 2), Uint8Array.of(1, 2), "x");
+    assertResult(0, undefined, "x");
+    assertResult(-2, ENOENT, "x");
+  });
+
+  it("fail for what is not, and name errnos", () => {
+    const failures: [() => void, string][] = [
+      [() => assertEq(1n, 2n, "x"), "x: expected 2, got 1"],
+      [() => assertTrue(false, "x"), "x: expected true, got false"],
+      [() => assertOk(-14, "x"), "x: expected success, got EFAULT"],
+      [() => assertErrno(-14, EINVAL, "x"), "x: expected EINVAL, got EFAULT"],
+      [
+        () => assertErrno(0, EINVAL, "x"),
+        "x: expected EINVAL, got success (0)",
+      ],
+      [
+        () => assertBytes(Uint8Array.of(1, 2), Uint8Array.of(1, 3), "x"),
+        "x, byte 1: expected 0x3, got 0x2",
+      ],
+      [
+        () => assertBytes(Uint8Array.of(1), Uint8Array.of(1, 3), "x"),
+        "length of x: expected 2, got 1",
+      ],
+      [
+        () => assertResult(-2, undefined, "x"),
+        "x: expected success, got ENOENT",
+      ],
+      [() => assertResult(1, undefined, "x"), "x: expected success, got 1"],
+      [
+        () => assertResult(0, ENOENT, "x"),
+        "x: expected ENOENT, got success (0)",
+      ],
+    ];
+    for (const [assertion, message] of failures) {
+      const failure = assertThrows(assertion, AssertionFailure);
+      assertEquals(failure.message, message);
+    }
+  });
+});

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The iommufd ioctls by size: what the tests that treat all of them alike
+ * need to know.
+ *
+ * @module
+ */
+
+import {
+  IOMMU_DESTROY,
+  IOMMU_GET_HW_INFO,
+  IOMMU_HWPT_ALLOC,
+  IOMMU_HWPT_INVALIDATE,
+  IOMMU_IOAS_ALLOC,
+  IOMMU_IOAS_ALLOW_IOVAS,
+  IOMMU_IOAS_COPY,
+  IOMMU_IOAS_IOVA_RANGES,
+  IOMMU_IOAS_MAP,
+  IOMMU_IOAS_UNMAP,
+  IOMMU_OPTION,
+  IOMMU_VFIO_IOAS,
+  IommuDestroy,
+  IommuHwInfo,
+  IommuHwptAlloc,
+  IommuHwptInvalidate,
+  IommuIoasAlloc,
+  IommuIoasAllowIovas,
+  IommuIoasCopy,
+  IommuIoasIovaRanges,
+  IommuIoasMap,
+  IommuIoasUnmap,
+  IommuOption,
+  IommuVfioIoas,
+} from "../../impl/uapi/iommufd.ts";
+import type { Struct } from "../../impl/uapi/struct.ts";
+
+/** An ioctl whose struct starts with its size. */
+export interface SizedIoctl {
+  /** The struct. */
+  readonly layout: Struct<{ size: number }>;
+  /** The ioctl. */
+  readonly cmd: number;
+  /** The smallest size it accepts, bytes. */
+  readonly last: number;
+  /** True for those that came after Linux 6.2. */
+  readonly needsHwptIoctls: boolean;
+}
+
+/** One row: the ioctl, its struct and the last field that it must have. */
+function row<T extends { size: number }>(
+  cmd: number,
+  layout: Struct<T>,
+  lastField: keyof T & string,
+  needsHwptIoctls = false,
+): SizedIoctl {
+  return {
+    layout: layout as unknown as Struct<{ size: number }>,
+    cmd,
+    last: layout.offsetofend(lastField),
+    needsHwptIoctls,
+  };
+}
+
+/** The ioctls of the kernel's cmd_length test, in its order. */
+export const SIZED_IOCTLS: readonly SizedIoctl[] = [
+  row(IOMMU_DESTROY, IommuDestroy, "id"),
+  // The last byte of `__reserved[3]`.
+  row(IOMMU_GET_HW_INFO, IommuHwInfo, "reserved2", true),
+  row(IOMMU_HWPT_ALLOC, IommuHwptAlloc, "reserved", true),
+  row(IOMMU_HWPT_INVALIDATE, IommuHwptInvalidate, "reserved", true),
+  row(IOMMU_IOAS_ALLOC, IommuIoasAlloc, "outIoasId"),
+  row(IOMMU_IOAS_IOVA_RANGES, IommuIoasIovaRanges, "outIovaAlignment"),
+  row(IOMMU_IOAS_ALLOW_IOVAS, IommuIoasAllowIovas, "allowedIovas"),
+  row(IOMMU_IOAS_MAP, IommuIoasMap, "iova"),
+  row(IOMMU_IOAS_COPY, IommuIoasCopy, "srcIova"),
+  row(IOMMU_IOAS_UNMAP, IommuIoasUnmap, "length"),
+  row(IOMMU_OPTION, IommuOption, "val64"),
+  row(IOMMU_VFIO_IOAS, IommuVfioIoas, "reserved"),
+];

@@ -1,0 +1,466 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The structs of all iommufd ioctls: which sizes, fields and bits each
+ * accepts, and a call of each that succeeds.
+ *
+ * @module
+ */
+
+import {
+  IOMMU_DESTROY,
+  IOMMU_FAULT_QUEUE_ALLOC,
+  IOMMU_GET_HW_INFO,
+  IOMMU_HWPT_ALLOC,
+  IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+  IOMMU_HWPT_ALLOC_NEST_PARENT,
+  IOMMU_HWPT_DIRTY_TRACKING_ENABLE,
+  IOMMU_HWPT_GET_DIRTY_BITMAP,
+  IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR,
+  IOMMU_HWPT_INVALIDATE,
+  IOMMU_HWPT_SET_DIRTY_TRACKING,
+  IOMMU_IOAS_ALLOC,
+  IOMMU_IOAS_ALLOW_IOVAS,
+  IOMMU_IOAS_COPY,
+  IOMMU_IOAS_IOVA_RANGES,
+  IOMMU_IOAS_MAP,
+  IOMMU_IOAS_MAP_FIXED_IOVA,
+  IOMMU_IOAS_UNMAP,
+  IOMMU_OPTION,
+  IOMMU_OPTION_HUGE_PAGES,
+  IOMMU_OPTION_OP_GET,
+  IOMMU_VFIO_IOAS,
+  IOMMU_VFIO_IOAS_CLEAR,
+  IOMMU_VFIO_IOAS_GET,
+  IOMMU_VFIO_IOAS_SET,
+  IommuDestroy,
+  IommuFaultAlloc,
+  IommuHwInfo,
+  IommuHwptAlloc,
+  IommuHwptGetDirtyBitmap,
+  IommuHwptInvalidate,
+  IommuHwptSetDirtyTracking,
+  IommuIoasAlloc,
+  IommuIoasAllowIovas,
+  IommuIoasCopy,
+  IommuIoasIovaRanges,
+  IommuIoasMap,
+  IommuIoasUnmap,
+  IommuOption,
+  IommuVfioIoas,
+} from "../../impl/uapi/iommufd.ts";
+import {
+  IOMMU_HWPT_INVALIDATE_DATA_SELFTEST,
+  IOMMU_TEST_CMD,
+  IOMMU_TEST_OP_MD_CHECK_REFS,
+  MOCK_FLAGS_ACCESS_SYZ,
+  TestCheckRefs,
+} from "../../impl/uapi/selftest.ts";
+import type { Revision } from "../../impl/uapi/revision.ts";
+import type { Field, Struct } from "../../impl/uapi/struct.ts";
+import { assertEq, assertTrue, type Need } from "../harness/harness.ts";
+import { hwptAlloc, nestedAlloc } from "./hwpt_ioctls.ts";
+import { type Iommufd, MAP_RW } from "./ioctls.ts";
+import { encodeTestCmd } from "./mock_ioctls.ts";
+import { vfioIoas } from "./vfio_ioctls.ts";
+
+/** The objects that the calls are about. Those of devices are 0 for ioctls that came before them. */
+export interface StructSelf {
+  /** The open iommufd. */
+  readonly io: Iommufd;
+  /** An IOAS with nothing in it. */
+  readonly ioasId: number;
+  /** A mock device. */
+  readonly idevId: number;
+  /** An IOAS's HWPT that can track dirty pages. */
+  readonly hwptId: number;
+  /** A nested HWPT. */
+  readonly nestedId: number;
+}
+
+/** A call that succeeds. */
+export interface Prepared {
+  /** The struct. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Checks the answer, and gives back what the call made. */
+  done(answer: Uint8Array): Promise<void>;
+}
+
+/** Bits that a struct may have: the rest of the field is refused. */
+export interface Bits {
+  /** Where they are. */
+  readonly field: Field;
+  /** The field's name. */
+  readonly name: string;
+  /** Those that mean something, or that nobody looks at. */
+  known(revision: Revision): number;
+  /** True if they are looked at before any id. */
+  readonly first: boolean;
+}
+
+/** A field that has one of a few values. */
+export interface Choice {
+  /** Where it is. */
+  readonly field: Field;
+  /** The field's name. */
+  readonly name: string;
+  /** The lowest value that means nothing. */
+  readonly unknown: number;
+}
+
+/** An ioctl and its struct. */
+export interface StructRow {
+  /** The variant's name. */
+  readonly name: string;
+  /** The ioctl. */
+  readonly cmd: number;
+  /** What it needs of the target. */
+  readonly needs: readonly Need[];
+  /** True if it writes its struct back. */
+  readonly replies: boolean;
+  /** Bytes of the struct, and of its first version. */
+  sizes(revision: Revision): { readonly size: number; readonly min: number };
+  /** Flags and reserved fields. */
+  readonly bits: readonly Bits[];
+  /** Fields with a choice of values. */
+  readonly choices: readonly Choice[];
+  /** A call that succeeds, and makes what it needs for that. */
+  prepare(self: StructSelf): Promise<Prepared>;
+}
+
+/** A field of which no bit is refused. */
+export const ALL_BITS: number = 0xffffffff;
+
+/** The parts of a row that have the struct's type. */
+interface RowOptions<T> {
+  /** Last field of the struct's first version. */
+  readonly last: keyof T & string;
+  readonly needs?: readonly Need[];
+  readonly replies?: boolean;
+  /** Fields that are checked to be 0 in all revisions. */
+  readonly reserved?: readonly (keyof T & string)[];
+  /** The same, but only where the revision checks reserved fields. */
+  readonly reservedLater?: readonly (keyof T & string)[];
+  /** Fields that should be 0 and are not checked. */
+  readonly ignored?: readonly (keyof T & string)[];
+  /** Known bits of `flags`. */
+  flags?(revision: Revision): number;
+  /** True if `flags` is looked at after the ids. */
+  readonly flagsAfterIds?: boolean;
+  /** Fields with a choice, and the lowest value that means nothing. */
+  readonly choices?: Readonly<Partial<Record<keyof T & string, number>>>;
+  /** What to call it with. */
+  values(self: StructSelf): Promise<Partial<T>> | Partial<T>;
+  /** See {@link Prepared.done}. */
+  done?(self: StructSelf, answer: T): Promise<void> | void;
+}
+
+/** Makes a row. */
+function row<T extends { size: number }>(
+  name: string,
+  cmd: number,
+  layout: Struct<T>,
+  options: RowOptions<T>,
+): StructRow {
+  const { size, fields } = layout;
+  const min = layout.offsetofend(options.last);
+  return {
+    name,
+    cmd,
+    needs: options.needs ?? [],
+    replies: options.replies ?? false,
+    sizes: () => ({ size, min }),
+    bits: bitsOf(fields, options),
+    choices: Object.entries<number | undefined>(options.choices ?? {}).map((
+      [name, unknown],
+    ) => ({
+      name,
+      field: fields[name as keyof T & string],
+      unknown: unknown!,
+    })),
+    async prepare(self) {
+      return {
+        bytes: layout.encode(await options.values(self)),
+        async done(answer) {
+          await options.done?.(self, layout.decode(answer));
+        },
+      };
+    },
+  };
+}
+
+/** The flags and reserved fields of a row. */
+function bitsOf<T>(
+  fields: Readonly<Record<keyof T & string, Field>>,
+  options: RowOptions<T>,
+): Bits[] {
+  function named(
+    names: readonly (keyof T & string)[] | undefined,
+    known: Bits["known"],
+  ): Bits[] {
+    return (names ?? []).map((name) => ({
+      name,
+      field: fields[name],
+      known,
+      first: true,
+    }));
+  }
+  const { reserved, reservedLater, ignored, flags } = options;
+  const list = [
+    ...named(reserved, () => 0),
+    ...named(
+      reservedLater,
+      ({ checksReservedFields }) => checksReservedFields ? 0 : ALL_BITS,
+    ),
+    ...named(ignored, () => ALL_BITS),
+  ];
+  if (flags) {
+    const field = fields["flags" as keyof T & string];
+    const first = !options.flagsAfterIds;
+    list.push({ name: "flags", field, known: flags, first });
+  }
+  return list;
+}
+
+/** Maps a page of the buffer at an IOVA that the kernel chooses. */
+function mapPage({ io, ioasId }: StructSelf): Promise<bigint> {
+  return io.map(ioasId, io.buffer, io.page);
+}
+
+/** The ioctls that all revisions have. */
+const IOAS_ROWS: readonly StructRow[] = [
+  row("destroy", IOMMU_DESTROY, IommuDestroy, {
+    last: "id",
+    values: async ({ io }) => ({ id: await io.ioasAlloc() }),
+  }),
+  row("ioas_alloc", IOMMU_IOAS_ALLOC, IommuIoasAlloc, {
+    last: "outIoasId",
+    replies: true,
+    flags: () => 0,
+    values: () => ({}),
+    done: ({ io }, { outIoasId }) => io.destroy(outIoasId),
+  }),
+  row("ioas_iova_ranges", IOMMU_IOAS_IOVA_RANGES, IommuIoasIovaRanges, {
+    last: "outIovaAlignment",
+    replies: true,
+    reserved: ["reserved"],
+    values: ({ io, ioasId }) => ({
+      ioasId,
+      numIovas: 1,
+      allowedIovas: BigInt(io.scratch),
+    }),
+    done(_self, { numIovas, outIovaAlignment }) {
+      assertEq(numIovas, 1, "ranges");
+      assertEq(outIovaAlignment, 1n, "alignment");
+    },
+  }),
+  row("ioas_allow_iovas", IOMMU_IOAS_ALLOW_IOVAS, IommuIoasAllowIovas, {
+    last: "allowedIovas",
+    reservedLater: ["reserved"],
+    values: ({ ioasId }) => ({ ioasId }),
+  }),
+  row("ioas_map", IOMMU_IOAS_MAP, IommuIoasMap, {
+    last: "iova",
+    replies: true,
+    reserved: ["reserved"],
+    flags: () => MAP_RW | IOMMU_IOAS_MAP_FIXED_IOVA,
+    values: ({ io, ioasId }) => ({
+      flags: MAP_RW,
+      ioasId,
+      userVa: BigInt(io.buffer),
+      length: io.page,
+    }),
+    async done({ io, ioasId }, { iova, length }) {
+      assertEq(await io.unmap(ioasId, iova, length), length, "bytes mapped");
+    },
+  }),
+  row("ioas_copy", IOMMU_IOAS_COPY, IommuIoasCopy, {
+    last: "srcIova",
+    replies: true,
+    flags: ({ hasSyzFlag }) =>
+      MAP_RW | IOMMU_IOAS_MAP_FIXED_IOVA |
+      (hasSyzFlag ? MOCK_FLAGS_ACCESS_SYZ : 0),
+    values: async (self) => ({
+      flags: MAP_RW,
+      dstIoasId: self.ioasId,
+      srcIoasId: self.ioasId,
+      length: self.io.page,
+      srcIova: await mapPage(self),
+    }),
+    async done({ io, ioasId }, { srcIova, dstIova, length }) {
+      assertTrue(srcIova !== dstIova, "the copy is elsewhere");
+      for (const iova of [srcIova, dstIova]) {
+        await io.unmap(ioasId, iova, length);
+      }
+    },
+  }),
+  row("ioas_unmap", IOMMU_IOAS_UNMAP, IommuIoasUnmap, {
+    last: "length",
+    replies: true,
+    values: async (self) => ({
+      ioasId: self.ioasId,
+      iova: await mapPage(self),
+      length: self.io.page,
+    }),
+    done({ io }, { length }) {
+      assertEq(length, io.page, "bytes unmapped");
+    },
+  }),
+  row("option", IOMMU_OPTION, IommuOption, {
+    last: "val64",
+    replies: true,
+    reservedLater: ["reserved"],
+    choices: { op: 2, optionId: 2 },
+    values: ({ ioasId }) => ({
+      optionId: IOMMU_OPTION_HUGE_PAGES,
+      op: IOMMU_OPTION_OP_GET,
+      objectId: ioasId,
+    }),
+    done(_self, { val64 }) {
+      assertEq(val64, 1n, "HUGE_PAGES");
+    },
+  }),
+  row("vfio_ioas", IOMMU_VFIO_IOAS, IommuVfioIoas, {
+    last: "reserved",
+    replies: true,
+    reserved: ["reserved"],
+    choices: { op: IOMMU_VFIO_IOAS_CLEAR + 1 },
+    async values({ io, ioasId }) {
+      await vfioIoas(io, IOMMU_VFIO_IOAS_SET, ioasId);
+      return { op: IOMMU_VFIO_IOAS_GET };
+    },
+    done(self, { ioasId }) {
+      assertEq(ioasId, self.ioasId, "compatibility IOAS");
+    },
+  }),
+];
+
+/** The selftest module's ioctl. All of its struct is the operation's. */
+const TEST_ROW: StructRow = {
+  name: "test_cmd",
+  cmd: IOMMU_TEST_CMD,
+  needs: [],
+  replies: false,
+  sizes: ({ testCmd: { size, minSize } }) => ({ size, min: minSize }),
+  bits: [],
+  choices: [{ name: "op", field: TestCheckRefs.fields.op, unknown: 100 }],
+  prepare({ io }) {
+    return Promise.resolve({
+      bytes: encodeTestCmd(
+        io.revision,
+        TestCheckRefs,
+        IOMMU_TEST_OP_MD_CHECK_REFS,
+        { uptr: BigInt(io.buffer), length: io.page, refs: 0 },
+      ),
+      done: () => Promise.resolve(),
+    });
+  },
+};
+
+/** The ioctls that came later. */
+const HWPT_ROWS: readonly StructRow[] = [
+  row("hwpt_alloc", IOMMU_HWPT_ALLOC, IommuHwptAlloc, {
+    last: "reserved",
+    needs: ["hwpt"],
+    replies: true,
+    reserved: ["reserved"],
+    // hw_pagetable.c does not look at it.
+    ignored: ["reserved2"],
+    flags: () => IOMMU_HWPT_ALLOC_NEST_PARENT | IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+    flagsAfterIds: true,
+    values: ({ ioasId, idevId }) => ({ devId: idevId, ptId: ioasId }),
+    done: ({ io }, { outHwptId }) => io.destroy(outHwptId),
+  }),
+  row("get_hw_info", IOMMU_GET_HW_INFO, IommuHwInfo, {
+    // The last byte of `__reserved[3]`.
+    last: "reserved2",
+    needs: ["hwpt"],
+    replies: true,
+    reserved: ["reserved", "reserved1", "reserved2"],
+    flags: () => 0,
+    values: ({ idevId }) => ({ devId: idevId }),
+    done(_self, { dataLen }) {
+      assertEq(dataLen, 8, "bytes of information");
+    },
+  }),
+  row("hwpt_invalidate", IOMMU_HWPT_INVALIDATE, IommuHwptInvalidate, {
+    last: "reserved",
+    needs: ["hwpt"],
+    replies: true,
+    reserved: ["reserved"],
+    values: ({ nestedId }) => ({
+      hwptId: nestedId,
+      dataType: IOMMU_HWPT_INVALIDATE_DATA_SELFTEST,
+    }),
+  }),
+  row(
+    "hwpt_set_dirty_tracking",
+    IOMMU_HWPT_SET_DIRTY_TRACKING,
+    IommuHwptSetDirtyTracking,
+    {
+      last: "reserved",
+      needs: ["hwpt", "dirty"],
+      flags: () => IOMMU_HWPT_DIRTY_TRACKING_ENABLE,
+      // hw_pagetable.c does not look at it.
+      ignored: ["reserved"],
+      values: ({ hwptId }) => ({ hwptId }),
+    },
+  ),
+  row(
+    "hwpt_get_dirty_bitmap",
+    IOMMU_HWPT_GET_DIRTY_BITMAP,
+    IommuHwptGetDirtyBitmap,
+    {
+      last: "data",
+      needs: ["hwpt", "dirty"],
+      reserved: ["reserved"],
+      flags: () => IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR,
+      values: ({ io, hwptId }) => ({
+        hwptId,
+        iova: io.page,
+        length: io.page,
+        pageSize: io.page,
+        data: BigInt(io.scratch),
+      }),
+    },
+  ),
+  row("fault_queue_alloc", IOMMU_FAULT_QUEUE_ALLOC, IommuFaultAlloc, {
+    last: "outFaultFd",
+    needs: ["faults"],
+    replies: true,
+    flags: () => 0,
+    values: () => ({}),
+    async done({ io }, { outFaultId, outFaultFd }) {
+      const ret = await io.process.close(outFaultFd);
+      assertEq(ret, 0, "close the fault queue");
+      await io.destroy(outFaultId);
+    },
+  }),
+];
+
+/** All ioctls of all revisions. */
+export const STRUCT_ROWS: readonly StructRow[] = [
+  ...IOAS_ROWS,
+  TEST_ROW,
+  ...HWPT_ROWS,
+];
+
+/** Makes the objects that a row's calls need. */
+export async function structSelf(
+  io: Iommufd,
+  { needs }: StructRow,
+): Promise<StructSelf> {
+  const ioasId = await io.ioasAlloc();
+  if (!needs.includes("hwpt")) {
+    return { io, ioasId, idevId: 0, hwptId: 0, nestedId: 0 };
+  }
+  const { idevId } = await io.mock.domain(ioasId);
+  const dirty = needs.includes("dirty") ? IOMMU_HWPT_ALLOC_DIRTY_TRACKING : 0;
+  const hwptId = await hwptAlloc(io, {
+    devId: idevId,
+    ptId: ioasId,
+    flags: IOMMU_HWPT_ALLOC_NEST_PARENT | dirty,
+  });
+  const nestedId = await nestedAlloc(io, idevId, hwptId);
+  return { io, ioasId, idevId, hwptId, nestedId };
+}

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Fixture `iommufd_dirty_tracking`: finding out which pages a device wrote.
+ *
+ * @module
+ */
+
+import { EINVAL, EOPNOTSUPP } from "../../impl/uapi/errno.ts";
+import {
+  IOMMU_HW_CAP_DIRTY_TRACKING,
+  IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+  IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR,
+} from "../../impl/uapi/iommufd.ts";
+import {
+  MOCK_APERTURE_START,
+  MOCK_FLAGS_DEVICE_HUGE_IOVA,
+  MOCK_FLAGS_DEVICE_NO_DIRTY,
+  MOCK_HUGE_PAGE_SIZE,
+} from "../../impl/uapi/selftest.ts";
+import {
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_HUGETLB,
+  MAP_POPULATE,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  PROT_NONE,
+  PROT_READ,
+  PROT_WRITE,
+} from "../../impl/uapi/mman.ts";
+import {
+  assertBytes,
+  assertEq,
+  type Context,
+  type Fixture,
+  fixture,
+  type Test,
+} from "../harness/harness.ts";
+import {
+  type Bitmap,
+  getDirtyBitmap,
+  getHwInfo,
+  hwptAlloc,
+  markDirty,
+  setDirtyTracking,
+} from "../ioctls/hwpt_ioctls.ts";
+import { Iommufd } from "../ioctls/ioctls.ts";
+
+/** Parameters of a variant. */
+interface DirtyVariant {
+  /** Bytes of memory that are mapped. */
+  readonly bufferSize: number;
+  /** Whether memory and domain have huge pages. */
+  readonly hugepages: boolean;
+}
+
+/** What the tests share. */
+interface DirtySelf {
+  readonly io: Iommufd;
+  readonly ioasId: number;
+  /** The bound device. */
+  readonly idevId: number;
+  /** Address of the memory. */
+  readonly buffer: number;
+  /** Page-aligned address of the bitmap; a page is to spare behind it. */
+  readonly bitmap: number;
+}
+
+type DirtyFixture = Fixture<DirtyVariant, DirtySelf>;
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** The kernel's variants: the bitmap's size runs from half a byte to 8 KiB. */
+const VARIANTS: Readonly<Record<string, DirtyVariant>> = {
+  domain_dirty8k: { bufferSize: 8 * KIB, hugepages: false },
+  domain_dirty16k: { bufferSize: 16 * KIB, hugepages: false },
+  domain_dirty64k: { bufferSize: 64 * KIB, hugepages: false },
+  domain_dirty128k: { bufferSize: 128 * KIB, hugepages: false },
+  domain_dirty320k: { bufferSize: 320 * KIB, hugepages: false },
+  domain_dirty64M: { bufferSize: 64 * MIB, hugepages: false },
+  domain_dirty64M_huge: { bufferSize: 64 * MIB, hugepages: true },
+  domain_dirty128M: { bufferSize: 128 * MIB, hugepages: false },
+  domain_dirty128M_huge: { bufferSize: 128 * MIB, hugepages: true },
+};
+
+/** Adds the fixture's tests to `registry`. */
+export function registerIommufdDirtyTracking(registry: Test[]): void {
+  const f: DirtyFixture = fixture(registry, "iommufd_dirty_tracking", {
+    variants: VARIANTS,
+    uapi: ["6.12"],
+    upstream: true,
+    needs: ({ hugepages }) =>
+      hugepages ? ["hwpt", "dirty", "hugetlb"] : ["hwpt", "dirty"],
+    setup: setupDirty,
+    teardown: ({ io }) => io.teardown(),
+  });
+  registerTracking(f);
+  registerBitmaps(f);
+}
+
+/** Maps the memory and makes a mock device. */
+async function setupDirty(
+  context: Context,
+  variant: DirtyVariant,
+): Promise<DirtySelf> {
+  const io = await Iommufd.open(context);
+  const buffer = await mapAligned(io, variant);
+  const bits = variant.bufferSize / Number(io.mockPage);
+  const bytes = Math.ceil(bits / 8) + context.pageSize;
+  const bitmap = await io.mmap(bytes, MAP_PRIVATE);
+  const ioasId = await io.ioasAlloc();
+  const { idevId } = variant.hugepages
+    ? await io.mock.domainFlags(ioasId, MOCK_FLAGS_DEVICE_HUGE_IOVA)
+    : await io.mock.domain(ioasId);
+  return { io, ioasId, idevId, buffer, bitmap };
+}
+
+/** Maps the variant's memory at a huge-page-aligned address. */
+async function mapAligned(
+  io: Iommufd,
+  { bufferSize, hugepages }: DirtyVariant,
+): Promise<number> {
+  const { hugePageSize, process } = io.context;
+  const size = hugepages ? Math.max(bufferSize, hugePageSize) : bufferSize;
+  const room = await io.mmap(size + hugePageSize, MAP_PRIVATE, PROT_NONE);
+  const aligned = Math.ceil(room / hugePageSize) * hugePageSize;
+  const huge = hugepages ? MAP_HUGETLB | MAP_POPULATE : 0;
+  const buffer = await process.mmap(
+    aligned,
+    size,
+    PROT_READ | PROT_WRITE,
+    MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED | huge,
+  );
+  assertEq(buffer, aligned, "address of the memory");
+  return buffer;
+}
+
+/** Tests that look at the capability and the switch. */
+function registerTracking(f: DirtyFixture): void {
+  const flags = IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
+
+  f.test("enforce_dirty", {
+    description:
+      "A device without dirty tracking cannot join a HWPT that has it",
+  }, async ({ io, ioasId, idevId: devId }) => {
+    const noDirty = MOCK_FLAGS_DEVICE_NO_DIRTY;
+    const hwpt = await hwptAlloc(io, { devId, ptId: ioasId, flags });
+    const capable = await io.mock.domain(hwpt);
+    await io.mock.domainFlags(hwpt, noDirty, EINVAL);
+    await io.destroy(capable.stdevId);
+    await io.destroy(hwpt);
+
+    const other = await io.ioasAlloc();
+    const incapable = await io.mock.domainFlags(other, noDirty);
+    const values = { devId: incapable.idevId, ptId: other, flags };
+    await hwptAlloc(io, values, EOPNOTSUPP);
+    await io.destroy(incapable.stdevId);
+  });
+
+  f.test("set_dirty_tracking", {
+    description: "Dirty tracking can be turned on and off",
+  }, async ({ io, ioasId, idevId: devId }) => {
+    const hwpt = await hwptAlloc(io, { devId, ptId: ioasId, flags });
+    const domain = await io.mock.domain(hwpt);
+    await setDirtyTracking(io, hwpt, true);
+    await setDirtyTracking(io, hwpt, false);
+    await io.destroy(domain.stdevId);
+    await io.destroy(hwpt);
+  });
+
+  f.test("device_dirty_capability", {
+    description: "GET_HW_INFO tells that a device can track dirty pages",
+  }, async ({ io, ioasId, idevId: devId }) => {
+    const hwpt = await hwptAlloc(io, { devId, ptId: ioasId });
+    const domain = await io.mock.domain(hwpt);
+    const { outCapabilities } = await getHwInfo(io, devId, 0);
+    assertEq(
+      outCapabilities & IOMMU_HW_CAP_DIRTY_TRACKING,
+      IOMMU_HW_CAP_DIRTY_TRACKING,
+      "capability DIRTY_TRACKING",
+    );
+    await io.destroy(domain.stdevId);
+    await io.destroy(hwpt);
+  });
+}
+
+/** Tests that read the bitmap. */
+function registerBitmaps(f: DirtyFixture): void {
+  f.test("get_dirty_bitmap", {
+    description: "Reading the bitmap tells what was dirtied, and clears it",
+  }, (self, variant) => checkDirtyBitmaps(self, variant, 0));
+
+  f.test(
+    "get_dirty_bitmap_no_clear",
+    {
+      description: "With NO_CLEAR the bitmap can be read again",
+    },
+    (self, variant) =>
+      checkDirtyBitmaps(self, variant, IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR),
+  );
+}
+
+/** Both tests: the bitmap at three alignments. */
+async function checkDirtyBitmaps(
+  { io, idevId: devId, buffer, bitmap }: DirtySelf,
+  { bufferSize, hugepages }: DirtyVariant,
+  flags: number,
+): Promise<void> {
+  const iova = BigInt(MOCK_APERTURE_START);
+  const ioasId = await io.ioasAlloc();
+  await io.mapFixed(ioasId, buffer, bufferSize, iova);
+  const hwptId = await hwptAlloc(io, {
+    devId,
+    ptId: ioasId,
+    flags: IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+  });
+  await setDirtyTracking(io, hwptId, true);
+  const pteSize = hugepages ? MOCK_HUGE_PAGE_SIZE : Number(io.mockPage);
+  for (const offset of [0, Number(io.mockPage), 0xff1]) {
+    await checkDirtyBitmap(
+      io,
+      {
+        hwptId,
+        iova,
+        length: BigInt(bufferSize),
+        pageSize: io.mockPage,
+        address: bitmap + offset,
+      },
+      pteSize,
+      flags,
+    );
+  }
+  await io.destroy(hwptId);
+}
+
+/**
+ * Dirties every second IOPTE and reads the bitmap twice: each bit of a dirty
+ * IOPTE is set, and the second time only if the first did not clear it.
+ */
+async function checkDirtyBitmap(
+  io: Iommufd,
+  range: Bitmap,
+  pteSize: number,
+  flags: number,
+): Promise<void> {
+  const bits = Number(range.length / range.pageSize);
+  const bitsPerPte = pteSize / Number(range.pageSize);
+  const zero = new Uint8Array(Math.ceil(bits / 8));
+
+  const marked = setBits(bits, (bit) => bit % (2 * bitsPerPte) === 0);
+  await io.process.poke(range.address, marked);
+  const dirtied = await markDirty(io, range);
+  const expected = Math.floor(bits / (2 * bitsPerPte)) || 1;
+  assertEq(dirtied, BigInt(expected), "IOPTEs dirtied");
+
+  const dirty = setBits(bits, (bit) => bit % (2 * bitsPerPte) < bitsPerPte);
+  await io.process.poke(range.address, zero);
+  await getDirtyBitmap(io, range, flags);
+  let seen = await io.process.peek(range.address, zero.length);
+  assertBytes(seen, dirty, "dirty bitmap");
+
+  await io.process.poke(range.address, zero);
+  await getDirtyBitmap(io, range, flags);
+  seen = await io.process.peek(range.address, zero.length);
+  const left = flags & IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR ? dirty : zero;
+  assertBytes(seen, left, "dirty bitmap read again");
+}
+
+/** A bitmap of `count` bits. */
+function setBits(
+  count: number,
+  isSet: (bit: number) => boolean,
+): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(Math.ceil(count / 8));
+  for (let bit = 0; bit < count; bit++) {
+    if (isSet(bit)) bytes[bit >> 3]! |= 1 << (bit & 7);
+  }
+  return bytes;
+}

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Fixture `basic_fail_nth`: sequences of calls in which each fallible step of
+ * the kernel is made to fail in turn (tools/testing/selftests/iommu/
+ * iommufd_fail_nth.c, which is a program of its own).
+ *
+ * Each test asserts how many steps it swept, at least: what Linux 6.12 has,
+ * less what varies there from run to run. That is
+ *
+ * - nodes for the numbers of inodes under /sys, one for each 64 of them;
+ * - new pages for slabs that happen to be full;
+ * - a call of the driver for each run of frames beyond the first, if memory
+ *   is not contiguous: another 126 in `map_domain` and `map_two_domains`.
+ *
+ * A run of Linux with all of this had 32, 146, 181, 32, 20, 20 and 101; one
+ * that printed its steps had, without this, the steps of the model in its
+ * order, with contiguous and with scattered memory.
+ *
+ * @module
+ */
+
+import { ENOENT } from "../../impl/uapi/errno.ts";
+import {
+  IOMMU_IOAS_ALLOW_IOVAS,
+  IommuIoasAllowIovas,
+  IommuIovaRange,
+} from "../../impl/uapi/iommufd.ts";
+import {
+  MOCK_ACCESS_RW_SLOW_PATH,
+  MOCK_ACCESS_RW_WRITE,
+  MOCK_APERTURE_START,
+  TestHwInfo,
+} from "../../impl/uapi/selftest.ts";
+import {
+  type Round,
+  type Sequence,
+  setUpSweep,
+  sweep,
+  SWEEP_BUFFER_SIZE,
+  type SweepSelf,
+} from "../harness/fail_nth_sweep.ts";
+import { type Fixture, fixture, type Test } from "../harness/harness.ts";
+import { getHwInfo, hwptAlloc } from "../ioctls/hwpt_ioctls.ts";
+import { type Iommufd, MAP_RW } from "../ioctls/ioctls.ts";
+
+/** Bytes that most tests map. */
+const SHORT = 262144;
+
+/** The sequences that need no more than v3 had, which had no such tests yet. */
+export const SEQUENCES: readonly Sequence[] = [
+  {
+    name: "basic",
+    what: "ranges, map, copy and unmap without a domain",
+    points: { v3: 32, "6.12": 32 },
+    run: callBasic,
+  },
+  {
+    name: "map_domain",
+    what: "mapping into a domain",
+    points: { v3: 77, "6.12": 143 },
+    run: callMapDomain,
+  },
+  {
+    name: "map_two_domains",
+    what: "mapping into two domains",
+    points: { v3: 97, "6.12": 179 },
+    run: callMapTwoDomains,
+  },
+  {
+    name: "access_rw",
+    what: "reads and writes of an access",
+    points: { v3: 32, "6.12": 32 },
+    run: callAccessRw,
+  },
+  {
+    name: "access_pin",
+    what: "pins of an access",
+    points: { v3: 19, "6.12": 19 },
+    run: callAccessPin,
+  },
+  {
+    name: "access_pin_domain",
+    what: "pins of an access beside a domain",
+    points: { v3: 18, "6.12": 20 },
+    run: callAccessPinDomain,
+  },
+];
+
+/** The sequence with newer ioctls. */
+const DEVICE: Sequence = {
+  name: "device",
+  what: "a device's life",
+  points: { "6.12": 97 },
+  run: callDevice,
+};
+
+/** Adds the fixture's tests to `registry`. */
+export function registerIommufdFailNth(registry: Test[]): void {
+  const f: Fixture<undefined, SweepSelf> = fixture(
+    registry,
+    "basic_fail_nth",
+    {
+      upstream: true,
+      program: "iommufd_fail_nth",
+      uapi: ["6.12"],
+      needs: () => ["fail_nth"],
+      setup: setUpSweep,
+    },
+  );
+  for (const sequence of [...SEQUENCES, DEVICE]) {
+    const { name, what } = sequence;
+    f.test(name, {
+      description: `Every step may fail of ${what}`,
+      reference: `iommufd_fail_nth.c: basic_fail_nth.${name}`,
+      needs: () => sequence === DEVICE ? ["hwpt"] : [],
+    }, (self) => sweep(self, sequence));
+  }
+}
+
+/** Opens an iommufd with an IOAS, in small batches. */
+async function openIoas(round: Round): Promise<[Iommufd, number]> {
+  const io = await round.open();
+  const ioasId = await io.ioasAlloc();
+  await io.mock.setMemoryLimit(32);
+  return [io, ioasId];
+}
+
+async function callBasic(round: Round): Promise<void> {
+  await round.enable();
+  const io = await round.open();
+  const { scratch } = io;
+  const ioasId = await round.step(() => io.ioasAlloc());
+  await round.step(() => io.iovaRanges(ioasId, 10, scratch));
+  await io.pokeRanges(scratch, [{
+    start: 16384n,
+    last: BigInt(SWEEP_BUFFER_SIZE + 16384 * 600 - 1),
+  }]);
+  await round.step(() =>
+    io.call(IommuIoasAllowIovas, IOMMU_IOAS_ALLOW_IOVAS, {
+      ioasId,
+      numIovas: 1,
+      allowedIovas: BigInt(scratch),
+    })
+  );
+  const iova = await round.step(() =>
+    io.map(ioasId, round.buffer, SWEEP_BUFFER_SIZE)
+  );
+  await round.step(() =>
+    io.copy({
+      dst: ioasId,
+      src: ioasId,
+      srcIova: iova,
+      length: BigInt(10 * IommuIovaRange.size),
+      prot: MAP_RW,
+    })
+  );
+  await round.stepOnce(
+    () => io.unmap(ioasId, iova, SWEEP_BUFFER_SIZE),
+    ENOENT,
+  );
+  await round.step(() => io.unmap(ioasId, iova, SWEEP_BUFFER_SIZE, ENOENT));
+}
+
+async function callMapDomain(round: Round): Promise<void> {
+  const [io, ioasId] = await openIoas(round);
+  await round.enable();
+  const { stdevId } = await round.step(() => io.mock.domain(ioasId));
+  await round.step(() => io.map(ioasId, round.buffer, SHORT));
+  await round.step(() => io.destroy(stdevId));
+  await round.step(() => io.mock.domain(ioasId));
+}
+
+async function callMapTwoDomains(round: Round): Promise<void> {
+  const [io, ioasId] = await openIoas(round);
+  const first = await io.mock.domain(ioasId);
+  await round.enable();
+  const second = await round.step(() => io.mock.domain(ioasId));
+  await round.step(() => io.map(ioasId, round.buffer, SHORT));
+  await round.step(() => io.destroy(first.stdevId));
+  await round.step(() => io.destroy(second.stdevId));
+  await round.step(() => io.mock.domain(ioasId));
+  await round.step(() => io.mock.domain(ioasId));
+}
+
+async function callAccessRw(round: Round): Promise<void> {
+  const [io, ioasId] = await openIoas(round);
+  const iova = await io.map(ioasId, round.buffer, SHORT);
+  await round.enable();
+  const access = await round.openStep(() =>
+    io.mock.createAccess(ioasId, false)
+  );
+  const slow = MOCK_ACCESS_RW_SLOW_PATH;
+  const write = MOCK_ACCESS_RW_WRITE;
+  const range = { iova, length: 64, uptr: io.scratch };
+  for (const flags of [0, write, slow, slow | write]) {
+    await round.step(() => io.mock.accessRw(access, { ...range, flags }));
+  }
+  await round.step(() =>
+    io.mock.accessRw(access, { ...range, length: 32768, flags: slow })
+  );
+  await round.close(access);
+}
+
+async function callAccessPin(round: Round): Promise<void> {
+  const [io, ioasId] = await openIoas(round);
+  await pinSwept(round, io, ioasId);
+}
+
+async function callAccessPinDomain(round: Round): Promise<void> {
+  const [io, ioasId] = await openIoas(round);
+  const { stdevId } = await io.mock.domain(ioasId);
+  await pinSwept(round, io, ioasId);
+  await round.step(() => io.destroy(stdevId));
+}
+
+/** Maps, then pins and unpins all with failures. */
+async function pinSwept(
+  round: Round,
+  io: Iommufd,
+  ioasId: number,
+): Promise<void> {
+  const length = SWEEP_BUFFER_SIZE;
+  const iova = await io.map(ioasId, round.buffer, length);
+  const access = await round.openStep(() => io.mock.createAccess(ioasId, true));
+  await round.enable();
+  const range = { iova, length, uptr: round.buffer };
+  const item = await round.step(() => io.mock.accessPages(access, range));
+  await round.step(() => io.mock.destroyAccessPages(access, item));
+  await round.close(access);
+}
+
+async function callDevice(round: Round): Promise<void> {
+  const io = await round.open();
+  const ioasId = await io.ioasAlloc();
+  const other = await io.ioasAlloc();
+  const iova = BigInt(MOCK_APERTURE_START);
+  for (const id of [ioasId, other]) {
+    await io.mapFixed(id, round.buffer, io.page, iova);
+  }
+  await round.enable();
+  const { stdevId, idevId: devId } = await round.step(() =>
+    io.mock.domain(ioasId)
+  );
+  await round.step(() => getHwInfo(io, devId, TestHwInfo.size));
+  const hwpt = await round.step(() => hwptAlloc(io, { devId, ptId: ioasId }));
+  await round.step(() => io.mock.replaceDomain(stdevId, other));
+  await round.step(() => io.mock.replaceDomain(stdevId, hwpt));
+}

@@ -1,0 +1,441 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Fixture `kit_fault`: fault queues, what their descriptors read, write and
+ * poll, and what becomes of faults whose device goes elsewhere.
+ *
+ * A group of faults has one record here: the test operation makes no larger
+ * ones.
+ *
+ * @module
+ */
+
+import {
+  EBUSY,
+  EFAULT,
+  EINVAL,
+  EMFILE,
+  ENOENT,
+  EOPNOTSUPP,
+  ESPIPE,
+} from "../../impl/uapi/errno.ts";
+import {
+  IOMMU_FAULT_QUEUE_ALLOC,
+  IOMMU_HWPT_ALLOC_NEST_PARENT,
+  IOMMU_HWPT_FAULT_ID_VALID,
+  IOMMU_PGFAULT_FLAGS_LAST_PAGE,
+  IOMMU_PGFAULT_FLAGS_PASID_VALID,
+  IOMMU_PGFAULT_PERM_EXEC,
+  IOMMU_PGFAULT_PERM_WRITE,
+  IommuFaultAlloc,
+} from "../../impl/uapi/iommufd.ts";
+import {
+  MAP_PRIVATE,
+  POLLIN,
+  POLLOUT,
+  POLLRDNORM,
+  PROT_READ,
+  RLIMIT_NOFILE,
+} from "../../impl/uapi/mman.ts";
+import {
+  answer,
+  ANSWER_SIZE,
+  answerFails,
+  expectFaults,
+  expectReadable,
+  FAULT_SIZE,
+  readFails,
+  readFaults,
+  trigger,
+} from "../ioctls/fault_ioctls.ts";
+import {
+  assertEq,
+  type Context,
+  type Fixture,
+  fixture,
+  type Test,
+} from "../harness/harness.ts";
+import {
+  faultQueueAlloc,
+  hwptAlloc,
+  nestedAlloc,
+} from "../ioctls/hwpt_ioctls.ts";
+import { Iommufd } from "../ioctls/ioctls.ts";
+import { registerFaultEnds } from "./kit_fault_end.ts";
+
+/** A mock device. */
+export interface FaultDevice {
+  /** Its selftest object. */
+  readonly stdevId: number;
+  /** The bound device. */
+  readonly idevId: number;
+}
+
+/** What the tests share. */
+export interface FaultSelf {
+  /** The open iommufd. */
+  readonly io: Iommufd;
+  /** An IOAS. */
+  readonly ioasId: number;
+  /** A device that is attached to {@link FaultSelf.hwptId}. */
+  readonly device: FaultDevice;
+  /** A HWPT that others can be nested in. */
+  readonly parent: number;
+  /** A nested HWPT with the fault queue. */
+  readonly hwptId: number;
+  /** The fault queue. */
+  readonly faultId: number;
+  /** Its descriptor; the teardown closes it. */
+  readonly fd: number;
+}
+
+/** The fixture as the files of its tests see it. */
+export type FaultFixture = Fixture<undefined, FaultSelf>;
+
+/** Adds the fixture's tests to `registry`. */
+export function registerKitFault(registry: Test[]): void {
+  const f: FaultFixture = fixture(registry, "kit_fault", {
+    uapi: ["6.12"],
+    upstream: false,
+    needs: () => ["hwpt", "faults"],
+    setup,
+    teardown: async ({ io, fd }) => {
+      assertEq(await io.process.close(fd), 0, "close the fault queue");
+      await io.teardown();
+    },
+  });
+  registerAlloc(f);
+  registerRead(f);
+  registerWrite(f);
+  registerReports(f);
+  registerFaultEnds(f);
+}
+
+async function setup(context: Context): Promise<FaultSelf> {
+  const io = await Iommufd.open(context);
+  const ioasId = await io.ioasAlloc();
+  const device = await io.mock.domain(ioasId);
+  const parent = await hwptAlloc(io, {
+    devId: device.idevId,
+    ptId: ioasId,
+    flags: IOMMU_HWPT_ALLOC_NEST_PARENT,
+  });
+  const { faultId, faultFd: fd } = await faultQueueAlloc(io);
+  const flags = IOMMU_HWPT_FAULT_ID_VALID;
+  const values = { flags, faultId };
+  const hwptId = await nestedAlloc(io, device.idevId, parent, values);
+  await io.mock.replaceDomain(device.stdevId, hwptId);
+  return { io, ioasId, device, parent, hwptId, faultId, fd };
+}
+
+/** A nested HWPT with a fault queue. */
+export function faultingHwpt(
+  { io, device, parent, faultId: own }: FaultSelf,
+  faultId: number = own,
+): Promise<number> {
+  const flags = IOMMU_HWPT_FAULT_ID_VALID;
+  return nestedAlloc(io, device.idevId, parent, { flags, faultId });
+}
+
+/** FAULT_QUEUE_ALLOC, and which HWPTs take a queue. */
+function registerAlloc(f: FaultFixture): void {
+  f.test("alloc", {
+    description: "A queue gets the lowest free id and the lowest free number",
+    reference: "fault.c iommufd_fault_alloc; C0.20",
+  }, async ({ io, faultId }) => {
+    const [id, fd] = [await io.nextId(), await io.nextFd()];
+    const first = await faultQueueAlloc(io);
+    assertEq(first.faultId, id, "id");
+    assertEq(first.faultFd, fd, "descriptor");
+    const second = await faultQueueAlloc(io);
+    await io.destroy(first.faultId, EBUSY);
+    assertEq(await io.process.close(first.faultFd), 0, "close");
+    await io.destroy(first.faultId);
+    const third = await faultQueueAlloc(io);
+    assertEq(third.faultId, first.faultId, "id that is free again");
+    assertEq(third.faultFd, first.faultFd, "descriptor that is free again");
+    for (const { faultFd } of [second, third]) {
+      assertEq(await io.process.close(faultFd), 0, "close");
+    }
+    await io.destroy(faultId, EBUSY);
+  });
+
+  f.test("alloc_efault", {
+    description: "A queue that cannot be told of does not exist: EFAULT",
+    reference: "fault.c iommufd_fault_alloc; C0.20",
+  }, async ({ io }) => {
+    const { pageSize } = io.context;
+    const [id, fd] = [await io.nextId(), await io.nextFd()];
+    const page = await io.mmap(pageSize, MAP_PRIVATE);
+    await io.process.poke(page, IommuFaultAlloc.encode());
+    const ret = await io.process.mprotect(page, pageSize, PROT_READ);
+    assertEq(ret, 0, "mprotect");
+    const cmd = IOMMU_FAULT_QUEUE_ALLOC;
+    await io.ioctlArg(cmd, page, EFAULT, "read-only FAULT_QUEUE_ALLOC");
+    const after = await faultQueueAlloc(io);
+    assertEq(after.faultId, id, "id");
+    assertEq(after.faultFd, fd, "descriptor");
+    assertEq(await io.process.close(after.faultFd), 0, "close");
+    await io.munmap(page, pageSize);
+  });
+
+  f.test("alloc_emfile", {
+    description: "Without a free descriptor there is no queue: EMFILE",
+    reference: "fault.c iommufd_fault_alloc; C0.20",
+    needs: () => ["setrlimit"],
+  }, async ({ io }) => {
+    const id = await io.nextId();
+    const limit = BigInt(await io.nextFd());
+    assertEq(await io.process.setrlimit(RLIMIT_NOFILE, limit), 0, "setrlimit");
+    const cmd = IOMMU_FAULT_QUEUE_ALLOC;
+    await io.call(IommuFaultAlloc, cmd, { flags: 1 }, EOPNOTSUPP);
+    for (let i = 0; i < 3; i++) {
+      const reply = await io.call(IommuFaultAlloc, cmd, {}, EMFILE);
+      assertEq(reply.outFaultId, 0, "id after the failure");
+    }
+    assertEq(await io.process.setrlimit(RLIMIT_NOFILE, 256n), 0, "setrlimit");
+    const { faultId, faultFd } = await faultQueueAlloc(io);
+    assertEq(faultId, id, "id");
+    assertEq(await io.process.close(faultFd), 0, "close");
+  });
+
+  f.test("hwpt_with_queue", {
+    description:
+      "Only a nested HWPT takes a fault queue, and only one that there is",
+    reference: "hw_pagetable.c iommufd_hwpt_alloc; C0.29",
+  }, async (self) => {
+    const { io, ioasId, device: { idevId: devId }, parent, faultId } = self;
+    const next = await io.nextId();
+    const flags = IOMMU_HWPT_FAULT_ID_VALID;
+    const onIoas = { devId, ptId: ioasId, flags, faultId };
+    await hwptAlloc(io, onIoas, EOPNOTSUPP);
+    const both = flags | IOMMU_HWPT_ALLOC_NEST_PARENT;
+    await hwptAlloc(io, { ...onIoas, flags: both }, EOPNOTSUPP);
+    for (const id of [0, 999, 0xffffffff, ioasId, devId, self.hwptId]) {
+      const values = { flags, faultId: id };
+      await nestedAlloc(io, devId, parent, values, ENOENT);
+    }
+    // The half-built ones held neither the parent nor an id.
+    const hwpt = await faultingHwpt(self);
+    assertEq(hwpt, next, "id");
+    await io.destroy(hwpt);
+  });
+}
+
+/** Reading and polling. */
+function registerRead(f: FaultFixture): void {
+  f.test("read_empty", {
+    description: "Reading never waits: 0 bytes when there is no fault",
+    reference: "fault.c iommufd_fault_fops_read; C0.22",
+  }, async ({ io, fd }) => {
+    for (const room of [0, 1, 3, 100]) await expectFaults(io, fd, [], room);
+  });
+
+  f.test("read_record", {
+    description: "A fault has its device, its request and its cookie",
+    reference: "fault.c iommufd_compose_fault_message; C0.5, C0.6, C0.33",
+  }, async ({ io, fd, device: { idevId } }) => {
+    const perm = IOMMU_PGFAULT_PERM_WRITE | IOMMU_PGFAULT_PERM_EXEC;
+    const addr = 0xfedcba9876543210n;
+    await trigger(io, idevId, { grpid: 0x89abcdef, perm, addr });
+    await trigger(io, idevId, { pasid: 5, grpid: 1, perm: 0 });
+    const faults = await readFaults(io, fd);
+    assertEq(faults.length, 2, "faults read");
+    const [plain, withPasid] = faults;
+    const fields = [
+      ["flags", plain!.flags, IOMMU_PGFAULT_FLAGS_LAST_PAGE],
+      ["dev_id", plain!.devId, idevId],
+      ["pasid", plain!.pasid, 0],
+      ["grpid", plain!.grpid, 0x89abcdef],
+      ["perm", plain!.perm, perm],
+      ["__reserved", plain!.reserved, 0],
+      ["addr", plain!.addr, addr],
+      ["length", plain!.length, 0],
+      ["cookie", plain!.cookie, 1],
+      ["pasid, with one", withPasid!.pasid, 5],
+      ["grpid, with a PASID", withPasid!.grpid, 1],
+      ["perm, with a PASID", withPasid!.perm, 0],
+      ["cookie, with a PASID", withPasid!.cookie, 2],
+    ] as const;
+    for (const [what, actual, expected] of fields) {
+      assertEq<number | bigint>(actual, expected, what);
+    }
+    const both = IOMMU_PGFAULT_FLAGS_LAST_PAGE |
+      IOMMU_PGFAULT_FLAGS_PASID_VALID;
+    assertEq(withPasid!.flags, both, "flags, with a PASID");
+  });
+
+  f.test("read_room", {
+    description:
+      "The oldest faults come first, as many as there is room for; no room at all is an error if there is one",
+    reference: "fault.c iommufd_fault_fops_read; C0.22",
+  }, async ({ io, fd, device: { idevId } }) => {
+    for (const addr of [10n, 20n, 30n, 40n]) {
+      await trigger(io, idevId, { addr });
+    }
+    for (const bytes of [1, 8, FAULT_SIZE - 1, FAULT_SIZE + 1, 100]) {
+      await readFails(io, fd, bytes, ESPIPE);
+    }
+    await readFails(io, fd, 0, EINVAL);
+    await expectFaults(io, fd, [[1, 10n]], 1);
+    await expectFaults(io, fd, [[2, 20n], [3, 30n]], 2);
+    await expectFaults(io, fd, [[4, 40n]], 3);
+    await expectFaults(io, fd, []);
+  });
+
+  f.test("poll", {
+    description:
+      "A queue is always writable, and readable while there are unread faults",
+    reference: "fault.c iommufd_fault_fops_poll; C0.26",
+  }, async ({ io, fd, device: { idevId } }) => {
+    const all = POLLIN | POLLOUT | POLLRDNORM;
+    assertEq(await io.process.poll(fd, all), POLLOUT, "poll without faults");
+    await trigger(io, idevId);
+    await trigger(io, idevId);
+    assertEq(await io.process.poll(fd, all), all, "poll with faults");
+    assertEq(await io.process.poll(fd, POLLOUT), POLLOUT, "poll for POLLOUT");
+    await expectFaults(io, fd, [[1, 0n]], 1);
+    await expectReadable(io, fd, true);
+    await expectFaults(io, fd, [[2, 0n]], 1);
+    // Unanswered ones do not count.
+    assertEq(await io.process.poll(fd, all), POLLOUT, "poll after reading");
+  });
+}
+
+/** Answering, and cookies. */
+function registerWrite(f: FaultFixture): void {
+  f.test("write_errno", {
+    description:
+      "An answer must be whole, have a known code and a cookie that waits for it",
+    reference: "fault.c iommufd_fault_fops_write; C0.11, C0.12, C0.25",
+  }, async ({ io, fd, device: { idevId } }) => {
+    await trigger(io, idevId);
+    // It has no cookie yet.
+    for (const cookie of [0, 1, 2]) {
+      await answerFails(io, fd, [cookie], EINVAL);
+    }
+    await expectFaults(io, fd, [[1, 0n]]);
+    for (const length of [1, 4, ANSWER_SIZE - 1, ANSWER_SIZE + 1]) {
+      const got = await io.process.write(fd, new Uint8Array(length));
+      assertEq(got, -ESPIPE.code, `write of ${length} bytes`);
+    }
+    assertEq(await io.process.write(fd, new Uint8Array()), 0, "empty write");
+    for (const code of [2, 3, 0xffffffff]) {
+      await answerFails(io, fd, [1], EINVAL, code);
+    }
+    for (const cookie of [0, 2, 0xffffffff]) {
+      await answerFails(io, fd, [cookie], EINVAL);
+    }
+    await answer(io, fd, [1]);
+    await answerFails(io, fd, [1], EINVAL);
+  });
+
+  f.test("write_partial", {
+    description: "Answers before a bad one count, those behind it do not",
+    reference: "fault.c iommufd_fault_fops_write; C0.25",
+  }, async ({ io, fd, device: { idevId } }) => {
+    for (let i = 0; i < 4; i++) await trigger(io, idevId);
+    assertEq((await readFaults(io, fd)).length, 4, "faults");
+    await answer(io, fd, [3, 1, 9, 2], 2);
+    await answerFails(io, fd, [3], EINVAL);
+    await answer(io, fd, [2, 2, 4], 1);
+    await answer(io, fd, [4]);
+  });
+
+  f.test("cookies", {
+    description:
+      "A fault gets the lowest free cookie when it is read, not when it is reported",
+    reference: "fault.c iommufd_fault_fops_read; C0.13, C0.23",
+  }, async ({ io, fd, device: { idevId } }) => {
+    for (const addr of [1n, 2n, 3n, 4n]) await trigger(io, idevId, { addr });
+    await expectFaults(io, fd, [[1, 1n], [2, 2n], [3, 3n]], 3);
+    await answer(io, fd, [2]);
+    await expectFaults(io, fd, [[2, 4n]]);
+    for (const addr of [5n, 6n, 7n]) await trigger(io, idevId, { addr });
+    await answer(io, fd, [3, 1]);
+    await expectFaults(io, fd, [[1, 5n], [3, 6n], [4, 7n]]);
+    await answer(io, fd, [1, 2, 3, 4]);
+    await trigger(io, idevId, { addr: 8n });
+    await expectFaults(io, fd, [[1, 8n]]);
+  });
+
+  f.test("cookie_zero", {
+    description:
+      "Cookie 0 is not given out, until an answer to it comes while another one waits",
+    reference:
+      "fault.c iommufd_fault_fops_write: xa_erase() of the entry that keeps 0 busy",
+  }, async ({ io, fd, device: { idevId } }) => {
+    async function report(...addrs: bigint[]): Promise<void> {
+      for (const addr of addrs) await trigger(io, idevId, { addr });
+    }
+    await answerFails(io, fd, [0], EINVAL);
+    await report(1n);
+    await expectFaults(io, fd, [[1, 1n]]);
+    await answerFails(io, fd, [0], EINVAL);
+    await report(2n, 3n);
+    await expectFaults(io, fd, [[0, 2n], [2, 3n]]);
+    await answer(io, fd, [0]);
+    await report(4n);
+    await expectFaults(io, fd, [[0, 4n]]);
+    await answer(io, fd, [0, 1, 2]);
+    await report(5n, 6n);
+    await expectFaults(io, fd, [[0, 5n], [1, 6n]]);
+  });
+
+  f.test("queues_apart", {
+    description: "A queue knows its own faults and cookies only",
+    reference: "fault.c; C0.12",
+  }, async (self) => {
+    const { io, fd, device } = self;
+    const other = await faultQueueAlloc(io);
+    const hwpt = await faultingHwpt(self, other.faultId);
+    const second = await io.mock.domain(hwpt);
+    await trigger(io, device.idevId, { addr: 1n });
+    await trigger(io, second.idevId, { addr: 2n });
+    await trigger(io, second.idevId, { addr: 3n });
+    await expectFaults(io, fd, [[1, 1n]]);
+    await expectFaults(io, other.faultFd, [[1, 2n], [2, 3n]]);
+    await answerFails(io, fd, [2], EINVAL);
+    await answer(io, fd, [1]);
+    await answer(io, other.faultFd, [1, 2]);
+    assertEq(await io.process.close(other.faultFd), 0, "close");
+  });
+}
+
+/** Who gets a report. */
+function registerReports(f: FaultFixture): void {
+  f.test("trigger", {
+    description:
+      "A report that nobody handles is no error for TRIGGER_IOPF; it needs a device",
+    reference: "selftest.c iommufd_test_trigger_iopf; C0.31, C0.33",
+  }, async (self) => {
+    const { io, ioasId, parent, hwptId, fd, device } = self;
+    const plain = await nestedAlloc(io, device.idevId, parent);
+    for (const ptId of [ioasId, parent, plain]) {
+      const { idevId, stdevId } = await io.mock.domain(ptId);
+      await trigger(io, idevId);
+      await trigger(io, idevId, { pasid: 3 });
+      await io.destroy(stdevId);
+    }
+    for (const id of [0, 999, device.stdevId, ioasId, hwptId]) {
+      await trigger(io, id, {}, ENOENT);
+    }
+    await expectFaults(io, fd, []);
+  });
+
+  f.test("shared_hwpt", {
+    description: "Devices that share a HWPT share its queue, under their ids",
+    reference: "fault.c; C0.6",
+  }, async ({ io, fd, hwptId, device }) => {
+    const second = await io.mock.domain(hwptId);
+    const ids = [second.idevId, device.idevId, second.idevId];
+    for (const id of ids) await trigger(io, id, { grpid: 7 });
+    const faults = await readFaults(io, fd);
+    const seen = faults.map(({ devId, cookie }) => `${devId}:${cookie}`);
+    assertEq(
+      seen.join(" "),
+      ids.map((id, i) => `${id}:${i + 1}`).join(" "),
+      "devices and cookies",
+    );
+  });
+}

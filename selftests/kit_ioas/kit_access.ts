@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Fixture `kit_access`: what accesses may read, write and pin, and what
+ * unmapping does to their pins.
+ *
+ * @module
+ */
+
+import {
+  EADDRINUSE,
+  EBADE,
+  EBADFD,
+  EBUSY,
+  EFAULT,
+  EINVAL,
+  ENOENT,
+  ENOMEM,
+  EOPNOTSUPP,
+  EOVERFLOW,
+  EPERM,
+} from "../../impl/uapi/errno.ts";
+import {
+  IOMMU_IOAS_MAP_READABLE,
+  IOMMU_IOAS_MAP_WRITEABLE,
+} from "../../impl/uapi/iommufd.ts";
+import {
+  MOCK_ACCESS_RW_SLOW_PATH,
+  MOCK_ACCESS_RW_WRITE,
+  MOCK_FLAGS_ACCESS_WRITE,
+} from "../../impl/uapi/selftest.ts";
+import { type Fixture, fixture, type Test } from "../harness/harness.ts";
+import { U64_MAX } from "../ioctls/ioctls.ts";
+import {
+  type IoasSelf,
+  type IoasVariant,
+  setupIoas,
+  teardownIoas,
+} from "../iommufd/iommufd_ioas.ts";
+import { registerReadWrite } from "./kit_access_rw.ts";
+import { KIT_IOAS_VARIANTS } from "./kit_map.ts";
+
+/** The fixture as the files of its tests see it. */
+export type AccessFixture = Fixture<IoasVariant, IoasSelf>;
+
+/** Adds the fixture's tests to `registry`. */
+export function registerKitAccess(registry: Test[]): void {
+  const f: AccessFixture = fixture(registry, "kit_access", {
+    variants: KIT_IOAS_VARIANTS,
+    upstream: false,
+    setup: setupIoas,
+    teardown: teardownIoas,
+  });
+  registerErrors(f);
+  registerPins(f);
+  registerUnmap(f);
+  registerLifetime(f);
+  registerReadWrite(f);
+}
+
+/** Refusals. */
+function registerErrors(f: AccessFixture): void {
+  f.test("rw_errno", {
+    description: "ACCESS_RW refuses bad ranges, descriptors and memory",
+    reference: "device.c iommufd_access_rw, selftest.c; P13.7, S25",
+  }, checkRwErrors);
+
+  f.test("pin_errno", {
+    description: "ACCESS_PAGES refuses bad ranges, descriptors and memory",
+    reference: "device.c iommufd_access_pin_pages, selftest.c; P13.4, S25",
+  }, checkPinErrors);
+
+  f.test("rights", {
+    description: "An access can do to an area what the area was mapped for",
+    reference: "device.c check_area_prot; P13.4, P13.7",
+  }, checkRights);
+}
+
+/** Test `rw_errno`. */
+async function checkRwErrors(self: IoasSelf): Promise<void> {
+  const { io, ioasId, baseIova } = self;
+  const { page } = io;
+  const iova = baseIova + page;
+  await io.mapFixed(ioasId, io.buffer, 2n * page, iova);
+  const access = await io.mock.createAccess(ioasId, false);
+  const good = { iova, length: page, uptr: io.scratch };
+  const write = MOCK_ACCESS_RW_WRITE;
+
+  await io.mock.accessRw(access, { ...good, length: 0 }, EINVAL);
+  await io.mock.accessRw(access, { ...good, iova: U64_MAX }, EOVERFLOW);
+  await io.mock.accessRw(access, { ...good, iova: iova - 1n }, ENOENT);
+  await io.mock.accessRw(access, { ...good, iova: iova + page + 1n }, ENOENT);
+  await io.mock.accessRw(access, { ...good, uptr: 0 }, EFAULT);
+  await io.mock.accessRw(access, { ...good, uptr: 0, flags: write }, EFAULT);
+  await io.mock.accessRw(io.fd, good, EBADFD);
+  await io.mock.accessRw(999, good, EBADFD);
+  if (io.revision.testOpsValidate) {
+    const long = 16n * 2n ** 20n + 1n;
+    await io.mock.accessRw(access, { ...good, length: long }, ENOMEM);
+    await io.mock.accessRw(access, { ...good, flags: 2 }, EOPNOTSUPP);
+    await io.mock.accessRw(999, { ...good, flags: 2 }, EOPNOTSUPP);
+  }
+  await io.mock.accessRw(access, good);
+  await io.mock.createAccess(999, false, ENOENT);
+  await io.mock.destroyAccess(access);
+}
+
+/** Test `pin_errno`. */
+async function checkPinErrors(self: IoasSelf): Promise<void> {
+  const { io, ioasId, stdevId, baseIova } = self;
+  const { page, buffer } = io;
+  const iova = baseIova + page;
+  await io.mapFixed(ioasId, buffer, 2n * page, iova);
+  const access = await io.mock.createAccess(ioasId, true);
+  const good = { iova, length: page, uptr: buffer };
+  const wraps = { iova: U64_MAX - page + 1n, length: 2n * page, uptr: 0 };
+
+  await io.mock.accessPages(access, { ...good, length: 0 }, EINVAL);
+  await io.mock.accessPages(access, wraps, EOVERFLOW);
+  await io.mock.accessPages(access, { ...good, iova: iova - page }, ENOENT);
+  await io.mock.accessPages(access, { ...good, length: 3n * page }, ENOENT);
+  await io.mock.accessPages(access, { ...good, iova: iova + 1n }, EINVAL);
+  await io.mock.accessPages(access, { ...good, flags: 2 }, EOPNOTSUPP);
+  await io.mock.accessPages(io.fd, good, EBADFD);
+  await io.mock.accessPages(999, good, EBADFD);
+  await io.mock.accessPages(access, { ...good, uptr: io.scratch }, EBADE);
+  await io.mock.destroyAccessPages(access, 0, ENOENT);
+  await io.mock.destroyAccessPages(io.fd, 0, EBADFD);
+  await io.mock.checkRefs(buffer, 2n * page, stdevId ? 1 : 0);
+  if (io.revision.testOpsValidate) {
+    const long = 16n * 2n ** 20n + 1n;
+    await io.mock.accessPages(access, { ...good, length: long }, ENOMEM);
+  }
+  if (io.revision.accessNeedsPinPages) {
+    const reader = await io.mock.createAccess(ioasId, false);
+    await io.mock.accessPages(reader, good, EOPNOTSUPP);
+    await io.mock.destroyAccess(reader);
+  }
+  if (!stdevId) {
+    const nothing = iova + 8n * page;
+    await io.mapFixed(ioasId, 2n ** 31n, page, nothing);
+    await io.mock.accessPages(access, { ...good, iova: nothing }, EFAULT);
+  }
+  await io.mock.destroyAccess(access);
+}
+
+/** Test `rights`. */
+async function checkRights(self: IoasSelf): Promise<void> {
+  const { io, ioasId, baseIova } = self;
+  const { page, buffer } = io;
+  const readable = baseIova + page;
+  const writeable = baseIova + 3n * page;
+  const read = IOMMU_IOAS_MAP_READABLE;
+  const write = IOMMU_IOAS_MAP_WRITEABLE;
+  await io.mapFixed(ioasId, buffer, page, readable, undefined, read);
+  await io.mapFixed(ioasId, buffer, page, writeable, undefined, write);
+  const access = await io.mock.createAccess(ioasId, true);
+  for (const path of [0, MOCK_ACCESS_RW_SLOW_PATH]) {
+    const flags = path | MOCK_ACCESS_RW_WRITE;
+    const range = { length: 8, uptr: io.scratch };
+    await io.mock.accessRw(access, { ...range, iova: readable, flags: path });
+    await io.mock.accessRw(access, { ...range, iova: writeable, flags });
+    const noWrite = { ...range, iova: readable, flags };
+    await io.mock.accessRw(access, noWrite, EPERM);
+    const noRead = { ...range, iova: writeable, flags: path };
+    await io.mock.accessRw(access, noRead, EPERM);
+  }
+  const flags = MOCK_FLAGS_ACCESS_WRITE;
+  const pin = { length: page, uptr: buffer };
+  await io.mock.accessPages(access, { ...pin, iova: readable, flags }, EPERM);
+  await io.mock.accessPages(access, { ...pin, iova: writeable }, EPERM);
+  await io.mock.accessPages(access, { ...pin, iova: readable });
+  await io.mock.accessPages(access, { ...pin, iova: writeable, flags });
+  await io.mock.destroyAccess(access);
+}
+
+/** Counts and alignment of pins. */
+function registerPins(f: AccessFixture): void {
+  f.test("pin_counts", {
+    description: "A page is pinned once, whoever uses it and how often",
+    reference: "pages.c iopt_area_add_access; P07.1, P08.9",
+  }, async ({ io, ioasId, stdevId, baseIova: iova }) => {
+    const { page, buffer, bufferSize } = io;
+    const idle = stdevId ? 1 : 0;
+    await io.mapFixed(ioasId, buffer, bufferSize, iova);
+    const first = await io.mock.createAccess(ioasId, true);
+    const second = await io.mock.createAccess(ioasId, true);
+    const range = { iova, length: 8n * page, uptr: buffer };
+    const offset = 4n * page;
+    const overlap = {
+      iova: iova + offset,
+      length: 8n * page,
+      uptr: BigInt(buffer) + offset,
+    };
+    const item = await io.mock.accessPages(first, range);
+    await io.mock.accessPages(second, overlap);
+    await io.mock.accessPages(second, range);
+    await io.mock.checkRefs(buffer, 12n * page, 1);
+    await io.mock.checkRefs(BigInt(buffer) + 12n * page, 4n * page, idle);
+    await io.mock.destroyAccessPages(first, item);
+    await io.mock.checkRefs(buffer, 12n * page, 1);
+    await io.mock.destroyAccess(second);
+    await io.mock.checkRefs(buffer, bufferSize, idle);
+    await io.mock.destroyAccess(first);
+  });
+
+  f.test("item_ids", {
+    description: "Each access counts its items from 0, and never reuses an id",
+    reference: "selftest.c iommufd_test_access_pages; P15.12",
+  }, async ({ io, ioasId, baseIova: iova }) => {
+    await io.mapFixed(ioasId, io.buffer, io.page, iova);
+    const range = { iova, length: io.page, uptr: io.buffer };
+    for (let i = 0; i < 2; i++) {
+      const access = await io.mock.createAccess(ioasId, true);
+      for (let expected = 0; expected < 3; expected++) {
+        const item = await io.mock.accessPages(access, range);
+        await io.mock.destroyAccessPages(access, expected);
+        await io.mock.destroyAccessPages(access, item, ENOENT);
+      }
+      await io.mock.destroyAccess(access);
+    }
+  });
+
+  f.test("pin_alignment", {
+    description:
+      "Pins need page alignment: of all areas while a pinning access exists, or of each pin",
+    reference: "io_pagetable.c iopt_add_access; B16",
+  }, checkPinAlignment);
+}
+
+/** Test `pin_alignment`. */
+async function checkPinAlignment(self: IoasSelf): Promise<void> {
+  const { io, ioasId, baseIova } = self;
+  const { page, mockPage } = io;
+  const askew = BigInt(io.buffer) + mockPage;
+  const iova = baseIova + page;
+  await io.mapFixed(ioasId, askew, page, iova);
+  const range = { iova, length: mockPage, uptr: io.buffer };
+  if (!io.revision.accessNeedsPinPages) {
+    const access = await io.mock.createAccess(ioasId, true);
+    await io.mock.accessPages(access, range, EINVAL);
+    await io.mock.destroyAccess(access);
+    return;
+  }
+  await io.mock.createAccess(ioasId, true, EADDRINUSE);
+  const reader = await io.mock.createAccess(ioasId, false);
+  await io.unmap(ioasId, iova, page);
+  const access = await io.mock.createAccess(ioasId, true);
+  await io.mapFixed(ioasId, askew, page, iova, EINVAL);
+  await io.mapFixed(ioasId, io.buffer, mockPage, iova, EINVAL);
+  await io.mapFixed(ioasId, io.buffer, page, iova + mockPage, EINVAL);
+  await io.mock.destroyAccess(access);
+  await io.mapFixed(ioasId, askew, page, iova);
+  await io.mock.destroyAccess(reader);
+}
+
+/** Unmapping under pins. */
+function registerUnmap(f: AccessFixture): void {
+  f.test("unmap_drops_pins", {
+    description:
+      "Unmapping drops the items that touch the area, and only those",
+    reference: "selftest.c iommufd_test_access_unmap; P09.12, B24",
+  }, async ({ io, ioasId, baseIova }) => {
+    const { page } = io;
+    const buffer = BigInt(io.buffer);
+    const iova = baseIova + page;
+    const access = await io.mock.createAccess(ioasId, true);
+    for (let i = 0n; i < 3n; i++) {
+      const offset = 2n * i * page;
+      await io.mapFixed(ioasId, buffer + offset, 2n * page, iova + offset);
+    }
+    const pins = [[0n, 2n], [1n, 2n], [2n, 2n], [4n, 2n]] as const;
+    for (const [first, pages] of pins) {
+      const offset = first * page;
+      await io.mock.accessPages(access, {
+        iova: iova + offset,
+        length: pages * page,
+        uptr: buffer + offset,
+      });
+    }
+    await io.unmap(ioasId, iova, 2n * page);
+    await io.mock.checkRefs(buffer, 2n * page, 0);
+    await io.mock.checkRefs(buffer + 2n * page, 4n * page, 1);
+    await io.mock.destroyAccessPages(access, 0, ENOENT);
+    await io.mock.destroyAccessPages(access, 1, ENOENT);
+    await io.mock.destroyAccessPages(access, 2);
+    await io.unmap(ioasId, 0n, U64_MAX);
+    await io.mock.destroyAccessPages(access, 3, ENOENT);
+    await io.mock.checkRefs(buffer, 6n * page, 0);
+    const gone = { iova, length: 1, uptr: io.scratch };
+    await io.mock.accessRw(access, gone, ENOENT);
+    await io.mapFixed(ioasId, buffer, page, iova);
+    await io.mock.accessPages(access, { iova, length: page, uptr: buffer });
+    await io.mock.destroyAccess(access);
+  });
+
+  f.test("unmap_drops_edge", {
+    description:
+      "Unmapping drops an item that has a single byte of the area, at either end",
+    reference: "selftest.c iommufd_test_access_unmap; P09.12",
+  }, async ({ io, ioasId, baseIova }) => {
+    const { page, buffer } = io;
+    const iova = baseIova + page;
+    const middle = iova + page;
+    for (const unmapped of [iova, middle]) {
+      await io.mapFixed(ioasId, buffer, page, iova);
+      await io.mapFixed(ioasId, buffer + Number(page), page, middle);
+      const access = await io.mock.createAccess(ioasId, true);
+      // A pin begins with a page, but may end anywhere.
+      const range = { iova, length: page + 1n, uptr: buffer };
+      const item = await io.mock.accessPages(access, range);
+      await io.unmap(ioasId, unmapped, page);
+      await io.mock.destroyAccessPages(access, item, ENOENT);
+      await io.unmap(ioasId, iova, 2n * page);
+      await io.mock.checkRefs(buffer, 2n * page, 0);
+      await io.mock.destroyAccess(access);
+    }
+  });
+
+  f.test("unmap_all_accesses", {
+    description: "Unmapping drops the pins of every access of the IOAS",
+    reference: "device.c iommufd_access_notify_unmap; P13.3",
+  }, async ({ io, ioasId, baseIova: iova }) => {
+    const { buffer, bufferSize: length } = io;
+    await io.mapFixed(ioasId, buffer, length, iova);
+    const accesses: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      const access = await io.mock.createAccess(ioasId, true);
+      await io.mock.accessPages(access, { iova, length, uptr: buffer });
+      await io.mock.accessPages(access, { iova, length, uptr: buffer });
+      accesses.push(access);
+    }
+    await io.unmap(ioasId, iova, length);
+    await io.mock.checkRefs(buffer, length, 0);
+    for (const access of accesses) {
+      await io.mock.destroyAccessPages(access, 0, ENOENT);
+      await io.mock.destroyAccessPages(access, 1, ENOENT);
+      await io.mock.destroyAccess(access);
+    }
+  });
+}
+
+/** How long an access and what it holds live. */
+function registerLifetime(f: AccessFixture): void {
+  f.test("keeps_ioas", {
+    description: "An IOAS and an access's own object are busy while it is open",
+    reference: "device.c iommufd_access_attach; P13.1, P10.2",
+  }, async ({ io, stdevId }) => {
+    if (stdevId) return;
+    const ioasId = await io.ioasAlloc();
+    const access = await io.mock.createAccess(ioasId, true);
+    await io.destroy(ioasId, EBUSY);
+    await io.destroy(ioasId + 1, EBUSY);
+    await io.mock.destroyAccess(access);
+    await io.destroy(ioasId + 1, ENOENT);
+    await io.destroy(ioasId);
+  });
+
+  f.test("outlives_descriptor", {
+    description: "An access keeps its pins after the iommufd is closed",
+    reference: "device.c iommufd_access_create; P13.1, P05.13",
+  }, async ({ io, ioasId, baseIova: iova }) => {
+    const { process } = io;
+    const { buffer, bufferSize } = io;
+    const other = await io.reopen();
+    const ioas = await other.ioasAlloc();
+    await other.mapFixed(ioas, buffer, bufferSize, iova);
+    const access = await other.mock.createAccess(ioas, true);
+    const range = { iova, length: 2n * io.page, uptr: buffer };
+    await other.mock.accessPages(access, range);
+    await process.close(other.fd);
+    await io.mock.checkRefs(buffer, 2n * io.page, 1);
+    // Any iommufd can be asked about an access: only its descriptor counts.
+    const byte = { iova, length: 1, uptr: io.scratch };
+    await io.mock.accessRw(access, byte);
+    await io.mock.destroyAccess(access);
+    await io.mock.checkRefs(buffer, bufferSize, 0);
+    await io.unmap(ioasId, iova, io.page, ENOENT);
+  });
+
+  f.test("replace_ioas", {
+    description:
+      "Moving an access to another IOAS drops its pins; a failed move changes nothing",
+    reference: "device.c iommufd_access_replace; S15",
+    uapi: ["6.12"],
+  }, checkReplaceIoas);
+}
+
+/** Test `replace_ioas`. */
+async function checkReplaceIoas(self: IoasSelf): Promise<void> {
+  const { io, ioasId, stdevId, baseIova: iova } = self;
+  const { page, buffer } = io;
+  const idle = stdevId ? 1 : 0;
+  await io.mapFixed(ioasId, buffer, page, iova);
+  const access = await io.mock.createAccess(ioasId, true);
+  const range = { iova, length: page, uptr: buffer };
+  await io.mock.accessPages(access, range);
+  await io.mock.accessReplaceIoas(io.fd, ioasId, EBADFD);
+  await io.mock.accessReplaceIoas(access, 999, ENOENT);
+  await io.mock.accessReplaceIoas(access, ioasId);
+  await io.mock.checkRefs(buffer, page, 1);
+
+  const askew = await io.ioasAlloc();
+  await io.mapFixed(askew, BigInt(buffer) + io.mockPage, page, 0n);
+  await io.mock.accessReplaceIoas(access, askew, EADDRINUSE);
+  await io.mock.accessPages(access, range);
+
+  const empty = await io.ioasAlloc();
+  await io.mock.accessReplaceIoas(access, empty);
+  await io.mock.checkRefs(buffer, page, idle);
+  await io.mock.destroyAccessPages(access, 0, ENOENT);
+  await io.mock.accessPages(access, range, ENOENT);
+  await io.destroy(empty, EBUSY);
+  await io.destroy(askew);
+  await io.mock.destroyAccess(access);
+  await io.destroy(empty);
+}

@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Fixture `kit_struct`: what every ioctl makes of its struct's size, address,
+ * reserved fields and flags. A variant for each ioctl.
+ *
+ * A test takes a call that is right, changes one thing about it, and makes the
+ * right call in the end: a refusal may not leave a trace.
+ *
+ * @module
+ */
+
+import { E2BIG, EFAULT, EOPNOTSUPP } from "../../impl/uapi/errno.ts";
+import { MAP_PRIVATE, PROT_READ } from "../../impl/uapi/mman.ts";
+import { type Revision, REVISIONS } from "../../impl/uapi/revision.ts";
+import type { Field } from "../../impl/uapi/struct.ts";
+import {
+  assertBytes,
+  assertEq,
+  type Fixture,
+  fixture,
+  type Test,
+} from "../harness/harness.ts";
+import { Iommufd } from "../ioctls/ioctls.ts";
+import {
+  ALL_BITS,
+  type Bits,
+  type Prepared,
+  STRUCT_ROWS,
+  type StructRow,
+  type StructSelf,
+  structSelf,
+} from "../ioctls/struct_table.ts";
+
+type StructFixture = Fixture<StructRow, StructSelf>;
+
+/** Adds the fixture's tests to `registry`. */
+export function registerKitStruct(registry: Test[]): void {
+  for (const row of STRUCT_ROWS) {
+    const f = structFixture(registry, row, () => true);
+    registerSizes(f);
+    registerAddresses(f);
+    registerUnknown(
+      structFixture(registry, row, (revision) =>
+        row.choices.length > 0 ||
+        row.bits.some((bits) => !isIgnored(bits, revision))),
+    );
+    registerIgnored(
+      structFixture(
+        registry,
+        row,
+        (revision) => row.bits.some((bits) => isIgnored(bits, revision)),
+      ),
+    );
+  }
+}
+
+/** True for a field that nobody looks at. */
+function isIgnored({ known }: Bits, revision: Revision): boolean {
+  return known(revision) === ALL_BITS;
+}
+
+/** The fixture with one ioctl as its variant, in the revisions that have it and that `concerns` is true of. */
+function structFixture(
+  registry: Test[],
+  row: StructRow,
+  concerns: (revision: Revision) => boolean,
+): StructFixture {
+  const uapi = Object.values(REVISIONS).filter((revision) =>
+    (revision.hasHwptIoctls || row.needs.length === 0) && concerns(revision)
+  );
+  return fixture(registry, "kit_struct", {
+    variants: { [row.name]: row },
+    uapi: uapi.map(({ name }) => name),
+    upstream: false,
+    needs: ({ needs }) => needs,
+    setup: async (context) => structSelf(await Iommufd.open(context), row),
+    teardown: ({ io }) => io.teardown(),
+  });
+}
+
+/** Makes a call that must succeed, and checks its answer. */
+async function succeed(
+  { io }: StructSelf,
+  { cmd, name }: StructRow,
+  prepared: Prepared,
+  bytes: Uint8Array = prepared.bytes,
+): Promise<void> {
+  await io.ioctl(cmd, bytes, undefined, `${name} of ${bytes.length} bytes`);
+  await prepared.done(bytesOf(bytes, prepared.bytes.length));
+}
+
+/** The first `length` bytes, with zeros for those that are not there. */
+function bytesOf(bytes: Uint8Array, length: number): Uint8Array<ArrayBuffer> {
+  const copy = new Uint8Array(length);
+  copy.set(bytes.subarray(0, length));
+  return copy;
+}
+
+/** The struct cut, or padded with zeros, to the number of bytes that it then says it has. */
+function resized(bytes: Uint8Array, size: number): Uint8Array<ArrayBuffer> {
+  const copy = bytesOf(bytes, size);
+  saySize(copy, size);
+  return copy;
+}
+
+/** Sets the number of bytes that a struct says it has. */
+function saySize(bytes: Uint8Array, size: number): void {
+  new DataView(bytes.buffer, bytes.byteOffset).setUint32(0, size, true);
+}
+
+/** Sizes that are too small, right, and larger than what the kernel knows. */
+function registerSizes(f: StructFixture): void {
+  f.test("short", {
+    description:
+      "Fewer bytes than the struct's first version had are refused, whatever is in them",
+    reference: "main.c iommufd_fops_ioctl; B02, C3.10",
+  }, async (self, row) => {
+    const { io } = self;
+    const { min } = row.sizes(io.revision);
+    const prepared = await row.prepare(self);
+    for (let size = 0; size < min; size++) {
+      // Cut off as well where that leaves a size to read: no more may be read.
+      const bytes = bytesOf(prepared.bytes, Math.max(size, 4));
+      saySize(bytes, size);
+      const what = `${row.name} of ${size} bytes`;
+      await io.ioctl(row.cmd, bytes, io.revision.shortStructErrno, what);
+    }
+    await succeed(self, row, prepared);
+  });
+
+  f.test("exact", {
+    description:
+      "Each size from the first version's to the whole struct is taken, and no byte behind it touched",
+    reference: "main.c iommufd_fops_ioctl, copy_struct_from_user; C3.10",
+  }, async (self, row) => {
+    const { min, size } = row.sizes(self.io.revision);
+    for (let length = min; length <= size; length++) {
+      const prepared = await row.prepare(self);
+      const bytes = resized(prepared.bytes, length);
+      await succeed(self, row, prepared, bytes);
+    }
+  });
+
+  f.test("longer", {
+    description: "A struct of the future is taken if what is new in it is zero",
+    reference: "copy_struct_from_user; C3.10",
+  }, async (self, row) => {
+    const { size } = row.sizes(self.io.revision);
+    const { pageSize } = self.io.context;
+    for (const extra of [1, 2, 4, 8, 64, pageSize, 3 * pageSize + 1]) {
+      const prepared = await row.prepare(self);
+      const bytes = resized(prepared.bytes, size + extra);
+      await succeed(self, row, prepared, bytes);
+      assertBytes(bytes.subarray(size), new Uint8Array(extra), "bytes behind");
+    }
+  });
+
+  f.test("longer_junk", {
+    description:
+      "A struct of the future is refused if what is new in it is not zero; what it does not count is not looked at",
+    reference: "copy_struct_from_user; C3.10",
+  }, async (self, row) => {
+    const { size } = row.sizes(self.io.revision);
+    const { pageSize } = self.io.context;
+    const prepared = await row.prepare(self);
+    for (const extra of [1, 8, 21, pageSize]) {
+      for (const at of new Set([0, 1, 7, 8, extra >> 1, extra - 1])) {
+        if (at >= extra) continue;
+        const bytes = resized(prepared.bytes, size + extra);
+        bytes[size + at] = 1 << (at % 8);
+        const what = `${row.name} with byte ${at} of ${extra} more set`;
+        await self.io.ioctl(row.cmd, bytes, E2BIG, what);
+      }
+    }
+    const uncounted = bytesOf(prepared.bytes, size + 16);
+    uncounted.fill(0xff, size);
+    await succeed(self, row, prepared, uncounted);
+    const junk = new Uint8Array(16).fill(0xff);
+    assertBytes(uncounted.subarray(size), junk, "bytes behind");
+  });
+}
+
+/** Where a struct is. */
+function registerAddresses(f: StructFixture): void {
+  f.test("bad_address", {
+    description: "A struct that is nowhere, or only in part, is refused",
+    reference: "main.c iommufd_fops_ioctl; P05.3",
+  }, async (self, row) => {
+    const { io } = self;
+    const { pageSize } = io.context;
+    const unmapped = await io.mmap(pageSize, MAP_PRIVATE);
+    await io.munmap(unmapped, pageSize);
+    const nowhere = [
+      0,
+      1,
+      unmapped,
+      unmapped + pageSize - 4,
+      2n ** 47n - 8n,
+      2n ** 47n,
+      2n ** 63n,
+      2n ** 64n - 8n,
+    ];
+    for (const address of nowhere) {
+      const what = `${row.name} at 0x${address.toString(16)}`;
+      await io.ioctlArg(row.cmd, address, EFAULT, what);
+    }
+    const prepared = await row.prepare(self);
+    const { size } = row.sizes(io.revision);
+    // The harness places what is left so that it ends where memory does.
+    for (const cut of [1, size >> 1, size - 4, size - 3, size - 1]) {
+      const bytes = prepared.bytes.slice(0, size - cut);
+      await io.ioctl(row.cmd, bytes, EFAULT, `${row.name} without ${cut}`);
+    }
+    const beyond = bytesOf(prepared.bytes, size);
+    saySize(beyond, size + 8);
+    await io.ioctl(row.cmd, beyond, EFAULT, `${row.name} that goes on nowhere`);
+    await succeed(self, row, prepared);
+  });
+
+  f.test("page_boundary", {
+    description: "A struct may lie at any address, also across two pages",
+    reference: "copy_struct_from_user, copy_to_user",
+  }, async (self, row) => {
+    const { io } = self;
+    const { pageSize } = io.context;
+    const { size } = row.sizes(io.revision);
+    const pages = await io.mmap(2 * pageSize, MAP_PRIVATE);
+    const boundary = pages + pageSize;
+    for (let before = 0; before <= size; before++) {
+      const prepared = await row.prepare(self);
+      const address = boundary - before;
+      await io.process.poke(address, prepared.bytes);
+      const what = `${row.name} ${before} bytes before a page's end`;
+      await io.ioctlArg(row.cmd, address, undefined, what);
+      await prepared.done(await io.process.peek(address, size));
+    }
+    await io.munmap(pages, 2 * pageSize);
+  });
+
+  f.test("read_only", {
+    description:
+      "A struct in memory that cannot be written is refused only if there is an answer",
+    reference: "iommufd_private.h iommufd_ucmd_respond",
+  }, async (self, row) => {
+    const { io } = self;
+    const { pageSize } = io.context;
+    const page = await io.mmap(pageSize, MAP_PRIVATE);
+    const prepared = await row.prepare(self);
+    await io.process.poke(page, prepared.bytes);
+    const ret = await io.process.mprotect(page, pageSize, PROT_READ);
+    assertEq(ret, 0, "mprotect");
+    const errno = row.replies ? EFAULT : undefined;
+    await io.ioctlArg(row.cmd, page, errno, `read-only ${row.name}`);
+    await succeed(self, row, await row.prepare(self));
+    await io.munmap(page, pageSize);
+  });
+}
+
+/** Bits and values that mean nothing. */
+function registerUnknown(f: StructFixture): void {
+  f.test("unknown_bits", {
+    description:
+      "Every bit of a reserved field and every unknown flag is refused, before any id is looked up",
+    reference:
+      "each ioctl's first lines; P10, C0.3, C2.24, C2.25, C2.26, C2.27",
+  }, async (self, row) => {
+    const { size } = row.sizes(self.io.revision);
+    for (const bits of row.bits) {
+      await checkBits(self, row, bits, (await row.prepare(self)).bytes);
+      if (bits.first) {
+        await checkBits(self, row, bits, resized(new Uint8Array(), size));
+      }
+    }
+    for (const { name, field, unknown } of row.choices) {
+      const prepared = await row.prepare(self);
+      for (const value of [unknown, unknown + 1, maxOf(field)]) {
+        const bytes = bytesOf(prepared.bytes, size);
+        setField(bytes, field, value);
+        const what = `${row.name} with ${name} ${value}`;
+        await self.io.ioctl(row.cmd, bytes, EOPNOTSUPP, what);
+      }
+      await succeed(self, row, prepared);
+    }
+    await succeed(self, row, await row.prepare(self));
+  });
+}
+
+/** Fields that may hold anything. */
+function registerIgnored(f: StructFixture): void {
+  f.test("ignored_bits", {
+    description: "Fields that Linux does not look at may hold anything",
+    reference: "hw_pagetable.c; C0.3, C2.26; B12, B14",
+  }, async (self, row) => {
+    for (const bits of row.bits) {
+      if (!isIgnored(bits, self.io.revision)) continue;
+      const prepared = await row.prepare(self);
+      const bytes = prepared.bytes.slice();
+      setField(bytes, bits.field, maxOf(bits.field));
+      await succeed(self, row, prepared, bytes);
+    }
+  });
+}
+
+/** Sets each unknown bit of a field alone. */
+async function checkBits(
+  { io }: StructSelf,
+  { cmd, name }: StructRow,
+  { field, name: fieldName, known }: Bits,
+  right: Uint8Array,
+): Promise<void> {
+  const bits = maxOf(field) & ~known(io.revision);
+  for (let bit = 0; bit < 32; bit++) {
+    const mask = 1 << bit;
+    if (!(bits & mask)) continue;
+    const bytes = right.slice();
+    setField(bytes, field, (fieldOf(bytes, field) | mask) >>> 0);
+    const what = `${name} with bit ${bit} of ${fieldName}`;
+    await io.ioctl(cmd, bytes, EOPNOTSUPP, what);
+  }
+}
+
+/** Bytes of the fields that hold flags. */
+const FIELD_BYTES = { u8: 1, u16: 2, u32: 4, s32: 4, u64: 8 } as const;
+
+/** The largest value of a field. */
+function maxOf({ type }: Field): number {
+  return 2 ** (8 * FIELD_BYTES[type]) - 1;
+}
+
+/** Reads a field, byte by byte. */
+function fieldOf(bytes: Uint8Array, { type, offset }: Field): number {
+  let value = 0;
+  for (let i = FIELD_BYTES[type]; i-- > 0;) {
+    value = value * 256 + bytes[offset + i]!;
+  }
+  return value;
+}
+
+/** Writes a field, byte by byte. */
+function setField(
+  bytes: Uint8Array,
+  { type, offset }: Field,
+  value: number,
+): void {
+  for (let i = 0; i < FIELD_BYTES[type]; i++) {
+    bytes[offset + i] = Math.floor(value / 256 ** i) % 256;
+  }
+}

@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Fixture `kit_vfio_compat`: the VFIO container's capability chain, its
+ * extensions, and all its refusals.
+ *
+ * @module
+ */
+
+import {
+  EBUSY,
+  EFAULT,
+  EINVAL,
+  ENODEV,
+  ENOENT,
+  EOPNOTSUPP,
+  EOVERFLOW,
+} from "../../impl/uapi/errno.ts";
+import {
+  IOMMU_OPTION_HUGE_PAGES,
+  IOMMU_VFIO_IOAS,
+  IOMMU_VFIO_IOAS_CLEAR,
+  IOMMU_VFIO_IOAS_GET,
+  IOMMU_VFIO_IOAS_SET,
+  IommuVfioIoas,
+} from "../../impl/uapi/iommufd.ts";
+import { MOCK_APERTURE_START } from "../../impl/uapi/selftest.ts";
+import {
+  VFIO_CHECK_EXTENSION,
+  VFIO_DMA_CC_IOMMU,
+  VFIO_EEH,
+  VFIO_IOMMU_GET_INFO,
+  VFIO_IOMMU_MAP_DMA,
+  VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE,
+  VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL,
+  VFIO_IOMMU_UNMAP_DMA,
+  VFIO_NOIOMMU_IOMMU,
+  VFIO_SPAPR_TCE_IOMMU,
+  VFIO_SPAPR_TCE_v2_IOMMU,
+  VFIO_TYPE1_IOMMU,
+  VFIO_TYPE1_NESTING_IOMMU,
+  VFIO_TYPE1v2_IOMMU,
+  VFIO_UNMAP_ALL,
+  VFIO_UPDATE_VADDR,
+  VfioIommuType1Info,
+  VfioIommuType1InfoCapIovaRange,
+  VfioIommuType1InfoDmaAvail,
+} from "../../impl/uapi/vfio.ts";
+import {
+  assertEq,
+  type Fixture,
+  fixture,
+  type Test,
+} from "../harness/harness.ts";
+import { type Iommufd, U64_MAX } from "../ioctls/ioctls.ts";
+import { registerUnmaps } from "./kit_vfio_unmap.ts";
+import {
+  COMPAT_VARIANTS,
+  type CompatSelf,
+  type CompatVariant,
+  setupCompat,
+} from "../iommufd/vfio_compat_mock_domain.ts";
+import {
+  checkCapChain,
+  checkInfoHeader,
+  getInfoInBuffer,
+} from "../ioctls/vfio_info.ts";
+import { getInfo, mapDma, setIommu, vfioIoas } from "../ioctls/vfio_ioctls.ts";
+
+/** The fixture as the files of its tests see it. */
+export type KitCompatFixture = Fixture<CompatVariant, CompatSelf>;
+
+const IOVA = BigInt(MOCK_APERTURE_START);
+
+/** Adds the fixture's tests to `registry`. */
+export function registerKitVfioCompat(registry: Test[]): void {
+  const f: KitCompatFixture = fixture(registry, "kit_vfio_compat", {
+    variants: COMPAT_VARIANTS,
+    upstream: false,
+    setup: setupCompat,
+    teardown: ({ io }) => io.teardown(),
+  });
+  registerInfo(f);
+  registerExtensions(f);
+  registerContainer(f);
+  registerMapErrors(f);
+  registerUnmaps(f);
+}
+
+/** GET_INFO. */
+function registerInfo(f: KitCompatFixture): void {
+  f.test("get_info_caps", {
+    description:
+      "With room for it the capability chain is whole: the kernel's own test stops one byte short",
+    reference: "iommufd.c vfio_compat_mock_domain.get_info; D4, S21",
+  }, checkInfoCaps);
+
+  f.test("get_info_ranges", {
+    description: "Each usable range of IOVA is in the chain",
+    reference: "vfio_compat.c iommufd_fill_cap_iova; P14.13",
+  }, async ({ io, ioasId }) => {
+    const { size } = VfioIommuType1Info;
+    const before = (await getInfoInBuffer(io, size)).info.argsz;
+    await io.mock.addReserved(ioasId, IOVA + io.page, io.page);
+    const { argsz } = (await getInfoInBuffer(io, size)).info;
+    assertEq(argsz, before + 16, "argsz with one range more");
+    const { bytes, info } = await getInfoInBuffer(io, argsz);
+    assertEq(info.capOffset, size, "capOffset");
+    const caps = io.revision.vfioCapsDmaAvailFirst ? 40 : 24;
+    const head = VfioIommuType1InfoCapIovaRange.decode(bytes.subarray(caps));
+    assertEq(head.nrIovas, 2, "ranges");
+    const ranges = caps + VfioIommuType1InfoCapIovaRange.size;
+    const array = new BigUint64Array(
+      bytes.slice(ranges, ranges + 32).buffer,
+    );
+    const expected = [
+      IOVA,
+      IOVA + io.page - 1n,
+      IOVA + 2n * io.page,
+      2n ** 31n - 1n,
+    ];
+    for (const [index, value] of expected.entries()) {
+      assertEq(array[index]!, value, `word ${index} of the ranges`);
+    }
+  });
+
+  f.test("get_info_errno", {
+    description: "GET_INFO refuses a bad address and a short struct",
+    reference: "vfio_compat.c iommufd_vfio_iommu_get_info; P14.11, B23",
+  }, async ({ io }) => {
+    await io.ioctlArg(VFIO_IOMMU_GET_INFO, 0, EFAULT, "GET_INFO at 0");
+    await getInfo(io, { argsz: 15 }, EINVAL);
+    await getInfo(io, { argsz: 0 }, EINVAL);
+    const { iovaPgsizes } = await getInfo(io, {});
+    assertEq(iovaPgsizes, io.page, "page sizes of a mock domain");
+  });
+
+  f.test("get_info_pgsizes", {
+    description: "Without a domain every page size from a page on will do",
+    reference: "vfio_compat.c iommufd_get_pagesizes; P14.12",
+  }, async ({ io }, { version }) => {
+    const empty = await io.ioasAlloc();
+    await vfioIoas(io, IOMMU_VFIO_IOAS_SET, empty);
+    await setIommu(io, version);
+    const { iovaPgsizes } = await getInfo(io, {});
+    assertEq(iovaPgsizes, 2n ** 64n - io.page, "page sizes");
+  });
+}
+
+/** Test `get_info_caps`. */
+async function checkInfoCaps({ io }: CompatSelf): Promise<void> {
+  const { vfioCapsDmaAvailFirst, vfioDmaAvail } = io.revision;
+  const { size } = VfioIommuType1Info;
+  const total = (await getInfoInBuffer(io, size)).info.argsz;
+  assertEq(total, vfioCapsDmaAvailFirst ? 72 : 68, "bytes of struct and chain");
+  for (const argsz of [total, total + 1, total + 64, io.context.pageSize]) {
+    const reply = await getInfoInBuffer(io, argsz);
+    checkInfoHeader(reply.info);
+    assertEq(reply.info.argsz, total, "argsz in the answer");
+    assertEq(reply.info.capOffset, size, "capOffset");
+    const caps = checkCapChain(reply);
+    const range = VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE;
+    const avail = VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL;
+    // DMA_AVAIL has 12 bytes, which the later order pads to 16.
+    const expected = vfioCapsDmaAvailFirst
+      ? [[avail, 24, 16], [range, 40, 32]]
+      : [[range, 24, 32], [avail, 56, 12]];
+    const seen = caps.map(({ id, offset, size }) => [id, offset, size]);
+    assertEq(String(seen), String(expected), "capability id, offset, size");
+    const at = caps.find(({ id }) => id === avail)!.offset;
+    const data = VfioIommuType1InfoDmaAvail.decode(reply.bytes.subarray(at));
+    assertEq(data.avail, vfioDmaAvail, "mappings available");
+  }
+}
+
+/** CHECK_EXTENSION. */
+function registerExtensions(f: KitCompatFixture): void {
+  f.test("check_extension", {
+    description: "CHECK_EXTENSION answers for every extension",
+    reference: "vfio_compat.c iommufd_vfio_check_extension; P14.3",
+  }, async ({ io }) => {
+    const yes = [VFIO_TYPE1_IOMMU, VFIO_TYPE1v2_IOMMU, VFIO_UNMAP_ALL];
+    const no = [
+      VFIO_SPAPR_TCE_IOMMU,
+      VFIO_EEH,
+      VFIO_TYPE1_NESTING_IOMMU,
+      VFIO_SPAPR_TCE_v2_IOMMU,
+      VFIO_UPDATE_VADDR,
+      0,
+      11,
+      2 ** 32,
+      U64_MAX,
+    ];
+    // Where no-IOMMU mode exists the answer depends on how the kernel was built.
+    if (!io.revision.hasVfioNoIommu) no.push(VFIO_NOIOMMU_IOMMU);
+    for (const type of yes) await checkExtension(io, type, 1);
+    for (const type of no) await checkExtension(io, type, 0);
+  });
+
+  f.test("dma_cc", {
+    description:
+      "DMA is coherent if every HWPT of the IOAS enforces it, so also without any",
+    reference: "vfio_compat.c iommufd_vfio_cc_iommu; P14.3",
+  }, async ({ io }) => {
+    // The mock does not enforce coherency; only where it is bound it counts.
+    const mock = io.revision.mockDomainBindsDevice ? 0 : 1;
+    await checkExtension(io, VFIO_DMA_CC_IOMMU, mock);
+    const empty = await io.ioasAlloc();
+    await vfioIoas(io, IOMMU_VFIO_IOAS_SET, empty);
+    await checkExtension(io, VFIO_DMA_CC_IOMMU, 1);
+    await vfioIoas(io, IOMMU_VFIO_IOAS_CLEAR);
+    const what = "CHECK_EXTENSION of DMA_CC without IOAS";
+    const cmd = VFIO_CHECK_EXTENSION;
+    await io.ioctlArg(cmd, VFIO_DMA_CC_IOMMU, ENODEV, what);
+  });
+}
+
+/** Asserts what CHECK_EXTENSION answers. */
+async function checkExtension(
+  io: Iommufd,
+  type: number | bigint,
+  expected: number,
+): Promise<void> {
+  const what = `CHECK_EXTENSION of ${type}`;
+  const ret = await io.ioctlArg(VFIO_CHECK_EXTENSION, type, undefined, what);
+  assertEq(ret, expected, what);
+}
+
+/** VFIO_IOAS and SET_IOMMU. */
+function registerContainer(f: KitCompatFixture): void {
+  f.test("vfio_ioas_errno", {
+    description: "VFIO_IOAS refuses what it does not know",
+    reference: "vfio_compat.c iommufd_vfio_ioas; P14.7",
+  }, async ({ io, ioasId }) => {
+    const cmd = IOMMU_VFIO_IOAS;
+    const get = { op: IOMMU_VFIO_IOAS_GET };
+    const reserved = { ...get, reserved: 1 };
+    await io.call(IommuVfioIoas, cmd, reserved, EOPNOTSUPP);
+    await io.call(IommuVfioIoas, cmd, { op: 3 }, EOPNOTSUPP);
+    await vfioIoas(io, IOMMU_VFIO_IOAS_SET, 999, ENOENT);
+    // A SET that failed has not cleared it.
+    assertEq(await vfioIoas(io, IOMMU_VFIO_IOAS_GET), ioasId, "VFIO_IOAS GET");
+  });
+
+  f.test("ioas_destroyed", {
+    description:
+      "Destroying the container's IOAS clears it; setting takes no reference",
+    reference: "main.c iommufd_object_remove; P14.6, B44, B45",
+  }, async ({ io, ioasId }) => {
+    await io.destroy(ioasId, EBUSY);
+    const other = await io.ioasAlloc();
+    await vfioIoas(io, IOMMU_VFIO_IOAS_SET, other);
+    assertEq(await vfioIoas(io, IOMMU_VFIO_IOAS_GET), other, "VFIO_IOAS GET");
+    await mapDma(io, dma(io));
+    await io.destroy(other);
+    await vfioIoas(io, IOMMU_VFIO_IOAS_GET, 0, ENODEV);
+    await mapDma(io, dma(io), ENODEV);
+    await vfioIoas(io, IOMMU_VFIO_IOAS_SET, ioasId);
+    await mapDma(io, dma(io));
+  });
+
+  f.test("set_iommu_errno", {
+    description:
+      "SET_IOMMU takes type1 and type1v2 only, and type1 only before maps",
+    reference: "vfio_compat.c iommufd_vfio_set_iommu; P14.4, P14.5",
+  }, async ({ io, ioasId }, { version }) => {
+    for (const type of [0, 2, 7, VFIO_NOIOMMU_IOMMU, 9]) {
+      await setIommu(io, type, EINVAL);
+    }
+    // type1v2 does not turn huge pages on again.
+    await setIommu(io, VFIO_TYPE1v2_IOMMU);
+    const isType1 = version === VFIO_TYPE1_IOMMU;
+    const huge = await io.getOption(IOMMU_OPTION_HUGE_PAGES, ioasId);
+    assertEq(huge, isType1 ? 0n : 1n, "HUGE_PAGES");
+    await mapDma(io, dma(io));
+    await setIommu(io, VFIO_TYPE1v2_IOMMU);
+    await setIommu(io, VFIO_TYPE1_IOMMU, isType1 ? undefined : EINVAL);
+    await vfioIoas(io, IOMMU_VFIO_IOAS_CLEAR);
+    await setIommu(io, 0, EINVAL);
+    await setIommu(io, VFIO_TYPE1_IOMMU, ENODEV);
+  });
+}
+
+/** One page of the test buffer at the start of the aperture. */
+function dma(io: Iommufd): { iova: bigint; length: bigint; vaddr: bigint } {
+  return { iova: IOVA, length: io.page, vaddr: BigInt(io.buffer) };
+}
+
+/** MAP_DMA. */
+function registerMapErrors(f: KitCompatFixture): void {
+  f.test("map_dma_errno", {
+    description: "MAP_DMA refuses what it does not know and what a map refuses",
+    reference: "vfio_compat.c iommufd_vfio_map_dma; P14.8",
+  }, async ({ io }) => {
+    const { page, revision } = io;
+    const good = dma(io);
+    await io.ioctlArg(VFIO_IOMMU_MAP_DMA, 0, EFAULT, "MAP_DMA at 0");
+    await mapDma(io, { ...good, argsz: 31 }, EINVAL);
+    await mapDma(io, { ...good, flags: 4 }, EINVAL);
+    await mapDma(io, { ...good, length: 0n }, EINVAL);
+    await mapDma(io, { ...good, length: page + 1n }, EINVAL);
+    await mapDma(io, { ...good, iova: IOVA + 1n }, EINVAL);
+    await mapDma(io, { ...good, vaddr: good.vaddr + 1n }, EINVAL);
+    await mapDma(io, { ...good, vaddr: 2n ** 31n }, EFAULT);
+    await mapDma(io, { ...good, iova: 0n }, revision.reservedIovaErrno);
+    const wraps = { iova: U64_MAX - page + 1n, length: 2n * page };
+    await mapDma(io, { ...good, ...wraps }, EOVERFLOW);
+    await mapDma(io, { ...good, argsz: 0xffffffff });
+    await mapDma(io, good, revision.areaExistsErrno);
+    // Neither READ nor WRITE is fine here.
+    await mapDma(io, { ...good, iova: IOVA + page, flags: 0 });
+  });
+
+  f.test("half_pages", {
+    description: "type1 works in whole pages, type1v2 in the domain's",
+    reference: "io_pagetable.c iopt_calculate_iova_alignment; P09.20",
+  }, async ({ io }, { version }) => {
+    const errno = version === VFIO_TYPE1_IOMMU ? EINVAL : undefined;
+    const half = io.mockPage;
+    await mapDma(io, { ...dma(io), length: half }, errno);
+    await mapDma(io, { ...dma(io), iova: IOVA + 2n * io.page + half }, errno);
+  });
+
+  f.test("unknown_argument", {
+    description: "A bad address is found before the IOAS is looked for",
+    reference: "vfio_compat.c; P14.8, P14.9",
+  }, async ({ io }) => {
+    await vfioIoas(io, IOMMU_VFIO_IOAS_CLEAR);
+    for (
+      const cmd of [
+        VFIO_IOMMU_MAP_DMA,
+        VFIO_IOMMU_UNMAP_DMA,
+        VFIO_IOMMU_GET_INFO,
+      ]
+    ) {
+      await io.ioctlArg(cmd, 0, EFAULT, `ioctl 0x${cmd.toString(16)} at 0`);
+    }
+  });
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Tests of `kit_vfio_compat`: UNMAP_DMA, which splits areas as type1 and does
+ * not as type1v2.
+ *
+ * @module
+ */
+
+import {
+  EFAULT,
+  EINVAL,
+  ENODEV,
+  ENOENT,
+  EOVERFLOW,
+} from "../../impl/uapi/errno.ts";
+import { IOMMU_VFIO_IOAS_CLEAR } from "../../impl/uapi/iommufd.ts";
+import { MOCK_APERTURE_START } from "../../impl/uapi/selftest.ts";
+import {
+  VFIO_DMA_UNMAP_FLAG_ALL,
+  VFIO_IOMMU_UNMAP_DMA,
+  VFIO_TYPE1_IOMMU,
+} from "../../impl/uapi/vfio.ts";
+import { assertEq } from "../harness/harness.ts";
+import { U64_MAX } from "../ioctls/ioctls.ts";
+import type { KitCompatFixture } from "./kit_vfio_compat.ts";
+import type {
+  CompatSelf,
+  CompatVariant,
+} from "../iommufd/vfio_compat_mock_domain.ts";
+import { mapDma, unmapDma, vfioIoas } from "../ioctls/vfio_ioctls.ts";
+
+const IOVA = BigInt(MOCK_APERTURE_START);
+const ALL = VFIO_DMA_UNMAP_FLAG_ALL;
+
+/** Adds the tests to the fixture. */
+export function registerUnmaps(f: KitCompatFixture): void {
+  f.test("unmap_dma_errno", {
+    description:
+      "UNMAP_DMA refuses bad arguments, and says what it unmapped all the same",
+    reference: "vfio_compat.c iommufd_vfio_unmap_dma; P14.9, P14.10, S06",
+  }, checkErrors);
+
+  f.test("unmap_dma_cut", {
+    description:
+      "A range that cuts an area is refused as type1v2, and splits it as type1",
+    reference: "io_pagetable.c iopt_area_split; P09.21, S09",
+  }, checkCut);
+
+  f.test("unmap_dma_under_pin", {
+    description: "An area that is pinned cannot be split",
+    reference: "io_pagetable.c iopt_area_split; S10",
+    uapi: ["6.12"],
+  }, async ({ io, ioasId }, { version }) => {
+    const { page, buffer } = io;
+    const length = 4n * page;
+    await mapDma(io, { iova: IOVA, length, vaddr: BigInt(buffer) });
+    const access = await io.mock.createAccess(ioasId, true);
+    const range = { iova: IOVA, length: page, uptr: buffer };
+    const item = await io.mock.accessPages(access, range);
+    const isType1 = version === VFIO_TYPE1_IOMMU;
+    const errno = isType1 ? EINVAL : ENOENT;
+    await unmapDma(io, { iova: IOVA, length: page }, errno);
+    await io.mock.destroyAccessPages(access, item);
+    const after = isType1 ? undefined : ENOENT;
+    await unmapDma(io, { iova: IOVA, length: page }, after);
+    const uptr = buffer + io.context.pageSize;
+    await io.mock.accessPages(access, { ...range, iova: IOVA + page, uptr });
+    await io.mock.destroyAccess(access);
+  });
+
+  f.test("unmap_dma_all", {
+    description:
+      "The ALL flag unmaps everything, and an empty IOAS just as well",
+    reference: "vfio_compat.c iommufd_vfio_unmap_dma; B05",
+  }, async ({ io }) => {
+    const { page } = io;
+    const vaddr = BigInt(io.buffer);
+    await unmapDma(io, { flags: ALL });
+    for (let i = 0n; i < 4n; i++) {
+      await mapDma(io, { iova: IOVA + 3n * i * page, length: page, vaddr });
+    }
+    await unmapDma(io, { flags: ALL, length: 1n }, EINVAL);
+    await unmapDma(io, { flags: ALL, iova: 1n }, EINVAL);
+    assertEq(await unmapDma(io, { flags: ALL }), 4n * page, "unmapped");
+    assertEq(await unmapDma(io, { flags: ALL }), 0n, "unmapped again");
+  });
+}
+
+/** Test `unmap_dma_errno`. */
+async function checkErrors({ io }: CompatSelf): Promise<void> {
+  const { page, revision } = io;
+  const good = { iova: IOVA, length: page };
+  await io.ioctlArg(VFIO_IOMMU_UNMAP_DMA, 0, EFAULT, "UNMAP_DMA at 0");
+  await unmapDma(io, { ...good, argsz: 23 }, EINVAL);
+  await unmapDma(io, { ...good, flags: 1 }, EINVAL);
+  await unmapDma(io, { ...good, flags: 4 }, EINVAL);
+  await unmapDma(io, { iova: IOVA, length: 0n }, EINVAL);
+  const wraps = { iova: U64_MAX - page + 1n, length: 2n * page };
+  const left = await unmapDma(io, wraps, EOVERFLOW);
+  const untouched = revision.vfioUnmapInitialisesSize ? 0n : wraps.length;
+  assertEq(left, untouched, "size after an overflow");
+
+  const nothing = revision.vfioEmptyUnmapSucceeds ? undefined : ENOENT;
+  const unmapped = await unmapDma(io, good, nothing);
+  assertEq(unmapped, 0n, "size after an empty unmap");
+  await unmapDma(io, { iova: 0n, length: page }, nothing);
+  await mapDma(io, { ...good, vaddr: BigInt(io.buffer) });
+  assertEq(await unmapDma(io, { ...good, argsz: 4096 }), page, "unmapped");
+  await vfioIoas(io, IOMMU_VFIO_IOAS_CLEAR);
+  await unmapDma(io, good, ENODEV);
+  await unmapDma(io, { ...good, argsz: 23 }, EINVAL);
+}
+
+/** Test `unmap_dma_cut`. */
+async function checkCut(
+  self: CompatSelf,
+  { version }: CompatVariant,
+): Promise<void> {
+  const { io, ioasId } = self;
+  const { page, buffer, bufferSize } = io;
+  const vaddr = BigInt(buffer);
+  const pages = bufferSize / page;
+  await mapDma(io, { iova: IOVA, length: bufferSize, vaddr });
+  if (version !== VFIO_TYPE1_IOMMU) {
+    for (const [first, count] of [[0n, 1n], [4n, 2n], [pages - 1n, 1n]]) {
+      const cut = { iova: IOVA + first! * page, length: count! * page };
+      assertEq(await unmapDma(io, cut, ENOENT), 0n, "size after a cut");
+    }
+    assertEq(await unmapDma(io, { flags: ALL }), bufferSize, "unmapped");
+    return;
+  }
+  // A cut inside a page is refused, and nothing is written back then.
+  const inPage = { iova: IOVA, length: page / 2n };
+  assertEq(await unmapDma(io, inPage, EINVAL), page / 2n, "size untouched");
+
+  const middle = { iova: IOVA + 4n * page, length: 2n * page };
+  assertEq(await unmapDma(io, middle), 2n * page, "unmapped in the middle");
+  await io.mock.checkRefs(buffer, 4n * page, 1);
+  await io.mock.checkRefs(vaddr + 4n * page, 2n * page, 0);
+  await io.mock.checkRefs(vaddr + 6n * page, (pages - 6n) * page, 1);
+  // A domain that is added later gets both parts, from where they are.
+  const domain = await io.mock.domain(ioasId);
+  const { hwptId } = domain;
+  const behind = 6n * page;
+  await io.mock.checkMap(hwptId, IOVA, 4n * page, buffer);
+  await io.mock.checkMap(
+    hwptId,
+    IOVA + behind,
+    bufferSize - behind,
+    vaddr + behind,
+  );
+  await io.mock.checkMap(hwptId, middle.iova, page, vaddr + 4n * page, EINVAL);
+  assertEq(
+    await unmapDma(io, { iova: IOVA, length: page }),
+    page,
+    "first page",
+  );
+  const last = { iova: IOVA + (pages - 1n) * page, length: page };
+  assertEq(await unmapDma(io, last), page, "last page");
+  // Across the hole that the first unmap left.
+  const across = { iova: IOVA + 2n * page, length: 6n * page };
+  assertEq(await unmapDma(io, across), 4n * page, "around the hole");
+  await io.mock.checkRefs(vaddr + page, page, 1);
+  const rest = await unmapDma(io, { flags: ALL });
+  assertEq(rest, bufferSize - 8n * page, "the rest");
+  await io.mock.checkRefs(buffer, bufferSize, 0);
+}
