@@ -35,6 +35,7 @@ import { compileAgent } from "../linux_vm/build.ts";
 import { missingTools } from "../linux_vm/programs.ts";
 import { connectTarget } from "../protocol/client.ts";
 import { spawnConnection } from "../protocol/stdio.ts";
+import { LINUX } from "../../selftests/harness/known_bugs.ts";
 import type { Target, TargetProcess } from "../../selftests/target/target.ts";
 import {
   MemoryFault,
@@ -114,6 +115,7 @@ describe(`linux_agent${why}`, { skip: missing !== undefined }, () => {
     assertEquals(info.uapi, "6.12");
     assertEquals(info.pageSize, PAGE);
     assert(info.capabilities.includes("fork"));
+    assert(info.capabilities.includes(LINUX));
     await Promise.resolve();
   });
 

@@ -10,6 +10,7 @@ import { probeTests } from "../targets/probes.ts";
 import { Channel } from "../protocol/channel.ts";
 import { greet } from "../protocol/client.ts";
 import type { Connection } from "../protocol/connection.ts";
+import { LINUX } from "../../selftests/harness/known_bugs.ts";
 import type { Target } from "../../selftests/target/target.ts";
 import { within } from "../running/within.ts";
 import type { Check } from "./bench.ts";
@@ -112,7 +113,7 @@ function probeChecks({ info }: Target): Check[] {
     name: `capability ${capability}`,
     run: ({ process }) => probe.run(process, info),
   }));
-  const known = [...probes.map(([name]) => name), "time"];
+  const known = [...probes.map(([name]) => name), "time", LINUX];
   for (const name of info.capabilities) {
     if (known.includes(name)) continue;
     checks.push({

@@ -256,6 +256,13 @@ const MISTAKES:
   ];
 
 describe("checkAdapter()", () => {
+  it("finds nothing wrong with a name that says it is Linux", async () => {
+    const results = await check(
+      at("hello", (_, honest) => `${honest()},linux`),
+    );
+    assertEquals(results.filter(({ status }) => status !== "ok"), []);
+  });
+
   it("finds nothing wrong with the model", async () => {
     const results = await check((_, honest) => honest());
     assertEquals(results.filter(({ status }) => status !== "ok"), []);

@@ -380,6 +380,12 @@ describe("explain", () => {
     );
   });
 
+  it("says which bug of Linux keeps it from running there", async () => {
+    const test = { ...passing, knownBug: "unlocks_dead_owner" } as const;
+    const { out } = await runOnFakes(["explain", "a.x"], [test]);
+    assertStringIncludes(out, "  not on      Linux: pages.c do_update_pinned");
+  });
+
   it("says what the expectations have about it", async () => {
     const entry = { id: "a", expect: "fail", reason: "Known", link: "x:1" };
     const { out } = await runOnFakes(

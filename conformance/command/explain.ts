@@ -7,6 +7,7 @@
  */
 
 import type { Need } from "../../selftests/harness/harness.ts";
+import { KNOWN_BUGS } from "../../selftests/harness/known_bugs.ts";
 import type { Expectations } from "../expectations/expectations.ts";
 import { expectedStatuses } from "../expectations/expectations.ts";
 import type { ListedColumn } from "./listing.ts";
@@ -85,6 +86,7 @@ function explain(
   const needs = [...new Set(test.needs)];
   if (needs.length === 0) fact("needs", "nothing but the plain system calls");
   for (const need of needs) fact("needs", `${need}: ${NEEDS[need]}`);
+  if (test.knownBug) fact("not on", `Linux: ${KNOWN_BUGS[test.knownBug]}`);
   fact("revisions", test.uapi.join(", "));
   for (const { spec, uapi, info, test } of there) {
     const skip = skipReason(test, info);

@@ -14,6 +14,7 @@ import {
   AssertionFailure,
   type Test,
 } from "../../selftests/harness/harness.ts";
+import { KNOWN_BUGS, LINUX } from "../../selftests/harness/known_bugs.ts";
 import { Recorder } from "../traces/recorder.ts";
 import type { AboutTest, Failure, TestResult } from "../reports/results.ts";
 import type { Target, TargetInfo } from "../../selftests/target/target.ts";
@@ -123,6 +124,13 @@ export function skipReason(
       message: `The target has uAPI ${info.uapi}, and the test is for ${
         test.uapi.join(", ")
       }`,
+    };
+  }
+  const { knownBug } = test;
+  if (knownBug !== undefined && info.capabilities.includes(LINUX)) {
+    return {
+      reason: `not applicable: bug ${knownBug} of Linux`,
+      message: `Linux has a known bug there: ${KNOWN_BUGS[knownBug]}`,
     };
   }
   const missing = test.needs.filter((need) =>

@@ -242,6 +242,17 @@ describe("runTest()", () => {
     assertEquals((await runTest(test, target)).status, "pass");
   });
 
+  it("skips a test where Linux has a known bug on Linux, and nowhere else", async () => {
+    const test = passingTest("a.b", { knownBug: "unlocks_dead_owner" });
+    const linux = new FakeTarget({ capabilities: ["linux"] });
+    const { status, reason, message } = await runTest(test, linux);
+    assertEquals(status, "skip");
+    assertEquals(reason, "not applicable: bug unlocks_dead_owner of Linux");
+    assertStringIncludes(message!, "do_update_pinned");
+    assertEquals(linux.counts.spawn, 0);
+    assertEquals((await runTest(test, new FakeTarget())).status, "pass");
+  });
+
   it("skips a test that the target's revision does not have", async () => {
     const test = passingTest("a.b", { uapi: ["6.12"] });
     const result = await runTest(test, new FakeTarget({ uapi: "v3" }));

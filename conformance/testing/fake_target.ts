@@ -127,6 +127,7 @@ export function fakeTest(
     name: parts.at(-1)!,
     uapi: ["v3", "6.12"],
     needs: [],
+    knownBug: undefined,
     upstream: true,
     program: more.upstream === false ? undefined : "iommufd",
     description: `Checks ${id}`,

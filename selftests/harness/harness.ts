@@ -13,6 +13,7 @@
 
 import type { Call, TargetInfo, TargetProcess } from "../target/target.ts";
 import { type Errno, errnoName } from "../../impl/uapi/errno.ts";
+import type { KnownBug } from "./known_bugs.ts";
 import {
   type Revision,
   type RevisionName,
@@ -49,6 +50,8 @@ export interface Test {
   readonly uapi: readonly RevisionName[];
   /** What the target must be able to do. */
   readonly needs: readonly Need[];
+  /** The bug of Linux for which it is not applicable there, if there is one. */
+  readonly knownBug: KnownBug | undefined;
   /** True for a test of the kernel's own suite, false for one of ours. */
   readonly upstream: boolean;
   /** The kernel's test program that has it: `iommufd` or `iommufd_fail_nth`; undefined for one of ours. */
@@ -179,6 +182,8 @@ export interface TestOptions<V> {
   readonly reference?: string;
   /** Revisions that have it; default the fixture's. */
   readonly uapi?: readonly RevisionName[];
+  /** The bug of Linux for which it is not applicable there. */
+  readonly knownBug?: KnownBug;
   /** What it needs of the target beyond the fixture's needs. */
   needs?(variant: V): readonly Need[];
 }
@@ -224,6 +229,7 @@ export function fixture<V, S>(
             ...options.needs?.(variant) ?? [],
             ...testOptions.needs?.(variant) ?? [],
           ],
+          knownBug: testOptions.knownBug,
           upstream: options.upstream,
           program: options.upstream ? options.program ?? "iommufd" : undefined,
           description: testOptions.description,

@@ -151,6 +151,7 @@ void put_facts(struct text *out)
 		{ "dirty", has_command(CMD_SET_DIRTY_TRACKING) },
 		{ "faults", has_command(CMD_FAULT_QUEUE_ALLOC) },
 		{ "time", true },
+		{ "linux", true },
 	};
 	struct utsname system;
 	const char *comma = "";

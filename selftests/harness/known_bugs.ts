@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Bugs of Linux that the model does not have. A test of the right behaviour
+ * names one (`knownBug`) and is not applicable where it is: on a target with
+ * the capability {@link LINUX}.
+ *
+ * @module
+ */
+
+/** The capability of a target that is Linux itself, and so has its bugs. */
+export const LINUX = "linux";
+
+/** What Linux does, and where, by the name that a test gives. */
+export const KNOWN_BUGS = {
+  unlocks_dead_owner:
+    "pages.c do_update_pinned: in RLIMIT_MODE 1 the last unmap of memory whose process has exited unlocks a lock it did not take, and hangs for ever",
+} as const satisfies Readonly<Record<string, string>>;
+
+/** The name of a bug of Linux. */
+export type KnownBug = keyof typeof KNOWN_BUGS;
