@@ -382,7 +382,7 @@ export interface IommuHwptAlloc {
 /** Layout of {@link IommuHwptAlloc}. */
 export const IommuHwptAlloc: Struct<IommuHwptAlloc> = struct(
   "iommu_hwpt_alloc",
-  48,
+  { "6.6": 24, "6.8": 40, "6.11": 48 },
   {
     size: u32(0),
     flags: u32(4),
@@ -425,7 +425,10 @@ export interface IommuHwInfo {
 }
 
 /** Layout of {@link IommuHwInfo}. */
-export const IommuHwInfo: Struct<IommuHwInfo> = struct("iommu_hw_info", 40, {
+export const IommuHwInfo: Struct<IommuHwInfo> = struct("iommu_hw_info", {
+  "6.6": 32,
+  "6.7": 40,
+}, {
   size: u32(0),
   flags: u32(4),
   devId: u32(8),

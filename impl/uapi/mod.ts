@@ -13,5 +13,6 @@ export * from "./iommufd.ts";
 export * from "./selftest.ts";
 export * from "./mman.ts";
 export * from "./revision.ts";
+export * from "./revision/versions.ts";
 export * from "./struct.ts";
 export * from "./vfio.ts";

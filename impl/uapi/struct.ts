@@ -9,6 +9,8 @@
  * @module
  */
 
+import { type ByVersion, valueIn, type Version } from "./revision/versions.ts";
+
 /** The C types that uAPI structs use; `ptr` is a u64 that holds a user address. */
 export type FieldType = "u8" | "u16" | "u32" | "s32" | "u64";
 
@@ -53,10 +55,12 @@ export function u64(offset: number): Field {
 export interface Struct<T> {
   /** The C name, for instance `iommu_ioas_map`. */
   readonly name: string;
-  /** sizeof in bytes. */
+  /** sizeof in bytes, in the newest version. */
   readonly size: number;
   /** The fields by their camelCase name, in the order of declaration. */
   readonly fields: Readonly<Record<keyof T & string, Field>>;
+  /** sizeof in a version that has the struct: less than `size` before it grew. */
+  sizeIn(version: Version): number;
   /** Byte offset of the end of a field: C's `offsetofend`. */
   offsetofend(field: keyof T & string): number;
   /** A live view: reading and writing its properties reads and writes `bytes`. */
@@ -70,12 +74,19 @@ export interface Struct<T> {
   encode(values?: Partial<T>): Uint8Array<ArrayBuffer>;
 }
 
-/** Declares a struct: its C name, its sizeof in bytes and its fields. */
+/**
+ * Declares a struct: its C name, its sizeof in bytes (of one that grew: from
+ * which version on) and its fields.
+ */
 export function struct<T extends object>(
   name: string,
-  size: number,
+  sizes: number | ByVersion<number>,
   fields: Record<keyof NoInfer<T> & string, Field>,
 ): Struct<T> {
+  const byVersion = typeof sizes === "number" ? {} : sizes;
+  const size = typeof sizes === "number"
+    ? sizes
+    : Math.max(...Object.values(sizes));
   class View {
     readonly view: DataView;
     constructor(bytes: Uint8Array) {
@@ -95,6 +106,7 @@ export function struct<T extends object>(
     name,
     size,
     fields,
+    sizeIn: (version: Version) => valueIn(version, byVersion) ?? size,
     offsetofend: (field: keyof T & string) =>
       fields[field].offset + FIELD_SIZE[fields[field].type],
     at,
