@@ -14,6 +14,7 @@ import { registerIommufdFailNth } from "./iommufd/iommufd_fail_nth.ts";
 import { registerIommufdIoas } from "./iommufd/iommufd_ioas.ts";
 import { registerIommufdMockDomain } from "./iommufd/iommufd_mock_domain.ts";
 import { registerKitAccess } from "./kit_ioas/kit_access.ts";
+import { registerKitChosenIova } from "./kit_ioas/kit_chosen_iova.ts";
 import { registerKitCommands } from "./kit_uapi/kit_commands.ts";
 import { registerKitCopy } from "./kit_ioas/kit_copy.ts";
 import { registerKitDirty } from "./kit_hwpt/kit_dirty.ts";
@@ -46,6 +47,7 @@ export function allTests(uapi: RevisionName): Test[] {
   registerKitStruct(registry);
   registerKitTestOps(registry);
   registerKitMap(registry);
+  registerKitChosenIova(registry);
   registerKitRanges(registry);
   registerKitCopy(registry);
   registerKitAccess(registry);

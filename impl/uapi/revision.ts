@@ -51,6 +51,8 @@ export interface Revision {
   readonly vfioUnmapInitialisesSize: boolean;
   /** Kernel-chosen IOVA is aligned to at most a huge page (S08; iopt_alloc_iova). */
   readonly capsIovaAlignment: boolean;
+  /** Choosing an IOVA looks at each hole between areas from its own first place on (v3 L4646; iopt_alloc_iova). */
+  readonly clipsAreaHoles: boolean;
   /** An area with accesses can be split (S10; v3 L5498). */
   readonly splitsAccessedAreas: boolean;
   /** Pages of one's own whose end is 2^64 cannot be pinned for EOVERFLOW; else for EFAULT (gup.c gup_fast_fallback, Linux 6.5). */
@@ -116,6 +118,7 @@ const V3: Revision = {
   vfioEmptyUnmapSucceeds: false,
   vfioUnmapInitialisesSize: false,
   capsIovaAlignment: false,
+  clipsAreaHoles: true,
   splitsAccessedAreas: true,
   pinChecksOverflow: false,
   readPinsForceWrite: true,
@@ -152,6 +155,7 @@ const LINUX_6_12: Revision = {
   vfioEmptyUnmapSucceeds: true,
   vfioUnmapInitialisesSize: true,
   capsIovaAlignment: true,
+  clipsAreaHoles: false,
   splitsAccessedAreas: false,
   pinChecksOverflow: true,
   readPinsForceWrite: false,

@@ -120,6 +120,19 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     breaks: "The kernel chooses the last page of the IOVA space",
     killer: "kit_map.mock_domain.chosen_iova_end",
   }, {
+    name: "chosen-iova-first-place",
+    find:
+      "const first = placeIn(span.start, last, length, alignment, pageOffset);",
+    replace: "const first = span.start;",
+    breaks: "Choosing an IOVA looks below the first place of an allowed range",
+    killer: "kit_chosen_iova.map.range_without_place",
+  }, {
+    name: "chosen-iova-area-holes",
+    find: "revision.clipsAreaHoles",
+    replace: "revision.capsIovaAlignment",
+    breaks: "Each hole between areas counts from its own first place on",
+    killer: "kit_chosen_iova.copy.hole_reserved_in_part",
+  }, {
     name: "chosen-iova-alignment",
     find: "if (natural < alignment) alignment = natural;",
     replace: "if (natural > alignment) alignment = natural;",

@@ -5,12 +5,17 @@
  */
 
 import fc from "fast-check";
-import { anyStep, IoptRun } from "../testing/iopt_run.ts";
+import { anyStep, IoptRun, placingStep } from "../testing/iopt_run.ts";
 import type { Setting } from "../testing/iopt_state.ts";
 
-function runsLikeTheModel(setting: Setting, seed: number, runs: number): void {
+function runsLikeTheModel(
+  setting: Setting,
+  seed: number,
+  runs: number,
+  step = anyStep,
+): void {
   fc.assert(
-    fc.property(fc.array(anyStep, { maxLength: 60, size: "max" }), (steps) => {
+    fc.property(fc.array(step, { maxLength: 60, size: "max" }), (steps) => {
       const run = new IoptRun(setting);
       for (const one of steps) run.step(one);
       run.finish();
@@ -51,3 +56,12 @@ SETTINGS.forEach((setting, i) => {
   Deno.test(`IOAS ioctls do what the naive model does: ${revision}, ${traits.join(", ")}`, () =>
     runsLikeTheModel(setting, 1000 + i, 250));
 });
+
+for (const revision of ["v3", "6.12"] as const) {
+  for (const unit of [1, 64, 256]) {
+    Deno.test(`the kernel chooses the IOVA that the naive model chooses: ${revision}, units of ${unit} bytes`, () => {
+      const setting = { ...SETTINGS[0]!, revision, unit };
+      runsLikeTheModel(setting, unit, 250, placingStep);
+    });
+  }
+}

@@ -10,6 +10,7 @@
  * @module
  */
 
+import { placeIn } from "../../lib/fit_column.ts";
 import { SpanIterator } from "../../lib/span_iterator.ts";
 import {
   checkedAdd,
@@ -25,12 +26,26 @@ import type { IoPagetable } from "./io_pagetable.ts";
 const FIRST_IOVA = BigInt(PAGE_SIZE);
 const LAST_IOVA = U64_MAX - BigInt(PAGE_SIZE);
 
+/** What a place is looked for. */
+interface Wanted {
+  /** Bytes. */
+  readonly length: bigint;
+  /** Bytes, a power of two. */
+  readonly alignment: bigint;
+  /** Bits that the IOVA has within its page. */
+  readonly pageOffset: bigint;
+}
+
 /**
- * The lowest free IOVA for `length` bytes whose user address is `uptr`, within
- * the allowed ranges and outside the reserved ones. As much of the user
- * address's alignment as useful is kept, up to a huge page, so that huge pages
- * can be mapped as such. Throws EOVERFLOW for a length of 0 or of half the
- * IOVA space, EINVAL if the user address is not aligned enough, ENOSPC.
+ * A free IOVA for `length` bytes whose user address is `uptr`, within the
+ * allowed ranges and outside the reserved ones. As much of the user address's
+ * alignment as useful is kept, up to a huge page, so that huge pages can be
+ * mapped as such. Throws EOVERFLOW for a length of 0 or of half the IOVA
+ * space, EINVAL if the user address is not aligned enough, ENOSPC.
+ *
+ * It is the lowest one from the first place of an allowed range on. Since the
+ * offset within the page is or'ed in, a hole below that place may fit as well;
+ * as in Linux it is not looked at.
  */
 export function allocIova(
   iopt: IoPagetable,
@@ -41,23 +56,18 @@ export function allocIova(
   const alignment = chooseAlignment(iopt, uptr, length);
   if (alignment < BigInt(iopt.iovaAlignment)) throw EINVAL;
   const pageOffset = uptr & BigInt(PAGE_SIZE - 1);
+  const find = iopt.kernel.revision.clipsAreaHoles
+    ? firstInAreaHoles
+    : firstFree;
 
-  if (iopt.allowed.isEmpty) {
-    const iova = firstFree(
-      iopt,
-      { first: FIRST_IOVA, last: LAST_IOVA },
-      length,
-      alignment,
-      pageOffset,
-    );
-    if (iova === undefined) throw ENOSPC;
-    return iova;
-  }
+  const { isEmpty: allAllowed } = iopt.allowed;
   const span = new SpanIterator(iopt.allowed, FIRST_IOVA, LAST_IOVA);
   for (; !span.done; span.next()) {
-    if (span.isHole) continue;
-    const range = { first: span.start, last: span.last };
-    const iova = firstFree(iopt, range, length, alignment, pageOffset);
+    if (span.isHole && !allAllowed) continue;
+    const { last } = span;
+    const first = placeIn(span.start, last, length, alignment, pageOffset);
+    if (first === undefined) continue;
+    const iova = find(iopt, first, last, { length, alignment, pageOffset });
     if (iova !== undefined) return iova;
   }
   throw ENOSPC;
@@ -79,15 +89,14 @@ function chooseAlignment(
     : alignment;
 }
 
-/** The lowest free IOVA within a range: outside reserved ranges, then outside areas. */
+/** The lowest free IOVA in [first, last]: outside reserved ranges, then outside areas. */
 function firstFree(
   iopt: IoPagetable,
-  range: { readonly first: bigint; readonly last: bigint },
-  length: bigint,
-  alignment: bigint,
-  pageOffset: bigint,
+  first: bigint,
+  last: bigint,
+  { length, alignment, pageOffset }: Wanted,
 ): bigint | undefined {
-  const span = new SpanIterator(iopt.reserved, range.first, range.last);
+  const span = new SpanIterator(iopt.reserved, first, last);
   for (; !span.done; span.next()) {
     if (!span.isHole) continue;
     const iova = iopt.areas.firstFit(
@@ -100,6 +109,34 @@ function firstFree(
     if (iova !== undefined) return iova;
   }
   return undefined;
+}
+
+/**
+ * As {@link firstFree}, but each hole between areas counts from its own first
+ * place on, whatever is reserved there.
+ */
+function firstInAreaHoles(
+  iopt: IoPagetable,
+  first: bigint,
+  last: bigint,
+  wanted: Wanted,
+): bigint | undefined {
+  const { length, alignment, pageOffset } = wanted;
+  for (let from = first;;) {
+    const start = iopt.areas.firstFit(
+      from,
+      last,
+      length,
+      alignment,
+      pageOffset,
+    );
+    if (start === undefined) return undefined;
+    const following = iopt.areas.first(start, last);
+    const end = following === undefined ? last : following.start - 1n;
+    const iova = firstFree(iopt, start, end, wanted);
+    if (iova !== undefined || following === undefined) return iova;
+    from = following.start;
+  }
 }
 
 /**

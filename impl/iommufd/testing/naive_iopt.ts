@@ -2,8 +2,8 @@
 
 /**
  * A naive model of IO page tables for property tests: plain arrays, linear
- * searches, one record per 2 KiB granule, and every rule written down once
- * more in the simplest way. It shares no code with what it checks.
+ * searches, ranges of single bytes, and every rule written down once more in
+ * the simplest way. It shares no code with what it checks.
  *
  * Operations throw the errno that the kernel must give, before they change
  * anything.
@@ -348,20 +348,25 @@ export class NaiveIoas {
     }
     if (alignment < this.alignment) throw EINVAL;
 
+    const place = (range: Range) => {
+      const up = (range.start + alignment - 1n) / alignment * alignment;
+      const start = up | (uptr % PAGE);
+      const fits = up <= U64_MAX && start < range.last &&
+        range.last - start >= length - 1n;
+      return fits ? [{ start, last: range.last }] : [];
+    };
     const window = { start: PAGE, last: U64_MAX - PAGE };
     const allowed = this.allowed.length === 0 ? [window] : merge(this.allowed);
-    for (const range of allowed) {
-      const clipped = clip(range, window);
-      if (!clipped) continue;
-      for (const hole of holes(clipped, [...this.reserved, ...this.areas])) {
-        const up = (hole.start + alignment - 1n) / alignment * alignment;
-        const candidate = up | (uptr % PAGE);
-        const fits = up <= U64_MAX && candidate < hole.last &&
-          hole.last - candidate >= length - 1n;
-        if (fits) return candidate;
-      }
+    // Each level of ranges is looked at from the first place in it on.
+    const levels = this.world.revision.clipsAreaHoles
+      ? [this.areas, this.reserved]
+      : [[...this.areas, ...this.reserved]];
+    let ranges = allowed.flatMap((range) => clip(range, window)).flatMap(place);
+    for (const used of levels) {
+      ranges = ranges.flatMap((range) => holes(range, used)).flatMap(place);
     }
-    throw ENOSPC;
+    if (ranges.length === 0) throw ENOSPC;
+    return ranges[0]!.start;
   }
 
   /** Returns bytes unmapped so far through `result`, also when it throws. */
@@ -514,10 +519,10 @@ function pageRange(area: NaiveArea): { first: number; last: number } {
   };
 }
 
-function clip(range: Range, window: Range): Range | undefined {
+function clip(range: Range, window: Range): Range[] {
   const start = range.start > window.start ? range.start : window.start;
   const last = range.last < window.last ? range.last : window.last;
-  return start <= last ? { start, last } : undefined;
+  return start <= last ? [{ start, last }] : [];
 }
 
 /** The ranges sorted, overlapping and adjacent ones joined. */
