@@ -21,14 +21,16 @@ import {
   inspect,
   IommufdClient,
   IommufdError,
+  isRevisionName,
   Kernel,
   MAP_ANONYMOUS,
   MAP_SHARED,
+  NEWEST,
   PAGE_SIZE,
   PROT_READ,
   PROT_WRITE,
+  REVISION_NAMES,
   type RevisionName,
-  REVISIONS,
 } from "@iommufd/kit";
 
 /** Characters in a line of text, about. */
@@ -211,14 +213,10 @@ export function demo(
   }
 }
 
-function isRevision(name: string): name is RevisionName {
-  return Object.hasOwn(REVISIONS, name);
-}
-
 if (import.meta.main) {
-  const [revision = "6.12", ...rest] = Deno.args;
-  if (!isRevision(revision) || rest.length > 0) {
-    const names = Object.keys(REVISIONS).join(" or ");
+  const [revision = NEWEST, ...rest] = Deno.args;
+  if (!isRevisionName(revision) || rest.length > 0) {
+    const names = REVISION_NAMES.join(" or ");
     console.error(`The demo takes one argument, the revision: ${names}`);
     Deno.exit(2);
   }

@@ -31,11 +31,7 @@ export type {
   PagesListElement,
 } from "./iommufd/pages/pages_list.ts";
 export type { IoptRange } from "./iommufd/ioas/reserved.ts";
-export type {
-  CommandBuffer,
-  Difference,
-  IoctlOp,
-} from "./iommufd/objects/ucmd.ts";
+export type { CommandBuffer, IoctlOp } from "./iommufd/objects/ucmd.ts";
 export type { AddressSpace, Mapping } from "./kernel/memory/address_space.ts";
 export type { KernelCore } from "./kernel/core.ts";
 export type {

@@ -25,7 +25,13 @@ import {
   SegmentationFault,
 } from "../../impl/kernel/memory/user_pages.ts";
 import { HPAGE_SIZE, PAGE_SIZE } from "../../impl/uapi/mman.ts";
-import { type RevisionName, REVISIONS } from "../../impl/uapi/revision.ts";
+import {
+  isRevisionName,
+  NEWEST,
+  REVISION_NAMES,
+  type RevisionName,
+} from "../../impl/uapi/revision.ts";
+import { kernelCapabilities } from "../../selftests/harness/capabilities.ts";
 import {
   formatBytes,
   formatNumber,
@@ -111,7 +117,7 @@ const BATCHED = ["ioctl", "peek", "poke"];
 
 /** What is served. */
 export interface ServerOptions {
-  /** The revision; default 6.12. */
+  /** The revision; default the newest. */
   readonly uapi?: RevisionName;
   /** In which order memory is handed out; default `ordered`. */
   readonly frameOrder?: FrameOrder;
@@ -125,7 +131,7 @@ export class ModelServer {
   #kernel: Kernel;
 
   /** A machine without processes. */
-  constructor({ uapi = "6.12", frameOrder = "ordered" }: ServerOptions = {}) {
+  constructor({ uapi = NEWEST, frameOrder = "ordered" }: ServerOptions = {}) {
     this.#uapi = uapi;
     this.#frameOrder = frameOrder;
     this.#kernel = this.#boot();
@@ -175,9 +181,7 @@ export class ModelServer {
   #hello(): string[] {
     const capabilities = [
       ...["hugetlb", "fork", "fail_nth", "setrlimit", "setuid", "time"],
-      ...REVISIONS[this.#uapi].hasHwptIoctls
-        ? ["vfio", "hwpt", "dirty", "faults"]
-        : [],
+      ...kernelCapabilities(this.#uapi),
     ];
     return [
       "protocol=1",
@@ -352,8 +356,8 @@ async function main(args: readonly string[]): Promise<void> {
 }
 
 function parseRevision(name: string): RevisionName {
-  if (Object.hasOwn(REVISIONS, name)) return name as RevisionName;
-  return fail(`--uapi must be ${Object.keys(REVISIONS).join(" or ")}`);
+  if (isRevisionName(name)) return name;
+  return fail(`--uapi must be ${REVISION_NAMES.join(" or ")}`);
 }
 
 function fail(message: string): never {

@@ -10,7 +10,7 @@
  * @module
  */
 
-import { type RevisionName, REVISIONS } from "../../impl/uapi/revision.ts";
+import { REVISION_NAMES, type RevisionName } from "../../impl/uapi/revision.ts";
 import { isFailure, type Status, type TestResult } from "../reports/results.ts";
 import { Glob } from "../running/select.ts";
 import { suggestion, UsageError } from "../command/usage_error.ts";
@@ -254,7 +254,7 @@ class EntryReader {
   #condition(value: unknown): Condition {
     const when = this.#object(value, '"when"', CONDITION_KEYS);
     const { target, uapi } = when;
-    if (uapi !== undefined) this.#oneOf(uapi, Object.keys(REVISIONS), "uapi");
+    if (uapi !== undefined) this.#oneOf(uapi, REVISION_NAMES, "uapi");
     return {
       ...target !== undefined && { target: this.#text(when, "target", false) },
       ...uapi !== undefined && { uapi: uapi as RevisionName },

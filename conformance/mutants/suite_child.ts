@@ -8,7 +8,7 @@
  * @module
  */
 
-import { type RevisionName, REVISIONS } from "../../impl/uapi/revision.ts";
+import { REVISION_NAMES, type RevisionName } from "../../impl/uapi/revision.ts";
 import { allTests } from "../../selftests/all.ts";
 import type { Test } from "../../selftests/harness/harness.ts";
 import { implTarget } from "../targets/impl_target.ts";
@@ -48,8 +48,7 @@ function tell(event: ChildEvent): void {
 
 /** The tests in the order in which they are to run. */
 function planned({ first, others }: ChildOrder): [RevisionName, Test][] {
-  const revisions = Object.keys(REVISIONS) as RevisionName[];
-  const all = revisions.reverse().flatMap((uapi) =>
+  const all = REVISION_NAMES.toReversed().flatMap((uapi) =>
     allTests(uapi).map((test): [RevisionName, Test] => [uapi, test])
   );
   const isFirst = ([uapi, { id }]: [RevisionName, Test]) =>

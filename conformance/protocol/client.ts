@@ -7,7 +7,7 @@
  * @module
  */
 
-import { REVISIONS } from "../../impl/uapi/revision.ts";
+import { isRevisionName, REVISION_NAMES } from "../../impl/uapi/revision.ts";
 import type {
   Target,
   TargetInfo,
@@ -92,12 +92,11 @@ export function parseHello(words: Words): TargetInfo {
       `its protocol is ${hello.protocol}, and ${PROTOCOL_VERSION} is spoken here`,
     );
   }
-  if (!Object.hasOwn(REVISIONS, hello.uapi)) {
-    const known = Object.keys(REVISIONS);
+  if (!isRevisionName(hello.uapi)) {
     words.refuse(
-      `its uapi is ${hello.uapi}, and only ${known.join(" and ")} are known.${
-        suggestion(hello.uapi, known)
-      }`,
+      `its uapi is ${hello.uapi}, and only ${
+        REVISION_NAMES.join(" and ")
+      } are known.${suggestion(hello.uapi, REVISION_NAMES)}`,
     );
   }
   const pageSize = parseSize(hello.page, "page", words);

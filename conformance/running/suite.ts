@@ -6,7 +6,7 @@
  * @module
  */
 
-import { type RevisionName, REVISIONS } from "../../impl/uapi/revision.ts";
+import { REVISION_NAMES, type RevisionName } from "../../impl/uapi/revision.ts";
 import type { Test } from "../../selftests/harness/harness.ts";
 import type { SuiteInfo } from "../reports/results.ts";
 import { SUITE_NAME, VERSION } from "../version.ts";
@@ -22,7 +22,7 @@ const HASH_DIGITS = 12;
 export async function suiteInfo(
   allTests: (uapi: RevisionName) => readonly Test[],
 ): Promise<SuiteInfo> {
-  const tests = (Object.keys(REVISIONS) as RevisionName[]).map((uapi) =>
+  const tests = REVISION_NAMES.map((uapi) =>
     allTests(uapi).map((
       { id, needs, program, description, reference, source },
     ) => [id, needs, program ?? null, description, reference, source])

@@ -15,7 +15,8 @@ import {
   SegmentationFault,
 } from "../../impl/kernel/memory/user_pages.ts";
 import { HPAGE_SIZE, PAGE_SIZE } from "../../impl/uapi/mman.ts";
-import { type RevisionName, REVISIONS } from "../../impl/uapi/revision.ts";
+import type { RevisionName } from "../../impl/uapi/revision.ts";
+import { kernelCapabilities } from "../../selftests/harness/capabilities.ts";
 import type { Need } from "../../selftests/harness/harness.ts";
 import type {
   Call,
@@ -65,9 +66,7 @@ class ImplTarget implements Target {
       uapi,
       pageSize: PAGE_SIZE,
       hugePageSize: HPAGE_SIZE,
-      capabilities: REVISIONS[uapi].hasHwptIoctls
-        ? [...CAPABILITIES, "vfio", "hwpt", "dirty", "faults"]
-        : CAPABILITIES,
+      capabilities: [...CAPABILITIES, ...kernelCapabilities(uapi)],
     };
   }
 

@@ -7,7 +7,11 @@
  * @module
  */
 
-import { type RevisionName, REVISIONS } from "../../impl/uapi/revision.ts";
+import {
+  isRevisionName,
+  REVISION_NAMES,
+  type RevisionName,
+} from "../../impl/uapi/revision.ts";
 import { startedSpec } from "./adapter_targets.ts";
 import type { Target, TargetInfo } from "../../selftests/target/target.ts";
 import type { TargetSpec } from "./targets.ts";
@@ -67,8 +71,8 @@ function checkInfo(info: Partial<Record<keyof TargetInfo, unknown>>): void {
     }
   }
   const uapi = info.uapi as RevisionName;
-  if (!Object.hasOwn(REVISIONS, uapi)) {
-    const known = Object.keys(REVISIONS).join(" nor ");
+  if (!isRevisionName(uapi)) {
+    const known = REVISION_NAMES.join(" nor ");
     throw new Error(
       `info.uapi of the module's target is "${uapi}", which is neither ${known}`,
     );

@@ -7,7 +7,11 @@
  */
 
 import type { FrameOrder } from "../../impl/kernel/memory/frames.ts";
-import { type RevisionName, REVISIONS } from "../../impl/uapi/revision.ts";
+import {
+  isRevisionName,
+  REVISION_NAMES,
+  type RevisionName,
+} from "../../impl/uapi/revision.ts";
 import { parseSocket, parseStdio } from "./adapter_targets.ts";
 import { implTarget } from "./impl_target.ts";
 import { parseLinuxVm } from "../linux_vm/target.ts";
@@ -16,11 +20,6 @@ import type { Connection } from "../protocol/connection.ts";
 import { parseReplay } from "../traces/replay_target.ts";
 import type { Target } from "../../selftests/target/target.ts";
 import { suggestion, UsageError } from "../command/usage_error.ts";
-
-/** All revisions, oldest first. */
-export const REVISION_NAMES: readonly RevisionName[] = Object.keys(
-  REVISIONS,
-) as RevisionName[];
 
 /** A target that was named but not started yet. */
 export interface TargetSpec {
@@ -80,7 +79,7 @@ export function parseTarget(spec: string): TargetSpec {
 
 /** Reads a revision's name. Throws {@link UsageError}. */
 export function parseRevision(name: string): RevisionName {
-  if (Object.hasOwn(REVISIONS, name)) return name as RevisionName;
+  if (isRevisionName(name)) return name;
   throw new UsageError(
     `Cannot parse uAPI revision "${name}": it must be ${
       REVISION_NAMES.join(" or ")

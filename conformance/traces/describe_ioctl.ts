@@ -138,7 +138,7 @@ export function describeStruct(
   whole.set(bytes);
   const values = layout.decode(whole) as Record<string, number | bigint>;
   const size = cmd === mock.IOMMU_TEST_CMD
-    ? revision.testCmd.size
+    ? revision.selftest.cmd.size
     : layout.size;
   const fields: Record<string, string> = {};
   for (const [name, { offset }] of Object.entries(layout.fields)) {
@@ -161,7 +161,7 @@ function testOp(
 ): readonly [string, Layout] | undefined {
   if (cmd !== mock.IOMMU_TEST_CMD || bytes.length < 8) return undefined;
   const op = new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true);
-  return TEST_OPS[op - revision.testCmd.firstOp];
+  return TEST_OPS[op - revision.selftest.cmd.firstOp];
 }
 
 /** A field's name in C: `ioasId` is `ioas_id`, `reserved` is `__reserved`. */

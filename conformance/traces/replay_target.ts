@@ -8,7 +8,7 @@
  * @module
  */
 
-import { type RevisionName, REVISIONS } from "../../impl/uapi/revision.ts";
+import { isRevisionName, type RevisionName } from "../../impl/uapi/revision.ts";
 import { connectTarget, parseHello } from "../protocol/client.ts";
 import { formatText, quoteLine, Words } from "../protocol/codec.ts";
 import type { Connection } from "../protocol/connection.ts";
@@ -99,7 +99,7 @@ function uapiOf(exchanges: readonly Exchange[], path: string): RevisionName {
     const words = new Words(greeting?.reply ?? "");
     words.skip("ok");
     const { uapi } = parseHello(words);
-    if (Object.hasOwn(REVISIONS, uapi)) return uapi as RevisionName;
+    if (isRevisionName(uapi)) return uapi;
   } catch {
     // Told below.
   }

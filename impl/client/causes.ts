@@ -64,8 +64,8 @@ function placing(revision: Revision): Cause[] {
       EINVAL,
       "the length is 0, or address, IOVA or length are not aligned as the IOAS demands",
     ],
-    [revision.areaExistsErrno, "part of the IOVA range is mapped already"],
-    [revision.reservedIovaErrno, "part of the IOVA range is reserved"],
+    [revision.ioas.areaExistsErrno, "part of the IOVA range is mapped already"],
+    [revision.ioas.reservedIovaErrno, "part of the IOVA range is reserved"],
     [ENOSPC, "there is no free IOVA range of that length"],
     [EFAULT, "the memory cannot be pinned"],
     NO_MEMORY,
@@ -75,7 +75,7 @@ function placing(revision: Revision): Cause[] {
 /** The access rights of a map or a copy. */
 function protection(revision: Revision, { flags }: CallArguments): Cause[] {
   const any = IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE;
-  if (!revision.mapNeedsProt || Number(flags) & any) return [];
+  if (!revision.ioas.mapNeedsProt || Number(flags) & any) return [];
   return [[EINVAL, "neither READABLE nor WRITEABLE is set"]];
 }
 

@@ -31,7 +31,11 @@ import {
   PROT_WRITE,
 } from "../uapi/mman.ts";
 import { IOMMU_IOAS_MAP_READABLE } from "../uapi/iommufd.ts";
-import { type RevisionName, REVISIONS } from "../uapi/revision.ts";
+import {
+  REVISION_NAMES,
+  type RevisionName,
+  REVISIONS,
+} from "../uapi/revision.ts";
 import {
   VFIO_DMA_CC_IOMMU,
   VFIO_EEH,
@@ -42,7 +46,6 @@ import type { U64 } from "./arguments.ts";
 import { IommufdClient } from "./client.ts";
 import { IommufdError } from "./error.ts";
 
-const REVISION_NAMES = Object.keys(REVISIONS) as RevisionName[];
 const MEMORY = 0x1000_0000;
 const LENGTH = 16 * PAGE_SIZE;
 const IOVA = 0x100_0000n;
@@ -142,7 +145,7 @@ for (const revision of REVISION_NAMES) {
       withIoas(revision, (iommufd, ioasId) => {
         const map = { ioasId, userVa: MEMORY, length: PAGE_SIZE, iova: IOVA };
         iommufd.ioasMap(map);
-        const { areaExistsErrno } = REVISIONS[revision];
+        const { areaExistsErrno } = REVISIONS[revision].ioas;
         const error = assertFails(
           () => iommufd.ioasMap(map),
           "IOMMU_IOAS_MAP",
@@ -196,7 +199,9 @@ for (const revision of REVISION_NAMES) {
         const { stdevId, hwptId } = iommufd.mock.mockDomain({ ptId: ioasId });
         assertFails(() => iommufd.destroy(ioasId), "IOMMU_DESTROY", EBUSY);
         iommufd.destroy(stdevId);
-        if (!iommufd.revision.mockDomainBindsDevice) iommufd.destroy(hwptId);
+        if (!iommufd.revision.selftest.mockDomainBindsDevice) {
+          iommufd.destroy(hwptId);
+        }
         iommufd.destroy(ioasId);
         assertFails(() => iommufd.destroy(ioasId), "IOMMU_DESTROY", ENOENT);
       });
@@ -257,7 +262,7 @@ for (const revision of REVISION_NAMES) {
         const device = () => mock.mockDomainReplace({ stdevId, ptId: other });
         const access = () =>
           mock.accessReplaceIoas({ accessFd, ioasId: other });
-        if (iommufd.revision.hasIommufdGroup) {
+        if (iommufd.revision.attach.hasGroups) {
           assertEquals(device().hwptId !== hwptId, true);
           access();
         } else {
@@ -299,7 +304,7 @@ for (const revision of REVISION_NAMES) {
         }
         const info = vfio.getInfo();
         assertEquals(info.iovaRanges, iommufd.ioasIovaRanges(ioasId).ranges);
-        assertEquals(info.dmaAvail, iommufd.revision.vfioDmaAvail);
+        assertEquals(info.dmaAvail, iommufd.revision.vfio.dmaAvail);
         assertEquals(info.iovaPgsizes & 4096n, 4096n);
         iommufd.vfioIoasClear();
         assertFails(() => vfio.getInfo(), "VFIO_IOMMU_GET_INFO", ENODEV);

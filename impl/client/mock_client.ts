@@ -199,7 +199,7 @@ export class MockClient {
         devFlags: toU32("devFlags", devFlags),
       });
     const { outStdevId: stdevId, outHwptId, outIdevId } = reply;
-    return revisionOf(this.#descriptor.process).mockDomainBindsDevice
+    return revisionOf(this.#descriptor.process).selftest.mockDomainBindsDevice
       ? { stdevId, hwptId: outHwptId, idevId: outIdevId }
       : { stdevId, hwptId: reply.id, idevId: undefined };
   }
@@ -259,7 +259,7 @@ export class MockClient {
     const pins = toBoolean("pins", options.pins ?? true);
     const { outAccessFd } = this.#call(CREATE_ACCESS, options, {
       id: toU32("ioasId", options.ioasId),
-      ...pins && revision.accessNeedsPinPages
+      ...pins && revision.access.needsPinPages
         ? { flags: MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES }
         : {},
     });
@@ -403,7 +403,7 @@ export class MockClient {
     options: object,
     values: Partial<Omit<T, "size" | "op">>,
   ): T {
-    const { size, firstOp } = revisionOf(this.#descriptor.process).testCmd;
+    const { size, firstOp } = revisionOf(this.#descriptor.process).selftest.cmd;
     const bytes = layout.encode(values as Partial<T>);
     const view = layout.at(bytes);
     view.size = size;

@@ -15,6 +15,7 @@ import type { Kernel } from "../kernel.ts";
 import { EBADF, EBADFD, ENOTTY, resultOfError } from "../uapi/errno.ts";
 import { IOMMU_TEST_CMD, IOMMUFD_CMD_BASE } from "../uapi/mod.ts";
 import type { Revision } from "../uapi/revision.ts";
+import { existsIn } from "../uapi/revision/versions.ts";
 import {
   ACCOUNT_MM,
   ACCOUNT_USER,
@@ -42,8 +43,7 @@ export function ioctlTable(
 ): (IoctlOp | undefined)[] {
   const table = new Array<IoctlOp | undefined>(TABLE_SIZE).fill(undefined);
   for (const op of ops) {
-    if (op.since !== undefined && !revision[op.since]) continue;
-    table[placeOf(op.number)] = op;
+    if (existsIn(revision.name, op)) table[placeOf(op.number)] = op;
   }
   return table;
 }
@@ -70,7 +70,7 @@ export class Iommufd {
     this.kernel = kernel;
     this.table = ioctlTable(IOCTL_OPS, kernel.revision);
     kernel.registerDevice("/dev/iommu", () => this.open(ACCOUNT_USER));
-    if (kernel.revision.hasVfioDevice) {
+    if (kernel.revision.vfio.hasDevice) {
       kernel.registerDevice("/dev/vfio/vfio", () => this.open(ACCOUNT_MM));
     }
   }
@@ -133,7 +133,9 @@ export class IommufdCtx extends File {
 
     const slot = this.#slots[place] ?? this.#prepare(place);
     if (slot === undefined || slot.op.number !== cmd) throw ENOTTY;
-    if (userSize < slot.minSize) throw this.kernel.revision.shortStructErrno;
+    if (userSize < slot.minSize) {
+      throw this.kernel.revision.objects.shortStructErrno;
+    }
 
     const buffer = slot.buffers[this.kernel.callDepth] ??= slot.op.prepare(
       this,

@@ -14,7 +14,8 @@ import {
 } from "../uapi/iommufd.ts";
 import { IOMMU_TEST_CMD } from "../uapi/selftest.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
-import { REVISIONS } from "../uapi/revision.ts";
+import { NEWEST, REVISIONS } from "../uapi/revision.ts";
+import { existsIn } from "../uapi/revision/versions.ts";
 import { ACCOUNT_MM, ACCOUNT_USER } from "./pages/accounting.ts";
 import { Access } from "./access/access.ts";
 import { IOCTL_OPS } from "./ioctl_table.ts";
@@ -39,7 +40,7 @@ function u32(value: number): number[] {
 
 for (const name of REVISION_NAMES) {
   describe(`dispatch [${name}]`, () => {
-    const short = REVISIONS[name].shortStructErrno.name;
+    const short = REVISIONS[name].objects.shortStructErrno.name;
 
     it("sends numbers outside of the table to VFIO, without reading a size", () => {
       const machine = new Machine(name);
@@ -138,7 +139,7 @@ for (const name of REVISION_NAMES) {
 
     it("has the test ioctl at the size of its struct", () => {
       const machine = new Machine(name);
-      const { minSize, size } = machine.kernel.revision.testCmd;
+      const { minSize, size } = machine.kernel.revision.selftest.cmd;
       const unknown = u32(999);
       const call = (length: number): string => {
         const bytes = new Array<number>(length).fill(0);
@@ -186,17 +187,16 @@ describe("ioctl table", () => {
       const revision = REVISIONS[name];
       const table = ioctlTable(IOCTL_OPS, revision);
       for (const op of IOCTL_OPS) {
-        const there = op.since === undefined || revision[op.since];
-        const expected = there ? op : undefined;
+        const expected = existsIn(name, op) ? op : undefined;
         assertStrictEquals(table[(op.number & 0xff) - 0x80], expected);
       }
     }
   });
 
-  it("leaves out an ioctl whose difference the revision lacks", () => {
-    const op = ioctlOp(0x3b9f, IommuDestroy, "id", () => {}, "hasHwptIoctls");
-    assertEquals(ioctlTable([op], REVISIONS["6.12"])[0x1f], op);
-    assertEquals(ioctlTable([op], REVISIONS["v3"])[0x1f], undefined);
+  it("leaves out an ioctl that came later than the revision", () => {
+    const op = ioctlOp(0x3b9f, IommuDestroy, "id", () => {}, NEWEST);
+    assertEquals(ioctlTable([op], REVISIONS[NEWEST])[0x1f], op);
+    assertEquals(ioctlTable([op], REVISIONS.v3)[0x1f], undefined);
   });
 });
 
@@ -221,10 +221,10 @@ describe("context", () => {
         },
       };
       const { ctx } = machine;
-      const access = ctx.kernel.revision.accessAttachesLater
+      const access = ctx.kernel.revision.access.attachesLater
         ? Access.create(ctx, ops)
         : Access.createOn(ctx, ioasId, ops);
-      if (ctx.kernel.revision.accessAttachesLater) access.attach(ioasId);
+      if (ctx.kernel.revision.access.attachesLater) access.attach(ioasId);
       access.pinPages(1n << 24n, 2n * PAGE, new Int32Array(2), 1);
 
       const outer = machine.unmap({ ioasId, iova: 0n, length: 2n ** 64n - 1n });

@@ -28,7 +28,7 @@ const VALUE = IommuOption.fields.val64.offset;
 /** IOMMU_OPTION. Only the value goes back to the caller. */
 export function option(ucmd: Ucmd<IommuOption>): void {
   const { ctx, cmd, bytes } = ucmd;
-  if (ctx.kernel.revision.checksReservedFields && cmd.reserved !== 0) {
+  if (ctx.kernel.revision.objects.checksReservedFields && cmd.reserved !== 0) {
     throw EOPNOTSUPP;
   }
   switch (cmd.optionId) {
@@ -48,7 +48,9 @@ export function option(ucmd: Ucmd<IommuOption>): void {
 }
 
 function rlimitMode({ ctx, cmd, process }: Ucmd<IommuOption>): void {
-  if (ctx.kernel.revision.rlimitModeChecksObjectId && cmd.objectId !== 0) {
+  if (
+    ctx.kernel.revision.objects.rlimitModeChecksObjectId && cmd.objectId !== 0
+  ) {
     throw EOPNOTSUPP;
   }
   switch (cmd.op) {

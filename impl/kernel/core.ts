@@ -10,6 +10,7 @@ import { ENOENT, ENOMEM } from "../uapi/errno.ts";
 import type { XarrayNodes } from "../lib/xarray_nodes.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import {
+  NEWEST,
   type Revision,
   type RevisionName,
   REVISIONS,
@@ -34,7 +35,7 @@ export { User } from "./credentials.ts";
 
 /** How a kernel is made. */
 export interface KernelOptions {
-  /** Which behaviour iommufd has; default Linux 6.12. */
+  /** Which behaviour iommufd has; default the newest. */
   readonly revision?: RevisionName | Revision;
   /** Bytes of memory; default 4 GiB. */
   readonly memory?: number;
@@ -80,7 +81,7 @@ export class KernelCore {
 
   /** A machine without devices of note: /dev/null and /proc/self/exe. */
   constructor(options: KernelOptions = {}) {
-    const revision = options.revision ?? "6.12";
+    const revision = options.revision ?? NEWEST;
     this.revision = typeof revision === "string"
       ? REVISIONS[revision]
       : revision;

@@ -179,7 +179,7 @@ export class MockDomain extends Domain implements DirtyOps {
     const first = this.#entryOf(iova, pgsize);
     const last = first + this.#entryCount(pgsize, pgcount) - 1;
     const { revision } = this.#ops.iommu.kernel;
-    const tolerates = revision.mockUnmapToleratesMissing;
+    const tolerates = revision.mock.unmapToleratesMissing;
     const ptes = this.#ptes;
     if (!this.#huge) {
       const bounded = isBound(ptes.get(first), tolerates) &&

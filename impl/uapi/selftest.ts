@@ -5,7 +5,7 @@
  *
  * C has one struct with a union; here each operation has a struct of its own
  * over the same 72 bytes. v3's struct is the first 56 of them, with operation
- * numbers lower by one: see `Revision.testCmd`.
+ * numbers lower by one: see `Revision.selftest`.
  *
  * @module
  */

@@ -33,18 +33,17 @@ import {
   IommuOption,
   IommuVfioIoas,
 } from "../../impl/uapi/iommufd.ts";
+import type { Lifetime, Version } from "../../impl/uapi/revision/versions.ts";
 import type { Struct } from "../../impl/uapi/struct.ts";
 
 /** An ioctl whose struct starts with its size. */
-export interface SizedIoctl {
+export interface SizedIoctl extends Lifetime {
   /** The struct. */
   readonly layout: Struct<{ size: number }>;
   /** The ioctl. */
   readonly cmd: number;
   /** The smallest size it accepts, bytes. */
   readonly last: number;
-  /** True for those that came after Linux 6.2. */
-  readonly needsHwptIoctls: boolean;
 }
 
 /** One row: the ioctl, its struct and the last field that it must have. */
@@ -52,13 +51,13 @@ function row<T extends { size: number }>(
   cmd: number,
   layout: Struct<T>,
   lastField: keyof T & string,
-  needsHwptIoctls = false,
+  since: Version = "v3",
 ): SizedIoctl {
   return {
     layout: layout as unknown as Struct<{ size: number }>,
     cmd,
     last: layout.offsetofend(lastField),
-    needsHwptIoctls,
+    since,
   };
 }
 
@@ -66,9 +65,9 @@ function row<T extends { size: number }>(
 export const SIZED_IOCTLS: readonly SizedIoctl[] = [
   row(IOMMU_DESTROY, IommuDestroy, "id"),
   // The last byte of `__reserved[3]`.
-  row(IOMMU_GET_HW_INFO, IommuHwInfo, "reserved2", true),
-  row(IOMMU_HWPT_ALLOC, IommuHwptAlloc, "reserved", true),
-  row(IOMMU_HWPT_INVALIDATE, IommuHwptInvalidate, "reserved", true),
+  row(IOMMU_GET_HW_INFO, IommuHwInfo, "reserved2", "6.6"),
+  row(IOMMU_HWPT_ALLOC, IommuHwptAlloc, "reserved", "6.6"),
+  row(IOMMU_HWPT_INVALIDATE, IommuHwptInvalidate, "reserved", "6.8"),
   row(IOMMU_IOAS_ALLOC, IommuIoasAlloc, "outIoasId"),
   row(IOMMU_IOAS_IOVA_RANGES, IommuIoasIovaRanges, "outIovaAlignment"),
   row(IOMMU_IOAS_ALLOW_IOVAS, IommuIoasAllowIovas, "allowedIovas"),

@@ -75,7 +75,7 @@ export function encodeTestCmd<T extends { size: number; op: number }>(
   op: number,
   values: Partial<T>,
 ): Uint8Array<ArrayBuffer> {
-  const { size, firstOp } = revision.testCmd;
+  const { size, firstOp } = revision.selftest.cmd;
   const bytes = layout.encode(values);
   const view = layout.at(bytes);
   view.size = size;
@@ -157,7 +157,7 @@ export class MockIoctls {
   /** Where the ids are depends on whether the operation binds a device. */
   #ids(reply: TestMockDomain, errno: Errno | undefined): MockDomain {
     if (!errno) assertEq(reply.id !== 0, true, "MOCK_DOMAIN leaves an id");
-    return this.#io.revision.mockDomainBindsDevice
+    return this.#io.revision.selftest.mockDomainBindsDevice
       ? {
         stdevId: reply.outStdevId,
         hwptId: reply.outHwptId,
@@ -172,7 +172,7 @@ export class MockIoctls {
    */
   async destroyDomain(domain: MockDomain): Promise<void> {
     await this.#io.destroy(domain.stdevId);
-    if (!this.#io.revision.mockDomainBindsDevice) {
+    if (!this.#io.revision.selftest.mockDomainBindsDevice) {
       await this.#io.destroy(domain.hwptId);
     }
   }
@@ -235,7 +235,7 @@ export class MockIoctls {
     pins: boolean,
     errno?: Errno,
   ): Promise<number> {
-    const flags = pins && this.#io.revision.accessNeedsPinPages
+    const flags = pins && this.#io.revision.access.needsPinPages
       ? MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES
       : 0;
     const reply = await this.call(

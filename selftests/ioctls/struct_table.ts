@@ -57,6 +57,7 @@ import {
   TestCheckRefs,
 } from "../../impl/uapi/selftest.ts";
 import type { Revision } from "../../impl/uapi/revision.ts";
+import type { Lifetime } from "../../impl/uapi/revision/versions.ts";
 import type { Field, Struct } from "../../impl/uapi/struct.ts";
 import { assertEq, assertTrue, type Need } from "../harness/harness.ts";
 import { hwptAlloc, nestedAlloc } from "./hwpt_ioctls.ts";
@@ -109,7 +110,7 @@ export interface Choice {
 }
 
 /** An ioctl and its struct. */
-export interface StructRow {
+export interface StructRow extends Lifetime {
   /** The variant's name. */
   readonly name: string;
   /** The ioctl. */
@@ -132,7 +133,7 @@ export interface StructRow {
 export const ALL_BITS: number = 0xffffffff;
 
 /** The parts of a row that have the struct's type. */
-interface RowOptions<T> {
+interface RowOptions<T> extends Lifetime {
   /** Last field of the struct's first version. */
   readonly last: keyof T & string;
   readonly needs?: readonly Need[];
@@ -167,6 +168,7 @@ function row<T extends { size: number }>(
   return {
     name,
     cmd,
+    ...options.since && { since: options.since },
     needs: options.needs ?? [],
     replies: options.replies ?? false,
     sizes: () => ({ size, min }),
@@ -210,7 +212,7 @@ function bitsOf<T>(
     ...named(reserved, () => 0),
     ...named(
       reservedLater,
-      ({ checksReservedFields }) => checksReservedFields ? 0 : ALL_BITS,
+      ({ objects }) => objects.checksReservedFields ? 0 : ALL_BITS,
     ),
     ...named(ignored, () => ALL_BITS),
   ];
@@ -277,9 +279,9 @@ const IOAS_ROWS: readonly StructRow[] = [
   row("ioas_copy", IOMMU_IOAS_COPY, IommuIoasCopy, {
     last: "srcIova",
     replies: true,
-    flags: ({ hasSyzFlag }) =>
+    flags: ({ selftest }) =>
       MAP_RW | IOMMU_IOAS_MAP_FIXED_IOVA |
-      (hasSyzFlag ? MOCK_FLAGS_ACCESS_SYZ : 0),
+      (selftest.hasSyzFlag ? MOCK_FLAGS_ACCESS_SYZ : 0),
     values: async (self) => ({
       flags: MAP_RW,
       dstIoasId: self.ioasId,
@@ -341,7 +343,7 @@ const TEST_ROW: StructRow = {
   cmd: IOMMU_TEST_CMD,
   needs: [],
   replies: false,
-  sizes: ({ testCmd: { size, minSize } }) => ({ size, min: minSize }),
+  sizes: ({ selftest: { cmd } }) => ({ size: cmd.size, min: cmd.minSize }),
   bits: [],
   choices: [{ name: "op", field: TestCheckRefs.fields.op, unknown: 100 }],
   prepare({ io }) {
@@ -361,6 +363,7 @@ const TEST_ROW: StructRow = {
 const HWPT_ROWS: readonly StructRow[] = [
   row("hwpt_alloc", IOMMU_HWPT_ALLOC, IommuHwptAlloc, {
     last: "reserved",
+    since: "6.6",
     needs: ["hwpt"],
     replies: true,
     reserved: ["reserved"],
@@ -374,6 +377,7 @@ const HWPT_ROWS: readonly StructRow[] = [
   row("get_hw_info", IOMMU_GET_HW_INFO, IommuHwInfo, {
     // The last byte of `__reserved[3]`.
     last: "reserved2",
+    since: "6.6",
     needs: ["hwpt"],
     replies: true,
     reserved: ["reserved", "reserved1", "reserved2"],
@@ -385,6 +389,7 @@ const HWPT_ROWS: readonly StructRow[] = [
   }),
   row("hwpt_invalidate", IOMMU_HWPT_INVALIDATE, IommuHwptInvalidate, {
     last: "reserved",
+    since: "6.8",
     needs: ["hwpt"],
     replies: true,
     reserved: ["reserved"],
@@ -399,6 +404,7 @@ const HWPT_ROWS: readonly StructRow[] = [
     IommuHwptSetDirtyTracking,
     {
       last: "reserved",
+      since: "6.7",
       needs: ["hwpt", "dirty"],
       flags: () => IOMMU_HWPT_DIRTY_TRACKING_ENABLE,
       // hw_pagetable.c does not look at it.
@@ -412,6 +418,7 @@ const HWPT_ROWS: readonly StructRow[] = [
     IommuHwptGetDirtyBitmap,
     {
       last: "data",
+      since: "6.7",
       needs: ["hwpt", "dirty"],
       reserved: ["reserved"],
       flags: () => IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR,
@@ -426,6 +433,7 @@ const HWPT_ROWS: readonly StructRow[] = [
   ),
   row("fault_queue_alloc", IOMMU_FAULT_QUEUE_ALLOC, IommuFaultAlloc, {
     last: "outFaultFd",
+    since: "6.11",
     needs: ["faults"],
     replies: true,
     flags: () => 0,

@@ -53,7 +53,7 @@ async function checkArea({ io, ioasId, baseIova }: IoasSelf): Promise<void> {
   await io.unmap(ioasId, baseIova + 16n * page, page, ENOENT);
   await io.unmap(ioasId, baseIova + 17n * page, page, ENOENT);
 
-  const exists = io.revision.areaExistsErrno;
+  const exists = io.revision.ioas.areaExistsErrno;
   for (
     const [first, pages] of [[16n, 2n], [16n, 1n], [17n, 1n], [15n, 2n], [
       15n,

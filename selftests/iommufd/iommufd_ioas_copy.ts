@@ -14,7 +14,7 @@ import type { IoasFixture } from "./iommufd_ioas.ts";
 
 /** What the kernel's copy tests pass beside FIXED_IOVA: v3's pass no access rights at all. */
 export function copyProt(revision: Revision): number {
-  return revision.mapNeedsProt ? IOMMU_IOAS_MAP_WRITEABLE : 0;
+  return revision.ioas.mapNeedsProt ? IOMMU_IOAS_MAP_WRITEABLE : 0;
 }
 
 /** Adds `copy_area` to the fixture. */

@@ -253,7 +253,7 @@ function registerUserCopy(f: MockDomainFixture): void {
     let item = await pinAndCopy(self, access, source, srcIova);
 
     // Moving to another IOAS makes the access give up what it pinned.
-    if (io.revision.accessAttachesLater) {
+    if (io.revision.access.attachesLater) {
       const old = source;
       source = await io.ioasAlloc();
       srcIova = await io.map(source, io.buffer, io.bufferSize);

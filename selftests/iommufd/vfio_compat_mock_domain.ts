@@ -156,7 +156,7 @@ async function checkMap({ io }: CompatSelf): Promise<void> {
   const map = { iova: IOVA, length, vaddr: BigInt(io.buffer) };
   await mapDma(io, map);
   assertEq(await unmapDma(io, { iova: IOVA, length }), length, "unmapped");
-  if (io.revision.vfioEmptyUnmapSucceeds) {
+  if (io.revision.vfio.emptyUnmapSucceeds) {
     await unmapDma(io, { iova: IOVA, length });
   }
 

@@ -94,7 +94,7 @@ async function checkRwErrors(self: IoasSelf): Promise<void> {
   await io.mock.accessRw(access, { ...good, uptr: 0, flags: write }, EFAULT);
   await io.mock.accessRw(io.fd, good, EBADFD);
   await io.mock.accessRw(999, good, EBADFD);
-  if (io.revision.testOpsValidate) {
+  if (io.revision.selftest.opsValidate) {
     const long = 16n * 2n ** 20n + 1n;
     await io.mock.accessRw(access, { ...good, length: long }, ENOMEM);
     await io.mock.accessRw(access, { ...good, flags: 2 }, EOPNOTSUPP);
@@ -127,11 +127,11 @@ async function checkPinErrors(self: IoasSelf): Promise<void> {
   await io.mock.destroyAccessPages(access, 0, ENOENT);
   await io.mock.destroyAccessPages(io.fd, 0, EBADFD);
   await io.mock.checkRefs(buffer, 2n * page, stdevId ? 1 : 0);
-  if (io.revision.testOpsValidate) {
+  if (io.revision.selftest.opsValidate) {
     const long = 16n * 2n ** 20n + 1n;
     await io.mock.accessPages(access, { ...good, length: long }, ENOMEM);
   }
-  if (io.revision.accessNeedsPinPages) {
+  if (io.revision.access.needsPinPages) {
     const reader = await io.mock.createAccess(ioasId, false);
     await io.mock.accessPages(reader, good, EOPNOTSUPP);
     await io.mock.destroyAccess(reader);
@@ -236,7 +236,7 @@ async function checkPinAlignment(self: IoasSelf): Promise<void> {
   const iova = baseIova + page;
   await io.mapFixed(ioasId, askew, page, iova);
   const range = { iova, length: mockPage, uptr: io.buffer };
-  if (!io.revision.accessNeedsPinPages) {
+  if (!io.revision.access.needsPinPages) {
     const access = await io.mock.createAccess(ioasId, true);
     await io.mock.accessPages(access, range, EINVAL);
     await io.mock.destroyAccess(access);

@@ -131,7 +131,7 @@ function registerHoles(f: ChosenFixture): void {
     await io.mapFixed(ioasId, io.buffer, 0xa00n, 0x31800n);
     await io.mock.addReserved(ioasId, 0x32300n, 0x200n);
     // The hole between areas begins at 0x32200, what is free of it at 0x32500.
-    const iova = io.revision.clipsAreaHoles ? 0x32a00n : 0x32d00n;
+    const iova = io.revision.ioas.clipsAreaHoles ? 0x32a00n : 0x32d00n;
     assertEq(await place(0x800n, 0x100n), iova, "IOVA");
   });
 }

@@ -109,8 +109,8 @@ function registerErrors(f: CopyFixture): void {
     await io.mapFixed(src, buffer, 4n * page, SRC);
     const copy = { src, dst, srcIova: SRC, dstIova: DST, length: page };
     await io.copy(copy);
-    await io.copy(copy, io.revision.areaExistsErrno);
-    const reserved = io.revision.reservedIovaErrno;
+    await io.copy(copy, io.revision.ioas.areaExistsErrno);
+    const reserved = io.revision.ioas.reservedIovaErrno;
     await io.copy({ ...copy, dstIova: DST - page }, reserved);
     await io.copy({ ...copy, dstIova: DST + page + 1n }, EINVAL);
     await io.copy({ ...copy, dstIova: DST + page, length: 100n }, EINVAL);
@@ -164,8 +164,8 @@ async function checkCopyErrors({ io, src, dst }: CopySelf): Promise<void> {
   };
   const nobody = { srcIoasId: 999, dstIoasId: 999 };
   const noRights = { flags: IOMMU_IOAS_MAP_FIXED_IOVA, ...nobody };
-  const overflow = revision.copyChecksIova ? EOVERFLOW : ENOENT;
-  const rights = revision.mapNeedsProt ? EINVAL : ENOENT;
+  const overflow = revision.ioas.copyChecksIova ? EOVERFLOW : ENOENT;
+  const rights = revision.ioas.mapNeedsProt ? EINVAL : ENOENT;
   const cases = [
     ["unknown flag", { flags: 8, length: U64_MAX }, EOPNOTSUPP],
     ["length 2^64-1", { length: U64_MAX, ...nobody }, EOVERFLOW],

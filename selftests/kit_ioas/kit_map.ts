@@ -79,7 +79,7 @@ function badMaps(revision: Revision, page: bigint): readonly BadMap[] {
     [
       "memory that wraps",
       { userVa: U64_MAX - page + 1n, length: 2n * page },
-      revision.checksUserVaOverflow ? EOVERFLOW : undefined,
+      revision.pages.checksUserVaOverflow ? EOVERFLOW : undefined,
     ],
   ];
 }
@@ -114,7 +114,7 @@ function registerMapErrors(f: MapFixture): void {
     description: "Whether a map may be neither readable nor writeable",
     reference: "ioas.c iommufd_ioas_map; S03",
   }, async ({ io, ioasId, baseIova }) => {
-    const errno = io.revision.mapNeedsProt ? EINVAL : undefined;
+    const errno = io.revision.ioas.mapNeedsProt ? EINVAL : undefined;
     await io.mapFixed(ioasId, io.buffer, io.page, baseIova, errno, 0);
     // The check comes after that of the IOVA and before that of the IOAS.
     await io.mapFixed(ioasId, io.buffer, io.page, U64_MAX, EOVERFLOW, 0);
@@ -137,7 +137,7 @@ function registerMapErrors(f: MapFixture): void {
     await io.mapFixed(ioasId, 2n ** 60n, io.page, baseIova + io.page, errno);
     // The part of the last page that a length can still reach.
     const top = U64_MAX - io.page + 1n;
-    const wraps = io.revision.pinChecksOverflow ? EOVERFLOW : EFAULT;
+    const wraps = io.revision.pages.pinChecksOverflow ? EOVERFLOW : EFAULT;
     const part = io.mockPage;
     await io.mapFixed(
       ioasId,
@@ -158,7 +158,7 @@ const MAP_FLAGS: number = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_WRITEABLE |
 async function checkFixedErrors(self: IoasSelf): Promise<void> {
   const { io, ioasId, stdevId, baseIova } = self;
   const { page, mockPage, buffer } = io;
-  const reserved = io.revision.reservedIovaErrno;
+  const reserved = io.revision.ioas.reservedIovaErrno;
   const misaligned = stdevId ? EINVAL : undefined;
   const at = baseIova + 16n * page;
 
@@ -181,7 +181,7 @@ async function checkFixedErrors(self: IoasSelf): Promise<void> {
   await io.mapFixed(ioasId, buffer, page, first + page);
   // What is reserved is told before what is taken.
   await io.mapFixed(ioasId, buffer, 3n * page, first - page, reserved);
-  const exists = io.revision.areaExistsErrno;
+  const exists = io.revision.ioas.areaExistsErrno;
   await io.mapFixed(ioasId, buffer, page, first + page, exists);
   if (stdevId) await io.mapFixed(ioasId, buffer, page, 0n, reserved);
   if (stdevId) await io.mapFixed(ioasId, buffer, page, 2n ** 31n, reserved);
@@ -281,7 +281,7 @@ function registerChosenIova(f: MapFixture): void {
   }, async ({ io, ioasId, stdevId, baseIova }) => {
     const huge = BigInt(io.context.hugePageSize);
     // Memory of a domain must exist; it need not where nothing is pinned.
-    const cap = io.revision.capsIovaAlignment ? huge : 4n * huge;
+    const cap = io.revision.ioas.capsIovaAlignment ? huge : 4n * huge;
     if (!stdevId) {
       const iova = await io.map(ioasId, 0n, 4n * huge);
       assertEq(iova, cap, "IOVA of a long range of memory at 0");

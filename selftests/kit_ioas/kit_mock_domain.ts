@@ -113,7 +113,7 @@ function registerMemory(f: KitFixture): void {
     const shared = await io.mmap(page, MAP_SHARED, PROT_READ);
     const own = await io.mmap(page, MAP_PRIVATE, PROT_READ);
     // Breaking copy-on-write by force works for private memory only.
-    const force = io.revision.readPinsForceWrite ? EFAULT : undefined;
+    const force = io.revision.pages.readPinsForceWrite ? EFAULT : undefined;
     await io.mapFixed(ioasId, shared, page, IOVA, force, read);
     await io.mapFixed(ioasId, own, page, IOVA + page, undefined, read);
     const next = IOVA + 2n * page;
@@ -234,7 +234,13 @@ function registerRefusals(f: KitFixture): void {
     }
     await io.mapFixed(ioasId, buffer, page, IOVA);
     await io.mock.domain(ioasId);
-    await io.mapFixed(ioasId, buffer, page, 0n, io.revision.reservedIovaErrno);
+    await io.mapFixed(
+      ioasId,
+      buffer,
+      page,
+      0n,
+      io.revision.ioas.reservedIovaErrno,
+    );
   });
 
   f.test("alignment_conflict", {

@@ -174,7 +174,9 @@ async function checkAllowErrors(self: IoasSelf): Promise<void> {
 
   const cmd = IOMMU_IOAS_ALLOW_IOVAS;
   const reserved = { ioasId, reserved: 1 };
-  const errno = io.revision.checksReservedFields ? EOPNOTSUPP : undefined;
+  const errno = io.revision.objects.checksReservedFields
+    ? EOPNOTSUPP
+    : undefined;
   if (errno) await io.call(IommuIoasAllowIovas, cmd, reserved, errno);
   const bad = { ioasId: 999, numIovas: 1 };
   await io.call(IommuIoasAllowIovas, cmd, bad, ENOENT);
@@ -209,7 +211,8 @@ function registerOption(f: RangesFixture): void {
     description: "OPTION refuses what it does not know",
     reference: "main.c iommufd_option, ioas.c; B14, S05, P10.9-P10.11",
   }, async ({ io, ioasId: objectId }) => {
-    const { checksReservedFields, rlimitModeChecksObjectId } = io.revision;
+    const { checksReservedFields, rlimitModeChecksObjectId } =
+      io.revision.objects;
     const huge = IOMMU_OPTION_HUGE_PAGES;
     const mode = IOMMU_OPTION_RLIMIT_MODE;
     const get = { optionId: huge, op: IOMMU_OPTION_OP_GET, objectId };

@@ -17,8 +17,6 @@ import {
 } from "../../impl/uapi/errno.ts";
 import {
   IOMMU_DESTROY,
-  IOMMU_FAULT_QUEUE_ALLOC,
-  IOMMU_HWPT_ALLOC,
   IOMMU_IOAS_ALLOC,
   IOMMU_IOAS_MAP,
   IOMMU_IOAS_MAP_FIXED_IOVA,
@@ -35,6 +33,7 @@ import {
   IOMMU_TEST_OP_ADD_RESERVED,
   TestCmd,
 } from "../../impl/uapi/selftest.ts";
+import { existsIn } from "../../impl/uapi/revision/versions.ts";
 import {
   MAP_PRIVATE,
   POLLIN,
@@ -51,6 +50,7 @@ import {
 } from "../harness/harness.ts";
 import { Iommufd, MAP_RW } from "../ioctls/ioctls.ts";
 import { encodeTestCmd } from "../ioctls/mock_ioctls.ts";
+import { STRUCT_ROWS } from "../ioctls/struct_table.ts";
 
 type CommandsFixture = Fixture<undefined, Iommufd>;
 
@@ -83,10 +83,9 @@ function registerNumbers(f: CommandsFixture): void {
     for (let cmd = FIRST_HOLE; cmd <= LAST_HOLE; cmd++) {
       await io.ioctl(cmd, bytes, ENOTTY);
     }
-    if (!io.revision.hasHwptIoctls) {
-      for (let cmd = IOMMU_HWPT_ALLOC; cmd <= IOMMU_FAULT_QUEUE_ALLOC; cmd++) {
-        await io.ioctl(cmd, bytes, ENOTTY);
-      }
+    for (const row of STRUCT_ROWS) {
+      if (existsIn(io.revision.name, row)) continue;
+      await io.ioctl(row.cmd, bytes, ENOTTY);
     }
     // Past the table and below it numbers belong to VFIO, which ignores the argument.
     for (const cmd of [0x3ba1, 0x3bff, 0x3b00, 0x3b67, 0x3b75, 0x3b7f]) {
@@ -119,7 +118,7 @@ function registerNumbers(f: CommandsFixture): void {
     description: "Unknown test operations and short test commands are refused",
     reference: "selftest.c iommufd_test; S24",
   }, async (io) => {
-    const { size, minSize, firstOp, ops } = io.revision.testCmd;
+    const { size, minSize, firstOp, ops } = io.revision.selftest.cmd;
     for (const op of [firstOp - 1, firstOp + ops, 0xffffffff]) {
       const bytes = TestCmd.encode({ size, op: op >>> 0 }).subarray(0, size);
       await io.ioctl(IOMMU_TEST_CMD, bytes, EOPNOTSUPP, `test operation ${op}`);
@@ -127,7 +126,7 @@ function registerNumbers(f: CommandsFixture): void {
     const op = IOMMU_TEST_OP_ADD_RESERVED;
     const bytes = encodeTestCmd(io.revision, TestCmd, op, {});
     TestCmd.at(bytes).size = minSize - 1;
-    await io.ioctl(IOMMU_TEST_CMD, bytes, io.revision.shortStructErrno);
+    await io.ioctl(IOMMU_TEST_CMD, bytes, io.revision.objects.shortStructErrno);
   });
 }
 
@@ -232,7 +231,7 @@ function registerIds(f: CommandsFixture): void {
     const ioasId = await io.ioasAlloc();
     const { stdevId, idevId, hwptId } = await io.mock.domain(ioasId);
     assertEq(stdevId, 2, "selftest device");
-    if (!io.revision.mockDomainBindsDevice) {
+    if (!io.revision.selftest.mockDomainBindsDevice) {
       assertEq(hwptId, 3, "HWPT");
       const second = await io.mock.domain(ioasId);
       assertEq(second.hwptId, 5, "a HWPT of its own");

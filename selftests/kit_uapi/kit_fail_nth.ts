@@ -259,7 +259,7 @@ async function callHugePages(round: Round): Promise<void> {
   const iova = IOVA + BigInt(skip);
   await round.stepOnce(
     () => io.mapFixed(ioasId, buf + skip, length, iova),
-    io.revision.areaExistsErrno,
+    io.revision.ioas.areaExistsErrno,
   );
   await round.step(() => io.unmap(ioasId, 0n, U64_MAX));
   await io.munmap(buf, hugePageSize);

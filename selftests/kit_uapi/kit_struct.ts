@@ -13,6 +13,7 @@
 import { E2BIG, EFAULT, EOPNOTSUPP } from "../../impl/uapi/errno.ts";
 import { MAP_PRIVATE, PROT_READ } from "../../impl/uapi/mman.ts";
 import { type Revision, REVISIONS } from "../../impl/uapi/revision.ts";
+import { existsIn } from "../../impl/uapi/revision/versions.ts";
 import type { Field } from "../../impl/uapi/struct.ts";
 import {
   assertBytes,
@@ -67,7 +68,7 @@ function structFixture(
   concerns: (revision: Revision) => boolean,
 ): StructFixture {
   const uapi = Object.values(REVISIONS).filter((revision) =>
-    (revision.hasHwptIoctls || row.needs.length === 0) && concerns(revision)
+    existsIn(revision.name, row) && concerns(revision)
   );
   return fixture(registry, "kit_struct", {
     variants: { [row.name]: row },
@@ -124,7 +125,12 @@ function registerSizes(f: StructFixture): void {
       const bytes = bytesOf(prepared.bytes, Math.max(size, 4));
       saySize(bytes, size);
       const what = `${row.name} of ${size} bytes`;
-      await io.ioctl(row.cmd, bytes, io.revision.shortStructErrno, what);
+      await io.ioctl(
+        row.cmd,
+        bytes,
+        io.revision.objects.shortStructErrno,
+        what,
+      );
     }
     await succeed(self, row, prepared);
   });

@@ -99,7 +99,7 @@ function registerChecks(f: OpsFixture): void {
     await io.mock.checkMap(999, IOVA, page, buffer, ENOENT);
     // Alignment comes before the id.
     await io.mock.checkMap(999, IOVA + 1n, page, buffer, EINVAL);
-    if (io.revision.testOpsValidate) {
+    if (io.revision.selftest.opsValidate) {
       const wraps = U64_MAX - page + 1n;
       await io.mock.checkMap(hwptId, IOVA, page, wraps, EINVAL);
     }
@@ -124,7 +124,7 @@ function registerChecks(f: OpsFixture): void {
     await io.mock.checkRefs(buffer, page + 1n, 0, EINVAL);
     await io.mock.checkRefs(2n ** 31n, page, 0, EFAULT);
     await io.mock.checkRefs(buffer, 0n, 5);
-    if (io.revision.testOpsValidate) {
+    if (io.revision.selftest.opsValidate) {
       const wraps = U64_MAX - page + 1n;
       await io.mock.checkRefs(wraps, page, 0, EINVAL);
     }
@@ -201,7 +201,9 @@ function registerMakers(f: OpsFixture): void {
     await io.mock.domain(0, ENOENT);
     await io.mock.domain(999, ENOENT);
     // Only where devices are bound can anything but an IOAS be named.
-    const wrongType = io.revision.mockDomainBindsDevice ? EINVAL : ENOENT;
+    const wrongType = io.revision.selftest.mockDomainBindsDevice
+      ? EINVAL
+      : ENOENT;
     await io.mock.domain(domain.stdevId, wrongType);
     const next = await io.ioasAlloc();
     const expected = Math.max(domain.stdevId, domain.hwptId) + 1;
@@ -256,7 +258,7 @@ function registerMakers(f: OpsFixture): void {
     await io.mock.destroyAccess(first);
     await io.mock.createAccess(999, false, ENOENT);
     await io.mock.createAccess(0, true, ENOENT);
-    if (io.revision.testOpsValidate) {
+    if (io.revision.selftest.opsValidate) {
       await io.mock.call(
         "CREATE_ACCESS",
         TestCreateAccess,
@@ -302,7 +304,7 @@ function registerReserved(f: OpsFixture): void {
     await io.mock.addReserved(ioasId, IOVA + 3n * page, page);
     // Reserved ranges may overlap, also those of the domain.
     await io.mock.addReserved(ioasId, 0n, IOVA + page);
-    if (io.revision.testOpsValidate) {
+    if (io.revision.selftest.opsValidate) {
       await io.mock.addReserved(ioasId, page, 0n, EINVAL);
       await io.mock.addReserved(999, page, 0n, EINVAL);
       const wraps = U64_MAX - page + 1n;

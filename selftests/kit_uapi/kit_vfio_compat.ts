@@ -106,7 +106,7 @@ function registerInfo(f: KitCompatFixture): void {
     assertEq(argsz, before + 16, "argsz with one range more");
     const { bytes, info } = await getInfoInBuffer(io, argsz);
     assertEq(info.capOffset, size, "capOffset");
-    const caps = io.revision.vfioCapsDmaAvailFirst ? 40 : 24;
+    const caps = io.revision.vfio.capsDmaAvailFirst ? 40 : 24;
     const head = VfioIommuType1InfoCapIovaRange.decode(bytes.subarray(caps));
     assertEq(head.nrIovas, 2, "ranges");
     const ranges = caps + VfioIommuType1InfoCapIovaRange.size;
@@ -149,10 +149,10 @@ function registerInfo(f: KitCompatFixture): void {
 
 /** Test `get_info_caps`. */
 async function checkInfoCaps({ io }: CompatSelf): Promise<void> {
-  const { vfioCapsDmaAvailFirst, vfioDmaAvail } = io.revision;
+  const { capsDmaAvailFirst, dmaAvail } = io.revision.vfio;
   const { size } = VfioIommuType1Info;
   const total = (await getInfoInBuffer(io, size)).info.argsz;
-  assertEq(total, vfioCapsDmaAvailFirst ? 72 : 68, "bytes of struct and chain");
+  assertEq(total, capsDmaAvailFirst ? 72 : 68, "bytes of struct and chain");
   for (const argsz of [total, total + 1, total + 64, io.context.pageSize]) {
     const reply = await getInfoInBuffer(io, argsz);
     checkInfoHeader(reply.info);
@@ -162,14 +162,14 @@ async function checkInfoCaps({ io }: CompatSelf): Promise<void> {
     const range = VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE;
     const avail = VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL;
     // DMA_AVAIL has 12 bytes, which the later order pads to 16.
-    const expected = vfioCapsDmaAvailFirst
+    const expected = capsDmaAvailFirst
       ? [[avail, 24, 16], [range, 40, 32]]
       : [[range, 24, 32], [avail, 56, 12]];
     const seen = caps.map(({ id, offset, size }) => [id, offset, size]);
     assertEq(String(seen), String(expected), "capability id, offset, size");
     const at = caps.find(({ id }) => id === avail)!.offset;
     const data = VfioIommuType1InfoDmaAvail.decode(reply.bytes.subarray(at));
-    assertEq(data.avail, vfioDmaAvail, "mappings available");
+    assertEq(data.avail, dmaAvail, "mappings available");
   }
 }
 
@@ -192,7 +192,7 @@ function registerExtensions(f: KitCompatFixture): void {
       U64_MAX,
     ];
     // Where no-IOMMU mode exists the answer depends on how the kernel was built.
-    if (!io.revision.hasVfioNoIommu) no.push(VFIO_NOIOMMU_IOMMU);
+    if (!io.revision.vfio.hasNoIommu) no.push(VFIO_NOIOMMU_IOMMU);
     for (const type of yes) await checkExtension(io, type, 1);
     for (const type of no) await checkExtension(io, type, 0);
   });
@@ -203,7 +203,7 @@ function registerExtensions(f: KitCompatFixture): void {
     reference: "vfio_compat.c iommufd_vfio_cc_iommu; P14.3",
   }, async ({ io }) => {
     // The mock does not enforce coherency; only where it is bound it counts.
-    const mock = io.revision.mockDomainBindsDevice ? 0 : 1;
+    const mock = io.revision.selftest.mockDomainBindsDevice ? 0 : 1;
     await checkExtension(io, VFIO_DMA_CC_IOMMU, mock);
     const empty = await io.ioasAlloc();
     await vfioIoas(io, IOMMU_VFIO_IOAS_SET, empty);
@@ -302,11 +302,11 @@ function registerMapErrors(f: KitCompatFixture): void {
     await mapDma(io, { ...good, iova: IOVA + 1n }, EINVAL);
     await mapDma(io, { ...good, vaddr: good.vaddr + 1n }, EINVAL);
     await mapDma(io, { ...good, vaddr: 2n ** 31n }, EFAULT);
-    await mapDma(io, { ...good, iova: 0n }, revision.reservedIovaErrno);
+    await mapDma(io, { ...good, iova: 0n }, revision.ioas.reservedIovaErrno);
     const wraps = { iova: U64_MAX - page + 1n, length: 2n * page };
     await mapDma(io, { ...good, ...wraps }, EOVERFLOW);
     await mapDma(io, { ...good, argsz: 0xffffffff });
-    await mapDma(io, good, revision.areaExistsErrno);
+    await mapDma(io, good, revision.ioas.areaExistsErrno);
     // Neither READ nor WRITE is fine here.
     await mapDma(io, { ...good, iova: IOVA + page, flags: 0 });
   });

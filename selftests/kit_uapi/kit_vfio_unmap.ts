@@ -98,10 +98,10 @@ async function checkErrors({ io }: CompatSelf): Promise<void> {
   await unmapDma(io, { iova: IOVA, length: 0n }, EINVAL);
   const wraps = { iova: U64_MAX - page + 1n, length: 2n * page };
   const left = await unmapDma(io, wraps, EOVERFLOW);
-  const untouched = revision.vfioUnmapInitialisesSize ? 0n : wraps.length;
+  const untouched = revision.vfio.unmapInitialisesSize ? 0n : wraps.length;
   assertEq(left, untouched, "size after an overflow");
 
-  const nothing = revision.vfioEmptyUnmapSucceeds ? undefined : ENOENT;
+  const nothing = revision.vfio.emptyUnmapSucceeds ? undefined : ENOENT;
   const unmapped = await unmapDma(io, good, nothing);
   assertEq(unmapped, 0n, "size after an empty unmap");
   await unmapDma(io, { iova: 0n, length: page }, nothing);

@@ -12,8 +12,8 @@ import { inFile, type Mutant } from "../mutant.ts";
 export const CORE_MUTANTS: readonly Mutant[] = [
   ...inFile("impl/iommufd/main.ts", [{
     name: "struct-exact-size",
-    find: "if (userSize < slot.minSize) throw",
-    replace: "if (userSize <= slot.minSize) throw",
+    find: "if (userSize < slot.minSize) {",
+    replace: "if (userSize <= slot.minSize) {",
     breaks: "A struct of the smallest size is too short",
     killer: "kit_struct.ioas_alloc.exact",
   }, {
@@ -132,7 +132,7 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     killer: "kit_vfio_compat.Ver1v2.get_info_errno",
   }, {
     name: "vfio-caps-padding",
-    find: "  if (!revision.vfioCapsDmaAvailFirst) return size;\n",
+    find: "  if (!revision.vfio.capsDmaAvailFirst) return size;\n",
     replace: "",
     breaks: "GET_INFO pads capabilities that were not padded yet",
     killer: "kit_vfio_compat.Ver1v2.get_info_caps",

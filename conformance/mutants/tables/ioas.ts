@@ -128,8 +128,8 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     killer: "kit_chosen_iova.map.range_without_place",
   }, {
     name: "chosen-iova-area-holes",
-    find: "revision.clipsAreaHoles",
-    replace: "revision.capsIovaAlignment",
+    find: "revision.ioas.clipsAreaHoles",
+    replace: "revision.ioas.capsIovaAlignment",
     breaks: "Each hole between areas counts from its own first place on",
     killer: "kit_chosen_iova.copy.hole_reserved_in_part",
   }, {
@@ -141,11 +141,11 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
   }, {
     name: "fixed-errno-order",
     find:
-      "  if (iopt.reserved.first(iova, last)) throw revision.reservedIovaErrno;\n" +
-      "  if (iopt.areas.first(iova, last)) throw revision.areaExistsErrno;\n",
+      "  if (iopt.reserved.first(iova, last)) throw revision.ioas.reservedIovaErrno;\n" +
+      "  if (iopt.areas.first(iova, last)) throw revision.ioas.areaExistsErrno;\n",
     replace:
-      "  if (iopt.areas.first(iova, last)) throw revision.areaExistsErrno;\n" +
-      "  if (iopt.reserved.first(iova, last)) throw revision.reservedIovaErrno;\n",
+      "  if (iopt.areas.first(iova, last)) throw revision.ioas.areaExistsErrno;\n" +
+      "  if (iopt.reserved.first(iova, last)) throw revision.ioas.reservedIovaErrno;\n",
     breaks: "A fixed map finds what is taken before what is reserved",
     killer: "kit_map.mock_domain.map_fixed_errno",
   }, {
@@ -236,9 +236,10 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     killer: "kit_vfio_compat.Ver1v0.unmap_dma_under_pin",
   }, {
     name: "split-pinned-area",
-    find: "if (area.numAccesses > 0 && !kernel.revision.splitsAccessedAreas)",
+    find:
+      "if (area.numAccesses > 0 && !kernel.revision.ioas.splitsAccessedAreas)",
     replace:
-      "if (area.numAccesses > 1 && !kernel.revision.splitsAccessedAreas)",
+      "if (area.numAccesses > 1 && !kernel.revision.ioas.splitsAccessedAreas)",
     breaks: "An area is cut although an access uses it",
     killer: "kit_vfio_compat.Ver1v0.unmap_dma_under_pin",
   }]),

@@ -40,7 +40,7 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
   }, {
     name: "access-needs-pin-flag",
     find:
-      "  if (kernel.revision.accessNeedsPinPages && !file.pins) throw EOPNOTSUPP;\n",
+      "  if (kernel.revision.access.needsPinPages && !file.pins) throw EOPNOTSUPP;\n",
     replace: "",
     breaks: "An access pins without having said that it would",
     killer: "kit_access.mock_domain.pin_errno",

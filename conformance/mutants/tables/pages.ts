@@ -13,7 +13,7 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
   ...inFile("impl/iommufd/pages/pages.ts", [{
     name: "pages-wrap",
     find:
-      "    if (kernel.revision.checksUserVaOverflow) checkedAdd(uptr, length);\n",
+      "    if (kernel.revision.pages.checksUserVaOverflow) checkedAdd(uptr, length);\n",
     replace: "",
     breaks: "Memory may wrap",
     killer: "kit_map.no_domain.map_errno",

@@ -73,7 +73,7 @@ export class Access extends IommufdObject {
 
   private constructor(ctx: IommufdCtx, ops: AccessOps) {
     super(ctx);
-    const pins = ctx.kernel.revision.accessNeedsPinPages && ops.needsPinPages;
+    const pins = ctx.kernel.revision.access.needsPinPages && ops.needsPinPages;
     this.ops = ops;
     this.iovaAlignment = pins ? PAGE_SIZE : 1;
   }
@@ -83,7 +83,7 @@ export class Access extends IommufdObject {
    * revisions that attach an access later. (Linux: iommufd_access_create.)
    */
   static create(ctx: IommufdCtx, ops: AccessOps): Access {
-    if (!ctx.kernel.revision.accessAttachesLater) {
+    if (!ctx.kernel.revision.access.attachesLater) {
       throw new KernelBug("An access of this revision is created on an IOAS");
     }
     return new Access(ctx, ops).#publish();
@@ -95,7 +95,7 @@ export class Access extends IommufdObject {
    * (v3: iommufd_access_create.)
    */
   static createOn(ctx: IommufdCtx, ioasId: number, ops: AccessOps): Access {
-    if (ctx.kernel.revision.accessAttachesLater) {
+    if (ctx.kernel.revision.access.attachesLater) {
       throw new KernelBug("An access of this revision is created without IOAS");
     }
     const access = new Access(ctx, ops);
@@ -201,7 +201,7 @@ export class Access extends IommufdObject {
     }
     if (current !== undefined) {
       // Where it cannot move, its driver unpins before it releases it.
-      if (this.ctx.kernel.revision.accessAttachesLater) {
+      if (this.ctx.kernel.revision.access.attachesLater) {
         this.ops.unmap?.(0n, U64_MAX);
       }
       unregisterAccess(current.iopt, this, listId);
@@ -226,7 +226,7 @@ export class Access extends IommufdObject {
    */
   pinPages(iova: bigint, length: bigint, out: Int32Array, flags: number): void {
     const { kernel } = this.ctx;
-    const cannotPin = kernel.revision.accessNeedsPinPages &&
+    const cannotPin = kernel.revision.access.needsPinPages &&
       (this.iovaAlignment !== PAGE_SIZE || this.ops.unmap === undefined);
     if (
       kernel.warnings.on(

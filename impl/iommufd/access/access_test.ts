@@ -52,7 +52,7 @@ class Driver {
   /** Releases the access, with nothing pinned where the revision wants that. */
   release(): void {
     const { revision } = this.access!.ctx.kernel;
-    if (!revision.accessAttachesLater) this.#unpin();
+    if (!revision.access.attachesLater) this.#unpin();
     this.access!.release();
   }
 
@@ -95,7 +95,7 @@ function setup(name: RevisionName): {
 
 function create(machine: Machine, ioasId: number, ops: AccessOps): Access {
   const { ctx } = machine;
-  if (!ctx.kernel.revision.accessAttachesLater) {
+  if (!ctx.kernel.revision.access.attachesLater) {
     return Access.createOn(ctx, ioasId, ops);
   }
   const access = Access.create(ctx, ops);

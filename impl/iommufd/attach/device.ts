@@ -86,7 +86,7 @@ export class IommufdDevice extends IommufdObject {
     const igroup = IommufdGroup.get(ctx, dev);
     undo.defer(() => igroup.put());
     if (
-      revision.msiCheckedAtBind && !isMockDevice(dev) &&
+      revision.attach.msiCheckedAtBind && !isMockDevice(dev) &&
       !groupHasIsolatedMsi(igroup.group) && !options.allowUnsafeInterrupts
     ) throw EPERM;
     deviceClaimDmaOwner(dev, ctx);
@@ -142,7 +142,7 @@ export class IommufdDevice extends IommufdObject {
    * revisions that keep devices per group. (Linux: iommufd_device_replace.)
    */
   replace(ptId: number): number {
-    if (!this.ctx.kernel.revision.hasIommufdGroup) {
+    if (!this.ctx.kernel.revision.attach.hasGroups) {
       throw new KernelBug("This revision cannot replace an attachment");
     }
     return this.#change(ptId, {
@@ -158,7 +158,7 @@ export class IommufdDevice extends IommufdObject {
   }
 
   #detach(): HwPagetable {
-    if (this.ctx.kernel.revision.hasIommufdGroup) {
+    if (this.ctx.kernel.revision.attach.hasGroups) {
       return this.igroup.detach(this);
     }
     const hwpt = this.#hwpt;
@@ -171,7 +171,7 @@ export class IommufdDevice extends IommufdObject {
   }
 
   #attachTo(hwpt: HwPagetable, flags: number): undefined {
-    if (this.ctx.kernel.revision.hasIommufdGroup) {
+    if (this.ctx.kernel.revision.attach.hasGroups) {
       this.igroup.attach(this, hwpt);
     } else {
       attachToHwpt(this, hwpt.paging, flags);
@@ -224,7 +224,7 @@ export class IommufdDevice extends IommufdObject {
     change: Change,
   ): { id: number; old: HwPagetable | undefined } {
     const { ctx } = this;
-    const filled = ctx.kernel.revision.hwptFilledAtAlloc;
+    const filled = ctx.kernel.revision.hwpt.filledAtAlloc;
     const hwpt = filled
       ? HwptPaging.alloc(ioas, this, { attach: change.isAttach })
       : HwptPaging.create(ctx, ioas, () => pagingDomainAlloc(this.dev));

@@ -140,7 +140,7 @@ function writeIovaRanges(
 /** IOMMU_IOAS_ALLOW_IOVAS. */
 export function ioasAllowIovas(ucmd: Ucmd<IommuIoasAllowIovas>): void {
   const { ctx, cmd } = ucmd;
-  if (ctx.kernel.revision.checksReservedFields && cmd.reserved !== 0) {
+  if (ctx.kernel.revision.objects.checksReservedFields && cmd.reserved !== 0) {
     throw EOPNOTSUPP;
   }
   const ioas = ctx.objects.get(cmd.ioasId, Ioas);
@@ -184,7 +184,7 @@ function convertProt(flags: number): number {
 
 /** True if the flags give no permission and the revision wants one. */
 function lacksProt(ctx: IommufdCtx, flags: number): boolean {
-  return ctx.kernel.revision.mapNeedsProt &&
+  return ctx.kernel.revision.ioas.mapNeedsProt &&
     !(flags & (IOMMU_IOAS_MAP_WRITEABLE | IOMMU_IOAS_MAP_READABLE));
 }
 
@@ -215,11 +215,13 @@ export function ioasMap(ucmd: Ucmd<IommuIoasMap>): void {
 export function ioasCopy(ucmd: Ucmd<IommuIoasCopy>): void {
   const { ctx, cmd } = ucmd;
   const { revision } = ctx.kernel;
-  if (revision.hasSyzFlag) convertSyzIova(ctx, cmd);
+  if (revision.selftest.hasSyzFlag) convertSyzIova(ctx, cmd);
   const { flags, length, srcIova, dstIova } = cmd;
   if (flags & ~MAP_FLAGS) throw EOPNOTSUPP;
   if (length >= U64_MAX) throw EOVERFLOW;
-  if (revision.copyChecksIova && (srcIova >= U64_MAX || dstIova >= U64_MAX)) {
+  if (
+    revision.ioas.copyChecksIova && (srcIova >= U64_MAX || dstIova >= U64_MAX)
+  ) {
     throw EOVERFLOW;
   }
   if (lacksProt(ctx, flags)) throw EINVAL;

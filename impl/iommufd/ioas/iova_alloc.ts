@@ -56,7 +56,7 @@ export function allocIova(
   const alignment = chooseAlignment(iopt, uptr, length);
   if (alignment < BigInt(iopt.iovaAlignment)) throw EINVAL;
   const pageOffset = uptr & BigInt(PAGE_SIZE - 1);
-  const find = iopt.kernel.revision.clipsAreaHoles
+  const find = iopt.kernel.revision.ioas.clipsAreaHoles
     ? firstInAreaHoles
     : firstFree;
 
@@ -84,7 +84,7 @@ function chooseAlignment(
     if (natural < alignment) alignment = natural;
   }
   const most = BigInt(HPAGE_SIZE);
-  return iopt.kernel.revision.capsIovaAlignment && alignment > most
+  return iopt.kernel.revision.ioas.capsIovaAlignment && alignment > most
     ? most
     : alignment;
 }
@@ -152,6 +152,6 @@ export function checkIova(
   const { revision } = iopt.kernel;
   if (iova & BigInt(iopt.iovaAlignment - 1)) throw EINVAL;
   const last = checkedAdd(iova, length - 1n);
-  if (iopt.reserved.first(iova, last)) throw revision.reservedIovaErrno;
-  if (iopt.areas.first(iova, last)) throw revision.areaExistsErrno;
+  if (iopt.reserved.first(iova, last)) throw revision.ioas.reservedIovaErrno;
+  if (iopt.areas.first(iova, last)) throw revision.ioas.areaExistsErrno;
 }

@@ -62,7 +62,7 @@ function swMsiStart(
   const { revision, warnings } = iopt.kernel;
   const hardware = regions.filter((region) => region.type === "msi");
   const software = regions.filter((region) => region.type === "sw-msi");
-  if (revision.warnsMixedMsiRegions) {
+  if (revision.attach.warnsMixedMsiRegions) {
     const mixed = hardware.length > 0 && software.length > 0;
     if (
       warnings.on(mixed, "resv_regions: both MSI and software MSI") ||

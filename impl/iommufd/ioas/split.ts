@@ -35,7 +35,7 @@ function splitArea(iopt: IoPagetable, area: IoptArea, iova: bigint): void {
   if (rightStart & mask || area.startByte(rightStart) & mask) throw EINVAL;
   kernel.alloc();
   kernel.alloc();
-  if (area.numAccesses > 0 && !kernel.revision.splitsAccessedAreas) {
+  if (area.numAccesses > 0 && !kernel.revision.ioas.splitsAccessedAreas) {
     throw EINVAL;
   }
   if (storageDomain && !iopt.disableLargePages) throw EINVAL;

@@ -82,7 +82,8 @@ export class ObjectTable {
   /** An empty table; ids start at 1, the lowest free one is given out next. */
   constructor(ctx: IommufdCtx) {
     this.#ctx = ctx;
-    this.#ids = new IdTable({ first: 1, max: ctx.kernel.revision.maxObjectId });
+    const { maxId } = ctx.kernel.revision.objects;
+    this.#ids = new IdTable({ first: 1, max: maxId });
   }
 
   /** True if there is no object and no reserved id. */

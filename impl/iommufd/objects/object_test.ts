@@ -185,7 +185,10 @@ describe("object table", () => {
   });
 
   it("limits ids by revision", () => {
-    assertEquals(new Machine("v3").kernel.revision.maxObjectId, 2 ** 32 - 1);
-    assertEquals(new Machine("6.12").kernel.revision.maxObjectId, 2 ** 31 - 1);
+    assertEquals(new Machine("v3").kernel.revision.objects.maxId, 2 ** 32 - 1);
+    assertEquals(
+      new Machine("6.12").kernel.revision.objects.maxId,
+      2 ** 31 - 1,
+    );
   });
 });

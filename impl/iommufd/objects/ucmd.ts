@@ -13,22 +13,20 @@ import type { Process } from "../../kernel/process.ts";
 import { E2BIG, EFAULT } from "../../uapi/errno.ts";
 import { PAGE_SIZE, TASK_SIZE } from "../../uapi/mman.ts";
 import type { Revision } from "../../uapi/revision.ts";
+import {
+  type Lifetime,
+  type Version,
+  VERSIONS,
+} from "../../uapi/revision/versions.ts";
 import type { Struct } from "../../uapi/struct.ts";
 import type { IommufdCtx } from "../main.ts";
 
-/** The named differences that are yes or no. */
-export type Difference = {
-  [K in keyof Revision]: Revision[K] extends boolean ? K : never;
-}[keyof Revision];
-
 /** An ioctl of the table, as far as it does not depend on its struct's fields. */
-export interface IoctlOp {
+export interface IoctlOp extends Lifetime {
   /** The whole command, such as `IOMMU_IOAS_MAP`. */
   readonly number: number;
   /** Bytes that a caller must provide at least. */
   minSize(revision: Revision): number;
-  /** The difference that a revision must have for the ioctl to exist; none: it always did. */
-  readonly since?: Difference;
   /** Makes what a context needs to run the ioctl. */
   prepare(ctx: IommufdCtx): CommandBuffer;
 }
@@ -39,12 +37,12 @@ export function ioctlOp<T extends object>(
   struct: Struct<T>,
   last: keyof T & string,
   execute: (ucmd: Ucmd<T>) => void,
-  since?: Difference,
+  since: Version = VERSIONS[0],
 ): IoctlOp {
   return {
     number,
     minSize: () => struct.offsetofend(last),
-    ...(since === undefined ? {} : { since }),
+    since,
     prepare: (ctx) =>
       new Ucmd(ctx, new Uint8Array(struct.size), struct.at, execute),
   };

@@ -78,7 +78,7 @@ export class IoptPages {
     writable: boolean,
   ) {
     if (length === 0n || length > U64_MAX - BigInt(PAGE_SIZE)) throw EINVAL;
-    if (kernel.revision.checksUserVaOverflow) checkedAdd(uptr, length);
+    if (kernel.revision.pages.checksUserVaOverflow) checkedAdd(uptr, length);
     kernel.alloc();
     const process = kernel.current!;
     const offset = uptr & BigInt(PAGE_SIZE - 1);

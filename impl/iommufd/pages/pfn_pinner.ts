@@ -107,7 +107,7 @@ export function checkGupRange(
   uaddr: number,
   npages: number,
 ): void {
-  if (!kernel.revision.pinChecksOverflow) return;
+  if (!kernel.revision.pages.pinChecksOverflow) return;
   if (uaddr + npages * PAGE_SIZE >= 2 ** 64) throw EOVERFLOW;
 }
 
@@ -128,6 +128,6 @@ export function unpinPfns(
 /** Linux: pfn_reader_user_init. */
 function gupFlags(pages: IoptPages): number {
   if (pages.writable) return FOLL_LONGTERM | FOLL_WRITE;
-  if (!pages.kernel.revision.readPinsForceWrite) return FOLL_LONGTERM;
+  if (!pages.kernel.revision.pages.readPinsForceWrite) return FOLL_LONGTERM;
   return FOLL_LONGTERM | FOLL_FORCE | FOLL_WRITE;
 }

@@ -81,9 +81,9 @@ const OPERATIONS: Readonly<Record<number, (ucmd: Ucmd<TestViews>) => void>> = {
 /** IOMMU_TEST_CMD: the struct has the revision's size, the operation its number. */
 export const testOp: IoctlOp = {
   number: IOMMU_TEST_CMD,
-  minSize: ({ testCmd }) => testCmd.minSize,
+  minSize: ({ selftest }) => selftest.cmd.minSize,
   prepare(ctx) {
-    const { size } = ctx.kernel.revision.testCmd;
+    const { size } = ctx.kernel.revision.selftest.cmd;
     const bytes = new Uint8Array(TestCmd.size).subarray(0, size);
     return new Ucmd(ctx, bytes, (all) => new TestViews(all), test);
   },
@@ -91,7 +91,7 @@ export const testOp: IoctlOp = {
 
 /** Linux: iommufd_test. */
 function test(ucmd: Ucmd<TestViews>): void {
-  const { firstOp, ops } = ucmd.ctx.kernel.revision.testCmd;
+  const { firstOp, ops } = ucmd.ctx.kernel.revision.selftest.cmd;
   const index = ucmd.cmd.header.op - firstOp;
   const operation = index < ops
     ? OPERATIONS[index + IOMMU_TEST_OP_ADD_RESERVED]
@@ -104,7 +104,7 @@ function test(ucmd: Ucmd<TestViews>): void {
 function addReserved({ ctx, cmd }: Ucmd<TestViews>): void {
   const { id, start, length } = cmd.addReserved;
   let last = BigInt.asUintN(64, start + length - 1n);
-  if (ctx.kernel.revision.testOpsValidate) {
+  if (ctx.kernel.revision.selftest.opsValidate) {
     if (length === 0n) throw EINVAL;
     last = checkedAdd(start, length - 1n);
   }
@@ -121,7 +121,7 @@ function addReserved({ ctx, cmd }: Ucmd<TestViews>): void {
 /** SET_TEMP_MEMORY_LIMIT: of the whole kernel. */
 function setTempMemoryLimit({ ctx, cmd }: Ucmd<TestViews>): void {
   const { limit } = cmd.memoryLimit;
-  if (ctx.kernel.revision.testOpsValidate && limit < BATCH_ELEMENT_SIZE) {
+  if (ctx.kernel.revision.selftest.opsValidate && limit < BATCH_ELEMENT_SIZE) {
     throw EINVAL;
   }
   ctx.kernel.tempMemoryLimit = limit;

@@ -113,7 +113,7 @@ export function testCreateAccess(ucmd: Ucmd<TestViews>): void {
   const { kernel } = ctx;
   const { id: ioasId, flags } = ucmd.cmd.createAccess;
   const known = MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES;
-  if (kernel.revision.testOpsValidate && flags & ~known) throw EOPNOTSUPP;
+  if (kernel.revision.selftest.opsValidate && flags & ~known) throw EOPNOTSUPP;
 
   kernel.alloc();
   kernel.allocFile();
@@ -126,11 +126,11 @@ export function testCreateAccess(ucmd: Ucmd<TestViews>): void {
     needsPinPages: file.pins,
     unmap: (iova: bigint, length: bigint) => file.unmap(iova, length),
   };
-  const access = kernel.revision.accessAttachesLater
+  const access = kernel.revision.access.attachesLater
     ? Access.create(ctx, ops)
     : Access.createOn(ctx, ioasId, ops);
   undo.defer(() => access.release());
-  if (kernel.revision.accessAttachesLater) access.attach(ioasId);
+  if (kernel.revision.access.attachesLater) access.attach(ioasId);
   ucmd.cmd.createAccess.outAccessFd = fd;
   ucmd.respond();
 
@@ -164,7 +164,7 @@ export function testDestroyAccessPages(
 
 /** Throws ENOMEM for a length that no test has and the kernel could not allocate for. */
 function checkLength(revision: Revision, length: bigint): void {
-  if (revision.testOpsValidate && length > MAX_LENGTH) throw ENOMEM;
+  if (revision.selftest.opsValidate && length > MAX_LENGTH) throw ENOMEM;
 }
 
 /** The IOVA of a syz form; 0 without IOAS. */
@@ -179,10 +179,10 @@ export function testAccessPages(ucmd: Ucmd<TestViews>): void {
   const cmd = ucmd.cmd.accessPages;
   const { flags, length } = cmd;
   checkLength(kernel.revision, length);
-  const syz = kernel.revision.hasSyzFlag ? MOCK_FLAGS_ACCESS_SYZ : 0;
+  const syz = kernel.revision.selftest.hasSyzFlag ? MOCK_FLAGS_ACCESS_SYZ : 0;
   if (flags & ~(MOCK_FLAGS_ACCESS_WRITE | syz)) throw EOPNOTSUPP;
   const { file, access } = accessOf(process, cmd.id);
-  if (kernel.revision.accessNeedsPinPages && !file.pins) throw EOPNOTSUPP;
+  if (kernel.revision.access.needsPinPages && !file.pins) throw EOPNOTSUPP;
 
   const iova = flags & syz ? convertSyz(access, cmd.iova) : cmd.iova;
   const pages = allocPages(ucmd, iova, length);
@@ -242,7 +242,7 @@ export function testAccessRw(ucmd: Ucmd<TestViews>): void {
   checkLength(revision, length);
   const known = MOCK_ACCESS_RW_WRITE | MOCK_ACCESS_RW_SLOW_PATH |
     MOCK_FLAGS_ACCESS_SYZ;
-  if (revision.testOpsValidate && flags & ~known) throw EOPNOTSUPP;
+  if (revision.selftest.opsValidate && flags & ~known) throw EOPNOTSUPP;
   const { access } = accessOf(process, id);
 
   if (length > MAX_ALLOCATION) throw ENOMEM;
@@ -251,7 +251,8 @@ export function testAccessRw(ucmd: Ucmd<TestViews>): void {
   const uaddr = Number(uptr);
   const write = (flags & MOCK_ACCESS_RW_WRITE) !== 0;
   if (write) process.mm.copyFromUser(data, uaddr);
-  const isSyz = revision.hasSyzFlag && (flags & MOCK_FLAGS_ACCESS_SYZ) !== 0;
+  const isSyz = revision.selftest.hasSyzFlag &&
+    (flags & MOCK_FLAGS_ACCESS_SYZ) !== 0;
   access.rw(isSyz ? convertSyz(access, iova) : iova, data, flags);
   if (!write) process.mm.copyToUser(uaddr, data);
 }

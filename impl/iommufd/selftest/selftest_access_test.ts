@@ -127,7 +127,7 @@ for (const name of REVISION_NAMES) {
       assertEquals(create({ id: 99 }), "ENOMEM");
       machine.process.setrlimit(RLIMIT_NOFILE, 64n);
       const memory = machine.memory(1);
-      const { size, firstOp } = machine.kernel.revision.testCmd;
+      const { size, firstOp } = machine.kernel.revision.selftest.cmd;
       const op = IOMMU_TEST_OP_CREATE_ACCESS - 1 + firstOp;
       const id = bench.ioasId;
       machine.process.poke(memory, TestCreateAccess.encode({ size, op, id }));

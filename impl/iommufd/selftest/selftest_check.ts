@@ -29,7 +29,7 @@ function checkAligned(unit: number, ...values: readonly bigint[]): void {
 
 /** Throws EINVAL if the end of a range of user memory wraps. */
 function checkRange(revision: Revision, uptr: bigint, length: bigint): void {
-  if (revision.testOpsValidate && uptr + length > U64_MAX) throw EINVAL;
+  if (revision.selftest.opsValidate && uptr + length > U64_MAX) throw EINVAL;
 }
 
 /** MD_CHECK_MAP: every IO page must map what the user memory has (Linux: iommufd_test_md_check_pa). */

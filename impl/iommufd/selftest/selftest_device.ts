@@ -91,8 +91,9 @@ function allocMockDomain(ctx: IommufdCtx): MockDomain {
 
 /** MOCK_DOMAIN: attaches a new mock device, or where the revision has none, a mock domain. */
 export function testMockDomain(ucmd: Ucmd<TestViews>): void {
-  if (ucmd.ctx.kernel.revision.mockDomainBindsDevice) attachMock(ucmd, 0);
-  else mockDomainOnly(ucmd);
+  if (ucmd.ctx.kernel.revision.selftest.mockDomainBindsDevice) {
+    attachMock(ucmd, 0);
+  } else mockDomainOnly(ucmd);
 }
 
 /** MOCK_DOMAIN_FLAGS: MOCK_DOMAIN for a device with `MOCK_FLAGS_DEVICE_*`. */

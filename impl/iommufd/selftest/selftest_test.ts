@@ -84,7 +84,7 @@ for (const name of REVISION_NAMES) {
   describe(`test ioctl [${name}]`, () => {
     it("knows the revision's operations by their numbers", () => {
       const machine = new Machine(name);
-      const { firstOp, ops, size } = machine.kernel.revision.testCmd;
+      const { firstOp, ops, size } = machine.kernel.revision.selftest.cmd;
       const call = (op: number): string => {
         const bytes = TestCmd.encode({ size, op }).subarray(0, size);
         return errnoName(
@@ -265,7 +265,7 @@ for (const name of REVISION_NAMES) {
       const machine = new Machine(name);
       const id = machine.ioas();
       const memory = machine.memory(1);
-      const { size, firstOp } = machine.kernel.revision.testCmd;
+      const { size, firstOp } = machine.kernel.revision.selftest.cmd;
       const op = IOMMU_TEST_OP_MOCK_DOMAIN - 1 + firstOp;
       machine.process.poke(memory, TestMockDomain.encode({ size, op, id }));
       machine.process.mprotect(memory, PAGE_SIZE, PROT_READ);

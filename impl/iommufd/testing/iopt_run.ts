@@ -226,7 +226,7 @@ export class IoptRun extends IoptState {
   #mockDomain({ a }: Step): void {
     const ioas = a % this.ioases.length;
     const { id, naive } = this.ioases[ioas]!;
-    const { mockDomainBindsDevice } = this.kernel.revision;
+    const { mockDomainBindsDevice } = this.kernel.revision.selftest;
     let ids = { stdevId: 0, hwptId: 0 };
     const { value: token } = this.perform({
       what: "MOCK_DOMAIN",
@@ -272,7 +272,7 @@ export class IoptRun extends IoptState {
     const domain = this.domains[a % (this.domains.length || 1)];
     if (!domain) return;
     const { stdevId, hwptId, token } = domain;
-    const destroysHwpt = !this.kernel.revision.mockDomainBindsDevice;
+    const destroysHwpt = !this.kernel.revision.selftest.mockDomainBindsDevice;
     this.#destroy(stdevId, () => {
       this.domains = this.domains.filter((other) => other !== domain);
       if (destroysHwpt) this.loneHwpts++;
@@ -295,8 +295,8 @@ export class IoptRun extends IoptState {
 
   #createAccess({ a, b }: Step): void {
     const { id, naive } = this.#ioas(a);
-    const { accessNeedsPinPages } = this.kernel.revision;
-    const needsPin = !accessNeedsPinPages || b % 4 !== 0;
+    const { needsPinPages } = this.kernel.revision.access;
+    const needsPin = !needsPinPages || b % 4 !== 0;
     let fd = -1;
     const { value } = this.perform({
       what: "CREATE_ACCESS",
@@ -305,7 +305,7 @@ export class IoptRun extends IoptState {
           uapi.IOMMU_TEST_OP_CREATE_ACCESS,
           uapi.TestCreateAccess.encode({
             id,
-            flags: needsPin && accessNeedsPinPages
+            flags: needsPin && needsPinPages
               ? uapi.MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES
               : 0,
           }),

@@ -156,7 +156,7 @@ export class IoptState {
     op: number,
     bytes: Uint8Array,
   ): { ret: number; reply: Uint8Array } {
-    const { size, firstOp } = this.kernel.revision.testCmd;
+    const { size, firstOp } = this.kernel.revision.selftest.cmd;
     const cmd = bytes.slice(0, size);
     const header = uapi.TestCmd.at(bytes);
     new DataView(cmd.buffer).setUint32(0, size, true);
@@ -205,7 +205,7 @@ export class IoptState {
    * the revision has devices: the oldest. `_hwptId` is what the device got.
    */
   protected sharedDomain(ioas: number, _hwptId: number): object | undefined {
-    if (!this.kernel.revision.mockDomainBindsDevice) return undefined;
+    if (!this.kernel.revision.selftest.mockDomainBindsDevice) return undefined;
     return this.domains.find((domain) => domain.ioas === ioas)?.token;
   }
 
@@ -234,7 +234,7 @@ export class IoptState {
     const charged = this.world.lockLimit === undefined ? 0 : this.world.pinned;
     assertEquals(this.process.user.lockedVm, charged, "locked_vm");
     for (const ioas of this.ioases) this.#checkIoas(ioas);
-    const { mockDomainBindsDevice } = this.kernel.revision;
+    const { mockDomainBindsDevice } = this.kernel.revision.selftest;
     const hwpts = new Set(this.domains.map((domain) => domain.hwptId));
     for (const hwptId of hwpts) this.#checkDomain(hwptId);
     const objects = this.ioases.length + this.accesses.length +

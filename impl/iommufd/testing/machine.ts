@@ -42,8 +42,7 @@ import type { RevisionName } from "../../uapi/revision.ts";
 import type { Struct } from "../../uapi/struct.ts";
 import type { IommufdCtx } from "../main.ts";
 
-/** The revisions that most rules are proved for. */
-export const REVISION_NAMES: readonly RevisionName[] = ["v3", "6.12"];
+export { REVISION_NAMES } from "../../uapi/revision.ts";
 
 /** Readable and writable. */
 export const RW: number = IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE;
@@ -107,7 +106,7 @@ export class Machine {
     struct: Struct<T>,
     values: Partial<T>,
   ): Answer<T> {
-    const { size, firstOp } = this.kernel.revision.testCmd;
+    const { size, firstOp } = this.kernel.revision.selftest.cmd;
     const header = { size, op: op - 1 + firstOp } as Partial<T>;
     return this.call(IOMMU_TEST_CMD, struct, { ...values, ...header });
   }
@@ -164,7 +163,7 @@ export class Machine {
     const answer = this.test(IOMMU_TEST_OP_MOCK_DOMAIN, TestMockDomain, {
       id: ptId,
     });
-    const { mockDomainBindsDevice } = this.kernel.revision;
+    const { mockDomainBindsDevice } = this.kernel.revision.selftest;
     return {
       ret: answer.ret,
       stdev: answer.outStdevId,
@@ -176,7 +175,7 @@ export class Machine {
   access(ioasId: number, flags = 1): number {
     const answer = this.test(IOMMU_TEST_OP_CREATE_ACCESS, TestCreateAccess, {
       id: ioasId,
-      flags: this.kernel.revision.accessNeedsPinPages ? flags : 0,
+      flags: this.kernel.revision.access.needsPinPages ? flags : 0,
     });
     assertEquals(answer.ret, 0);
     return answer.outAccessFd;

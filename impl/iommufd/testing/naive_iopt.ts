@@ -183,7 +183,7 @@ export class NaiveIoas {
   }): bigint {
     const needsPin = extra.needsPin ||
       this.accesses.some((access) => access.needsPin);
-    const byPin = needsPin && this.world.revision.accessNeedsPinPages;
+    const byPin = needsPin && this.world.revision.access.needsPinPages;
     if (byPin || !this.largePages || extra.smallPages) return PAGE;
     return extra.domain || this.domains.length > 0 ? GRANULE : 1n;
   }
@@ -326,10 +326,10 @@ export class NaiveIoas {
     if (iova % this.alignment !== 0n) throw EINVAL;
     if (range.last > U64_MAX) throw EOVERFLOW;
     if (this.reserved.some((r) => intersects(r, range))) {
-      throw revision.reservedIovaErrno;
+      throw revision.ioas.reservedIovaErrno;
     }
     if (this.areas.some((a) => intersects(a, range))) {
-      throw revision.areaExistsErrno;
+      throw revision.ioas.areaExistsErrno;
     }
   }
 
@@ -343,7 +343,7 @@ export class NaiveIoas {
       if (natural < alignment) alignment = natural;
     }
     const huge = 512n * PAGE;
-    if (this.world.revision.capsIovaAlignment && alignment > huge) {
+    if (this.world.revision.ioas.capsIovaAlignment && alignment > huge) {
       alignment = huge;
     }
     if (alignment < this.alignment) throw EINVAL;
@@ -358,7 +358,7 @@ export class NaiveIoas {
     const window = { start: PAGE, last: U64_MAX - PAGE };
     const allowed = this.allowed.length === 0 ? [window] : merge(this.allowed);
     // Each level of ranges is looked at from the first place in it on.
-    const levels = this.world.revision.clipsAreaHoles
+    const levels = this.world.revision.ioas.clipsAreaHoles
       ? [this.areas, this.reserved]
       : [[...this.areas, ...this.reserved]];
     let ranges = allowed.flatMap((range) => clip(range, window)).flatMap(place);

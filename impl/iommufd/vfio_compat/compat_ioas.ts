@@ -73,7 +73,7 @@ export function vfioCompatIoasId(ctx: IommufdCtx): number {
  * (Linux: iommufd_vfio_compat_set_no_iommu.)
  */
 export function vfioCompatSetNoIommu(ctx: IommufdCtx): void {
-  if (!ctx.kernel.revision.hasVfioNoIommu || ctx.vfioIoas !== undefined) {
+  if (!ctx.kernel.revision.vfio.hasNoIommu || ctx.vfioIoas !== undefined) {
     throw EINVAL;
   }
   ctx.noIommuMode = true;

@@ -85,7 +85,7 @@ function checkExtension(ctx: IommufdCtx, extension: number): boolean {
     case VFIO_UNMAP_ALL:
       return !ctx.noIommuMode;
     case VFIO_NOIOMMU_IOMMU:
-      return revision.hasVfioNoIommu && options.vfioNoIommu;
+      return revision.vfio.hasNoIommu && options.vfioNoIommu;
     case VFIO_DMA_CC_IOMMU:
       return isCacheCoherent(ctx);
     default:
@@ -193,11 +193,11 @@ function unmapRange(
 ): void {
   ioas.iopt.unmapIova(iova, length, result);
   const { revision } = ioas.ctx.kernel;
-  if (!revision.vfioEmptyUnmapSucceeds && result.unmapped === 0n) throw ENOENT;
+  if (!revision.vfio.emptyUnmapSucceeds && result.unmapped === 0n) throw ENOENT;
 }
 
 /** Whether an unmap of the range comes to the point of counting bytes. */
 function countsBytes(ctx: IommufdCtx, iova: bigint, length: bigint): boolean {
-  return ctx.kernel.revision.vfioUnmapInitialisesSize ||
+  return ctx.kernel.revision.vfio.unmapInitialisesSize ||
     (length !== 0n && iova + length - 1n <= U64_MAX);
 }

@@ -89,7 +89,7 @@ function writeCaps(
   argsz: number,
 ): number {
   const { revision } = iopt.kernel;
-  const fills: readonly FillCap[] = revision.vfioCapsDmaAvailFirst
+  const fills: readonly FillCap[] = revision.vfio.capsDmaAvailFirst
     ? [fillDmaAvail, fillIovaRanges]
     : [fillIovaRanges, fillDmaAvail];
   let total = VfioIommuType1Info.size;
@@ -108,7 +108,7 @@ function writeCaps(
 
 /** Capabilities are padded to 8 bytes in the layout that has DMA_AVAIL first. */
 function paddedSize(revision: Revision, size: number): number {
-  if (!revision.vfioCapsDmaAvailFirst) return size;
+  if (!revision.vfio.capsDmaAvailFirst) return size;
   return Number(alignUp(BigInt(size), 8n));
 }
 
@@ -155,7 +155,7 @@ function fillDmaAvail(iopt: IoPagetable, place: CapPlace): number {
   const cap = VfioIommuType1InfoDmaAvail.encode({
     id: VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL,
     version: CAP_VERSION,
-    avail: iopt.kernel.revision.vfioDmaAvail,
+    avail: iopt.kernel.revision.vfio.dmaAvail,
   });
   if (place.avail >= cap.length) place.mm.copyToUser(place.uaddr, cap);
   return cap.length;

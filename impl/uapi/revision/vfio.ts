@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * What differs in the VFIO container.
+ *
+ * @module
+ */
+
+import { Differences } from "./differences.ts";
+
+/** The VFIO container. */
+export class VfioDifferences extends Differences {
+  /** UNMAP_DMA of a range without areas succeeds with size 0; else ENOENT (S06). */
+  readonly emptyUnmapSucceeds: boolean = this.since("6.2");
+  /** UNMAP_DMA that failed before it counted writes back 0; else the size stays as given (v3 L8310: uninitialised). */
+  readonly unmapInitialisesSize: boolean = this.since("6.12");
+  /** No-IOMMU mode exists (iommufd_vfio_compat_set_no_iommu). */
+  readonly hasNoIommu: boolean = this.since("6.3");
+  /** GET_INFO's capabilities: DMA_AVAIL first, padded to 8 bytes; else IOVA_RANGE first, unpadded (S21). */
+  readonly capsDmaAvailFirst: boolean = this.since("6.12");
+  /** What the DMA_AVAIL capability reports (S21). */
+  readonly dmaAvail: number = this.from({ v3: 0xffff, "6.2": 0xffffffff });
+  /** Opening /dev/vfio/vfio gives an iommufd that charges per process (S23). */
+  readonly hasDevice: boolean = this.since("6.2");
+}
