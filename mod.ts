@@ -15,7 +15,7 @@
  * import { inspect, IommufdClient, Kernel } from "@iommufd/kit";
  * import { MAP_ANONYMOUS, MAP_SHARED, PROT_READ, PROT_WRITE } from "@iommufd/kit";
  *
- * const kernel = new Kernel({ revision: "6.12" });
+ * const kernel = new Kernel();
  * const process = kernel.spawn();
  * const length = 0x10000;
  * const flags = MAP_SHARED | MAP_ANONYMOUS;

@@ -30,7 +30,7 @@ function mapForDevice(
 }
 
 Deno.test("mapForDevice() maps no more than RLIMIT_MEMLOCK", () => {
-  const kernel = new Kernel({ revision: "6.12" });
+  const kernel = new Kernel();
   const process = kernel.spawn({ uid: 1000 });
   process.setrlimit(RLIMIT_MEMLOCK, 4096n);
   const flags = MAP_PRIVATE | MAP_ANONYMOUS;

@@ -8,7 +8,7 @@ import {
   PROT_WRITE,
 } from "@iommufd/kit/uapi";
 
-const kernel = new Kernel({ revision: "6.12" });
+const kernel = new Kernel();
 const process = kernel.spawn();
 const length = 64 * 1024;
 const flags = MAP_SHARED | MAP_ANONYMOUS;

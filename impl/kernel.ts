@@ -6,7 +6,7 @@
  * ```ts
  * import { Kernel } from "./kernel.ts";
  *
- * const kernel = new Kernel({ revision: "6.12" });
+ * const kernel = new Kernel();
  * const process = kernel.spawn();
  * const fd = process.open("/dev/iommu");
  * process.close(fd);

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { type RevisionName, REVISIONS } from "../impl/uapi/revision.ts";
+import { REVISION_NAMES, type RevisionName } from "../impl/uapi/revision.ts";
 import { allTests } from "./all.ts";
 
 /** A fixture's variants and tests in the kernel's order; `+` marks what 6.12 has and v3 has not, `-` the reverse. */
@@ -113,7 +113,7 @@ function* filesBelow(folder: URL): Generator<URL> {
 describe("test files", () => {
   it("hand every fixture to deno test, once", async () => {
     const fixtures = new Set<string>();
-    for (const uapi of Object.keys(REVISIONS) as RevisionName[]) {
+    for (const uapi of REVISION_NAMES) {
       for (const { fixture } of allTests(uapi)) fixtures.add(fixture);
     }
     const handed: string[] = [];

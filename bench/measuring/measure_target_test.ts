@@ -7,6 +7,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { NEWEST } from "../../impl/uapi/revision.ts";
 import { ModelServer } from "../../conformance/agents/model_agent.ts";
 import { implTarget } from "../../conformance/targets/impl_target.ts";
 import { connectTarget } from "../../conformance/protocol/client.ts";
@@ -136,7 +137,7 @@ describe("measureOnTarget()", () => {
       "cannot time a call",
     );
     await target.close();
-    const untimed = await implTarget("6.12");
+    const untimed = await implTarget(NEWEST);
     await assertRejects(
       () => measureOnTarget(untimed, scenarioOf(() => []), TWO_REQUESTS),
       Error,

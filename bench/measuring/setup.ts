@@ -19,13 +19,13 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from "../../impl/uapi/mman.ts";
-import { REVISIONS } from "../../impl/uapi/revision.ts";
+import { NEWEST, REVISIONS } from "../../impl/uapi/revision.ts";
 import { assertOk } from "../../selftests/harness/harness.ts";
 import { hwptAlloc } from "../../selftests/ioctls/hwpt_ioctls.ts";
 import { Iommufd } from "../../selftests/ioctls/ioctls.ts";
 
 /** The revision that is timed. */
-export const REVISION = "6.12";
+export const REVISION = NEWEST;
 
 /** What an IOAS with domains consists of. */
 export interface Ioas {

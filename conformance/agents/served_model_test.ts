@@ -2,6 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { NEWEST } from "../../impl/uapi/revision.ts";
 import { IOMMU_OPTION, IommuOption } from "../../impl/uapi/iommufd.ts";
 import { allTests } from "../../selftests/all.ts";
 import { checkAdapter } from "../check_adapter/check_adapter.ts";
@@ -25,8 +26,8 @@ async function run(
   target: TargetSpec,
 ): Promise<{ lines: string[]; millis: number }> {
   const start = performance.now();
-  const { results } = await runTests("6.12", allTests("6.12"), {
-    open: () => target.open("6.12"),
+  const { results } = await runTests(NEWEST, allTests(NEWEST), {
+    open: () => target.open(NEWEST),
   });
   const lines = results.map(({ id, status, reason, message }) =>
     [id, status, reason ?? message].join(" ")
@@ -54,7 +55,7 @@ describe("The served model", () => {
   });
 
   it("answers a request in less than 150 µs", async () => {
-    const target = await served.open("6.12");
+    const target = await served.open(NEWEST);
     const process = await target.spawn();
     const fd = await process.open("/dev/iommu");
     const arg = IommuOption.encode({ optionId: 99 });

@@ -6,6 +6,8 @@
  * @module
  */
 
+import { REVISION_NAMES } from "../../impl/uapi/revision.ts";
+
 /** What `--help` prints. */
 export const HELP = `Runs the iommufd selftests against targets.
 
@@ -30,7 +32,9 @@ Which targets and tests:
                                  linux:build" built it
                            replay:FILE
                                  the recorded calls of a test that failed
-  --uapi REVISION        v3, 6.12 or all; default: all the target offers
+  --uapi REVISION        ${
+  REVISION_NAMES.join(", ")
+} or all; default: all the target offers
   --filter GLOB          only tests whose id matches: fixture.variant.test, or
                          the beginning of one up to a dot; * and ? are
                          wildcards, a leading ! leaves tests out; repeatable

@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { RevisionName } from "../../impl/uapi/revision.ts";
+import { NEWEST, type RevisionName } from "../../impl/uapi/revision.ts";
 
 /** A fault of one line. */
 export interface Mutant {
@@ -22,7 +22,7 @@ export interface Mutant {
   readonly breaks: string;
   /** Id of the conformance test that must fail. */
   readonly killer: string;
-  /** The revision in which it must fail; default 6.12. */
+  /** The revision in which it must fail; default the newest. */
   readonly uapi?: RevisionName;
 }
 
@@ -43,11 +43,11 @@ export interface TestName {
 }
 
 /** The test that must kill a mutant. */
-export function killerOf({ uapi = "6.12", killer }: Mutant): TestName {
+export function killerOf({ uapi = NEWEST, killer }: Mutant): TestName {
   return { uapi, id: killer };
 }
 
 /** A test's name for a person: the revision only where it is not the default one. */
 export function describeTest({ uapi, id }: TestName): string {
-  return uapi === "6.12" ? id : `${id} [${uapi}]`;
+  return uapi === NEWEST ? id : `${id} [${uapi}]`;
 }

@@ -2,6 +2,7 @@
 
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { NEWEST } from "../../impl/uapi/revision.ts";
 import {
   AssertionFailure,
   type Test,
@@ -50,7 +51,7 @@ function start(
 ): Outcome {
   const targets: FakeTarget[] = [];
   let starts = 0;
-  const run = runTests("6.12", tests, {
+  const run = runTests(NEWEST, tests, {
     open() {
       const how = behaviour(starts++);
       if (how instanceof Error) return Promise.reject(how);

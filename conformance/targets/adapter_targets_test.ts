@@ -2,6 +2,7 @@
 
 import { assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { NEWEST } from "../../impl/uapi/revision.ts";
 import { parseTarget } from "./targets.ts";
 
 /** What a shell script that is started as an adapter is given: its arguments, told as the name of the target. */
@@ -9,7 +10,7 @@ async function wordsOf(command: string): Promise<string> {
   const script =
     new URL("../testing/echo_adapter.sh", import.meta.url).pathname;
   const spec = parseTarget(`stdio:sh ${script} ${command}`);
-  const target = await spec.open("6.12");
+  const target = await spec.open(NEWEST);
   await target.close();
   return target.info.name;
 }

@@ -2,6 +2,7 @@
 
 import { assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { REVISION_NAMES } from "../../impl/uapi/revision.ts";
 import {
   IOMMU_IOAS_ALLOC,
   IOMMU_IOAS_MAP,
@@ -40,7 +41,7 @@ async function ioas(
   return { fd, ioasId: IommuIoasAlloc.decode(arg).outIoasId };
 }
 
-for (const uapi of ["v3", "6.12"] as const) {
+for (const uapi of REVISION_NAMES) {
   describe(`implTarget("${uapi}")`, () => {
     it("says what it is", async () => {
       await using target = disposable(await implTarget(uapi));

@@ -23,6 +23,7 @@ import {
   RLIMIT_MEMLOCK,
 } from "../../impl/uapi/mman.ts";
 import type { RevisionName } from "../../impl/uapi/revision.ts";
+import { lifetimeOf } from "../../selftests/harness/capabilities.ts";
 import {
   assertBytes,
   assertEq,
@@ -31,6 +32,7 @@ import {
   assertTrue,
   type Context,
   fixture,
+  type Need,
   type Test,
 } from "../../selftests/harness/harness.ts";
 import {
@@ -73,13 +75,12 @@ function registerProbes(registry: Test[]): void {
     setup: (context) => Promise.resolve(context),
   });
   function probe(
-    name: string,
+    name: Need,
     description: string,
     body: (context: Context) => Promise<void>,
-    uapi?: readonly RevisionName[],
   ): void {
     const reference = "conformance/protocol.md, capabilities";
-    const options = { description, reference, ...uapi && { uapi } };
+    const options = { description, reference, ...lifetimeOf(name) };
     f.test(name, options, body);
   }
   probe("hugetlb", "64 huge pages can be mapped and used", probeHugetlb);
@@ -88,9 +89,9 @@ function registerProbes(registry: Test[]): void {
   probe("setrlimit", "A limit can be set", probeSetrlimit);
   probe("setuid", "A process can give up being root", probeSetuid);
   probe("vfio", "/dev/vfio/vfio opens an iommufd", probeVfio);
-  probe("hwpt", "A HWPT can be allocated", probeHwpt, ["6.12"]);
-  probe("dirty", "Dirty tracking can be turned on", probeDirty, ["6.12"]);
-  probe("faults", "A fault queue can be allocated", probeFaults, ["6.12"]);
+  probe("hwpt", "A HWPT can be allocated", probeHwpt);
+  probe("dirty", "Dirty tracking can be turned on", probeDirty);
+  probe("faults", "A fault queue can be allocated", probeFaults);
 }
 
 /** Private memory of the process. */

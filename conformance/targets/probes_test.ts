@@ -2,6 +2,7 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { NEWEST, REVISION_NAMES } from "../../impl/uapi/revision.ts";
 import { implTarget } from "./impl_target.ts";
 import { probeTests } from "./probes.ts";
 import { connectTarget } from "../protocol/client.ts";
@@ -60,7 +61,7 @@ const LIARS: readonly (readonly [alter: Alter, line: RegExp])[] = [
 ];
 
 describe("probeTests()", () => {
-  for (const uapi of ["v3", "6.12"] as const) {
+  for (const uapi of REVISION_NAMES) {
     it(`pass on the model, ${uapi}`, async () => {
       const target = await implTarget(uapi);
       const { capabilities } = target.info;
@@ -82,7 +83,7 @@ describe("probeTests()", () => {
   }
 
   it("are only those that the target names", async () => {
-    const { info } = await implTarget("6.12");
+    const { info } = await implTarget(NEWEST);
     const probes = probeTests({ ...info, capabilities: ["fork", "magic"] });
     assertEquals(probes.map(([name]) => name), ["fork"]);
   });

@@ -6,7 +6,11 @@
  * @module
  */
 
-import type { RevisionName } from "../../impl/uapi/revision.ts";
+import {
+  NEWEST,
+  REVISION_NAMES,
+  type RevisionName,
+} from "../../impl/uapi/revision.ts";
 import type { Test } from "../../selftests/harness/harness.ts";
 import type {
   Call,
@@ -17,7 +21,7 @@ import type {
 
 /** How a fake target misbehaves. */
 export interface FakeTargetOptions {
-  /** Its revision; default 6.12. */
+  /** Its revision; default the newest. */
   readonly uapi?: RevisionName;
   /** What it offers; default nothing. */
   readonly capabilities?: readonly string[];
@@ -43,7 +47,7 @@ export class FakeTarget implements Target {
     this.info = {
       name: "fake",
       version: "1.2.3",
-      uapi: options.uapi ?? "6.12",
+      uapi: options.uapi ?? NEWEST,
       pageSize: 4096,
       hugePageSize: 2 * 1024 * 1024,
       capabilities: options.capabilities ?? [],
@@ -125,7 +129,7 @@ export function fakeTest(
     fixture: parts[0]!,
     variant: parts.length > 2 ? parts[1] : undefined,
     name: parts.at(-1)!,
-    uapi: ["v3", "6.12"],
+    uapi: REVISION_NAMES,
     needs: [],
     knownBug: undefined,
     upstream: true,

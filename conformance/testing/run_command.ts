@@ -6,6 +6,7 @@
  * @module
  */
 
+import { REVISION_NAMES } from "../../impl/uapi/revision.ts";
 import type { Test } from "../../selftests/harness/harness.ts";
 import { runCommand } from "../command/command.ts";
 import { FakeTarget, type FakeTargetOptions } from "./fake_target.ts";
@@ -74,7 +75,7 @@ export async function runOnFakes(
         Promise.try(() => {
           const { askError } = { ...fakes, ...fakes.targets?.[spec] };
           if (askError) throw askError;
-          return ["v3", "6.12"];
+          return [...REVISION_NAMES];
         }),
       async open(uapi) {
         const options = { ...fakes, ...fakes.targets?.[spec], uapi };

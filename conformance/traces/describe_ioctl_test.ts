@@ -8,11 +8,11 @@ import {
   IOMMU_TEST_OP_MD_CHECK_REFS,
   TestCheckRefs,
 } from "../../impl/uapi/selftest.ts";
-import { REVISIONS } from "../../impl/uapi/revision.ts";
+import { NEWEST, REVISIONS } from "../../impl/uapi/revision.ts";
 import { VFIO_SET_IOMMU } from "../../impl/uapi/vfio.ts";
 import { describeStruct, ioctlName, ioctlNameWith } from "./describe_ioctl.ts";
 
-const LATEST = REVISIONS["6.12"];
+const LATEST = REVISIONS[NEWEST];
 const V3 = REVISIONS["v3"];
 
 describe("ioctlName()", () => {

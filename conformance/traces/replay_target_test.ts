@@ -2,6 +2,7 @@
 
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { NEWEST } from "../../impl/uapi/revision.ts";
 import { allTests } from "../../selftests/all.ts";
 import { assertEq, type Test } from "../../selftests/harness/harness.ts";
 import { implTarget } from "../targets/impl_target.ts";
@@ -30,7 +31,7 @@ async function replay(test: Test, transcript: string): Promise<TestResult> {
   return await withFile(transcript, async (path) => {
     const { open, onlyTest } = parseReplay(path, `replay:${path}`);
     assertEquals(onlyTest, test.id);
-    const target = await open("6.12");
+    const target = await open(NEWEST);
     const result = await runTest(test, target);
     await target.close();
     return result;
@@ -63,13 +64,13 @@ const RECORDED = [
 describe("replay:", () => {
   for (const name of RECORDED) {
     for (
-      const test of allTests("6.12").filter(({ id }) =>
+      const test of allTests(NEWEST).filter(({ id }) =>
         id === name || id.startsWith(`${name}.`)
       ).slice(0, 3)
     ) {
       it(`takes ${test.id} through to its end`, async () => {
         const failing = failingAtLast(test);
-        const recorded = await runTest(failing, await implTarget("6.12"));
+        const recorded = await runTest(failing, await implTarget(NEWEST));
         assertEquals(recorded.failure?.actual, "the end");
         const again = await replay(failing, recorded.transcript!.text);
         assertEquals(again.message, recorded.message);
@@ -88,7 +89,7 @@ describe("replay:", () => {
   }
 
   async function record(test: Test): Promise<string> {
-    const result = await runTest(test, await implTarget("6.12"));
+    const result = await runTest(test, await implTarget(NEWEST));
     return result.transcript!.text;
   }
 

@@ -32,6 +32,7 @@ import {
 } from "../uapi/mman.ts";
 import { IOMMU_IOAS_MAP_READABLE } from "../uapi/iommufd.ts";
 import {
+  NEWEST,
   REVISION_NAMES,
   type RevisionName,
   REVISIONS,
@@ -315,7 +316,7 @@ for (const revision of REVISION_NAMES) {
 
 describe("IommufdClient", () => {
   it("refuses arguments that no struct can hold, by name", () => {
-    withIoas("6.12", (iommufd, ioasId) => {
+    withIoas(NEWEST, (iommufd, ioasId) => {
       const cases: [U64, string][] = [
         [-1, "length must be an integer from 0 to 2^64-1, not -1"],
         [-1n, "length must be an integer from 0 to 2^64-1, not -1"],
@@ -350,7 +351,7 @@ describe("IommufdClient", () => {
   });
 
   it("refuses arguments of a wrong type, as plain JavaScript may pass them", () => {
-    withIoas("6.12", (iommufd, ioasId) => {
+    withIoas(NEWEST, (iommufd, ioasId) => {
       const { option } = iommufd;
       const wrong = (value: unknown) => value as never;
       assertThrows(
@@ -382,7 +383,7 @@ describe("IommufdClient", () => {
   });
 
   it("names a missing access right only where it is missing", () => {
-    withIoas("6.12", (iommufd, ioasId) => {
+    withIoas(NEWEST, (iommufd, ioasId) => {
       const map = { ioasId, userVa: MEMORY, length: PAGE_SIZE, flags: 0 };
       const text = "neither READABLE nor WRITEABLE is set";
       assertThrows(() => iommufd.ioasMap(map), IommufdError, text);
@@ -395,7 +396,7 @@ describe("IommufdClient", () => {
   });
 
   it("says what an attachment that fails means", () => {
-    withIoas("6.12", (iommufd, ioasId) => {
+    withIoas(NEWEST, (iommufd, ioasId) => {
       iommufd.ioasMap({ ioasId, userVa: MEMORY, length: PAGE_SIZE, iova: 0 });
       const error = assertFails(
         () => iommufd.mock.mockDomain({ ptId: ioasId }),

@@ -43,7 +43,7 @@ import { IommufdError } from "./error.ts";
 function withDevice(
   body: (iommufd: IommufdClient, ioasId: number, devId: number) => void,
 ): void {
-  const kernel = new Kernel({ revision: "6.12" });
+  const kernel = new Kernel();
   const process = kernel.spawn();
   const iommufd = IommufdClient.open(process);
   const { ioasId } = iommufd.ioasAlloc();

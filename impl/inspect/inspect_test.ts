@@ -22,7 +22,7 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from "../uapi/mman.ts";
-import type { RevisionName } from "../uapi/revision.ts";
+import { NEWEST, type RevisionName } from "../uapi/revision.ts";
 import { inspect } from "./inspect.ts";
 
 const MEMORY = 0x1000_0000;
@@ -39,7 +39,7 @@ function mapMemory(process: Process, npages: number): void {
 
 /** A machine with a client and 16 pages of memory. The structs of the client's ioctls are in frame 1. */
 function setUp(
-  revision: RevisionName = "6.12",
+  revision: RevisionName = NEWEST,
 ): { kernel: Kernel; process: Process; iommufd: IommufdClient } {
   const kernel = new Kernel({ revision });
   const process = kernel.spawn();
@@ -76,7 +76,7 @@ describe("inspect()", () => {
 
   it("draws a device, an access and a copy in 6.12", () => {
     assertEquals(
-      drawDeviceAccessAndCopy("6.12"),
+      drawDeviceAccessAndCopy(NEWEST),
       `\
 iommufd 6.12: 1 context, 17 frames in use
 
@@ -337,8 +337,8 @@ context 1 (process 1 fd 3): 5 objects, pinned memory is charged to the user
   });
 
   it("changes nothing, and draws the same state the same way", () => {
-    const first = drawDeviceAccessAndCopy("6.12");
-    assertEquals(drawDeviceAccessAndCopy("6.12"), first);
+    const first = drawDeviceAccessAndCopy(NEWEST);
+    assertEquals(drawDeviceAccessAndCopy(NEWEST), first);
     const { kernel, process, iommufd } = setUp();
     const { ioasId } = iommufd.ioasAlloc();
     const map = { ioasId, userVa: MEMORY, length: PAGE_SIZE, iova: IOVA };

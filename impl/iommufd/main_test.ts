@@ -14,13 +14,13 @@ import {
 } from "../uapi/iommufd.ts";
 import { IOMMU_TEST_CMD } from "../uapi/selftest.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
-import { NEWEST, REVISIONS } from "../uapi/revision.ts";
+import { NEWEST, REVISION_NAMES, REVISIONS } from "../uapi/revision.ts";
 import { existsIn } from "../uapi/revision/versions.ts";
 import { ACCOUNT_MM, ACCOUNT_USER } from "./pages/accounting.ts";
 import { Access } from "./access/access.ts";
 import { IOCTL_OPS } from "./ioctl_table.ts";
 import { ioctlTable, iommufdCtxFromFd, iommufdCtxFromFile } from "./main.ts";
-import { Machine, outcome, PAGE, REVISION_NAMES } from "./testing/machine.ts";
+import { Machine, outcome, PAGE } from "./testing/machine.ts";
 import { ioctlOp, Ucmd } from "./objects/ucmd.ts";
 
 /** The result of an ioctl whose argument is an address, by name of the errno. */

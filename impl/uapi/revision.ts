@@ -3,17 +3,10 @@
 /**
  * How the behaviour of iommufd differs with its age.
  *
- * A difference is one line in one of the groups of `revision/`, with a
- * reference and from when it holds: `since("6.13")`, `until("6.2")`, or values
- * from versions on. The groups are resolved once for each revision that is
- * offered, so that asking costs a property read. Code asks for a named
- * difference, never for a version.
- *
- * A new difference is a line in its group. A new revision is its name in
- * {@link REVISIONS}, and the differences that it brings. References: "v3
- * L…" is a line of the posted series (seeds/002), "Bnn" and "Snn" a row of
- * reference/seed_requirements.md; names of files are those of Linux 6.12's
- * drivers/iommu/iommufd.
+ * Code asks for a named difference, never for a version. How to add one is in
+ * revision/README.md. References: "v3 L…" is a line of the posted series
+ * (seeds/002), "Bnn" and "Snn" a row of reference/seed_requirements.md; names
+ * of files are those of Linux 6.12's drivers/iommu/iommufd.
  *
  * @module
  */
@@ -26,7 +19,6 @@ import { IoasDifferences } from "./revision/ioas.ts";
 import { ObjectDifferences } from "./revision/objects.ts";
 import { PagesDifferences } from "./revision/pages.ts";
 import { MockDifferences, SelftestDifferences } from "./revision/selftest.ts";
-import { existsIn, type Lifetime } from "./revision/versions.ts";
 import { VfioDifferences } from "./revision/vfio.ts";
 
 /** Name of a revision that is offered: the series as posted, with the bugs fixed that its review found, and Linux 6.12.117. */
@@ -89,9 +81,4 @@ export const NEWEST: RevisionName = REVISION_NAMES.at(-1)!;
 /** Whether a revision of that name is offered. */
 export function isRevisionName(name: string): name is RevisionName {
   return Object.hasOwn(REVISIONS, name);
-}
-
-/** The revisions that have something. */
-export function revisionsWith(lifetime: Lifetime): RevisionName[] {
-  return REVISION_NAMES.filter((name) => existsIn(name, lifetime));
 }

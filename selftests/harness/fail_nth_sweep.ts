@@ -15,7 +15,7 @@
 
 import { EFAULT, type Errno } from "../../impl/uapi/errno.ts";
 import { MAP_SHARED } from "../../impl/uapi/mman.ts";
-import type { RevisionName } from "../../impl/uapi/revision.ts";
+import { type ByVersion, valueIn } from "../../impl/uapi/revision/versions.ts";
 import { assertEq, AssertionFailure, type Context } from "./harness.ts";
 import { Iommufd } from "../ioctls/ioctls.ts";
 
@@ -54,15 +54,10 @@ export interface Sequence {
   readonly name: string;
   /** What the calls are about, after "Every step may fail of". */
   readonly what: string;
-  /** Steps that can be made to fail at least, in each revision that the test is for. */
-  readonly points: Readonly<Partial<Record<RevisionName, number>>>;
+  /** Steps that can be made to fail at least, from which version on. */
+  readonly points: ByVersion<number>;
   /** Makes the calls. */
   run(round: Round): Promise<void>;
-}
-
-/** The revisions that a sequence is for. */
-export function revisionsOf({ points }: Sequence): RevisionName[] {
-  return Object.keys(points) as RevisionName[];
 }
 
 /** One round through a sequence of calls. */
@@ -199,7 +194,7 @@ export async function sweep(
     const { context } = self;
     const swept = nth - 1;
     context.note(`swept ${swept} injection points`);
-    const atLeast = points[context.info.uapi as RevisionName] ?? 1;
+    const atLeast = valueIn(context.revision.name, points) ?? 1;
     if (swept >= atLeast) return;
     throw new AssertionFailure("fail-nth", `${atLeast} steps`, `${swept}`);
   }

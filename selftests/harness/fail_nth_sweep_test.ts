@@ -4,7 +4,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { implTarget } from "../../conformance/targets/impl_target.ts";
 import { EBUSY, ENOENT } from "../../impl/uapi/errno.ts";
-import { REVISIONS } from "../../impl/uapi/revision.ts";
+import { NEWEST, REVISIONS } from "../../impl/uapi/revision.ts";
 import { type Round, setUpSweep, sweep } from "./fail_nth_sweep.ts";
 import { AssertionFailure, type Context } from "./harness.ts";
 
@@ -14,7 +14,7 @@ async function run(
   options: { atLeast?: number; failNth?: (nth: number) => number } = {},
 ): Promise<string[]> {
   const { atLeast = 1, failNth = (nth) => nth } = options;
-  const target = await implTarget("6.12");
+  const target = await implTarget(NEWEST);
   const process = await target.spawn();
   const setFailNth = process.setFailNth.bind(process);
   process.setFailNth = (nth) => setFailNth(failNth(nth));
@@ -22,7 +22,7 @@ async function run(
   const context: Context = {
     process,
     info: target.info,
-    revision: REVISIONS["6.12"],
+    revision: REVISIONS[NEWEST],
     pageSize: 4096,
     hugePageSize: 2 ** 21,
     note: (text) => notes.push(text),
@@ -31,7 +31,7 @@ async function run(
     await sweep(await setUpSweep(context), {
       name: "test",
       what: "a test",
-      points: { "6.12": atLeast },
+      points: { [NEWEST]: atLeast },
       run: calls,
     });
   } finally {

@@ -16,9 +16,11 @@ import { type Errno, errnoName } from "../../impl/uapi/errno.ts";
 import type { KnownBug } from "./known_bugs.ts";
 import {
   type Revision,
+  REVISION_NAMES,
   type RevisionName,
   REVISIONS,
 } from "../../impl/uapi/revision.ts";
+import { existsIn, type Lifetime } from "../../impl/uapi/revision/versions.ts";
 
 /** A capability that a target may lack; a test that needs it is then skipped with this as the reason. */
 export type Need =
@@ -156,12 +158,16 @@ export interface Context {
   note(text: string): void;
 }
 
+/** In which revisions there is something. */
+export interface Scope extends Lifetime {
+  /** Whether a revision of that lifetime has it. */
+  only?(revision: Revision): boolean;
+}
+
 /** How a fixture is built. `V` are its variant parameters, `S` what its tests share. */
-export interface FixtureOptions<V, S> {
+export interface FixtureOptions<V, S> extends Scope {
   /** The variants by name, in the kernel's order; leave out for a fixture without variants. */
   readonly variants?: Readonly<Record<string, V>>;
-  /** Revisions that have the fixture; default all. */
-  readonly uapi?: readonly RevisionName[];
   /** True for a fixture of the kernel's own suite. */
   readonly upstream: boolean;
   /** The kernel's test program that has it; default `iommufd`. */
@@ -175,13 +181,11 @@ export interface FixtureOptions<V, S> {
 }
 
 /** What a single test may restrict. */
-export interface TestOptions<V> {
+export interface TestOptions<V> extends Scope {
   /** What it checks, in a sentence. */
   readonly description: string;
   /** The kernel test or the rule it answers to; default: the kernel test of that name. */
   readonly reference?: string;
-  /** Revisions that have it; default the fixture's. */
-  readonly uapi?: readonly RevisionName[];
   /** The bug of Linux for which it is not applicable there. */
   readonly knownBug?: KnownBug;
   /** What it needs of the target beyond the fixture's needs. */
@@ -198,8 +202,14 @@ export interface Fixture<V, S> {
   ): void;
 }
 
-/** All revisions, the default of fixtures and tests. */
-const ALL = Object.keys(REVISIONS) as RevisionName[];
+/** The revisions that are in all the scopes. */
+function revisionsIn(...scopes: readonly Scope[]): RevisionName[] {
+  return REVISION_NAMES.filter((name) =>
+    scopes.every((scope) =>
+      existsIn(name, scope) && scope.only?.(REVISIONS[name]) !== false
+    )
+  );
+}
 
 /** Adds a fixture's tests to `registry` in the kernel's order: by variant, then by test. */
 export function fixture<V, S>(
@@ -224,7 +234,7 @@ export function fixture<V, S>(
           fixture: name,
           variant: variantName,
           name: testName,
-          uapi: testOptions.uapi ?? options.uapi ?? ALL,
+          uapi: revisionsIn(options, testOptions),
           needs: [
             ...options.needs?.(variant) ?? [],
             ...testOptions.needs?.(variant) ?? [],

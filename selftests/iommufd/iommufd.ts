@@ -82,7 +82,7 @@ function registerCommandTests(f: Fixture<undefined, Iommufd>): void {
   f.test("cmd_length", {
     description:
       "Every ioctl refuses a short struct and a non-zero unknown tail, and ignores a zero one",
-    uapi: ["6.12"],
+    since: "6.2",
   }, checkCommandLengths);
 
   f.test("cmd_ex_fail", {

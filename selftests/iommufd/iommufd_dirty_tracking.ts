@@ -89,7 +89,7 @@ const VARIANTS: Readonly<Record<string, DirtyVariant>> = {
 export function registerIommufdDirtyTracking(registry: Test[]): void {
   const f: DirtyFixture = fixture(registry, "iommufd_dirty_tracking", {
     variants: VARIANTS,
-    uapi: ["6.12"],
+    since: "6.7",
     upstream: true,
     needs: ({ hugepages }) =>
       hugepages ? ["hwpt", "dirty", "hugetlb"] : ["hwpt", "dirty"],

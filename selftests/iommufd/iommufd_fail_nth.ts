@@ -103,7 +103,7 @@ export function registerIommufdFailNth(registry: Test[]): void {
     {
       upstream: true,
       program: "iommufd_fail_nth",
-      uapi: ["6.12"],
+      since: "6.2",
       needs: () => ["fail_nth"],
       setup: setUpSweep,
     },
@@ -113,7 +113,7 @@ export function registerIommufdFailNth(registry: Test[]): void {
     f.test(name, {
       description: `Every step may fail of ${what}`,
       reference: `iommufd_fail_nth.c: basic_fail_nth.${name}`,
-      needs: () => sequence === DEVICE ? ["hwpt"] : [],
+      ...sequence === DEVICE && { since: "6.6", needs: () => ["hwpt"] },
     }, (self) => sweep(self, sequence));
   }
 }

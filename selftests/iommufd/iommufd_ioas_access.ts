@@ -32,14 +32,14 @@ function registerPins(f: IoasFixture): void {
   f.test("access_domain_destory", {
     description:
       "A pin inside a huge page survives the removal of the only domain",
-    uapi: ["6.12"],
+    since: "6.3",
     needs: () => ["hugetlb"],
   }, checkDomainDestroy);
 
   f.test("access", {
     description:
       "Pages can be pinned once, twice, and while a domain comes and goes",
-    uapi: ["v3"],
+    until: "6.2",
   }, async ({ io, ioasId }) => {
     const access = await io.mock.createAccess(ioasId, true);
     await io.mapFixed(ioasId, io.buffer, io.bufferSize, IOVA);
@@ -50,7 +50,7 @@ function registerPins(f: IoasFixture): void {
   f.test("access_pin", {
     description:
       "1 to 15 pages can be pinned once, twice, and while a domain comes and goes",
-    uapi: ["6.12"],
+    since: "6.2",
   }, async ({ io, ioasId }) => {
     const access = await io.mock.createAccess(ioasId, true);
     for (let pages = 1n; pages < BigInt(BUFFER_PAGES); pages++) {
@@ -63,7 +63,7 @@ function registerPins(f: IoasFixture): void {
 
   f.test("access_pin_unmap", {
     description: "Unmapping makes an access give its pins up",
-    uapi: ["6.12"],
+    since: "6.2",
   }, async ({ io, ioasId }) => {
     const access = await io.mock.createAccess(ioasId, true);
     await io.mapFixed(ioasId, io.buffer, io.bufferSize, IOVA);

@@ -49,7 +49,7 @@ export function registerAllocHwptNested(f: IoasFixture): void {
   f.test("alloc_hwpt_nested", {
     description:
       "Nested HWPTs can be allocated on a parent, invalidated, attached and made to fault",
-    uapi: ["6.12"],
+    since: "6.8",
     needs: () => ["hwpt", "faults"],
   }, async (self) => {
     if (!self.idevId) return await checkWithoutDevice(self);
@@ -64,7 +64,7 @@ export function registerAllocHwptNested(f: IoasFixture): void {
 export function registerHwptAttach(f: IoasFixture): void {
   f.test("hwpt_attach", {
     description: "A device can be attached to a HWPT by its id",
-    uapi: ["6.12"],
+    since: "6.4",
   }, async ({ io, stdevId, hwptId }) => {
     await io.mock.domain(hwptId, stdevId ? undefined : ENOENT);
   });
@@ -75,7 +75,7 @@ export function registerGetHwInfo(f: IoasFixture): void {
   f.test("get_hw_info", {
     description:
       "Hardware information fills a buffer of any size, and zeroes what is beyond it",
-    uapi: ["6.12"],
+    since: "6.6",
     needs: () => ["hwpt"],
   }, async ({ io, idevId }) => {
     const larger = TestHwInfo.size + 8;

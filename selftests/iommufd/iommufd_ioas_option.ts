@@ -35,12 +35,12 @@ export function registerOptions(f: IoasFixture): void {
 
   f.test("ioas_iova_alloc", {
     description: "A length must be a multiple of the domains' page size",
-    uapi: ["6.12"],
+    since: "6.2",
   }, checkIovaAlloc);
 
   f.test("ioas_align_change", {
     description: "The alignment can only rise while all areas have it",
-    uapi: ["6.12"],
+    since: "6.2",
   }, checkAlignChange);
 }
 

@@ -149,7 +149,7 @@ function registerBasic(f: MockDomainFixture): void {
   f.test("ro_unshare", {
     description:
       "A write to private file memory does not change the page that is mapped for reading",
-    uapi: ["6.12"],
+    since: "6.2",
   }, checkReadOnlyUnshare);
 }
 
@@ -291,7 +291,7 @@ function registerReplace(f: MockDomainFixture): void {
   f.test("replace", {
     description:
       "A device can be moved between IOASes and HWPTs; an automatic HWPT goes with its last device",
-    uapi: ["6.12"],
+    since: "6.6",
   }, async ({ io, ioasId, domains }) => {
     const [{ stdevId, hwptId }, second] = [domains[0]!, domains[1]];
     const other = await io.ioasAlloc();
@@ -309,7 +309,7 @@ function registerReplace(f: MockDomainFixture): void {
 
   f.test("alloc_hwpt", {
     description: "A device can be moved through HWPTs that were allocated",
-    uapi: ["6.12"],
+    since: "6.6",
     needs: () => ["hwpt"],
   }, async ({ io, ioasId, domains }) => {
     for (const { idevId: devId, stdevId } of domains) {

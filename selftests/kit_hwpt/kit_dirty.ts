@@ -81,7 +81,7 @@ const READ_WRITE = PROT_READ | PROT_WRITE;
 /** Adds the fixture's tests to `registry`. */
 export function registerKitDirty(registry: Test[]): void {
   const f: DirtyFixture = fixture(registry, "kit_dirty", {
-    uapi: ["6.12"],
+    since: "6.7",
     upstream: false,
     needs: () => ["hwpt", "dirty"],
     setup,

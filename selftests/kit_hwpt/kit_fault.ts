@@ -95,7 +95,7 @@ export type FaultFixture = Fixture<undefined, FaultSelf>;
 /** Adds the fixture's tests to `registry`. */
 export function registerKitFault(registry: Test[]): void {
   const f: FaultFixture = fixture(registry, "kit_fault", {
-    uapi: ["6.12"],
+    since: "6.11",
     upstream: false,
     needs: () => ["hwpt", "faults"],
     setup,

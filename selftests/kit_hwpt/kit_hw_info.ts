@@ -53,7 +53,7 @@ const JUNK = 0xa5;
 /** Adds the fixture's tests to `registry`. */
 export function registerKitHwInfo(registry: Test[]): void {
   const f: InfoFixture = fixture(registry, "kit_hw_info", {
-    uapi: ["6.12"],
+    since: "6.7",
     upstream: false,
     needs: () => ["hwpt"],
     setup: async (context: Context) => {

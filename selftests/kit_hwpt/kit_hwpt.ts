@@ -61,7 +61,7 @@ const FAULT = IOMMU_HWPT_FAULT_ID_VALID;
 /** Adds the fixture's tests to `registry`. */
 export function registerKitHwpt(registry: Test[]): void {
   const f: HwptFixture = fixture(registry, "kit_hwpt", {
-    uapi: ["6.12"],
+    since: "6.8",
     upstream: false,
     needs: () => ["hwpt"],
     setup: async (context: Context) => {

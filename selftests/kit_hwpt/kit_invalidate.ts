@@ -64,7 +64,7 @@ const ALL = IOMMU_TEST_INVALIDATE_FLAG_ALL;
 /** Adds the fixture's tests to `registry`. */
 export function registerKitInvalidate(registry: Test[]): void {
   const f: InvalidateFixture = fixture(registry, "kit_invalidate", {
-    uapi: ["6.12"],
+    since: "6.8",
     upstream: false,
     needs: () => ["hwpt"],
     setup,

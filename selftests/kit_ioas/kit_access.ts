@@ -382,7 +382,7 @@ function registerLifetime(f: AccessFixture): void {
     description:
       "Moving an access to another IOAS drops its pins; a failed move changes nothing",
     reference: "device.c iommufd_access_replace; S15",
-    uapi: ["6.12"],
+    since: "6.6",
   }, checkReplaceIoas);
 }
 

@@ -93,7 +93,7 @@ function registerLimit(f: LimitFixture): void {
   f.test("smallest_limit", {
     description: "A limit that holds no batch element is refused",
     reference: "selftest.c iommufd_test; conflict 24",
-    uapi: ["6.12"],
+    since: "6.2",
   }, async ({ io }) => {
     await io.mock.setMemoryLimit(11, EINVAL);
     await io.mock.setMemoryLimit(0, EINVAL);

@@ -160,7 +160,7 @@ function registerModes(registry: Test[]): void {
   f.test("vfio_device", {
     description: "An iommufd from /dev/vfio/vfio charges the process",
     reference: "main.c iommufd_fops_open; S23",
-    uapi: ["6.12"],
+    since: "6.2",
     needs: () => ["vfio", "setrlimit"],
   }, async (io) => {
     const fd = assertOk(

@@ -36,10 +36,9 @@ import {
   MAP_SHARED,
   POLLIN,
 } from "../../impl/uapi/mman.ts";
-import type { RevisionName } from "../../impl/uapi/revision.ts";
+import { valueIn } from "../../impl/uapi/revision/versions.ts";
 import { VFIO_TYPE1_IOMMU } from "../../impl/uapi/vfio.ts";
 import {
-  revisionsOf,
   type Round,
   type Sequence,
   setUpSweep,
@@ -54,6 +53,7 @@ import {
   type Fixture,
   fixture,
   type Need,
+  type Scope,
   type Test,
 } from "../harness/harness.ts";
 import {
@@ -78,28 +78,28 @@ export function registerKitFailNth(registry: Test[]): void {
     needs: () => ["fail_nth"],
     setup: setUpSweep,
   });
-  for (const { sequence, uapi, reference, needs = [] } of sequencesOfTests()) {
+  for (const { sequence, reference, needs = [], ...scope } of tests()) {
     const { name, what } = sequence;
     f.test(name, {
       description: `Every step may fail of ${what}`,
       reference,
-      uapi,
+      ...scope,
       needs: () => needs,
     }, (self) => sweep(self, sequence));
   }
 }
 
 /** The kernel's sequences where they are not tests of the kernel, and ours. */
-function sequencesOfTests(): SweepTest[] {
+function tests(): SweepTest[] {
   return [
     ...SEQUENCES.map((sequence): SweepTest => ({
       sequence,
-      uapi: ["v3"],
+      until: "6.2",
       reference: `iommufd_fail_nth.c: basic_fail_nth.${sequence.name}`,
     })),
     ...OWN.map(({ reference, needs = [], ...sequence }): SweepTest => ({
       sequence,
-      uapi: revisionsOf(sequence),
+      only: ({ name }) => valueIn(name, sequence.points) !== undefined,
       reference,
       needs,
     })),
@@ -107,9 +107,8 @@ function sequencesOfTests(): SweepTest[] {
 }
 
 /** A test of the fixture. */
-interface SweepTest {
+interface SweepTest extends Scope {
   readonly sequence: Sequence;
-  readonly uapi: readonly RevisionName[];
   readonly reference: string;
   readonly needs?: readonly Need[];
 }

@@ -12,7 +12,7 @@
 
 import { E2BIG, EFAULT, EOPNOTSUPP } from "../../impl/uapi/errno.ts";
 import { MAP_PRIVATE, PROT_READ } from "../../impl/uapi/mman.ts";
-import { type Revision, REVISIONS } from "../../impl/uapi/revision.ts";
+import type { Revision } from "../../impl/uapi/revision.ts";
 import { existsIn } from "../../impl/uapi/revision/versions.ts";
 import type { Field } from "../../impl/uapi/struct.ts";
 import {
@@ -67,12 +67,9 @@ function structFixture(
   row: StructRow,
   concerns: (revision: Revision) => boolean,
 ): StructFixture {
-  const uapi = Object.values(REVISIONS).filter((revision) =>
-    existsIn(revision.name, row) && concerns(revision)
-  );
   return fixture(registry, "kit_struct", {
     variants: { [row.name]: row },
-    uapi: uapi.map(({ name }) => name),
+    only: (revision) => existsIn(revision.name, row) && concerns(revision),
     upstream: false,
     needs: ({ needs }) => needs,
     setup: async (context) => structSelf(await Iommufd.open(context), row),

@@ -148,7 +148,7 @@ function registerSyz(f: OpsFixture): void {
     description:
       "With syzkaller's flag an IOVA is the number of an area and an offset in it",
     reference: "selftest.c iommufd_test_syz_conv_iova",
-    uapi: ["6.12"],
+    since: "6.2",
   }, checkSyzIova);
 }
 
@@ -214,7 +214,7 @@ function registerMakers(f: OpsFixture): void {
   f.test("mock_domain_flags", {
     description: "MOCK_DOMAIN_FLAGS refuses flags it does not know",
     reference: "selftest.c mock_dev_create",
-    uapi: ["6.12"],
+    since: "6.7",
   }, async ({ io, ioasId }) => {
     await io.mock.domainFlags(ioasId, 1 << 2, EINVAL);
     await io.mock.domainFlags(ioasId, 0x80000000, EINVAL);
@@ -227,7 +227,7 @@ function registerMakers(f: OpsFixture): void {
     description:
       "MOCK_DOMAIN_REPLACE refuses what is no device and no page table",
     reference: "selftest.c iommufd_test_mock_domain_replace, device.c",
-    uapi: ["6.12"],
+    since: "6.6",
   }, async ({ io, ioasId, domain }) => {
     const { stdevId, hwptId, idevId } = domain;
     await io.mock.replaceDomain(999, ioasId, ENOENT);

@@ -8,7 +8,7 @@
 
 import { implTarget } from "../../conformance/targets/impl_target.ts";
 import { runTest, skipReason } from "../../conformance/running/run_one.ts";
-import { type RevisionName, REVISIONS } from "../../impl/uapi/revision.ts";
+import { REVISION_NAMES } from "../../impl/uapi/revision.ts";
 import { allTests } from "../all.ts";
 
 /**
@@ -17,7 +17,7 @@ import { allTests } from "../all.ts";
  * name says why.
  */
 export async function denoTests(...fixtures: string[]): Promise<void> {
-  for (const uapi of Object.keys(REVISIONS) as RevisionName[]) {
+  for (const uapi of REVISION_NAMES) {
     const target = await implTarget(uapi);
     for (const test of allTests(uapi)) {
       if (!fixtures.includes(test.fixture)) continue;

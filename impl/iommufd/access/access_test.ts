@@ -13,19 +13,17 @@ import {
   IOMMU_IOAS_MAP_WRITEABLE,
 } from "../../uapi/iommufd.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
-import type { RevisionName } from "../../uapi/revision.ts";
+import {
+  NEWEST,
+  REVISION_NAMES,
+  type RevisionName,
+} from "../../uapi/revision.ts";
 import { Access, type AccessOps } from "./access.ts";
 import {
   IOMMUFD_ACCESS_RW_READ,
   IOMMUFD_ACCESS_RW_WRITE,
 } from "../pages/access_pages.ts";
-import {
-  IOVA,
-  Machine,
-  outcome,
-  PAGE,
-  REVISION_NAMES,
-} from "../testing/machine.ts";
+import { IOVA, Machine, outcome, PAGE } from "../testing/machine.ts";
 
 const MAX = 2n ** 64n - 1n;
 const WRITE = IOMMUFD_ACCESS_RW_WRITE;
@@ -418,7 +416,7 @@ describe("access that attaches later", () => {
   });
 
   it("moves: the pins on the old IOAS are taken back, though none can be added", () => {
-    const { machine, driver, access, ioasId } = setup("6.12");
+    const { machine, driver, access, ioasId } = setup(NEWEST);
     const other = machine.ioas();
     driver.pin(IOVA, PAGE);
     const seen: string[] = [];
@@ -444,7 +442,7 @@ describe("access that attaches later", () => {
   });
 
   it("stays where it is when it cannot move", () => {
-    const { machine, driver, access, ioasId, userVa } = setup("6.12");
+    const { machine, driver, access, ioasId, userVa } = setup(NEWEST);
     const odd = machine.ioas();
     machine.map({ ioasId: odd, userVa: BigInt(userVa), iova: IOVA + 2048n });
     driver.pin(IOVA, PAGE);

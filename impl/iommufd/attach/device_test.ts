@@ -11,7 +11,8 @@ import { iommufdCtxHasGroup, IommufdDevice } from "./device.ts";
 import { HwptPaging } from "../hwpt/hw_pagetable.ts";
 import { iommufdCtxFromFd } from "../main.ts";
 import { Bench, region } from "../testing/bench.ts";
-import { IOVA, outcome, PAGE, REVISION_NAMES } from "../testing/machine.ts";
+import { REVISION_NAMES } from "../../uapi/revision.ts";
+import { IOVA, outcome, PAGE } from "../testing/machine.ts";
 
 const MAX = 2n ** 64n - 1n;
 

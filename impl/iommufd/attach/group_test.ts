@@ -11,7 +11,7 @@ const MAX = 2n ** 64n - 1n;
 
 describe("device replace", () => {
   it("moves the whole group and frees the HWPT that is left", () => {
-    const bench = new Bench("6.12");
+    const bench = new Bench();
     const [ioas, other] = [bench.machine.ioas(), bench.machine.ioas()];
     bench.a.resv.push(region("reserved", 0n));
     bench.b.resv.push(region("reserved", 8n * PAGE));
@@ -35,7 +35,7 @@ describe("device replace", () => {
   });
 
   it("needs a device that is attached: EINVAL", () => {
-    const bench = new Bench("6.12");
+    const bench = new Bench();
     const [ioas, other] = [bench.machine.ioas(), bench.machine.ioas()];
     const [a, b] = [bench.bind(bench.a), bench.bind(bench.b)];
     assertEquals(outcome(() => a.replace(ioas)), "EINVAL");
@@ -51,7 +51,7 @@ describe("device replace", () => {
   });
 
   it("changes nothing when it fails", () => {
-    const bench = new Bench("6.12");
+    const bench = new Bench();
     const { machine } = bench;
     const [ioas, other] = [machine.ioas(), machine.ioas()];
     machine.map({
@@ -77,7 +77,7 @@ describe("device replace", () => {
   });
 
   it("keeps the regions of the IOAS when a HWPT of the same IOAS does not fit", () => {
-    const bench = new Bench("6.12");
+    const bench = new Bench();
     const ioas = bench.machine.ioas();
     bench.a.resv.push(region("reserved", 0n));
     const [a, c] = [bench.bind(bench.a), bench.bind(bench.c)];

@@ -117,7 +117,7 @@ describe("GET_HW_INFO", () => {
   });
 
   it("tells of PASIDs only where they are on", () => {
-    const bench = new Bench("6.12");
+    const bench = new Bench();
     const { a, machine } = bench;
     const idev = bench.bind(a);
     const ask = () => {
@@ -144,7 +144,7 @@ describe("GET_HW_INFO", () => {
   });
 
   it("has nothing to tell without the driver's help", () => {
-    const bench = new Bench("6.12");
+    const bench = new Bench();
     const { machine } = bench;
     const idev = bench.bind(bench.a);
     const address = machine.memory(1);

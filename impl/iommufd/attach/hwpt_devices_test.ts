@@ -4,11 +4,12 @@ import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { IOMMUFD_ATTACH_FLAGS_ALLOW_UNSAFE_INTERRUPT } from "./hwpt_devices.ts";
 import { Bench, region } from "../testing/bench.ts";
-import { outcome, PAGE, REVISION_NAMES } from "../testing/machine.ts";
+import { REVISION_NAMES } from "../../uapi/revision.ts";
+import { outcome, PAGE } from "../testing/machine.ts";
 
 describe("interrupts", () => {
   it("must be isolated at bind, or the kernel told not to care", () => {
-    const bench = new Bench("6.12");
+    const bench = new Bench();
     bench.b.hasIsolatedMsi = false;
     assertEquals(outcome(() => bench.bind(bench.a)), "EPERM");
     assertEquals(bench.ctx.groups.size, 0);
@@ -32,7 +33,7 @@ describe("interrupts", () => {
   });
 
   it("get a window in the domain, once, if the driver has one", () => {
-    const bench = new Bench("6.12");
+    const bench = new Bench();
     const [ioas, other] = [bench.machine.ioas(), bench.machine.ioas()];
     const start = 1n << 27n;
     for (const dev of [bench.a, bench.b, bench.c]) {

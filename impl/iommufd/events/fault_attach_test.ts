@@ -34,7 +34,7 @@ class IopfBench extends Bench {
   offErrno: Errno | undefined;
 
   constructor() {
-    super("6.12");
+    super();
     const queue = new IopfQueue();
     const feature = (what: string, dev: Device) => {
       const used = [this.a, this.b, this.c].find((each) => each === dev)!;

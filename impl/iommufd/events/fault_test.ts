@@ -214,7 +214,7 @@ describe("TRIGGER_IOPF", () => {
   });
 
   it("needs a device, which is a mock one", () => {
-    const bench = new Bench("6.12");
+    const bench = new Bench();
     const { machine } = bench;
     const idev = bench.bind(bench.a);
     for (const [devId, errno] of [[idev.id, "EINVAL"], [99, "ENOENT"]]) {

@@ -235,7 +235,7 @@ describe("HWPT_ALLOC of an IOAS", () => {
   });
 
   it("asks a driver without domainAllocUser for plain domains only", () => {
-    const bench = new Bench("6.12");
+    const bench = new Bench();
     const { machine } = bench;
     const ptId = machine.ioas();
     const idev = bench.bind(bench.a);
@@ -253,7 +253,7 @@ describe("HWPT_ALLOC of an IOAS", () => {
   });
 
   it("gives the driver flags and data as they came", () => {
-    const bench = new Bench("6.12");
+    const bench = new Bench();
     const { machine } = bench;
     const ptId = machine.ioas();
     const idev = bench.bind(bench.a);
@@ -286,7 +286,7 @@ describe("HWPT_ALLOC of an IOAS", () => {
   });
 
   it("warns of a driver that cannot enforce the coherency that it promised", () => {
-    const bench = new Bench("6.12");
+    const bench = new Bench();
     const { machine } = bench;
     const ptId = machine.ioas();
     bench.a.caps.add("enforce-cache-coherency");
@@ -326,7 +326,7 @@ describe("HWPT_ALLOC of a parent", () => {
     }
     machine.end();
 
-    const other = new Bench("6.12");
+    const other = new Bench();
     const idev = other.bind(other.a);
     const ops: IommuOps = other.ops;
     let asked = 0;
@@ -391,7 +391,7 @@ describe("HWPT_ALLOC of a parent", () => {
   });
 
   it("warns of a driver whose nested domain is none", () => {
-    const bench = new Bench("6.12");
+    const bench = new Bench();
     const { machine } = bench;
     const ioas = machine.ioas();
     const idev = bench.bind(bench.a);

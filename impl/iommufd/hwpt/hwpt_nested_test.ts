@@ -30,7 +30,7 @@ class NestingBench extends Bench {
   readonly ioas: number = this.machine.ioas();
 
   constructor() {
-    super("6.12");
+    super();
     const { ops, a } = this;
     (ops as IommuOps).domainAllocUser = (_dev, _flags, parent) => {
       if (!parent) return ops.domainAllocPaging(a);

@@ -15,7 +15,7 @@ function setup(): {
   domain(pageSize: bigint): TestDomain;
   done(warnings?: readonly string[]): void;
 } {
-  const bench = new Bench("6.12");
+  const bench = new Bench();
   const { machine } = bench;
   const ioasId = machine.ioas();
   const userVa = BigInt(machine.memory(2));

@@ -2,6 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { type ByVersion, valueIn } from "../../uapi/revision/versions.ts";
 import {
   IOMMU_IOAS_ALLOC,
   IOMMU_IOAS_ALLOW_IOVAS,
@@ -20,15 +21,8 @@ import {
   IommuIovaRange,
 } from "../../uapi/iommufd.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
-import type { RevisionName } from "../../uapi/revision.ts";
-import {
-  FIXED_RW,
-  IOVA,
-  Machine,
-  PAGE,
-  REVISION_NAMES,
-  RW,
-} from "../testing/machine.ts";
+import { REVISION_NAMES, type RevisionName } from "../../uapi/revision.ts";
+import { FIXED_RW, IOVA, Machine, PAGE, RW } from "../testing/machine.ts";
 
 const MAX = 2n ** 64n - 1n;
 
@@ -36,10 +30,10 @@ const MAX = 2n ** 64n - 1n;
 type Expected =
   | string
   | number
-  | Readonly<Record<RevisionName, string | number>>;
+  | ByVersion<string | number>;
 
 function expected(name: RevisionName, value: Expected): string | number {
-  return typeof value === "object" ? value[name] : value;
+  return typeof value === "object" ? valueIn(name, value)! : value;
 }
 
 /** Writes ranges to memory of the process; returns their address. */
@@ -101,7 +95,7 @@ const BAD_MAPS: {
   {
     what: "no permission",
     values: { flags: 0, ioasId: 99 },
-    ret: { "v3": "ENOENT", "6.12": "EINVAL" },
+    ret: { v3: "ENOENT", "6.2": "EINVAL" },
   },
   { what: "no IOAS", values: { ioasId: 99, length: 0n }, ret: "ENOENT" },
   { what: "length 0", values: { length: 0n }, ret: "EINVAL" },
@@ -109,7 +103,7 @@ const BAD_MAPS: {
   {
     what: "an end of memory that wraps",
     values: { flags: RW, userVa: MAX - PAGE, length: 2n * PAGE },
-    ret: { "v3": 0, "6.12": "EOVERFLOW" },
+    ret: { v3: 0, "6.3": "EOVERFLOW" },
   },
   {
     what: "an end of IOVA that wraps",
@@ -119,7 +113,7 @@ const BAD_MAPS: {
   {
     what: "an IOVA that is mapped",
     values: { iova: IOVA },
-    ret: { "v3": "EADDRINUSE", "6.12": "EEXIST" },
+    ret: { v3: "EADDRINUSE", "6.2": "EEXIST" },
   },
   {
     what: "more than any hole has",
@@ -147,17 +141,17 @@ const BAD_COPIES: {
   {
     what: "a source of 2^64-1",
     values: { srcIova: MAX, srcIoasId: 99 },
-    ret: { "v3": "ENOENT", "6.12": "EOVERFLOW" },
+    ret: { v3: "ENOENT", "6.2": "EOVERFLOW" },
   },
   {
     what: "a destination of 2^64-1",
     values: { dstIova: MAX, srcIoasId: 99 },
-    ret: { "v3": "ENOENT", "6.12": "EOVERFLOW" },
+    ret: { v3: "ENOENT", "6.2": "EOVERFLOW" },
   },
   {
     what: "no permission",
     values: { flags: IOMMU_IOAS_MAP_FIXED_IOVA, srcIoasId: 99 },
-    ret: { "v3": "ENOENT", "6.12": "EINVAL" },
+    ret: { v3: "ENOENT", "6.2": "EINVAL" },
   },
   {
     what: "no source",
@@ -189,7 +183,7 @@ const BAD_COPIES: {
   {
     what: "a destination that is mapped",
     values: { dstIova: IOVA },
-    ret: { "v3": "EADDRINUSE", "6.12": "EEXIST" },
+    ret: { v3: "EADDRINUSE", "6.2": "EEXIST" },
   },
 ];
 

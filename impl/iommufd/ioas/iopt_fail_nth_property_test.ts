@@ -13,7 +13,7 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { EFAULT, errnoName } from "../../uapi/errno.ts";
-import type { RevisionName } from "../../uapi/revision.ts";
+import { REVISION_NAMES, type RevisionName } from "../../uapi/revision.ts";
 import { anyStep, IoptRun, type Step } from "../testing/iopt_run.ts";
 import type { ModelCall, ModelResult, Setting } from "../testing/iopt_state.ts";
 
@@ -157,7 +157,7 @@ function settings(revision: RevisionName): Setting[] {
   ];
 }
 
-for (const revision of ["v3", "6.12"] as const) {
+for (const revision of REVISION_NAMES) {
   Deno.test(`an ioctl that a failure hits changes nothing, and then does what it should: ${revision}`, () => {
     for (const [seed, setting] of settings(revision).entries()) {
       const options = { runs: 250, seed, Run: FailingRun };
@@ -170,7 +170,7 @@ for (const revision of ["v3", "6.12"] as const) {
 }
 
 Deno.test("a call that is done without an answer does not pass for one that is undone", () => {
-  for (const revision of ["v3", "6.12"] as const) {
+  for (const revision of REVISION_NAMES) {
     const [setting] = settings(revision);
     const options = { runs: 50, seed: 1, Run: StrictRun };
     const error = assertThrows(() => runSequences(setting!, options), Error);

@@ -5,6 +5,7 @@
  */
 
 import fc from "fast-check";
+import { REVISION_NAMES } from "../../uapi/revision.ts";
 import { anyStep, IoptRun, placingStep } from "../testing/iopt_run.ts";
 import type { Setting } from "../testing/iopt_state.ts";
 
@@ -25,7 +26,7 @@ function runsLikeTheModel(
 }
 
 /** 12 settings of 250 runs each: every difference that changes a path, in both revisions. */
-const SETTINGS: Setting[] = (["v3", "6.12"] as const).flatMap((revision) => {
+const SETTINGS: Setting[] = REVISION_NAMES.flatMap((revision) => {
   const base = {
     revision,
     memoryLimit: 65536,
@@ -57,7 +58,7 @@ SETTINGS.forEach((setting, i) => {
     runsLikeTheModel(setting, 1000 + i, 250));
 });
 
-for (const revision of ["v3", "6.12"] as const) {
+for (const revision of REVISION_NAMES) {
   for (const unit of [1, 64, 256]) {
     Deno.test(`the kernel chooses the IOVA that the naive model chooses: ${revision}, units of ${unit} bytes`, () => {
       const setting = { ...SETTINGS[0]!, revision, unit };

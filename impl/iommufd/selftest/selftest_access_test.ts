@@ -21,14 +21,12 @@ import {
   TestDestroyAccessPages,
 } from "../../uapi/selftest.ts";
 import { PAGE_SIZE, RLIMIT_NOFILE } from "../../uapi/mman.ts";
-import type { RevisionName } from "../../uapi/revision.ts";
 import {
-  FIXED_RW,
-  IOVA,
-  Machine,
-  PAGE,
+  NEWEST,
   REVISION_NAMES,
-} from "../testing/machine.ts";
+  type RevisionName,
+} from "../../uapi/revision.ts";
+import { FIXED_RW, IOVA, Machine, PAGE } from "../testing/machine.ts";
 
 const SYZ = MOCK_FLAGS_ACCESS_SYZ;
 
@@ -315,7 +313,7 @@ for (const name of REVISION_NAMES) {
 
 describe("ACCESS_REPLACE_IOAS", () => {
   it("moves an access", () => {
-    const bench = new Bench("6.12");
+    const bench = new Bench(NEWEST);
     const { machine, fd } = bench;
     const other = machine.ioas();
     const replace = (values: Partial<TestAccessReplaceIoas>) =>

@@ -55,7 +55,7 @@ export class Bench {
   readonly b: TestDevice;
   readonly c: TestDevice;
 
-  constructor(name: RevisionName) {
+  constructor(name?: RevisionName) {
     this.machine = new Machine(name);
     this.ops = new Ops(this.machine.kernel);
     this.ops.defaultDomain = new TestDomain({ owner: this.ops }, "identity");

@@ -63,7 +63,7 @@ export class FaultBench extends Machine {
   #parent = 0;
 
   constructor() {
-    super("6.12");
+    super();
     this.ioasId = this.ioas();
     this.#data = this.memory(1);
     this.process.poke(this.#data, HwptSelftest.encode({ iotlb: 1 }));

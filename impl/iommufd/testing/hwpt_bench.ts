@@ -45,7 +45,7 @@ export class HwptBench {
   /** A page of the process's memory for driver data. */
   readonly place: number;
 
-  constructor(devFlags = 0, machine: Machine = new Machine("6.12")) {
+  constructor(devFlags = 0, machine: Machine = new Machine()) {
     this.machine = machine;
     this.ioas = machine.ioas();
     this.place = machine.memory(1);

@@ -106,7 +106,7 @@ function bitsOf(bytes: Uint8Array): number[] {
 /** The kernel and the model, side by side. */
 export class HwptRun {
   readonly #naive = new NaiveContext();
-  readonly #machine = new Machine("6.12");
+  readonly #machine = new Machine();
   /** What the driver was told to answer: `device:group:code`. */
   readonly #answers: string[] = [];
   /** What happened, to know that the steps reach everything. */

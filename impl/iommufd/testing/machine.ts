@@ -38,11 +38,9 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from "../../uapi/mman.ts";
-import type { RevisionName } from "../../uapi/revision.ts";
+import { NEWEST, type RevisionName } from "../../uapi/revision.ts";
 import type { Struct } from "../../uapi/struct.ts";
 import type { IommufdCtx } from "../main.ts";
-
-export { REVISION_NAMES } from "../../uapi/revision.ts";
 
 /** Readable and writable. */
 export const RW: number = IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE;
@@ -75,7 +73,7 @@ export class Machine {
   readonly fd: number;
 
   constructor(
-    revision: RevisionName = "6.12",
+    revision: RevisionName = NEWEST,
     options: { readonly vfioNoIommu?: boolean } = {},
   ) {
     this.kernel = new Kernel({ revision, memory: 2 ** 26, ...options });

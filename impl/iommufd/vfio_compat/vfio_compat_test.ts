@@ -16,7 +16,11 @@ import {
   IommuVfioIoas,
 } from "../../uapi/iommufd.ts";
 import { CAP_SYS_RAWIO, PAGE_SIZE } from "../../uapi/mman.ts";
-import type { RevisionName } from "../../uapi/revision.ts";
+import {
+  NEWEST,
+  REVISION_NAMES,
+  type RevisionName,
+} from "../../uapi/revision.ts";
 import {
   VFIO_API_VERSION,
   VFIO_CHECK_EXTENSION,
@@ -46,13 +50,7 @@ import {
   vfioCompatSetNoIommu,
 } from "./compat_ioas.ts";
 import { IommufdDevice } from "../attach/device.ts";
-import {
-  IOVA,
-  Machine,
-  outcome,
-  PAGE,
-  REVISION_NAMES,
-} from "../testing/machine.ts";
+import { IOVA, Machine, outcome, PAGE } from "../testing/machine.ts";
 
 const MAX = 2n ** 64n - 1n;
 
@@ -370,7 +368,7 @@ describe("VFIO without IOMMU", () => {
   const type = VFIO_NOIOMMU_IOMMU;
 
   it("is an extension where the kernel is built with it", () => {
-    const machine = new Machine("6.12", options);
+    const machine = new Machine(NEWEST, options);
     assertEquals(machine.callArg(VFIO_CHECK_EXTENSION, type), 1);
     machine.end();
     const v3 = new Machine("v3", options);
@@ -380,7 +378,7 @@ describe("VFIO without IOMMU", () => {
   });
 
   it("takes the place of all other types", () => {
-    const machine = new Machine("6.12", options);
+    const machine = new Machine(NEWEST, options);
     assertEquals(machine.callArg(VFIO_SET_IOMMU, type), "EINVAL");
     vfioCompatSetNoIommu(machine.ctx);
     assertEquals(machine.callArg(VFIO_SET_IOMMU, type), 0);
@@ -397,7 +395,7 @@ describe("VFIO without IOMMU", () => {
   });
 
   it("does not come to a container with an IOAS", () => {
-    const machine = new Machine("6.12", options);
+    const machine = new Machine(NEWEST, options);
     vfioCompatIoasCreate(machine.ctx);
     assertEquals(outcome(() => vfioCompatSetNoIommu(machine.ctx)), "EINVAL");
     assertEquals(machine.callArg(VFIO_SET_IOMMU, type), "EINVAL");
@@ -407,7 +405,7 @@ describe("VFIO without IOMMU", () => {
   });
 
   it("cannot be chosen where the kernel is built without", () => {
-    const machine = new Machine("6.12");
+    const machine = new Machine();
     vfioCompatSetNoIommu(machine.ctx);
     assertEquals(machine.callArg(VFIO_SET_IOMMU, type), "EINVAL");
     machine.end();

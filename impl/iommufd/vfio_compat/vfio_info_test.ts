@@ -14,7 +14,7 @@ import {
   TestAddReserved,
 } from "../../uapi/selftest.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
-import type { RevisionName } from "../../uapi/revision.ts";
+import { REVISION_NAMES, type RevisionName } from "../../uapi/revision.ts";
 import {
   VFIO_IOMMU_GET_INFO,
   VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE,
@@ -24,7 +24,7 @@ import {
   VfioIommuType1InfoCapIovaRange,
   VfioIommuType1InfoDmaAvail,
 } from "../../uapi/vfio.ts";
-import { IOVA, Machine, PAGE, REVISION_NAMES } from "../testing/machine.ts";
+import { IOVA, Machine, PAGE } from "../testing/machine.ts";
 
 /** Bytes that no answer has. */
 const FILL = 0xaa;

@@ -26,7 +26,7 @@ export class IoasDifferences extends Differences {
   /** COPY refuses a source or destination IOVA of 2^64-1 (B13). */
   readonly copyChecksIova: boolean = this.since("6.2");
   /** Kernel-chosen IOVA is aligned to at most a huge page (S08; iopt_alloc_iova). */
-  readonly capsIovaAlignment: boolean = this.since("6.2");
+  readonly capsIovaAlignment: boolean = this.since("6.11");
   /** Choosing an IOVA looks at each hole between areas from its own first place on (v3 L4646; iopt_alloc_iova). */
   readonly clipsAreaHoles: boolean = this.until("6.2");
   /** An area with accesses can be split (S10; v3 L5498). */

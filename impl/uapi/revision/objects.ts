@@ -17,7 +17,7 @@ export class ObjectDifferences extends Differences {
     "6.2": EINVAL,
   });
   /** Ids of objects are at most this (main.c xa_limit_31b). */
-  readonly maxId: number = this.from({ v3: 2 ** 32 - 1, "6.2": 2 ** 31 - 1 });
+  readonly maxId: number = this.from({ v3: 2 ** 32 - 1, "6.6": 2 ** 31 - 1 });
   /** ALLOW_IOVAS and OPTION refuse a non-zero reserved field (B12, B14). */
   readonly checksReservedFields: boolean = this.since("6.2");
   /** RLIMIT_MODE refuses an object id (S05; iommufd_option_rlimit_mode). */

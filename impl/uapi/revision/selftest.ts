@@ -42,5 +42,5 @@ export class SelftestDifferences extends Differences {
 /** The mock IOMMU. */
 export class MockDifferences extends Differences {
   /** It tolerates unmapping what is not mapped; else it warns (S11; mock_domain_unmap_pages). */
-  readonly unmapToleratesMissing: boolean = this.since("6.7");
+  readonly unmapToleratesMissing: boolean = this.since("6.8");
 }

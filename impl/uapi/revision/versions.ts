@@ -9,8 +9,8 @@
 
 /**
  * The points in time, oldest first: the series as posted, then each Linux. A
- * Linux stands for its last stable update, so a fix that came to 6.12 with an
- * update is there since 6.12, wherever else it went.
+ * fix counts from the Linux that it was made for on, or from an older one that
+ * is offered and got it with a stable update.
  */
 export const VERSIONS = [
   "v3",

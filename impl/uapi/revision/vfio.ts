@@ -17,7 +17,7 @@ export class VfioDifferences extends Differences {
   /** No-IOMMU mode exists (iommufd_vfio_compat_set_no_iommu). */
   readonly hasNoIommu: boolean = this.since("6.3");
   /** GET_INFO's capabilities: DMA_AVAIL first, padded to 8 bytes; else IOVA_RANGE first, unpadded (S21). */
-  readonly capsDmaAvailFirst: boolean = this.since("6.12");
+  readonly capsDmaAvailFirst: boolean = this.since("6.6");
   /** What the DMA_AVAIL capability reports (S21). */
   readonly dmaAvail: number = this.from({ v3: 0xffff, "6.2": 0xffffffff });
   /** Opening /dev/vfio/vfio gives an iommufd that charges per process (S23). */
