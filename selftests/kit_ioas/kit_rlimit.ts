@@ -273,6 +273,31 @@ function registerSharing(f: RlimitFixture): void {
     await child.exit();
   });
 
+  f.test("dead_owner", {
+    description: "A charge is gone with the process that it was made to",
+    reference: "pages.c do_update_pinned",
+    needs: () => ["fork"],
+    knownBug: "unlocks_dead_owner",
+  }, async ({ io, ioasId }, { mode }) => {
+    const { page, buffer } = io;
+    const other = await io.ioasAlloc();
+    const { hwptId } = await io.mock.domain(other);
+    const child = await io.process.fork();
+    await io.in(child).mapFixed(ioasId, buffer, LIMIT * page, IOVA);
+    const middle = { srcIova: IOVA + page, dstIova: IOVA + page };
+    const length = 2n * page;
+    await io.copy({ src: ioasId, dst: other, ...middle, length });
+    await child.exit();
+    // Two of the pages are unpinned, which only a charge to the user notices.
+    await io.unmap(ioasId, IOVA, LIMIT * page);
+    await io.copy({ src: other, dst: ioasId, ...middle, length });
+    await io.mock.checkMap(hwptId, IOVA + page, length, buffer + Number(page));
+    const free = mode ? LIMIT : LIMIT - 2n;
+    const next = IOVA + io.bufferSize;
+    await io.mapFixed(ioasId, buffer, (free + 1n) * page, next, ENOMEM);
+    await io.mapFixed(ioasId, buffer, free * page, next);
+  });
+
   f.test("two_users", {
     description: "Another user has a limit of its own in both modes",
     reference: "pages.c iopt_alloc_pages; P06.1",

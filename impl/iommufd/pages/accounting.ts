@@ -11,7 +11,7 @@
  * @module
  */
 
-import { EINVAL, ENOMEM } from "../../uapi/errno.ts";
+import { ENOMEM } from "../../uapi/errno.ts";
 import { PAGE_SHIFT, RLIMIT_MEMLOCK } from "../../uapi/mman.ts";
 import type { IoptPages } from "./pages.ts";
 
@@ -35,21 +35,13 @@ export function updatePinned(pages: IoptPages): void {
   charge(pages, delta);
 }
 
-/**
- * Uncharges after an unpin, which never fails: if the process that was charged
- * is gone, so is its account (Linux: update_unpinned).
- */
+/** Uncharges after an unpin, which never fails (Linux: update_unpinned). */
 export function updateUnpinned(pages: IoptPages): void {
   const delta = pages.npinned - pages.lastNpinned;
   if (pages.kernel.warnings.on(delta > 0, "update_unpinned: pins were added")) {
     return;
   }
-  if (delta === 0) return;
-  try {
-    charge(pages, delta);
-  } catch (error) {
-    if (error !== EINVAL) throw error;
-  }
+  if (delta !== 0) charge(pages, delta);
 }
 
 /** Linux: do_update_pinned. `delta` pages, negative to uncharge. */
@@ -89,7 +81,8 @@ function chargeUser(pages: IoptPages, delta: number): void {
 /** Linux: update_mm_locked_vm, __account_locked_vm. */
 function chargeMm(pages: IoptPages, delta: number): void {
   const mm = pages.sourceMm;
-  if (!mm.alive) throw EINVAL;
+  // The account of a process is gone with it; there is nothing to give back to.
+  if (!mm.alive) return;
   const total = mm.lockedVm + delta;
   if (delta > 0 && total > lockLimit(pages)) throw ENOMEM;
   pages.kernel.warnings.on(total < 0, "__account_locked_vm: below zero");
