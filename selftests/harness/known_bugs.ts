@@ -15,6 +15,8 @@ export const LINUX = "linux";
 export const KNOWN_BUGS = {
   unlocks_dead_owner:
     "pages.c do_update_pinned: in RLIMIT_MODE 1 the last unmap of memory whose process has exited unlocks a lock it did not take, and hangs for ever",
+  warns_of_wrapped_length:
+    "io_pagetable.c iopt_insert_area: warns of a fixed map so long that the number of its pages wraps",
 } as const satisfies Readonly<Record<string, string>>;
 
 /** The name of a bug of Linux. */

@@ -110,6 +110,21 @@ function registerMapErrors(f: MapFixture): void {
     await io.call(IommuIoasMap, IOMMU_IOAS_MAP, good);
   });
 
+  f.test("map_wrapped_length", {
+    description: "MAP refuses memory whose number of pages wraps",
+    reference: "pages.c iopt_alloc_pages, io_pagetable.c iopt_insert_area",
+    knownBug: "warns_of_wrapped_length",
+  }, async ({ io, stdevId }) => {
+    if (stdevId) return;
+    const ioasId = await io.ioasAlloc();
+    const length = U64_MAX - io.page;
+    // The length is rounded up to 2^64 - 1 and the last byte is on a page of its own.
+    await io.mapFixed(ioasId, 1, length, 0n);
+    await io.unmap(ioasId, 0n, length);
+    await io.mapFixed(ioasId, 2, length, 0n, EOVERFLOW);
+    await io.mapFixed(ioasId, 2, length - 1n, 0n);
+  });
+
   f.test("map_without_rights", {
     description: "Whether a map may be neither readable nor writeable",
     reference: "ioas.c iommufd_ioas_map; S03",

@@ -50,7 +50,6 @@ export function registerUnmaps(f: KitCompatFixture): void {
   f.test("unmap_dma_under_pin", {
     description: "An area that is pinned cannot be split",
     reference: "io_pagetable.c iopt_area_split; S10",
-    since: "6.2",
   }, async ({ io, ioasId }, { version }) => {
     const { page, buffer } = io;
     const length = 4n * page;

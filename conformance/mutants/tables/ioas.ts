@@ -236,10 +236,8 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     killer: "kit_vfio_compat.Ver1v0.unmap_dma_under_pin",
   }, {
     name: "split-pinned-area",
-    find:
-      "if (area.numAccesses > 0 && !kernel.revision.ioas.splitsAccessedAreas)",
-    replace:
-      "if (area.numAccesses > 1 && !kernel.revision.ioas.splitsAccessedAreas)",
+    find: "if (area.numAccesses > 0) throw EINVAL;",
+    replace: "if (area.numAccesses > 1) throw EINVAL;",
     breaks: "An area is cut although an access uses it",
     killer: "kit_vfio_compat.Ver1v0.unmap_dma_under_pin",
   }]),

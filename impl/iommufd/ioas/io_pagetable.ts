@@ -214,12 +214,7 @@ export class IoPagetable {
     const last = checkedAdd(iova, length - 1n);
     checkedAdd(startByte, length - 1n);
     const area = new IoptArea(this, { start: iova, last }, startByte, prot);
-    if (
-      this.kernel.warnings.on(
-        area.lastIndex >= pages.npages,
-        "iopt_insert_area: beyond the pages",
-      )
-    ) throw EOVERFLOW;
+    if (area.lastIndex >= pages.npages) throw EOVERFLOW;
     this.areas.insert(area);
     return area;
   }

@@ -84,7 +84,7 @@ export class IoptPages {
     const offset = uptr & BigInt(PAGE_SIZE - 1);
     this.kernel = kernel;
     this.uptr = uptr - offset;
-    // Linux lets the sum wrap; iopt_insert_area warns of too few pages then.
+    // Linux lets the sum wrap: then no area finds enough pages.
     const end = BigInt.asUintN(64, length + offset + BigInt(PAGE_SIZE - 1));
     this.npages = Number(end >> BigInt(PAGE_SHIFT));
     this.writable = writable;

@@ -28,13 +28,21 @@ const READ_CHUNK = 512;
 const KMALLOC_MAX_SIZE = 4 * 1024 * 1024;
 
 /**
- * Bytes that a temporary buffer gets when `wanted` are asked for: never more
- * than the limit, and one page if that much cannot be had. Throws ENOMEM by
- * fault injection. Linux: temp_kmalloc without a backup.
+ * Elements of `size` bytes that a temporary buffer holds when `wanted` are
+ * asked for: no more than the limit allows, and one page of them if that much
+ * cannot be had. Throws ENOMEM by fault injection; EINVAL if the limit is below
+ * one element, as only a revision accepts with which Linux would loop then.
+ * Linux: temp_kmalloc without a backup.
  */
-export function tempAllocSize(kernel: KernelCore, wanted: number): number {
+export function tempAlloc(
+  kernel: KernelCore,
+  wanted: number,
+  size: number,
+): number {
   if (kernel.shouldFail()) throw ENOMEM;
-  return allocOrPage(kernel, wanted);
+  const elements = Math.floor(allocOrPage(kernel, wanted * size) / size);
+  if (elements === 0) throw EINVAL;
+  return elements;
 }
 
 function allocOrPage(kernel: KernelCore, wanted: number): number {
@@ -61,9 +69,9 @@ export class PfnBatch {
   /** Where frames are read to before they become runs; made when needed. */
   #chunk: Int32Array | undefined;
 
-  private constructor(kernel: KernelCore, bytes: number) {
+  private constructor(kernel: KernelCore, runs: number) {
     this.#kernel = kernel;
-    this.#arraySize = Math.floor(bytes / BATCH_ELEMENT_SIZE);
+    this.#arraySize = runs;
     this.pfns = kernel.tempBuffers.take(this.#arraySize);
     this.npfns = kernel.tempBuffers.take(this.#arraySize);
   }
@@ -76,12 +84,12 @@ export class PfnBatch {
     if (this.#chunk) tempBuffers.give(this.#chunk);
   }
 
-  /** A batch for up to `maxPages` pages. Throws ENOMEM; EINVAL if the limit is below one run. */
+  /** A batch for up to `maxPages` pages. Throws as {@link tempAlloc}. */
   static create(kernel: KernelCore, maxPages: number): PfnBatch {
-    const bytes = tempAllocSize(kernel, maxPages * BATCH_ELEMENT_SIZE);
-    // Only a revision that accepts such a limit comes here; Linux looped then.
-    if (bytes < BATCH_ELEMENT_SIZE) throw EINVAL;
-    return new PfnBatch(kernel, bytes);
+    return new PfnBatch(
+      kernel,
+      tempAlloc(kernel, maxPages, BATCH_ELEMENT_SIZE),
+    );
   }
 
   /**
@@ -91,7 +99,8 @@ export class PfnBatch {
   static createNofail(kernel: KernelCore, maxPages: number): PfnBatch {
     const wanted = maxPages * BATCH_ELEMENT_SIZE;
     const bytes = wanted < BACKUP_SIZE ? wanted : allocOrPage(kernel, wanted);
-    return new PfnBatch(kernel, Math.max(bytes, BATCH_ELEMENT_SIZE));
+    const runs = Math.floor(bytes / BATCH_ELEMENT_SIZE);
+    return new PfnBatch(kernel, Math.max(runs, 1));
   }
 
   /** Empties the batch. */

@@ -16,7 +16,7 @@ import { EFAULT, EOVERFLOW } from "../../uapi/errno.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
 import { GUP_PIN_COUNTING_BIAS } from "../../kernel/memory/frames.ts";
 import type { IoptPages } from "./pages.ts";
-import { tempAllocSize } from "./pfn_batch.ts";
+import { tempAlloc } from "./pfn_batch.ts";
 
 /** Bytes of one entry of Linux's buffer: a pointer to a struct page. */
 const PAGE_POINTER_SIZE = 8;
@@ -51,11 +51,8 @@ export class PfnPinner {
   pin(first: number, last: number): void {
     if (!this.pfns) {
       const { kernel } = this.#pages;
-      const bytes = tempAllocSize(
-        kernel,
-        (last - first + 1) * PAGE_POINTER_SIZE,
-      );
-      this.#capacity = Math.floor(bytes / PAGE_POINTER_SIZE);
+      const npages = last - first + 1;
+      this.#capacity = tempAlloc(kernel, npages, PAGE_POINTER_SIZE);
       this.pfns = kernel.tempBuffers.take(this.#capacity);
     }
     const most = Math.min(last, first + this.#capacity - 1);

@@ -134,6 +134,26 @@ for (const name of REVISION_NAMES) {
       machine.end();
     });
 
+    it("mapping and pinning end under any limit, whichever step fails", () => {
+      for (const limit of v3 ? [0, 1, 8, 12] : [12]) {
+        const machine = new Machine(name);
+        const ioasId = machine.ioas();
+        assertEquals(machine.mockDomain(ioasId).ret, 0);
+        const userVa = BigInt(machine.memory(4));
+        machine.test(IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT, TestMemoryLimit, {
+          limit,
+        });
+        for (let nth = 1; nth < 20; nth++) {
+          machine.process.setFailNth(nth);
+          machine.map({ ioasId, userVa, length: 4n * PAGE });
+          machine.process.setFailNth(0);
+          // It is mapped also where just the answer failed.
+          machine.unmap({ ioasId, iova: IOVA, length: 4n * PAGE });
+        }
+        machine.end();
+      }
+    });
+
     it("unmapping goes on under any limit", () => {
       const machine = new Machine(name);
       const ioasId = machine.ioas();

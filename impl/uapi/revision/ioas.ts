@@ -29,6 +29,4 @@ export class IoasDifferences extends Differences {
   readonly capsIovaAlignment: boolean = this.since("6.11");
   /** Choosing an IOVA looks at each hole between areas from its own first place on (v3 L4646; iopt_alloc_iova). */
   readonly clipsAreaHoles: boolean = this.until("6.2");
-  /** An area with accesses can be split (S10; v3 L5498). */
-  readonly splitsAccessedAreas: boolean = this.until("6.2");
 }
