@@ -8,6 +8,7 @@
 
 import type { RevisionName } from "../impl/uapi/revision.ts";
 import type { Test } from "./harness/harness.ts";
+import { narrow } from "./harness/table.ts";
 import { registerIommufd } from "./iommufd/iommufd.ts";
 import { registerIommufdDirtyTracking } from "./iommufd/iommufd_dirty_tracking.ts";
 import { registerIommufdFailNth } from "./iommufd/iommufd_fail_nth.ts";
@@ -62,5 +63,7 @@ export function allTests(uapi: RevisionName): Test[] {
   registerKitFailNth(registry);
   registerKitVfioCompat(registry);
   registerKitVfioStruct(registry);
-  return registry.filter((test) => test.uapi.includes(uapi));
+  return registry.flatMap((test) =>
+    narrow(test, (each) => each.uapi.includes(uapi)) ?? []
+  );
 }

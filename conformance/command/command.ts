@@ -86,7 +86,7 @@ async function runAction(
       host.out(HELP);
       return EXIT_OK;
     case "version": {
-      const { name, version, hash } = await suiteInfo(environment.allTests);
+      const { name, version, hash } = await suiteInfo();
       host.out(`${name} ${version} (suite ${hash})\n`);
       return EXIT_OK;
     }
@@ -150,7 +150,7 @@ async function run(
   const outcome = await runAll(columns, {
     options,
     host,
-    suite: await suiteInfo(environment.allTests),
+    suite: await suiteInfo(),
     settings: settingsOf(options),
     expectations,
     reports,

@@ -7,6 +7,7 @@
  */
 
 import type { Need } from "../../selftests/harness/harness.ts";
+import { splitId, verdictIds } from "../../selftests/harness/table.ts";
 import { KNOWN_BUGS } from "../../selftests/harness/known_bugs.ts";
 import type { Expectations } from "../expectations/expectations.ts";
 import { expectedStatuses } from "../expectations/expectations.ts";
@@ -39,15 +40,17 @@ export function formatExplanation(
   columns: readonly ListedColumn[],
   expectations: Expectations,
 ): string {
-  const ids = new Set(
-    columns.flatMap(({ tests }) => tests.map(({ id }) => id)),
-  );
+  const tests = columns.flatMap(({ tests }) => tests);
+  const testIds = new Set(tests.map(({ id }) => id));
+  const ids = testIds.union(new Set(verdictIds(tests)));
   const chosen = new Set<string>();
   for (const pattern of globs) {
     // The name of a test may do without its fixture and variant.
     const globs = [new Glob(pattern), new Glob(`*.${pattern}`)];
-    const matched = [...ids].filter((id) =>
-      globs.some((glob) => glob.matches(id))
+    const all = [...ids].filter((id) => globs.some((glob) => glob.matches(id)));
+    // A test is told with its cases.
+    const matched = all.filter((id) =>
+      testIds.has(id) || !all.includes(splitId(id)[0])
     );
     if (matched.length === 0) {
       throw new UsageError(
@@ -67,7 +70,9 @@ function explain(
   expectations: Expectations,
 ): string {
   const there = columns.flatMap((column) => {
-    const test = column.tests.find((test) => test.id === id);
+    const test = column.tests
+      .flatMap((test) => [test, ...test.table?.cases ?? []])
+      .find((test) => test.id === id);
     return test ? [{ ...column, test }] : [];
   });
   const { test } = there[0]!;
@@ -87,6 +92,8 @@ function explain(
   if (needs.length === 0) fact("needs", "nothing but the plain system calls");
   for (const need of needs) fact("needs", `${need}: ${NEEDS[need]}`);
   if (test.knownBug) fact("not on", `Linux: ${KNOWN_BUGS[test.knownBug]}`);
+  const { cases = [] } = test.table ?? {};
+  for (const { id } of cases) fact("case", splitId(id)[1]!);
   fact("revisions", test.uapi.join(", "));
   for (const { spec, uapi, info, test } of there) {
     const skip = skipReason(test, info);

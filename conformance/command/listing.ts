@@ -8,6 +8,7 @@
 
 import type { RevisionName } from "../../impl/uapi/revision.ts";
 import type { Test } from "../../selftests/harness/harness.ts";
+import { verdictIds } from "../../selftests/harness/table.ts";
 import { skipReason } from "../running/run_one.ts";
 import type { TargetInfo } from "../../selftests/target/target.ts";
 
@@ -24,8 +25,8 @@ export interface ListedColumn {
 }
 
 /**
- * One line for each test: its id, followed by `# SKIP reason` where the target
- * could not run it. Several targets or revisions are told apart by a first
+ * One line for each test, or for each of its cases: the id, followed by `# SKIP
+ * reason` where the target could not run it. Several targets or revisions are told apart by a first
  * column.
  */
 export function formatList(columns: readonly ListedColumn[]): string {
@@ -36,9 +37,10 @@ export function formatList(columns: readonly ListedColumn[]): string {
   const width = Math.max(...names.map((name) => name.length));
   return columns.flatMap(({ info, tests }, index) => {
     const first = columns.length > 1 ? `${names[index]!.padEnd(width)}  ` : "";
-    return tests.map((test) => {
+    return tests.flatMap((test) => {
       const skip = skipReason(test, info);
-      return `${first}${test.id}${skip ? ` # SKIP ${skip.reason}` : ""}\n`;
+      const more = skip ? ` # SKIP ${skip.reason}` : "";
+      return verdictIds([test]).map((id) => `${first}${id}${more}\n`);
     });
   }).join("");
 }
@@ -47,7 +49,7 @@ export function formatList(columns: readonly ListedColumn[]): string {
 export function formatListJson(columns: readonly ListedColumn[]): string {
   const tests = columns.flatMap(({ spec, uapi, info, tests }) =>
     tests.map((test) => {
-      const { id, program, needs, description, reference } = test;
+      const { id, program, needs, description, reference, table } = test;
       const skip = skipReason(test, info);
       return {
         id,
@@ -57,6 +59,12 @@ export function formatListJson(columns: readonly ListedColumn[]): string {
         needs,
         description,
         reference,
+        ...table && {
+          cases: table.cases.map(({ id, description }) => ({
+            id,
+            description,
+          })),
+        },
         ...skip && { skip: skip.reason },
       };
     })

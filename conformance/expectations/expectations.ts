@@ -11,6 +11,7 @@
  */
 
 import { REVISION_NAMES, type RevisionName } from "../../impl/uapi/revision.ts";
+import { sumUp } from "../reports/cases.ts";
 import { isFailure, type Status, type TestResult } from "../reports/results.ts";
 import { Glob } from "../running/select.ts";
 import { suggestion, UsageError } from "../command/usage_error.ts";
@@ -55,8 +56,8 @@ export interface SuiteColumn {
   readonly spec: string;
   /** The revision. */
   readonly uapi: RevisionName;
-  /** All tests of the suite, also those that were not selected. */
-  readonly tests: readonly { readonly id: string }[];
+  /** The ids of all tests of the suite and of their cases, also of those that were not selected. */
+  readonly ids: readonly string[];
 }
 
 const KEYS = ["id", "when", "expect", "reason", "link"];
@@ -89,6 +90,16 @@ export class Expectations {
 
   /** A result as the expectations see it: a failure may become `xfail`, a pass `xpass`. */
   judge(spec: string, result: TestResult): TestResult {
+    const { cases, durationMs } = result;
+    if (cases === undefined) return this.#judgeOne(spec, result);
+    const judged = cases.map((each) => this.#judgeOne(spec, each));
+    const own = result.failure && this.#judgeOne(spec, result);
+    const same = judged.every((each, index) => each === cases[index]) &&
+      (own ?? result) === result;
+    return same ? result : { ...sumUp(result, judged, own), durationMs };
+  }
+
+  #judgeOne(spec: string, result: TestResult): TestResult {
     const entry = this.entries[this.find(result.id, spec, result.uapi)];
     return entry === undefined ? result : judgeBy(entry, result);
   }
@@ -99,8 +110,8 @@ export class Expectations {
    */
   staleEntries(columns: readonly SuiteColumn[]): number[] {
     const used = new Set(
-      columns.flatMap(({ spec, uapi, tests }) =>
-        tests.map(({ id }) => this.find(id, spec, uapi))
+      columns.flatMap(({ spec, uapi, ids }) =>
+        ids.map((id) => this.find(id, spec, uapi))
       ),
     );
     return [...this.entries.keys()]
@@ -124,8 +135,8 @@ export class Expectations {
     columns: readonly SuiteColumn[],
   ): string {
     const glob = this.#globs[index]!;
-    const matches = columns.some(({ tests }) =>
-      tests.some(({ id }) => glob.matches(id))
+    const matches = columns.some(({ ids }) =>
+      ids.some((id) => glob.matches(id))
     );
     return matches
       ? "decides nothing: earlier entries match all its tests"

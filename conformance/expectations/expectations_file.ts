@@ -7,12 +7,14 @@
  * @module
  */
 
+import { verdictIds } from "../../selftests/harness/table.ts";
 import { Expectations, parseExpectations } from "./expectations.ts";
 import { updateExpectations } from "./expectations_update.ts";
 import type { Host } from "../command/host.ts";
 import { lineDiff } from "./line_diff.ts";
 import type { Options } from "../command/options.ts";
 import type { PlannedColumn } from "../running/plan.ts";
+import { verdictsOf } from "../reports/cases.ts";
 import type { TestResult } from "../reports/results.ts";
 import { mergeRuns } from "../running/schedule.ts";
 import { UsageError } from "../command/usage_error.ts";
@@ -54,12 +56,13 @@ export function rewriteExpectations(
   const entries = updateExpectations(
     expectations,
     columns.map(({ target, uapi, suite }, index) => {
-      const ids = suite.map(({ id }) => id);
-      const merged = mergeRuns(results[index]!, ids);
-      // Probes have no place in the suite.
-      const probes = merged.filter(({ id }) => !ids.includes(id));
-      const tests = [...suite, ...probes];
-      return { spec: target.spec, uapi, tests, results: merged };
+      const merged = mergeRuns(results[index]!, suite.map(({ id }) => id));
+      // Probes have no place in the suite, nor has what only fails together.
+      const failed = verdictsOf(merged).filter(({ failure }) => failure);
+      const ids = new Set(
+        [...verdictIds(suite), ...failed.map(({ id }) => id)],
+      );
+      return { spec: target.spec, uapi, ids: [...ids], results: merged };
     }),
   );
   const after = format(entries);

@@ -7,6 +7,7 @@
  */
 
 import type { RevisionName } from "../../impl/uapi/revision.ts";
+import { splitId } from "../../selftests/harness/table.ts";
 import {
   type Condition,
   type Expectation,
@@ -16,6 +17,7 @@ import {
   expectedStatuses,
   type SuiteColumn,
 } from "./expectations.ts";
+import { verdictsOf } from "../reports/cases.ts";
 import type { Status, TestResult } from "../reports/results.ts";
 
 /** What a run tells about a target in a revision. */
@@ -24,8 +26,8 @@ export interface UpdateColumn extends SuiteColumn {
   readonly results: readonly TestResult[];
 }
 
-/** A test on a target. */
-interface Case {
+/** What is known of a test or case on a target. */
+interface Verdict {
   readonly id: string;
   readonly spec: string;
   readonly uapi: RevisionName;
@@ -46,8 +48,10 @@ export function updateExpectations(
   expectations: Expectations,
   columns: readonly UpdateColumn[],
 ): Expectation[] {
-  const cases = columns.flatMap((column) => casesOf(expectations, column));
-  const byEntry = Map.groupBy(cases, ({ entry }) => entry);
+  const verdicts = columns.flatMap((column) =>
+    verdictsIn(column, expectations)
+  );
+  const byEntry = Map.groupBy(verdicts, ({ entry }) => entry);
   const updated: Expectation[] = [];
   const stale = new Set(expectations.staleEntries(columns));
   for (const [index, entry] of expectations.entries.entries()) {
@@ -60,12 +64,14 @@ export function updateExpectations(
   return updated;
 }
 
-function casesOf(
+function verdictsIn(
+  { spec, uapi, ids, results }: UpdateColumn,
   expectations: Expectations,
-  { spec, uapi, tests, results }: UpdateColumn,
-): Case[] {
-  const byId = new Map(results.map((result) => [result.id, result]));
-  return tests.map(({ id }) => {
+): Verdict[] {
+  const byId = new Map(
+    verdictsOf(results).map((result) => [result.id, result]),
+  );
+  return ids.map((id) => {
     const result = byId.get(id);
     return {
       id,
@@ -85,15 +91,15 @@ function verdictOf(status: Status): ExpectedStatus | undefined {
 /** What becomes of an entry. */
 function updateEntry(
   entry: Expectation,
-  cases: readonly Case[],
+  verdicts: readonly Verdict[],
   columns: readonly UpdateColumn[],
 ): Expectation[] {
   const expected = expectedStatuses(entry);
-  const wrong = cases.filter(({ status }) =>
+  const wrong = verdicts.filter(({ status }) =>
     status !== undefined && !expected.includes(status)
   );
   if (wrong.length === 0) return [entry];
-  const right = cases.filter((each) => !wrong.includes(each));
+  const right = verdicts.filter((each) => !wrong.includes(each));
   const changed = wrong.filter(({ status }) => status !== "pass");
   const kept = entriesFor(
     right.map((each) => ({ ...each, status: undefined })),
@@ -109,23 +115,25 @@ function updateEntry(
 
 /**
  * Entries for tests on targets, one by one. What ends in the same way in all
- * revisions of a target that have the test is one entry.
+ * cases of a test, or in all revisions of a target that have it, is one entry.
  */
 function entriesFor(
-  cases: readonly Case[],
+  verdicts: readonly Verdict[],
   columns: readonly UpdateColumn[],
-  reasonOf: (each: Case) => string,
+  reasonOf: (each: Verdict) => string,
   link: string,
 ): Expectation[] {
   const groups = Map.groupBy(
-    cases,
+    joinCases(verdicts, columns),
     ({ spec, id, status }) => JSON.stringify([spec, id, status]),
   );
   return [...groups.values()].flatMap((group) => {
-    const [{ spec, id, status }] = group as [Case];
+    const [{ spec, id, status }] = group as [Verdict];
     const uapis = columns
       .filter((column) => column.spec === spec)
-      .filter(({ tests }) => tests.some((test) => test.id === id));
+      .filter(({ ids }) =>
+        ids.some((each) => each === id || splitId(each)[0] === id)
+      );
     const conditions: Condition[] = group.length === uapis.length
       ? [{ target: spec }]
       : group.map(({ uapi }) => ({ target: spec, uapi }));
@@ -136,5 +144,25 @@ function entriesFor(
       reason: reasonOf(group[index]!),
       link,
     }));
+  });
+}
+
+/** The same with the test in place of its cases where all of them ended in the same way. */
+function joinCases(
+  verdicts: readonly Verdict[],
+  columns: readonly UpdateColumn[],
+): Verdict[] {
+  const groups = Map.groupBy(
+    verdicts,
+    ({ spec, uapi, id, status }) =>
+      JSON.stringify([spec, uapi, splitId(id)[0], status]),
+  );
+  return [...groups.values()].flatMap((group) => {
+    const { spec, uapi, id } = group[0]!;
+    const [test] = splitId(id);
+    const cases = columns
+      .find((column) => column.spec === spec && column.uapi === uapi)!
+      .ids.filter((each) => splitId(each)[0] === test);
+    return group.length === cases.length ? [{ ...group[0]!, id: test }] : group;
   });
 }

@@ -20,7 +20,7 @@ function column(
   return {
     spec: "x:",
     uapi: "6.12",
-    tests: IDS.map((id) => ({ id })),
+    ids: IDS,
     results: Object.entries(statuses).map(([id, status]) =>
       result(id, { status, message: `${id} ended with ${status}` })
     ),
@@ -113,6 +113,27 @@ describe("updateExpectations()", () => {
       reason: "a.1 ended with fail",
       link: "",
     }]);
+  });
+
+  describe("with cases", () => {
+    const ids = ["a.1/x", "a.1/y", "a.2"];
+
+    it("has one entry for a test whose cases all end in the same way", () => {
+      const after = column({ "a.1/x": "fail", "a.1/y": "fail" }, { ids });
+      const [entry, ...others] = update([], after);
+      assertEquals([entry!.id, others], ["a.1", []]);
+      assertEquals(update([entry!], after), [entry!]);
+    });
+
+    it("has an entry for each case otherwise", () => {
+      const after = column({ "a.1/x": "fail", "a.1/y": "crash" }, { ids });
+      assertEquals(
+        update([], after).map(({ id, expect }) => [id, expect]),
+        [["a.1/x", "fail"], ["a.1/y", "crash"]],
+      );
+      const half = column({ "a.1/x": "fail", "a.1/y": "pass" }, { ids });
+      assertEquals(update([], half).map(({ id }) => id), ["a.1/x"]);
+    });
   });
 
   it("comes to rest: the run after it has nothing to change", () => {

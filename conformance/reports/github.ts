@@ -8,7 +8,7 @@
 
 import { count, isGood, type Run, type TestResult } from "./results.ts";
 import { type Commands, failureFacts } from "./failure_facts.ts";
-import { columnName, differences, failuresOf, rowsOf } from "./matrix.ts";
+import { columnName, differences, failuresOf } from "./matrix.ts";
 import { otherWays, passedSentence, suiteTitle } from "./summary.ts";
 
 /** A run as workflow commands: an error for each failure, a notice or an error for each target's totals. */
@@ -20,7 +20,7 @@ export function formatGithub(run: Run, commands: Commands): string {
   for (const problem of run.problems) {
     lines.push(annotation("error", "Expectations", problem));
   }
-  for (const { id, results } of differences(run, rowsOf(run))) {
+  for (const { id, results } of differences(run)) {
     const verdicts = run.columns.map((column, index) =>
       `${columnName(column, run)}: ${results[index]?.status ?? "-"}`
     );

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { splitId } from "../../selftests/harness/table.ts";
 import {
   type Column,
   count,
@@ -22,6 +23,7 @@ import { type Commands, failureFacts } from "./failure_facts.ts";
 import { SCRIPT, STYLE } from "./html_assets.ts";
 import { attributes, escapeMarkup } from "./markup.ts";
 import {
+  caseRowsOf,
   columnName,
   differences,
   failuresOf,
@@ -36,7 +38,7 @@ import {
   implementation,
   oneLine,
   otherWays,
-  partsOf,
+  passedCell,
   settingsPhrases,
   suiteTitle,
 } from "./summary.ts";
@@ -46,7 +48,8 @@ interface Page {
   readonly run: Run;
   readonly commands: Commands;
   readonly rows: readonly Row[];
-  readonly different: ReadonlySet<Row>;
+  /** The ids of what targets differ in; of cases also those of their tests. */
+  readonly different: ReadonlySet<string>;
   /** The failures, and the ids of their places in the page. */
   readonly failures: ReadonlyMap<TestResult, string>;
 }
@@ -59,7 +62,9 @@ export function formatHtml(run: Run, commands: Commands): string {
     run,
     commands,
     rows,
-    different: new Set(differences(run, rows)),
+    different: new Set(
+      differences(run).flatMap(({ id }) => [id, splitId(id)[0]]),
+    ),
     failures: new Map(
       failures.map(({ result }, index) => [result, `failure-${index + 1}`]),
     ),
@@ -137,12 +142,6 @@ function tone(status: Status): "good" | "bad" | "note" {
 /** What each target came to. */
 function totals(run: Run): string[] {
   const lines = run.columns.map((column) => {
-    const parts = partsOf(column);
-    const cells = [true, false].map((kernel) =>
-      parts.filter(({ program }) => (program !== null) === kernel)
-        .map(({ counts }) => `${counts.pass} of ${counts.total}`)
-        .join(" and ")
-    );
     const others = [
       ...otherWays(count(column.results)),
       ...column.stopped === undefined ? [] : [column.stopped],
@@ -151,7 +150,8 @@ function totals(run: Run): string[] {
       `<tr><th scope="row"><code>${escapeMarkup(column.spec)}</code></th>`,
       `<td>${escapeMarkup(column.uapi)}</td>`,
       `<td>${escapeMarkup(implementation(column))}</td>`,
-      ...cells.map((cell) => `<td>${cell}</td>`),
+      `<td>${passedCell(column, "kernel")}</td>`,
+      `<td>${passedCell(column, "own")}</td>`,
       `<td>${escapeMarkup(others.join(", "))}</td></tr>`,
     ].join("");
   });
@@ -262,7 +262,8 @@ function filterForm(run: Run): string[] {
         '<label class="check"><input type="checkbox" name="different"> only where targets differ</label>',
       ]
       : [],
-    '<button type="reset">Show all</button>',
+    '<label class="check"><input type="checkbox" name="cases"> cases that passed too</label>',
+    '<button type="reset">Show all tests</button>',
     '<output aria-live="polite"></output>',
     "</form>",
   ];
@@ -276,26 +277,31 @@ function groupRows(page: Page, { name, rows }: Group): string[] {
     `<tr class="group"><th scope="rowgroup" colspan="${span}"><code>${
       escapeMarkup(name)
     }</code></th></tr>`,
-    ...rows.map((row) => testRow(page, row)),
+    ...rows.flatMap((row) => [
+      testRow(page, row),
+      ...caseRowsOf(row).map((each) => testRow(page, each)),
+    ]),
     "</tbody>",
   ];
 }
 
-function testRow(page: Page, row: Row): string {
-  const { id, results } = row;
+/** A test, or a case, which the script shows when it is asked for. */
+function testRow(page: Page, { id, results }: Row): string {
+  const [, name] = splitId(id);
   const { description } = results.find((result) => result)!;
   const statuses = results.flatMap((result) => result?.status ?? []);
   const data = attributes({
     "data-status": [...new Set(statuses)].join(" "),
     "data-text": `${id} ${description}`.toLowerCase(),
     ...statuses.some(isFailure) && { "data-bad": "" },
-    ...page.different.has(row) && { "data-different": "" },
+    ...page.different.has(id) && { "data-different": "" },
+    ...name !== undefined && { class: "case" },
   });
   const cells = results.map((result, index) =>
     testCell(page, page.run.columns[index]!, result)
   );
   return `<tr${data}><th scope="row"><code>${
-    escapeMarkup(id)
+    escapeMarkup(name ?? id)
   }</code><span class="what">${escapeMarkup(description)}</span></th>${
     cells.join("")
   }</tr>`;

@@ -44,6 +44,7 @@ thead th { position: sticky; top: 0; background: var(--panel); z-index: 1; }
 .tests { width: 100%; }
 .tests tbody th { font-weight: normal; }
 .tests tbody tr.group th { font-weight: 600; background: var(--panel); }
+.tests tr.case th { padding-left: 2.25rem; }
 .tests .what { display: block; font-size: .875rem; color: var(--soft); }
 .status { display: inline-block; min-width: 4.5rem; padding: 0 .5rem; border-radius: .75rem; text-align: center; font-weight: 600; font-size: .875rem; }
 .good { color: var(--good); background: var(--good-back); }
@@ -76,7 +77,9 @@ const form = document.querySelector("form");
 const rows = [...document.querySelectorAll("tr[data-status]")];
 const groups = [...document.querySelectorAll(".tests tbody")];
 const total = rows.length;
-function matches(row, words, status, different) {
+function matches(row, words, status, different, cases) {
+  const quiet = row.matches(".case") && row.dataset.bad === undefined;
+  if (quiet && !cases && words.length === 0) return false;
   if (different && row.dataset.different === undefined) return false;
   const has = row.dataset.status.split(" ");
   if (status === "bad" && row.dataset.bad === undefined) return false;
@@ -89,15 +92,16 @@ function filter() {
   const words = data.get("search").toLowerCase().split(/\\s+/).filter(Boolean);
   const status = data.get("status");
   const different = data.get("different") !== null;
+  const cases = data.get("cases") !== null;
   let shown = 0;
   for (const row of rows) {
-    row.hidden = !matches(row, words, status, different);
+    row.hidden = !matches(row, words, status, different, cases);
     if (!row.hidden) shown++;
   }
   for (const group of groups) {
     group.hidden = !group.querySelector("tr[data-status]:not([hidden])");
   }
-  form.querySelector("output").value = shown + " of " + total + " tests";
+  form.querySelector("output").value = shown + " of " + total + " tests and cases";
 }
 function openTarget() {
   const place = location.hash && document.getElementById(location.hash.slice(1));

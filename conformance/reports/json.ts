@@ -20,8 +20,8 @@ import {
   type SuiteInfo,
   type TestResult,
 } from "./results.ts";
-import { differences, rowsOf } from "./matrix.ts";
-import { partsOf } from "./summary.ts";
+import { differences } from "./matrix.ts";
+import { countCases, partsOf } from "./summary.ts";
 
 /** The JSON report's object. Optional properties are absent where they say nothing. */
 export interface JsonReport {
@@ -33,9 +33,11 @@ export interface JsonReport {
   readonly good: boolean;
   /** Tests by status, over all targets. */
   readonly summary: Counts;
+  /** The cases of tests by status, over all targets. */
+  readonly cases: Counts;
   /** What is wrong with the expectations, a sentence each. */
   readonly problems: readonly string[];
-  /** The ids of tests on which targets came to different verdicts. */
+  /** The ids of tests and cases on which targets came to different verdicts. */
   readonly differences: readonly string[];
   /** The targets, once for each revision. */
   readonly targets: readonly JsonTarget[];
@@ -57,6 +59,8 @@ export interface JsonTargetHead {
 export interface JsonTarget extends JsonTargetHead {
   /** Tests by status. */
   readonly summary: Counts;
+  /** The cases of tests by status. */
+  readonly cases: Counts;
   /** The same for each of the kernel's test programs, and for the tests of this kit (program null). */
   readonly programs: readonly {
     readonly program: string | null;
@@ -96,7 +100,12 @@ export interface JsonTest {
   readonly runs?: Readonly<Partial<Record<Status, number>>>;
   /** The file with its calls. */
   readonly transcript?: string;
+  /** Its cases in order, if it has some and ran. */
+  readonly cases?: readonly JsonCase[];
 }
+
+/** A case of a {@link JsonTest}: what it does not say is that of the test. */
+export type JsonCase = Omit<JsonTest, "program" | "reference" | "cases">;
 
 /** A run as the JSON report's object. */
 export function jsonReport(run: Run): JsonReport {
@@ -106,11 +115,13 @@ export function jsonReport(run: Run): JsonReport {
     settings,
     good: isGood(run),
     summary: count(allResults(run)),
+    cases: countCases(allResults(run)),
     problems,
-    differences: differences(run, rowsOf(run)).map(({ id }) => id),
+    differences: differences(run).map(({ id }) => id),
     targets: columns.map((column) => ({
       ...jsonTargetHead(column),
       summary: count(column.results),
+      cases: countCases(column.results),
       programs: partsOf(column).map(({ program, counts }) => ({
         program,
         summary: counts,
@@ -133,9 +144,8 @@ export function jsonTargetHead(
 
 /** A result as reports for programs have it. */
 export function jsonTest(result: TestResult): JsonTest {
-  const { id, program, status, durationMs, description, reference } = result;
-  const { notes, reason, message, failure, expected, runs, transcript } =
-    result;
+  const { program, reference, cases } = result;
+  const { id, status, durationMs, description, ...more } = jsonCase(result);
   return {
     id,
     program: program ?? null,
@@ -143,6 +153,20 @@ export function jsonTest(result: TestResult): JsonTest {
     durationMs,
     description,
     reference,
+    ...more,
+    ...cases && { cases: cases.map(jsonCase) },
+  };
+}
+
+function jsonCase(result: TestResult): JsonCase {
+  const { id, status, durationMs, description } = result;
+  const { notes, reason, message, failure, expected, runs, transcript } =
+    result;
+  return {
+    id,
+    status,
+    durationMs,
+    description,
     ...notes !== undefined && { notes },
     ...reason !== undefined && { reason },
     ...message !== undefined && { message },

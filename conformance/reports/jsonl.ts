@@ -25,6 +25,8 @@ import {
   jsonTest,
 } from "./json.ts";
 
+import { countCases } from "./summary.ts";
+
 /** A line of the report: an object with its kind in `type`. */
 export type JsonlLine =
   /** The first line. */
@@ -41,6 +43,7 @@ export type JsonlLine =
   | (JsonTargetHead & {
     readonly type: "target";
     readonly summary: Counts;
+    readonly cases: Counts;
     readonly stopped?: string;
   })
   /** The last line. The counts are those of the whole run, each test once. */
@@ -48,6 +51,7 @@ export type JsonlLine =
     readonly type: "footer";
     readonly good: boolean;
     readonly summary: Counts;
+    readonly cases: Counts;
     readonly problems: readonly string[];
   };
 
@@ -78,6 +82,7 @@ export class JsonlWriter {
       type: "target",
       ...jsonTargetHead(column),
       summary: count(results),
+      cases: countCases(results),
       ...stopped !== undefined && { stopped },
     });
   }
@@ -85,8 +90,14 @@ export class JsonlWriter {
   /** The last line. */
   end(run: Run): void {
     const { problems } = run;
-    const summary = count(allResults(run));
-    this.#line({ type: "footer", good: isGood(run), summary, problems });
+    const results = allResults(run);
+    this.#line({
+      type: "footer",
+      good: isGood(run),
+      summary: count(results),
+      cases: countCases(results),
+      problems,
+    });
   }
 
   #line(line: JsonlLine): void {

@@ -6,6 +6,8 @@
  * @module
  */
 
+import { splitId } from "../../selftests/harness/table.ts";
+import { verdictsOf } from "./cases.ts";
 import {
   type Column,
   count,
@@ -20,7 +22,7 @@ import { oneLine } from "./summary.ts";
 /** A run as JUnit XML. */
 export function formatJunit(run: Run, commands: Commands): string {
   const suites = run.columns.map((column) => testSuite(run, column, commands));
-  const all = run.columns.flatMap(({ results }) => results);
+  const all = run.columns.flatMap(({ results }) => verdictsOf(results));
   const counts = count(all);
   const lines = [
     '<?xml version="1.0" encoding="UTF-8"?>',
@@ -59,7 +61,8 @@ function seconds(results: readonly TestResult[]): string {
 
 /** A target in a revision. */
 function testSuite(run: Run, column: Column, commands: Commands): string[] {
-  const { spec, uapi, results } = column;
+  const { spec, uapi } = column;
+  const results = verdictsOf(column.results);
   return [
     `  <testsuite${
       attributes({
@@ -99,17 +102,13 @@ function properties(
   ];
 }
 
-/** A test. */
+/** A test, or a case of the class that is its test. */
 function testCase(
   spec: string,
   result: TestResult,
   commands: Commands,
 ): string[] {
-  const { id, fixture, variant } = result;
-  const classname = variant ? `${fixture}.${variant}` : fixture;
-  const name = id.startsWith(`${classname}.`)
-    ? id.slice(classname.length + 1)
-    : id;
+  const [classname, name] = namesOf(result);
   const open = `    <testcase${
     attributes({ classname, name, time: seconds([result]) })
   }`;
@@ -117,6 +116,15 @@ function testCase(
   return inner === undefined
     ? [`${open}/>`]
     : [`${open}>`, `      ${inner}`, "    </testcase>"];
+}
+
+/** What JUnit calls the class of a test or case, and itself. */
+function namesOf({ id, fixture, variant }: TestResult): [string, string] {
+  const [test, name] = splitId(id);
+  if (name !== undefined) return [test, name];
+  const group = variant ? `${fixture}.${variant}` : fixture;
+  const inGroup = id.startsWith(`${group}.`);
+  return [group, inGroup ? id.slice(group.length + 1) : id];
 }
 
 /** The element that says how a test ended; undefined for a pass. */

@@ -11,6 +11,7 @@
  * @module
  */
 
+import { splitId } from "../../selftests/harness/table.ts";
 import {
   isFailure,
   otherProblems,
@@ -81,6 +82,8 @@ function listLines({ parts }: List, margin: string): string[] {
       lines.push(...listLines(part, "  "));
       lines.push(`${isGood(part) ? "ok" : "not ok"} ${number} ${part.name}`);
     } else {
+      const { id, cases } = part;
+      if (cases) lines.push(...listLines({ name: id, parts: cases }, "  "));
       lines.push(...testLines(part, number));
     }
   }
@@ -94,9 +97,10 @@ function isGood({ parts }: List): boolean {
   );
 }
 
-/** The result line of a test, after diagnostic lines if it did not pass. */
+/** The result line of a test or case, after diagnostic lines if it did not pass. */
 function testLines(result: TestResult, number: number): string[] {
-  const { id, status, reason, message, expected, notes = [] } = result;
+  const { status, reason, message, expected, notes = [] } = result;
+  const id = splitId(result.id)[1] ?? result.id;
   switch (status) {
     case "pass":
       return [
@@ -106,7 +110,12 @@ function testLines(result: TestResult, number: number): string[] {
     case "skip":
       return [`ok ${number} ${id} # SKIP ${oneLine(reason!)}`];
     case "xfail":
-      return [`ok ${number} ${id} # XFAIL ${oneLine(expected!.reason)}`];
+      // Of a test with cases it is these that failed as expected.
+      return [
+        expected
+          ? `ok ${number} ${id} # XFAIL ${oneLine(expected.reason)}`
+          : `ok ${number} ${id}`,
+      ];
     case "fail":
     case "xpass":
       return [...diagnostics(result), `not ok ${number} ${id}`];

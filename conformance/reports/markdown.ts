@@ -33,7 +33,7 @@ import {
   implementation,
   oneLine,
   otherWays,
-  partsOf,
+  passedCell,
   settingsPhrases,
   suiteTitle,
 } from "./summary.ts";
@@ -59,16 +59,11 @@ export function formatMarkdown(run: Run, commands: Commands): string {
 function totalsTable(run: Run): string {
   const header = ["target", "implementation", "kernel tests", "own tests"];
   const lines = run.columns.map((column) => {
-    const parts = partsOf(column);
-    const cells = [true, false].map((kernel) =>
-      parts.filter(({ program }) => (program !== null) === kernel)
-        .map(({ counts }) => `${counts.pass} of ${counts.total}`)
-        .join(" and ")
-    );
     return [
       code(`${column.spec} ${column.uapi}`),
       escapeText(implementation(column)),
-      ...cells,
+      passedCell(column, "kernel"),
+      passedCell(column, "own"),
       otherWays(count(column.results)).join(", "),
     ];
   });
@@ -96,7 +91,7 @@ function problemList({ problems }: Run): string[] {
 /** The tests that targets have different verdicts on. */
 function differenceBlocks(run: Run, rows: readonly Row[]): string[] {
   if (!hasSeveralTargets(run)) return [];
-  const different = differences(run, rows);
+  const different = differences(run);
   const half = halfSkipped(run, rows);
   return [
     "## Differences between targets",

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { verdictsOf } from "./cases.ts";
 import {
   type Column,
   count,
@@ -18,7 +19,7 @@ import {
   worst,
 } from "./results.ts";
 
-/** One test on all targets. */
+/** One test, or one case of a test, on all targets. */
 export interface Row {
   /** Its id. */
   readonly id: string;
@@ -34,10 +35,20 @@ export interface Group {
   readonly rows: readonly Row[];
 }
 
-/** The rows of a run, in an order that suits all columns. */
+/** The tests of a run as rows, in an order that suits all columns. */
 export function rowsOf({ columns }: Run): Row[] {
+  return alignRows(columns.map(({ results }) => results));
+}
+
+/** The cases of a test as rows. */
+export function caseRowsOf({ results }: Row): Row[] {
+  return alignRows(results.map((result) => result?.cases ?? []));
+}
+
+/** The results of columns, those of the same test side by side. */
+function alignRows(columns: readonly (readonly TestResult[])[]): Row[] {
   const ids: string[] = [];
-  for (const { results } of columns) {
+  for (const results of columns) {
     const known = new Set(ids);
     let at = 0;
     for (const { id } of results) {
@@ -45,7 +56,7 @@ export function rowsOf({ columns }: Run): Row[] {
       else ids.splice(at++, 0, id);
     }
   }
-  const byId = columns.map(({ results }) =>
+  const byId = columns.map((results) =>
     new Map(results.map((result) => [result.id, result]))
   );
   return ids.map((id) => ({ id, results: byId.map((each) => each.get(id)) }));
@@ -94,11 +105,14 @@ export function columnName(column: Column, run: Run): string {
 }
 
 /**
- * The rows in which targets came to different verdicts. Who skipped a test or
- * did not come to it has none.
+ * The tests and cases in which targets came to different verdicts. Who skipped
+ * one or did not come to it has none.
  */
-export function differences(run: Run, rows: readonly Row[]): Row[] {
+export function differences(run: Run): Row[] {
   if (!hasSeveralTargets(run)) return [];
+  const rows = alignRows(
+    run.columns.map(({ results }) => verdictsOf(results)),
+  );
   return rows.filter(({ results }) => {
     const verdicts = results.flatMap((result) =>
       result && hasVerdict(result) ? [result.status] : []
@@ -125,14 +139,14 @@ function hasVerdict({ status }: TestResult): boolean {
 export interface PlacedFailure {
   /** The column. */
   readonly column: Column;
-  /** The failed test. */
+  /** The failed test or case. */
   readonly result: TestResult;
 }
 
 /** All failures that there is something to tell about. */
 export function failuresOf(run: Run): PlacedFailure[] {
   return run.columns.flatMap((column) =>
-    column.results
+    verdictsOf(column.results)
       .filter(({ status }) => isFailure(status) && status !== "notrun")
       .map((result) => ({ column, result }))
   );

@@ -8,6 +8,7 @@
  */
 
 import { bold, dim, green, red, yellow } from "@std/fmt/colors";
+import { verdictsOf } from "./cases.ts";
 import {
   allResults,
   type Column,
@@ -196,7 +197,7 @@ function differenceSection(
   paint: Palette,
 ): string[] {
   if (!hasSeveralTargets(run)) return [];
-  const different = differences(run, rows);
+  const different = differences(run);
   const half = halfSkipped(run, rows);
   const lines = ["", paint.bold("Differences between targets")];
   if (different.length === 0) lines.push("  none");
@@ -224,7 +225,7 @@ function failureSection(
 ): string[] {
   const failures = failuresOf(run);
   if (failures.length === 0) return [];
-  const ran = allResults(run)
+  const ran = verdictsOf(allResults(run))
     .filter(({ status }) => status !== "skip" && status !== "notrun").length;
   const message = failures[0]!.result.message;
   const same = failures.length > 1 && failures.length === ran &&

@@ -157,6 +157,8 @@ export interface TestResult extends AboutTest {
   readonly runs?: Readonly<Partial<Record<Status, number>>>;
   /** The calls of one that failed. */
   readonly transcript?: SavedTranscript;
+  /** The results of its cases, if it has some and ran. */
+  readonly cases?: readonly TestResult[];
 }
 
 /** The results of one revision. */
@@ -236,6 +238,11 @@ export function count(results: Iterable<Pick<TestResult, "status">>): Counts {
 /** True for a status that makes the run fail. */
 export function isFailure(status: Status): boolean {
   return status !== "pass" && status !== "skip" && status !== "xfail";
+}
+
+/** True for a status after which the target may be of no more use. */
+export function isBreak(status: Status): boolean {
+  return status === "crash" || status === "timeout" || status === "error";
 }
 
 /** True if nothing makes the run fail. */

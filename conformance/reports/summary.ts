@@ -40,21 +40,42 @@ export function partsOf({ results }: Pick<Column, "results">): Part[] {
 }
 
 /**
- * How much of a column passed, each of the kernel's programs by itself:
- * `190 of 190 and 7 of 7 kernel tests passed, 194 of 194 own tests passed`.
+ * How much of a column passed, each of the kernel's programs by itself: `190
+ * of 190 and 7 of 7 kernel tests passed, 194 of 194 own tests passed (700 of
+ * 700 cases)`.
  */
 export function passedSentence(column: Column): string {
-  const parts = partsOf(column);
-  return [
-    ofPhrase(parts.filter(({ program }) => program !== null), "kernel"),
-    ofPhrase(parts.filter(({ program }) => program === null), "own"),
-  ].filter((phrase) => phrase !== "").join(", ");
+  return (["kernel", "own"] as const).flatMap((whose) => {
+    const { tests, cases } = passedOf(column, whose);
+    const more = cases === "" ? "" : ` (${cases} cases)`;
+    return tests === "" ? [] : [`${tests} ${whose} tests passed${more}`];
+  }).join(", ");
 }
 
-function ofPhrase(parts: readonly Part[], whose: string): string {
-  if (parts.length === 0) return "";
-  const each = parts.map(({ counts }) => `${counts.pass} of ${counts.total}`);
-  return `${each.join(" and ")} ${whose} tests passed`;
+/** The same in a table that says what it counts: `194 of 194 (700 of 700 cases)`. */
+export function passedCell(column: Column, whose: "kernel" | "own"): string {
+  const { tests, cases } = passedOf(column, whose);
+  return cases === "" ? tests : `${tests} (${cases} cases)`;
+}
+
+/** How many of how many passed; nothing where there are none. */
+function passedOf(
+  column: Column,
+  whose: "kernel" | "own",
+): { tests: string; cases: string } {
+  const parts = partsOf(column)
+    .filter(({ program }) => (program === null) === (whose === "own"));
+  const cases = countCases(parts.flatMap(({ results }) => results));
+  return {
+    tests: parts.map(({ counts }) => `${counts.pass} of ${counts.total}`)
+      .join(" and "),
+    cases: cases.total === 0 ? "" : `${cases.pass} of ${cases.total}`,
+  };
+}
+
+/** Counts the cases of results by status. */
+export function countCases(results: readonly TestResult[]): Counts {
+  return count(results.flatMap(({ cases = [] }) => cases));
 }
 
 /** What became of the tests that did not pass, such as `2 failed`, `5 skipped`; nothing for a way in which none ended. */

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { splitId } from "../../selftests/harness/table.ts";
 import { isFailure, type Run, type TestResult } from "./results.ts";
 import { type Commands, failureFacts } from "./failure_facts.ts";
 import { oneLine, settingsPhrases, suiteTitle } from "./summary.ts";
@@ -36,14 +37,18 @@ export function formatTap(run: Run, commands: Commands): string {
   lines.push(`1..${columns.length + run.problems.length}`);
   let number = 0;
   for (const { name, lines: inner, good } of columns) {
-    lines.push(`# Subtest: ${name}`);
-    lines.push(...inner.map((line) => `    ${line}`));
+    lines.push(...subtest(name, inner));
     lines.push(`${good ? "ok" : "not ok"} ${++number} - ${escape(name)}`);
   }
   for (const problem of run.problems) {
     lines.push(`not ok ${++number} - ${escape(problem)}`);
   }
   return lines.join("\n") + "\n";
+}
+
+/** The lines of a list inside a list. */
+function subtest(name: string, lines: readonly string[]): string[] {
+  return [`# Subtest: ${name}`, ...lines.map((line) => `    ${line}`)];
 }
 
 /** The test point, and a YAML block if there is something to tell. */
@@ -53,8 +58,21 @@ function testLines(
   number: number,
   commands: Commands,
 ): string[] {
-  const { id, status, reason, expected } = result;
+  const { status, reason, expected, cases } = result;
+  const id = splitId(result.id)[1] ?? result.id;
   const point = `${number} - ${escape(id)}`;
+  if (cases !== undefined) {
+    return [
+      ...subtest(escape(id), [
+        `1..${cases.length}`,
+        ...cases.flatMap((each, index) =>
+          testLines(spec, each, index + 1, commands)
+        ),
+      ]),
+      `${isFailure(status) ? "not ok" : "ok"} ${point}`,
+      ...result.failure ? yamlBlock(spec, result, commands) : [],
+    ];
+  }
   switch (status) {
     case "pass":
       return [`ok ${point}`];

@@ -8,6 +8,7 @@
 
 import type { RevisionName } from "../../impl/uapi/revision.ts";
 import type { Test } from "../../selftests/harness/harness.ts";
+import { narrow, verdictIds } from "../../selftests/harness/table.ts";
 import type { Options } from "../command/options.ts";
 import { shardOf } from "./schedule.ts";
 import { Selection } from "./select.ts";
@@ -59,7 +60,10 @@ export async function plan(
   if (unmatched !== undefined) {
     throw new UsageError(
       `--filter "${unmatched}" matches no test.${
-        suggestion(unmatched, suite.map(({ id }) => id))
+        suggestion(unmatched, [
+          ...suite.map(({ id }) => id),
+          ...verdictIds(suite),
+        ])
       }`,
     );
   }
@@ -124,8 +128,11 @@ function selectTests(
   { shard }: PlanOptions,
 ): readonly Test[] {
   const { onlyTest } = target;
-  const tests = selection.select(suite)
-    .filter(({ id }) => onlyTest === undefined || id === onlyTest);
+  const tests = selection.select(suite).flatMap((test) =>
+    onlyTest === undefined || test.id === onlyTest
+      ? [test]
+      : narrow(test, ({ id }) => id === onlyTest) ?? []
+  );
   return shard ? shardOf(tests, shard) : tests;
 }
 

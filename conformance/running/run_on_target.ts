@@ -10,14 +10,20 @@
 import type { RevisionName } from "../../impl/uapi/revision.ts";
 import type { Test } from "../../selftests/harness/harness.ts";
 import { PROBE_FIXTURE, probeTests } from "../targets/probes.ts";
-import type { RevisionRun, TestResult } from "../reports/results.ts";
+import { verdictsOf } from "../reports/cases.ts";
+import {
+  isBreak,
+  type RevisionRun,
+  type TestResult,
+} from "../reports/results.ts";
+import { runCases } from "./run_cases.ts";
 import {
   aboutTest,
   DEFAULT_TIMEOUT_MS,
   type RunOptions,
   runTest,
 } from "./run_one.ts";
-import type { Target } from "../../selftests/target/target.ts";
+import type { Target, TargetInfo } from "../../selftests/target/target.ts";
 import { TargetStartError, TestTarget } from "../targets/test_target.ts";
 
 /** How often a new target is started for its own sake: once, for each fixture and variant, for each test. */
@@ -39,8 +45,8 @@ export interface RunTestsOptions extends RunOptions {
   readonly onTest?: (test: Test, done: number) => void;
   /** Called after each test. What it returns ends the run, and says why in a sentence. */
   readonly onResult?: (result: TestResult) => string | undefined;
-  /** Try the capabilities that the target names before the tests that need them; default true. */
-  readonly probe?: boolean;
+  /** The target plays a recording of one test: its capabilities are not tried before, and nothing runs twice. */
+  readonly recording?: boolean;
   /** When a new target is started although nothing broke; default `run`: never. */
   readonly isolate?: Isolation;
   /** How many targets run tests at the same time; default 1. */
@@ -127,12 +133,13 @@ class TestRun {
   async #probe(target: TestTarget): Promise<TestResult[]> {
     const needed = new Set<string>(this.#tests.flatMap(({ needs }) => needs));
     const failures: TestResult[] = [];
-    if (this.#options.probe === false) return failures;
+    if (this.#options.recording) return failures;
     for (const [capability, test] of probeTests(target.info)) {
       if (!needed.has(capability)) continue;
       if (target.broken) await this.#restart(target);
       if (this.#stopped !== undefined) break;
       const result = await this.#runOne(test, target);
+      this.#checkBudget(result);
       if (result.status === "pass") continue;
       this.#broken.add(capability);
       failures.push(result);
@@ -151,7 +158,8 @@ class TestRun {
         if (target.broken) await this.#restart(target);
         if (this.#stopped !== undefined) return;
         this.#options.onTest?.(test, this.#done);
-        const result = await this.#runOne(test, target);
+        const result = await this.#runTest(test, target);
+        this.#checkBudget(result);
         this.#results[unit.start + index] = result;
         this.#done++;
         const enough = this.#options.onResult?.(result);
@@ -160,27 +168,38 @@ class TestRun {
     }
   }
 
-  /** Runs a test; a target that it may have broken is ended. */
+  /** Runs a test, and where need be each of its cases. */
+  async #runTest(test: Test, target: TestTarget): Promise<TestResult> {
+    if (this.#options.recording) return await this.#runOne(test, target);
+    return await runCases(test, async (each, reason) => {
+      if (reason !== undefined) {
+        return this.#notRun(each, target.info, reason, reason);
+      }
+      if (target.broken) await this.#restart(target);
+      if (this.#stopped !== undefined) return this.#notRun(each, target.info);
+      return await this.#runOne(each, target);
+    });
+  }
+
+  /** Runs a test, its cases together; a target that it may have broken is ended. */
   async #runOne(test: Test, target: TestTarget): Promise<TestResult> {
     const options = { ...this.#options, broken: this.#broken };
     const result = await target.run((target) => runTest(test, target, options));
-    switch (result.status) {
-      case "pass":
-      case "fail":
-        // That it can fork says little about whether tests can run.
-        if (test.fixture !== PROBE_FIXTURE) this.#verdicts++;
-        break;
-      case "crash":
-      case "timeout":
-      case "error":
-        await target.retire();
-        this.#checkBudget(result);
+    const { status } = result;
+    if (isBreak(status)) {
+      await target.retire();
+    } else if (status !== "skip" && test.fixture !== PROBE_FIXTURE) {
+      // That it can fork says little about whether tests can run.
+      this.#verdicts++;
     }
     return result;
   }
 
-  /** Notes that a target broke; too often is too often. */
-  #checkBudget({ message }: TestResult): void {
+  /** Notes that a target broke in a test, if it did; too often is too often. */
+  #checkBudget(result: TestResult): void {
+    const broken = verdictsOf([result]).find(({ status }) => isBreak(status));
+    if (broken === undefined) return;
+    const { message } = broken;
     this.#breaks++;
     if (this.#verdicts === 0 && this.#breaks >= MAX_BREAKS_IN_VAIN) {
       this.#giveUp(
@@ -218,14 +237,18 @@ class TestRun {
   /** A result for each test, also for those that did not run. */
   #allResults({ info }: TestTarget): TestResult[] {
     return this.#tests.map((test, index) =>
-      this.#results[index] ?? {
-        ...aboutTest(test, info),
-        status: "notrun",
-        durationMs: 0,
-        reason: this.#notRunReason,
-        message: this.#stopped!,
-      }
+      this.#results[index] ?? this.#notRun(test, info)
     );
+  }
+
+  #notRun(
+    test: Test,
+    info: TargetInfo,
+    reason = this.#notRunReason,
+    message = this.#stopped!,
+  ): TestResult {
+    const about = aboutTest(test, info);
+    return { ...about, status: "notrun", durationMs: 0, reason, message };
   }
 }
 

@@ -12,6 +12,7 @@
 import type { RevisionName } from "../../impl/uapi/revision.ts";
 import {
   AssertionFailure,
+  type RunHooks,
   type Test,
 } from "../../selftests/harness/harness.ts";
 import { KNOWN_BUGS, LINUX } from "../../selftests/harness/known_bugs.ts";
@@ -66,9 +67,10 @@ export async function runTest(
   // What it wrote before is not this test's.
   target.takeStderr?.();
   const notes: string[] = [];
-  const body = await runBody(test, target, recorder, {
-    ...options,
+  const begun: { id: string; at: number }[] = [];
+  const body = await runBody(test, target, recorder, options, {
     note: (text) => notes.push(text),
+    begin: (id) => begun.push({ id, at: performance.now() }),
   });
   recorder.end();
   const { outcome, problems } = await checkTarget(
@@ -77,10 +79,22 @@ export async function runTest(
     body,
     options,
   );
-  const durationMs = Math.round((performance.now() - start) * 100) / 100;
+  const end = performance.now();
+  const durationMs = millis(start, end);
   const said = notes.length > 0 ? { notes } : {};
   if (outcome.status === "pass") {
-    return { ...about, status: "pass", durationMs, ...said };
+    const cases = test.table?.cases.map((each, index): TestResult => ({
+      ...aboutTest(each, target.info),
+      status: "pass",
+      durationMs: millis(begun[index]!.at, begun[index + 1]?.at ?? end),
+    }));
+    return {
+      ...about,
+      status: "pass",
+      durationMs,
+      ...said,
+      ...cases && { cases },
+    };
   }
   return {
     ...about,
@@ -101,6 +115,11 @@ export async function runTest(
       ]),
     },
   };
+}
+
+/** Milliseconds from one time to another, as results have them. */
+function millis(from: number, to: number): number {
+  return Math.round((to - from) * 100) / 100;
 }
 
 /** The part of a result that does not depend on the run. */
@@ -164,12 +183,13 @@ async function runBody(
   test: Test,
   target: Target,
   recorder: Recorder,
-  options: RunOptions & { note(text: string): void },
+  options: RunOptions,
+  hooks: RunHooks,
 ): Promise<Outcome> {
   async function run(): Promise<Outcome> {
     try {
       const process = await recorder.spawn(target);
-      await test.run(process, target.info, options.note);
+      await test.run(process, target.info, hooks);
       return PASS;
     } catch (error) {
       return outcomeOf(error);

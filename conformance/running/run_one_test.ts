@@ -70,9 +70,9 @@ describe("runTest()", () => {
   });
 
   it("keeps what a test says about its run, if it says something", async () => {
-    const talks = fakeTest("a.b", (_process, _info, note) => {
-      note?.("so far");
-      note?.("done");
+    const talks = fakeTest("a.b", (_process, _info, hooks) => {
+      hooks?.note("so far");
+      hooks?.note("done");
       return Promise.resolve();
     });
     const { notes } = await runTest(talks, new FakeTarget());

@@ -7,6 +7,7 @@
  */
 
 import type { Test } from "../../selftests/harness/harness.ts";
+import { verdictIds } from "../../selftests/harness/table.ts";
 import type { Expectations } from "../expectations/expectations.ts";
 import type { Host } from "../command/host.ts";
 import type { Options } from "../command/options.ts";
@@ -113,7 +114,7 @@ class AllRunner {
     const known = this.#planned.map(({ target, uapi, suite }, index) => ({
       spec: target.spec,
       uapi,
-      tests: [...suite, ...this.#raw[index]!],
+      ids: [...verdictIds(suite), ...this.#raw[index]!.map(({ id }) => id)],
     }));
     const run: Run = {
       suite,
@@ -187,7 +188,7 @@ class AllRunner {
       timeoutMs,
       isolate,
       jobs: target.inProcess ? 1 : jobs,
-      probe: target.onlyTest === undefined,
+      recording: target.onlyTest !== undefined,
       open: () => starting(target, () => target.open(uapi, options)),
       onTest: ({ id }, done) =>
         this.#progress.show(this.#progressText(
@@ -206,12 +207,19 @@ class AllRunner {
 
   /** What expectations make of a result; the calls of a failure are saved. */
   #judge(spec: string, result: TestResult): TestResult {
-    const judged = this.#context.expectations.judge(spec, result);
-    if (isFailure(judged.status)) {
-      return this.#transcripts.save(spec, judged);
-    }
-    const { transcript: _, ...rest } = judged;
-    return rest;
+    return this.#saveCalls(
+      spec,
+      this.#context.expectations.judge(spec, result),
+    );
+  }
+
+  #saveCalls(spec: string, result: TestResult): TestResult {
+    const { transcript, ...rest } = result;
+    const saved = transcript && isFailure(result.status)
+      ? this.#transcripts.save(spec, result)
+      : rest;
+    const cases = result.cases?.map((each) => this.#saveCalls(spec, each));
+    return cases ? { ...saved, cases } : saved;
   }
 
   /** Tells reports of a result. Returns why the run is to end, if it is. */

@@ -86,7 +86,8 @@ function mergeGroup(all: readonly TestResult[]): TestResult {
     if (times > 0) runs[each] = times;
   }
   const durationMs = group.reduce((sum, each) => sum + each.durationMs, 0);
-  return { ...result, durationMs, runs };
+  const cases = mergeRuns(group.flatMap(({ cases = [] }) => cases), []);
+  return { ...result, durationMs, runs, ...cases.length > 0 && { cases } };
 }
 
 /** How often a result, which may be that of several runs, was of a status. */

@@ -7,6 +7,7 @@
  */
 
 import type { Test } from "../../selftests/harness/harness.ts";
+import { narrow } from "../../selftests/harness/table.ts";
 
 /** Parts of the suite: the kernel's own tests, one of its two programs, the tests of this kit, or all. */
 export const SUITES = [
@@ -22,8 +23,8 @@ export type Suite = typeof SUITES[number];
 
 /**
  * A pattern for ids. `*` stands for any run of characters, `?` for one. It
- * must match the whole id, or the id up to a dot: `iommufd_ioas` selects
- * every test of that fixture.
+ * must match the whole id, or the id up to a dot or slash: `iommufd_ioas`
+ * selects every test of that fixture.
  */
 export class Glob {
   /** The pattern as it was written. */
@@ -38,7 +39,7 @@ export class Glob {
       .replace(/[\\^$.|+()[\]{}]/g, "\\$&")
       .replaceAll("*", ".*")
       .replaceAll("?", ".");
-    this.#regexp = new RegExp(`^${source}(\\.|$)`);
+    this.#regexp = new RegExp(`^${source}([./]|$)`);
     this.#whole = new RegExp(`^${source}$`);
   }
 
@@ -68,15 +69,19 @@ export class Selection {
       .map((filter) => new Glob(filter.slice(1)));
   }
 
-  /** The tests that are selected, in the same order. */
+  /** The tests that are selected, in the same order, those with cases with the selected ones. */
   select(tests: readonly Test[]): Test[] {
-    return tests.filter((test) => this.#has(test));
+    return tests.flatMap((test) =>
+      narrow(test, (each) => this.#has(each)) ?? []
+    );
   }
 
   /** The patterns that match none of the tests: likely typing errors. */
   unmatched(tests: readonly Test[]): string[] {
     return [...this.#wanted, ...this.#unwanted]
-      .filter((glob) => !tests.some(({ id }) => glob.matches(id)))
+      .filter((glob) =>
+        !tests.some((test) => narrow(test, ({ id }) => glob.matches(id)))
+      )
       .map(({ pattern }) => pattern);
   }
 

@@ -6,8 +6,7 @@
  * @module
  */
 
-import { REVISION_NAMES, type RevisionName } from "../../impl/uapi/revision.ts";
-import type { Test } from "../../selftests/harness/harness.ts";
+import * as SOURCES from "../../selftests/sources.ts";
 import type { SuiteInfo } from "../reports/results.ts";
 import { SUITE_NAME, VERSION } from "../version.ts";
 
@@ -15,19 +14,16 @@ import { SUITE_NAME, VERSION } from "../version.ts";
 const HASH_DIGITS = 12;
 
 /**
- * Name, version and hash of the suite. The hash is over all tests in all
- * revisions: what they are called, check and need, and the code of their
- * set-up and body. It does not depend on what is selected.
+ * Name, version and hash of the suite. The hash is over the sources of the
+ * tests and of all that they import: helpers, tables, the numbers and structs
+ * of the uAPI, the differences between revisions. It does not depend on what
+ * is selected.
  */
 export async function suiteInfo(
-  allTests: (uapi: RevisionName) => readonly Test[],
+  sources: Readonly<Record<string, string>> = SOURCES,
 ): Promise<SuiteInfo> {
-  const tests = REVISION_NAMES.map((uapi) =>
-    allTests(uapi).map((
-      { id, needs, program, description, reference, source },
-    ) => [id, needs, program ?? null, description, reference, source])
-  );
-  const bytes = new TextEncoder().encode(JSON.stringify(tests));
+  const text = JSON.stringify(Object.entries(sources).sort());
+  const bytes = new TextEncoder().encode(text);
   const digest = await crypto.subtle.digest("SHA-256", bytes);
   const hash = new Uint8Array(digest).toHex().slice(0, HASH_DIGITS);
   return { name: SUITE_NAME, version: VERSION, hash };

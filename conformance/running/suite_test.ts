@@ -2,49 +2,69 @@
 
 import { assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { NEWEST } from "../../impl/uapi/revision.ts";
-import { allTests } from "../../selftests/all.ts";
-import type { Test } from "../../selftests/harness/harness.ts";
-import { suiteInfo } from "./suite.ts";
-import { passingTest } from "../testing/fake_target.ts";
+import * as SOURCES from "../../selftests/sources.ts";
 import { VERSION } from "../version.ts";
+import { suiteInfo } from "./suite.ts";
 
-async function hashOf(...tests: Test[]): Promise<string> {
-  return (await suiteInfo(() => tests)).hash;
+/** The root of the project. */
+const ROOT = new URL("../../", import.meta.url);
+
+/** The modules that a file imports, and those that these import, by their path. */
+function moduleGraph(
+  file: URL,
+  known: Map<string, string> = new Map(),
+): Map<string, string> {
+  const path = file.href.slice(ROOT.href.length);
+  if (known.has(path)) return known;
+  const source = Deno.readTextFileSync(file);
+  known.set(path, source);
+  for (const [, specifier] of source.matchAll(/ from "(\.[^"]+)";$/gm)) {
+    moduleGraph(new URL(specifier!, file), known);
+  }
+  return known;
 }
 
 describe("suiteInfo()", () => {
-  const test = passingTest("a.b");
+  const sources = { "a.ts": "1", "b.ts": "2" };
 
   it("names the version and a hash of twelve digits", async () => {
-    const { version, hash } = await suiteInfo(allTests);
+    const { version, hash } = await suiteInfo();
     assertEquals(version, VERSION);
     assertMatch(hash, /^[\da-f]{12}$/);
   });
 
-  it("has the same hash for the same tests", async () => {
-    assertEquals(
-      (await suiteInfo(allTests)).hash,
-      (await suiteInfo(allTests)).hash,
-    );
-    assertEquals(await hashOf({ ...test }), await hashOf(test));
+  it("has the same hash for the same sources", async () => {
+    const again = { "b.ts": "2", "a.ts": "1" };
+    assertEquals(await suiteInfo(again), await suiteInfo(sources));
   });
 
   for (
     const change of [
-      { id: "a.c" },
-      { needs: ["fork"] },
-      { description: "Checks something else" },
-      { source: "another body" },
-    ] as const
+      { ...sources, "b.ts": "3" },
+      { ...sources, "c.ts": "" },
+      { "a.ts": "1" },
+      { "a.ts": "2", "b.ts": "1" },
+    ]
   ) {
-    it(`has another hash when ${Object.keys(change)} changes`, async () => {
-      assertNotEquals(await hashOf({ ...test, ...change }), await hashOf(test));
+    it(`has another hash for ${JSON.stringify(change)}`, async () => {
+      const { hash } = await suiteInfo(sources);
+      assertNotEquals((await suiteInfo(change)).hash, hash);
     });
   }
 
-  it("tells the sources of the suite's tests apart", () => {
-    const sources = new Set(allTests(NEWEST).map(({ source }) => source));
-    assertEquals(sources.size > 100, true);
+  it("is over every module of the suite, as it is", () => {
+    const all = new URL("selftests/all.ts", ROOT);
+    const graph = Object.fromEntries([...moduleGraph(all)].sort());
+    assertEquals(Object.keys(SOURCES), Object.keys(graph));
+    assertEquals({ ...SOURCES }, graph);
+    for (
+      const path of [
+        "impl/uapi/errno.ts",
+        "selftests/harness/harness.ts",
+        "selftests/ioctls/struct_table.ts",
+      ]
+    ) {
+      assertEquals(path in graph, true, path);
+    }
   });
 });

@@ -12,6 +12,7 @@ import {
   type RevisionName,
 } from "../../impl/uapi/revision.ts";
 import type { Test } from "../../selftests/harness/harness.ts";
+import { tableTest } from "../../selftests/harness/table.ts";
 import type {
   Call,
   Target,
@@ -117,12 +118,8 @@ function fakeProcess(ioctlResult: number): TargetProcess {
   };
 }
 
-/** A test with a body, named `fixture.variant.test` or `fixture.test`. */
-export function fakeTest(
-  id: string,
-  run: Test["run"],
-  more: Partial<Test> = {},
-): Test {
+/** What is known of a test that is named `fixture.variant.test` or `fixture.test`. */
+function fakeAbout(id: string, more: Partial<Test>): Omit<Test, "run"> {
   const parts = id.split(".");
   return {
     id,
@@ -136,13 +133,39 @@ export function fakeTest(
     program: more.upstream === false ? undefined : "iommufd",
     description: `Checks ${id}`,
     reference: "none",
-    source: String(run),
-    run,
     ...more,
   };
+}
+
+/** A test with a body, named `fixture.variant.test` or `fixture.test`. */
+export function fakeTest(
+  id: string,
+  run: Test["run"],
+  more: Partial<Test> = {},
+): Test {
+  return { ...fakeAbout(id, more), run };
 }
 
 /** A test that passes at once. */
 export function passingTest(id: string, more: Partial<Test> = {}): Test {
   return fakeTest(id, () => Promise.resolve(), more);
+}
+
+/** A test of this kit with cases by name. */
+export function fakeTable(
+  id: string,
+  cases: Readonly<Record<string, (process: TargetProcess) => Promise<unknown>>>,
+): Test {
+  return tableTest<TargetProcess>(
+    fakeAbout(id, { upstream: false }),
+    (t) => {
+      for (const [name, body] of Object.entries(cases)) {
+        t.case(name, async (process) => {
+          await body(process);
+        });
+      }
+    },
+    (process) =>
+      Promise.resolve({ state: process, end: () => Promise.resolve() }),
+  );
 }

@@ -14,6 +14,7 @@
 import type { Call, TargetInfo, TargetProcess } from "../target/target.ts";
 import { type Errno, errnoName } from "../../impl/uapi/errno.ts";
 import type { KnownBug } from "./known_bugs.ts";
+import { type Table, tableTest } from "./table.ts";
 import {
   type Revision,
   REVISION_NAMES,
@@ -62,17 +63,30 @@ export interface Test {
   readonly description: string;
   /** The kernel test or the rule it answers to. */
   readonly reference: string;
-  /** The code of its set-up and body, to tell one version of the test from another. */
-  readonly source: string;
+  /** Its cases, if it is a table of them. */
+  readonly table?: {
+    /** The rows in order: each is a test by itself, with the id `TEST/CASE`. */
+    readonly cases: readonly Test[];
+    /** The test with some of its cases only. */
+    select(cases: readonly Test[]): Test;
+  };
   /**
-   * Sets the fixture up, runs the body and tears down. `note` takes what the
-   * report should say about the run. Throws {@link AssertionFailure}.
+   * Sets the fixture up, runs the body, or those of all cases, and tears down.
+   * Throws {@link AssertionFailure}.
    */
   run(
     process: TargetProcess,
     info: TargetInfo,
-    note?: (text: string) => void,
+    hooks?: RunHooks,
   ): Promise<void>;
+}
+
+/** What a test tells while it runs. */
+export interface RunHooks {
+  /** Something that the report should say about the run. */
+  note(text: string): void;
+  /** The case of this id begins. */
+  begin(id: string): void;
 }
 
 /** An assertion that did not hold. */
@@ -192,13 +206,32 @@ export interface TestOptions<V> extends Scope {
   needs?(variant: V): readonly Need[];
 }
 
-/** A fixture under construction: `test()` adds a test in every variant. */
+/** What a test with a table may restrict, and what its cases share. */
+export interface TableOptions<V, S, T> extends TestOptions<V> {
+  /** Makes what the cases share; without it that is what all tests of the fixture do. */
+  prepare?(self: S, variant: V): Promise<T>;
+  /** Checks what is left after the cases. */
+  finish?(state: T, variant: V): Promise<void>;
+}
+
+/** A fixture under construction: each method adds a test in every variant. */
 export interface Fixture<V, S> {
   /** Adds a test. */
   test(
     name: string,
     options: TestOptions<V>,
     body: (self: S, variant: V) => Promise<void>,
+  ): void;
+  /**
+   * Adds a test that is a table of cases: `rows` tells them for a variant and
+   * a revision, without any system call. They run one after the other in one
+   * process, and must pass in any selection: none leaves anything that another
+   * one notices.
+   */
+  table<T = S>(
+    name: string,
+    options: TableOptions<V, S, T>,
+    rows: (t: Table<T>, variant: V, revision: Revision) => void,
   ): void;
 }
 
@@ -224,52 +257,91 @@ export function fixture<V, S>(
   const start = registry.length;
   let testsPerVariant = 0;
 
+  /** Adds the test that `make` makes for each variant. */
+  function add(
+    testName: string,
+    testOptions: TestOptions<V>,
+    make: (about: Omit<Test, "run">, variant: V) => Test,
+  ): void {
+    variants.forEach(([variantName, variant], index) => {
+      const test = make({
+        id: [name, variantName, testName].filter((part) => part).join("."),
+        fixture: name,
+        variant: variantName,
+        name: testName,
+        uapi: revisionsIn(options, testOptions),
+        needs: [
+          ...options.needs?.(variant) ?? [],
+          ...testOptions.needs?.(variant) ?? [],
+        ],
+        knownBug: testOptions.knownBug,
+        upstream: options.upstream,
+        program: options.upstream ? options.program ?? "iommufd" : undefined,
+        description: testOptions.description,
+        reference: testOptions.reference ??
+          `tools/testing/selftests/iommu/iommufd.c: ${name}.${testName}`,
+      }, variant);
+      // Tests of earlier variants stand before, and so do this variant's earlier tests.
+      const place = start + index * (testsPerVariant + 1) + testsPerVariant;
+      registry.splice(place, 0, test);
+    });
+    testsPerVariant++;
+  }
+
   return {
     test(testName, testOptions, body) {
-      variants.forEach(([variantName, variant], index) => {
-        const id = [name, variantName, testName].filter((part) => part)
-          .join(".");
-        const test: Test = {
-          id,
-          fixture: name,
-          variant: variantName,
-          name: testName,
-          uapi: revisionsIn(options, testOptions),
-          needs: [
-            ...options.needs?.(variant) ?? [],
-            ...testOptions.needs?.(variant) ?? [],
-          ],
-          knownBug: testOptions.knownBug,
-          upstream: options.upstream,
-          program: options.upstream ? options.program ?? "iommufd" : undefined,
-          description: testOptions.description,
-          reference: testOptions.reference ??
-            `tools/testing/selftests/iommu/iommufd.c: ${name}.${testName}`,
-          source: `${options.setup}\n${body}\n${options.teardown}`,
-          async run(process, info, note = () => {}) {
-            const context: Context = {
-              process,
-              info,
-              revision: REVISIONS[info.uapi as RevisionName],
-              pageSize: info.pageSize,
-              hugePageSize: info.hugePageSize,
-              note,
+      add(testName, testOptions, (about, variant) => ({
+        ...about,
+        async run(...args) {
+          const self = await options.setup(contextOf(...args), variant);
+          await body(self, variant);
+          await options.teardown?.(self);
+        },
+      }));
+    },
+    table<T>(
+      testName: string,
+      tableOptions: TableOptions<V, S, T>,
+      rows: (t: Table<T>, variant: V, revision: Revision) => void,
+    ) {
+      const { prepare, finish } = tableOptions;
+      add(testName, tableOptions, (about, variant) =>
+        tableTest<T>(
+          about,
+          (t, revision) => rows(t, variant, revision),
+          async (...args) => {
+            const self = await options.setup(contextOf(...args), variant);
+            // Without `prepare` nothing says that T is another type than S.
+            const state = prepare
+              ? await prepare(self, variant)
+              : self as unknown as T;
+            return {
+              state,
+              async end() {
+                await finish?.(state, variant);
+                await options.teardown?.(self);
+              },
             };
-            const self = await options.setup(context, variant);
-            await body(self, variant);
-            await options.teardown?.(self);
           },
-        };
-        // Tests of earlier variants stand before, and so do this variant's earlier tests.
-        registry.splice(
-          start + index * (testsPerVariant + 1) + testsPerVariant,
-          0,
-          test,
-        );
-      });
-      testsPerVariant++;
+        ));
     },
   };
 }
 
-export type { Call, TargetInfo, TargetProcess };
+/** What a test body gets to know of its run. */
+function contextOf(
+  process: TargetProcess,
+  info: TargetInfo,
+  hooks?: RunHooks,
+): Context {
+  return {
+    process,
+    info,
+    revision: REVISIONS[info.uapi as RevisionName],
+    pageSize: info.pageSize,
+    hugePageSize: info.hugePageSize,
+    note: (text) => hooks?.note(text),
+  };
+}
+
+export type { Call, Table, TargetInfo, TargetProcess };

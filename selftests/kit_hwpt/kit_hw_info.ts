@@ -32,7 +32,7 @@ import {
   fixture,
   type Test,
 } from "../harness/harness.ts";
-import { Iommufd } from "../ioctls/ioctls.ts";
+import { Iommufd, U64_MAX } from "../ioctls/ioctls.ts";
 
 /** What the tests share. */
 interface InfoSelf {
@@ -92,89 +92,138 @@ function getInfo(
 
 /** What is written where. */
 function registerBuffers(f: InfoFixture): void {
-  f.test("every_length", {
+  f.table("every_length", {
     description:
       "As many bytes as the buffer has are written, zeros behind the information; its length comes back",
     reference: "device.c iommufd_get_hw_info; C2.24",
-  }, async (self) => {
-    const { io, end } = self;
-    const { size } = TestHwInfo;
-    const longest = io.context.pageSize + 3;
-    for (const dataLen of [...Array(2 * size + 2).keys(), longest]) {
-      for (const at of [end - dataLen, end - dataLen - 5]) {
-        const spare = end - at - dataLen;
-        const junk = new Uint8Array(8 + dataLen + spare).fill(JUNK);
-        await io.process.poke(at - 8, junk);
-        const reply = await getInfo(self, { dataLen, dataUptr: BigInt(at) });
-        assertEq(reply.dataLen, size, "length of the information");
-        assertEq(reply.outDataType, IOMMU_HW_INFO_TYPE_SELFTEST, "type");
-        const expected = junk.slice();
-        expected.set(information(dataLen), 8);
-        const seen = await io.process.peek(at - 8, junk.length);
-        assertBytes(seen, expected, `buffer of ${dataLen} bytes`);
+  }, (t) => {
+    const short = [...Array(2 * TestHwInfo.size + 2).keys()];
+    for (const spare of [0, 5]) {
+      const where = spare === 0 ? "at the end" : `${spare} before the end`;
+      for (const length of short) {
+        t.case(
+          `${length} bytes ${where}`,
+          (self) => checkLength(self, length, spare),
+        );
       }
+      t.case(
+        `more than a page ${where}`,
+        (self) => checkLength(self, self.io.context.pageSize + 3, spare),
+      );
     }
   });
 
-  f.test("no_buffer", {
+  f.table("no_buffer", {
     description: "Without length the address does not matter",
     reference: "device.c iommufd_get_hw_info; C2.24",
-  }, async (self) => {
-    for (const dataUptr of [0n, 1n, BigInt(self.end), 2n ** 64n - 1n]) {
-      const { dataLen } = await getInfo(self, { dataUptr });
-      assertEq(dataLen, TestHwInfo.size, "length of the information");
+  }, (t) => {
+    const addresses: [string, (self: InfoSelf) => bigint][] = [
+      ["0", () => 0n],
+      ["1", () => 1n],
+      ["where nothing is", ({ end }) => BigInt(end)],
+      ["2^64-1", () => U64_MAX],
+    ];
+    for (const [what, address] of addresses) {
+      t.case(`address ${what}`, async (self) => {
+        const reply = await getInfo(self, { dataUptr: address(self) });
+        assertEq(reply.dataLen, TestHwInfo.size, "length of the information");
+      });
     }
   });
 
-  f.test("buffer_efault", {
+  f.table("buffer_efault", {
     description:
       "A buffer that cannot be written in full is refused, and the struct stays as it was",
     reference: "device.c iommufd_get_hw_info; C2.24",
-  }, async (self) => {
-    const { io, end } = self;
-    const { pageSize } = io.context;
-    const bad: [bigint | number, number][] = [
-      [0, 1],
-      [end, 1],
-      [end - 4, 8],
-      [end - 8, 9],
-      [end - 12, 16],
-      [end - pageSize - 8, 2 * pageSize],
-      [end - 8, 0xffffffff],
-      [2n ** 47n - 8n, 8],
-      [2n ** 63n, 8],
-      [2n ** 64n - 4n, 8],
-    ];
-    for (const [at, dataLen] of bad) {
-      const dataUptr = BigInt(at);
-      const reply = await getInfo(self, { dataLen, dataUptr }, EFAULT);
-      assertEq(reply.dataLen, dataLen, "length after the failure");
-      assertEq(reply.outDataType, 0, "type after the failure");
+  }, (t) => {
+    function refused(
+      what: string,
+      dataLen: number | ((self: InfoSelf) => number),
+      address: (self: InfoSelf) => number | bigint,
+    ): void {
+      t.case(what, async (self) => {
+        const length = typeof dataLen === "number" ? dataLen : dataLen(self);
+        const values = { dataLen: length, dataUptr: BigInt(address(self)) };
+        const reply = await getInfo(self, values, EFAULT);
+        assertEq(reply.dataLen, length, "length after the failure");
+        assertEq(reply.outDataType, 0, "type after the failure");
+      });
     }
-    const page = end - pageSize;
-    const ret = await io.process.mprotect(page, pageSize, PROT_READ);
-    assertEq(ret, 0, "mprotect");
-    const readOnly = { dataLen: 8, dataUptr: BigInt(page) };
-    await getInfo(self, readOnly, EFAULT);
+    const page = ({ io }: InfoSelf) => io.context.pageSize;
+    refused("address 0", 1, () => 0);
+    refused("nothing there", 1, ({ end }) => end);
+    refused("only the first half there", 8, ({ end }) => end - 4);
+    refused("all but a zero behind there", 9, ({ end }) => end - 8);
+    refused("all but some zeros behind there", 16, ({ end }) => end - 12);
+    refused(
+      "zeros across pages",
+      (self) => 2 * page(self),
+      (self) => self.end - page(self) - 8,
+    );
+    refused("the longest length", 0xffffffff, ({ end }) => end - 8);
+    refused("the last bytes below the kernel", 8, () => 2n ** 47n - 8n);
+    refused("the kernel", 8, () => 2n ** 63n);
+    refused("an end beyond 2^64", 8, () => 2n ** 64n - 4n);
+    t.case("memory that can only be read", async (self) => {
+      const { io } = self;
+      const { pageSize } = io.context;
+      const address = await io.mmap(pageSize, MAP_PRIVATE, PROT_READ);
+      const values = { dataLen: 8, dataUptr: BigInt(address) };
+      await getInfo(self, values, EFAULT);
+      await io.munmap(address, pageSize);
+    });
   });
+}
+
+/** A buffer of that length, with some memory behind it. */
+async function checkLength(
+  self: InfoSelf,
+  dataLen: number,
+  spare: number,
+): Promise<void> {
+  const { io, end } = self;
+  const at = end - dataLen - spare;
+  const junk = new Uint8Array(8 + dataLen + spare).fill(JUNK);
+  await io.process.poke(at - 8, junk);
+  const reply = await getInfo(self, { dataLen, dataUptr: BigInt(at) });
+  assertEq(reply.dataLen, TestHwInfo.size, "length of the information");
+  assertEq(reply.outDataType, IOMMU_HW_INFO_TYPE_SELFTEST, "type");
+  const expected = junk.slice();
+  expected.set(information(dataLen), 8);
+  const seen = await io.process.peek(at - 8, junk.length);
+  assertBytes(seen, expected, `buffer of ${dataLen} bytes`);
 }
 
 /** What is asked for. */
 function registerErrnos(f: InfoFixture): void {
-  f.test("errno_order", {
+  f.table("errno_order", {
     description:
       "Flags and reserved bytes come before the device, the device before the buffer",
     reference: "device.c iommufd_get_hw_info; C2.24",
-  }, async (self) => {
-    const { ioasId, stdevId } = self;
-    const wrong = { devId: 999, dataLen: 8, dataUptr: 0n };
-    await getInfo(self, { ...wrong, flags: 1, reserved: 1 }, EOPNOTSUPP);
-    await getInfo(self, { ...wrong, reserved2: 1 }, EOPNOTSUPP);
-    for (const devId of [999, 0, ioasId, stdevId]) {
-      await getInfo(self, { ...wrong, devId }, ENOENT);
+  }, (t) => {
+    function refused(
+      what: string,
+      errno: Errno,
+      values: (self: InfoSelf) => Partial<IommuHwInfo>,
+    ): void {
+      t.case(what, async (self) => {
+        const wrong = { devId: 999, dataLen: 8, dataUptr: 0n };
+        await getInfo(self, { ...wrong, ...values(self) }, errno);
+      });
     }
-    await getInfo(self, { dataLen: 8 }, EFAULT);
-    await getInfo(self, {});
+    refused("flags", EOPNOTSUPP, () => ({ flags: 1 }));
+    refused("a reserved field", EOPNOTSUPP, () => ({ reserved: 1 }));
+    refused("reserved bytes", EOPNOTSUPP, () => ({ reserved2: 1 }));
+    refused("an id that nothing has", ENOENT, () => ({}));
+    refused("id 0", ENOENT, () => ({ devId: 0 }));
+    refused("an IOAS", ENOENT, ({ ioasId }) => ({ devId: ioasId }));
+    refused("a selftest object", ENOENT, ({ stdevId }) => ({ devId: stdevId }));
+    refused("a device and a bad buffer", EFAULT, ({ idevId }) => ({
+      devId: idevId,
+    }));
+    t.case("a device", async (self) => {
+      await getInfo(self, {});
+    });
   });
 
   f.test("capabilities", {

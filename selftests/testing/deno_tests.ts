@@ -7,13 +7,14 @@
  */
 
 import { implTarget } from "../../conformance/targets/impl_target.ts";
+import type { TestResult } from "../../conformance/reports/results.ts";
 import { runTest, skipReason } from "../../conformance/running/run_one.ts";
 import { REVISION_NAMES } from "../../impl/uapi/revision.ts";
 import { allTests } from "../all.ts";
 
 /**
  * Adds a `Deno.test` for each test of the given fixtures in each revision:
- * `id [revision]`. A test that the model cannot run yet is ignored, and its
+ * `id [revision]`. Its cases run together, and each by itself. A test that the model cannot run yet is ignored, and its
  * name says why.
  */
 export async function denoTests(...fixtures: string[]): Promise<void> {
@@ -27,20 +28,28 @@ export async function denoTests(...fixtures: string[]): Promise<void> {
         name: `${test.id} [${uapi}]${why}`,
         ignore: skip !== undefined,
         async fn() {
-          const result = await runTest(test, target);
-          if (result.status === "pass") return;
-          const { lastIoctl, lastCall, problems } = result.failure ?? {};
-          const made = lastIoctl ?? lastCall;
-          throw new Error(
-            [
-              `${result.status}: ${result.message}`,
-              ...made ? [`Last call: ${JSON.stringify(made)}`] : [],
-              ...problems ?? [],
-              ...result.failure?.stack ? [result.failure.stack] : [],
-            ].join("\n"),
-          );
+          const results = [await runTest(test, target)];
+          // Cases pass in any selection, so each by itself too.
+          for (const each of test.table?.cases ?? []) {
+            results.push(await runTest(each, target));
+          }
+          const lines = results.flatMap(failureLines);
+          if (lines.length > 0) throw new Error(lines.join("\n"));
         },
       });
     }
   }
+}
+
+/** What there is to tell about a test or case that failed. */
+function failureLines({ id, status, message, failure }: TestResult): string[] {
+  if (status === "pass") return [];
+  const { lastIoctl, lastCall, problems = [], stack } = failure ?? {};
+  const made = lastIoctl ?? lastCall;
+  return [
+    `${id} ${status}: ${message}`,
+    ...made ? [`Last call: ${JSON.stringify(made)}`] : [],
+    ...problems,
+    ...stack === undefined ? [] : [stack],
+  ];
 }

@@ -7,6 +7,7 @@
  */
 
 import type { Column, Run, Status, TestResult } from "../results.ts";
+import { sumUp } from "../cases.ts";
 import type { Commands } from "../failure_facts.ts";
 
 /** A result; what is not said is that of a kernel test that passed. */
@@ -58,6 +59,21 @@ export function runOf(
   };
 }
 
+/** A test of this kit with cases by name; those that are not told more of passed. */
+function withCases(
+  id: string,
+  names: readonly string[],
+  failed: readonly TestResult[] = [],
+): TestResult {
+  const test = result(id, { program: undefined });
+  const cases = names.map((name): TestResult => ({
+    ...test,
+    id: `${id}/${name}`,
+    description: `${test.description}: ${name}`,
+  }));
+  return sumUp(test, [...cases, ...failed]);
+}
+
 /** Commands that are easy to find. */
 export const COMMANDS: Commands = {
   rerun: (spec, { id, uapi }) => `rerun ${spec} ${uapi} ${id}`,
@@ -72,6 +88,7 @@ export const PASSED: Run = runOf([
     result("iommufd_ioas.mock.area"),
     result("basic_fail_nth.basic", { program: "iommufd_fail_nth" }),
     result("kit_map.no_domain.twice", { program: undefined }),
+    withCases("kit_map.no_domain.errno", ["length_0", "an_iova_of_1"]),
   ]),
 ]);
 
@@ -137,6 +154,7 @@ export const MIXED: Run = runOf([
     result("iommufd_ioas.mock.hwpt"),
     result("kit_ioas.hang", { program: undefined }),
     result("kit_ioas.dies", { program: undefined }),
+    withCases("kit_ioas.errno", ["length_0", "flag_1", "known"]),
   ], { spec: "impl:6.12" }),
   column([
     result("iommufd.simple_close", { uapi: "6.12" }),
@@ -161,6 +179,17 @@ export const MIXED: Run = runOf([
         link: "https://example.org/2",
       },
     },
+    withCases("kit_ioas.errno", ["length_0"], [
+      ended("kit_ioas.errno/flag_1", "fail", "MAP: expected EINVAL, got 0"),
+      {
+        ...ended("kit_ioas.errno/known", "xfail", "MAP: expected 1, got 2"),
+        expected: {
+          actual: "fail",
+          reason: "Not yet",
+          link: "https://example.org/3",
+        },
+      },
+    ]),
     {
       ...ended("kit_ioas.late", "notrun", "Stopped after the first failure"),
       reason: "the run ended early",
