@@ -9,6 +9,7 @@
 
 import { KernelBug } from "../kernel/warn.ts";
 import { EBUSY } from "../uapi/errno.ts";
+import { popLowest, pushHeap } from "./heap.ts";
 
 /** Stands in the table for an id that is given out but has no object yet. */
 const RESERVED: unique symbol = Symbol("reserved");
@@ -102,7 +103,7 @@ export class IdTable<T extends NonNullable<unknown>> {
     if (id === 0 && this.#first === 1 && !this.isEmpty) {
       this.#first = 0;
       entries.unshift(undefined);
-      pushId(this.#free, 0);
+      pushHeap(this.#free, 0);
       return undefined;
     }
     const entry = entries[id - this.#first];
@@ -110,7 +111,7 @@ export class IdTable<T extends NonNullable<unknown>> {
     this.#size--;
     if (id - this.#first < entries.length - 1) {
       entries[id - this.#first] = undefined;
-      pushId(this.#free, id);
+      pushHeap(this.#free, id);
     } else {
       do entries.pop(); while (
         entries.length > 0 && entries[entries.length - 1] === undefined
@@ -132,33 +133,4 @@ export class IdTable<T extends NonNullable<unknown>> {
       }
     }
   }
-}
-
-/** Adds an id to a min-heap. */
-function pushId(heap: number[], id: number): void {
-  let at = heap.push(id) - 1;
-  while (at > 0) {
-    const parent = (at - 1) >> 1;
-    if (heap[parent]! <= id) break;
-    heap[at] = heap[parent]!;
-    at = parent;
-  }
-  heap[at] = id;
-}
-
-/** Takes the lowest id out of a min-heap that is not empty. */
-function popLowest(heap: number[]): void {
-  const id = heap.pop()!;
-  const length = heap.length;
-  if (length === 0) return;
-  let at = 0;
-  for (;;) {
-    let child = 2 * at + 1;
-    if (child >= length) break;
-    if (child + 1 < length && heap[child + 1]! < heap[child]!) child++;
-    if (heap[child]! >= id) break;
-    heap[at] = heap[child]!;
-    at = child;
-  }
-  heap[at] = id;
 }

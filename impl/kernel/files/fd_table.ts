@@ -7,11 +7,14 @@
  */
 
 import { EBADF, EMFILE } from "../../uapi/errno.ts";
+import { popLowest, pushHeap } from "../../lib/heap.ts";
 import type { File } from "./file.ts";
 
 /** Open files by descriptor (Linux: struct files_struct). */
 export class FdTable {
   readonly #files: (File | undefined)[] = [];
+  /** Min-heap of the free descriptors below the highest that was ever open. */
+  readonly #free: number[] = [];
 
   /** The file behind a descriptor, no reference taken; undefined if it is not open. */
   get(fd: number): File | undefined {
@@ -34,8 +37,7 @@ export class FdTable {
 
   /** The lowest free descriptor. Throws EMFILE if that is `limit` or above. (Linux: get_unused_fd_flags.) */
   nextFree(limit: bigint): number {
-    let fd = 0;
-    while (this.#files[fd] !== undefined) fd++;
+    const fd = this.#free[0] ?? this.#files.length;
     if (BigInt(fd) >= limit) throw EMFILE;
     return fd;
   }
@@ -43,6 +45,7 @@ export class FdTable {
   /** Puts `file` at the lowest free descriptor, which takes over the caller's reference. Throws EMFILE, the reference kept. */
   install(file: File, limit: bigint): number {
     const fd = this.nextFree(limit);
+    if (fd < this.#files.length) popLowest(this.#free);
     this.#files[fd] = file;
     return fd;
   }
@@ -51,6 +54,7 @@ export class FdTable {
   close(fd: number): void {
     const file = this.lookup(fd);
     this.#files[fd] = undefined;
+    pushHeap(this.#free, fd);
     file.put();
   }
 
@@ -65,6 +69,7 @@ export class FdTable {
   fork(): FdTable {
     const copy = new FdTable();
     for (const file of this.#files) copy.#files.push(file?.get());
+    for (const fd of this.#free) copy.#free.push(fd);
     return copy;
   }
 }

@@ -27,6 +27,17 @@ describe("FdTable", () => {
     assertEquals(table.install(file, 4n), 1);
   });
 
+  it("reuses what was closed lowest first, in a fork too", () => {
+    const table = new FdTable();
+    for (let fd = 0; fd < 8; fd++) table.install(new TestFile(), 99n);
+    for (const fd of [5, 2, 7, 3]) table.close(fd);
+    const child = table.fork();
+    for (const each of [table, child]) {
+      const fds = [1, 2, 3, 4, 5].map(() => each.install(new TestFile(), 99n));
+      assertEquals(fds, [2, 3, 5, 7, 8]);
+    }
+  });
+
   it("has no file at what is no open descriptor", () => {
     const table = new FdTable();
     table.install(new TestFile(), 1n);
