@@ -85,3 +85,14 @@ export const CAP_IPC_LOCK: number = 14;
 export const CAP_SYS_RAWIO: number = 17;
 /** Capability: may override resource limits. */
 export const CAP_SYS_RESOURCE: number = 24;
+
+/** madvise: drop the private pages; they read as untouched afterwards. */
+export const MADV_DONTNEED: number = 4;
+/** madvise: do not copy to the child at fork. */
+export const MADV_DONTFORK: number = 10;
+/** madvise: copy to the child again. */
+export const MADV_DOFORK: number = 11;
+/** madvise: fault in for reading. */
+export const MADV_POPULATE_READ: number = 22;
+/** madvise: fault in for writing. */
+export const MADV_POPULATE_WRITE: number = 23;

@@ -8,6 +8,7 @@
 
 import {
   EACCES,
+  EAGAIN,
   EEXIST,
   EINVAL,
   ENOMEM,
@@ -16,6 +17,11 @@ import {
 } from "../../uapi/errno.ts";
 import {
   HPAGE_SIZE,
+  MADV_DOFORK,
+  MADV_DONTFORK,
+  MADV_DONTNEED,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
   PAGE_SIZE,
@@ -33,20 +39,11 @@ export const MMAP_BASE: number = 0x7fff_f7ff_f000;
 const TASK_UNMAPPED_BASE = Math.floor(TASK_SIZE / 3 / PAGE_SIZE) * PAGE_SIZE;
 /** Lowest address that an unprivileged process may map (Linux: vm.mmap_min_addr). */
 const MMAP_MIN_ADDR = 65536;
+/** Mappings that a process may have, and no more by cutting one (Linux: vm.max_map_count). */
+export const MAX_MAP_COUNT = 65530;
 
 /** madvise: accepted without an effect: hints about paging, huge pages and core dumps. */
 const MADV_HINTS = new Set([0, 1, 2, 3, 14, 15, 16, 17]);
-/** madvise: drop the private pages; they read as untouched afterwards. */
-const MADV_DONTNEED = 4;
-/** madvise: do not copy to the child at fork. */
-const MADV_DONTFORK = 10;
-/** madvise: copy to the child again. */
-const MADV_DOFORK = 11;
-/** madvise: fault in for reading. */
-const MADV_POPULATE_READ = 22;
-/** madvise: fault in for writing. */
-const MADV_POPULATE_WRITE = 23;
-
 /** What is to be mapped, after the arguments of mmap were understood. */
 export interface Mapping {
   /** Bytes, a multiple of the page size; of a huge page if `huge`. */
@@ -69,8 +66,9 @@ export interface Mapping {
 export class AddressSpace extends UserPages {
   /**
    * The address that a mapping gets (Linux: __get_unmapped_area). Throws
-   * ENOMEM if there is no room, EINVAL for an unaligned fixed address, EPERM
-   * for one below 64 KiB without `mapsLow`, EEXIST.
+   * ENOMEM if there is no room or there are too many mappings, EINVAL for an
+   * unaligned fixed address, EPERM for one below 64 KiB without `mapsLow`,
+   * EEXIST.
    */
   place(
     address: number,
@@ -79,6 +77,7 @@ export class AddressSpace extends UserPages {
     options: { huge: boolean; thpAligned: boolean; mapsLow: boolean },
   ): number {
     const { huge } = options;
+    if (this.vmas.count > MAX_MAP_COUNT) throw ENOMEM;
     if (length > TASK_SIZE) throw ENOMEM;
     if ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) === 0) {
       return this.#hinted(address, length, huge) ??
@@ -96,7 +95,7 @@ export class AddressSpace extends UserPages {
     return address;
   }
 
-  /** Maps at `address`, in place of what is there. Throws EINVAL if that would cut a huge page. */
+  /** Maps at `address`, in place of what is there. Throws as {@link unmap}. */
   map(address: number, mapping: Mapping): void {
     const end = address + mapping.length;
     this.unmap(address, end);
@@ -111,8 +110,15 @@ export class AddressSpace extends UserPages {
     );
   }
 
-  /** Unmaps [start, end). Throws EINVAL if that would cut a huge page. (Linux: do_vmi_munmap.) */
+  /**
+   * Unmaps [start, end). Throws ENOMEM if that would make two of one mapping
+   * and there are too many, EINVAL if it would cut a huge page. (Linux:
+   * do_vmi_munmap.)
+   */
   unmap(start: number, end: number): void {
+    const vma = this.vmas.lookup(start);
+    const divides = vma !== undefined && vma.start < start && end < vma.end;
+    if (divides && this.vmas.count >= MAX_MAP_COUNT) throw ENOMEM;
     this.#checkCuts(start, end);
     for (const vma of this.vmas.remove(start, end)) {
       if (!vma.shared) {
@@ -123,9 +129,10 @@ export class AddressSpace extends UserPages {
   }
 
   /**
-   * Changes the protection of [start, end). At a hole, or a mapping that may
-   * not be writable, it stops with ENOMEM or EACCES, what lies before changed.
-   * Throws EINVAL if it would cut a huge page. (Linux: do_mprotect_pkey.)
+   * Changes the protection of [start, end). At a hole, a mapping that may not
+   * be writable, or one that cannot be cut it stops with ENOMEM, EACCES or
+   * what {@link #modify} throws, what lies before changed. (Linux:
+   * do_mprotect_pkey.)
    */
   protect(start: number, end: number, prot: number): void {
     let next = start;
@@ -133,31 +140,32 @@ export class AddressSpace extends UserPages {
       if (vma.start > next) throw ENOMEM;
       if ((prot & PROT_WRITE) !== 0 && !vma.mayWrite) throw EACCES;
       const to = Math.min(vma.end, end);
-      this.#checkCuts(next, to);
-      this.vmas.change(next, to, (part) => part.prot = prot);
+      this.#modify(vma, next, to, "prot", prot);
       next = to;
     }
     if (next < end) throw ENOMEM;
   }
 
   /**
-   * Advice about [start, end), one that {@link isKnownAdvice} knows. Throws
-   * EINVAL if it would cut a huge page or populate what may not be accessed,
-   * ENOMEM at the end if there were holes, EFAULT or ENOMEM if populating
-   * fails. (Linux: do_madvise.)
+   * Advice about [start, end), one that {@link isKnownAdvice} knows. A hole is
+   * ENOMEM at the end; populating stops there. Throws EINVAL if it would cut a
+   * huge page or populate what may not be accessed, EAGAIN for one mapping too
+   * many, EFAULT or ENOMEM if populating fails. (Linux: do_madvise.)
    */
   advise(start: number, end: number, advice: number): void {
-    if (advice === MADV_DONTNEED) this.#dontNeed(start, end);
-    else if (advice === MADV_DONTFORK || advice === MADV_DOFORK) {
-      this.#checkCuts(start, end);
-      const dontFork = advice === MADV_DONTFORK;
-      this.vmas.change(start, end, (vma) => vma.dontFork = dontFork);
-    } else if (advice === MADV_POPULATE_READ) {
-      this.#populateAll(start, end, PROT_READ);
-    } else if (advice === MADV_POPULATE_WRITE) {
-      this.#populateAll(start, end, PROT_WRITE);
+    if (advice === MADV_POPULATE_READ || advice === MADV_POPULATE_WRITE) {
+      const writes = advice === MADV_POPULATE_WRITE;
+      return this.#populateAll(start, end, writes ? PROT_WRITE : PROT_READ);
     }
-    if (this.#hasHoles(start, end)) throw ENOMEM;
+    let next = start;
+    let holes = false;
+    for (const vma of this.vmas.overlapping(start, end)) {
+      holes ||= vma.start > next;
+      next = vma.end;
+      const from = Math.max(start, vma.start);
+      this.#adviseOne(vma, from, Math.min(end, vma.end), advice);
+    }
+    if (holes || next < end) throw ENOMEM;
   }
 
   /** Faults in what can be of [start, end), for writing where that is private and writable (Linux: mm_populate). */
@@ -181,7 +189,7 @@ export class AddressSpace extends UserPages {
   fork(): AddressSpace {
     const child = new AddressSpace(this.frames, this.failsCopy);
     try {
-      for (const vma of this.vmas.all) {
+      for (const vma of this.vmas) {
         if (vma.dontFork) continue;
         child.vmas.insert(vma.clone(child.privatePages));
         if (!vma.shared) this.privatePages.forkTo(child.privatePages, vma);
@@ -244,39 +252,59 @@ export class AddressSpace extends UserPages {
       );
   }
 
-  #dontNeed(start: number, end: number): void {
-    const vmas = this.vmas.overlapping(start, end);
-    for (const vma of vmas) {
-      // The end of a huge page mapping may be anywhere: it is rounded down.
-      if (vma.huge && Math.max(start, vma.start) % HPAGE_SIZE !== 0) {
-        throw EINVAL;
-      }
-      if (vma.shared) continue;
-      const to = Math.floor(Math.min(end, vma.end) / vma.granule) * vma.granule;
-      const from = Math.max(start, vma.start);
-      this.privatePages.zap(from / PAGE_SIZE, to / PAGE_SIZE);
+  /** Advice about a part of a mapping. Throws EINVAL, EAGAIN. (Linux: madvise_vma_behavior.) */
+  #adviseOne(vma: Vma, start: number, end: number, advice: number): void {
+    if (advice === MADV_DONTNEED) return this.#dontNeed(vma, start, end);
+    if (advice !== MADV_DONTFORK && advice !== MADV_DOFORK) return;
+    try {
+      this.#modify(vma, start, end, "dontFork", advice === MADV_DONTFORK);
+    } catch (error) {
+      throw error === ENOMEM ? EAGAIN : error;
     }
+  }
+
+  /** Linux: madvise_dontneed_free. */
+  #dontNeed(vma: Vma, start: number, end: number): void {
+    // The end of a huge page mapping may be anywhere: it is rounded down.
+    if (start % vma.granule !== 0) throw EINVAL;
+    if (vma.shared) return;
+    const to = Math.floor(end / vma.granule) * vma.granule;
+    this.privatePages.zap(start / PAGE_SIZE, to / PAGE_SIZE);
   }
 
   /** Linux: madvise_populate. */
   #populateAll(start: number, end: number, access: number): void {
-    for (const vma of this.vmas.overlapping(start, end)) {
-      if ((vma.prot & access) === 0) throw EINVAL;
-      this.populate(
-        Math.max(start, vma.start) / PAGE_SIZE,
-        Math.min(end, vma.end) / PAGE_SIZE,
-        access,
-      );
-    }
-  }
-
-  #hasHoles(start: number, end: number): boolean {
     let next = start;
     for (const vma of this.vmas.overlapping(start, end)) {
-      if (vma.start > next) return true;
-      next = vma.end;
+      if (vma.start > next) throw ENOMEM;
+      if ((vma.prot & access) === 0) throw EINVAL;
+      const to = Math.min(end, vma.end);
+      this.populate(next / PAGE_SIZE, to / PAGE_SIZE, access);
+      next = to;
     }
-    return next < end;
+    if (next < end) throw ENOMEM;
+  }
+
+  /**
+   * Gives a part of a mapping another property. Throws EINVAL if that would
+   * cut a huge page, ENOMEM for one mapping too many. (Linux: vma_modify.)
+   */
+  #modify<K extends "prot" | "dontFork">(
+    vma: Vma,
+    start: number,
+    end: number,
+    key: K,
+    value: Vma[K],
+  ): void {
+    const { [key]: old } = vma;
+    if (old === value) return;
+    this.#checkCuts(start, end);
+    const { count } = this.vmas;
+    this.vmas.change(start, end, (part) => part[key] = value);
+    if (this.vmas.count > Math.max(count, MAX_MAP_COUNT)) {
+      this.vmas.change(start, end, (part) => part[key] = old);
+      throw ENOMEM;
+    }
   }
 
   /** Throws EINVAL if a border at `start` or `end` would cut a huge page. */

@@ -5,6 +5,11 @@ import { describe, it } from "@std/testing/bdd";
 import { errnoName } from "../../uapi/errno.ts";
 import {
   HPAGE_SIZE,
+  MADV_DOFORK,
+  MADV_DONTFORK,
+  MADV_DONTNEED,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
   MAP_ANONYMOUS,
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
@@ -22,7 +27,7 @@ import {
   PROT_WRITE,
   TASK_SIZE,
 } from "../../uapi/mman.ts";
-import { MMAP_BASE } from "./address_space.ts";
+import { MAX_MAP_COUNT, MMAP_BASE } from "./address_space.ts";
 import { KernelCore } from "../core.ts";
 import { HPAGE_FRAMES } from "./frames.ts";
 import type { Process } from "../process.ts";
@@ -30,12 +35,7 @@ import type { Process } from "../process.ts";
 const RW = PROT_READ | PROT_WRITE;
 const ANON = MAP_PRIVATE | MAP_ANONYMOUS;
 const BASE = 0x1000_0000;
-const MADV_DONTNEED = 4;
-const MADV_DONTFORK = 10;
-const MADV_DOFORK = 11;
 const MADV_HUGEPAGE = 14;
-const MADV_POPULATE_READ = 22;
-const MADV_POPULATE_WRITE = 23;
 
 function spawn(): Process {
   return new KernelCore({ memory: 2 ** 26 }).spawn();
@@ -404,5 +404,84 @@ describe("madvise", () => {
     for (const [expected, ...args] of rows) {
       assertEquals(errnoName(process.madvise(...args)), expected);
     }
+  });
+});
+
+describe("the number of mappings", () => {
+  /** A process with the most mappings that cutting can give it: pages of one range, every other one readable. */
+  function full(): { process: Process; at: (page: number) => number } {
+    const process = spawn();
+    const length = (MAX_MAP_COUNT + 100) * PAGE_SIZE;
+    const start = process.mmap(0, length, PROT_NONE, ANON | MAP_NORESERVE);
+    const at = (page: number) => start + page * PAGE_SIZE;
+    let page = 1;
+    while (process.mprotect(at(page), PAGE_SIZE, PROT_READ) === 0) page += 2;
+    // A change in the middle makes two more of one; a hole makes one more.
+    process.munmap(at(MAX_MAP_COUNT + 98), PAGE_SIZE);
+    return { process, at };
+  }
+
+  it("keeps a mapping from being cut: ENOMEM, and EAGAIN of madvise", () => {
+    const { process, at } = full();
+    const page = at(MAX_MAP_COUNT);
+    const answers = [
+      process.mprotect(page, PAGE_SIZE, PROT_READ),
+      process.madvise(page, PAGE_SIZE, MADV_DONTFORK),
+      process.munmap(page, PAGE_SIZE),
+    ];
+    assertEquals(answers.map(errnoName), ["ENOMEM", "EAGAIN", "ENOMEM"]);
+    assertEquals(readable(process, page), false, "nothing was changed");
+  });
+
+  it("lets a mapping shrink, and pages go over to a neighbour", () => {
+    const { process, at } = full();
+    const end = at(MAX_MAP_COUNT + 97);
+    assertEquals(process.mprotect(end, PAGE_SIZE, PROT_NONE), 0, "no change");
+    assertEquals(process.munmap(end, PAGE_SIZE), 0);
+    assertEquals(process.mprotect(at(2), PAGE_SIZE, PROT_READ), 0);
+    assertEquals(readable(process, at(2)), true);
+  });
+
+  it("may be one more by a new mapping, and no further", () => {
+    const { process } = full();
+    let made = 0;
+    let ret = 0;
+    while (made < 9) {
+      ret = process.mmap(0, PAGE_SIZE, made % 2 ? PROT_READ : RW, ANON);
+      if (ret < 0) break;
+      made++;
+    }
+    assertEquals(errnoName(ret), "ENOMEM");
+    assertEquals(made, 1);
+    const child = process.fork();
+    assertEquals(errnoName(child.mmap(0, PAGE_SIZE, RW, ANON)), "ENOMEM");
+  });
+});
+
+describe("advice about several mappings", () => {
+  it("is followed up to the first that cannot", () => {
+    const process = spawn();
+    const huge = process.mmap(0, 2 * HPAGE_SIZE, RW, ANON | MAP_HUGETLB);
+    const small = huge - PAGE_SIZE;
+    const flags = ANON | MAP_FIXED;
+    assertEquals(process.mmap(small, PAGE_SIZE, RW, flags), small);
+    const length = 2 * PAGE_SIZE;
+    const ret = process.madvise(small, length, MADV_DONTFORK);
+    assertEquals(errnoName(ret), "EINVAL");
+    const child = process.fork();
+    assertEquals(readable(child, small), false);
+    assertEquals(readable(child, huge), true);
+  });
+
+  it("that changes nothing may cut a huge page", () => {
+    const process = spawn();
+    const huge = process.mmap(0, 2 * HPAGE_SIZE, RW, ANON | MAP_HUGETLB);
+    const at = huge + PAGE_SIZE;
+    assertEquals(process.mprotect(at, PAGE_SIZE, RW), 0);
+    assertEquals(process.madvise(at, PAGE_SIZE, MADV_DOFORK), 0);
+    assertEquals(
+      errnoName(process.mprotect(at, PAGE_SIZE, PROT_READ)),
+      "EINVAL",
+    );
   });
 });

@@ -9,6 +9,7 @@
 import { HPAGE_SIZE, PAGE_SIZE } from "../../uapi/mman.ts";
 import type { MemoryObject } from "./memory_object.ts";
 import type { PrivatePages } from "./private_pages.ts";
+import { SpanTree } from "./span_tree.ts";
 
 /** What a mapping is made with. Addresses are bytes, multiples of a page. */
 export interface VmaOptions {
@@ -134,13 +135,18 @@ export class Vma {
 
 /** The mappings of one process, by address, never overlapping. */
 export class VmaList {
-  #list: Vma[] = [];
+  readonly #tree = new SpanTree<Vma>();
   /** The mapping that was found last: accesses cluster. */
   #last: Vma | undefined;
 
+  /** Number of mappings (Linux: mm->map_count). */
+  get count(): number {
+    return this.#tree.size;
+  }
+
   /** All of them, by address. */
-  get all(): readonly Vma[] {
-    return this.#list;
+  [Symbol.iterator](): Iterator<Vma> {
+    return this.#tree[Symbol.iterator]();
   }
 
   /** The mapping that has `address`. Anything that is no user address has none. */
@@ -149,7 +155,7 @@ export class VmaList {
     if (last !== undefined && address >= last.start && address < last.end) {
       return last;
     }
-    const vma = this.#list[this.#indexAfter(address)];
+    const vma = this.#tree.after(address);
     if (vma === undefined || !(address >= vma.start)) return undefined;
     this.#last = vma;
     return vma;
@@ -157,39 +163,38 @@ export class VmaList {
 
   /** True if any of [start, end) is mapped. */
   intersects(start: number, end: number): boolean {
-    const vma = this.#list[this.#indexAfter(start)];
+    const vma = this.#tree.after(start);
     return vma !== undefined && vma.start < end;
   }
 
   /** Adds a mapping where there is none, joined with its neighbours where it continues them. */
   insert(vma: Vma): void {
-    const index = this.#indexAfter(vma.start);
-    this.#list.splice(index, 0, vma);
-    this.#join(index + 1);
-    this.#join(index);
+    this.#tree.insert(vma);
+    this.#joinAround(vma.start, vma.end);
   }
 
   /** Takes the mappings out of [start, end); its borders are cut first. */
   remove(start: number, end: number): Vma[] {
-    this.#last = undefined;
-    const [from, to] = this.#cut(start, end);
-    return this.#list.splice(from, to - from);
+    const vmas = this.#cut(start, end);
+    for (const vma of vmas) this.#tree.remove(vma);
+    return vmas;
   }
 
   /** Runs `change` on the mappings in [start, end), cut at the borders; joins what is alike afterwards. */
   change(start: number, end: number, change: (vma: Vma) => void): void {
-    this.#last = undefined;
-    const [from, to] = this.#cut(start, end);
-    for (let i = from; i < to; i++) change(this.#list[i]!);
-    for (let i = to; i >= from; i--) this.#join(i);
+    this.#cut(start, end).forEach(change);
+    this.#joinAround(start, end);
   }
 
   /** The mappings that overlap [start, end), whole. */
-  overlapping(start: number, end: number): readonly Vma[] {
-    const from = this.#indexAfter(start);
-    let to = from;
-    while (to < this.#list.length && this.#list[to]!.start < end) to++;
-    return this.#list.slice(from, to);
+  overlapping(start: number, end: number): Vma[] {
+    const found: Vma[] = [];
+    let vma = this.#tree.after(start);
+    while (vma !== undefined && vma.start < end) {
+      found.push(vma);
+      vma = this.#tree.after(vma.end);
+    }
+    return found;
   }
 
   /**
@@ -204,16 +209,8 @@ export class VmaList {
     alignment: number,
     padding: number,
   ): number | undefined {
-    let end = high;
-    for (let i = this.#list.length - 1; i >= -1; i--) {
-      const vma = this.#list[i];
-      const start = Math.max(vma?.end ?? 0, low);
-      if (end - start >= length + padding) {
-        return Math.floor((end - length) / alignment) * alignment;
-      }
-      end = Math.min(end, vma?.start ?? 0);
-    }
-    return undefined;
+    const hole = this.#tree.hole(low, high, length + padding, true);
+    return hole && Math.floor((hole.end - length) / alignment) * alignment;
   }
 
   /** As {@link findTopDown}, the lowest address instead (vm_unmapped_area, bottom-up). */
@@ -224,54 +221,35 @@ export class VmaList {
     alignment: number,
     padding: number,
   ): number | undefined {
-    let start = low;
-    for (let i = 0; i <= this.#list.length; i++) {
-      const vma = this.#list[i];
-      const end = Math.min(vma?.start ?? high, high);
-      if (end - start >= length + padding) {
-        return Math.ceil(start / alignment) * alignment;
-      }
-      start = Math.max(start, vma?.end ?? high);
-    }
-    return undefined;
+    const hole = this.#tree.hole(low, high, length + padding, false);
+    return hole && Math.ceil(hole.start / alignment) * alignment;
   }
 
-  /** Index of the first mapping that ends after `address` (Linux: find_vma). */
-  #indexAfter(address: number): number {
-    let low = 0;
-    let high = this.#list.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.#list[middle]!.end > address) high = middle;
-      else low = middle + 1;
-    }
-    return low;
-  }
-
-  /** Makes borders at both ends; returns the indexes of what lies between. */
-  #cut(start: number, end: number): [from: number, to: number] {
-    let from = this.#indexAfter(start);
-    if (this.#cutAt(from, start)) from++;
-    const to = this.#indexAfter(end);
-    return [from, this.#cutAt(to, end) ? to + 1 : to];
-  }
-
-  #cutAt(index: number, address: number): boolean {
-    const vma = this.#list[index];
-    if (vma === undefined || vma.start >= address) return false;
-    this.#list.splice(index + 1, 0, vma.split(address));
-    return true;
-  }
-
-  /** Joins mapping `index` to the one before it if that one continues in it. */
-  #join(index: number): void {
-    const before = this.#list[index - 1];
-    const vma = this.#list[index];
-    if (before === undefined || vma === undefined) return;
-    if (!before.continuesIn(vma)) return;
-    before.end = vma.end;
-    this.#list.splice(index, 1);
-    vma.close();
+  /** Makes borders at both ends; returns what lies between. */
+  #cut(start: number, end: number): Vma[] {
     this.#last = undefined;
+    for (const border of [start, end]) {
+      const vma = this.#tree.after(border);
+      if (vma === undefined || vma.start >= border) continue;
+      this.#tree.remove(vma);
+      const upper = vma.split(border);
+      this.#tree.insert(vma);
+      this.#tree.insert(upper);
+    }
+    return this.overlapping(start, end);
+  }
+
+  /** Joins the mappings that overlap or touch [start, end) where one continues the other. */
+  #joinAround(start: number, end: number): void {
+    for (const vma of this.overlapping(start, end + 1)) {
+      const before = this.#tree.after(vma.start - 1)!;
+      if (before === vma || !before.continuesIn(vma)) continue;
+      this.#tree.remove(before);
+      this.#tree.remove(vma);
+      before.end = vma.end;
+      this.#tree.insert(before);
+      vma.close();
+      this.#last = undefined;
+    }
   }
 }

@@ -28,7 +28,7 @@ function vma(first: number, end: number, more: Partial<VmaOptions> = {}): Vma {
 
 /** The mappings as page ranges. */
 function ranges(list: VmaList): string {
-  return list.all.map((v) => `${v.start / PAGE_SIZE}-${v.end / PAGE_SIZE}`)
+  return Array.from(list, (v) => `${v.start / PAGE_SIZE}-${v.end / PAGE_SIZE}`)
     .join(" ");
 }
 
@@ -71,7 +71,7 @@ describe("VmaList", () => {
     const removed = list.remove(3 * PAGE_SIZE, 5 * PAGE_SIZE);
     assertEquals(ranges(list), "0-3 5-10");
     assertEquals(removed.map((v) => v.pageOffset), [103]);
-    assertEquals(list.all.map((v) => v.pageOffset), [100, 105]);
+    assertEquals(Array.from(list, (v) => v.pageOffset), [100, 105]);
     assertEquals(object.refs, 3);
   });
 
