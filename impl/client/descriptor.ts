@@ -11,6 +11,7 @@ import type { Process } from "../kernel/process.ts";
 import { KernelBug } from "../kernel/warn.ts";
 import { errnoFromCode, ESRCH } from "../uapi/errno.ts";
 import {
+  MADV_POPULATE_WRITE,
   MAP_ANONYMOUS,
   MAP_PRIVATE,
   PAGE_SIZE,
@@ -117,23 +118,18 @@ export class ScratchMemory implements Disposable {
   readonly #process: Process;
   readonly #length: number;
 
-  /** At least `bytes` bytes. Throws {@link IommufdError} with ENOMEM. */
+  /** At least `bytes` bytes, all present. Throws {@link IommufdError} with ENOMEM. */
   constructor(process: Process, bytes: number) {
+    const length = Math.ceil(Math.max(bytes, 1) / PAGE_SIZE) * PAGE_SIZE;
+    const prot = PROT_READ | PROT_WRITE;
+    const flags = MAP_PRIVATE | MAP_ANONYMOUS;
     this.#process = process;
-    this.#length = Math.ceil(Math.max(bytes, 1) / PAGE_SIZE) * PAGE_SIZE;
-    this.address = check(
-      process,
-      process.mmap(
-        0,
-        this.#length,
-        PROT_READ | PROT_WRITE,
-        MAP_PRIVATE | MAP_ANONYMOUS,
-        -1,
-        0,
-      ),
-      "mmap",
-      { length: this.#length },
-    );
+    this.#length = length;
+    const address = process.mmap(0, length, prot, flags);
+    this.address = check(process, address, "mmap", { length });
+    const ret = process.madvise(address, length, MADV_POPULATE_WRITE);
+    if (ret < 0) this[Symbol.dispose]();
+    check(process, ret, "madvise", { length });
   }
 
   /** Puts bytes there. */

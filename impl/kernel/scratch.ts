@@ -6,16 +6,15 @@
  * @module
  */
 
-import { ENOMEM } from "../uapi/errno.ts";
+import { EEXIST, EFAULT, ENOMEM } from "../uapi/errno.ts";
 import {
-  MAP_FIXED,
+  MAP_FIXED_NOREPLACE,
   PAGE_SIZE,
   PROT_READ,
   PROT_WRITE,
   TASK_SIZE,
 } from "../uapi/mman.ts";
 import type { AddressSpace } from "./memory/address_space.ts";
-import { SegmentationFault } from "./memory/user_pages.ts";
 
 /**
  * Bytes of address space for one call: the buffer ends at the last page, which
@@ -40,7 +39,9 @@ export class Scratch {
 
   /**
    * Puts `bytes` before a guard page, runs `call` with their address and
-   * copies the memory back. Throws ENOMEM if they do not fit.
+   * copies the memory back. Throws ENOMEM if they do not fit or cannot be
+   * placed: memory is short, or the process has mapped something of its own
+   * there. Throws EFAULT if the call took their place away.
    */
   lend(bytes: Uint8Array, call: (address: number) => number): number {
     if (bytes.length > SCRATCH_MAX || this.#level === LEVELS) throw ENOMEM;
@@ -48,36 +49,44 @@ export class Scratch {
     const address = end - bytes.length;
     this.#level++;
     try {
-      this.#place(address, bytes, end);
+      if (!this.#store(address, bytes)) {
+        // The first call of this level.
+        this.#map(end - SCRATCH_MAX);
+        if (!this.#store(address, bytes)) throw ENOMEM;
+      }
       const result = call(address);
-      this.#mm.peek(address, bytes);
+      this.#mm.getUser(bytes, address);
       return result;
     } finally {
       this.#level--;
     }
   }
 
-  #place(address: number, bytes: Uint8Array, end: number): void {
+  #store(address: number, bytes: Uint8Array): boolean {
     try {
-      this.#mm.poke(address, bytes);
+      this.#mm.putUser(address, bytes);
+      return true;
     } catch (error) {
-      if (!(error instanceof SegmentationFault)) throw error;
-      // The first call of this size.
-      this.#map(Math.floor(address / PAGE_SIZE) * PAGE_SIZE, end);
-      this.#mm.poke(address, bytes);
+      if (error !== EFAULT) throw error;
+      return false;
     }
   }
 
-  #map(start: number, end: number): void {
+  #map(start: number): void {
     const options = { huge: false, thpAligned: false, mapsLow: false };
-    this.#mm.map(this.#mm.place(start, end - start, MAP_FIXED, options), {
-      length: end - start,
-      prot: PROT_READ | PROT_WRITE,
-      shared: false,
-      mayWrite: true,
-      huge: false,
-      object: null,
-      pageOffset: 0,
-    });
+    const flags = MAP_FIXED_NOREPLACE;
+    try {
+      this.#mm.map(this.#mm.place(start, SCRATCH_MAX, flags, options), {
+        length: SCRATCH_MAX,
+        prot: PROT_READ | PROT_WRITE,
+        shared: false,
+        mayWrite: true,
+        huge: false,
+        object: null,
+        pageOffset: 0,
+      });
+    } catch (error) {
+      throw error === EEXIST ? ENOMEM : error;
+    }
   }
 }
