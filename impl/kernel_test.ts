@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { NEWEST, REVISION_NAMES } from "./uapi/revision.ts";
 import { IOVA, Machine, PAGE } from "./iommufd/testing/machine.ts";
@@ -58,6 +58,14 @@ describe("kernel", () => {
       allowUnsafeInterrupts: true,
       vfioNoIommu: true,
     });
+  });
+
+  it("has no more memory than the mock IOMMU can map", () => {
+    assertThrows(
+      () => new Kernel({ memory: 2 ** 38 + 2 ** 21 }),
+      RangeError,
+      "it reaches 274877906944",
+    );
   });
 
   it("shares nothing with another one", () => {

@@ -37,7 +37,7 @@ export { User } from "./credentials.ts";
 export interface KernelOptions {
   /** Which behaviour iommufd has; default the newest. */
   readonly revision?: RevisionName | Revision;
-  /** Bytes of memory; default 4 GiB. */
+  /** Bytes of memory, a multiple of 2 MiB; default 4 GiB. */
   readonly memory?: number;
   /** In which order memory is handed out; default ordered. */
   readonly frameOrder?: FrameOrder;
@@ -79,12 +79,12 @@ export class KernelCore {
   readonly #users = new Map<number, User>();
   #lastPid = 0;
 
-  /** A machine without devices of note: /dev/null and /proc/self/exe. */
+  /**
+   * A machine without devices of note: /dev/null and /proc/self/exe. Throws a
+   * RangeError for an option with a value that cannot be.
+   */
   constructor(options: KernelOptions = {}) {
-    const revision = options.revision ?? NEWEST;
-    this.revision = typeof revision === "string"
-      ? REVISIONS[revision]
-      : revision;
+    this.revision = revisionOf(options.revision ?? NEWEST);
     this.frames = new Frames(options.memory ?? 2 ** 32, options.frameOrder);
     const executable = new Executable(this.frames);
     this.registerDevice("/dev/null", () => new NullFile());
@@ -121,7 +121,10 @@ export class KernelCore {
     return user;
   }
 
-  /** A fresh process with empty memory and descriptors 0 to 2 open. */
+  /**
+   * A fresh process with empty memory and descriptors 0 to 2 open. Throws a
+   * RangeError for what is no user id or no capability.
+   */
   spawn(options: SpawnOptions = {}): Process {
     const uid = options.uid ?? 0;
     const files = new FdTable();
@@ -248,4 +251,15 @@ export class KernelCore {
     }
     return pinned;
   }
+}
+
+/** Throws a RangeError for a name that no revision has. */
+function revisionOf(revision: RevisionName | Revision): Revision {
+  if (typeof revision !== "string") return revision;
+  if (Object.hasOwn(REVISIONS, revision)) return REVISIONS[revision];
+  throw new RangeError(
+    `There is no revision ${revision}: there are ${
+      Object.keys(REVISIONS).join(", ")
+    }`,
+  );
 }

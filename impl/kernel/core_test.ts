@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-import { assertEquals, assertStrictEquals } from "@std/assert";
+import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import {
   CAP_IPC_LOCK,
@@ -9,6 +9,7 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from "../uapi/mman.ts";
+import { ENOMEM } from "../uapi/errno.ts";
 import { NEWEST, REVISIONS } from "../uapi/revision.ts";
 import { KernelCore } from "./core.ts";
 
@@ -23,6 +24,37 @@ describe("KernelCore", () => {
     const ioas = { ...newest.ioas, mapNeedsProt: false };
     const own = { ...newest, ioas };
     assertStrictEquals(new KernelCore({ revision: own }).revision, own);
+  });
+
+  it("refuses options that cannot be, and says what can", () => {
+    const bad: readonly [object, string][] = [
+      [{ memory: 0 }, "0 bytes"],
+      [{ memory: -(2 ** 21) }, "multiple of 2097152"],
+      [{ memory: 2 ** 21 + 4096 }, "multiple of 2097152"],
+      [{ memory: NaN }, "NaN bytes"],
+      [{ memory: 2 ** 43 }, "at most 4398046511104"],
+      [{ memory: Infinity }, "at most"],
+      [{ revision: "6.1" }, "there are v3, 6.12"],
+      [{ revision: "toString" }, "no revision toString"],
+    ];
+    for (const [options, part] of bad) {
+      assertThrows(() => new KernelCore(options), RangeError, part);
+    }
+    const kernel = new KernelCore({ memory: 2 ** 21 });
+    for (const uid of [-1, 0.5, 2 ** 32 - 1, NaN]) {
+      assertThrows(() => kernel.spawn({ uid }), RangeError, "no user id");
+    }
+    for (const capability of [-1, 41, 0.5]) {
+      const capabilities = [capability];
+      assertThrows(() => kernel.spawn({ capabilities }), RangeError);
+    }
+  });
+
+  it("can use all of the least memory but the zero page", () => {
+    const { frames } = new KernelCore({ memory: 2 ** 21 });
+    const pfns = new Set(Array.from({ length: 511 }, () => frames.alloc()));
+    assertEquals(pfns.size, 511);
+    assertStrictEquals(assertThrows(() => frames.alloc()), ENOMEM);
   });
 
   it("spawns root with all capabilities, others with none, or what is asked", () => {

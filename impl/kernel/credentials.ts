@@ -40,10 +40,16 @@ export class Credentials {
   #uid: number;
   readonly #capabilities: Set<number>;
 
-  /** A fresh set. */
+  /** A fresh set. Throws a RangeError for what is no user id or no capability. */
   constructor(uid: number, capabilities: Iterable<number>) {
+    if (!isUid(uid)) throw new RangeError(`${uid} is no user id`);
     this.#uid = uid;
     this.#capabilities = new Set(capabilities);
+    for (const capability of this.#capabilities) {
+      if (!ALL_CAPABILITIES.includes(capability)) {
+        throw new RangeError(`${capability} is no capability`);
+      }
+    }
   }
 
   /** User id. */
@@ -62,7 +68,7 @@ export class Credentials {
    * for another uid. (Linux: __sys_setuid, cap_emulate_setxuid.)
    */
   setuid(uid: number): void {
-    if (!Number.isInteger(uid) || uid < 0 || uid >= 2 ** 32 - 1) throw EINVAL;
+    if (!isUid(uid)) throw EINVAL;
     if (!this.has(CAP_SETUID) && uid !== this.#uid) throw EPERM;
     if (this.#uid === 0 && uid !== 0) this.#capabilities.clear();
     this.#uid = uid;
@@ -78,6 +84,11 @@ export class Credentials {
   fork(): Credentials {
     return new Credentials(this.#uid, this.#capabilities);
   }
+}
+
+/** Linux: uid_valid; 2^32 - 1 stands for none. */
+function isUid(uid: number): boolean {
+  return Number.isInteger(uid) && uid >= 0 && uid < 2 ** 32 - 1;
 }
 
 /**

@@ -19,8 +19,12 @@
  * @module
  */
 
+import { MOCK_IO_PAGE_SIZE } from "../uapi/selftest.ts";
+
 /** Bits of the physical address / 2048. */
 export const PTE_PFN_MASK: number = 2 ** 27 - 1;
+/** Bytes of physical memory that an entry can point into. */
+export const MOCK_MEMORY_MAX: number = (PTE_PFN_MASK + 1) * MOCK_IO_PAGE_SIZE;
 /** Set in every entry, so that none is 0 (no counterpart in Linux). */
 export const PTE_PRESENT: number = 1 << 27;
 /** Linux: MOCK_PFN_START_IOVA and MOCK_PFN_LAST_IOVA. */

@@ -36,6 +36,8 @@ import {
   MOCK_FLAGS_DEVICE_NO_DIRTY,
   TestHwInfo,
 } from "../uapi/selftest.ts";
+import { PAGE_SIZE } from "../uapi/mman.ts";
+import { MOCK_MEMORY_MAX } from "./iopte.ts";
 import { MockBlockedDomain, MockDomain } from "./mock_domain.ts";
 import { MockNestedDomain } from "./mock_nested_domain.ts";
 
@@ -90,8 +92,15 @@ export class MockIommuOps implements IommuOps {
   readonly userPasidTable = true;
   readonly #iopfQueue = new IopfQueue();
 
-  /** A driver without devices. */
+  /** A driver without devices. Throws a RangeError for a machine with more memory than it can map. */
   constructor(iommu: Iommu) {
+    const bytes = iommu.kernel.frames.count * PAGE_SIZE;
+    if (bytes > MOCK_MEMORY_MAX) {
+      throw new RangeError(
+        `The mock IOMMU cannot map ${bytes} bytes of memory: ` +
+          `it reaches ${MOCK_MEMORY_MAX}`,
+      );
+    }
     this.iommu = iommu;
     this.blockedDomain = new MockBlockedDomain({ owner: this });
     this.defaultDomain = this.blockedDomain;

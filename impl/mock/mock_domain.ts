@@ -10,7 +10,6 @@
 import type { Device } from "../iommu/device.ts";
 import type { DirtyBitmap, DirtyOps } from "../iommu/dirty.ts";
 import { Domain, type FrameRuns } from "../iommu/domain.ts";
-import { KernelBug } from "../kernel/warn.ts";
 import { LEAF_SIZE, SparseUint32Array } from "../lib/sparse_array.ts";
 import { XarrayNodes } from "../lib/xarray_nodes.ts";
 import { EINVAL, ENOENT } from "../uapi/errno.ts";
@@ -115,9 +114,6 @@ export class MockDomain extends Domain implements DirtyOps {
     const first = this.#entryOf(iova, pgsize);
     const count = this.#entryCount(pgsize, pgcount);
     const frame = Math.floor(paddr / MOCK_IO_PAGE_SIZE);
-    if (frame + count - 1 > PTE_PFN_MASK) {
-      throw new KernelBug("Physical memory is too large for a mock IOPTE");
-    }
     kernel.allocNodes(
       () => XarrayNodes.ofArray(this.#ptes),
       first,
@@ -147,9 +143,8 @@ export class MockDomain extends Domain implements DirtyOps {
     prot: number,
   ): number {
     const { kernel } = this.#ops.iommu;
-    const large = kernel.frames.count * PAGE_ENTRIES > PTE_PFN_MASK;
     // Each call can be made to fail, so that takes the calls.
-    if (this.#huge || large || kernel.injectsFaults) {
+    if (this.#huge || kernel.injectsFaults) {
       return super.mapRuns(iova, runs, from, to, prot);
     }
     let count = 0;
