@@ -33,6 +33,7 @@ import { registerKitStruct } from "./kit_uapi/kit_struct.ts";
 import { registerKitTestOps } from "./kit_uapi/kit_test_ops.ts";
 import { registerKitVfioCompat } from "./kit_uapi/kit_vfio_compat.ts";
 import { registerKitVfioStruct } from "./kit_uapi/kit_vfio_struct.ts";
+import { registerKitUserMemory } from "./kit_ioas/kit_user_memory.ts";
 import { registerVfioCompatMockDomain } from "./iommufd/vfio_compat_mock_domain.ts";
 
 /** The tests that exist in a revision of the uAPI. */
@@ -55,6 +56,7 @@ export function allTests(uapi: RevisionName): Test[] {
   registerKitRlimit(registry);
   registerKitMockDomain(registry);
   registerKitMemoryLimit(registry);
+  registerKitUserMemory(registry);
   registerKitHwpt(registry);
   registerKitHwInfo(registry);
   registerKitInvalidate(registry);

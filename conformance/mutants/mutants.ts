@@ -10,6 +10,7 @@ import type { Mutant } from "./mutant.ts";
 import { CORE_MUTANTS } from "./tables/core.ts";
 import { HWPT_MUTANTS } from "./tables/hwpt.ts";
 import { IOAS_MUTANTS } from "./tables/ioas.ts";
+import { MEMORY_MUTANTS } from "./tables/memory.ts";
 import { MOCK_MUTANTS } from "./tables/mock.ts";
 import { PAGES_MUTANTS } from "./tables/pages.ts";
 
@@ -19,5 +20,6 @@ export const MUTANTS: readonly Mutant[] = [
   ...IOAS_MUTANTS,
   ...PAGES_MUTANTS,
   ...HWPT_MUTANTS,
+  ...MEMORY_MUTANTS,
   ...MOCK_MUTANTS,
 ];

@@ -60,8 +60,9 @@ export const CORE_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/iommufd/objects/ucmd.ts", [{
     name: "long-struct-junk",
-    find: "    for (const byte of chunk) if (byte !== 0) throw E2BIG;\n",
-    replace: "",
+    find:
+      "if (!process.mm.isZeroed(tail, userSize - bytes.length)) throw E2BIG;",
+    replace: "process.mm.isZeroed(tail, userSize - bytes.length);",
     breaks: "A longer struct may have anything at its end",
     killer: "iommufd.cmd_ex_fail",
   }, {

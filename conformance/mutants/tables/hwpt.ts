@@ -88,8 +88,8 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
     killer: "kit_hw_info.every_length",
   }, {
     name: "info-tail",
-    find: "at < end; at += zeros.length",
-    replace: "at < uaddr; at += zeros.length",
+    find: "cmd.dataLen - length);",
+    replace: "0);",
     breaks: "GET_HW_INFO leaves the end of the buffer as it is",
     killer: "kit_hw_info.every_length",
   }, {
@@ -158,12 +158,6 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
     killer: "kit_dirty.off",
   }]),
   ...inFile("impl/iommufd/hwpt/iova_bitmap.ts", [{
-    name: "bitmap-last-bit",
-    find: "const tail = 0xff >> (7 - (last & 7));",
-    replace: "const tail = 0x7f >> (7 - (last & 7));",
-    breaks: "The last bit of a run is not set",
-    killer: "iommufd_dirty_tracking.domain_dirty8k.get_dirty_bitmap",
-  }, {
     name: "bitmap-part-page",
     find: "return Math.ceil((end - this.#start) / this.#bitSize)",
     replace: "return Math.floor((end - this.#start) / this.#bitSize)",

@@ -65,8 +65,8 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
     killer: "vfio_compat_mock_domain.Ver1v0.huge_map",
   }, {
     name: "unpin-wrong-page",
-    find: "frames.unpinRange(pfns[cur++]! + skip, head,",
-    replace: "frames.unpinRange(pfns[cur++]!, head,",
+    find: "frames.unpinRange(pfns[cur++]! + skip, head",
+    replace: "frames.unpinRange(pfns[cur++]!, head",
     breaks: "Other pages are unpinned than were pinned",
     killer: "kit_access.no_domain.rw_beside_pins",
   }]),

@@ -16,7 +16,7 @@ import {
   type HwInfo,
 } from "../../iommu/device.ts";
 import type { Warnings } from "../../kernel/warn.ts";
-import { EFAULT, ENODEV, EOPNOTSUPP } from "../../uapi/errno.ts";
+import { ENODEV, EOPNOTSUPP } from "../../uapi/errno.ts";
 import {
   IOMMU_HW_CAP_DIRTY_TRACKING,
   IOMMU_HW_CAP_PCI_PASID_EXEC,
@@ -24,7 +24,6 @@ import {
   IOMMU_HW_INFO_TYPE_NONE,
   type IommuHwInfo,
 } from "../../uapi/iommufd.ts";
-import { PAGE_SIZE, TASK_SIZE } from "../../uapi/mman.ts";
 import { IommufdDevice } from "./device.ts";
 import type { Ucmd } from "../objects/ucmd.ts";
 
@@ -77,12 +76,7 @@ function writeInfo(
   if (length > 0) process.mm.copyToUser(uaddr, bytes.subarray(0, length));
   // A copy of nothing can be made to fail too, with no byte left uncopied.
   else ctx.kernel.shouldFail();
-  const end = uaddr + cmd.dataLen;
-  if (length < cmd.dataLen && end > TASK_SIZE) throw EFAULT;
-  const zeros = new Uint8Array(Math.min(cmd.dataLen - length, PAGE_SIZE));
-  for (let at = uaddr + length; at < end; at += zeros.length) {
-    process.mm.putUser(at, zeros.subarray(0, end - at));
-  }
+  process.mm.clearUser(uaddr + length, cmd.dataLen - length);
 }
 
 /** Bits that number so many PASIDs; 0 for none. */

@@ -25,7 +25,6 @@ const WINDOW_PAGES = PAGE_SIZE / 8;
 const BITS_PER_PAGE = PAGE_SIZE * 8;
 const PAGE_MASK = BigInt(PAGE_SIZE - 1);
 const PAGE_BITS = BigInt(PAGE_SHIFT);
-const NO_BYTES = new Uint8Array();
 
 /** Which bitmap stands for what. */
 export interface IovaBitmapRange {
@@ -68,9 +67,6 @@ export class IovaBitmap implements DirtyBitmap, Disposable {
   #end = 0;
   /** Number of the bit, from the first pinned page on, that stands for `#start`. */
   #startBit = 0;
-  /** The page that was written last, and its bytes. */
-  #lastPage = -1;
-  #lastBytes: Uint8Array = NO_BYTES;
 
   /**
    * A bitmap in the memory of `mm`; nothing is pinned yet, so that a bad
@@ -209,36 +205,16 @@ export class IovaBitmap implements DirtyBitmap, Disposable {
     this.#npages = 0;
     this.#start = 0;
     this.#end = 0;
-    this.#lastPage = -1;
   }
 
   /** Sets bits from `bit` to `end`, exclusive, counted from the first pinned page on. */
   #setBits(bit: number, end: number): void {
     while (bit < end) {
-      const page = bit >> (PAGE_SHIFT + 3);
-      if (page !== this.#lastPage) {
-        this.#lastPage = page;
-        this.#lastBytes = this.#kernel.frames.writableBytes(this.#pfns[page]!);
-      }
+      const pfn = this.#pfns[bit >> (PAGE_SHIFT + 3)]!;
       const from = bit & (BITS_PER_PAGE - 1);
       const count = Math.min(BITS_PER_PAGE - from, end - bit);
-      setBits(this.#lastBytes, from, from + count - 1);
+      this.#kernel.frames.setBits(pfn, from, from + count - 1);
       bit += count;
     }
   }
-}
-
-/** Sets the bits `first` to `last`, inclusive (Linux: bitmap_set). */
-function setBits(bytes: Uint8Array, first: number, last: number): void {
-  const from = first >> 3;
-  const to = last >> 3;
-  const head = 0xff << (first & 7);
-  const tail = 0xff >> (7 - (last & 7));
-  if (from === to) {
-    bytes[from]! |= head & tail;
-    return;
-  }
-  bytes[from]! |= head;
-  for (let i = from + 1; i < to; i++) bytes[i] = 0xff;
-  bytes[to]! |= tail;
 }

@@ -10,8 +10,7 @@
  */
 
 import type { Process } from "../../kernel/process.ts";
-import { E2BIG, EFAULT } from "../../uapi/errno.ts";
-import { PAGE_SIZE, TASK_SIZE } from "../../uapi/mman.ts";
+import { E2BIG } from "../../uapi/errno.ts";
 import type { Revision } from "../../uapi/revision.ts";
 import {
   type Lifetime,
@@ -90,7 +89,8 @@ export abstract class CommandBuffer {
       return;
     }
     if (userSize > bytes.length) {
-      checkZeroed(process, uaddr + bytes.length, userSize - bytes.length);
+      const tail = uaddr + bytes.length;
+      if (!process.mm.isZeroed(tail, userSize - bytes.length)) throw E2BIG;
     }
     process.mm.copyFromUser(bytes, uaddr);
   }
@@ -129,23 +129,5 @@ export class Ucmd<T> extends CommandBuffer {
   /** Runs the ioctl with the struct that was loaded. */
   override execute(): void {
     this.#execute(this);
-  }
-}
-
-/**
- * Throws E2BIG if one of `length` bytes is not zero, EFAULT if one before it
- * cannot be read. (Linux: check_zeroed_user.)
- */
-function checkZeroed(process: Process, uaddr: number, length: number): void {
-  const end = uaddr + length;
-  if (end > TASK_SIZE) throw EFAULT;
-  const page = new Uint8Array(Math.min(length, PAGE_SIZE));
-  for (let at = uaddr; at < end;) {
-    // Up to the end of a page, so that a byte before a bad page is seen first.
-    const next = Math.min(end, at - at % PAGE_SIZE + PAGE_SIZE);
-    const chunk = page.subarray(0, next - at);
-    process.mm.getUser(chunk, at);
-    for (const byte of chunk) if (byte !== 0) throw E2BIG;
-    at = next;
   }
 }

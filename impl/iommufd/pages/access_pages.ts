@@ -9,7 +9,7 @@
  */
 
 import { GUP_PIN_COUNTING_BIAS } from "../../kernel/memory/frames.ts";
-import { FOLL_WRITE } from "../../kernel/memory/mm.ts";
+import { FOLL_REMOTE, FOLL_WRITE } from "../../kernel/memory/mm.ts";
 import { DoubleSpanIterator } from "../../lib/span_iterator.ts";
 import { XarrayNodes } from "../../lib/xarray_nodes.ts";
 import { EFAULT, EINVAL, EPERM } from "../../uapi/errno.ts";
@@ -307,11 +307,12 @@ function rwPage(
   const pinned = sourceMm.pinUserPages(
     pages.userAddress(index),
     1,
-    write ? FOLL_WRITE : 0,
+    FOLL_REMOTE | (write ? FOLL_WRITE : 0),
     pfn,
     0,
   );
   if (pinned !== 1) throw EFAULT;
-  kernel.frames.copyPage(pfn[0]!, offset, data, write);
+  if (write) kernel.frames.write(pfn[0]!, offset, data);
+  else kernel.frames.read(pfn[0]!, offset, data);
   kernel.frames.put(pfn[0]!, GUP_PIN_COUNTING_BIAS);
 }

@@ -277,20 +277,20 @@ export class PfnBatch {
    */
   unpin(pages: IoptPages, first: number, npages: number): void {
     const { pfns, npfns, end } = this;
-    const { kernel: { frames }, writable } = pages;
+    const { frames } = pages.kernel;
     let cur = 0;
     let skip = first;
     let left = npages;
     while (skip > 0 && npfns[cur]! <= skip) skip -= npfns[cur++]!;
     if (skip > 0) {
       const head = Math.min(left, npfns[cur]! - skip);
-      frames.unpinRange(pfns[cur++]! + skip, head, writable);
+      frames.unpinRange(pfns[cur++]! + skip, head);
       left -= head;
     }
     const whole = cur;
     while (cur < end && npfns[cur]! <= left) left -= npfns[cur++]!;
-    frames.unpinRuns(this, whole, cur, writable);
-    if (left > 0) frames.unpinRange(pfns[cur]!, left, writable);
+    frames.unpinRuns(this, whole, cur);
+    if (left > 0) frames.unpinRange(pfns[cur]!, left);
     pages.subNpinned(npages);
   }
 
@@ -307,12 +307,9 @@ export class PfnBatch {
       for (let pfn = this.pfns[cur]!; pfn < runEnd; pfn++) {
         if (copied === data.length) return copied;
         const bytes = Math.min(data.length - copied, PAGE_SIZE - pageOffset);
-        frames.copyPage(
-          pfn,
-          pageOffset,
-          data.subarray(copied, copied + bytes),
-          write,
-        );
+        const part = data.subarray(copied, copied + bytes);
+        if (write) frames.write(pfn, pageOffset, part);
+        else frames.read(pfn, pageOffset, part);
         copied += bytes;
         pageOffset = 0;
       }

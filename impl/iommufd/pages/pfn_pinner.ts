@@ -10,6 +10,7 @@ import type { KernelCore } from "../../kernel/core.ts";
 import {
   FOLL_FORCE,
   FOLL_LONGTERM,
+  FOLL_REMOTE,
   FOLL_WRITE,
 } from "../../kernel/memory/mm.ts";
 import { EFAULT, EOVERFLOW } from "../../uapi/errno.ts";
@@ -70,16 +71,12 @@ export class PfnPinner {
     const { kernel, sourceMm: mm } = pages;
     const uaddr = pages.userAddress(first);
     const npages = last - first + 1;
-    if (mm !== kernel.current?.mm && !mm.alive) throw EFAULT;
+    const remote = mm !== kernel.current?.mm;
+    if (remote && !mm.alive) throw EFAULT;
     if (kernel.shouldFail()) throw EFAULT;
-    if (mm === kernel.current?.mm) checkGupRange(kernel, uaddr, npages);
-    const pinned = mm.pinUserPages(
-      uaddr,
-      npages,
-      this.#gupFlags,
-      out,
-      at,
-    );
+    if (!remote) checkGupRange(kernel, uaddr, npages);
+    const gupFlags = this.#gupFlags | (remote ? FOLL_REMOTE : 0);
+    const pinned = mm.pinUserPages(uaddr, npages, gupFlags, out, at);
     pages.addNpinned(pinned);
     return pinned;
   }

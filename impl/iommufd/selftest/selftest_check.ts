@@ -7,7 +7,6 @@
  * @module
  */
 
-import { FRAME_COMPOUND } from "../../kernel/memory/frames.ts";
 import { U64_MAX } from "../../lib/u64.ts";
 import { MockDomain } from "../../mock/mock_domain.ts";
 import { MockNestedDomain } from "../../mock/mock_nested_domain.ts";
@@ -71,7 +70,7 @@ export function testCheckRefs({ ctx, cmd, process }: Ucmd<TestViews>): void {
   const end = start + Number(length);
   for (let uaddr = start; uaddr < end; uaddr += PAGE_SIZE) {
     const pfn = process.mm.userPage(uaddr);
-    if (frames.flags[pfn]! & FRAME_COMPOUND) continue;
+    if (frames.isCompound(pfn)) continue;
     if (frames.pins(pfn) !== refs) throw EIO;
   }
 }

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { EACCES } from "../../uapi/errno.ts";
+import { EACCES, ENOMEM } from "../../uapi/errno.ts";
 import { O_RDONLY, PAGE_SIZE } from "../../uapi/mman.ts";
 import type { File } from "./file.ts";
 import type { Frames } from "../memory/frames.ts";
@@ -27,15 +27,25 @@ export class Executable {
     this.#frames = frames;
   }
 
-  /** Opens it. Throws EACCES unless for reading: a file that runs cannot be written. */
+  /**
+   * Opens it. Throws EACCES unless for reading: a file that runs cannot be
+   * written; ENOMEM.
+   */
   open(access: number): File {
     if (access !== O_RDONLY) throw EACCES;
     if (this.#cache !== undefined && this.#cache.refs > 0) {
       return new MemoryFile(this.#cache.get(), O_RDONLY);
     }
-    this.#cache = new MemoryObject(this.#frames, 0, false);
-    this.#cache.write(0, contents());
+    this.#cache = this.#load();
     return new MemoryFile(this.#cache, O_RDONLY);
+  }
+
+  #load(): MemoryObject {
+    const object = new MemoryObject(this.#frames, 0, false);
+    const bytes = contents();
+    if (object.write(0, bytes) === bytes.length) return object;
+    object.put();
+    throw ENOMEM;
   }
 }
 

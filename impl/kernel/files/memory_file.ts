@@ -53,9 +53,9 @@ export class MemoryFile extends File {
     const chunk = new Uint8Array(Math.min(count, CHUNK));
     return inChunks(count, chunk, (part, done) => {
       process.mm.copyFromUser(part, uaddr + done);
-      this.#object.write(this.#position, part);
-      this.#position += part.length;
-      return part.length;
+      const n = this.#object.write(this.#position, part);
+      this.#position += n;
+      return n;
     });
   }
 

@@ -25,14 +25,17 @@ export const HPAGE_FRAMES: number = HPAGE_SIZE / PAGE_SIZE;
 
 /** Frame flag: part of a huge page (Linux: PageCompound). */
 export const FRAME_COMPOUND = 1;
-/** Frame flag: written through a pin or a mapping (Linux: PG_dirty). */
-export const FRAME_DIRTY = 2;
 
 /** In which order free frames are handed out. */
 export type FrameOrder = "ordered" | { readonly scattered: number };
 
-/** A frame without bytes of its own reads as this. Never written. */
-const ZERO_BYTES = new Uint8Array(PAGE_SIZE);
+/** Most bytes of a machine: a page table entry has 30 bits for a frame's number. */
+const MEMORY_MAX = 2 ** 30 * PAGE_SIZE;
+
+const NO_BYTES = new Uint8Array(0);
+
+/** Below this many bytes a loop is faster than making the view that `set` needs. */
+const SMALL_COPY = 32;
 
 /** All frames of one machine. */
 export class Frames {
@@ -40,14 +43,15 @@ export class Frames {
   readonly count: number;
   /** References of each frame, pins included; 0 means free. */
   readonly refcount: Int32Array;
-  /** `FRAME_*` flags of each frame. */
-  readonly flags: Uint8Array;
   /** Frames in use. */
   used = 0;
 
   readonly #order: FrameOrder;
   /** Bytes of the frames that were written; the others read as zero. */
   readonly #bytes = new Map<number, Uint8Array>();
+  /** The frame that was written last, with its bytes; -1 for none. */
+  #lastPfn = -1;
+  #lastBytes: Uint8Array = NO_BYTES;
   /** Frames that were freed, handed out again before new ones: last freed first. */
   #freed: number[] = [];
   /** Single frames come from the bottom, huge pages from the top; the two never cross. */
@@ -57,11 +61,19 @@ export class Frames {
   /** Frames in use of each aligned block of 512 that is a huge page. */
   readonly #hugeLive: Uint16Array;
 
-  /** `bytes` of memory, a multiple of the huge page size. */
+  /**
+   * `bytes` of memory, a multiple of the huge page size. Throws a RangeError
+   * for what a machine cannot have.
+   */
   constructor(bytes: number, order: FrameOrder = "ordered") {
-    this.count = Math.ceil(bytes / HPAGE_SIZE) * HPAGE_FRAMES;
+    if (!(bytes > 0 && bytes <= MEMORY_MAX) || bytes % HPAGE_SIZE !== 0) {
+      throw new RangeError(
+        `A machine cannot have ${bytes} bytes of memory: ` +
+          `it has a multiple of ${HPAGE_SIZE}, at most ${MEMORY_MAX}`,
+      );
+    }
+    this.count = bytes / PAGE_SIZE;
     this.refcount = new Int32Array(this.count);
-    this.flags = new Uint8Array(this.count);
     this.#hugeLive = new Uint16Array(this.count / HPAGE_FRAMES);
     this.#order = order;
     this.#nextHuge = this.count - HPAGE_FRAMES;
@@ -84,7 +96,6 @@ export class Frames {
       this.#nextHuge -= HPAGE_FRAMES;
     }
     this.refcount.fill(1, head, head + HPAGE_FRAMES);
-    this.flags.fill(FRAME_COMPOUND, head, head + HPAGE_FRAMES);
     this.#hugeLive[head / HPAGE_FRAMES] = HPAGE_FRAMES;
     this.used += HPAGE_FRAMES;
     return head;
@@ -108,17 +119,15 @@ export class Frames {
   }
 
   /**
-   * Unpins `npages` frames from `pfn` on, marking them dirty if told so
-   * (Linux: unpin_user_page_range_dirty_lock).
+   * Unpins `npages` frames from `pfn` on (Linux:
+   * unpin_user_page_range_dirty_lock).
    */
-  unpinRange(pfn: number, npages: number, dirty: boolean): void {
-    const { refcount, flags } = this;
+  unpinRange(pfn: number, npages: number): void {
+    const { refcount } = this;
     const end = pfn + npages;
-    const mark = dirty ? FRAME_DIRTY : 0;
     for (let cur = pfn; cur < end; cur++) {
       const left = refcount[cur]! - GUP_PIN_COUNTING_BIAS;
       refcount[cur] = left;
-      flags[cur]! |= mark;
       if (left <= 0) this.#unpinned(cur, left);
     }
   }
@@ -131,17 +140,14 @@ export class Frames {
     runs: { readonly pfns: Int32Array; readonly npfns: Int32Array },
     from: number,
     to: number,
-    dirty: boolean,
   ): void {
-    const { refcount, flags } = this;
+    const { refcount } = this;
     const { pfns, npfns } = runs;
-    const mark = dirty ? FRAME_DIRTY : 0;
     for (let run = from; run < to; run++) {
       const end = pfns[run]! + npfns[run]!;
       for (let cur = pfns[run]!; cur < end; cur++) {
         const left = refcount[cur]! - GUP_PIN_COUNTING_BIAS;
         refcount[cur] = left;
-        flags[cur]! |= mark;
         if (left <= 0) this.#unpinned(cur, left);
       }
     }
@@ -158,37 +164,58 @@ export class Frames {
     return Math.trunc(this.refcount[pfn]! / GUP_PIN_COUNTING_BIAS);
   }
 
-  /** The 4096 bytes of a frame, for reading only: an untouched frame shares a zero page. */
-  bytes(pfn: number): Uint8Array {
-    return this.#bytes.get(pfn) ?? ZERO_BYTES;
+  /** Whether a frame is part of a huge page (Linux: PageCompound). */
+  isCompound(pfn: number): boolean {
+    return this.#hugeLive[Math.trunc(pfn / HPAGE_FRAMES)]! > 0;
   }
 
-  /** The 4096 bytes of a frame, for writing. */
-  writableBytes(pfn: number): Uint8Array {
-    let bytes = this.#bytes.get(pfn);
-    if (bytes === undefined) {
-      bytes = new Uint8Array(PAGE_SIZE);
-      this.#bytes.set(pfn, bytes);
-    }
-    return bytes;
-  }
-
-  /**
-   * Copies between `data` and a frame from byte `offset` on; a write marks the
-   * frame dirty. `data` must end within the page.
-   */
-  copyPage(
-    pfn: number,
-    offset: number,
-    data: Uint8Array,
-    write: boolean,
-  ): void {
-    if (write) {
-      this.writableBytes(pfn).set(data, offset);
-      this.flags[pfn]! |= FRAME_DIRTY;
+  /** Fills `to` from byte `offset` of a frame on; it must end within the page. */
+  read(pfn: number, offset: number, to: Uint8Array): void {
+    const bytes = this.#bytes.get(pfn);
+    if (bytes === undefined) to.fill(0);
+    else if (to.length > SMALL_COPY) {
+      to.set(bytes.subarray(offset, offset + to.length));
     } else {
-      data.set(this.bytes(pfn).subarray(offset, offset + data.length));
+      for (let i = 0; i < to.length; i++) to[i] = bytes[offset + i]!;
     }
+  }
+
+  /** Writes `from` at byte `offset` of a frame; it must end within the page. */
+  write(pfn: number, offset: number, from: Uint8Array): void {
+    const bytes = this.#writable(pfn);
+    if (from.length > SMALL_COPY) bytes.set(from, offset);
+    else for (let i = 0; i < from.length; i++) bytes[offset + i] = from[i]!;
+  }
+
+  /** Makes the bytes `from` up to `end` exclusive of a frame zero. */
+  clear(pfn: number, from: number, end: number): void {
+    if (end - from === PAGE_SIZE) this.#forget(pfn);
+    else this.#bytes.get(pfn)?.fill(0, from, end);
+  }
+
+  /** Sets the bits `first` to `last`, inclusive, counted from the lowest bit of a frame's first byte (Linux: bitmap_set). */
+  setBits(pfn: number, first: number, last: number): void {
+    const bytes = this.#writable(pfn);
+    const from = first >> 3;
+    const to = last >> 3;
+    const head = 0xff << (first & 7);
+    const tail = 0xff >> (7 - (last & 7));
+    if (from === to) {
+      bytes[from]! |= head & tail;
+      return;
+    }
+    bytes[from]! |= head;
+    for (let i = from + 1; i < to; i++) bytes[i] = 0xff;
+    bytes[to]! |= tail;
+  }
+
+  /** Index of the first of the bytes `from` up to `end` exclusive of a frame that is not zero; `end` if all are. */
+  firstNonZero(pfn: number, from: number, end: number): number {
+    const bytes = this.#bytes.get(pfn);
+    if (bytes === undefined) return end;
+    let at = from;
+    while (at < end && bytes[at] === 0) at++;
+    return at;
   }
 
   /** Copies the contents of `npages` frames from `from` on to fresh frames from `to` on. */
@@ -199,9 +226,31 @@ export class Frames {
     }
   }
 
+  /** Drops the bytes of a frame: it reads as zero. */
+  #forget(pfn: number): void {
+    this.#bytes.delete(pfn);
+    if (pfn === this.#lastPfn) this.#lastPfn = -1;
+  }
+
+  /** The bytes of a frame that somebody has. */
+  #writable(pfn: number): Uint8Array {
+    if (pfn === this.#lastPfn && pfn >= 0) return this.#lastBytes;
+    let bytes = this.#bytes.get(pfn);
+    if (bytes === undefined) {
+      if (!(this.refcount[pfn]! > 0)) {
+        throw new KernelBug(`Cannot write frame ${pfn}: nobody has it`);
+      }
+      bytes = new Uint8Array(PAGE_SIZE);
+      this.#bytes.set(pfn, bytes);
+    }
+    this.#lastPfn = pfn;
+    this.#lastBytes = bytes;
+    return bytes;
+  }
+
   #fresh(): number {
     if (this.#order !== "ordered") return this.#scatter(this.#order.scattered);
-    if (this.#nextSingle >= this.#nextHuge) throw ENOMEM;
+    if (this.#nextSingle >= this.#nextHuge + HPAGE_FRAMES) throw ENOMEM;
     return this.#nextSingle++;
   }
 
@@ -211,7 +260,7 @@ export class Frames {
    */
   #scatter(seed: number): number {
     const first = this.#nextSingle;
-    const end = Math.min(first + HPAGE_FRAMES, this.#nextHuge);
+    const end = Math.min(first, this.#nextHuge) + HPAGE_FRAMES;
     if (first >= end) throw ENOMEM;
     this.#nextSingle = end;
     let state = (seed ^ (first * 0x9e3779b1)) >>> 0;
@@ -227,17 +276,12 @@ export class Frames {
 
   #free(pfn: number): void {
     this.used--;
-    this.#bytes.delete(pfn);
-    if (!(this.flags[pfn]! & FRAME_COMPOUND)) {
-      this.flags[pfn] = 0;
-      this.#freed.push(pfn);
-      return;
-    }
+    this.#forget(pfn);
     // A huge page is free again when its last frame is.
     const block = Math.trunc(pfn / HPAGE_FRAMES);
-    if (--this.#hugeLive[block]! > 0) return;
-    const head = block * HPAGE_FRAMES;
-    this.flags.fill(0, head, head + HPAGE_FRAMES);
-    this.#freedHuge.push(head);
+    if (this.#hugeLive[block] === 0) this.#freed.push(pfn);
+    else if (--this.#hugeLive[block]! === 0) {
+      this.#freedHuge.push(block * HPAGE_FRAMES);
+    }
   }
 }

@@ -62,22 +62,19 @@ export class MemoryObject {
     if (--this.#refs === 0) this.pages.zap(this.#frames, 0, Infinity);
   }
 
+  /** The frame of page `index`, 0 if it is missing. Throws EFAULT beyond the end. */
+  present(index: number): number {
+    const pte = this.pages.get(index);
+    if (pte === 0 && index >= Math.ceil(this.#size / PAGE_SIZE)) throw EFAULT;
+    return pte >> PTE_PFN_SHIFT;
+  }
+
   /**
    * The frame of page `index`, allocated if it is missing. Throws EFAULT beyond
    * the end, ENOMEM. (Linux: shmem_fault, hugetlb_no_page.)
    */
   frameAt(index: number): number {
-    const pte = this.pages.get(index);
-    if (pte !== 0) return pte >> PTE_PFN_SHIFT;
-    if (index >= Math.ceil(this.#size / PAGE_SIZE)) throw EFAULT;
-    if (this.huge) {
-      const pfn = this.#frames.allocHuge();
-      this.pages.setHuge(index, pfn, PTE_EXCLUSIVE);
-      return pfn + index % LEAF_PAGES;
-    }
-    const pfn = this.#frames.alloc();
-    this.pages.set(index, (pfn << PTE_PFN_SHIFT) | PTE_EXCLUSIVE);
-    return pfn;
+    return this.present(index) || this.#fill(index);
   }
 
   /**
@@ -96,8 +93,7 @@ export class MemoryObject {
     this.pages.zap(this.#frames, end, Infinity);
     const tail = this.pages.get(end - 1);
     if (size % PAGE_SIZE !== 0 && tail !== 0) {
-      this.#frames.writableBytes(tail >> PTE_PFN_SHIFT)
-        .fill(0, size % PAGE_SIZE);
+      this.#frames.clear(tail >> PTE_PFN_SHIFT, size % PAGE_SIZE, PAGE_SIZE);
     }
   }
 
@@ -113,23 +109,45 @@ export class MemoryObject {
       const at = (offset + done) % PAGE_SIZE;
       const n = Math.min(PAGE_SIZE - at, count - done);
       // A hole reads as zeroes and stays one.
-      const pte = this.pages.get(Math.floor((offset + done) / PAGE_SIZE));
-      const bytes = this.#frames.bytes(pte >> PTE_PFN_SHIFT);
-      to.set(bytes.subarray(at, at + n), done);
+      const pfn = this.present(Math.floor((offset + done) / PAGE_SIZE));
+      this.#frames.read(pfn, at, to.subarray(done, done + n));
       done += n;
     }
     return count;
   }
 
-  /** Writes `from` at byte `offset`, making the object longer if need be. Throws ENOMEM. */
-  write(offset: number, from: Uint8Array): void {
-    this.extend(offset + from.length);
+  /**
+   * Writes `from` at byte `offset`, making the object longer if need be.
+   * Returns the bytes written: fewer when memory is short. Throws ENOMEM if
+   * there are none. (Linux: generic_perform_write.)
+   */
+  write(offset: number, from: Uint8Array): number {
     for (let done = 0; done < from.length;) {
       const at = (offset + done) % PAGE_SIZE;
       const n = Math.min(PAGE_SIZE - at, from.length - done);
-      const pfn = this.frameAt(Math.floor((offset + done) / PAGE_SIZE));
-      this.#frames.writableBytes(pfn).set(from.subarray(done, done + n), at);
+      const index = Math.floor((offset + done) / PAGE_SIZE);
+      try {
+        const pfn = this.pages.get(index) >> PTE_PFN_SHIFT || this.#fill(index);
+        this.#frames.write(pfn, at, from.subarray(done, done + n));
+      } catch (error) {
+        if (done === 0) throw error;
+        return done;
+      }
       done += n;
+      this.extend(offset + done);
     }
+    return from.length;
+  }
+
+  /** Allocates the missing page `index`. Throws ENOMEM. */
+  #fill(index: number): number {
+    if (this.huge) {
+      const head = this.#frames.allocHuge();
+      this.pages.setHuge(index, head, PTE_EXCLUSIVE);
+      return head + index % LEAF_PAGES;
+    }
+    const pfn = this.#frames.alloc();
+    this.pages.set(index, (pfn << PTE_PFN_SHIFT) | PTE_EXCLUSIVE);
+    return pfn;
   }
 }

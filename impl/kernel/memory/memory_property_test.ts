@@ -278,7 +278,7 @@ class Twin {
   #unpin(value: number): void {
     if (this.#pins.length === 0) return;
     const [pin] = this.#pins.splice(value % this.#pins.length, 1);
-    this.kernel.frames.unpinRange(pin!.pfn, 1, true);
+    this.kernel.frames.unpinRange(pin!.pfn, 1);
   }
 
   /** The page is not mapped any more. */
@@ -348,7 +348,7 @@ class Twin {
   end(): void {
     for (const each of [...this.kernel.processes]) each.exit();
     for (const { pfn } of this.#pins) {
-      this.kernel.frames.unpinRange(pfn, 1, false);
+      this.kernel.frames.unpinRange(pfn, 1);
     }
     assertEquals(this.kernel.audit(), []);
   }

@@ -15,6 +15,8 @@ export const FOLL_WRITE = 1 << 0;
 export const FOLL_FORCE = 1 << 3;
 /** gup flag: the pin stays for long: a private page is unshared even for reading. */
 export const FOLL_LONGTERM = 1 << 8;
+/** gup flag: the memory is not that of the running process, so that there is no fast way (Linux: pin_user_pages_remote). */
+export const FOLL_REMOTE = 1 << 17;
 
 /**
  * One process's memory. Addresses are byte addresses as numbers; one that no
@@ -61,9 +63,19 @@ export interface Mm {
    */
   copyToUser(uaddr: number, from: Uint8Array): void;
 
-  /** As `copyFromUser`, but out of reach of fault injection (Linux: get_user, check_zeroed_user). */
+  /**
+   * Whether `length` bytes are zero. Throws EFAULT where one before the first
+   * that is not cannot be read. Out of reach of fault injection. (Linux:
+   * check_zeroed_user.)
+   */
+  isZeroed(uaddr: number, length: number): boolean;
+
+  /** Makes `length` bytes zero. Throws EFAULT. Out of reach of fault injection. (Linux: clear_user.) */
+  clearUser(uaddr: number, length: number): void;
+
+  /** As `copyFromUser`, but out of reach of fault injection (Linux: get_user). */
   getUser(to: Uint8Array, uaddr: number): void;
 
-  /** As `copyToUser`, but out of reach of fault injection (Linux: put_user, clear_user). */
+  /** As `copyToUser`, but out of reach of fault injection (Linux: put_user). */
   putUser(uaddr: number, from: Uint8Array): void;
 }

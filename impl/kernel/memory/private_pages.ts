@@ -37,6 +37,10 @@ export class PrivatePages {
   frameToRead(vma: Vma, page: number): number {
     const pte = this.table.get(page);
     if (pte !== 0) return pte >> PTE_PFN_SHIFT;
+    if (vma.huge) {
+      // There is no huge zero page here: a hole is filled, for this process alone.
+      return objectFrame(vma, page) || this.#makeHugeExclusive(vma, page);
+    }
     return vma.object?.frameAt(vma.objectIndex(page)) ?? ZERO_PFN;
   }
 
@@ -141,13 +145,18 @@ export class PrivatePages {
       this.table.setHuge(start, shared, PTE_EXCLUSIVE);
       return shared + within;
     }
-    const source = this.frameToRead(vma, start);
+    const source = pte !== 0 ? shared : objectFrame(vma, start);
     const head = this.#frames.allocHuge();
-    if (source !== ZERO_PFN) this.#frames.copy(source, head, LEAF_PAGES);
+    if (source !== 0) this.#frames.copy(source, head, LEAF_PAGES);
     this.table.setHuge(start, head, PTE_EXCLUSIVE);
     if (pte !== 0) {
       for (let i = 0; i < LEAF_PAGES; i++) this.#frames.put(shared + i);
     }
     return head + within;
   }
+}
+
+/** The frame that a mapping's object has for page `page`; 0 for none. Throws EFAULT beyond the end. */
+function objectFrame(vma: Vma, page: number): number {
+  return vma.object?.present(vma.objectIndex(page)) ?? 0;
 }

@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-import { assertEquals, assertNotEquals } from "@std/assert";
+import {
+  assertEquals,
+  assertNotEquals,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { EFAULT } from "../../uapi/errno.ts";
 import {
   HPAGE_SIZE,
   MAP_ANONYMOUS,
   MAP_HUGETLB,
   MAP_PRIVATE,
   MAP_SHARED,
+  MFD_HUGETLB,
   O_RDONLY,
   PAGE_SIZE,
   PROT_READ,
@@ -177,6 +184,31 @@ describe("private huge pages", () => {
     child.exit();
     process.poke(addr, Uint8Array.of(8));
     assertEquals(process.mm.userPage(addr), head, "the only owner writes here");
+  });
+
+  it("are there once they are read, and the process's own", () => {
+    const { kernel, process, addr } = setup(1, HUGE, 2 * HPAGE_SIZE);
+    assertEquals(byteAt(process, addr), 0);
+    assertEquals(kernel.frames.used, HPAGE_FRAMES);
+    const pfn = process.mm.userPage(addr);
+    process.poke(addr, Uint8Array.of(1));
+    assertEquals(process.mm.userPage(addr), pfn);
+  });
+
+  it("of a file come from it where it has them, and else are the process's own", () => {
+    const { kernel, process } = setup();
+    const fd = process.memfdCreate("h", MFD_HUGETLB);
+    process.ftruncate(fd, 2 * HPAGE_SIZE);
+    const map = (type: number) =>
+      process.mmap(0, 3 * HPAGE_SIZE, PROT_READ, type, fd);
+    const [shared, own] = [map(MAP_SHARED), map(MAP_PRIVATE)];
+    const first = process.mm.userPage(own);
+    assertNotEquals(process.mm.userPage(shared), first);
+    const second = process.mm.userPage(shared + HPAGE_SIZE);
+    assertEquals(process.mm.userPage(own + HPAGE_SIZE), second);
+    assertEquals(kernel.frames.used, 3 * HPAGE_FRAMES);
+    const beyond = () => process.mm.userPage(own + 2 * HPAGE_SIZE);
+    assertStrictEquals(assertThrows(beyond), EFAULT);
   });
 
   it("stay with the parent at fork if any of their frames is pinned", () => {

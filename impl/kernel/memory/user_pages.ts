@@ -15,7 +15,8 @@ import {
   TASK_SIZE,
 } from "../../uapi/mman.ts";
 import type { Frames } from "./frames.ts";
-import { FOLL_FORCE, FOLL_WRITE, type Mm } from "./mm.ts";
+import { FOLL_FORCE, FOLL_REMOTE, FOLL_WRITE, type Mm } from "./mm.ts";
+import { PTE_PFN_SHIFT } from "./page_table.ts";
 import { PrivatePages } from "./private_pages.ts";
 import { type Vma, VmaList } from "./vma.ts";
 
@@ -80,11 +81,14 @@ export class UserPages implements Mm {
       while (done < npages) {
         const page = first + done;
         const vma = this.vmas.lookup(page * PAGE_SIZE);
-        if (vma === undefined || !gupAllowed(vma, gupFlags)) throw EFAULT;
+        if (vma === undefined) throw EFAULT;
+        const allowed = gupAllowed(vma, gupFlags);
+        if (!allowed && !fastAllowed(vma, gupFlags)) throw EFAULT;
         const count = Math.min(npages - done, vma.end / PAGE_SIZE - page);
         const pinned = this.#pinPresent(vma, page, count, out, at + done);
         done += pinned;
         if (pinned === count) continue;
+        if (!allowed) throw EFAULT;
         this.#makePinnable(vma, page + pinned);
         if (this.#pinPresent(vma, page + pinned, 1, out, at + done) === 0) {
           // The page is there, so its pin count is what overflowed.
@@ -101,8 +105,15 @@ export class UserPages implements Mm {
   /** Linux: get_user_pages_fast followed by put_page. See `Mm`. */
   userPage(uaddr: number): number {
     const vma = this.vmas.lookup(uaddr);
-    if (vma === undefined || (vma.prot & PROT_READ) === 0) throw EFAULT;
-    return this.#frameToRead(vma, Math.floor(uaddr / PAGE_SIZE));
+    if (vma === undefined) throw EFAULT;
+    const page = Math.floor(uaddr / PAGE_SIZE);
+    if ((vma.prot & PROT_READ) !== 0) return this.#frameToRead(vma, page);
+    // What is present can be looked up without the mapping's permission.
+    const pte = vma.shared
+      ? vma.object!.pages.get(vma.objectIndex(page))
+      : this.privatePages.table.get(page);
+    if (pte === 0 || vma.prot === 0) throw EFAULT;
+    return pte >> PTE_PFN_SHIFT;
   }
 
   /** Linux: copy_from_user. See `Mm`. */
@@ -135,6 +146,24 @@ export class UserPages implements Mm {
     } catch (error) {
       throw error === ENOMEM ? EFAULT : error;
     }
+  }
+
+  /** Linux: check_zeroed_user. See `Mm`. */
+  isZeroed(uaddr: number, length: number): boolean {
+    return !this.#somePage(
+      uaddr,
+      length,
+      PROT_READ,
+      (pfn, from, end) => this.frames.firstNonZero(pfn, from, end) < end,
+    );
+  }
+
+  /** Linux: clear_user. See `Mm`. */
+  clearUser(uaddr: number, length: number): void {
+    this.#somePage(uaddr, length, PROT_WRITE, (pfn, from, end) => {
+      this.frames.clear(pfn, from, end);
+      return false;
+    });
   }
 
   /**
@@ -206,23 +235,53 @@ export class UserPages implements Mm {
 
   #read(address: number, to: Uint8Array): void {
     for (let done = 0; done < to.length;) {
-      const cur = address + done;
-      const at = cur % PAGE_SIZE;
+      const at = (address + done) % PAGE_SIZE;
       const n = Math.min(PAGE_SIZE - at, to.length - done);
-      const bytes = this.frames.bytes(this.#frameAt(cur, PROT_READ));
-      copy(to, done, bytes, at, n);
+      const pfn = this.#frameAt(address + done, PROT_READ);
+      const part = n === to.length ? to : to.subarray(done, done + n);
+      this.frames.read(pfn, at, part);
       done += n;
     }
   }
 
   #write(address: number, from: Uint8Array): void {
     for (let done = 0; done < from.length;) {
-      const cur = address + done;
-      const at = cur % PAGE_SIZE;
+      const at = (address + done) % PAGE_SIZE;
       const n = Math.min(PAGE_SIZE - at, from.length - done);
-      const bytes = this.frames.writableBytes(this.#frameAt(cur, PROT_WRITE));
-      copy(bytes, at, from, done, n);
+      const pfn = this.#frameAt(address + done, PROT_WRITE);
+      const part = n === from.length ? from : from.subarray(done, done + n);
+      this.frames.write(pfn, at, part);
       done += n;
+    }
+  }
+
+  /**
+   * Calls `visit` with the frame of each page of `length` bytes from `address`
+   * on and the bytes of it that are meant, until it returns true; returns
+   * whether it did. Throws EFAULT.
+   */
+  #somePage(
+    address: number,
+    length: number,
+    access: number,
+    visit: (pfn: number, from: number, end: number) => boolean,
+  ): boolean {
+    if (length > 0 && !isUserRange(address, length)) throw EFAULT;
+    for (let done = 0; done < length;) {
+      const at = (address + done) % PAGE_SIZE;
+      const end = Math.min(PAGE_SIZE, at + length - done);
+      if (visit(this.#userFrame(address + done, access), at, end)) return true;
+      done += end - at;
+    }
+    return false;
+  }
+
+  /** As {@link #frameAt} for the kernel, to which a lack of memory is a bad address. Throws EFAULT. */
+  #userFrame(address: number, access: number): number {
+    try {
+      return this.#frameAt(address, access);
+    } catch (error) {
+      throw error === ENOMEM ? EFAULT : error;
     }
   }
 
@@ -240,7 +299,13 @@ export class UserPages implements Mm {
     }`;
     const bad = this.#firstForbidden(access, address, length);
     return bad === undefined
-      ? new BusError(`${message}: no page is behind the mapping`)
+      ? new BusError(
+        `${message}: ${
+          error === ENOMEM
+            ? "no memory is left"
+            : "no page is behind the mapping"
+        }`,
+      )
       : new SegmentationFault(
         `${message}: ${formatAddress(bad)} is not ${verb}able`,
       );
@@ -277,27 +342,21 @@ function gupAllowed(vma: Vma, gupFlags: number): boolean {
   return force && !vma.huge && !vma.shared;
 }
 
+/**
+ * Whether pages that are present may be pinned for reading although the
+ * mapping forbids it: gup_fast looks at page table entries alone, which have no
+ * permission to read of their own. It takes those of private pages, and others
+ * if they can be written.
+ */
+function fastAllowed(vma: Vma, gupFlags: number): boolean {
+  if ((gupFlags & (FOLL_WRITE | FOLL_REMOTE)) !== 0) return false;
+  return vma.shared ? (vma.prot & PROT_WRITE) !== 0 : vma.prot !== 0;
+}
+
 /** Linux: access_ok. */
 function isUserRange(address: number, length: number): boolean {
   return Number.isSafeInteger(address) && address >= 0 &&
     address + length <= TASK_SIZE;
-}
-
-/** Below this many bytes a loop is faster than making the two views that `set` needs. */
-const SMALL_COPY = 32;
-
-function copy(
-  to: Uint8Array,
-  toAt: number,
-  from: Uint8Array,
-  fromAt: number,
-  count: number,
-): void {
-  if (count <= SMALL_COPY) {
-    for (let i = 0; i < count; i++) to[toAt + i] = from[fromAt + i]!;
-    return;
-  }
-  to.set(from.subarray(fromAt, fromAt + count), toAt);
 }
 
 function formatAddress(address: number): string {

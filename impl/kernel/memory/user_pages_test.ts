@@ -24,7 +24,7 @@ import {
 } from "../../uapi/mman.ts";
 import { KernelCore } from "../core.ts";
 import { GUP_PIN_COUNTING_BIAS } from "./frames.ts";
-import { FOLL_FORCE, FOLL_LONGTERM, FOLL_WRITE } from "./mm.ts";
+import { FOLL_FORCE, FOLL_LONGTERM, FOLL_REMOTE, FOLL_WRITE } from "./mm.ts";
 import type { Process } from "../process.ts";
 import { BusError, SegmentationFault } from "./user_pages.ts";
 
@@ -83,6 +83,34 @@ describe("pinUserPages", () => {
       const flagSets = [0, FOLL_WRITE, FOLL_FORCE, FOLL_FORCE | FOLL_WRITE];
       assertEquals(
         flagSets.map((each) => pinned(process, addr, each | FOLL_LONGTERM)),
+        expected,
+      );
+    });
+  }
+
+  /** What a pin for reading gets of memory that was written before it lost the permission to read. */
+  const writeOnly: [string, number, number, [number, number]][] = [
+    // own process, another's
+    ["private w", PROT_WRITE, PRIVATE, [1, 0]],
+    ["private x", PROT_EXEC, PRIVATE, [1, 0]],
+    ["private none", PROT_NONE, PRIVATE, [0, 0]],
+    ["shared w", PROT_WRITE, SHARED, [1, 0]],
+    ["shared x", PROT_EXEC, SHARED, [0, 0]],
+    ["huge w", PROT_WRITE, PRIVATE | MAP_HUGETLB, [1, 0]],
+  ];
+  for (const [name, prot, flags, expected] of writeOnly) {
+    it(`takes what is present of ${name} for reading, but not remotely`, () => {
+      const process = spawn();
+      const addr = process.mmap(0, HPAGE_SIZE, RW, flags);
+      assertEquals(process.mprotect(addr, HPAGE_SIZE, prot), 0);
+      assertEquals(pinned(process, addr, FOLL_LONGTERM), 0, "untouched");
+      assertEquals(process.mprotect(addr, HPAGE_SIZE, RW), 0);
+      process.poke(addr, Uint8Array.of(1));
+      assertEquals(process.mprotect(addr, HPAGE_SIZE, prot), 0);
+      assertEquals(
+        [0, FOLL_REMOTE].map((each) =>
+          pinned(process, addr, each | FOLL_LONGTERM)
+        ),
         expected,
       );
     });
@@ -273,5 +301,64 @@ describe("peek and poke", () => {
       () => process.poke(addr + PAGE_SIZE, new Uint8Array(1)),
       BusError,
     );
+  });
+});
+
+describe("isZeroed and clearUser", () => {
+  it("look at bytes in order, up to the first that decides", () => {
+    const process = spawn();
+    const addr = process.mmap(0, 3 * PAGE_SIZE, RW, PRIVATE);
+    process.munmap(addr + 2 * PAGE_SIZE, PAGE_SIZE);
+    const { mm } = process;
+    const at = addr + PAGE_SIZE + 5;
+    const zeroed = (from: number, length: number) => {
+      try {
+        return mm.isZeroed(from, length);
+      } catch (error) {
+        assertStrictEquals(error, EFAULT);
+        return "EFAULT";
+      }
+    };
+    assertEquals(zeroed(addr, 2 * PAGE_SIZE), true);
+    assertEquals(zeroed(addr, 2 * PAGE_SIZE + 1), "EFAULT");
+    process.poke(at, Uint8Array.of(1));
+    assertEquals(zeroed(addr, 3 * PAGE_SIZE), false);
+    assertEquals(zeroed(addr, PAGE_SIZE + 5), true);
+    assertEquals(zeroed(addr, PAGE_SIZE + 6), false);
+    assertEquals(zeroed(at + 1, 2 * PAGE_SIZE), "EFAULT");
+    for (const bad of BAD) assertEquals(zeroed(bad, 1), "EFAULT", `${bad}`);
+    for (const bad of BAD) assertEquals(zeroed(bad, 0), true, "nothing");
+  });
+
+  it("clear up to the first byte that cannot be written", () => {
+    const process = spawn();
+    const addr = process.mmap(0, 3 * PAGE_SIZE, RW, PRIVATE);
+    process.poke(addr, new Uint8Array(3 * PAGE_SIZE).fill(1));
+    process.mprotect(addr + 2 * PAGE_SIZE, PAGE_SIZE, PROT_READ);
+    const { mm } = process;
+    mm.clearUser(addr + 1, 2);
+    assertEquals([...process.peek(addr, 4)], [1, 0, 0, 1]);
+    const rest = () => mm.clearUser(addr + 4, 3 * PAGE_SIZE);
+    assertStrictEquals(assertThrows(rest), EFAULT);
+    assertEquals(mm.isZeroed(addr + 4, 2 * PAGE_SIZE - 4), true);
+    assertEquals(process.peek(addr + 2 * PAGE_SIZE, 1)[0], 1);
+    for (const bad of BAD) mm.clearUser(bad, 0);
+    for (const bad of BAD) {
+      assertStrictEquals(assertThrows(() => mm.clearUser(bad, 1)), EFAULT);
+    }
+  });
+
+  it("take a step for each page of a large range, and copy none of its bytes", () => {
+    const process = spawn(2 ** 32);
+    const { frames } = process.kernel;
+    const length = 2 ** 31;
+    const addr = process.mmap(0, length, RW, PRIVATE);
+    const steps = { read: 0, write: 0 };
+    frames.read = () => steps.read++;
+    frames.write = () => steps.write++;
+    assertEquals(process.mm.isZeroed(addr, length), true);
+    process.mm.clearUser(addr, length);
+    assertEquals(steps, { read: 0, write: 0 });
+    assertEquals(frames.used, length / PAGE_SIZE);
   });
 });
