@@ -21,6 +21,11 @@ async function bench(
   return { code, out, err };
 }
 
+/** A target that cannot take the time. */
+const UNTIMED = `module:${
+  new URL("../conformance/testing/module_target.ts", import.meta.url).pathname
+}`;
+
 describe("deno task bench", () => {
   it("times a target beside the model", async () => {
     const agent = `stdio:${Deno.execPath()} run --quiet ${MODEL_AGENT}`;
@@ -41,7 +46,7 @@ describe("deno task bench", () => {
   for (
     const [why, ...args] of [
       ["it must begin with impl:", "--target=nowhere:"],
-      [`the capability "time"`, "--target", "impl:6.12"],
+      [`the capability "time"`, "--target", UNTIMED],
       [`Cannot start target "stdio:false"`, "--target", "stdio:false"],
       ["not --json", "--target", "impl:", "--json"],
       [`"xyz" in its name`, "--target", "impl:", "--filter", "xyz"],

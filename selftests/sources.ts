@@ -81,3 +81,5 @@ export { default as "selftests/kit_uapi/kit_vfio_struct.ts" } from "./kit_uapi/k
 export { default as "selftests/kit_uapi/kit_vfio_unmap.ts" } from "./kit_uapi/kit_vfio_unmap.ts" with { type: "text" };
 export { default as "selftests/target/target.ts" } from "./target/target.ts" with { type: "text" };
 export { default as "selftests/target/target_failure.ts" } from "./target/target_failure.ts" with { type: "text" };
+export { default as "selftests/target/target_process.ts" } from "./target/target_process.ts" with { type: "text" };
+export { default as "selftests/target/verbs.ts" } from "./target/verbs.ts" with { type: "text" };

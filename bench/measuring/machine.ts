@@ -6,12 +6,12 @@
  * @module
  */
 
-import { ImplProcess } from "../../conformance/targets/impl_target.ts";
-import { Kernel } from "../../impl/kernel.ts";
+import type { Kernel } from "../../impl/kernel.ts";
 import type { FrameOrder } from "../../impl/kernel/memory/frames.ts";
 import type { Process } from "../../impl/kernel/process.ts";
-import { HPAGE_SIZE, PAGE_SIZE } from "../../impl/uapi/mman.ts";
 import type { Iommufd } from "../../selftests/ioctls/ioctls.ts";
+import { Model, targetOf } from "../../selftests/target/impl_target.ts";
+import { TargetProcess } from "../../selftests/target/target.ts";
 import { Program } from "./program.ts";
 import { openIommufd, REVISION, Setup } from "./setup.ts";
 import type { Step } from "./steps.ts";
@@ -31,17 +31,11 @@ export class Machine extends Setup {
 
   /** Boots. */
   static async boot(frameOrder: FrameOrder = "ordered"): Promise<Machine> {
-    const kernel = new Kernel({ revision: REVISION, frameOrder });
-    const process = kernel.spawn();
-    const io = await openIommufd(new ImplProcess(process), {
-      name: "model",
-      version: "",
-      uapi: REVISION,
-      pageSize: PAGE_SIZE,
-      hugePageSize: HPAGE_SIZE,
-      capabilities: [],
-    });
-    return new Machine(kernel, process, io);
+    const model = new Model(REVISION, { frameOrder });
+    const target = targetOf(model);
+    const process = await TargetProcess.spawn(target);
+    const io = await openIommufd(process, target.info);
+    return new Machine(model.kernel, model.process(process.number), io);
   }
 
   /** Steps, ready to be timed. */

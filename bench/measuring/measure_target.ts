@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Target } from "../../selftests/target/target.ts";
+import { type Target, TargetProcess } from "../../selftests/target/target.ts";
 import type { Result } from "./measure.ts";
 import type { Scenario } from "./scenario.ts";
 import { openIommufd, Setup } from "./setup.ts";
@@ -58,19 +58,17 @@ export async function measureOnTarget(
   scenario: Scenario,
   effort: TargetEffort,
 ): Promise<Result[]> {
-  const process = await target.spawn();
-  if (
-    process.time === undefined || !target.info.capabilities.includes("time")
-  ) {
+  if (!target.info.capabilities.includes("time")) {
     throw new Error(`${target.info.name} has no capability "time"`);
   }
+  const process = await TargetProcess.spawn(target);
   const setup = new Setup(await openIommufd(process, target.info));
   const round = TimedRound.of(await scenario.prepare(setup));
   if (round === undefined) {
     throw new Error("A target cannot time a call of this scenario");
   }
   async function request(rounds: number): Promise<Map<string, number>> {
-    return round!.sums(await process.time!(rounds, round!.calls()));
+    return round!.sums(await process.time(rounds, round!.calls()));
   }
   const once = [...(await request(1)).values()].reduce((a, b) => a + b) / 1e6;
   const fitting = Math.floor(effort.request / once);

@@ -7,9 +7,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { NEWEST } from "../../impl/uapi/revision.ts";
 import { ModelServer } from "../../conformance/agents/model_agent.ts";
-import { implTarget } from "../../conformance/targets/impl_target.ts";
 import { connectTarget } from "../../conformance/protocol/client.ts";
 import type { Target } from "../../selftests/target/target.ts";
 import { answering } from "../../conformance/testing/fake_connection.ts";
@@ -130,19 +128,20 @@ describe("measureOnTarget()", () => {
 
   it("rejects what is more than calls, and a target that takes no time", async () => {
     const target = await connectModel();
-    const fork = scenarioOf(() => [{ call: "fork", child: [] }]);
+    const fork = scenarioOf(() => [{ fork: [] }]);
     await assertRejects(
       () => measureOnTarget(target, fork, TWO_REQUESTS),
       Error,
       "cannot time a call",
     );
     await target.close();
-    const untimed = await implTarget(NEWEST);
+    const untimed = await connectModel((reply) => reply.replace(",time", ""));
     await assertRejects(
       () => measureOnTarget(untimed, scenarioOf(() => []), TWO_REQUESTS),
       Error,
       `no capability "time"`,
     );
+    await untimed.close();
   });
 });
 

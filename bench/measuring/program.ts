@@ -11,8 +11,17 @@
  */
 
 import type { Process } from "../../impl/kernel/process.ts";
-import { errnoName } from "../../impl/uapi/errno.ts";
-import type { IoctlStep, Step, SweptField } from "./steps.ts";
+import {
+  IMPL_CALLS,
+  type ImplCalls,
+} from "../../selftests/target/impl_target.ts";
+import { structOf, withStruct } from "../../selftests/target/verbs.ts";
+import {
+  type CallStep,
+  type Step,
+  type SweptField,
+  unexpected,
+} from "./steps.ts";
 
 /** Steps that are ready to run, again and again. */
 export class Program {
@@ -30,70 +39,46 @@ export class Program {
 }
 
 function compile(process: Process, step: Step): () => void {
-  switch (step.call) {
-    case "ioctl":
-      return compileIoctl(process, step);
-    case "ioctlArg": {
-      const { fd, cmd, arg, times, ret } = step;
-      return () => {
-        for (let i = 0; i < times; i++) {
-          expect(step, process.ioctl(fd, cmd, arg), ret);
-        }
-      };
-    }
-    case "open":
-      return () => expect(step, process.open("/dev/iommu"), step.ret);
-    case "close": {
-      const { fd, times, ret } = step;
-      return () => {
-        for (let i = 0; i < times; i++) expect(step, process.close(fd), ret);
-      };
-    }
-    case "read": {
-      const into = new Uint8Array(step.ret);
-      return () => expect(step, process.read(step.fd, into), step.ret);
-    }
-    case "write": {
-      const { fd, bytes } = step;
-      return () => expect(step, process.write(fd, bytes), bytes.length);
-    }
-    case "fork":
-      // A child is another process each time.
-      return () => {
-        const child = process.fork();
-        new Program(child, step.child).run();
-        child.exit();
-      };
+  if ("fork" in step) {
+    // A child is another process each time.
+    return () => {
+      const child = process.fork();
+      new Program(child, step.fork).run();
+      child.exit();
+    };
   }
-}
-
-function compileIoctl(process: Process, step: IoctlStep): () => void {
-  const { fd, cmd, arg, times, ret } = step;
-  const bytes = new Uint8Array(arg.length);
-  const sweep = new Sweep(bytes, step);
+  const { call, times, ret } = step;
+  const calls: ImplCalls = IMPL_CALLS;
+  const make = calls[call.verb.name]!;
+  const struct = new Struct(step);
+  const args = withStruct(call, struct.bytes).args as [];
   return () => {
     // The kernel wrote its answer there the last time.
-    bytes.set(arg);
-    sweep.rewind();
+    struct.rewind();
     for (let left = times;;) {
-      const got = process.ioctlStruct(fd, cmd, bytes);
-      if (got !== ret) expect(step, got, ret);
+      const got = make(process, ...args);
+      if (got !== ret) throw unexpected(step, got);
       if (--left === 0) return;
-      sweep.advance();
+      struct.advance();
     }
   };
 }
 
-/** Moves the fields of a struct on. */
-class Sweep {
+/** The struct of a step, whose fields move on. */
+class Struct {
+  readonly bytes: Uint8Array;
+  readonly #sent: Uint8Array;
   readonly #view: DataView;
   readonly #fields: readonly SweptField[];
   readonly #first: readonly number[];
   readonly #values: number[];
 
-  constructor(bytes: Uint8Array, { arg, sweep }: IoctlStep) {
-    const first = new DataView(arg.buffer, arg.byteOffset, arg.length);
-    this.#view = new DataView(bytes.buffer);
+  constructor({ call, sweep }: CallStep) {
+    const sent = structOf(call) ?? new Uint8Array(0);
+    const first = new DataView(sent.buffer, sent.byteOffset, sent.length);
+    this.bytes = new Uint8Array(sent.length);
+    this.#sent = sent;
+    this.#view = new DataView(this.bytes.buffer);
     this.#fields = sweep;
     this.#first = sweep.map(({ offset, size }) =>
       size === 8
@@ -104,6 +89,7 @@ class Sweep {
   }
 
   rewind(): void {
+    this.bytes.set(this.#sent);
     for (let i = 0; i < this.#first.length; i++) {
       this.#values[i] = this.#first[i]!;
     }
@@ -121,20 +107,4 @@ class Sweep {
       }
     }
   }
-}
-
-function expect(step: Step, got: number, wanted: number): void {
-  if (got === wanted) return;
-  const what = "cmd" in step
-    ? `${step.call} 0x${step.cmd.toString(16)}`
-    : step.call;
-  throw new Error(
-    `Cannot measure: ${what} returned ${result(got)} instead of ${
-      result(wanted)
-    }`,
-  );
-}
-
-function result(ret: number): string {
-  return ret < 0 ? errnoName(ret) : String(ret);
 }

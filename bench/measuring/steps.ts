@@ -10,10 +10,13 @@
  * @module
  */
 
+import { errnoName } from "../../impl/uapi/errno.ts";
 import { IOMMU_TEST_CMD } from "../../impl/uapi/selftest.ts";
+import { O_RDWR } from "../../impl/uapi/mman.ts";
 import type { Revision } from "../../impl/uapi/revision.ts";
 import type { Struct } from "../../impl/uapi/struct.ts";
 import { encodeTestCmd } from "../../selftests/ioctls/mock_ioctls.ts";
+import { type Call, call } from "../../selftests/target/verbs.ts";
 
 /** A field that grows with each repetition. */
 export interface SweptField {
@@ -25,19 +28,13 @@ export interface SweptField {
   readonly by: number;
 }
 
-/** An ioctl with a struct, made `times` times. */
-export interface IoctlStep {
-  /** The kind of step. */
-  readonly call: "ioctl";
-  /** The descriptor. */
-  readonly fd: number;
-  /** The number of the ioctl. */
-  readonly cmd: number;
-  /** The struct of the first repetition. The step never changes it. */
-  readonly arg: Uint8Array;
+/** A call, made `times` times. */
+export interface CallStep {
+  /** The first of them. The step never changes its struct. */
+  readonly call: Call;
   /** How often. */
   readonly times: number;
-  /** What moves on in between. */
+  /** What moves on in the struct in between. */
   readonly sweep: readonly SweptField[];
   /** What each call must return. */
   readonly ret: number;
@@ -45,31 +42,32 @@ export interface IoctlStep {
 
 /** A step of a benchmark. */
 export type Step =
-  | IoctlStep
-  /** An ioctl whose argument is passed as it is: a number, or the address of a struct that lies in memory. */
-  | {
-    readonly call: "ioctlArg";
-    readonly fd: number;
-    readonly cmd: number;
-    readonly arg: number;
-    readonly times: number;
-    readonly ret: number;
-  }
-  /** Opens `/dev/iommu`, which must give the descriptor `ret`. */
-  | { readonly call: "open"; readonly ret: number }
-  /** Closes a descriptor. */
-  | {
-    readonly call: "close";
-    readonly fd: number;
-    readonly times: number;
-    readonly ret: number;
-  }
-  /** Reads `ret` bytes. */
-  | { readonly call: "read"; readonly fd: number; readonly ret: number }
-  /** Writes all of `bytes`. */
-  | { readonly call: "write"; readonly fd: number; readonly bytes: Uint8Array }
+  | CallStep
   /** Forks; the child makes the steps and exits. */
-  | { readonly call: "fork"; readonly child: readonly Step[] };
+  | { readonly fork: readonly Step[] };
+
+/** A call without anything that moves on. It must return `ret`. */
+export function step(call: Call, ret: number, times = 1): CallStep {
+  return { call, times, sweep: [], ret };
+}
+
+/** Opens the iommufd. */
+export const OPEN_IOMMU: Call = call("open", "/dev/iommu", O_RDWR);
+
+/** What is thrown when a call does not return what it must. */
+export function unexpected({ call, ret }: CallStep, got: number): Error {
+  const { verb, args } = call;
+  const command = verb.args.findIndex(([, kind]) => kind === "command");
+  const what = command < 0
+    ? verb.name
+    : `${verb.name} 0x${Number(args[command]).toString(16)}`;
+  const [came, wanted] = [got, ret].map((result) =>
+    result < 0 ? errnoName(result) : String(result)
+  );
+  return new Error(
+    `Cannot measure: ${what} returned ${came} instead of ${wanted}`,
+  );
+}
 
 /** How an ioctl is repeated. */
 export interface Repetition<T> {
@@ -88,8 +86,8 @@ export function ioctl<T extends object>(
   layout: Struct<T>,
   values: Partial<T>,
   repetition: Repetition<T> = {},
-): IoctlStep {
-  return step(fd, cmd, layout, layout.encode(values), repetition);
+): CallStep {
+  return swept(fd, cmd, layout, layout.encode(values), repetition);
 }
 
 /** A test operation of the selftest module, in the layout of a revision. */
@@ -99,27 +97,20 @@ export function testIoctl<T extends { size: number; op: number }>(
   layout: Struct<T>,
   values: Partial<T>,
   repetition: Repetition<T> & { readonly revision: Revision },
-): IoctlStep {
+): CallStep {
   const bytes = encodeTestCmd(repetition.revision, layout, op, values);
-  return step(fd, IOMMU_TEST_CMD, layout, bytes, repetition);
+  return swept(fd, IOMMU_TEST_CMD, layout, bytes, repetition);
 }
 
-function step<T extends object>(
+function swept<T extends object>(
   fd: number,
   cmd: number,
   layout: Struct<T>,
   arg: Uint8Array,
   { times = 1, sweep = {}, ret = 0 }: Repetition<T>,
-): IoctlStep {
-  return {
-    call: "ioctl",
-    fd,
-    cmd,
-    arg,
-    times,
-    sweep: sweptFields(layout, sweep),
-    ret,
-  };
+): CallStep {
+  const made = call("ioctl", fd, cmd, arg);
+  return { call: made, times, sweep: sweptFields(layout, sweep), ret };
 }
 
 function sweptFields<T>(

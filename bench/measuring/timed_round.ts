@@ -6,19 +6,25 @@
  * @module
  */
 
-import type { TimedCall, Timing } from "../../selftests/target/target.ts";
-import { errnoName } from "../../impl/uapi/errno.ts";
-import { O_RDWR } from "../../impl/uapi/mman.ts";
+import type { Timing } from "../../selftests/target/target.ts";
+import {
+  type Call,
+  structOf,
+  withStruct,
+} from "../../selftests/target/verbs.ts";
 import type { Phase } from "./scenario.ts";
-import type { IoctlStep, Step, SweptField } from "./steps.ts";
+import {
+  type CallStep,
+  type Step,
+  type SweptField,
+  unexpected,
+} from "./steps.ts";
 
-/** A call of the list. */
+/** A call of the list: a step that is made once. */
 interface RoundCall {
-  readonly call: TimedCall;
+  readonly step: CallStep;
   /** The key of the operation that it is part of. */
   readonly key: string | undefined;
-  /** What it must return. */
-  readonly ret: number;
 }
 
 /** The calls of all phases, in order. */
@@ -34,19 +40,21 @@ export class TimedRound {
     const calls: RoundCall[] = [];
     for (const { measures: key, steps } of phases) {
       for (const step of steps) {
-        const made = callsOf(step);
-        if (made === undefined) return undefined;
-        for (const { call, ret } of made) calls.push({ call, key, ret });
+        if (!canBeTimed(step)) return undefined;
+        for (let i = 0; i < step.times; i++) {
+          calls.push({ step: repetition(step, i), key });
+        }
       }
     }
     return new TimedRound(calls);
   }
 
   /** The calls, with structs that nobody wrote to. */
-  calls(): TimedCall[] {
-    return this.#calls.map(({ call }) =>
-      call.call === "ioctl" ? { ...call, arg: call.arg.slice() } : call
-    );
+  calls(): Call[] {
+    return this.#calls.map(({ step: { call } }) => {
+      const struct = structOf(call);
+      return struct ? withStruct(call, struct.slice()) : call;
+    });
   }
 
   /**
@@ -55,9 +63,9 @@ export class TimedRound {
    */
   sums({ nanoseconds, results }: Timing): Map<string, number> {
     const sums = new Map<string, number>();
-    for (const [i, { call, key, ret }] of this.#calls.entries()) {
+    for (const [i, { step, key }] of this.#calls.entries()) {
       const got = results[i]!;
-      if (got !== ret) throw new Error(unexpected(call, got, ret));
+      if (got !== step.ret) throw unexpected(step, got);
       if (key === undefined) continue;
       sums.set(key, (sums.get(key) ?? 0) + nanoseconds[i]!);
     }
@@ -65,46 +73,18 @@ export class TimedRound {
   }
 }
 
-type MadeCall = Omit<RoundCall, "key">;
-
-/** The calls of a step one by one; undefined if they cannot be timed. */
-function callsOf(step: Step): MadeCall[] | undefined {
-  switch (step.call) {
-    case "ioctl":
-      return Array.from(
-        { length: step.times },
-        (_, i) => ({ call: repetition(step, i), ret: step.ret }),
-      );
-    case "ioctlArg": {
-      const { fd, cmd, arg, times, ret } = step;
-      const call = { call: "ioctlArg", fd, cmd, arg } as const;
-      return new Array<MadeCall>(times).fill({ call, ret });
-    }
-    case "open": {
-      const call = { call: "open", path: "/dev/iommu", flags: O_RDWR } as const;
-      return [{ call, ret: step.ret }];
-    }
-    case "close": {
-      const { fd, times, ret } = step;
-      const call = { call: "close", fd } as const;
-      return new Array<MadeCall>(times).fill({ call, ret });
-    }
-    case "read":
-    case "write":
-    case "fork":
-      return undefined;
-  }
+function canBeTimed(step: Step): step is CallStep {
+  return "call" in step && step.call.verb.timed === true;
 }
 
-/** An ioctl whose swept fields moved on `times` times. */
-function repetition(
-  { fd, cmd, arg, sweep }: IoctlStep,
-  times: number,
-): TimedCall {
-  const bytes = arg.slice();
+/** The call of a step whose swept fields moved on `times` times. */
+function repetition(step: CallStep, times: number): CallStep {
+  const struct = structOf(step.call);
+  if (struct === undefined || step.sweep.length === 0) return step;
+  const bytes = struct.slice();
   const view = new DataView(bytes.buffer);
-  for (const field of sweep) moveOn(view, field, times);
-  return { call: "ioctl", fd, cmd, arg: bytes };
+  for (const field of step.sweep) moveOn(view, field, times);
+  return { ...step, call: withStruct(step.call, bytes) };
 }
 
 function moveOn(
@@ -118,17 +98,4 @@ function moveOn(
   } else {
     view.setUint32(offset, view.getUint32(offset, true) + by * times, true);
   }
-}
-
-function unexpected(call: TimedCall, got: number, wanted: number): string {
-  const what = "cmd" in call
-    ? `${call.call} 0x${call.cmd.toString(16)}`
-    : call.call;
-  return `Cannot measure: ${what} returned ${result(got)} instead of ${
-    result(wanted)
-  }`;
-}
-
-function result(ret: number): string {
-  return ret < 0 ? errnoName(ret) : String(ret);
 }

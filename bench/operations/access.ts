@@ -22,7 +22,8 @@ import {
 } from "../../impl/uapi/selftest.ts";
 import { accessFloor, rwFloor } from "../measuring/floor.ts";
 import type { Floor, Phase, Scenario } from "../measuring/scenario.ts";
-import { testIoctl } from "../measuring/steps.ts";
+import { call } from "../../selftests/target/verbs.ts";
+import { step, testIoctl } from "../measuring/steps.ts";
 import { callsOf, domainsName, IOVA, KIB, MIB, pagesOf } from "./sizes.ts";
 
 /** Lengths to pin; the test operation takes no more than 16 MiB. */
@@ -97,7 +98,7 @@ function pinScenario(domains: number, length: number): Scenario {
         { steps: [create] },
         { measures: "pin", steps: [pin] },
         { measures: "unpin", steps: [unpin] },
-        { steps: [{ call: "close", fd: access, times: 1, ret: 0 }] },
+        { steps: [step(call("close", access), 0)] },
       ];
     },
     floor: (): Floor => accessFloor({ npages: calls * pages, domains }),

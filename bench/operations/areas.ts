@@ -25,7 +25,14 @@ import {
   type Phase,
   type Scenario,
 } from "../measuring/scenario.ts";
-import { ioctl, type IoctlStep, type Step } from "../measuring/steps.ts";
+import { call } from "../../selftests/target/verbs.ts";
+import {
+  type CallStep,
+  ioctl,
+  OPEN_IOMMU,
+  type Step,
+  step,
+} from "../measuring/steps.ts";
 import { attachPhases } from "./map.ts";
 import { domainsName, IOVA, KIB } from "./sizes.ts";
 
@@ -77,7 +84,7 @@ interface Areas {
 function mapAreas(
   fd: number,
   { ioasId, count, length, stride, address }: Areas,
-): IoctlStep {
+): CallStep {
   return ioctl(fd, IOMMU_IOAS_MAP, IommuIoasMap, {
     flags: MAP_RW | IOMMU_IOAS_MAP_FIXED_IOVA,
     ioasId,
@@ -88,7 +95,7 @@ function mapAreas(
 }
 
 /** Unmap of all areas of an IOAS in one call. */
-function unmapAll(fd: number, ioasId: number): IoctlStep {
+function unmapAll(fd: number, ioasId: number): CallStep {
   const values = { ioasId, iova: 0n, length: U64_MAX };
   return ioctl(fd, IOMMU_IOAS_UNMAP, IommuIoasUnmap, values);
 }
@@ -317,14 +324,14 @@ function closeAll(count: number): Scenario {
       return Promise.resolve([
         {
           steps: [
-            { call: "open", ret: fd },
+            step(OPEN_IOMMU, fd),
             ioctl(fd, IOMMU_IOAS_ALLOC, IommuIoasAlloc, {}),
             mapAreas(fd, areas),
           ],
         },
         {
           measures: "close",
-          steps: [{ call: "close", fd, times: 1, ret: 0 }],
+          steps: [step(call("close", fd), 0)],
         },
       ]);
     },

@@ -26,7 +26,8 @@ import {
 } from "../../selftests/ioctls/hwpt_ioctls.ts";
 import type { Phase, Scenario } from "../measuring/scenario.ts";
 import type { Setup } from "../measuring/setup.ts";
-import { type Step, testIoctl } from "../measuring/steps.ts";
+import { call } from "../../selftests/target/verbs.ts";
+import { type Step, step, testIoctl } from "../measuring/steps.ts";
 
 /** Round trips of a phase. */
 const CALLS = 32;
@@ -85,9 +86,10 @@ function roundTripOf({ io }: Setup, devId: number, fd: number): Step[] {
   // The lowest free cookie: nothing else is unanswered.
   const answer = { cookie: 1, code: IOMMUFD_PAGE_RESP_SUCCESS };
   const bytes = IommuHwptPageResponse.encode(answer);
+  const into = new Uint8Array(IommuHwptPgfault.size);
   return [
     trigger,
-    { call: "read", fd, ret: IommuHwptPgfault.size },
-    { call: "write", fd, bytes },
+    step(call("read", fd, into), into.length),
+    step(call("write", fd, bytes), bytes.length),
   ];
 }

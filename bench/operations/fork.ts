@@ -46,7 +46,7 @@ export function forkScenarios(): Scenario[] {
       const unmap = ioctl(fd, IOMMU_IOAS_UNMAP, IommuIoasUnmap, range);
       return [{
         measures: "fork",
-        steps: [{ call: "fork", child: [map, unmap] }],
+        steps: [{ fork: [map, unmap] }],
       }];
     },
   }));

@@ -20,7 +20,14 @@ import {
 } from "../../impl/uapi/selftest.ts";
 import type { Phase, Scenario } from "../measuring/scenario.ts";
 import type { Setup } from "../measuring/setup.ts";
-import { ioctl, type Step, testIoctl } from "../measuring/steps.ts";
+import { call } from "../../selftests/target/verbs.ts";
+import {
+  ioctl,
+  OPEN_IOMMU,
+  type Step,
+  step,
+  testIoctl,
+} from "../measuring/steps.ts";
 
 /** Objects of a phase. */
 const CALLS = 100;
@@ -39,8 +46,8 @@ function open(): Scenario {
       return Promise.resolve([{
         measures: "open",
         steps: [
-          { call: "open", ret: fd },
-          { call: "close", fd, times: 1, ret: 0 },
+          step(OPEN_IOMMU, fd),
+          step(call("close", fd), 0),
         ],
       }]);
     },

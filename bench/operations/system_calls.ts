@@ -17,7 +17,8 @@ import {
 } from "../../impl/uapi/iommufd.ts";
 import type { Phase, Scenario } from "../measuring/scenario.ts";
 import type { Setup } from "../measuring/setup.ts";
-import { ioctl, type Step } from "../measuring/steps.ts";
+import { call } from "../../selftests/target/verbs.ts";
+import { ioctl, type Step, step } from "../measuring/steps.ts";
 
 /** Calls in a phase: enough for the clock. */
 const CALLS = 1000;
@@ -29,20 +30,14 @@ const OPTION = { optionId: IOMMU_OPTION_RLIMIT_MODE, op: IOMMU_OPTION_OP_GET };
 /** The group. */
 export function systemCallScenarios(): Scenario[] {
   return [
-    single("close of a bad descriptor (EBADF)", () => ({
-      call: "close",
-      fd: -1,
-      times: CALLS,
-      ret: -EBADF.code,
-    })),
-    single("ioctl that does not exist (ENOTTY)", ({ io }) => ({
-      call: "ioctlArg",
-      fd: io.fd,
-      cmd: UNKNOWN_IOCTL,
-      arg: 0,
-      times: CALLS,
-      ret: -ENOTTY.code,
-    })),
+    single(
+      "close of a bad descriptor (EBADF)",
+      () => step(call("close", -1), -EBADF.code, CALLS),
+    ),
+    single("ioctl that does not exist (ENOTTY)", ({ io }) => {
+      const made = call("ioctlarg", io.fd, UNKNOWN_IOCTL, 0);
+      return step(made, -ENOTTY.code, CALLS);
+    }),
     single(
       "ioctl that fails at once (EOPNOTSUPP)",
       ({ io }) =>
@@ -55,14 +50,8 @@ export function systemCallScenarios(): Scenario[] {
       "ioctl that fails at once, the struct in memory already",
       async ({ io }) => {
         await io.process.poke(io.scratch, IommuIoasMap.encode({ flags: ~0 }));
-        return {
-          call: "ioctlArg",
-          fd: io.fd,
-          cmd: IOMMU_IOAS_MAP,
-          arg: io.scratch,
-          times: CALLS,
-          ret: -EOPNOTSUPP.code,
-        };
+        const made = call("ioctlarg", io.fd, IOMMU_IOAS_MAP, io.scratch);
+        return step(made, -EOPNOTSUPP.code, CALLS);
       },
     ),
     single(
@@ -72,14 +61,8 @@ export function systemCallScenarios(): Scenario[] {
     ),
     single("OPTION get, the struct in memory already", async ({ io }) => {
       await io.process.poke(io.scratch, IommuOption.encode(OPTION));
-      return {
-        call: "ioctlArg",
-        fd: io.fd,
-        cmd: IOMMU_OPTION,
-        arg: io.scratch,
-        times: CALLS,
-        ret: 0,
-      };
+      const made = call("ioctlarg", io.fd, IOMMU_OPTION, io.scratch);
+      return step(made, 0, CALLS);
     }),
   ];
 }
@@ -87,13 +70,13 @@ export function systemCallScenarios(): Scenario[] {
 /** A scenario that repeats one call. */
 function single(
   series: string,
-  step: (machine: Setup) => Step | Promise<Step>,
+  prepare: (machine: Setup) => Step | Promise<Step>,
 ): Scenario {
   return {
     group: "system calls",
     operations: { call: { series, calls: CALLS, pages: 0 } },
     async prepare(machine): Promise<Phase[]> {
-      return [{ measures: "call", steps: [await step(machine)] }];
+      return [{ measures: "call", steps: [await prepare(machine)] }];
     },
   };
 }

@@ -36,11 +36,12 @@ import { missingTools } from "../linux_vm/programs.ts";
 import { connectTarget } from "../protocol/client.ts";
 import { spawnConnection } from "../protocol/stdio.ts";
 import { LINUX } from "../../selftests/harness/known_bugs.ts";
-import type { Target, TargetProcess } from "../../selftests/target/target.ts";
+import { type Target, TargetProcess } from "../../selftests/target/target.ts";
 import {
   MemoryFault,
   ProcessDied,
 } from "../../selftests/target/target_failure.ts";
+import { call } from "../../selftests/target/verbs.ts";
 
 const PAGE = 4096;
 const RW = PROT_READ | PROT_WRITE;
@@ -70,7 +71,7 @@ function proves(
   it(rule, async () => {
     const target = await connectTarget(spawnConnection(agent(), []));
     try {
-      await body(await target.spawn(), target);
+      await body(await TargetProcess.spawn(target), target);
       assertEquals(await target.reset(), []);
     } finally {
       await target.close();
@@ -189,18 +190,18 @@ describe(`linux_agent${why}`, { skip: missing !== undefined }, () => {
     const into = bytes(0, 0);
     const count = bytes(9, 9, 9, 9);
     const results = await process.batch([
-      { call: "poke", addr, bytes: bytes(5, 6) },
-      { call: "ioctl", fd: readFd, cmd: FIONREAD, arg: bytes(9) },
-      { call: "peek", addr, into },
-      { call: "ioctl", fd: readFd, cmd: FIONREAD, arg: count },
+      call("poke", addr, bytes(5, 6)),
+      call("ioctl", readFd, FIONREAD, bytes(9)),
+      call("peek", addr, into),
+      call("ioctl", readFd, FIONREAD, count),
     ]);
     assertEquals(results, [0, -EFAULT.code, 0, 0]);
     assertEquals(into, bytes(5, 6));
     assertEquals(count, bytes(0, 0, 0, 0));
     await assertRejects(() =>
       process.batch([
-        { call: "peek", addr: 16, into },
-        { call: "poke", addr, bytes: bytes(8) },
+        call("peek", 16, into),
+        call("poke", addr, bytes(8)),
       ]), MemoryFault);
     assertEquals(await process.peek(addr, 1), bytes(8));
   });
@@ -209,12 +210,12 @@ describe(`linux_agent${why}`, { skip: missing !== undefined }, () => {
     const { readFd, writeFd } = await process.pipe();
     const count = bytes(9, 9, 9, 9);
     await process.write(writeFd, bytes(1, 2, 3));
-    const { nanoseconds, results } = await process.time!(4, [
-      { call: "ioctl", fd: readFd, cmd: FIONREAD, arg: count },
-      { call: "ioctlArg", fd: readFd, cmd: FIONREAD, arg: 16 },
-      { call: "open", path: "/dev/null", flags: O_RDWR },
-      { call: "close", fd: writeFd + 1 },
-      { call: "close", fd: 99 },
+    const { nanoseconds, results } = await process.time(4, [
+      call("ioctl", readFd, FIONREAD, count),
+      call("ioctlarg", readFd, FIONREAD, 16),
+      call("open", "/dev/null", O_RDWR),
+      call("close", writeFd + 1),
+      call("close", 99),
     ]);
     // Each repetition found the descriptor free again.
     assertEquals(results, [0, -EFAULT.code, writeFd + 1, 0, -EBADF.code]);
@@ -226,9 +227,9 @@ describe(`linux_agent${why}`, { skip: missing !== undefined }, () => {
   proves("a struct is put back before each call", async (process) => {
     const { readFd } = await process.pipe();
     const count = bytes(1, 0, 0, 0);
-    const { results } = await process.time!(2, [
-      { call: "ioctl", fd: readFd, cmd: FIONREAD, arg: count },
-      { call: "ioctl", fd: readFd, cmd: FIONBIO, arg: bytes(1, 0, 0, 0) },
+    const { results } = await process.time(2, [
+      call("ioctl", readFd, FIONREAD, count),
+      call("ioctl", readFd, FIONBIO, bytes(1, 0, 0, 0)),
     ]);
     assertEquals(results, [0, 0]);
     assertEquals(count, bytes(0, 0, 0, 0));
@@ -290,7 +291,7 @@ describe(`linux_agent${why}`, { skip: missing !== undefined }, () => {
       const again = await assertRejects(() => child.dup(0), ProcessDied);
       assertStringIncludes(again.message, "SIGXFSZ");
       assertEquals(await process.dup(0), 3);
-      assertEquals(await (await target.spawn()).dup(0), 3);
+      assertEquals(await (await TargetProcess.spawn(target)).dup(0), 3);
     },
   );
 
@@ -392,7 +393,7 @@ describe(`linux_agent${why}`, { skip: missing !== undefined }, () => {
 
   it("no process outlives the agent", async () => {
     const target = await connectTarget(spawnConnection(agent(), []));
-    const process = await target.spawn();
+    const process = await TargetProcess.spawn(target);
     await process.fork();
     const pid = await ownPid(process);
     assert(isAlive(pid));
@@ -404,7 +405,7 @@ describe(`linux_agent${why}`, { skip: missing !== undefined }, () => {
     const pid = await ownPid(await process.fork());
     assertEquals(await target.reset(), []);
     assert(!isAlive(pid));
-    assertEquals(await (await target.spawn()).dup(0), 3);
+    assertEquals(await (await TargetProcess.spawn(target)).dup(0), 3);
   });
 });
 

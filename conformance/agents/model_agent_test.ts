@@ -68,14 +68,14 @@ describe("ModelServer", () => {
       ["1 close", "close has 1 arguments"],
       ["1 close 3 4", "close has 1 arguments"],
       ["1 close three", "FD is no number"],
-      ["1 batch close 3", "close cannot be in a batch"],
+      ["1 batch close 3", "close cannot be batched"],
       ["1 time 0 close 3", "nothing is timed in no repetition"],
       ["1 time 1", `nothing stands before or after a ";"`],
       ["1 time 1 pipe", "pipe cannot be timed"],
       ["1 time 1 constructor", "constructor cannot be timed"],
-      ["1 time 1 close 3 4", `nothing was expected from "4" on`],
+      ["1 time 1 close 3 4", "close has 1 arguments"],
       ["1 batch", `nothing stands before or after a ";"`],
-      ["1 fork now", `nothing was expected from "now" on`],
+      ["1 fork now", "fork has 0 arguments"],
     ] as const
   ) {
     it(`answers ${request} with an error: ${why}`, () => {

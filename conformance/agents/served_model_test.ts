@@ -8,6 +8,7 @@ import { allTests } from "../../selftests/all.ts";
 import { checkAdapter } from "../check_adapter/check_adapter.ts";
 import { runTests } from "../running/run_on_target.ts";
 import { parseTarget, type TargetSpec } from "../targets/targets.ts";
+import { TargetProcess } from "../../selftests/target/target.ts";
 
 /** The most that the kernel's and our own tests may take, milliseconds. */
 const SUITE_MS = 30_000;
@@ -56,7 +57,7 @@ describe("The served model", () => {
 
   it("answers a request in less than 150 µs", async () => {
     const target = await served.open(NEWEST);
-    const process = await target.spawn();
+    const process = await TargetProcess.spawn(target);
     const fd = await process.open("/dev/iommu");
     const arg = IommuOption.encode({ optionId: 99 });
     const averages: number[] = [];

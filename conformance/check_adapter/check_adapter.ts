@@ -11,7 +11,7 @@ import { Channel } from "../protocol/channel.ts";
 import { greet } from "../protocol/client.ts";
 import type { Connection } from "../protocol/connection.ts";
 import { LINUX } from "../../selftests/harness/known_bugs.ts";
-import type { Target } from "../../selftests/target/target.ts";
+import { type Target, TargetProcess } from "../../selftests/target/target.ts";
 import { within } from "../running/within.ts";
 import type { Check } from "./bench.ts";
 import { FILE_CHECKS } from "./file_checks.ts";
@@ -88,7 +88,7 @@ async function runCheck(
 ): Promise<string | undefined> {
   async function run(): Promise<string | undefined> {
     try {
-      const process = await target.spawn();
+      const process = await TargetProcess.spawn(target);
       await check.run({ channel, target, process });
       if (channel.failure) return undefined;
       return (await target.reset()).join(" ") || undefined;

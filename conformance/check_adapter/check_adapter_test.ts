@@ -165,7 +165,7 @@ const MISTAKES:
     [
       "cuts long lines",
       at("peek", (_, honest) => honest().slice(0, (1 << 16) + 1)),
-      /^peek and poke: .*the memory has \d+ bytes instead of 1048576/,
+      /^peek and poke: .*\d+ bytes came from peek of 1048576 bytes/,
     ],
     [
       "dies when memory is not there",

@@ -22,7 +22,7 @@ import {
   assertOk,
   assertTrue,
 } from "../../selftests/harness/harness.ts";
-import type { TargetProcess } from "../../selftests/target/target.ts";
+import { TargetProcess } from "../../selftests/target/target.ts";
 import { type Check, refuses, spawnNumber } from "./bench.ts";
 
 const ONE = new Uint8Array([1]);
@@ -54,7 +54,7 @@ export const PROCESS_CHECKS: readonly Check[] = [
   {
     name: "spawn",
     async run({ target, process }) {
-      const other = await target.spawn();
+      const other = await TargetProcess.spawn(target);
       const { pageSize } = target.info;
       const first = await page(process, pageSize);
       const second = await page(other, pageSize);
@@ -167,7 +167,7 @@ export const PROCESS_CHECKS: readonly Check[] = [
         "",
         "what another reset finds",
       );
-      const fresh = await target.spawn();
+      const fresh = await TargetProcess.spawn(target);
       assertEq(await fresh.open("/dev/iommu"), 3, "first descriptor after it");
     },
   },

@@ -29,6 +29,7 @@ import {
   Words,
 } from "../protocol/codec.ts";
 import { type Check, ends, refuses, spawnNumber } from "./bench.ts";
+import { call } from "../../selftests/target/verbs.ts";
 
 /** Requests of process 0 that make no sense, and why. */
 const BAD_ADAPTER_REQUESTS: readonly (readonly [why: string, line: string])[] =
@@ -78,19 +79,14 @@ export const PROTOCOL_CHECKS: readonly Check[] = [
       );
       const into = new Uint8Array(2);
       const results = await process.batch([
-        { call: "poke", addr, bytes: new Uint8Array([7, 8]) },
-        {
-          call: "ioctl",
-          fd,
-          cmd: IOMMU_DESTROY,
-          arg: IommuDestroy.encode({ id: 77 }),
-        },
-        { call: "peek", addr, into },
+        call("poke", addr, new Uint8Array([7, 8])),
+        call("ioctl", fd, IOMMU_DESTROY, IommuDestroy.encode({ id: 77 })),
+        call("peek", addr, into),
       ]);
       const text = `${results.join(" ")}, ${into.join(" ")}`;
       assertEq(text, "0 -2 0, 7 8", "results of poke, ioctl and peek");
       const alone = await process.batch([
-        { call: "poke", addr, bytes: new Uint8Array([9]) },
+        call("poke", addr, new Uint8Array([9])),
       ]);
       assertEq(alone.join(" "), "0", "result of a poke alone");
     },
@@ -128,9 +124,9 @@ export const PROTOCOL_CHECKS: readonly Check[] = [
       const ioasId = IommuIoasAlloc.decode(alloc).outIoasId;
       // Writes 0 as the length, which is refused where it is not put back.
       const all = IommuIoasUnmap.encode({ ioasId, length: 2n ** 64n - 1n });
-      const { results } = await process.time!(3, [
-        { call: "ioctl", fd, cmd: IOMMU_IOAS_UNMAP, arg: all },
-        { call: "close", fd: 99 },
+      const { results } = await process.time(3, [
+        call("ioctl", fd, IOMMU_IOAS_UNMAP, all),
+        call("close", 99),
       ]);
       assertEq(results.join(" "), "0 -9", "results of ioctl and close");
       const { length } = IommuIoasUnmap.decode(all);

@@ -11,7 +11,7 @@
 import { REVISION_NAMES, type RevisionName } from "../../impl/uapi/revision.ts";
 import { allTests } from "../../selftests/all.ts";
 import type { Test } from "../../selftests/harness/harness.ts";
-import { implTarget } from "../targets/impl_target.ts";
+import { implTarget } from "../../selftests/target/impl_target.ts";
 import { isFailure, type Status } from "../reports/results.ts";
 import { runTest } from "../running/run_one.ts";
 import type { Target } from "../../selftests/target/target.ts";

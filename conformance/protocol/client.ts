@@ -7,20 +7,24 @@
  * @module
  */
 
-import { isRevisionName, REVISION_NAMES } from "../../impl/uapi/revision.ts";
+import { EFAULT } from "../../impl/uapi/errno.ts";
 import type {
   Target,
   TargetInfo,
-  TargetProcess,
+  Timing,
 } from "../../selftests/target/target.ts";
-import { suggestion } from "../command/usage_error.ts";
+import { MemoryFault } from "../../selftests/target/target_failure.ts";
+import { type Call, requestsOf } from "../../selftests/target/verbs.ts";
+import {
+  formatCalls,
+  formatTimed,
+  parseResults,
+  parseTiming,
+} from "./calls.ts";
 import { Channel, type ChannelOptions } from "./channel.ts";
 import type { Words } from "./codec.ts";
 import type { Connection } from "./connection.ts";
-import { Processes } from "./remote_process.ts";
-
-/** The version of the protocol that is spoken here. */
-export const PROTOCOL_VERSION = 1;
+import { parseHello, PROTOCOL_VERSION } from "./hello.ts";
 
 /** Milliseconds from the start of an adapter to its answer to `hello`, unless something else is said. */
 const DEFAULT_HELLO_TIMEOUT_MS = 10_000;
@@ -30,19 +34,6 @@ export interface ClientOptions extends ChannelOptions {
   /** Milliseconds for the first reply, in which the adapter starts; default 10 s. */
   readonly helloTimeoutMs?: number | undefined;
 }
-
-/** The keys that `hello` must answer with. */
-const HELLO_KEYS = [
-  "protocol",
-  "name",
-  "version",
-  "uapi",
-  "page",
-  "hugepage",
-  "capabilities",
-] as const;
-
-type Hello = Readonly<Record<typeof HELLO_KEYS[number], string>>;
 
 /**
  * Takes a connection over and greets the adapter. Rejects with a
@@ -84,83 +75,44 @@ function withStderr(error: unknown, stderr: string): unknown {
   return error;
 }
 
-/** Reads the values of the reply to `hello`. Throws {@link ProtocolError}. */
-export function parseHello(words: Words): TargetInfo {
-  const hello = parsePairs(words);
-  if (hello.protocol !== String(PROTOCOL_VERSION)) {
-    words.refuse(
-      `its protocol is ${hello.protocol}, and ${PROTOCOL_VERSION} is spoken here`,
-    );
-  }
-  if (!isRevisionName(hello.uapi)) {
-    words.refuse(
-      `its uapi is ${hello.uapi}, and only ${
-        REVISION_NAMES.join(" and ")
-      } are known.${suggestion(hello.uapi, REVISION_NAMES)}`,
-    );
-  }
-  const pageSize = parseSize(hello.page, "page", words);
-  const hugePageSize = parseSize(hello.hugepage, "hugepage", words);
-  if (hugePageSize < pageSize) {
-    words.refuse("hugepage is smaller than page");
-  }
-  const capabilities = hello.capabilities === ""
-    ? []
-    : hello.capabilities.split(",");
-  if (new Set(capabilities).size < capabilities.length) {
-    words.refuse("a capability is named twice");
-  }
-  if (capabilities.includes("")) words.refuse("a capability has no name");
-  const { name, version, uapi } = hello;
-  return { name, version, uapi, pageSize, hugePageSize, capabilities };
-}
-
-/** `KEY=NAME…` with all the keys there must be; others are left alone. */
-function parsePairs(words: Words): Hello {
-  const pairs = new Map<string, string>();
-  while (words.left > 0) {
-    const word = words.name("KEY=NAME");
-    const equals = word.indexOf("=");
-    if (equals <= 0) words.refuse(`"${word}" is not of the form KEY=NAME`);
-    const key = word.slice(0, equals);
-    if (pairs.has(key)) words.refuse(`${key} is told twice`);
-    pairs.set(key, word.slice(equals + 1));
-  }
-  for (const key of HELLO_KEYS) {
-    if (!pairs.has(key)) words.refuse(`${key} is missing`);
-    if (pairs.get(key) === "" && key !== "capabilities") {
-      words.refuse(`${key} is empty`);
-    }
-  }
-  return Object.fromEntries(pairs) as Hello;
-}
-
-/** A power of two. */
-function parseSize(word: string, what: string, words: Words): number {
-  const size = Number(word);
-  if (!/^\d+$/.test(word) || size < 1 || !Number.isInteger(Math.log2(size))) {
-    words.refuse(`${what} is no power of two: ${word}`);
-  }
-  return size;
-}
-
-/** An adapter as a target. */
+/** An adapter as a target: each call, or batch of calls, is one request. */
 class RemoteTarget implements Target {
   readonly info: TargetInfo;
   readonly #channel: Channel;
-  readonly #processes: Processes;
+  /** The processes that there are, by the numbers that the adapter gave them. */
+  readonly #processes = new Set<number>();
 
   constructor(channel: Channel, info: TargetInfo) {
     this.#channel = channel;
-    this.#processes = new Processes(channel);
     this.info = info;
   }
 
-  spawn(): Promise<TargetProcess> {
+  spawn(): Promise<number> {
     return this.#channel.request(
       0,
       "spawn",
-      (values) => this.#processes.take(values),
+      (values) => this.#take(values.number("the process"), values),
+    );
+  }
+
+  async make(process: number, calls: readonly Call[]): Promise<number[]> {
+    const requests = requestsOf(calls);
+    if (requests.length === 1) return await this.#request(process, calls);
+    const results = await Promise.all(
+      requests.map((calls) => this.#request(process, calls)),
+    );
+    return results.flat();
+  }
+
+  time(
+    process: number,
+    times: number,
+    calls: readonly Call[],
+  ): Promise<Timing> {
+    return this.#channel.request(
+      process,
+      formatTimed(times, calls),
+      (values) => parseTiming(calls, values),
     );
   }
 
@@ -175,6 +127,41 @@ class RemoteTarget implements Target {
 
   close(): Promise<void> {
     return this.#channel.close();
+  }
+
+  /** Makes calls that can be one request. */
+  async #request(process: number, calls: readonly Call[]): Promise<number[]> {
+    try {
+      return await this.#channel.request(
+        process,
+        formatCalls(calls),
+        (values) => this.#parse(process, calls, values),
+      );
+    } catch (error) {
+      const [only, ...others] = calls;
+      const faulted = error instanceof MemoryFault && only!.verb.faults;
+      if (!faulted || others.length > 0) throw error;
+      return [-EFAULT.code];
+    }
+  }
+
+  #parse(process: number, calls: readonly Call[], values: Words): number[] {
+    const results = parseResults(calls, values);
+    for (const [i, { verb }] of calls.entries()) {
+      if (verb.returns === "process") this.#take(results[i]!, values);
+      if (verb.ends) this.#processes.delete(process);
+    }
+    return results;
+  }
+
+  /** Takes the number of a new process. */
+  #take(number: number, values: Words): number {
+    if (number < 1) values.refuse(`${number} cannot be a process`);
+    if (this.#processes.has(number)) {
+      values.refuse(`process ${number} is there already`);
+    }
+    this.#processes.add(number);
+    return number;
   }
 }
 

@@ -12,7 +12,7 @@ import {
   PROT_WRITE,
 } from "../../impl/uapi/mman.ts";
 import { ModelServer } from "../agents/model_agent.ts";
-import type { Target, TargetProcess } from "../../selftests/target/target.ts";
+import { type Target, TargetProcess } from "../../selftests/target/target.ts";
 import {
   MemoryFault,
   ProtocolError,
@@ -20,6 +20,7 @@ import {
 } from "../../selftests/target/target_failure.ts";
 import { answering, FakeConnection } from "../testing/fake_connection.ts";
 import { connectTarget } from "./client.ts";
+import { call } from "../../selftests/target/verbs.ts";
 
 const HELLO =
   "ok protocol=1 name=n version=1.0 uapi=6.12 page=4096 hugepage=2097152 capabilities=";
@@ -45,7 +46,7 @@ async function processOf(reply: string): Promise<TargetProcess> {
   const target = await connect((request) =>
     request === "0 spawn" ? "ok 5" : reply
   );
-  return await target.spawn();
+  return await TargetProcess.spawn(target);
 }
 
 /** Maps a page. */
@@ -135,7 +136,11 @@ describe("RemoteTarget", () => {
   ) {
     it(`refuses a spawn that is answered with "${reply}"`, async () => {
       const target = await connect(() => reply);
-      await assertRejects(() => target.spawn(), ProtocolError, why);
+      await assertRejects(
+        () => TargetProcess.spawn(target),
+        ProtocolError,
+        why,
+      );
     });
   }
 
@@ -143,13 +148,13 @@ describe("RemoteTarget", () => {
     const target = await connect((request) =>
       request === "0 spawn" ? "ok 5" : "ok"
     );
-    const process = await target.spawn();
+    const process = await TargetProcess.spawn(target);
     await process.exit();
-    await target.spawn();
+    await TargetProcess.spawn(target);
     await target.reset();
-    await target.spawn();
+    await TargetProcess.spawn(target);
     await assertRejects(
-      () => target.spawn(),
+      () => TargetProcess.spawn(target),
       ProtocolError,
       "process 5 is there already",
     );
@@ -164,7 +169,7 @@ describe("RemoteTarget", () => {
 describe("RemoteProcess", () => {
   it("makes every system call", async () => {
     const target = await connectModel();
-    const process = await target.spawn();
+    const process = await TargetProcess.spawn(target);
     const fd = await process.open("/dev/iommu");
     const arg = IommuIoasAlloc.encode();
     assertEquals(await process.ioctl(fd, IOMMU_IOAS_ALLOC, arg), 0);
@@ -210,14 +215,14 @@ describe("RemoteProcess", () => {
 
   it("makes the calls of a batch, also none", async () => {
     const target = await connectModel();
-    const process = await target.spawn();
+    const process = await TargetProcess.spawn(target);
     const addr = await page(process);
     const into = new Uint8Array(2);
     assertEquals(await process.batch([]), []);
     const results = await process.batch([
-      { call: "poke", addr, bytes: new Uint8Array([7, 8]) },
-      { call: "peek", addr, into },
-      { call: "ioctl", fd: 9, cmd: 0x3b80, arg: new Uint8Array(8) },
+      call("poke", addr, new Uint8Array([7, 8])),
+      call("peek", addr, into),
+      call("ioctl", 9, 0x3b80, new Uint8Array(8)),
     ]);
     assertEquals([results, [...into]], [[0, 0, -9], [7, 8]]);
     await target.close();
@@ -225,11 +230,11 @@ describe("RemoteProcess", () => {
 
   it("rejects a batch of which a call faulted, after all were made", async () => {
     const target = await connectModel();
-    const process = await target.spawn();
+    const process = await TargetProcess.spawn(target);
     const addr = await page(process);
     const batch = process.batch([
-      { call: "peek", addr: 16, into: new Uint8Array(1) },
-      { call: "poke", addr, bytes: new Uint8Array([9]) },
+      call("peek", 16, new Uint8Array(1)),
+      call("poke", addr, new Uint8Array([9])),
     ]);
     await assertRejects(() => batch, MemoryFault);
     assertEquals(await process.peek(addr, 1), new Uint8Array([9]));
@@ -238,14 +243,14 @@ describe("RemoteProcess", () => {
 
   it("times calls, and updates their structs", async () => {
     const target = await connectModel();
-    const process = await target.spawn();
+    const process = await TargetProcess.spawn(target);
     const fd = await process.open("/dev/iommu");
     const arg = IommuIoasAlloc.encode();
-    const { nanoseconds, results } = await process.time!(3, [
-      { call: "ioctl", fd, cmd: IOMMU_IOAS_ALLOC, arg },
-      { call: "ioctlArg", fd, cmd: IOMMU_IOAS_ALLOC, arg: 16 },
-      { call: "open", path: "/dev/iommu", flags: O_RDWR },
-      { call: "close", fd: fd + 1 },
+    const { nanoseconds, results } = await process.time(3, [
+      call("ioctl", fd, IOMMU_IOAS_ALLOC, arg),
+      call("ioctlarg", fd, IOMMU_IOAS_ALLOC, 16),
+      call("open", "/dev/iommu", O_RDWR),
+      call("close", fd + 1),
     ]);
     assertEquals(results, [0, -14, fd + 1, 0]);
     assertEquals(IommuIoasAlloc.decode(arg).outIoasId, 3);
@@ -260,11 +265,11 @@ describe("RemoteProcess", () => {
       requests.push(request);
       return request === "0 spawn" ? "ok 5" : "ok 100 20 ; 0 0102 ; -9";
     });
-    const process = await target.spawn();
+    const process = await TargetProcess.spawn(target);
     const arg = new Uint8Array(2);
-    const timing = await process.time!(10, [
-      { call: "ioctl", fd: 3, cmd: 0x3b80, arg },
-      { call: "close", fd: 9 },
+    const timing = await process.time(10, [
+      call("ioctl", 3, 0x3b80, arg),
+      call("close", 9),
     ]);
     assertEquals(requests.at(-1), "5 time 10 ioctl 3 0x3b80 0000 ; close 9");
     assertEquals(timing, { nanoseconds: [100, 20], results: [0, -9] });
@@ -281,37 +286,37 @@ describe("RemoteProcess", () => {
       "an ioctl without its struct",
       "ok 0",
       (process) => process.ioctl(3, 1, new Uint8Array(2)),
-      "the struct is missing",
+      "STRUCT is missing",
     ],
     [
       "an ioctl whose struct shrank",
       "ok 0 00",
       (process) => process.ioctl(3, 1, new Uint8Array(2)),
-      "the struct has 1 bytes instead of 2",
+      "1 bytes came from ioctl of 2 bytes",
     ],
     [
       "a read with more bytes than it returned",
       "ok 1 0000",
       (process) => process.read(3, new Uint8Array(8)),
-      "2 bytes came from a read of 8 that returned 1",
+      "2 bytes came from read of 8 bytes that returned 1",
     ],
     [
       "a read with more bytes than there is room for",
       "ok 2 0000",
       (process) => process.read(3, new Uint8Array(1)),
-      "2 bytes came from a read of 1 that returned 2",
+      "2 bytes came from read of 1 bytes that returned 2",
     ],
     [
       "a failed read with bytes",
       "ok -9 00",
       (process) => process.read(3, new Uint8Array(1)),
-      "1 bytes came from a read of 1 that returned -9",
+      "1 bytes came from read of 1 bytes that returned -9",
     ],
     [
       "a peek that is too short",
       "ok 00",
       (process) => process.peek(4096, 2),
-      "the memory has 1 bytes instead of 2",
+      "1 bytes came from peek of 2 bytes",
     ],
     [
       "a poke with a result",
@@ -323,7 +328,7 @@ describe("RemoteProcess", () => {
       "a pipe without descriptors",
       "ok 0",
       (process) => process.pipe(),
-      "the read end is missing",
+      "READFD is missing",
     ],
     [
       "a fork into itself",
@@ -336,28 +341,27 @@ describe("RemoteProcess", () => {
       "ok 00",
       (process) =>
         process.batch([
-          { call: "peek", addr: 1, into: new Uint8Array(1) },
-          { call: "peek", addr: 1, into: new Uint8Array(1) },
+          call("peek", 1, new Uint8Array(1)),
+          call("peek", 1, new Uint8Array(1)),
         ]),
       `";" is missing before the result of call 2`,
     ],
     [
       "a timing without results",
       "ok 100",
-      (process) => process.time!(1, [{ call: "close", fd: 3 }]),
+      (process) => process.time(1, [call("close", 3)]),
       `";" is missing before the result of call 1`,
     ],
     [
       "a timing with a time too few",
       "ok 100 ; 0 ; 0",
-      (process) =>
-        process.time!(1, [{ call: "close", fd: 3 }, { call: "close", fd: 4 }]),
+      (process) => process.time(1, [call("close", 3), call("close", 4)]),
       "the time of a call is no number",
     ],
     [
       "a time that runs backwards",
       "ok -1 ; 0",
-      (process) => process.time!(1, [{ call: "close", fd: 3 }]),
+      (process) => process.time(1, [call("close", 3)]),
       "a time is negative",
     ],
   ];

@@ -7,6 +7,7 @@ import { TargetFailure } from "../../selftests/target/target_failure.ts";
 import { connectTarget } from "./client.ts";
 import { serveConnection } from "./serve.ts";
 import { connectSocket, parseAddress, type SocketAddress } from "./socket.ts";
+import { TargetProcess } from "../../selftests/target/target.ts";
 
 /** Serves the model to one connection at a time while `use` runs. */
 async function serving(
@@ -35,7 +36,7 @@ async function serving(
 async function exercise(address: SocketAddress): Promise<void> {
   for (let round = 0; round < 2; round++) {
     const target = await connectTarget(await connectSocket(address));
-    const process = await target.spawn();
+    const process = await TargetProcess.spawn(target);
     assertEquals(await process.open("/dev/iommu"), 3);
     const large = new Uint8Array(300_000).fill(round + 1);
     const addr = await process.mmap(0, large.length, 3, 0x22);

@@ -18,7 +18,11 @@ import {
 import { KNOWN_BUGS, LINUX } from "../../selftests/harness/known_bugs.ts";
 import { Recorder } from "../traces/recorder.ts";
 import type { AboutTest, Failure, TestResult } from "../reports/results.ts";
-import type { Target, TargetInfo } from "../../selftests/target/target.ts";
+import {
+  type Target,
+  type TargetInfo,
+  TargetProcess,
+} from "../../selftests/target/target.ts";
 import { TargetFailure } from "../../selftests/target/target_failure.ts";
 import { SUITE_NAME, VERSION } from "../version.ts";
 import { within } from "./within.ts";
@@ -63,7 +67,7 @@ export async function runTest(
   }
 
   const start = performance.now();
-  const recorder = new Recorder(target.info);
+  const recorder = new Recorder(target);
   // What it wrote before is not this test's.
   target.takeStderr?.();
   const notes: string[] = [];
@@ -74,7 +78,6 @@ export async function runTest(
   });
   recorder.end();
   const { outcome, problems } = await checkTarget(
-    target,
     recorder,
     body,
     options,
@@ -188,7 +191,7 @@ async function runBody(
 ): Promise<Outcome> {
   async function run(): Promise<Outcome> {
     try {
-      const process = await recorder.spawn(target);
+      const process = await TargetProcess.spawn(recorder);
       await test.run(process, target.info, hooks);
       return PASS;
     } catch (error) {
@@ -225,7 +228,6 @@ function outcomeOf(error: unknown): Outcome {
 
 /** Ends the processes of a test; what they left behind turns a pass into a failure. */
 async function checkTarget(
-  target: Target,
   recorder: Recorder,
   body: Outcome,
   options: RunOptions,
@@ -236,7 +238,7 @@ async function checkTarget(
     : timeoutMs;
   let problems: string[];
   try {
-    const found = await within(limitMs, recorder.reset(target));
+    const found = await within(limitMs, recorder.reset());
     if (found === undefined) {
       const seconds = limitMs / 1000;
       const message = `The reset took longer than ${seconds} seconds`;

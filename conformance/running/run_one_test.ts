@@ -17,6 +17,7 @@ import {
 import { TestIsOver } from "../traces/recorder.ts";
 import { runTest } from "./run_one.ts";
 import { FakeTarget, fakeTest, passingTest } from "../testing/fake_target.ts";
+import { call } from "../../selftests/target/verbs.ts";
 
 /** A test that maps something and expects EINVAL. */
 const expectsEinval = fakeTest("ioas.map", async (process) => {
@@ -111,19 +112,9 @@ describe("runTest()", () => {
   it("tells the first call of a batch that failed", async () => {
     const test = fakeTest("a.b", async (process) => {
       await process.batch([
-        { call: "peek", addr: 0x10000, into: new Uint8Array(8) },
-        {
-          call: "ioctl",
-          fd: 3,
-          cmd: IOMMU_DESTROY,
-          arg: IommuDestroy.encode({ id: 1 }),
-        },
-        {
-          call: "ioctl",
-          fd: 3,
-          cmd: IOMMU_DESTROY,
-          arg: IommuDestroy.encode({ id: 2 }),
-        },
+        call("peek", 0x10000, new Uint8Array(8)),
+        call("ioctl", 3, IOMMU_DESTROY, IommuDestroy.encode({ id: 1 })),
+        call("ioctl", 3, IOMMU_DESTROY, IommuDestroy.encode({ id: 2 })),
       ]);
       throw new Error("stop");
     });

@@ -49,12 +49,16 @@ async function importModule(name: string): Promise<{ target?: unknown }> {
 /** Throws an error that says what is missing unless `value` is a target. */
 export function checkTarget(value: unknown): Target {
   const target = asObject(value, "What target() resolves to");
-  for (const name of ["spawn", "reset", "close"]) {
+  for (const name of ["spawn", "make", "reset", "close"]) {
     if (typeof target[name] !== "function") {
       throw new Error(`The module's target has no method ${name}()`);
     }
   }
   checkInfo(asObject(target.info, "The property info of the module's target"));
+  const { info: { capabilities }, time } = value as Target;
+  if (capabilities.includes("time") && typeof time !== "function") {
+    throw new Error("The module's target names time and has no method time()");
+  }
   return value as Target;
 }
 

@@ -21,7 +21,9 @@ function withTarget(change: string): string {
       name: "n", version: "1", uapi: "6.12",
       pageSize: 4096, hugePageSize: 2097152, capabilities: [],
     };
-    const good = { info, spawn: nothing, reset: nothing, close: nothing };
+    const good = {
+      info, spawn: nothing, make: nothing, reset: nothing, close: nothing,
+    };
     export const target = () => (${change});
   `);
 }
@@ -57,6 +59,10 @@ describe("module:", () => {
       ],
       [withTarget("undefined"), "What target() resolves to is no object"],
       [withTarget("{ info }"), "The module's target has no method spawn()"],
+      [
+        withTarget("{ ...good, info: { ...info, capabilities: ['time'] } }"),
+        "The module's target names time and has no method time()",
+      ],
       [
         withTarget("{ ...good, close: 1 }"),
         "The module's target has no method close()",

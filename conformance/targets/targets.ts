@@ -13,7 +13,7 @@ import {
   type RevisionName,
 } from "../../impl/uapi/revision.ts";
 import { parseSocket, parseStdio } from "./adapter_targets.ts";
-import { implTarget } from "./impl_target.ts";
+import { implTarget } from "../../selftests/target/impl_target.ts";
 import { parseLinuxVm } from "../linux_vm/target.ts";
 import { parseModule } from "./module_target.ts";
 import type { Connection } from "../protocol/connection.ts";

@@ -6,7 +6,11 @@
  * @module
  */
 
-import type { Target, TargetInfo } from "../../selftests/target/target.ts";
+import {
+  type Target,
+  type TargetInfo,
+  TargetProcess,
+} from "../../selftests/target/target.ts";
 import { within } from "../running/within.ts";
 
 /** How often a start is tried before it counts as failed. */
@@ -111,7 +115,7 @@ export class TestTarget {
 async function signOfLife(target: Target, limitMs: number): Promise<unknown> {
   async function live(): Promise<{ error?: unknown }> {
     try {
-      const process = await target.spawn();
+      const process = await TargetProcess.spawn(target);
       await process.exit();
       await target.reset();
       return {};

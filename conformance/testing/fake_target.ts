@@ -14,11 +14,11 @@ import {
 import type { Test } from "../../selftests/harness/harness.ts";
 import { tableTest } from "../../selftests/harness/table.ts";
 import type {
-  Call,
   Target,
   TargetInfo,
   TargetProcess,
 } from "../../selftests/target/target.ts";
+import type { Call } from "../../selftests/target/verbs.ts";
 
 /** How a fake target misbehaves. */
 export interface FakeTargetOptions {
@@ -36,12 +36,21 @@ export interface FakeTargetOptions {
   readonly resetError?: Error;
 }
 
+/** What calls return that return anything but 0. */
+const RESULTS: Readonly<Record<string, number>> = {
+  open: 3,
+  mmap: 0x7f0000000000,
+  memfd: 4,
+  eventfd: 5,
+};
+
 /** A target without a kernel: calls do nothing. It counts what is done to it. */
 export class FakeTarget implements Target {
   readonly info: TargetInfo;
   /** How often each method was called. */
   readonly counts = { spawn: 0, reset: 0, close: 0 };
   readonly #options: FakeTargetOptions;
+  #processes = 0;
 
   constructor(options: FakeTargetOptions = {}) {
     this.#options = options;
@@ -55,11 +64,24 @@ export class FakeTarget implements Target {
     };
   }
 
-  spawn(): Promise<TargetProcess> {
+  spawn(): Promise<number> {
     this.counts.spawn++;
     const { spawnError } = this.#options;
     if (spawnError) return Promise.reject(spawnError);
-    return Promise.resolve(fakeProcess(this.#options.ioctlResult ?? 0));
+    return Promise.resolve(++this.#processes);
+  }
+
+  make(_process: number, calls: readonly Call[]): Promise<number[]> {
+    return Promise.resolve(calls.map((call) => this.#result(call)));
+  }
+
+  #result({ verb, args }: Call): number {
+    if (verb.returns === "process") return ++this.#processes;
+    if (verb.args.some(([, kind]) => kind === "command")) {
+      return this.#options.ioctlResult ?? 0;
+    }
+    if (verb.name === "pipe") (args[0] as number[]).splice(0, 2, 6, 7);
+    return RESULTS[verb.name] ?? 0;
   }
 
   reset(): Promise<string[]> {
@@ -73,49 +95,6 @@ export class FakeTarget implements Target {
     this.counts.close++;
     return Promise.resolve();
   }
-}
-
-/** A process whose ioctls all have the same result and whose other calls succeed. */
-function fakeProcess(ioctlResult: number): TargetProcess {
-  function zero(): Promise<number> {
-    return Promise.resolve(0);
-  }
-  function done(): Promise<void> {
-    return Promise.resolve();
-  }
-  return {
-    open: () => Promise.resolve(3),
-    close: zero,
-    dup: zero,
-    ioctl: () => Promise.resolve(ioctlResult),
-    ioctlArg: () => Promise.resolve(ioctlResult),
-    batch: (calls: readonly Call[]) =>
-      Promise.resolve(
-        calls.map(({ call }) => call === "ioctl" ? ioctlResult : 0),
-      ),
-    mmap: () => Promise.resolve(0x7f0000000000),
-    munmap: zero,
-    mprotect: zero,
-    madvise: zero,
-    read: zero,
-    write: zero,
-    poll: zero,
-    peek: (_addr: number, length: number) =>
-      Promise.resolve(new Uint8Array(length)),
-    poke: done,
-    memfdCreate: () => Promise.resolve(4),
-    ftruncate: zero,
-    eventfd: () => Promise.resolve(5),
-    pipe: () => Promise.resolve({ ret: 0, readFd: 6, writeFd: 7 }),
-    setrlimit: zero,
-    setuid: zero,
-    dropCapability: zero,
-    vmStatus: () => Promise.resolve({ vmLck: 0, vmPin: 0 }),
-    setFailNth: zero,
-    failNthLeft: zero,
-    fork: () => Promise.resolve(fakeProcess(ioctlResult)),
-    exit: done,
-  };
 }
 
 /** What is known of a test that is named `fixture.variant.test` or `fixture.test`. */

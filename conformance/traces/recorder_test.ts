@@ -4,11 +4,12 @@ import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { Recorder, TestIsOver } from "./recorder.ts";
 import {
-  MemoryFault,
   ProcessDied,
   TargetFailure,
 } from "../../selftests/target/target_failure.ts";
 import { FakeTarget } from "../testing/fake_target.ts";
+import { TargetProcess } from "../../selftests/target/target.ts";
+import { call } from "../../selftests/target/verbs.ts";
 
 /** The lines of a transcript after the greeting. */
 function linesOf(recorder: Recorder): string[] {
@@ -18,8 +19,8 @@ function linesOf(recorder: Recorder): string[] {
 /** A recorder, and a process of a target without a kernel. */
 async function start() {
   const target = new FakeTarget({ capabilities: ["fork", "odd name"] });
-  const recorder = new Recorder(target.info);
-  return { target, recorder, process: await recorder.spawn(target) };
+  const recorder = new Recorder(target);
+  return { target, recorder, process: await TargetProcess.spawn(recorder) };
 }
 
 describe("Recorder", () => {
@@ -39,7 +40,7 @@ describe("Recorder", () => {
   });
 
   it("writes calls in the words of the protocol", async () => {
-    const { recorder, process, target } = await start();
+    const { recorder, process } = await start();
     await process.open("/dev/iommu");
     await process.mmap(0, 8192, 3, 34);
     await process.ioctl(3, 0x3b80, new Uint8Array([1, 2]));
@@ -48,7 +49,7 @@ describe("Recorder", () => {
     await process.poke(4096, new Uint8Array([255]));
     await process.pipe();
     await process.setFailNth(3);
-    await recorder.reset(target);
+    await recorder.reset();
     assertEquals(linesOf(recorder).slice(2), [
       "> 3 1 open 2f6465762f696f6d6d75 2",
       "< 3 ok 3",
@@ -91,9 +92,9 @@ describe("Recorder", () => {
     const { recorder, process } = await start();
     assertEquals(await process.batch([]), []);
     await process.batch([
-      { call: "poke", addr: 16, bytes: new Uint8Array([1]) },
-      { call: "ioctl", fd: 3, cmd: 5, arg: new Uint8Array([2]) },
-      { call: "peek", addr: 16, into: new Uint8Array(2) },
+      call("poke", 16, new Uint8Array([1])),
+      call("ioctl", 3, 5, new Uint8Array([2])),
+      call("peek", 16, new Uint8Array(2)),
     ]);
     assertEquals(linesOf(recorder).slice(2), [
       "> 3 1 batch poke 16 01 ; ioctl 3 5 02 ; peek 16 2",
@@ -104,7 +105,6 @@ describe("Recorder", () => {
 
   for (
     const [error, reply] of [
-      [new MemoryFault("x"), "fault"],
       [new ProcessDied("boo"), "died 626f6f"],
       [new TargetFailure("crash", "boo"), "died 626f6f"],
       [new TargetFailure("timeout", "boo"), "error 626f6f"],
@@ -113,10 +113,9 @@ describe("Recorder", () => {
     ] as const
   ) {
     it(`writes down a call that ended with ${reply}`, async () => {
-      const { recorder } = await start();
-      const call = { process: 1, verb: "peek", args: [16, 2] };
-      await recorder.record(call, () => Promise.reject(error), () => [])
-        .catch(() => {});
+      const { recorder, process, target } = await start();
+      target.make = () => Promise.reject(error);
+      await process.peek(16, 2).catch(() => {});
       assertEquals(linesOf(recorder).slice(2), [
         "> 3 1 peek 16 2",
         `< 3 ${reply}`,
@@ -125,9 +124,9 @@ describe("Recorder", () => {
   }
 
   it("says of a call that it was not answered", async () => {
-    const { recorder } = await start();
-    const call = { process: 1, verb: "close", args: [3] };
-    void recorder.record(call, () => new Promise(() => {}), () => []);
+    const { recorder, process, target } = await start();
+    target.make = () => new Promise(() => {});
+    void process.close(3);
     assertEquals(linesOf(recorder).slice(2), [
       "> 3 1 close 3",
       "# no reply came",
@@ -157,8 +156,8 @@ describe("Recorder", () => {
   });
 
   it("refuses calls after its end", async () => {
-    const { recorder, process, target } = await start();
-    await recorder.reset(target);
+    const { recorder, process } = await start();
+    await recorder.reset();
     await assertRejects(() => process.close(3), TestIsOver);
   });
 });

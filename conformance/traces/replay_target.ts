@@ -9,7 +9,8 @@
  */
 
 import { isRevisionName, type RevisionName } from "../../impl/uapi/revision.ts";
-import { connectTarget, parseHello } from "../protocol/client.ts";
+import { connectTarget } from "../protocol/client.ts";
+import { parseHello } from "../protocol/hello.ts";
 import { formatText, quoteLine, Words } from "../protocol/codec.ts";
 import type { Connection } from "../protocol/connection.ts";
 import { LineBuffer } from "../protocol/line_buffer.ts";

@@ -5,7 +5,7 @@ import { describe, it } from "@std/testing/bdd";
 import { NEWEST } from "../../impl/uapi/revision.ts";
 import { allTests } from "../../selftests/all.ts";
 import { assertEq, type Test } from "../../selftests/harness/harness.ts";
-import { implTarget } from "../targets/impl_target.ts";
+import { implTarget } from "../../selftests/target/impl_target.ts";
 import { parseReplay, parseTranscript } from "./replay_target.ts";
 import type { TestResult } from "../reports/results.ts";
 import { runTest } from "../running/run_one.ts";

@@ -2,11 +2,12 @@
 
 import { assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { implTarget } from "../../conformance/targets/impl_target.ts";
+import { implTarget } from "../target/impl_target.ts";
 import { EBUSY, ENOENT } from "../../impl/uapi/errno.ts";
 import { NEWEST, REVISIONS } from "../../impl/uapi/revision.ts";
 import { type Round, setUpSweep, sweep } from "./fail_nth_sweep.ts";
 import { AssertionFailure, type Context } from "./harness.ts";
+import { TargetProcess } from "../target/target.ts";
 
 /** Sweeps a sequence on the model; returns what it notes. */
 async function run(
@@ -15,7 +16,7 @@ async function run(
 ): Promise<string[]> {
   const { atLeast = 1, failNth = (nth) => nth } = options;
   const target = await implTarget(NEWEST);
-  const process = await target.spawn();
+  const process = await TargetProcess.spawn(target);
   const setFailNth = process.setFailNth.bind(process);
   process.setFailNth = (nth) => setFailNth(failNth(nth));
   const notes: string[] = [];

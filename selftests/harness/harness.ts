@@ -11,7 +11,7 @@
  * @module
  */
 
-import type { Call, TargetInfo, TargetProcess } from "../target/target.ts";
+import type { TargetInfo, TargetProcess } from "../target/target.ts";
 import { type Errno, errnoName } from "../../impl/uapi/errno.ts";
 import type { KnownBug } from "./known_bugs.ts";
 import { type Table, tableTest } from "./table.ts";
@@ -344,4 +344,4 @@ function contextOf(
   };
 }
 
-export type { Call, Table, TargetInfo, TargetProcess };
+export type { Table, TargetInfo, TargetProcess };

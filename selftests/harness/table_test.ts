@@ -2,8 +2,9 @@
 
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { FakeTarget } from "../../conformance/testing/fake_target.ts";
 import type { RevisionName } from "../../impl/uapi/revision.ts";
+import { implTarget } from "../target/impl_target.ts";
+import { TargetProcess } from "../target/target.ts";
 import {
   type Fixture,
   fixture,
@@ -33,9 +34,9 @@ const LOG: Log = [];
 /** Runs a test on a revision; returns what ran. */
 async function logOf(test: Test, uapi: RevisionName = "6.12"): Promise<Log> {
   LOG.length = 0;
-  const target = new FakeTarget({ uapi });
+  const target = await implTarget(uapi);
   const begin = (id: string) => void LOG.push(`begin ${id}`);
-  const process = await target.spawn();
+  const process = await TargetProcess.spawn(target);
   await test.run(process, target.info, { note: () => {}, begin });
   return [...LOG];
 }

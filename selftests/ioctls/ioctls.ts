@@ -56,6 +56,7 @@ import {
   type Context,
   type TargetProcess,
 } from "../harness/harness.ts";
+import { call } from "../target/verbs.ts";
 import { MockIoctls } from "./mock_ioctls.ts";
 
 /** Pages of {@link TestMemory.buffer}: BUFFER_SIZE of the kernel's tests. */
@@ -251,18 +252,15 @@ export class Iommufd {
     values: readonly Partial<T>[],
     errno?: Errno,
   ): Promise<T[]> {
-    const calls = values.map((value) => ({
-      call: "ioctl" as const,
-      fd: this.fd,
-      cmd,
-      arg: layout.encode(value),
-    }));
-    const results = await this.process.batch(calls);
+    const structs = values.map((value) => layout.encode(value));
+    const results = await this.process.batch(
+      structs.map((arg) => call("ioctl", this.fd, cmd, arg)),
+    );
     const what = layout.name.toUpperCase();
     for (const [index, ret] of results.entries()) {
       assertResult(ret, errno, `${what} ${index + 1} of ${results.length}`);
     }
-    return calls.map(({ arg }) => layout.decode(arg));
+    return structs.map((arg) => layout.decode(arg));
   }
 
   /** IOMMU_DESTROY. */

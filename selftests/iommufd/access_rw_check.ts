@@ -13,10 +13,11 @@ import {
   MOCK_ACCESS_RW_WRITE,
   TestAccessRw,
 } from "../../impl/uapi/selftest.ts";
-import { assertBytes, type Call } from "../harness/harness.ts";
+import { assertBytes } from "../harness/harness.ts";
 import { assertResult, type Iommufd } from "../ioctls/ioctls.ts";
 import { encodeTestCmd } from "../ioctls/mock_ioctls.ts";
 import { Random } from "../harness/random.ts";
+import { type Call, call } from "../target/verbs.ts";
 
 /** Bytes of the C test's `tmp` array. */
 const TMP_SIZE = 64;
@@ -52,11 +53,7 @@ export async function checkAccessRw(
     for (let length = 1; length < TMP_SIZE; length++) {
       const range = { io, access, iova, offset, length };
       steps.push(step("read", flags, range));
-      const poke: Call = {
-        call: "poke",
-        addr: io.scratch,
-        bytes: random.bytes(TMP_SIZE),
-      };
+      const poke = call("poke", io.scratch, random.bytes(TMP_SIZE));
       steps.push(step("write", flags | MOCK_ACCESS_RW_WRITE, range, poke));
     }
     await runSteps(io, steps);
@@ -104,9 +101,9 @@ function step(
     own,
     calls: [
       ...before ? [before] : [],
-      { call: "ioctl", fd: io.fd, cmd: IOMMU_TEST_CMD, arg },
-      { call: "peek", addr: io.buffer + offset, into: mapped },
-      { call: "peek", addr: io.scratch, into: own },
+      call("ioctl", io.fd, IOMMU_TEST_CMD, arg),
+      call("peek", io.buffer + offset, mapped),
+      call("peek", io.scratch, own),
     ],
   };
 }
@@ -116,8 +113,8 @@ async function runSteps(io: Iommufd, steps: readonly Step[]): Promise<void> {
   const results = await io.process.batch(steps.flatMap((step) => step.calls));
   let index = 0;
   for (const { what, calls, mapped, own } of steps) {
-    for (const { call } of calls) {
-      assertResult(results[index++]!, undefined, `${what}, ${call}`);
+    for (const { verb } of calls) {
+      assertResult(results[index++]!, undefined, `${what}, ${verb.name}`);
     }
     assertBytes(own, mapped, what);
   }

@@ -6,8 +6,8 @@
  * @module
  */
 
-import { implTarget } from "../../conformance/targets/impl_target.ts";
 import type { TestResult } from "../../conformance/reports/results.ts";
+import { implTarget } from "../target/impl_target.ts";
 import { runTest, skipReason } from "../../conformance/running/run_one.ts";
 import { REVISION_NAMES } from "../../impl/uapi/revision.ts";
 import { allTests } from "../all.ts";

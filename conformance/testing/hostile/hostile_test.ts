@@ -95,7 +95,7 @@ const HOPELESS: Readonly<Record<string, RegExp>> = {
   "answers with garbage": /the sequence number is no number/,
   "answers with bytes that are no text": /no printable ASCII character/,
   "answers twice": /nothing asked for/,
-  "shortens structs": /the struct has \d+ bytes instead of/,
+  "shortens structs": /\d+ bytes came from ioctl of/,
   "closes its input": /No end after|does not read/,
   "closes its output": /closed its output and went on running/,
   "leaves a child": /exited with code 1/,

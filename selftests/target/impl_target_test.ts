@@ -18,8 +18,9 @@ import {
   PROT_WRITE,
 } from "../../impl/uapi/mman.ts";
 import { implTarget } from "./impl_target.ts";
-import { MemoryFault } from "../../selftests/target/target_failure.ts";
-import type { TargetProcess } from "../../selftests/target/target.ts";
+import { MemoryFault } from "./target_failure.ts";
+import { TargetProcess } from "./target.ts";
+import { call } from "./verbs.ts";
 
 /** One page of private memory. */
 function page(process: TargetProcess): Promise<number> {
@@ -52,7 +53,7 @@ for (const uapi of REVISION_NAMES) {
 
     it("makes system calls with structs by value", async () => {
       await using target = disposable(await implTarget(uapi));
-      const process = await target.spawn();
+      const process = await TargetProcess.spawn(target);
       const { fd, ioasId } = await ioas(process);
       assertEquals([fd, ioasId], [3, 1]);
       assertEquals(await process.close(fd), 0);
@@ -62,7 +63,7 @@ for (const uapi of REVISION_NAMES) {
     it("starts with a fresh kernel after a reset", async () => {
       await using target = disposable(await implTarget(uapi));
       for (let round = 0; round < 2; round++) {
-        const process = await target.spawn();
+        const process = await TargetProcess.spawn(target);
         const { ioasId } = await ioas(process);
         assertEquals(ioasId, 1);
         // What a process leaves open, its end closes.
@@ -72,8 +73,8 @@ for (const uapi of REVISION_NAMES) {
 
     it("shares one kernel between processes until the reset", async () => {
       await using target = disposable(await implTarget(uapi));
-      const first = await target.spawn();
-      const second = await target.spawn();
+      const first = await TargetProcess.spawn(target);
+      const second = await TargetProcess.spawn(target);
       const [a, b] = [await page(first), await page(second)];
       await first.poke(a, new Uint8Array([1]));
       assertEquals(await second.peek(b, 1), new Uint8Array([0]));
@@ -82,7 +83,7 @@ for (const uapi of REVISION_NAMES) {
 
     it("makes the calls of a batch in order", async () => {
       await using target = disposable(await implTarget(uapi));
-      const process = await target.spawn();
+      const process = await TargetProcess.spawn(target);
       const { fd, ioasId } = await ioas(process);
       const addr = await page(process);
       const into = new Uint8Array(2);
@@ -93,9 +94,9 @@ for (const uapi of REVISION_NAMES) {
         length: BigInt(PAGE_SIZE),
       });
       const results = await process.batch([
-        { call: "poke", addr, bytes: new Uint8Array([7, 8]) },
-        { call: "peek", addr, into },
-        { call: "ioctl", fd, cmd: IOMMU_IOAS_MAP, arg },
+        call("poke", addr, new Uint8Array([7, 8])),
+        call("peek", addr, into),
+        call("ioctl", fd, IOMMU_IOAS_MAP, arg),
       ]);
       assertEquals(results, [0, 0, 0]);
       assertEquals(into, new Uint8Array([7, 8]));
@@ -104,11 +105,11 @@ for (const uapi of REVISION_NAMES) {
 
     it("makes all calls of a batch, those after a fault too", async () => {
       await using target = disposable(await implTarget(uapi));
-      const process = await target.spawn();
+      const process = await TargetProcess.spawn(target);
       const addr = await page(process);
       const faulting = process.batch([
-        { call: "peek", addr: 0, into: new Uint8Array(1) },
-        { call: "poke", addr, bytes: new Uint8Array([7]) },
+        call("peek", 0, new Uint8Array(1)),
+        call("poke", addr, new Uint8Array([7])),
       ]);
       await assertRejects(() => faulting, MemoryFault);
       assertEquals(await process.peek(addr, 1), new Uint8Array([7]));
@@ -116,7 +117,7 @@ for (const uapi of REVISION_NAMES) {
 
     it("forks", async () => {
       await using target = disposable(await implTarget(uapi));
-      const parent = await target.spawn();
+      const parent = await TargetProcess.spawn(target);
       const addr = await page(parent);
       await parent.poke(addr, new Uint8Array([1]));
       const child = await parent.fork();
@@ -128,7 +129,7 @@ for (const uapi of REVISION_NAMES) {
 
     it("rejects, and does not throw, for memory that is not there", async () => {
       await using target = disposable(await implTarget(uapi));
-      const process = await target.spawn();
+      const process = await TargetProcess.spawn(target);
       const promise = process.peek(0, 1);
       await assertRejects(() => promise, MemoryFault);
     });

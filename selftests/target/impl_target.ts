@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The model of this package as a target, in this process. Every test gets a
+ * kernel of its own.
+ *
+ * @module
+ */
+
+import config from "../../deno.json" with { type: "json" };
+import { Kernel } from "../../impl/kernel.ts";
+import type { FrameOrder } from "../../impl/kernel/memory/frames.ts";
+import {
+  BusError,
+  SegmentationFault,
+} from "../../impl/kernel/memory/user_pages.ts";
+import type { Process } from "../../impl/kernel/process.ts";
+import { EFAULT } from "../../impl/uapi/errno.ts";
+import { HPAGE_SIZE, PAGE_SIZE } from "../../impl/uapi/mman.ts";
+import type { RevisionName } from "../../impl/uapi/revision.ts";
+import { kernelCapabilities } from "../harness/capabilities.ts";
+import type { Target, TargetInfo, Timing } from "./target.ts";
+import { TargetFailure } from "./target_failure.ts";
+import {
+  type ArgumentsOf,
+  type Call,
+  structOf,
+  type VerbName,
+} from "./verbs.ts";
+
+/** What the model can do in every revision. */
+const CAPABILITIES: readonly string[] = [
+  "hugetlb",
+  "fork",
+  "fail_nth",
+  "setrlimit",
+  "setuid",
+  "time",
+];
+
+/** How calls are made on the model, by the names of their verbs. */
+export type ImplCalls = Readonly<
+  Record<string, (process: Process, ...args: never[]) => number>
+>;
+
+/** The table of verbs once more: what each does to a process of the model. */
+export const IMPL_CALLS: {
+  readonly [N in VerbName]: (
+    process: Process,
+    ...args: ArgumentsOf<N>
+  ) => number;
+} = {
+  open: (p, path, flags) => p.open(path, flags),
+  close: (p, fd) => p.close(fd),
+  dup: (p, fd) => p.dup(fd),
+  ioctl: (p, fd, cmd, arg) => p.ioctlStruct(fd, cmd, arg),
+  ioctlarg: (p, fd, cmd, arg) => p.ioctl(fd, cmd, arg),
+  mmap: (p, addr, length, prot, flags, fd, offset) =>
+    p.mmap(addr, length, prot, flags, fd, offset),
+  munmap: (p, addr, length) => p.munmap(addr, length),
+  mprotect: (p, addr, length, prot) => p.mprotect(addr, length, prot),
+  madvise: (p, addr, length, advice) => p.madvise(addr, length, advice),
+  read: (p, fd, into) => p.read(fd, into),
+  write: (p, fd, bytes) => p.write(fd, bytes),
+  poll: (p, fd, events) => p.poll(fd, events),
+  peek: (p, addr, into) => touch(() => p.peekInto(addr, into)),
+  poke: (p, addr, bytes) => touch(() => p.poke(addr, bytes)),
+  memfd: (p, name, flags) => p.memfdCreate(name, flags),
+  ftruncate: (p, fd, length) => p.ftruncate(fd, length),
+  eventfd: (p, value, flags) => p.eventfd(value, flags),
+  pipe: (p, fds) => {
+    const { ret, readFd, writeFd } = p.pipe();
+    fds.splice(0, 2, readFd, writeFd);
+    return ret;
+  },
+  setrlimit: (p, resource, soft) => p.setrlimit(resource, BigInt(soft)),
+  setuid: (p, uid) => p.setuid(uid),
+  dropcap: (p, capability) => p.dropCapability(capability),
+  vmstatus: (p, kib) => {
+    const { vmLck, vmPin } = p.vmStatus();
+    kib.splice(0, 2, vmLck, vmPin);
+    return 0;
+  },
+  failnth: (p, nth) => p.setFailNth(nth),
+  failnthleft: (p) => p.failNthLeft(),
+  fork: (p) => p.fork().pid,
+  exit: (p) => {
+    p.exit();
+    return 0;
+  },
+};
+
+/** Does something with a process's memory: 0, or -EFAULT for memory that it does not have. */
+function touch(memory: () => void): number {
+  try {
+    memory();
+    return 0;
+  } catch (error) {
+    const fault = error instanceof SegmentationFault ||
+      error instanceof BusError;
+    if (!fault) throw error;
+    return -EFAULT.code;
+  }
+}
+
+/** How the model is set up. */
+export interface ImplOptions {
+  /** In which order memory is handed out; default `ordered`. */
+  readonly frameOrder?: FrameOrder;
+  /** What the verbs do; default {@link IMPL_CALLS}. */
+  readonly calls?: ImplCalls;
+}
+
+/** The model behind the table of verbs: one machine, another one after each reset. */
+export class Model {
+  /** What it is. */
+  readonly info: TargetInfo;
+  readonly #boot: () => Kernel;
+  readonly #calls: ImplCalls;
+  #kernel: Kernel | undefined;
+
+  /** The model with the behaviour of a revision. */
+  constructor(uapi: RevisionName, options: ImplOptions = {}) {
+    const { frameOrder = "ordered", calls = IMPL_CALLS } = options;
+    this.#boot = () => new Kernel({ revision: uapi, frameOrder });
+    this.#calls = calls;
+    this.info = {
+      name: "iommufd-kit model",
+      version: config.version,
+      uapi,
+      pageSize: PAGE_SIZE,
+      hugePageSize: HPAGE_SIZE,
+      capabilities: [...CAPABILITIES, ...kernelCapabilities(uapi)],
+    };
+  }
+
+  /** The machine; booted when it is needed. */
+  get kernel(): Kernel {
+    return this.#kernel ??= this.#boot();
+  }
+
+  /** Makes a process; its number. */
+  spawn(): number {
+    return this.kernel.spawn().pid;
+  }
+
+  /** The process of a number. Throws {@link TargetFailure} where there is none. */
+  process(number: number): Process {
+    for (const process of this.kernel.processes) {
+      if (process.pid === number) return process;
+    }
+    throw new TargetFailure("error", `there is no process ${number}`);
+  }
+
+  /** Makes calls; their results. */
+  make(number: number, calls: readonly Call[]): number[] {
+    const process = this.process(number);
+    return calls.map((call) => this.#how(call)(process, ...call.args as []));
+  }
+
+  /** Makes calls again and again, and takes their times. */
+  time(number: number, times: number, calls: readonly Call[]): Timing {
+    const process = this.process(number);
+    const timed = calls.map((call) => {
+      const how = this.#how(call);
+      const struct = structOf(call);
+      const make = () => how(process, ...call.args as []);
+      return { make, struct, sent: struct?.slice() };
+    });
+    const milliseconds = new Float64Array(calls.length);
+    const results = new Array<number>(calls.length);
+    for (let left = times; left > 0; left--) {
+      for (const [i, { make, struct, sent }] of timed.entries()) {
+        if (sent !== undefined) struct?.set(sent);
+        const start = performance.now();
+        results[i] = make();
+        milliseconds[i]! += performance.now() - start;
+      }
+    }
+    const nanoseconds = Array.from(
+      milliseconds,
+      (each) => Math.round(each * 1e6),
+    );
+    return { nanoseconds, results };
+  }
+
+  /** Ends all processes; says what they left. The next ones get a machine of their own. */
+  reset(): string[] {
+    const kernel = this.#kernel;
+    this.#kernel = undefined;
+    if (kernel === undefined) return [];
+    for (const process of [...kernel.processes]) process.exit();
+    return kernel.audit();
+  }
+
+  #how({ verb }: Call): ImplCalls[string] {
+    const how = Object.hasOwn(this.#calls, verb.name)
+      ? this.#calls[verb.name]
+      : undefined;
+    if (how) return how;
+    throw new TargetFailure("error", `The model has no ${verb.name}`);
+  }
+}
+
+/** The model with the behaviour of a revision, as a target. */
+export function implTarget(
+  uapi: RevisionName,
+  options: ImplOptions = {},
+): Promise<Target> {
+  return Promise.resolve(targetOf(new Model(uapi, options)));
+}
+
+/** A model as a target: what a call throws becomes a rejection. */
+export function targetOf(model: Model): Target {
+  return {
+    info: model.info,
+    spawn: () => Promise.try(() => model.spawn()),
+    make: (process, calls) => Promise.try(() => model.make(process, calls)),
+    time: (process, times, calls) =>
+      Promise.try(() => model.time(process, times, calls)),
+    reset: () => Promise.try(() => model.reset()),
+    close: () => Promise.resolve(),
+  };
+}
