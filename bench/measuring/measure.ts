@@ -7,15 +7,16 @@
  * @module
  */
 
+import process from "node:process";
 import { Machine } from "./machine.ts";
 import type { Program } from "./program.ts";
 import type { Floor, Operation, Scenario } from "./scenario.ts";
 
 /** How long to measure. */
 export interface Effort {
-  /** Milliseconds before measuring, for the compiler; one round at least. */
+  /** Milliseconds of work before measuring, for the compiler; one round at least. */
   readonly warmup: number;
-  /** Milliseconds of measuring. */
+  /** Milliseconds of work that are measured. */
   readonly measure: number;
   /** Fewest rounds. */
   readonly minRounds: number;
@@ -42,6 +43,36 @@ export interface Result {
   readonly times: Float64Array;
   /** The same of the floor; absent where there is none. */
   readonly floor: Float64Array | undefined;
+}
+
+/** From so many milliseconds on, a busy machine does something else in between, however often one tries. */
+const INTERRUPTED_MS = 1;
+
+/** A moment, in milliseconds. */
+interface Moment {
+  readonly clock: number;
+  /** The processor time that this program has had. */
+  readonly processor: number;
+}
+
+function now(): Moment {
+  return { processor: processorMs(), clock: performance.now() };
+}
+
+function processorMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
+/**
+ * Milliseconds since a moment. Where others may have had the processor, those
+ * that this program had if they are fewer: they are more where the compiler
+ * and the collector work beside it.
+ */
+function since({ clock, processor }: Moment): number {
+  const milliseconds = performance.now() - clock;
+  if (milliseconds < INTERRUPTED_MS) return milliseconds;
+  return Math.min(milliseconds, processorMs() - processor);
 }
 
 /** What times are kept in while they are taken. */
@@ -117,9 +148,9 @@ class Rounds {
 
   /** Runs for some time, at least `min` and at most `max` rounds. */
   run(milliseconds: number, min: number, max: number, keep: boolean): void {
-    const end = performance.now() + milliseconds;
+    const start = now();
     for (let round = 0; round < max; round++) {
-      if (round >= min && performance.now() >= end) return;
+      if (round >= min && since(start) >= milliseconds) return;
       this.#round(keep);
       this.#floorRound(keep);
     }
@@ -127,18 +158,18 @@ class Rounds {
 
   #round(keep: boolean): void {
     for (const { key, program } of this.#phases) {
-      const start = performance.now();
+      const start = now();
       program.run();
-      const time = performance.now() - start;
+      const time = since(start);
       if (keep && key !== undefined) this.#times.get(key)!.add(time);
     }
   }
 
   #floorRound(keep: boolean): void {
     for (const [key, work] of Object.entries(this.#floor)) {
-      const start = performance.now();
+      const start = now();
       this.#sink += work();
-      const time = performance.now() - start;
+      const time = since(start);
       if (keep) this.#floorTimes.get(key)?.add(time);
     }
   }
@@ -153,6 +184,15 @@ class Rounds {
       floor: this.#floorTimes.get(key)?.sorted(),
     }));
   }
+}
+
+/** Two results of the same operation as one. */
+export function together(a: Result, b: Result): Result {
+  return {
+    operation: a.operation,
+    times: Float64Array.of(...a.times, ...b.times).sort(),
+    floor: a.floor && Float64Array.of(...a.floor, ...b.floor!).sort(),
+  };
 }
 
 /** The middle one of sorted numbers. */

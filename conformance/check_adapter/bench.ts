@@ -9,10 +9,11 @@
 import { AssertionFailure } from "../../selftests/harness/harness.ts";
 import type { Channel } from "../protocol/channel.ts";
 import { quoteLine, Words } from "../protocol/codec.ts";
+import { within } from "../running/within.ts";
 import type { Target, TargetProcess } from "../../selftests/target/target.ts";
 
 /** Milliseconds that an adapter has to end when it should. */
-const END_MS = 2000;
+const END_MS = 10_000;
 
 /** An adapter that was greeted, and a fresh process of it. */
 export interface Bench {
@@ -57,18 +58,9 @@ export async function refuses(
 
 /** Rejects unless the adapter ends its output before long. */
 export async function ends({ channel }: Bench, when: string): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      const seconds = END_MS / 1000;
-      reject(new Error(`It does not end within ${seconds} seconds ${when}`));
-    }, END_MS);
-  });
-  try {
-    await Promise.race([channel.ended, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  const ended = channel.ended.then(() => true);
+  if (await within(END_MS, ended)) return;
+  throw new Error(`It does not end within ${END_MS / 1000} seconds ${when}`);
 }
 
 /** The number of a process, which only the requests show: asks for another one. */

@@ -8,6 +8,7 @@
  * @module
  */
 
+import process from "node:process";
 import { REVISION_NAMES, type RevisionName } from "../../impl/uapi/revision.ts";
 import { allTests } from "../../selftests/all.ts";
 import type { Test } from "../../selftests/harness/harness.ts";
@@ -31,8 +32,8 @@ export interface ChildOrder {
 export type ChildEvent =
   /** All modules are loaded; the tests begin. */
   | { readonly event: "loaded" }
-  /** A test begins. */
-  | ({ readonly event: "begin" } & TestName)
+  /** A test begins, when the child has had so many milliseconds of processor time. */
+  | ({ readonly event: "begin"; readonly processorMs: number } & TestName)
   /** A test ended. */
   | ({
     readonly event: "end";
@@ -41,6 +42,9 @@ export type ChildEvent =
   } & TestName)
   /** Nothing is left to do. */
   | { readonly event: "done" };
+
+/** The longest that a timer can be set to: who waits for the child knows when it hangs. */
+const NO_LIMIT_MS = 2 ** 31 - 1;
 
 function tell(event: ChildEvent): void {
   console.log(JSON.stringify(event));
@@ -65,8 +69,12 @@ async function run(order: ChildOrder): Promise<void> {
     const { id } = test;
     const target = targets.get(uapi) ?? await implTarget(uapi);
     targets.set(uapi, target);
-    tell({ event: "begin", uapi, id });
-    const { status, message = "" } = await runTest(test, target);
+    const { system, user } = process.cpuUsage();
+    const processorMs = (system + user) / 1000;
+    tell({ event: "begin", processorMs, uapi, id });
+    const { status, message = "" } = await runTest(test, target, {
+      timeoutMs: NO_LIMIT_MS,
+    });
     tell({ event: "end", uapi, id, status, message });
     if (isFailure(status) && !order.keepGoing) break;
   }

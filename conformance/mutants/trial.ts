@@ -22,14 +22,14 @@ import {
 } from "./patch.ts";
 import type { ChildEvent, ChildOrder } from "./suite_child.ts";
 
-/** Milliseconds for loading the modules; mutants of functions do not matter there. */
+/** Milliseconds of processor time for loading the modules; mutants of functions do not matter there. */
 const LOAD_MS = 60_000;
-/** Milliseconds for one test. */
+/** Milliseconds of processor time for one test. */
 const DEFAULT_TEST_MS = 15_000;
 
 /** How a mutant is tried. */
 export interface TrialOptions {
-  /** Milliseconds after which a test counts as hung; default 15 s. */
+  /** Milliseconds of processor time after which a test counts as hung; default 15 s. */
   readonly testMs?: number;
   /** Run the test that is named for it and no other. */
   readonly killerOnly?: boolean;
@@ -158,12 +158,12 @@ async function runChild(
     stderr: "piped",
   }).spawn();
   const stderr = new Response(child.stderr).text();
-  const watch = new Watch(LOAD_MS, () => child.kill("SIGKILL"));
+  const watch = new Watch(child, LOAD_MS);
   const outcomes: Outcome[] = [];
   let loaded = false;
   let running: TestName | undefined;
   for await (const event of eventsOf(child.stdout)) {
-    watch.start(testMs);
+    if (event.event === "begin") watch.start(testMs, event.processorMs);
     if (event.event === "loaded") loaded = true;
     running = event.event === "begin" ? event : undefined;
     if (event.event === "end") outcomes.push(event);
@@ -201,29 +201,52 @@ async function* eventsOf(
   }
 }
 
-/** Ends what takes too long. */
+/**
+ * Ends a child that computes for too long. Other work on the machine does not
+ * count, except where a system does not tell what a process has had.
+ */
 class Watch {
   /** Whether it did. */
   expired = false;
-  readonly #kill: () => void;
+  readonly #child: Deno.ChildProcess;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(ms: number, kill: () => void) {
-    this.#kill = kill;
-    this.start(ms);
+  constructor(child: Deno.ChildProcess, ms: number) {
+    this.#child = child;
+    this.start(ms, 0);
   }
 
-  /** Gives it time from now on. */
-  start(ms: number): void {
-    this.end();
-    this.#timer = setTimeout(() => {
-      this.expired = true;
-      this.#kill();
-    }, ms);
+  /** Gives it so many milliseconds beside those that it has had. */
+  start(ms: number, had: number): void {
+    this.#wait(ms, had + ms);
   }
 
   /** It is gone. */
   end(): void {
     clearTimeout(this.#timer);
   }
+
+  /** Looks after some time whether the child has had its `limit`. */
+  #wait(ms: number, limit: number): void {
+    this.end();
+    this.#timer = setTimeout(() => {
+      const left = limit - (processorMs(this.#child) ?? limit);
+      if (left > 0) return this.#wait(left, limit);
+      this.expired = true;
+      this.#child.kill("SIGKILL");
+    }, ms);
+  }
+}
+
+/** Milliseconds of processor time that a process has had; undefined where Linux does not tell. */
+function processorMs({ pid }: Deno.ChildProcess): number | undefined {
+  const { stdout, success } = new Deno.Command("cat", {
+    args: [`/proc/${pid}/stat`],
+    stderr: "null",
+  }).outputSync();
+  if (!success) return undefined;
+  // Behind the program's name in brackets; the time in ticks of 10 ms.
+  const fields = new TextDecoder().decode(stdout).split(") ").at(-1)!
+    .split(" ");
+  return 10 * (Number(fields[11]) + Number(fields[12]));
 }

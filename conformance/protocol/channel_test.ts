@@ -14,6 +14,7 @@ import {
   TargetFailure,
 } from "../../selftests/target/target_failure.ts";
 import { answering, FakeConnection } from "../testing/fake_connection.ts";
+import { TestTime } from "../testing/test_time.ts";
 import { Channel } from "./channel.ts";
 import { formatText, type Words } from "./codec.ts";
 
@@ -188,10 +189,12 @@ describe("Channel", () => {
   });
 
   it("does not give up on requests that are answered in time, however many", async () => {
+    using time = new TestTime();
     const connection = new FakeConnection((line, connection) => {
-      setTimeout(() => connection.send(`${line.split(" ")[0]} ok 1\n`), 15);
+      time.advance(600);
+      connection.send(`${line.split(" ")[0]} ok 1\n`);
     });
-    const channel = new Channel(connection, { replyTimeoutMs: 100 });
+    const channel = new Channel(connection, { replyTimeoutMs: 1000 });
     for (let i = 0; i < 10; i++) await channel.request(1, "dup 3", one);
     assertEquals(channel.failure, undefined);
     await channel.close();

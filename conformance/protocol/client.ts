@@ -21,17 +21,21 @@ import {
   parseResults,
   parseTiming,
 } from "./calls.ts";
-import { Channel, type ChannelOptions } from "./channel.ts";
+import {
+  Channel,
+  type ChannelOptions,
+  DEFAULT_REPLY_TIMEOUT_MS,
+} from "./channel.ts";
 import type { Words } from "./codec.ts";
 import type { Connection } from "./connection.ts";
 import { parseHello, PROTOCOL_VERSION } from "./hello.ts";
 
-/** Milliseconds from the start of an adapter to its answer to `hello`, unless something else is said. */
-const DEFAULT_HELLO_TIMEOUT_MS = 10_000;
+/** Milliseconds from the start of an adapter to its answer to `hello`, at least. */
+const MIN_HELLO_TIMEOUT_MS = 10_000;
 
 /** How long a client waits. */
 export interface ClientOptions extends ChannelOptions {
-  /** Milliseconds for the first reply, in which the adapter starts; default 10 s. */
+  /** Milliseconds for the first reply, in which the adapter starts; default those for a reply, or 10 s if that is more. */
   readonly helloTimeoutMs?: number | undefined;
 }
 
@@ -50,8 +54,11 @@ export function connectTarget(
 /** The same over a channel to which nothing was said yet. */
 export async function greet(
   channel: Channel,
-  { helloTimeoutMs = DEFAULT_HELLO_TIMEOUT_MS }: ClientOptions = {},
+  options: ClientOptions = {},
 ): Promise<Target> {
+  const { replyTimeoutMs = DEFAULT_REPLY_TIMEOUT_MS } = options;
+  const { helloTimeoutMs = Math.max(replyTimeoutMs, MIN_HELLO_TIMEOUT_MS) } =
+    options;
   try {
     const info = await channel.request(
       0,

@@ -12,7 +12,7 @@ import { ProcessGroup } from "./process_group.ts";
 import { TextTail } from "./text_tail.ts";
 
 /** Milliseconds for a process whose output has ended to end too, and for the rest of its standard error. */
-const LAST_WORDS_MS = 500;
+const LAST_WORDS_MS = 2000;
 
 /** Starts a program. Throws an error that says why if that cannot be done. */
 export function spawnConnection(

@@ -3,7 +3,8 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { TargetFailure } from "../../selftests/target/target_failure.ts";
-import { lives } from "../testing/processes.ts";
+import { lives, until } from "../testing/processes.ts";
+import { TestTime } from "../testing/test_time.ts";
 import { connectTarget } from "./client.ts";
 import { spawnConnection } from "./stdio.ts";
 
@@ -11,22 +12,18 @@ import { spawnConnection } from "./stdio.ts";
 const HELLO = "1 ok protocol=1 name=sh version=1 uapi=v3 page=4096 " +
   "hugepage=2097152 capabilities=";
 
+/** Milliseconds that an adapter without output has to end, at most. */
+const END_MS = 2000;
+
 /** Starts a shell script as an adapter; resolves to what is wrong with it. */
 async function failure(script: string): Promise<string> {
-  const options = { helloTimeoutMs: 1000, replyTimeoutMs: 1000 };
+  using time = new TestTime();
+  if (script.includes("sleep")) time.pass(END_MS);
   const error = await assertRejects(
-    () => connectTarget(spawnConnection("sh", ["-c", script]), options),
+    () => connectTarget(spawnConnection("sh", ["-c", script])),
     TargetFailure,
   );
   return error.message.replace(/^The target ended when /, "");
-}
-
-/** Waits for a condition, but not for long. */
-async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 100 && !condition(); i++) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  assertEquals(condition(), true);
 }
 
 describe("spawnConnection()", () => {
@@ -66,6 +63,7 @@ describe("spawnConnection()", () => {
   }
 
   it("keeps standard error apart, and gives it once", async () => {
+    using _time = new TestTime();
     const script =
       `echo one >&2; read x; echo "${HELLO}"; read x; echo two >&2`;
     const target = await connectTarget(spawnConnection("sh", ["-c", script]));
@@ -89,10 +87,7 @@ describe("spawnConnection()", () => {
     const child = Number(target.takeStderr!());
     assertEquals(child > 0, true);
     // It was killed; dying takes it a moment on a busy machine.
-    for (let tries = 0; tries < 100 && lives(child); tries++) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    assertEquals(lives(child), false);
+    assertEquals(await until(() => !lives(child)), true);
   });
 
   it("ends what it started when the runner is ended", async () => {
@@ -112,10 +107,11 @@ describe("spawnConnection()", () => {
     runner.kill("SIGTERM");
     assertEquals((await runner.status).signal, "SIGTERM");
     await reader.cancel();
-    await until(() => !lives(adapter));
+    assertEquals(await until(() => !lives(adapter)), true);
   });
 
   it("lets an adapter end by itself after bye", async () => {
+    using _time = new TestTime();
     const file = await Deno.makeTempFile();
     const script =
       `read x; echo "${HELLO}"; read x; echo 2 ok; echo done >${file}`;

@@ -69,11 +69,8 @@ function adapterSpec(
 ): TargetSpec {
   const started = startedSpec(
     spec,
-    async ({ timeoutMs, startTimeoutMs }) =>
-      await connectTarget(await connect(), {
-        replyTimeoutMs: timeoutMs,
-        helloTimeoutMs: startTimeoutMs,
-      }),
+    async ({ timeoutMs }) =>
+      await connectTarget(await connect(), { replyTimeoutMs: timeoutMs }),
   );
   return { ...started, connect };
 }

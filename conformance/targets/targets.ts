@@ -42,10 +42,8 @@ export interface TargetSpec {
 
 /** How a target is started. */
 export interface OpenOptions {
-  /** Milliseconds that it has for the answer to a call, at least; default 30 s. */
+  /** Milliseconds that it has for the answer to a call, and at least as many to start; default 30 s. */
   readonly timeoutMs?: number;
-  /** Milliseconds that it has to start; default 10 s. */
-  readonly startTimeoutMs?: number;
 }
 
 /** How each scheme reads what stands behind its colon. */

@@ -7,6 +7,19 @@
  * @module
  */
 
+/** How often {@link until} looks, and milliseconds between: it is only waited for all of them where the test fails. */
+const LOOKS = 3000;
+const LOOK_MS = 20;
+
+/** Waits until something holds; false if it never does. */
+export async function until(holds: () => boolean): Promise<boolean> {
+  for (let looks = 0; looks < LOOKS; looks++) {
+    if (holds()) return true;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
+  return false;
+}
+
 /** True while a process of that number runs; one that has ended and was not waited for does not. */
 export function lives(pid: number): boolean {
   const args = ["-qs", ") [^Z]", `/proc/${pid}/stat`];

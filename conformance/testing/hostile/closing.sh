@@ -3,7 +3,7 @@
 #
 # An adapter that can do nothing but spawn, and closes its input or its output
 # when it is asked for more: closing.sh input|output TAG. Deno cannot close
-# them.
+# them. As adapter.ts does, it tells when it waits for ever.
 
 what=$1
 process=0
@@ -19,7 +19,10 @@ while read -r sequence _ verb _; do
     exit | reset | bye) echo "$sequence ok" ;;
     *)
       case $what in
-        input) exec <&- ;;
+        input)
+          exec <&-
+          kill -USR2 $PPID
+          ;;
         output) exec >&- ;;
       esac
       sleep 300
