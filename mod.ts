@@ -37,12 +37,12 @@
 export { Kernel } from "./impl/kernel.ts";
 export type { IommufdOptions } from "./impl/kernel.ts";
 export type { KernelOptions, SpawnOptions } from "./impl/kernel/core.ts";
-export type { FrameOrder } from "./impl/kernel/memory/frames.ts";
-export { Process } from "./impl/kernel/process.ts";
+export type { FrameOrder } from "./impl/kernel/simulated/pages/frames.ts";
+export { Process } from "./impl/kernel/simulated/process.ts";
 export {
   BusError,
   SegmentationFault,
-} from "./impl/kernel/memory/user_pages.ts";
+} from "./impl/kernel/simulated/mappings/user_pages.ts";
 export { KernelBug } from "./impl/kernel/warn.ts";
 export { inspect } from "./impl/inspect/inspect.ts";
 export { IommufdClient } from "./impl/client/client.ts";

@@ -32,7 +32,10 @@ export type {
 } from "./iommufd/pages/pages_list.ts";
 export type { IoptRange } from "./iommufd/ioas/reserved.ts";
 export type { CommandBuffer, IoctlOp } from "./iommufd/objects/ucmd.ts";
-export type { AddressSpace, Mapping } from "./kernel/memory/address_space.ts";
+export type {
+  AddressSpace,
+  Mapping,
+} from "./kernel/simulated/mappings/address_space.ts";
 export type { KernelCore } from "./kernel/core.ts";
 export type {
   Credentials,
@@ -41,15 +44,15 @@ export type {
 } from "./kernel/credentials.ts";
 export type { FaultInjection } from "./kernel/fault_injection.ts";
 export type { FdTable } from "./kernel/files/fd_table.ts";
-export type { Frames } from "./kernel/memory/frames.ts";
-export type { MemoryObject } from "./kernel/memory/memory_object.ts";
-export type { Mm } from "./kernel/memory/mm.ts";
-export type { PageTable } from "./kernel/memory/page_table.ts";
-export type { PrivatePages } from "./kernel/memory/private_pages.ts";
-export type { TempBuffers } from "./kernel/memory/temp_buffers.ts";
-export type { ProcessParts } from "./kernel/process.ts";
-export type { UserPages } from "./kernel/memory/user_pages.ts";
-export type { Vma, VmaList } from "./kernel/memory/vma.ts";
+export type { Frames } from "./kernel/simulated/pages/frames.ts";
+export type { MemoryObject } from "./kernel/simulated/pages/memory_object.ts";
+export type { Mm } from "./kernel/interfaces/mm.ts";
+export type { PageTable } from "./kernel/simulated/pages/page_table.ts";
+export type { PrivatePages } from "./kernel/simulated/pages/private_pages.ts";
+export type { TempBuffers } from "./kernel/temp_buffers.ts";
+export type { ProcessParts } from "./kernel/simulated/process.ts";
+export type { UserPages } from "./kernel/simulated/mappings/user_pages.ts";
+export type { Vma, VmaList } from "./kernel/simulated/mappings/vma.ts";
 export type { Warnings } from "./kernel/warn.ts";
 export type { AreaTree } from "./lib/area_tree.ts";
 export type { IdTable } from "./lib/id_table.ts";

@@ -14,7 +14,7 @@
  * @module
  */
 
-import { HPAGE_FRAMES } from "../../impl/kernel/memory/frames.ts";
+import { HPAGE_FRAMES } from "../../impl/kernel/simulated/pages/frames.ts";
 import {
   clean,
   clear,

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { GUP_PIN_COUNTING_BIAS } from "../../impl/kernel/memory/frames.ts";
+import { GUP_PIN_COUNTING_BIAS } from "../../impl/kernel/simulated/pages/frames.ts";
 import {
   PTE_DIRTY,
   PTE_PFN_MASK,

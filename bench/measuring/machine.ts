@@ -7,8 +7,8 @@
  */
 
 import type { Kernel } from "../../impl/kernel.ts";
-import type { FrameOrder } from "../../impl/kernel/memory/frames.ts";
-import type { Process } from "../../impl/kernel/process.ts";
+import type { FrameOrder } from "../../impl/kernel/simulated/pages/frames.ts";
+import type { Process } from "../../impl/kernel/simulated/process.ts";
 import type { Iommufd } from "../../selftests/ioctls/ioctls.ts";
 import { Model, targetOf } from "../../selftests/target/impl_target.ts";
 import { TargetProcess } from "../../selftests/target/target.ts";

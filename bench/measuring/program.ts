@@ -10,7 +10,7 @@
  * @module
  */
 
-import type { Process } from "../../impl/kernel/process.ts";
+import type { Process } from "../../impl/kernel/simulated/process.ts";
 import {
   IMPL_CALLS,
   type ImplCalls,

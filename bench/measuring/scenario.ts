@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { FrameOrder } from "../../impl/kernel/memory/frames.ts";
+import type { FrameOrder } from "../../impl/kernel/simulated/pages/frames.ts";
 import type { Setup } from "./setup.ts";
 import type { Step } from "./steps.ts";
 

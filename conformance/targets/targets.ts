@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { FrameOrder } from "../../impl/kernel/memory/frames.ts";
+import type { FrameOrder } from "../../impl/kernel/simulated/pages/frames.ts";
 import {
   isRevisionName,
   REVISION_NAMES,

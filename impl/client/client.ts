@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { Process } from "../kernel/process.ts";
+import type { Process } from "../kernel/simulated/process.ts";
 import { U64_MAX } from "../lib/u64.ts";
 import { EMSGSIZE } from "../uapi/errno.ts";
 import {

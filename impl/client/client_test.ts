@@ -8,7 +8,7 @@ import {
 } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { Kernel } from "../kernel.ts";
-import type { Process } from "../kernel/process.ts";
+import type { Process } from "../kernel/simulated/process.ts";
 import {
   EADDRINUSE,
   EBUSY,

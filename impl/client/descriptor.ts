@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Process } from "../kernel/process.ts";
+import type { Process } from "../kernel/simulated/process.ts";
 import { KernelBug } from "../kernel/warn.ts";
 import { errnoFromCode, ESRCH } from "../uapi/errno.ts";
 import {

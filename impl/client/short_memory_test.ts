@@ -10,8 +10,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { Kernel } from "../kernel.ts";
-import type { Process } from "../kernel/process.ts";
-import { SCRATCH_MAX } from "../kernel/scratch.ts";
+import type { Process } from "../kernel/simulated/process.ts";
+import { SCRATCH_MAX } from "../kernel/simulated/scratch.ts";
 import { ENOMEM } from "../uapi/errno.ts";
 import { IOMMU_HWPT_ALLOC_DIRTY_TRACKING } from "../uapi/iommufd.ts";
 import {

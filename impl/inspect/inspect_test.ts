@@ -7,7 +7,7 @@ import { Kernel } from "../kernel.ts";
 import { MockDevice } from "../mock/mock_device.ts";
 import { IommufdDevice } from "../iommufd/attach/device.ts";
 import { iommufdCtxFromFd } from "../iommufd/main.ts";
-import type { Process } from "../kernel/process.ts";
+import type { Process } from "../kernel/simulated/process.ts";
 import {
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
   IOMMU_HWPT_ALLOC_NEST_PARENT,

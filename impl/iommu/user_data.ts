@@ -17,7 +17,7 @@
  * @module
  */
 
-import type { Mm } from "../kernel/memory/mm.ts";
+import type { Mm } from "../kernel/interfaces/mm.ts";
 import { KernelBug } from "../kernel/warn.ts";
 import { EINVAL } from "../uapi/errno.ts";
 import type { Struct } from "../uapi/struct.ts";

@@ -3,7 +3,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { KernelCore } from "../kernel/core.ts";
-import type { Process } from "../kernel/process.ts";
+import type { Process } from "../kernel/simulated/process.ts";
 import { KernelBug } from "../kernel/warn.ts";
 import {
   MAP_ANONYMOUS,

@@ -10,7 +10,7 @@
 
 import type { Group } from "../iommu/group.ts";
 import { File } from "../kernel/files/file.ts";
-import type { Process } from "../kernel/process.ts";
+import type { Process } from "../kernel/simulated/process.ts";
 import type { Kernel } from "../kernel.ts";
 import { EBADF, EBADFD, ENOTTY, resultOfError } from "../uapi/errno.ts";
 import { IOMMU_TEST_CMD, IOMMUFD_CMD_BASE } from "../uapi/mod.ts";

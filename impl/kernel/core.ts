@@ -15,7 +15,7 @@ import {
   type RevisionName,
   REVISIONS,
 } from "../uapi/revision.ts";
-import { AddressSpace } from "./memory/address_space.ts";
+import { AddressSpace } from "./simulated/mappings/address_space.ts";
 import {
   ALL_CAPABILITIES,
   Credentials,
@@ -25,10 +25,10 @@ import {
 import { Executable } from "./files/exe_file.ts";
 import { FdTable } from "./files/fd_table.ts";
 import type { File } from "./files/file.ts";
-import { type FrameOrder, Frames } from "./memory/frames.ts";
+import { type FrameOrder, Frames } from "./simulated/pages/frames.ts";
 import { NullFile } from "./files/null_file.ts";
-import { Process, type ProcessParts } from "./process.ts";
-import { TempBuffers } from "./memory/temp_buffers.ts";
+import { Process, type ProcessParts } from "./simulated/process.ts";
+import { TempBuffers } from "./temp_buffers.ts";
 import { Warnings } from "./warn.ts";
 
 export { User } from "./credentials.ts";

@@ -9,12 +9,12 @@
 
 import config from "../../deno.json" with { type: "json" };
 import { Kernel } from "../../impl/kernel.ts";
-import type { FrameOrder } from "../../impl/kernel/memory/frames.ts";
+import type { FrameOrder } from "../../impl/kernel/simulated/pages/frames.ts";
 import {
   BusError,
   SegmentationFault,
-} from "../../impl/kernel/memory/user_pages.ts";
-import type { Process } from "../../impl/kernel/process.ts";
+} from "../../impl/kernel/simulated/mappings/user_pages.ts";
+import type { Process } from "../../impl/kernel/simulated/process.ts";
 import { EFAULT } from "../../impl/uapi/errno.ts";
 import { HPAGE_SIZE, PAGE_SIZE } from "../../impl/uapi/mman.ts";
 import type { RevisionName } from "../../impl/uapi/revision.ts";

@@ -10,14 +10,14 @@ import { inFile, type Mutant } from "../mutant.ts";
 
 /** See the module. */
 export const MEMORY_MUTANTS: readonly Mutant[] = [
-  ...inFile("impl/kernel/memory/frames.ts", [{
+  ...inFile("impl/kernel/simulated/pages/frames.ts", [{
     name: "bitmap-last-bit",
     find: "const tail = 0xff >> (7 - (last & 7));",
     replace: "const tail = 0x7f >> (7 - (last & 7));",
     breaks: "The last bit of a run is not set",
     killer: "iommufd_dirty_tracking.domain_dirty8k.get_dirty_bitmap",
   }]),
-  ...inFile("impl/kernel/memory/private_pages.ts", [{
+  ...inFile("impl/kernel/simulated/pages/private_pages.ts", [{
     name: "huge-zero-page",
     find: "objectFrame(vma, page) || this.#makeHugeExclusive(vma, page)",
     replace: "objectFrame(vma, page)",
@@ -31,7 +31,7 @@ export const MEMORY_MUTANTS: readonly Mutant[] = [
       "A private mapping that reads a hole of a huge file fills the file's",
     killer: "kit_user_memory.huge_hole",
   }]),
-  ...inFile("impl/kernel/memory/user_pages.ts", [{
+  ...inFile("impl/kernel/simulated/mappings/user_pages.ts", [{
     name: "pin-write-only",
     find: "return vma.shared ? (vma.prot & PROT_WRITE) !== 0 : vma.prot !== 0;",
     replace: "return vma.shared && (vma.prot & PROT_WRITE) !== 0;",
@@ -50,7 +50,7 @@ export const MEMORY_MUTANTS: readonly Mutant[] = [
     breaks: "Write-only memory of another process can be pinned",
     killer: "kit_user_memory.write_only_forked",
   }]),
-  ...inFile("impl/kernel/memory/address_space.ts", [{
+  ...inFile("impl/kernel/simulated/mappings/address_space.ts", [{
     name: "populate-over-hole",
     find:
       "      if (vma.start > next) throw ENOMEM;\n      if ((vma.prot & access)",

@@ -10,7 +10,7 @@
 
 import type { IopfGroup } from "../../iommu/page_fault.ts";
 import { File } from "../../kernel/files/file.ts";
-import type { Process } from "../../kernel/process.ts";
+import type { Process } from "../../kernel/simulated/process.ts";
 import { KernelBug } from "../../kernel/warn.ts";
 import { XarrayNodes } from "../../lib/xarray_nodes.ts";
 import { EINVAL, Errno, ESPIPE } from "../../uapi/errno.ts";

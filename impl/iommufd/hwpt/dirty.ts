@@ -12,7 +12,7 @@
 
 import type { DirtyBitmap, DirtyOps } from "../../iommu/dirty.ts";
 import type { Domain } from "../../iommu/domain.ts";
-import type { Mm } from "../../kernel/memory/mm.ts";
+import type { Mm } from "../../kernel/interfaces/mm.ts";
 import { lastOf } from "../../lib/u64.ts";
 import { EINVAL, EOPNOTSUPP, Errno } from "../../uapi/errno.ts";
 import {

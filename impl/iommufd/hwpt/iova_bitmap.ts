@@ -14,8 +14,8 @@
 
 import type { DirtyBitmap } from "../../iommu/dirty.ts";
 import type { KernelCore } from "../../kernel/core.ts";
-import { GUP_PIN_COUNTING_BIAS } from "../../kernel/memory/frames.ts";
-import { FOLL_WRITE, type Mm } from "../../kernel/memory/mm.ts";
+import { GUP_PIN_COUNTING_BIAS } from "../../kernel/simulated/pages/frames.ts";
+import { FOLL_WRITE, type Mm } from "../../kernel/interfaces/mm.ts";
 import { lowestBit } from "../../lib/u64.ts";
 import { Errno } from "../../uapi/errno.ts";
 import { PAGE_SHIFT, PAGE_SIZE, TASK_SIZE } from "../../uapi/mman.ts";

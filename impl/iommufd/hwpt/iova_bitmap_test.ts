@@ -5,8 +5,8 @@ import { describe, it } from "@std/testing/bdd";
 import fc from "fast-check";
 import { errnoOf } from "../../iommu/testing/test_driver.ts";
 import { KernelCore } from "../../kernel/core.ts";
-import type { Mm } from "../../kernel/memory/mm.ts";
-import type { Process } from "../../kernel/process.ts";
+import type { Mm } from "../../kernel/interfaces/mm.ts";
+import type { Process } from "../../kernel/simulated/process.ts";
 import { KernelBug } from "../../kernel/warn.ts";
 import { ENOMEM } from "../../uapi/errno.ts";
 import {

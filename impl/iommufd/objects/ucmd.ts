@@ -9,7 +9,7 @@
  * @module
  */
 
-import type { Process } from "../../kernel/process.ts";
+import type { Process } from "../../kernel/simulated/process.ts";
 import { E2BIG } from "../../uapi/errno.ts";
 import type { Revision } from "../../uapi/revision.ts";
 import {

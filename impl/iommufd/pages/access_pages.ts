@@ -8,8 +8,8 @@
  * @module
  */
 
-import { GUP_PIN_COUNTING_BIAS } from "../../kernel/memory/frames.ts";
-import { FOLL_REMOTE, FOLL_WRITE } from "../../kernel/memory/mm.ts";
+import { GUP_PIN_COUNTING_BIAS } from "../../kernel/simulated/pages/frames.ts";
+import { FOLL_REMOTE, FOLL_WRITE } from "../../kernel/interfaces/mm.ts";
 import { DoubleSpanIterator } from "../../lib/span_iterator.ts";
 import { XarrayNodes } from "../../lib/xarray_nodes.ts";
 import { EFAULT, EINVAL, EPERM } from "../../uapi/errno.ts";

@@ -17,8 +17,8 @@
  */
 
 import type { KernelCore, User } from "../../kernel/core.ts";
-import type { Mm } from "../../kernel/memory/mm.ts";
-import type { Process } from "../../kernel/process.ts";
+import type { Mm } from "../../kernel/interfaces/mm.ts";
+import type { Process } from "../../kernel/simulated/process.ts";
 import { IntervalNode, IntervalTree } from "../../lib/interval_tree.ts";
 import { SparseUint32Array } from "../../lib/sparse_array.ts";
 import { checkedAdd, U64_MAX } from "../../lib/u64.ts";

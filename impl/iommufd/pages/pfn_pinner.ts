@@ -12,10 +12,10 @@ import {
   FOLL_LONGTERM,
   FOLL_REMOTE,
   FOLL_WRITE,
-} from "../../kernel/memory/mm.ts";
+} from "../../kernel/interfaces/mm.ts";
 import { EFAULT, EOVERFLOW } from "../../uapi/errno.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
-import { GUP_PIN_COUNTING_BIAS } from "../../kernel/memory/frames.ts";
+import { GUP_PIN_COUNTING_BIAS } from "../../kernel/simulated/pages/frames.ts";
 import type { IoptPages } from "./pages.ts";
 import { tempAlloc } from "./pfn_batch.ts";
 

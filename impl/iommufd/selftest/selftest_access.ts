@@ -7,7 +7,7 @@
  */
 
 import { File } from "../../kernel/files/file.ts";
-import type { Process } from "../../kernel/process.ts";
+import type { Process } from "../../kernel/simulated/process.ts";
 import { alignDown, U64_MAX } from "../../lib/u64.ts";
 import {
   EBADE,

@@ -10,7 +10,7 @@
 
 import { assertEquals } from "@std/assert";
 import { Kernel } from "../../kernel.ts";
-import type { Process } from "../../kernel/process.ts";
+import type { Process } from "../../kernel/simulated/process.ts";
 import { MockDomain } from "../../mock/mock_domain.ts";
 import { Errno, errnoName } from "../../uapi/errno.ts";
 import * as uapi from "../../uapi/mod.ts";

@@ -9,7 +9,7 @@
 
 import { assertEquals } from "@std/assert";
 import { Kernel } from "../../kernel.ts";
-import type { Process } from "../../kernel/process.ts";
+import type { Process } from "../../kernel/simulated/process.ts";
 import { Errno, errnoName } from "../../uapi/errno.ts";
 import {
   IOMMU_DESTROY,

@@ -13,7 +13,7 @@
  */
 
 import { IOMMU_CACHE, IOMMU_READ, IOMMU_WRITE } from "../../iommu/domain.ts";
-import type { Process } from "../../kernel/process.ts";
+import type { Process } from "../../kernel/simulated/process.ts";
 import { U64_MAX } from "../../lib/u64.ts";
 import { EINVAL, ENOENT, ENOTTY, EPERM } from "../../uapi/errno.ts";
 import { CAP_SYS_RAWIO } from "../../uapi/mman.ts";

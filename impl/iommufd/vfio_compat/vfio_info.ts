@@ -9,7 +9,7 @@
  * @module
  */
 
-import type { Mm } from "../../kernel/memory/mm.ts";
+import type { Mm } from "../../kernel/interfaces/mm.ts";
 import { SpanIterator } from "../../lib/span_iterator.ts";
 import { alignUp, U64_MAX } from "../../lib/u64.ts";
 import { EINVAL } from "../../uapi/errno.ts";

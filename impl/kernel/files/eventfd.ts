@@ -9,7 +9,7 @@
 import { EAGAIN, EINVAL } from "../../uapi/errno.ts";
 import { POLLERR, POLLIN, POLLOUT } from "../../uapi/mman.ts";
 import { File } from "./file.ts";
-import type { Process } from "../process.ts";
+import type { Process } from "../simulated/process.ts";
 
 /** eventfd: a read takes 1 instead of everything. */
 export const EFD_SEMAPHORE = 1;

@@ -6,7 +6,7 @@ import { errnoName } from "../../uapi/errno.ts";
 import { O_NONBLOCK, POLLERR, POLLIN, POLLOUT } from "../../uapi/mman.ts";
 import { KernelCore } from "../core.ts";
 import { EFD_SEMAPHORE } from "./eventfd.ts";
-import type { Process } from "../process.ts";
+import type { Process } from "../simulated/process.ts";
 
 function spawn(): Process {
   return new KernelCore({ memory: 2 ** 24 }).spawn();

@@ -10,9 +10,9 @@
 import { EACCES, ENOMEM } from "../../uapi/errno.ts";
 import { O_RDONLY, PAGE_SIZE } from "../../uapi/mman.ts";
 import type { File } from "./file.ts";
-import type { Frames } from "../memory/frames.ts";
+import type { Frames } from "../simulated/pages/frames.ts";
 import { MemoryFile } from "./memory_file.ts";
-import { MemoryObject } from "../memory/memory_object.ts";
+import { MemoryObject } from "../simulated/pages/memory_object.ts";
 
 const EXE_PAGES = 16;
 

@@ -14,8 +14,8 @@ import {
   POLLRDNORM,
   POLLWRNORM,
 } from "../../uapi/mman.ts";
-import type { MemoryObject } from "../memory/memory_object.ts";
-import type { Process } from "../process.ts";
+import type { MemoryObject } from "../simulated/pages/memory_object.ts";
+import type { Process } from "../simulated/process.ts";
 import { KernelBug } from "../warn.ts";
 
 /** What poll answers for a file without conditions of its own: Linux's constant of that name. */

@@ -10,8 +10,8 @@
 import { EINVAL, Errno } from "../../uapi/errno.ts";
 import { O_RDWR } from "../../uapi/mman.ts";
 import { File } from "./file.ts";
-import type { MemoryObject } from "../memory/memory_object.ts";
-import type { Process } from "../process.ts";
+import type { MemoryObject } from "../simulated/pages/memory_object.ts";
+import type { Process } from "../simulated/process.ts";
 
 /** Bytes that are copied at once. */
 const CHUNK = 65536;

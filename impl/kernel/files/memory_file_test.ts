@@ -19,7 +19,7 @@ import {
   PROT_WRITE,
 } from "../../uapi/mman.ts";
 import { KernelCore } from "../core.ts";
-import type { Process } from "../process.ts";
+import type { Process } from "../simulated/process.ts";
 
 const RW = PROT_READ | PROT_WRITE;
 

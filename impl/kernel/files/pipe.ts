@@ -19,7 +19,7 @@ import {
   POLLWRNORM,
 } from "../../uapi/mman.ts";
 import { File } from "./file.ts";
-import type { Process } from "../process.ts";
+import type { Process } from "../simulated/process.ts";
 
 /** Bytes that fit into a pipe. */
 export const PIPE_SIZE: number = 16 * PAGE_SIZE;

@@ -11,7 +11,7 @@ import { MAP_ANONYMOUS, MAP_PRIVATE, PAGE_SIZE } from "../../uapi/mman.ts";
 import { PROT_READ, PROT_WRITE } from "../../uapi/mman.ts";
 import { KernelCore } from "../core.ts";
 import { File } from "../files/file.ts";
-import type { Process } from "../process.ts";
+import type { Process } from "../simulated/process.ts";
 
 /** What {@link sweepSteps} runs inside a system call. */
 export type Steps = (kernel: KernelCore, caller: {

@@ -14,7 +14,7 @@ import {
   ENOMEM,
   EPERM,
   Errno,
-} from "../../uapi/errno.ts";
+} from "../../../uapi/errno.ts";
 import {
   HPAGE_SIZE,
   MADV_DOFORK,
@@ -28,8 +28,8 @@ import {
   PROT_READ,
   PROT_WRITE,
   TASK_SIZE,
-} from "../../uapi/mman.ts";
-import type { MemoryObject } from "./memory_object.ts";
+} from "../../../uapi/mman.ts";
+import type { MemoryObject } from "../pages/memory_object.ts";
 import { UserPages } from "./user_pages.ts";
 import { Vma } from "./vma.ts";
 

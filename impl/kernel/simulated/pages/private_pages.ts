@@ -6,7 +6,7 @@
  * @module
  */
 
-import { PAGE_SIZE } from "../../uapi/mman.ts";
+import { PAGE_SIZE } from "../../../uapi/mman.ts";
 import type { Frames } from "./frames.ts";
 import {
   LEAF_PAGES,
@@ -14,7 +14,7 @@ import {
   PTE_EXCLUSIVE,
   PTE_PFN_SHIFT,
 } from "./page_table.ts";
-import type { Vma } from "./vma.ts";
+import type { Vma } from "../mappings/vma.ts";
 
 /** The frame that untouched private memory reads: no one owns it, its bytes are zero. */
 export const ZERO_PFN = 0;

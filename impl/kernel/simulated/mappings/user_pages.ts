@@ -7,17 +7,22 @@
  * @module
  */
 
-import { EFAULT, ENOMEM, Errno } from "../../uapi/errno.ts";
+import { EFAULT, ENOMEM, Errno } from "../../../uapi/errno.ts";
 import {
   PAGE_SIZE,
   PROT_READ,
   PROT_WRITE,
   TASK_SIZE,
-} from "../../uapi/mman.ts";
-import type { Frames } from "./frames.ts";
-import { FOLL_FORCE, FOLL_REMOTE, FOLL_WRITE, type Mm } from "./mm.ts";
-import { PTE_PFN_SHIFT } from "./page_table.ts";
-import { PrivatePages } from "./private_pages.ts";
+} from "../../../uapi/mman.ts";
+import type { Frames } from "../pages/frames.ts";
+import {
+  FOLL_FORCE,
+  FOLL_REMOTE,
+  FOLL_WRITE,
+  type Mm,
+} from "../../interfaces/mm.ts";
+import { PTE_PFN_SHIFT } from "../pages/page_table.ts";
+import { PrivatePages } from "../pages/private_pages.ts";
 import { type Vma, VmaList } from "./vma.ts";
 
 /** A process touched memory that it may not touch: SIGSEGV on Linux. */

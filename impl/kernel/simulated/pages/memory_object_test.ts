@@ -2,11 +2,11 @@
 
 import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { EFAULT, EINVAL, ENOMEM } from "../../uapi/errno.ts";
-import { HPAGE_SIZE, PAGE_SIZE } from "../../uapi/mman.ts";
+import { EFAULT, EINVAL, ENOMEM } from "../../../uapi/errno.ts";
+import { HPAGE_SIZE, PAGE_SIZE } from "../../../uapi/mman.ts";
 import { Frames, HPAGE_FRAMES } from "./frames.ts";
 import { MemoryObject } from "./memory_object.ts";
-import { KernelBug } from "../warn.ts";
+import { KernelBug } from "../../warn.ts";
 
 describe("MemoryObject", () => {
   it("has pages up to its end and none beyond", () => {

@@ -13,7 +13,7 @@ import {
   errnoName,
   ESRCH,
   resultOfError,
-} from "../uapi/errno.ts";
+} from "../../uapi/errno.ts";
 import {
   MFD_CLOEXEC,
   MFD_HUGETLB,
@@ -27,18 +27,18 @@ import {
   POLLHUP,
   POLLNVAL,
   RLIMIT_NOFILE,
-} from "../uapi/mman.ts";
-import type { AddressSpace } from "./memory/address_space.ts";
-import type { KernelCore } from "./core.ts";
-import type { Credentials, ResourceLimits, User } from "./credentials.ts";
-import { EFD_SEMAPHORE, EventFd } from "./files/eventfd.ts";
-import { FaultInjection } from "./fault_injection.ts";
-import type { FdTable } from "./files/fd_table.ts";
-import type { File } from "./files/file.ts";
-import { MemoryFile } from "./files/memory_file.ts";
-import { MemoryObject } from "./memory/memory_object.ts";
-import { madvise, mmap, mprotect, munmap } from "./memory/mmap.ts";
-import { createPipe } from "./files/pipe.ts";
+} from "../../uapi/mman.ts";
+import type { AddressSpace } from "./mappings/address_space.ts";
+import type { KernelCore } from "../core.ts";
+import type { Credentials, ResourceLimits, User } from "../credentials.ts";
+import { EFD_SEMAPHORE, EventFd } from "../files/eventfd.ts";
+import { FaultInjection } from "../fault_injection.ts";
+import type { FdTable } from "../files/fd_table.ts";
+import type { File } from "../files/file.ts";
+import { MemoryFile } from "../files/memory_file.ts";
+import { MemoryObject } from "./pages/memory_object.ts";
+import { madvise, mmap, mprotect, munmap } from "./mappings/mmap.ts";
+import { createPipe } from "../files/pipe.ts";
 import { Scratch, SCRATCH_MAX } from "./scratch.ts";
 
 /** memfd_create: F_SEAL ioctls may be used (accepted; there are no seals). */

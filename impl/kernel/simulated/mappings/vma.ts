@@ -6,9 +6,9 @@
  * @module
  */
 
-import { HPAGE_SIZE, PAGE_SIZE } from "../../uapi/mman.ts";
-import type { MemoryObject } from "./memory_object.ts";
-import type { PrivatePages } from "./private_pages.ts";
+import { HPAGE_SIZE, PAGE_SIZE } from "../../../uapi/mman.ts";
+import type { MemoryObject } from "../pages/memory_object.ts";
+import type { PrivatePages } from "../pages/private_pages.ts";
 import { SpanTree } from "./span_tree.ts";
 
 /** What a mapping is made with. Addresses are bytes, multiples of a page. */

@@ -17,10 +17,10 @@ import {
   PAGE_SIZE,
   PROT_READ,
   PROT_WRITE,
-} from "../../uapi/mman.ts";
-import { KernelCore } from "../core.ts";
-import { GUP_PIN_COUNTING_BIAS } from "./frames.ts";
-import { FOLL_LONGTERM, FOLL_WRITE } from "./mm.ts";
+} from "../../../uapi/mman.ts";
+import { KernelCore } from "../../core.ts";
+import { GUP_PIN_COUNTING_BIAS } from "../pages/frames.ts";
+import { FOLL_LONGTERM, FOLL_WRITE } from "../../interfaces/mm.ts";
 import type { Process } from "../process.ts";
 import { BusError, SegmentationFault } from "./user_pages.ts";
 

@@ -2,9 +2,9 @@
 
 import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { ENOMEM } from "../../uapi/errno.ts";
-import { HPAGE_SIZE, PAGE_SIZE } from "../../uapi/mman.ts";
-import { KernelBug } from "../warn.ts";
+import { ENOMEM } from "../../../uapi/errno.ts";
+import { HPAGE_SIZE, PAGE_SIZE } from "../../../uapi/mman.ts";
+import { KernelBug } from "../../warn.ts";
 import { Frames, HPAGE_FRAMES } from "./frames.ts";
 import { ZERO_PFN } from "./private_pages.ts";
 

@@ -2,10 +2,10 @@
 
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { HPAGE_SIZE, PAGE_SIZE } from "../../uapi/mman.ts";
-import { Frames } from "./frames.ts";
-import { MemoryObject } from "./memory_object.ts";
-import { PrivatePages } from "./private_pages.ts";
+import { HPAGE_SIZE, PAGE_SIZE } from "../../../uapi/mman.ts";
+import { Frames } from "../pages/frames.ts";
+import { MemoryObject } from "../pages/memory_object.ts";
+import { PrivatePages } from "../pages/private_pages.ts";
 import { Vma, VmaList, type VmaOptions } from "./vma.ts";
 
 const frames = new Frames(HPAGE_SIZE * 2);

@@ -7,7 +7,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { EINVAL, ENOSPC, errnoName, ESRCH } from "../uapi/errno.ts";
+import { EINVAL, ENOSPC, errnoName, ESRCH } from "../../uapi/errno.ts";
 import {
   CAP_IPC_LOCK,
   MAP_ANONYMOUS,
@@ -20,11 +20,11 @@ import {
   PROT_WRITE,
   RLIMIT_MEMLOCK,
   RLIMIT_NOFILE,
-} from "../uapi/mman.ts";
-import { KernelCore } from "./core.ts";
-import { File } from "./files/file.ts";
+} from "../../uapi/mman.ts";
+import { KernelCore } from "../core.ts";
+import { File } from "../files/file.ts";
 import type { Process } from "./process.ts";
-import { KernelBug } from "./warn.ts";
+import { KernelBug } from "../warn.ts";
 
 /** A device whose ioctl is given by the test, and which notes its release. */
 class TestDevice extends File {

@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { errnoName } from "../../uapi/errno.ts";
+import { errnoName } from "../../../uapi/errno.ts";
 import {
   HPAGE_SIZE,
   MADV_DOFORK,
@@ -26,10 +26,10 @@ import {
   PROT_READ,
   PROT_WRITE,
   TASK_SIZE,
-} from "../../uapi/mman.ts";
+} from "../../../uapi/mman.ts";
 import { MAX_MAP_COUNT, MMAP_BASE } from "./address_space.ts";
-import { KernelCore } from "../core.ts";
-import { HPAGE_FRAMES } from "./frames.ts";
+import { KernelCore } from "../../core.ts";
+import { HPAGE_FRAMES } from "../pages/frames.ts";
 import type { Process } from "../process.ts";
 
 const RW = PROT_READ | PROT_WRITE;

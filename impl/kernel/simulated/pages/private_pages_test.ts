@@ -7,7 +7,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { EFAULT } from "../../uapi/errno.ts";
+import { EFAULT } from "../../../uapi/errno.ts";
 import {
   HPAGE_SIZE,
   MAP_ANONYMOUS,
@@ -19,10 +19,10 @@ import {
   PAGE_SIZE,
   PROT_READ,
   PROT_WRITE,
-} from "../../uapi/mman.ts";
-import { KernelCore } from "../core.ts";
+} from "../../../uapi/mman.ts";
+import { KernelCore } from "../../core.ts";
 import { GUP_PIN_COUNTING_BIAS, HPAGE_FRAMES } from "./frames.ts";
-import { FOLL_FORCE, FOLL_LONGTERM, FOLL_WRITE } from "./mm.ts";
+import { FOLL_FORCE, FOLL_LONGTERM, FOLL_WRITE } from "../../interfaces/mm.ts";
 import { ZERO_PFN } from "./private_pages.ts";
 import type { Process } from "../process.ts";
 

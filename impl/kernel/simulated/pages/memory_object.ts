@@ -7,8 +7,8 @@
  * @module
  */
 
-import { EFAULT, EINVAL } from "../../uapi/errno.ts";
-import { HPAGE_SIZE, PAGE_SIZE } from "../../uapi/mman.ts";
+import { EFAULT, EINVAL } from "../../../uapi/errno.ts";
+import { HPAGE_SIZE, PAGE_SIZE } from "../../../uapi/mman.ts";
 import type { Frames } from "./frames.ts";
 import {
   LEAF_PAGES,
@@ -16,8 +16,8 @@ import {
   PTE_EXCLUSIVE,
   PTE_PFN_SHIFT,
 } from "./page_table.ts";
-import type { Vma } from "./vma.ts";
-import { KernelBug } from "../warn.ts";
+import type { Vma } from "../mappings/vma.ts";
+import { KernelBug } from "../../warn.ts";
 
 /** Pages by index, allocated when first touched. Starts with one reference. */
 export class MemoryObject {

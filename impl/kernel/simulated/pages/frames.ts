@@ -13,9 +13,9 @@
  * @module
  */
 
-import { ENOMEM } from "../../uapi/errno.ts";
-import { HPAGE_SIZE, PAGE_SIZE } from "../../uapi/mman.ts";
-import { KernelBug } from "../warn.ts";
+import { ENOMEM } from "../../../uapi/errno.ts";
+import { HPAGE_SIZE, PAGE_SIZE } from "../../../uapi/mman.ts";
+import { KernelBug } from "../../warn.ts";
 
 /** References that one pin adds to a frame's count: Linux's constant of that name. */
 export const GUP_PIN_COUNTING_BIAS = 1024;

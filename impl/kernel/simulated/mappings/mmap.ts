@@ -14,7 +14,7 @@ import {
   ENOMEM,
   EOPNOTSUPP,
   EOVERFLOW,
-} from "../../uapi/errno.ts";
+} from "../../../uapi/errno.ts";
 import {
   CAP_SYS_RAWIO,
   HPAGE_SIZE,
@@ -31,10 +31,10 @@ import {
   PROT_READ,
   PROT_WRITE,
   TASK_SIZE,
-} from "../../uapi/mman.ts";
-import type { File } from "../files/file.ts";
+} from "../../../uapi/mman.ts";
+import type { File } from "../../files/file.ts";
 import { isKnownAdvice } from "./address_space.ts";
-import { MemoryObject } from "./memory_object.ts";
+import { MemoryObject } from "../pages/memory_object.ts";
 import type { Process } from "../process.ts";
 
 /** mmap: the bits that choose between shared and private. */

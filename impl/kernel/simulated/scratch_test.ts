@@ -2,19 +2,19 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { errnoName } from "../uapi/errno.ts";
+import { errnoName } from "../../uapi/errno.ts";
 import {
   MAP_ANONYMOUS,
   MAP_PRIVATE,
   PROT_READ,
   TASK_SIZE,
-} from "../uapi/mman.ts";
-import { MMAP_BASE } from "./memory/address_space.ts";
-import { KernelCore } from "./core.ts";
-import { File } from "./files/file.ts";
+} from "../../uapi/mman.ts";
+import { MMAP_BASE } from "./mappings/address_space.ts";
+import { KernelCore } from "../core.ts";
+import { File } from "../files/file.ts";
 import type { Process } from "./process.ts";
 import { SCRATCH_MAX } from "./scratch.ts";
-import { SegmentationFault } from "./memory/user_pages.ts";
+import { SegmentationFault } from "./mappings/user_pages.ts";
 
 /** A device whose ioctl is given by the test. */
 class TestDevice extends File {

@@ -6,15 +6,15 @@
  * @module
  */
 
-import { EEXIST, EFAULT, ENOMEM } from "../uapi/errno.ts";
+import { EEXIST, EFAULT, ENOMEM } from "../../uapi/errno.ts";
 import {
   MAP_FIXED_NOREPLACE,
   PAGE_SIZE,
   PROT_READ,
   PROT_WRITE,
   TASK_SIZE,
-} from "../uapi/mman.ts";
-import type { AddressSpace } from "./memory/address_space.ts";
+} from "../../uapi/mman.ts";
+import type { AddressSpace } from "./mappings/address_space.ts";
 
 /**
  * Bytes of address space for one call: the buffer ends at the last page, which

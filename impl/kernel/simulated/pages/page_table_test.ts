@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { HPAGE_SIZE } from "../../uapi/mman.ts";
+import { HPAGE_SIZE } from "../../../uapi/mman.ts";
 import { Frames, GUP_PIN_COUNTING_BIAS } from "./frames.ts";
 import {
   LEAF_PAGES,

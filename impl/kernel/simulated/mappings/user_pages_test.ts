@@ -7,7 +7,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { EFAULT, ENOMEM } from "../../uapi/errno.ts";
+import { EFAULT, ENOMEM } from "../../../uapi/errno.ts";
 import {
   HPAGE_SIZE,
   MAP_ANONYMOUS,
@@ -21,10 +21,15 @@ import {
   PROT_READ,
   PROT_WRITE,
   TASK_SIZE,
-} from "../../uapi/mman.ts";
-import { KernelCore } from "../core.ts";
-import { GUP_PIN_COUNTING_BIAS } from "./frames.ts";
-import { FOLL_FORCE, FOLL_LONGTERM, FOLL_REMOTE, FOLL_WRITE } from "./mm.ts";
+} from "../../../uapi/mman.ts";
+import { KernelCore } from "../../core.ts";
+import { GUP_PIN_COUNTING_BIAS } from "../pages/frames.ts";
+import {
+  FOLL_FORCE,
+  FOLL_LONGTERM,
+  FOLL_REMOTE,
+  FOLL_WRITE,
+} from "../../interfaces/mm.ts";
 import type { Process } from "../process.ts";
 import { BusError, SegmentationFault } from "./user_pages.ts";
 
