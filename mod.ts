@@ -51,7 +51,7 @@ export type {
   IoasMapOptions,
   IovaRange,
 } from "./impl/client/client.ts";
-export type { U64 } from "./impl/client/arguments.ts";
+export type { U64, Values } from "./impl/client/arguments.ts";
 export { type CallArguments, IommufdError } from "./impl/client/error.ts";
 export type {
   HwInfoReply,

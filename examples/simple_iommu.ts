@@ -71,9 +71,9 @@ export interface SimpleHwInfo {
 }
 
 /** Layout of {@link SimpleHwInfo}. */
-export const SimpleHwInfo: Struct<SimpleHwInfo> = struct("simple_hw_info", 8, {
-  inputBits: u32(0),
-  outputBits: u32(4),
+export const SimpleHwInfo: Struct<SimpleHwInfo> = struct("simple_hw_info", {
+  inputBits: u32(),
+  outputBits: u32(),
 });
 
 /**
@@ -90,10 +90,10 @@ export interface SimpleStage1 {
 }
 
 /** Layout of {@link SimpleStage1}. */
-export const SimpleStage1: Struct<SimpleStage1> = struct("simple_stage1", 16, {
-  flags: u32(0),
-  reserved: u32(4),
-  table: u64(8),
+export const SimpleStage1: Struct<SimpleStage1> = struct("simple_stage1", {
+  flags: u32(),
+  reserved: u32(),
+  table: u64(),
 });
 
 /** Table entry: it maps a page. */
@@ -114,8 +114,7 @@ export interface SimpleInvalidate {
 /** Layout of {@link SimpleInvalidate}. */
 export const SimpleInvalidate: Struct<SimpleInvalidate> = struct(
   "simple_invalidate",
-  16,
-  { flags: u32(0), reserved: u32(4), addr: u64(8) },
+  { flags: u32(), reserved: u32(), addr: u64() },
 );
 
 /** Everything that the table maps changed. */

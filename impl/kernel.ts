@@ -19,6 +19,7 @@
 
 import { Iommu } from "./iommu/iommu.ts";
 import { Iommufd } from "./iommufd/main.ts";
+import type { IoctlOp } from "./iommufd/objects/ucmd.ts";
 import { KernelCore, type KernelOptions } from "./kernel/core.ts";
 import { MockIommuOps } from "./mock/mock_device.ts";
 
@@ -31,6 +32,8 @@ export interface IommufdOptions {
   allowUnsafeInterrupts: boolean;
   /** VFIO containers have a no-IOMMU mode, where the revision has it; default false. (Linux: CONFIG_VFIO_NOIOMMU.) */
   readonly vfioNoIommu: boolean;
+  /** Ioctls beside Linux's, to try one that does not exist yet; default none. */
+  readonly ioctls: readonly IoctlOp[];
 }
 
 /** A machine with `/dev/iommu`. Kernels are independent of each other. */
@@ -50,6 +53,7 @@ export class Kernel extends KernelCore {
     this.options = {
       allowUnsafeInterrupts: options.allowUnsafeInterrupts ?? false,
       vfioNoIommu: options.vfioNoIommu ?? false,
+      ioctls: options.ioctls ?? [],
     };
     this.iommu = new Iommu(this);
     this.mock = new MockIommuOps(this.iommu);

@@ -49,6 +49,7 @@ describe("kernel", () => {
     assertEquals(plain.options, {
       allowUnsafeInterrupts: false,
       vfioNoIommu: false,
+      ioctls: [],
     });
     const other = new Kernel({
       allowUnsafeInterrupts: true,
@@ -57,6 +58,7 @@ describe("kernel", () => {
     assertEquals(other.options, {
       allowUnsafeInterrupts: true,
       vfioNoIommu: true,
+      ioctls: [],
     });
   });
 

@@ -10,6 +10,10 @@
  */
 
 export { default as "impl/uapi/errno.ts" } from "../impl/uapi/errno.ts" with { type: "text" };
+export { default as "impl/uapi/fault.ts" } from "../impl/uapi/fault.ts" with { type: "text" };
+export { default as "impl/uapi/hwpt.ts" } from "../impl/uapi/hwpt.ts" with { type: "text" };
+export { default as "impl/uapi/ioas.ts" } from "../impl/uapi/ioas.ts" with { type: "text" };
+export { default as "impl/uapi/ioctl.ts" } from "../impl/uapi/ioctl.ts" with { type: "text" };
 export { default as "impl/uapi/iommufd.ts" } from "../impl/uapi/iommufd.ts" with { type: "text" };
 export { default as "impl/uapi/mman.ts" } from "../impl/uapi/mman.ts" with { type: "text" };
 export { default as "impl/uapi/revision.ts" } from "../impl/uapi/revision.ts" with { type: "text" };
@@ -23,7 +27,9 @@ export { default as "impl/uapi/revision/pages.ts" } from "../impl/uapi/revision/
 export { default as "impl/uapi/revision/selftest.ts" } from "../impl/uapi/revision/selftest.ts" with { type: "text" };
 export { default as "impl/uapi/revision/versions.ts" } from "../impl/uapi/revision/versions.ts" with { type: "text" };
 export { default as "impl/uapi/revision/vfio.ts" } from "../impl/uapi/revision/vfio.ts" with { type: "text" };
+export { default as "impl/uapi/roles.ts" } from "../impl/uapi/roles.ts" with { type: "text" };
 export { default as "impl/uapi/selftest.ts" } from "../impl/uapi/selftest.ts" with { type: "text" };
+export { default as "impl/uapi/selftest_values.ts" } from "../impl/uapi/selftest_values.ts" with { type: "text" };
 export { default as "impl/uapi/struct.ts" } from "../impl/uapi/struct.ts" with { type: "text" };
 export { default as "impl/uapi/vfio.ts" } from "../impl/uapi/vfio.ts" with { type: "text" };
 export { default as "selftests/all.ts" } from "./all.ts" with { type: "text" };

@@ -7,6 +7,7 @@
  */
 
 import { errnoName } from "../../impl/uapi/errno.ts";
+import { formatNumber } from "../../impl/uapi/format.ts";
 import type { Revision } from "../../impl/uapi/revision.ts";
 import {
   type Argument,
@@ -14,11 +15,13 @@ import {
   structOf,
 } from "../../selftests/target/verbs.ts";
 import type { MadeCall } from "../reports/results.ts";
-import { describeStruct, ioctlName, ioctlNameWith } from "./describe_ioctl.ts";
+import {
+  describeArg,
+  describeStruct,
+  ioctlName,
+  ioctlNameWith,
+} from "./describe_ioctl.ts";
 import type { RecordedCalls } from "./recorded_calls.ts";
-
-/** Numbers from here on are addresses and lengths. */
-const FIRST_HEX = 4096;
 
 const NOT_ANSWERED = ", not answered";
 
@@ -65,6 +68,10 @@ function formatArguments(call: Call, revision: Revision): string {
       case "struct":
       case "numbers":
         return [];
+      case "u64":
+        return verb.args[i - 1]?.[1] === "command"
+          ? describeArg(Number(args[i - 1]), args[i] as number | bigint)
+          : formatArgument(args[i]!);
       default:
         return formatArgument(args[i]!);
     }
@@ -75,7 +82,7 @@ function formatArguments(call: Call, revision: Revision): string {
 function formatArgument(arg: Argument): string {
   if (typeof arg === "string") return JSON.stringify(arg);
   if (typeof arg === "object") return formatArgument(arg.length);
-  return arg >= FIRST_HEX ? `0x${arg.toString(16)}` : String(arg);
+  return formatNumber(arg);
 }
 
 /** What came back. */

@@ -8,12 +8,75 @@
  */
 
 import { U64_MAX } from "../lib/u64.ts";
+import { type Field, fieldsOf, type Struct } from "../uapi/struct.ts";
 
 /** An address or a length in bytes: a bigint, or a number up to 2^53-1. */
 export type U64 = number | bigint;
 
 /** The largest value of a u32 field. */
 const U32_MAX = 0xffff_ffff;
+
+/** Values for the fields of a struct; addresses and lengths may be numbers. */
+export type Values<T> = {
+  readonly [Name in keyof T]?: T[Name] extends bigint ? U64 : T[Name];
+};
+
+/** What the fields of a struct are called where they are passed, if not as in C. */
+export type Names<T> = { readonly [Name in keyof T]?: string };
+
+/** What is passed in the fields of a struct. */
+export interface Passed<T> {
+  /** The values by field. */
+  readonly values: Partial<T>;
+  /** The values under the names that the caller knows. */
+  readonly args: Record<string, number | bigint>;
+  /** The fields under these names. */
+  readonly fields: Record<string, Field>;
+}
+
+/**
+ * Takes the fields of a struct out of the options of a call. What has no
+ * default must be there. Throws TypeError or RangeError.
+ */
+export function pass<T extends object>(
+  layout: Struct<T>,
+  options: object,
+  names: Names<T> = {},
+): Passed<T> {
+  const given = options as Record<string, number | bigint | undefined>;
+  const values: Record<string, number | bigint> = {};
+  const args: Record<string, number | bigint> = {};
+  const fields: Record<string, Field> = {};
+  for (const field of fieldsOf(layout)) {
+    const name = names[field.name as keyof T] ?? field.name;
+    if (given[name] === undefined && hasDefault(field)) continue;
+    const value = field.type === "u64"
+      ? toU64(name, given[name]!)
+      : toU32(name, given[name] as number);
+    args[name] = values[field.name] = value;
+    fields[name] = field;
+  }
+  return { values: values as Partial<T>, args, fields };
+}
+
+/** Whether a field may be left out: it is the kernel's to fill in, or 0 means something. */
+function hasDefault({ role, direction }: Field): boolean {
+  if (direction === "out") return true;
+  switch (role.kind) {
+    case "id":
+      return role.optional;
+    case "iova":
+      return direction === "inout";
+    case "fd":
+    case "pointer":
+    case "length":
+    case "alignment":
+    case "count":
+      return false;
+    default:
+      return true;
+  }
+}
 
 /** An address or a length as a bigint. Throws TypeError or RangeError. */
 export function toU64(name: string, value: U64): bigint {

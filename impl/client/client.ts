@@ -11,18 +11,11 @@
 import type { Process } from "../kernel/simulated/process.ts";
 import { U64_MAX } from "../lib/u64.ts";
 import { EMSGSIZE } from "../uapi/errno.ts";
+import type { IoctlStruct } from "../uapi/ioctl.ts";
 import {
-  IOMMU_DESTROY,
-  IOMMU_IOAS_ALLOC,
-  IOMMU_IOAS_ALLOW_IOVAS,
-  IOMMU_IOAS_COPY,
-  IOMMU_IOAS_IOVA_RANGES,
-  IOMMU_IOAS_MAP,
   IOMMU_IOAS_MAP_FIXED_IOVA,
   IOMMU_IOAS_MAP_READABLE,
   IOMMU_IOAS_MAP_WRITEABLE,
-  IOMMU_IOAS_UNMAP,
-  IOMMU_VFIO_IOAS,
   IOMMU_VFIO_IOAS_CLEAR,
   IOMMU_VFIO_IOAS_GET,
   IOMMU_VFIO_IOAS_SET,
@@ -38,7 +31,7 @@ import {
 } from "../uapi/iommufd.ts";
 import { O_CLOEXEC, O_RDWR } from "../uapi/mman.ts";
 import type { Revision } from "../uapi/revision.ts";
-import { toU32, toU64, type U64 } from "./arguments.ts";
+import { pass, toU32, toU64, type U64, type Values } from "./arguments.ts";
 import { check, Descriptor, revisionOf, ScratchMemory } from "./descriptor.ts";
 import { IommufdError } from "./error.ts";
 import { HwptClient } from "./hwpt_client.ts";
@@ -156,21 +149,22 @@ export class IommufdClient implements Disposable {
     this.close();
   }
 
+  /**
+   * An ioctl that has no method here, such as one that you add; returns the
+   * struct as the kernel left it. What has no default must be given.
+   */
+  call<T extends object>(layout: IoctlStruct<T>, values: Values<T>): T {
+    return this.#descriptor.call(layout, values);
+  }
+
   /** IOMMU_DESTROY. Throws ENOENT without such an object, EBUSY while another uses it. */
   destroy(id: number): void {
-    this.#descriptor.call("IOMMU_DESTROY", IOMMU_DESTROY, IommuDestroy, {
-      id: toU32("id", id),
-    });
+    this.#descriptor.call(IommuDestroy, { id });
   }
 
   /** IOMMU_IOAS_ALLOC: a new, empty IO address space. Throws ENOMEM. */
   ioasAlloc(): { ioasId: number } {
-    const { outIoasId } = this.#descriptor.call(
-      "IOMMU_IOAS_ALLOC",
-      IOMMU_IOAS_ALLOC,
-      IommuIoasAlloc,
-      {},
-    );
+    const { outIoasId } = this.#descriptor.call(IommuIoasAlloc, {});
     return { ioasId: outIoasId };
   }
 
@@ -187,18 +181,10 @@ export class IommufdClient implements Disposable {
   ioasMap(options: IoasMapOptions): { iova: bigint } {
     const { iova, flags = DEFAULT_FLAGS } = options;
     const fixed = iova === undefined ? 0 : IOMMU_IOAS_MAP_FIXED_IOVA;
-    const reply = this.#descriptor.call(
-      "IOMMU_IOAS_MAP",
-      IOMMU_IOAS_MAP,
-      IommuIoasMap,
-      {
-        flags: toU32("flags", flags) | fixed,
-        ioasId: toU32("ioasId", options.ioasId),
-        userVa: toU64("userVa", options.userVa),
-        length: toU64("length", options.length),
-        ...iova === undefined ? {} : { iova: toU64("iova", iova) },
-      },
-    );
+    const reply = this.#descriptor.call(IommuIoasMap, {
+      ...options,
+      flags: toU32("flags", flags) | fixed,
+    });
     return { iova: reply.iova };
   }
 
@@ -211,19 +197,10 @@ export class IommufdClient implements Disposable {
   ioasCopy(options: IoasCopyOptions): { iova: bigint } {
     const { dstIova, flags = DEFAULT_FLAGS } = options;
     const fixed = dstIova === undefined ? 0 : IOMMU_IOAS_MAP_FIXED_IOVA;
-    const reply = this.#descriptor.call(
-      "IOMMU_IOAS_COPY",
-      IOMMU_IOAS_COPY,
-      IommuIoasCopy,
-      {
-        flags: toU32("flags", flags) | fixed,
-        dstIoasId: toU32("dstIoasId", options.dstIoasId),
-        srcIoasId: toU32("srcIoasId", options.srcIoasId),
-        length: toU64("length", options.length),
-        ...dstIova === undefined ? {} : { dstIova: toU64("dstIova", dstIova) },
-        srcIova: toU64("srcIova", options.srcIova),
-      },
-    );
+    const reply = this.#descriptor.call(IommuIoasCopy, {
+      ...options,
+      flags: toU32("flags", flags) | fixed,
+    });
     return { iova: reply.dstIova };
   }
 
@@ -240,16 +217,7 @@ export class IommufdClient implements Disposable {
       readonly length: U64;
     },
   ): { length: bigint } {
-    const reply = this.#descriptor.call(
-      "IOMMU_IOAS_UNMAP",
-      IOMMU_IOAS_UNMAP,
-      IommuIoasUnmap,
-      {
-        ioasId: toU32("ioasId", options.ioasId),
-        iova: toU64("iova", options.iova),
-        length: toU64("length", options.length),
-      },
-    );
+    const reply = this.#descriptor.call(IommuIoasUnmap, options);
     return { length: reply.length };
   }
 
@@ -266,8 +234,7 @@ export class IommufdClient implements Disposable {
     ioasId: number,
   ): { ranges: IommuIovaRange[]; alignment: bigint } {
     for (let room = FIRST_GUESS;;) {
-      const values = { ioasId: toU32("ioasId", ioasId), numIovas: room };
-      const answer = this.#iovaRanges(values);
+      const answer = this.#iovaRanges(ioasId, room);
       const { numIovas, outIovaAlignment } = answer.reply;
       if (numIovas <= room) {
         return { ranges: answer.ranges, alignment: outIovaAlignment };
@@ -278,22 +245,18 @@ export class IommufdClient implements Disposable {
 
   /** One try; where the array is too short, the reply says how long it must be. */
   #iovaRanges(
-    values: { ioasId: number; numIovas: number },
+    ioasId: number,
+    numIovas: number,
   ): { reply: IommuIoasIovaRanges; ranges: IommuIovaRange[] } {
     const { process } = this;
     const { size } = IommuIovaRange;
-    using array = new ScratchMemory(process, values.numIovas * size);
-    const bytes = IommuIoasIovaRanges.encode({
-      ...values,
-      allowedIovas: BigInt(array.address),
-    });
+    using array = new ScratchMemory(process, numIovas * size);
+    const allowedIovas = array.address;
+    const options = { ioasId, numIovas, allowedIovas };
+    const passed = pass(IommuIoasIovaRanges, options);
+    const bytes = IommuIoasIovaRanges.encode(passed.values);
     try {
-      this.#descriptor.callBytes(
-        "IOMMU_IOAS_IOVA_RANGES",
-        IOMMU_IOAS_IOVA_RANGES,
-        bytes,
-        values,
-      );
+      this.#descriptor.send(IommuIoasIovaRanges.ioctl, bytes, passed);
     } catch (error) {
       const short = error instanceof IommufdError && error.errno === EMSGSIZE;
       if (!short) throw error;
@@ -333,27 +296,23 @@ export class IommufdClient implements Disposable {
     });
     using array = new ScratchMemory(this.process, bytes.length);
     array.store(bytes);
-    this.#descriptor.call(
-      "IOMMU_IOAS_ALLOW_IOVAS",
-      IOMMU_IOAS_ALLOW_IOVAS,
-      IommuIoasAllowIovas,
-      {
-        ioasId: toU32("ioasId", options.ioasId),
-        numIovas: ranges.length,
-        allowedIovas: BigInt(array.address),
-      },
-    );
+    this.#descriptor.call(IommuIoasAllowIovas, {
+      ioasId: options.ioasId,
+      numIovas: ranges.length,
+      allowedIovas: array.address,
+    });
   }
 
   /** IOMMU_VFIO_IOAS: the IOAS that the container ioctls act on. Throws ENODEV without one. */
   vfioIoasGet(): { ioasId: number } {
-    const { ioasId } = this.#vfioIoas({ op: IOMMU_VFIO_IOAS_GET });
+    const op = IOMMU_VFIO_IOAS_GET;
+    const { ioasId } = this.#descriptor.call(IommuVfioIoas, { op });
     return { ioasId };
   }
 
   /** IOMMU_VFIO_IOAS: sets the IOAS that the container ioctls act on. Throws ENOENT without such an IOAS. */
   vfioIoasSet(ioasId: number): void {
-    this.#vfioIoas({
+    this.#descriptor.call(IommuVfioIoas, {
       op: IOMMU_VFIO_IOAS_SET,
       ioasId: toU32("ioasId", ioasId),
     });
@@ -361,15 +320,7 @@ export class IommufdClient implements Disposable {
 
   /** IOMMU_VFIO_IOAS: the container ioctls act on no IOAS any more. */
   vfioIoasClear(): void {
-    this.#vfioIoas({ op: IOMMU_VFIO_IOAS_CLEAR });
-  }
-
-  #vfioIoas(values: { op: number; ioasId?: number }): IommuVfioIoas {
-    return this.#descriptor.call(
-      "IOMMU_VFIO_IOAS",
-      IOMMU_VFIO_IOAS,
-      IommuVfioIoas,
-      values,
-    );
+    const op = IOMMU_VFIO_IOAS_CLEAR;
+    this.#descriptor.call(IommuVfioIoas, { op });
   }
 }

@@ -155,8 +155,9 @@ for (const revision of REVISION_NAMES) {
         assertEquals(
           error.message,
           `IOMMU_IOAS_MAP failed with ${areaExistsErrno}: part of the IOVA ` +
-            "range is mapped already (flags 0x7, ioasId 1, userVa 0x10000000, " +
-            "length 0x1000, iova 0x1000000)",
+            "range is mapped already (flags 0x7 (FIXED_IOVA | WRITEABLE | " +
+            "READABLE), ioasId 1, userVa 0x10000000, length 0x1000, " +
+            "iova 0x1000000)",
         );
       });
     });

@@ -10,6 +10,7 @@
 import type { Process } from "../kernel/simulated/process.ts";
 import { KernelBug } from "../kernel/warn.ts";
 import { errnoFromCode, ESRCH } from "../uapi/errno.ts";
+import type { IoctlStruct, Numbered, PlainIoctl } from "../uapi/ioctl.ts";
 import {
   MADV_POPULATE_WRITE,
   MAP_ANONYMOUS,
@@ -19,9 +20,13 @@ import {
   PROT_WRITE,
 } from "../uapi/mman.ts";
 import type { Revision } from "../uapi/revision.ts";
-import type { Struct } from "../uapi/struct.ts";
+import { pass, type Passed, toU32, type Values } from "./arguments.ts";
 import { causesOf } from "./causes.ts";
-import { type CallArguments, IommufdError } from "./error.ts";
+import {
+  type ArgumentFields,
+  type CallArguments,
+  IommufdError,
+} from "./error.ts";
 
 /** The revision that a process's kernel has. */
 export function revisionOf(process: Process): Revision {
@@ -34,6 +39,7 @@ export function check(
   ret: number,
   call: string,
   args: CallArguments,
+  fields?: ArgumentFields,
 ): number {
   if (ret >= 0) return ret;
   const errno = errnoFromCode(-ret);
@@ -41,7 +47,7 @@ export function check(
     throw new KernelBug(`${call} returned ${ret}, which is no errno`);
   }
   const causes = causesOf(call, errno, revisionOf(process), args);
-  throw new IommufdError(call, errno, args, causes);
+  throw new IommufdError(call, errno, args, causes, fields);
 }
 
 /** An open descriptor of a process. */
@@ -59,39 +65,32 @@ export class Descriptor {
   }
 
   /** An ioctl with a struct; returns the struct as the kernel left it. */
-  call<T extends object>(
-    name: string,
-    cmd: number,
-    layout: Struct<T>,
-    values: Partial<T>,
-  ): T {
-    const bytes = layout.encode(values);
-    this.callBytes(name, cmd, bytes, values as CallArguments);
+  call<T extends object>(layout: IoctlStruct<T>, options: Values<T>): T {
+    const passed = pass(layout, options);
+    const bytes = layout.encode(passed.values);
+    this.send(layout.ioctl, bytes, passed);
     return layout.decode(bytes);
   }
 
-  /** An ioctl with the bytes of a struct, which are updated in place. */
-  callBytes(
-    name: string,
-    cmd: number,
+  /** An ioctl with the bytes of a struct, which are updated in place; `passed` is what an error tells of them. */
+  send(
+    { name, number }: Numbered,
     bytes: Uint8Array,
-    args: CallArguments,
+    { args, fields }: Passed<object>,
   ): void {
     this.#checkOpen();
     const { process, fd } = this;
-    check(process, process.ioctlStruct(fd, cmd, bytes), name, args);
+    const ret = process.ioctlStruct(fd, number, bytes);
+    check(process, ret, name, args, fields);
   }
 
-  /** An ioctl whose argument is a plain number; returns its result. */
-  callNumber(
-    name: string,
-    cmd: number,
-    arg: number,
-    args: CallArguments,
-  ): number {
+  /** An ioctl whose argument is a plain number, called `name`; returns its result. */
+  callNumber({ ioctl, arg }: PlainIoctl, name: string, value: number): number {
     this.#checkOpen();
     const { process, fd } = this;
-    return check(process, process.ioctl(fd, cmd, arg), name, args);
+    const ret = process.ioctl(fd, ioctl.number, toU32(name, value));
+    const args = arg.role.kind === "unused" ? {} : { [name]: value };
+    return check(process, ret, ioctl.name, args, { [name]: arg });
   }
 
   /** Closes the descriptor. Idempotent; nothing to do after the process exited. */

@@ -7,14 +7,18 @@
  */
 
 import type { Errno } from "../uapi/errno.ts";
+import { formatNumber, formatValue } from "../uapi/format.ts";
+import type { FieldSpec } from "../uapi/struct.ts";
 
 /** What was passed to a call, by name. */
 export type CallArguments = Readonly<
   Record<string, number | bigint | string | boolean | undefined>
 >;
 
-/** Arguments that read best in hexadecimal. */
-const HEXADECIMAL = /flags|va|vaddr|iova|length|start/i;
+/** What is known of the arguments, by name. */
+export type ArgumentFields = Readonly<
+  Record<string, Pick<FieldSpec, "role" | "type">>
+>;
 
 /**
  * A system call that failed. The message says what failed, with which errno,
@@ -22,7 +26,8 @@ const HEXADECIMAL = /flags|va|vaddr|iova|length|start/i;
  *
  * ```text
  * IOMMU_IOAS_MAP failed with EEXIST: part of the IOVA range is mapped already
- * (flags 0x7, ioasId 1, userVa 0x7f0000000000, length 0x1000, iova 0x1000000)
+ * (flags 0x7 (FIXED_IOVA | WRITEABLE | READABLE), ioasId 1,
+ * userVa 0x7f0000000000, length 0x1000, iova 0x1000000)
  * ```
  */
 export class IommufdError extends Error {
@@ -35,17 +40,18 @@ export class IommufdError extends Error {
   /** What was passed. */
   readonly args: CallArguments;
 
-  /** For the client: `causes` are the reasons that this errno can have here. */
+  /** For the client: `causes` are the reasons that this errno can have here, `fields` what the arguments mean. */
   constructor(
     call: string,
     errno: Errno,
     args: CallArguments,
     causes: readonly string[],
+    fields: ArgumentFields = {},
   ) {
     const why = causes.length > 0 ? `: ${causes.join(", or ")}` : "";
     const passed = Object.entries(args)
       .filter(([, value]) => value !== undefined)
-      .map(([name, value]) => `${name} ${formatArgument(name, value)}`);
+      .map(([name, value]) => `${name} ${formatArgument(value, fields[name])}`);
     const what = passed.length > 0 ? ` (${passed.join(", ")})` : "";
     super(`${call} failed with ${errno}${why}${what}`);
     this.call = call;
@@ -54,12 +60,12 @@ export class IommufdError extends Error {
   }
 }
 
-/** Addresses, lengths and flags in hexadecimal, ids in decimal. */
 function formatArgument(
-  name: string,
   value: CallArguments[string],
+  field: ArgumentFields[string] | undefined,
 ): string {
-  const isNumber = typeof value === "number" || typeof value === "bigint";
-  const hex = isNumber && HEXADECIMAL.test(name);
-  return hex ? `0x${value.toString(16)}` : String(value);
+  if (typeof value !== "number" && typeof value !== "bigint") {
+    return String(value);
+  }
+  return field ? formatValue(field, value) : formatNumber(value);
 }

@@ -9,16 +9,9 @@
 
 import { EINVAL } from "../uapi/errno.ts";
 import {
-  IOMMU_FAULT_QUEUE_ALLOC,
-  IOMMU_GET_HW_INFO,
-  IOMMU_HWPT_ALLOC,
-  IOMMU_HWPT_DATA_NONE,
   IOMMU_HWPT_DIRTY_TRACKING_ENABLE,
   IOMMU_HWPT_FAULT_ID_VALID,
-  IOMMU_HWPT_GET_DIRTY_BITMAP,
   IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR,
-  IOMMU_HWPT_INVALIDATE,
-  IOMMU_HWPT_SET_DIRTY_TRACKING,
   IommuFaultAlloc,
   IommuHwInfo,
   IommuHwptAlloc,
@@ -83,30 +76,17 @@ export class HwptClient {
    * not support; E2BIG for data that are too long; ENOMEM.
    */
   alloc(options: HwptAllocOptions): { hwptId: number } {
-    const { faultId, dataType = IOMMU_HWPT_DATA_NONE } = options;
+    const { faultId, flags = 0 } = options;
     const data = toBytes("data", options.data ?? new Uint8Array());
-    const values = {
-      flags: toU32("flags", options.flags ?? 0),
-      devId: toU32("devId", options.devId),
-      ptId: toU32("ptId", options.ptId),
-      dataType: toU32("dataType", dataType),
-      dataLen: data.length,
-    };
+    const valid = faultId === undefined ? 0 : IOMMU_HWPT_FAULT_ID_VALID;
     using memory = new ScratchMemory(this.#descriptor.process, data.length);
     memory.store(data);
-    const { outHwptId } = this.#descriptor.call(
-      "IOMMU_HWPT_ALLOC",
-      IOMMU_HWPT_ALLOC,
-      IommuHwptAlloc,
-      {
-        ...values,
-        dataUptr: data.length > 0 ? BigInt(memory.address) : 0n,
-        ...faultId === undefined ? {} : {
-          flags: values.flags | IOMMU_HWPT_FAULT_ID_VALID,
-          faultId: toU32("faultId", faultId),
-        },
-      },
-    );
+    const { outHwptId } = this.#descriptor.call(IommuHwptAlloc, {
+      ...options,
+      flags: toU32("flags", flags) | valid,
+      dataLen: data.length,
+      dataUptr: data.length > 0 ? memory.address : 0,
+    });
     return { hwptId: outHwptId };
   }
 
@@ -115,16 +95,11 @@ export class HwptClient {
     const { process } = this.#descriptor;
     for (let room = FIRST_GUESS;;) {
       using memory = new ScratchMemory(process, room);
-      const reply = this.#descriptor.call(
-        "IOMMU_GET_HW_INFO",
-        IOMMU_GET_HW_INFO,
-        IommuHwInfo,
-        {
-          devId: toU32("devId", devId),
-          dataLen: room,
-          dataUptr: BigInt(memory.address),
-        },
-      );
+      const reply = this.#descriptor.call(IommuHwInfo, {
+        devId,
+        dataLen: room,
+        dataUptr: memory.address,
+      });
       const { dataLen } = reply;
       if (dataLen <= room) {
         return {
@@ -143,15 +118,10 @@ export class HwptClient {
     options: { readonly hwptId: number; readonly on: boolean },
   ): void {
     const on = toBoolean("on", options.on);
-    this.#descriptor.call(
-      "IOMMU_HWPT_SET_DIRTY_TRACKING",
-      IOMMU_HWPT_SET_DIRTY_TRACKING,
-      IommuHwptSetDirtyTracking,
-      {
-        flags: on ? IOMMU_HWPT_DIRTY_TRACKING_ENABLE : 0,
-        hwptId: toU32("hwptId", options.hwptId),
-      },
-    );
+    this.#descriptor.call(IommuHwptSetDirtyTracking, {
+      ...options,
+      flags: on ? IOMMU_HWPT_DIRTY_TRACKING_ENABLE : 0,
+    });
   }
 
   /**
@@ -178,19 +148,11 @@ export class HwptClient {
     const bits = bitSize === 0n ? 0n : (length + bitSize - 1n) / bitSize;
     const bytes = Number((bits + 7n) / 8n);
     using memory = new ScratchMemory(process, bytes);
-    this.#descriptor.call(
-      "IOMMU_HWPT_GET_DIRTY_BITMAP",
-      IOMMU_HWPT_GET_DIRTY_BITMAP,
-      IommuHwptGetDirtyBitmap,
-      {
-        hwptId: toU32("hwptId", options.hwptId),
-        flags: clear ? 0 : IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR,
-        iova: toU64("iova", options.iova),
-        length,
-        pageSize,
-        data: BigInt(memory.address),
-      },
-    );
+    this.#descriptor.call(IommuHwptGetDirtyBitmap, {
+      ...options,
+      flags: clear ? 0 : IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR,
+      data: memory.address,
+    });
     return process.peek(memory.address, bytes);
   }
 
@@ -221,30 +183,19 @@ export class HwptClient {
     });
     using memory = new ScratchMemory(this.#descriptor.process, data.length);
     memory.store(data);
-    const { entryNum } = this.#descriptor.call(
-      "IOMMU_HWPT_INVALIDATE",
-      IOMMU_HWPT_INVALIDATE,
-      IommuHwptInvalidate,
-      {
-        hwptId: toU32("hwptId", options.hwptId),
-        dataUptr: BigInt(memory.address),
-        dataType: toU32("dataType", options.dataType),
-        entryLen,
-        entryNum: entries.length,
-      },
-    );
+    const { entryNum } = this.#descriptor.call(IommuHwptInvalidate, {
+      ...options,
+      dataUptr: memory.address,
+      entryLen,
+      entryNum: entries.length,
+    });
     return { handled: entryNum };
   }
 
   /** IOMMU_FAULT_QUEUE_ALLOC: a queue of page faults, and the descriptor to read them from. Throws ENOMEM, EMFILE. */
   faultQueueAlloc(): { faultId: number; faultFd: number } {
-    const { outFaultId, outFaultFd } = this.#descriptor.call(
-      "IOMMU_FAULT_QUEUE_ALLOC",
-      IOMMU_FAULT_QUEUE_ALLOC,
-      IommuFaultAlloc,
-      {},
-    );
-    return { faultId: outFaultId, faultFd: outFaultFd };
+    const reply = this.#descriptor.call(IommuFaultAlloc, {});
+    return { faultId: reply.outFaultId, faultFd: reply.outFaultFd };
   }
 
   /** Reads the page faults that wait in a queue; none if it is empty. */

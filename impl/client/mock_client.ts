@@ -8,22 +8,7 @@
  */
 
 import {
-  IOMMU_TEST_CMD,
-  IOMMU_TEST_OP_ACCESS_PAGES,
-  IOMMU_TEST_OP_ACCESS_REPLACE_IOAS,
-  IOMMU_TEST_OP_ACCESS_RW,
-  IOMMU_TEST_OP_ADD_RESERVED,
-  IOMMU_TEST_OP_CREATE_ACCESS,
-  IOMMU_TEST_OP_DESTROY_ACCESS_PAGES,
-  IOMMU_TEST_OP_DIRTY,
-  IOMMU_TEST_OP_MD_CHECK_IOTLB,
-  IOMMU_TEST_OP_MD_CHECK_MAP,
-  IOMMU_TEST_OP_MD_CHECK_REFS,
-  IOMMU_TEST_OP_MOCK_DOMAIN,
-  IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS,
-  IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE,
-  IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT,
-  IOMMU_TEST_OP_TRIGGER_IOPF,
+  encodeTestOp,
   MOCK_ACCESS_RW_WRITE,
   MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES,
   MOCK_FLAGS_ACCESS_WRITE,
@@ -34,100 +19,26 @@ import {
   TestCheckIotlb,
   TestCheckMap,
   TestCheckRefs,
+  TestCmd,
   TestCreateAccess,
   TestDestroyAccessPages,
   TestDirty,
   TestMemoryLimit,
   TestMockDomain,
+  TestMockDomainFlags,
   TestMockDomainReplace,
+  type TestOp,
   TestTriggerIopf,
 } from "../uapi/selftest.ts";
-import type { Struct } from "../uapi/struct.ts";
-import { toBoolean, toBytes, toU32, toU64, type U64 } from "./arguments.ts";
+import {
+  type Names,
+  pass,
+  toBoolean,
+  toBytes,
+  toU32,
+  type U64,
+} from "./arguments.ts";
 import { type Descriptor, revisionOf, ScratchMemory } from "./descriptor.ts";
-
-/** One operation: its name, its number in 6.12 and its struct. */
-interface Operation<T> {
-  readonly name: string;
-  readonly op: number;
-  readonly layout: Struct<T>;
-}
-
-function operation<T>(
-  name: string,
-  op: number,
-  layout: Struct<T>,
-): Operation<T> {
-  return { name: `IOMMU_TEST_OP_${name}`, op, layout };
-}
-
-const ADD_RESERVED = operation(
-  "ADD_RESERVED",
-  IOMMU_TEST_OP_ADD_RESERVED,
-  TestAddReserved,
-);
-const MOCK_DOMAIN = operation(
-  "MOCK_DOMAIN",
-  IOMMU_TEST_OP_MOCK_DOMAIN,
-  TestMockDomain,
-);
-const MOCK_DOMAIN_FLAGS = operation(
-  "MOCK_DOMAIN_FLAGS",
-  IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS,
-  TestMockDomain,
-);
-const MOCK_DOMAIN_REPLACE = operation(
-  "MOCK_DOMAIN_REPLACE",
-  IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE,
-  TestMockDomainReplace,
-);
-const MD_CHECK_MAP = operation(
-  "MD_CHECK_MAP",
-  IOMMU_TEST_OP_MD_CHECK_MAP,
-  TestCheckMap,
-);
-const MD_CHECK_REFS = operation(
-  "MD_CHECK_REFS",
-  IOMMU_TEST_OP_MD_CHECK_REFS,
-  TestCheckRefs,
-);
-const CREATE_ACCESS = operation(
-  "CREATE_ACCESS",
-  IOMMU_TEST_OP_CREATE_ACCESS,
-  TestCreateAccess,
-);
-const ACCESS_PAGES = operation(
-  "ACCESS_PAGES",
-  IOMMU_TEST_OP_ACCESS_PAGES,
-  TestAccessPages,
-);
-const DESTROY_ACCESS_PAGES = operation(
-  "DESTROY_ACCESS_PAGES",
-  IOMMU_TEST_OP_DESTROY_ACCESS_PAGES,
-  TestDestroyAccessPages,
-);
-const ACCESS_RW = operation("ACCESS_RW", IOMMU_TEST_OP_ACCESS_RW, TestAccessRw);
-const ACCESS_REPLACE_IOAS = operation(
-  "ACCESS_REPLACE_IOAS",
-  IOMMU_TEST_OP_ACCESS_REPLACE_IOAS,
-  TestAccessReplaceIoas,
-);
-const SET_TEMP_MEMORY_LIMIT = operation(
-  "SET_TEMP_MEMORY_LIMIT",
-  IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT,
-  TestMemoryLimit,
-);
-const DIRTY = operation("DIRTY", IOMMU_TEST_OP_DIRTY, TestDirty);
-const MD_CHECK_IOTLB = operation(
-  "MD_CHECK_IOTLB",
-  IOMMU_TEST_OP_MD_CHECK_IOTLB,
-  TestCheckIotlb,
-);
-const TRIGGER_IOPF = operation(
-  "TRIGGER_IOPF",
-  IOMMU_TEST_OP_TRIGGER_IOPF,
-  TestTriggerIopf,
-);
 
 /** The ids of a new mock device. */
 export interface MockDomainIds {
@@ -172,11 +83,7 @@ export class MockClient {
       readonly length: U64;
     },
   ): void {
-    this.#call(ADD_RESERVED, options, {
-      id: toU32("ioasId", options.ioasId),
-      start: toU64("start", options.start),
-      length: toU64("length", options.length),
-    });
+    this.#call(TestAddReserved, options, { id: "ioasId" });
   }
 
   /**
@@ -188,18 +95,13 @@ export class MockClient {
   mockDomain(
     options: { readonly ptId: number; readonly devFlags?: number },
   ): MockDomainIds {
-    const { devFlags } = options;
-    const id = toU32("ptId", options.ptId);
-    const reply = devFlags === undefined
-      ? this.#call(MOCK_DOMAIN, options, {
-        id,
-      })
-      : this.#call(MOCK_DOMAIN_FLAGS, options, {
-        id,
-        devFlags: toU32("devFlags", devFlags),
-      });
+    const names = { id: "ptId" };
+    const reply = options.devFlags === undefined
+      ? this.#call(TestMockDomain, options, names)
+      : this.#call(TestMockDomainFlags, options, names);
     const { outStdevId: stdevId, outHwptId, outIdevId } = reply;
-    return revisionOf(this.#descriptor.process).selftest.mockDomainBindsDevice
+    const { process } = this.#descriptor;
+    return revisionOf(process).selftest.mockDomainBindsDevice
       ? { stdevId, hwptId: outHwptId, idevId: outIdevId }
       : { stdevId, hwptId: reply.id, idevId: undefined };
   }
@@ -208,10 +110,8 @@ export class MockClient {
   mockDomainReplace(
     options: { readonly stdevId: number; readonly ptId: number },
   ): { hwptId: number } {
-    const { ptId } = this.#call(MOCK_DOMAIN_REPLACE, options, {
-      id: toU32("stdevId", options.stdevId),
-      ptId: toU32("ptId", options.ptId),
-    });
+    const names = { id: "stdevId" };
+    const { ptId } = this.#call(TestMockDomainReplace, options, names);
     return { hwptId: ptId };
   }
 
@@ -224,12 +124,7 @@ export class MockClient {
       readonly userVa: U64;
     },
   ): void {
-    this.#call(MD_CHECK_MAP, options, {
-      id: toU32("hwptId", options.hwptId),
-      iova: toU64("iova", options.iova),
-      length: toU64("length", options.length),
-      uptr: toU64("userVa", options.userVa),
-    });
+    this.#call(TestCheckMap, options, { id: "hwptId", uptr: "userVa" });
   }
 
   /** MD_CHECK_REFS: throws EIO unless each page of the memory is pinned `refs` times. */
@@ -240,11 +135,7 @@ export class MockClient {
       readonly refs: number;
     },
   ): void {
-    this.#call(MD_CHECK_REFS, options, {
-      length: toU64("length", options.length),
-      uptr: toU64("userVa", options.userVa),
-      refs: toU32("refs", options.refs),
-    });
+    this.#call(TestCheckRefs, options, { uptr: "userVa" });
   }
 
   /**
@@ -255,14 +146,17 @@ export class MockClient {
   createAccess(
     options: { readonly ioasId: number; readonly pins?: boolean },
   ): { accessFd: number } {
-    const revision = revisionOf(this.#descriptor.process);
+    const { access } = revisionOf(this.#descriptor.process);
     const pins = toBoolean("pins", options.pins ?? true);
-    const { outAccessFd } = this.#call(CREATE_ACCESS, options, {
-      id: toU32("ioasId", options.ioasId),
-      ...pins && revision.access.needsPinPages
-        ? { flags: MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES }
-        : {},
-    });
+    const flags = pins && access.needsPinPages
+      ? MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES
+      : 0;
+    const names = { id: "ioasId" };
+    const { outAccessFd } = this.#call(
+      TestCreateAccess,
+      { ...options, flags },
+      names,
+    );
     return { accessFd: outAccessFd };
   }
 
@@ -276,13 +170,11 @@ export class MockClient {
     options: AccessOptions & { readonly userVa?: U64 },
   ): { itemId: number } {
     const write = toBoolean("write", options.write ?? false);
-    const { outAccessPagesId } = this.#call(ACCESS_PAGES, options, {
-      id: toU32("accessFd", options.accessFd),
+    const { outAccessPagesId } = this.#call(TestAccessPages, {
+      userVa: 0,
+      ...options,
       flags: write ? MOCK_FLAGS_ACCESS_WRITE : 0,
-      iova: toU64("iova", options.iova),
-      length: toU64("length", options.length),
-      uptr: toU64("userVa", options.userVa ?? 0n),
-    });
+    }, { id: "accessFd", uptr: "userVa" });
     return { itemId: outAccessPagesId };
   }
 
@@ -290,10 +182,8 @@ export class MockClient {
   destroyAccessPages(
     options: { readonly accessFd: number; readonly itemId: number },
   ): void {
-    this.#call(DESTROY_ACCESS_PAGES, options, {
-      id: toU32("accessFd", options.accessFd),
-      accessPagesId: toU32("itemId", options.itemId),
-    });
+    const names = { id: "accessFd", accessPagesId: "itemId" };
+    this.#call(TestDestroyAccessPages, options, names);
   }
 
   /**
@@ -309,30 +199,22 @@ export class MockClient {
   ): void {
     const write = toBoolean("write", options.write ?? false);
     const flags = toU32("flags", options.flags ?? 0);
-    this.#call(ACCESS_RW, options, {
-      id: toU32("accessFd", options.accessFd),
-      iova: toU64("iova", options.iova),
-      length: toU64("length", options.length),
-      uptr: toU64("userVa", options.userVa),
+    this.#call(TestAccessRw, {
+      ...options,
       flags: flags | (write ? MOCK_ACCESS_RW_WRITE : 0),
-    });
+    }, { id: "accessFd", uptr: "userVa" });
   }
 
   /** ACCESS_REPLACE_IOAS: moves an access to another IOAS; its pins are taken back. */
   accessReplaceIoas(
     options: { readonly accessFd: number; readonly ioasId: number },
   ): void {
-    this.#call(ACCESS_REPLACE_IOAS, options, {
-      id: toU32("accessFd", options.accessFd),
-      ioasId: toU32("ioasId", options.ioasId),
-    });
+    this.#call(TestAccessReplaceIoas, options, { id: "accessFd" });
   }
 
   /** SET_TEMP_MEMORY_LIMIT: bytes that one batch of frame numbers may take; 65536 at first. */
   setTempMemoryLimit(limit: number): void {
-    this.#call(SET_TEMP_MEMORY_LIMIT, { limit }, {
-      limit: toU32("limit", limit),
-    });
+    this.#call(TestMemoryLimit, { limit });
   }
 
   /**
@@ -349,17 +231,13 @@ export class MockClient {
       readonly bitmap: Uint8Array;
     },
   ): { marked: bigint } {
-    const { bitmap, ...args } = options;
     const { process } = this.#descriptor;
-    using memory = new ScratchMemory(process, toBytes("bitmap", bitmap).length);
+    const bitmap = toBytes("bitmap", options.bitmap);
+    using memory = new ScratchMemory(process, bitmap.length);
     memory.store(bitmap);
-    const { outNrDirty } = this.#call(DIRTY, args, {
-      id: toU32("hwptId", options.hwptId),
-      iova: toU64("iova", options.iova),
-      length: toU64("length", options.length),
-      pageSize: toU64("pageSize", options.pageSize),
-      uptr: BigInt(memory.address),
-    });
+    const uptr = memory.address;
+    const names = { id: "hwptId" };
+    const { outNrDirty } = this.#call(TestDirty, { ...options, uptr }, names);
     return { marked: outNrDirty };
   }
 
@@ -371,11 +249,7 @@ export class MockClient {
       readonly iotlb: number;
     },
   ): void {
-    this.#call(MD_CHECK_IOTLB, options, {
-      id: toU32("hwptId", options.hwptId),
-      iotlbId: toU32("iotlbId", options.iotlbId),
-      iotlb: toU32("iotlb", options.iotlb),
-    });
+    this.#call(TestCheckIotlb, options, { id: "hwptId" });
   }
 
   /** TRIGGER_IOPF: a mock device reports a page fault. Throws ENOENT without such a device. */
@@ -388,29 +262,21 @@ export class MockClient {
       readonly perm?: number;
     },
   ): void {
-    this.#call(TRIGGER_IOPF, options, {
-      devId: toU32("devId", options.devId),
-      addr: toU64("addr", options.addr),
-      pasid: toU32("pasid", options.pasid ?? 0),
-      grpid: toU32("grpid", options.grpid ?? 0),
-      perm: toU32("perm", options.perm ?? 0),
-    });
+    this.#call(TestTriggerIopf, options);
   }
 
-  /** One operation in the revision's layout: its numbers and its length differ. */
-  #call<T extends { size: number; op: number }>(
-    { name, op, layout }: Operation<T>,
+  /** One operation in the form that the revision has. */
+  #call<T extends TestCmd>(
+    layout: TestOp<T>,
     options: object,
-    values: Partial<Omit<T, "size" | "op">>,
+    names: Names<T> = {},
   ): T {
-    const { size, firstOp } = revisionOf(this.#descriptor.process).selftest.cmd;
-    const bytes = layout.encode(values as Partial<T>);
-    const view = layout.at(bytes);
-    view.size = size;
-    view.op = op - IOMMU_TEST_OP_ADD_RESERVED + firstOp;
-    this.#descriptor.callBytes(name, IOMMU_TEST_CMD, bytes.subarray(0, size), {
-      ...options,
-    });
+    const passed = pass<T>(layout, options, names);
+    const revision = revisionOf(this.#descriptor.process);
+    const bytes = encodeTestOp(layout, revision, passed.values);
+    const name = `IOMMU_TEST_OP_${layout.op.name}`;
+    const { number } = TestCmd.ioctl;
+    this.#descriptor.send({ name, number }, bytes, passed);
     return layout.decode(bytes);
   }
 }

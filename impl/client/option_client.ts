@@ -7,7 +7,6 @@
  */
 
 import {
-  IOMMU_OPTION,
   IOMMU_OPTION_HUGE_PAGES,
   IOMMU_OPTION_OP_GET,
   IOMMU_OPTION_OP_SET,
@@ -34,7 +33,7 @@ export class OptionClient {
 
   /** HUGE_PAGES: whether an IOAS may map contiguous pages as one large IO page. Throws ENOENT without such an IOAS. */
   getHugePages(ioasId: number): boolean {
-    const { val64 } = this.#call({
+    const { val64 } = this.#descriptor.call(IommuOption, {
       optionId: IOMMU_OPTION_HUGE_PAGES,
       op: IOMMU_OPTION_OP_GET,
       objectId: toU32("ioasId", ioasId),
@@ -48,7 +47,7 @@ export class OptionClient {
    * when an area is not aligned to CPU pages.
    */
   setHugePages(ioasId: number, on: boolean): void {
-    this.#call({
+    this.#descriptor.call(IommuOption, {
       optionId: IOMMU_OPTION_HUGE_PAGES,
       op: IOMMU_OPTION_OP_SET,
       objectId: toU32("ioasId", ioasId),
@@ -58,7 +57,7 @@ export class OptionClient {
 
   /** RLIMIT_MODE: who is charged for pinned memory. */
   getRlimitMode(): RlimitMode {
-    const { val64 } = this.#call({
+    const { val64 } = this.#descriptor.call(IommuOption, {
       optionId: IOMMU_OPTION_RLIMIT_MODE,
       op: IOMMU_OPTION_OP_GET,
     });
@@ -72,19 +71,10 @@ export class OptionClient {
       const given = describe(mode);
       throw new TypeError(`mode must be "user" or "process", not ${given}`);
     }
-    this.#call({
+    this.#descriptor.call(IommuOption, {
       optionId: IOMMU_OPTION_RLIMIT_MODE,
       op: IOMMU_OPTION_OP_SET,
       val64: BigInt(value),
     });
-  }
-
-  #call(values: Partial<IommuOption>): IommuOption {
-    return this.#descriptor.call(
-      "IOMMU_OPTION",
-      IOMMU_OPTION,
-      IommuOption,
-      values,
-    );
   }
 }

@@ -8,25 +8,22 @@
 
 import { IommuIovaRange } from "../uapi/iommufd.ts";
 import {
-  VFIO_CHECK_EXTENSION,
   VFIO_DMA_MAP_FLAG_READ,
   VFIO_DMA_MAP_FLAG_WRITE,
   VFIO_DMA_UNMAP_FLAG_ALL,
-  VFIO_GET_API_VERSION,
-  VFIO_IOMMU_GET_INFO,
-  VFIO_IOMMU_MAP_DMA,
   VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE,
   VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL,
-  VFIO_IOMMU_UNMAP_DMA,
-  VFIO_SET_IOMMU,
+  VfioCheckExtension,
+  VfioGetApiVersion,
   VfioInfoCapHeader,
   VfioIommuType1DmaMap,
   VfioIommuType1DmaUnmap,
   VfioIommuType1Info,
   VfioIommuType1InfoCapIovaRange,
   VfioIommuType1InfoDmaAvail,
+  VfioSetIommu,
 } from "../uapi/vfio.ts";
-import { toU32, toU64, type U64 } from "./arguments.ts";
+import { pass, type U64 } from "./arguments.ts";
 import type { Descriptor } from "./descriptor.ts";
 
 /** The flags of a map unless others are given. */
@@ -73,42 +70,28 @@ export class VfioClient {
 
   /** VFIO_GET_API_VERSION. */
   getApiVersion(): number {
-    const name = "VFIO_GET_API_VERSION";
-    return this.#descriptor.callNumber(name, VFIO_GET_API_VERSION, 0, {});
+    return this.#descriptor.callNumber(VfioGetApiVersion, "arg", 0);
   }
 
   /** VFIO_CHECK_EXTENSION: whether an extension (`VFIO_TYPE1_IOMMU`, `VFIO_DMA_CC_IOMMU`, …) is there. DMA_CC throws ENODEV without IOAS. */
   checkExtension(extension: number): boolean {
-    const ret = this.#descriptor.callNumber(
-      "VFIO_CHECK_EXTENSION",
-      VFIO_CHECK_EXTENSION,
-      toU32("extension", extension),
-      { extension },
-    );
-    return ret !== 0;
+    const name = "extension";
+    return this.#descriptor.callNumber(VfioCheckExtension, name, extension) !==
+      0;
   }
 
   /** VFIO_SET_IOMMU: `VFIO_TYPE1_IOMMU` or `VFIO_TYPE1v2_IOMMU`. Throws EINVAL for another type. */
   setIommu(type: number): void {
-    this.#descriptor.callNumber(
-      "VFIO_SET_IOMMU",
-      VFIO_SET_IOMMU,
-      toU32("type", type),
-      { type },
-    );
+    this.#descriptor.callNumber(VfioSetIommu, "type", type);
   }
 
   /** VFIO_IOMMU_GET_INFO with all capabilities. */
   getInfo(): VfioInfo {
     for (let argsz = FIRST_GUESS;;) {
       const bytes = new Uint8Array(argsz);
-      bytes.set(VfioIommuType1Info.encode({ argsz }));
-      this.#descriptor.callBytes(
-        "VFIO_IOMMU_GET_INFO",
-        VFIO_IOMMU_GET_INFO,
-        bytes,
-        { argsz },
-      );
+      const passed = pass(VfioIommuType1Info, { argsz });
+      bytes.set(VfioIommuType1Info.encode(passed.values));
+      this.#descriptor.send(VfioIommuType1Info.ioctl, bytes, passed);
       const info = VfioIommuType1Info.decode(bytes);
       if (info.argsz <= argsz) return parseInfo(info, bytes);
       argsz = info.argsz;
@@ -117,17 +100,10 @@ export class VfioClient {
 
   /** VFIO_IOMMU_MAP_DMA: maps memory of the process at an IOVA. Throws as `IommufdClient.ioasMap`, EINVAL for unknown flags. */
   mapDma(options: MapDmaOptions): void {
-    this.#descriptor.call(
-      "VFIO_IOMMU_MAP_DMA",
-      VFIO_IOMMU_MAP_DMA,
-      VfioIommuType1DmaMap,
-      {
-        flags: toU32("flags", options.flags ?? DEFAULT_FLAGS),
-        vaddr: toU64("vaddr", options.vaddr),
-        iova: toU64("iova", options.iova),
-        length: toU64("length", options.length),
-      },
-    );
+    this.#descriptor.call(VfioIommuType1DmaMap, {
+      flags: DEFAULT_FLAGS,
+      ...options,
+    });
   }
 
   /**
@@ -137,25 +113,17 @@ export class VfioClient {
   unmapDma(
     options: { readonly iova: U64; readonly length: U64 },
   ): { length: bigint } {
-    return this.#unmapDma({
-      flags: 0,
-      iova: toU64("iova", options.iova),
-      length: toU64("length", options.length),
-    });
+    const reply = this.#descriptor.call(VfioIommuType1DmaUnmap, options);
+    return { length: reply.length };
   }
 
   /** VFIO_IOMMU_UNMAP_DMA of everything; returns the bytes that were mapped. */
   unmapAllDma(): { length: bigint } {
-    return this.#unmapDma({ flags: VFIO_DMA_UNMAP_FLAG_ALL });
-  }
-
-  #unmapDma(values: Partial<VfioIommuType1DmaUnmap>): { length: bigint } {
-    const reply = this.#descriptor.call(
-      "VFIO_IOMMU_UNMAP_DMA",
-      VFIO_IOMMU_UNMAP_DMA,
-      VfioIommuType1DmaUnmap,
-      values,
-    );
+    const reply = this.#descriptor.call(VfioIommuType1DmaUnmap, {
+      flags: VFIO_DMA_UNMAP_FLAG_ALL,
+      iova: 0,
+      length: 0,
+    });
     return { length: reply.length };
   }
 }

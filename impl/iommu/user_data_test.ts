@@ -12,7 +12,8 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from "../uapi/mman.ts";
-import { type Struct, struct, u32, u64 } from "../uapi/struct.ts";
+import { u32, u64 } from "../uapi/roles.ts";
+import { type Struct, struct } from "../uapi/struct.ts";
 import { errnoOf } from "./testing/test_driver.ts";
 import {
   copyStructFromUser,
@@ -27,10 +28,10 @@ interface Sample {
 }
 
 /** Its first version ended with `second`. */
-const Sample: Struct<Sample> = struct("sample", 16, {
-  first: u32(0),
-  second: u32(4),
-  added: u64(8),
+const Sample: Struct<Sample> = struct("sample", {
+  first: u32(),
+  second: u32(),
+  added: u64(),
 });
 
 const TYPE = 7;

@@ -43,7 +43,8 @@ export function ioctlTable(
 ): (IoctlOp | undefined)[] {
   const table = new Array<IoctlOp | undefined>(TABLE_SIZE).fill(undefined);
   for (const op of ops) {
-    if (existsIn(revision.name, op)) table[placeOf(op.number)] = op;
+    const { ioctl } = op.struct;
+    if (existsIn(revision.name, ioctl)) table[placeOf(ioctl.number)] = op;
   }
   return table;
 }
@@ -51,6 +52,7 @@ export function ioctlTable(
 /** One place of a context's ioctl table. */
 interface Slot {
   readonly op: IoctlOp;
+  readonly number: number;
   readonly minSize: number;
   /** A buffer for each depth of system calls: an ioctl may call itself through a driver. */
   readonly buffers: CommandBuffer[];
@@ -68,7 +70,8 @@ export class Iommufd {
   /** Registers `/dev/iommu`, and `/dev/vfio/vfio` where the revision has it (Linux: iommufd_init). */
   constructor(kernel: Kernel) {
     this.kernel = kernel;
-    this.table = ioctlTable(IOCTL_OPS, kernel.revision);
+    const ops = [...IOCTL_OPS, ...kernel.options.ioctls];
+    this.table = ioctlTable(ops, kernel.revision);
     kernel.registerDevice("/dev/iommu", () => this.open(ACCOUNT_USER));
     if (kernel.revision.vfio.hasDevice) {
       kernel.registerDevice("/dev/vfio/vfio", () => this.open(ACCOUNT_MM));
@@ -132,7 +135,7 @@ export class IommufdCtx extends File {
     const userSize = this.#sizeView.getUint32(0, true);
 
     const slot = this.#slots[place] ?? this.#prepare(place);
-    if (slot === undefined || slot.op.number !== cmd) throw ENOTTY;
+    if (slot === undefined || slot.number !== cmd) throw ENOTTY;
     if (userSize < slot.minSize) {
       throw this.kernel.revision.objects.shortStructErrno;
     }
@@ -153,10 +156,9 @@ export class IommufdCtx extends File {
   #prepare(place: number): Slot | undefined {
     const op = this.#module.table[place];
     if (op === undefined) return undefined;
-    const minSize = op.minSize(this.kernel.revision);
-    const slot: Slot = { op, minSize, buffers: [] };
-    this.#slots[place] = slot;
-    return slot;
+    const { number } = op.struct.ioctl;
+    const minSize = op.struct.minSizeIn(this.kernel.revision.name);
+    return this.#slots[place] = { op, number, minSize, buffers: [] };
   }
 
   /** Destroys all objects (Linux: iommufd_fops_release). */

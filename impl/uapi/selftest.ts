@@ -10,7 +10,23 @@
  * @module
  */
 
-import { type Struct, struct, u32, u64 } from "./struct.ts";
+import { PGFAULT_PERMS } from "./fault.ts";
+import type { IoctlStruct, Numbered, Sized } from "./ioctl.ts";
+import * as role from "./roles.ts";
+import type { Revision } from "./revision.ts";
+import { existsIn, valueIn } from "./revision/versions.ts";
+import {
+  MOCK_ACCESS_RW_SLOW_PATH,
+  MOCK_ACCESS_RW_WRITE,
+  MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES,
+  MOCK_FLAGS_ACCESS_SYZ,
+  MOCK_FLAGS_ACCESS_WRITE,
+  MOCK_FLAGS_DEVICE_HUGE_IOVA,
+  MOCK_FLAGS_DEVICE_NO_DIRTY,
+} from "./selftest_values.ts";
+import { type FieldSpec, type Struct, struct } from "./struct.ts";
+
+export * from "./selftest_values.ts";
 
 /** ioctl: one operation of the selftest module (CONFIG_IOMMUFD_TEST). */
 export const IOMMU_TEST_CMD: number = 0x3ba0;
@@ -44,75 +60,60 @@ export const IOMMU_TEST_OP_DIRTY: number = 13;
 export const IOMMU_TEST_OP_MD_CHECK_IOTLB: number = 14;
 /** Test operation TRIGGER_IOPF: its number in 6.12; v3 counts from 0. */
 export const IOMMU_TEST_OP_TRIGGER_IOPF: number = 15;
-/** First IOVA that a mock domain can map. */
-export const MOCK_APERTURE_START: number = 1 << 24;
-/** Last IOVA that a mock domain can map. */
-export const MOCK_APERTURE_LAST: number = 2 ** 31 - 1;
-/** Bytes of a mock IO page: half a CPU page. */
-export const MOCK_IO_PAGE_SIZE: number = 2048;
-/** Bytes of a mock huge IO page: 1 MiB. */
-export const MOCK_HUGE_PAGE_SIZE: number = 512 * 2048;
-/** ACCESS_PAGES: pin for writing. */
-export const MOCK_FLAGS_ACCESS_WRITE: number = 1 << 0;
-/** The IOVA field is {u32 nth area, u32 offset}. */
-export const MOCK_FLAGS_ACCESS_SYZ: number = 1 << 16;
-/** ACCESS_RW: write instead of read. */
-export const MOCK_ACCESS_RW_WRITE: number = 1 << 0;
-/** ACCESS_RW: do not take the fast path. */
-export const MOCK_ACCESS_RW_SLOW_PATH: number = 1 << 2;
-/** CREATE_ACCESS: the access will pin pages. */
-export const MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES: number = 1 << 0;
-/** MOCK_DOMAIN_FLAGS: device without dirty tracking. */
-export const MOCK_FLAGS_DEVICE_NO_DIRTY: number = 1 << 0;
-/** MOCK_DOMAIN_FLAGS: device whose domains have 1 MiB IO pages too. */
-export const MOCK_FLAGS_DEVICE_HUGE_IOVA: number = 1 << 1;
-/** Last entry of a nested mock domain's IOTLB. */
-export const MOCK_NESTED_DOMAIN_IOTLB_ID_MAX: number = 3;
-/** Entries of a nested mock domain's IOTLB. */
-export const MOCK_NESTED_DOMAIN_IOTLB_NUM: number = 4;
-/** Type of the mock's hardware information. */
-export const IOMMU_HW_INFO_TYPE_SELFTEST: number = 0xfeedbeef;
-/** The mock's register value. */
-export const IOMMU_HW_INFO_SELFTEST_REGVAL: number = 0xdeadbeef;
-/** Type of the mock's nested driver data. */
-export const IOMMU_HWPT_DATA_SELFTEST: number = 0xdead;
-/** IOTLB value that the selftests use. */
-export const IOMMU_TEST_IOTLB_DEFAULT: number = 0xbadbeef;
-/** Type of the mock's invalidation requests. */
-export const IOMMU_HWPT_INVALIDATE_DATA_SELFTEST: number = 0xdeadbeef;
-/** A type that the mock refuses. */
-export const IOMMU_HWPT_INVALIDATE_DATA_SELFTEST_INVALID: number = 0xdadbeef;
-/** Clears all IOTLB entries. */
-export const IOMMU_TEST_INVALIDATE_FLAG_ALL: number = 1 << 0;
 
-/** The header that all test operations share. Linux: `struct iommu_test_cmd`, 72 bytes. */
-export interface TestCmd {
-  /** Bytes of this struct that the caller provides. */
-  size: number;
+/** What all test operations share. Linux: `struct iommu_test_cmd`, 72 bytes. */
+export interface TestCmd extends Sized {
   /** `IOMMU_TEST_OP_*`. */
   op: number;
   /** Object the operation acts on. */
   id: number;
+  /** Nobody looks at it. */
+  reserved: number;
   /** Last field of the struct in 6.12. */
   last: number;
 }
 
-/** Layout of {@link TestCmd}. */
-export const TestCmd: Struct<TestCmd> = struct("iommu_test_cmd", 72, {
-  size: u32(0),
-  op: u32(4),
-  id: u32(8),
-  last: u32(64),
-});
+/** A struct with fields in the union, whose widest members are u64. */
+function testStruct<T extends TestCmd>(
+  fields: Omit<AllFields<NoInfer<T>>, keyof TestCmd> & { id?: FieldSpec },
+): Struct<T> {
+  const all = {
+    size: role.size(),
+    op: role.u32(),
+    id: role.unused(),
+    reserved: role.unused(),
+    ...fields,
+    last: role.at(64, role.unused()),
+  };
+  return struct<T>("iommu_test_cmd", all as AllFields<T>, 8);
+}
 
-/** ADD_RESERVED: reserves IOVA of an IOAS. Linux: `struct iommu_test_cmd`, 72 bytes. */
-export interface TestAddReserved {
-  /** Bytes of this struct that the caller provides. */
-  size: number;
-  /** `IOMMU_TEST_OP_*`. */
-  op: number;
-  /** Object the operation acts on. */
-  id: number;
+type AllFields<T> = Record<keyof T & string, FieldSpec>;
+
+/** Layout of {@link TestCmd}. */
+export const TestCmd: IoctlStruct<TestCmd> = {
+  ...testStruct<TestCmd>({}),
+  ioctl: { name: "IOMMU_TEST_CMD", number: IOMMU_TEST_CMD },
+  // Before 6.7 the union was shorter, and `last` stood 16 bytes before.
+  sizeIn: (version) => valueIn(version, { v3: 56, "6.7": TestCmd.size })!,
+  minSizeIn: (version) => TestCmd.sizeIn(version) - 4,
+};
+
+/** The struct of a test operation. */
+export interface TestOp<T> extends Struct<T> {
+  /** The operation. Its number is 6.12's; v3 counts from 0. */
+  readonly op: Numbered;
+}
+
+function testOp<T extends TestCmd>(
+  op: Numbered,
+  fields: Parameters<typeof testStruct<T>>[0],
+): TestOp<T> {
+  return { ...testStruct<T>(fields), op };
+}
+
+/** ADD_RESERVED: reserves IOVA of an IOAS. */
+export interface TestAddReserved extends TestCmd {
   /** First IOVA. */
   start: bigint;
   /** Bytes. */
@@ -120,83 +121,79 @@ export interface TestAddReserved {
 }
 
 /** Layout of {@link TestAddReserved}. */
-export const TestAddReserved: Struct<TestAddReserved> = struct(
-  "iommu_test_cmd",
-  72,
-  {
-    size: u32(0),
-    op: u32(4),
-    id: u32(8),
-    start: u64(16),
-    length: u64(24),
-  },
+export const TestAddReserved: TestOp<TestAddReserved> = testOp(
+  { name: "ADD_RESERVED", number: IOMMU_TEST_OP_ADD_RESERVED },
+  { id: role.id("IOAS"), start: role.iova(), length: role.length() },
 );
 
-/** MOCK_DOMAIN and MOCK_DOMAIN_FLAGS: makes a mock device and attaches it. Linux: `struct iommu_test_cmd`, 72 bytes. */
-export interface TestMockDomain {
-  /** Bytes of this struct that the caller provides. */
-  size: number;
-  /** `IOMMU_TEST_OP_*`. */
-  op: number;
-  /** Object the operation acts on. */
-  id: number;
+/** MOCK_DOMAIN: makes a mock device and attaches it. */
+export interface TestMockDomain extends TestCmd {
   /** Reply: id of the selftest device object. */
   outStdevId: number;
   /** Reply: id of its HWPT (v3: returned in `id`). */
   outHwptId: number;
   /** Reply: id of the bound device object (not in v3). */
   outIdevId: number;
-  /** `MOCK_FLAGS_DEVICE_*` of MOCK_DOMAIN_FLAGS. */
+}
+
+/** What a device can be attached to. */
+const pageTable = (): FieldSpec =>
+  role.id("IOAS", "HWPT_PAGING", "HWPT_NESTED");
+
+/** The fields of MOCK_DOMAIN. */
+const MOCK_DOMAIN = {
+  id: role.inout(pageTable()),
+  outStdevId: role.out(role.id("SELFTEST")),
+  outHwptId: role.out(role.id("HWPT_PAGING", "HWPT_NESTED")),
+  outIdevId: role.out(role.id("DEVICE")),
+};
+
+/** Layout of {@link TestMockDomain}. */
+export const TestMockDomain: TestOp<TestMockDomain> = testOp(
+  { name: "MOCK_DOMAIN", number: IOMMU_TEST_OP_MOCK_DOMAIN },
+  MOCK_DOMAIN,
+);
+
+/** MOCK_DOMAIN_FLAGS: the same, with a choice of devices. */
+export interface TestMockDomainFlags extends TestMockDomain {
+  /** `MOCK_FLAGS_DEVICE_*`. */
   devFlags: number;
 }
 
-/** Layout of {@link TestMockDomain}. */
-export const TestMockDomain: Struct<TestMockDomain> = struct(
-  "iommu_test_cmd",
-  72,
+/** Layout of {@link TestMockDomainFlags}. */
+export const TestMockDomainFlags: TestOp<TestMockDomainFlags> = testOp(
   {
-    size: u32(0),
-    op: u32(4),
-    id: u32(8),
-    outStdevId: u32(16),
-    outHwptId: u32(20),
-    outIdevId: u32(24),
-    devFlags: u32(28),
+    name: "MOCK_DOMAIN_FLAGS",
+    number: IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS,
+    since: "6.7",
+  },
+  {
+    ...MOCK_DOMAIN,
+    devFlags: role.flags({
+      NO_DIRTY: MOCK_FLAGS_DEVICE_NO_DIRTY,
+      HUGE_IOVA: MOCK_FLAGS_DEVICE_HUGE_IOVA,
+    }),
   },
 );
 
-/** MOCK_DOMAIN_REPLACE: attaches a mock device elsewhere. Linux: `struct iommu_test_cmd`, 72 bytes. */
-export interface TestMockDomainReplace {
-  /** Bytes of this struct that the caller provides. */
-  size: number;
-  /** `IOMMU_TEST_OP_*`. */
-  op: number;
-  /** Object the operation acts on. */
-  id: number;
+/** MOCK_DOMAIN_REPLACE: attaches a mock device elsewhere. */
+export interface TestMockDomainReplace extends TestCmd {
   /** IOAS or HWPT; reply: the HWPT. */
   ptId: number;
 }
 
 /** Layout of {@link TestMockDomainReplace}. */
-export const TestMockDomainReplace: Struct<TestMockDomainReplace> = struct(
-  "iommu_test_cmd",
-  72,
+export const TestMockDomainReplace: TestOp<TestMockDomainReplace> = testOp(
   {
-    size: u32(0),
-    op: u32(4),
-    id: u32(8),
-    ptId: u32(16),
+    name: "MOCK_DOMAIN_REPLACE",
+    number: IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE,
+    since: "6.6",
   },
+  { id: role.id("SELFTEST"), ptId: role.inout(pageTable()) },
 );
 
-/** MD_CHECK_MAP: compares IOPTEs with the pages of user memory. Linux: `struct iommu_test_cmd`, 72 bytes. */
-export interface TestCheckMap {
-  /** Bytes of this struct that the caller provides. */
-  size: number;
-  /** `IOMMU_TEST_OP_*`. */
-  op: number;
-  /** Object the operation acts on. */
-  id: number;
+/** MD_CHECK_MAP: compares IOPTEs with the pages of user memory. */
+export interface TestCheckMap extends TestCmd {
   /** First IOVA. */
   iova: bigint;
   /** Bytes. */
@@ -206,23 +203,18 @@ export interface TestCheckMap {
 }
 
 /** Layout of {@link TestCheckMap}. */
-export const TestCheckMap: Struct<TestCheckMap> = struct("iommu_test_cmd", 72, {
-  size: u32(0),
-  op: u32(4),
-  id: u32(8),
-  iova: u64(16),
-  length: u64(24),
-  uptr: u64(32),
-});
+export const TestCheckMap: TestOp<TestCheckMap> = testOp(
+  { name: "MD_CHECK_MAP", number: IOMMU_TEST_OP_MD_CHECK_MAP },
+  {
+    id: role.id("HWPT_PAGING"),
+    iova: role.iova(),
+    length: role.length(),
+    uptr: role.bytes("pin", "length"),
+  },
+);
 
-/** MD_CHECK_REFS: checks how often pages are pinned. Linux: `struct iommu_test_cmd`, 72 bytes. */
-export interface TestCheckRefs {
-  /** Bytes of this struct that the caller provides. */
-  size: number;
-  /** `IOMMU_TEST_OP_*`. */
-  op: number;
-  /** Object the operation acts on. */
-  id: number;
+/** MD_CHECK_REFS: checks how often pages are pinned. */
+export interface TestCheckRefs extends TestCmd {
   /** Bytes. */
   length: bigint;
   /** Address of the memory. */
@@ -232,27 +224,17 @@ export interface TestCheckRefs {
 }
 
 /** Layout of {@link TestCheckRefs}. */
-export const TestCheckRefs: Struct<TestCheckRefs> = struct(
-  "iommu_test_cmd",
-  72,
+export const TestCheckRefs: TestOp<TestCheckRefs> = testOp(
+  { name: "MD_CHECK_REFS", number: IOMMU_TEST_OP_MD_CHECK_REFS },
   {
-    size: u32(0),
-    op: u32(4),
-    id: u32(8),
-    length: u64(16),
-    uptr: u64(24),
-    refs: u32(32),
+    length: role.length(),
+    uptr: role.bytes("pin", "length"),
+    refs: role.u32(),
   },
 );
 
-/** CREATE_ACCESS: makes an emulated device on an IOAS. Linux: `struct iommu_test_cmd`, 72 bytes. */
-export interface TestCreateAccess {
-  /** Bytes of this struct that the caller provides. */
-  size: number;
-  /** `IOMMU_TEST_OP_*`. */
-  op: number;
-  /** Object the operation acts on. */
-  id: number;
+/** CREATE_ACCESS: makes an emulated device on an IOAS. */
+export interface TestCreateAccess extends TestCmd {
   /** Reply: its descriptor. */
   outAccessFd: number;
   /** `MOCK_FLAGS_ACCESS_CREATE_*` (not in v3). */
@@ -260,50 +242,31 @@ export interface TestCreateAccess {
 }
 
 /** Layout of {@link TestCreateAccess}. */
-export const TestCreateAccess: Struct<TestCreateAccess> = struct(
-  "iommu_test_cmd",
-  72,
+export const TestCreateAccess: TestOp<TestCreateAccess> = testOp(
+  { name: "CREATE_ACCESS", number: IOMMU_TEST_OP_CREATE_ACCESS },
   {
-    size: u32(0),
-    op: u32(4),
-    id: u32(8),
-    outAccessFd: u32(16),
-    flags: u32(20),
+    id: role.id("IOAS"),
+    outAccessFd: role.out(role.fd("access")),
+    flags: role.flags({
+      NEEDS_PIN_PAGES: MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES,
+    }),
   },
 );
 
-/** DESTROY_ACCESS_PAGES (v3: DESTROY_ACCESS_ITEM): unpins one item. Linux: `struct iommu_test_cmd`, 72 bytes. */
-export interface TestDestroyAccessPages {
-  /** Bytes of this struct that the caller provides. */
-  size: number;
-  /** `IOMMU_TEST_OP_*`. */
-  op: number;
-  /** Object the operation acts on. */
-  id: number;
+/** DESTROY_ACCESS_PAGES (v3: DESTROY_ACCESS_ITEM): unpins one item. */
+export interface TestDestroyAccessPages extends TestCmd {
   /** The item. */
   accessPagesId: number;
 }
 
 /** Layout of {@link TestDestroyAccessPages}. */
-export const TestDestroyAccessPages: Struct<TestDestroyAccessPages> = struct(
-  "iommu_test_cmd",
-  72,
-  {
-    size: u32(0),
-    op: u32(4),
-    id: u32(8),
-    accessPagesId: u32(16),
-  },
+export const TestDestroyAccessPages: TestOp<TestDestroyAccessPages> = testOp(
+  { name: "DESTROY_ACCESS_PAGES", number: IOMMU_TEST_OP_DESTROY_ACCESS_PAGES },
+  { id: role.fd("access"), accessPagesId: role.id("ACCESS_PAGES") },
 );
 
-/** ACCESS_PAGES: pins pages through an access. Linux: `struct iommu_test_cmd`, 72 bytes. */
-export interface TestAccessPages {
-  /** Bytes of this struct that the caller provides. */
-  size: number;
-  /** `IOMMU_TEST_OP_*`. */
-  op: number;
-  /** Object the operation acts on. */
-  id: number;
+/** ACCESS_PAGES: pins pages through an access. */
+export interface TestAccessPages extends TestCmd {
   /** `MOCK_FLAGS_ACCESS_*`. */
   flags: number;
   /** Reply: the item. */
@@ -317,29 +280,23 @@ export interface TestAccessPages {
 }
 
 /** Layout of {@link TestAccessPages}. */
-export const TestAccessPages: Struct<TestAccessPages> = struct(
-  "iommu_test_cmd",
-  72,
+export const TestAccessPages: TestOp<TestAccessPages> = testOp(
+  { name: "ACCESS_PAGES", number: IOMMU_TEST_OP_ACCESS_PAGES },
   {
-    size: u32(0),
-    op: u32(4),
-    id: u32(8),
-    flags: u32(16),
-    outAccessPagesId: u32(20),
-    iova: u64(24),
-    length: u64(32),
-    uptr: u64(40),
+    id: role.fd("access"),
+    flags: role.flags({
+      WRITE: MOCK_FLAGS_ACCESS_WRITE,
+      SYZ: MOCK_FLAGS_ACCESS_SYZ,
+    }),
+    outAccessPagesId: role.out(role.id("ACCESS_PAGES")),
+    iova: role.iova(),
+    length: role.length(),
+    uptr: role.bytes("pin", "length"),
   },
 );
 
-/** ACCESS_RW: reads or writes IOVA through an access. Linux: `struct iommu_test_cmd`, 72 bytes. */
-export interface TestAccessRw {
-  /** Bytes of this struct that the caller provides. */
-  size: number;
-  /** `IOMMU_TEST_OP_*`. */
-  op: number;
-  /** Object the operation acts on. */
-  id: number;
+/** ACCESS_RW: reads or writes IOVA through an access. */
+export interface TestAccessRw extends TestCmd {
   /** First IOVA. */
   iova: bigint;
   /** Bytes. */
@@ -351,72 +308,54 @@ export interface TestAccessRw {
 }
 
 /** Layout of {@link TestAccessRw}. */
-export const TestAccessRw: Struct<TestAccessRw> = struct("iommu_test_cmd", 72, {
-  size: u32(0),
-  op: u32(4),
-  id: u32(8),
-  iova: u64(16),
-  length: u64(24),
-  uptr: u64(32),
-  flags: u32(40),
-});
+export const TestAccessRw: TestOp<TestAccessRw> = testOp(
+  { name: "ACCESS_RW", number: IOMMU_TEST_OP_ACCESS_RW },
+  {
+    id: role.fd("access"),
+    iova: role.iova(),
+    length: role.length(),
+    uptr: role.bytes("read or write", "length"),
+    flags: role.flags({
+      WRITE: MOCK_ACCESS_RW_WRITE,
+      SLOW_PATH: MOCK_ACCESS_RW_SLOW_PATH,
+      SYZ: MOCK_FLAGS_ACCESS_SYZ,
+    }),
+  },
+);
 
-/** SET_TEMP_MEMORY_LIMIT: bounds the memory of one batch. Linux: `struct iommu_test_cmd`, 72 bytes. */
-export interface TestMemoryLimit {
-  /** Bytes of this struct that the caller provides. */
-  size: number;
-  /** `IOMMU_TEST_OP_*`. */
-  op: number;
-  /** Object the operation acts on. */
-  id: number;
+/** SET_TEMP_MEMORY_LIMIT: bounds the memory of one batch. */
+export interface TestMemoryLimit extends TestCmd {
   /** Bytes. */
   limit: number;
 }
 
 /** Layout of {@link TestMemoryLimit}. */
-export const TestMemoryLimit: Struct<TestMemoryLimit> = struct(
-  "iommu_test_cmd",
-  72,
+export const TestMemoryLimit: TestOp<TestMemoryLimit> = testOp(
   {
-    size: u32(0),
-    op: u32(4),
-    id: u32(8),
-    limit: u32(16),
+    name: "SET_TEMP_MEMORY_LIMIT",
+    number: IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT,
   },
+  { limit: role.length("u32") },
 );
 
-/** ACCESS_REPLACE_IOAS: moves an access to another IOAS. Linux: `struct iommu_test_cmd`, 72 bytes. */
-export interface TestAccessReplaceIoas {
-  /** Bytes of this struct that the caller provides. */
-  size: number;
-  /** `IOMMU_TEST_OP_*`. */
-  op: number;
-  /** Object the operation acts on. */
-  id: number;
+/** ACCESS_REPLACE_IOAS: moves an access to another IOAS. */
+export interface TestAccessReplaceIoas extends TestCmd {
   /** The IOAS. */
   ioasId: number;
 }
 
 /** Layout of {@link TestAccessReplaceIoas}. */
-export const TestAccessReplaceIoas: Struct<TestAccessReplaceIoas> = struct(
-  "iommu_test_cmd",
-  72,
+export const TestAccessReplaceIoas: TestOp<TestAccessReplaceIoas> = testOp(
   {
-    size: u32(0),
-    op: u32(4),
-    id: u32(8),
-    ioasId: u32(16),
+    name: "ACCESS_REPLACE_IOAS",
+    number: IOMMU_TEST_OP_ACCESS_REPLACE_IOAS,
+    since: "6.6",
   },
+  { id: role.fd("access"), ioasId: role.id("IOAS") },
 );
 
-/** DIRTY: marks IOPTEs dirty. Linux: `struct iommu_test_cmd`, 72 bytes. */
-export interface TestDirty {
-  /** Bytes of this struct that the caller provides. */
-  size: number;
-  /** `IOMMU_TEST_OP_*`. */
-  op: number;
-  /** Object the operation acts on. */
-  id: number;
+/** DIRTY: marks IOPTEs dirty. */
+export interface TestDirty extends TestCmd {
   /** Unused. */
   flags: number;
   /** First IOVA. */
@@ -432,26 +371,24 @@ export interface TestDirty {
 }
 
 /** Layout of {@link TestDirty}. */
-export const TestDirty: Struct<TestDirty> = struct("iommu_test_cmd", 72, {
-  size: u32(0),
-  op: u32(4),
-  id: u32(8),
-  flags: u32(16),
-  iova: u64(24),
-  length: u64(32),
-  pageSize: u64(40),
-  uptr: u64(48),
-  outNrDirty: u64(56),
-});
+export const TestDirty: TestOp<TestDirty> = testOp(
+  { name: "DIRTY", number: IOMMU_TEST_OP_DIRTY, since: "6.7" },
+  {
+    id: role.id("HWPT_PAGING"),
+    flags: role.unused(),
+    iova: role.iova(),
+    length: role.length(),
+    pageSize: role.alignment(),
+    uptr: role.pointer("read", {
+      field: "length",
+      unit: { bitPer: "pageSize" },
+    }),
+    outNrDirty: role.out(role.u64()),
+  },
+);
 
-/** MD_CHECK_IOTLB: checks an entry of a nested domain's IOTLB. Linux: `struct iommu_test_cmd`, 72 bytes. */
-export interface TestCheckIotlb {
-  /** Bytes of this struct that the caller provides. */
-  size: number;
-  /** `IOMMU_TEST_OP_*`. */
-  op: number;
-  /** Object the operation acts on. */
-  id: number;
+/** MD_CHECK_IOTLB: checks an entry of a nested domain's IOTLB. */
+export interface TestCheckIotlb extends TestCmd {
   /** The entry. */
   iotlbId: number;
   /** Value it must have. */
@@ -459,26 +396,17 @@ export interface TestCheckIotlb {
 }
 
 /** Layout of {@link TestCheckIotlb}. */
-export const TestCheckIotlb: Struct<TestCheckIotlb> = struct(
-  "iommu_test_cmd",
-  72,
+export const TestCheckIotlb: TestOp<TestCheckIotlb> = testOp(
   {
-    size: u32(0),
-    op: u32(4),
-    id: u32(8),
-    iotlbId: u32(16),
-    iotlb: u32(20),
+    name: "MD_CHECK_IOTLB",
+    number: IOMMU_TEST_OP_MD_CHECK_IOTLB,
+    since: "6.8",
   },
+  { id: role.id("HWPT_NESTED"), iotlbId: role.u32(), iotlb: role.u32() },
 );
 
-/** TRIGGER_IOPF: makes a device report a page fault. Linux: `struct iommu_test_cmd`, 72 bytes. */
-export interface TestTriggerIopf {
-  /** Bytes of this struct that the caller provides. */
-  size: number;
-  /** `IOMMU_TEST_OP_*`. */
-  op: number;
-  /** Object the operation acts on. */
-  id: number;
+/** TRIGGER_IOPF: makes a device report a page fault. */
+export interface TestTriggerIopf extends TestCmd {
   /** The bound device. */
   devId: number;
   /** PASID, 0 for none. */
@@ -492,64 +420,58 @@ export interface TestTriggerIopf {
 }
 
 /** Layout of {@link TestTriggerIopf}. */
-export const TestTriggerIopf: Struct<TestTriggerIopf> = struct(
-  "iommu_test_cmd",
-  72,
+export const TestTriggerIopf: TestOp<TestTriggerIopf> = testOp(
+  { name: "TRIGGER_IOPF", number: IOMMU_TEST_OP_TRIGGER_IOPF, since: "6.11" },
   {
-    size: u32(0),
-    op: u32(4),
-    id: u32(8),
-    devId: u32(16),
-    pasid: u32(20),
-    grpid: u32(24),
-    perm: u32(28),
-    addr: u64(32),
+    devId: role.id("DEVICE"),
+    pasid: role.u32(),
+    grpid: role.u32(),
+    perm: role.flags(PGFAULT_PERMS),
+    addr: role.iova(),
   },
 );
 
-/** The mock's hardware information. Linux: `struct iommu_test_hw_info`, 8 bytes. */
-export interface TestHwInfo {
-  /** 0. */
-  flags: number;
-  /** `IOMMU_HW_INFO_SELFTEST_REGVAL`. */
-  testReg: number;
+/**
+ * The bytes of a test operation in the form that a revision has. They are a
+ * view of the whole struct, so that the operation's layout fits over them.
+ */
+export function encodeTestOp<T extends TestCmd>(
+  layout: TestOp<T>,
+  { name, selftest }: Revision,
+  values: Partial<T>,
+): Uint8Array<ArrayBuffer> {
+  const bytes = layout.encode(values);
+  const header = TestCmd.at(bytes);
+  header.size = TestCmd.sizeIn(name);
+  header.op = layout.op.number - IOMMU_TEST_OP_ADD_RESERVED + selftest.firstOp;
+  return bytes.subarray(0, header.size);
 }
 
-/** Layout of {@link TestHwInfo}. */
-export const TestHwInfo: Struct<TestHwInfo> = struct("iommu_test_hw_info", 8, {
-  flags: u32(0),
-  testReg: u32(4),
-});
-
-/** Driver data of the mock's nested HWPT. Linux: `struct iommu_hwpt_selftest`, 4 bytes. */
-export interface HwptSelftest {
-  /** First value of each IOTLB entry. */
-  iotlb: number;
+/** The operation that has a number in a revision; undefined if none has. */
+export function testOpOf(
+  number: number,
+  { name, selftest }: Revision,
+): TestOp<TestCmd> | undefined {
+  const current = number - selftest.firstOp + IOMMU_TEST_OP_ADD_RESERVED;
+  const op = TEST_OPS.find(({ op }) => op.number === current);
+  return op && existsIn(name, op.op) ? op : undefined;
 }
 
-/** Layout of {@link HwptSelftest}. */
-export const HwptSelftest: Struct<HwptSelftest> = struct(
-  "iommu_hwpt_selftest",
-  4,
-  {
-    iotlb: u32(0),
-  },
-);
-
-/** One invalidation request of the mock. Linux: `struct iommu_hwpt_invalidate_selftest`, 8 bytes. */
-export interface HwptInvalidateSelftest {
-  /** `IOMMU_TEST_INVALIDATE_FLAG_ALL` or 0. */
-  flags: number;
-  /** Entry to clear. */
-  iotlbId: number;
-}
-
-/** Layout of {@link HwptInvalidateSelftest}. */
-export const HwptInvalidateSelftest: Struct<HwptInvalidateSelftest> = struct(
-  "iommu_hwpt_invalidate_selftest",
-  8,
-  {
-    flags: u32(0),
-    iotlbId: u32(4),
-  },
-);
+/** All operations, by their numbers. */
+export const TEST_OPS: readonly TestOp<TestCmd>[] = [
+  TestAddReserved,
+  TestMockDomain,
+  TestCheckMap,
+  TestCheckRefs,
+  TestCreateAccess,
+  TestDestroyAccessPages,
+  TestAccessPages,
+  TestAccessRw,
+  TestMemoryLimit,
+  TestMockDomainReplace,
+  TestAccessReplaceIoas,
+  TestMockDomainFlags,
+  TestDirty,
+  TestCheckIotlb,
+  TestTriggerIopf,
+];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * C structs over bytes, declared once as a table of fields.
+ * C structs over bytes, declared once as a table of fields with their roles.
  *
  * The table becomes accessors on a prototype when the module loads, so that
  * reading a field of a live struct costs what a hand-written getter costs.
@@ -9,18 +9,11 @@
  * @module
  */
 
-import { type ByVersion, valueIn, type Version } from "./revision/versions.ts";
+import { isSince, type Version } from "./revision/versions.ts";
+import type { Direction, Role } from "./roles.ts";
 
-/** The C types that uAPI structs use; `ptr` is a u64 that holds a user address. */
+/** The C types that uAPI structs use. A user pointer is a u64. */
 export type FieldType = "u8" | "u16" | "u32" | "s32" | "u64";
-
-/** One field of a struct. Offsets and sizes are in bytes. */
-export interface Field {
-  /** The C type. */
-  readonly type: FieldType;
-  /** Byte offset from the start of the struct. */
-  readonly offset: number;
-}
 
 const FIELD_SIZE: Record<FieldType, number> = {
   u8: 1,
@@ -30,25 +23,26 @@ const FIELD_SIZE: Record<FieldType, number> = {
   u64: 8,
 };
 
-/** A field of type u8 at `offset`. */
-export function u8(offset: number): Field {
-  return { type: "u8", offset };
+/** What a table of fields says about one; `impl/uapi/roles.ts` has a function for each role. */
+export interface FieldSpec {
+  /** The C type. */
+  readonly type: FieldType;
+  /** What its value means. */
+  readonly role: Role;
+  /** Which way it goes. */
+  readonly direction: Direction;
+  /** The first version that has it, if the struct was there before. */
+  readonly since?: Version;
+  /** Byte offset, if not the next that C would choose. */
+  readonly at?: number;
 }
-/** A field of type u16 at `offset`. */
-export function u16(offset: number): Field {
-  return { type: "u16", offset };
-}
-/** A field of type u32 at `offset`. */
-export function u32(offset: number): Field {
-  return { type: "u32", offset };
-}
-/** A field of type s32 at `offset`. */
-export function s32(offset: number): Field {
-  return { type: "s32", offset };
-}
-/** A field of type u64 (or a user pointer) at `offset`; its value is a bigint. */
-export function u64(offset: number): Field {
-  return { type: "u64", offset };
+
+/** One field of a struct. */
+export interface Field extends FieldSpec {
+  /** Its name in camelCase; Linux's is `ioas_id` for `ioasId`. */
+  readonly name: string;
+  /** Byte offset from the start of the struct. */
+  readonly offset: number;
 }
 
 /** The layout of one C struct, and the ways to read and write it. */
@@ -68,67 +62,101 @@ export interface Struct<T> {
   /** A plain object with the values of all fields. */
   decode(bytes: Uint8Array): T;
   /**
-   * Fresh bytes with the given values and zero elsewhere. A field called
-   * `size` or `argsz` is filled in with the sizeof unless given.
+   * Fresh bytes with the given values and zero elsewhere. The field that says
+   * how long the struct is, is filled in with the sizeof unless given.
    */
   encode(values?: Partial<T>): Uint8Array<ArrayBuffer>;
 }
 
+/** The fields of a struct in the order of their declaration. */
+export function fieldsOf(layout: Struct<object>): readonly Field[] {
+  return Object.values<Field>(layout.fields);
+}
+
 /**
- * Declares a struct: its C name, its sizeof in bytes (of one that grew: from
- * which version on) and its fields.
+ * Declares a struct: its C name and its fields, which lie where C puts them.
+ * It is padded as its widest field demands, or as told.
  */
 export function struct<T extends object>(
   name: string,
-  sizes: number | ByVersion<number>,
-  fields: Record<keyof NoInfer<T> & string, Field>,
+  specs: Record<keyof NoInfer<T> & string, FieldSpec>,
+  alignment = 1,
 ): Struct<T> {
-  const byVersion = typeof sizes === "number" ? {} : sizes;
-  const size = typeof sizes === "number"
-    ? sizes
-    : Math.max(...Object.values(sizes));
+  const fields = placed(specs);
+  const list = Object.values<Field>(fields);
+  const size = sizeOf(list, alignment);
   class View {
     readonly view: DataView;
     constructor(bytes: Uint8Array) {
       this.view = new DataView(bytes.buffer, bytes.byteOffset, size);
     }
   }
-  const names = Object.keys(fields) as (keyof T & string)[];
-  for (const field of names) {
-    const { type, offset } = fields[field];
-    Object.defineProperty(View.prototype, field, accessor(type, offset));
+  for (const { name, type, offset } of list) {
+    Object.defineProperty(View.prototype, name, accessor(type, offset));
   }
 
   function at(bytes: Uint8Array): T {
     return new View(bytes) as unknown as T;
   }
-  return Object.freeze({
+  return {
     name,
     size,
     fields,
-    sizeIn: (version: Version) => valueIn(version, byVersion) ?? size,
-    offsetofend: (field: keyof T & string) =>
-      fields[field].offset + FIELD_SIZE[fields[field].type],
+    sizeIn: (version: Version) =>
+      sizeOf(
+        list.filter(({ since }) => !since || isSince(version, since)),
+        alignment,
+      ),
+    offsetofend: (field: keyof T & string) => endOf(fields[field]),
     at,
     decode(bytes: Uint8Array): T {
-      const view = at(bytes);
-      const values = {} as T;
-      for (const field of names) values[field] = view[field];
-      return values;
+      const view = at(bytes) as Record<string, unknown>;
+      const values: Record<string, unknown> = {};
+      for (const { name } of list) values[name] = view[name];
+      return values as T;
     },
     encode(values: Partial<T> = {}): Uint8Array<ArrayBuffer> {
       const bytes = new Uint8Array(size);
       const view = at(bytes) as Record<string, unknown>;
-      if ("size" in fields) view.size = size;
-      if ("argsz" in fields) view.argsz = size;
-      for (const field of names) {
-        if (values[field] !== undefined) view[field] = values[field];
+      for (const { name, role } of list) {
+        const value = values[name as keyof T];
+        if (value !== undefined) view[name] = value;
+        else if (role.kind === "size") view[name] = size;
       }
       return bytes;
     },
-  });
+  };
 }
 
+/** The fields at the offsets that C gives them. */
+function placed<Name extends string>(
+  specs: Record<Name, FieldSpec>,
+): Record<Name, Field> {
+  const fields = {} as Record<Name, Field>;
+  let end = 0;
+  for (const name of Object.keys(specs) as Name[]) {
+    const spec = specs[name];
+    const offset = spec.at ?? alignTo(end, FIELD_SIZE[spec.type]);
+    fields[name] = { ...spec, name, offset };
+    end = endOf(fields[name]);
+  }
+  return fields;
+}
+
+function endOf({ offset, type }: Field): number {
+  return offset + FIELD_SIZE[type];
+}
+
+/** sizeof: up to the end of the last field, padded. */
+function sizeOf(fields: readonly Field[], alignment: number): number {
+  const widths = fields.map(({ type }) => FIELD_SIZE[type]);
+  const end = Math.max(...fields.map(endOf));
+  return alignTo(end, Math.max(alignment, ...widths));
+}
+
+function alignTo(offset: number, alignment: number): number {
+  return Math.ceil(offset / alignment) * alignment;
+}
 /** The getter and setter of one field, little-endian as on x86-64. */
 function accessor(type: FieldType, offset: number): PropertyDescriptor {
   type View = { view: DataView };

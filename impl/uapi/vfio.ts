@@ -7,7 +7,10 @@
  * @module
  */
 
-import { type Struct, struct, u16, u32, u64 } from "./struct.ts";
+import { IommuIovaRange } from "./ioas.ts";
+import { ioctl, type IoctlStruct, type PlainIoctl } from "./ioctl.ts";
+import * as role from "./roles.ts";
+import { type Struct, struct } from "./struct.ts";
 
 /** What VFIO_GET_API_VERSION answers. */
 export const VFIO_API_VERSION: number = 0;
@@ -60,6 +63,62 @@ export const VFIO_DMA_MAP_FLAG_WRITE: number = 1 << 1;
 /** Unmap everything. */
 export const VFIO_DMA_UNMAP_FLAG_ALL: number = 1 << 1;
 
+/** Start of each capability in an info chain. Linux: `struct vfio_info_cap_header`, 8 bytes. */
+export interface VfioInfoCapHeader {
+  /** `VFIO_IOMMU_TYPE1_INFO_CAP_*`. */
+  id: number;
+  /** Version of its layout. */
+  version: number;
+  /** Offset of the next capability from the start of the info struct, 0 at the end. */
+  next: number;
+}
+
+/** The fields of a capability's start. */
+const CAP_HEADER = {
+  id: role.out(role.choice({
+    IOVA_RANGE: VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE,
+    DMA_AVAIL: VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL,
+  }, "u16")),
+  version: role.out(role.u16()),
+  next: role.out(role.chain()),
+};
+
+/** Layout of {@link VfioInfoCapHeader}. */
+export const VfioInfoCapHeader: Struct<VfioInfoCapHeader> = struct(
+  "vfio_info_cap_header",
+  CAP_HEADER,
+);
+
+/** Capability that lists the valid IOVA ranges; the ranges, 16 bytes each, follow. Linux: `struct vfio_iommu_type1_info_cap_iova_range`, 16 bytes. */
+export interface VfioIommuType1InfoCapIovaRange extends VfioInfoCapHeader {
+  /** Ranges that follow. */
+  nrIovas: number;
+  /** Must be 0. */
+  reserved: number;
+}
+
+/** Layout of {@link VfioIommuType1InfoCapIovaRange}. */
+export const VfioIommuType1InfoCapIovaRange: Struct<
+  VfioIommuType1InfoCapIovaRange
+> = struct("vfio_iommu_type1_info_cap_iova_range", {
+  ...CAP_HEADER,
+  nrIovas: role.out(role.count(IommuIovaRange)),
+  reserved: role.out(role.unused()),
+});
+
+/** Capability that tells how many more mappings fit. Linux: `struct vfio_iommu_type1_info_dma_avail`, 12 bytes. */
+export interface VfioIommuType1InfoDmaAvail extends VfioInfoCapHeader {
+  /** Mappings. */
+  avail: number;
+}
+
+/** Layout of {@link VfioIommuType1InfoDmaAvail}. */
+export const VfioIommuType1InfoDmaAvail: Struct<VfioIommuType1InfoDmaAvail> =
+  struct("vfio_iommu_type1_info_dma_avail", {
+    ...CAP_HEADER,
+    avail: role.out(role.count()),
+  });
+
 /** Answer of VFIO_IOMMU_GET_INFO. Linux: `struct vfio_iommu_type1_info`, 24 bytes. */
 export interface VfioIommuType1Info {
   /** Bytes of this struct that the caller provides. */
@@ -73,83 +132,22 @@ export interface VfioIommuType1Info {
 }
 
 /** Layout of {@link VfioIommuType1Info}. */
-export const VfioIommuType1Info: Struct<VfioIommuType1Info> = struct(
+export const VfioIommuType1Info: IoctlStruct<VfioIommuType1Info> = ioctl(
+  { name: "VFIO_IOMMU_GET_INFO", number: VFIO_IOMMU_GET_INFO },
   "vfio_iommu_type1_info",
-  24,
   {
-    argsz: u32(0),
-    flags: u32(4),
-    iovaPgsizes: u64(8),
-    capOffset: u32(16),
+    argsz: role.inout(role.size()),
+    flags: role.out(role.flags({
+      PGSIZES: VFIO_IOMMU_INFO_PGSIZES,
+      CAPS: VFIO_IOMMU_INFO_CAPS,
+    })),
+    iovaPgsizes: role.out(role.u64()),
+    capOffset: role.out(
+      role.chain(VfioIommuType1InfoCapIovaRange, VfioIommuType1InfoDmaAvail),
+    ),
   },
+  "iovaPgsizes",
 );
-
-/** Start of each capability in an info chain. Linux: `struct vfio_info_cap_header`, 8 bytes. */
-export interface VfioInfoCapHeader {
-  /** `VFIO_IOMMU_TYPE1_INFO_CAP_*`. */
-  id: number;
-  /** Version of its layout. */
-  version: number;
-  /** Offset of the next capability from the start of the info struct, 0 at the end. */
-  next: number;
-}
-
-/** Layout of {@link VfioInfoCapHeader}. */
-export const VfioInfoCapHeader: Struct<VfioInfoCapHeader> = struct(
-  "vfio_info_cap_header",
-  8,
-  {
-    id: u16(0),
-    version: u16(2),
-    next: u32(4),
-  },
-);
-
-/** Capability that lists the valid IOVA ranges; the ranges, 16 bytes each, follow. Linux: `struct vfio_iommu_type1_info_cap_iova_range`, 16 bytes. */
-export interface VfioIommuType1InfoCapIovaRange {
-  /** `VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE`. */
-  id: number;
-  /** 1. */
-  version: number;
-  /** Offset of the next capability. */
-  next: number;
-  /** Ranges that follow. */
-  nrIovas: number;
-  /** Must be 0. */
-  reserved: number;
-}
-
-/** Layout of {@link VfioIommuType1InfoCapIovaRange}. */
-export const VfioIommuType1InfoCapIovaRange: Struct<
-  VfioIommuType1InfoCapIovaRange
-> = struct("vfio_iommu_type1_info_cap_iova_range", 16, {
-  id: u16(0),
-  version: u16(2),
-  next: u32(4),
-  nrIovas: u32(8),
-  reserved: u32(12),
-});
-
-/** Capability that tells how many more mappings fit. Linux: `struct vfio_iommu_type1_info_dma_avail`, 12 bytes. */
-export interface VfioIommuType1InfoDmaAvail {
-  /** `VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL`. */
-  id: number;
-  /** 1. */
-  version: number;
-  /** Offset of the next capability. */
-  next: number;
-  /** Mappings. */
-  avail: number;
-}
-
-/** Layout of {@link VfioIommuType1InfoDmaAvail}. */
-export const VfioIommuType1InfoDmaAvail: Struct<VfioIommuType1InfoDmaAvail> =
-  struct("vfio_iommu_type1_info_dma_avail", 12, {
-    id: u16(0),
-    version: u16(2),
-    next: u32(4),
-    avail: u32(8),
-  });
 
 /** Argument of VFIO_IOMMU_MAP_DMA. Linux: `struct vfio_iommu_type1_dma_map`, 32 bytes. */
 export interface VfioIommuType1DmaMap {
@@ -166,15 +164,18 @@ export interface VfioIommuType1DmaMap {
 }
 
 /** Layout of {@link VfioIommuType1DmaMap}. */
-export const VfioIommuType1DmaMap: Struct<VfioIommuType1DmaMap> = struct(
+export const VfioIommuType1DmaMap: IoctlStruct<VfioIommuType1DmaMap> = ioctl(
+  { name: "VFIO_IOMMU_MAP_DMA", number: VFIO_IOMMU_MAP_DMA },
   "vfio_iommu_type1_dma_map",
-  32,
   {
-    argsz: u32(0),
-    flags: u32(4),
-    vaddr: u64(8),
-    iova: u64(16),
-    length: u64(24),
+    argsz: role.size(),
+    flags: role.flags({
+      READ: VFIO_DMA_MAP_FLAG_READ,
+      WRITE: VFIO_DMA_MAP_FLAG_WRITE,
+    }),
+    vaddr: role.bytes("pin", "length"),
+    iova: role.iova(),
+    length: role.length(),
   },
 );
 
@@ -191,13 +192,52 @@ export interface VfioIommuType1DmaUnmap {
 }
 
 /** Layout of {@link VfioIommuType1DmaUnmap}. */
-export const VfioIommuType1DmaUnmap: Struct<VfioIommuType1DmaUnmap> = struct(
-  "vfio_iommu_type1_dma_unmap",
-  24,
-  {
-    argsz: u32(0),
-    flags: u32(4),
-    iova: u64(8),
-    length: u64(16),
-  },
-);
+export const VfioIommuType1DmaUnmap: IoctlStruct<VfioIommuType1DmaUnmap> =
+  ioctl(
+    { name: "VFIO_IOMMU_UNMAP_DMA", number: VFIO_IOMMU_UNMAP_DMA },
+    "vfio_iommu_type1_dma_unmap",
+    {
+      argsz: role.size(),
+      flags: role.flags({ ALL: VFIO_DMA_UNMAP_FLAG_ALL }),
+      iova: role.iova(),
+      length: role.inout(role.length()),
+    },
+  );
+
+/** The extensions and the types of an IOMMU, by name. */
+const EXTENSIONS = {
+  TYPE1: VFIO_TYPE1_IOMMU,
+  SPAPR_TCE: VFIO_SPAPR_TCE_IOMMU,
+  TYPE1v2: VFIO_TYPE1v2_IOMMU,
+  DMA_CC: VFIO_DMA_CC_IOMMU,
+  EEH: VFIO_EEH,
+  TYPE1_NESTING: VFIO_TYPE1_NESTING_IOMMU,
+  SPAPR_TCE_v2: VFIO_SPAPR_TCE_v2_IOMMU,
+  NOIOMMU: VFIO_NOIOMMU_IOMMU,
+  UNMAP_ALL: VFIO_UNMAP_ALL,
+  UPDATE_VADDR: VFIO_UPDATE_VADDR,
+};
+
+/** VFIO_GET_API_VERSION; nobody looks at its argument. */
+export const VfioGetApiVersion: PlainIoctl = {
+  ioctl: { name: "VFIO_GET_API_VERSION", number: VFIO_GET_API_VERSION },
+  arg: role.unused(),
+};
+
+/** VFIO_CHECK_EXTENSION; its argument is the extension. */
+export const VfioCheckExtension: PlainIoctl = {
+  ioctl: { name: "VFIO_CHECK_EXTENSION", number: VFIO_CHECK_EXTENSION },
+  arg: role.choice(EXTENSIONS),
+};
+
+/** VFIO_SET_IOMMU; its argument is the type. */
+export const VfioSetIommu: PlainIoctl = {
+  ioctl: { name: "VFIO_SET_IOMMU", number: VFIO_SET_IOMMU },
+  arg: role.choice(EXTENSIONS),
+};
+
+/** VFIO_IOMMU_DIRTY_PAGES; its struct is not modelled. */
+export const VfioIommuDirtyPages: PlainIoctl = {
+  ioctl: { name: "VFIO_IOMMU_DIRTY_PAGES", number: VFIO_IOMMU_DIRTY_PAGES },
+  arg: role.unused("u64"),
+};

@@ -33,15 +33,44 @@ import {
   TestDestroyAccessPages,
   TestMemoryLimit,
   TestMockDomain,
+  TestMockDomainFlags,
   TestMockDomainReplace,
 } from "../../impl/uapi/selftest.ts";
 import type { Revision } from "../../impl/uapi/revision.ts";
+import { type ByVersion, valueIn } from "../../impl/uapi/revision/versions.ts";
 import type { Struct } from "../../impl/uapi/struct.ts";
 import { assertEq } from "../harness/harness.ts";
 import type { Iommufd } from "./ioctls.ts";
 
 /** Default of SET_TEMP_MEMORY_LIMIT, bytes. */
 export const DEFAULT_MEMORY_LIMIT = 65536;
+
+/** The test ioctl's struct and numbers. */
+export interface TestCmdForm {
+  /** Bytes of the struct. */
+  readonly size: number;
+  /** Bytes that a caller must provide at least. */
+  readonly minSize: number;
+  /** Number of the first operation. */
+  readonly firstOp: number;
+  /** Number of operations. */
+  readonly ops: number;
+}
+
+/** The test ioctl's form by version (S24; iommufd_test.h). */
+const TEST_CMD_FORMS: ByVersion<TestCmdForm> = {
+  v3: { size: 56, minSize: 52, firstOp: 0, ops: 9 },
+  "6.2": { size: 56, minSize: 52, firstOp: 1, ops: 9 },
+  "6.6": { size: 56, minSize: 52, firstOp: 1, ops: 11 },
+  "6.7": { size: 72, minSize: 68, firstOp: 1, ops: 13 },
+  "6.8": { size: 72, minSize: 68, firstOp: 1, ops: 14 },
+  "6.11": { size: 72, minSize: 68, firstOp: 1, ops: 15 },
+};
+
+/** The test ioctl's form in a revision. */
+export function testCmdForm(revision: Revision): TestCmdForm {
+  return valueIn(revision.name, TEST_CMD_FORMS)!;
+}
 
 /** The ids that MOCK_DOMAIN returns. */
 export interface MockDomain {
@@ -75,7 +104,7 @@ export function encodeTestCmd<T extends { size: number; op: number }>(
   op: number,
   values: Partial<T>,
 ): Uint8Array<ArrayBuffer> {
-  const { size, firstOp } = revision.selftest.cmd;
+  const { size, firstOp } = testCmdForm(revision);
   const bytes = layout.encode(values);
   const view = layout.at(bytes);
   view.size = size;
@@ -146,7 +175,7 @@ export class MockIoctls {
   ): Promise<MockDomain> {
     const reply = await this.call(
       "MOCK_DOMAIN_FLAGS",
-      TestMockDomain,
+      TestMockDomainFlags,
       IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS,
       { id: ptId, devFlags },
       errno,

@@ -62,7 +62,7 @@ import type { Field, Struct } from "../../impl/uapi/struct.ts";
 import { assertEq, assertTrue, type Need } from "../harness/harness.ts";
 import { hwptAlloc, nestedAlloc } from "./hwpt_ioctls.ts";
 import { type Iommufd, MAP_RW } from "./ioctls.ts";
-import { encodeTestCmd } from "./mock_ioctls.ts";
+import { encodeTestCmd, testCmdForm } from "./mock_ioctls.ts";
 import { vfioIoas } from "./vfio_ioctls.ts";
 
 /** The objects that the calls are about. Those of devices are 0 for ioctls that came before them. */
@@ -343,7 +343,10 @@ const TEST_ROW: StructRow = {
   cmd: IOMMU_TEST_CMD,
   needs: [],
   replies: false,
-  sizes: ({ selftest: { cmd } }) => ({ size: cmd.size, min: cmd.minSize }),
+  sizes(revision) {
+    const { size, minSize } = testCmdForm(revision);
+    return { size, min: minSize };
+  },
   bits: [],
   choices: [{ name: "op", field: TestCheckRefs.fields.op, unknown: 100 }],
   prepare({ io }) {

@@ -49,7 +49,7 @@ import {
   type Test,
 } from "../harness/harness.ts";
 import { Iommufd, MAP_RW } from "../ioctls/ioctls.ts";
-import { encodeTestCmd } from "../ioctls/mock_ioctls.ts";
+import { encodeTestCmd, testCmdForm } from "../ioctls/mock_ioctls.ts";
 import { STRUCT_ROWS } from "../ioctls/struct_table.ts";
 
 type CommandsFixture = Fixture<undefined, Iommufd>;
@@ -118,7 +118,7 @@ function registerNumbers(f: CommandsFixture): void {
     description: "Unknown test operations and short test commands are refused",
     reference: "selftest.c iommufd_test; S24",
   }, async (io) => {
-    const { size, minSize, firstOp, ops } = io.revision.selftest.cmd;
+    const { size, minSize, firstOp, ops } = testCmdForm(io.revision);
     for (const op of [firstOp - 1, firstOp + ops, 0xffffffff]) {
       const bytes = TestCmd.encode({ size, op: op >>> 0 }).subarray(0, size);
       await io.ioctl(IOMMU_TEST_CMD, bytes, EOPNOTSUPP, `test operation ${op}`);

@@ -18,7 +18,7 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     killer: "kit_struct.ioas_alloc.exact",
   }, {
     name: "ioctl-any-direction",
-    find: " || slot.op.number !== cmd",
+    find: " || slot.number !== cmd",
     replace: "",
     breaks: "An ioctl's number counts only in part",
     killer: "kit_commands.unknown_numbers",
@@ -78,18 +78,17 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     breaks: "The answer is longer than the caller's struct",
     killer: "kit_struct.hwpt_alloc.exact",
   }]),
-  ...inFile("impl/iommufd/ioctl_table.ts", [{
+  ...inFile("impl/uapi/ioas.ts", [{
     name: "ranges-min-size",
-    find: '"outIovaAlignment"',
-    replace: '"allowedIovas"',
+    find: "outIovaAlignment: role.out(role.alignment()),",
+    replace: 'outIovaAlignment: role.since("6.3", role.out(role.alignment())),',
     breaks: "IOVA_RANGES takes a struct without room for the alignment",
     killer: "iommufd.cmd_length",
-  }, {
+  }]),
+  ...inFile("impl/uapi/ioctl.ts", [{
     name: "hwpt-alloc-min-size",
-    find: "IOMMU_HWPT_ALLOC,\n    IommuHwptAlloc,\n" +
-      '    "reserved"',
-    replace: "IOMMU_HWPT_ALLOC,\n    IommuHwptAlloc,\n" +
-      '    "dataUptr"',
+    find: "names.findLast((name) => fields[name].since === undefined)!",
+    replace: "names.at(-1)!",
     breaks: "HWPT_ALLOC demands fields that its first version did not have",
     killer: "kit_struct.hwpt_alloc.exact",
   }]),

@@ -10,13 +10,20 @@ import { inFile, type Mutant } from "../mutant.ts";
 
 /** See the module. */
 export const MOCK_MUTANTS: readonly Mutant[] = [
-  ...inFile("impl/iommufd/selftest/selftest.ts", [{
+  ...inFile("impl/uapi/selftest.ts", [{
     name: "test-op-limit",
-    find: "const operation = index < ops",
-    replace: "const operation = index <= ops",
-    breaks: "There is one test operation too many",
+    find: "return op && existsIn(name, op.op) ? op : undefined;",
+    replace: "return op;",
+    breaks: "There are test operations that came later",
     killer: "kit_commands.test_op_range",
     uapi: "v3",
+  }]),
+  ...inFile("impl/iommufd/selftest/selftest.ts", [{
+    name: "test-view",
+    find: "const cmd = layout.at(ucmd.bytes);",
+    replace: "const cmd = layout.at(ucmd.bytes.slice());",
+    breaks: "A test operation looks at arguments that nobody gave",
+    killer: "kit_test_ops.check_refs",
   }, {
     name: "memory-limit-least",
     find: "limit < BATCH_ELEMENT_SIZE",
@@ -70,13 +77,6 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
     replace: "",
     breaks: "MD_CHECK_IOTLB does not look",
     killer: "kit_invalidate.check_iotlb",
-  }]),
-  ...inFile("impl/iommufd/selftest/selftest_cmd.ts", [{
-    name: "test-view",
-    find: "this.checkRefs = TestCheckRefs.at(bytes);",
-    replace: "this.checkRefs = TestCheckRefs.at(bytes.slice());",
-    breaks: "MD_CHECK_REFS looks at arguments that nobody gave",
-    killer: "kit_test_ops.check_refs",
   }]),
   ...inFile("impl/iommufd/selftest/selftest_device.ts", [{
     name: "mock-domain-answer",

@@ -11,40 +11,23 @@
 
 import type { Process } from "../../kernel/simulated/process.ts";
 import { E2BIG } from "../../uapi/errno.ts";
-import type { Revision } from "../../uapi/revision.ts";
-import {
-  type Lifetime,
-  type Version,
-  VERSIONS,
-} from "../../uapi/revision/versions.ts";
-import type { Struct } from "../../uapi/struct.ts";
+import type { IoctlStruct } from "../../uapi/ioctl.ts";
 import type { IommufdCtx } from "../main.ts";
 
-/** An ioctl of the table, as far as it does not depend on its struct's fields. */
-export interface IoctlOp extends Lifetime {
-  /** The whole command, such as `IOMMU_IOAS_MAP`. */
-  readonly number: number;
-  /** Bytes that a caller must provide at least. */
-  minSize(revision: Revision): number;
+/** An ioctl of the table, and what runs it. */
+export interface IoctlOp {
+  /** The row of the table. */
+  readonly struct: IoctlStruct<object>;
   /** Makes what a context needs to run the ioctl. */
   prepare(ctx: IommufdCtx): CommandBuffer;
 }
 
-/** Declares an ioctl: `last` is the last field that a caller must provide (Linux: IOCTL_OP). */
+/** Says what an ioctl does. */
 export function ioctlOp<T extends object>(
-  number: number,
-  struct: Struct<T>,
-  last: keyof T & string,
+  struct: IoctlStruct<T>,
   execute: (ucmd: Ucmd<T>) => void,
-  since: Version = VERSIONS[0],
 ): IoctlOp {
-  return {
-    number,
-    minSize: () => struct.offsetofend(last),
-    since,
-    prepare: (ctx) =>
-      new Ucmd(ctx, new Uint8Array(struct.size), struct.at, execute),
-  };
+  return { struct, prepare: (ctx) => new Ucmd(ctx, struct, execute) };
 }
 
 /**
@@ -62,10 +45,11 @@ export abstract class CommandBuffer {
   uaddr = 0;
   #process: Process | undefined;
 
-  /** A buffer over `bytes`, as many as the kernel's struct has. */
-  constructor(ctx: IommufdCtx, bytes: Uint8Array) {
+  /** A buffer for a struct, as long as it is in the kernel's version; views of a longer one fit over it. */
+  constructor(ctx: IommufdCtx, struct: IoctlStruct<object>) {
+    const size = struct.sizeIn(ctx.kernel.revision.name);
     this.ctx = ctx;
-    this.bytes = bytes;
+    this.bytes = new Uint8Array(struct.size).subarray(0, size);
   }
 
   /** The process that calls. */
@@ -109,20 +93,19 @@ export abstract class CommandBuffer {
 }
 
 /** A {@link CommandBuffer} with the struct's fields. */
-export class Ucmd<T> extends CommandBuffer {
+export class Ucmd<T extends object> extends CommandBuffer {
   /** The struct: reading and writing its fields reads and writes {@link CommandBuffer.bytes}. */
   readonly cmd: T;
   readonly #execute: (ucmd: Ucmd<T>) => void;
 
-  /** A buffer that `view` gives fields to. */
+  /** A buffer for a struct, and what runs it. */
   constructor(
     ctx: IommufdCtx,
-    bytes: Uint8Array,
-    view: (bytes: Uint8Array) => T,
+    struct: IoctlStruct<T>,
     execute: (ucmd: Ucmd<T>) => void,
   ) {
-    super(ctx, bytes);
-    this.cmd = view(bytes);
+    super(ctx, struct);
+    this.cmd = struct.at(this.bytes);
     this.#execute = execute;
   }
 

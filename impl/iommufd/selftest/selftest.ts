@@ -15,23 +15,24 @@
 import { checkedAdd } from "../../lib/u64.ts";
 import { EINVAL, EOPNOTSUPP } from "../../uapi/errno.ts";
 import {
-  IOMMU_TEST_CMD,
-  IOMMU_TEST_OP_ACCESS_PAGES,
-  IOMMU_TEST_OP_ACCESS_REPLACE_IOAS,
-  IOMMU_TEST_OP_ACCESS_RW,
-  IOMMU_TEST_OP_ADD_RESERVED,
-  IOMMU_TEST_OP_CREATE_ACCESS,
-  IOMMU_TEST_OP_DESTROY_ACCESS_PAGES,
-  IOMMU_TEST_OP_DIRTY,
-  IOMMU_TEST_OP_MD_CHECK_IOTLB,
-  IOMMU_TEST_OP_MD_CHECK_MAP,
-  IOMMU_TEST_OP_MD_CHECK_REFS,
-  IOMMU_TEST_OP_MOCK_DOMAIN,
-  IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS,
-  IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE,
-  IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT,
-  IOMMU_TEST_OP_TRIGGER_IOPF,
+  TestAccessPages,
+  TestAccessReplaceIoas,
+  TestAccessRw,
+  TestAddReserved,
+  TestCheckIotlb,
+  TestCheckMap,
+  TestCheckRefs,
   TestCmd,
+  TestCreateAccess,
+  TestDestroyAccessPages,
+  TestDirty,
+  TestMemoryLimit,
+  TestMockDomain,
+  TestMockDomainFlags,
+  TestMockDomainReplace,
+  type TestOp,
+  testOpOf,
+  TestTriggerIopf,
 } from "../../uapi/selftest.ts";
 import { Ioas } from "../ioas/ioas.ts";
 import {
@@ -46,7 +47,6 @@ import {
   testCheckMap,
   testCheckRefs,
 } from "./selftest_check.ts";
-import { TestViews } from "./selftest_cmd.ts";
 import {
   testMockDomain,
   testMockDomainFlags,
@@ -54,55 +54,78 @@ import {
 } from "./selftest_device.ts";
 import { testDirty } from "./selftest_dirty.ts";
 import { testTriggerIopf } from "./selftest_fault.ts";
-import { type IoctlOp, Ucmd } from "../objects/ucmd.ts";
+import { CommandBuffer, type IoctlOp } from "../objects/ucmd.ts";
 
 /** Bytes that one run of frames needs in a batch; less memory holds none. */
 const BATCH_ELEMENT_SIZE = 12;
 
-/** What each operation does, by its number in 6.12. */
-const OPERATIONS: Readonly<Record<number, (ucmd: Ucmd<TestViews>) => void>> = {
-  [IOMMU_TEST_OP_ADD_RESERVED]: addReserved,
-  [IOMMU_TEST_OP_MOCK_DOMAIN]: testMockDomain,
-  [IOMMU_TEST_OP_MD_CHECK_MAP]: testCheckMap,
-  [IOMMU_TEST_OP_MD_CHECK_REFS]: testCheckRefs,
-  [IOMMU_TEST_OP_CREATE_ACCESS]: testCreateAccess,
-  [IOMMU_TEST_OP_DESTROY_ACCESS_PAGES]: testDestroyAccessPages,
-  [IOMMU_TEST_OP_ACCESS_PAGES]: testAccessPages,
-  [IOMMU_TEST_OP_ACCESS_RW]: testAccessRw,
-  [IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT]: setTempMemoryLimit,
-  [IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE]: testMockDomainReplace,
-  [IOMMU_TEST_OP_ACCESS_REPLACE_IOAS]: testAccessReplaceIoas,
-  [IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS]: testMockDomainFlags,
-  [IOMMU_TEST_OP_MD_CHECK_IOTLB]: testCheckIotlb,
-  [IOMMU_TEST_OP_DIRTY]: testDirty,
-  [IOMMU_TEST_OP_TRIGGER_IOPF]: testTriggerIopf,
-};
+/** A test operation, and what makes it of a buffer. */
+type Operation = readonly [
+  TestOp<TestCmd>,
+  (ucmd: CommandBuffer) => () => void,
+];
 
-/** IOMMU_TEST_CMD: the struct has the revision's size, the operation its number. */
+function operation<T extends TestCmd>(
+  layout: TestOp<T>,
+  execute: (ucmd: CommandBuffer, cmd: T) => void,
+): Operation {
+  return [layout, (ucmd) => {
+    const cmd = layout.at(ucmd.bytes);
+    return () => execute(ucmd, cmd);
+  }];
+}
+
+/** What each operation does. */
+const OPERATIONS: ReadonlyMap<TestOp<TestCmd> | undefined, Operation[1]> =
+  new Map([
+    operation(TestAddReserved, addReserved),
+    operation(TestMockDomain, testMockDomain),
+    operation(TestCheckMap, testCheckMap),
+    operation(TestCheckRefs, testCheckRefs),
+    operation(TestCreateAccess, testCreateAccess),
+    operation(TestDestroyAccessPages, testDestroyAccessPages),
+    operation(TestAccessPages, testAccessPages),
+    operation(TestAccessRw, testAccessRw),
+    operation(TestMemoryLimit, setTempMemoryLimit),
+    operation(TestMockDomainReplace, testMockDomainReplace),
+    operation(TestAccessReplaceIoas, testAccessReplaceIoas),
+    operation(TestMockDomainFlags, testMockDomainFlags),
+    operation(TestDirty, testDirty),
+    operation(TestCheckIotlb, testCheckIotlb),
+    operation(TestTriggerIopf, testTriggerIopf),
+  ]);
+
+/** IOMMU_TEST_CMD: an ioctl for each operation. */
 export const testOp: IoctlOp = {
-  number: IOMMU_TEST_CMD,
-  minSize: ({ selftest }) => selftest.cmd.minSize,
-  prepare(ctx) {
-    const { size } = ctx.kernel.revision.selftest.cmd;
-    const bytes = new Uint8Array(TestCmd.size).subarray(0, size);
-    return new Ucmd(ctx, bytes, (all) => new TestViews(all), test);
-  },
+  struct: TestCmd,
+  prepare: (ctx) => new TestBuffer(ctx, TestCmd),
 };
 
-/** Linux: iommufd_test. */
-function test(ucmd: Ucmd<TestViews>): void {
-  const { firstOp, ops } = ucmd.ctx.kernel.revision.selftest.cmd;
-  const index = ucmd.cmd.header.op - firstOp;
-  const operation = index < ops
-    ? OPERATIONS[index + IOMMU_TEST_OP_ADD_RESERVED]
-    : undefined;
-  if (operation === undefined) throw EOPNOTSUPP;
-  operation(ucmd);
+/** The union: one struct seen in the ways of the operations that were asked for. */
+class TestBuffer extends CommandBuffer {
+  readonly #cmd = TestCmd.at(this.bytes);
+  readonly #prepared: Map<number, () => void> = new Map();
+
+  /** Linux: iommufd_test. */
+  override execute(): void {
+    const { op } = this.#cmd;
+    const execute = this.#prepared.get(op) ?? this.#prepare(op);
+    execute();
+  }
+
+  #prepare(number: number): () => void {
+    const layout = testOpOf(number, this.ctx.kernel.revision);
+    const prepare = OPERATIONS.get(layout);
+    if (prepare === undefined) throw EOPNOTSUPP;
+    const execute = prepare(this);
+    this.#prepared.set(number, execute);
+    return execute;
+  }
 }
 
 /** ADD_RESERVED: reserves IOVA for nobody, until the IOAS goes. */
-function addReserved({ ctx, cmd }: Ucmd<TestViews>): void {
-  const { id, start, length } = cmd.addReserved;
+function addReserved({ ctx }: CommandBuffer, cmd: TestAddReserved): void {
+  const { id, start, length } = cmd;
   let last = BigInt.asUintN(64, start + length - 1n);
   if (ctx.kernel.revision.selftest.opsValidate) {
     if (length === 0n) throw EINVAL;
@@ -119,8 +142,10 @@ function addReserved({ ctx, cmd }: Ucmd<TestViews>): void {
 }
 
 /** SET_TEMP_MEMORY_LIMIT: of the whole kernel. */
-function setTempMemoryLimit({ ctx, cmd }: Ucmd<TestViews>): void {
-  const { limit } = cmd.memoryLimit;
+function setTempMemoryLimit(
+  { ctx }: CommandBuffer,
+  { limit }: TestMemoryLimit,
+): void {
   if (ctx.kernel.revision.selftest.opsValidate && limit < BATCH_ELEMENT_SIZE) {
     throw EINVAL;
   }

@@ -23,13 +23,17 @@ import {
   MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES,
   MOCK_FLAGS_ACCESS_SYZ,
   MOCK_FLAGS_ACCESS_WRITE,
+  type TestAccessPages,
+  type TestAccessReplaceIoas,
+  type TestAccessRw,
+  type TestCreateAccess,
+  type TestDestroyAccessPages,
 } from "../../uapi/selftest.ts";
 import { PAGE_SIZE, RLIMIT_NOFILE } from "../../uapi/mman.ts";
 import type { Revision } from "../../uapi/revision.ts";
 import { Access } from "../access/access.ts";
-import type { TestViews } from "./selftest_cmd.ts";
 import { syzIova } from "./syz_iova.ts";
-import type { Ucmd } from "../objects/ucmd.ts";
+import type { CommandBuffer } from "../objects/ucmd.ts";
 
 /** Longest range of one operation, bytes. */
 const MAX_LENGTH = 16n * 1024n * 1024n;
@@ -108,10 +112,13 @@ function accessOf(
 }
 
 /** CREATE_ACCESS. */
-export function testCreateAccess(ucmd: Ucmd<TestViews>): void {
+export function testCreateAccess(
+  ucmd: CommandBuffer,
+  cmd: TestCreateAccess,
+): void {
   const { ctx, process } = ucmd;
   const { kernel } = ctx;
-  const { id: ioasId, flags } = ucmd.cmd.createAccess;
+  const { id: ioasId, flags } = cmd;
   const known = MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES;
   if (kernel.revision.selftest.opsValidate && flags & ~known) throw EOPNOTSUPP;
 
@@ -131,7 +138,7 @@ export function testCreateAccess(ucmd: Ucmd<TestViews>): void {
     : Access.createOn(ctx, ioasId, ops);
   undo.defer(() => access.release());
   if (kernel.revision.access.attachesLater) access.attach(ioasId);
-  ucmd.cmd.createAccess.outAccessFd = fd;
+  cmd.outAccessFd = fd;
   ucmd.respond();
 
   undo.move();
@@ -149,16 +156,18 @@ function freeDescriptor(process: Process, limit: bigint): number {
 }
 
 /** ACCESS_REPLACE_IOAS. */
-export function testAccessReplaceIoas({ cmd, process }: Ucmd<TestViews>): void {
-  const { id, ioasId } = cmd.accessReplaceIoas;
+export function testAccessReplaceIoas(
+  { process }: CommandBuffer,
+  { id, ioasId }: TestAccessReplaceIoas,
+): void {
   accessOf(process, id).access.replace(ioasId);
 }
 
 /** DESTROY_ACCESS_PAGES. */
 export function testDestroyAccessPages(
-  { cmd, process }: Ucmd<TestViews>,
+  { process }: CommandBuffer,
+  { id, accessPagesId }: TestDestroyAccessPages,
 ): void {
-  const { id, accessPagesId } = cmd.destroyAccessPages;
   accessOf(process, id).file.removeItem(accessPagesId);
 }
 
@@ -173,10 +182,12 @@ function convertSyz(access: Access, syz: bigint): bigint {
 }
 
 /** ACCESS_PAGES: pins a range and compares the pages with those of user memory. */
-export function testAccessPages(ucmd: Ucmd<TestViews>): void {
+export function testAccessPages(
+  ucmd: CommandBuffer,
+  cmd: TestAccessPages,
+): void {
   const { process } = ucmd;
   const { kernel } = ucmd.ctx;
-  const cmd = ucmd.cmd.accessPages;
   const { flags, length } = cmd;
   checkLength(kernel.revision, length);
   const syz = kernel.revision.selftest.hasSyzFlag ? MOCK_FLAGS_ACCESS_SYZ : 0;
@@ -207,7 +218,7 @@ export function testAccessPages(ucmd: Ucmd<TestViews>): void {
 
 /** Room for the frames of a range. Throws ENOMEM. */
 function allocPages(
-  { ctx }: Ucmd<TestViews>,
+  { ctx }: CommandBuffer,
   iova: bigint,
   length: bigint,
 ): Int32Array {
@@ -234,10 +245,11 @@ function comparePages(
 }
 
 /** ACCESS_RW: copies between IOVA and user memory. */
-export function testAccessRw(ucmd: Ucmd<TestViews>): void {
-  const { process } = ucmd;
-  const { kernel } = ucmd.ctx;
-  const { id, flags, length, iova, uptr } = ucmd.cmd.accessRw;
+export function testAccessRw(
+  { ctx, process }: CommandBuffer,
+  { id, flags, length, iova, uptr }: TestAccessRw,
+): void {
+  const { kernel } = ctx;
   const { revision } = kernel;
   checkLength(revision, length);
   const known = MOCK_ACCESS_RW_WRITE | MOCK_ACCESS_RW_SLOW_PATH |

@@ -4,6 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { IOMMU_IOAS_COPY, IommuIoasCopy } from "../../uapi/iommufd.ts";
 import {
+  encodeTestOp,
   IOMMU_TEST_CMD,
   IOMMU_TEST_OP_ACCESS_PAGES,
   IOMMU_TEST_OP_ACCESS_REPLACE_IOAS,
@@ -125,10 +126,10 @@ for (const name of REVISION_NAMES) {
       assertEquals(create({ id: 99 }), "ENOMEM");
       machine.process.setrlimit(RLIMIT_NOFILE, 64n);
       const memory = machine.memory(1);
-      const { size, firstOp } = machine.kernel.revision.selftest.cmd;
-      const op = IOMMU_TEST_OP_CREATE_ACCESS - 1 + firstOp;
-      const id = bench.ioasId;
-      machine.process.poke(memory, TestCreateAccess.encode({ size, op, id }));
+      const { revision } = machine.kernel;
+      const values = { id: bench.ioasId };
+      const bytes = encodeTestOp(TestCreateAccess, revision, values);
+      machine.process.poke(memory, bytes);
       machine.process.mprotect(memory, PAGE_SIZE, 1);
       assertEquals(machine.callArg(IOMMU_TEST_CMD, memory), "EFAULT");
       assertEquals([...machine.ctx.objects].length, before);

@@ -11,14 +11,18 @@ import { U64_MAX } from "../../lib/u64.ts";
 import { MockDomain } from "../../mock/mock_domain.ts";
 import { MockNestedDomain } from "../../mock/mock_nested_domain.ts";
 import { EINVAL, EIO } from "../../uapi/errno.ts";
-import { MOCK_IO_PAGE_SIZE } from "../../uapi/selftest.ts";
+import {
+  MOCK_IO_PAGE_SIZE,
+  type TestCheckIotlb,
+  type TestCheckMap,
+  type TestCheckRefs,
+} from "../../uapi/selftest.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
 import type { Revision } from "../../uapi/revision.ts";
 import { HwptPaging } from "../hwpt/hw_pagetable.ts";
 import { HwptNested } from "../hwpt/hwpt_nested.ts";
 import { checkGupRange } from "../pages/pfn_pinner.ts";
-import type { TestViews } from "./selftest_cmd.ts";
-import type { Ucmd } from "../objects/ucmd.ts";
+import type { CommandBuffer } from "../objects/ucmd.ts";
 
 /** Throws EINVAL if one of the values is not a multiple of `unit`. */
 function checkAligned(unit: number, ...values: readonly bigint[]): void {
@@ -32,8 +36,10 @@ function checkRange(revision: Revision, uptr: bigint, length: bigint): void {
 }
 
 /** MD_CHECK_MAP: every IO page must map what the user memory has (Linux: iommufd_test_md_check_pa). */
-export function testCheckMap({ ctx, cmd, process }: Ucmd<TestViews>): void {
-  const { id, iova, length, uptr } = cmd.checkMap;
+export function testCheckMap(
+  { ctx, process }: CommandBuffer,
+  { id, iova, length, uptr }: TestCheckMap,
+): void {
   checkAligned(MOCK_IO_PAGE_SIZE, iova, length, uptr);
   checkRange(ctx.kernel.revision, uptr, length);
 
@@ -60,8 +66,10 @@ export function testCheckMap({ ctx, cmd, process }: Ucmd<TestViews>): void {
  * are skipped, since Linux counts all of them in one place.
  * (Linux: iommufd_test_md_check_refs.)
  */
-export function testCheckRefs({ ctx, cmd, process }: Ucmd<TestViews>): void {
-  const { uptr, length, refs } = cmd.checkRefs;
+export function testCheckRefs(
+  { ctx, process }: CommandBuffer,
+  { uptr, length, refs }: TestCheckRefs,
+): void {
   checkAligned(PAGE_SIZE, length, uptr);
   checkRange(ctx.kernel.revision, uptr, length);
 
@@ -76,8 +84,10 @@ export function testCheckRefs({ ctx, cmd, process }: Ucmd<TestViews>): void {
 }
 
 /** MD_CHECK_IOTLB: an entry of a nested domain's cache must have a value (Linux: iommufd_test_md_check_iotlb). */
-export function testCheckIotlb({ ctx, cmd }: Ucmd<TestViews>): void {
-  const { id, iotlbId, iotlb } = cmd.checkIotlb;
+export function testCheckIotlb(
+  { ctx }: CommandBuffer,
+  { id, iotlbId, iotlb }: TestCheckIotlb,
+): void {
   const hwpt = ctx.objects.get(id, HwptNested);
   try {
     const { domain } = hwpt;

@@ -14,8 +14,12 @@ import { HwptPaging } from "../hwpt/hw_pagetable.ts";
 import { Ioas } from "../ioas/ioas.ts";
 import type { IommufdCtx } from "../main.ts";
 import { IommufdObject } from "../objects/object.ts";
-import type { TestViews } from "./selftest_cmd.ts";
-import type { Ucmd } from "../objects/ucmd.ts";
+import type {
+  TestMockDomain,
+  TestMockDomainFlags,
+  TestMockDomainReplace,
+} from "../../uapi/selftest.ts";
+import type { CommandBuffer } from "../objects/ucmd.ts";
 
 /** A mock device that user space attached and owns (Linux: struct selftest_obj). */
 class SelftestDevice extends IommufdObject {
@@ -90,21 +94,27 @@ function allocMockDomain(ctx: IommufdCtx): MockDomain {
 }
 
 /** MOCK_DOMAIN: attaches a new mock device, or where the revision has none, a mock domain. */
-export function testMockDomain(ucmd: Ucmd<TestViews>): void {
+export function testMockDomain(ucmd: CommandBuffer, cmd: TestMockDomain): void {
   if (ucmd.ctx.kernel.revision.selftest.mockDomainBindsDevice) {
-    attachMock(ucmd, 0);
-  } else mockDomainOnly(ucmd);
+    attachMock(ucmd, cmd, 0);
+  } else mockDomainOnly(ucmd, cmd);
 }
 
 /** MOCK_DOMAIN_FLAGS: MOCK_DOMAIN for a device with `MOCK_FLAGS_DEVICE_*`. */
-export function testMockDomainFlags(ucmd: Ucmd<TestViews>): void {
-  attachMock(ucmd, ucmd.cmd.mockDomain.devFlags);
+export function testMockDomainFlags(
+  ucmd: CommandBuffer,
+  cmd: TestMockDomainFlags,
+): void {
+  attachMock(ucmd, cmd, cmd.devFlags);
 }
 
 /** Linux: iommufd_test_mock_domain. */
-function attachMock(ucmd: Ucmd<TestViews>, flags: number): void {
+function attachMock(
+  ucmd: CommandBuffer,
+  cmd: TestMockDomain,
+  flags: number,
+): void {
   const { ctx } = ucmd;
-  const cmd = ucmd.cmd.mockDomain;
   const sobj = new SelftestDevice(ctx);
   try {
     const { idevId, hwptId } = sobj.setUp(cmd.id, flags);
@@ -120,9 +130,8 @@ function attachMock(ucmd: Ucmd<TestViews>, flags: number): void {
 }
 
 /** v3: iommufd_test_mock_domain. */
-function mockDomainOnly(ucmd: Ucmd<TestViews>): void {
+function mockDomainOnly(ucmd: CommandBuffer, cmd: TestMockDomain): void {
   const { ctx } = ucmd;
-  const cmd = ucmd.cmd.mockDomain;
   const ioas = ctx.objects.get(cmd.id, Ioas);
   try {
     const sobj = new SelftestDomain(ctx);
@@ -141,8 +150,10 @@ function mockDomainOnly(ucmd: Ucmd<TestViews>): void {
 }
 
 /** MOCK_DOMAIN_REPLACE. */
-export function testMockDomainReplace(ucmd: Ucmd<TestViews>): void {
-  const cmd = ucmd.cmd.mockDomainReplace;
+export function testMockDomainReplace(
+  ucmd: CommandBuffer,
+  cmd: TestMockDomainReplace,
+): void {
   const sobj = ucmd.ctx.objects.get(cmd.id, SelftestDevice);
   try {
     cmd.ptId = sobj.replace(cmd.ptId);

@@ -11,8 +11,7 @@ import { MockDomain } from "../../mock/mock_domain.ts";
 import { EINVAL, EOVERFLOW } from "../../uapi/errno.ts";
 import type { TestDirty } from "../../uapi/selftest.ts";
 import { HwptPaging } from "../hwpt/hw_pagetable.ts";
-import type { TestViews } from "./selftest_cmd.ts";
-import type { Ucmd } from "../objects/ucmd.ts";
+import type { CommandBuffer } from "../objects/ucmd.ts";
 
 /** Most bits of a bitmap: 16 MiB of them. */
 const MAX_BITS = BigInt(2 ** 24 * 8);
@@ -21,9 +20,8 @@ const MAX_BITS = BigInt(2 ** 24 * 8);
  * DIRTY: marks the IOPTEs whose bit is set in the user's bitmap, and returns
  * how many. (Linux: iommufd_test_dirty.)
  */
-export function testDirty(ucmd: Ucmd<TestViews>): void {
+export function testDirty(ucmd: CommandBuffer, cmd: TestDirty): void {
   const { ctx, process } = ucmd;
-  const cmd = ucmd.cmd.dirty;
   const { iova, length, pageSize, uptr } = cmd;
   if (
     pageSize === 0n || length === 0n || iova % pageSize || length % pageSize ||

@@ -15,16 +15,18 @@ import {
 } from "../../iommu/page_fault.ts";
 import { isMockDevice } from "../../mock/mock_device.ts";
 import { EINVAL, Errno } from "../../uapi/errno.ts";
+import type { TestTriggerIopf } from "../../uapi/selftest.ts";
 import { IommufdDevice } from "../attach/device.ts";
-import type { TestViews } from "./selftest_cmd.ts";
-import type { Ucmd } from "../objects/ucmd.ts";
+import type { CommandBuffer } from "../objects/ucmd.ts";
 
 /**
  * TRIGGER_IOPF: one page request that is a whole group. Whether anybody
  * handled it is not told. (Linux: iommufd_test_trigger_iopf.)
  */
-export function testTriggerIopf({ ctx, cmd }: Ucmd<TestViews>): void {
-  const { devId, pasid, grpid, perm, addr } = cmd.triggerIopf;
+export function testTriggerIopf(
+  { ctx }: CommandBuffer,
+  { devId, pasid, grpid, perm, addr }: TestTriggerIopf,
+): void {
   const idev = ctx.objects.get(devId, IommufdDevice);
   try {
     if (!isMockDevice(idev.dev)) throw EINVAL;

@@ -5,6 +5,7 @@ import { describe, it } from "@std/testing/bdd";
 import { errnoName } from "../../uapi/errno.ts";
 import { IOMMU_HWPT_ALLOC, IommuHwptAlloc } from "../../uapi/iommufd.ts";
 import {
+  encodeTestOp,
   IOMMU_TEST_CMD,
   IOMMU_TEST_OP_ADD_RESERVED,
   IOMMU_TEST_OP_MD_CHECK_MAP,
@@ -20,6 +21,7 @@ import {
   TestCmd,
   TestMemoryLimit,
   TestMockDomain,
+  TestMockDomainFlags,
   TestMockDomainReplace,
 } from "../../uapi/selftest.ts";
 import {
@@ -84,7 +86,9 @@ for (const name of REVISION_NAMES) {
   describe(`test ioctl [${name}]`, () => {
     it("knows the revision's operations by their numbers", () => {
       const machine = new Machine(name);
-      const { firstOp, ops, size } = machine.kernel.revision.selftest.cmd;
+      const { selftest: { firstOp } } = machine.kernel.revision;
+      const ops = v3 ? 9 : 15;
+      const size = TestCmd.sizeIn(name);
       const call = (op: number): string => {
         const bytes = TestCmd.encode({ size, op }).subarray(0, size);
         return errnoName(
@@ -285,9 +289,9 @@ for (const name of REVISION_NAMES) {
       const machine = new Machine(name);
       const id = machine.ioas();
       const memory = machine.memory(1);
-      const { size, firstOp } = machine.kernel.revision.selftest.cmd;
-      const op = IOMMU_TEST_OP_MOCK_DOMAIN - 1 + firstOp;
-      machine.process.poke(memory, TestMockDomain.encode({ size, op, id }));
+      const { revision } = machine.kernel;
+      const bytes = encodeTestOp(TestMockDomain, revision, { id });
+      machine.process.poke(memory, bytes);
       machine.process.mprotect(memory, PAGE_SIZE, PROT_READ);
       assertEquals(machine.callArg(IOMMU_TEST_CMD, memory), "EFAULT");
       // v3 had published its objects by then: they live until the close.
@@ -338,7 +342,7 @@ describe("MOCK_DOMAIN with a device", () => {
     const machine = new Machine();
     const id = machine.ioas();
     const ask = (devFlags: number) =>
-      machine.test(IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS, TestMockDomain, {
+      machine.test(IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS, TestMockDomainFlags, {
         id,
         devFlags,
       });

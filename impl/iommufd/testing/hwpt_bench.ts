@@ -26,7 +26,7 @@ import {
   IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS,
   IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE,
   TestCheckIotlb,
-  TestMockDomain,
+  TestMockDomainFlags,
   TestMockDomainReplace,
 } from "../../uapi/selftest.ts";
 import { type Answer, Machine } from "./machine.ts";
@@ -57,9 +57,9 @@ export class HwptBench {
   }
 
   /** Attaches a new mock device. */
-  device(ptId: number, devFlags = 0): Answer<TestMockDomain> {
+  device(ptId: number, devFlags = 0): Answer<TestMockDomainFlags> {
     const op = IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS;
-    return this.machine.test(op, TestMockDomain, { id: ptId, devFlags });
+    return this.machine.test(op, TestMockDomainFlags, { id: ptId, devFlags });
   }
 
   /** Moves the device. */

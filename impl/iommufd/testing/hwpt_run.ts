@@ -281,7 +281,7 @@ export class HwptRun {
       step,
       () =>
         resultOf(
-          this.#machine.test(op, uapi.TestMockDomain, values),
+          this.#machine.test(op, uapi.TestMockDomainFlags, values),
           (ids) => [ids.outStdevId, ids.outIdevId, ids.outHwptId],
         ),
       ({ value }, hit) => {

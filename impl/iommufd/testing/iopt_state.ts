@@ -156,11 +156,12 @@ export class IoptState {
     op: number,
     bytes: Uint8Array,
   ): { ret: number; reply: Uint8Array } {
-    const { size, firstOp } = this.kernel.revision.selftest.cmd;
+    const { name, selftest } = this.kernel.revision;
+    const size = uapi.TestCmd.sizeIn(name);
     const cmd = bytes.slice(0, size);
     const header = uapi.TestCmd.at(bytes);
     new DataView(cmd.buffer).setUint32(0, size, true);
-    new DataView(cmd.buffer).setUint32(4, op - 1 + firstOp, true);
+    new DataView(cmd.buffer).setUint32(4, op - 1 + selftest.firstOp, true);
     new DataView(cmd.buffer).setUint32(8, header.id, true);
     const ret = this.ioctl(uapi.IOMMU_TEST_CMD, cmd);
     const reply = new Uint8Array(72);

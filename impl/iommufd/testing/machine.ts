@@ -28,6 +28,7 @@ import {
   IOMMU_TEST_CMD,
   IOMMU_TEST_OP_CREATE_ACCESS,
   IOMMU_TEST_OP_MOCK_DOMAIN,
+  TestCmd,
   TestCreateAccess,
   TestMockDomain,
 } from "../../uapi/selftest.ts";
@@ -104,8 +105,9 @@ export class Machine {
     struct: Struct<T>,
     values: Partial<T>,
   ): Answer<T> {
-    const { size, firstOp } = this.kernel.revision.selftest.cmd;
-    const header = { size, op: op - 1 + firstOp } as Partial<T>;
+    const { name, selftest } = this.kernel.revision;
+    const size = TestCmd.sizeIn(name);
+    const header = { size, op: op - 1 + selftest.firstOp } as Partial<T>;
     return this.call(IOMMU_TEST_CMD, struct, { ...values, ...header });
   }
 

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * What `impl/uapi/README.md` says about adding an ioctl, tried with one that
+ * Linux does not have.
+ *
+ * @module
+ */
+
+import { assertEquals, assertThrows } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { IommufdClient } from "../../impl/client/client.ts";
+import { IommufdError } from "../../impl/client/error.ts";
+import { Ioas } from "../../impl/iommufd/ioas/ioas.ts";
+import { ioctlOp } from "../../impl/iommufd/objects/ucmd.ts";
+import { Kernel } from "../../impl/kernel.ts";
+import { EOPNOTSUPP, errnoName } from "../../impl/uapi/errno.ts";
+import { ioctl, type IoctlStruct, type Sized } from "../../impl/uapi/ioctl.ts";
+import { REVISIONS } from "../../impl/uapi/revision.ts";
+import * as role from "../../impl/uapi/roles.ts";
+import { describeStruct, ioctlName } from "./describe_ioctl.ts";
+
+/** Counts the areas of an IOAS; with `limit`, which came later, at most so many. */
+interface IoasCount extends Sized {
+  flags: number;
+  ioasId: number;
+  outAreas: number;
+  limit: number;
+  reserved: number;
+}
+
+const NUMBER = 0x3b9f;
+const IoasCount: IoctlStruct<IoasCount> = ioctl(
+  { name: "IOMMU_IOAS_COUNT", number: NUMBER, since: "6.7" },
+  "iommu_ioas_count",
+  {
+    size: role.size(),
+    flags: role.flags({ LIMITED: 1, EXACT: 2 }),
+    ioasId: role.id("IOAS"),
+    outAreas: role.out(role.count()),
+    limit: role.since("6.11", role.u32()),
+    reserved: role.since("7.3", role.reserved()),
+  },
+);
+
+/** A process of a kernel that has the ioctl. */
+function processWith(revision: "v3" | "6.12") {
+  const op = ioctlOp(IoasCount, (ucmd) => {
+    const { ctx, cmd } = ucmd;
+    if (cmd.flags & ~3) throw EOPNOTSUPP;
+    const ioas = ctx.objects.get(cmd.ioasId, Ioas);
+    const areas = [...ioas.iopt.areas].length;
+    ioas.put();
+    cmd.outAreas = cmd.flags & 1 ? Math.min(areas, cmd.limit) : areas;
+    ucmd.respond();
+  });
+  return new Kernel({ revision, ioctls: [op] }).spawn();
+}
+
+describe("a made-up ioctl", () => {
+  it("is dispatched where it exists", () => {
+    using iommufd = IommufdClient.open(processWith("6.12"));
+    const { ioasId } = iommufd.ioasAlloc();
+    assertEquals(iommufd.call(IoasCount, { ioasId }).outAreas, 0);
+    const userVa = iommufd.process.mmap(0, 0x2000, 3, 0x21);
+    const half = { ioasId, userVa, length: 0x1000 };
+    iommufd.ioasMap(half);
+    iommufd.ioasMap(half);
+    assertEquals(iommufd.call(IoasCount, { ioasId }).outAreas, 2);
+    const limited = { ioasId, flags: 1, limit: 1 };
+    assertEquals(iommufd.call(IoasCount, limited).outAreas, 1);
+
+    using old = IommufdClient.open(processWith("v3"));
+    assertThrows(
+      () => old.call(IoasCount, { ioasId: 1 }),
+      IommufdError,
+      "this revision does not have the ioctl",
+    );
+  });
+
+  it("has the sizes that its fields give it in a version", () => {
+    const process = processWith("6.12");
+    const fd = process.open("/dev/iommu");
+    const call = (size: number, last = 0) => {
+      const bytes = new Uint8Array(size);
+      bytes.set(IoasCount.encode({ size }).subarray(0, size));
+      if (last) bytes[size - 1] = last;
+      return errnoName(process.ioctlStruct(fd, NUMBER, bytes));
+    };
+    // Without IOAS it gets to ENOENT at best.
+    assertEquals(call(15), "EINVAL");
+    assertEquals(call(16), "ENOENT");
+    assertEquals(call(20, 1), "ENOENT");
+    assertEquals(call(24), "ENOENT");
+    // The last field came later than this kernel.
+    assertEquals(call(24, 1), "E2BIG");
+    assertEquals([IoasCount.size, IoasCount.sizeIn("6.12")], [24, 20]);
+    process.exit();
+  });
+
+  it("is checked and explained by the client", () => {
+    using iommufd = IommufdClient.open(processWith("6.12"));
+    assertThrows(
+      () => iommufd.call(IoasCount, {}),
+      TypeError,
+      "ioasId must be an integer from 0 to 2^32-1, not undefined",
+    );
+    const { message } = assertThrows(
+      () => iommufd.call(IoasCount, { ioasId: 4096, flags: 5, limit: 2 }),
+      IommufdError,
+    );
+    assertEquals(
+      message,
+      "IOMMU_IOAS_COUNT failed with EOPNOTSUPP (flags 0x5 (LIMITED | 0x4), " +
+        "ioasId 4096, limit 2)",
+    );
+  });
+
+  it("is told of by name in a report", () => {
+    const bytes = IoasCount.encode({ flags: 3, ioasId: 1 });
+    const table = [IoasCount];
+    assertEquals(ioctlName(NUMBER, table), "IOMMU_IOAS_COUNT");
+    assertEquals(describeStruct(NUMBER, bytes, REVISIONS["6.12"], table), {
+      name: "iommu_ioas_count",
+      fields: {
+        size: "24",
+        flags: "0x3 (LIMITED | EXACT)",
+        ioas_id: "1",
+        out_areas: "0",
+        limit: "0",
+        __reserved: "0",
+        "beyond the end": "4 bytes, all zero",
+      },
+    });
+  });
+});

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The ioctls for hardware page tables: what Linux 6.6 to 6.8 added.
+ *
+ * @module
+ */
+
+import { ioctl, type IoctlStruct, type Sized } from "./ioctl.ts";
+import * as role from "./roles.ts";
+import {
+  HwptInvalidateSelftest,
+  HwptSelftest,
+  IOMMU_HW_INFO_TYPE_SELFTEST,
+  IOMMU_HWPT_DATA_SELFTEST,
+  IOMMU_HWPT_INVALIDATE_DATA_SELFTEST,
+  TestHwInfo,
+} from "./selftest_values.ts";
+
+/** ioctl: Allocates a hardware page table (Linux 6.6). */
+export const IOMMU_HWPT_ALLOC: number = 0x3b89;
+/** ioctl: Asks for hardware information (Linux 6.6). */
+export const IOMMU_GET_HW_INFO: number = 0x3b8a;
+/** ioctl: Turns dirty tracking on or off (Linux 6.7). */
+export const IOMMU_HWPT_SET_DIRTY_TRACKING: number = 0x3b8b;
+/** ioctl: Reads dirty bits (Linux 6.7). */
+export const IOMMU_HWPT_GET_DIRTY_BITMAP: number = 0x3b8c;
+/** ioctl: Invalidates a nested HWPT's cache (Linux 6.8). */
+export const IOMMU_HWPT_INVALIDATE: number = 0x3b8d;
+
+/** The HWPT may become the parent of nested ones. */
+export const IOMMU_HWPT_ALLOC_NEST_PARENT: number = 1 << 0;
+/** The HWPT must support dirty tracking. */
+export const IOMMU_HWPT_ALLOC_DIRTY_TRACKING: number = 1 << 1;
+/** `faultId` is set. */
+export const IOMMU_HWPT_FAULT_ID_VALID: number = 1 << 2;
+/** No driver data. */
+export const IOMMU_HWPT_DATA_NONE: number = 0;
+/** Intel VT-d first-stage data. */
+export const IOMMU_HWPT_DATA_VTD_S1: number = 1;
+/** The driver has no hardware information. */
+export const IOMMU_HW_INFO_TYPE_NONE: number = 0;
+/** Intel VT-d. */
+export const IOMMU_HW_INFO_TYPE_INTEL_VTD: number = 1;
+/** The hardware can track dirty pages. */
+export const IOMMU_HW_CAP_DIRTY_TRACKING: bigint = 1n << 0n;
+/** The PCI device may ask for execute permission with a PASID. */
+export const IOMMU_HW_CAP_PCI_PASID_EXEC: bigint = 1n << 1n;
+/** The PCI device may ask for privileged access with a PASID. */
+export const IOMMU_HW_CAP_PCI_PASID_PRIV: bigint = 1n << 2n;
+/** Turns tracking on. */
+export const IOMMU_HWPT_DIRTY_TRACKING_ENABLE: number = 1;
+/** Leaves the dirty bits set. */
+export const IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR: number = 1;
+
+/** Allocates a hardware page table. Linux: `struct iommu_hwpt_alloc`, 48 bytes. */
+export interface IommuHwptAlloc extends Sized {
+  /** `IOMMU_HWPT_ALLOC_*` and `IOMMU_HWPT_FAULT_ID_VALID`. */
+  flags: number;
+  /** Device to allocate for. */
+  devId: number;
+  /** IOAS, or parent HWPT of a nested one. */
+  ptId: number;
+  /** Reply: id of the new HWPT. */
+  outHwptId: number;
+  /** Must be 0. */
+  reserved: number;
+  /** `IOMMU_HWPT_DATA_*`. */
+  dataType: number;
+  /** Bytes of driver data. */
+  dataLen: number;
+  /** Address of the driver data. */
+  dataUptr: bigint;
+  /** Fault queue, with FAULT_ID_VALID. */
+  faultId: number;
+  /** Must be 0. */
+  reserved2: number;
+}
+
+/** Layout of {@link IommuHwptAlloc}. */
+export const IommuHwptAlloc: IoctlStruct<IommuHwptAlloc> = ioctl(
+  { name: "IOMMU_HWPT_ALLOC", number: IOMMU_HWPT_ALLOC, since: "6.6" },
+  "iommu_hwpt_alloc",
+  {
+    size: role.size(),
+    flags: role.flags({
+      NEST_PARENT: IOMMU_HWPT_ALLOC_NEST_PARENT,
+      DIRTY_TRACKING: IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+      FAULT_ID_VALID: IOMMU_HWPT_FAULT_ID_VALID,
+    }),
+    devId: role.id("DEVICE"),
+    ptId: role.id("IOAS", "HWPT_PAGING"),
+    outHwptId: role.out(role.id("HWPT_PAGING", "HWPT_NESTED")),
+    reserved: role.reserved(),
+    dataType: role.since(
+      "6.7",
+      role.choice({
+        NONE: IOMMU_HWPT_DATA_NONE,
+        VTD_S1: IOMMU_HWPT_DATA_VTD_S1,
+        SELFTEST: IOMMU_HWPT_DATA_SELFTEST,
+      }),
+    ),
+    dataLen: role.since("6.7", role.length("u32")),
+    dataUptr: role.since(
+      "6.7",
+      role.bytes("read", "dataLen", {
+        field: "dataType",
+        structs: new Map([[IOMMU_HWPT_DATA_SELFTEST, HwptSelftest]]),
+      }),
+    ),
+    faultId: role.since("6.11", role.idOrZero("FAULT")),
+    reserved2: role.since("6.11", role.unused()),
+  },
+);
+
+/** Asks for a device's IOMMU hardware information. Linux: `struct iommu_hw_info`, 40 bytes. */
+export interface IommuHwInfo extends Sized {
+  /** Must be 0. */
+  flags: number;
+  /** The device. */
+  devId: number;
+  /** Bytes of the buffer; reply: bytes the kernel has. */
+  dataLen: number;
+  /** Address of the buffer. */
+  dataUptr: bigint;
+  /** Reply: `IOMMU_HW_INFO_TYPE_*`. */
+  outDataType: number;
+  /** Reply: width of a PASID in bits, 0 without PASID. */
+  outMaxPasidLog2: number;
+  /** Must be 0. */
+  reserved: number;
+  /** Must be 0. */
+  reserved1: number;
+  /** Must be 0. */
+  reserved2: number;
+  /** Reply: `IOMMU_HW_CAP_*`. */
+  outCapabilities: bigint;
+}
+
+/** Layout of {@link IommuHwInfo}. */
+export const IommuHwInfo: IoctlStruct<IommuHwInfo> = ioctl(
+  { name: "IOMMU_GET_HW_INFO", number: IOMMU_GET_HW_INFO, since: "6.6" },
+  "iommu_hw_info",
+  {
+    size: role.size(),
+    flags: role.flags(),
+    devId: role.id("DEVICE"),
+    dataLen: role.inout(role.length("u32")),
+    dataUptr: role.bytes("write", "dataLen", {
+      field: "outDataType",
+      structs: new Map([[IOMMU_HW_INFO_TYPE_SELFTEST, TestHwInfo]]),
+    }),
+    outDataType: role.out(role.choice({
+      NONE: IOMMU_HW_INFO_TYPE_NONE,
+      INTEL_VTD: IOMMU_HW_INFO_TYPE_INTEL_VTD,
+      SELFTEST: IOMMU_HW_INFO_TYPE_SELFTEST,
+    })),
+    outMaxPasidLog2: role.out(role.u8()),
+    // Linux has an array of three.
+    reserved: role.reserved("u8"),
+    reserved1: role.reserved("u8"),
+    reserved2: role.reserved("u8"),
+    outCapabilities: role.since(
+      "6.7",
+      role.out(role.flags({
+        DIRTY_TRACKING: IOMMU_HW_CAP_DIRTY_TRACKING,
+        PCI_PASID_EXEC: IOMMU_HW_CAP_PCI_PASID_EXEC,
+        PCI_PASID_PRIV: IOMMU_HW_CAP_PCI_PASID_PRIV,
+      }, "u64")),
+    ),
+  },
+);
+
+/** Turns dirty tracking on or off. Linux: `struct iommu_hwpt_set_dirty_tracking`, 16 bytes. */
+export interface IommuHwptSetDirtyTracking extends Sized {
+  /** `IOMMU_HWPT_DIRTY_TRACKING_ENABLE` or 0. */
+  flags: number;
+  /** The HWPT. */
+  hwptId: number;
+  /** Must be 0. */
+  reserved: number;
+}
+
+/** Layout of {@link IommuHwptSetDirtyTracking}. */
+export const IommuHwptSetDirtyTracking: IoctlStruct<IommuHwptSetDirtyTracking> =
+  ioctl(
+    {
+      name: "IOMMU_HWPT_SET_DIRTY_TRACKING",
+      number: IOMMU_HWPT_SET_DIRTY_TRACKING,
+      since: "6.7",
+    },
+    "iommu_hwpt_set_dirty_tracking",
+    {
+      size: role.size(),
+      flags: role.flags({ ENABLE: IOMMU_HWPT_DIRTY_TRACKING_ENABLE }),
+      hwptId: role.id("HWPT_PAGING"),
+      reserved: role.unused(),
+    },
+  );
+
+/** Reads and clears dirty bits. Linux: `struct iommu_hwpt_get_dirty_bitmap`, 48 bytes. */
+export interface IommuHwptGetDirtyBitmap extends Sized {
+  /** The HWPT. */
+  hwptId: number;
+  /** `IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR` or 0. */
+  flags: number;
+  /** Must be 0. */
+  reserved: number;
+  /** First IOVA. */
+  iova: bigint;
+  /** Bytes of IOVA. */
+  length: bigint;
+  /** Bytes of IOVA that one bit stands for. */
+  pageSize: bigint;
+  /** Address of the bitmap. */
+  data: bigint;
+}
+
+/** Layout of {@link IommuHwptGetDirtyBitmap}. */
+export const IommuHwptGetDirtyBitmap: IoctlStruct<IommuHwptGetDirtyBitmap> =
+  ioctl(
+    {
+      name: "IOMMU_HWPT_GET_DIRTY_BITMAP",
+      number: IOMMU_HWPT_GET_DIRTY_BITMAP,
+      since: "6.7",
+    },
+    "iommu_hwpt_get_dirty_bitmap",
+    {
+      size: role.size(),
+      hwptId: role.id("HWPT_PAGING"),
+      flags: role.flags({ NO_CLEAR: IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR }),
+      reserved: role.reserved(),
+      iova: role.iova(),
+      length: role.length(),
+      pageSize: role.alignment(),
+      data: role.pointer("read or write", {
+        field: "length",
+        unit: { bitPer: "pageSize" },
+      }),
+    },
+  );
+
+/** Invalidates cached entries of a nested HWPT. Linux: `struct iommu_hwpt_invalidate`, 32 bytes. */
+export interface IommuHwptInvalidate extends Sized {
+  /** The HWPT. */
+  hwptId: number;
+  /** Address of the array of requests. */
+  dataUptr: bigint;
+  /** `IOMMU_HWPT_INVALIDATE_DATA_*`. */
+  dataType: number;
+  /** Bytes of one request. */
+  entryLen: number;
+  /** Requests; reply: requests handled. */
+  entryNum: number;
+  /** Must be 0. */
+  reserved: number;
+}
+
+/** Layout of {@link IommuHwptInvalidate}. */
+export const IommuHwptInvalidate: IoctlStruct<IommuHwptInvalidate> = ioctl(
+  {
+    name: "IOMMU_HWPT_INVALIDATE",
+    number: IOMMU_HWPT_INVALIDATE,
+    since: "6.8",
+  },
+  "iommu_hwpt_invalidate",
+  {
+    size: role.size(),
+    hwptId: role.id("HWPT_NESTED"),
+    dataUptr: role.pointer("read", {
+      field: "entryNum",
+      unit: { bytesIn: "entryLen" },
+      formats: {
+        field: "dataType",
+        structs: new Map([
+          [IOMMU_HWPT_INVALIDATE_DATA_SELFTEST, HwptInvalidateSelftest],
+        ]),
+      },
+    }),
+    dataType: role.choice({ SELFTEST: IOMMU_HWPT_INVALIDATE_DATA_SELFTEST }),
+    entryLen: role.length("u32"),
+    entryNum: role.inout(role.count()),
+    reserved: role.reserved(),
+  },
+);

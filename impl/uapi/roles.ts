@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * What the fields of a uAPI struct mean: the words that all tables of structs
+ * are written in.
+ *
+ * A role is there for whoever treats all ioctls alike: a report that prints
+ * flags by name, a client that checks its arguments, a generator of calls that
+ * needs to know which object an id names and how long a buffer must be.
+ *
+ * @module
+ */
+
+import type { Lifetime, Version } from "./revision/versions.ts";
+import type { FieldSpec, FieldType, Struct } from "./struct.ts";
+
+/** What an id can name: Linux's types of objects, and what an access or a fault queue counts. */
+export type Named =
+  | "IOAS"
+  | "HWPT_PAGING"
+  | "HWPT_NESTED"
+  | "DEVICE"
+  | "FAULT"
+  | "SELFTEST"
+  /** Pages that an access pinned. */
+  | "ACCESS_PAGES"
+  /** A group of page faults that wants an answer: its cookie. */
+  | "PAGE_FAULT";
+
+/** Which way a value goes: to the kernel, back from it, or both. */
+export type Direction = "in" | "out" | "inout";
+
+/** How much memory a pointer points to. */
+export interface Extent {
+  /** The field that counts. */
+  readonly field: string;
+  /**
+   * What it counts: bytes; elements that are a struct; elements as long as
+   * another field says; or bytes of IOVA, of which as many as another field
+   * says share a bit.
+   */
+  readonly unit:
+    | "byte"
+    | { readonly struct: Struct<object> }
+    | { readonly bytesIn: string }
+    | { readonly bitPer: string };
+  /** The structs that the memory holds by the value of another field, in which the driver's own formats have numbers. */
+  readonly formats?: {
+    readonly field: string;
+    readonly structs: ReadonlyMap<number, Struct<object>>;
+  };
+}
+
+/** What the kernel does with the memory behind a pointer. */
+export type Use = "read" | "write" | "read or write" | "pin";
+
+/** What a field's value means. */
+export type Role =
+  /** The bytes of the struct that the caller provides. */
+  | { readonly kind: "size" }
+  /** The id of an object; 0 for none where that is allowed. */
+  | {
+    readonly kind: "id";
+    readonly of: readonly Named[];
+    readonly optional: boolean;
+  }
+  /** A descriptor. */
+  | { readonly kind: "fd"; readonly of: "access" | "fault queue" }
+  /** An address in the caller's memory. */
+  | { readonly kind: "pointer"; readonly use: Use; readonly extent: Extent }
+  /** An address in an IO address space. */
+  | { readonly kind: "iova" }
+  /** Bytes. */
+  | { readonly kind: "length" }
+  /** A power of two, bytes. */
+  | { readonly kind: "alignment" }
+  /** How many there are of something; of structs that follow its own, if it names one. */
+  | { readonly kind: "count"; readonly follow?: Struct<object> }
+  /** Bits with names. */
+  | {
+    readonly kind: "flags";
+    readonly bits: Readonly<Record<string, number | bigint>>;
+  }
+  /** One of a few values with names. */
+  | {
+    readonly kind: "choice";
+    readonly values: Readonly<Record<string, number>>;
+  }
+  /** Where, from the start of the ioctl's struct, the next of a chain of structs lies; 0 for none. */
+  | { readonly kind: "chain"; readonly structs: readonly Struct<object>[] }
+  /** Must be 0: EOPNOTSUPP else, in the versions that look at it. */
+  | { readonly kind: "reserved"; readonly checked: Lifetime }
+  /** Nobody looks at it. */
+  | { readonly kind: "unused" }
+  /** A number that means nothing beyond its size. */
+  | { readonly kind: "number" };
+
+function field(type: FieldType, role: Role): FieldSpec {
+  return { type, role, direction: "in" };
+}
+
+/** A field that only the kernel writes. */
+export function out(spec: FieldSpec): FieldSpec {
+  return { ...spec, direction: "out" };
+}
+
+/** A field that the kernel reads, and writes. */
+export function inout(spec: FieldSpec): FieldSpec {
+  return { ...spec, direction: "inout" };
+}
+
+/** A field that came later than its struct. */
+export function since(version: Version, spec: FieldSpec): FieldSpec {
+  return { ...spec, since: version };
+}
+
+/** A field at an offset of its own, behind a union. */
+export function at(offset: number, spec: FieldSpec): FieldSpec {
+  return { ...spec, at: offset };
+}
+
+/** A u8 without a role. */
+export function u8(): FieldSpec {
+  return field("u8", { kind: "number" });
+}
+/** A u16 without a role. */
+export function u16(): FieldSpec {
+  return field("u16", { kind: "number" });
+}
+/** A u32 without a role. */
+export function u32(): FieldSpec {
+  return field("u32", { kind: "number" });
+}
+/** An s32 without a role. */
+export function s32(): FieldSpec {
+  return field("s32", { kind: "number" });
+}
+/** A u64 without a role; its value is a bigint. */
+export function u64(): FieldSpec {
+  return field("u64", { kind: "number" });
+}
+
+/** The bytes of the struct that the caller provides. */
+export function size(): FieldSpec {
+  return field("u32", { kind: "size" });
+}
+
+/** The id of an object of one of some types; of any type if none is named. */
+export function id(...of: readonly Named[]): FieldSpec {
+  return field("u32", { kind: "id", of, optional: false });
+}
+
+/** The id of an object, or 0. */
+export function idOrZero(...of: readonly Named[]): FieldSpec {
+  return field("u32", { kind: "id", of, optional: true });
+}
+
+/** A descriptor. */
+export function fd(of: "access" | "fault queue"): FieldSpec {
+  return field("u32", { kind: "fd", of });
+}
+
+/** The address of memory: what the kernel does with it, and how much there is. */
+export function pointer(use: Use, extent: Extent): FieldSpec {
+  return field("u64", { kind: "pointer", use, extent });
+}
+
+/** The address of as many bytes as another field says. */
+export function bytes(
+  use: Use,
+  length: string,
+  formats?: Extent["formats"],
+): FieldSpec {
+  return pointer(use, {
+    field: length,
+    unit: "byte",
+    ...(formats === undefined ? {} : { formats }),
+  });
+}
+
+/** The address of an array of as many structs as another field says. */
+export function array(
+  use: Use,
+  layout: Struct<object>,
+  count: string,
+): FieldSpec {
+  return pointer(use, { field: count, unit: { struct: layout } });
+}
+
+/** An address in an IO address space. */
+export function iova(): FieldSpec {
+  return field("u64", { kind: "iova" });
+}
+
+/** Bytes. */
+export function length(type: FieldType = "u64"): FieldSpec {
+  return field(type, { kind: "length" });
+}
+
+/** A power of two, bytes. */
+export function alignment(): FieldSpec {
+  return field("u64", { kind: "alignment" });
+}
+
+/** How many there are of something; of structs that follow, if one is named. */
+export function count(follow?: Struct<object>): FieldSpec {
+  return field("u32", follow ? { kind: "count", follow } : { kind: "count" });
+}
+
+/** Bits by name; all others are refused, or never set. */
+export function flags(
+  bits: Readonly<Record<string, number | bigint>> = {},
+  type: FieldType = "u32",
+): FieldSpec {
+  return field(type, { kind: "flags", bits });
+}
+
+/** One of some values by name. */
+export function choice(
+  values: Readonly<Record<string, number>>,
+  type: FieldType = "u32",
+): FieldSpec {
+  return field(type, { kind: "choice", values });
+}
+
+/** The offset of a chain of structs. */
+export function chain(...structs: readonly Struct<object>[]): FieldSpec {
+  return field("u32", { kind: "chain", structs });
+}
+
+/** Must be 0; `checked` says in which versions that is looked at, if not in all. */
+export function reserved(
+  type: FieldType = "u32",
+  checked: Lifetime = {},
+): FieldSpec {
+  return field(type, { kind: "reserved", checked });
+}
+
+/** A field that nobody looks at. */
+export function unused(type: FieldType = "u32"): FieldSpec {
+  return field(type, { kind: "unused" });
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+import { assert, assertEquals } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import type { IoctlStruct } from "../../impl/uapi/ioctl.ts";
+import { IOCTLS } from "../../impl/uapi/ioctls.ts";
+import { IOMMU_HWPT_FAULT_ID_VALID } from "../../impl/uapi/iommufd.ts";
+import { REVISION_NAMES, REVISIONS } from "../../impl/uapi/revision.ts";
+import { existsIn } from "../../impl/uapi/revision/versions.ts";
+import { IOMMU_TEST_CMD, TEST_OPS } from "../../impl/uapi/selftest.ts";
+import { type Field, fieldsOf } from "../../impl/uapi/struct.ts";
+import { SIZED_IOCTLS } from "./command_table.ts";
+import { testCmdForm } from "./mock_ioctls.ts";
+import { ALL_BITS, STRUCT_ROWS } from "./struct_table.ts";
+
+/** The model's row of an ioctl that has a struct. */
+function modelRow(cmd: number): IoctlStruct<object> {
+  const row = IOCTLS.find(({ ioctl }) => ioctl.number === cmd);
+  assert(row && "fields" in row, `0x${cmd.toString(16)}`);
+  return row;
+}
+
+/** The bits of a field that a role lets through; undefined if the role is about no bits. */
+function knownBits({ role }: Field): number | undefined {
+  switch (role.kind) {
+    case "reserved":
+      return 0;
+    case "unused":
+      return ALL_BITS;
+    case "flags":
+      return Object.values(role.bits).reduce<number>(
+        (all, bit) => all | Number(bit),
+        0,
+      );
+    default:
+      return undefined;
+  }
+}
+
+describe("the tests' own tables and the model's", () => {
+  it("agree on numbers and sizes", () => {
+    for (const { cmd, layout, last } of SIZED_IOCTLS) {
+      assertEquals(modelRow(cmd).name, layout.name);
+      assertEquals(modelRow(cmd).minSizeIn("6.12"), last, layout.name);
+    }
+    for (const { cmd, name, sizes } of STRUCT_ROWS) {
+      const row = modelRow(cmd);
+      for (const revision of REVISION_NAMES) {
+        if (!existsIn(revision, row.ioctl)) continue;
+        const own = sizes(REVISIONS[revision]);
+        const size = row.sizeIn(revision);
+        assertEquals({ size, min: row.minSizeIn(revision) }, own, name);
+      }
+    }
+  });
+
+  it("agree on the test operations of each revision", () => {
+    for (const revision of REVISION_NAMES) {
+      const { ops } = testCmdForm(REVISIONS[revision]);
+      const there = TEST_OPS.filter(({ op }) => existsIn(revision, op));
+      assertEquals(there.length, ops);
+    }
+  });
+
+  it("agree on flags and reserved fields", () => {
+    // FAULT_ID_VALID is for nested HWPTs; the tests' call allocates another.
+    const elsewhere = new Map([[
+      "hwpt_alloc.flags",
+      IOMMU_HWPT_FAULT_ID_VALID,
+    ]]);
+    for (const { cmd, name, bits } of STRUCT_ROWS) {
+      if (cmd === IOMMU_TEST_CMD) continue;
+      const ins = fieldsOf(modelRow(cmd)).filter(({ direction }) =>
+        direction !== "out"
+      );
+      const inModel = ins.map((field) => [field.name, knownBits(field)])
+        .filter(([, known]) => known !== undefined);
+      const inTests = bits.map(({ name: field, known }) => [
+        field,
+        known(REVISIONS["6.12"]) + (elsewhere.get(`${name}.${field}`) ?? 0),
+      ]);
+      assertEquals(inModel.sort(), inTests.sort(), name);
+    }
+  });
+});
