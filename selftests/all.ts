@@ -33,7 +33,7 @@ import { registerKitStruct } from "./kit_uapi/kit_struct.ts";
 import { registerKitTestOps } from "./kit_uapi/kit_test_ops.ts";
 import { registerKitVfioCompat } from "./kit_uapi/kit_vfio_compat.ts";
 import { registerKitVfioStruct } from "./kit_uapi/kit_vfio_struct.ts";
-import { registerKitUserMemory } from "./kit_ioas/kit_user_memory.ts";
+import { registerKitUserMemory } from "./kit_kernel/kit_user_memory.ts";
 import { registerVfioCompatMockDomain } from "./iommufd/vfio_compat_mock_domain.ts";
 
 /** The tests that exist in a revision of the uAPI. */

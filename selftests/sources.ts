@@ -78,6 +78,8 @@ export { default as "selftests/kit_ioas/kit_memory_limit.ts" } from "./kit_ioas/
 export { default as "selftests/kit_ioas/kit_mock_domain.ts" } from "./kit_ioas/kit_mock_domain.ts" with { type: "text" };
 export { default as "selftests/kit_ioas/kit_ranges.ts" } from "./kit_ioas/kit_ranges.ts" with { type: "text" };
 export { default as "selftests/kit_ioas/kit_rlimit.ts" } from "./kit_ioas/kit_rlimit.ts" with { type: "text" };
+export { default as "selftests/kit_kernel/kit_user_memory.ts" } from "./kit_kernel/kit_user_memory.ts" with { type: "text" };
+export { default as "selftests/kit_kernel/kit_user_memory_shared.ts" } from "./kit_kernel/kit_user_memory_shared.ts" with { type: "text" };
 export { default as "selftests/kit_uapi/kit_commands.ts" } from "./kit_uapi/kit_commands.ts" with { type: "text" };
 export { default as "selftests/kit_uapi/kit_fail_nth.ts" } from "./kit_uapi/kit_fail_nth.ts" with { type: "text" };
 export { default as "selftests/kit_uapi/kit_struct.ts" } from "./kit_uapi/kit_struct.ts" with { type: "text" };

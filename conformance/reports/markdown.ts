@@ -81,11 +81,11 @@ function stoppedLines(run: Run): string[] {
   );
 }
 
-/** What is wrong beside the tests. */
+/** What is wrong with the expectations. */
 function problemList({ problems }: Run): string[] {
   if (problems.length === 0) return [];
   const items = problems.map((problem) => `- ${escapeText(problem)}`);
-  return ["## Problems", items.join("\n")];
+  return ["## Expectations", items.join("\n")];
 }
 
 /** The tests that targets have different verdicts on. */

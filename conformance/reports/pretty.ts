@@ -274,12 +274,12 @@ function indent(text: string, by: number): string {
   return text.replaceAll(/^/gm, " ".repeat(by));
 }
 
-/** What is wrong beside the tests. */
+/** What is wrong with the expectations. */
 function problemSection({ problems }: Run, paint: Palette): string[] {
   if (problems.length === 0) return [];
   return [
     "",
-    paint.bold("Problems"),
+    paint.bold("Expectations"),
     ...problems.map((problem) => paint.bad(`  ${problem}`)),
   ];
 }

@@ -11,7 +11,6 @@ import type { RevisionName } from "../../impl/uapi/revision.ts";
 import type { Test } from "../../selftests/harness/harness.ts";
 import { PROBE_FIXTURE, probeTests } from "../targets/probes.ts";
 import { verdictsOf } from "../reports/cases.ts";
-import { printable } from "../reports/printable.ts";
 import {
   isBreak,
   type RevisionRun,
@@ -98,7 +97,7 @@ class TestRun {
 
   async run(): Promise<Omit<RevisionRun, "uapi">> {
     const first = await this.#start();
-    const { name, version } = printable(first.info);
+    const { name, version } = first.info;
     const targets = [first];
     let failedProbes: TestResult[];
     try {

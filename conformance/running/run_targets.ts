@@ -17,7 +17,6 @@ import type { Report } from "../reports/reports.ts";
 import {
   type Column,
   isFailure,
-  nothingPassed,
   type RevisionRun,
   type Run,
   type RunSettings,
@@ -121,10 +120,7 @@ class AllRunner {
       suite,
       settings,
       columns,
-      problems: [
-        ...options.updateExpectations ? [] : expectations.problems(known),
-        ...columns.flatMap(nothingPassed),
-      ],
+      problems: options.updateExpectations ? [] : expectations.problems(known),
     };
     return { run, raw: this.#raw, startError: this.#startError };
   }

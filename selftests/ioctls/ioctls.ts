@@ -229,6 +229,22 @@ export class Iommufd {
     return ret;
   }
 
+  /** An ioctl with raw bytes in memory that cannot be written. */
+  async ioctlReadOnly(
+    cmd: number,
+    bytes: Uint8Array,
+    errno: Errno | undefined,
+    what: string,
+  ): Promise<void> {
+    const { pageSize } = this.context;
+    const page = await this.mmap(pageSize, MAP_PRIVATE);
+    await this.process.poke(page, bytes);
+    const ret = await this.process.mprotect(page, pageSize, PROT_READ);
+    assertEq(ret, 0, "mprotect");
+    await this.ioctlArg(cmd, page, errno, `${what} in read-only memory`);
+    await this.munmap(page, pageSize);
+  }
+
   /** An ioctl with a struct; returns the struct as the kernel left it. */
   async call<T extends object>(
     layout: Struct<T>,

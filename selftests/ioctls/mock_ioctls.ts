@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Errno } from "../../impl/uapi/errno.ts";
+import { EFAULT, type Errno } from "../../impl/uapi/errno.ts";
 import {
   IOMMU_TEST_CMD,
   IOMMU_TEST_OP_ACCESS_PAGES,
@@ -137,6 +137,18 @@ export class MockIoctls {
       `IOMMU_TEST_OP_${name}`,
     );
     return layout.decode(bytes);
+  }
+
+  /** One test operation that cannot answer, since its struct is in memory that cannot be written. */
+  async callUnanswered<T extends { size: number; op: number }>(
+    name: string,
+    layout: Struct<T>,
+    op: number,
+    values: Partial<T>,
+  ): Promise<void> {
+    const bytes = encodeTestCmd(this.#io.revision, layout, op, values);
+    const what = `IOMMU_TEST_OP_${name}`;
+    await this.#io.ioctlReadOnly(IOMMU_TEST_CMD, bytes, EFAULT, what);
   }
 
   /** ADD_RESERVED: reserves IOVA of an IOAS for as long as it lives. */

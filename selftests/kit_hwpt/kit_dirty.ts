@@ -212,6 +212,18 @@ function registerSwitch(f: DirtyFixture): void {
     await expectDirty(self, [3]);
   });
 
+  f.test("on_all_areas", {
+    description: "Turning tracking on forgets what is dirty in every area",
+    reference: "io_pagetable.c iopt_clear_dirty_data; C2.26",
+  }, async (self) => {
+    const { io, ioasId, hwptId } = self;
+    const length = 2n * io.bufferSize;
+    await io.mapFixed(ioasId, io.buffer, io.bufferSize, IOVA + io.bufferSize);
+    await dirty(self, [0, GRANULES, 2 * GRANULES - 1], { length });
+    await setDirtyTracking(io, hwptId, true);
+    await expectDirty(self, [], { length });
+  });
+
   f.test("hwpts_apart", {
     description: "Each HWPT of an IOAS tracks for itself",
     reference: "selftest.c mock_domain_set_dirty_tracking",

@@ -192,20 +192,28 @@ async function checkWindows(self: DirtySelf): Promise<void> {
   const window = 512 * cpuPage * 8;
   const size = length / 8;
   const address = await io.mmap(size, MAP_SHARED);
-  const marked = [0, window - ioPage, window, length - ioPage];
-  for (const at of marked) {
-    const iova = start + BigInt(at);
-    await dirty(self, [0], { iova, length: io.mockPage });
-  }
   const range = { iova: start, length: BigInt(length), pageSize: 1n, address };
-  await getDirtyBitmap(io, rangeOf(self, range));
-  await io.mock.checkRefs(address, size, 0);
-  for (const at of marked) {
-    const first = Math.floor(at / 8 / cpuPage) * cpuPage;
-    const expected = new Uint8Array(cpuPage);
-    expected.fill(0xff, at / 8 - first, (at + ioPage) / 8 - first);
-    const seen = await io.process.peek(address + first, cpuPage);
-    assertBytes(seen, expected, `page of the bitmap for offset ${at}`);
+  for (
+    const marked of [
+      [0, window - ioPage, window, length - ioPage],
+      // In the same page of two windows.
+      [5 * 8 * cpuPage, window + 5 * 8 * cpuPage + ioPage],
+    ]
+  ) {
+    for (const at of marked) {
+      const iova = start + BigInt(at);
+      await dirty(self, [0], { iova, length: io.mockPage });
+    }
+    await getDirtyBitmap(io, rangeOf(self, range));
+    await io.mock.checkRefs(address, size, 0);
+    for (const at of marked) {
+      const first = Math.floor(at / 8 / cpuPage) * cpuPage;
+      const expected = new Uint8Array(cpuPage);
+      expected.fill(0xff, at / 8 - first, (at + ioPage) / 8 - first);
+      const seen = await io.process.peek(address + first, cpuPage);
+      assertBytes(seen, expected, `page of the bitmap for offset ${at}`);
+      await io.process.poke(address + first, new Uint8Array(cpuPage));
+    }
   }
   await io.munmap(address, size);
 }

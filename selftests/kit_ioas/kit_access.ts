@@ -25,11 +25,19 @@ import {
   IOMMU_IOAS_MAP_WRITEABLE,
 } from "../../impl/uapi/iommufd.ts";
 import {
+  IOMMU_TEST_OP_ACCESS_PAGES,
   MOCK_ACCESS_RW_SLOW_PATH,
   MOCK_ACCESS_RW_WRITE,
+  MOCK_APERTURE_START,
   MOCK_FLAGS_ACCESS_WRITE,
+  TestAccessPages,
 } from "../../impl/uapi/selftest.ts";
-import { type Fixture, fixture, type Test } from "../harness/harness.ts";
+import {
+  assertEq,
+  type Fixture,
+  fixture,
+  type Test,
+} from "../harness/harness.ts";
 import { U64_MAX } from "../ioctls/ioctls.ts";
 import {
   type IoasSelf,
@@ -202,6 +210,59 @@ function registerPins(f: AccessFixture): void {
     await io.mock.destroyAccess(second);
     await io.mock.checkRefs(buffer, bufferSize, idle);
     await io.mock.destroyAccess(first);
+  });
+
+  f.test("pin_from_elsewhere", {
+    description:
+      "A pin takes pages from the areas of other IOASes that hold them, from each its own",
+    reference: "pages.c iopt_pages_fill_from_domain; P07.1",
+  }, async ({ io, ioasId, baseIova }) => {
+    const { page, buffer } = io;
+    const length = 6n * page;
+    await io.mapFixed(ioasId, buffer, length, baseIova);
+    const other = await io.ioasAlloc();
+    const { hwptId } = await io.mock.domain(other);
+    // The second and third page, the fourth and fifth, apart and in another order.
+    for (const [first, at] of [[1n, 8n], [3n, 2n]] as const) {
+      const dstIova = BigInt(MOCK_APERTURE_START) + at * page;
+      const srcIova = baseIova + first * page;
+      const source = { src: ioasId, srcIova, length: 2n * page };
+      await io.copy({ ...source, dst: other, dstIova });
+      const uptr = BigInt(buffer) + first * page;
+      await io.mock.checkMap(hwptId, dstIova, 2n * page, uptr);
+    }
+    const access = await io.mock.createAccess(ioasId, true);
+    for (const [first, pages] of [[0n, 6n], [1n, 4n], [2n, 2n]] as const) {
+      const item = await io.mock.accessPages(access, {
+        iova: baseIova + first * page,
+        length: pages * page,
+        uptr: BigInt(buffer) + first * page,
+      });
+      await io.mock.destroyAccessPages(access, item);
+    }
+    await io.mock.destroyAccess(access);
+  });
+
+  f.test("answer_efault", {
+    description:
+      "A pin whose id cannot be told is taken back, and the id is not used again",
+    reference: "selftest.c iommufd_test_access_pages; P15.12",
+  }, async ({ io, ioasId, stdevId, baseIova: iova }) => {
+    const { page, buffer } = io;
+    await io.mapFixed(ioasId, buffer, page, iova);
+    const access = await io.mock.createAccess(ioasId, true);
+    const range = { iova, length: page, uptr: buffer };
+    await io.mock.callUnanswered(
+      "ACCESS_PAGES",
+      TestAccessPages,
+      IOMMU_TEST_OP_ACCESS_PAGES,
+      { id: access, iova, length: page, uptr: BigInt(buffer) },
+    );
+    await io.mock.checkRefs(buffer, page, stdevId ? 1 : 0);
+    await io.mock.destroyAccessPages(access, 0, ENOENT);
+    const item = await io.mock.accessPages(access, range);
+    assertEq(item, 1, "id of the next pin");
+    await io.mock.destroyAccess(access);
   });
 
   f.test("item_ids", {

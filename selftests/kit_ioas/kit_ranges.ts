@@ -228,6 +228,26 @@ function registerOption(f: RangesFixture): void {
     await io.getOption(mode, objectId, ignored);
   });
 
+  f.test("option_kept", {
+    description: "A SET that is refused leaves the option as it was",
+    reference: "ioas.c iommufd_ioas_option_huge_pages; P10.11",
+  }, async ({ io, ioasId }) => {
+    const huge = IOMMU_OPTION_HUGE_PAGES;
+    const cmd = IOMMU_OPTION;
+    for (const now of [1n, 0n]) {
+      await io.setOption(huge, ioasId, now);
+      await io.setOption(huge, ioasId, 2n, EINVAL);
+      await io.setOption(huge, ioasId, U64_MAX, EINVAL);
+      await io.call(
+        IommuOption,
+        cmd,
+        { optionId: huge, op: 2, objectId: ioasId, val64: 1n - now },
+        EOPNOTSUPP,
+      );
+      assertEq(await io.getOption(huge, ioasId), now, "HUGE_PAGES");
+    }
+  });
+
   f.test("huge_pages_with_areas", {
     description: "HUGE_PAGES cannot be turned off while a domain has areas",
     reference: "io_pagetable.c iopt_disable_large_pages; P09.23",

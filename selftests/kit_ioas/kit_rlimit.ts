@@ -200,6 +200,25 @@ function registerLimits(f: RlimitFixture): void {
     await io.mapFixed(ioasId, buffer, (LIMIT - 1n) * page, IOVA);
   });
 
+  f.test("lowered", {
+    description:
+      "Memory can be unmapped although the limit is below what is charged, and charged again up to it",
+    reference: "pages.c do_update_pinned; P07.22, P07.23",
+  }, async ({ io, ioasId }, { mode }) => {
+    const { page, buffer } = io;
+    const half = LIMIT / 2n * page;
+    await io.mapFixed(ioasId, buffer, half, IOVA);
+    await io.mapFixed(ioasId, buffer + Number(half), half, IOVA + half);
+    const ret = await io.process.setrlimit(RLIMIT_MEMLOCK, page);
+    assertOk(ret, "setrlimit");
+    await io.unmap(ioasId, IOVA, half);
+    await assertStatus(io, mode ? LIMIT / 2n : 0n, LIMIT / 2n);
+    await io.mapFixed(ioasId, buffer, page, IOVA, ENOMEM);
+    await io.unmap(ioasId, IOVA + half, half);
+    await assertStatus(io, 0n, 0n);
+    await io.mapFixed(ioasId, buffer, page, IOVA);
+  });
+
   f.test("charged_once", {
     description: "Memory is charged when it is pinned, and once",
     reference: "pages.c pfn_reader_user_update_pinned; P07.21, P08.6",

@@ -9,7 +9,7 @@
  * @module
  */
 
-import { ENOENT } from "../../impl/uapi/errno.ts";
+import { EFAULT, ENOENT } from "../../impl/uapi/errno.ts";
 import {
   IOMMU_FAULT_QUEUE_ALLOC,
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
@@ -78,6 +78,7 @@ export function registerKitFailNth(registry: Test[]): void {
     needs: () => ["fail_nth"],
     setup: setUpSweep,
   });
+  registerCount(f);
   for (const { sequence, reference, needs = [], ...scope } of tests()) {
     const { name, what } = sequence;
     f.test(name, {
@@ -87,6 +88,29 @@ export function registerKitFailNth(registry: Test[]): void {
       needs: () => needs,
     }, (self) => sweep(self, sequence));
   }
+}
+
+/** Which step fails. */
+function registerCount(f: Fixture<undefined, SweepSelf>): void {
+  f.table("count", {
+    description: "The nth step fails, and none before or after it",
+    reference: "lib/fault-inject.c should_fail_ex",
+    prepare: async ({ base }) => await base.reopen(),
+  }, (t) => {
+    for (let nth = 1; nth <= 5; nth++) {
+      t.case(`n ${nth}`, async (io) => {
+        const { process } = io;
+        assertEq(await process.setFailNth(nth), 0, "fail-nth");
+        for (let call = 1; call <= nth + 2; call++) {
+          // The copy of the struct is its only step.
+          await io.destroy(999, call === nth ? EFAULT : ENOENT);
+          const left = Math.max(nth - call, 0);
+          assertEq(await process.failNthLeft(), left, "steps left");
+        }
+        assertEq(await process.setFailNth(0), 0, "fail-nth");
+      });
+    }
+  });
 }
 
 /** The kernel's sequences where they are not tests of the kernel, and ours. */

@@ -221,6 +221,32 @@ function registerAddresses(f: StructFixture): void {
     await succeed(self, row, prepared);
   });
 
+  f.test("junk_before_hole", {
+    description:
+      "What is new and not zero is found before the memory behind it that is not there",
+    reference: "lib/usercopy.c check_zeroed_user; C3.10",
+  }, async (self, row) => {
+    const { io } = self;
+    const { pageSize } = io.context;
+    const { size } = row.sizes(io.revision);
+    const pages = await io.mmap(2 * pageSize, MAP_PRIVATE);
+    await io.munmap(pages + pageSize, pageSize);
+    const prepared = await row.prepare(self);
+    for (const extra of [8, 16]) {
+      for (const at of [0, extra - 8, extra - 1]) {
+        const bytes = bytesOf(prepared.bytes, size + extra);
+        saySize(bytes, size + extra + pageSize);
+        bytes[size + at] = 1;
+        const address = pages + pageSize - bytes.length;
+        await io.process.poke(address, bytes);
+        const what = `${row.name} with byte ${at} of ${extra} more set`;
+        await io.ioctlArg(row.cmd, address, E2BIG, what);
+      }
+    }
+    await io.munmap(pages, pageSize);
+    await succeed(self, row, prepared);
+  });
+
   f.test("page_boundary", {
     description: "A struct may lie at any address, also across two pages",
     reference: "copy_struct_from_user, copy_to_user",

@@ -42,11 +42,13 @@ import {
   VFIO_TYPE1v2_IOMMU,
   VFIO_UNMAP_ALL,
   VFIO_UPDATE_VADDR,
+  VfioInfoCapHeader,
   VfioIommuType1Info,
   VfioIommuType1InfoCapIovaRange,
   VfioIommuType1InfoDmaAvail,
 } from "../../impl/uapi/vfio.ts";
 import {
+  assertBytes,
   assertEq,
   type Fixture,
   fixture,
@@ -94,6 +96,24 @@ function registerInfo(f: KitCompatFixture): void {
       "With room for it the capability chain is whole: the kernel's own test stops one byte short",
     reference: "iommufd.c vfio_compat_mock_domain.get_info; D4, S21",
   }, checkInfoCaps);
+
+  f.table("get_info_short", {
+    description:
+      "Of a chain that does not fit, the capabilities that do are written, each linked to the next, but the chain is not told",
+    reference: "vfio_compat.c iommufd_vfio_iommu_get_info; P14.11",
+  }, (t, _variant, { vfio }) => {
+    const { size } = VfioIommuType1Info;
+    const chain = vfio.capsDmaAvailFirst
+      ? [{ at: size, end: size + 12 }, { at: size + 16, end: size + 48 }]
+      : [{ at: size, end: size + 32 }, { at: size + 32, end: size + 44 }];
+    const total = chain[1]!.end;
+    for (let argsz = size; argsz < total; argsz++) {
+      t.case(
+        `${argsz} bytes`,
+        ({ io }) => checkShortInfo(io, argsz, total, chain),
+      );
+    }
+  });
 
   f.test("get_info_ranges", {
     description: "Each usable range of IOVA is in the chain",
@@ -171,6 +191,34 @@ async function checkInfoCaps({ io }: CompatSelf): Promise<void> {
     const data = VfioIommuType1InfoDmaAvail.decode(reply.bytes.subarray(at));
     assertEq(data.avail, dmaAvail, "mappings available");
   }
+}
+
+/** An answer to GET_INFO that has not room for the whole chain. */
+async function checkShortInfo(
+  io: Iommufd,
+  argsz: number,
+  total: number,
+  chain: readonly { at: number; end: number }[],
+): Promise<void> {
+  const whole = (await getInfoInBuffer(io, total)).bytes;
+  const { info, bytes } = await getInfoInBuffer(io, argsz);
+  checkInfoHeader(info);
+  assertEq(info.argsz, total, "argsz in the answer");
+  assertEq(info.capOffset, 0, "capOffset");
+  const expected = new Uint8Array(argsz);
+  const [first, second] = chain;
+  for (const { at, end } of chain) {
+    if (argsz >= end) expected.set(whole.subarray(at, end), at);
+  }
+  // The first is linked to the second once there is room up to there.
+  const next = first!.at + VfioInfoCapHeader.fields.next.offset;
+  if (argsz < second!.at) expected.fill(0, next, next + 4);
+  const { size } = VfioIommuType1Info;
+  assertBytes(
+    bytes.subarray(size, argsz),
+    expected.subarray(size),
+    "what lies behind the struct",
+  );
 }
 
 /** CHECK_EXTENSION. */

@@ -47,6 +47,28 @@ export function registerUnmaps(f: KitCompatFixture): void {
     reference: "io_pagetable.c iopt_area_split; P09.21, S09",
   }, checkCut);
 
+  f.test("unmap_dma_cut_order", {
+    description:
+      "The end of a range is cut before its beginning, and a cut that is refused is the last",
+    reference:
+      "vfio_compat.c iommufd_vfio_unmap_dma, io_pagetable.c iopt_cut_iova",
+  }, async ({ io, ioasId }, { version }) => {
+    const { page } = io;
+    const vaddr = BigInt(io.buffer);
+    const isType1 = version === VFIO_TYPE1_IOMMU;
+    const errno = isType1 ? EINVAL : ENOENT;
+    const middle = IOVA + 2n * page;
+    await mapDma(io, { iova: IOVA, length: 4n * page, vaddr });
+    // The end is in a page: nothing is cut.
+    await unmapDma(io, { iova: middle, length: page + 1n }, errno);
+    await io.unmap(ioasId, IOVA, 2n * page, ENOENT);
+    // The beginning is: the end is cut.
+    const inPage = IOVA + page + 1n;
+    await unmapDma(io, { iova: inPage, length: middle - inPage }, errno);
+    await io.unmap(ioasId, middle, 2n * page, isType1 ? undefined : ENOENT);
+    await io.unmap(ioasId, IOVA, 2n * page, isType1 ? undefined : ENOENT);
+  });
+
   f.test("unmap_dma_under_pin", {
     description: "An area that is pinned cannot be split",
     reference: "io_pagetable.c iopt_area_split; S10",

@@ -117,6 +117,12 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     replace: "",
     breaks: "UNMAP_DMA of everything takes a range",
     killer: "vfio_compat_mock_domain.Ver1v2.map",
+  }, {
+    name: "cut-order",
+    find: "[last] : [last, iova - 1n]",
+    replace: "[last] : [iova - 1n, last]",
+    breaks: "The beginning of a range is cut before its end",
+    killer: "kit_vfio_compat.Ver1v0.unmap_dma_cut_order",
   }]),
   ...inFile("impl/iommufd/vfio_compat/vfio_info.ts", [{
     name: "vfio-caps-exact",
@@ -137,5 +143,11 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     breaks: "GET_INFO pads capabilities that were not padded yet",
     killer: "kit_vfio_compat.Ver1v2.get_info_caps",
     uapi: "v3",
+  }, {
+    name: "chain-one-fits",
+    find: "if (previous !== undefined && argsz >= total) {",
+    replace: "if (previous !== undefined && argsz > total) {",
+    breaks: "A capability that just fits is not linked to the next",
+    killer: "kit_vfio_compat.Ver1v2.get_info_short",
   }]),
 ];

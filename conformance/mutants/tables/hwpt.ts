@@ -156,6 +156,12 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
     replace: "    throw error;\n",
     breaks: "GET_DIRTY_BITMAP fails where the kernel drops the error",
     killer: "kit_dirty.off",
+  }, {
+    name: "dirty-clear-first-area",
+    find: "Number(length), 0, DISCARD);\n",
+    replace: "Number(length), 0, DISCARD);\n    break;\n",
+    breaks: "Turning tracking on clears the first area only",
+    killer: "kit_dirty.on_all_areas",
   }]),
   ...inFile("impl/iommufd/hwpt/iova_bitmap.ts", [{
     name: "bitmap-part-page",
@@ -168,6 +174,12 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
     find: "    this.#unpin();\n    return this.#pin(index);",
     replace: "    return this.#pin(index);",
     breaks: "The pages of the bitmap stay pinned when its window moves",
+    killer: "kit_dirty.windows",
+  }, {
+    name: "window-of-the-beginning",
+    find: "this.#range.data + index);",
+    replace: "this.#range.data);",
+    breaks: "Bits land in the first pages after the window moved",
     killer: "kit_dirty.windows",
   }]),
   ...inFile("impl/iommufd/events/fault.ts", [{

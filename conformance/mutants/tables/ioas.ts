@@ -255,6 +255,15 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     replace: "",
     breaks: "Who is charged can be chosen while something is charged",
     killer: "kit_rlimit_mode.objects_busy",
+  }, {
+    name: "huge-pages-refused",
+    find: "        if (cmd.val64 > 1n) throw EINVAL;\n" +
+      "        if (cmd.val64 === 0n) disable",
+    replace: "        if (cmd.val64 !== 1n) disableLargePages(ioas.iopt);\n" +
+      "        if (cmd.val64 > 1n) throw EINVAL;\n" +
+      "        if (cmd.val64 === 0n) disable",
+    breaks: "A SET of HUGE_PAGES that is refused turns them off",
+    killer: "kit_ranges.no_domain.option_kept",
   }]),
   ...inFile("impl/iommufd/selftest/syz_iova.ts", [{
     name: "syz-offset",

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * Faults of process memory.
+ * Faults of what Linux provides around iommufd: process memory, files, fault
+ * injection.
  *
  * @module
  */
@@ -30,6 +31,19 @@ export const MEMORY_MUTANTS: readonly Mutant[] = [
     breaks:
       "A private mapping that reads a hole of a huge file fills the file's",
     killer: "kit_user_memory.huge_hole",
+  }, {
+    name: "fork-takes-pinned",
+    find: "if ((pte & PTE_EXCLUSIVE) !== 0 && this.#frames.pins(pfn) > 0) {",
+    replace: "if (false) {",
+    breaks:
+      "A fork shares pinned pages, so that the parent's write leaves them",
+    killer: "kit_user_memory.fork",
+  }, {
+    name: "fork-takes-pinned-huge",
+    find: "if ((leaf[0]! & PTE_EXCLUSIVE) !== 0 && this.#isHugePinned(head)) {",
+    replace: "if (false) {",
+    breaks: "A fork shares a huge page of which a part is pinned",
+    killer: "kit_user_memory.fork_huge",
   }]),
   ...inFile("impl/kernel/simulated/mappings/user_pages.ts", [{
     name: "pin-write-only",
@@ -49,6 +63,19 @@ export const MEMORY_MUTANTS: readonly Mutant[] = [
     replace: "FOLL_WRITE)) !== 0) return false;",
     breaks: "Write-only memory of another process can be pinned",
     killer: "kit_user_memory.write_only_forked",
+  }, {
+    name: "junk-after-hole",
+    find: "    return !this.#somePage(\n      uaddr,\n      length,\n",
+    replace: "    this.#somePage(uaddr, length, PROT_READ, () => false);\n" +
+      "    return !this.#somePage(\n      uaddr,\n      length,\n",
+    breaks: "A bad page behind a byte that is not zero is found before it",
+    killer: "kit_struct.ioas_map.junk_before_hole",
+  }, {
+    name: "pin-without-rights",
+    find: "return force || (vma.prot & PROT_READ) !== 0;",
+    replace: "return true;",
+    breaks: "Memory that may not be read is pinned for reading",
+    killer: "kit_user_memory.rights",
   }]),
   ...inFile("impl/kernel/simulated/mappings/address_space.ts", [{
     name: "populate-over-hole",
@@ -57,5 +84,46 @@ export const MEMORY_MUTANTS: readonly Mutant[] = [
     replace: "      if ((vma.prot & access)",
     breaks: "MADV_POPULATE_* goes on behind a hole",
     killer: "kit_user_memory.populate",
+  }, {
+    name: "dont-need-nothing",
+    find: "return this.#dontNeed(vma, start, end);",
+    replace: "return;",
+    breaks: "MADV_DONTNEED does nothing",
+    killer: "kit_user_memory.dont_need",
+  }, {
+    name: "dont-fork-nothing",
+    find: '"dontFork", advice === MADV_DONTFORK);',
+    replace: '"dontFork", false);',
+    breaks: "MADV_DONTFORK does nothing",
+    killer: "kit_user_memory.dont_fork",
+  }, {
+    name: "populate-nothing",
+    find:
+      "      return this.#populateAll(start, end, writes ? PROT_WRITE : PROT_READ);",
+    replace: "      return;",
+    breaks: "MADV_POPULATE_* does nothing",
+    killer: "kit_user_memory.populate",
+  }]),
+  ...inFile("impl/kernel/simulated/mappings/mmap.ts", [{
+    name: "shared-is-private",
+    find: "  const shared = (args.flags & MAP_SHARED) !== 0;\n  const mapping",
+    replace: "  const shared = false;\n  const mapping",
+    breaks: "MAP_SHARED behaves as MAP_PRIVATE",
+    killer: "kit_user_memory.file_shared",
+  }]),
+  ...inFile("impl/kernel/files/memory_file.ts", [{
+    name: "truncate-nothing",
+    find: "    this.#object.truncate(length);",
+    replace: "    length;",
+    breaks: "ftruncate does nothing",
+    killer: "kit_user_memory.file_length",
+  }]),
+  ...inFile("impl/kernel/fault_injection.ts", [{
+    name: "fail-nth-early",
+    find: "return this.nth > 0 && --this.nth === 0;",
+    replace: "if (this.nth === 0 || --this.nth > 1) return false;\n" +
+      "    this.nth = 0;\n    return true;",
+    breaks: "Every step to fail from the second on fails one too early",
+    killer: "kit_fail_nth.count",
   }]),
 ];

@@ -58,6 +58,12 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
     replace: "    throw error;",
     breaks: "ACCESS_PAGES keeps the pins when the pages are others",
     killer: "kit_access.mock_domain.pin_errno",
+  }, {
+    name: "access-pages-answer",
+    find: "    file.removeItem(cmd.outAccessPagesId);\n    throw error;",
+    replace: "    throw error;",
+    breaks: "ACCESS_PAGES keeps its pin when its answer faults",
+    killer: "kit_access.no_domain.answer_efault",
   }]),
   ...inFile("impl/iommufd/selftest/selftest_check.ts", [{
     name: "check-map-offset",

@@ -148,6 +148,18 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
       "  if (delta > 0 && total > lockLimit(pages) + 1)",
     breaks: "A process may lock one page beyond the limit",
     killer: "kit_rlimit.mm.map_limit",
+  }, {
+    name: "unmap-over-user-limit",
+    find: "if (delta > 0 && total > lockLimit(pages)) throw ENOMEM;\n  if (",
+    replace: "if (total > lockLimit(pages)) throw ENOMEM;\n  if (",
+    breaks: "Memory over a limit that was lowered cannot be unmapped (user)",
+    killer: "kit_rlimit.user.lowered",
+  }, {
+    name: "unmap-over-process-limit",
+    find: "if (delta > 0 && total > lockLimit(pages)) throw ENOMEM;\n  pages",
+    replace: "if (total > lockLimit(pages)) throw ENOMEM;\n  pages",
+    breaks: "Memory over a limit that was lowered cannot be unmapped (process)",
+    killer: "kit_rlimit.mm.lowered",
   }]),
   ...inFile("impl/iommufd/access/access.ts", [{
     name: "pin-hole-leak",
@@ -200,5 +212,12 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
     replace: "",
     breaks: "An access leaves frames behind where a domain holds the pages",
     killer: "kit_access.mock_domain.pin_counts",
+  }, {
+    name: "pin-past-area",
+    find: "const end = Math.min(area.lastIndex, last);",
+    replace: "const end = last;",
+    breaks:
+      "A pin reads past the area of another IOAS that has its first pages",
+    killer: "kit_access.no_domain.pin_from_elsewhere",
   }]),
 ];

@@ -32,15 +32,19 @@ import {
   type Test,
 } from "../harness/harness.ts";
 import { assertResult, Iommufd } from "../ioctls/ioctls.ts";
+import { registerSharing } from "./kit_user_memory_shared.ts";
 
 /** What the tests share. */
 interface Self {
   readonly io: Iommufd;
-  /** An IOAS with a mock domain. */
+  /** An IOAS with a mock device. */
   readonly ioasId: number;
+  /** The page table of the device. */
+  readonly hwptId: number;
 }
 
-type MemoryFixture = Fixture<undefined, Self>;
+/** The fixture as the files of its tests see it. */
+export type MemoryFixture = Fixture<undefined, Self>;
 
 const IOVA = BigInt(MOCK_APERTURE_START);
 const RW = PROT_READ | PROT_WRITE;
@@ -55,13 +59,14 @@ export function registerKitUserMemory(registry: Test[]): void {
   registerHuge(f);
   registerWriteOnly(f);
   registerPopulate(f);
+  registerSharing(f);
 }
 
 async function setup(context: Context): Promise<Self> {
   const io = await Iommufd.open(context);
   const ioasId = await io.ioasAlloc();
-  await io.mock.domain(ioasId);
-  return { io, ioasId };
+  const { hwptId } = await io.mock.domain(ioasId);
+  return { io, ioasId, hwptId };
 }
 
 /** The first byte of some memory. */

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Tests of `kit_user_memory`: what a device sees of memory that the process
+ * shares, keeps private, drops, cuts short or forks.
+ *
+ * @module
+ */
+
+import { EFAULT, EINVAL } from "../../impl/uapi/errno.ts";
+import {
+  IOMMU_IOAS_MAP_READABLE,
+  IOMMU_IOAS_MAP_WRITEABLE,
+} from "../../impl/uapi/iommufd.ts";
+import { MOCK_APERTURE_START } from "../../impl/uapi/selftest.ts";
+import {
+  MADV_DOFORK,
+  MADV_DONTFORK,
+  MADV_DONTNEED,
+  MAP_HUGETLB,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  PROT_NONE,
+  PROT_READ,
+  PROT_WRITE,
+} from "../../impl/uapi/mman.ts";
+import { assertBytes, assertEq, assertOk } from "../harness/harness.ts";
+import type { Iommufd } from "../ioctls/ioctls.ts";
+import type { MemoryFixture } from "./kit_user_memory.ts";
+
+const IOVA = BigInt(MOCK_APERTURE_START);
+const READ = IOMMU_IOAS_MAP_READABLE;
+const WRITE = IOMMU_IOAS_MAP_WRITEABLE;
+const RW = PROT_READ | PROT_WRITE;
+
+/** Adds the tests to the fixture. */
+export function registerSharing(f: MemoryFixture): void {
+  registerRights(f);
+  registerFork(f);
+  registerFiles(f);
+  registerAdvice(f);
+}
+
+/** Asserts the first byte of a page. */
+async function assertByte(
+  { process }: Iommufd,
+  address: number,
+  byte: number,
+  what: string,
+): Promise<void> {
+  const expected = new Uint8Array([byte]);
+  assertBytes(await process.peek(address, 1), expected, what);
+}
+
+/** Writes the first byte of a page. */
+async function pokeByte(
+  { process }: Iommufd,
+  address: number,
+  byte: number,
+): Promise<void> {
+  await process.poke(address, new Uint8Array([byte]));
+}
+
+/** What can be pinned. */
+function registerRights(f: MemoryFixture): void {
+  f.table("rights", {
+    description:
+      "Memory is pinned for what the map allows, and must allow that itself, touched or not",
+    reference: "mm/gup.c check_vma_flags; pages.c pfn_reader_user_pin",
+  }, (t, _variant, { pages }) => {
+    const forced = pages.readPinsForceWrite;
+    const rows: [string, number, number, boolean][] = [
+      ["readable memory for reading", PROT_READ, READ, true],
+      ["readable memory for writing", PROT_READ, READ | WRITE, false],
+      ["memory without rights for reading", PROT_NONE, READ, forced],
+      ["memory without rights for writing", PROT_NONE, WRITE, false],
+      ["writable memory for reading", RW, READ, true],
+      ["writable memory for writing", RW, READ | WRITE, true],
+    ];
+    for (const [what, prot, rights, good] of rows) {
+      for (const touched of [false, true]) {
+        const how = touched ? "touched" : "untouched";
+        t.case(`${how} ${what}`, async ({ io, ioasId, hwptId }) => {
+          const { page } = io;
+          const memory = await io.mmap(page, MAP_PRIVATE);
+          if (touched) await pokeByte(io, memory, 1);
+          const { pageSize } = io.context;
+          const ret = await io.process.mprotect(memory, pageSize, prot);
+          assertEq(ret, 0, "mprotect");
+          const errno = good ? undefined : EFAULT;
+          await io.mapFixed(ioasId, memory, page, IOVA, errno, rights);
+          const readable = (prot & PROT_READ) !== 0;
+          if (good && readable) {
+            await io.mock.checkMap(hwptId, IOVA, page, memory);
+          }
+          if (good) await io.unmap(ioasId, IOVA, page);
+          await io.munmap(memory, page);
+        });
+      }
+    }
+  });
+}
+
+/** Forks under pins. */
+function registerFork(f: MemoryFixture): void {
+  for (const huge of [false, true]) {
+    f.test(huge ? "fork_huge" : "fork", {
+      description:
+        "After a fork the parent keeps the pages that a device sees, and the child has copies",
+      reference: "mm/memory.c copy_present_page; mm/hugetlb.c",
+      needs: () => huge ? ["fork", "hugetlb"] : ["fork"],
+    }, async ({ io, ioasId, hwptId }) => {
+      const { pageSize, hugePageSize } = io.context;
+      const size = huge ? hugePageSize : pageSize;
+      const flags = MAP_PRIVATE | (huge ? MAP_HUGETLB : 0);
+      const memory = await io.mmap(size, flags);
+      await pokeByte(io, memory, 1);
+      await io.mapFixed(ioasId, memory, size, IOVA);
+      const child = await io.process.fork();
+      await pokeByte(io, memory, 2);
+      await io.mock.checkMap(hwptId, IOVA, size, memory);
+      const theirs = io.in(child);
+      await assertByte(theirs, memory, 1, "the child's byte");
+      await pokeByte(theirs, memory, 3);
+      await assertByte(io, memory, 2, "the parent's byte");
+      await child.exit();
+      await io.munmap(memory, size);
+    });
+  }
+
+  f.test("fork_unpinned", {
+    description:
+      "A page that a fork shares is copied before it is pinned, also for reading",
+    reference: "mm/gup.c gup_must_unshare",
+    needs: () => ["fork"],
+  }, async ({ io, ioasId, hwptId }) => {
+    const { page } = io;
+    const memory = await io.mmap(page, MAP_PRIVATE);
+    await pokeByte(io, memory, 1);
+    const child = await io.process.fork();
+    await io.mapFixed(ioasId, memory, page, IOVA, undefined, READ);
+    await pokeByte(io, memory, 2);
+    await io.mock.checkMap(hwptId, IOVA, page, memory);
+    await assertByte(io.in(child), memory, 1, "the child's byte");
+    await child.exit();
+    await io.munmap(memory, page);
+  });
+
+  f.test("fork_shared", {
+    description:
+      "Shared memory is the same in parent and child, and in a device",
+    reference: "mm/memory.c vma_needs_copy",
+    needs: () => ["fork"],
+  }, async ({ io, ioasId, hwptId }) => {
+    const { page, buffer } = io;
+    const child = await io.process.fork();
+    const theirs = io.in(child);
+    await theirs.mapFixed(ioasId, buffer, page, IOVA);
+    await pokeByte(theirs, buffer, 7);
+    await assertByte(io, buffer, 7, "the parent's byte");
+    await io.mock.checkMap(hwptId, IOVA, page, buffer);
+    await child.exit();
+  });
+}
+
+/** Memory files. */
+function registerFiles(f: MemoryFixture): void {
+  f.test("file_shared", {
+    description:
+      "Shared mappings of a file are the file's pages: for the process, for read and write, for a device",
+    reference: "mm/shmem.c",
+  }, async ({ io, ioasId, hwptId }) => {
+    const { page } = io;
+    const fd = await memoryFile(io, 2);
+    const [one, two] = [await mapFile(io, fd), await mapFile(io, fd)];
+    await io.mapFixed(ioasId, one, 2n * page, IOVA);
+    await io.mock.checkMap(hwptId, IOVA, 2n * page, two);
+    await pokeByte(io, one, 5);
+    await assertByte(io, two, 5, "the byte in the other mapping");
+    const ret = await io.process.write(fd, new Uint8Array([6]));
+    assertEq(ret, 1, "write");
+    await assertByte(io, one, 6, "the byte that was written");
+    await io.mock.checkMap(hwptId, IOVA, 2n * page, two);
+    assertEq(await io.process.close(fd), 0, "close");
+    await io.mock.checkMap(hwptId, IOVA, 2n * page, two);
+  });
+
+  f.test("file_private", {
+    description:
+      "A private mapping of a file has pages of its own once they are written or pinned",
+    reference: "mm/memory.c do_cow_fault, mm/gup.c gup_must_unshare",
+  }, async ({ io, ioasId, hwptId }) => {
+    const { page } = io;
+    const fd = await memoryFile(io, 2);
+    const shared = await mapFile(io, fd);
+    const own = await mapFile(io, fd, MAP_PRIVATE);
+    await pokeByte(io, shared, 5);
+    await assertByte(io, own, 5, "the file's byte");
+    await io.mapFixed(ioasId, own, 2n * page, IOVA, undefined, READ);
+    await io.mock.checkMap(hwptId, IOVA, 2n * page, own);
+    await io.mock.checkMap(hwptId, IOVA, page, shared, EINVAL);
+    await pokeByte(io, own, 6);
+    await assertByte(io, shared, 5, "the file's byte");
+    await pokeByte(io, shared, 7);
+    await assertByte(io, own, 6, "the private byte");
+    assertEq(await io.process.close(fd), 0, "close");
+  });
+
+  f.test("file_length", {
+    description:
+      "What is beyond the end of a file cannot be pinned; ftruncate moves the end",
+    reference: "mm/shmem.c shmem_get_folio_gfp, shmem_setattr",
+  }, async ({ io, ioasId, hwptId }) => {
+    const { page } = io;
+    const { pageSize } = io.context;
+    const fd = await memoryFile(io, 1);
+    const memory = await mapFile(io, fd);
+    await io.mapFixed(ioasId, memory, 2n * page, IOVA, EFAULT);
+    await io.mock.checkRefs(memory, page, 0);
+    assertEq(await io.process.ftruncate(fd, 2 * pageSize), 0, "ftruncate");
+    await io.mapFixed(ioasId, memory, 2n * page, IOVA);
+    await pokeByte(io, memory, 1);
+    await pokeByte(io, memory + pageSize, 2);
+
+    // The device keeps the page that the file no longer has.
+    assertEq(await io.process.ftruncate(fd, pageSize), 0, "ftruncate");
+    await io.mock.checkMap(hwptId, IOVA, page, memory);
+    assertEq(await io.process.ftruncate(fd, 2 * pageSize), 0, "ftruncate");
+    await assertByte(io, memory + pageSize, 0, "the byte of a new page");
+    const next = memory + pageSize;
+    await io.mock.checkMap(hwptId, IOVA + page, page, next, EINVAL);
+    await io.unmap(ioasId, IOVA, 2n * page);
+    await io.mapFixed(ioasId, memory, 2n * page, IOVA);
+    await io.mock.checkMap(hwptId, IOVA, 2n * page, memory);
+    assertEq(await io.process.close(fd), 0, "close");
+  });
+}
+
+/** A memory file of some pages; returns its descriptor. */
+async function memoryFile(io: Iommufd, pages: number): Promise<number> {
+  const fd = assertOk(await io.process.memfdCreate("kit", 0), "memfd");
+  const length = pages * io.context.pageSize;
+  assertEq(await io.process.ftruncate(fd, length), 0, "ftruncate");
+  return fd;
+}
+
+/** Maps the first two pages of a file, wherever it ends; returns the address. */
+async function mapFile(
+  io: Iommufd,
+  fd: number,
+  flags = MAP_SHARED,
+): Promise<number> {
+  const length = 2 * io.context.pageSize;
+  return assertOk(await io.process.mmap(0, length, RW, flags, fd), "mmap");
+}
+
+/** madvise. */
+function registerAdvice(f: MemoryFixture): void {
+  f.test("dont_need", {
+    description:
+      "MADV_DONTNEED gives the process new pages of zeros; a device keeps the old ones",
+    reference: "mm/madvise.c madvise_dontneed_single_vma",
+  }, async ({ io, ioasId, hwptId }) => {
+    const { page } = io;
+    const memory = await io.mmap(2n * page, MAP_PRIVATE);
+    const next = memory + Number(page);
+    await pokeByte(io, memory, 5);
+    await pokeByte(io, next, 6);
+    await io.mapFixed(ioasId, memory, 2n * page, IOVA);
+    await advise(io, memory, MADV_DONTNEED);
+    await assertByte(io, memory, 0, "the byte that was dropped");
+    await assertByte(io, next, 6, "the byte behind");
+    await io.mock.checkMap(hwptId, IOVA, page, memory, EINVAL);
+    await io.mock.checkMap(hwptId, IOVA + page, page, next);
+    await io.unmap(ioasId, IOVA, 2n * page);
+    await io.mapFixed(ioasId, memory, 2n * page, IOVA);
+    await io.mock.checkMap(hwptId, IOVA, 2n * page, memory);
+    await io.munmap(memory, 2n * page);
+  });
+
+  f.test("dont_need_shared", {
+    description: "MADV_DONTNEED leaves shared memory as it is",
+    reference: "mm/madvise.c madvise_dontneed_single_vma",
+  }, async ({ io, ioasId, hwptId }) => {
+    const { page, buffer } = io;
+    await pokeByte(io, buffer, 5);
+    await io.mapFixed(ioasId, buffer, page, IOVA);
+    await advise(io, buffer, MADV_DONTNEED);
+    await assertByte(io, buffer, 5, "the byte");
+    await io.mock.checkMap(hwptId, IOVA, page, buffer);
+  });
+
+  f.test("dont_fork", {
+    description:
+      "What MADV_DONTFORK names the child does not have, and so cannot map, until MADV_DOFORK",
+    reference: "kernel/fork.c dup_mmap",
+    needs: () => ["fork"],
+  }, async ({ io, ioasId }) => {
+    const { page, buffer } = io;
+    for (const advice of [MADV_DONTFORK, MADV_DOFORK]) {
+      await advise(io, buffer, advice);
+      const child = await io.process.fork();
+      const errno = advice === MADV_DONTFORK ? EFAULT : undefined;
+      await io.in(child).mapFixed(ioasId, buffer, page, IOVA, errno);
+      await child.exit();
+    }
+  });
+}
+
+/** Gives advice about a page, which must succeed. */
+async function advise(
+  { process, context }: Iommufd,
+  address: number,
+  advice: number,
+): Promise<void> {
+  const ret = await process.madvise(address, context.pageSize, advice);
+  assertEq(ret, 0, "madvise");
+}
