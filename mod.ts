@@ -37,12 +37,13 @@
 export { Kernel } from "./impl/kernel.ts";
 export type { IommufdOptions } from "./impl/kernel.ts";
 export type { KernelOptions, SpawnOptions } from "./impl/kernel/core.ts";
+export type { SimulatedMachineOptions } from "./impl/kernel/simulated/machine.ts";
 export type { FrameOrder } from "./impl/kernel/simulated/pages/frames.ts";
 export { Process } from "./impl/kernel/simulated/process.ts";
 export {
   BusError,
   SegmentationFault,
-} from "./impl/kernel/simulated/mappings/user_pages.ts";
+} from "./impl/kernel/interfaces/process_memory.ts";
 export { KernelBug } from "./impl/kernel/warn.ts";
 export { inspect } from "./impl/inspect/inspect.ts";
 export { IommufdClient } from "./impl/client/client.ts";
@@ -117,7 +118,6 @@ export {
   Domain,
   type DomainOptions,
   type DomainType,
-  type FrameRuns,
   IOMMU_CACHE,
   IOMMU_READ,
   IOMMU_WRITE,

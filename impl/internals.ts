@@ -45,8 +45,24 @@ export type {
 export type { FaultInjection } from "./kernel/fault_injection.ts";
 export type { FdTable } from "./kernel/files/fd_table.ts";
 export type { Frames } from "./kernel/simulated/pages/frames.ts";
-export type { MemoryObject } from "./kernel/simulated/pages/memory_object.ts";
+export type { SimulatedObject } from "./kernel/simulated/pages/memory_object.ts";
+export type { Machine } from "./kernel/interfaces/machine.ts";
+export type {
+  MemoryObject,
+  PrivateMapping,
+} from "./kernel/interfaces/memory_object.ts";
 export type { Mm } from "./kernel/interfaces/mm.ts";
+export type {
+  FrameRuns,
+  PhysicalMemory,
+} from "./kernel/interfaces/physical_memory.ts";
+export type {
+  MmapArgs,
+  ProcessMemory,
+} from "./kernel/interfaces/process_memory.ts";
+export type { Task } from "./kernel/interfaces/task.ts";
+export type { SimulatedMemory } from "./kernel/simulated/mappings/mmap.ts";
+export type { SimulatedMachine } from "./kernel/simulated/machine.ts";
 export type { PageTable } from "./kernel/simulated/pages/page_table.ts";
 export type { PrivatePages } from "./kernel/simulated/pages/private_pages.ts";
 export type { TempBuffers } from "./kernel/temp_buffers.ts";

@@ -8,6 +8,7 @@
 
 import { EEXIST, EINVAL, ENODEV } from "../uapi/errno.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
+import type { FrameRuns } from "../kernel/interfaces/physical_memory.ts";
 import { KernelBug, type Warnings } from "../kernel/warn.ts";
 import type { Device, IommuOps } from "./device.ts";
 import { iommuMap, iommuUnmap } from "./map.ts";
@@ -53,14 +54,6 @@ export interface DomainOptions {
   readonly apertureStart?: bigint;
   /** Last IOVA that can be mapped; 2^64-1 by default. */
   readonly apertureEnd?: bigint;
-}
-
-/** Runs of contiguous frames: `npfns[i]` of them from frame `pfns[i]` on. */
-export interface FrameRuns {
-  /** First frame of each run. */
-  readonly pfns: Int32Array;
-  /** Frames in each run. */
-  readonly npfns: Int32Array;
 }
 
 /**

@@ -15,7 +15,8 @@ import {
   type RevisionName,
   REVISIONS,
 } from "../uapi/revision.ts";
-import { AddressSpace } from "./simulated/mappings/address_space.ts";
+import type { Machine } from "./interfaces/machine.ts";
+import type { PhysicalMemory } from "./interfaces/physical_memory.ts";
 import {
   ALL_CAPABILITIES,
   Credentials,
@@ -25,7 +26,10 @@ import {
 import { Executable } from "./files/exe_file.ts";
 import { FdTable } from "./files/fd_table.ts";
 import type { File } from "./files/file.ts";
-import { type FrameOrder, Frames } from "./simulated/pages/frames.ts";
+import {
+  SimulatedMachine,
+  type SimulatedMachineOptions,
+} from "./simulated/machine.ts";
 import { NullFile } from "./files/null_file.ts";
 import { Process, type ProcessParts } from "./simulated/process.ts";
 import { TempBuffers } from "./temp_buffers.ts";
@@ -34,13 +38,11 @@ import { Warnings } from "./warn.ts";
 export { User } from "./credentials.ts";
 
 /** How a kernel is made. */
-export interface KernelOptions {
+export interface KernelOptions extends SimulatedMachineOptions {
   /** Which behaviour iommufd has; default the newest. */
   readonly revision?: RevisionName | Revision;
-  /** Bytes of memory, a multiple of 2 MiB; default 4 GiB. */
-  readonly memory?: number;
-  /** In which order memory is handed out; default ordered. */
-  readonly frameOrder?: FrameOrder;
+  /** What it runs on; default a simulated machine, made with the other options. */
+  readonly machine?: Machine;
 }
 
 /** How a process is made. */
@@ -55,8 +57,8 @@ export interface SpawnOptions {
 export class KernelCore {
   /** How iommufd behaves. */
   readonly revision: Revision;
-  /** Physical memory. */
-  readonly frames: Frames;
+  /** What it runs on. */
+  readonly machine: Machine;
   /** What the kernel warned about. */
   readonly warnings: Warnings = new Warnings();
   /** Lists of frame numbers for temporary use. */
@@ -85,13 +87,18 @@ export class KernelCore {
    */
   constructor(options: KernelOptions = {}) {
     this.revision = revisionOf(options.revision ?? NEWEST);
-    this.frames = new Frames(options.memory ?? 2 ** 32, options.frameOrder);
-    const executable = new Executable(this.frames);
+    this.machine = options.machine ?? new SimulatedMachine(options);
+    const executable = new Executable(this.machine);
     this.registerDevice("/dev/null", () => new NullFile());
     this.registerDevice(
       "/proc/self/exe",
       (_process, access) => executable.open(access),
     );
+  }
+
+  /** The machine's memory. */
+  get frames(): PhysicalMemory {
+    return this.machine.frames;
   }
 
   /** Processes that have not exited, oldest first. */
@@ -133,7 +140,7 @@ export class KernelCore {
     for (let fd = 0; fd <= 2; fd++) files.install(terminal.get(), 3n);
     terminal.put();
     return this.addProcess({
-      mm: new AddressSpace(this.frames, () => this.shouldFail()),
+      mm: this.machine.createMm(() => this.shouldFail()),
       files,
       credentials: new Credentials(
         uid,
@@ -212,7 +219,7 @@ export class KernelCore {
     for (const { pid } of this.#processes) {
       problems.push(`Process ${pid} has not exited.`);
     }
-    const pinned = this.#countPinned();
+    const pinned = this.frames.countPinned();
     if (pinned > 0) problems.push(`${pinned} page frames are still pinned.`);
     if (this.frames.used > 0) {
       problems.push(`${this.frames.used} page frames are still in use.`);
@@ -241,15 +248,6 @@ export class KernelCore {
   /** Forgets a process that exits. For `Process.exit` only. */
   removeProcess(process: Process): void {
     this.#processes.delete(process);
-  }
-
-  #countPinned(): number {
-    if (this.frames.used === 0) return 0;
-    let pinned = 0;
-    for (let pfn = 0; pfn < this.frames.count; pfn++) {
-      if (this.frames.pins(pfn) > 0) pinned++;
-    }
-    return pinned;
   }
 }
 

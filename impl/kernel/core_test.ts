@@ -12,6 +12,7 @@ import {
 import { ENOMEM } from "../uapi/errno.ts";
 import { NEWEST, REVISIONS } from "../uapi/revision.ts";
 import { KernelCore } from "./core.ts";
+import { SimulatedMachine } from "./simulated/machine.ts";
 
 describe("KernelCore", () => {
   it("has the revision that it is made with", () => {
@@ -51,7 +52,7 @@ describe("KernelCore", () => {
   });
 
   it("can use all of the least memory but the zero page", () => {
-    const { frames } = new KernelCore({ memory: 2 ** 21 });
+    const { frames } = new SimulatedMachine({ memory: 2 ** 21 });
     const pfns = new Set(Array.from({ length: 511 }, () => frames.alloc()));
     assertEquals(pfns.size, 511);
     assertStrictEquals(assertThrows(() => frames.alloc()), ENOMEM);

@@ -9,7 +9,8 @@
 
 import type { Device } from "../iommu/device.ts";
 import type { DirtyBitmap, DirtyOps } from "../iommu/dirty.ts";
-import { Domain, type FrameRuns } from "../iommu/domain.ts";
+import { Domain } from "../iommu/domain.ts";
+import type { FrameRuns } from "../kernel/interfaces/physical_memory.ts";
 import { LEAF_SIZE, SparseUint32Array } from "../lib/sparse_array.ts";
 import { XarrayNodes } from "../lib/xarray_nodes.ts";
 import { EINVAL, ENOENT } from "../uapi/errno.ts";

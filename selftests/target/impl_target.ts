@@ -13,7 +13,7 @@ import type { FrameOrder } from "../../impl/kernel/simulated/pages/frames.ts";
 import {
   BusError,
   SegmentationFault,
-} from "../../impl/kernel/simulated/mappings/user_pages.ts";
+} from "../../impl/kernel/interfaces/process_memory.ts";
 import type { Process } from "../../impl/kernel/simulated/process.ts";
 import { EFAULT } from "../../impl/uapi/errno.ts";
 import { HPAGE_SIZE, PAGE_SIZE } from "../../impl/uapi/mman.ts";

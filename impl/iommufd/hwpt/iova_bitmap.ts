@@ -14,7 +14,6 @@
 
 import type { DirtyBitmap } from "../../iommu/dirty.ts";
 import type { KernelCore } from "../../kernel/core.ts";
-import { GUP_PIN_COUNTING_BIAS } from "../../kernel/simulated/pages/frames.ts";
 import { FOLL_WRITE, type Mm } from "../../kernel/interfaces/mm.ts";
 import { lowestBit } from "../../lib/u64.ts";
 import { Errno } from "../../uapi/errno.ts";
@@ -198,10 +197,7 @@ export class IovaBitmap implements DirtyBitmap, Disposable {
   }
 
   #unpin(): void {
-    const { frames } = this.#kernel;
-    for (let i = 0; i < this.#npages; i++) {
-      frames.put(this.#pfns[i]!, GUP_PIN_COUNTING_BIAS);
-    }
+    this.#kernel.frames.unpin(this.#pfns, 0, this.#npages);
     this.#npages = 0;
     this.#start = 0;
     this.#end = 0;

@@ -8,7 +8,6 @@
  * @module
  */
 
-import { GUP_PIN_COUNTING_BIAS } from "../../kernel/simulated/pages/frames.ts";
 import { FOLL_REMOTE, FOLL_WRITE } from "../../kernel/interfaces/mm.ts";
 import { DoubleSpanIterator } from "../../lib/span_iterator.ts";
 import { XarrayNodes } from "../../lib/xarray_nodes.ts";
@@ -314,5 +313,5 @@ function rwPage(
   if (pinned !== 1) throw EFAULT;
   if (write) kernel.frames.write(pfn[0]!, offset, data);
   else kernel.frames.read(pfn[0]!, offset, data);
-  kernel.frames.put(pfn[0]!, GUP_PIN_COUNTING_BIAS);
+  kernel.frames.unpin(pfn, 0, 1);
 }

@@ -15,7 +15,6 @@ import {
 } from "../../kernel/interfaces/mm.ts";
 import { EFAULT, EOVERFLOW } from "../../uapi/errno.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
-import { GUP_PIN_COUNTING_BIAS } from "../../kernel/simulated/pages/frames.ts";
 import type { IoptPages } from "./pages.ts";
 import { tempAlloc } from "./pfn_batch.ts";
 
@@ -112,10 +111,7 @@ export function unpinPfns(
   at: number,
   npages: number,
 ): void {
-  const { frames } = pages.kernel;
-  for (let i = at; i < at + npages; i++) {
-    frames.put(pfns[i]!, GUP_PIN_COUNTING_BIAS);
-  }
+  pages.kernel.frames.unpin(pfns, at, npages);
   pages.subNpinned(npages);
 }
 

@@ -10,21 +10,21 @@
 import { EACCES, ENOMEM } from "../../uapi/errno.ts";
 import { O_RDONLY, PAGE_SIZE } from "../../uapi/mman.ts";
 import type { File } from "./file.ts";
-import type { Frames } from "../simulated/pages/frames.ts";
+import type { Machine } from "../interfaces/machine.ts";
+import type { MemoryObject } from "../interfaces/memory_object.ts";
 import { MemoryFile } from "./memory_file.ts";
-import { MemoryObject } from "../simulated/pages/memory_object.ts";
 
 const EXE_PAGES = 16;
 
 /** The executable that all processes of a kernel run. */
 export class Executable {
-  readonly #frames: Frames;
+  readonly #machine: Machine;
   /** The page cache; dropped with the last file or mapping. */
   #cache: MemoryObject | undefined;
 
   /** Nothing is cached before it is opened. */
-  constructor(frames: Frames) {
-    this.#frames = frames;
+  constructor(machine: Machine) {
+    this.#machine = machine;
   }
 
   /**
@@ -41,7 +41,7 @@ export class Executable {
   }
 
   #load(): MemoryObject {
-    const object = new MemoryObject(this.#frames, 0, false);
+    const object = this.#machine.createObject(false);
     const bytes = contents();
     if (object.write(0, bytes) === bytes.length) return object;
     object.put();

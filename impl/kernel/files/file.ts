@@ -14,7 +14,7 @@ import {
   POLLRDNORM,
   POLLWRNORM,
 } from "../../uapi/mman.ts";
-import type { MemoryObject } from "../simulated/pages/memory_object.ts";
+import type { MemoryObject } from "../interfaces/memory_object.ts";
 import type { Process } from "../simulated/process.ts";
 import { KernelBug } from "../warn.ts";
 

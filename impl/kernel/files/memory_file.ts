@@ -10,7 +10,7 @@
 import { EINVAL, Errno } from "../../uapi/errno.ts";
 import { O_RDWR } from "../../uapi/mman.ts";
 import { File } from "./file.ts";
-import type { MemoryObject } from "../simulated/pages/memory_object.ts";
+import type { MemoryObject } from "../interfaces/memory_object.ts";
 import type { Process } from "../simulated/process.ts";
 
 /** Bytes that are copied at once. */

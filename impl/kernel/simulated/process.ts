@@ -28,7 +28,8 @@ import {
   POLLNVAL,
   RLIMIT_NOFILE,
 } from "../../uapi/mman.ts";
-import type { AddressSpace } from "./mappings/address_space.ts";
+import type { Task } from "../interfaces/task.ts";
+import type { ProcessMemory } from "../interfaces/process_memory.ts";
 import type { KernelCore } from "../core.ts";
 import type { Credentials, ResourceLimits, User } from "../credentials.ts";
 import { EFD_SEMAPHORE, EventFd } from "../files/eventfd.ts";
@@ -36,8 +37,6 @@ import { FaultInjection } from "../fault_injection.ts";
 import type { FdTable } from "../files/fd_table.ts";
 import type { File } from "../files/file.ts";
 import { MemoryFile } from "../files/memory_file.ts";
-import { MemoryObject } from "./pages/memory_object.ts";
-import { madvise, mmap, mprotect, munmap } from "./mappings/mmap.ts";
 import { createPipe } from "../files/pipe.ts";
 import { Scratch, SCRATCH_MAX } from "./scratch.ts";
 
@@ -58,7 +57,7 @@ const MAX_RW_COUNT = 2 ** 31 - PAGE_SIZE;
 /** What a process is made of. Made by `KernelCore.spawn` and by fork. */
 export interface ProcessParts {
   /** Memory. */
-  readonly mm: AddressSpace;
+  readonly mm: ProcessMemory;
   /** Descriptors. */
   readonly files: FdTable;
   /** User id and capabilities. */
@@ -72,13 +71,13 @@ export interface ProcessParts {
  * number, or a negative errno; -ESRCH after it exited. They throw only for
  * defects of the model.
  */
-export class Process {
+export class Process implements Task {
   /** The kernel it runs on. */
   readonly kernel: KernelCore;
   /** Process id. */
   readonly pid: number;
   /** Its memory. */
-  readonly mm: AddressSpace;
+  readonly mm: ProcessMemory;
   /** Its descriptors. */
   readonly files: FdTable;
   /** Which of its fallible kernel steps fails (Linux: task_struct.fail_nth). */
@@ -96,7 +95,7 @@ export class Process {
     this.files = parts.files;
     this.#credentials = parts.credentials;
     this.#limits = parts.limits;
-    this.#scratch = new Scratch(this.mm);
+    this.#scratch = new Scratch(this);
   }
 
   /** The user that it is charged to. */
@@ -173,14 +172,14 @@ export class Process {
     offset = 0,
   ): number {
     return this.#syscall(() =>
-      mmap(this, { addr, length, prot, flags, fd, offset })
+      this.mm.mmap(this, { addr, length, prot, flags, fd, offset })
     );
   }
 
   /** Unmaps memory. EINVAL. */
   munmap(addr: number, length: number): number {
     return this.#syscall(() => {
-      munmap(this, addr, length);
+      this.mm.munmap(addr, length);
       return 0;
     });
   }
@@ -188,7 +187,7 @@ export class Process {
   /** Changes the protection of memory. EINVAL, EACCES, ENOMEM. */
   mprotect(addr: number, length: number, prot: number): number {
     return this.#syscall(() => {
-      mprotect(this, addr, length, prot);
+      this.mm.mprotect(addr, length, prot);
       return 0;
     });
   }
@@ -196,7 +195,7 @@ export class Process {
   /** Gives advice about memory. EINVAL, ENOMEM, EFAULT. */
   madvise(addr: number, length: number, advice: number): number {
     return this.#syscall(() => {
-      madvise(this, addr, length, advice);
+      this.mm.madvise(addr, length, advice);
       return 0;
     });
   }
@@ -260,7 +259,7 @@ export class Process {
       // The inode.
       this.kernel.alloc();
       this.kernel.allocFile();
-      const object = new MemoryObject(this.kernel.frames, 0, huge);
+      const object = this.kernel.machine.createObject(huge);
       return this.#install(new MemoryFile(object));
     });
   }

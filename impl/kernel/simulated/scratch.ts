@@ -8,13 +8,16 @@
 
 import { EEXIST, EFAULT, ENOMEM } from "../../uapi/errno.ts";
 import {
+  MAP_ANONYMOUS,
   MAP_FIXED_NOREPLACE,
+  MAP_NORESERVE,
+  MAP_PRIVATE,
   PAGE_SIZE,
   PROT_READ,
   PROT_WRITE,
   TASK_SIZE,
 } from "../../uapi/mman.ts";
-import type { AddressSpace } from "./mappings/address_space.ts";
+import type { Process } from "./process.ts";
 
 /**
  * Bytes of address space for one call: the buffer ends at the last page, which
@@ -24,17 +27,20 @@ const WINDOW = 4 * 1024 * 1024;
 /** Windows, one for each level of calls within calls. They lie where Linux has the stack, above all mappings. */
 const LEVELS = 16;
 
+const MAP_FLAGS = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
+  MAP_FIXED_NOREPLACE;
+
 /** Largest buffer in bytes. */
 export const SCRATCH_MAX: number = WINDOW - PAGE_SIZE;
 
 /** Buffers in a process's memory, each ending right before an unmapped page. */
 export class Scratch {
-  readonly #mm: AddressSpace;
+  readonly #process: Process;
   #level = 0;
 
   /** Nothing is mapped before it is needed. */
-  constructor(mm: AddressSpace) {
-    this.#mm = mm;
+  constructor(process: Process) {
+    this.#process = process;
   }
 
   /**
@@ -55,7 +61,7 @@ export class Scratch {
         if (!this.#store(address, bytes)) throw ENOMEM;
       }
       const result = call(address);
-      this.#mm.getUser(bytes, address);
+      this.#process.mm.getUser(bytes, address);
       return result;
     } finally {
       this.#level--;
@@ -64,7 +70,7 @@ export class Scratch {
 
   #store(address: number, bytes: Uint8Array): boolean {
     try {
-      this.#mm.putUser(address, bytes);
+      this.#process.mm.putUser(address, bytes);
       return true;
     } catch (error) {
       if (error !== EFAULT) throw error;
@@ -72,19 +78,11 @@ export class Scratch {
     }
   }
 
-  #map(start: number): void {
-    const options = { huge: false, thpAligned: false, mapsLow: false };
-    const flags = MAP_FIXED_NOREPLACE;
+  #map(addr: number): void {
+    const prot = PROT_READ | PROT_WRITE;
+    const args = { addr, length: SCRATCH_MAX, prot, fd: -1, offset: 0 };
     try {
-      this.#mm.map(this.#mm.place(start, SCRATCH_MAX, flags, options), {
-        length: SCRATCH_MAX,
-        prot: PROT_READ | PROT_WRITE,
-        shared: false,
-        mayWrite: true,
-        huge: false,
-        object: null,
-        pageOffset: 0,
-      });
+      this.#process.mm.mmap(this.#process, { ...args, flags: MAP_FLAGS });
     } catch (error) {
       throw error === EEXIST ? ENOMEM : error;
     }

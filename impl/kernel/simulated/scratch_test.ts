@@ -14,7 +14,7 @@ import { KernelCore } from "../core.ts";
 import { File } from "../files/file.ts";
 import type { Process } from "./process.ts";
 import { SCRATCH_MAX } from "./scratch.ts";
-import { SegmentationFault } from "./mappings/user_pages.ts";
+import { SegmentationFault } from "../interfaces/process_memory.ts";
 
 /** A device whose ioctl is given by the test. */
 class TestDevice extends File {

@@ -29,7 +29,7 @@ import {
   PROT_WRITE,
   TASK_SIZE,
 } from "../../../uapi/mman.ts";
-import type { MemoryObject } from "../pages/memory_object.ts";
+import type { MemoryObject } from "../../interfaces/memory_object.ts";
 import { UserPages } from "./user_pages.ts";
 import { Vma } from "./vma.ts";
 
@@ -185,9 +185,8 @@ export class AddressSpace extends UserPages {
     }
   }
 
-  /** The memory of a child. Throws ENOMEM. (Linux: dup_mmap.) */
-  fork(): AddressSpace {
-    const child = new AddressSpace(this.frames, this.failsCopy);
+  /** Gives a child with no memory yet a copy of it. Throws ENOMEM, the child empty again. (Linux: dup_mmap.) */
+  protected copyTo(child: AddressSpace): void {
     try {
       for (const vma of this.vmas) {
         if (vma.dontFork) continue;
@@ -198,7 +197,6 @@ export class AddressSpace extends UserPages {
       child.release();
       throw error;
     }
-    return child;
   }
 
   /** The address that was asked for, if it is free. */

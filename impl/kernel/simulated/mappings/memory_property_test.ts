@@ -19,10 +19,14 @@ import {
   PROT_WRITE,
 } from "../../../uapi/mman.ts";
 import { KernelCore } from "../../core.ts";
+import { SimulatedMachine } from "../machine.ts";
 import { GUP_PIN_COUNTING_BIAS } from "../pages/frames.ts";
 import { FOLL_LONGTERM, FOLL_WRITE } from "../../interfaces/mm.ts";
 import type { Process } from "../process.ts";
-import { BusError, SegmentationFault } from "./user_pages.ts";
+import {
+  BusError,
+  SegmentationFault,
+} from "../../interfaces/process_memory.ts";
 
 /** Addresses of the model; it crosses the border between two leaves of the page table. */
 const BASE = (1024 - 2) * PAGE_SIZE;
@@ -97,7 +101,8 @@ const KINDS = [
 
 /** The system and its naive twin. `forgetful` makes the twin wrong on purpose. */
 class Twin {
-  readonly kernel = new KernelCore({ memory: 2 ** 23 });
+  readonly machine = new SimulatedMachine({ memory: 2 ** 23 });
+  readonly kernel = new KernelCore({ machine: this.machine });
   readonly #file = new NaiveObject(FILE_PAGES);
   readonly #fd: number;
   readonly #owner: Process;
@@ -314,7 +319,7 @@ class Twin {
       for (const pfn of object.frames.values()) count(pfn, 1);
     }
     for (const { pfn } of this.#pins) count(pfn, GUP_PIN_COUNTING_BIAS);
-    const { frames } = this.kernel;
+    const { frames } = this.machine;
     for (const [pfn, n] of refs) assertEquals(frames.refcount[pfn], n);
     assertEquals(frames.used, refs.size);
   }

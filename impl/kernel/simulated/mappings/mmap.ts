@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * The memory system calls: what their arguments mean, and which errno comes
+ * The memory of a process with its system calls: what their arguments mean, and which errno comes
  * first when several things are wrong.
  *
  * @module
@@ -33,9 +33,13 @@ import {
   TASK_SIZE,
 } from "../../../uapi/mman.ts";
 import type { File } from "../../files/file.ts";
-import { isKnownAdvice } from "./address_space.ts";
-import { MemoryObject } from "../pages/memory_object.ts";
-import type { Process } from "../process.ts";
+import type {
+  MmapArgs,
+  ProcessMemory,
+} from "../../interfaces/process_memory.ts";
+import type { Task } from "../../interfaces/task.ts";
+import { SimulatedObject } from "../pages/memory_object.ts";
+import { AddressSpace, isKnownAdvice } from "./address_space.ts";
 
 /** mmap: the bits that choose between shared and private. */
 const MAP_TYPE = 0x0f;
@@ -51,100 +55,136 @@ const HPAGE_SHIFT = 21;
 /** mprotect: all bits; PROT_SEM (8) means nothing on x86. */
 const PROT_KNOWN = PROT_READ | PROT_WRITE | PROT_EXEC | 8;
 
-/** The arguments of mmap, addresses and lengths in bytes. */
-export interface MmapArgs {
-  /** Where; a wish unless MAP_FIXED. */
-  readonly addr: number;
-  /** How much. */
-  readonly length: number;
-  /** `PROT_*` bits. */
-  readonly prot: number;
-  /** `MAP_*` bits. */
-  readonly flags: number;
-  /** The file, ignored with MAP_ANONYMOUS. */
-  readonly fd: number;
-  /** Where in the file. */
-  readonly offset: number;
-}
-
-/** Maps memory and returns its address (Linux: ksys_mmap_pgoff, do_mmap). Throws an errno. */
-export function mmap(process: Process, args: MmapArgs): number {
-  const { flags } = args;
-  checkInt32(args.prot);
-  checkInt32(flags);
-  const offset = asUnsigned(args.offset);
-  if (offset % PAGE_SIZE !== 0) throw EINVAL;
-  const file = (flags & MAP_ANONYMOUS) === 0
-    ? process.files.lookup(args.fd)
-    : undefined;
-  const huge = isHuge(file, flags);
-  const unit = huge ? HPAGE_SIZE : PAGE_SIZE;
-  const length = Math.ceil(asUnsigned(args.length) / unit) * unit;
-  if (length === 0) throw EINVAL;
-  const shared = (flags & MAP_SHARED) !== 0;
-  const address = process.mm.place(asUnsigned(args.addr), length, flags, {
-    huge,
-    thpAligned: file === undefined && !shared,
-    mapsLow: process.capable(CAP_SYS_RAWIO),
-  });
-  if (file !== undefined) {
-    checkFile(file, args, length);
-  } else if (
-    (flags & MAP_TYPE) !== MAP_SHARED && (flags & MAP_TYPE) !== MAP_PRIVATE
-  ) {
-    throw EINVAL;
+/** The memory of a simulated process. */
+export class SimulatedMemory extends AddressSpace implements ProcessMemory {
+  /** Maps memory and returns its address (Linux: ksys_mmap_pgoff, do_mmap). Throws an errno. */
+  mmap(task: Task, args: MmapArgs): number {
+    const { flags } = args;
+    checkInt32(args.prot);
+    checkInt32(flags);
+    const offset = asUnsigned(args.offset);
+    if (offset % PAGE_SIZE !== 0) throw EINVAL;
+    const file = (flags & MAP_ANONYMOUS) === 0
+      ? task.files.lookup(args.fd)
+      : undefined;
+    const huge = isHuge(file, flags);
+    const unit = huge ? HPAGE_SIZE : PAGE_SIZE;
+    const length = Math.ceil(asUnsigned(args.length) / unit) * unit;
+    if (length === 0) throw EINVAL;
+    const shared = (flags & MAP_SHARED) !== 0;
+    const address = this.place(asUnsigned(args.addr), length, flags, {
+      huge,
+      thpAligned: file === undefined && !shared,
+      mapsLow: task.capable(CAP_SYS_RAWIO),
+    });
+    if (file !== undefined) {
+      checkFile(file, args, length);
+    } else if (
+      (flags & MAP_TYPE) !== MAP_SHARED && (flags & MAP_TYPE) !== MAP_PRIVATE
+    ) {
+      throw EINVAL;
+    }
+    this.#checkCommit(args, length, huge, file);
+    this.#mapAt(address, length, args, huge, file);
+    if ((flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE) {
+      this.prefault(address, address + length);
+    }
+    return address;
   }
-  checkCommit(process, args, length, huge, file);
-  mapAt(process, address, length, args, huge, file);
-  if ((flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE) {
-    process.mm.prefault(address, address + length);
+
+  /** Unmaps memory (Linux: __vm_munmap). Throws EINVAL, ENOMEM. */
+  munmap(addr: number, length: number): void {
+    const start = asUnsigned(addr);
+    const size = pageAlign(asUnsigned(length));
+    if (
+      start % PAGE_SIZE !== 0 || start > TASK_SIZE || size === 0 ||
+      size > TASK_SIZE - start
+    ) {
+      throw EINVAL;
+    }
+    this.unmap(start, start + size);
   }
-  return address;
-}
 
-/** Unmaps memory (Linux: __vm_munmap). Throws EINVAL. */
-export function munmap(process: Process, addr: number, length: number): void {
-  const start = asUnsigned(addr);
-  const size = pageAlign(asUnsigned(length));
-  if (
-    start % PAGE_SIZE !== 0 || start > TASK_SIZE || size === 0 ||
-    size > TASK_SIZE - start
-  ) {
-    throw EINVAL;
+  /** Changes protection (Linux: do_mprotect_pkey). Throws EINVAL, ENOMEM, EACCES. */
+  mprotect(addr: number, length: number, prot: number): void {
+    checkInt32(prot);
+    const start = asUnsigned(addr);
+    if (start % PAGE_SIZE !== 0) throw EINVAL;
+    const end = start + pageAlign(asUnsigned(length));
+    if (end === start) return;
+    if (end > 2 ** 64) throw ENOMEM;
+    if ((prot & ~PROT_KNOWN) !== 0) throw EINVAL;
+    this.protect(start, end, prot & PROT_KNOWN);
   }
-  process.mm.unmap(start, start + size);
-}
 
-/** Changes protection (Linux: do_mprotect_pkey). Throws EINVAL, ENOMEM, EACCES. */
-export function mprotect(
-  process: Process,
-  addr: number,
-  length: number,
-  prot: number,
-): void {
-  checkInt32(prot);
-  const start = asUnsigned(addr);
-  if (start % PAGE_SIZE !== 0) throw EINVAL;
-  const end = start + pageAlign(asUnsigned(length));
-  if (end === start) return;
-  if (end > 2 ** 64) throw ENOMEM;
-  if ((prot & ~PROT_KNOWN) !== 0) throw EINVAL;
-  process.mm.protect(start, end, prot & PROT_KNOWN);
-}
+  /** Gives advice (Linux: do_madvise). Throws EINVAL, EAGAIN, ENOMEM, EFAULT. */
+  madvise(addr: number, length: number, advice: number): void {
+    if (!isKnownAdvice(advice)) throw EINVAL;
+    const start = asUnsigned(addr);
+    if (start % PAGE_SIZE !== 0) throw EINVAL;
+    const end = start + pageAlign(asUnsigned(length));
+    if (end > 2 ** 64) throw EINVAL;
+    if (end > start) this.advise(start, end, advice);
+  }
 
-/** Gives advice (Linux: do_madvise). Throws EINVAL, ENOMEM, EFAULT. */
-export function madvise(
-  process: Process,
-  addr: number,
-  length: number,
-  advice: number,
-): void {
-  if (!isKnownAdvice(advice)) throw EINVAL;
-  const start = asUnsigned(addr);
-  if (start % PAGE_SIZE !== 0) throw EINVAL;
-  const end = start + pageAlign(asUnsigned(length));
-  if (end > 2 ** 64) throw EINVAL;
-  if (end > start) process.mm.advise(start, end, advice);
+  /** The memory of a child. Throws ENOMEM. */
+  fork(): SimulatedMemory {
+    const child = new SimulatedMemory(this.frames, this.failsCopy);
+    this.copyTo(child);
+    return child;
+  }
+
+  /** Refuses what could never be filled (Linux: OVERCOMMIT_GUESS; the huge page pool). Throws ENOMEM. */
+  #checkCommit(
+    args: MmapArgs,
+    length: number,
+    huge: boolean,
+    file: File | undefined,
+  ): void {
+    if ((args.flags & MAP_NORESERVE) !== 0) return;
+    const shared = (args.flags & MAP_SHARED) !== 0;
+    const charged = huge ||
+      (shared ? file === undefined : (args.prot & PROT_WRITE) !== 0);
+    if (charged && length / PAGE_SIZE > this.frames.count) throw ENOMEM;
+  }
+
+  #mapAt(
+    address: number,
+    length: number,
+    args: MmapArgs,
+    huge: boolean,
+    file: File | undefined,
+  ): void {
+    const { prot } = args;
+    const shared = (args.flags & MAP_SHARED) !== 0;
+    const mapping = {
+      length,
+      prot: prot & (PROT_READ | PROT_WRITE | PROT_EXEC),
+      shared,
+      mayWrite: !shared || file === undefined || file.access !== O_RDONLY,
+      huge,
+    };
+    if (file?.memory !== undefined) {
+      const object = file.memory;
+      this.map(address, {
+        ...mapping,
+        object,
+        pageOffset: args.offset / PAGE_SIZE,
+      });
+      if (huge && (prot & PROT_WRITE) !== 0) {
+        object.extend(args.offset + length);
+      }
+      return;
+    }
+    const object = shared
+      ? new SimulatedObject(this.frames, length, huge)
+      : null;
+    try {
+      this.map(address, { ...mapping, object, pageOffset: 0 });
+    } finally {
+      object?.put();
+    }
+  }
 }
 
 function isHuge(file: File | undefined, flags: number): boolean {
@@ -180,58 +220,6 @@ function checkFile(file: File, args: MmapArgs, length: number): void {
   if (file.access === O_WRONLY) throw EACCES;
   if (file.memory === undefined) throw ENODEV;
   if (file.memory.huge && args.offset % HPAGE_SIZE !== 0) throw EINVAL;
-}
-
-/** Refuses what could never be filled (Linux: OVERCOMMIT_GUESS; the huge page pool). Throws ENOMEM. */
-function checkCommit(
-  process: Process,
-  args: MmapArgs,
-  length: number,
-  huge: boolean,
-  file: File | undefined,
-): void {
-  if ((args.flags & MAP_NORESERVE) !== 0) return;
-  const shared = (args.flags & MAP_SHARED) !== 0;
-  const charged = huge ||
-    (shared ? file === undefined : (args.prot & PROT_WRITE) !== 0);
-  if (charged && length / PAGE_SIZE > process.kernel.frames.count) throw ENOMEM;
-}
-
-function mapAt(
-  process: Process,
-  address: number,
-  length: number,
-  args: MmapArgs,
-  huge: boolean,
-  file: File | undefined,
-): void {
-  const { prot } = args;
-  const shared = (args.flags & MAP_SHARED) !== 0;
-  const mapping = {
-    length,
-    prot: prot & (PROT_READ | PROT_WRITE | PROT_EXEC),
-    shared,
-    mayWrite: !shared || file === undefined || file.access !== O_RDONLY,
-    huge,
-  };
-  if (file?.memory !== undefined) {
-    const object = file.memory;
-    process.mm.map(address, {
-      ...mapping,
-      object,
-      pageOffset: args.offset / PAGE_SIZE,
-    });
-    if (huge && (prot & PROT_WRITE) !== 0) object.extend(args.offset + length);
-    return;
-  }
-  const object = shared
-    ? new MemoryObject(process.kernel.frames, length, huge)
-    : null;
-  try {
-    process.mm.map(address, { ...mapping, object, pageOffset: 0 });
-  } finally {
-    object?.put();
-  }
 }
 
 function pageAlign(length: number): number {

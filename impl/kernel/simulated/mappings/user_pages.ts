@@ -21,21 +21,12 @@ import {
   FOLL_WRITE,
   type Mm,
 } from "../../interfaces/mm.ts";
-import { PTE_PFN_SHIFT } from "../pages/page_table.ts";
+import {
+  BusError,
+  SegmentationFault,
+} from "../../interfaces/process_memory.ts";
 import { PrivatePages } from "../pages/private_pages.ts";
 import { type Vma, VmaList } from "./vma.ts";
-
-/** A process touched memory that it may not touch: SIGSEGV on Linux. */
-export class SegmentationFault extends Error {
-  /** Name of the class. */
-  override name = "SegmentationFault";
-}
-
-/** A process touched a mapping with nothing behind it: beyond the end of its file, or no memory left. SIGBUS on Linux. */
-export class BusError extends Error {
-  /** Name of the class. */
-  override name = "BusError";
-}
 
 /** The pages of one process. */
 export class UserPages implements Mm {
@@ -114,11 +105,11 @@ export class UserPages implements Mm {
     const page = Math.floor(uaddr / PAGE_SIZE);
     if ((vma.prot & PROT_READ) !== 0) return this.#frameToRead(vma, page);
     // What is present can be looked up without the mapping's permission.
-    const pte = vma.shared
-      ? vma.object!.pages.get(vma.objectIndex(page))
-      : this.privatePages.table.get(page);
-    if (pte === 0 || vma.prot === 0) throw EFAULT;
-    return pte >> PTE_PFN_SHIFT;
+    const pfn = vma.shared
+      ? vma.object!.present(vma.objectIndex(page))
+      : this.privatePages.present(page);
+    if (pfn === 0 || vma.prot === 0) throw EFAULT;
+    return pfn;
   }
 
   /** Linux: copy_from_user. See `Mm`. */
@@ -213,7 +204,7 @@ export class UserPages implements Mm {
   ): number {
     if (vma.shared) {
       const index = vma.objectIndex(page);
-      return vma.object!.pages.pin(this.frames, index, count, out, at);
+      return vma.object!.pin(index, count, out, at);
     }
     return this.privatePages.table.pin(this.frames, page, count, out, at);
   }

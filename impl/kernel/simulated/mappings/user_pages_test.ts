@@ -23,6 +23,7 @@ import {
   TASK_SIZE,
 } from "../../../uapi/mman.ts";
 import { KernelCore } from "../../core.ts";
+import { SimulatedMachine } from "../machine.ts";
 import { GUP_PIN_COUNTING_BIAS } from "../pages/frames.ts";
 import {
   FOLL_FORCE,
@@ -31,7 +32,10 @@ import {
   FOLL_WRITE,
 } from "../../interfaces/mm.ts";
 import type { Process } from "../process.ts";
-import { BusError, SegmentationFault } from "./user_pages.ts";
+import {
+  BusError,
+  SegmentationFault,
+} from "../../interfaces/process_memory.ts";
 
 const RW = PROT_READ | PROT_WRITE;
 const PRIVATE = MAP_PRIVATE | MAP_ANONYMOUS;
@@ -56,9 +60,7 @@ function pinned(
   const before = process.kernel.frames.used;
   try {
     const n = process.mm.pinUserPages(addr, npages, flags, out, 0);
-    for (const pfn of out.subarray(0, n)) {
-      process.kernel.frames.put(pfn, GUP_PIN_COUNTING_BIAS);
-    }
+    process.kernel.frames.unpin(out, 0, n);
     return n;
   } catch (error) {
     assertStrictEquals(error, EFAULT);
@@ -161,8 +163,9 @@ describe("pinUserPages", () => {
   });
 
   it("fails with ENOMEM when the count of a page would overflow, with no pin lost", () => {
-    const process = spawn();
-    const { frames } = process.kernel;
+    const machine = new SimulatedMachine({ memory: 2 ** 26 });
+    const process = new KernelCore({ machine }).spawn();
+    const { frames } = machine;
     const addr = process.mmap(0, 2 * PAGE_SIZE, RW, PRIVATE);
     process.poke(addr + PAGE_SIZE, Uint8Array.of(1));
     const pfn = process.mm.userPage(addr + PAGE_SIZE);

@@ -7,7 +7,10 @@
  */
 
 import { HPAGE_SIZE, PAGE_SIZE } from "../../../uapi/mman.ts";
-import type { MemoryObject } from "../pages/memory_object.ts";
+import type {
+  MemoryObject,
+  PrivateMapping,
+} from "../../interfaces/memory_object.ts";
 import type { PrivatePages } from "../pages/private_pages.ts";
 import { SpanTree } from "./span_tree.ts";
 
@@ -34,7 +37,7 @@ export interface VmaOptions {
 }
 
 /** One mapping (Linux: struct vm_area_struct). */
-export class Vma {
+export class Vma implements PrivateMapping {
   /** First address. */
   start: number;
   /** Address after the last one. */
@@ -66,7 +69,7 @@ export class Vma {
     this.object = options.object;
     this.pageOffset = options.pageOffset;
     this.#privatePages = options.privatePages;
-    if (!this.shared) this.object?.privateVmas.add(this);
+    if (!this.shared) this.object?.privateMappings.add(this);
   }
 
   /** Smallest part that can be unmapped or changed, in bytes. */
@@ -118,7 +121,7 @@ export class Vma {
 
   /** Drops the reference on the object. */
   close(): void {
-    this.object?.privateVmas.delete(this);
+    this.object?.privateMappings.delete(this);
     this.object?.put();
   }
 

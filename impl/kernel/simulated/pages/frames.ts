@@ -15,6 +15,10 @@
 
 import { ENOMEM } from "../../../uapi/errno.ts";
 import { HPAGE_SIZE, PAGE_SIZE } from "../../../uapi/mman.ts";
+import type {
+  FrameRuns,
+  PhysicalMemory,
+} from "../../interfaces/physical_memory.ts";
 import { KernelBug } from "../../warn.ts";
 
 /** References that one pin adds to a frame's count: Linux's constant of that name. */
@@ -37,8 +41,8 @@ const NO_BYTES = new Uint8Array(0);
 /** Below this many bytes a loop is faster than making the view that `set` needs. */
 const SMALL_COPY = 32;
 
-/** All frames of one machine. */
-export class Frames {
+/** All frames of a simulated machine. */
+export class Frames implements PhysicalMemory {
   /** Number of frames there are. */
   readonly count: number;
   /** References of each frame, pins included; 0 means free. */
@@ -118,10 +122,12 @@ export class Frames {
     if (left === 0) this.#free(pfn);
   }
 
-  /**
-   * Unpins `npages` frames from `pfn` on (Linux:
-   * unpin_user_page_range_dirty_lock).
-   */
+  /** Unpins the frames `pfns[at]` and following, `npages` of them. */
+  unpin(pfns: Int32Array, at: number, npages: number): void {
+    for (let i = at; i < at + npages; i++) this.unpinRange(pfns[i]!, 1);
+  }
+
+  /** Unpins `npages` frames from `pfn` on. */
   unpinRange(pfn: number, npages: number): void {
     const { refcount } = this;
     const end = pfn + npages;
@@ -132,15 +138,8 @@ export class Frames {
     }
   }
 
-  /**
-   * As {@link unpinRange} for each of the runs `from` up to `to` exclusive:
-   * `npfns[i]` frames from `pfns[i]` on.
-   */
-  unpinRuns(
-    runs: { readonly pfns: Int32Array; readonly npfns: Int32Array },
-    from: number,
-    to: number,
-  ): void {
+  /** Unpins the runs `from` up to `to`, exclusive. */
+  unpinRuns(runs: FrameRuns, from: number, to: number): void {
     const { refcount } = this;
     const { pfns, npfns } = runs;
     for (let run = from; run < to; run++) {
@@ -162,6 +161,16 @@ export class Frames {
   /** How often a frame is pinned. */
   pins(pfn: number): number {
     return Math.trunc(this.refcount[pfn]! / GUP_PIN_COUNTING_BIAS);
+  }
+
+  /** Frames that are pinned. */
+  countPinned(): number {
+    if (this.used === 0) return 0;
+    let pinned = 0;
+    for (let pfn = 0; pfn < this.count; pfn++) {
+      if (this.pins(pfn) > 0) pinned++;
+    }
+    return pinned;
   }
 
   /** Whether a frame is part of a huge page (Linux: PageCompound). */

@@ -16,18 +16,21 @@ import {
   PTE_EXCLUSIVE,
   PTE_PFN_SHIFT,
 } from "./page_table.ts";
-import type { Vma } from "../mappings/vma.ts";
+import type {
+  MemoryObject,
+  PrivateMapping,
+} from "../../interfaces/memory_object.ts";
 import { KernelBug } from "../../warn.ts";
 
 /** Pages by index, allocated when first touched. Starts with one reference. */
-export class MemoryObject {
-  /** Frames by page index; every entry is exclusive. */
-  readonly pages: PageTable = new PageTable();
+export class SimulatedObject implements MemoryObject {
   /** True if it consists of huge pages. */
   readonly huge: boolean;
   /** The private mappings of this object: truncation drops their copies too (Linux: i_mmap). */
-  readonly privateVmas: Set<Vma> = new Set();
+  readonly privateMappings: Set<PrivateMapping> = new Set();
 
+  /** Frames by page index; every entry is exclusive. */
+  readonly #pages = new PageTable();
   readonly #frames: Frames;
   #size: number;
   #refs = 1;
@@ -59,12 +62,12 @@ export class MemoryObject {
   /** Drops a reference; the last one drops the pages. */
   put(): void {
     if (this.#refs === 0) throw new KernelBug("Cannot put a dropped object");
-    if (--this.#refs === 0) this.pages.zap(this.#frames, 0, Infinity);
+    if (--this.#refs === 0) this.#pages.zap(this.#frames, 0, Infinity);
   }
 
   /** The frame of page `index`, 0 if it is missing. Throws EFAULT beyond the end. */
   present(index: number): number {
-    const pte = this.pages.get(index);
+    const pte = this.#pages.get(index);
     if (pte === 0 && index >= Math.ceil(this.#size / PAGE_SIZE)) throw EFAULT;
     return pte >> PTE_PFN_SHIFT;
   }
@@ -75,6 +78,11 @@ export class MemoryObject {
    */
   frameAt(index: number): number {
     return this.present(index) || this.#fill(index);
+  }
+
+  /** Pins the frames of `count` pages from page `index` on, as many as are present; returns how many. */
+  pin(index: number, count: number, out: Int32Array, at: number): number {
+    return this.#pages.pin(this.#frames, index, count, out, at);
   }
 
   /**
@@ -89,9 +97,9 @@ export class MemoryObject {
     this.#size = size;
     if (!shrinks) return;
     const end = Math.ceil(size / PAGE_SIZE);
-    for (const vma of this.privateVmas) vma.dropPrivateFrom(end);
-    this.pages.zap(this.#frames, end, Infinity);
-    const tail = this.pages.get(end - 1);
+    for (const vma of this.privateMappings) vma.dropPrivateFrom(end);
+    this.#pages.zap(this.#frames, end, Infinity);
+    const tail = this.#pages.get(end - 1);
     if (size % PAGE_SIZE !== 0 && tail !== 0) {
       this.#frames.clear(tail >> PTE_PFN_SHIFT, size % PAGE_SIZE, PAGE_SIZE);
     }
@@ -127,7 +135,8 @@ export class MemoryObject {
       const n = Math.min(PAGE_SIZE - at, from.length - done);
       const index = Math.floor((offset + done) / PAGE_SIZE);
       try {
-        const pfn = this.pages.get(index) >> PTE_PFN_SHIFT || this.#fill(index);
+        const pfn = this.#pages.get(index) >> PTE_PFN_SHIFT ||
+          this.#fill(index);
         this.#frames.write(pfn, at, from.subarray(done, done + n));
       } catch (error) {
         if (done === 0) throw error;
@@ -143,11 +152,11 @@ export class MemoryObject {
   #fill(index: number): number {
     if (this.huge) {
       const head = this.#frames.allocHuge();
-      this.pages.setHuge(index, head, PTE_EXCLUSIVE);
+      this.#pages.setHuge(index, head, PTE_EXCLUSIVE);
       return head + index % LEAF_PAGES;
     }
     const pfn = this.#frames.alloc();
-    this.pages.set(index, (pfn << PTE_PFN_SHIFT) | PTE_EXCLUSIVE);
+    this.#pages.set(index, (pfn << PTE_PFN_SHIFT) | PTE_EXCLUSIVE);
     return pfn;
   }
 }

@@ -5,12 +5,12 @@ import { describe, it } from "@std/testing/bdd";
 import { EFAULT, EINVAL, ENOMEM } from "../../../uapi/errno.ts";
 import { HPAGE_SIZE, PAGE_SIZE } from "../../../uapi/mman.ts";
 import { Frames, HPAGE_FRAMES } from "./frames.ts";
-import { MemoryObject } from "./memory_object.ts";
+import { SimulatedObject } from "./memory_object.ts";
 import { KernelBug } from "../../warn.ts";
 
 describe("MemoryObject", () => {
   it("has pages up to its end and none beyond", () => {
-    const object = new MemoryObject(
+    const object = new SimulatedObject(
       new Frames(HPAGE_SIZE * 2),
       PAGE_SIZE + 1,
       false,
@@ -21,7 +21,7 @@ describe("MemoryObject", () => {
 
   it("allocates a whole huge page at once", () => {
     const frames = new Frames(HPAGE_SIZE * 4);
-    const object = new MemoryObject(frames, HPAGE_SIZE, true);
+    const object = new SimulatedObject(frames, HPAGE_SIZE, true);
     const pfn = object.frameAt(7);
     assertEquals(frames.used, HPAGE_FRAMES);
     assertEquals(pfn % HPAGE_FRAMES, 7);
@@ -30,7 +30,7 @@ describe("MemoryObject", () => {
 
   it("drops what truncation cuts off, and zeroes the rest of the last page", () => {
     const frames = new Frames(HPAGE_SIZE * 2);
-    const object = new MemoryObject(frames, 0, false);
+    const object = new SimulatedObject(frames, 0, false);
     object.write(0, new Uint8Array(3 * PAGE_SIZE).fill(1));
     assertEquals(frames.used, 3);
     object.truncate(PAGE_SIZE + 10);
@@ -42,7 +42,7 @@ describe("MemoryObject", () => {
   });
 
   it("refuses lengths that cut a huge page", () => {
-    const object = new MemoryObject(new Frames(HPAGE_SIZE * 4), 0, true);
+    const object = new SimulatedObject(new Frames(HPAGE_SIZE * 4), 0, true);
     object.truncate(2 * HPAGE_SIZE);
     assertStrictEquals(
       assertThrows(() => object.truncate(HPAGE_SIZE + 1)),
@@ -53,7 +53,7 @@ describe("MemoryObject", () => {
 
   it("reads holes as zeroes without filling them", () => {
     const frames = new Frames(HPAGE_SIZE * 2);
-    const object = new MemoryObject(frames, 0, false);
+    const object = new SimulatedObject(frames, 0, false);
     object.write(PAGE_SIZE, Uint8Array.of(5));
     const bytes = new Uint8Array(PAGE_SIZE + 9).fill(9);
     assertEquals(object.read(0, bytes), PAGE_SIZE + 1);
@@ -65,7 +65,7 @@ describe("MemoryObject", () => {
 
   it("keeps its pages while someone holds it", () => {
     const frames = new Frames(HPAGE_SIZE * 2);
-    const object = new MemoryObject(frames, PAGE_SIZE, false);
+    const object = new SimulatedObject(frames, PAGE_SIZE, false);
     object.frameAt(0);
     object.get().put();
     assertEquals(frames.used, 1);
@@ -77,7 +77,7 @@ describe("MemoryObject", () => {
 
   it("fails with ENOMEM when no frame is left", () => {
     const frames = new Frames(HPAGE_SIZE * 2);
-    const object = new MemoryObject(frames, 1e9, true);
+    const object = new SimulatedObject(frames, 1e9, true);
     object.frameAt(0);
     const full = assertThrows(() => object.frameAt(HPAGE_FRAMES));
     assertStrictEquals(full, ENOMEM);

@@ -30,6 +30,11 @@ export class PrivatePages {
     this.#frames = frames;
   }
 
+  /** The private frame of page `page`, 0 if there is none. */
+  present(page: number): number {
+    return this.table.get(page) >> PTE_PFN_SHIFT;
+  }
+
   /**
    * The frame that a read of page `page` of a private mapping sees. Throws
    * EFAULT beyond the end of a file, ENOMEM.

@@ -21,7 +21,7 @@ import {
   PROT_WRITE,
 } from "../../../uapi/mman.ts";
 import { KernelCore } from "../../core.ts";
-import { GUP_PIN_COUNTING_BIAS, HPAGE_FRAMES } from "./frames.ts";
+import { HPAGE_FRAMES } from "./frames.ts";
 import { FOLL_FORCE, FOLL_LONGTERM, FOLL_WRITE } from "../../interfaces/mm.ts";
 import { ZERO_PFN } from "./private_pages.ts";
 import type { Process } from "../process.ts";
@@ -45,7 +45,7 @@ function pin(process: Process, addr: number, flags: number): number {
 }
 
 function unpin(kernel: KernelCore, pfn: number): void {
-  kernel.frames.put(pfn, GUP_PIN_COUNTING_BIAS);
+  kernel.frames.unpinRange(pfn, 1);
 }
 
 function byteAt(process: Process, addr: number): number {

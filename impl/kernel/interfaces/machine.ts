@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * What a kernel runs on.
+ *
+ * @module
+ */
+
+import type { MemoryObject } from "./memory_object.ts";
+import type { PhysicalMemory } from "./physical_memory.ts";
+import type { ProcessMemory } from "./process_memory.ts";
+
+/** Memory, and how processes get some of it. */
+export interface Machine {
+  /** All of it. */
+  readonly frames: PhysicalMemory;
+  /** The memory of a fresh process, empty. `failsCopy` is asked before each copy of the kernel: true makes it EFAULT. */
+  createMm(failsCopy: () => boolean): ProcessMemory;
+  /** Memory to share, empty, with one reference. */
+  createObject(huge: boolean): MemoryObject;
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Memory that several mappings and files share.
+ *
+ * @module
+ */
+
+/** A private mapping of an object, as far as the object needs to know it. */
+export interface PrivateMapping {
+  /** Drops the mapping's own copies of the object's pages from `index` on. */
+  dropPrivateFrom(index: number): void;
+}
+
+/**
+ * Pages by index that are there once they are touched: anonymous shared memory,
+ * the contents of a memfd, a file's page cache (Linux: struct address_space).
+ * It lives as long as a file or a mapping has a reference.
+ */
+export interface MemoryObject {
+  /** Length in bytes. */
+  readonly size: number;
+  /** True if it consists of huge pages. */
+  readonly huge: boolean;
+  /** References held; 0 after its pages were dropped. */
+  readonly refs: number;
+  /** The private mappings of it: truncation drops their copies too (Linux: i_mmap). */
+  readonly privateMappings: Set<PrivateMapping>;
+
+  /** Takes a reference. */
+  get(): this;
+  /** Drops a reference; the last one drops the pages. */
+  put(): void;
+
+  /** The frame of page `index`, 0 if it is missing. Throws EFAULT beyond the end. */
+  present(index: number): number;
+  /** The frame of page `index`, allocated if it is missing. Throws EFAULT beyond the end, ENOMEM. */
+  frameAt(index: number): number;
+  /**
+   * Pins the frames of `count` pages from page `index` on and stores their
+   * numbers in `out` from `at` on. Stops at the first that is missing or whose
+   * count would overflow; returns how many were pinned.
+   */
+  pin(index: number, count: number, out: Int32Array, at: number): number;
+
+  /** Fills `to` from byte `offset` on; returns the bytes up to the end of the object. */
+  read(offset: number, to: Uint8Array): number;
+  /**
+   * Writes `from` at byte `offset`, making the object longer if need be.
+   * Returns the bytes written: fewer when memory is short. Throws ENOMEM if
+   * there are none.
+   */
+  write(offset: number, from: Uint8Array): number;
+  /**
+   * Sets the length. Pages beyond it are dropped, from private mappings too,
+   * and the rest of the last page is zeroed. Throws EINVAL for huge pages and
+   * a length that is not a multiple of theirs.
+   */
+  truncate(size: number): void;
+  /** Makes it at least `size` bytes long. */
+  extend(size: number): void;
+}
