@@ -14,6 +14,7 @@ import type { Process } from "../../impl/kernel/simulated/process.ts";
 import {
   IMPL_CALLS,
   type ImplCalls,
+  invoke,
 } from "../../selftests/target/impl_target.ts";
 import { structOf, withStruct } from "../../selftests/target/verbs.ts";
 import {
@@ -49,14 +50,14 @@ function compile(process: Process, step: Step): () => void {
   }
   const { call, times, ret } = step;
   const calls: ImplCalls = IMPL_CALLS;
-  const make = calls[call.verb.name]!;
+  const how = calls[call.verb.name]!;
   const struct = new Struct(step);
-  const args = withStruct(call, struct.bytes).args as [];
+  const { args } = withStruct(call, struct.bytes);
   return () => {
     // The kernel wrote its answer there the last time.
     struct.rewind();
     for (let left = times;;) {
-      const got = make(process, ...args);
+      const got = invoke(how, process, args);
       if (got !== ret) throw unexpected(step, got);
       if (--left === 0) return;
       struct.advance();
