@@ -263,6 +263,7 @@ export function okValues(
       words.end();
       throw new ProcessDied(
         `The process died in ${quoteLine(line)}: ${reason}`,
+        reason,
       );
     }
     case "error": {
@@ -271,6 +272,7 @@ export function okValues(
       throw new TargetFailure(
         "error",
         `The target cannot carry out ${quoteLine(line)}: ${reason}`,
+        reason,
       );
     }
     default:

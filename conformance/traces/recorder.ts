@@ -178,7 +178,10 @@ function isIoctl({ verb }: Call): boolean {
 
 /** The reply that makes a target fail as this one did. */
 function failureReply(error: unknown): string {
+  if (error instanceof TargetFailure) {
+    const kind = error.status === "crash" ? "died" : "error";
+    return `${kind} ${formatText(error.reason)}`;
+  }
   const reason = error instanceof Error ? error.message : String(error);
-  const crashed = error instanceof TargetFailure && error.status === "crash";
-  return `${crashed ? "died" : "error"} ${formatText(reason)}`;
+  return `error ${formatText(reason)}`;
 }

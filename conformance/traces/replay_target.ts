@@ -17,6 +17,12 @@ import { LineBuffer } from "../protocol/line_buffer.ts";
 import type { TargetSpec } from "../targets/targets.ts";
 import { UsageError } from "../command/usage_error.ts";
 
+/** What stands before the file in the name of a replay. */
+const SCHEME = "replay:";
+
+/** Bytes of a file that is read: the longest transcript is half as long. */
+const MAX_BYTES = 64 * 1024 * 1024;
+
 /** A recorded request without its sequence number, and the reply. */
 interface Exchange {
   /** Number of the request's line in the file. */
@@ -34,6 +40,13 @@ export interface Recording {
   readonly uapi: RevisionName;
   /** What was said. */
   readonly exchanges: readonly Exchange[];
+  /** The line in whose middle the file ends. */
+  readonly cut: number | undefined;
+}
+
+/** The file that a target plays back, if it is a replay. */
+export function replayedFile(spec: string): string | undefined {
+  return spec.startsWith(SCHEME) ? spec.slice(SCHEME.length) : undefined;
 }
 
 /** Reads the name of a transcript's file, and the file. Throws {@link UsageError}. */
@@ -56,7 +69,7 @@ export function parseReplay(path: string, spec: string): TargetSpec {
 function readRecording(path: string): Recording {
   let text: string;
   try {
-    text = Deno.readTextFileSync(path);
+    text = readText(path);
   } catch (error) {
     throw new UsageError(
       `Cannot read the transcript "${path}": ${(error as Error).message}`,
@@ -65,32 +78,77 @@ function readRecording(path: string): Recording {
   return parseTranscript(text, path);
 }
 
-/** Reads the text of a transcript. Throws {@link UsageError}. */
+/** The text of a file, without a byte order mark. What is no file (a folder, a device, a pipe) may have no end: throws an Error. */
+function readText(path: string): string {
+  // To open a pipe may take for ever as well.
+  const { isFile, size } = Deno.statSync(path);
+  if (!isFile) throw new Error("It is no file");
+  if (size > MAX_BYTES) throw new Error(`It has more than ${MAX_BYTES} bytes`);
+  using file = Deno.openSync(path);
+  const bytes = new Uint8Array(size);
+  let length = 0;
+  while (length < size) {
+    const count = file.readSync(bytes.subarray(length));
+    if (count === null) break;
+    length += count;
+  }
+  return new TextDecoder().decode(bytes.subarray(0, length));
+}
+
+/**
+ * Reads the text of a transcript; it does not matter how lines end. Throws
+ * {@link UsageError}.
+ */
 export function parseTranscript(text: string, path: string): Recording {
+  const lines = text.split(/\r?\n/);
+  // Not even an empty line stands behind the end of the last one.
+  const cut = lines.pop() === "" ? undefined : lines.length + 1;
   const exchanges: Exchange[] = [];
   let test: string | undefined;
-  for (const [index, content] of text.split("\n").entries()) {
-    const [, mark, rest] = /^([<>#]) (.*)$/.exec(content) ?? [];
+  for (const [index, content] of lines.entries()) {
     const line = index + 1;
-    if (mark === "#") {
-      test ??= /^test (\S+)$/.exec(rest!)?.[1];
-    } else if (mark === ">") {
-      const request = withoutSequence(rest!);
+    if (content.startsWith("#")) {
+      test ??= /^# test (\S+)$/.exec(content)?.[1];
+    } else if (content.startsWith("> ")) {
+      const request = withoutSequence(content, line, path);
       exchanges.push({ line, request, reply: undefined });
-    } else if (mark === "<" && exchanges.at(-1)?.reply === undefined) {
+    } else if (
+      content.startsWith("< ") && exchanges.at(-1)?.reply === undefined
+    ) {
       const last = exchanges.pop();
       if (last === undefined) refuse(path, line, "no request is before it");
-      exchanges.push({ ...last, reply: withoutSequence(rest!) });
+      const reply = withoutSequence(content, line, path);
+      exchanges.push(asMadeNow({ ...last, reply }));
     } else if (content !== "") {
       refuse(path, line, "it is no line of a transcript");
     }
   }
   if (test === undefined) refuse(path, 1, 'no line says "# test ID"');
-  return { test, uapi: uapiOf(exchanges, path), exchanges };
+  return { test, uapi: uapiOf(exchanges, path), exchanges, cut };
 }
 
 function refuse(path: string, line: number, why: string): never {
   throw new UsageError(`Cannot read "${path}", line ${line}: ${why}.`);
+}
+
+/** The words of a line behind its mark and its sequence number. */
+function withoutSequence(content: string, line: number, path: string): string {
+  try {
+    const words = new Words(content.slice(2));
+    words.number("the sequence number");
+    return words.rest();
+  } catch {
+    return refuse(path, line, "it is no line of a transcript");
+  }
+}
+
+/** A batch of one call, as it was recorded once, is the call alone. */
+function asMadeNow(exchange: Exchange): Exchange {
+  const [, process, call] = /^(\d+) batch ([^;]+)$/.exec(exchange.request) ??
+    [];
+  if (call === undefined) return exchange;
+  const reply = exchange.reply === "ok fault" ? "fault" : exchange.reply;
+  return { ...exchange, request: `${process} ${call}`, reply };
 }
 
 /** What the recorded target said about itself. */
@@ -107,13 +165,9 @@ function uapiOf(exchanges: readonly Exchange[], path: string): RevisionName {
   return refuse(path, greeting?.line ?? 1, "it is no greeting of a target");
 }
 
-function withoutSequence(line: string): string {
-  return line.slice(line.indexOf(" ") + 1);
-}
-
 /** An adapter that repeats what another said. */
 class ReplayConnection implements Connection {
-  readonly #exchanges: readonly Exchange[];
+  readonly #recording: Recording;
   readonly #path: string;
   readonly #lines = new LineBuffer();
   readonly #replies: Uint8Array[] = [];
@@ -123,15 +177,16 @@ class ReplayConnection implements Connection {
   #ended = false;
   #wake: () => void = () => {};
 
-  constructor({ exchanges }: Recording, path: string) {
-    this.#exchanges = exchanges;
+  constructor(recording: Recording, path: string) {
+    this.#recording = recording;
     this.#path = path;
   }
 
   write(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     for (const line of this.#lines.push(bytes)) {
-      const [sequence] = line.split(" ", 1);
-      const reply = this.#answer(withoutSequence(line));
+      const words = new Words(line);
+      const sequence = words.word("the sequence number");
+      const reply = this.#answer(words.rest());
       this.#replies.push(
         new TextEncoder().encode(`${sequence} ${reply}\n`),
       );
@@ -168,19 +223,27 @@ class ReplayConnection implements Connection {
   /** The reply to a request, without its sequence number. */
   #answer(request: string): string {
     if (request === "0 bye") return "ok";
-    const next = this.#exchanges[this.#next];
-    if (this.#diverged === undefined && next?.request === request) {
+    const { exchanges, cut } = this.#recording;
+    const next = exchanges[this.#next];
+    const expected = this.#diverged === undefined && next?.request === request;
+    if (expected && next.reply !== undefined) {
       this.#next++;
-      if (next.reply !== undefined) return next.reply;
-      this.#diverged = `No reply was recorded to line ${next.line}`;
+      return next.reply;
     }
     // The end of the test comes early, or what is recorded of it does.
     if (request === "0 reset") return "ok";
-    this.#diverged ??= next === undefined
-      ? "The recording has no more calls"
-      : `The test leaves the recording at line ${next.line}, which has ${
-        quoteLine(next.request)
-      }`;
+    if (cut !== undefined && (next === undefined || expected)) {
+      this.#diverged ??= `The recording is cut off in line ${cut}`;
+    } else if (next === undefined) {
+      this.#diverged ??= "The recording has no more calls";
+    } else if (expected) {
+      this.#diverged ??= `No reply was recorded to line ${next.line}`;
+    } else {
+      this.#diverged ??=
+        `The test leaves the recording at line ${next.line}, which has ${
+          quoteLine(next.request)
+        }`;
+    }
     return `error ${formatText(`${this.#diverged} (${this.#path})`)}`;
   }
 }

@@ -8,6 +8,7 @@
 
 import type { Host } from "../command/host.ts";
 import type { TestResult } from "../reports/results.ts";
+import { replayedFile } from "./replay_target.ts";
 
 /** Lines of a transcript that reports show: at its beginning, and at its end. */
 const HEAD_LINES = 60;
@@ -31,13 +32,18 @@ export class TranscriptFolder {
   }
 
   /**
-   * Saves the transcript of a result that has one. The result that is returned
-   * names the file, and has no more of the text than a report can show.
+   * Saves the transcript of a result that has one, unless it was played back:
+   * then its calls are in a file already. The result that is returned names
+   * the file, and has no more of the text than a report can show.
    */
   save(spec: string, result: TestResult): TestResult {
     const { transcript, uapi, id } = result;
     if (transcript === undefined) return result;
     const text = excerpt(transcript.text);
+    const played = replayedFile(spec);
+    if (played !== undefined) {
+      return { ...result, transcript: { text, path: played } };
+    }
     const path = [this.#folder, fileName(spec), uapi, `${fileName(id)}.txt`]
       .join("/");
     return this.#write(path, transcript.text)

@@ -69,6 +69,14 @@ describe("TranscriptFolder", () => {
     assertEquals([...host.files.values()], ["# test a.b.c\n"]);
   });
 
+  it("names the file that was played back, and saves no other", () => {
+    const host = fakeHost();
+    const saved = new TranscriptFolder("calls", host)
+      .save("replay:calls/impl/6.12/a.b.c.txt", FAILED);
+    assertEquals(saved.transcript?.path, "calls/impl/6.12/a.b.c.txt");
+    assertEquals(host.files.size, 0);
+  });
+
   it("saves nothing where that is not wanted", () => {
     const host = fakeHost();
     const { transcript } = new TranscriptFolder(undefined, host)

@@ -19,11 +19,18 @@ export class TargetFailure extends Error {
   override name = "TargetFailure";
   /** How the test ends. */
   readonly status: TargetFailureStatus;
+  /** What the target itself said about it. */
+  readonly reason: string;
 
   /** `message` is a sentence for a person. */
-  constructor(status: TargetFailureStatus, message: string) {
+  constructor(
+    status: TargetFailureStatus,
+    message: string,
+    reason: string = message,
+  ) {
     super(message);
     this.status = status;
+    this.reason = reason;
   }
 }
 
@@ -33,8 +40,8 @@ export class ProcessDied extends TargetFailure {
   override name = "ProcessDied";
 
   /** `message` says which call, and how the process ended. */
-  constructor(message: string) {
-    super("crash", message);
+  constructor(message: string, reason?: string) {
+    super("crash", message, reason);
   }
 }
 
