@@ -6,50 +6,49 @@
  * @module
  */
 
-import type { TestResult } from "../../conformance/reports/results.ts";
-import { implTarget } from "../target/impl_target.ts";
-import { runTest, skipReason } from "../../conformance/running/run_one.ts";
 import { REVISION_NAMES } from "../../impl/uapi/revision.ts";
 import { allTests } from "../all.ts";
+import type { Test } from "../harness/harness.ts";
+import { implTarget } from "../target/impl_target.ts";
+import { type Target, TargetProcess } from "../target/target.ts";
 
 /**
  * Adds a `Deno.test` for each test of the given fixtures in each revision:
- * `id [revision]`. Its cases run together, and each by itself. A test that the model cannot run yet is ignored, and its
- * name says why.
+ * `id [revision]`. Its cases run together, and each by itself. A test that the
+ * model cannot run yet is ignored, and its name says why.
  */
 export async function denoTests(...fixtures: string[]): Promise<void> {
   for (const uapi of REVISION_NAMES) {
     const target = await implTarget(uapi);
+    const { capabilities } = target.info;
     for (const test of allTests(uapi)) {
       if (!fixtures.includes(test.fixture)) continue;
-      const skip = skipReason(test, target.info);
-      const why = skip ? ` (skipped: ${skip.reason})` : "";
+      const missing = test.needs.filter((need) => !capabilities.includes(need));
+      const why = missing.length > 0 ? ` (skipped: needs ${missing})` : "";
       Deno.test({
         name: `${test.id} [${uapi}]${why}`,
-        ignore: skip !== undefined,
+        ignore: missing.length > 0,
         async fn() {
-          const results = [await runTest(test, target)];
           // Cases pass in any selection, so each by itself too.
-          for (const each of test.table?.cases ?? []) {
-            results.push(await runTest(each, target));
+          for (const each of [test, ...test.table?.cases ?? []]) {
+            await run(each, target);
           }
-          const lines = results.flatMap(failureLines);
-          if (lines.length > 0) throw new Error(lines.join("\n"));
         },
       });
     }
   }
 }
 
-/** What there is to tell about a test or case that failed. */
-function failureLines({ id, status, message, failure }: TestResult): string[] {
-  if (status === "pass") return [];
-  const { lastIoctl, lastCall, problems = [], stack } = failure ?? {};
-  const made = lastIoctl ?? lastCall;
-  return [
-    `${id} ${status}: ${message}`,
-    ...made ? [`Last call: ${JSON.stringify(made)}`] : [],
-    ...problems,
-    ...stack === undefined ? [] : [stack],
-  ];
+/** Runs a test in a process of its own. Rejects if it fails, or leaves something behind. */
+async function run(test: Test, target: Target): Promise<void> {
+  let problems: string[] = [];
+  try {
+    await test.run(await TargetProcess.spawn(target), target.info);
+  } catch (error) {
+    if (error instanceof Error) error.message = `${test.id}: ${error.message}`;
+    throw error;
+  } finally {
+    problems = await target.reset();
+  }
+  if (problems.length > 0) throw new Error(`${test.id}: ${problems.join(" ")}`);
 }
