@@ -62,12 +62,3 @@ export async function ends({ channel }: Bench, when: string): Promise<void> {
   if (await within(END_MS, ended)) return;
   throw new Error(`It does not end within ${END_MS / 1000} seconds ${when}`);
 }
-
-/** The number of a process, which only the requests show: asks for another one. */
-export async function spawnNumber({ channel }: Bench): Promise<number> {
-  return await channel.request(
-    0,
-    "spawn",
-    (values) => values.number("the process"),
-  );
-}

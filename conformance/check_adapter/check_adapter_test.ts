@@ -2,6 +2,7 @@
 
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { VERBS } from "../../selftests/target/verbs.ts";
 import { formatText } from "../protocol/codec.ts";
 import { type Alter, alteredModel, at } from "../testing/altered_model.ts";
 import { TestTime } from "../testing/test_time.ts";
@@ -220,6 +221,33 @@ const MISTAKES:
       /^requests that make no sense: With a word instead of a number: /,
     ],
     [
+      "takes a word for a length",
+      ({ verb, args }, honest) =>
+        verb === "peek" && args[1] === "three" ? "ok 0" : honest(),
+      /^requests that make no sense: With a word instead of a number: .*peek/,
+    ],
+    [
+      "batches what cannot be batched",
+      lenient(/^batch dup /),
+      /^requests that make no sense: With a verb that cannot be in a batch: /,
+    ],
+    [
+      "times what cannot be timed",
+      lenient(/^time 1 vmstatus$/),
+      /^time: With a verb that cannot be timed: .*vmstatus/,
+    ],
+    [
+      "places a struct of a batch in the middle of its memory",
+      at(
+        "batch",
+        ({ args }, honest) =>
+          args[4] === ";" && args[3]?.startsWith("14")
+            ? `ok 0 ${args[3]} ; 0 ${args[3]}`
+            : honest(),
+      ),
+      /^ioctl: the byte after the struct is unmapped: the same in a batch/,
+    ],
+    [
       "takes half bytes",
       lenient(/^write 99 0$/),
       /^requests that make no sense: With half a byte: /,
@@ -259,6 +287,14 @@ const MISTAKES:
   ];
 
 describe("checkAdapter()", () => {
+  it("has a check that names each verb", async () => {
+    const names = (await check((_, honest) => honest())).map(({ name }) =>
+      name
+    );
+    const words = new Set(names.flatMap((name) => name.match(/\w+/g)!));
+    assertEquals(VERBS.filter(({ name }) => !words.has(name)), []);
+  });
+
   it("finds nothing wrong with a name that says it is Linux", async () => {
     const results = await check(
       at("hello", (_, honest) => `${honest()},linux`),

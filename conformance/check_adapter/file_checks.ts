@@ -35,6 +35,7 @@ import {
   assertTrue,
 } from "../../selftests/harness/harness.ts";
 import type { TargetProcess } from "../../selftests/target/target.ts";
+import { call } from "../../selftests/target/verbs.ts";
 import type { Check } from "./bench.ts";
 
 /** A descriptor that no process has. */
@@ -115,7 +116,7 @@ export const FILE_CHECKS: readonly Check[] = [
   },
   {
     name: "ioctl: the byte after the struct is unmapped",
-    async run({ process }) {
+    async run({ process, target: { info: { capabilities } } }) {
       const fd = await openIommu(process);
       for (const size of [IommuIoasAlloc.size, 2 * PAGE_SIZE]) {
         const arg = new Uint8Array(size);
@@ -128,6 +129,19 @@ export const FILE_CHECKS: readonly Check[] = [
           assertErrno(ret, EFAULT, "IOAS_ALLOC with a size beyond its bytes");
         }
         assertEq(IommuIoasAlloc.at(arg).size, claimed, "size that came back");
+      }
+      const long = IommuIoasAlloc.encode();
+      IommuIoasAlloc.at(long).size = long.length + 8;
+      const twice = [0, 1].map(() =>
+        call("ioctl", fd, IOMMU_IOAS_ALLOC, long.slice())
+      );
+      for (const ret of await process.batch(twice)) {
+        assertErrno(ret, EFAULT, "the same in a batch");
+      }
+      if (capabilities.includes("time")) {
+        for (const ret of (await process.time(2, twice)).results) {
+          assertErrno(ret, EFAULT, "the same while its time is taken");
+        }
       }
       const none = await process.ioctl(
         fd,

@@ -23,7 +23,7 @@ import {
   assertTrue,
 } from "../../selftests/harness/harness.ts";
 import { TargetProcess } from "../../selftests/target/target.ts";
-import { type Check, refuses, spawnNumber } from "./bench.ts";
+import { type Check, refuses } from "./bench.ts";
 
 const ONE = new Uint8Array([1]);
 const TWO = new Uint8Array([2]);
@@ -133,9 +133,9 @@ export const PROCESS_CHECKS: readonly Check[] = [
   {
     name: "exit",
     async run(bench) {
-      const number = await spawnNumber(bench);
-      await bench.channel.request(number, "exit", () => {});
-      await refuses(bench, `${number} vmstatus`);
+      const other = await TargetProcess.spawn(bench.target);
+      await other.exit();
+      await refuses(bench, `${other.number} vmstatus`);
       await bench.process.vmStatus();
     },
   },
@@ -158,10 +158,9 @@ export const PROCESS_CHECKS: readonly Check[] = [
       const { process, target } = bench;
       assertOk(await process.open("/dev/iommu"), "open");
       await page(process, target.info.pageSize);
-      const number = await spawnNumber(bench);
       const problems = await target.reset();
       assertEq(problems.join(" "), "", "what a reset finds of a process");
-      await refuses(bench, `${number} vmstatus`);
+      await refuses(bench, `${process.number} vmstatus`);
       assertEq(
         (await target.reset()).join(" "),
         "",

@@ -21,6 +21,7 @@ import {
   PROT_WRITE,
 } from "../../impl/uapi/mman.ts";
 import { assertEq, assertOk } from "../../selftests/harness/harness.ts";
+import { call, type Verb, VERBS } from "../../selftests/target/verbs.ts";
 import { okValues } from "../protocol/channel.ts";
 import {
   formatBytes,
@@ -28,42 +29,86 @@ import {
   quoteLine,
   Words,
 } from "../protocol/codec.ts";
-import { type Check, ends, refuses, spawnNumber } from "./bench.ts";
-import { call } from "../../selftests/target/verbs.ts";
+import { type Check, ends, refuses } from "./bench.ts";
 
-/** Requests of process 0 that make no sense, and why. */
-const BAD_ADAPTER_REQUESTS: readonly (readonly [why: string, line: string])[] =
-  [
-    ["an unknown verb", "0 dance"],
-    ["a process's verb", "0 vmstatus"],
-    ["a process that was never there", "999999 vmstatus"],
-    ["a process that is no number", "x vmstatus"],
-    ["no verb", "0"],
-  ];
+/** Why a request makes no sense, and the request without its sequence number. */
+type Mistake = readonly [why: string, request: string];
 
-/** Arguments of a process's requests that make no sense, and why. */
-const BAD_REQUESTS: readonly (readonly [why: string, request: string])[] = [
+/** Requests of process 0. */
+const BAD_ADAPTER_REQUESTS: readonly Mistake[] = [
+  ["an unknown verb", "0 dance"],
+  ["a process's verb", "0 vmstatus"],
+  ["a process that was never there", "999999 vmstatus"],
+  ["a process that is no number", "x vmstatus"],
+  ["no verb", "0"],
+];
+
+/** Requests of a process, beside those that are {@link badCalls}. */
+const BAD_REQUESTS: readonly Mistake[] = [
   ["an unknown verb", "dance"],
   ["a verb of the adapter", "spawn"],
-  ["an argument too few", "close"],
-  ["an argument too many", "close 99 1"],
-  ["a word instead of a number", "close three"],
-  ["a number with a tail", "close 9x"],
-  ["half a byte", "write 99 0"],
-  ["bytes that are no hex digits", "write 99 0g"],
-  ["bytes that are missing", "write 99"],
   ["an empty batch", "batch"],
-  ["a verb that cannot be in a batch", "batch close 99"],
 ];
 
 /** The same for adapters that take the time. */
-const BAD_TIME_REQUESTS: readonly (readonly [why: string, request: string])[] =
-  [
-    ["no repetition to time", "time 0 close 99"],
-    ["no call to time", "time 1"],
-    ["a verb that cannot be timed", "time 1 dup 99"],
-    ["an argument too many to time", "time 1 close 99 ; close 99 1"],
+const BAD_TIME_REQUESTS: readonly Mistake[] = [
+  ["no repetition to time", "time 0 close 99"],
+  ["no call to time", "time 1"],
+  ["an argument too many to time", "time 1 close 99 ; close 99 1"],
+];
+
+/** A word for an argument that is a number, and others. */
+const NUMBER = "99";
+const NO_NUMBERS: readonly Mistake[] = [
+  ["a word instead of a number", "three"],
+  ["a number with a tail", "9x"],
+];
+
+/** A word for an argument that is bytes, and others. */
+const BYTES = "00";
+const NO_BYTES: readonly Mistake[] = [
+  ["half a byte", "0"],
+  ["bytes that are no hex digits", "0g"],
+];
+
+/** A word for each argument of a verb. */
+function wordsFor({ args }: Verb): string[] {
+  return args.filter(([, kind]) => kind !== "numbers").map(([, kind]) =>
+    ["text", "bytes", "struct"].includes(kind) ? BYTES : NUMBER
+  );
+}
+
+/** Requests for a verb of which a word is wrong, missing, or too many, or that cannot be in a batch. */
+function badCalls(verb: Verb): Mistake[] {
+  const { name } = verb;
+  const words = wordsFor(verb);
+  const mistakes: [why: string, words: readonly string[]][] = [
+    ["an argument too many", [name, ...words, "1"]],
   ];
+  if (words.length > 0) {
+    mistakes.push(["an argument too few", [name, ...words.slice(1)]]);
+  }
+  for (const [i, word] of words.entries()) {
+    for (const [why, bad] of word === BYTES ? NO_BYTES : NO_NUMBERS) {
+      mistakes.push([why, [name, ...words.with(i, bad)]]);
+    }
+  }
+  if (!verb.batched) {
+    mistakes.push(["a verb that cannot be in a batch", [
+      "batch",
+      name,
+      ...words,
+    ]]);
+  }
+  return mistakes.map(([why, request]) => [why, request.join(" ")]);
+}
+
+/** A request to time a verb with which that cannot be done. */
+function badTimed(verb: Verb): Mistake[] {
+  if (verb.timed) return [];
+  const request = ["time 1", verb.name, ...wordsFor(verb)].join(" ");
+  return [["a verb that cannot be timed", request]];
+}
 
 /** The rules about lines. */
 export const PROTOCOL_CHECKS: readonly Check[] = [
@@ -94,7 +139,7 @@ export const PROTOCOL_CHECKS: readonly Check[] = [
   {
     name: "batch: calls after a fault are made",
     async run(bench) {
-      const number = await spawnNumber(bench);
+      const { number } = bench.process;
       const destroy = formatBytes(IommuDestroy.encode({ id: 77 }));
       const call = `ioctl 99 ${formatNumber(IOMMU_DESTROY)} ${destroy}`;
       const reply = await bench.channel.request(
@@ -131,8 +176,9 @@ export const PROTOCOL_CHECKS: readonly Check[] = [
       assertEq(results.join(" "), "0 -9", "results of ioctl and close");
       const { length } = IommuIoasUnmap.decode(all);
       assertEq(length, 0n, "length that was unmapped the last time");
-      const number = await spawnNumber(bench);
-      for (const [why, request] of BAD_TIME_REQUESTS) {
+      const { number } = process;
+      const mistakes = [...BAD_TIME_REQUESTS, ...VERBS.flatMap(badTimed)];
+      for (const [why, request] of mistakes) {
         await because(why, refuses(bench, `${number} ${request}`));
       }
     },
@@ -140,12 +186,12 @@ export const PROTOCOL_CHECKS: readonly Check[] = [
   {
     name: "requests that make no sense",
     async run(bench) {
-      const number = await spawnNumber(bench);
+      const { number } = bench.process;
       const requests = [
         ...BAD_ADAPTER_REQUESTS,
-        ...BAD_REQUESTS.map(([why, request]) =>
-          [why, `${number} ${request}`] as const
-        ),
+        ...[...BAD_REQUESTS, ...VERBS.flatMap(badCalls)].map((
+          [why, request],
+        ): Mistake => [why, `${number} ${request}`]),
       ];
       for (const [why, request] of requests) {
         await because(why, refuses(bench, request));
@@ -172,7 +218,7 @@ export const PROTOCOL_CHECKS: readonly Check[] = [
   {
     name: "numbers in decimal and hexadecimal, lines that end with CR LF",
     async run(bench) {
-      const number = await spawnNumber(bench);
+      const { number } = bench.process;
       const hex = `0x${number.toString(16)}`;
       const upper = `0x00${number.toString(16).toUpperCase()}`;
       for (const word of [hex, upper, `${number}`]) {
