@@ -33,7 +33,9 @@ import {
 } from "../../impl/uapi/mman.ts";
 import { compileAgent } from "../linux_vm/build.ts";
 import { missingTools } from "../linux_vm/programs.ts";
-import { connectTarget } from "../protocol/client.ts";
+import { Channel } from "../protocol/channel.ts";
+import { connectTarget, greet } from "../protocol/client.ts";
+import { Words } from "../protocol/codec.ts";
 import { spawnConnection } from "../protocol/stdio.ts";
 import { LINUX } from "../../selftests/harness/known_bugs.ts";
 import { type Target, TargetProcess } from "../../selftests/target/target.ts";
@@ -41,8 +43,9 @@ import {
   MemoryFault,
   ProcessDied,
 } from "../../selftests/target/target_failure.ts";
-import { call } from "../../selftests/target/verbs.ts";
+import { call, type Verb, VERBS } from "../../selftests/target/verbs.ts";
 
+const ALL_VERBS: readonly Verb[] = VERBS;
 const PAGE = 4096;
 const RW = PROT_READ | PROT_WRITE;
 const PRIVATE = MAP_PRIVATE | MAP_ANONYMOUS;
@@ -110,6 +113,29 @@ describe(`linux_agent${why}`, { skip: missing !== undefined }, () => {
     await compileAgent(agent());
   });
   after(() => Deno.remove(folder, { recursive: true }));
+
+  it("knows every verb, and which can be batched and timed", async () => {
+    const channel = new Channel(spawnConnection(agent(), []));
+    const { number } = await TargetProcess.spawn(await greet(channel));
+    async function reasonFor(request: string): Promise<string> {
+      const line = `${channel.takeSequence()} ${number} ${request}`;
+      const words = new Words(await channel.exchange(line));
+      words.number("the sequence number");
+      assertEquals(words.word("error"), "error", request);
+      return words.text("the reason");
+    }
+    for (const { name, batched = false, timed = false } of ALL_VERBS) {
+      // Too many words for any of them, of which `exit` is another request then.
+      const words = `${name} 1 1 1 1 1 1 1`;
+      const reason = await reasonFor(words);
+      assertEquals(/unknown/.test(reason), name === "exit", name);
+      const inBatch = await reasonFor(`batch ${words}`);
+      assertEquals(!/part of a batch|unknown/.test(inBatch), batched, name);
+      const repeated = await reasonFor(`time 1 ${words}`);
+      assertEquals(!/cannot be timed/.test(repeated), timed, name);
+    }
+    await channel.close();
+  });
 
   proves("hello tells what the kernel is", async (_process, { info }) => {
     assertEquals(info.name, "linux");
