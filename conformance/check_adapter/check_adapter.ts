@@ -12,6 +12,8 @@ import { greet } from "../protocol/client.ts";
 import type { Connection } from "../protocol/connection.ts";
 import { LINUX } from "../../selftests/harness/known_bugs.ts";
 import { type Target, TargetProcess } from "../../selftests/target/target.ts";
+import { printable } from "../reports/printable.ts";
+import { oneLine } from "../reports/summary.ts";
 import { within } from "../running/within.ts";
 import type { Check } from "./bench.ts";
 import { FILE_CHECKS } from "./file_checks.ts";
@@ -61,9 +63,11 @@ export async function* checkAdapter(
       }
       if (adapter.channel.failure) adapter = await start(connect);
       const wrong = await runCheck(check, adapter);
-      yield wrong === undefined
-        ? { name: check.name, status: "ok" }
-        : { name: check.name, status: "wrong", message: oneLine(wrong) };
+      yield wrong === undefined ? { name: check.name, status: "ok" } : {
+        name: check.name,
+        status: "wrong",
+        message: printable(oneLine(wrong)),
+      };
     }
   } finally {
     await adapter.channel.close();
@@ -127,8 +131,4 @@ function probeChecks({ info }: Target): Check[] {
     });
   }
   return checks;
-}
-
-function oneLine(text: string): string {
-  return text.replace(/\s*\n\s*/g, " ");
 }

@@ -9,6 +9,7 @@
 import { green, red, yellow } from "@std/fmt/colors";
 import type { Host } from "../command/host.ts";
 import type { TargetSpec } from "../targets/targets.ts";
+import { printable } from "../reports/printable.ts";
 import { UsageError } from "../command/usage_error.ts";
 import { checkAdapter, type CheckResult } from "./check_adapter.ts";
 
@@ -54,7 +55,7 @@ export async function runCheckAdapter(
     }
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    host.err(`Cannot start target "${spec}": ${why}\n`);
+    host.err(printable(`Cannot start target "${spec}": ${why}\n`));
     return 3;
   }
   const { ok, wrong, skip } = counts;

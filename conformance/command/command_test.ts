@@ -95,10 +95,43 @@ describe("runCommand()", () => {
   });
 
   it("exits with 0 when tests are skipped, and counts them by reason", async () => {
-    const { code, out } = await run(["--uapi", "v3"], [needy]);
+    const tests = [passingTest("a.x", { upstream: false }), needy];
+    const { code, out } = await run(["--uapi", "v3"], tests);
     assertEquals(code, 0);
-    assertStringIncludes(out, "v3: 0 of 1 own tests passed; 1 skipped\n");
+    assertStringIncludes(out, "v3: 1 of 2 own tests passed; 1 skipped\n");
     assertStringIncludes(out, "1 skipped: needs vfio");
+  });
+
+  it("exits with 1 when all tests of a target were skipped or failed as expected", async () => {
+    const known = JSON.stringify([
+      { id: "b", expect: "fail", reason: "not yet", link: "none" },
+    ]);
+    const files = { "known.json": known };
+    for (
+      const [args, tests, problem] of [
+        [[], [needy], "impl: v3: no test passed, of 1 that"],
+        [["--expectations", "known.json"], [needy, failing], "of 2 that"],
+        [["--target", "a:", "--target", "b:"], [needy], "b: v3: no test"],
+      ] as const
+    ) {
+      const { code, out } = await run([...args], [...tests], {
+        files,
+        targets: { "a:": { capabilities: ["vfio"] } },
+      });
+      assertEquals(code, 1);
+      assertStringIncludes(out, problem);
+      assertEquals(out.includes("a: v3: no test"), false);
+    }
+  });
+
+  it("exits with 2 when a filter leaves nothing of one of the targets", async () => {
+    const { code, err } = await run(
+      ["--target", "impl:", "--target", "old:", "--filter", "a.new"],
+      undefined,
+      { targets: { "old:": { uapi: "v3" } } },
+    );
+    assertEquals(code, 2);
+    assertStringIncludes(err, `select no test of target "old:" (uAPI v3)`);
   });
 
   it("runs only the revision and the tests that are selected", async () => {

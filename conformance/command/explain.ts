@@ -18,7 +18,7 @@ import {
   DEFAULT_TIMEOUT_MS,
   skipReason,
 } from "../running/run_one.ts";
-import { Glob } from "../running/select.ts";
+import { Glob } from "../running/glob.ts";
 import { suggestion, UsageError } from "./usage_error.ts";
 
 /** What each capability is. */

@@ -6,9 +6,15 @@
  * @module
  */
 
-/** A command line that cannot be run: its message is shown without a stack, and the exit code is 2. */
+import { printable } from "../reports/printable.ts";
+
+/** A command line that cannot be run: its message, made printable, is shown without a stack, and the exit code is 2. */
 export class UsageError extends Error {
   override name = "UsageError";
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(printable(message), options);
+  }
 }
 
 /** ` Did you mean "…"?` with the candidate that is nearest to a word, or nothing when none is near. */
@@ -19,6 +25,8 @@ export function suggestion(
   let best: string | undefined;
   let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
   for (const candidate of candidates) {
+    // As many letters are inserted at least: the distance of long words takes long.
+    if (Math.abs(word.length - candidate.length) >= bestDistance) continue;
     const distance = editDistance(word, candidate);
     if (distance < bestDistance) {
       best = candidate;

@@ -4,8 +4,8 @@
  * Which tests are known to fail on which target, and why.
  *
  * The file is a JSON array of {@link Expectation}s. The first that applies to
- * a test on a target decides; one that decides nothing is out of date, and
- * the run fails for it.
+ * a test on a target decides; one that decides nothing is out of date, one that
+ * lets several tests pass or not says nothing, and the run fails for both.
  *
  * @module
  */
@@ -13,7 +13,8 @@
 import { REVISION_NAMES, type RevisionName } from "../../impl/uapi/revision.ts";
 import { sumUp } from "../reports/cases.ts";
 import { isFailure, type Status, type TestResult } from "../reports/results.ts";
-import { Glob } from "../running/select.ts";
+import { Glob } from "../running/glob.ts";
+import { printable } from "../reports/printable.ts";
 import { suggestion, UsageError } from "../command/usage_error.ts";
 
 /** How a test can be expected to end. */
@@ -121,13 +122,35 @@ export class Expectations {
       );
   }
 
-  /** A sentence for each of these entries. */
+  /** A sentence for each of these entries, and for those that excuse whatever happens. */
   problems(columns: readonly SuiteColumn[]): string[] {
-    return this.staleEntries(columns).map((index) => {
-      const { id } = this.entries[index]!;
-      const why = this.#whyUnused(index, columns);
-      return `${this.#path}, entry ${index + 1}: "${id}" ${why}`;
+    const stale = new Set(this.staleEntries(columns));
+    return this.entries.flatMap(({ id }, index) => {
+      const why = stale.has(index)
+        ? this.#whyUnused(index, columns)
+        : this.#whyVague(index, columns);
+      return why === undefined
+        ? []
+        : [`${this.#path}, entry ${index + 1}: "${id}" ${why}`];
     });
+  }
+
+  /** An entry that lets several tests pass or not: no change of theirs would be noticed. */
+  #whyVague(
+    index: number,
+    columns: readonly SuiteColumn[],
+  ): string | undefined {
+    if (!expectedStatuses(this.entries[index]!).includes("pass")) return;
+    const tests = columns.map(({ spec, uapi, ids }) =>
+      new Set(
+        ids.filter((id) => this.find(id, spec, uapi) === index)
+          .map((id) => id.split("/", 1)[0]),
+      ).size
+    );
+    const most = Math.max(...tests);
+    if (most <= 1) return;
+    return `lets ${most} tests pass or not: one that does not always end ` +
+      "in the same way needs an entry of its own";
   }
 
   #whyUnused(
@@ -186,7 +209,8 @@ export function parseExpectations(
 ): Expectations {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    // Some editors begin a file with a mark.
+    value = JSON.parse(text.replace(/^\ufeff/, ""));
   } catch (error) {
     throw new UsageError(
       `Cannot parse expectations "${path}": ${(error as Error).message}`,
@@ -259,7 +283,7 @@ class EntryReader {
     if (typeof value !== "string" || (value.trim() === "" && !mayBeEmpty)) {
       this.#refuse(`"${key}" must be there, and a text that is not empty.`);
     }
-    return value;
+    return printable(value);
   }
 
   #condition(value: unknown): Condition {

@@ -2,7 +2,7 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { parseExpectations } from "./expectations.ts";
+import { EXPECTED_STATUSES, parseExpectations } from "./expectations.ts";
 import { result } from "../reports/testing/sample_run.ts";
 import type { Status } from "../reports/results.ts";
 import { UsageError } from "../command/usage_error.ts";
@@ -86,6 +86,25 @@ describe("Expectations", () => {
       `known.json, entry 2: "gone" matches no test`,
       `known.json, entry 3: "a.b" decides nothing: earlier entries match all its tests`,
     ]);
+  });
+
+  it("are a problem when they let several tests pass or not", () => {
+    const columns = [{
+      spec: "impl:",
+      uapi: "6.12",
+      ids: ["a.b", "a.c", "a.t/1", "a.t/2"],
+    }] as const;
+    const both = { ...ENTRY, expect: ["pass", "fail"] };
+    const all = { ...both, expect: EXPECTED_STATUSES };
+    for (const entry of [{ ...all, id: "*" }, { ...both, id: "a" }]) {
+      assertEquals(parse(entry).problems(columns), [
+        `known.json, entry 1: "${entry.id}" lets 3 tests pass or not: one that ` +
+        "does not always end in the same way needs an entry of its own",
+      ]);
+    }
+    for (const entry of [{ ...both, id: "a.t" }, { ...ENTRY, id: "*" }]) {
+      assertEquals(parse(entry).problems(columns), []);
+    }
   });
 
   it("are no problem when they are about another target", () => {

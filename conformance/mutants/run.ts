@@ -9,6 +9,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { UsageError } from "../command/usage_error.ts";
+import { Glob } from "../running/glob.ts";
 import { describeTest, killerOf, type Mutant } from "./mutant.ts";
 import { MUTANTS } from "./mutants.ts";
 import {
@@ -103,12 +104,9 @@ function parseOptions(args: readonly string[]): Options {
 /** The mutants with one of these names, or all. Throws {@link UsageError} if there are none. */
 function select(names: readonly string[]): readonly Mutant[] {
   if (names.length === 0) return MUTANTS;
-  const patterns = names.map((name) => {
-    const parts = name.split("*").map((part) => RegExp.escape(part));
-    return new RegExp(`^${parts.join(".*")}$`);
-  });
+  const patterns = names.map((name) => new Glob(name));
   const mutants = MUTANTS.filter(({ name }) =>
-    patterns.some((pattern) => pattern.test(name))
+    patterns.some((pattern) => pattern.matchesAll(name))
   );
   if (mutants.length > 0) return mutants;
   throw new UsageError(`No mutant is called ${names.join(" or ")}.`);

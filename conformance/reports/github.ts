@@ -18,7 +18,7 @@ export function formatGithub(run: Run, commands: Commands): string {
     return annotation("error", title, details(column.spec, result, commands));
   });
   for (const problem of run.problems) {
-    lines.push(annotation("error", "Expectations", problem));
+    lines.push(annotation("error", "Problem", problem));
   }
   for (const { id, results } of differences(run)) {
     const verdicts = run.columns.map((column, index) =>

@@ -167,12 +167,12 @@ function totals(run: Run): string[] {
   ];
 }
 
-/** What is wrong with the expectations. */
+/** What is wrong beside the tests. */
 function problems({ problems }: Run): string[] {
   if (problems.length === 0) return [];
   return [
-    '<section aria-labelledby="expectations">',
-    '<h2 id="expectations">Expectations</h2><ul>',
+    '<section aria-labelledby="problems">',
+    '<h2 id="problems">Problems</h2><ul>',
     ...problems.map((problem) => `<li>${escapeMarkup(problem)}</li>`),
     "</ul></section>",
   ];

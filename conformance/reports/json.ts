@@ -35,7 +35,7 @@ export interface JsonReport {
   readonly summary: Counts;
   /** The cases of tests by status, over all targets. */
   readonly cases: Counts;
-  /** What is wrong with the expectations, a sentence each. */
+  /** What is wrong beside the tests, a sentence each. */
   readonly problems: readonly string[];
   /** The ids of tests and cases on which targets came to different verdicts. */
   readonly differences: readonly string[];

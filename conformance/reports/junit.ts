@@ -171,16 +171,16 @@ function element(
   return `${start}${escapeMarkup(text)}</${name}>`;
 }
 
-/** What is wrong with the expectations, as failed tests of a suite of their own. */
+/** What is wrong beside the tests, as failed tests of a suite of their own. */
 function problemSuite({ problems }: Run): string[] {
   if (problems.length === 0) return [];
   const number = problems.length;
   const counts = { tests: number, failures: number, errors: 0, skipped: 0 };
   return [
-    `  <testsuite${attributes({ name: "expectations", ...counts })}>`,
+    `  <testsuite${attributes({ name: "problems", ...counts })}>`,
     ...problems.flatMap((problem, index) => [
       `    <testcase${
-        attributes({ classname: "expectations", name: `problem ${index + 1}` })
+        attributes({ classname: "problems", name: `problem ${index + 1}` })
       }>`,
       `      <failure${attributes({ type: "fail", message: problem })}/>`,
       "    </testcase>",

@@ -81,11 +81,11 @@ function stoppedLines(run: Run): string[] {
   );
 }
 
-/** What is wrong with the expectations. */
+/** What is wrong beside the tests. */
 function problemList({ problems }: Run): string[] {
   if (problems.length === 0) return [];
   const items = problems.map((problem) => `- ${escapeText(problem)}`);
-  return ["## Expectations", items.join("\n")];
+  return ["## Problems", items.join("\n")];
 }
 
 /** The tests that targets have different verdicts on. */

@@ -274,12 +274,12 @@ function indent(text: string, by: number): string {
   return text.replaceAll(/^/gm, " ".repeat(by));
 }
 
-/** What is wrong with the expectations. */
+/** What is wrong beside the tests. */
 function problemSection({ problems }: Run, paint: Palette): string[] {
   if (problems.length === 0) return [];
   return [
     "",
-    paint.bold("Expectations"),
+    paint.bold("Problems"),
     ...problems.map((problem) => paint.bad(`  ${problem}`)),
   ];
 }

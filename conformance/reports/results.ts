@@ -213,7 +213,10 @@ export interface Run {
   readonly settings: RunSettings;
   /** The targets and their revisions, in the order in which they ran. */
   readonly columns: readonly Column[];
-  /** What is wrong with the expectations, a sentence each: entries that match no test. */
+  /**
+   * What is wrong beside the tests, a sentence each: expectations that are out
+   * of date, targets on which no test passed.
+   */
   readonly problems: readonly string[];
 }
 
@@ -249,6 +252,20 @@ export function isBreak(status: Status): boolean {
 export function isGood(run: Run): boolean {
   return run.problems.length === 0 &&
     allResults(run).every(({ status }) => !isFailure(status));
+}
+
+/**
+ * That no test passed in a column in which none failed: all were skipped, or
+ * failed as expected. Nothing is proved by that.
+ */
+export function nothingPassed({ spec, uapi, results }: Column): string[] {
+  const silent = results.every(({ status }) =>
+    status === "skip" || status === "xfail"
+  );
+  if (!silent) return [];
+  return [
+    `${spec} ${uapi}: no test passed, of ${results.length} that were selected`,
+  ];
 }
 
 /** What a test left behind, unless its message says that already. */

@@ -76,6 +76,12 @@ export async function plan(
   if (columns.length === 0) {
     throw new UsageError("The options select no test.");
   }
+  for (const { target: { spec }, uapi } of all) {
+    if (columns.some(({ target }) => target.spec === spec)) continue;
+    throw new UsageError(
+      `The options select no test of target "${spec}" (uAPI ${uapi}).`,
+    );
+  }
   return columns;
 }
 

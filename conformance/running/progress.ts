@@ -6,6 +6,9 @@
  * @module
  */
 
+import { printable } from "../reports/printable.ts";
+import { oneLine } from "../reports/summary.ts";
+
 /** How often the line is drawn at most, in milliseconds. */
 const INTERVAL_MS = 50;
 
@@ -24,7 +27,7 @@ export class ProgressLine {
     const now = performance.now();
     if (this.#write === undefined || now - this.#drawnAt < INTERVAL_MS) return;
     this.#drawnAt = now;
-    this.#write(`\r\x1b[K${text}`);
+    this.#write(`\r\x1b[K${printable(oneLine(text))}`);
   }
 
   /** Takes the line away. */

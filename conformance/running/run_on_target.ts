@@ -11,6 +11,7 @@ import type { RevisionName } from "../../impl/uapi/revision.ts";
 import type { Test } from "../../selftests/harness/harness.ts";
 import { PROBE_FIXTURE, probeTests } from "../targets/probes.ts";
 import { verdictsOf } from "../reports/cases.ts";
+import { printable } from "../reports/printable.ts";
 import {
   isBreak,
   type RevisionRun,
@@ -97,7 +98,7 @@ class TestRun {
 
   async run(): Promise<Omit<RevisionRun, "uapi">> {
     const first = await this.#start();
-    const { name, version } = first.info;
+    const { name, version } = printable(first.info);
     const targets = [first];
     let failedProbes: TestResult[];
     try {

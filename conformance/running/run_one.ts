@@ -24,6 +24,7 @@ import {
   TargetProcess,
 } from "../../selftests/target/target.ts";
 import { TargetFailure } from "../../selftests/target/target_failure.ts";
+import { printable } from "../reports/printable.ts";
 import { SUITE_NAME, VERSION } from "../version.ts";
 import { within } from "./within.ts";
 
@@ -77,10 +78,8 @@ export async function runTest(
     begin: (id) => begun.push({ id, at: performance.now() }),
   });
   recorder.end();
-  const { outcome, problems } = await checkTarget(
-    recorder,
-    body,
-    options,
+  const { outcome, problems } = printable(
+    await checkTarget(recorder, body, options),
   );
   const end = performance.now();
   const durationMs = millis(start, end);
@@ -105,17 +104,17 @@ export async function runTest(
     durationMs,
     ...said,
     message: outcome.message!,
-    failure: {
+    failure: printable({
       ...failureOf(outcome, problems, recorder),
       ...await stderrOf(target),
-    },
+    }),
     transcript: {
-      text: recorder.transcript([
+      text: recorder.transcript(printable([
         `${SUITE_NAME} ${VERSION}`,
         `test ${test.id}`,
         `on ${target.info.name} ${target.info.version}, uAPI ${about.uapi}`,
         `${outcome.status}: ${outcome.message}`,
-      ]),
+      ])),
     },
   };
 }
@@ -162,7 +161,7 @@ export function skipReason(
   const names = [...new Set(missing)].join(", ");
   return {
     reason: `needs ${names}`,
-    message: `The target ${info.name} does not offer ${names}`,
+    message: printable(`The target ${info.name} does not offer ${names}`),
   };
 }
 

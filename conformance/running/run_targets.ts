@@ -17,6 +17,7 @@ import type { Report } from "../reports/reports.ts";
 import {
   type Column,
   isFailure,
+  nothingPassed,
   type RevisionRun,
   type Run,
   type RunSettings,
@@ -120,7 +121,10 @@ class AllRunner {
       suite,
       settings,
       columns,
-      problems: options.updateExpectations ? [] : expectations.problems(known),
+      problems: [
+        ...options.updateExpectations ? [] : expectations.problems(known),
+        ...columns.flatMap(nothingPassed),
+      ],
     };
     return { run, raw: this.#raw, startError: this.#startError };
   }

@@ -8,6 +8,7 @@
 
 import type { Test } from "../../selftests/harness/harness.ts";
 import { narrow } from "../../selftests/harness/table.ts";
+import { Glob } from "./glob.ts";
 
 /** Parts of the suite: the kernel's own tests, one of its two programs, the tests of this kit, or all. */
 export const SUITES = [
@@ -20,39 +21,6 @@ export const SUITES = [
 
 /** A part of the suite. */
 export type Suite = typeof SUITES[number];
-
-/**
- * A pattern for ids. `*` stands for any run of characters, `?` for one. It
- * must match the whole id, or the id up to a dot or slash: `iommufd_ioas`
- * selects every test of that fixture.
- */
-export class Glob {
-  /** The pattern as it was written. */
-  readonly pattern: string;
-  readonly #regexp: RegExp;
-  readonly #whole: RegExp;
-
-  /** `pattern` may be any string: all but `*` and `?` stand for themselves. */
-  constructor(pattern: string) {
-    this.pattern = pattern;
-    const source = pattern
-      .replace(/[\\^$.|+()[\]{}]/g, "\\$&")
-      .replaceAll("*", ".*")
-      .replaceAll("?", ".");
-    this.#regexp = new RegExp(`^${source}([./]|$)`);
-    this.#whole = new RegExp(`^${source}$`);
-  }
-
-  /** True if the pattern selects the test of that id. */
-  matches(id: string): boolean {
-    return this.#regexp.test(id);
-  }
-
-  /** True if the pattern matches all of a text, which need not be an id. */
-  matchesAll(text: string): boolean {
-    return this.#whole.test(text);
-  }
-}
 
 /** A selection of tests. */
 export class Selection {

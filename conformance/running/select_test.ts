@@ -2,37 +2,8 @@
 
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { Glob, Selection, type Suite, SUITES } from "./select.ts";
+import { Selection, type Suite, SUITES } from "./select.ts";
 import { passingTest } from "../testing/fake_target.ts";
-
-describe("Glob", () => {
-  const cases: [pattern: string, id: string, matches: boolean][] = [
-    ["a.b.c", "a.b.c", true],
-    ["a.b.c", "a.b.cd", false],
-    ["a.b", "a.b.c", true],
-    ["a", "a.b.c", true],
-    ["a", "ab.c", false],
-    ["b.c", "a.b.c", false],
-    ["*.c", "a.b.c", true],
-    ["*c", "a.b.c", true],
-    ["a*c", "a.b.c", true],
-    ["a*", "abc.d", true],
-    ["?.b", "a.b.c", true],
-    ["?.b", "aa.b.c", false],
-    ["*", "anything", true],
-    // Everything else stands for itself.
-    ["a.b", "axb", false],
-    ["a+", "aa", false],
-    ["[ab]", "a", false],
-    ["(a)", "(a)", true],
-    ["", "a", false],
-  ];
-  for (const [pattern, id, matches] of cases) {
-    it(`"${pattern}" ${matches ? "matches" : "does not match"} "${id}"`, () => {
-      assertEquals(new Glob(pattern).matches(id), matches);
-    });
-  }
-});
 
 describe("Selection", () => {
   const tests = [

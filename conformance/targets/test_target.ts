@@ -11,6 +11,7 @@ import {
   type TargetInfo,
   TargetProcess,
 } from "../../selftests/target/target.ts";
+import { printable } from "../reports/printable.ts";
 import { within } from "../running/within.ts";
 
 /** How often a start is tried before it counts as failed. */
@@ -18,9 +19,13 @@ const ATTEMPTS = 3;
 /** Milliseconds that a target which was started again has to show that it works, at most. */
 const SIGN_OF_LIFE_MS = 5000;
 
-/** A target that does not start, or that does nothing. */
+/** A target that does not start, or that does nothing. What it said about that is printable. */
 export class TargetStartError extends Error {
   override name = "TargetStartError";
+
+  constructor(message: string) {
+    super(printable(message));
+  }
 }
 
 /** A target that can be started again: after {@link restart} it is another one. */

@@ -30,6 +30,10 @@ export interface FakeTargetOptions {
   readonly ioctlResult?: number;
   /** What each reset finds. */
   readonly problems?: readonly string[];
+  /** What it calls itself; default `fake`. */
+  readonly name?: string;
+  /** What it wrote to standard error, whenever that is asked for. */
+  readonly stderr?: string;
   /** Rejects every spawn with this. */
   readonly spawnError?: Error;
   /** Rejects every reset with this. */
@@ -55,7 +59,7 @@ export class FakeTarget implements Target {
   constructor(options: FakeTargetOptions = {}) {
     this.#options = options;
     this.info = {
-      name: "fake",
+      name: options.name ?? "fake",
       version: "1.2.3",
       uapi: options.uapi ?? NEWEST,
       pageSize: 4096,
@@ -89,6 +93,10 @@ export class FakeTarget implements Target {
     const { resetError, problems } = this.#options;
     if (resetError) return Promise.reject(resetError);
     return Promise.resolve([...problems ?? []]);
+  }
+
+  takeStderr(): string {
+    return this.#options.stderr ?? "";
   }
 
   close(): Promise<void> {

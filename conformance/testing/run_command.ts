@@ -73,9 +73,9 @@ export async function runOnFakes(
       spec,
       revisions: () =>
         Promise.try(() => {
-          const { askError } = { ...fakes, ...fakes.targets?.[spec] };
+          const { askError, uapi } = { ...fakes, ...fakes.targets?.[spec] };
           if (askError) throw askError;
-          return [...REVISION_NAMES];
+          return uapi ? [uapi] : [...REVISION_NAMES];
         }),
       async open(uapi) {
         const options = { ...fakes, ...fakes.targets?.[spec], uapi };
