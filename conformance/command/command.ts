@@ -20,10 +20,21 @@ import type { Host } from "./host.ts";
 import { formatList, formatListJson, type ListedColumn } from "./listing.ts";
 import { type Options, parseOptions } from "./options.ts";
 import { plan, type PlanOptions, starting } from "../running/plan.ts";
-import { openReport, type Report } from "../reports/reports.ts";
+import {
+  openReport,
+  type Report,
+  type ReportFormat,
+} from "../reports/reports.ts";
 import { reproduceCommands } from "./reproduce.ts";
-import { allResults, isGood, type RunSettings } from "../reports/results.ts";
-import { runAll } from "../running/run_targets.ts";
+import {
+  allResults,
+  isGood,
+  type Run,
+  type RunSettings,
+} from "../reports/results.ts";
+import { type EndingSignal, exitCodeOf } from "../running/ending.ts";
+import { Interrupted } from "../running/interrupted.ts";
+import { runAll, type RunOutcome } from "../running/run_targets.ts";
 import { suiteInfo } from "../running/suite.ts";
 import type { TargetSpec } from "../targets/targets.ts";
 import { TargetStartError } from "../targets/test_target.ts";
@@ -147,15 +158,28 @@ async function run(
   const columns = await plan(options, environment);
   const expectations = readExpectations(options, host);
   const reports = openReports(options, host);
-  const outcome = await runAll(columns, {
-    options,
-    host,
-    suite: await suiteInfo(),
-    settings: settingsOf(options),
-    expectations,
-    reports,
+  const interruption = new AbortController();
+  let signal: EndingSignal | undefined;
+  const forget = host.onSignal((which) => {
+    signal = which;
+    interruption.abort(new Interrupted(`Interrupted by ${which}`));
   });
-  for (const report of reports) report.end(outcome.run);
+  let outcome: RunOutcome;
+  try {
+    outcome = await runAll(columns, {
+      options,
+      host,
+      interruption: interruption.signal,
+      suite: await suiteInfo(),
+      settings: settingsOf(options),
+      expectations,
+      reports,
+    });
+    endReports(reports, outcome.run);
+  } finally {
+    forget();
+  }
+  if (signal !== undefined) return exitCodeOf(signal);
   if (outcome.startError) {
     host.err(`${outcome.startError.message}\n`);
     return EXIT_TARGET;
@@ -192,25 +216,49 @@ function settingsOf(options: Options): RunSettings {
   };
 }
 
-/** Creates the files of the reports, so that a bad path is found before the run and not after it. */
+/** Writes all reports, also where one of them cannot be written. */
+function endReports(reports: readonly Report[], run: Run): void {
+  const errors: unknown[] = [];
+  for (const report of reports) {
+    try {
+      report.end(run);
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length > 0) throw errors[0];
+}
+
+/** Opens the reports, so that a bad path is found before the run and not after it. */
 function openReports(options: Options, host: Host): Report[] {
   const commands = reproduceCommands(options);
   return options.reports.map(({ format, path }) =>
     openReport(format, {
       write: path === undefined
         ? (text) => host.out(text)
-        : createReport(path, host),
+        : reportFile(format, path, host),
       color: path === undefined && host.color,
       commands,
     })
   );
 }
 
-function createReport(path: string, host: Host): (text: string) => void {
-  try {
-    return host.create(path);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new UsageError(`Cannot write the report to "${path}": ${why}`);
+/** Takes the text of a report for a file. What is there stays there until the report is whole, unless somebody is to watch it grow. */
+function reportFile(
+  format: ReportFormat,
+  path: string,
+  host: Host,
+): (text: string) => void {
+  function trying<T>(action: () => T): T {
+    try {
+      return action();
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new UsageError(`Cannot write the report to "${path}": ${why}`);
+    }
   }
+  const write = trying(() =>
+    format === "jsonl" ? host.create(path) : host.prepare(path)
+  );
+  return (text) => trying(() => write(text));
 }

@@ -7,29 +7,29 @@
  * @module
  */
 
-/** Signals that end us. */
-const ENDING = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+import { beforeEnd } from "../running/ending.ts";
 
-/** The groups that have not ended. */
-const running = new Set<ProcessGroup>();
-
-/** A child that was started detached: it leads a process group of its own. */
+/**
+ * A child that was started detached: it leads a process group of its own. A
+ * terminal sends its signals to our group only: this one would stay.
+ */
 export class ProcessGroup {
   readonly #child: Deno.ChildProcess;
+  /** Undefined once they were ended: the number may be another's after that. */
+  #forget: (() => void) | undefined;
 
   /** Takes a child in hand: if we are ended, it is. What it started ends with it. */
   constructor(child: Deno.ChildProcess) {
     this.#child = child;
-    if (running.size === 0) listen();
-    running.add(this);
+    this.#forget = beforeEnd(() => this.kill());
     child.status.then(() => this.kill());
   }
 
   /** Ends all its processes, unless they have ended. */
   kill(): void {
-    // The number may be another's after that.
-    if (!running.delete(this)) return;
-    if (running.size === 0) unlisten();
+    if (this.#forget === undefined) return;
+    this.#forget();
+    this.#forget = undefined;
     try {
       Deno.kill(-this.#child.pid, "SIGKILL");
       return;
@@ -42,33 +42,4 @@ export class ProcessGroup {
       // It has ended.
     }
   }
-}
-
-/** A terminal sends its signals to our group only: the others would stay. */
-function listen(): void {
-  for (const signal of ENDING) Deno.addSignalListener(signal, HANDLERS[signal]);
-  globalThis.addEventListener("unload", killAll);
-}
-
-function unlisten(): void {
-  for (const signal of ENDING) {
-    Deno.removeSignalListener(signal, HANDLERS[signal]);
-  }
-  globalThis.removeEventListener("unload", killAll);
-}
-
-function killAll(): void {
-  for (const group of [...running]) group.kill();
-}
-
-const HANDLERS = {
-  SIGINT: () => endWith("SIGINT"),
-  SIGTERM: () => endWith("SIGTERM"),
-  SIGHUP: () => endWith("SIGHUP"),
-};
-
-/** Ends our children, then us, as the signal would have done. */
-function endWith(signal: typeof ENDING[number]): void {
-  killAll();
-  Deno.kill(Deno.pid, signal);
 }

@@ -17,6 +17,7 @@ import {
   type RevisionRun,
   type TestResult,
 } from "../reports/results.ts";
+import { type Interrupted, unlessAborted } from "./interrupted.ts";
 import { runCases } from "./run_cases.ts";
 import {
   aboutTest,
@@ -33,10 +34,15 @@ export const ISOLATIONS = ["run", "fixture", "test"] as const;
 /** How often a new target is started for its own sake. */
 export type Isolation = typeof ISOLATIONS[number];
 
+/** Why tests did not run that a run did not come to before somebody ended it, in words to count by. */
+export const INTERRUPTED = "the run was interrupted";
+
 /** How often targets may break in a run. */
 const MAX_BREAKS = 50;
 /** The same for targets with which no test came to a verdict yet. */
 const MAX_BREAKS_IN_VAIN = 5;
+/** Milliseconds after which whoever else waits gets a turn: a target in this process leaves none. */
+const TURN_MS = 50;
 
 /** What {@link runTests} needs beside the tests. */
 export interface RunTestsOptions extends RunOptions {
@@ -52,12 +58,14 @@ export interface RunTestsOptions extends RunOptions {
   readonly isolate?: Isolation;
   /** How many targets run tests at the same time; default 1. */
   readonly jobs?: number;
+  /** Ends the run, the test that is under way with it; the reason is an {@link Interrupted}. */
+  readonly interruption?: AbortSignal;
 }
 
 /**
  * Runs tests; results come in the order of the tests. Rejects with a
  * {@link TargetStartError} when the target cannot be started, or when it
- * breaks in every test.
+ * breaks in every test; with an {@link Interrupted} where no target had started.
  */
 export async function runTests(
   uapi: RevisionName,
@@ -94,6 +102,11 @@ class TestRun {
     this.#tests = tests;
     this.#options = options;
     this.#units = unitsOf(tests, options.isolate ?? "run");
+    const { interruption } = options;
+    interruption?.addEventListener("abort", () => {
+      const { message } = interruption.reason as Interrupted;
+      this.#endEarly(message, INTERRUPTED);
+    });
   }
 
   async run(): Promise<Omit<RevisionRun, "uapi">> {
@@ -126,8 +139,9 @@ class TestRun {
   }
 
   #start(): Promise<TestTarget> {
-    const { open, timeoutMs = DEFAULT_TIMEOUT_MS } = this.#options;
-    return TestTarget.start(open, timeoutMs);
+    const { open, timeoutMs = DEFAULT_TIMEOUT_MS, interruption } =
+      this.#options;
+    return unlessAborted(interruption, TestTarget.start(open, timeoutMs));
   }
 
   /** Tries the capabilities that the tests need and the target names; returns the failures. */
@@ -137,11 +151,10 @@ class TestRun {
     if (this.#options.recording) return failures;
     for (const [capability, test] of probeTests(target.info)) {
       if (!needed.has(capability)) continue;
-      if (target.broken) await this.#restart(target);
-      if (this.#stopped !== undefined) break;
+      if (!await this.#ready(target)) break;
       const result = await this.#runOne(test, target);
       this.#checkBudget(result);
-      if (result.status === "pass") continue;
+      if (result.status === "pass" || result.status === "notrun") continue;
       this.#broken.add(capability);
       failures.push(result);
     }
@@ -151,20 +164,24 @@ class TestRun {
   /** Takes units, one after the other, until there is none left. */
   async #runUnits(target: TestTarget): Promise<void> {
     const isolated = (this.#options.isolate ?? "run") !== "run";
+    let turn = performance.now();
     for (;;) {
       const unit = this.#units.shift();
       if (unit === undefined) return;
-      if (isolated && target.used) await this.#restart(target);
+      if (isolated && !await this.#ready(target, target.used)) return;
       for (const [index, test] of unit.tests.entries()) {
-        if (target.broken) await this.#restart(target);
-        if (this.#stopped !== undefined) return;
+        if (performance.now() - turn > TURN_MS) {
+          await new Promise((resolve) => setTimeout(resolve, 0));
+          turn = performance.now();
+        }
+        if (!await this.#ready(target)) return;
         this.#options.onTest?.(test, this.#done);
         const result = await this.#runTest(test, target);
         this.#checkBudget(result);
         this.#results[unit.start + index] = result;
         this.#done++;
         const enough = this.#options.onResult?.(result);
-        if (enough !== undefined) this.#endEarly(enough);
+        if (enough !== undefined) this.#endEarly(enough, "the run ended early");
       }
     }
   }
@@ -176,16 +193,21 @@ class TestRun {
       if (reason !== undefined) {
         return this.#notRun(each, target.info, reason, reason);
       }
-      if (target.broken) await this.#restart(target);
-      if (this.#stopped !== undefined) return this.#notRun(each, target.info);
-      return await this.#runOne(each, target);
+      return await this.#ready(target)
+        ? await this.#runOne(each, target)
+        : this.#notRun(each, target.info);
     });
   }
 
   /** Runs a test, its cases together; a target that it may have broken is ended. */
   async #runOne(test: Test, target: TestTarget): Promise<TestResult> {
     const options = { ...this.#options, broken: this.#broken };
-    const result = await target.run((target) => runTest(test, target, options));
+    const run = target.run((target) => runTest(test, target, options));
+    const result = await this.#unlessInterrupted(run);
+    if (result === undefined) {
+      await target.retire();
+      return this.#notRun(test, target.info);
+    }
     const { status } = result;
     if (isBreak(status)) {
       await target.retire();
@@ -213,9 +235,27 @@ class TestRun {
     }
   }
 
+  /** What a promise resolves to; undefined if the run is interrupted before. */
+  async #unlessInterrupted<T>(promise: Promise<T>): Promise<T | undefined> {
+    const { interruption } = this.#options;
+    try {
+      return await unlessAborted(interruption, promise);
+    } catch (error) {
+      if (interruption?.aborted) return undefined;
+      throw error;
+    }
+  }
+
+  /** Starts a target again that is broken, or `used` where it must not be. False if the run is over. */
+  async #ready(target: TestTarget, used = false): Promise<boolean> {
+    const over = this.#stopped !== undefined;
+    if (!over && (target.broken || used)) await this.#restart(target);
+    return this.#stopped === undefined;
+  }
+
   async #restart(target: TestTarget): Promise<void> {
     try {
-      await target.restart();
+      await this.#unlessInterrupted(target.restart());
     } catch (error) {
       if (!(error instanceof TargetStartError)) throw error;
       this.#giveUp(error.message);
@@ -229,10 +269,10 @@ class TestRun {
   }
 
   /** Ends the run although the target works. */
-  #endEarly(why: string): void {
+  #endEarly(why: string, reason: string): void {
     if (this.#stopped !== undefined) return;
     this.#stopped = why;
-    this.#notRunReason = "the run ended early";
+    this.#notRunReason = reason;
   }
 
   /** A result for each test, also for those that did not run. */

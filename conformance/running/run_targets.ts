@@ -24,7 +24,8 @@ import {
   type SuiteInfo,
   type TestResult,
 } from "../reports/results.ts";
-import { runTests } from "./run_on_target.ts";
+import { Interrupted } from "./interrupted.ts";
+import { INTERRUPTED, runTests } from "./run_on_target.ts";
 import { mergeRuns, scheduleTests } from "./schedule.ts";
 import { TargetStartError } from "../targets/test_target.ts";
 import { TranscriptFolder } from "../traces/transcript_folder.ts";
@@ -46,6 +47,8 @@ export interface RunContext {
   readonly expectations: Expectations;
   /** The reports. */
   readonly reports: readonly Report[];
+  /** Ends the run before its end, with an {@link Interrupted} as the reason. */
+  readonly interruption: AbortSignal;
 }
 
 /** What a run came to. */
@@ -104,13 +107,14 @@ class AllRunner {
   }
 
   async run(): Promise<RunOutcome> {
-    const { suite, settings, options, expectations, reports } = this.#context;
+    const { suite, settings, options, expectations, reports, interruption } =
+      this.#context;
     for (const report of reports) report.begin?.(suite, settings);
     const again = options.untilFail && options.repeat === undefined;
     do {
       await this.#pass();
       this.#passes++;
-    } while (again && !this.#failed);
+    } while (again && !this.#failed && !interruption.aborted);
     const columns = this.#columns.map((column) => column!);
     const known = this.#planned.map(({ target, uapi, suite }, index) => ({
       spec: target.spec,
@@ -153,6 +157,7 @@ class AllRunner {
     const told = new Map<TestResult, TestResult>();
     let run: RevisionRun;
     try {
+      this.#context.interruption.throwIfAborted();
       if (planned.startError) throw planned.startError;
       run = await this.#runTests(planned, (result) => {
         const judged = this.#judge(spec, result);
@@ -160,6 +165,9 @@ class AllRunner {
         return this.#tell(spec, judged);
       });
     } catch (error) {
+      if (error instanceof Interrupted) {
+        return notStarted(planned, error.message, INTERRUPTED);
+      }
       const alone = this.#planned.length === 1;
       if (alone || !(error instanceof TargetStartError)) throw error;
       this.#startError ??= error;
@@ -189,6 +197,7 @@ class AllRunner {
       : settings.seed + this.#passes;
     const schedule: Test[] = scheduleTests(tests, { repeat, seed });
     return runTests(uapi, schedule, {
+      interruption: this.#context.interruption,
       timeoutMs,
       isolate,
       jobs: target.inProcess ? 1 : jobs,

@@ -9,6 +9,7 @@
 import { REVISION_NAMES } from "../../impl/uapi/revision.ts";
 import type { Test } from "../../selftests/harness/harness.ts";
 import { runCommand } from "../command/command.ts";
+import type { EndingSignal } from "../running/ending.ts";
 import { FakeTarget, type FakeTargetOptions } from "./fake_target.ts";
 
 /** What a command did. */
@@ -31,6 +32,10 @@ export interface CommandFakes extends FakeTargetOptions {
   readonly askError?: Error;
   /** Standard error is a terminal. */
   readonly terminal?: boolean;
+  /** Called when the run begins, with what a signal would do. */
+  readonly onRun?: (stop: (signal: EndingSignal) => void) => void;
+  /** Called when a target is to start, which waits for what is returned. */
+  readonly onOpen?: () => Promise<void>;
   /** Files that are there. */
   readonly files?: Readonly<Record<string, string>>;
   /** How the targets of some specs behave otherwise. */
@@ -65,7 +70,15 @@ export async function runOnFakes(
         write(path, "");
         return (text) => files[path] += text;
       },
+      prepare(path) {
+        if (path.startsWith("/missing/")) throw new Error("No such directory");
+        return (text) => write(path, text);
+      },
       save: write,
+      onSignal(stop) {
+        fakes.onRun?.(stop);
+        return () => {};
+      },
       readText: (path) => files[path],
     },
     allTests: (uapi) => tests.filter((test) => test.uapi.includes(uapi)),
@@ -80,6 +93,7 @@ export async function runOnFakes(
       async open(uapi) {
         const options = { ...fakes, ...fakes.targets?.[spec], uapi };
         if (options.startError) throw options.startError;
+        await options.onOpen?.();
         return await Promise.resolve(new FakeTarget(options));
       },
     }),

@@ -18,15 +18,18 @@ const LINE_LENGTH = 400;
 /** Characters of a part of a path: file systems allow no more than 255 bytes. */
 const NAME_LENGTH = 100;
 
+/** Who keeps the files. */
+type Keeper = Pick<Host, "save" | "err">;
+
 /** A folder with a file for each test that failed: `TARGET/REVISION/ID.txt`. */
 export class TranscriptFolder {
   readonly #folder: string | undefined;
-  readonly #host: Host;
+  readonly #host: Keeper;
   readonly #saved = new Set<string>();
   #failed = false;
 
   /** `folder` is undefined where nothing is to be saved. */
-  constructor(folder: string | undefined, host: Host) {
+  constructor(folder: string | undefined, host: Keeper) {
     this.#folder = folder;
     this.#host = host;
   }

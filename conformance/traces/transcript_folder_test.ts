@@ -14,23 +14,18 @@ const FAILED = result("a.b.c", {
 /** A host that keeps files, or cannot. */
 function fakeHost(
   broken = false,
-): Host & { files: Map<string, string>; errors: string } {
+): Pick<Host, "save" | "err"> & { files: Map<string, string>; errors: string } {
   const files = new Map<string, string>();
   return {
     files,
     errors: "",
-    out: () => {},
     err(text) {
       this.errors += text;
     },
-    color: false,
-    errIsTerminal: false,
-    create: () => () => {},
     save(path, text) {
       if (broken) throw new Error("read-only");
       files.set(path, text);
     },
-    readText: () => undefined,
   };
 }
 
