@@ -131,14 +131,14 @@ export class Model {
   /** What it is. */
   readonly info: TargetInfo;
   readonly #boot: () => Kernel;
-  readonly #calls: ImplCalls;
+  readonly #calls: ReadonlyMap<string, Implementation>;
   #kernel: Kernel | undefined;
 
   /** The model with the behaviour of a revision. */
   constructor(uapi: RevisionName, options: ImplOptions = {}) {
     const { frameOrder = "ordered", calls = IMPL_CALLS } = options;
     this.#boot = () => new Kernel({ revision: uapi, frameOrder });
-    this.#calls = calls;
+    this.#calls = new Map(Object.entries(calls));
     this.info = {
       name: "iommufd-kit model",
       version: config.version,
@@ -208,10 +208,8 @@ export class Model {
   }
 
   #how({ verb }: Call): Implementation {
-    const how = Object.hasOwn(this.#calls, verb.name)
-      ? this.#calls[verb.name]
-      : undefined;
-    if (how) return how;
+    const how = this.#calls.get(verb.name);
+    if (how !== undefined) return how;
     throw new TargetFailure("error", `The model has no ${verb.name}`);
   }
 }

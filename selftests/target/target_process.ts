@@ -8,7 +8,7 @@
 
 import { O_RDWR } from "../../impl/uapi/mman.ts";
 import type { Caller, Timing } from "./target.ts";
-import { MemoryFault } from "./target_failure.ts";
+import { MemoryFault, TargetFailure } from "./target_failure.ts";
 import { type ArgumentsOf, type Call, call, type VerbName } from "./verbs.ts";
 
 /**
@@ -70,8 +70,11 @@ export class TargetProcess {
    * are given; each is then what the last one left in it. Only where the
    * target names the capability `time`, and for verbs that can be timed.
    */
-  time(times: number, calls: readonly Call[]): Promise<Timing> {
-    return this.#caller.time!(this.number, times, calls);
+  async time(times: number, calls: readonly Call[]): Promise<Timing> {
+    if (this.#caller.time === undefined) {
+      throw new TargetFailure("error", "The target cannot take times");
+    }
+    return await this.#caller.time(this.number, times, calls);
   }
 
   /** Opens a path; `/dev/iommu` at least. */

@@ -4,7 +4,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { EFAULT } from "../../impl/uapi/errno.ts";
 import { type Caller, TargetProcess } from "./target.ts";
-import { MemoryFault } from "./target_failure.ts";
+import { MemoryFault, TargetFailure } from "./target_failure.ts";
 import { type Call, call, VERBS } from "./verbs.ts";
 
 /** Takes calls down; each returns `result`. */
@@ -76,6 +76,11 @@ describe("TargetProcess", () => {
     await process.exit();
     await process.exit();
     assertEquals(log.calls.map(({ verb }) => verb.name), ["exit"]);
+  });
+
+  it("rejects where the times of calls cannot be taken", async () => {
+    const { process } = await start();
+    await assertRejects(() => process.time(1, []), TargetFailure, "take times");
   });
 
   it("rejects with a MemoryFault when memory may not be touched, and for nothing else", async () => {
