@@ -60,8 +60,8 @@ export interface DomainOptions {
  * A translation (Linux: struct iommu_domain with its iommu_domain_ops). A
  * driver extends it; a domain of type "paging" overrides {@link mapPages},
  * {@link unmapPages} and {@link iovaToPhys}, and {@link readPfns} for speed.
- * These are for the core to call: others use iommuMap() and iommuUnmap(),
- * which split requests into pages and unwind.
+ * These are for the core to call: others use iommuMap(), iommuUnmap() and
+ * iommuIovaToPhys(), which split requests into pages and unwind.
  *
  * Where pages are mapped, an IOVA is a plain number of bytes. It is exact up to
  * 2^64 because it is a multiple of the smallest page: see {@link pageSizes}.
@@ -179,7 +179,7 @@ export abstract class Domain {
     return 0;
   }
 
-  /** The physical address in bytes behind an IOVA, 0 when not mapped (Linux: iova_to_phys). */
+  /** The physical address in bytes behind an IOVA, a multiple of the smallest page; 0 when not mapped (Linux: iova_to_phys). */
   iovaToPhys(_iova: number): number {
     return 0;
   }

@@ -8,6 +8,7 @@
  */
 
 import { EINVAL, ENODEV } from "../uapi/errno.ts";
+import { PAGE_SIZE } from "../uapi/mman.ts";
 import { KernelBug } from "../kernel/warn.ts";
 import type { Domain } from "./domain.ts";
 
@@ -68,11 +69,17 @@ export function iommuUnmap(
   return done;
 }
 
-/** The physical address behind an IOVA, 0 when not mapped (Linux: iommu_iova_to_phys). */
-export function iommuIovaToPhys(domain: Domain, iova: number): number {
-  if (domain.type === "identity") return iova;
+/**
+ * The physical address of the byte behind an IOVA, 0 when not mapped. Any byte
+ * counts, so the IOVA is a bigint, which is exact; the driver is asked for the
+ * page that it lies in. (Linux: iommu_iova_to_phys.)
+ */
+export function iommuIovaToPhys(domain: Domain, iova: bigint): number {
   if (domain.type === "blocked") return 0;
-  return domain.iovaToPhys(iova);
+  if (domain.type === "identity") return Number(iova);
+  const offset = iova & BigInt((domain.pageSizes[0] ?? PAGE_SIZE) - 1);
+  const page = domain.iovaToPhys(Number(iova - offset));
+  return page === 0 ? 0 : page + Number(offset);
 }
 
 /** One call to the driver, for as much as pages of one size can take. Returns the bytes mapped. */

@@ -164,11 +164,23 @@ describe("iommuIovaToPhys", () => {
     const owner = new TestOps();
     const domain = newDomain();
     iommuMap(domain, 0x1000, 0x7000, SMALL, IOMMU_READ);
-    assertEquals(iommuIovaToPhys(domain, 0x1004), 0x7004);
-    assertEquals(iommuIovaToPhys(domain, 0x2000), 0);
+    assertEquals(iommuIovaToPhys(domain, 0x1004n), 0x7004);
+    assertEquals(iommuIovaToPhys(domain, 0x2000n), 0);
     const identity = new TestDomain({ owner }, "identity");
-    assertEquals(iommuIovaToPhys(identity, 0x1004), 0x1004);
-    assertEquals(iommuIovaToPhys(owner.blockedDomain!, 0x1004), 0);
+    assertEquals(iommuIovaToPhys(identity, 0x1004n), 0x1004);
+    assertEquals(iommuIovaToPhys(owner.blockedDomain!, 0x1004n), 0);
+  });
+
+  it("answers for every byte of a 64-bit IOVA, and takes no number for one", () => {
+    const domain = newDomain();
+    const last = 2n ** 64n - BigInt(SMALL);
+    iommuMap(domain, Number(last), 0x7000, SMALL, IOMMU_READ);
+    for (let offset = 0; offset < SMALL; offset++) {
+      const paddr = iommuIovaToPhys(domain, last + BigInt(offset));
+      assertEquals(paddr, 0x7000 + offset);
+    }
+    // @ts-expect-error A number, which is rounded, is refused.
+    assertThrows(() => iommuIovaToPhys(domain, Number(last + 16n)), TypeError);
   });
 });
 

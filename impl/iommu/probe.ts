@@ -182,7 +182,7 @@ function mapDirect(
   const end = alignUp(region.start + region.length, pageSize);
   let first = alignUp(region.start, pageSize);
   for (let addr = first; addr <= end; addr += pageSize) {
-    if (addr < end && iommuIovaToPhys(domain, addr) === 0) continue;
+    if (addr < end && iommuIovaToPhys(domain, BigInt(addr)) === 0) continue;
     iommuMap(domain, first, first, addr - first, region.prot ?? 0);
     first = addr + pageSize;
   }
