@@ -87,9 +87,8 @@ export function nodeBefore<N extends IntervalNode<Key>>(node: N): N | null {
 }
 
 /**
- * The intervals, ordered by start; those with equal starts in the order of
- * their insertion. Insert, remove, {@link first} and {@link next} take
- * O(log n).
+ * The intervals, ordered by start, then by last, then by their insertion. All
+ * methods but the iterator take O(log n).
  */
 export class IntervalTree<K extends Key, N extends IntervalNode<K>> {
   #root: N | null = null;
@@ -118,7 +117,7 @@ export class IntervalTree<K extends Key, N extends IntervalNode<K>> {
     let cur = this.#root;
     while (cur !== null) {
       parent = cur;
-      left = isBefore(node.start, cur.start);
+      left = isOrdered(node.start, node.last, cur);
       cur = left ? cur.treeLeft : cur.treeRight;
     }
     node.treeParent = parent;
@@ -147,6 +146,16 @@ export class IntervalTree<K extends Key, N extends IntervalNode<K>> {
     node.treeHeight = 0;
     node.treeLast = node.last;
     this.#size--;
+  }
+
+  /** An interval with exactly these ends. */
+  find(start: K, last: K): N | undefined {
+    let cur = this.#root;
+    while (cur !== null) {
+      if (isSame(start, cur.start) && isSame(last, cur.last)) return cur;
+      cur = isOrdered(start, last, cur) ? cur.treeLeft : cur.treeRight;
+    }
+    return undefined;
   }
 
   /**
@@ -295,6 +304,17 @@ export class IntervalTree<K extends Key, N extends IntervalNode<K>> {
     this.recompute(node);
     this.recompute(top);
   }
+}
+
+/** Whether the interval [start, last] comes before `node` in the order of the tree. */
+function isOrdered<K extends Key>(
+  start: K,
+  last: K,
+  node: IntervalNode<K>,
+): boolean {
+  return isSame(start, node.start)
+    ? isBefore(last, node.last)
+    : isBefore(start, node.start);
 }
 
 /** The first node of a subtree, which ends at or after `start`, that intersects [start, last]. */

@@ -94,13 +94,22 @@ function compareWithArray<K extends Key>(key: (at: number) => K): void {
         } else {
           const node = new IntervalNode(...range(ends));
           tree.insert(node);
-          const at = model.findIndex((n) => n.start > node.start);
+          const at = model.findIndex((n) =>
+            n.start > node.start ||
+            (n.start === node.start && n.last > node.last)
+          );
           model.splice(at < 0 ? model.length : at, 0, node);
         }
         checkShape(tree.top, null);
         assertEquals(tree.size, model.length);
         assertEquals(tree.isEmpty, model.length === 0);
         const [start, last] = range(looked);
+        const exact = tree.find(start, last);
+        assertEquals(
+          exact !== undefined,
+          model.some((n) => n.start === start && n.last === last),
+        );
+        if (exact) assertEquals([exact.start, exact.last], [start, last]);
         assertSameNodes(
           found(tree, start, last),
           intersecting(model, start, last),
@@ -122,12 +131,15 @@ describe("IntervalTree", () => {
     compareWithArray((at) => base + BigInt(at));
   });
 
-  it("keeps intervals of equal start in the order of insertion", () => {
+  it("orders intervals of equal start by last, then by insertion", () => {
     const tree = new IntervalTree<number, IntervalNode<number>>();
     const nodes = [9, 3, 7, 3, 5].map((last) => new IntervalNode(2, last));
     for (const node of nodes) tree.insert(node);
-    assertSameNodes(found(tree, 0, 100), nodes);
-    assertSameNodes(found(tree, 6, 100), [nodes[0]!, nodes[2]!]);
+    const inOrder = [1, 3, 4, 2, 0].map((i) => nodes[i]!);
+    assertSameNodes(found(tree, 0, 100), inOrder);
+    assertSameNodes(found(tree, 6, 100), inOrder.slice(3));
+    assert(tree.find(2, 7) === nodes[2]);
+    assertEquals(tree.find(2, 6), undefined);
   });
 
   it("stays balanced when filled in order", () => {

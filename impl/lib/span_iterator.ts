@@ -99,10 +99,12 @@ export class SpanIterator<K extends Key> {
   #use(start: K, node: IntervalNode<K>): void {
     const limit = this.#limit;
     let end = node.last;
-    let cur = this.#tree.next(node, start, limit);
-    while (cur !== undefined && !isBefore(after(end), cur.start)) {
-      if (isBefore(end, cur.last)) end = cur.last;
-      cur = this.#tree.next(cur, start, limit);
+    let cur: IntervalNode<K> | undefined = node;
+    // Of the nodes behind `cur` only those count that reach beyond the end.
+    while (cur !== undefined && isBefore(end, limit)) {
+      cur = this.#tree.next(cur, after(end), limit);
+      if (cur === undefined || isBefore(after(end), cur.start)) break;
+      end = cur.last;
     }
     this.isHole = false;
     this.start = start;
