@@ -13,11 +13,9 @@ export type { AreaSlice, IoptArea } from "./iommufd/pages/area.ts";
 export type { IommufdFault } from "./iommufd/events/fault.ts";
 export type { IommufdGroup } from "./iommufd/attach/group.ts";
 export type { HwPagetable, HwptPaging } from "./iommufd/hwpt/hw_pagetable.ts";
-export type {
-  IoPagetable,
-  IoptAccess,
-  UnmapResult,
-} from "./iommufd/ioas/io_pagetable.ts";
+export type { IoptAccess } from "./iommufd/ioas/accesses.ts";
+export type { AlignmentNeeds } from "./iommufd/ioas/alignment.ts";
+export type { IoPagetable, UnmapResult } from "./iommufd/ioas/io_pagetable.ts";
 export type { Ioas } from "./iommufd/ioas/ioas.ts";
 export type { Iommufd, IommufdCtx } from "./iommufd/main.ts";
 export type {
@@ -30,7 +28,7 @@ export type {
   PagesList,
   PagesListElement,
 } from "./iommufd/pages/pages_list.ts";
-export type { IoptRange } from "./iommufd/ioas/reserved.ts";
+export type { IoptRange, ReservedTree } from "./iommufd/ioas/reserved.ts";
 export type { CommandBuffer, IoctlOp } from "./iommufd/objects/ucmd.ts";
 export type {
   AddressSpace,

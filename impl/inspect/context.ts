@@ -116,10 +116,8 @@ function ioasFacts({ iopt }: Ioas, names: Names): string[] {
   for (const domain of iopt.domains) {
     facts.push(names.hwpt(domain) ?? "a domain");
   }
-  const accesses = iopt.accesses.filter((access) => access !== undefined);
-  if (accesses.length > 0) {
-    facts.push(count(accesses.length, "access", "accesses"));
-  }
+  const { accesses } = iopt;
+  if (!accesses.isEmpty) facts.push(count(accesses.size, "access", "accesses"));
   return facts;
 }
 

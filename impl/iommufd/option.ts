@@ -19,7 +19,7 @@ import {
 } from "../uapi/iommufd.ts";
 import { CAP_SYS_RESOURCE } from "../uapi/mman.ts";
 import { ACCOUNT_MM, ACCOUNT_USER } from "./pages/accounting.ts";
-import { disableLargePages, enableLargePages } from "./ioas/alignment.ts";
+import { disableLargePages, enableLargePages } from "./ioas/large_pages.ts";
 import { Ioas } from "./ioas/ioas.ts";
 import type { Ucmd } from "./objects/ucmd.ts";
 

@@ -11,6 +11,7 @@
  */
 
 import { ENOSPC, type Errno } from "../../impl/uapi/errno.ts";
+import { MOCK_APERTURE_START } from "../../impl/uapi/selftest.ts";
 import {
   assertEq,
   type Context,
@@ -133,5 +134,17 @@ function registerHoles(f: ChosenFixture): void {
     // The hole between areas begins at 0x32200, what is free of it at 0x32500.
     const iova = io.revision.ioas.clipsAreaHoles ? 0x32a00n : 0x32d00n;
     assertEq(await place(0x800n, 0x100n), iova, "IOVA");
+  });
+
+  f.test("reserved_no_more", {
+    description: "IOVA that a domain reserved is chosen again when it is gone",
+    reference: "io_pagetable.c iopt_table_remove_domain",
+  }, async ({ io, ioasId, place }) => {
+    const { page } = io;
+    const { stdevId } = await io.mock.domain(ioasId);
+    const base = BigInt(MOCK_APERTURE_START);
+    assertEq(await place(page, page), base, "IOVA with a domain");
+    await io.destroy(stdevId);
+    assertEq(await place(page, page), page, "IOVA without one");
   });
 }

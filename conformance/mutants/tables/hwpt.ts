@@ -101,8 +101,8 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/iommufd/attach/device.ts", [{
     name: "auto-finds-manual",
-    find: "if (!hwpt.autoDomain || !hwpt.lock()) continue;",
-    replace: "if (!hwpt.lock()) continue;",
+    find: "for (const hwpt of ioas.autoHwpts) {",
+    replace: "for (const hwpt of ioas.hwpts) {",
     breaks:
       "A device that attaches to an IOAS gets a HWPT that user space made",
     killer: "iommufd_mock_domain.one_domain.alloc_hwpt",

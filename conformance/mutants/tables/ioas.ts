@@ -106,6 +106,24 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     breaks: "COPY leaves areas in the domains when a later one fails",
     killer: "kit_copy.copy_bad_memory",
   }, {
+    name: "chosen-iova-freed-area",
+    find: "    this.areas.remove(area);\n    this.searched.clear();\n",
+    replace: "    this.areas.remove(area);\n",
+    breaks: "Choosing an IOVA does not see where an area was unmapped",
+    killer: "kit_map.mock_domain.chosen_iova",
+  }, {
+    name: "chosen-iova-freed-range",
+    find: "    this.reserved.removeOwned(owner);\n    this.searched.clear();\n",
+    replace: "    this.reserved.removeOwned(owner);\n",
+    breaks: "Choosing an IOVA does not see that a range is reserved no more",
+    killer: "kit_chosen_iova.map.reserved_no_more",
+  }, {
+    name: "chosen-iova-newly-allowed",
+    find: "    this.allowed = allowed;\n    this.searched.clear();\n",
+    replace: "    this.allowed = allowed;\n",
+    breaks: "Choosing an IOVA keeps to the ranges that were allowed before",
+    killer: "kit_ranges.mock_domain.allow_iovas_choice",
+  }, {
     name: "vfio-account-mode",
     find:
       "options.accountMode === ACCOUNT_MM && pages.accountMode === ACCOUNT_USER",
@@ -178,17 +196,18 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     replace: "area.alignmentBits & mask",
     breaks: "A domain is taken although memory is not aligned",
     killer: "iommufd_ioas.no_domain.ioas_align_change",
-  }, {
+  }]),
+  ...inFile("impl/iommufd/ioas/large_pages.ts", [{
     name: "huge-pages-in-use",
     find:
       "  if (iopt.domains.length > 0 && !iopt.areas.isEmpty) throw EINVAL;\n",
     replace: "",
     breaks: "Large pages can be turned off while they are in use",
     killer: "kit_ranges.mock_domain.huge_pages_with_areas",
-  }, {
+  }]),
+  ...inFile("impl/iommufd/ioas/accesses.ts", [{
     name: "access-refused-unwind",
-    find: "    iopt.accesses[id] = undefined;\n" +
-      "    throw error;",
+    find: "    accesses.erase(id);\n    throw error;",
     replace: "    throw error;",
     breaks: "An access that was refused stays known",
     killer: "kit_access.mock_domain.pin_alignment",

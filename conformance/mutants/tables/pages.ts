@@ -177,7 +177,7 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
     killer: "kit_access.mock_domain.rights",
   }, {
     name: "access-not-moved",
-    find: "      unregisterAccess(current.iopt, this, listId);\n",
+    find: "      removeIoptAccess(current.iopt, this, listId);\n",
     replace: "",
     breaks: "An access that moved is still asked by its old IOAS",
     killer: "kit_access.mock_domain.replace_ioas",

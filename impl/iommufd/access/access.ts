@@ -41,7 +41,11 @@ import {
   removeAccess,
   rwAccess,
 } from "../pages/access_pages.ts";
-import { registerAccess, unregisterAccess } from "../ioas/alignment.ts";
+import {
+  addIoptAccess,
+  type IoptAccess,
+  removeIoptAccess,
+} from "../ioas/accesses.ts";
 import { ContigAreas, type IoptArea } from "../pages/area.ts";
 import type { IoPagetable } from "../ioas/io_pagetable.ts";
 import { Ioas } from "../ioas/ioas.ts";
@@ -60,7 +64,7 @@ export interface AccessOps {
 }
 
 /** An in-kernel user of an IOAS (Linux: struct iommufd_access). */
-export class Access extends IommufdObject {
+export class Access extends IommufdObject implements IoptAccess {
   /** The driver's side. */
   readonly ops: AccessOps;
   /** Alignment that the IOAS must keep for it, bytes. */
@@ -172,6 +176,16 @@ export class Access extends IommufdObject {
     if (!detached) this.#changeIoas(undefined);
   }
 
+  /** Has the driver unpin what intersects a range (Linux: iommufd_access_notify_unmap). */
+  notifyUnmap(iova: bigint, length: bigint): void {
+    if (!this.lock()) return;
+    try {
+      this.ops.unmap?.(iova, length);
+    } finally {
+      this.put();
+    }
+  }
+
   #changeIoasId(id: number): void {
     const ioas = this.ctx.objects.get(id, Ioas);
     try {
@@ -192,7 +206,7 @@ export class Access extends IommufdObject {
     this.#ioas = undefined;
     if (next !== undefined) {
       try {
-        this.#listId = registerAccess(next.iopt, this);
+        this.#listId = addIoptAccess(next.iopt, this);
       } catch (error) {
         this.#ioas = current;
         throw error;
@@ -204,7 +218,7 @@ export class Access extends IommufdObject {
       if (this.ctx.kernel.revision.access.attachesLater) {
         this.ops.unmap?.(0n, U64_MAX);
       }
-      unregisterAccess(current.iopt, this, listId);
+      removeIoptAccess(current.iopt, this, listId);
       current.unref();
     }
     this.#ioas = next;
@@ -315,27 +329,6 @@ export class Access extends IommufdObject {
       at = end;
     }
     if (!areas.done) throw ENOENT;
-  }
-}
-
-/**
- * Tells every access of an IO page table to unpin what intersects the range
- * (Linux: iommufd_access_notify_unmap).
- */
-export function notifyUnmap(
-  iopt: IoPagetable,
-  iova: bigint,
-  length: bigint,
-): void {
-  // A callback may add and remove accesses: entries are looked at one by one.
-  for (let id = 0; id < iopt.accesses.length; id++) {
-    const access = iopt.accesses[id];
-    if (!(access instanceof Access) || !access.lock()) continue;
-    try {
-      access.ops.unmap?.(iova, length);
-    } finally {
-      access.put();
-    }
   }
 }
 

@@ -205,8 +205,8 @@ export class IommufdDevice extends IommufdObject {
     ioas: Ioas,
     change: Change,
   ): { id: number; old: HwPagetable | undefined } {
-    for (const hwpt of ioas.hwpts) {
-      if (!hwpt.autoDomain || !hwpt.lock()) continue;
+    for (const hwpt of ioas.autoHwpts) {
+      if (!hwpt.lock()) continue;
       try {
         return { id: hwpt.id, old: change.to(hwpt) };
       } catch (error) {
@@ -235,7 +235,7 @@ export class IommufdDevice extends IommufdObject {
       ctx.objects.abortAndDestroy(hwpt);
       throw error;
     }
-    hwpt.autoDomain = true;
+    ioas.autoHwpts.add(hwpt);
     ctx.objects.finalize(hwpt);
     return { id: hwpt.id, old };
   }
@@ -243,10 +243,5 @@ export class IommufdDevice extends IommufdObject {
 
 /** Whether a device of the IOMMU group is bound to the context, which then owns the group (Linux: iommufd_ctx_has_group). */
 export function iommufdCtxHasGroup(ctx: IommufdCtx, group: Group): boolean {
-  for (const object of ctx.objects) {
-    if (object instanceof IommufdDevice && object.igroup.group === group) {
-      return true;
-    }
-  }
-  return false;
+  return ctx.groups.has(group);
 }

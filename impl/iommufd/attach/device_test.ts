@@ -129,7 +129,7 @@ for (const name of REVISION_NAMES) {
       const auto = idev.attach(ioas);
       const hwpt = bench.ctx.objects.get(auto, HwptPaging);
       hwpt.put();
-      hwpt.autoDomain = false;
+      hwpt.ioas.autoHwpts.delete(hwpt);
       idev.detach();
       assertEquals(bench.uses(bench.a), "blocked");
       // It is not chosen for the IOAS any more.

@@ -79,8 +79,6 @@ export class HwptPaging extends HwPagetable {
   readonly ioas: Ioas;
   /** Nested HWPTs may be allocated on it. */
   readonly nestParent: boolean;
-  /** The kernel made it for devices that attached to the IOAS; it goes away with the last of them. */
-  autoDomain = false;
   /** No device behind it can bypass the cache. Once on it stays on. */
   enforceCacheCoherency = false;
   /** The domain has its MSI window. */
@@ -99,6 +97,11 @@ export class HwptPaging extends HwPagetable {
   /** Itself. */
   override get paging(): HwptPaging {
     return this;
+  }
+
+  /** The kernel made it for devices that attached to the IOAS; it goes away with the last of them. */
+  get autoDomain(): boolean {
+    return this.ioas.autoHwpts.has(this);
   }
 
   /**
@@ -182,6 +185,7 @@ export class HwptPaging extends HwPagetable {
     if (this.ioas.hwpts.delete(this)) {
       removeDomain(this.ioas.iopt, this.domain);
     }
+    this.ioas.autoHwpts.delete(this);
     super.destroy();
     this.ioas.unref();
   }

@@ -12,11 +12,7 @@ import { U64_MAX } from "../../lib/u64.ts";
 import { XarrayNodes } from "../../lib/xarray_nodes.ts";
 import { EEXIST, EINVAL } from "../../uapi/errno.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
-import {
-  checkIovaAlignment,
-  recalculateNofail,
-  smallestPageSize,
-} from "./alignment.ts";
+import { checkIovaAlignment, smallestPageSize } from "./alignment.ts";
 import type { IoptArea } from "../pages/area.ts";
 import { fillDomain, unfillDomain, unmapDomain } from "../pages/fill.ts";
 import type { IoPagetable } from "./io_pagetable.ts";
@@ -31,16 +27,13 @@ import type { IoPagetable } from "./io_pagetable.ts";
 export function addDomain(iopt: IoPagetable, domain: Domain): void {
   if (
     iopt.kernel.warnings.on(
-      iopt.domains.includes(domain),
+      iopt.domainIds.has(domain),
       "iopt_table_add_domain: the domain is there already",
     )
   ) throw EEXIST;
-  const alignment = Math.max(
-    smallestPageSize(domain.pgsizeBitmap),
-    iopt.iovaAlignment,
-  );
+  const alignment = smallestPageSize(domain.pgsizeBitmap);
   if (alignment > PAGE_SIZE) throw EINVAL;
-  if (alignment !== iopt.iovaAlignment) checkIovaAlignment(iopt, alignment);
+  checkIovaAlignment(iopt, alignment);
   try {
     if (domain.apertureStart !== 0n) {
       iopt.reserveIova(0n, domain.apertureStart - 1n, domain);
@@ -59,8 +52,8 @@ export function addDomain(iopt: IoPagetable, domain: Domain): void {
     iopt.removeReservedIova(domain);
     throw error;
   }
-  iopt.iovaAlignment = alignment;
-  iopt.domains.push(domain);
+  iopt.alignment.add(alignment);
+  iopt.domainIds.set(domain, iopt.domains.push(domain) - 1);
 }
 
 /** Linux: iopt_fill_domain. */
@@ -95,18 +88,21 @@ function clearStorage(area: IoptArea): void {
 
 /** Empties a domain and forgets it; the alignment that is demanded may fall. */
 export function removeDomain(iopt: IoPagetable, domain: Domain): void {
-  const { domains } = iopt;
+  const { domains, domainIds } = iopt;
   const { warnings } = iopt.kernel;
-  const index = domains.indexOf(domain);
-  if (
-    warnings.on(
-      index < 0,
-      "iopt_table_remove_domain: the domain is not there",
-    )
-  ) return;
+  const id = domainIds.get(domain);
+  warnings.on(
+    id === undefined,
+    "iopt_table_remove_domain: the domain is not there",
+  );
+  if (id === undefined) return;
   // The last domain takes the free place, so that ids stay without gaps.
   const tail = domains.pop()!;
-  if (tail !== domain) domains[index] = tail;
+  domainIds.delete(domain);
+  if (tail !== domain) {
+    domains[id] = tail;
+    domainIds.set(tail, id);
+  }
 
   const remaining = domains[0];
   for (const area of iopt.areas) {
@@ -128,5 +124,5 @@ export function removeDomain(iopt: IoPagetable, domain: Domain): void {
     }
   }
   iopt.removeReservedIova(domain);
-  recalculateNofail(iopt);
+  iopt.alignment.remove(smallestPageSize(domain.pgsizeBitmap));
 }

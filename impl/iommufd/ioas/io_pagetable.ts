@@ -16,6 +16,7 @@
 import type { Domain } from "../../iommu/domain.ts";
 import type { KernelCore } from "../../kernel/core.ts";
 import { AreaTree } from "../../lib/area_tree.ts";
+import { IdTable } from "../../lib/id_table.ts";
 import { IntervalTree } from "../../lib/interval_tree.ts";
 import { checkedAdd, U64_MAX } from "../../lib/u64.ts";
 import {
@@ -39,7 +40,9 @@ import { fillDomains, unfillDomains } from "../pages/fill.ts";
 import { allocIova, checkIova } from "./iova_alloc.ts";
 import { IoptPages } from "../pages/pages.ts";
 import { PagesList } from "../pages/pages_list.ts";
-import { IoptRange } from "./reserved.ts";
+import { type IoptAccess, notifyUnmap } from "./accesses.ts";
+import { AlignmentNeeds } from "./alignment.ts";
+import { IoptRange, ReservedTree } from "./reserved.ts";
 
 /** Rounds of asking accesses to let go of an area before giving up. */
 const MAX_UNMAP_TRIES = 100;
@@ -50,12 +53,6 @@ export interface UnmapResult {
   unmapped: bigint;
 }
 
-/** One who uses the IO page table from inside the kernel, as far as it matters here. */
-export interface IoptAccess {
-  /** Alignment that its pins need, bytes: 1 or a page. */
-  readonly iovaAlignment: number;
-}
-
 /** An IO page table. */
 export class IoPagetable {
   /** The kernel that it lives in. */
@@ -64,28 +61,38 @@ export class IoPagetable {
   readonly areas: AreaTree<IoptArea> = new AreaTree();
   /** Ranges that kernel-chosen IOVA keeps to; empty means everywhere. */
   allowed: IntervalTree<bigint, IoptRange> = new IntervalTree();
-  /** Ranges that must not be mapped; they may overlap. */
-  readonly reserved: IntervalTree<bigint, IoptRange> = new IntervalTree();
+  /** Ranges that must not be mapped. */
+  readonly reserved: ReservedTree = new ReservedTree();
+  /**
+   * For an alignment, the IOVA of the last search: below it `length` bytes
+   * have no place. Forgotten when IOVA becomes free; see iova_alloc.ts.
+   */
+  readonly searched: Map<
+    bigint,
+    { readonly length: bigint; readonly iova: bigint }
+  > = new Map();
   /** The domains that are filled. The first one is storage for new areas. */
   readonly domains: Domain[] = [];
-  /** Accesses by id, lowest free id first. */
-  readonly accesses: (IoptAccess | undefined)[] = [];
+  /** The place of each domain among them. */
+  readonly domainIds: Map<Domain, number> = new Map();
+  /** Accesses by id; ids have 16 bits (Linux: xa_limit_16b). */
+  readonly accesses: IdTable<IoptAccess> = new IdTable({
+    first: 0,
+    max: 0xffff,
+  });
   /** Whether every page is mapped on its own (VFIO type1 version 1). */
   disableLargePages = false;
-  /** What IOVA, length and page offset must be a multiple of, bytes. */
-  iovaAlignment = 1;
-  readonly #notifyUnmap: (iova: bigint, length: bigint) => void;
+  /** What its users need IOVA to be aligned to. */
+  readonly alignment: AlignmentNeeds = new AlignmentNeeds();
 
-  /**
-   * An empty table with the full IOVA space. `notifyUnmap` asks all accesses
-   * to unpin a range of bytes, and returns when they have.
-   */
-  constructor(
-    kernel: KernelCore,
-    notifyUnmap: (iova: bigint, length: bigint) => void,
-  ) {
+  /** An empty table with the full IOVA space. */
+  constructor(kernel: KernelCore) {
     this.kernel = kernel;
-    this.#notifyUnmap = notifyUnmap;
+  }
+
+  /** What IOVA, length and page offset must be a multiple of, bytes. */
+  get iovaAlignment(): number {
+    return this.alignment.largest;
   }
 
   /** Checks that nothing is left (Linux: iopt_destroy_table). */
@@ -95,10 +102,7 @@ export class IoPagetable {
     this.removeReservedIova(null);
     warnings.on(!this.reserved.isEmpty, "iopt_destroy_table: reserved IOVA");
     warnings.on(this.domains.length > 0, "iopt_destroy_table: domains left");
-    warnings.on(
-      this.accesses.some((access) => access),
-      "iopt_destroy_table: accesses left",
-    );
+    warnings.on(!this.accesses.isEmpty, "iopt_destroy_table: accesses left");
     warnings.on(!this.areas.isEmpty, "iopt_destroy_table: areas left");
   }
 
@@ -226,6 +230,7 @@ export class IoPagetable {
       "iopt_abort_area: the area has pages",
     );
     this.areas.remove(area);
+    this.searched.clear();
   }
 
   /**
@@ -284,7 +289,7 @@ export class IoPagetable {
       if (area.numAccesses > 0) {
         start = area.start;
         area.preventAccess = true;
-        this.#notifyUnmap(area.start, area.length);
+        notifyUnmap(this, area.start, area.length);
         const stuck = ++tries > MAX_UNMAP_TRIES;
         if (
           this.kernel.warnings.on(
@@ -319,6 +324,7 @@ export class IoPagetable {
       if (this.reserved.first(start, last)) throw EADDRINUSE;
     }
     this.allowed = allowed;
+    this.searched.clear();
   }
 
   /**
@@ -335,8 +341,7 @@ export class IoPagetable {
 
   /** Gives up all ranges that `owner` reserved (Linux: iopt_remove_reserved_iova). */
   removeReservedIova(owner: object | null): void {
-    for (const range of [...this.reserved]) {
-      if (range.owner === owner) this.reserved.remove(range);
-    }
+    this.reserved.removeOwned(owner);
+    this.searched.clear();
   }
 }

@@ -32,7 +32,6 @@ import {
   type IommuIoasUnmap,
   IommuIovaRange,
 } from "../../uapi/iommufd.ts";
-import { notifyUnmap } from "../access/access.ts";
 import type { HwptPaging } from "../hwpt/hw_pagetable.ts";
 import { IoPagetable } from "./io_pagetable.ts";
 import type { IommufdCtx } from "../main.ts";
@@ -54,16 +53,15 @@ const MAP_FLAGS = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_WRITEABLE |
 export class Ioas extends IommufdObject {
   /** The map. */
   readonly iopt: IoPagetable;
-  /** The HWPTs that devices attached to the IOAS may share, oldest first (Linux: hwpt_list). */
+  /** The HWPTs that hold its map (Linux: hwpt_list). */
   readonly hwpts: Set<HwptPaging> = new Set();
+  /** Those that the kernel made, which devices attached to the IOAS may share, oldest first. */
+  readonly autoHwpts: Set<HwptPaging> = new Set();
 
   /** An empty IOAS. Throws ENOMEM. (Linux: iommufd_ioas_alloc.) */
   constructor(ctx: IommufdCtx) {
     super(ctx);
-    this.iopt = new IoPagetable(
-      ctx.kernel,
-      (iova, length) => notifyUnmap(this.iopt, iova, length),
-    );
+    this.iopt = new IoPagetable(ctx.kernel);
   }
 
   /** Unmaps everything (Linux: iommufd_ioas_destroy). */
@@ -169,7 +167,7 @@ function loadIovas(
     if (start >= last) throw EINVAL;
     if (tree.first(start, last) !== undefined) throw EINVAL;
     ctx.kernel.alloc();
-    tree.insert(new IoptRange(start, last));
+    tree.insert(new IoptRange(start, last, null));
   }
   return tree;
 }

@@ -60,15 +60,23 @@ export function allocIova(
     ? firstInAreaHoles
     : firstFree;
 
+  // Without an offset a place never appears where another area was put.
+  const known = pageOffset === 0n ? iopt.searched.get(alignment) : undefined;
+  const from = known !== undefined && known.length <= length
+    ? known.iova
+    : FIRST_IOVA;
+
   const { isEmpty: allAllowed } = iopt.allowed;
-  const span = new SpanIterator(iopt.allowed, FIRST_IOVA, LAST_IOVA);
+  const span = new SpanIterator(iopt.allowed, from, LAST_IOVA);
   for (; !span.done; span.next()) {
     if (span.isHole && !allAllowed) continue;
     const { last } = span;
     const first = placeIn(span.start, last, length, alignment, pageOffset);
     if (first === undefined) continue;
     const iova = find(iopt, first, last, { length, alignment, pageOffset });
-    if (iova !== undefined) return iova;
+    if (iova === undefined) continue;
+    if (pageOffset === 0n) iopt.searched.set(alignment, { length, iova });
+    return iova;
   }
   throw ENOSPC;
 }

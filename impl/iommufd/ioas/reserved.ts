@@ -8,24 +8,44 @@
 
 import type { Device } from "../../iommu/device.ts";
 import type { ResvRegion } from "../../iommu/resv.ts";
-import { IntervalNode } from "../../lib/interval_tree.ts";
+import { IntervalNode, IntervalTree } from "../../lib/interval_tree.ts";
 import { EINVAL } from "../../uapi/errno.ts";
 import type { IoPagetable } from "./io_pagetable.ts";
 
 /**
  * A range of IOVA: one that kernel-chosen maps keep to and that cannot become
- * reserved, or one that must not be mapped. Linux: struct iopt_allowed, struct
- * iopt_reserved; one class here, because tree code slows down when it meets
- * more than four kinds of nodes.
+ * reserved, one that must not be mapped, or one that a test pinned. Linux:
+ * struct iopt_allowed, struct iopt_reserved, struct selftest_access_item; one
+ * class here, because tree code slows down when it meets more than four kinds
+ * of nodes.
  */
-export class IoptRange extends IntervalNode<bigint> {
-  /** Who gives a reserved range up again: a domain, a device, or null. */
-  readonly owner: object | null;
+export class IoptRange<T = object | null> extends IntervalNode<bigint> {
+  /** Who gives a reserved range up again: a domain, a device, or null. What else a range stands for. */
+  readonly owner: T;
 
   /** The range from `start` to `last`, inclusive. */
-  constructor(start: bigint, last: bigint, owner: object | null = null) {
+  constructor(start: bigint, last: bigint, owner: T) {
     super(start, last);
     this.owner = owner;
+  }
+}
+
+/** Ranges that must not be mapped; they may overlap. Their owner gives up all of them at once. */
+export class ReservedTree extends IntervalTree<bigint, IoptRange> {
+  readonly #owned: Map<object | null, IoptRange[]> = new Map();
+
+  /** Adds a range. */
+  override insert(range: IoptRange): void {
+    super.insert(range);
+    const ranges = this.#owned.get(range.owner);
+    if (ranges === undefined) this.#owned.set(range.owner, [range]);
+    else ranges.push(range);
+  }
+
+  /** Removes all ranges of an owner. */
+  removeOwned(owner: object | null): void {
+    for (const range of this.#owned.get(owner) ?? []) this.remove(range);
+    this.#owned.delete(owner);
   }
 }
 

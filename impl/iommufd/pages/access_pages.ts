@@ -33,20 +33,6 @@ export const IOMMUFD_ACCESS_RW_SLOW_PATH = 1 << 2;
 const IN_ACCESS = 1;
 const IN_DOMAIN = 2;
 
-/** An access of exactly these page indexes, if there is one; others may overlap it. */
-function findExactAccess(
-  pages: IoptPages,
-  first: number,
-  last: number,
-): PagesAccess | undefined {
-  const tree = pages.accessTree;
-  let access = tree.first(first, last);
-  while (access && (access.start !== first || access.last !== last)) {
-    access = tree.next(access, first, last);
-  }
-  return access;
-}
-
 /**
  * Pins the pages `first` to `last` of an area for a driver and stores their
  * frames in `out` from `at` on. Undone by `removeAccess` with the same range.
@@ -63,7 +49,7 @@ export function addAccess(
   const { first, last } = range;
   const pages = area.pages!;
   if (flags & IOMMUFD_ACCESS_RW_WRITE && !pages.writable) throw EPERM;
-  const same = findExactAccess(pages, first, last);
+  const same = pages.accessTree.find(first, last);
   if (same) {
     same.users++;
     area.numAccesses++;
@@ -86,7 +72,7 @@ export function removeAccess(
 ): void {
   const pages = area.pages!;
   const { warnings } = pages.kernel;
-  const access = findExactAccess(pages, range.first, range.last);
+  const access = pages.accessTree.find(range.first, range.last);
   if (warnings.on(!access, "iopt_area_remove_access: no such access")) return;
   warnings.on(
     area.numAccesses === 0,

@@ -8,6 +8,7 @@
 
 import { File } from "../../kernel/files/file.ts";
 import type { Process } from "../../kernel/simulated/process.ts";
+import { IntervalTree } from "../../lib/interval_tree.ts";
 import { alignDown, U64_MAX } from "../../lib/u64.ts";
 import {
   EBADE,
@@ -32,6 +33,7 @@ import {
 import { PAGE_SIZE, RLIMIT_NOFILE } from "../../uapi/mman.ts";
 import type { Revision } from "../../uapi/revision.ts";
 import { Access } from "../access/access.ts";
+import { IoptRange } from "../ioas/reserved.ts";
 import { syzIova } from "./syz_iova.ts";
 import type { CommandBuffer } from "../objects/ucmd.ts";
 
@@ -44,11 +46,9 @@ const POINTER_SIZE = 8n;
 
 const PAGE = BigInt(PAGE_SIZE);
 
-/** One range that user space pinned (Linux: struct selftest_access_item). */
-interface Item {
+/** The number of a range that user space pinned (Linux: struct selftest_access_item). */
+interface ItemId {
   readonly id: number;
-  readonly iova: bigint;
-  readonly length: bigint;
 }
 
 /**
@@ -60,7 +60,9 @@ class SelftestAccess extends File {
   ioasAccess: Access | undefined;
   /** Whether it was made for pinning. */
   readonly pins: boolean;
-  #items: Item[] = [];
+  readonly #items: Map<number, IoptRange<ItemId>> = new Map();
+  readonly #ranges: IntervalTree<bigint, IoptRange<ItemId>> =
+    new IntervalTree();
   #nextId = 0;
 
   constructor(pins: boolean) {
@@ -71,25 +73,31 @@ class SelftestAccess extends File {
   /** Notes a pinned range; returns its number. */
   addItem(iova: bigint, length: bigint): number {
     const id = this.#nextId++;
-    this.#items.push({ id, iova, length });
+    const range = new IoptRange(iova, iova + length - 1n, { id });
+    this.#items.set(id, range);
+    this.#ranges.insert(range);
     return id;
   }
 
   /** Unpins the range with a number. Throws ENOENT. */
   removeItem(id: number): void {
-    const item = this.#items.find((item) => item.id === id);
-    if (item === undefined) throw ENOENT;
-    this.#items = this.#items.filter((other) => other !== item);
-    this.ioasAccess!.unpinPages(item.iova, item.length);
+    const range = this.#items.get(id);
+    if (range === undefined) throw ENOENT;
+    this.#items.delete(id);
+    this.#ranges.remove(range);
+    const { start, last } = range;
+    this.ioasAccess!.unpinPages(start, last - start + 1n);
   }
 
-  /** Unpins all ranges that intersect one (Linux: iommufd_test_access_unmap). */
+  /** Unpins all ranges that intersect one, the oldest first (Linux: iommufd_test_access_unmap). */
   unmap(iova: bigint, length: bigint): void {
     const last = iova + length - 1n;
-    for (const item of this.#items) {
-      if (iova > item.iova + item.length - 1n || last < item.iova) continue;
-      this.removeItem(item.id);
+    const ids: number[] = [];
+    let range = this.#ranges.first(iova, last);
+    for (; range; range = this.#ranges.next(range, iova, last)) {
+      ids.push(range.owner.id);
     }
+    for (const id of ids.sort((a, b) => a - b)) this.removeItem(id);
   }
 
   protected override release(): void {

@@ -262,8 +262,7 @@ export class IoptState {
       "allowed",
     );
     assertEquals(iopt.domains.length, naive.domains.length, "domains");
-    const accesses = iopt.accesses.filter((access) => access).length;
-    assertEquals(accesses, naive.accesses.length, "accesses");
+    assertEquals(iopt.accesses.size, naive.accesses.length, "accesses");
     assertEquals(iopt.iovaAlignment, Number(naive.alignment), "alignment");
   }
 

@@ -36,7 +36,7 @@ import {
   VfioIommuType1DmaMap,
   VfioIommuType1DmaUnmap,
 } from "../../uapi/vfio.ts";
-import { disableLargePages } from "../ioas/alignment.ts";
+import { disableLargePages } from "../ioas/large_pages.ts";
 import { getCompatIoas } from "./compat_ioas.ts";
 import type { Ioas } from "../ioas/ioas.ts";
 import type { IommufdCtx } from "../main.ts";
