@@ -15,11 +15,17 @@
 import { allTests } from "../selftests/all.ts";
 import { runCommand } from "./command/command.ts";
 import { denoHost } from "./command/host.ts";
+import { invocation } from "./command/invocation.ts";
 import { parseTarget } from "./targets/targets.ts";
 
 /** Runs the command with its arguments; resolves to the exit code. */
 export function main(args: readonly string[]): Promise<number> {
-  return runCommand(args, { host: denoHost(), allTests, parseTarget });
+  return runCommand(args, {
+    host: denoHost(),
+    command: invocation(),
+    allTests,
+    parseTarget,
+  });
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args));

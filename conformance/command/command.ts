@@ -56,6 +56,8 @@ const CHOSEN_SEEDS = 1_000_000;
 export interface Environment {
   /** Where output goes. */
   readonly host: Host;
+  /** What calls this command again, for a shell. */
+  readonly command: string;
   /** The suite. */
   allTests(uapi: RevisionName): readonly Test[];
   /** The targets there are. */
@@ -128,8 +130,10 @@ async function explain(
 ): Promise<number> {
   const columns = await listedColumns(options, environment);
   const expectations = readExpectations(options, environment.host);
-  const text = formatExplanation(options.ids, columns, expectations);
-  environment.host.out(text);
+  const commands = reproduceCommands(environment.command, options);
+  environment.host.out(
+    formatExplanation(options.ids, columns, expectations, commands),
+  );
   return EXIT_OK;
 }
 
@@ -157,7 +161,7 @@ async function run(
   const { host } = environment;
   const columns = await plan(options, environment);
   const expectations = readExpectations(options, host);
-  const reports = openReports(options, host);
+  const reports = openReports(options, environment);
   const interruption = new AbortController();
   let signal: EndingSignal | undefined;
   const forget = host.onSignal((which) => {
@@ -230,8 +234,11 @@ function endReports(reports: readonly Report[], run: Run): void {
 }
 
 /** Opens the reports, so that a bad path is found before the run and not after it. */
-function openReports(options: Options, host: Host): Report[] {
-  const commands = reproduceCommands(options);
+function openReports(
+  options: Options,
+  { host, command }: Environment,
+): Report[] {
+  const commands = reproduceCommands(command, options);
   return options.reports.map(({ format, path }) =>
     openReport(format, {
       write: path === undefined

@@ -12,12 +12,8 @@ import { KNOWN_BUGS } from "../../selftests/harness/known_bugs.ts";
 import type { Expectations } from "../expectations/expectations.ts";
 import { expectedStatuses } from "../expectations/expectations.ts";
 import type { ListedColumn } from "./listing.ts";
-import { reproduceCommands } from "./reproduce.ts";
-import {
-  aboutTest,
-  DEFAULT_TIMEOUT_MS,
-  skipReason,
-} from "../running/run_one.ts";
+import type { Commands } from "../reports/failure_facts.ts";
+import { aboutTest, skipReason } from "../running/run_one.ts";
 import { Glob } from "../running/glob.ts";
 import { suggestion, UsageError } from "./usage_error.ts";
 
@@ -34,11 +30,12 @@ const NEEDS: Readonly<Record<Need, string>> = {
   vfio: "an iommufd behind /dev/vfio/vfio",
 };
 
-/** What is known of each test that one of the globs matches. Throws {@link UsageError} for a glob that matches none. */
+/** What is known of each test that one of the globs matches, and a command of `commands`. Throws {@link UsageError} for a glob that matches none. */
 export function formatExplanation(
   globs: readonly string[],
   columns: readonly ListedColumn[],
   expectations: Expectations,
+  commands: Commands,
 ): string {
   const tests = columns.flatMap(({ tests }) => tests);
   const testIds = new Set(tests.map(({ id }) => id));
@@ -59,7 +56,7 @@ export function formatExplanation(
     }
     for (const id of matched) chosen.add(id);
   }
-  return [...chosen].map((id) => explain(id, columns, expectations))
+  return [...chosen].map((id) => explain(id, columns, expectations, commands))
     .join("\n");
 }
 
@@ -68,6 +65,7 @@ function explain(
   id: string,
   columns: readonly ListedColumn[],
   expectations: Expectations,
+  commands: Commands,
 ): string {
   const there = columns.flatMap((column) => {
     const test = column.tests
@@ -104,19 +102,9 @@ function explain(
       const statuses = expectedStatuses(entry).join(" or ");
       fact("expected", `${statuses}: ${entry.reason} (${entry.link})`);
     }
-    fact("run it", rerunCommand(spec, aboutTest(test, info)));
+    const about = aboutTest(test, info);
+    const result = { ...about, status: "notrun", durationMs: 0 } as const;
+    fact("run it", commands.rerun(spec, result));
   }
   return lines.map((line) => `${line}\n`).join("");
-}
-
-function rerunCommand(
-  spec: string,
-  about: ReturnType<typeof aboutTest>,
-): string {
-  const commands = reproduceCommands({
-    timeoutMs: DEFAULT_TIMEOUT_MS,
-    expectations: undefined,
-    isolate: "run",
-  });
-  return commands.rerun(spec, { ...about, status: "notrun", durationMs: 0 });
 }

@@ -10,10 +10,9 @@ import type { Options } from "./options.ts";
 import type { Commands } from "../reports/failure_facts.ts";
 import { DEFAULT_TIMEOUT_MS } from "../running/run_one.ts";
 
-const COMMAND = "deno task conformance";
-
-/** The commands for the failures of a run with these options. */
+/** The commands for the failures of a run with these options; `command` calls this one. */
 export function reproduceCommands(
+  command: string,
   { timeoutMs, expectations, isolate }: Pick<
     Options,
     "timeoutMs" | "expectations" | "isolate"
@@ -21,7 +20,7 @@ export function reproduceCommands(
 ): Commands {
   return {
     rerun(spec, { id, uapi, expected }) {
-      const words = [COMMAND];
+      const words = [command];
       if (spec !== "impl:") words.push("--target", shellWord(spec));
       words.push("--uapi", uapi);
       // A probe runs whenever a test needs what it tries.
@@ -35,7 +34,7 @@ export function reproduceCommands(
       }
       return words.join(" ");
     },
-    replay: (path) => `${COMMAND} --target ${shellWord(`replay:${path}`)}`,
+    replay: (path) => `${command} --target ${shellWord(`replay:${path}`)}`,
   };
 }
 

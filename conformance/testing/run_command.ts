@@ -81,6 +81,7 @@ export async function runOnFakes(
       },
       readText: (path) => files[path],
     },
+    command: "deno task conformance",
     allTests: (uapi) => tests.filter((test) => test.uapi.includes(uapi)),
     parseTarget: (spec) => ({
       spec,

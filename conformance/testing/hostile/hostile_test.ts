@@ -80,6 +80,7 @@ async function run(kind: string): Promise<Outcome> {
       color: false,
       errIsTerminal: false,
     },
+    command: "deno task conformance",
     allTests,
     parseTarget: (spec) => patient(parseTarget(spec), kind),
   });
