@@ -34,7 +34,7 @@ export type {
   AddressSpace,
   Mapping,
 } from "./kernel/simulated/mappings/address_space.ts";
-export type { KernelCore } from "./kernel/core.ts";
+export type { KernelCore, OpenDevice } from "./kernel/core.ts";
 export type {
   Credentials,
   ResourceLimits,
@@ -42,6 +42,7 @@ export type {
 } from "./kernel/credentials.ts";
 export type { FaultInjection } from "./kernel/fault_injection.ts";
 export type { FdTable } from "./kernel/files/fd_table.ts";
+export type { FileMapping } from "./kernel/files/file.ts";
 export type { Frames } from "./kernel/simulated/pages/frames.ts";
 export type { SimulatedObject } from "./kernel/simulated/pages/memory_object.ts";
 export type { Machine } from "./kernel/interfaces/machine.ts";
@@ -67,6 +68,7 @@ export type { TempBuffers } from "./kernel/temp_buffers.ts";
 export type { ProcessParts } from "./kernel/simulated/process.ts";
 export type { UserPages } from "./kernel/simulated/mappings/user_pages.ts";
 export type { Vma, VmaList } from "./kernel/simulated/mappings/vma.ts";
+export type { SystemCalls } from "./kernel/system_calls.ts";
 export type { Warnings } from "./kernel/warn.ts";
 export type { AreaTree } from "./lib/area_tree.ts";
 export type { IdTable } from "./lib/id_table.ts";

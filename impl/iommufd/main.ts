@@ -10,7 +10,7 @@
 
 import type { Group } from "../iommu/group.ts";
 import { File } from "../kernel/files/file.ts";
-import type { Process } from "../kernel/simulated/process.ts";
+import type { Task } from "../kernel/interfaces/task.ts";
 import type { Kernel } from "../kernel.ts";
 import { EBADF, EBADFD, ENOTTY, resultOfError } from "../uapi/errno.ts";
 import { IOMMU_TEST_CMD, IOMMUFD_CMD_BASE } from "../uapi/mod.ts";
@@ -125,7 +125,7 @@ export class IommufdCtx extends File {
    * not be too small, and the struct is copied (E2BIG, EFAULT).
    * (Linux: iommufd_fops_ioctl.)
    */
-  override ioctl(process: Process, cmd: number, arg: number | bigint): number {
+  override ioctl(process: Task, cmd: number, arg: number | bigint): number {
     const place = placeOf(cmd);
     if (place < 0 || place >= TABLE_SIZE) {
       return vfioIoctl(this, process, cmd, Number(arg));
@@ -151,6 +151,11 @@ export class IommufdCtx extends File {
     } catch (error) {
       return resultOfError(error);
     }
+  }
+
+  /** As a device that is opened by its path; it has neither read nor write. */
+  override get hasOffsets(): boolean {
+    return true;
   }
 
   #prepare(place: number): Slot | undefined {
@@ -186,7 +191,7 @@ export function iommufdCtxFromFile(file: File): IommufdCtx {
  * must put. Throws EBADF if the descriptor is not open, EBADFD if it is no
  * iommufd. (Linux: iommufd_ctx_from_fd.)
  */
-export function iommufdCtxFromFd(process: Process, fd: number): IommufdCtx {
+export function iommufdCtxFromFd(process: Task, fd: number): IommufdCtx {
   const file = process.files.get(fd);
   if (file === undefined) throw EBADF;
   return iommufdCtxFromFile(file);

@@ -16,6 +16,7 @@ import {
   REVISIONS,
 } from "../uapi/revision.ts";
 import type { Machine } from "./interfaces/machine.ts";
+import type { Task } from "./interfaces/task.ts";
 import type { PhysicalMemory } from "./interfaces/physical_memory.ts";
 import {
   ALL_CAPABILITIES,
@@ -45,6 +46,9 @@ export interface KernelOptions extends SimulatedMachineOptions {
   readonly machine?: Machine;
 }
 
+/** Opens a device for a task; `access` is `O_RDONLY`, `O_WRONLY` or `O_RDWR`. It may throw an errno. */
+export type OpenDevice = (task: Task, access: number) => File;
+
 /** How a process is made. */
 export interface SpawnOptions {
   /** User id; default 0. */
@@ -64,19 +68,17 @@ export class KernelCore {
   /** Lists of frame numbers for temporary use. */
   readonly tempBuffers: TempBuffers = new TempBuffers();
   /**
-   * The process whose system call runs (Linux: current). Undefined outside of
+   * The task whose system call runs (Linux: current). Undefined outside of
    * system calls: a kernel thread, or a driver on its own.
    */
-  current: Process | undefined;
+  current: Task | undefined;
   /** System calls that run: more than one where a driver makes some of its own. */
   callDepth = 0;
   /** Bytes of one batch of pages, what the selftest's SET_TEMP_MEMORY_LIMIT sets (Linux: iommufd_test_memory_limit). */
   tempMemoryLimit = 65536;
 
-  readonly #devices = new Map<
-    string,
-    (process: Process, access: number) => File
-  >();
+  readonly #devices = new Map<string, OpenDevice>();
+  readonly #tasks = new Set<Task>();
   readonly #processes = new Set<Process>();
   readonly #users = new Map<number, User>();
   #lastPid = 0;
@@ -101,20 +103,21 @@ export class KernelCore {
     return this.machine.frames;
   }
 
-  /** Processes that have not exited, oldest first. */
+  /** All who can make calls and have not exited, oldest first. */
+  get tasks(): ReadonlySet<Task> {
+    return this.#tasks;
+  }
+
+  /** Those of them that the machine runs itself: see {@link spawn}. */
   get processes(): ReadonlySet<Process> {
     return this.#processes;
   }
 
   /**
-   * Makes a path that open finds. `open` returns a file whose reference the
-   * caller takes over; it may throw an errno. `access` is `O_RDONLY`,
-   * `O_WRONLY` or `O_RDWR`. (Linux: misc_register.)
+   * Makes a path that open finds; the caller takes over the reference of the
+   * file that `open` returns. (Linux: misc_register.)
    */
-  registerDevice(
-    path: string,
-    open: (process: Process, access: number) => File,
-  ): void {
+  registerDevice(path: string, open: OpenDevice): void {
     this.#devices.set(path, open);
   }
 
@@ -216,7 +219,7 @@ export class KernelCore {
     const problems = this.warnings.list.map((what) =>
       `The kernel warned: ${what}.`
     );
-    for (const { pid } of this.#processes) {
+    for (const { pid } of this.#tasks) {
       problems.push(`Process ${pid} has not exited.`);
     }
     const pinned = this.frames.countPinned();
@@ -231,23 +234,30 @@ export class KernelCore {
     return problems;
   }
 
-  /** Opens a path for `process`. Throws ENOENT, and what the device throws. For `Process` only. */
-  openPath(path: string, process: Process, access: number): File {
+  /** Opens a path for a task. Throws ENOENT, and what the device throws. For `SystemCalls` only. */
+  openPath(path: string, task: Task, access: number): File {
     const open = this.#devices.get(path);
     if (open === undefined) throw ENOENT;
-    return open(process, access);
+    return open(task, access);
   }
 
   /** Makes a process of its parts. For `Process.fork` and {@link spawn} only. */
   addProcess(parts: ProcessParts): Process {
     const process = new Process(this, ++this.#lastPid, parts);
     this.#processes.add(process);
+    this.addTask(process);
     return process;
   }
 
-  /** Forgets a process that exits. For `Process.exit` only. */
-  removeProcess(process: Process): void {
-    this.#processes.delete(process);
+  /** Makes a task known, which can make calls from now on. */
+  addTask(task: Task): void {
+    this.#tasks.add(task);
+  }
+
+  /** Forgets a task that exits. For `SystemCalls.exit` only. */
+  removeTask(task: Task): void {
+    this.#tasks.delete(task);
+    if (task instanceof Process) this.#processes.delete(task);
   }
 }
 

@@ -106,8 +106,8 @@ export const MEMORY_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/kernel/simulated/mappings/mmap.ts", [{
     name: "shared-is-private",
-    find: "  const shared = (args.flags & MAP_SHARED) !== 0;\n  const mapping",
-    replace: "  const shared = false;\n  const mapping",
+    find: "      shared,\n      mayWrite",
+    replace: "      shared: false,\n      mayWrite",
     breaks: "MAP_SHARED behaves as MAP_PRIVATE",
     killer: "kit_user_memory.file_shared",
   }]),

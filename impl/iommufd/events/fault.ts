@@ -19,6 +19,7 @@ import {
   type IopfGroup,
 } from "../../iommu/page_fault.ts";
 import type { AttachHandle } from "../../iommu/group.ts";
+import type { File } from "../../kernel/files/file.ts";
 import { IdTable } from "../../lib/id_table.ts";
 import { EOPNOTSUPP } from "../../uapi/errno.ts";
 import type { IommuFaultAlloc } from "../../uapi/iommufd.ts";
@@ -35,6 +36,8 @@ import type { Ucmd } from "../objects/ucmd.ts";
 export class IommufdFault extends IommufdObject {
   /** Groups that user space has not read, oldest first (Linux: deliver). */
   readonly unread: Set<IopfGroup> = new Set();
+  /** Its descriptor, while it is open. */
+  file: File | undefined;
   /** Groups that user space has read and not answered, by cookie (Linux: response). */
   readonly unanswered: IdTable<IopfGroup> = new IdTable<IopfGroup>({
     first: 1,
@@ -45,6 +48,7 @@ export class IommufdFault extends IommufdObject {
   deliver(group: IopfGroup): void {
     group.dequeue();
     this.unread.add(group);
+    this.file?.pollChanged();
   }
 
   /**
@@ -71,6 +75,7 @@ export class IommufdFault extends IommufdObject {
       this.unanswered.erase(cookie);
       group.response(IOMMU_PAGE_RESP_INVALID);
     }
+    this.file?.pollChanged();
   }
 }
 

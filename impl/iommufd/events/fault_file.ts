@@ -10,7 +10,7 @@
 
 import type { IopfGroup } from "../../iommu/page_fault.ts";
 import { File } from "../../kernel/files/file.ts";
-import type { Process } from "../../kernel/simulated/process.ts";
+import type { Task } from "../../kernel/interfaces/task.ts";
 import { KernelBug } from "../../kernel/warn.ts";
 import { XarrayNodes } from "../../lib/xarray_nodes.ts";
 import { EINVAL, Errno, ESPIPE } from "../../uapi/errno.ts";
@@ -32,6 +32,7 @@ export class FaultFile extends File {
   constructor(fault: IommufdFault) {
     super();
     this.#fault = fault;
+    fault.file = this;
     fault.ref();
     fault.ctx.get();
   }
@@ -43,7 +44,7 @@ export class FaultFile extends File {
    * EFAULT if it cannot be handed out; it is still unread then.
    * (Linux: iommufd_fault_fops_read.)
    */
-  override read(process: Process, uaddr: number, count: number): number {
+  override read(process: Task, uaddr: number, count: number): number {
     if (count % IommuHwptPgfault.size !== 0) throw ESPIPE;
     let done = 0;
     return untilError(() => done, () => {
@@ -62,7 +63,7 @@ export class FaultFile extends File {
    * if that happens to the first one: answers before a bad one count.
    * (Linux: iommufd_fault_fops_write.)
    */
-  override write(process: Process, uaddr: number, count: number): number {
+  override write(process: Task, uaddr: number, count: number): number {
     const { size } = IommuHwptPageResponse;
     if (count % size !== 0) throw ESPIPE;
     const bytes = new Uint8Array(size);
@@ -92,12 +93,13 @@ export class FaultFile extends File {
   protected override release(): void {
     // The context may go with the last reference, and the queue with it.
     const { ctx } = this.#fault;
+    this.#fault.file = undefined;
     this.#fault.unref();
     ctx.put();
   }
 
   /** Stores the records of one group, which then waits for its answer. */
-  #handOut(group: IopfGroup, process: Process, uaddr: number): void {
+  #handOut(group: IopfGroup, process: Task, uaddr: number): void {
     const { unread, unanswered, ctx } = this.#fault;
     const { attachHandle } = group;
     if (!(attachHandle instanceof IommufdAttachHandle)) {
@@ -135,6 +137,7 @@ export class FaultFile extends File {
     }
     unread.delete(group);
     unanswered.publish(cookie, group);
+    this.pollChanged();
   }
 }
 

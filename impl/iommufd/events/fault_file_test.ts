@@ -306,6 +306,22 @@ describe("polling a fault queue", () => {
     bench.end();
   });
 
+  it("is waited for: a notice comes when a group comes, is read, or goes", () => {
+    const { bench, queue, device } = setup();
+    let notices = 0;
+    const file = bench.process.files.lookup(queue.fd);
+    file.onPollChange(() => notices++);
+    bench.report(device, 1, [0n]);
+    assertEquals(notices, 1);
+    bench.read(queue, 40);
+    assertEquals(notices, 2);
+    bench.report(device, 2, [0n]);
+    bench.replace(device, bench.hwpt(device));
+    assertEquals(notices, 4);
+    assertEquals(bench.process.poll(queue.fd, POLLIN), 0);
+    bench.end();
+  });
+
   it("does not see a group before it is complete", () => {
     const { bench, queue, device } = setup();
     const incomplete = { flags: 0, pasid: 0, grpid: 1, perm: 1, addr: 5n };

@@ -9,7 +9,7 @@
  * @module
  */
 
-import type { Process } from "../../kernel/simulated/process.ts";
+import type { Task } from "../../kernel/interfaces/task.ts";
 import { E2BIG } from "../../uapi/errno.ts";
 import type { IoctlStruct } from "../../uapi/ioctl.ts";
 import type { IommufdCtx } from "../main.ts";
@@ -43,7 +43,7 @@ export abstract class CommandBuffer {
   userSize = 0;
   /** Where the caller's struct is. */
   uaddr = 0;
-  #process: Process | undefined;
+  #process: Task | undefined;
 
   /** A buffer for a struct, as long as it is in the kernel's version; views of a longer one fit over it. */
   constructor(ctx: IommufdCtx, struct: IoctlStruct<object>) {
@@ -53,7 +53,7 @@ export abstract class CommandBuffer {
   }
 
   /** The process that calls. */
-  get process(): Process {
+  get process(): Task {
     return this.#process!;
   }
 
@@ -62,7 +62,7 @@ export abstract class CommandBuffer {
    * Throws E2BIG if a byte that the kernel does not know is not zero, EFAULT
    * if the struct cannot be read. (Linux: copy_struct_from_user.)
    */
-  load(process: Process, uaddr: number, userSize: number): void {
+  load(process: Task, uaddr: number, userSize: number): void {
     this.#process = process;
     this.uaddr = uaddr;
     this.userSize = userSize;

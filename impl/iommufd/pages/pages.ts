@@ -18,7 +18,7 @@
 
 import type { KernelCore, User } from "../../kernel/core.ts";
 import type { Mm } from "../../kernel/interfaces/mm.ts";
-import type { Process } from "../../kernel/simulated/process.ts";
+import type { Task } from "../../kernel/interfaces/task.ts";
 import { IntervalNode, IntervalTree } from "../../lib/interval_tree.ts";
 import { SparseUint32Array } from "../../lib/sparse_array.ts";
 import { checkedAdd, U64_MAX } from "../../lib/u64.ts";
@@ -47,7 +47,7 @@ export class IoptPages {
   /** Pages that were pinned when they were last charged. */
   lastNpinned = 0;
   /** The process that mapped it; its limits count. */
-  readonly sourceProcess: Process;
+  readonly sourceProcess: Task;
   /** That process's memory. */
   readonly sourceMm: Mm;
   /** The user that is charged in ACCOUNT_USER mode. */

@@ -7,7 +7,7 @@
  */
 
 import { File } from "../../kernel/files/file.ts";
-import type { Process } from "../../kernel/simulated/process.ts";
+import type { Task } from "../../kernel/interfaces/task.ts";
 import { IntervalTree } from "../../lib/interval_tree.ts";
 import { alignDown, U64_MAX } from "../../lib/u64.ts";
 import {
@@ -109,7 +109,7 @@ class SelftestAccess extends File {
 
 /** The access behind a descriptor. Throws EBADFD. (Linux: iommufd_access_get.) */
 function accessOf(
-  process: Process,
+  process: Task,
   fd: number,
 ): { file: SelftestAccess; access: Access } {
   const file = process.files.get(fd);
@@ -155,7 +155,7 @@ export function testCreateAccess(
 }
 
 /** The descriptor that comes next. Throws ENOMEM, as the selftests have it, if there is none. */
-function freeDescriptor(process: Process, limit: bigint): number {
+function freeDescriptor(process: Task, limit: bigint): number {
   try {
     return process.files.nextFree(limit);
   } catch (error) {
@@ -243,7 +243,7 @@ function allocPages(
 
 /** Throws EBADE unless user memory has these frames, EFAULT (Linux: iommufd_test_check_pages). */
 function comparePages(
-  process: Process,
+  process: Task,
   uaddr: number,
   pages: Int32Array,
 ): void {

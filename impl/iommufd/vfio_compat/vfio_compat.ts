@@ -13,7 +13,7 @@
  */
 
 import { IOMMU_CACHE, IOMMU_READ, IOMMU_WRITE } from "../../iommu/domain.ts";
-import type { Process } from "../../kernel/simulated/process.ts";
+import type { Task } from "../../kernel/interfaces/task.ts";
 import { U64_MAX } from "../../lib/u64.ts";
 import { EINVAL, ENOENT, ENOTTY, EPERM } from "../../uapi/errno.ts";
 import { CAP_SYS_RAWIO } from "../../uapi/mman.ts";
@@ -50,7 +50,7 @@ import { vfioGetInfo } from "./vfio_info.ts";
  */
 export function vfioIoctl(
   ctx: IommufdCtx,
-  process: Process,
+  process: Task,
   cmd: number,
   arg: number,
 ): number {
@@ -110,7 +110,7 @@ function isCacheCoherent(ctx: IommufdCtx): boolean {
  * VFIO_SET_IOMMU. Without an IOMMU the other ioctls are not blocked as VFIO
  * does: they fail because there is no IOAS.
  */
-function setIommu(ctx: IommufdCtx, process: Process, type: number): void {
+function setIommu(ctx: IommufdCtx, process: Task, type: number): void {
   if (
     ctx.kernel.options.vfioNoIommu && type === VFIO_NOIOMMU_IOMMU &&
     ctx.noIommuMode
@@ -129,7 +129,7 @@ function setIommu(ctx: IommufdCtx, process: Process, type: number): void {
 }
 
 /** VFIO_IOMMU_MAP_DMA: a map at a fixed IOVA, charged as the context says. */
-function mapDma(ctx: IommufdCtx, process: Process, uaddr: number): void {
+function mapDma(ctx: IommufdCtx, process: Task, uaddr: number): void {
   const bytes = new Uint8Array(VfioIommuType1DmaMap.size);
   process.mm.copyFromUser(bytes, uaddr);
   const { argsz, flags, vaddr, iova, length } = VfioIommuType1DmaMap.at(bytes);
@@ -152,7 +152,7 @@ function mapDma(ctx: IommufdCtx, process: Process, uaddr: number): void {
  * VFIO_IOMMU_UNMAP_DMA. The bytes unmapped go back to the caller also when
  * unmapping failed, though not when the arguments or a cut did.
  */
-function unmapDma(ctx: IommufdCtx, process: Process, uaddr: number): void {
+function unmapDma(ctx: IommufdCtx, process: Task, uaddr: number): void {
   const bytes = new Uint8Array(VfioIommuType1DmaUnmap.size);
   process.mm.copyFromUser(bytes, uaddr);
   const unmap = VfioIommuType1DmaUnmap.at(bytes);

@@ -9,7 +9,7 @@
 import { EAGAIN, EINVAL } from "../../uapi/errno.ts";
 import { POLLERR, POLLIN, POLLOUT } from "../../uapi/mman.ts";
 import { File } from "./file.ts";
-import type { Process } from "../simulated/process.ts";
+import type { Task } from "../interfaces/task.ts";
 
 /** eventfd: a read takes 1 instead of everything. */
 export const EFD_SEMAPHORE = 1;
@@ -33,11 +33,12 @@ export class EventFd extends File {
   }
 
   /** Takes the count and stores its 8 bytes. Throws EINVAL for a shorter buffer, EAGAIN at 0, EFAULT. */
-  override read(process: Process, uaddr: number, count: number): number {
+  override read(process: Task, uaddr: number, count: number): number {
     if (count < COUNTER_SIZE) throw EINVAL;
     if (this.#count === 0n) throw EAGAIN;
     const taken = this.#semaphore ? 1n : this.#count;
     this.#count -= taken;
+    this.pollChanged();
     const bytes = new Uint8Array(COUNTER_SIZE);
     new DataView(bytes.buffer).setBigUint64(0, taken, true);
     process.mm.copyToUser(uaddr, bytes);
@@ -45,7 +46,7 @@ export class EventFd extends File {
   }
 
   /** Adds a u64. Throws EINVAL unless it is 8 bytes and less than 2^64-1, EAGAIN if the sum is not, EFAULT. */
-  override write(process: Process, uaddr: number, count: number): number {
+  override write(process: Task, uaddr: number, count: number): number {
     if (count !== COUNTER_SIZE) throw EINVAL;
     const bytes = new Uint8Array(COUNTER_SIZE);
     process.mm.copyFromUser(bytes, uaddr);
@@ -53,6 +54,7 @@ export class EventFd extends File {
     if (added === COUNTER_MAX) throw EINVAL;
     if (this.#count + added >= COUNTER_MAX) throw EAGAIN;
     this.#count += added;
+    this.pollChanged();
     return COUNTER_SIZE;
   }
 

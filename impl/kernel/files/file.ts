@@ -6,7 +6,7 @@
  * @module
  */
 
-import { EINVAL, ENOTTY } from "../../uapi/errno.ts";
+import { EINVAL, ENODEV, ENOTTY } from "../../uapi/errno.ts";
 import {
   O_RDWR,
   POLLIN,
@@ -15,12 +15,20 @@ import {
   POLLWRNORM,
 } from "../../uapi/mman.ts";
 import type { MemoryObject } from "../interfaces/memory_object.ts";
-import type { Process } from "../simulated/process.ts";
+import type { Task } from "../interfaces/task.ts";
 import { KernelBug } from "../warn.ts";
 
 /** What poll answers for a file without conditions of its own: Linux's constant of that name. */
 const DEFAULT_POLLMASK: number = POLLIN | POLLOUT | POLLRDNORM |
   POLLWRNORM;
+
+/** Where in memory a part of a file is. */
+export interface FileMapping {
+  /** The memory that its mappings share. No reference is taken for the caller. */
+  readonly object: MemoryObject;
+  /** Index of the part's first page in it. */
+  readonly pageIndex: number;
+}
 
 /**
  * An open file (Linux: struct file with its file_operations). It starts with
@@ -31,6 +39,7 @@ export abstract class File {
   /** `O_RDONLY`, `O_WRONLY` or `O_RDWR`: what the file was opened for (Linux: f_mode). */
   readonly access: number;
   #refs = 1;
+  #waiters: Set<() => void> | undefined;
 
   /** Opens it for reading and writing unless told otherwise. */
   constructor(access: number = O_RDWR) {
@@ -59,17 +68,42 @@ export abstract class File {
    * Handles an ioctl. `arg` is what the caller passed: an address, or a plain
    * number. Returns the result, which may be a negative errno, or throws one.
    */
-  ioctl(_process: Process, _cmd: number, _arg: number | bigint): number {
+  ioctl(_process: Task, _cmd: number, _arg: number | bigint): number {
     throw ENOTTY;
   }
 
   /** Reads up to `count` bytes into the process's memory at `uaddr`; returns bytes read. */
-  read(_process: Process, _uaddr: number, _count: number): number {
+  read(_process: Task, _uaddr: number, _count: number): number {
     throw EINVAL;
   }
 
   /** Writes `count` bytes from the process's memory at `uaddr`; returns bytes written. */
-  write(_process: Process, _uaddr: number, _count: number): number {
+  write(_process: Task, _uaddr: number, _count: number): number {
+    throw EINVAL;
+  }
+
+  /** Whether it can be read and written at an offset (Linux: FMODE_PREAD, FMODE_PWRITE). */
+  get hasOffsets(): boolean {
+    return false;
+  }
+
+  /** As {@link read}, from byte `offset` of the file on. */
+  pread(
+    _process: Task,
+    _uaddr: number,
+    _count: number,
+    _offset: number,
+  ): number {
+    throw EINVAL;
+  }
+
+  /** As {@link write}, at byte `offset` of the file. */
+  pwrite(
+    _process: Task,
+    _uaddr: number,
+    _count: number,
+    _offset: number,
+  ): number {
     throw EINVAL;
   }
 
@@ -78,14 +112,38 @@ export abstract class File {
     return DEFAULT_POLLMASK;
   }
 
+  /**
+   * Has `wake` called whenever what {@link poll} answers may have changed, until
+   * the function that it returns is called (Linux: poll_wait).
+   */
+  onPollChange(wake: () => void): () => void {
+    this.#waiters ??= new Set();
+    const waiter = () => wake();
+    this.#waiters.add(waiter);
+    return () => this.#waiters?.delete(waiter);
+  }
+
+  /** Tells those who wait that what {@link poll} answers may have changed (Linux: wake_up_poll). */
+  pollChanged(): void {
+    for (const wake of this.#waiters ?? []) wake();
+  }
+
   /** Sets the length in bytes (memfd only). */
   truncate(_length: number): void {
     throw EINVAL;
   }
 
-  /** What mmap of this file maps; undefined for files without memory, which is ENODEV there. */
-  get memory(): MemoryObject | undefined {
-    return undefined;
+  /** Whether its mappings consist of huge pages (Linux: is_file_hugepages). */
+  get hasHugePages(): boolean {
+    return false;
+  }
+
+  /**
+   * What `length` bytes from byte `offset` on are when they are mapped, both
+   * multiples of a page. Throws ENODEV for a file that cannot be mapped, EINVAL.
+   */
+  mmap(_offset: number, _length: number): FileMapping {
+    throw ENODEV;
   }
 
   /** Runs once, when the last reference is gone. */

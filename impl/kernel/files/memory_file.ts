@@ -8,10 +8,10 @@
  */
 
 import { EINVAL, Errno } from "../../uapi/errno.ts";
-import { O_RDWR } from "../../uapi/mman.ts";
-import { File } from "./file.ts";
+import { HPAGE_SIZE, O_RDWR, PAGE_SIZE } from "../../uapi/mman.ts";
+import { File, type FileMapping } from "./file.ts";
 import type { MemoryObject } from "../interfaces/memory_object.ts";
-import type { Process } from "../simulated/process.ts";
+import type { Task } from "../interfaces/task.ts";
 
 /** Bytes that are copied at once. */
 const CHUNK = 65536;
@@ -27,20 +27,28 @@ export class MemoryFile extends File {
     this.#object = object;
   }
 
-  /** The object behind it. */
-  override get memory(): MemoryObject {
-    return this.#object;
+  /** Whether they are huge pages. */
+  override get hasHugePages(): boolean {
+    return this.#object.huge;
+  }
+
+  /** The object, from the page of the offset on. Throws EINVAL for an offset within a huge page. */
+  override mmap(offset: number): FileMapping {
+    const object = this.#object;
+    if (object.huge && offset % HPAGE_SIZE !== 0) throw EINVAL;
+    return { object, pageIndex: offset / PAGE_SIZE };
+  }
+
+  /** It has a position, and can be read and written elsewhere. */
+  override get hasOffsets(): boolean {
+    return true;
   }
 
   /** Reads from the position on and moves it. Throws EFAULT if nothing could be copied. */
-  override read(process: Process, uaddr: number, count: number): number {
-    const chunk = new Uint8Array(Math.min(count, CHUNK));
-    return inChunks(count, chunk, (part, done) => {
-      const n = this.#object.read(this.#position, part);
-      process.mm.copyToUser(uaddr + done, part.subarray(0, n));
-      this.#position += n;
-      return n;
-    });
+  override read(process: Task, uaddr: number, count: number): number {
+    const done = this.pread(process, uaddr, count, this.#position);
+    this.#position += done;
+    return done;
   }
 
   /**
@@ -48,14 +56,39 @@ export class MemoryFile extends File {
    * or ENOMEM if nothing could be written, EINVAL for huge pages, which have no
    * write (Linux: hugetlbfs_file_operations).
    */
-  override write(process: Process, uaddr: number, count: number): number {
+  override write(process: Task, uaddr: number, count: number): number {
+    const done = this.pwrite(process, uaddr, count, this.#position);
+    this.#position += done;
+    return done;
+  }
+
+  /** As {@link read}, from an offset on. */
+  override pread(
+    process: Task,
+    uaddr: number,
+    count: number,
+    offset: number,
+  ): number {
+    const chunk = new Uint8Array(Math.min(count, CHUNK));
+    return inChunks(count, chunk, (part, done) => {
+      const n = this.#object.read(offset + done, part);
+      process.mm.copyToUser(uaddr + done, part.subarray(0, n));
+      return n;
+    });
+  }
+
+  /** As {@link write}, at an offset. */
+  override pwrite(
+    process: Task,
+    uaddr: number,
+    count: number,
+    offset: number,
+  ): number {
     if (this.#object.huge) throw EINVAL;
     const chunk = new Uint8Array(Math.min(count, CHUNK));
     return inChunks(count, chunk, (part, done) => {
       process.mm.copyFromUser(part, uaddr + done);
-      const n = this.#object.write(this.#position, part);
-      this.#position += n;
-      return n;
+      return this.#object.write(offset + done, part);
     });
   }
 

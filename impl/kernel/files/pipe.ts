@@ -19,20 +19,26 @@ import {
   POLLWRNORM,
 } from "../../uapi/mman.ts";
 import { File } from "./file.ts";
-import type { Process } from "../simulated/process.ts";
+import type { Task } from "../interfaces/task.ts";
 
 /** Bytes that fit into a pipe. */
 export const PIPE_SIZE: number = 16 * PAGE_SIZE;
 /** A write of up to this many bytes is not split. */
 const PIPE_BUF = PAGE_SIZE;
 
-/** What both ends share: a ring of bytes and which ends are open. */
+/** What both ends share: a ring of bytes and the ends that are open. */
 class PipeBuffer {
   readonly bytes = new Uint8Array(PIPE_SIZE);
   start = 0;
   used = 0;
-  hasReader = true;
-  hasWriter = true;
+  reader: File | undefined;
+  writer: File | undefined;
+
+  /** Tells both ends that something changed. */
+  changed(): void {
+    this.reader?.pollChanged();
+    this.writer?.pollChanged();
+  }
 }
 
 /**
@@ -42,7 +48,9 @@ class PipeBuffer {
  */
 export function createPipe(): [reader: File, writer: File] {
   const buffer = new PipeBuffer();
-  return [new PipeReader(buffer), new PipeWriter(buffer)];
+  const reader = buffer.reader = new PipeReader(buffer);
+  const writer = buffer.writer = new PipeWriter(buffer);
+  return [reader, writer];
 }
 
 class PipeReader extends File {
@@ -53,11 +61,11 @@ class PipeReader extends File {
     this.#pipe = pipe;
   }
 
-  override read(process: Process, uaddr: number, count: number): number {
+  override read(process: Task, uaddr: number, count: number): number {
     const pipe = this.#pipe;
     if (count === 0) return 0;
     if (pipe.used === 0) {
-      if (pipe.hasWriter) throw EAGAIN;
+      if (pipe.writer) throw EAGAIN;
       return 0;
     }
     const n = Math.min(count, pipe.used);
@@ -71,16 +79,18 @@ class PipeReader extends File {
     }
     pipe.start = (pipe.start + n) % PIPE_SIZE;
     pipe.used -= n;
+    pipe.changed();
     return n;
   }
 
   override poll(): number {
     const data = this.#pipe.used > 0 ? POLLIN | POLLRDNORM : 0;
-    return data | (this.#pipe.hasWriter ? 0 : POLLHUP);
+    return data | (this.#pipe.writer ? 0 : POLLHUP);
   }
 
   protected override release(): void {
-    this.#pipe.hasReader = false;
+    this.#pipe.reader = undefined;
+    this.#pipe.changed();
   }
 }
 
@@ -92,10 +102,10 @@ class PipeWriter extends File {
     this.#pipe = pipe;
   }
 
-  override write(process: Process, uaddr: number, count: number): number {
+  override write(process: Task, uaddr: number, count: number): number {
     const pipe = this.#pipe;
     if (count === 0) return 0;
-    if (!pipe.hasReader) throw EPIPE;
+    if (!pipe.reader) throw EPIPE;
     const room = PIPE_SIZE - pipe.used;
     if (room === 0 || (count <= PIPE_BUF && count > room)) throw EAGAIN;
     const n = Math.min(count, room);
@@ -106,15 +116,17 @@ class PipeWriter extends File {
       process.mm.copyFromUser(pipe.bytes.subarray(0, n - head), uaddr + head);
     }
     pipe.used += n;
+    pipe.changed();
     return n;
   }
 
   override poll(): number {
     const room = this.#pipe.used < PIPE_SIZE ? POLLOUT | POLLWRNORM : 0;
-    return room | (this.#pipe.hasReader ? 0 : POLLERR);
+    return room | (this.#pipe.reader ? 0 : POLLERR);
   }
 
   protected override release(): void {
-    this.#pipe.hasWriter = false;
+    this.#pipe.writer = undefined;
+    this.#pipe.changed();
   }
 }

@@ -6,38 +6,23 @@
  * @module
  */
 
-import {
-  EBADF,
-  EFAULT,
-  EINVAL,
-  errnoName,
-  ESRCH,
-  resultOfError,
-} from "../../uapi/errno.ts";
+import { EINVAL, errnoName } from "../../uapi/errno.ts";
 import {
   MFD_CLOEXEC,
   MFD_HUGETLB,
   O_CLOEXEC,
   O_NONBLOCK,
   O_RDONLY,
-  O_RDWR,
-  O_WRONLY,
-  PAGE_SIZE,
-  POLLERR,
-  POLLHUP,
-  POLLNVAL,
   RLIMIT_NOFILE,
 } from "../../uapi/mman.ts";
-import type { Task } from "../interfaces/task.ts";
 import type { ProcessMemory } from "../interfaces/process_memory.ts";
 import type { KernelCore } from "../core.ts";
 import type { Credentials, ResourceLimits, User } from "../credentials.ts";
 import { EFD_SEMAPHORE, EventFd } from "../files/eventfd.ts";
-import { FaultInjection } from "../fault_injection.ts";
 import type { FdTable } from "../files/fd_table.ts";
-import type { File } from "../files/file.ts";
 import { MemoryFile } from "../files/memory_file.ts";
 import { createPipe } from "../files/pipe.ts";
+import { SystemCalls } from "../system_calls.ts";
 import { Scratch, SCRATCH_MAX } from "./scratch.ts";
 
 /** memfd_create: F_SEAL ioctls may be used (accepted; there are no seals). */
@@ -51,8 +36,6 @@ const MFD_HUGE_SHIFT = 26;
 const HPAGE_SHIFT = 21;
 /** Longest name of a memfd (Linux: MFD_NAME_MAX_LEN). */
 const MFD_NAME_MAX = 249;
-/** Most bytes of one read or write (Linux: MAX_RW_COUNT). */
-const MAX_RW_COUNT = 2 ** 31 - PAGE_SIZE;
 
 /** What a process is made of. Made by `KernelCore.spawn` and by fork. */
 export interface ProcessParts {
@@ -66,33 +49,18 @@ export interface ProcessParts {
   readonly limits: ResourceLimits;
 }
 
-/**
- * A process. Its system calls return what Linux returns: a non-negative
- * number, or a negative errno; -ESRCH after it exited. They throw only for
- * defects of the model.
- */
-export class Process implements Task {
-  /** The kernel it runs on. */
-  readonly kernel: KernelCore;
-  /** Process id. */
-  readonly pid: number;
+/** A process: a program of this language that makes system calls. */
+export class Process extends SystemCalls {
   /** Its memory. */
   readonly mm: ProcessMemory;
-  /** Its descriptors. */
-  readonly files: FdTable;
-  /** Which of its fallible kernel steps fails (Linux: task_struct.fail_nth). */
-  readonly faults: FaultInjection = new FaultInjection();
   readonly #credentials: Credentials;
   readonly #limits: ResourceLimits;
   readonly #scratch: Scratch;
-  #exited = false;
 
   /** For `KernelCore` only. */
   constructor(kernel: KernelCore, pid: number, parts: ProcessParts) {
-    this.kernel = kernel;
-    this.pid = pid;
+    super(kernel, pid, parts.files);
     this.mm = parts.mm;
-    this.files = parts.files;
     this.#credentials = parts.credentials;
     this.#limits = parts.limits;
     this.#scratch = new Scratch(this);
@@ -101,11 +69,6 @@ export class Process implements Task {
   /** The user that it is charged to. */
   get user(): User {
     return this.kernel.user(this.#credentials.uid);
-  }
-
-  /** True after {@link exit}. */
-  get exited(): boolean {
-    return this.#exited;
   }
 
   /** True if it has a capability, `CAP_*` (Linux: capable). */
@@ -118,44 +81,13 @@ export class Process implements Task {
     return this.#limits.get(resource);
   }
 
-  /** Opens a path that the kernel knows. ENOENT, EMFILE, EINVAL, ENOMEM. */
-  open(path: string, flags: number = O_RDWR): number {
-    return this.#syscall(() => {
-      const access = flags & (O_WRONLY | O_RDWR);
-      if (!Number.isInteger(flags) || access > O_RDWR) throw EINVAL;
-      this.#copyName();
-      this.files.nextFree(this.rlimit(RLIMIT_NOFILE));
-      // The file; its dentry is the path's.
-      this.kernel.alloc();
-      return this.#install(this.kernel.openPath(path, this, access));
-    });
-  }
-
-  /** Closes a descriptor. EBADF. */
-  close(fd: number): number {
-    return this.#syscall(() => {
-      this.files.close(fd);
-      return 0;
-    });
-  }
-
-  /** Duplicates a descriptor to the lowest free one. EBADF, EMFILE. */
-  dup(fd: number): number {
-    return this.#syscall(() => this.#install(this.files.lookup(fd).get()));
-  }
-
-  /** An ioctl; `arg` is an address or a plain number. EBADF, ENOTTY, and what the file answers. */
-  ioctl(fd: number, cmd: number, arg: number | bigint = 0): number {
-    return this.#syscall(() => this.#ioctl(fd, cmd, arg));
-  }
-
   /**
    * An ioctl with a struct by value: it is placed so that the byte after it is
    * not mapped, and copied back after the call.
    */
   ioctlStruct(fd: number, cmd: number, bytes: Uint8Array): number {
-    return this.#syscall(() =>
-      this.#scratch.lend(bytes, (address) => this.#ioctl(fd, cmd, address))
+    return this.syscall(() =>
+      this.#scratch.lend(bytes, (address) => this.callIoctl(fd, cmd, address))
     );
   }
 
@@ -171,14 +103,14 @@ export class Process implements Task {
     fd = -1,
     offset = 0,
   ): number {
-    return this.#syscall(() =>
+    return this.syscall(() =>
       this.mm.mmap(this, { addr, length, prot, flags, fd, offset })
     );
   }
 
   /** Unmaps memory. EINVAL. */
   munmap(addr: number, length: number): number {
-    return this.#syscall(() => {
+    return this.syscall(() => {
       this.mm.munmap(addr, length);
       return 0;
     });
@@ -186,7 +118,7 @@ export class Process implements Task {
 
   /** Changes the protection of memory. EINVAL, EACCES, ENOMEM. */
   mprotect(addr: number, length: number, prot: number): number {
-    return this.#syscall(() => {
+    return this.syscall(() => {
       this.mm.mprotect(addr, length, prot);
       return 0;
     });
@@ -194,7 +126,7 @@ export class Process implements Task {
 
   /** Gives advice about memory. EINVAL, ENOMEM, EFAULT. */
   madvise(addr: number, length: number, advice: number): number {
-    return this.#syscall(() => {
+    return this.syscall(() => {
       this.mm.madvise(addr, length, advice);
       return 0;
     });
@@ -202,7 +134,7 @@ export class Process implements Task {
 
   /** Reads up to `into.length` bytes. EBADF, EINVAL, EAGAIN where Linux would wait. */
   read(fd: number, into: Uint8Array): number {
-    return this.#syscall(() =>
+    return this.syscall(() =>
       this.#scratch.lend(
         into.subarray(0, SCRATCH_MAX),
         (address) => this.readTo(fd, address, into.length),
@@ -210,18 +142,9 @@ export class Process implements Task {
     );
   }
 
-  /** As {@link read}, to memory of the process. EFAULT. */
-  readTo(fd: number, address: number, count: number): number {
-    return this.#syscall(() => {
-      const file = this.files.lookup(fd);
-      if (file.access === O_WRONLY) throw EBADF;
-      return file.read(this, address, checkCount(count));
-    });
-  }
-
   /** Writes bytes. EBADF, EINVAL, EPIPE, EAGAIN where Linux would wait. */
   write(fd: number, bytes: Uint8Array): number {
-    return this.#syscall(() =>
+    return this.syscall(() =>
       this.#scratch.lend(
         bytes.slice(0, SCRATCH_MAX),
         (address) => this.writeFrom(fd, address, bytes.length),
@@ -229,44 +152,25 @@ export class Process implements Task {
     );
   }
 
-  /** As {@link write}, from memory of the process. EFAULT. */
-  writeFrom(fd: number, address: number, count: number): number {
-    return this.#syscall(() => {
-      const file = this.files.lookup(fd);
-      if (file.access === O_RDONLY) throw EBADF;
-      return file.write(this, address, checkCount(count));
-    });
-  }
-
-  /** The `POLL*` conditions out of `events` that hold now; errors and POLLNVAL always. */
-  poll(fd: number, events: number): number {
-    return this.#syscall(() => {
-      if (fd < 0) return 0;
-      const file = this.files.get(fd);
-      if (file === undefined) return POLLNVAL;
-      return file.poll() & (events | POLLERR | POLLHUP);
-    });
-  }
-
   /** Makes a memory file, `MFD_*`. EINVAL, EMFILE, ENOMEM. */
   memfdCreate(name: string, flags: number): number {
-    return this.#syscall(() => {
+    return this.syscall(() => {
       const huge = (flags & MFD_HUGETLB) !== 0;
       checkMemfdFlags(flags, huge);
       if (new TextEncoder().encode(name).length > MFD_NAME_MAX) throw EINVAL;
-      this.#copyName();
+      this.copyName();
       this.files.nextFree(this.rlimit(RLIMIT_NOFILE));
       // The inode.
       this.kernel.alloc();
       this.kernel.allocFile();
       const object = this.kernel.machine.createObject(huge);
-      return this.#install(new MemoryFile(object));
+      return this.install(new MemoryFile(object));
     });
   }
 
   /** Sets the length of a memory file. EBADF, EINVAL. */
   ftruncate(fd: number, length: number): number {
-    return this.#syscall(() => {
+    return this.syscall(() => {
       if (!Number.isSafeInteger(length) || length < 0) throw EINVAL;
       const file = this.files.lookup(fd);
       if (file.access === O_RDONLY) throw EINVAL;
@@ -277,13 +181,13 @@ export class Process implements Task {
 
   /** Makes an eventfd that counts from `value`. EINVAL, EMFILE, ENOMEM. */
   eventfd(value: number, flags: number): number {
-    return this.#syscall(() => {
+    return this.syscall(() => {
       if (value !== value >>> 0) throw EINVAL;
       checkFlags(flags, EFD_SEMAPHORE | O_NONBLOCK | O_CLOEXEC);
       this.kernel.alloc();
       this.files.nextFree(this.rlimit(RLIMIT_NOFILE));
       this.kernel.allocFile();
-      return this.#install(new EventFd(value, (flags & EFD_SEMAPHORE) !== 0));
+      return this.install(new EventFd(value, (flags & EFD_SEMAPHORE) !== 0));
     });
   }
 
@@ -291,17 +195,17 @@ export class Process implements Task {
   pipe(): { ret: number; readFd: number; writeFd: number } {
     let readFd = -1;
     let writeFd = -1;
-    const ret = this.#syscall(() => {
+    const ret = this.syscall(() => {
       this.#allocPipe();
       const [reader, writer] = createPipe();
       try {
-        readFd = this.#install(reader);
+        readFd = this.install(reader);
       } catch (error) {
         writer.put();
         throw error;
       }
       try {
-        writeFd = this.#install(writer);
+        writeFd = this.install(writer);
       } catch (error) {
         this.files.close(readFd);
         readFd = -1;
@@ -314,7 +218,7 @@ export class Process implements Task {
 
   /** Sets a soft resource limit. EINVAL. */
   setrlimit(resource: number, soft: bigint): number {
-    return this.#syscall(() => {
+    return this.syscall(() => {
       this.#limits.set(resource, soft);
       return 0;
     });
@@ -322,7 +226,7 @@ export class Process implements Task {
 
   /** Sets the user id; root that becomes someone else loses all capabilities. EINVAL, EPERM. */
   setuid(uid: number): number {
-    return this.#syscall(() => {
+    return this.syscall(() => {
       this.#credentials.setuid(uid);
       return 0;
     });
@@ -330,30 +234,10 @@ export class Process implements Task {
 
   /** Gives up a capability. EINVAL for what is none. */
   dropCapability(capability: number): number {
-    return this.#syscall(() => {
+    return this.syscall(() => {
       this.#credentials.drop(capability);
       return 0;
     });
-  }
-
-  /** VmLck and VmPin of /proc/self/status, in KiB. */
-  vmStatus(): { vmLck: number; vmPin: number } {
-    const kib = PAGE_SIZE / 1024;
-    return { vmLck: this.mm.lockedVm * kib, vmPin: this.mm.pinnedVm * kib };
-  }
-
-  /** Makes the nth fallible kernel step from now on fail; 0 turns that off. EINVAL. */
-  setFailNth(nth: number): number {
-    return this.#syscall(() => {
-      if (!Number.isSafeInteger(nth) || nth < 0) throw EINVAL;
-      this.faults.nth = nth;
-      return 0;
-    });
-  }
-
-  /** What is left of the count: 0 when the failure was hit, or is off. */
-  failNthLeft(): number {
-    return this.#syscall(() => this.faults.nth);
   }
 
   /** `length` bytes of its memory. Throws SegmentationFault, BusError. */
@@ -380,7 +264,7 @@ export class Process implements Task {
    */
   fork(): Process {
     let child: Process | undefined;
-    const ret = this.#syscall(() => {
+    const ret = this.syscall(() => {
       const mm = this.mm.fork();
       child = this.kernel.addProcess({
         mm,
@@ -396,50 +280,9 @@ export class Process implements Task {
     return child;
   }
 
-  /** Ends the process: memory first, then descriptors, as do_exit of Linux. Idempotent. */
-  exit(): void {
-    if (this.#exited) return;
-    const previous = this.kernel.current;
-    this.kernel.current = this;
-    try {
-      this.mm.release();
-      this.files.closeAll();
-    } finally {
-      this.#exited = true;
-      this.kernel.removeProcess(this);
-      this.kernel.current = previous;
-    }
-  }
-
-  /** An ioctl within a system call; an errno of the file is a number already. Throws EBADF. */
-  #ioctl(fd: number, cmd: number, arg: number | bigint): number {
-    const file = this.files.lookup(fd).get();
-    try {
-      return resultOf(() => file.ioctl(this, cmd >>> 0, arg));
-    } finally {
-      file.put();
-    }
-  }
-
-  /** The boundary: runs `body` as this process and turns an errno into a negative number. */
-  #syscall(body: () => number): number {
-    if (this.#exited) return -ESRCH.code;
-    const { kernel } = this;
-    const previous = kernel.current;
-    kernel.current = this;
-    kernel.callDepth++;
-    try {
-      return resultOf(body);
-    } finally {
-      kernel.callDepth--;
-      kernel.current = previous;
-    }
-  }
-
-  /** The steps of copying a name from user space. Throws ENOMEM, EFAULT. (Linux: getname, memfd_create.) */
-  #copyName(): void {
-    this.kernel.alloc();
-    if (this.kernel.shouldFail()) throw EFAULT;
+  /** Drops its memory; pinned frames survive by their pins. */
+  protected override releaseMemory(): void {
+    this.mm.release();
   }
 
   /** The steps of making a pipe. Throws ENOMEM. (Linux: create_pipe_files.) */
@@ -451,22 +294,6 @@ export class Process implements Task {
     kernel.allocFile();
     kernel.alloc();
   }
-
-  /** Gives `file` a descriptor; drops it when there is none. */
-  #install(file: File): number {
-    try {
-      return this.files.install(file, this.rlimit(RLIMIT_NOFILE));
-    } catch (error) {
-      file.put();
-      throw error;
-    }
-  }
-}
-
-/** Throws EINVAL unless it is a length; the largest possible one is cut to what one call moves. */
-function checkCount(count: number): number {
-  if (!Number.isInteger(count) || count < 0) throw EINVAL;
-  return Math.min(count, MAX_RW_COUNT);
 }
 
 /** Throws EINVAL for flags outside `known`. */
@@ -483,17 +310,4 @@ function checkMemfdFlags(flags: number, huge: boolean): void {
   const exclusive = MFD_NOEXEC_SEAL | MFD_EXEC;
   if ((flags & exclusive) === exclusive) throw EINVAL;
   if (shift !== 0 && shift !== HPAGE_SHIFT) throw EINVAL;
-}
-
-/**
- * What `body` returns, or the negative number of the errno that it throws. An
- * errno should meet this soon: each frame on its way costs, and each `finally`
- * costs more than the rest of a call that fails at once.
- */
-function resultOf(body: () => number): number {
-  try {
-    return body();
-  } catch (error) {
-    return resultOfError(error);
-  }
 }

@@ -10,7 +10,6 @@
 import {
   EACCES,
   EINVAL,
-  ENODEV,
   ENOMEM,
   EOPNOTSUPP,
   EOVERFLOW,
@@ -32,14 +31,14 @@ import {
   PROT_WRITE,
   TASK_SIZE,
 } from "../../../uapi/mman.ts";
-import type { File } from "../../files/file.ts";
+import type { File, FileMapping } from "../../files/file.ts";
 import type {
   MmapArgs,
   ProcessMemory,
 } from "../../interfaces/process_memory.ts";
 import type { Task } from "../../interfaces/task.ts";
 import { SimulatedObject } from "../pages/memory_object.ts";
-import { AddressSpace, isKnownAdvice } from "./address_space.ts";
+import { AddressSpace, isKnownAdvice, type Mapping } from "./address_space.ts";
 
 /** mmap: the bits that choose between shared and private. */
 const MAP_TYPE = 0x0f;
@@ -84,8 +83,15 @@ export class SimulatedMemory extends AddressSpace implements ProcessMemory {
     ) {
       throw EINVAL;
     }
+    const mapped = file?.mmap(offset, length);
     this.#checkCommit(args, length, huge, file);
-    this.#mapAt(address, length, args, huge, file);
+    this.#mapAt(address, {
+      length,
+      prot: args.prot & (PROT_READ | PROT_WRITE | PROT_EXEC),
+      shared,
+      mayWrite: !shared || file?.access !== O_RDONLY,
+      huge,
+    }, mapped);
     if ((flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE) {
       this.prefault(address, address + length);
     }
@@ -148,31 +154,18 @@ export class SimulatedMemory extends AddressSpace implements ProcessMemory {
     if (charged && length / PAGE_SIZE > this.frames.count) throw ENOMEM;
   }
 
+  /** Maps a part of a file, or anonymous memory. */
   #mapAt(
     address: number,
-    length: number,
-    args: MmapArgs,
-    huge: boolean,
-    file: File | undefined,
+    options: Omit<Mapping, "object" | "pageOffset">,
+    file: FileMapping | undefined,
   ): void {
-    const { prot } = args;
-    const shared = (args.flags & MAP_SHARED) !== 0;
-    const mapping = {
-      length,
-      prot: prot & (PROT_READ | PROT_WRITE | PROT_EXEC),
-      shared,
-      mayWrite: !shared || file === undefined || file.access !== O_RDONLY,
-      huge,
-    };
-    if (file?.memory !== undefined) {
-      const object = file.memory;
-      this.map(address, {
-        ...mapping,
-        object,
-        pageOffset: args.offset / PAGE_SIZE,
-      });
+    const { length, shared, huge, prot } = options;
+    if (file !== undefined) {
+      const { object, pageIndex: pageOffset } = file;
+      this.map(address, { ...options, object, pageOffset });
       if (huge && (prot & PROT_WRITE) !== 0) {
-        object.extend(args.offset + length);
+        object.extend(pageOffset * PAGE_SIZE + length);
       }
       return;
     }
@@ -180,7 +173,7 @@ export class SimulatedMemory extends AddressSpace implements ProcessMemory {
       ? new SimulatedObject(this.frames, length, huge)
       : null;
     try {
-      this.map(address, { ...mapping, object, pageOffset: 0 });
+      this.map(address, { ...options, object, pageOffset: 0 });
     } finally {
       object?.put();
     }
@@ -189,7 +182,7 @@ export class SimulatedMemory extends AddressSpace implements ProcessMemory {
 
 function isHuge(file: File | undefined, flags: number): boolean {
   if (file !== undefined) {
-    const huge = file.memory?.huge ?? false;
+    const huge = file.hasHugePages;
     if (!huge && (flags & MAP_HUGETLB) !== 0) throw EINVAL;
     return huge;
   }
@@ -218,8 +211,6 @@ function checkFile(file: File, args: MmapArgs, length: number): void {
     throw EACCES;
   }
   if (file.access === O_WRONLY) throw EACCES;
-  if (file.memory === undefined) throw ENODEV;
-  if (file.memory.huge && args.offset % HPAGE_SIZE !== 0) throw EINVAL;
 }
 
 function pageAlign(length: number): number {

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+import { assertEquals } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { EINVAL, ENODEV, errnoName } from "../../uapi/errno.ts";
+import {
+  MAP_PRIVATE,
+  MAP_SHARED,
+  O_RDONLY,
+  PAGE_SIZE,
+  POLLIN,
+  PROT_READ,
+  PROT_WRITE,
+} from "../../uapi/mman.ts";
+import { KernelCore } from "../core.ts";
+import type { MemoryObject } from "../interfaces/memory_object.ts";
+import type { Process } from "../simulated/process.ts";
+import { File, type FileMapping } from "./file.ts";
+
+const RW = PROT_READ | PROT_WRITE;
+/** Bytes of the file from one region to the next, as in VFIO's device files. */
+const REGION = 2 ** 40;
+
+/** A device with regions of memory at offsets far apart. */
+class RegionFile extends File {
+  readonly #regions: readonly MemoryObject[];
+
+  constructor(regions: readonly MemoryObject[]) {
+    super();
+    this.#regions = regions;
+  }
+
+  override mmap(offset: number, length: number): FileMapping {
+    const object = this.#regions[Math.floor(offset / REGION)];
+    if (object === undefined) throw ENODEV;
+    if (offset % REGION + length > object.size) throw EINVAL;
+    return { object, pageIndex: offset % REGION / PAGE_SIZE };
+  }
+}
+
+function spawn(): Process {
+  return new KernelCore({ memory: 2 ** 24 }).spawn();
+}
+
+describe("mapping a file", () => {
+  it("asks it what is where", () => {
+    const kernel = new KernelCore({ memory: 2 ** 24 });
+    const regions = [1, 2].map((byte) => {
+      const object = kernel.machine.createObject(false);
+      object.write(0, new Uint8Array(3 * PAGE_SIZE).fill(byte));
+      return object;
+    });
+    kernel.registerDevice("/dev/regions", () => new RegionFile(regions));
+    const process = kernel.spawn();
+    const fd = process.open("/dev/regions");
+    const map = (length: number, offset: number) =>
+      process.mmap(0, length, RW, MAP_SHARED, fd, offset);
+    const second = map(2 * PAGE_SIZE, REGION + PAGE_SIZE);
+    assertEquals(process.peek(second, 1)[0], 2);
+    process.poke(second, Uint8Array.of(9));
+    const bytes = new Uint8Array(1);
+    regions[1]!.read(PAGE_SIZE, bytes);
+    assertEquals(bytes[0], 9);
+    assertEquals(errnoName(map(3 * PAGE_SIZE, PAGE_SIZE)), "EINVAL");
+    assertEquals(errnoName(map(PAGE_SIZE, 2 * REGION)), "ENODEV");
+    process.exit();
+    for (const region of regions) region.put();
+    assertEquals(kernel.audit(), []);
+  });
+
+  it("is ENODEV for one that does not say", () => {
+    const process = spawn();
+    const { readFd } = process.pipe();
+    const ret = process.mmap(0, PAGE_SIZE, PROT_READ, MAP_PRIVATE, readFd);
+    assertEquals(errnoName(ret), "ENODEV");
+  });
+});
+
+describe("reading and writing at an offset", () => {
+  it("leaves the position alone, and makes a file longer", () => {
+    const process = spawn();
+    const fd = process.memfdCreate("m", 0);
+    const at = process.mmap(0, PAGE_SIZE, RW, MAP_PRIVATE | 0x20);
+    assertEquals(process.write(fd, Uint8Array.of(1, 2, 3)), 3);
+    process.poke(at, Uint8Array.of(7, 8));
+    assertEquals(process.pwriteFrom(fd, at, 2, 5000), 2);
+    assertEquals(process.preadTo(fd, at + 10, 9, 4999), 3);
+    assertEquals([...process.peek(at + 10, 3)], [0, 7, 8]);
+    assertEquals(process.preadTo(fd, at, 9, 5002), 0);
+    assertEquals(process.write(fd, Uint8Array.of(4)), 1);
+    assertEquals(process.preadTo(fd, at, 4, 0), 4);
+    assertEquals([...process.peek(at, 4)], [1, 2, 3, 4]);
+  });
+
+  it("is refused in the order of pread64", () => {
+    const process = spawn();
+    const { readFd, writeFd } = process.pipe();
+    const exe = process.open("/proc/self/exe", O_RDONLY);
+    const event = process.eventfd(1, 0);
+    const rows: [string, number][] = [
+      ["EINVAL", process.preadTo(99, 0, 1, -1)],
+      ["EINVAL", process.pwriteFrom(99, 0, 1, 0.5)],
+      ["EBADF", process.preadTo(99, 0, 1, 0)],
+      ["ESPIPE", process.preadTo(writeFd, 0, 1, 0)],
+      ["ESPIPE", process.pwriteFrom(readFd, 0, 1, 0)],
+      ["ESPIPE", process.preadTo(event, 0, 8, 0)],
+      ["EBADF", process.pwriteFrom(exe, 0, 1, 0)],
+      ["EFAULT", process.preadTo(exe, 0, 1, 0)],
+    ];
+    for (const [expected, ret] of rows) assertEquals(errnoName(ret), expected);
+    const nowhere = process.open("/dev/null");
+    assertEquals(process.preadTo(nowhere, 0, 5, 3), 0);
+    assertEquals(process.pwriteFrom(nowhere, 0, 5, 3), 5);
+  });
+});
+
+describe("who waits for a file", () => {
+  /** Counts the notices of a descriptor's file. */
+  function watch(process: Process, fd: number): { count: number } {
+    const seen = { count: 0 };
+    process.files.lookup(fd).onPollChange(() => seen.count++);
+    return seen;
+  }
+
+  it("is told when an eventfd's count changes", () => {
+    const process = spawn();
+    const fd = process.eventfd(0, 0);
+    const seen = watch(process, fd);
+    assertEquals(process.read(fd, new Uint8Array(8)) < 0, true);
+    assertEquals(seen.count, 0);
+    process.write(fd, Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0));
+    assertEquals([seen.count, process.poll(fd, POLLIN)], [1, POLLIN]);
+    process.read(fd, new Uint8Array(8));
+    assertEquals([seen.count, process.poll(fd, POLLIN)], [2, 0]);
+  });
+
+  it("is told of both ends of a pipe, and of their closing", () => {
+    const process = spawn();
+    const { readFd, writeFd } = process.pipe();
+    const [reader, writer] = [watch(process, readFd), watch(process, writeFd)];
+    process.write(writeFd, new Uint8Array(9));
+    process.read(readFd, new Uint8Array(9));
+    assertEquals([reader.count, writer.count], [2, 2]);
+    process.close(writeFd);
+    assertEquals(reader.count, 3);
+  });
+
+  it("is not told any more once it has given up", () => {
+    const process = spawn();
+    const file = process.files.lookup(process.eventfd(0, 0));
+    let count = 0;
+    const wake = () => void count++;
+    const giveUp = file.onPollChange(wake);
+    file.onPollChange(wake);
+    file.pollChanged();
+    assertEquals(count, 2);
+    giveUp();
+    giveUp();
+    file.pollChanged();
+    assertEquals(count, 3);
+  });
+});
