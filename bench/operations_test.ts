@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { ENOENT } from "../impl/uapi/errno.ts";
-import { IOMMU_DESTROY, IommuDestroy } from "../impl/uapi/iommufd.ts";
+import { IommuDestroy } from "../impl/uapi/iommufd.ts";
 import { Machine } from "./measuring/machine.ts";
 import { type Effort, measure } from "./measuring/measure.ts";
 import { allScenarios } from "./operations.ts";
@@ -70,7 +70,7 @@ describe("measure()", () => {
       operations: { call: { series: "wrong", calls: 1, pages: 0 } },
       prepare({ io }) {
         const values = { id: 77 };
-        const destroy = ioctl(io.fd, IOMMU_DESTROY, IommuDestroy, values);
+        const destroy = ioctl(io.fd, IommuDestroy, values);
         return Promise.resolve([{ measures: "call", steps: [destroy] }]);
       },
     };

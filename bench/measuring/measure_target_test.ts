@@ -12,12 +12,7 @@ import { connectTarget } from "../../conformance/protocol/client.ts";
 import type { Target } from "../../selftests/target/target.ts";
 import { answering } from "../../conformance/testing/fake_connection.ts";
 import { ENOENT } from "../../impl/uapi/errno.ts";
-import {
-  IOMMU_DESTROY,
-  IOMMU_IOAS_ALLOC,
-  IommuDestroy,
-  IommuIoasAlloc,
-} from "../../impl/uapi/iommufd.ts";
+import { IommuDestroy, IommuIoasAlloc } from "../../impl/uapi/iommufd.ts";
 import { compare, scenariosToCompare } from "../reporting/compare.ts";
 import type { Effort } from "./measure.ts";
 import {
@@ -104,7 +99,7 @@ describe("measureOnTarget()", () => {
       reply.replace(/ok \w+ (?=;)/, () => `ok ${total -= 600} `)
     );
     const scenario = scenarioOf((fd) => [
-      ioctl(fd, IOMMU_IOAS_ALLOC, IommuIoasAlloc, {}),
+      ioctl(fd, IommuIoasAlloc, {}),
     ]);
     const effort = { request: 1, maxRounds: 4, requests: 3 };
     const [result] = await measureOnTarget(target, scenario, effort);
@@ -116,7 +111,7 @@ describe("measureOnTarget()", () => {
   it("rejects when a call fails that should not", async () => {
     const target = await connectModel();
     const scenario = scenarioOf((fd) => [
-      ioctl(fd, IOMMU_DESTROY, IommuDestroy, { id: 77 }),
+      ioctl(fd, IommuDestroy, { id: 77 }),
     ]);
     await assertRejects(
       () => measureOnTarget(target, scenario, TWO_REQUESTS),

@@ -11,11 +11,15 @@
  */
 
 import { errnoName } from "../../impl/uapi/errno.ts";
-import { IOMMU_TEST_CMD } from "../../impl/uapi/selftest.ts";
+import type { IoctlStruct } from "../../impl/uapi/ioctl.ts";
 import { O_RDWR } from "../../impl/uapi/mman.ts";
 import type { Revision } from "../../impl/uapi/revision.ts";
+import {
+  encodeTestOp,
+  TestCmd,
+  type TestOp,
+} from "../../impl/uapi/selftest.ts";
 import type { Struct } from "../../impl/uapi/struct.ts";
-import { encodeTestCmd } from "../../selftests/ioctls/mock_ioctls.ts";
 import { type Call, call } from "../../selftests/target/verbs.ts";
 
 /** A field that grows with each repetition. */
@@ -82,24 +86,23 @@ export interface Repetition<T> {
 /** An ioctl with a struct of the given values. */
 export function ioctl<T extends object>(
   fd: number,
-  cmd: number,
-  layout: Struct<T>,
+  layout: IoctlStruct<T>,
   values: Partial<T>,
   repetition: Repetition<T> = {},
 ): CallStep {
-  return swept(fd, cmd, layout, layout.encode(values), repetition);
+  const { number } = layout.ioctl;
+  return swept(fd, number, layout, layout.encode(values), repetition);
 }
 
 /** A test operation of the selftest module, in the layout of a revision. */
-export function testIoctl<T extends { size: number; op: number }>(
+export function testIoctl<T extends TestCmd>(
   fd: number,
-  op: number,
-  layout: Struct<T>,
+  layout: TestOp<T>,
   values: Partial<T>,
   repetition: Repetition<T> & { readonly revision: Revision },
 ): CallStep {
-  const bytes = encodeTestCmd(repetition.revision, layout, op, values);
-  return swept(fd, IOMMU_TEST_CMD, layout, bytes, repetition);
+  const bytes = encodeTestOp(layout, repetition.revision, values);
+  return swept(fd, TestCmd.ioctl.number, layout, bytes, repetition);
 }
 
 function swept<T extends object>(

@@ -7,10 +7,6 @@
  */
 
 import {
-  IOMMU_TEST_OP_ACCESS_PAGES,
-  IOMMU_TEST_OP_ACCESS_RW,
-  IOMMU_TEST_OP_CREATE_ACCESS,
-  IOMMU_TEST_OP_DESTROY_ACCESS_PAGES,
   MOCK_ACCESS_RW_SLOW_PATH,
   MOCK_ACCESS_RW_WRITE,
   MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES,
@@ -74,26 +70,21 @@ function pinScenario(domains: number, length: number): Scenario {
       await io.mapFixed(ioasId, address, MAPPED, IOVA);
       // A new access each round, so that the numbers of what it pins start from 0.
       const access = fd + 1;
-      const create = testIoctl(
-        fd,
-        IOMMU_TEST_OP_CREATE_ACCESS,
-        TestCreateAccess,
-        { id: ioasId, flags: MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES },
-        { revision },
-      );
-      const pin = testIoctl(fd, IOMMU_TEST_OP_ACCESS_PAGES, TestAccessPages, {
+      const create = testIoctl(fd, TestCreateAccess, {
+        id: ioasId,
+        flags: MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES,
+      }, { revision });
+      const pin = testIoctl(fd, TestAccessPages, {
         id: access,
         flags: MOCK_FLAGS_ACCESS_WRITE,
         iova: IOVA,
         length: BigInt(length),
       }, { revision, times: calls, sweep: { iova: length } });
-      const unpin = testIoctl(
-        fd,
-        IOMMU_TEST_OP_DESTROY_ACCESS_PAGES,
-        TestDestroyAccessPages,
-        { id: access },
-        { revision, times: calls, sweep: { accessPagesId: 1 } },
-      );
+      const unpin = testIoctl(fd, TestDestroyAccessPages, { id: access }, {
+        revision,
+        times: calls,
+        sweep: { accessPagesId: 1 },
+      });
       return [
         { steps: [create] },
         { measures: "pin", steps: [pin] },
@@ -125,7 +116,7 @@ function rwScenario(name: string, flags: number, length: number): Scenario {
       const { ioasId } = await machine.ioas(1);
       await io.mapFixed(ioasId, address, MAPPED, IOVA);
       const access = await io.mock.createAccess(ioasId, false);
-      const rw = testIoctl(io.fd, IOMMU_TEST_OP_ACCESS_RW, TestAccessRw, {
+      const rw = testIoctl(io.fd, TestAccessRw, {
         id: access,
         iova: IOVA,
         length: BigInt(length),

@@ -8,10 +8,7 @@
  */
 
 import {
-  IOMMU_IOAS_ALLOC,
-  IOMMU_IOAS_MAP,
   IOMMU_IOAS_MAP_FIXED_IOVA,
-  IOMMU_IOAS_UNMAP,
   IommuIoasAlloc,
   IommuIoasMap,
   IommuIoasUnmap,
@@ -85,7 +82,7 @@ function mapAreas(
   fd: number,
   { ioasId, count, length, stride, address }: Areas,
 ): CallStep {
-  return ioctl(fd, IOMMU_IOAS_MAP, IommuIoasMap, {
+  return ioctl(fd, IommuIoasMap, {
     flags: MAP_RW | IOMMU_IOAS_MAP_FIXED_IOVA,
     ioasId,
     userVa: BigInt(address),
@@ -97,7 +94,7 @@ function mapAreas(
 /** Unmap of all areas of an IOAS in one call. */
 function unmapAll(fd: number, ioasId: number): CallStep {
   const values = { ioasId, iova: 0n, length: U64_MAX };
-  return ioctl(fd, IOMMU_IOAS_UNMAP, IommuIoasUnmap, values);
+  return ioctl(fd, IommuIoasUnmap, values);
 }
 
 function scenario(
@@ -132,7 +129,7 @@ function oneByOne(count: number, domains: number): Scenario {
     async (machine) => {
       const { fd } = machine.io;
       const areas = await pageAreas(machine, count, domains);
-      const unmap = ioctl(fd, IOMMU_IOAS_UNMAP, IommuIoasUnmap, {
+      const unmap = ioctl(fd, IommuIoasUnmap, {
         ioasId: areas.ioasId,
         iova: IOVA,
         length: BigInt(areas.length),
@@ -167,18 +164,12 @@ function chosenThenWhole(count: number, domains: number): Scenario {
     const { fd } = machine.io;
     const areas = await pageAreas(machine, count, domains);
     const fixed = mapAreas(fd, areas);
-    const chosen = ioctl(
-      fd,
-      IOMMU_IOAS_MAP,
-      IommuIoasMap,
-      {
-        flags: MAP_RW,
-        ioasId: areas.ioasId,
-        userVa: BigInt(areas.address),
-        length: BigInt(areas.length),
-      },
-      { times: fixed.times, sweep: { userVa: areas.length } },
-    );
+    const chosen = ioctl(fd, IommuIoasMap, {
+      flags: MAP_RW,
+      ioasId: areas.ioasId,
+      userVa: BigInt(areas.address),
+      length: BigInt(areas.length),
+    }, { times: fixed.times, sweep: { userVa: areas.length } });
     return [
       { measures: "map", steps: [chosen] },
       { measures: "unmap", steps: [unmapAll(fd, areas.ioasId)] },
@@ -239,14 +230,14 @@ function amongFixed(count: number): Scenario {
       const iova = IOVA + BigInt(PAGE_SIZE);
       const length = BigInt(PAGE_SIZE);
       const sweep = { iova: every };
-      const map = ioctl(fd, IOMMU_IOAS_MAP, IommuIoasMap, {
+      const map = ioctl(fd, IommuIoasMap, {
         flags: MAP_RW | IOMMU_IOAS_MAP_FIXED_IOVA,
         ioasId,
         userVa: length,
         length,
         iova,
       }, { times: CALLS, sweep });
-      const unmap = ioctl(fd, IOMMU_IOAS_UNMAP, IommuIoasUnmap, {
+      const unmap = ioctl(fd, IommuIoasUnmap, {
         ioasId,
         iova,
         length,
@@ -271,13 +262,13 @@ function amongChosen(count: number): Scenario {
       const { ioasId, stride } = await standing(machine, count);
       // Below the first area there would be room.
       await io.mock.addReserved(ioasId, 0n, IOVA);
-      const map = ioctl(fd, IOMMU_IOAS_MAP, IommuIoasMap, {
+      const map = ioctl(fd, IommuIoasMap, {
         flags: MAP_RW,
         ioasId,
         userVa: BigInt(STRIDE),
         length: BigInt(STRIDE),
       }, { times: CALLS });
-      const unmap = ioctl(fd, IOMMU_IOAS_UNMAP, IommuIoasUnmap, {
+      const unmap = ioctl(fd, IommuIoasUnmap, {
         ioasId,
         iova: IOVA + BigInt(count * stride),
         length: BigInt(CALLS * STRIDE),
@@ -325,7 +316,7 @@ function closeAll(count: number): Scenario {
         {
           steps: [
             step(OPEN_IOMMU, fd),
-            ioctl(fd, IOMMU_IOAS_ALLOC, IommuIoasAlloc, {}),
+            ioctl(fd, IommuIoasAlloc, {}),
             mapAreas(fd, areas),
           ],
         },

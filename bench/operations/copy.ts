@@ -7,9 +7,7 @@
  */
 
 import {
-  IOMMU_IOAS_COPY,
   IOMMU_IOAS_MAP_FIXED_IOVA,
-  IOMMU_IOAS_UNMAP,
   IommuIoasCopy,
   IommuIoasUnmap,
 } from "../../impl/uapi/iommufd.ts";
@@ -49,7 +47,7 @@ function copyScenario(domains: number, length: number): Scenario {
       const { ioasId } = await machine.ioas(domains);
       await io.mapFixed(ioasId, address, bytes, IOVA);
       const dstIova = IOVA + BigInt(bytes);
-      const copy = ioctl(io.fd, IOMMU_IOAS_COPY, IommuIoasCopy, {
+      const copy = ioctl(io.fd, IommuIoasCopy, {
         flags: MAP_RW | IOMMU_IOAS_MAP_FIXED_IOVA,
         dstIoasId: ioasId,
         srcIoasId: ioasId,
@@ -57,7 +55,7 @@ function copyScenario(domains: number, length: number): Scenario {
         dstIova,
         srcIova: IOVA,
       }, { times: calls, sweep: { dstIova: length, srcIova: length } });
-      const unmap = ioctl(io.fd, IOMMU_IOAS_UNMAP, IommuIoasUnmap, {
+      const unmap = ioctl(io.fd, IommuIoasUnmap, {
         ioasId,
         iova: dstIova,
         length: BigInt(length),

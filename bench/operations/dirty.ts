@@ -8,14 +8,9 @@
 
 import {
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
-  IOMMU_HWPT_GET_DIRTY_BITMAP,
   IommuHwptGetDirtyBitmap,
 } from "../../impl/uapi/iommufd.ts";
-import {
-  IOMMU_TEST_OP_DIRTY,
-  MOCK_IO_PAGE_SIZE,
-  TestDirty,
-} from "../../impl/uapi/selftest.ts";
+import { MOCK_IO_PAGE_SIZE, TestDirty } from "../../impl/uapi/selftest.ts";
 import {
   hwptAlloc,
   setDirtyTracking,
@@ -64,19 +59,16 @@ function dirtyScenario(length: number): Scenario {
       const written = await machine.memory(bits.length);
       await io.process.poke(written, bits.fill(EVERY_OTHER));
       const bitmap = await machine.memory(bits.length);
-      const mark = testIoctl(
-        io.fd,
-        IOMMU_TEST_OP_DIRTY,
-        TestDirty,
-        { ...range, id: hwptId, uptr: BigInt(written) },
-        { revision: io.revision },
-      );
-      const read = ioctl(
-        io.fd,
-        IOMMU_HWPT_GET_DIRTY_BITMAP,
-        IommuHwptGetDirtyBitmap,
-        { ...range, hwptId, data: BigInt(bitmap) },
-      );
+      const mark = testIoctl(io.fd, TestDirty, {
+        ...range,
+        id: hwptId,
+        uptr: BigInt(written),
+      }, { revision: io.revision });
+      const read = ioctl(io.fd, IommuHwptGetDirtyBitmap, {
+        ...range,
+        hwptId,
+        data: BigInt(bitmap),
+      });
       return [
         { steps: [mark] },
         { measures: "dirty", steps: [read] },

@@ -17,7 +17,6 @@ import {
 import {
   HwptSelftest,
   IOMMU_HWPT_DATA_SELFTEST,
-  IOMMU_TEST_OP_TRIGGER_IOPF,
   TestTriggerIopf,
 } from "../../impl/uapi/selftest.ts";
 import {
@@ -76,13 +75,13 @@ async function faultingDevice(
 }
 
 function roundTripOf({ io }: Setup, devId: number, fd: number): Step[] {
-  const trigger = testIoctl(
-    io.fd,
-    IOMMU_TEST_OP_TRIGGER_IOPF,
-    TestTriggerIopf,
-    { devId, pasid: 1, grpid: 2, perm: IOMMU_PGFAULT_PERM_READ, addr: 0x1000n },
-    { revision: io.revision },
-  );
+  const trigger = testIoctl(io.fd, TestTriggerIopf, {
+    devId,
+    pasid: 1,
+    grpid: 2,
+    perm: IOMMU_PGFAULT_PERM_READ,
+    addr: 0x1000n,
+  }, { revision: io.revision });
   // The lowest free cookie: nothing else is unanswered.
   const answer = { cookie: 1, code: IOMMUFD_PAGE_RESP_SUCCESS };
   const bytes = IommuHwptPageResponse.encode(answer);

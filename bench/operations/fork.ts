@@ -8,9 +8,7 @@
  */
 
 import {
-  IOMMU_IOAS_MAP,
   IOMMU_IOAS_MAP_FIXED_IOVA,
-  IOMMU_IOAS_UNMAP,
   IommuIoasMap,
   IommuIoasUnmap,
 } from "../../impl/uapi/iommufd.ts";
@@ -38,12 +36,12 @@ export function forkScenarios(): Scenario[] {
       const address = await machine.memory(length);
       const { ioasId } = await machine.ioas(1);
       const range = { ioasId, iova: IOVA, length: BigInt(length) };
-      const map = ioctl(fd, IOMMU_IOAS_MAP, IommuIoasMap, {
+      const map = ioctl(fd, IommuIoasMap, {
         ...range,
         flags: MAP_RW | IOMMU_IOAS_MAP_FIXED_IOVA,
         userVa: BigInt(address),
       });
-      const unmap = ioctl(fd, IOMMU_IOAS_UNMAP, IommuIoasUnmap, range);
+      const unmap = ioctl(fd, IommuIoasUnmap, range);
       return [{
         measures: "fork",
         steps: [{ fork: [map, unmap] }],

@@ -7,18 +7,12 @@
  */
 
 import {
-  IOMMU_DESTROY,
-  IOMMU_IOAS_MAP,
   IOMMU_IOAS_MAP_FIXED_IOVA,
-  IOMMU_IOAS_UNMAP,
   IommuDestroy,
   IommuIoasMap,
   IommuIoasUnmap,
 } from "../../impl/uapi/iommufd.ts";
-import {
-  IOMMU_TEST_OP_MOCK_DOMAIN,
-  TestMockDomain,
-} from "../../impl/uapi/selftest.ts";
+import { TestMockDomain } from "../../impl/uapi/selftest.ts";
 import { HPAGE_SIZE, PAGE_SIZE } from "../../impl/uapi/mman.ts";
 import { MAP_RW } from "../../selftests/ioctls/ioctls.ts";
 import { mapFloor } from "../measuring/floor.ts";
@@ -107,14 +101,14 @@ async function mapSteps(
   const address = await machine.memory(bytes, memory === "huge pages");
   const { ioasId } = await machine.ioas(domains);
   return {
-    map: ioctl(fd, IOMMU_IOAS_MAP, IommuIoasMap, {
+    map: ioctl(fd, IommuIoasMap, {
       flags: MAP_RW | IOMMU_IOAS_MAP_FIXED_IOVA,
       ioasId,
       userVa: BigInt(address),
       length: BigInt(length),
       iova: IOVA,
     }, { times: calls, sweep: { userVa: length, iova: length } }),
-    unmap: ioctl(fd, IOMMU_IOAS_UNMAP, IommuIoasUnmap, {
+    unmap: ioctl(fd, IommuIoasUnmap, {
       ioasId,
       iova: IOVA,
       length: BigInt(length),
@@ -184,16 +178,12 @@ function attachScenario(length: number): Scenario {
 
 /** A mock device joins an IOAS that is the only object, and is destroyed. */
 export function attachPhases({ io }: Setup, ioasId: number): Phase[] {
-  const attach = testIoctl(
-    io.fd,
-    IOMMU_TEST_OP_MOCK_DOMAIN,
-    TestMockDomain,
-    { id: ioasId },
-    { revision: io.revision },
-  );
+  const attach = testIoctl(io.fd, TestMockDomain, { id: ioasId }, {
+    revision: io.revision,
+  });
   // The lowest free id.
   const values = { id: ioasId + 1 };
-  const detach = ioctl(io.fd, IOMMU_DESTROY, IommuDestroy, values);
+  const detach = ioctl(io.fd, IommuDestroy, values);
   return [
     { measures: "attach", steps: [attach] },
     { measures: "detach", steps: [detach] },

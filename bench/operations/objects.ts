@@ -7,17 +7,11 @@
  */
 
 import {
-  IOMMU_DESTROY,
-  IOMMU_HWPT_ALLOC,
-  IOMMU_IOAS_ALLOC,
   IommuDestroy,
   IommuHwptAlloc,
   IommuIoasAlloc,
 } from "../../impl/uapi/iommufd.ts";
-import {
-  IOMMU_TEST_OP_MOCK_DOMAIN,
-  TestMockDomain,
-} from "../../impl/uapi/selftest.ts";
+import { TestMockDomain } from "../../impl/uapi/selftest.ts";
 import type { Phase, Scenario } from "../measuring/scenario.ts";
 import type { Setup } from "../measuring/setup.ts";
 import { call } from "../../selftests/target/verbs.ts";
@@ -57,7 +51,7 @@ function open(): Scenario {
 function ioas(): Scenario {
   return pair("IOAS_ALLOC", ({ io }) =>
     Promise.resolve({
-      step: ioctl(io.fd, IOMMU_IOAS_ALLOC, IommuIoasAlloc, {}, {
+      step: ioctl(io.fd, IommuIoasAlloc, {}, {
         times: CALLS,
       }),
       firstId: 1,
@@ -70,7 +64,7 @@ function hwpt(): Scenario {
     const { io } = machine;
     const { ioasId, idevId } = await machine.ioas(1);
     const values = { devId: idevId, ptId: ioasId };
-    const step = ioctl(io.fd, IOMMU_HWPT_ALLOC, IommuHwptAlloc, values, {
+    const step = ioctl(io.fd, IommuHwptAlloc, values, {
       times: CALLS,
     });
     // After the IOAS, the device's two objects and its HWPT.
@@ -83,13 +77,10 @@ function device(): Scenario {
   return pair("MOCK_DOMAIN", async (machine) => {
     const { io } = machine;
     const { ioasId } = await machine.ioas(1);
-    const step = testIoctl(
-      io.fd,
-      IOMMU_TEST_OP_MOCK_DOMAIN,
-      TestMockDomain,
-      { id: ioasId },
-      { times: CALLS, revision: io.revision },
-    );
+    const step = testIoctl(io.fd, TestMockDomain, { id: ioasId }, {
+      times: CALLS,
+      revision: io.revision,
+    });
     return { step, firstId: ioasId + 4, stride: 2 };
   });
 }
@@ -114,13 +105,10 @@ function pair(
     },
     async prepare(machine): Promise<Phase[]> {
       const { step, firstId, stride } = await make(machine);
-      const destroy = ioctl(
-        machine.io.fd,
-        IOMMU_DESTROY,
-        IommuDestroy,
-        { id: firstId },
-        { times: CALLS, sweep: { id: stride } },
-      );
+      const destroy = ioctl(machine.io.fd, IommuDestroy, { id: firstId }, {
+        times: CALLS,
+        sweep: { id: stride },
+      });
       return [
         { measures: "alloc", steps: [step] },
         { measures: "destroy", steps: [destroy] },

@@ -41,7 +41,7 @@ export function systemCallScenarios(): Scenario[] {
     single(
       "ioctl that fails at once (EOPNOTSUPP)",
       ({ io }) =>
-        ioctl(io.fd, IOMMU_IOAS_MAP, IommuIoasMap, { flags: ~0 }, {
+        ioctl(io.fd, IommuIoasMap, { flags: ~0 }, {
           times: CALLS,
           ret: -EOPNOTSUPP.code,
         }),
@@ -56,8 +56,7 @@ export function systemCallScenarios(): Scenario[] {
     ),
     single(
       "OPTION get",
-      ({ io }) =>
-        ioctl(io.fd, IOMMU_OPTION, IommuOption, OPTION, { times: CALLS }),
+      ({ io }) => ioctl(io.fd, IommuOption, OPTION, { times: CALLS }),
     ),
     single("OPTION get, the struct in memory already", async ({ io }) => {
       await io.process.poke(io.scratch, IommuOption.encode(OPTION));

@@ -8,8 +8,6 @@
 
 import { IOMMU_VFIO_IOAS_SET } from "../../impl/uapi/iommufd.ts";
 import {
-  VFIO_IOMMU_MAP_DMA,
-  VFIO_IOMMU_UNMAP_DMA,
   VFIO_TYPE1_IOMMU,
   VFIO_TYPE1v2_IOMMU,
   VfioIommuType1DmaMap,
@@ -51,20 +49,15 @@ function vfioScenario(name: string, type: number, length: number): Scenario {
       await vfioIoas(io, IOMMU_VFIO_IOAS_SET, ioasId);
       await setIommu(io, type);
       const values = { iova: IOVA, length: BigInt(length) };
-      const map = ioctl(
-        io.fd,
-        VFIO_IOMMU_MAP_DMA,
-        VfioIommuType1DmaMap,
-        { ...values, flags: DMA_RW, vaddr },
-        { times: calls, sweep: { vaddr: length, iova: length } },
-      );
-      const unmap = ioctl(
-        io.fd,
-        VFIO_IOMMU_UNMAP_DMA,
-        VfioIommuType1DmaUnmap,
-        values,
-        { times: calls, sweep: { iova: length } },
-      );
+      const map = ioctl(io.fd, VfioIommuType1DmaMap, {
+        ...values,
+        flags: DMA_RW,
+        vaddr,
+      }, { times: calls, sweep: { vaddr: length, iova: length } });
+      const unmap = ioctl(io.fd, VfioIommuType1DmaUnmap, values, {
+        times: calls,
+        sweep: { iova: length },
+      });
       return [
         { measures: "map", steps: [map] },
         { measures: "unmap", steps: [unmap] },

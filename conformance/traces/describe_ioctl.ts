@@ -8,9 +8,9 @@
 
 import { formatNumber, formatValue } from "../../impl/uapi/format.ts";
 import type { Ioctl } from "../../impl/uapi/ioctl.ts";
-import { IOCTLS } from "../../impl/uapi/ioctls.ts";
+import { IOCTLS, testOpOf } from "../../impl/uapi/ioctls.ts";
 import type { Revision } from "../../impl/uapi/revision.ts";
-import { TestCmd, type TestOp, testOpOf } from "../../impl/uapi/selftest.ts";
+import { TestCmd, type TestOp } from "../../impl/uapi/selftest.ts";
 import { fieldsOf } from "../../impl/uapi/struct.ts";
 import type { SentStruct } from "../reports/results.ts";
 

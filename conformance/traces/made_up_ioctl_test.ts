@@ -38,8 +38,8 @@ const IoasCount: IoctlStruct<IoasCount> = ioctl(
     flags: role.flags({ LIMITED: 1, EXACT: 2 }),
     ioasId: role.id("IOAS"),
     outAreas: role.out(role.count()),
-    limit: role.since("6.11", role.u32()),
-    reserved: role.since("7.3", role.reserved()),
+    ...role.since("6.11", { limit: role.u32() }),
+    ...role.since("7.3", { reserved: role.reserved() }),
   },
 );
 

@@ -9,7 +9,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { errnoName } from "../uapi/errno.ts";
-import { IOCTLS } from "../uapi/ioctls.ts";
+import { IOCTLS, TEST_OPS } from "../uapi/ioctls.ts";
 import {
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
   IOMMU_HWPT_ALLOC_NEST_PARENT,
@@ -23,7 +23,7 @@ import {
 import { REVISION_NAMES, type RevisionName } from "../uapi/revision.ts";
 import { existsIn } from "../uapi/revision/versions.ts";
 import type { Named, Role } from "../uapi/roles.ts";
-import { encodeTestOp, TEST_OPS, TestCmd } from "../uapi/selftest.ts";
+import { encodeTestOp, TestCmd } from "../uapi/selftest.ts";
 import { type Field, fieldsOf, type Struct } from "../uapi/struct.ts";
 import { HwptBench } from "./testing/hwpt_bench.ts";
 import { IOVA, Machine, PAGE } from "./testing/machine.ts";
@@ -247,10 +247,10 @@ for (const revision of REVISION_NAMES) {
     });
 
     it("pointer: to memory of the caller", () => {
-      eachField(revision, "pointer", (what, { extent }, ask, subject) => {
+      eachField(revision, "pointer", (what, { count }, ask, subject) => {
         assert(subject.call(() => ({})) !== "EFAULT", what);
         // Where nothing is counted, nothing is looked at; dirty bits that have no place are lost.
-        const isUnseen = SPECIAL[subject.name]?.[extent.field] === 0 ||
+        const isUnseen = SPECIAL[subject.name]?.[count] === 0 ||
           what === "IOMMU_HWPT_GET_DIRTY_BITMAP.data";
         assertEquals(ask(NOWHERE), isUnseen ? 0 : "EFAULT", what);
       });

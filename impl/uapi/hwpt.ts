@@ -92,24 +92,24 @@ export const IommuHwptAlloc: IoctlStruct<IommuHwptAlloc> = ioctl(
     ptId: role.id("IOAS", "HWPT_PAGING"),
     outHwptId: role.out(role.id("HWPT_PAGING", "HWPT_NESTED")),
     reserved: role.reserved(),
-    dataType: role.since(
-      "6.7",
-      role.choice({
+    ...role.since("6.7", {
+      dataType: role.choice({
         NONE: IOMMU_HWPT_DATA_NONE,
         VTD_S1: IOMMU_HWPT_DATA_VTD_S1,
         SELFTEST: IOMMU_HWPT_DATA_SELFTEST,
       }),
-    ),
-    dataLen: role.since("6.7", role.length("u32")),
-    dataUptr: role.since(
-      "6.7",
-      role.bytes("read", "dataLen", {
-        field: "dataType",
-        structs: new Map([[IOMMU_HWPT_DATA_SELFTEST, HwptSelftest]]),
+      dataLen: role.length("u32"),
+      dataUptr: role.pointer("read", "dataLen", {
+        formats: {
+          field: "dataType",
+          structs: { [IOMMU_HWPT_DATA_SELFTEST]: HwptSelftest },
+        },
       }),
-    ),
-    faultId: role.since("6.11", role.idOrZero("FAULT")),
-    reserved2: role.since("6.11", role.unused()),
+    }),
+    ...role.since("6.11", {
+      faultId: role.idOrZero("FAULT"),
+      reserved2: role.unused(),
+    }),
   },
 );
 
@@ -146,9 +146,11 @@ export const IommuHwInfo: IoctlStruct<IommuHwInfo> = ioctl(
     flags: role.flags(),
     devId: role.id("DEVICE"),
     dataLen: role.inout(role.length("u32")),
-    dataUptr: role.bytes("write", "dataLen", {
-      field: "outDataType",
-      structs: new Map([[IOMMU_HW_INFO_TYPE_SELFTEST, TestHwInfo]]),
+    dataUptr: role.pointer("write", "dataLen", {
+      formats: {
+        field: "outDataType",
+        structs: { [IOMMU_HW_INFO_TYPE_SELFTEST]: TestHwInfo },
+      },
     }),
     outDataType: role.out(role.choice({
       NONE: IOMMU_HW_INFO_TYPE_NONE,
@@ -160,14 +162,13 @@ export const IommuHwInfo: IoctlStruct<IommuHwInfo> = ioctl(
     reserved: role.reserved("u8"),
     reserved1: role.reserved("u8"),
     reserved2: role.reserved("u8"),
-    outCapabilities: role.since(
-      "6.7",
-      role.out(role.flags({
+    ...role.since("6.7", {
+      outCapabilities: role.out(role.flags({
         DIRTY_TRACKING: IOMMU_HW_CAP_DIRTY_TRACKING,
         PCI_PASID_EXEC: IOMMU_HW_CAP_PCI_PASID_EXEC,
         PCI_PASID_PRIV: IOMMU_HW_CAP_PCI_PASID_PRIV,
       }, "u64")),
-    ),
+    }),
   },
 );
 
@@ -233,8 +234,7 @@ export const IommuHwptGetDirtyBitmap: IoctlStruct<IommuHwptGetDirtyBitmap> =
       iova: role.iova(),
       length: role.length(),
       pageSize: role.alignment(),
-      data: role.pointer("read or write", {
-        field: "length",
+      data: role.pointer("read or write", "length", {
         unit: { bitPer: "pageSize" },
       }),
     },
@@ -267,14 +267,13 @@ export const IommuHwptInvalidate: IoctlStruct<IommuHwptInvalidate> = ioctl(
   {
     size: role.size(),
     hwptId: role.id("HWPT_NESTED"),
-    dataUptr: role.pointer("read", {
-      field: "entryNum",
+    dataUptr: role.pointer("read", "entryNum", {
       unit: { bytesIn: "entryLen" },
       formats: {
         field: "dataType",
-        structs: new Map([
-          [IOMMU_HWPT_INVALIDATE_DATA_SELFTEST, HwptInvalidateSelftest],
-        ]),
+        structs: {
+          [IOMMU_HWPT_INVALIDATE_DATA_SELFTEST]: HwptInvalidateSelftest,
+        },
       },
     }),
     dataType: role.choice({ SELFTEST: IOMMU_HWPT_INVALIDATE_DATA_SELFTEST }),

@@ -131,7 +131,7 @@ export const IommuIoasIovaRanges: IoctlStruct<IommuIoasIovaRanges> = ioctl(
     ioasId: role.id("IOAS"),
     numIovas: role.inout(role.count()),
     reserved: role.reserved(),
-    allowedIovas: role.array("write", IommuIovaRange, "numIovas"),
+    allowedIovas: role.pointer("write", "numIovas", { unit: IommuIovaRange }),
     outIovaAlignment: role.out(role.alignment()),
   },
 );
@@ -157,7 +157,7 @@ export const IommuIoasAllowIovas: IoctlStruct<IommuIoasAllowIovas> = ioctl(
     ioasId: role.id("IOAS"),
     numIovas: role.count(),
     reserved: role.reserved("u32", { since: "6.2" }),
-    allowedIovas: role.array("read", IommuIovaRange, "numIovas"),
+    allowedIovas: role.pointer("read", "numIovas", { unit: IommuIovaRange }),
   },
 );
 
@@ -186,7 +186,7 @@ export const IommuIoasMap: IoctlStruct<IommuIoasMap> = ioctl(
     flags: role.flags(MAP_FLAGS),
     ioasId: role.id("IOAS"),
     reserved: role.reserved(),
-    userVa: role.bytes("pin", "length"),
+    userVa: role.pointer("pin", "length"),
     length: role.length(),
     iova: role.inout(role.iova()),
   },

@@ -3,11 +3,11 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { ioctl, type IoctlStruct } from "./ioctl.ts";
-import { IOCTLS } from "./ioctls.ts";
+import { IOCTLS, TEST_OPS } from "./ioctls.ts";
 import { IommuHwInfo, IommuHwptAlloc } from "./iommufd.ts";
 import { VERSIONS } from "./revision/versions.ts";
 import * as role from "./roles.ts";
-import { TEST_OPS, TestCmd } from "./selftest.ts";
+import { TestCmd } from "./selftest.ts";
 import { type Field, fieldsOf, type Struct } from "./struct.ts";
 import * as uapi from "./mod.ts";
 
@@ -83,12 +83,12 @@ function inWords(layout: Struct<object>): string {
 function references(layout: Struct<object>): [string, string][] {
   return fieldsOf(layout).flatMap(({ role }): [string, string][] => {
     if (role.kind !== "pointer") return [];
-    const { field, unit, formats } = role.extent;
-    const list: [string, string][] = [[field, "length count"]];
+    const { unit, formats } = role.extent;
+    const list: [string, string][] = [[role.count, "length count"]];
     if (formats) list.push([formats.field, "choice"]);
-    if (typeof unit !== "object") return list;
+    if (unit === undefined || "fields" in unit) return list;
     if ("bytesIn" in unit) list.push([unit.bytesIn, "length"]);
-    if ("bitPer" in unit) list.push([unit.bitPer, "alignment"]);
+    else list.push([unit.bitPer, "alignment"]);
     return list;
   });
 }

@@ -30,24 +30,21 @@ export type Named =
 /** Which way a value goes: to the kernel, back from it, or both. */
 export type Direction = "in" | "out" | "inout";
 
-/** How much memory a pointer points to. */
+/** How much memory a pointer points to, beside the field that counts it, and what is there. */
 export interface Extent {
-  /** The field that counts. */
-  readonly field: string;
   /**
-   * What it counts: bytes; elements that are a struct; elements as long as
-   * another field says; or bytes of IOVA, of which as many as another field
-   * says share a bit.
+   * What is counted: bytes, unless it is elements that are a struct; elements
+   * as long as another field says; or bytes of IOVA, of which as many as
+   * another field says share a bit.
    */
-  readonly unit:
-    | "byte"
-    | { readonly struct: Struct<object> }
+  readonly unit?:
+    | Struct<object>
     | { readonly bytesIn: string }
     | { readonly bitPer: string };
-  /** The structs that the memory holds by the value of another field, in which the driver's own formats have numbers. */
+  /** The structs that the memory holds by the value of another field, in which the drivers' own formats have numbers. */
   readonly formats?: {
     readonly field: string;
-    readonly structs: ReadonlyMap<number, Struct<object>>;
+    readonly structs: Readonly<Record<number, Struct<object>>>;
   };
 }
 
@@ -67,7 +64,13 @@ export type Role =
   /** A descriptor. */
   | { readonly kind: "fd"; readonly of: "access" | "fault queue" }
   /** An address in the caller's memory. */
-  | { readonly kind: "pointer"; readonly use: Use; readonly extent: Extent }
+  | {
+    readonly kind: "pointer";
+    readonly use: Use;
+    /** The field that says how much there is. */
+    readonly count: string;
+    readonly extent: Extent;
+  }
   /** An address in an IO address space. */
   | { readonly kind: "iova" }
   /** Bytes. */
@@ -109,9 +112,14 @@ export function inout(spec: FieldSpec): FieldSpec {
   return { ...spec, direction: "inout" };
 }
 
-/** A field that came later than its struct. */
-export function since(version: Version, spec: FieldSpec): FieldSpec {
-  return { ...spec, since: version };
+/** Fields that came later than their struct. */
+export function since<Name extends string>(
+  version: Version,
+  specs: Record<Name, FieldSpec>,
+): Record<Name, FieldSpec> {
+  const later = { ...specs };
+  for (const name in later) later[name] = { ...later[name], since: version };
+  return later;
 }
 
 /** A field at an offset of its own, behind a union. */
@@ -160,31 +168,13 @@ export function fd(of: "access" | "fault queue"): FieldSpec {
   return field("u32", { kind: "fd", of });
 }
 
-/** The address of memory: what the kernel does with it, and how much there is. */
-export function pointer(use: Use, extent: Extent): FieldSpec {
-  return field("u64", { kind: "pointer", use, extent });
-}
-
-/** The address of as many bytes as another field says. */
-export function bytes(
+/** The address of memory: what the kernel does with it, and which field counts how much there is. */
+export function pointer(
   use: Use,
-  length: string,
-  formats?: Extent["formats"],
-): FieldSpec {
-  return pointer(use, {
-    field: length,
-    unit: "byte",
-    ...(formats === undefined ? {} : { formats }),
-  });
-}
-
-/** The address of an array of as many structs as another field says. */
-export function array(
-  use: Use,
-  layout: Struct<object>,
   count: string,
+  extent: Extent = {},
 ): FieldSpec {
-  return pointer(use, { field: count, unit: { struct: layout } });
+  return field("u64", { kind: "pointer", use, count, extent });
 }
 
 /** An address in an IO address space. */

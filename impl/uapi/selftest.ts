@@ -14,7 +14,7 @@ import { PGFAULT_PERMS } from "./fault.ts";
 import type { IoctlStruct, Numbered, Sized } from "./ioctl.ts";
 import * as role from "./roles.ts";
 import type { Revision } from "./revision.ts";
-import { existsIn, valueIn } from "./revision/versions.ts";
+import { valueIn } from "./revision/versions.ts";
 import {
   MOCK_ACCESS_RW_SLOW_PATH,
   MOCK_ACCESS_RW_WRITE,
@@ -209,7 +209,7 @@ export const TestCheckMap: TestOp<TestCheckMap> = testOp(
     id: role.id("HWPT_PAGING"),
     iova: role.iova(),
     length: role.length(),
-    uptr: role.bytes("pin", "length"),
+    uptr: role.pointer("pin", "length"),
   },
 );
 
@@ -228,7 +228,7 @@ export const TestCheckRefs: TestOp<TestCheckRefs> = testOp(
   { name: "MD_CHECK_REFS", number: IOMMU_TEST_OP_MD_CHECK_REFS },
   {
     length: role.length(),
-    uptr: role.bytes("pin", "length"),
+    uptr: role.pointer("pin", "length"),
     refs: role.u32(),
   },
 );
@@ -291,7 +291,7 @@ export const TestAccessPages: TestOp<TestAccessPages> = testOp(
     outAccessPagesId: role.out(role.id("ACCESS_PAGES")),
     iova: role.iova(),
     length: role.length(),
-    uptr: role.bytes("pin", "length"),
+    uptr: role.pointer("pin", "length"),
   },
 );
 
@@ -314,7 +314,7 @@ export const TestAccessRw: TestOp<TestAccessRw> = testOp(
     id: role.fd("access"),
     iova: role.iova(),
     length: role.length(),
-    uptr: role.bytes("read or write", "length"),
+    uptr: role.pointer("read or write", "length"),
     flags: role.flags({
       WRITE: MOCK_ACCESS_RW_WRITE,
       SLOW_PATH: MOCK_ACCESS_RW_SLOW_PATH,
@@ -379,10 +379,7 @@ export const TestDirty: TestOp<TestDirty> = testOp(
     iova: role.iova(),
     length: role.length(),
     pageSize: role.alignment(),
-    uptr: role.pointer("read", {
-      field: "length",
-      unit: { bitPer: "pageSize" },
-    }),
+    uptr: role.pointer("read", "length", { unit: { bitPer: "pageSize" } }),
     outNrDirty: role.out(role.u64()),
   },
 );
@@ -446,32 +443,3 @@ export function encodeTestOp<T extends TestCmd>(
   header.op = layout.op.number - IOMMU_TEST_OP_ADD_RESERVED + selftest.firstOp;
   return bytes.subarray(0, header.size);
 }
-
-/** The operation that has a number in a revision; undefined if none has. */
-export function testOpOf(
-  number: number,
-  { name, selftest }: Revision,
-): TestOp<TestCmd> | undefined {
-  const current = number - selftest.firstOp + IOMMU_TEST_OP_ADD_RESERVED;
-  const op = TEST_OPS.find(({ op }) => op.number === current);
-  return op && existsIn(name, op.op) ? op : undefined;
-}
-
-/** All operations, by their numbers. */
-export const TEST_OPS: readonly TestOp<TestCmd>[] = [
-  TestAddReserved,
-  TestMockDomain,
-  TestCheckMap,
-  TestCheckRefs,
-  TestCreateAccess,
-  TestDestroyAccessPages,
-  TestAccessPages,
-  TestAccessRw,
-  TestMemoryLimit,
-  TestMockDomainReplace,
-  TestAccessReplaceIoas,
-  TestMockDomainFlags,
-  TestDirty,
-  TestCheckIotlb,
-  TestTriggerIopf,
-];

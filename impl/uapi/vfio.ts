@@ -173,7 +173,7 @@ export const VfioIommuType1DmaMap: IoctlStruct<VfioIommuType1DmaMap> = ioctl(
       READ: VFIO_DMA_MAP_FLAG_READ,
       WRITE: VFIO_DMA_MAP_FLAG_WRITE,
     }),
-    vaddr: role.bytes("pin", "length"),
+    vaddr: role.pointer("pin", "length"),
     iova: role.iova(),
     length: role.length(),
   },

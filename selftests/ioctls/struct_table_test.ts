@@ -3,11 +3,11 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import type { IoctlStruct } from "../../impl/uapi/ioctl.ts";
-import { IOCTLS } from "../../impl/uapi/ioctls.ts";
+import { IOCTLS, TEST_OPS } from "../../impl/uapi/ioctls.ts";
 import { IOMMU_HWPT_FAULT_ID_VALID } from "../../impl/uapi/iommufd.ts";
 import { REVISION_NAMES, REVISIONS } from "../../impl/uapi/revision.ts";
 import { existsIn } from "../../impl/uapi/revision/versions.ts";
-import { IOMMU_TEST_CMD, TEST_OPS } from "../../impl/uapi/selftest.ts";
+import { IOMMU_TEST_CMD } from "../../impl/uapi/selftest.ts";
 import { type Field, fieldsOf } from "../../impl/uapi/struct.ts";
 import { SIZED_IOCTLS } from "./command_table.ts";
 import { testCmdForm } from "./mock_ioctls.ts";

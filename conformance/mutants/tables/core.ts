@@ -81,7 +81,8 @@ export const CORE_MUTANTS: readonly Mutant[] = [
   ...inFile("impl/uapi/ioas.ts", [{
     name: "ranges-min-size",
     find: "outIovaAlignment: role.out(role.alignment()),",
-    replace: 'outIovaAlignment: role.since("6.3", role.out(role.alignment())),',
+    replace:
+      'outIovaAlignment: { ...role.out(role.alignment()), since: "6.3" },',
     breaks: "IOVA_RANGES takes a struct without room for the alignment",
     killer: "iommufd.cmd_length",
   }]),

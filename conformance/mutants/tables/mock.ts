@@ -10,7 +10,7 @@ import { inFile, type Mutant } from "../mutant.ts";
 
 /** See the module. */
 export const MOCK_MUTANTS: readonly Mutant[] = [
-  ...inFile("impl/uapi/selftest.ts", [{
+  ...inFile("impl/uapi/ioctls.ts", [{
     name: "test-op-limit",
     find: "return op && existsIn(name, op.op) ? op : undefined;",
     replace: "return op;",

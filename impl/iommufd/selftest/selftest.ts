@@ -14,6 +14,7 @@
 
 import { checkedAdd } from "../../lib/u64.ts";
 import { EINVAL, EOPNOTSUPP } from "../../uapi/errno.ts";
+import { testOpOf } from "../../uapi/ioctls.ts";
 import {
   TestAccessPages,
   TestAccessReplaceIoas,
@@ -31,7 +32,6 @@ import {
   TestMockDomainFlags,
   TestMockDomainReplace,
   type TestOp,
-  testOpOf,
   TestTriggerIopf,
 } from "../../uapi/selftest.ts";
 import { Ioas } from "../ioas/ioas.ts";
