@@ -109,12 +109,12 @@ export async function runTest(
       ...await stderrOf(target),
     }),
     transcript: {
-      text: recorder.transcript(printable([
+      text: recorder.transcript([
         `${SUITE_NAME} ${VERSION}`,
         `test ${test.id}`,
         `on ${target.info.name} ${target.info.version}, uAPI ${about.uapi}`,
         `${outcome.status}: ${outcome.message}`,
-      ])),
+      ]),
     },
   };
 }

@@ -158,10 +158,14 @@ describe("replay:", () => {
       await process.open("/dev/iommu");
       throw new Error(message);
     });
-    const text = await record(test);
+    const { message: told, transcript } = await runTest(
+      test,
+      await implTarget(NEWEST),
+    );
+    const { text } = transcript!;
     // Nothing that an editor or a terminal takes for more than a character.
     assertEquals(/[^\x20-\x7e\n]/.test(text), false);
-    assertEquals((await replay(test, text)).message, `Error: ${message}`);
+    assertEquals((await replay(test, text)).message, told);
   });
 
   it("takes a batch of one call as it was recorded once", async () => {

@@ -10,6 +10,7 @@
  * @module
  */
 
+import { printable } from "../reports/printable.ts";
 import type { TargetInfo } from "../../selftests/target/target.ts";
 import { formatHello, PROTOCOL_VERSION } from "../protocol/hello.ts";
 
@@ -35,7 +36,8 @@ export function formatTranscript(
     request: `0 hello ${PROTOCOL_VERSION}`,
     reply: `ok ${formatHello(info)}`,
   };
-  const lines = about.map((text) => `# ${asComment(text)}`);
+  const lines = printable(about)
+    .map((text) => `# ${text.replaceAll("\n", "\n#   ")}`);
   for (const [index, { request, reply }] of [hello, ...exchanges].entries()) {
     const sequence = index + 1;
     lines.push(
@@ -45,16 +47,4 @@ export function formatTranscript(
   }
   if (cut) lines.push(`# ${CUT}`);
   return lines.join("\n") + "\n";
-}
-
-/** A text as lines that every editor and every version control takes for the same lines. */
-function asComment(text: string): string {
-  return text.split(/\r\n?|[\n\u2028\u2029]/)
-    .map((line) => line.replace(/\p{Cc}/gu, escape))
-    .join("\n#   ");
-}
-
-/** A control character in words of printable ones. */
-function escape(character: string): string {
-  return `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`;
 }
