@@ -10,6 +10,10 @@
  * with {@link IommufdDevice} and {@link Access}; an IOMMU driver implements
  * {@link IommuOps} and {@link Domain}.
  *
+ * What VFIO containers, the selftest module and tools that treat all ioctls
+ * alike need of the user API is in `@iommufd/kit/uapi`; what a kernel is made
+ * of, in `@iommufd/kit/internals`.
+ *
  * @example Map memory, and check what a mock device sees
  * ```ts
  * import { inspect, IommufdClient, Kernel } from "@iommufd/kit";
@@ -71,9 +75,12 @@ export type {
   VfioInfo,
 } from "./impl/client/vfio_client.ts";
 
-// The user API: constants, struct layouts, errnos, revisions.
+// The user API of iommufd and of the system calls around it: constants, structs, errnos.
 
-export * from "./impl/uapi/mod.ts";
+export * from "./impl/uapi/errno.ts";
+export * from "./impl/uapi/iommufd.ts";
+export * from "./impl/uapi/mman.ts";
+export * from "./impl/uapi/revision.ts";
 
 // For drivers of devices: put a device under an iommufd, or use IOVA without DMA.
 
@@ -147,10 +154,8 @@ export {
   type UserData,
   UserDataArray,
 } from "./impl/iommu/user_data.ts";
+export { s32, u16, u32, u64, u8 } from "./impl/uapi/roles.ts";
+export { type Struct, struct } from "./impl/uapi/struct.ts";
 export { MockDevice, MockIommuOps } from "./impl/mock/mock_device.ts";
 export { MockBlockedDomain, MockDomain } from "./impl/mock/mock_domain.ts";
 export { MockNestedDomain } from "./impl/mock/mock_nested_domain.ts";
-
-// What a kernel is made of, to look at.
-
-export type * from "./impl/internals.ts";

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * Types of what a kernel is made of, for those who look inside: everything
- * that can be reached from a `Kernel`.
+ * What a kernel is made of, for tools that look inside or add to it: the types
+ * of everything that can be reached from a `Kernel`, and what an ioctl of
+ * one's own needs.
  *
  * @module
  */
@@ -16,7 +17,7 @@ export type { HwPagetable, HwptPaging } from "./iommufd/hwpt/hw_pagetable.ts";
 export type { IoptAccess } from "./iommufd/ioas/accesses.ts";
 export type { AlignmentNeeds } from "./iommufd/ioas/alignment.ts";
 export type { IoPagetable, UnmapResult } from "./iommufd/ioas/io_pagetable.ts";
-export type { Ioas } from "./iommufd/ioas/ioas.ts";
+export { Ioas } from "./iommufd/ioas/ioas.ts";
 export type { Iommufd, IommufdCtx } from "./iommufd/main.ts";
 export type {
   IommufdObject,
@@ -29,7 +30,12 @@ export type {
   PagesListElement,
 } from "./iommufd/pages/pages_list.ts";
 export type { IoptRange, ReservedTree } from "./iommufd/ioas/reserved.ts";
-export type { CommandBuffer, IoctlOp } from "./iommufd/objects/ucmd.ts";
+export {
+  type CommandBuffer,
+  type IoctlOp,
+  ioctlOp,
+  Ucmd,
+} from "./iommufd/objects/ucmd.ts";
 export type {
   AddressSpace,
   Mapping,

@@ -2,22 +2,23 @@
 
 /**
  * What `impl/uapi/README.md` says about adding an ioctl, tried with one that
- * Linux does not have.
+ * Linux does not have, from outside of the package.
  *
  * @module
  */
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { IommufdClient } from "../../impl/client/client.ts";
-import { IommufdError } from "../../impl/client/error.ts";
-import { Ioas } from "../../impl/iommufd/ioas/ioas.ts";
-import { ioctlOp } from "../../impl/iommufd/objects/ucmd.ts";
-import { Kernel } from "../../impl/kernel.ts";
-import { EOPNOTSUPP, errnoName } from "../../impl/uapi/errno.ts";
-import { ioctl, type IoctlStruct, type Sized } from "../../impl/uapi/ioctl.ts";
-import { REVISIONS } from "../../impl/uapi/revision.ts";
-import * as role from "../../impl/uapi/roles.ts";
+import {
+  EOPNOTSUPP,
+  errnoName,
+  IommufdClient,
+  IommufdError,
+  Kernel,
+  REVISIONS,
+} from "@iommufd/kit";
+import { Ioas, ioctlOp } from "@iommufd/kit/internals";
+import { ioctl, type IoctlStruct, role, type Sized } from "@iommufd/kit/uapi";
 import { describeStruct, ioctlName } from "./describe_ioctl.ts";
 
 /** Counts the areas of an IOAS; with `limit`, which came later, at most so many. */
