@@ -204,7 +204,7 @@ export class SimpleDomain extends Translation implements DirtyOps {
   #tableFor(slot: number): Int32Array {
     const found = this.#slots.get(slot);
     if (found instanceof Int32Array) return found;
-    this.owner.iommu.kernel.alloc();
+    this.owner.iommu.kernel.step("driver.alloc");
     const table = new Int32Array(TABLE_ENTRIES);
     this.#slots.set(slot, table);
     return table;
@@ -391,7 +391,7 @@ export class SimpleIommu implements IommuOps {
   }
 
   domainAllocPaging(_dev: Device, dirtyTracking = false): SimpleDomain {
-    this.iommu.kernel.alloc();
+    this.iommu.kernel.step("driver.alloc");
     return new SimpleDomain(this, dirtyTracking);
   }
 
@@ -413,12 +413,12 @@ export class SimpleIommu implements IommuOps {
     const type = SIMPLE_IOMMU;
     const data = copyStructFromUser(SimpleStage1, userData, type, "table");
     if (data.flags !== 0 || data.reserved !== 0) throw EOPNOTSUPP;
-    this.iommu.kernel.alloc();
+    this.iommu.kernel.step("driver.alloc");
     return new SimpleNestedDomain(parent, data);
   }
 
   hwInfo(_dev: Device): HwInfo {
-    this.iommu.kernel.alloc();
+    this.iommu.kernel.step("driver.alloc");
     const info = { inputBits: Math.log2(LARGE), outputBits: OUTPUT_BITS };
     return { type: SIMPLE_IOMMU, bytes: SimpleHwInfo.encode(info) };
   }

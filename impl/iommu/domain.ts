@@ -214,7 +214,7 @@ export abstract class Domain {
   getMsiCookie(base: bigint): void {
     if (this.type !== "paging" || this.isDmaDomain) throw EINVAL;
     if (this.#cookie !== undefined) throw EEXIST;
-    this.owner.iommu.kernel.alloc();
+    this.owner.iommu.kernel.step("domain.cookie");
     this.#cookie = { kind: "msi", base };
   }
 
@@ -224,7 +224,7 @@ export abstract class Domain {
    */
   getDmaCookie(): void {
     if (this.#cookie !== undefined) throw EEXIST;
-    this.owner.iommu.kernel.alloc();
+    this.owner.iommu.kernel.step("domain.cookie");
     this.#cookie = { kind: "dma" };
   }
 

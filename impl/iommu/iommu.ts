@@ -8,7 +8,6 @@
  */
 
 import type { KernelCore } from "../kernel/core.ts";
-import { sysfsEntry, sysfsNamedEntry } from "../kernel/files/sysfs.ts";
 import { IdTable } from "../lib/id_table.ts";
 import { Group } from "./group.ts";
 
@@ -38,14 +37,11 @@ export class Iommu {
    */
   allocGroup(): Group {
     const { kernel } = this;
-    kernel.alloc();
+    kernel.step("iommuGroup.alloc");
     const id = this.groups.alloc();
     try {
       // Its name and its directory; the directory "devices" and two files in that.
-      kernel.alloc();
-      sysfsNamedEntry(kernel);
-      kernel.alloc();
-      for (let entries = 0; entries < 3; entries++) sysfsEntry(kernel);
+      kernel.step("iommuGroup.add");
     } catch (error) {
       this.groups.erase(id);
       throw error;

@@ -149,7 +149,7 @@ export function reportDeviceFault(dev: Device, request: PageRequest): void {
     const earlier = param.takePartial(request.grpid);
     handle(new IopfGroup(param, attachHandle, earlier, request), handler);
   } else {
-    dev.iommu.kernel.alloc();
+    dev.iommu.kernel.step("iopf.partial");
     param.partial.push(request);
   }
 }
@@ -157,7 +157,7 @@ export function reportDeviceFault(dev: Device, request: PageRequest): void {
 /** Hands over a complete group, or answers that this failed. */
 function handle(group: IopfGroup, handler: IopfHandler): void {
   try {
-    group.dev.iommu.kernel.alloc();
+    group.dev.iommu.kernel.step("iopf.group");
     handler(group);
   } catch (error) {
     if (!(error instanceof Errno)) throw error;

@@ -59,7 +59,7 @@ export class IopfQueue {
   addDevice(dev: Device): void {
     if (dev.ops?.pageResponse === undefined) throw ENODEV;
     if (dev.faultParam !== null) throw EBUSY;
-    dev.iommu.kernel.alloc();
+    dev.iommu.kernel.step("iopf.addDevice");
     const param = new FaultParam(this, dev);
     this.#devices.add(param);
     dev.faultParam = param;

@@ -37,8 +37,8 @@ import {
 class TightKernel extends KernelCore {
   outOfMemory = false;
 
-  override alloc(): void {
-    if (this.outOfMemory) throw ENOMEM;
+  override fails(): boolean {
+    return this.outOfMemory;
   }
 }
 

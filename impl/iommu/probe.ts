@@ -8,8 +8,6 @@
 
 import { EINVAL, ENODEV, Errno } from "../uapi/errno.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
-import type { KernelCore } from "../kernel/core.ts";
-import { sysfsEntry, sysfsNamedEntry } from "../kernel/files/sysfs.ts";
 import { KernelBug } from "../kernel/warn.ts";
 import type { Device, IommuOps } from "./device.ts";
 import type { Domain } from "./domain.ts";
@@ -35,12 +33,13 @@ export function probeDevice(dev: Device): void {
   if (dev.group !== null) return;
 
   const { kernel } = dev.iommu;
-  kernel.alloc();
+  kernel.step("probe.alloc");
   ops.probeDevice?.(dev);
   const group = findGroup(dev, ops);
   dev.group = group;
   try {
-    allocGroupDevice(kernel);
+    // Its place there, and the links from the device to the group and back.
+    kernel.step("iommuGroup.join");
     group.devices.push(dev);
     joinDomain(dev, group);
   } catch (error) {
@@ -64,22 +63,12 @@ function findGroup(dev: Device, ops: IommuOps): Group {
   const { kernel } = dev.iommu;
   try {
     // The IOMMU's link to the device, and the device's to the IOMMU.
-    sysfsNamedEntry(kernel);
-    sysfsEntry(kernel);
+    kernel.step("probe.link");
     return ops.deviceGroup(dev);
   } catch (error) {
     ops.releaseDevice?.(dev);
     throw error;
   }
-}
-
-/** The device's place in a group. Throws ENOMEM. (Linux: iommu_group_alloc_device.) */
-function allocGroupDevice(kernel: KernelCore): void {
-  kernel.alloc();
-  // The device's link to the group, and under a copy of its name the group's to the device.
-  sysfsEntry(kernel);
-  kernel.alloc();
-  sysfsNamedEntry(kernel);
 }
 
 /** Takes back the device's place in the group, and the group's domains with its last device. */

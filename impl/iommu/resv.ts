@@ -60,7 +60,7 @@ export function getGroupResvRegions(group: Group): ResvRegion[] {
   let regions: ResvRegion[] = [];
   for (const dev of group.devices) {
     for (const region of getResvRegions(dev)) {
-      group.iommu.kernel.alloc();
+      group.iommu.kernel.step("resvRegion.alloc");
       regions = insertResvRegion(region, regions);
     }
   }

@@ -80,7 +80,7 @@ export class Iommufd {
 
   /** A new context that charges pinned memory as told. Throws ENOMEM. (Linux: iommufd_fops_open.) */
   open(accountMode: AccountMode): IommufdCtx {
-    this.kernel.alloc();
+    this.kernel.step("iommufd.open");
     return new IommufdCtx(this, accountMode);
   }
 }

@@ -25,6 +25,7 @@ import {
   User,
 } from "./credentials.ts";
 import { Executable } from "./files/exe_file.ts";
+import { errnoOfStep, type StepName } from "./fault_steps.ts";
 import { FdTable } from "./files/fd_table.ts";
 import type { File } from "./files/file.ts";
 import {
@@ -143,7 +144,7 @@ export class KernelCore {
     for (let fd = 0; fd <= 2; fd++) files.install(terminal.get(), 3n);
     terminal.put();
     return this.addProcess({
-      mm: this.machine.createMm(() => this.shouldFail()),
+      mm: this.machine.createMm((name) => this.step(name)),
       files,
       credentials: new Credentials(
         uid,
@@ -159,24 +160,18 @@ export class KernelCore {
   }
 
   /**
-   * A step at which fault injection may fail the running process; never
-   * outside of a system call. (Linux: iommufd_should_fail.)
+   * The running process comes to a step that fault injection can make fail:
+   * throws the errno that the caller gets then. Never outside of a system call.
    */
-  shouldFail(): boolean {
-    return this.current?.faults.shouldFail() ?? false;
+  step(name: StepName): void {
+    if (this.fails(name)) throw errnoOfStep(name);
   }
 
-  /** A step that stands for a memory allocation. Throws ENOMEM when it is made to fail. */
-  alloc(): void {
-    this.current?.faults.alloc();
-  }
-
-  /**
-   * A step that stands for an allocation whose failure changes nothing: there
-   * is a second attempt, or Linux does not look at the result.
-   */
-  allocOrGoOn(): void {
-    this.current?.faults.shouldFail();
+  /** The same, for a step after whose failure there is another way: true if it fails. */
+  fails(name: StepName): boolean {
+    const faults = this.current?.faults;
+    return faults !== undefined && faults.nth > 0 &&
+      faults.fails(name, this.revision.name);
   }
 
   /**
@@ -188,15 +183,8 @@ export class KernelCore {
   allocNodes(held: () => XarrayNodes, first: number, last: number): void {
     if (!this.injectsFaults) return;
     for (let left = held().add(first, last); left > 0; left--) {
-      this.allocOrGoOn();
+      this.fails("xarray.node");
     }
-  }
-
-  /** The steps that stand for making an open file without a path. Throws ENOMEM. (Linux: anon_inode_getfile.) */
-  allocFile(): void {
-    // Its dentry, and the file.
-    this.alloc();
-    this.alloc();
   }
 
   /**
@@ -205,10 +193,9 @@ export class KernelCore {
    * that need not be contiguous, so that there is another way to get it. More
    * than the machine's memory is ENOMEM too. (Linux: kvmalloc.)
    */
-  allocVirtual(bytes: number): void {
+  allocVirtual(name: StepName, bytes: number): void {
     if (bytes > this.frames.count * PAGE_SIZE) throw ENOMEM;
-    if (bytes > PAGE_SIZE) this.allocOrGoOn();
-    else if (bytes > 0) this.alloc();
+    if (bytes > 0 && this.fails(name) && bytes <= PAGE_SIZE) throw ENOMEM;
   }
 
   /**

@@ -12,7 +12,7 @@ const efault = -EFAULT.code;
 
 describe("steps that can be made to fail", () => {
   it("are the two allocations of a file without a path", () => {
-    assertEquals(sweepSteps((kernel) => kernel.allocFile()), [
+    assertEquals(sweepSteps((kernel) => kernel.step("file.anonymous")), [
       enomem,
       enomem,
       0,
@@ -20,12 +20,21 @@ describe("steps that can be made to fail", () => {
   });
 
   it("fail an allocation up to a page, which must be contiguous", () => {
-    assertEquals(sweepSteps((kernel) => kernel.allocVirtual(0)), [0]);
-    assertEquals(sweepSteps((kernel) => kernel.allocVirtual(4096)), [
-      enomem,
-      0,
-    ]);
-    assertEquals(sweepSteps((kernel) => kernel.allocVirtual(4097)), [0, 0]);
+    assertEquals(
+      sweepSteps((kernel) => kernel.allocVirtual("selftest.data", 0)),
+      [0],
+    );
+    assertEquals(
+      sweepSteps((kernel) => kernel.allocVirtual("selftest.data", 4096)),
+      [
+        enomem,
+        0,
+      ],
+    );
+    assertEquals(
+      sweepSteps((kernel) => kernel.allocVirtual("selftest.data", 4097)),
+      [0, 0],
+    );
   });
 
   it("are the nodes of an xarray, which there is a second attempt for", () => {

@@ -6,14 +6,7 @@
  * @module
  */
 
-import {
-  EBADF,
-  EFAULT,
-  EINVAL,
-  ESPIPE,
-  ESRCH,
-  resultOfError,
-} from "../uapi/errno.ts";
+import { EBADF, EINVAL, ESPIPE, ESRCH, resultOfError } from "../uapi/errno.ts";
 import {
   O_RDONLY,
   O_RDWR,
@@ -80,10 +73,11 @@ export abstract class SystemCalls implements Task {
     return this.syscall(() => {
       const access = flags & (O_WRONLY | O_RDWR);
       if (!Number.isInteger(flags) || access > O_RDWR) throw EINVAL;
-      this.copyName();
+      this.kernel.step("open.name");
+      this.kernel.step("open.copy");
       this.files.nextFree(this.rlimit(RLIMIT_NOFILE));
-      // The file; its dentry is the path's.
-      this.kernel.alloc();
+      // Its dentry is the path's.
+      this.kernel.step("file.alloc");
       return this.install(this.kernel.openPath(path, this, access));
     });
   }
@@ -214,12 +208,6 @@ export abstract class SystemCalls implements Task {
     } finally {
       file.put();
     }
-  }
-
-  /** The steps of copying a name from user space. Throws ENOMEM, EFAULT. (Linux: getname, memfd_create.) */
-  protected copyName(): void {
-    this.kernel.alloc();
-    if (this.kernel.shouldFail()) throw EFAULT;
   }
 
   /** Gives `file` a descriptor; drops it when there is none. */

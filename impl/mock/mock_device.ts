@@ -19,7 +19,6 @@ import type { Iommu } from "../iommu/iommu.ts";
 import { IopfQueue } from "../iommu/page_fault_queue.ts";
 import { probeDevice, releaseDevice } from "../iommu/probe.ts";
 import { copyStructFromUser, type UserData } from "../iommu/user_data.ts";
-import { sysfsAddDevice, sysfsUevent } from "../kernel/files/sysfs.ts";
 import { KernelBug } from "../kernel/warn.ts";
 import { IdTable } from "../lib/id_table.ts";
 import { EINVAL, ENODEV, EOPNOTSUPP, Errno } from "../uapi/errno.ts";
@@ -67,7 +66,7 @@ export class MockDevice extends Device {
 
   /** Takes the device off the bus; nothing uses it any more (Linux: mock_dev_destroy). */
   destroy(): void {
-    sysfsUevent(this.iommu.kernel);
+    this.iommu.kernel.fails("uevent");
     releaseDevice(this);
     if (this.ops.devices.erase(this.id) !== this) {
       throw new KernelBug(`${this.name} was destroyed twice`);
@@ -114,12 +113,10 @@ export class MockIommuOps implements IommuOps {
   createDevice(flags = 0): MockDevice {
     if ((flags & ~DEVICE_FLAGS) !== 0) throw EINVAL;
     const { kernel } = this.iommu;
-    kernel.alloc();
+    kernel.step("mock.device");
     const id = this.devices.alloc();
     try {
-      // Its name.
-      kernel.alloc();
-      sysfsAddDevice(kernel);
+      kernel.step("device.add");
     } catch (error) {
       this.devices.erase(id);
       throw error;
@@ -133,7 +130,7 @@ export class MockIommuOps implements IommuOps {
       // all the same, without a group.
       if (!(error instanceof Errno)) throw error;
     }
-    sysfsUevent(kernel);
+    kernel.fails("uevent");
     return dev;
   }
 
@@ -178,7 +175,7 @@ export class MockIommuOps implements IommuOps {
 
   /** The mock's one register. Throws ENOMEM. (Linux: mock_domain_hw_info.) */
   hwInfo(_dev: Device): HwInfo {
-    this.iommu.kernel.alloc();
+    this.iommu.kernel.step("mock.hwInfo");
     return {
       type: IOMMU_HW_INFO_TYPE_SELFTEST,
       bytes: TestHwInfo.encode({ testReg: IOMMU_HW_INFO_SELFTEST_REGVAL }),
@@ -212,7 +209,7 @@ export class MockIommuOps implements IommuOps {
   }
 
   #newDomain(dev: Device, dirtyTracking: boolean): MockDomain {
-    this.iommu.kernel.alloc();
+    this.iommu.kernel.step("mock.domain");
     return new MockDomain({
       owner: this,
       huge: (flagsOf(dev) & MOCK_FLAGS_DEVICE_HUGE_IOVA) !== 0,
@@ -229,7 +226,7 @@ export class MockIommuOps implements IommuOps {
     if (userData?.type !== type || flags !== 0) throw EOPNOTSUPP;
     if (!(parent instanceof MockDomain)) throw EINVAL;
     const data = copyStructFromUser(HwptSelftest, userData, type, "iotlb");
-    this.iommu.kernel.alloc();
+    this.iommu.kernel.step("mock.nested");
     return new MockNestedDomain(parent, data.iotlb);
   }
 }

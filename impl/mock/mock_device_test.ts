@@ -14,6 +14,8 @@ import { probeDevice } from "../iommu/probe.ts";
 import { errnoOf, TestDomain } from "../iommu/testing/test_driver.ts";
 import type { UserData } from "../iommu/user_data.ts";
 import { KernelCore } from "../kernel/core.ts";
+import { FaultInjection } from "../kernel/fault_injection.ts";
+import type { StepName } from "../kernel/fault_steps.ts";
 import { KernelBug } from "../kernel/warn.ts";
 import {
   EBUSY,
@@ -31,14 +33,12 @@ import {
 } from "../uapi/selftest.ts";
 import { isMockDevice, MockIommuOps } from "./mock_device.ts";
 
-/** A kernel whose nth allocation fails. */
+/** A kernel whose nth step fails, whoever calls. */
 class FailingKernel extends KernelCore {
-  allocsUntilFailure = 0;
+  readonly faults = new FaultInjection();
 
-  override alloc(): void {
-    if (this.allocsUntilFailure > 0 && --this.allocsUntilFailure === 0) {
-      throw ENOMEM;
-    }
+  override fails(name: StepName): boolean {
+    return this.faults.fails(name, this.revision.name);
   }
 }
 
@@ -161,11 +161,11 @@ describe("a mock device", () => {
   });
 
   it("is there without a group when its IOMMU could not take it", () => {
-    // Allocations 1 to 9 are the device and its entries in sysfs, those from 10
+    // Steps 1 to 9 are the device and its entries in sysfs, those from 10
     // on its IOMMU data and links, its group and its place in that.
     for (let nth = 1; nth <= 26; nth++) {
       const { ops, kernel } = newOps();
-      kernel.allocsUntilFailure = nth;
+      kernel.faults.nth = nth;
       if (nth <= 9) {
         assertStrictEquals(errnoOf(() => ops.createDevice()), ENOMEM);
         assertEquals(ops.devices.size, 0);
@@ -179,9 +179,9 @@ describe("a mock device", () => {
       assertEquals(ops.iommu.groups.size, 0);
       assertEquals(kernel.warnings.list, []);
     }
-    // The control: the next allocation is not part of it.
+    // The control: the next step is not part of it.
     const { ops, kernel } = newOps();
-    kernel.allocsUntilFailure = 27;
+    kernel.faults.nth = 27;
     assertEquals(ops.createDevice().group?.id, 0);
   });
 

@@ -13,7 +13,7 @@ import { Domain } from "../iommu/domain.ts";
 import type { FrameRuns } from "../kernel/interfaces/physical_memory.ts";
 import { LEAF_SIZE, SparseUint32Array } from "../lib/sparse_array.ts";
 import { XarrayNodes } from "../lib/xarray_nodes.ts";
-import { EINVAL, ENOENT } from "../uapi/errno.ts";
+import { EINVAL } from "../uapi/errno.ts";
 import {
   MOCK_APERTURE_LAST,
   MOCK_APERTURE_START,
@@ -111,7 +111,7 @@ export class MockDomain extends Domain implements DirtyOps {
     _prot: number,
   ): number {
     const { kernel } = this.#ops.iommu;
-    if (kernel.shouldFail()) throw ENOENT;
+    kernel.step("mock.map");
     const first = this.#entryOf(iova, pgsize);
     const count = this.#entryCount(pgsize, pgcount);
     const frame = Math.floor(paddr / MOCK_IO_PAGE_SIZE);

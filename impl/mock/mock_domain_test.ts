@@ -21,7 +21,7 @@ import { MockDomain } from "./mock_domain.ts";
 class TestKernel extends KernelCore {
   failing = false;
 
-  override shouldFail(): boolean {
+  override fails(): boolean {
     return this.failing;
   }
 }

@@ -120,9 +120,8 @@ export const MEMORY_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/kernel/fault_injection.ts", [{
     name: "fail-nth-early",
-    find: "return this.nth > 0 && --this.nth === 0;",
-    replace: "if (this.nth === 0 || --this.nth > 1) return false;\n" +
-      "    this.nth = 0;\n    return true;",
+    find: "    return left <= 0;",
+    replace: "    if (left === 1) this.nth = 0;\n    return left <= 1;",
     breaks: "Every step to fail from the second on fails one too early",
     killer: "kit_fail_nth.count",
   }]),

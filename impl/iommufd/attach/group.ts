@@ -55,7 +55,7 @@ export class IommufdGroup {
       known.#refs++;
       return known;
     }
-    ctx.kernel.alloc();
+    ctx.kernel.step("group.alloc");
     ctx.kernel.allocNodes(
       () => XarrayNodes.of(ctx.groups.keys().map(({ id }) => id)),
       group.id,

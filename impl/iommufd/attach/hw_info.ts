@@ -75,7 +75,7 @@ function writeInfo(
   const length = Math.min(cmd.dataLen, bytes.length);
   if (length > 0) process.mm.copyToUser(uaddr, bytes.subarray(0, length));
   // A copy of nothing can be made to fail too, with no byte left uncopied.
-  else ctx.kernel.shouldFail();
+  else ctx.kernel.fails("user.copyTo");
   process.mm.clearUser(uaddr + length, cmd.dataLen - length);
 }
 

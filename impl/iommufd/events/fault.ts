@@ -90,7 +90,7 @@ export function faultQueueAlloc(ucmd: Ucmd<IommuFaultAlloc>): void {
   using undo = new DisposableStack();
   const fault = new IommufdFault(ctx);
   undo.defer(() => ctx.objects.abortAndDestroy(fault));
-  ctx.kernel.allocFile();
+  ctx.kernel.step("file.anonymous");
   const file = new FaultFile(fault);
   undo.defer(() => file.put());
 

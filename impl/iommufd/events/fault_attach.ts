@@ -45,7 +45,7 @@ export function hwptAttachDevice(
   hwpt: HwPagetable,
   idev: IommufdDevice,
 ): void {
-  idev.ctx.kernel.alloc();
+  idev.ctx.kernel.step("attach.handle");
   const handle = new IommufdAttachHandle(idev);
   using undo = new DisposableStack();
   if (hwpt.fault !== undefined) {
@@ -82,7 +82,7 @@ export function hwptReplaceDevice(
 ): void {
   const { group } = idev.igroup;
   const oldHandle = attachHandleGet(group, IOMMU_NO_PASID);
-  idev.ctx.kernel.alloc();
+  idev.ctx.kernel.step("replace.handle");
   const handle = new IommufdAttachHandle(idev);
   using undo = new DisposableStack();
   if (hwpt.fault !== undefined && old.fault === undefined) {

@@ -73,7 +73,7 @@ export class IovaBitmap implements DirtyBitmap, Disposable {
    * iova_bitmap_alloc.)
    */
   constructor(kernel: KernelCore, mm: Mm, range: IovaBitmapRange) {
-    kernel.alloc();
+    kernel.step("bitmap.alloc");
     const { iova, length, pageSize, data } = range;
     this.#kernel = kernel;
     this.#mm = mm;

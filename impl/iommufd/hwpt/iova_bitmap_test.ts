@@ -345,7 +345,7 @@ describe("the window over a bitmap", () => {
     });
     using bitmap = bench.bitmap({ length: 2 ** 20, data: 4096 }, broken);
     assertThrows(() => bitmap.record(0, GRANULE), KernelBug, "broken");
-    bench.kernel.alloc = () => {
+    bench.kernel.step = () => {
       throw ENOMEM;
     };
     const range = { length: 2048, data: 4096 };

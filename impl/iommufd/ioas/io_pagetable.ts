@@ -176,7 +176,7 @@ export class IoPagetable {
     fixedIova: bigint | undefined,
     prot: number,
   ): bigint {
-    for (const _ of list.elements) this.kernel.alloc();
+    for (const _ of list.elements) this.kernel.step("area.alloc");
     if (length === 0n || length & BigInt(this.iovaAlignment - 1)) throw EINVAL;
     let start = fixedIova;
     if (start === undefined) {
@@ -245,7 +245,7 @@ export class IoPagetable {
     try {
       const iter = new ContigAreas(this, iova, lastIova);
       for (; iter.area; iter.next()) {
-        this.kernel.alloc();
+        this.kernel.step("pages.list");
         list.add(
           iter.area.pages!.get(),
           iter.area.startByte(iter.curIova),
@@ -335,7 +335,7 @@ export class IoPagetable {
     if (this.areas.first(start, last) || this.allowed.first(start, last)) {
       throw EADDRINUSE;
     }
-    this.kernel.alloc();
+    this.kernel.step("iova.reserve");
     this.reserved.insert(new IoptRange(start, last, owner));
   }
 

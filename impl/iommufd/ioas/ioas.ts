@@ -166,7 +166,7 @@ function loadIovas(
     const { start, last } = range;
     if (start >= last) throw EINVAL;
     if (tree.first(start, last) !== undefined) throw EINVAL;
-    ctx.kernel.alloc();
+    ctx.kernel.step("iova.allow");
     tree.insert(new IoptRange(start, last, null));
   }
   return tree;

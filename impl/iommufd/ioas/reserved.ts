@@ -62,7 +62,7 @@ export function enforceResvRegions(
   regions: readonly ResvRegion[],
   options: { readonly wantSwMsi: boolean },
 ): bigint | undefined {
-  if (iopt.kernel.shouldFail()) throw EINVAL;
+  iopt.kernel.step("resvRegions.enforce");
   try {
     for (const { type, start, length } of regions) {
       if (type === "direct-relaxable") continue;

@@ -33,8 +33,7 @@ function splitArea(iopt: IoPagetable, area: IoptArea, iova: bigint): void {
   const rightStart = iova + 1n;
   const mask = BigInt(iopt.iovaAlignment - 1);
   if (rightStart & mask || area.startByte(rightStart) & mask) throw EINVAL;
-  kernel.alloc();
-  kernel.alloc();
+  kernel.step("area.split");
   // As posted, v3 splits it; a pin across the cut could never be given back.
   if (area.numAccesses > 0) throw EINVAL;
   if (storageDomain && !iopt.disableLargePages) throw EINVAL;

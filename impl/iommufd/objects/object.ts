@@ -94,7 +94,7 @@ export class ObjectTable {
   /** Reserves an id. For the constructor of {@link IommufdObject}. */
   reserve(): number {
     const { kernel } = this.#ctx;
-    kernel.alloc();
+    kernel.step("object.alloc");
     const id = this.#ids.alloc();
     kernel.allocNodes(
       () =>
@@ -134,7 +134,7 @@ export class ObjectTable {
    * for any class. (Linux: iommufd_get_object.)
    */
   get<T extends IommufdObject>(id: number, type: ObjectClass<T>): T {
-    if (this.#ctx.kernel.shouldFail()) throw ENOENT;
+    this.#ctx.kernel.step("object.get");
     const object = this.#ids.get(id);
     if (!(object instanceof type) || !object.lock()) throw ENOENT;
     return object;

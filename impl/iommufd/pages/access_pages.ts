@@ -11,7 +11,7 @@
 import { FOLL_REMOTE, FOLL_WRITE } from "../../kernel/interfaces/mm.ts";
 import { DoubleSpanIterator } from "../../lib/span_iterator.ts";
 import { XarrayNodes } from "../../lib/xarray_nodes.ts";
-import { EFAULT, EINVAL, EPERM } from "../../uapi/errno.ts";
+import { EFAULT, EPERM } from "../../uapi/errno.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
 import { updatePinned, updateUnpinned } from "./accounting.ts";
 import type { IoptArea } from "./area.ts";
@@ -56,7 +56,7 @@ export function addAccess(
     readStoredPfns(pages, first, last - first + 1, out, at);
     return;
   }
-  pages.kernel.alloc();
+  pages.kernel.step("access.area");
   fillStore(pages, first, last, out, at);
   area.numAccesses++;
   pages.accessTree.insert(new PagesAccess(first, last));
@@ -184,7 +184,7 @@ function storePfns(
     ? XarrayNodes.ofArray(pinnedPfns)
     : undefined;
   if (nodes && half > first) kernel.allocNodes(() => nodes, first, half - 1);
-  if (kernel.shouldFail()) throw EINVAL;
+  kernel.step("pages.store");
   if (nodes) kernel.allocNodes(() => nodes, half, last);
   const old = pinnedPfns.storeFrom(first, count, pfns, at, 1);
   kernel.warnings.on(old > 0, "pages_to_xarray: a frame was stored");
@@ -287,7 +287,7 @@ function rwPage(
   write: boolean,
 ): void {
   const { kernel, sourceMm } = pages;
-  if (kernel.shouldFail()) throw EINVAL;
+  kernel.step("access.rwPage");
   const pfn = new Int32Array(1);
   const pinned = sourceMm.pinUserPages(
     pages.userAddress(index),

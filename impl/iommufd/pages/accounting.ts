@@ -31,7 +31,7 @@ export type AccountMode = 0 | 1 | 2;
 export function updatePinned(pages: IoptPages): void {
   const delta = pages.npinned - pages.lastNpinned;
   if (delta === 0) return;
-  if (delta > 0 && pages.kernel.shouldFail()) throw ENOMEM;
+  if (delta > 0) pages.kernel.step("pages.charge");
   charge(pages, delta);
 }
 

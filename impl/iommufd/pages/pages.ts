@@ -79,7 +79,7 @@ export class IoptPages {
   ) {
     if (length === 0n || length > U64_MAX - BigInt(PAGE_SIZE)) throw EINVAL;
     if (kernel.revision.pages.checksUserVaOverflow) checkedAdd(uptr, length);
-    kernel.alloc();
+    kernel.step("pages.alloc");
     const process = kernel.current!;
     const offset = uptr & BigInt(PAGE_SIZE - 1);
     this.kernel = kernel;

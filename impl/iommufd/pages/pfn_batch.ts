@@ -13,7 +13,7 @@
 import type { Domain } from "../../iommu/domain.ts";
 import { iommuMap, iommuUnmap } from "../../iommu/map.ts";
 import type { KernelCore } from "../../kernel/core.ts";
-import { EINVAL, ENOMEM } from "../../uapi/errno.ts";
+import { EINVAL } from "../../uapi/errno.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
 import type { IoptArea } from "./area.ts";
 import type { IoptPages } from "./pages.ts";
@@ -39,7 +39,7 @@ export function tempAlloc(
   wanted: number,
   size: number,
 ): number {
-  if (kernel.shouldFail()) throw ENOMEM;
+  kernel.step("batch.alloc");
   const elements = Math.floor(allocOrPage(kernel, wanted * size) / size);
   if (elements === 0) throw EINVAL;
   return elements;
@@ -47,7 +47,9 @@ export function tempAlloc(
 
 function allocOrPage(kernel: KernelCore, wanted: number): number {
   const bytes = Math.min(wanted, kernel.tempMemoryLimit);
-  return kernel.shouldFail() || bytes > KMALLOC_MAX_SIZE ? PAGE_SIZE : bytes;
+  return kernel.fails("batch.large") || bytes > KMALLOC_MAX_SIZE
+    ? PAGE_SIZE
+    : bytes;
 }
 
 /**

@@ -72,7 +72,7 @@ export class PfnPinner {
     const npages = last - first + 1;
     const remote = mm !== kernel.current?.mm;
     if (remote && !mm.alive) throw EFAULT;
-    if (kernel.shouldFail()) throw EFAULT;
+    kernel.step("pages.pin");
     if (!remote) checkGupRange(kernel, uaddr, npages);
     const gupFlags = this.#gupFlags | (remote ? FOLL_REMOTE : 0);
     const pinned = mm.pinUserPages(uaddr, npages, gupFlags, out, at);

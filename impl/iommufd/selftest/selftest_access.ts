@@ -130,8 +130,8 @@ export function testCreateAccess(
   const known = MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES;
   if (kernel.revision.selftest.opsValidate && flags & ~known) throw EOPNOTSUPP;
 
-  kernel.alloc();
-  kernel.allocFile();
+  kernel.step("selftest.access");
+  kernel.step("file.anonymous");
   const file = new SelftestAccess((flags & known) !== 0);
   using undo = new DisposableStack();
   undo.defer(() => file.put());
@@ -210,7 +210,7 @@ export function testAccessPages(
     if (cmd.uptr !== 0n) {
       comparePages(process, Number(cmd.uptr - iova % PAGE), pages);
     }
-    kernel.alloc();
+    kernel.step("selftest.item");
   } catch (error) {
     access.unpinPages(iova, length);
     throw error;
@@ -237,7 +237,7 @@ function allocPages(
   const wraps = end - 1n > U64_MAX;
   const npages = (wraps ? BigInt.asUintN(64, bytes) : bytes) / PAGE;
   if (npages * POINTER_SIZE > MAX_ALLOCATION) throw ENOMEM;
-  ctx.kernel.allocVirtual(Number(npages * POINTER_SIZE));
+  ctx.kernel.allocVirtual("selftest.pages", Number(npages * POINTER_SIZE));
   return new Int32Array(Number(npages));
 }
 
@@ -266,7 +266,7 @@ export function testAccessRw(
   const { access } = accessOf(process, id);
 
   if (length > MAX_ALLOCATION) throw ENOMEM;
-  kernel.allocVirtual(Number(length));
+  kernel.allocVirtual("selftest.data", Number(length));
   const data = new Uint8Array(Number(length));
   const uaddr = Number(uptr);
   const write = (flags & MOCK_ACCESS_RW_WRITE) !== 0;

@@ -89,7 +89,7 @@ class SelftestDomain extends IommufdObject {
 }
 
 function allocMockDomain(ctx: IommufdCtx): MockDomain {
-  ctx.kernel.alloc();
+  ctx.kernel.step("mock.domain");
   return new MockDomain({ owner: ctx.kernel.mock, huge: false });
 }
 

@@ -35,7 +35,7 @@ export function testDirty(ucmd: CommandBuffer, cmd: TestDirty): void {
     if (!(domain instanceof MockDomain) || !domain.tracksDirty) throw EINVAL;
     const count = Number(length / pageSize);
     // Linux's bitmap consists of words.
-    ctx.kernel.allocVirtual(Math.ceil(count / 64) * 8);
+    ctx.kernel.allocVirtual("selftest.bitmap", Math.ceil(count / 64) * 8);
     const bits = new Uint8Array(Math.ceil(count / 8));
     process.mm.copyFromUser(bits, Number(uptr));
     cmd.outNrDirty = BigInt(mark(domain, cmd, count, bits));

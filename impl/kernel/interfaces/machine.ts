@@ -6,6 +6,7 @@
  * @module
  */
 
+import type { CopyStep } from "../fault_steps.ts";
 import type { MemoryObject } from "./memory_object.ts";
 import type { PhysicalMemory } from "./physical_memory.ts";
 import type { ProcessMemory } from "./process_memory.ts";
@@ -14,8 +15,8 @@ import type { ProcessMemory } from "./process_memory.ts";
 export interface Machine {
   /** All of it. */
   readonly frames: PhysicalMemory;
-  /** The memory of a fresh process, empty. `failsCopy` is asked before each copy of the kernel: true makes it EFAULT. */
-  createMm(failsCopy: () => boolean): ProcessMemory;
+  /** The memory of a fresh process, empty. `step` is called before each copy of the kernel, and may throw. */
+  createMm(step: CopyStep): ProcessMemory;
   /** Memory to share, empty, with one reference. */
   createObject(huge: boolean): MemoryObject;
 }

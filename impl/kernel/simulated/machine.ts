@@ -6,6 +6,7 @@
  * @module
  */
 
+import type { CopyStep } from "../fault_steps.ts";
 import type { Machine } from "../interfaces/machine.ts";
 import { SimulatedMemory } from "./mappings/mmap.ts";
 import { type FrameOrder, Frames } from "./pages/frames.ts";
@@ -30,8 +31,8 @@ export class SimulatedMachine implements Machine {
   }
 
   /** The memory of a fresh process. */
-  createMm(failsCopy: () => boolean): SimulatedMemory {
-    return new SimulatedMemory(this.frames, failsCopy);
+  createMm(step: CopyStep): SimulatedMemory {
+    return new SimulatedMemory(this.frames, step);
   }
 
   /** Memory to share. */

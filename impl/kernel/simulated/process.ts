@@ -158,11 +158,11 @@ export class Process extends SystemCalls {
       const huge = (flags & MFD_HUGETLB) !== 0;
       checkMemfdFlags(flags, huge);
       if (new TextEncoder().encode(name).length > MFD_NAME_MAX) throw EINVAL;
-      this.copyName();
+      this.kernel.step("memfd.name");
+      this.kernel.step("memfd.copy");
       this.files.nextFree(this.rlimit(RLIMIT_NOFILE));
-      // The inode.
-      this.kernel.alloc();
-      this.kernel.allocFile();
+      this.kernel.step("memfd.inode");
+      this.kernel.step("file.anonymous");
       const object = this.kernel.machine.createObject(huge);
       return this.install(new MemoryFile(object));
     });
@@ -184,9 +184,9 @@ export class Process extends SystemCalls {
     return this.syscall(() => {
       if (value !== value >>> 0) throw EINVAL;
       checkFlags(flags, EFD_SEMAPHORE | O_NONBLOCK | O_CLOEXEC);
-      this.kernel.alloc();
+      this.kernel.step("eventfd.alloc");
       this.files.nextFree(this.rlimit(RLIMIT_NOFILE));
-      this.kernel.allocFile();
+      this.kernel.step("file.anonymous");
       return this.install(new EventFd(value, (flags & EFD_SEMAPHORE) !== 0));
     });
   }
@@ -288,11 +288,10 @@ export class Process extends SystemCalls {
   /** The steps of making a pipe. Throws ENOMEM. (Linux: create_pipe_files.) */
   #allocPipe(): void {
     const { kernel } = this;
-    // Its inode, the pipe, and the table of its buffers.
-    for (let i = 0; i < 3; i++) kernel.alloc();
+    kernel.step("pipe.alloc");
     // One end, and the file of the other end.
-    kernel.allocFile();
-    kernel.alloc();
+    kernel.step("file.anonymous");
+    kernel.step("file.alloc");
   }
 }
 

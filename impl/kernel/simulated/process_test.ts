@@ -283,7 +283,7 @@ describe("fault injection", () => {
     const fd = process.open("/dev/test");
     const steps: boolean[] = [];
     device.handler = () => {
-      for (let i = 0; i < 4; i++) steps.push(kernel.shouldFail());
+      for (let i = 0; i < 4; i++) steps.push(kernel.fails("batch.large"));
       return 0;
     };
     process.setFailNth(3);
@@ -294,9 +294,13 @@ describe("fault injection", () => {
     assertEquals(steps, [false, false, true, false]);
     assertEquals(process.failNthLeft(), 0);
     process.setFailNth(1);
-    assertEquals(kernel.shouldFail(), false, "outside of a system call");
+    assertEquals(
+      kernel.fails("batch.large"),
+      false,
+      "outside of a system call",
+    );
     device.handler = () => {
-      kernel.alloc();
+      kernel.step("iommufd.open");
       return 0;
     };
     assertEquals(errnoName(process.ioctl(fd, 0)), "ENOMEM");

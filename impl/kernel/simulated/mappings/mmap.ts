@@ -135,7 +135,7 @@ export class SimulatedMemory extends AddressSpace implements ProcessMemory {
 
   /** The memory of a child. Throws ENOMEM. */
   fork(): SimulatedMemory {
-    const child = new SimulatedMemory(this.frames, this.failsCopy);
+    const child = new SimulatedMemory(this.frames, this.copyStep);
     this.copyTo(child);
     return child;
   }

@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { CopyStep } from "../../fault_steps.ts";
 import { EFAULT, ENOMEM, Errno } from "../../../uapi/errno.ts";
 import {
   PAGE_SIZE,
@@ -41,13 +42,13 @@ export class UserPages implements Mm {
   /** The machine's memory. */
   protected readonly frames: Frames;
   /** Asked before each copy of the kernel: true makes it fail (Linux: should_fail_usercopy). */
-  protected readonly failsCopy: () => boolean;
+  protected readonly copyStep: CopyStep;
   #alive = true;
 
   /** Without mappings. */
-  constructor(frames: Frames, failsCopy: () => boolean = () => false) {
+  constructor(frames: Frames, copyStep: CopyStep = () => {}) {
     this.frames = frames;
-    this.failsCopy = failsCopy;
+    this.copyStep = copyStep;
     this.privatePages = new PrivatePages(frames);
   }
 
@@ -114,13 +115,13 @@ export class UserPages implements Mm {
 
   /** Linux: copy_from_user. See `Mm`. */
   copyFromUser(to: Uint8Array, uaddr: number): void {
-    if (this.failsCopy()) throw EFAULT;
+    this.copyStep("user.copyFrom");
     this.getUser(to, uaddr);
   }
 
   /** Linux: copy_to_user. See `Mm`. */
   copyToUser(uaddr: number, from: Uint8Array): void {
-    if (this.failsCopy()) throw EFAULT;
+    this.copyStep("user.copyTo");
     this.putUser(uaddr, from);
   }
 

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The steps of Linux that fault injection can make fail, by the names that the
+ * model has for them: what the caller gets, and the functions of Linux that
+ * the steps are in. A name stands for as many steps as it has functions.
+ *
+ * The functions are those that a real kernel was seen in
+ * (conformance/linux_vm/fault_steps has the records, and a test compares); of
+ * system calls and drivers that were not recorded, those of its source. A
+ * version that has a step elsewhere, more of them, or none (`""`), says so:
+ * `in: { v3: "first", "7.3": "first second×2" }`.
+ *
+ * @module
+ */
+
+import { EFAULT, EINVAL, ENOENT, ENOMEM, type Errno } from "../uapi/errno.ts";
+import {
+  type ByVersion,
+  valueIn,
+  type Version,
+} from "../uapi/revision/versions.ts";
+
+/** All steps. Without an errno, Linux goes on in another way, or does not look at the result. */
+export const FAULT_STEPS = {
+  // Copies between the kernel and a user.
+  "user.copyFrom": { errno: "EFAULT", in: "_copy_from_user" },
+  "user.copyTo": { errno: "EFAULT", in: "_copy_to_user" },
+
+  // Files.
+  "open.name": { errno: "ENOMEM", in: "getname_flags" },
+  "open.copy": { errno: "EFAULT", in: "strncpy_from_user" },
+  "file.alloc": { errno: "ENOMEM", in: "alloc_empty_file" },
+  "file.anonymous": { errno: "ENOMEM", in: "__d_alloc alloc_empty_file" },
+  "eventfd.alloc": { errno: "ENOMEM", in: "do_eventfd" },
+  "memfd.name": { errno: "ENOMEM", in: "__do_sys_memfd_create" },
+  "memfd.copy": { errno: "EFAULT", in: "_copy_from_user" },
+  "memfd.inode": { errno: "ENOMEM", in: "alloc_inode" },
+  "pipe.alloc": { errno: "ENOMEM", in: "alloc_inode alloc_pipe_info×2" },
+
+  // Devices, and what is shown of them under /sys.
+  "device.add": {
+    errno: "ENOMEM",
+    in: "kobject_set_name_vargs device_private_init __kernfs_new_node×6",
+  },
+  "uevent": { in: "kobject_uevent_env kobject_get_path" },
+  "driver.alloc": { errno: "ENOMEM", in: "a_driver_of_yours" },
+
+  // The IOMMU core.
+  "probe.alloc": { errno: "ENOMEM", in: "dev_iommu_get" },
+  "probe.link": { errno: "ENOMEM", in: "__kernfs_new_node×3" },
+  "iommuGroup.alloc": { errno: "ENOMEM", in: "iommu_group_alloc" },
+  "iommuGroup.add": {
+    errno: "ENOMEM",
+    in:
+      "kobject_set_name_vargs __kernfs_new_node×2 kobject_create __kernfs_new_node×3",
+  },
+  "iommuGroup.join": {
+    errno: "ENOMEM",
+    in:
+      "iommu_group_alloc_device __kernfs_new_node iommu_group_alloc_device __kernfs_new_node×2",
+  },
+  "resvRegion.alloc": { errno: "ENOMEM", in: "iommu_alloc_resv_region" },
+  "domain.cookie": { errno: "ENOMEM", in: "cookie_alloc" },
+  "iopf.addDevice": { errno: "ENOMEM", in: "iopf_queue_add_device" },
+  "iopf.partial": { errno: "ENOMEM", in: "report_partial_fault" },
+  "iopf.group": { errno: "ENOMEM", in: "iopf_group_alloc" },
+
+  // iommufd: contexts and objects.
+  "iommufd.open": { errno: "ENOMEM", in: "iommufd_fops_open" },
+  "object.alloc": { errno: "ENOMEM", in: "_iommufd_object_alloc" },
+  "object.get": { errno: "ENOENT", in: "iommufd_get_object" },
+  "xarray.node": { in: "xas_alloc" },
+
+  // IOAS and memory.
+  "iova.allow": { errno: "ENOMEM", in: "iommufd_ioas_load_iovas" },
+  "iova.reserve": { errno: "ENOMEM", in: "iopt_reserve_iova" },
+  "area.alloc": { errno: "ENOMEM", in: "iopt_area_alloc" },
+  "area.split": { errno: "ENOMEM", in: "iopt_area_alloc×2" },
+  "pages.alloc": { errno: "ENOMEM", in: "iopt_alloc_pages" },
+  "pages.list": { errno: "ENOMEM", in: "iopt_get_pages" },
+  "pages.pin": { errno: "EFAULT", in: "pfn_reader_user_pin" },
+  "pages.charge": { errno: "ENOMEM", in: "pfn_reader_user_update_pinned" },
+  "pages.store": { errno: "EINVAL", in: "pages_to_xarray" },
+  "batch.alloc": { errno: "ENOMEM", in: "temp_kmalloc" },
+  "batch.large": { in: "temp_kmalloc" },
+
+  // Attachments.
+  "resvRegions.enforce": {
+    errno: "EINVAL",
+    in: "iopt_table_enforce_dev_resv_regions",
+  },
+  "group.alloc": { errno: "ENOMEM", in: "iommufd_get_group" },
+  "attach.handle": { errno: "ENOMEM", in: "iommufd_hwpt_attach_device" },
+  "replace.handle": { errno: "ENOMEM", in: "iommufd_hwpt_replace_device" },
+  "bitmap.alloc": { errno: "ENOMEM", in: "iova_bitmap_alloc" },
+
+  // Accesses.
+  "access.area": { errno: "ENOMEM", in: "iopt_area_add_access" },
+  "access.rwPage": { errno: "EINVAL", in: "iopt_pages_rw_page" },
+
+  // The selftest module and its mock IOMMU.
+  "selftest.access": { errno: "ENOMEM", in: "iommufd_test_alloc_access" },
+  "selftest.pages": { errno: "ENOMEM", in: "iommufd_test_access_pages" },
+  "selftest.item": { errno: "ENOMEM", in: "iommufd_test_access_pages" },
+  "selftest.data": { errno: "ENOMEM", in: "iommufd_test_access_rw" },
+  "selftest.bitmap": { errno: "ENOMEM", in: "iommufd_test_dirty" },
+  "mock.device": { errno: "ENOMEM", in: "mock_dev_create" },
+  "mock.domain": { errno: "ENOMEM", in: "mock_domain_alloc_paging" },
+  "mock.nested": { errno: "ENOMEM", in: "__mock_domain_alloc_nested" },
+  "mock.map": { errno: "ENOENT", in: "mock_domain_map_pages" },
+  "mock.hwInfo": { errno: "ENOMEM", in: "mock_domain_hw_info" },
+} as const;
+
+/** The name of a step. */
+export type StepName = keyof typeof FAULT_STEPS;
+
+/** Called before each copy between the kernel and a user: throws EFAULT if it is made to fail. */
+export type CopyStep = (name: "user.copyFrom" | "user.copyTo") => void;
+
+interface FaultStep {
+  readonly errno?: keyof typeof ERRNOS;
+  readonly in: string | ByVersion<string>;
+}
+
+const ERRNOS = { EFAULT, EINVAL, ENOENT, ENOMEM };
+
+/** What a caller gets whose step fails. */
+export function errnoOfStep(name: StepName): Errno {
+  const { errno = "ENOMEM" }: FaultStep = FAULT_STEPS[name];
+  return ERRNOS[errno];
+}
+
+/** The functions of Linux that a step of the model stands for, one for each step there, in order. */
+export function functionsOfStep(name: StepName, version: Version): string[] {
+  const { in: where }: FaultStep = FAULT_STEPS[name];
+  const text = typeof where === "string"
+    ? where
+    : valueIn<string>(version, where);
+  return text?.match(/\S+/g)?.flatMap((word) => {
+    const [name = "", times = 1] = word.split("×");
+    return new Array<string>(Number(times)).fill(name);
+  }) ?? [];
+}
