@@ -116,6 +116,11 @@ export class Recorder implements Caller {
     const number = this.#processes[process - 1]!;
     try {
       const results = await this.#target.make(number, calls);
+      if (results.length !== calls.length) {
+        const [came, made] = [results.length, calls.length];
+        const why = `The target has ${came} results for ${made} calls`;
+        throw new TargetFailure("error", why);
+      }
       let failed = -1;
       for (let i = 0; i < results.length; i++) {
         if (failed < 0 && results[i]! < 0) failed = i;

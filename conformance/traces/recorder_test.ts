@@ -123,6 +123,18 @@ describe("Recorder", () => {
     });
   }
 
+  it("takes no results that are too few or too many", async () => {
+    const { process, target } = await start();
+    for (const results of [[], [0, 0]]) {
+      target.make = () => Promise.resolve(results);
+      await assertRejects(
+        () => process.close(3),
+        TargetFailure,
+        `The target has ${results.length} results for 1 calls`,
+      );
+    }
+  });
+
   it("says of a call that it was not answered", async () => {
     const { recorder, process, target } = await start();
     target.make = () => new Promise(() => {});
