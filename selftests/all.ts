@@ -14,7 +14,7 @@ import { registerIommufdDirtyTracking } from "./iommufd/iommufd_dirty_tracking.t
 import { registerIommufdFailNth } from "./iommufd/iommufd_fail_nth.ts";
 import { registerIommufdIoas } from "./iommufd/iommufd_ioas.ts";
 import { registerIommufdMockDomain } from "./iommufd/iommufd_mock_domain.ts";
-import { registerKitAccess } from "./kit_ioas/kit_access.ts";
+import { registerKitAccess } from "./kit_pages/kit_access.ts";
 import { registerKitChosenIova } from "./kit_ioas/kit_chosen_iova.ts";
 import { registerKitCommands } from "./kit_uapi/kit_commands.ts";
 import { registerKitCopy } from "./kit_ioas/kit_copy.ts";
@@ -25,15 +25,15 @@ import { registerKitHwInfo } from "./kit_hwpt/kit_hw_info.ts";
 import { registerKitHwpt } from "./kit_hwpt/kit_hwpt.ts";
 import { registerKitInvalidate } from "./kit_hwpt/kit_invalidate.ts";
 import { registerKitMap } from "./kit_ioas/kit_map.ts";
-import { registerKitMemoryLimit } from "./kit_ioas/kit_memory_limit.ts";
+import { registerKitMemoryLimit } from "./kit_pages/kit_memory_limit.ts";
 import { registerKitMockDomain } from "./kit_ioas/kit_mock_domain.ts";
 import { registerKitRanges } from "./kit_ioas/kit_ranges.ts";
-import { registerKitRlimit } from "./kit_ioas/kit_rlimit.ts";
+import { registerKitRlimit } from "./kit_pages/kit_rlimit.ts";
 import { registerKitStruct } from "./kit_uapi/kit_struct.ts";
 import { registerKitTestOps } from "./kit_uapi/kit_test_ops.ts";
 import { registerKitVfioCompat } from "./kit_uapi/kit_vfio_compat.ts";
 import { registerKitVfioStruct } from "./kit_uapi/kit_vfio_struct.ts";
-import { registerKitUserMemory } from "./kit_kernel/kit_user_memory.ts";
+import { registerKitUserMemory } from "./kit_pages/kit_user_memory.ts";
 import { registerVfioCompatMockDomain } from "./iommufd/vfio_compat_mock_domain.ts";
 
 /** The tests that exist in a revision of the uAPI. */

@@ -211,7 +211,7 @@ export interface TableOptions<V, S, T> extends TestOptions<V> {
   /** Makes what the cases share; without it that is what all tests of the fixture do. */
   prepare?(self: S, variant: V): Promise<T>;
   /** Checks what is left after the cases. */
-  finish?(state: T, variant: V): Promise<void>;
+  finish?(state: T, variant: V): Promise<unknown>;
 }
 
 /** A fixture under construction: each method adds a test in every variant. */

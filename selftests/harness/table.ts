@@ -11,6 +11,7 @@ import {
   type RevisionName,
   REVISIONS,
 } from "../../impl/uapi/revision.ts";
+import type { Errno } from "../../impl/uapi/errno.ts";
 import type { Test } from "./harness.ts";
 
 /** Takes the rows of a table. */
@@ -19,7 +20,7 @@ export interface Table<T> {
    * Adds a row. `what` says in a few words, unlike those of the other rows,
    * what is special about it; the case's id is made from them.
    */
-  case(what: string, body: (state: T) => Promise<void>): void;
+  case(what: string, body: (state: T) => Promise<unknown>): void;
 }
 
 /** What cases run in, and how it is left. */
@@ -56,11 +57,11 @@ export function tableTest<T>(
   /** The bodies by id, in each revision. */
   const bodies = new Map<
     RevisionName,
-    Map<string, (state: T) => Promise<void>>
+    Map<string, (state: T) => Promise<unknown>>
   >();
   const cases = new Map<string, Test>();
   for (const uapi of about.uapi.toReversed()) {
-    const rows = new Map<string, (state: T) => Promise<void>>();
+    const rows = new Map<string, (state: T) => Promise<unknown>>();
     bodies.set(uapi, rows);
     declare({
       case(what, body) {
@@ -131,4 +132,32 @@ export function narrow(
   const kept = cases.filter(keep);
   if (kept.length === 0) return undefined;
   return kept.length === cases.length ? test : select(kept);
+}
+
+/** A thing that is wrong with a call: what it is, how the call fails for it, and what puts it right. */
+export type Step<T, V> = readonly [
+  what: string,
+  errno: Errno,
+  right: (state: T) => V,
+];
+
+/**
+ * Adds a case for each thing that is wrong with a call, in the order in which
+ * the kernel looks for them: what comes before it is right by then, it and all
+ * that comes behind is not. Returns what all of them together are put right by.
+ */
+export function addSteps<T, V extends object>(
+  t: Table<T>,
+  wrong: V,
+  steps: readonly Step<T, V>[],
+  call: (state: T, values: V, errno: Errno) => Promise<unknown>,
+): (state: T) => V {
+  function valuesBefore(state: T, index: number): V {
+    const rights = steps.slice(0, index).map(([, , right]) => right(state));
+    return Object.assign({}, wrong, ...rights);
+  }
+  for (const [index, [what, errno]] of steps.entries()) {
+    t.case(what, (state) => call(state, valuesBefore(state, index), errno));
+  }
+  return (state) => valuesBefore(state, steps.length);
 }

@@ -10,26 +10,18 @@
  */
 
 import {
-  EFAULT,
   EINVAL,
   ENOENT,
   EOPNOTSUPP,
-  EOVERFLOW,
   type Errno,
 } from "../../impl/uapi/errno.ts";
 import {
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
   IOMMU_HWPT_ALLOC_NEST_PARENT,
-  IOMMU_HWPT_GET_DIRTY_BITMAP,
   IOMMU_HWPT_SET_DIRTY_TRACKING,
-  IommuHwptGetDirtyBitmap,
   IommuHwptSetDirtyTracking,
 } from "../../impl/uapi/iommufd.ts";
-import {
-  IOMMU_TEST_OP_DIRTY,
-  MOCK_APERTURE_START,
-  TestDirty,
-} from "../../impl/uapi/selftest.ts";
+import { MOCK_APERTURE_START } from "../../impl/uapi/selftest.ts";
 import { MAP_PRIVATE, PROT_READ, PROT_WRITE } from "../../impl/uapi/mman.ts";
 import {
   assertBytes,
@@ -47,8 +39,9 @@ import {
   nestedAlloc,
   setDirtyTracking,
 } from "../ioctls/hwpt_ioctls.ts";
-import { BUFFER_PAGES, Iommufd, U64_MAX } from "../ioctls/ioctls.ts";
+import { BUFFER_PAGES, Iommufd } from "../ioctls/ioctls.ts";
 import { registerDirtyBitmaps } from "./kit_dirty_bitmap.ts";
+import { registerErrnos } from "./kit_dirty_errno.ts";
 
 /** What the tests share. */
 export interface DirtySelf {
@@ -88,9 +81,8 @@ export function registerKitDirty(registry: Test[]): void {
     teardown: ({ io }) => io.teardown(),
   });
   registerSwitch(f);
-  registerErrnos(f);
   registerSwallowed(f);
-  registerMarking(f);
+  registerErrnos(f);
   registerDirtyBitmaps(f);
 }
 
@@ -166,50 +158,67 @@ export async function expectDirty(
 
 /** Turning tracking on and off. */
 function registerSwitch(f: DirtyFixture): void {
-  f.test("set_errno", {
+  f.table("set_errno", {
     description:
       "Only a HWPT of an IOAS that was allocated for it can track; flags come first",
     reference: "hw_pagetable.c iommufd_hwpt_set_dirty_tracking; C2.26",
-  }, async (self) => {
-    const { io, ioasId, idevId, autoId, hwptId } = self;
-    const nested = await nestedAlloc(io, idevId, hwptId);
-    async function set(
-      values: Partial<IommuHwptSetDirtyTracking>,
+    async finish(self) {
+      await dirty(self, [0]);
+      await expectDirty(self, [0]);
+    },
+  }, (t) => {
+    function refused(
+      what: string,
       errno: Errno,
-    ): Promise<void> {
-      const cmd = IOMMU_HWPT_SET_DIRTY_TRACKING;
-      await io.call(IommuHwptSetDirtyTracking, cmd, values, errno);
+      values: (
+        self: DirtySelf,
+      ) =>
+        | Partial<IommuHwptSetDirtyTracking>
+        | Promise<Partial<IommuHwptSetDirtyTracking>>,
+    ): void {
+      t.case(what, async (self) => {
+        const cmd = IOMMU_HWPT_SET_DIRTY_TRACKING;
+        const sent = { flags: 1, ...await values(self) };
+        await self.io.call(IommuHwptSetDirtyTracking, cmd, sent, errno);
+      });
     }
     for (const flags of [2, 3, 0x80000000]) {
-      await set({ flags, hwptId: 999 }, EOPNOTSUPP);
+      const what = `flags 0x${flags.toString(16)} before the id`;
+      refused(what, EOPNOTSUPP, () => ({ flags, hwptId: 999 }));
     }
-    for (const id of [999, 0, ioasId, idevId, nested]) {
-      await set({ flags: 1, hwptId: id }, ENOENT);
-    }
+    refused("an id of nothing", ENOENT, () => ({ hwptId: 999 }));
+    refused("id 0", ENOENT, () => ({ hwptId: 0 }));
+    refused("an IOAS", ENOENT, ({ ioasId }) => ({ hwptId: ioasId }));
+    refused("a device", ENOENT, ({ idevId }) => ({ hwptId: idevId }));
+    refused("a nested HWPT", ENOENT, async ({ io, idevId, hwptId }) => ({
+      hwptId: await nestedAlloc(io, idevId, hwptId),
+    }));
     for (const flags of [0, 1]) {
-      await set({ flags, hwptId: autoId }, EOPNOTSUPP);
+      const what = `one that cannot track, ${flags ? "on" : "off"}`;
+      refused(what, EOPNOTSUPP, ({ autoId }) => ({ flags, hwptId: autoId }));
     }
-    await dirty(self, [0]);
-    await expectDirty(self, [0]);
   });
 
-  f.test("on_off", {
+  f.table("on_off", {
     description:
       "Turning tracking on forgets what is dirty, also if it is on; turning it off does not",
     reference: "io_pagetable.c iopt_set_dirty_tracking; C2.26",
-  }, async (self) => {
-    const { io, hwptId } = self;
-    for (const off of [false, true]) {
-      await dirty(self, [1, 5]);
-      if (off) {
-        await setDirtyTracking(io, hwptId, false);
-        await setDirtyTracking(io, hwptId, false);
-      }
-      await setDirtyTracking(io, hwptId, true);
-      await expectDirty(self, []);
+    async finish(self) {
+      await dirty(self, [3]);
+      await expectDirty(self, [3]);
+    },
+  }, (t) => {
+    for (const times of [0, 1, 2]) {
+      t.case(`on after ${times} times off`, async (self) => {
+        const { io, hwptId } = self;
+        await dirty(self, [1, 5]);
+        for (let i = 0; i < times; i++) {
+          await setDirtyTracking(io, hwptId, false);
+        }
+        await setDirtyTracking(io, hwptId, true);
+        await expectDirty(self, []);
+      });
     }
-    await dirty(self, [3]);
-    await expectDirty(self, [3]);
   });
 
   f.test("on_all_areas", {
@@ -254,65 +263,6 @@ function registerSwitch(f: DirtyFixture): void {
   });
 }
 
-/** What GET_DIRTY_BITMAP refuses. */
-function registerErrnos(f: DirtyFixture): void {
-  f.test("get_order", {
-    description: "GET_DIRTY_BITMAP checks its arguments in Linux's order",
-    reference:
-      "hw_pagetable.c iommufd_hwpt_get_dirty_bitmap, io_pagetable.c iommufd_check_iova_range; C2.27",
-  }, async (self) => {
-    const { io, autoId, hwptId, ioasId } = self;
-    const { page } = io;
-    let values: Partial<IommuHwptGetDirtyBitmap> = {
-      flags: 3,
-      reserved: 1,
-      hwptId: 999,
-      iova: IOVA + 1n,
-      data: BigInt(self.bitmap),
-    };
-    const steps: [Errno, Partial<IommuHwptGetDirtyBitmap>][] = [
-      [EOPNOTSUPP, { flags: 1 }],
-      [EOPNOTSUPP, { reserved: 0 }],
-      [ENOENT, { hwptId: ioasId }],
-      [ENOENT, { hwptId: autoId }],
-      // Length 0, a range that wraps, an end and the other that do not fit.
-      [EINVAL, { length: U64_MAX }],
-      [EOVERFLOW, { length: page - 1n }],
-      [EINVAL, { iova: IOVA }],
-      [EINVAL, { length: page }],
-      // No page size, ends that do not fit it.
-      [EINVAL, { pageSize: 2n * page }],
-      [EINVAL, { iova: IOVA + page, pageSize: 2n * page }],
-      [EINVAL, { iova: IOVA, pageSize: page }],
-      // It cannot track.
-      [EOPNOTSUPP, { hwptId }],
-    ];
-    const cmd = IOMMU_HWPT_GET_DIRTY_BITMAP;
-    for (const [errno, better] of steps) {
-      await io.call(IommuHwptGetDirtyBitmap, cmd, values, errno);
-      values = { ...values, ...better };
-    }
-    await io.call(IommuHwptGetDirtyBitmap, cmd, values);
-    // Nothing was read by any of them.
-    await dirty(self, [0]);
-    await expectDirty(self, [0]);
-  });
-
-  f.test("get_last", {
-    description: "A range may end with the IOVA space",
-    reference: "io_pagetable.c iommufd_check_iova_range",
-  }, async (self) => {
-    const { io } = self;
-    const { page } = io;
-    const range = rangeOf(self, { iova: U64_MAX - page + 1n, length: page });
-    await getDirtyBitmap(io, range);
-    await getDirtyBitmap(io, { ...range, length: page + 1n }, 0, EOVERFLOW);
-    await getDirtyBitmap(io, { ...range, length: 2n * page }, 0, EOVERFLOW);
-    const whole = rangeOf(self, { iova: 0n, length: U64_MAX });
-    await getDirtyBitmap(io, whole, 0, EINVAL);
-  });
-}
-
 /** Reads that end early and succeed. */
 function registerSwallowed(f: DirtyFixture): void {
   f.test("off", {
@@ -350,114 +300,50 @@ function registerSwallowed(f: DirtyFixture): void {
     await expectDirty(self, [0], only);
   });
 
-  f.test("bad_bitmap", {
+  f.table("bad_bitmap", {
     description:
       "A bit whose place in memory cannot be written is lost: the read succeeds and the page is clean",
     reference: "iova_bitmap.c iova_bitmap_set; C2.27",
-  }, async (self) => {
-    const { io, bitmap, bitmapSize } = self;
-    const { pageSize } = io.context;
-    const nowhere = bitmap + bitmapSize;
-    for (const address of [0, nowhere, 2 ** 63]) {
+    finish: (self) => expectDirty(self, []),
+  }, (t) => {
+    type Place = (self: DirtySelf) => number;
+    function row(
+      what: string,
+      address: Place,
+      marked: readonly number[],
+      seen: readonly number[],
+    ): void {
+      t.case(what, async (self) => {
+        await dirty(self, marked);
+        await expectDirty(self, seen, { address: address(self) });
+        await expectDirty(self, []);
+      });
+    }
+    const nowhere: Place = ({ bitmap, bitmapSize }) => bitmap + bitmapSize;
+    row("at 0", () => 0, [0, 9], []);
+    row("not there", nowhere, [0, 9], []);
+    row("in the kernel", () => 2 ** 63, [0, 9], []);
+    const four = [0, 15, 16, 31];
+    row("the first half there", (self) => nowhere(self) - 2, four, [0, 15]);
+    row("all there", (self) => nowhere(self) - 4, four, four);
+
+    t.case("not there, with NO_CLEAR", async (self) => {
       await dirty(self, [0, 9]);
-      await expectDirty(self, [], { address });
+      await expectDirty(self, [], { address: nowhere(self) }, 1);
+      await expectDirty(self, [0, 9]);
+    });
+    t.case("a page that may only be read", async (self) => {
+      const { io, bitmap } = self;
+      const { pageSize } = io.context;
+      await io.process.mprotect(bitmap + pageSize, pageSize, PROT_READ);
+      await dirty(self, [0, 15, 16, 31]);
+      const address = bitmap + pageSize - 3;
+      await getDirtyBitmap(io, rangeOf(self, { address }));
+      await io.process.mprotect(bitmap + pageSize, pageSize, READ_WRITE);
+      const seen = await io.process.peek(address, 4);
+      const expected = bitmapOf([0, 15, 16], 4);
+      assertBytes(seen, expected, "bitmap, half of it read-only");
       await expectDirty(self, []);
-    }
-    // With NO_CLEAR nothing is lost.
-    await dirty(self, [0, 9]);
-    await expectDirty(self, [], { address: nowhere }, 1);
-    await expectDirty(self, [0, 9]);
-
-    // The first two bytes are in memory.
-    await dirty(self, [0, 15, 16, 31]);
-    await expectDirty(self, [0, 15], { address: nowhere - 2 });
-    await expectDirty(self, []);
-    await dirty(self, [0, 15, 16, 31]);
-    await expectDirty(self, [0, 15, 16, 31], { address: nowhere - 4 });
-
-    // A page that may only be read.
-    await io.process.mprotect(bitmap + pageSize, pageSize, PROT_READ);
-    await dirty(self, [0, 15, 16, 31]);
-    const address = bitmap + pageSize - 3;
-    await getDirtyBitmap(io, rangeOf(self, { address }));
-    await io.process.mprotect(bitmap + pageSize, pageSize, READ_WRITE);
-    const seen = await io.process.peek(address, 4);
-    assertBytes(seen, bitmapOf([0, 15, 16], 4), "bitmap, half of it read-only");
-    await expectDirty(self, []);
-  });
-}
-
-/** The operation that marks. */
-function registerMarking(f: DirtyFixture): void {
-  f.test("mark_order", {
-    description: "The test operation DIRTY checks its arguments in order",
-    reference: "selftest.c iommufd_test_dirty",
-  }, async (self) => {
-    const { io, idevId, autoId, hwptId, ioasId } = self;
-    const { mockPage } = io;
-    const nested = await nestedAlloc(io, idevId, hwptId);
-    let values: Partial<TestDirty> = { id: 999, iova: IOVA + 1n };
-    const steps: [Errno, Partial<TestDirty>][] = [
-      [EINVAL, { pageSize: mockPage }],
-      [EINVAL, { length: mockPage + 1n }],
-      [EINVAL, { iova: IOVA }],
-      [EINVAL, { length: (2n ** 27n + 1n) * mockPage }],
-      [EINVAL, { uptr: 1n }],
-      [EOVERFLOW, { length: io.bufferSize }],
-      [ENOENT, { id: ioasId }],
-      [ENOENT, { id: nested }],
-      [ENOENT, { id: autoId }],
-      [EINVAL, { id: hwptId }],
-      [EFAULT, { uptr: BigInt(io.scratch) }],
-    ];
-    for (const [errno, better] of steps) {
-      await io.mock.call(
-        "DIRTY",
-        TestDirty,
-        IOMMU_TEST_OP_DIRTY,
-        values,
-        errno,
-      );
-      values = { ...values, ...better };
-    }
-    const wrongAlone: Partial<TestDirty>[] = [
-      { pageSize: 0n },
-      { length: 0n },
-      { length: mockPage + 1n },
-      { iova: IOVA + mockPage / 2n },
-      { uptr: 0n },
-    ];
-    for (const wrong of wrongAlone) {
-      const bad = { ...values, ...wrong };
-      await io.mock.call("DIRTY", TestDirty, IOMMU_TEST_OP_DIRTY, bad, EINVAL);
-    }
-    await io.process.poke(io.scratch, bitmapOf([1, GRANULES], 8));
-    const { outNrDirty } = await io.mock.call(
-      "DIRTY",
-      TestDirty,
-      IOMMU_TEST_OP_DIRTY,
-      values,
-    );
-    assertEq(outNrDirty, 1n, "IO pages marked, without those behind the range");
-    await expectDirty(self, [1]);
-  });
-
-  f.test("mark_page_size", {
-    description:
-      "DIRTY takes IOVA divided by its page size as the number of an IO page, whatever size that has",
-    reference: "selftest.c iommufd_test_dirty",
-  }, async (self) => {
-    const { page } = self.io;
-    const twice = { iova: 2n * IOVA, length: 32n * page, pageSize: page };
-    await dirty(self, [0, 5, 31], twice);
-    await expectDirty(self, [0, 5, 31]);
-    // What is not mapped is not marked, and not counted.
-    const { io } = self;
-    await io.process.poke(io.scratch, bitmapOf([30, 31, 32, 33], 64));
-    const address = io.scratch;
-    const length = 34n * page;
-    const more = rangeOf(self, { ...twice, length, address });
-    assertEq(await markDirty(io, more), 2n, "IO pages marked");
-    await expectDirty(self, [30, 31]);
+    });
   });
 }

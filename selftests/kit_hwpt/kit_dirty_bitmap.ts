@@ -46,28 +46,27 @@ export function registerDirtyBitmaps(f: DirtyFixture): void {
     for (const flags of [NO_CLEAR, 0]) await expectDirty(self, [], {}, flags);
   });
 
-  f.test("any_address", {
+  f.table("any_address", {
     description:
       "A bitmap may begin at any byte; bits are added to it, and nothing else is touched",
     reference: "iova_bitmap.c",
-  }, async (self) => {
-    const { io, bitmap, bitmapSize } = self;
-    const { pageSize } = io.context;
-    const bits = [0, 3, 8, 9, 10, 11, 12, 13, 14, 15, 16, GRANULES - 1];
-    await dirty(self, bits);
-    const offsets = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 63, 64, 0xff1];
-    for (let before = 1; before <= 5; before++) {
-      offsets.push(pageSize - before, bitmapSize - 3 - before);
+    async prepare(self) {
+      await dirty(self, BITS);
+      return self;
+    },
+  }, (t) => {
+    for (const offset of [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 63, 64, 0xff1]) {
+      t.case(`at byte ${offset}`, (self) => checkAdded(self, offset));
     }
-    for (const offset of offsets) {
-      const bytes = new Uint8Array(bitmapSize).fill(0x24);
-      await io.process.poke(bitmap, bytes);
-      const address = bitmap + offset;
-      await getDirtyBitmap(io, rangeOf(self, { address }), NO_CLEAR);
-      const added = bitmapOf(bits.map((bit) => 8 * offset + bit), bitmapSize);
-      added.forEach((byte, i) => bytes[i]! |= byte);
-      const seen = await io.process.peek(bitmap, bitmapSize);
-      assertBytes(seen, bytes, `bitmap at offset ${offset}`);
+    for (let before = 1; before <= 5; before++) {
+      t.case(
+        `${before} bytes before a page`,
+        (self) => checkAdded(self, self.io.context.pageSize - before),
+      );
+      t.case(
+        `${before + 3} bytes before the end`,
+        (self) => checkAdded(self, self.bitmapSize - 3 - before),
+      );
     }
   });
 
@@ -85,21 +84,25 @@ export function registerDirtyBitmaps(f: DirtyFixture): void {
     await expectDirty(self, bits.filter((bit) => bit < 5 || bit >= 14));
   });
 
-  f.test("page_sizes", {
+  f.table("page_sizes", {
     description: "A bit may stand for any power of two of bytes",
     reference: "iova_bitmap.c iova_bitmap_offset_to_index; C2.27",
-  }, async (self) => {
-    const marked = [3, 8, 9, 30];
-    await dirty(self, marked);
+    async prepare(self) {
+      await dirty(self, [3, 8, 9, 30]);
+      return self;
+    },
+  }, (t) => {
     for (let pageSize = 512; pageSize <= 64 * 1024; pageSize *= 2) {
-      const { length } = rangeOf(self);
-      const bits = new Set<number>();
-      for (let at = 0; at < length; at += Math.min(pageSize, 2048)) {
-        const isMarked = marked.includes(Math.floor(at / 2048));
-        if (isMarked) bits.add(Math.floor(at / pageSize));
-      }
-      const range = { pageSize: BigInt(pageSize) };
-      await expectDirty(self, [...bits], range, NO_CLEAR);
+      t.case(`${pageSize} bytes`, async (self) => {
+        const { length } = rangeOf(self);
+        const bits = new Set<number>();
+        for (let at = 0; at < length; at += Math.min(pageSize, 2048)) {
+          const isMarked = [3, 8, 9, 30].includes(Math.floor(at / 2048));
+          if (isMarked) bits.add(Math.floor(at / pageSize));
+        }
+        const range = { pageSize: BigInt(pageSize) };
+        await expectDirty(self, [...bits], range, NO_CLEAR);
+      });
     }
   });
 
@@ -175,6 +178,22 @@ export function registerDirtyBitmaps(f: DirtyFixture): void {
     await expectDirty(self, bits, across);
     await expectDirty(self, [], across);
   });
+}
+
+/** IO pages that are dirty, as bits. */
+const BITS = [0, 3, 8, 9, 10, 11, 12, 13, 14, 15, 16, 31];
+
+/** Reads {@link BITS} into a bitmap with other bits, from a byte of its memory on. */
+async function checkAdded(self: DirtySelf, offset: number): Promise<void> {
+  const { io, bitmap, bitmapSize } = self;
+  const bytes = new Uint8Array(bitmapSize).fill(0x24);
+  await io.process.poke(bitmap, bytes);
+  const address = bitmap + offset;
+  await getDirtyBitmap(io, rangeOf(self, { address }), NO_CLEAR);
+  const added = bitmapOf(BITS.map((bit) => 8 * offset + bit), bitmapSize);
+  added.forEach((byte, i) => bytes[i]! |= byte);
+  const seen = await io.process.peek(bitmap, bitmapSize);
+  assertBytes(seen, bytes, `bitmap at offset ${offset}`);
 }
 
 /** Test `windows`. */

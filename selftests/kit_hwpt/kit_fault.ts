@@ -30,11 +30,9 @@ import {
   IommuFaultAlloc,
 } from "../../impl/uapi/iommufd.ts";
 import {
-  MAP_PRIVATE,
   POLLIN,
   POLLOUT,
   POLLRDNORM,
-  PROT_READ,
   RLIMIT_NOFILE,
 } from "../../impl/uapi/mman.ts";
 import {
@@ -164,19 +162,14 @@ function registerAlloc(f: FaultFixture): void {
     description: "A queue that cannot be told of does not exist: EFAULT",
     reference: "fault.c iommufd_fault_alloc; C0.20",
   }, async ({ io }) => {
-    const { pageSize } = io.context;
     const [id, fd] = [await io.nextId(), await io.nextFd()];
-    const page = await io.mmap(pageSize, MAP_PRIVATE);
-    await io.process.poke(page, IommuFaultAlloc.encode());
-    const ret = await io.process.mprotect(page, pageSize, PROT_READ);
-    assertEq(ret, 0, "mprotect");
     const cmd = IOMMU_FAULT_QUEUE_ALLOC;
-    await io.ioctlArg(cmd, page, EFAULT, "read-only FAULT_QUEUE_ALLOC");
+    const bytes = IommuFaultAlloc.encode();
+    await io.ioctlReadOnly(cmd, bytes, EFAULT, "FAULT_QUEUE_ALLOC");
     const after = await faultQueueAlloc(io);
     assertEq(after.faultId, id, "id");
     assertEq(after.faultFd, fd, "descriptor");
     assertEq(await io.process.close(after.faultFd), 0, "close");
-    await io.munmap(page, pageSize);
   });
 
   f.test("alloc_emfile", {
@@ -199,36 +192,75 @@ function registerAlloc(f: FaultFixture): void {
     assertEq(await io.process.close(faultFd), 0, "close");
   });
 
-  f.test("hwpt_with_queue", {
+  f.table("hwpt_with_queue", {
     description:
       "Only a nested HWPT takes a fault queue, and only one that there is",
     reference: "hw_pagetable.c iommufd_hwpt_alloc; C0.29",
-  }, async (self) => {
-    const { io, ioasId, device: { idevId: devId }, parent, faultId } = self;
-    const next = await io.nextId();
+    prepare: async (self) => ({ ...self, next: await self.io.nextId() }),
+    async finish(state) {
+      // The half-built ones held neither the parent nor an id.
+      const hwpt = await faultingHwpt(state);
+      assertEq(hwpt, state.next, "id");
+      await state.io.destroy(hwpt);
+    },
+  }, (t) => {
     const flags = IOMMU_HWPT_FAULT_ID_VALID;
-    const onIoas = { devId, ptId: ioasId, flags, faultId };
-    await hwptAlloc(io, onIoas, EOPNOTSUPP);
-    const both = flags | IOMMU_HWPT_ALLOC_NEST_PARENT;
-    await hwptAlloc(io, { ...onIoas, flags: both }, EOPNOTSUPP);
-    for (const id of [0, 999, 0xffffffff, ioasId, devId, self.hwptId]) {
-      const values = { flags, faultId: id };
-      await nestedAlloc(io, devId, parent, values, ENOENT);
+    for (const more of [0, IOMMU_HWPT_ALLOC_NEST_PARENT]) {
+      const what = more ? "a parent" : "a HWPT of an IOAS";
+      t.case(what, ({ io, ioasId, device, faultId }) => {
+        const { idevId: devId } = device;
+        const values = { devId, ptId: ioasId, flags: flags | more, faultId };
+        return hwptAlloc(io, values, EOPNOTSUPP);
+      });
     }
-    // The half-built ones held neither the parent nor an id.
-    const hwpt = await faultingHwpt(self);
-    assertEq(hwpt, next, "id");
-    await io.destroy(hwpt);
+    const ids: [string, (self: FaultSelf) => number][] = [
+      ["id 0", () => 0],
+      ["an id of nothing", () => 999],
+      ["the highest id", () => 0xffffffff],
+      ["an IOAS", ({ ioasId }) => ioasId],
+      ["a device", ({ device }) => device.idevId],
+      ["a HWPT", ({ hwptId }) => hwptId],
+    ];
+    for (const [what, idOf] of ids) {
+      t.case(`${what} as queue`, (self) => {
+        const { io, device, parent } = self;
+        const values = { flags, faultId: idOf(self) };
+        return nestedAlloc(io, device.idevId, parent, values, ENOENT);
+      });
+    }
   });
 }
 
 /** Reading and polling. */
 function registerRead(f: FaultFixture): void {
-  f.test("read_empty", {
+  f.table("read_empty", {
     description: "Reading never waits: 0 bytes when there is no fault",
     reference: "fault.c iommufd_fault_fops_read; C0.22",
-  }, async ({ io, fd }) => {
-    for (const room of [0, 1, 3, 100]) await expectFaults(io, fd, [], room);
+  }, (t) => {
+    for (const room of [0, 1, 3, 100]) {
+      t.case(
+        `room for ${room} faults`,
+        ({ io, fd }) => expectFaults(io, fd, [], room),
+      );
+    }
+  });
+
+  f.table("read_errno", {
+    description: "A buffer that is not one of whole faults is refused",
+    reference: "fault.c iommufd_fault_fops_read; C0.22",
+    async prepare(self) {
+      await trigger(self.io, self.device.idevId, { addr: 10n });
+      return self;
+    },
+    finish: ({ io, fd }) => expectFaults(io, fd, [[1, 10n]]),
+  }, (t) => {
+    for (const bytes of [1, 8, FAULT_SIZE - 1, FAULT_SIZE + 1, 100]) {
+      t.case(
+        `${bytes} bytes`,
+        ({ io, fd }) => readFails(io, fd, bytes, ESPIPE),
+      );
+    }
+    t.case("no bytes", ({ io, fd }) => readFails(io, fd, 0, EINVAL));
   });
 
   f.test("read_record", {
@@ -266,17 +298,12 @@ function registerRead(f: FaultFixture): void {
   });
 
   f.test("read_room", {
-    description:
-      "The oldest faults come first, as many as there is room for; no room at all is an error if there is one",
+    description: "The oldest faults come first, as many as there is room for",
     reference: "fault.c iommufd_fault_fops_read; C0.22",
   }, async ({ io, fd, device: { idevId } }) => {
     for (const addr of [10n, 20n, 30n, 40n]) {
       await trigger(io, idevId, { addr });
     }
-    for (const bytes of [1, 8, FAULT_SIZE - 1, FAULT_SIZE + 1, 100]) {
-      await readFails(io, fd, bytes, ESPIPE);
-    }
-    await readFails(io, fd, 0, EINVAL);
     await expectFaults(io, fd, [[1, 10n]], 1);
     await expectFaults(io, fd, [[2, 20n], [3, 30n]], 2);
     await expectFaults(io, fd, [[4, 40n]], 3);
@@ -304,30 +331,54 @@ function registerRead(f: FaultFixture): void {
 
 /** Answering, and cookies. */
 function registerWrite(f: FaultFixture): void {
-  f.test("write_errno", {
+  f.table("write_errno", {
     description:
       "An answer must be whole, have a known code and a cookie that waits for it",
     reference: "fault.c iommufd_fault_fops_write; C0.11, C0.12, C0.25",
+    async prepare(self) {
+      const { io, fd, device } = self;
+      await trigger(io, device.idevId);
+      await expectFaults(io, fd, [[1, 0n]]);
+      return self;
+    },
+    async finish({ io, fd }) {
+      await answer(io, fd, [1]);
+      await answerFails(io, fd, [1], EINVAL);
+    },
+  }, (t) => {
+    for (const length of [1, 4, ANSWER_SIZE - 1, ANSWER_SIZE + 1]) {
+      t.case(`${length} bytes`, async ({ io, fd }) => {
+        const got = await io.process.write(fd, new Uint8Array(length));
+        assertEq(got, -ESPIPE.code, `write of ${length} bytes`);
+      });
+    }
+    t.case("no bytes", async ({ io, fd }) => {
+      assertEq(await io.process.write(fd, new Uint8Array()), 0, "empty write");
+    });
+    for (const code of [2, 3, 0xffffffff]) {
+      t.case(
+        `code ${code}`,
+        ({ io, fd }) => answerFails(io, fd, [1], EINVAL, code),
+      );
+    }
+    for (const cookie of [0, 2, 0xffffffff]) {
+      t.case(
+        `cookie ${cookie}`,
+        ({ io, fd }) => answerFails(io, fd, [cookie], EINVAL),
+      );
+    }
+  });
+
+  f.test("write_unread", {
+    description: "A fault that was not read has no cookie yet",
+    reference: "fault.c iommufd_fault_fops_write; C0.12",
   }, async ({ io, fd, device: { idevId } }) => {
     await trigger(io, idevId);
-    // It has no cookie yet.
     for (const cookie of [0, 1, 2]) {
       await answerFails(io, fd, [cookie], EINVAL);
     }
     await expectFaults(io, fd, [[1, 0n]]);
-    for (const length of [1, 4, ANSWER_SIZE - 1, ANSWER_SIZE + 1]) {
-      const got = await io.process.write(fd, new Uint8Array(length));
-      assertEq(got, -ESPIPE.code, `write of ${length} bytes`);
-    }
-    assertEq(await io.process.write(fd, new Uint8Array()), 0, "empty write");
-    for (const code of [2, 3, 0xffffffff]) {
-      await answerFails(io, fd, [1], EINVAL, code);
-    }
-    for (const cookie of [0, 2, 0xffffffff]) {
-      await answerFails(io, fd, [cookie], EINVAL);
-    }
     await answer(io, fd, [1]);
-    await answerFails(io, fd, [1], EINVAL);
   });
 
   f.test("write_partial", {
@@ -404,23 +455,39 @@ function registerWrite(f: FaultFixture): void {
 
 /** Who gets a report. */
 function registerReports(f: FaultFixture): void {
-  f.test("trigger", {
+  f.table("trigger", {
     description:
       "A report that nobody handles is no error for TRIGGER_IOPF; it needs a device",
     reference: "selftest.c iommufd_test_trigger_iopf; C0.31, C0.33",
-  }, async (self) => {
-    const { io, ioasId, parent, hwptId, fd, device } = self;
-    const plain = await nestedAlloc(io, device.idevId, parent);
-    for (const ptId of [ioasId, parent, plain]) {
-      const { idevId, stdevId } = await io.mock.domain(ptId);
-      await trigger(io, idevId);
-      await trigger(io, idevId, { pasid: 3 });
-      await io.destroy(stdevId);
+    finish: ({ io, fd }) => expectFaults(io, fd, []),
+  }, (t) => {
+    const tables: [string, (self: FaultSelf) => Promise<number> | number][] = [
+      ["an IOAS", ({ ioasId }) => ioasId],
+      ["a parent", ({ parent }) => parent],
+      [
+        "a nested HWPT without queue",
+        ({ io, device, parent }) => nestedAlloc(io, device.idevId, parent),
+      ],
+    ];
+    for (const [what, tableOf] of tables) {
+      t.case(`a device at ${what}`, async (self) => {
+        const { io } = self;
+        const { idevId, stdevId } = await io.mock.domain(await tableOf(self));
+        await trigger(io, idevId);
+        await trigger(io, idevId, { pasid: 3 });
+        await io.destroy(stdevId);
+      });
     }
-    for (const id of [0, 999, device.stdevId, ioasId, hwptId]) {
-      await trigger(io, id, {}, ENOENT);
+    const ids: [string, (self: FaultSelf) => number][] = [
+      ["id 0", () => 0],
+      ["an id of nothing", () => 999],
+      ["a selftest object", ({ device }) => device.stdevId],
+      ["an IOAS as device", ({ ioasId }) => ioasId],
+      ["a HWPT", ({ hwptId }) => hwptId],
+    ];
+    for (const [what, idOf] of ids) {
+      t.case(what, (self) => trigger(self.io, idOf(self), {}, ENOENT));
     }
-    await expectFaults(io, fd, []);
   });
 
   f.test("shared_hwpt", {

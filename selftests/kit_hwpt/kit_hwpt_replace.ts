@@ -20,11 +20,7 @@ const IOVA = BigInt(MOCK_APERTURE_START);
 
 /** Adds the tests to the fixture. */
 export function registerReplace(f: HwptFixture): void {
-  f.test("replace_all", {
-    description:
-      "A device moves from each kind of page table to each other, and holds only the one it is at",
-    reference: "device.c iommufd_device_do_replace; C2.7",
-  }, checkAllMoves);
+  registerMoves(f);
 
   f.test("replace_same", {
     description: "A device that moves to where it is stays there",
@@ -105,43 +101,81 @@ export function registerReplace(f: HwptFixture): void {
   });
 }
 
-/** Moves the device between all ordered pairs of places. */
-async function checkAllMoves(self: HwptSelf): Promise<void> {
-  const { io, ioasId, stdevId, idevId } = self;
-  const otherIoas = await io.ioasAlloc();
-  for (const id of [ioasId, otherIoas]) {
-    await io.mapFixed(id, io.buffer, io.page, IOVA);
-  }
-  const parent = await parentAlloc(self);
-  const values = { devId: idevId, ptId: otherIoas };
-  const ofOther = await hwptAlloc(io, values);
-  const nested = await nestedAlloc(io, idevId, parent);
-  const twin = await nestedAlloc(io, idevId, parent);
-  const ioases = [ioasId, otherIoas];
-  const manual = [parent, ofOther, nested, twin];
-  const places = [...ioases, ...manual];
-  let auto = self.hwptId;
-  for (const from of places) {
-    for (const to of places) {
-      for (const place of [from, to]) {
-        const hwpt = await io.mock.replaceDomain(stdevId, place);
-        if (manual.includes(place)) {
-          assertEq(hwpt, place, "HWPT");
-          // The automatic HWPT that the device came from is gone.
-          await io.mock.checkMap(auto, IOVA, 0, 0, ENOENT);
-        } else {
-          auto = hwpt;
-          await io.mock.checkMap(auto, IOVA, io.page, io.buffer);
-        }
-        await io.destroy(hwpt, EBUSY);
-        await io.mock.checkRefs(io.buffer, io.page, 2);
+/** Page tables of all kinds that a device can be at. */
+interface Places extends HwptSelf {
+  readonly other: number;
+  readonly parent: number;
+  readonly ofOther: number;
+  readonly nested: number;
+  readonly twin: number;
+}
+
+/** What a place is called. */
+const PLACES: readonly [name: string, of: (places: Places) => number][] = [
+  ["an IOAS", ({ ioasId }) => ioasId],
+  ["another IOAS", ({ other }) => other],
+  ["a parent", ({ parent }) => parent],
+  ["a HWPT of the other IOAS", ({ ofOther }) => ofOther],
+  ["a nested HWPT", ({ nested }) => nested],
+  ["its twin", ({ twin }) => twin],
+];
+
+/** Moves of the device between all ordered pairs of places. */
+function registerMoves(f: HwptFixture): void {
+  f.table("replace_all", {
+    description:
+      "A device moves from each kind of page table to each other, and holds only the one it is at",
+    reference: "device.c iommufd_device_do_replace; C2.7",
+    async prepare(self): Promise<Places> {
+      const { io, ioasId, idevId } = self;
+      const other = await io.ioasAlloc();
+      for (const id of [ioasId, other]) {
+        await io.mapFixed(id, io.buffer, io.page, IOVA);
+      }
+      const parent = await parentAlloc(self);
+      const ofOther = await hwptAlloc(io, { devId: idevId, ptId: other });
+      const nested = await nestedAlloc(io, idevId, parent);
+      const twin = await nestedAlloc(io, idevId, parent);
+      return { ...self, other, parent, ofOther, nested, twin };
+    },
+    async finish({ io, ioasId, other, parent, ofOther, nested, twin }) {
+      // Where the device is not, it holds nothing.
+      for (const id of [twin, nested, ofOther, parent]) await io.destroy(id);
+      await io.unmap(other, IOVA, io.page);
+      await io.destroy(other);
+      await io.destroy(ioasId, EBUSY);
+    },
+  }, (t) => {
+    for (const [from, fromOf] of PLACES) {
+      for (const [to, toOf] of PLACES) {
+        t.case(`from ${from} to ${to}`, async (places) => {
+          const { io, ioasId, stdevId } = places;
+          let auto = await io.mock.replaceDomain(stdevId, ioasId);
+          auto = await moveTo(places, fromOf(places), auto);
+          await moveTo(places, toOf(places), auto);
+          await io.mock.replaceDomain(stdevId, ioasId);
+        });
       }
     }
+  });
+}
+
+/** Moves the device; returns the automatic HWPT that there was last. */
+async function moveTo(
+  { io, ioasId, other, stdevId }: Places,
+  place: number,
+  auto: number,
+): Promise<number> {
+  const hwpt = await io.mock.replaceDomain(stdevId, place);
+  const isAuto = place === ioasId || place === other;
+  if (isAuto) {
+    await io.mock.checkMap(hwpt, IOVA, io.page, io.buffer);
+  } else {
+    assertEq(hwpt, place, "HWPT");
+    // The automatic HWPT that the device came from is gone.
+    await io.mock.checkMap(auto, IOVA, 0, 0, ENOENT);
   }
-  // Where it is not, it holds nothing.
-  await io.mock.replaceDomain(stdevId, ioasId);
-  for (const id of [twin, nested, ofOther, parent]) await io.destroy(id);
-  await io.unmap(otherIoas, IOVA, io.page);
-  await io.destroy(otherIoas);
-  await io.destroy(ioasId, EBUSY);
+  await io.destroy(hwpt, EBUSY);
+  await io.mock.checkRefs(io.buffer, io.page, 2);
+  return isAuto ? hwpt : auto;
 }

@@ -27,7 +27,7 @@ import {
   IOMMU_TEST_OP_MD_CHECK_IOTLB,
   TestCheckIotlb,
 } from "../../impl/uapi/selftest.ts";
-import { MAP_PRIVATE, PROT_READ } from "../../impl/uapi/mman.ts";
+import { MAP_PRIVATE } from "../../impl/uapi/mman.ts";
 import {
   assertEq,
   type Context,
@@ -35,6 +35,7 @@ import {
   fixture,
   type Test,
 } from "../harness/harness.ts";
+import { addSteps } from "../harness/table.ts";
 import { checkIotlb, hwptAlloc, nestedAlloc } from "../ioctls/hwpt_ioctls.ts";
 import { Iommufd } from "../ioctls/ioctls.ts";
 
@@ -130,167 +131,227 @@ async function invalidate(
 
 /** What is checked before any request. */
 function registerOrder(f: InvalidateFixture): void {
-  f.test("errno_order", {
+  f.table("errno_order", {
     description:
       "Arguments are checked in Linux's order, and then no request was carried out",
     reference: "hw_pagetable.c iommufd_hwpt_invalidate; C2.25",
-  }, async (self) => {
-    const { io, ioasId, idevId, parent, nested } = self;
-    await place(self, self.pages, [{ iotlbId: 9 }]);
-    let values: Partial<IommuHwptInvalidate> = {
+    async prepare(self) {
+      await place(self, self.pages, [{ iotlbId: 9 }]);
+      return self;
+    },
+    async finish(self) {
+      const { io, nested, pages } = self;
+      await invalidate(self, { entryNum: 1 }, 0, EINVAL);
+      await checkIotlb(io, nested, [FULL, FULL, FULL, FULL]);
+      await place(self, pages, [{ iotlbId: 3 }]);
+      await invalidate(self, { entryNum: 1 }, 1);
+      await checkIotlb(io, nested, [FULL, FULL, FULL, 0]);
+    },
+  }, (t) => {
+    const wrong = {
       reserved: 1,
       dataUptr: 0n,
       entryNum: 3,
       hwptId: 999,
       dataType: 1,
     };
-    const steps: [Errno, Partial<IommuHwptInvalidate>][] = [
-      [EOPNOTSUPP, { reserved: 0 }],
-      [EINVAL, { dataUptr: 1n, entryLen: 0 }],
-      [EINVAL, { entryLen: io.context.pageSize + 1 }],
-      [EINVAL, { entryLen: 0xffffffff }],
-      [EINVAL, { entryLen: REQUEST, entryNum: MAX_REQUESTS + 1 }],
-      [EINVAL, { entryNum: 0xffffffff }],
-      [EINVAL, { entryNum: 1, entryLen: io.context.pageSize }],
-      [ENOENT, { hwptId: parent }],
-      [ENOENT, { hwptId: ioasId }],
-      [ENOENT, { hwptId: idevId }],
-      [ENOENT, { hwptId: nested }],
+    addSteps<InvalidateSelf, Partial<IommuHwptInvalidate>>(t, wrong, [
+      ["a reserved field", EOPNOTSUPP, () => ({ reserved: 0 })],
+      ["requests at 0", EINVAL, () => ({ dataUptr: 1n, entryLen: 0 })],
+      [
+        "requests without length",
+        EINVAL,
+        ({ io }) => ({ entryLen: io.context.pageSize + 1 }),
+      ],
+      [
+        "requests longer than a page",
+        EINVAL,
+        () => ({ entryLen: 0xffffffff }),
+      ],
+      [
+        "the longest requests",
+        EINVAL,
+        () => ({ entryLen: REQUEST, entryNum: MAX_REQUESTS + 1 }),
+      ],
+      ["one request too many", EINVAL, () => ({ entryNum: 0xffffffff })],
+      [
+        "the most requests",
+        EINVAL,
+        ({ io }) => ({ entryNum: 1, entryLen: io.context.pageSize }),
+      ],
+      ["an id of nothing", ENOENT, ({ parent }) => ({ hwptId: parent })],
+      ["a HWPT of an IOAS", ENOENT, ({ ioasId }) => ({ hwptId: ioasId })],
+      ["an IOAS", ENOENT, ({ idevId }) => ({ hwptId: idevId })],
+      ["a device", ENOENT, ({ nested }) => ({ hwptId: nested })],
       // The driver's checks.
-      [EINVAL, { dataType: IOMMU_HWPT_INVALIDATE_DATA_SELFTEST, entryLen: 7 }],
-      [EINVAL, { entryLen: REQUEST }],
-      [EFAULT, { dataUptr: BigInt(self.pages) }],
-    ];
-    for (const [errno, better] of steps) {
-      await invalidate(self, values, 0, errno);
-      values = { ...values, ...better };
-    }
-    await invalidate(self, values, 0, EINVAL);
-    await checkIotlb(io, nested, [FULL, FULL, FULL, FULL]);
-    await place(self, self.pages, [{ iotlbId: 3 }]);
-    await invalidate(self, values, 1);
-    await checkIotlb(io, nested, [FULL, FULL, FULL, 0]);
+      [
+        "a type that the driver lacks",
+        EINVAL,
+        () => ({ dataType: IOMMU_HWPT_INVALIDATE_DATA_SELFTEST, entryLen: 7 }),
+      ],
+      ["a length of 7 bytes", EINVAL, () => ({ entryLen: REQUEST })],
+      [
+        "requests that are not there",
+        EFAULT,
+        ({ pages }) => ({ dataUptr: BigInt(pages) }),
+      ],
+    ], (self, values, errno) => invalidate(self, values, 0, errno));
   });
 
-  f.test("entry_length", {
+  f.table("entry_length", {
     description:
       "A request must have the length that the driver knows: longer is refused even with a zero tail",
     reference: "include/linux/iommu.h __iommu_copy_struct_from_user; C3.12",
-  }, async (self) => {
-    const { io, nested, pages } = self;
-    await io.process.poke(pages, new Uint8Array(io.context.pageSize));
-    for (const entryLen of [1, 4, 7, 9, 12, 16, io.context.pageSize]) {
-      await invalidate(self, { entryLen, entryNum: 1 }, 0, EINVAL);
+    async prepare(self) {
+      const { io, pages } = self;
+      await io.process.poke(pages, new Uint8Array(io.context.pageSize));
+      return self;
+    },
+    async finish(self) {
+      const { io, nested } = self;
+      await checkIotlb(io, nested, [FULL, FULL, FULL, FULL]);
+      await invalidate(self, { entryNum: 1 }, 1);
+      await checkIotlb(io, nested, [0, FULL, FULL, FULL]);
+    },
+  }, (t) => {
+    for (const entryLen of [1, 4, 7, 9, 12, 16]) {
+      t.case(
+        `${entryLen} bytes`,
+        (self) => invalidate(self, { entryLen, entryNum: 1 }, 0, EINVAL),
+      );
     }
-    await checkIotlb(io, nested, [FULL, FULL, FULL, FULL]);
-    await invalidate(self, { entryNum: 1 }, 1);
-    await checkIotlb(io, nested, [0, FULL, FULL, FULL]);
+    t.case("a page", (self) => {
+      const entryLen = self.io.context.pageSize;
+      return invalidate(self, { entryLen, entryNum: 1 }, 0, EINVAL);
+    });
   });
 
-  f.test("no_entries", {
+  f.table("no_entries", {
     description:
       "No request at all asks whether the type is known; address and length do not matter",
     reference: "hw_pagetable.c iommufd_hwpt_invalidate; C2.25",
-  }, async (self) => {
-    const { io, parent, nested } = self;
-    await invalidate(self, {}, 0);
-    await invalidate(self, { dataUptr: 0n, entryLen: 0 }, 0);
-    await invalidate(self, { dataUptr: 1n, entryLen: 0xffffffff }, 0);
-    await invalidate(self, { dataType: 0 }, 0, EINVAL);
-    await invalidate(self, { dataType: 0xdeadbeee }, 0, EINVAL);
-    await invalidate(self, { hwptId: parent }, 0, ENOENT);
-    await checkIotlb(io, nested, [FULL, FULL, FULL, FULL]);
+    finish: ({ io, nested }) =>
+      checkIotlb(io, nested, [FULL, FULL, FULL, FULL]),
+  }, (t) => {
+    type Values = Partial<IommuHwptInvalidate>;
+    const rows: [string, Errno | undefined, Values][] = [
+      ["all right", undefined, {}],
+      ["at 0, without length", undefined, { dataUptr: 0n, entryLen: 0 }],
+      [
+        "at 1, with the longest length",
+        undefined,
+        { dataUptr: 1n, entryLen: 0xffffffff },
+      ],
+      ["type 0", EINVAL, { dataType: 0 }],
+      ["another type", EINVAL, { dataType: 0xdeadbeee }],
+    ];
+    for (const [what, errno, values] of rows) {
+      t.case(what, (self) => invalidate(self, values, 0, errno));
+    }
+    t.case(
+      "a HWPT of an IOAS",
+      (self) => invalidate(self, { hwptId: self.parent }, 0, ENOENT),
+    );
   });
 }
 
 /** Requests that fail after others. */
 function registerPartial(f: InvalidateFixture): void {
-  f.test("partial", {
+  f.table("partial", {
     description:
       "Requests before one that fails are carried out and counted, those behind it are not",
     reference: "selftest.c mock_domain_cache_invalidate_user; C2.25",
-  }, async (self) => {
-    const { io, idevId, parent, pages } = self;
-    const good: Request[] = [{ iotlbId: 0 }, { iotlbId: 2 }, { iotlbId: 3 }];
-    const bad: [Request, Errno][] = [
-      [{ iotlbId: 4 }, EINVAL],
-      [{ iotlbId: 0xffffffff }, EINVAL],
-      [{ flags: 2 }, EOPNOTSUPP],
-      [{ flags: 0x80000000 | ALL }, EOPNOTSUPP],
+  }, (t) => {
+    const bad: [string, Request, Errno][] = [
+      ["entry 4", { iotlbId: 4 }, EINVAL],
+      ["the highest entry", { iotlbId: 0xffffffff }, EINVAL],
+      ["an unknown flag", { flags: 2 }, EOPNOTSUPP],
+      [
+        "an unknown and a known flag",
+        { flags: (0x80000000 | ALL) >>> 0 },
+        EOPNOTSUPP,
+      ],
       // Flags come first, and ALL still wants an entry that there is.
-      [{ flags: 2, iotlbId: 4 }, EOPNOTSUPP],
-      [{ flags: ALL, iotlbId: 4 }, EINVAL],
+      ["an unknown flag for entry 4", { flags: 2, iotlbId: 4 }, EOPNOTSUPP],
+      ["ALL for entry 4", { flags: ALL, iotlbId: 4 }, EINVAL],
     ];
-    for (const [request, errno] of bad) {
-      for (let at = 0; at <= good.length; at++) {
-        const nested = await nestedAlloc(io, idevId, parent);
-        await place(self, pages, good.toSpliced(at, 0, request));
-        const values = { hwptId: nested, entryNum: good.length + 1 };
-        await invalidate(self, values, at, errno);
-        const expected = [FULL, FULL, FULL, FULL];
-        for (const { iotlbId } of good.slice(0, at)) expected[iotlbId!] = 0;
-        await checkIotlb(io, nested, expected);
-        await io.destroy(nested);
+    for (const [what, request, errno] of bad) {
+      for (let at = 0; at <= GOOD.length; at++) {
+        t.case(`${what} after ${at}`, async (self) => {
+          const { io, idevId, parent, pages } = self;
+          const nested = await nestedAlloc(io, idevId, parent);
+          await place(self, pages, GOOD.toSpliced(at, 0, request));
+          const values = { hwptId: nested, entryNum: GOOD.length + 1 };
+          await invalidate(self, values, at, errno);
+          await checkIotlb(io, nested, afterGood(at));
+          await io.destroy(nested);
+        });
       }
     }
   });
 
-  f.test("partial_efault", {
+  f.table("partial_efault", {
     description:
       "Requests before one that cannot be read are carried out and counted",
     reference: "include/linux/iommu.h; C3.12",
-  }, async (self) => {
-    const { io, idevId, parent, pages } = self;
-    const end = pages + 2 * io.context.pageSize;
+  }, (t) => {
     for (const cut of [0, 1, 4, 7]) {
-      for (let count = 0; count <= 3; count++) {
-        const nested = await nestedAlloc(io, idevId, parent);
-        const at = end - count * REQUEST - cut;
-        await place(
-          self,
-          at,
-          [{ iotlbId: 1 }, { iotlbId: 2 }, { iotlbId: 3 }].slice(0, count),
-        );
-        const values = { hwptId: nested, dataUptr: BigInt(at), entryNum: 4 };
-        await invalidate(self, values, count, EFAULT);
-        const expected = [FULL, FULL, FULL, FULL];
-        expected.fill(0, 1, 1 + count);
-        await checkIotlb(io, nested, expected);
-        await io.destroy(nested);
+      for (let count = 0; count <= GOOD.length; count++) {
+        t.case(`${count} requests and ${cut} bytes`, async (self) => {
+          const { io, idevId, parent, pages } = self;
+          const end = pages + 2 * io.context.pageSize;
+          const nested = await nestedAlloc(io, idevId, parent);
+          const at = end - count * REQUEST - cut;
+          await place(self, at, GOOD.slice(0, count));
+          const values = { hwptId: nested, dataUptr: BigInt(at), entryNum: 4 };
+          await invalidate(self, values, count, EFAULT);
+          await checkIotlb(io, nested, afterGood(count));
+          await io.destroy(nested);
+        });
       }
     }
   });
 
-  f.test("reply_efault", {
+  f.table("reply_efault", {
     description:
       "A count that cannot be told is EFAULT, whatever else happened; the requests were carried out",
     reference: "hw_pagetable.c iommufd_hwpt_invalidate; C2.25",
-  }, async (self) => {
-    const { io, nested, pages } = self;
-    const { pageSize } = io.context;
-    const page = await io.mmap(pageSize, MAP_PRIVATE);
-    await place(self, pages, [{ iotlbId: 1 }, { iotlbId: 7 }]);
-    const calls: Partial<IommuHwptInvalidate>[] = [
-      { entryNum: 1 },
-      { entryNum: 2 },
-      { reserved: 1 },
-      { hwptId: 999 },
-      { dataType: 1 },
+  }, (t) => {
+    const rows: [string, Partial<IommuHwptInvalidate>, handled: boolean][] = [
+      ["a request", { entryNum: 1 }, true],
+      ["a request and a bad one", { entryNum: 2 }, true],
+      ["a reserved field", { entryNum: 1, reserved: 1 }, false],
+      ["an id of nothing", { entryNum: 1, hwptId: 999 }, false],
+      ["a type that the driver lacks", { entryNum: 1, dataType: 1 }, false],
     ];
-    const { size } = IommuHwptInvalidate;
-    for (const [i, values] of calls.entries()) {
-      const bytes = IommuHwptInvalidate.encode(struct(self, values));
-      await io.process.poke(page + i * size, bytes);
+    for (const [what, more, handled] of rows) {
+      t.case(what, async (self) => {
+        const { io, idevId, parent, pages } = self;
+        const nested = await nestedAlloc(io, idevId, parent);
+        await place(self, pages, [{ iotlbId: 1 }, { iotlbId: 7 }]);
+        const values = struct(self, { hwptId: nested, ...more });
+        const bytes = IommuHwptInvalidate.encode(values);
+        const cmd = IOMMU_HWPT_INVALIDATE;
+        await io.ioctlReadOnly(cmd, bytes, EFAULT, "HWPT_INVALIDATE");
+        await checkIotlb(io, nested, [FULL, handled ? 0 : FULL, FULL, FULL]);
+        await io.destroy(nested);
+      });
     }
-    const ret = await io.process.mprotect(page, pageSize, PROT_READ);
-    assertEq(ret, 0, "mprotect");
-    for (const i of calls.keys()) {
-      const what = `read-only HWPT_INVALIDATE ${i}`;
-      await io.ioctlArg(IOMMU_HWPT_INVALIDATE, page + i * size, EFAULT, what);
-    }
-    await checkIotlb(io, nested, [FULL, 0, FULL, FULL]);
-    await io.munmap(page, pageSize);
   });
+}
+
+/** Requests that can be carried out. */
+const GOOD: readonly Request[] = [
+  { iotlbId: 0 },
+  { iotlbId: 2 },
+  { iotlbId: 3 },
+];
+
+/** What the IOTLB has after the first of them. */
+function afterGood(count: number): number[] {
+  const values = [FULL, FULL, FULL, FULL];
+  for (const { iotlbId } of GOOD.slice(0, count)) values[iotlbId!] = 0;
+  return values;
 }
 
 /** How many requests there may be. */
@@ -335,27 +396,30 @@ function registerIotlb(f: InvalidateFixture): void {
     await checkIotlb(io, nested, [0, 0, 0, 0]);
   });
 
-  f.test("check_iotlb", {
+  f.table("check_iotlb", {
     description:
       "MD_CHECK_IOTLB finds another value, an entry that there is not and a HWPT that has none",
     reference: "selftest.c iommufd_test_md_check_iotlb; C2.23",
-  }, async ({ io, ioasId, parent, nested }) => {
-    async function check(
-      values: Partial<TestCheckIotlb>,
-      errno?: Errno,
-    ): Promise<void> {
-      await io.mock.call(
-        "MD_CHECK_IOTLB",
-        TestCheckIotlb,
-        IOMMU_TEST_OP_MD_CHECK_IOTLB,
-        { id: nested, iotlb: FULL, ...values },
-        errno,
-      );
+  }, (t) => {
+    type Values = (self: InvalidateSelf) => Partial<TestCheckIotlb>;
+    const rows: [string, Errno | undefined, Values][] = [
+      ["the value", undefined, () => ({ iotlbId: 3 })],
+      ["another value", EINVAL, () => ({ iotlbId: 3, iotlb: 0 })],
+      ["entry 4", EINVAL, () => ({ iotlbId: 4 })],
+      ["the highest entry", EINVAL, () => ({ iotlbId: 0xffffffff })],
+      ["a HWPT of an IOAS", ENOENT, ({ parent }) => ({ id: parent })],
+      ["an IOAS", ENOENT, ({ ioasId }) => ({ id: ioasId })],
+      ["an id of nothing", ENOENT, () => ({ id: 999 })],
+    ];
+    for (const [what, errno, valuesOf] of rows) {
+      t.case(what, (self) =>
+        self.io.mock.call(
+          "MD_CHECK_IOTLB",
+          TestCheckIotlb,
+          IOMMU_TEST_OP_MD_CHECK_IOTLB,
+          { id: self.nested, iotlb: FULL, ...valuesOf(self) },
+          errno,
+        ));
     }
-    await check({ iotlbId: 3 });
-    await check({ iotlbId: 3, iotlb: 0 }, EINVAL);
-    await check({ iotlbId: 4 }, EINVAL);
-    await check({ iotlbId: 0xffffffff }, EINVAL);
-    for (const id of [parent, ioasId, 999]) await check({ id }, ENOENT);
   });
 }

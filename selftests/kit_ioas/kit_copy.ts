@@ -14,6 +14,7 @@ import {
   EOPNOTSUPP,
   EOVERFLOW,
   EPERM,
+  type Errno,
 } from "../../impl/uapi/errno.ts";
 import {
   IOMMU_IOAS_COPY,
@@ -22,6 +23,7 @@ import {
   IOMMU_IOAS_MAP_WRITEABLE,
   IommuIoasCopy,
 } from "../../impl/uapi/iommufd.ts";
+import type { Revision } from "../../impl/uapi/revision.ts";
 import {
   MOCK_ACCESS_RW_SLOW_PATH,
   MOCK_APERTURE_START,
@@ -54,6 +56,8 @@ type CopyFixture = Fixture<undefined, CopySelf>;
 const SRC = 2n ** 30n;
 /** Where the copy goes. */
 const DST = BigInt(MOCK_APERTURE_START);
+const READ = IOMMU_IOAS_MAP_READABLE;
+const WRITE = IOMMU_IOAS_MAP_WRITEABLE;
 
 /** Adds the fixture's tests to `registry`. */
 export function registerKitCopy(registry: Test[]): void {
@@ -76,50 +80,92 @@ async function setupCopy(context: Context): Promise<CopySelf> {
 
 /** Refused copies. */
 function registerErrors(f: CopyFixture): void {
-  f.test("copy_errno", {
+  f.table("copy_errno", {
     description: "COPY refuses bad arguments in the kernel's order",
     reference: "ioas.c iommufd_ioas_copy; B13, S03, P10.7",
-  }, checkCopyErrors);
+    prepare: mapFourPages,
+    finish: (self) => copyWith(self, {}),
+  }, (t, _variant, revision) => {
+    for (const [what, errno, valuesOf] of badCopies(revision)) {
+      t.case(what, (self) => copyWith(self, valuesOf(self.io.page), errno));
+    }
+  });
 
-  f.test("copy_rights", {
+  f.table("copy_rights", {
     description:
       "Memory that was mapped for reading cannot be copied writeable",
     reference: "io_pagetable.c iopt_insert_area; P09.6",
-  }, async ({ io, src, dst, hwptId }) => {
-    const { page, buffer } = io;
-    const read = IOMMU_IOAS_MAP_READABLE;
-    const write = IOMMU_IOAS_MAP_WRITEABLE;
-    const copy = { src, dst, srcIova: SRC, dstIova: DST, length: page };
-    await io.mapFixed(src, buffer, page, SRC, undefined, read);
-    await io.copy({ ...copy, prot: write }, EPERM);
-    await io.copy({ ...copy, prot: read | write }, EPERM);
-    await io.copy({ ...copy, prot: read });
-    await io.mock.checkMap(hwptId, DST, page, buffer);
-    // The copy is no better than its source.
-    const again = { ...copy, src: dst, srcIova: DST, dstIova: DST + page };
-    await io.copy({ ...again, prot: write }, EPERM);
-    await io.copy({ ...again, prot: read });
+    async prepare(self) {
+      const { io, src } = self;
+      await io.mapFixed(src, io.buffer, io.page, SRC, undefined, READ);
+      return self;
+    },
+  }, (t) => {
+    const rows: [string, number, Errno?][] = [
+      ["for writing", WRITE, EPERM],
+      ["for both", READ | WRITE, EPERM],
+      ["for reading", READ],
+    ];
+    for (const [what, rights, errno] of rows) {
+      const flags = IOMMU_IOAS_MAP_FIXED_IOVA | rights;
+      t.case(what, async (self) => {
+        const { io, dst, hwptId } = self;
+        await copyWith(self, { flags }, errno);
+        if (errno) return;
+        await io.mock.checkMap(hwptId, DST, io.page, io.buffer);
+        await io.unmap(dst, DST, io.page);
+      });
+      // The copy is no better than its source.
+      t.case(`${what} from a copy`, async (self) => {
+        const { io, dst } = self;
+        const dstIova = DST + io.page;
+        const read = IOMMU_IOAS_MAP_FIXED_IOVA | READ;
+        await copyWith(self, { flags: read, dstIova });
+        const again = { srcIoasId: dst, srcIova: dstIova };
+        await copyWith(self, { flags, ...again }, errno);
+        await io.unmap(dst, 0n, U64_MAX);
+      });
+    }
   });
 
-  f.test("copy_destination", {
+  f.table("copy_destination", {
     description: "A copy must fit its destination as a map must",
     reference: "io_pagetable.c iopt_map_pages",
-  }, async ({ io, src, dst }) => {
-    const { page, mockPage, buffer } = io;
-    await io.mapFixed(src, buffer, 4n * page, SRC);
-    const copy = { src, dst, srcIova: SRC, dstIova: DST, length: page };
-    await io.copy(copy);
-    await io.copy(copy, io.revision.ioas.areaExistsErrno);
-    const reserved = io.revision.ioas.reservedIovaErrno;
-    await io.copy({ ...copy, dstIova: DST - page }, reserved);
-    await io.copy({ ...copy, dstIova: DST + page + 1n }, EINVAL);
-    await io.copy({ ...copy, dstIova: DST + page, length: 100n }, EINVAL);
-    const askew = { ...copy, srcIova: SRC + 1n, dstIova: DST + page };
-    await io.copy(askew, EINVAL);
-    await io.copy({ ...askew, srcIova: SRC + mockPage });
-    // Without a domain in the destination nothing need be aligned.
-    const other = await io.ioasAlloc();
-    await io.copy({ ...askew, dst: other, dstIova: 7n });
+    async prepare(self) {
+      await mapFourPages(self);
+      await copyWith(self, {});
+      return self;
+    },
+  }, (t, _variant, { ioas }) => {
+    type Values = (io: Iommufd) => Partial<IommuIoasCopy>;
+    const rows: [string, Errno | undefined, Values][] = [
+      ["a place that is taken", ioas.areaExistsErrno, () => ({})],
+      ["a place that is reserved", ioas.reservedIovaErrno, ({ page }) => ({
+        dstIova: DST - page,
+      })],
+      ["an IOVA off by one", EINVAL, ({ page }) => ({
+        dstIova: DST + page + 1n,
+      })],
+      ["a part of an IO page", EINVAL, ({ page }) => ({
+        dstIova: DST + page,
+        length: 100n,
+      })],
+      ["a source off by one", EINVAL, ({ page }) => ({
+        dstIova: DST + page,
+        srcIova: SRC + 1n,
+      })],
+      ["a source half a page off", undefined, ({ page, mockPage }) => ({
+        dstIova: DST + page,
+        srcIova: SRC + mockPage,
+      })],
+    ];
+    for (const [what, errno, valuesOf] of rows) {
+      t.case(what, (self) => copyWith(self, valuesOf(self.io), errno));
+    }
+    t.case("anywhere without a domain", async (self) => {
+      const dstIoasId = await self.io.ioasAlloc();
+      await copyWith(self, { dstIoasId, srcIova: SRC + 1n, dstIova: 7n });
+    });
   });
 
   f.test("copy_bad_memory", {
@@ -150,62 +196,102 @@ async function checkBadMemory(self: CopySelf): Promise<void> {
   await io.unmap(dst, DST + 2n * page, page, ENOENT);
 }
 
-/** Test `copy_errno`. */
-async function checkCopyErrors({ io, src, dst }: CopySelf): Promise<void> {
-  const { page, buffer, revision } = io;
-  await io.mapFixed(src, buffer, 4n * page, SRC);
+/** Maps four pages of the buffer in the source. */
+async function mapFourPages(self: CopySelf): Promise<CopySelf> {
+  const { io, src } = self;
+  await io.mapFixed(src, io.buffer, 4n * io.page, SRC);
+  return self;
+}
+
+/** COPY of the source's first page for writing, unless told otherwise. */
+async function copyWith(
+  { io, src, dst }: CopySelf,
+  values: Partial<IommuIoasCopy>,
+  errno?: Errno,
+): Promise<void> {
   const good = {
-    flags: IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_WRITEABLE,
+    flags: IOMMU_IOAS_MAP_FIXED_IOVA | WRITE,
     srcIoasId: src,
     dstIoasId: dst,
     srcIova: SRC,
     dstIova: DST,
-    length: page,
+    length: io.page,
   };
+  await io.call(IommuIoasCopy, IOMMU_IOAS_COPY, { ...good, ...values }, errno);
+}
+
+/** A row of refused copies: what is wrong, the errno, and the values of the struct. */
+type BadCopy = readonly [
+  what: string,
+  errno: Errno,
+  values: (page: bigint) => Partial<IommuIoasCopy>,
+];
+
+/** Refused copies of the first of four pages, in the kernel's order of checks. */
+function badCopies({ ioas }: Revision): readonly BadCopy[] {
   const nobody = { srcIoasId: 999, dstIoasId: 999 };
   const noRights = { flags: IOMMU_IOAS_MAP_FIXED_IOVA, ...nobody };
-  const overflow = revision.ioas.copyChecksIova ? EOVERFLOW : ENOENT;
-  const rights = revision.ioas.mapNeedsProt ? EINVAL : ENOENT;
-  const cases = [
-    ["unknown flag", { flags: 8, length: U64_MAX }, EOPNOTSUPP],
-    ["length 2^64-1", { length: U64_MAX, ...nobody }, EOVERFLOW],
-    ["source IOVA 2^64-1", { srcIova: U64_MAX, ...nobody }, overflow],
-    ["destination IOVA 2^64-1", { dstIova: U64_MAX, ...nobody }, overflow],
-    ["no rights", noRights, rights],
-    ["unknown source", nobody, ENOENT],
-    ["length 0", { length: 0n, dstIoasId: 999 }, EINVAL],
+  const overflow = ioas.copyChecksIova ? EOVERFLOW : ENOENT;
+  const rights = ioas.mapNeedsProt ? EINVAL : ENOENT;
+  return [
+    ["an unknown flag", EOPNOTSUPP, () => ({ flags: 8, length: U64_MAX })],
+    ["length 2^64-1", EOVERFLOW, () => ({ length: U64_MAX, ...nobody })],
+    ["source IOVA 2^64-1", overflow, () => ({ srcIova: U64_MAX, ...nobody })],
     [
-      "source that wraps",
-      { srcIova: U64_MAX - 1n, dstIoasId: 999 },
-      EOVERFLOW,
+      "destination IOVA 2^64-1",
+      overflow,
+      () => ({ dstIova: U64_MAX, ...nobody }),
     ],
-    ["source that is not mapped", { srcIova: SRC + 4n * page }, ENOENT],
-    ["source that starts before", { srcIova: SRC - 1n }, ENOENT],
-    ["source that ends behind", { srcIova: SRC + 3n * page + 1n }, ENOENT],
-    ["unknown destination", { dstIoasId: 999 }, ENOENT],
-    ["neither mapped nor known", { srcIova: 0n, dstIoasId: 999 }, ENOENT],
-  ] as const;
-  for (const [what, values, errno] of cases) {
-    const bad = { ...good, ...values };
-    await io.call(IommuIoasCopy, IOMMU_IOAS_COPY, bad, errno, what);
-  }
-  await io.call(IommuIoasCopy, IOMMU_IOAS_COPY, good);
+    ["no rights", rights, () => noRights],
+    ["an unknown source", ENOENT, () => nobody],
+    ["length 0", EINVAL, () => ({ length: 0n, dstIoasId: 999 })],
+    [
+      "a source that wraps",
+      EOVERFLOW,
+      () => ({ srcIova: U64_MAX - 1n, dstIoasId: 999 }),
+    ],
+    [
+      "a source that is not mapped",
+      ENOENT,
+      (page) => ({ srcIova: SRC + 4n * page }),
+    ],
+    ["a source that begins before", ENOENT, () => ({ srcIova: SRC - 1n })],
+    [
+      "a source that ends behind",
+      ENOENT,
+      (page) => ({ srcIova: SRC + 3n * page + 1n }),
+    ],
+    ["an unknown destination", ENOENT, () => ({ dstIoasId: 999 })],
+    [
+      "neither mapped nor known",
+      ENOENT,
+      () => ({ srcIova: 0n, dstIoasId: 999 }),
+    ],
+  ];
 }
 
 /** Ranges that can be copied. */
 function registerRanges(f: CopyFixture): void {
-  f.test("copy_part", {
+  f.table("copy_part", {
     description: "Any aligned part of an area can be copied",
     reference: "io_pagetable.c iopt_get_pages; P10.7",
-  }, async ({ io, src, dst, hwptId }) => {
-    const { mockPage, buffer } = io;
-    await io.mapFixed(src, buffer, io.bufferSize, SRC);
+    async prepare(self) {
+      const { io, src } = self;
+      await io.mapFixed(src, io.buffer, io.bufferSize, SRC);
+      return self;
+    },
+  }, (t) => {
     for (const [first, count] of [[0n, 1n], [1n, 1n], [1n, 2n], [3n, 9n]]) {
-      const length = count! * mockPage;
-      const offset = first! * mockPage;
-      await io.copy({ src, dst, srcIova: SRC + offset, dstIova: DST, length });
-      await io.mock.checkMap(hwptId, DST, length, BigInt(buffer) + offset);
-      await io.unmap(dst, DST, length);
+      const what = `${count} half pages from the ${first}th on`;
+      t.case(what, async ({ io, src, dst, hwptId }) => {
+        const length = count! * io.mockPage;
+        const offset = first! * io.mockPage;
+        const part = { srcIova: SRC + offset, dstIova: DST, length };
+        await io.copy({ src, dst, ...part });
+        const uptr = BigInt(io.buffer) + offset;
+        await io.mock.checkMap(hwptId, DST, length, uptr);
+        await io.unmap(dst, DST, length);
+      });
     }
   });
 

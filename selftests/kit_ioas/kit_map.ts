@@ -30,7 +30,7 @@ import {
   fixture,
   type Test,
 } from "../harness/harness.ts";
-import { U64_MAX } from "../ioctls/ioctls.ts";
+import { type Iommufd, U64_MAX } from "../ioctls/ioctls.ts";
 import {
   type IoasSelf,
   type IoasVariant,
@@ -59,55 +59,60 @@ export function registerKitMap(registry: Test[]): void {
   registerChosenIova(f);
 }
 
-/** One refused map: what is wrong with it, and the errno. */
-type BadMap = readonly [string, Partial<IommuIoasMap>, Errno | undefined];
+/** A row of refused maps: what is wrong, the errno, and the values of the struct. */
+type BadMap = readonly [
+  what: string,
+  errno: Errno,
+  values: (page: bigint) => Partial<IommuIoasMap>,
+];
 
 /** The refusals that do not depend on what the IOAS holds, in the kernel's order of checks. */
-function badMaps(revision: Revision, page: bigint): readonly BadMap[] {
-  const reserved = { reserved: 1 };
+function badMaps({ pages }: Revision): readonly BadMap[] {
   const huge = { iova: U64_MAX };
   const unknown = { ioasId: 999 };
-  return [
-    ["an unknown flag", { flags: 1 << 3 }, EOPNOTSUPP],
-    ["all flags", { flags: 0xffffffff }, EOPNOTSUPP],
-    ["a reserved field", { ...reserved, ...huge, ...unknown }, EOPNOTSUPP],
-    ["IOVA 2^64-1", { ...huge, ...unknown }, EOVERFLOW],
-    ["length 2^64-1", { length: U64_MAX, ...unknown }, EOVERFLOW],
-    ["an unknown IOAS", unknown, ENOENT],
-    ["length 0", { length: 0n }, EINVAL],
-    ["a length that leaves no page", { length: U64_MAX - page + 1n }, EINVAL],
+  const rows: BadMap[] = [
+    ["an unknown flag", EOPNOTSUPP, () => ({ flags: 1 << 3 })],
+    ["all flags", EOPNOTSUPP, () => ({ flags: 0xffffffff })],
     [
-      "memory that wraps",
-      { userVa: U64_MAX - page + 1n, length: 2n * page },
-      revision.pages.checksUserVaOverflow ? EOVERFLOW : undefined,
+      "a reserved field",
+      EOPNOTSUPP,
+      () => ({ reserved: 1, ...huge, ...unknown }),
+    ],
+    ["IOVA 2^64-1", EOVERFLOW, () => ({ ...huge, ...unknown })],
+    ["length 2^64-1", EOVERFLOW, () => ({ length: U64_MAX, ...unknown })],
+    [
+      "IOVA 2^64-1 although the kernel would choose another",
+      EOVERFLOW,
+      () => ({ flags: MAP_FLAGS & ~IOMMU_IOAS_MAP_FIXED_IOVA, ...huge }),
+    ],
+    ["an unknown IOAS", ENOENT, () => unknown],
+    ["length 0", EINVAL, () => ({ length: 0n })],
+    [
+      "a length that leaves no page",
+      EINVAL,
+      (page) => ({ length: U64_MAX - page + 1n }),
     ],
   ];
+  if (pages.checksUserVaOverflow) {
+    rows.push([
+      "memory that wraps",
+      EOVERFLOW,
+      (page) => ({ userVa: U64_MAX - page + 1n, length: 2n * page }),
+    ]);
+  }
+  return rows;
 }
 
 /** Refused maps. */
 function registerMapErrors(f: MapFixture): void {
-  f.test("map_errno", {
+  f.table("map_errno", {
     description: "MAP refuses bad arguments in the kernel's order",
     reference: "ioas.c iommufd_ioas_map, pages.c iopt_alloc_pages; P10.6, S04",
-  }, async (self) => {
-    const { io, ioasId, baseIova } = self;
-    const good = {
-      flags: MAP_FLAGS,
-      ioasId,
-      userVa: BigInt(io.buffer),
-      length: io.page,
-      iova: baseIova + io.page,
-    };
-    for (const [what, values, errno] of badMaps(io.revision, io.page)) {
-      if (!errno) continue;
-      const bad = { ...good, ...values };
-      await io.call(IommuIoasMap, IOMMU_IOAS_MAP, bad, errno, what);
+    finish: (self) => mapWith(self, {}),
+  }, (t, _variant, revision) => {
+    for (const [what, errno, valuesOf] of badMaps(revision)) {
+      t.case(what, (self) => mapWith(self, valuesOf(self.io.page), errno));
     }
-    // The IOVA is checked although the kernel would choose another.
-    const chosen = { ...good, flags: MAP_FLAGS & ~IOMMU_IOAS_MAP_FIXED_IOVA };
-    const beyond = { ...chosen, iova: U64_MAX };
-    await io.call(IommuIoasMap, IOMMU_IOAS_MAP, beyond, EOVERFLOW);
-    await io.call(IommuIoasMap, IOMMU_IOAS_MAP, good);
   });
 
   f.test("map_wrapped_length", {
@@ -125,43 +130,54 @@ function registerMapErrors(f: MapFixture): void {
     await io.mapFixed(ioasId, 2, length - 1n, 0n);
   });
 
-  f.test("map_without_rights", {
+  f.table("map_without_rights", {
     description: "Whether a map may be neither readable nor writeable",
     reference: "ioas.c iommufd_ioas_map; S03",
-  }, async ({ io, ioasId, baseIova }) => {
-    const errno = io.revision.ioas.mapNeedsProt ? EINVAL : undefined;
-    await io.mapFixed(ioasId, io.buffer, io.page, baseIova, errno, 0);
+  }, (t, _variant, { ioas }) => {
+    const flags = IOMMU_IOAS_MAP_FIXED_IOVA;
+    const errno = ioas.mapNeedsProt ? EINVAL : undefined;
+    t.case("of an IOAS", (self) => mapWith(self, { flags }, errno));
     // The check comes after that of the IOVA and before that of the IOAS.
-    await io.mapFixed(ioasId, io.buffer, io.page, U64_MAX, EOVERFLOW, 0);
-    await io.mapFixed(999, io.buffer, io.page, baseIova, errno ?? ENOENT, 0);
+    t.case(
+      "at IOVA 2^64-1",
+      (self) => mapWith(self, { flags, iova: U64_MAX }, EOVERFLOW),
+    );
+    t.case(
+      "of an unknown IOAS",
+      (self) => mapWith(self, { flags, ioasId: 999 }, errno ?? ENOENT),
+    );
   });
 
-  f.test("map_fixed_errno", {
-    description:
-      "A fixed map must be aligned, fit, and be neither reserved nor taken",
-    reference: "io_pagetable.c iopt_check_iova; S01, S02",
-  }, checkFixedErrors);
+  registerFixedErrors(f);
 
-  f.test("map_bad_memory", {
+  f.table("map_bad_memory", {
     description: "Bad memory is only found when pages are pinned",
     reference: "io_pagetable.c iopt_fill_domains_pages; P08.6",
-  }, async ({ io, ioasId, stdevId, baseIova }) => {
-    const errno = stdevId ? EFAULT : undefined;
-    const nothing = 2n ** 31n;
-    await io.mapFixed(ioasId, nothing, io.page, baseIova, errno);
-    await io.mapFixed(ioasId, 2n ** 60n, io.page, baseIova + io.page, errno);
-    // The part of the last page that a length can still reach.
-    const top = U64_MAX - io.page + 1n;
-    const wraps = io.revision.pages.pinChecksOverflow ? EOVERFLOW : EFAULT;
-    const part = io.mockPage;
-    await io.mapFixed(
-      ioasId,
-      top,
-      part,
-      baseIova + 2n * io.page,
-      stdevId ? wraps : undefined,
-    );
-    await io.unmap(ioasId, baseIova, io.page, stdevId ? ENOENT : undefined);
+    finish: ({ io, ioasId, stdevId, baseIova }) =>
+      io.unmap(ioasId, baseIova, 3n * io.page, stdevId ? ENOENT : undefined),
+  }, (t, { mockDomains }, { pages }) => {
+    const wraps = pages.pinChecksOverflow ? EOVERFLOW : EFAULT;
+    type Memory = (io: Iommufd) => { userVa: bigint; length: bigint };
+    const rows: [string, Errno, Memory][] = [
+      ["a hole", EFAULT, ({ page }) => ({ userVa: 2n ** 31n, length: page })],
+      ["the kernel", EFAULT, ({ page }) => ({
+        userVa: 2n ** 60n,
+        length: page,
+      })],
+      // The part of the last page that a length can still reach.
+      ["the last page", wraps, ({ page, mockPage }) => ({
+        userVa: U64_MAX - page + 1n,
+        length: mockPage,
+      })],
+    ];
+    for (const [place, [what, errno, memoryOf]] of rows.entries()) {
+      t.case(what, (self) => {
+        const { io, baseIova } = self;
+        const iova = baseIova + BigInt(place) * io.page;
+        const values = { iova, ...memoryOf(io) };
+        return mapWith(self, values, mockDomains ? errno : undefined);
+      });
+    }
   });
 }
 
@@ -169,62 +185,140 @@ function registerMapErrors(f: MapFixture): void {
 const MAP_FLAGS: number = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_WRITEABLE |
   IOMMU_IOAS_MAP_READABLE;
 
-/** Test `map_fixed_errno`. */
-async function checkFixedErrors(self: IoasSelf): Promise<void> {
-  const { io, ioasId, stdevId, baseIova } = self;
-  const { page, mockPage, buffer } = io;
-  const reserved = io.revision.ioas.reservedIovaErrno;
-  const misaligned = stdevId ? EINVAL : undefined;
-  const at = baseIova + 16n * page;
+/** MAP of a page at the second page of the IOVA, with both rights, unless told otherwise. */
+async function mapWith(
+  { io, ioasId, baseIova }: IoasSelf,
+  values: Partial<IommuIoasMap>,
+  errno?: Errno,
+): Promise<void> {
+  const good = {
+    flags: MAP_FLAGS,
+    ioasId,
+    userVa: BigInt(io.buffer),
+    length: io.page,
+    iova: baseIova + io.page,
+  };
+  await io.call(IommuIoasMap, IOMMU_IOAS_MAP, { ...good, ...values }, errno);
+}
 
-  await io.mapFixed(ioasId, buffer, page, at + 1n, misaligned);
-  await io.mapFixed(ioasId, buffer, page + 1n, at + 2n * page, misaligned);
-  const inPage = BigInt(buffer) + 1n;
-  await io.mapFixed(ioasId, inPage, page, at + 4n * page, misaligned);
-  const half = BigInt(buffer) + mockPage;
-  await io.mapFixed(ioasId, half, page, at + 6n * page + mockPage);
-  const wraps = U64_MAX - page + 1n;
-  await io.mapFixed(ioasId, buffer, 2n * page, wraps, EOVERFLOW);
+/** Fixed maps. */
+function registerFixedErrors(f: MapFixture): void {
+  f.table("map_fixed_alignment", {
+    description: "A fixed map must be as aligned as the domains need",
+    reference: "io_pagetable.c iopt_check_iova; S01",
+  }, (t, { mockDomains }) => {
+    const misaligned = mockDomains ? EINVAL : undefined;
+    type Values = (io: Iommufd, at: bigint) => Partial<IommuIoasMap>;
+    const rows: [string, Errno | undefined, Values][] = [
+      ["an IOVA off by one", misaligned, (_io, at) => ({ iova: at + 1n })],
+      ["a length off by one", misaligned, ({ page }, at) => ({
+        iova: at + 2n * page,
+        length: page + 1n,
+      })],
+      ["memory off by one", misaligned, ({ page, buffer }, at) => ({
+        iova: at + 4n * page,
+        userVa: BigInt(buffer) + 1n,
+      })],
+      ["half a page off", undefined, ({ page, mockPage, buffer }, at) => ({
+        iova: at + 6n * page + mockPage,
+        userVa: BigInt(buffer) + mockPage,
+      })],
+      ["a range that wraps", EOVERFLOW, ({ page }) => ({
+        iova: U64_MAX - page + 1n,
+        length: 2n * page,
+      })],
+    ];
+    for (const [what, errno, valuesOf] of rows) {
+      t.case(what, (self) => {
+        const at = self.baseIova + 16n * self.io.page;
+        return mapWith(self, valuesOf(self.io, at), errno);
+      });
+    }
+  });
 
-  const first = baseIova + 32n * page;
-  await io.mock.addReserved(ioasId, first, page);
-  for (const [start, pages] of [[0n, 1n], [-1n, 2n], [-1n, 3n]] as const) {
-    const iova = first + start * page;
-    await io.mapFixed(ioasId, buffer, pages * page, iova, reserved);
-  }
-  await io.mapFixed(ioasId, buffer, page, first - page);
-  await io.mapFixed(ioasId, buffer, page, first + page);
-  // What is reserved is told before what is taken.
-  await io.mapFixed(ioasId, buffer, 3n * page, first - page, reserved);
-  const exists = io.revision.ioas.areaExistsErrno;
-  await io.mapFixed(ioasId, buffer, page, first + page, exists);
-  if (stdevId) await io.mapFixed(ioasId, buffer, page, 0n, reserved);
-  if (stdevId) await io.mapFixed(ioasId, buffer, page, 2n ** 31n, reserved);
+  f.table("map_fixed_errno", {
+    description: "A fixed map must be neither reserved nor taken",
+    reference: "io_pagetable.c iopt_check_iova; S01, S02",
+    async prepare(self) {
+      const { io, ioasId } = self;
+      const reserved = self.baseIova + 32n * io.page;
+      await io.mock.addReserved(ioasId, reserved, io.page);
+      await mapWith(self, { iova: reserved + io.page });
+      return { ...self, reserved };
+    },
+    finish: (self) => mapWith(self, { iova: self.reserved - self.io.page }),
+  }, (t, { mockDomains }, { ioas }) => {
+    const reserved = ioas.reservedIovaErrno;
+    const rows: [string, Errno, bigint, bigint][] = [
+      ["what is reserved", reserved, 0n, 1n],
+      ["up to what is reserved", reserved, -1n, 2n],
+      // What is reserved is told before what is taken.
+      ["around what is reserved", reserved, -1n, 3n],
+      ["what is mapped", ioas.areaExistsErrno, 1n, 1n],
+      ["up from what is mapped", ioas.areaExistsErrno, 1n, 3n],
+    ];
+    for (const [what, errno, first, pages] of rows) {
+      t.case(what, (self) => {
+        const { page } = self.io;
+        const iova = self.reserved + first * page;
+        return mapWith(self, { iova, length: pages * page }, errno);
+      });
+    }
+    if (!mockDomains) return;
+    for (const iova of [0n, 2n ** 31n]) {
+      t.case(
+        `0x${iova.toString(16)} outside of the aperture`,
+        (self) => mapWith(self, { iova }, reserved),
+      );
+    }
+  });
 }
 
 /** Refused unmaps. */
 function registerUnmapErrors(f: MapFixture): void {
-  f.test("unmap_errno", {
+  f.table("unmap_errno", {
     description: "UNMAP refuses bad arguments; the struct is left alone then",
     reference: "ioas.c iommufd_ioas_unmap; P10.8",
+    async finish({ io, ioasId }) {
+      const unmapped = await io.unmap(ioasId, 0n, U64_MAX);
+      assertEq(unmapped, 0n, "bytes in an empty IOAS");
+    },
+  }, (t) => {
+    const rows: [string, Errno, (page: bigint) => [bigint, bigint]][] = [
+      ["IOVA 2^64-1", EOVERFLOW, (page) => [U64_MAX, page]],
+      ["length 2^64-1", EOVERFLOW, (page) => [page, U64_MAX]],
+      ["length 0", EINVAL, (page) => [page, 0n]],
+      [
+        "a range that wraps",
+        EOVERFLOW,
+        (page) => [U64_MAX - page, 2n * page + 1n],
+      ],
+      ["nothing", ENOENT, (page) => [page, U64_MAX - page]],
+    ];
+    for (const [what, errno, rangeOf] of rows) {
+      t.case(what, async ({ io, ioasId }) => {
+        const [iova, length] = rangeOf(io.page);
+        const left = await io.unmap(ioasId, iova, length, errno);
+        assertEq(left, length, "length after a failed unmap");
+      });
+    }
+    t.case("an unknown IOAS", ({ io }) => io.unmap(999, 0n, U64_MAX, ENOENT));
+  });
+
+  f.test("unmap_part", {
+    description:
+      "UNMAP does not cut an area, but has removed those before it by then",
+    reference: "io_pagetable.c iopt_unmap_iova_range; P09.12",
   }, async ({ io, ioasId, baseIova }) => {
     const { page } = io;
-    await io.unmap(999, 0n, U64_MAX, ENOENT);
-    await io.unmap(ioasId, U64_MAX, page, EOVERFLOW);
-    await io.unmap(ioasId, page, U64_MAX, EOVERFLOW);
-    await io.unmap(ioasId, page, 0n, EINVAL);
-    await io.unmap(ioasId, U64_MAX - page, 2n * page + 1n, EOVERFLOW);
-    await io.unmap(ioasId, page, U64_MAX - page, ENOENT);
     await io.mapFixed(ioasId, io.buffer, 2n * page, baseIova);
     const left = await io.unmap(ioasId, baseIova, page, ENOENT);
     assertEq(left, page, "length after a failed unmap");
-    // One whole area before the one that is cut is gone already.
     await io.mapFixed(ioasId, io.buffer, 2n * page, baseIova + 2n * page);
     await io.unmap(ioasId, baseIova, 3n * page, ENOENT);
     await io.unmap(ioasId, baseIova, 2n * page, ENOENT);
     const rest = await io.unmap(ioasId, baseIova + 2n * page, 2n * page);
     assertEq(rest, 2n * page, "bytes of the second area");
-    assertEq(await io.unmap(ioasId, 0n, U64_MAX), 0n, "bytes in an empty IOAS");
   });
 }
 

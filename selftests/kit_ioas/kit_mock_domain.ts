@@ -20,7 +20,7 @@ import {
   fixture,
   type Test,
 } from "../harness/harness.ts";
-import { U64_MAX } from "../ioctls/ioctls.ts";
+import { type Iommufd, U64_MAX } from "../ioctls/ioctls.ts";
 import {
   checkCoveredRefs,
   checkMockIova,
@@ -217,51 +217,77 @@ function registerLifetime(f: KitFixture): void {
 
 /** Domains that an IOAS cannot take. */
 function registerRefusals(f: KitFixture): void {
-  f.test("area_outside_aperture", {
+  f.table("area_outside_aperture", {
     description:
       "A domain that cannot map an existing area is refused, and leaves no trace",
     reference: "io_pagetable.c iopt_table_add_domain; P09.17",
-  }, async ({ io }) => {
-    const { page, buffer } = io;
-    const ioasId = await io.ioasAlloc();
-    for (const iova of [0n, IOVA - page, 2n ** 31n, 2n ** 63n]) {
-      await io.mapFixed(ioasId, buffer, page, iova);
-      await io.mock.domain(ioasId, EADDRINUSE);
-      const ranges = await io.iovaRanges(ioasId, 1, io.scratch);
-      assertEq(ranges.numIovas, 1, "ranges after the refusal");
-      assertEq(ranges.outIovaAlignment, 1n, "alignment after the refusal");
-      await io.unmap(ioasId, iova, page);
+    prepare: async ({ io }) => ({ io, ioasId: await io.ioasAlloc() }),
+    async finish({ io, ioasId }) {
+      const { page, buffer } = io;
+      await io.mapFixed(ioasId, buffer, page, IOVA);
+      await io.mock.domain(ioasId);
+      const errno = io.revision.ioas.reservedIovaErrno;
+      await io.mapFixed(ioasId, buffer, page, IOVA - page, errno);
+    },
+  }, (t) => {
+    const places: [string, (page: bigint) => bigint][] = [
+      ["0", () => 0n],
+      ["the page before", (page) => IOVA - page],
+      ["the page behind", () => 2n ** 31n],
+      ["2^63", () => 2n ** 63n],
+    ];
+    for (const [what, place] of places) {
+      t.case(what, async ({ io, ioasId }) => {
+        const iova = place(io.page);
+        await io.mapFixed(ioasId, io.buffer, io.page, iova);
+        await io.mock.domain(ioasId, EADDRINUSE);
+        const ranges = await io.iovaRanges(ioasId, 1, io.scratch);
+        assertEq(ranges.numIovas, 1, "ranges after the refusal");
+        assertEq(ranges.outIovaAlignment, 1n, "alignment after the refusal");
+        await io.unmap(ioasId, iova, io.page);
+      });
     }
-    await io.mapFixed(ioasId, buffer, page, IOVA);
-    await io.mock.domain(ioasId);
-    await io.mapFixed(
-      ioasId,
-      buffer,
-      page,
-      0n,
-      io.revision.ioas.reservedIovaErrno,
-    );
   });
 
-  f.test("alignment_conflict", {
+  f.table("alignment_conflict", {
     description:
       "A domain is refused while an area lacks its alignment in IOVA, length or memory",
     reference: "io_pagetable.c iopt_check_iova_alignment; B08, B09",
+    prepare: async ({ io }) => ({ io, ioasId: await io.ioasAlloc() }),
+    finish: ({ io, ioasId }) => io.mock.domain(ioasId),
+  }, (t) => {
+    type Area = { iova: bigint; userVa: bigint; length: bigint };
+    const rows: [string, (io: Iommufd) => Partial<Area>][] = [
+      ["an IOVA off by one", () => ({ iova: IOVA + 1n })],
+      ["a length off by one", ({ page }) => ({ length: page + 1n })],
+      ["memory off by one", ({ buffer }) => ({ userVa: BigInt(buffer) + 1n })],
+      ["memory half an IO page off", ({ buffer, mockPage }) => ({
+        userVa: BigInt(buffer) + mockPage / 2n,
+        length: mockPage,
+      })],
+    ];
+    for (const [what, areaOf] of rows) {
+      t.case(what, async ({ io, ioasId }) => {
+        const whole = {
+          iova: IOVA,
+          userVa: BigInt(io.buffer),
+          length: io.page,
+        };
+        const { iova, userVa, length } = { ...whole, ...areaOf(io) };
+        await io.mapFixed(ioasId, userVa, length, iova);
+        await io.mock.domain(ioasId, EADDRINUSE);
+        await io.unmap(ioasId, iova, length);
+      });
+    }
+  });
+
+  f.test("alignment_told", {
+    description: "The alignment that is needed is told, and is that of domains",
+    reference: "io_pagetable.c iopt_calculate_iova_alignment; B08",
   }, async ({ io }) => {
-    const { page, mockPage } = io;
+    const { mockPage } = io;
     const buffer = BigInt(io.buffer);
     const ioasId = await io.ioasAlloc();
-    const askew = [
-      { iova: IOVA + 1n, userVa: buffer, length: page },
-      { iova: IOVA, userVa: buffer, length: page + 1n },
-      { iova: IOVA, userVa: buffer + 1n, length: page },
-      { iova: IOVA, userVa: buffer + mockPage / 2n, length: mockPage },
-    ];
-    for (const { iova, userVa, length } of askew) {
-      await io.mapFixed(ioasId, userVa, length, iova);
-      await io.mock.domain(ioasId, EADDRINUSE);
-      await io.unmap(ioasId, iova, length);
-    }
     await io.mapFixed(ioasId, buffer + mockPage, mockPage, IOVA + mockPage);
     const domain = await io.mock.domain(ioasId);
     let ranges = await io.iovaRanges(ioasId, 1, io.scratch);

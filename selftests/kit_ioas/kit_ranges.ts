@@ -14,6 +14,7 @@ import {
   EMSGSIZE,
   ENOENT,
   EOPNOTSUPP,
+  type Errno,
 } from "../../impl/uapi/errno.ts";
 import {
   IOMMU_IOAS_ALLOW_IOVAS,
@@ -21,6 +22,7 @@ import {
   IOMMU_OPTION,
   IOMMU_OPTION_HUGE_PAGES,
   IOMMU_OPTION_OP_GET,
+  IOMMU_OPTION_OP_SET,
   IOMMU_OPTION_RLIMIT_MODE,
   IommuIoasAllowIovas,
   IommuIoasIovaRanges,
@@ -72,24 +74,38 @@ async function arrayBeforeHole(io: Iommufd, count: number): Promise<number> {
 
 /** IOVA_RANGES. */
 function registerIovaRanges(f: RangesFixture): void {
-  f.test("iova_ranges_errno", {
+  f.table("iova_ranges_errno", {
     description: "IOVA_RANGES refuses a reserved field, a bad id, a bad array",
     reference: "ioas.c iommufd_ioas_iova_ranges; P10.3",
-  }, async ({ io, ioasId }) => {
-    const bad = { ioasId: 999, reserved: 1 };
-    const cmd = IOMMU_IOAS_IOVA_RANGES;
-    await io.call(IommuIoasIovaRanges, cmd, bad, EOPNOTSUPP);
-    await io.iovaRanges(999, 0, 0, ENOENT);
-    await io.iovaRanges(ioasId, 1, 0, EFAULT);
-    const reply = await io.iovaRanges(ioasId, 0, 0, EMSGSIZE);
-    assertEq(reply.numIovas, 1, "ranges");
-
-    // The array has memory for one entry only; the second is of no use to a domain.
-    await io.mock.addReserved(ioasId, 2n ** 25n, io.page);
-    const array = await arrayBeforeHole(io, 1);
-    const failed = await io.iovaRanges(ioasId, 2, array, EFAULT);
-    assertEq(failed.numIovas, 2, "numIovas after EFAULT");
-    await io.iovaRanges(ioasId, 1, array, EMSGSIZE);
+    async prepare(self) {
+      // Two ranges, of which the second is of no use to a domain, and room for one of them.
+      const { io, ioasId } = self;
+      await io.mock.addReserved(ioasId, 2n ** 25n, io.page);
+      return { ...self, array: await arrayBeforeHole(io, 1) };
+    },
+  }, (t) => {
+    t.case("a reserved field before the id", ({ io }) => {
+      const bad = { ioasId: 999, reserved: 1 };
+      const cmd = IOMMU_IOAS_IOVA_RANGES;
+      return io.call(IommuIoasIovaRanges, cmd, bad, EOPNOTSUPP);
+    });
+    t.case("an id of nothing", ({ io }) => io.iovaRanges(999, 0, 0, ENOENT));
+    t.case(
+      "address 0",
+      ({ io, ioasId }) => io.iovaRanges(ioasId, 1, 0, EFAULT),
+    );
+    t.case("no room", async ({ io, ioasId }) => {
+      const reply = await io.iovaRanges(ioasId, 0, 0, EMSGSIZE);
+      assertEq(reply.numIovas, 2, "ranges");
+    });
+    t.case("room for one", async ({ io, ioasId, array }) => {
+      const reply = await io.iovaRanges(ioasId, 1, array, EMSGSIZE);
+      assertEq(reply.numIovas, 2, "ranges");
+    });
+    t.case("memory for one", async ({ io, ioasId, array }) => {
+      const reply = await io.iovaRanges(ioasId, 2, array, EFAULT);
+      assertEq(reply.numIovas, 2, "numIovas after EFAULT");
+    });
   });
 
   f.test("iova_ranges_contents", {
@@ -119,11 +135,7 @@ function registerIovaRanges(f: RangesFixture): void {
 
 /** ALLOW_IOVAS. */
 function registerAllowIovas(f: RangesFixture): void {
-  f.test("allow_iovas_errno", {
-    description:
-      "ALLOW_IOVAS refuses bad ranges and a bad array, and keeps the old list then",
-    reference: "ioas.c iommufd_ioas_allow_iovas; B12, P10.4",
-  }, checkAllowErrors);
+  registerAllowErrors(f);
 
   f.test("allow_iovas_choice", {
     description: "Kernel-chosen maps keep to the list, in its order of IOVA",
@@ -162,89 +174,137 @@ function registerAllowIovas(f: RangesFixture): void {
   });
 }
 
-/** Test `allow_iovas_errno`. */
-async function checkAllowErrors(self: IoasSelf): Promise<void> {
-  const { io, ioasId, baseIova } = self;
-  const { page } = io;
-  const list = [{
-    start: baseIova + 8n * page,
-    last: baseIova + 16n * page - 1n,
-  }];
-  await io.allowIovas(ioasId, list);
-
-  const cmd = IOMMU_IOAS_ALLOW_IOVAS;
-  const reserved = { ioasId, reserved: 1 };
-  const errno = io.revision.objects.checksReservedFields
-    ? EOPNOTSUPP
-    : undefined;
-  if (errno) await io.call(IommuIoasAllowIovas, cmd, reserved, errno);
-  const bad = { ioasId: 999, numIovas: 1 };
-  await io.call(IommuIoasAllowIovas, cmd, bad, ENOENT);
-  await io.call(IommuIoasAllowIovas, cmd, { ...bad, ioasId }, EFAULT);
-  const array = await arrayBeforeHole(io, 1);
-  await io.pokeRanges(array, list);
-  const two = { ioasId, numIovas: 2, allowedIovas: BigInt(array) };
-  await io.call(IommuIoasAllowIovas, cmd, two, EFAULT);
-
-  const [range] = list;
-  const { start, last } = range!;
-  await io.allowIovas(ioasId, [{ start, last: start }], EINVAL);
-  await io.allowIovas(ioasId, [{ start: last, last: start }], EINVAL);
-  await io.allowIovas(ioasId, [range!, range!], EINVAL);
-  await io.allowIovas(
-    ioasId,
-    [range!, { start: last, last: last + page }],
-    EINVAL,
-  );
-  const elsewhere = baseIova + 32n * page;
-  await io.mock.addReserved(ioasId, elsewhere, page);
-  const blocked = { start: elsewhere, last: elsewhere + page - 1n };
-  await io.allowIovas(ioasId, [blocked], EADDRINUSE);
-
-  const iova = await io.map(ioasId, io.buffer, page);
-  assertEq(iova, start, "the old list is still there");
+/** What ALLOW_IOVAS refuses. */
+function registerAllowErrors(f: RangesFixture): void {
+  f.table("allow_iovas_errno", {
+    description:
+      "ALLOW_IOVAS refuses bad ranges and a bad array, and keeps the old list then",
+    reference: "ioas.c iommufd_ioas_allow_iovas; B12, P10.4",
+    async prepare(self) {
+      const { io, ioasId, baseIova } = self;
+      const { page } = io;
+      const start = baseIova + 8n * page;
+      const range = { start, last: start + 8n * page - 1n };
+      const blocked = baseIova + 32n * page;
+      await io.mock.addReserved(ioasId, blocked, page);
+      await io.allowIovas(ioasId, [range]);
+      return { ...self, range, blocked };
+    },
+    async finish({ io, ioasId, range }) {
+      const iova = await io.map(ioasId, io.buffer, io.page);
+      assertEq(iova, range.start, "the old list is still there");
+    },
+  }, (t, _variant, { objects }) => {
+    const cmd = IOMMU_IOAS_ALLOW_IOVAS;
+    if (objects.checksReservedFields) {
+      t.case("a reserved field", ({ io, ioasId }) => {
+        const values = { ioasId, reserved: 1 };
+        return io.call(IommuIoasAllowIovas, cmd, values, EOPNOTSUPP);
+      });
+    }
+    t.case("an id of nothing", ({ io }) => {
+      const values = { ioasId: 999, numIovas: 1 };
+      return io.call(IommuIoasAllowIovas, cmd, values, ENOENT);
+    });
+    t.case("an array at 0", ({ io, ioasId }) => {
+      const values = { ioasId, numIovas: 1 };
+      return io.call(IommuIoasAllowIovas, cmd, values, EFAULT);
+    });
+    t.case("an array with memory for one of two", async (state) => {
+      const { io, ioasId, range } = state;
+      const array = await arrayBeforeHole(io, 1);
+      await io.pokeRanges(array, [range]);
+      const values = { ioasId, numIovas: 2, allowedIovas: BigInt(array) };
+      await io.call(IommuIoasAllowIovas, cmd, values, EFAULT);
+    });
+    type Range = { start: bigint; last: bigint };
+    const lists: [string, Errno, (range: Range, blocked: bigint) => Range[]][] =
+      [
+        ["one byte", EINVAL, ({ start }) => [{ start, last: start }]],
+        [
+          "a range that ends before it begins",
+          EINVAL,
+          ({ start, last }) => [{ start: last, last: start }],
+        ],
+        ["a range twice", EINVAL, (range) => [range, range]],
+        [
+          "ranges with a byte in common",
+          EINVAL,
+          (range) => [range, { start: range.last, last: range.last + 4096n }],
+        ],
+        [
+          "what is reserved",
+          EADDRINUSE,
+          (_range, start) => [{ start, last: start + 1n }],
+        ],
+      ];
+    for (const [what, errno, listOf] of lists) {
+      t.case(
+        what,
+        ({ io, ioasId, range, blocked }) =>
+          io.allowIovas(ioasId, listOf(range, blocked), errno),
+      );
+    }
+  });
 }
 
 /** OPTION. */
 function registerOption(f: RangesFixture): void {
-  f.test("option_errno", {
+  f.table("option_errno", {
     description: "OPTION refuses what it does not know",
     reference: "main.c iommufd_option, ioas.c; B14, S05, P10.9-P10.11",
-  }, async ({ io, ioasId: objectId }) => {
-    const { checksReservedFields, rlimitModeChecksObjectId } =
-      io.revision.objects;
+  }, (t, _variant, { objects }) => {
     const huge = IOMMU_OPTION_HUGE_PAGES;
     const mode = IOMMU_OPTION_RLIMIT_MODE;
-    const get = { optionId: huge, op: IOMMU_OPTION_OP_GET, objectId };
-    const cmd = IOMMU_OPTION;
-    const reserved = checksReservedFields ? EOPNOTSUPP : undefined;
-    await io.call(IommuOption, cmd, { ...get, reserved: 1 }, reserved);
-    await io.call(IommuOption, cmd, { ...get, optionId: 2 }, EOPNOTSUPP);
-    await io.call(IommuOption, cmd, { ...get, op: 2 }, EOPNOTSUPP);
-    await io.call(IommuOption, cmd, { optionId: mode, op: 2 }, EOPNOTSUPP);
-    await io.getOption(huge, 999, ENOENT);
-    await io.setOption(huge, objectId, 2n ** 32n, EINVAL);
-    const ignored = rlimitModeChecksObjectId ? EOPNOTSUPP : undefined;
-    await io.getOption(mode, objectId, ignored);
+    function row(
+      what: string,
+      errno: Errno | undefined,
+      values: Partial<IommuOption>,
+    ): void {
+      t.case(what, ({ io, ioasId: objectId }) => {
+        const get = { optionId: huge, op: IOMMU_OPTION_OP_GET, objectId };
+        return io.call(IommuOption, IOMMU_OPTION, { ...get, ...values }, errno);
+      });
+    }
+    const reserved = objects.checksReservedFields ? EOPNOTSUPP : undefined;
+    row("a reserved field", reserved, { reserved: 1 });
+    row("an unknown option", EOPNOTSUPP, { optionId: 2 });
+    row("an unknown operation", EOPNOTSUPP, { op: 2 });
+    row("an unknown operation of RLIMIT_MODE", EOPNOTSUPP, {
+      optionId: mode,
+      objectId: 0,
+      op: 2,
+    });
+    row("an id of nothing", ENOENT, { objectId: 999 });
+    row("id 0", ENOENT, { objectId: 0 });
+    row("a value of 2^32", EINVAL, {
+      op: IOMMU_OPTION_OP_SET,
+      val64: 2n ** 32n,
+    });
+    const ignored = objects.rlimitModeChecksObjectId ? EOPNOTSUPP : undefined;
+    row("an object for RLIMIT_MODE", ignored, { optionId: mode });
   });
 
-  f.test("option_kept", {
+  f.table("option_kept", {
     description: "A SET that is refused leaves the option as it was",
     reference: "ioas.c iommufd_ioas_option_huge_pages; P10.11",
-  }, async ({ io, ioasId }) => {
-    const huge = IOMMU_OPTION_HUGE_PAGES;
-    const cmd = IOMMU_OPTION;
+  }, (t) => {
+    const optionId = IOMMU_OPTION_HUGE_PAGES;
+    const set = IOMMU_OPTION_OP_SET;
     for (const now of [1n, 0n]) {
-      await io.setOption(huge, ioasId, now);
-      await io.setOption(huge, ioasId, 2n, EINVAL);
-      await io.setOption(huge, ioasId, U64_MAX, EINVAL);
-      await io.call(
-        IommuOption,
-        cmd,
-        { optionId: huge, op: 2, objectId: ioasId, val64: 1n - now },
-        EOPNOTSUPP,
-      );
-      assertEq(await io.getOption(huge, ioasId), now, "HUGE_PAGES");
+      const rows: [string, Errno, Partial<IommuOption>][] = [
+        ["2", EINVAL, { op: set, val64: 2n }],
+        ["2^64-1", EINVAL, { op: set, val64: U64_MAX }],
+        ["unknown operation", EOPNOTSUPP, { op: 2, val64: 1n - now }],
+      ];
+      for (const [what, errno, values] of rows) {
+        t.case(`${what} while it is ${now}`, async ({ io, ioasId }) => {
+          await io.setOption(optionId, ioasId, now);
+          const bad = { optionId, objectId: ioasId, ...values };
+          await io.call(IommuOption, IOMMU_OPTION, bad, errno);
+          assertEq(await io.getOption(optionId, ioasId), now, "HUGE_PAGES");
+        });
+      }
     }
   });
 

@@ -16,7 +16,6 @@ import {
   EOPNOTSUPP,
 } from "../../impl/uapi/errno.ts";
 import {
-  IOMMU_DESTROY,
   IOMMU_IOAS_ALLOC,
   IOMMU_IOAS_MAP,
   IOMMU_IOAS_MAP_FIXED_IOVA,
@@ -34,12 +33,7 @@ import {
   TestCmd,
 } from "../../impl/uapi/selftest.ts";
 import { existsIn } from "../../impl/uapi/revision/versions.ts";
-import {
-  MAP_PRIVATE,
-  POLLIN,
-  POLLOUT,
-  PROT_READ,
-} from "../../impl/uapi/mman.ts";
+import { POLLIN, POLLOUT } from "../../impl/uapi/mman.ts";
 import {
   assertBytes,
   assertEq,
@@ -73,60 +67,91 @@ export function registerKitCommands(registry: Test[]): void {
 
 /** Numbers. */
 function registerNumbers(f: CommandsFixture): void {
-  f.test("unknown_numbers", {
+  f.table("unknown_numbers", {
     description: "Numbers that are not in the table are no ioctls",
     reference: "main.c iommufd_fops_ioctl; P05.2, C3.15",
-  }, async (io) => {
-    const bytes = IommuDestroy.encode();
-    // A bad address is found first.
-    await io.ioctlArg(FIRST_HOLE, 0, EFAULT, "unused number at 0");
-    for (let cmd = FIRST_HOLE; cmd <= LAST_HOLE; cmd++) {
-      await io.ioctl(cmd, bytes, ENOTTY);
-    }
+    finish: (io) => io.destroy(999, ENOENT),
+  }, (t, _variant, { name }) => {
+    const bytes = () => IommuDestroy.encode();
+    t.case(
+      "a bad address is found first",
+      (io) => io.ioctlArg(FIRST_HOLE, 0, EFAULT, "unused number at 0"),
+    );
+    t.case("up to the test ioctl", async (io) => {
+      for (let cmd = FIRST_HOLE; cmd <= LAST_HOLE; cmd++) {
+        await io.ioctl(cmd, bytes(), ENOTTY);
+      }
+    });
     for (const row of STRUCT_ROWS) {
-      if (existsIn(io.revision.name, row)) continue;
-      await io.ioctl(row.cmd, bytes, ENOTTY);
+      if (existsIn(name, row)) continue;
+      t.case(
+        `${row.name} of another revision`,
+        (io) => io.ioctl(row.cmd, bytes(), ENOTTY),
+      );
     }
     // Past the table and below it numbers belong to VFIO, which ignores the argument.
     for (const cmd of [0x3ba1, 0x3bff, 0x3b00, 0x3b67, 0x3b75, 0x3b7f]) {
-      await io.ioctlArg(cmd, 0, ENOTTY, `ioctl 0x${cmd.toString(16)}`);
+      const what = `0x${cmd.toString(16)} of VFIO`;
+      t.case(what, (io) => io.ioctlArg(cmd, 0, ENOTTY, what));
     }
     // The whole number counts, not its last byte alone.
-    await io.ioctl(0x80, bytes, ENOTTY);
-    await io.ioctl(0xc0083b80, bytes, ENOTTY);
-    await io.ioctl(IOMMU_DESTROY, bytes, ENOENT);
+    t.case("the last byte of DESTROY", (io) => io.ioctl(0x80, bytes(), ENOTTY));
+    t.case(
+      "DESTROY with a direction and a size",
+      (io) => io.ioctl(0xc0083b80, bytes(), ENOTTY),
+    );
   });
 
-  f.test("other_calls", {
+  f.table("other_calls", {
     description:
       "The descriptors of iommufd and of an access are always ready, and cannot be read or written",
     reference: "main.c iommufd_fops, selftest.c iommfd_test_staccess_fops",
-  }, async (io) => {
-    const access = await io.mock.createAccess(await io.ioasAlloc(), false);
-    for (const fd of [io.fd, access]) {
-      const what = fd === access ? "the access" : "/dev/iommu";
-      const ready = await io.process.poll(fd, POLLIN | POLLOUT);
-      assertEq(ready, POLLIN | POLLOUT, `poll of ${what}`);
-      const bytes = new Uint8Array(8);
-      assertErrno(await io.process.read(fd, bytes), EINVAL, `read ${what}`);
-      assertErrno(await io.process.write(fd, bytes), EINVAL, `write ${what}`);
+    async prepare(io) {
+      const access = await io.mock.createAccess(await io.ioasAlloc(), false);
+      return { io, access };
+    },
+    finish: ({ io, access }) => io.mock.destroyAccess(access),
+  }, (t) => {
+    for (const what of ["/dev/iommu", "an access"]) {
+      t.case(what, async ({ io: { fd: iommu, process }, access }) => {
+        const fd = what === "an access" ? access : iommu;
+        const ready = await process.poll(fd, POLLIN | POLLOUT);
+        assertEq(ready, POLLIN | POLLOUT, `poll of ${what}`);
+        const bytes = new Uint8Array(8);
+        assertErrno(await process.read(fd, bytes), EINVAL, `read ${what}`);
+        assertErrno(await process.write(fd, bytes), EINVAL, `write ${what}`);
+      });
     }
-    await io.mock.destroyAccess(access);
   });
 
-  f.test("test_op_range", {
+  f.table("test_op_range", {
     description: "Unknown test operations and short test commands are refused",
     reference: "selftest.c iommufd_test; S24",
-  }, async (io) => {
-    const { size, minSize, firstOp, ops } = testCmdForm(io.revision);
-    for (const op of [firstOp - 1, firstOp + ops, 0xffffffff]) {
-      const bytes = TestCmd.encode({ size, op: op >>> 0 }).subarray(0, size);
-      await io.ioctl(IOMMU_TEST_CMD, bytes, EOPNOTSUPP, `test operation ${op}`);
+  }, (t, _variant, revision) => {
+    const { size, minSize, firstOp, ops } = testCmdForm(revision);
+    const rows: [string, number][] = [
+      ["the one before the first", firstOp - 1],
+      ["the one after the last", firstOp + ops],
+      ["the highest number", 0xffffffff],
+    ];
+    for (const [what, op] of rows) {
+      t.case(what, async (io) => {
+        const bytes = TestCmd.encode({ size, op: op >>> 0 });
+        const sent = bytes.subarray(0, size);
+        await io.ioctl(
+          IOMMU_TEST_CMD,
+          sent,
+          EOPNOTSUPP,
+          `test operation ${op}`,
+        );
+      });
     }
-    const op = IOMMU_TEST_OP_ADD_RESERVED;
-    const bytes = encodeTestCmd(io.revision, TestCmd, op, {});
-    TestCmd.at(bytes).size = minSize - 1;
-    await io.ioctl(IOMMU_TEST_CMD, bytes, io.revision.objects.shortStructErrno);
+    t.case("a short command", async (io) => {
+      const op = IOMMU_TEST_OP_ADD_RESERVED;
+      const bytes = encodeTestCmd(revision, TestCmd, op, {});
+      TestCmd.at(bytes).size = minSize - 1;
+      await io.ioctl(IOMMU_TEST_CMD, bytes, revision.objects.shortStructErrno);
+    });
   });
 }
 
@@ -137,23 +162,16 @@ function registerReplies(f: CommandsFixture): void {
       "A reply that cannot be written fails the ioctl; IOAS_ALLOC then leaves nothing behind",
     reference: "ioas.c iommufd_ioas_alloc_ioctl; B01",
   }, async (io) => {
-    const { pageSize } = io.context;
-    const page = await io.mmap(pageSize, MAP_PRIVATE);
-    await io.process.poke(page, IommuIoasAlloc.encode());
-    const ret = await io.process.mprotect(page, pageSize, PROT_READ);
-    assertEq(ret, 0, "mprotect");
-    await io.ioctlArg(IOMMU_IOAS_ALLOC, page, EFAULT, "read-only IOAS_ALLOC");
+    const bytes = IommuIoasAlloc.encode();
+    await io.ioctlReadOnly(IOMMU_IOAS_ALLOC, bytes, EFAULT, "IOAS_ALLOC");
     assertEq(await io.ioasAlloc(), 1, "the id is free again");
-    await io.munmap(page, pageSize);
   });
 
   f.test("map_reply_efault", {
     description: "MAP whose reply cannot be written has mapped all the same",
     reference: "ioas.c iommufd_ioas_map",
   }, async (io) => {
-    const { pageSize } = io.context;
     const ioasId = await io.ioasAlloc();
-    const page = await io.mmap(pageSize, MAP_PRIVATE);
     const map = {
       flags: IOMMU_IOAS_MAP_FIXED_IOVA | MAP_RW,
       ioasId,
@@ -161,12 +179,10 @@ function registerReplies(f: CommandsFixture): void {
       length: io.page,
       iova: io.page,
     };
-    await io.process.poke(page, IommuIoasMap.encode(map));
-    await io.process.mprotect(page, pageSize, PROT_READ);
-    await io.ioctlArg(IOMMU_IOAS_MAP, page, EFAULT, "read-only IOAS_MAP");
+    const bytes = IommuIoasMap.encode(map);
+    await io.ioctlReadOnly(IOMMU_IOAS_MAP, bytes, EFAULT, "IOAS_MAP");
     const length = await io.unmap(ioasId, map.iova, io.page);
     assertEq(length, io.page, "bytes that were mapped");
-    await io.munmap(page, pageSize);
   });
 
   f.test("option_reply", {
@@ -203,18 +219,46 @@ function registerIds(f: CommandsFixture): void {
     await io.destroy(3, ENOENT);
   });
 
-  f.test("object_types", {
-    description:
-      "An id of another type is unknown; a device's objects are busy",
-    reference: "main.c iommufd_get_object, iommufd_destroy; P05.9, P05.11",
+  f.table("object_types", {
+    description: "An id of another type is unknown, as is one of nothing",
+    reference: "main.c iommufd_get_object; P05.9",
+    async prepare(io) {
+      const ioasId = await io.ioasAlloc();
+      return { io, ioasId, ...await io.mock.domain(ioasId) };
+    },
+  }, (t) => {
+    const ids: [
+      string,
+      (state: { stdevId: number; hwptId: number }) => number,
+    ][] = [
+      ["a selftest object", ({ stdevId }) => stdevId],
+      ["a HWPT", ({ hwptId }) => hwptId],
+      ["id 0", () => 0],
+      ["an id of nothing", () => 99],
+      ["the highest id", () => 0xffffffff],
+    ];
+    for (const [what, idOf] of ids) {
+      t.case(
+        `${what} for UNMAP`,
+        (state) => state.io.unmap(idOf(state), 0n, state.io.page, ENOENT),
+      );
+    }
+    t.case(
+      "an IOAS for MD_CHECK_MAP",
+      ({ io, ioasId }) => io.mock.checkMap(ioasId, 0n, 0, 0, ENOENT),
+    );
+    t.case(
+      "a selftest object for MD_CHECK_MAP",
+      ({ io, stdevId }) => io.mock.checkMap(stdevId, 0n, 0, 0, ENOENT),
+    );
+  });
+
+  f.test("device_busy", {
+    description: "The objects of a device are busy until it is destroyed",
+    reference: "main.c iommufd_destroy; P05.11",
   }, async (io) => {
     const ioasId = await io.ioasAlloc();
     const domain = await io.mock.domain(ioasId);
-    for (const id of [domain.stdevId, domain.hwptId, 0, 99, 0xffffffff]) {
-      await io.unmap(id, 0n, io.page, ENOENT);
-    }
-    await io.mock.checkMap(ioasId, 0n, 0, 0, ENOENT);
-    await io.mock.checkMap(domain.stdevId, 0n, 0, 0, ENOENT);
     await io.destroy(ioasId, EBUSY);
     await io.destroy(domain.hwptId, EBUSY);
     if (domain.idevId) await io.destroy(domain.idevId, EBUSY);

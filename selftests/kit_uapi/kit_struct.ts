@@ -107,118 +107,180 @@ function saySize(bytes: Uint8Array, size: number): void {
   new DataView(bytes.buffer, bytes.byteOffset).setUint32(0, size, true);
 }
 
+/** What the cases of a table share: a call that is right. */
+interface CallState extends StructSelf {
+  readonly row: StructRow;
+  readonly prepared: Prepared;
+  /** Bytes of the struct, and of its first version. */
+  readonly size: number;
+  readonly min: number;
+}
+
+/** Prepares a call before the cases, and makes it after them. */
+const CALL = {
+  async prepare(self: StructSelf, row: StructRow): Promise<CallState> {
+    const prepared = await row.prepare(self);
+    return { ...self, row, prepared, ...row.sizes(self.io.revision) };
+  },
+  finish: (state: CallState) => succeed(state, state.row, state.prepared),
+};
+
 /** Sizes that are too small, right, and larger than what the kernel knows. */
 function registerSizes(f: StructFixture): void {
-  f.test("short", {
+  f.table("short", {
     description:
       "Fewer bytes than the struct's first version had are refused, whatever is in them",
     reference: "main.c iommufd_fops_ioctl; B02, C3.10",
-  }, async (self, row) => {
-    const { io } = self;
-    const { min } = row.sizes(io.revision);
-    const prepared = await row.prepare(self);
-    for (let size = 0; size < min; size++) {
-      // Cut off as well where that leaves a size to read: no more may be read.
-      const bytes = bytesOf(prepared.bytes, Math.max(size, 4));
-      saySize(bytes, size);
-      const what = `${row.name} of ${size} bytes`;
-      await io.ioctl(
-        row.cmd,
-        bytes,
-        io.revision.objects.shortStructErrno,
-        what,
-      );
-    }
-    await succeed(self, row, prepared);
+    ...CALL,
+  }, (t) => {
+    t.case("no bytes", (state) => checkShort(state, 0, 0));
+    t.case("a part of the size", (state) => checkShort(state, 1, 3));
+    t.case("the size alone", (state) => checkShort(state, 4, 4));
+    t.case("more", (state) => checkShort(state, 5, state.min - 2));
+    t.case(
+      "one byte too few",
+      (state) => checkShort(state, state.min - 1, state.min - 1),
+    );
   });
 
-  f.test("exact", {
+  f.table("exact", {
     description:
       "Each size from the first version's to the whole struct is taken, and no byte behind it touched",
     reference: "main.c iommufd_fops_ioctl, copy_struct_from_user; C3.10",
-  }, async (self, row) => {
-    const { min, size } = row.sizes(self.io.revision);
+  }, (t, row, revision) => {
+    const { min, size } = row.sizes(revision);
     for (let length = min; length <= size; length++) {
-      const prepared = await row.prepare(self);
-      const bytes = resized(prepared.bytes, length);
-      await succeed(self, row, prepared, bytes);
+      t.case(`${length} bytes`, async (self) => {
+        const prepared = await row.prepare(self);
+        const bytes = resized(prepared.bytes, length);
+        await succeed(self, row, prepared, bytes);
+      });
     }
   });
 
-  f.test("longer", {
+  f.table("longer", {
     description: "A struct of the future is taken if what is new in it is zero",
     reference: "copy_struct_from_user; C3.10",
-  }, async (self, row) => {
-    const { size } = row.sizes(self.io.revision);
-    const { pageSize } = self.io.context;
-    for (const extra of [1, 2, 4, 8, 64, pageSize, 3 * pageSize + 1]) {
-      const prepared = await row.prepare(self);
-      const bytes = resized(prepared.bytes, size + extra);
-      await succeed(self, row, prepared, bytes);
-      assertBytes(bytes.subarray(size), new Uint8Array(extra), "bytes behind");
+  }, (t, row) => {
+    const lengths: [string, (page: number) => number][] = [
+      ...[1, 2, 4, 8, 64].map((extra): [string, () => number] => [
+        `${extra} bytes`,
+        () => extra,
+      ]),
+      ["a page", (page) => page],
+      ["three pages and a byte", (page) => 3 * page + 1],
+    ];
+    for (const [what, lengthOf] of lengths) {
+      t.case(`${what} more`, async (self) => {
+        const { size } = row.sizes(self.io.revision);
+        const extra = lengthOf(self.io.context.pageSize);
+        const prepared = await row.prepare(self);
+        const bytes = resized(prepared.bytes, size + extra);
+        await succeed(self, row, prepared, bytes);
+        const zeros = new Uint8Array(extra);
+        assertBytes(bytes.subarray(size), zeros, "bytes behind");
+      });
     }
   });
 
-  f.test("longer_junk", {
+  f.table("longer_junk", {
     description:
       "A struct of the future is refused if what is new in it is not zero; what it does not count is not looked at",
     reference: "copy_struct_from_user; C3.10",
-  }, async (self, row) => {
-    const { size } = row.sizes(self.io.revision);
-    const { pageSize } = self.io.context;
-    const prepared = await row.prepare(self);
-    for (const extra of [1, 8, 21, pageSize]) {
-      for (const at of new Set([0, 1, 7, 8, extra >> 1, extra - 1])) {
-        if (at >= extra) continue;
-        const bytes = resized(prepared.bytes, size + extra);
-        bytes[size + at] = 1 << (at % 8);
-        const what = `${row.name} with byte ${at} of ${extra} more set`;
-        await self.io.ioctl(row.cmd, bytes, E2BIG, what);
-      }
+    ...CALL,
+  }, (t) => {
+    for (const extra of [1, 8, 21]) {
+      t.case(
+        `a bit of ${extra} bytes more`,
+        (state) => checkJunk(state, extra),
+      );
     }
-    const uncounted = bytesOf(prepared.bytes, size + 16);
-    uncounted.fill(0xff, size);
-    await succeed(self, row, prepared, uncounted);
-    const junk = new Uint8Array(16).fill(0xff);
-    assertBytes(uncounted.subarray(size), junk, "bytes behind");
+    t.case(
+      "a bit of a page more",
+      (state) => checkJunk(state, state.io.context.pageSize),
+    );
+    t.case("bytes that are not counted", async (state) => {
+      const { row, size } = state;
+      const prepared = await row.prepare(state);
+      const uncounted = bytesOf(prepared.bytes, size + 16);
+      uncounted.fill(0xff, size);
+      await succeed(state, row, prepared, uncounted);
+      const junk = new Uint8Array(16).fill(0xff);
+      assertBytes(uncounted.subarray(size), junk, "bytes behind");
+    });
   });
+}
+
+/** Structs of `from` to `to` bytes, which are too few. */
+async function checkShort(
+  { io, row, prepared }: CallState,
+  from: number,
+  to: number,
+): Promise<void> {
+  for (let size = from; size <= to; size++) {
+    // Cut off as well where that leaves a size to read: no more may be read.
+    const bytes = bytesOf(prepared.bytes, Math.max(size, 4));
+    saySize(bytes, size);
+    const what = `${row.name} of ${size} bytes`;
+    const errno = io.revision.objects.shortStructErrno;
+    await io.ioctl(row.cmd, bytes, errno, what);
+  }
+}
+
+/** Structs with `extra` bytes more of which one is not zero. */
+async function checkJunk(
+  { io, row, prepared, size }: CallState,
+  extra: number,
+): Promise<void> {
+  for (const at of new Set([0, 1, 7, 8, extra >> 1, extra - 1])) {
+    if (at >= extra) continue;
+    const bytes = resized(prepared.bytes, size + extra);
+    bytes[size + at] = 1 << (at % 8);
+    const what = `${row.name} with byte ${at} of ${extra} more set`;
+    await io.ioctl(row.cmd, bytes, E2BIG, what);
+  }
 }
 
 /** Where a struct is. */
 function registerAddresses(f: StructFixture): void {
-  f.test("bad_address", {
+  f.table("bad_address", {
     description: "A struct that is nowhere, or only in part, is refused",
     reference: "main.c iommufd_fops_ioctl; P05.3",
-  }, async (self, row) => {
-    const { io } = self;
-    const { pageSize } = io.context;
-    const unmapped = await io.mmap(pageSize, MAP_PRIVATE);
-    await io.munmap(unmapped, pageSize);
-    const nowhere = [
-      0,
-      1,
-      unmapped,
-      unmapped + pageSize - 4,
-      2n ** 47n - 8n,
-      2n ** 47n,
-      2n ** 63n,
-      2n ** 64n - 8n,
+    ...CALL,
+  }, (t, row, revision) => {
+    const nowhere: [string, number | bigint][] = [
+      ["0", 0],
+      ["1", 1],
+      ["the last bytes below the kernel", 2n ** 47n - 8n],
+      ["the end of user memory", 2n ** 47n],
+      ["the kernel", 2n ** 63n],
+      ["the last bytes", 2n ** 64n - 8n],
     ];
-    for (const address of nowhere) {
-      const what = `${row.name} at 0x${address.toString(16)}`;
-      await io.ioctlArg(row.cmd, address, EFAULT, what);
+    for (const [what, address] of nowhere) {
+      t.case(what, ({ io }) => io.ioctlArg(row.cmd, address, EFAULT, what));
     }
-    const prepared = await row.prepare(self);
-    const { size } = row.sizes(io.revision);
+    for (const part of ["all", "but the size"]) {
+      t.case(`unmapped memory, ${part}`, async ({ io }) => {
+        const { pageSize } = io.context;
+        const hole = await io.mmap(pageSize, MAP_PRIVATE);
+        await io.munmap(hole, pageSize);
+        const address = part === "all" ? hole : hole + pageSize - 4;
+        await io.ioctlArg(row.cmd, address, EFAULT, "struct in a hole");
+      });
+    }
+    const { size } = row.sizes(revision);
     // The harness places what is left so that it ends where memory does.
-    for (const cut of [1, size >> 1, size - 4, size - 3, size - 1]) {
-      const bytes = prepared.bytes.slice(0, size - cut);
-      await io.ioctl(row.cmd, bytes, EFAULT, `${row.name} without ${cut}`);
+    for (const cut of new Set([1, size >> 1, size - 4, size - 3, size - 1])) {
+      t.case(`${cut} bytes of ${size} not there`, async ({ io, prepared }) => {
+        const bytes = prepared.bytes.slice(0, size - cut);
+        await io.ioctl(row.cmd, bytes, EFAULT, `${row.name} without ${cut}`);
+      });
     }
-    const beyond = bytesOf(prepared.bytes, size);
-    saySize(beyond, size + 8);
-    await io.ioctl(row.cmd, beyond, EFAULT, `${row.name} that goes on nowhere`);
-    await succeed(self, row, prepared);
+    t.case("more bytes that are not there", async ({ io, prepared }) => {
+      const beyond = bytesOf(prepared.bytes, size);
+      saySize(beyond, size + 8);
+      await io.ioctl(row.cmd, beyond, EFAULT, row.name);
+    });
   });
 
   f.test("junk_before_hole", {
@@ -288,53 +350,60 @@ function registerAddresses(f: StructFixture): void {
 
 /** Bits and values that mean nothing. */
 function registerUnknown(f: StructFixture): void {
-  f.test("unknown_bits", {
+  f.table("unknown_bits", {
     description:
       "Every bit of a reserved field and every unknown flag is refused, before any id is looked up",
     reference:
       "each ioctl's first lines; P10, C0.3, C2.24, C2.25, C2.26, C2.27",
-  }, async (self, row) => {
-    const { size } = row.sizes(self.io.revision);
+    ...CALL,
+  }, (t, row, revision) => {
+    const { size } = row.sizes(revision);
     for (const bits of row.bits) {
-      await checkBits(self, row, bits, (await row.prepare(self)).bytes);
-      if (bits.first) {
-        await checkBits(self, row, bits, resized(new Uint8Array(), size));
-      }
+      if (isIgnored(bits, revision)) continue;
+      t.case(
+        bits.name,
+        (state) => checkBits(state, bits, state.prepared.bytes),
+      );
+      if (!bits.first) continue;
+      t.case(
+        `${bits.name} in a struct of zeros`,
+        (state) => checkBits(state, bits, resized(new Uint8Array(), size)),
+      );
     }
     for (const { name, field, unknown } of row.choices) {
-      const prepared = await row.prepare(self);
-      for (const value of [unknown, unknown + 1, maxOf(field)]) {
-        const bytes = bytesOf(prepared.bytes, size);
-        setField(bytes, field, value);
-        const what = `${row.name} with ${name} ${value}`;
-        await self.io.ioctl(row.cmd, bytes, EOPNOTSUPP, what);
-      }
-      await succeed(self, row, prepared);
+      t.case(`values of ${name}`, async ({ io, prepared }) => {
+        for (const value of [unknown, unknown + 1, maxOf(field)]) {
+          const bytes = bytesOf(prepared.bytes, size);
+          setField(bytes, field, value);
+          const what = `${row.name} with ${name} ${value}`;
+          await io.ioctl(row.cmd, bytes, EOPNOTSUPP, what);
+        }
+      });
     }
-    await succeed(self, row, await row.prepare(self));
   });
 }
 
 /** Fields that may hold anything. */
 function registerIgnored(f: StructFixture): void {
-  f.test("ignored_bits", {
+  f.table("ignored_bits", {
     description: "Fields that Linux does not look at may hold anything",
     reference: "hw_pagetable.c; C0.3, C2.26; B12, B14",
-  }, async (self, row) => {
+  }, (t, row, revision) => {
     for (const bits of row.bits) {
-      if (!isIgnored(bits, self.io.revision)) continue;
-      const prepared = await row.prepare(self);
-      const bytes = prepared.bytes.slice();
-      setField(bytes, bits.field, maxOf(bits.field));
-      await succeed(self, row, prepared, bytes);
+      if (!isIgnored(bits, revision)) continue;
+      t.case(bits.name, async (self) => {
+        const prepared = await row.prepare(self);
+        const bytes = prepared.bytes.slice();
+        setField(bytes, bits.field, maxOf(bits.field));
+        await succeed(self, row, prepared, bytes);
+      });
     }
   });
 }
 
 /** Sets each unknown bit of a field alone. */
 async function checkBits(
-  { io }: StructSelf,
-  { cmd, name }: StructRow,
+  { io, row: { cmd, name } }: CallState,
   { field, name: fieldName, known }: Bits,
   right: Uint8Array,
 ): Promise<void> {

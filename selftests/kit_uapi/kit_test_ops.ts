@@ -17,6 +17,7 @@ import {
   ENOENT,
   EOPNOTSUPP,
   EOVERFLOW,
+  type Errno,
 } from "../../impl/uapi/errno.ts";
 import {
   IOMMU_IOAS_ALLOC,
@@ -73,61 +74,146 @@ export function registerKitTestOps(registry: Test[]): void {
   registerReserved(f);
 }
 
+/** Maps two pages of the buffer at {@link IOVA}. */
+async function mapTwoPages(self: OpsSelf): Promise<OpsSelf> {
+  const { io, ioasId } = self;
+  await io.mapFixed(ioasId, io.buffer, 2n * io.page, IOVA);
+  return self;
+}
+
+/** MD_CHECK_MAP of these two pages, unless told otherwise. */
+async function checkMap(
+  { io, domain: { hwptId } }: OpsSelf,
+  values: { id?: number; iova?: bigint; length?: bigint; uptr?: bigint },
+  errno?: Errno,
+): Promise<void> {
+  const all = {
+    id: hwptId,
+    iova: IOVA,
+    length: 2n * io.page,
+    uptr: BigInt(io.buffer),
+    ...values,
+  };
+  await io.mock.checkMap(all.id, all.iova, all.length, all.uptr, errno);
+}
+
 /** The operations that check. */
 function registerChecks(f: OpsFixture): void {
-  f.test("check_map", {
+  f.table("check_map", {
     description:
       "MD_CHECK_MAP finds what is not mapped, not aligned, not the same",
     reference: "selftest.c iommufd_test_md_check_pa; P15.8",
-  }, async ({ io, ioasId, domain: { hwptId } }) => {
-    const { page, mockPage } = io;
-    const buffer = BigInt(io.buffer);
-    const length = 2n * page;
-    await io.mapFixed(ioasId, buffer, length, IOVA);
-    await io.mock.checkMap(hwptId, IOVA, length, buffer);
-    await io.mock.checkMap(hwptId, IOVA + mockPage, page, buffer + mockPage);
-
-    await io.mock.checkMap(hwptId, IOVA, length, buffer + page, EINVAL);
-    await io.mock.checkMap(hwptId, IOVA, page, buffer + mockPage, EINVAL);
-    await io.mock.checkMap(hwptId, IOVA + page, page, buffer, EINVAL);
-    await io.mock.checkMap(hwptId, IOVA, length + mockPage, buffer, EINVAL);
-    await io.mock.checkMap(hwptId, IOVA - mockPage, page, buffer, EINVAL);
-    await io.mock.checkMap(hwptId, IOVA + 1n, page, buffer, EINVAL);
-    await io.mock.checkMap(hwptId, IOVA, page + 1n, buffer, EINVAL);
-    await io.mock.checkMap(hwptId, IOVA, page, buffer + 1n, EINVAL);
-    await io.mock.checkMap(hwptId, IOVA, page, 2n ** 31n, EFAULT);
-    await io.mock.checkMap(999, IOVA, page, buffer, ENOENT);
-    // Alignment comes before the id.
-    await io.mock.checkMap(999, IOVA + 1n, page, buffer, EINVAL);
-    if (io.revision.selftest.opsValidate) {
-      const wraps = U64_MAX - page + 1n;
-      await io.mock.checkMap(hwptId, IOVA, page, wraps, EINVAL);
+    prepare: mapTwoPages,
+    async finish(self) {
+      await checkMap(self, {});
+      const { io, ioasId } = self;
+      await io.unmap(ioasId, IOVA, 2n * io.page);
+      await checkMap(self, {}, EINVAL);
+    },
+  }, (t, _variant, { selftest }) => {
+    type Values = Partial<Parameters<typeof checkMap>[1]>;
+    function row(
+      what: string,
+      errno: Errno | undefined,
+      valuesOf: (io: Iommufd) => Values,
+    ): void {
+      t.case(what, (self) => checkMap(self, valuesOf(self.io), errno));
     }
-    await io.unmap(ioasId, IOVA, length);
-    await io.mock.checkMap(hwptId, IOVA, length, buffer, EINVAL);
+    row("all that is mapped", undefined, () => ({}));
+    row("a part of it", undefined, ({ page, mockPage, buffer }) => ({
+      iova: IOVA + mockPage,
+      length: page,
+      uptr: BigInt(buffer) + mockPage,
+    }));
+    row("other memory", EINVAL, ({ page, buffer }) => ({
+      uptr: BigInt(buffer) + page,
+    }));
+    row("memory half a page off", EINVAL, ({ page, mockPage, buffer }) => ({
+      length: page,
+      uptr: BigInt(buffer) + mockPage,
+    }));
+    row("another IOVA", EINVAL, ({ page }) => ({
+      iova: IOVA + page,
+      length: page,
+    }));
+    row("more than is mapped", EINVAL, ({ page, mockPage }) => ({
+      length: 2n * page + mockPage,
+    }));
+    row("an IOVA that is not mapped", EINVAL, ({ page, mockPage }) => ({
+      iova: IOVA - mockPage,
+      length: page,
+    }));
+    row("an IOVA that is not aligned", EINVAL, () => ({ iova: IOVA + 1n }));
+    row("a length that is not aligned", EINVAL, ({ page }) => ({
+      length: page + 1n,
+    }));
+    row("memory that is not aligned", EINVAL, ({ page, buffer }) => ({
+      length: page,
+      uptr: BigInt(buffer) + 1n,
+    }));
+    row("memory that is not there", EFAULT, () => ({ uptr: 2n ** 31n }));
+    row("an id of nothing", ENOENT, () => ({ id: 999 }));
+    row("alignment before the id", EINVAL, () => ({
+      id: 999,
+      iova: IOVA + 1n,
+    }));
+    if (!selftest.opsValidate) return;
+    row("memory that wraps", EINVAL, ({ page }) => ({
+      uptr: U64_MAX - page + 1n,
+    }));
   });
 
-  f.test("check_refs", {
+  f.table("check_refs", {
     description: "MD_CHECK_REFS finds a page that is pinned otherwise",
     reference: "selftest.c iommufd_test_md_check_refs; P15.9",
-  }, async ({ io, ioasId }) => {
-    const { page } = io;
-    const buffer = BigInt(io.buffer);
-    await io.mapFixed(ioasId, buffer + page, page, IOVA);
-    await io.mock.checkRefs(buffer, page, 0);
-    await io.mock.checkRefs(buffer + page, page, 1);
-    await io.mock.checkRefs(buffer, page, 1, EIO);
-    await io.mock.checkRefs(buffer, 2n * page, 0, EIO);
-    await io.mock.checkRefs(buffer + page, 2n * page, 1, EIO);
-    await io.mock.checkRefs(buffer + page, page, 2, EIO);
-    await io.mock.checkRefs(buffer + 1n, page, 0, EINVAL);
-    await io.mock.checkRefs(buffer, page + 1n, 0, EINVAL);
-    await io.mock.checkRefs(2n ** 31n, page, 0, EFAULT);
-    await io.mock.checkRefs(buffer, 0n, 5);
-    if (io.revision.selftest.opsValidate) {
-      const wraps = U64_MAX - page + 1n;
-      await io.mock.checkRefs(wraps, page, 0, EINVAL);
-    }
+    async prepare({ io, ioasId }) {
+      const pinned = BigInt(io.buffer) + io.page;
+      await io.mapFixed(ioasId, pinned, io.page, IOVA);
+      return { io, pinned, free: BigInt(io.buffer) };
+    },
+  }, (t, _variant, { selftest }) => {
+    t.case(
+      "a page that is not pinned",
+      ({ io, free }) => io.mock.checkRefs(free, io.page, 0),
+    );
+    t.case(
+      "a page that is",
+      ({ io, pinned }) => io.mock.checkRefs(pinned, io.page, 1),
+    );
+    t.case(
+      "one pin too many",
+      ({ io, free }) => io.mock.checkRefs(free, io.page, 1, EIO),
+    );
+    t.case(
+      "one of two pins",
+      ({ io, pinned }) => io.mock.checkRefs(pinned, io.page, 2, EIO),
+    );
+    t.case(
+      "a second page that is pinned",
+      ({ io, free }) => io.mock.checkRefs(free, 2n * io.page, 0, EIO),
+    );
+    t.case(
+      "a second page that is not",
+      ({ io, pinned }) => io.mock.checkRefs(pinned, 2n * io.page, 1, EIO),
+    );
+    t.case(
+      "memory that is not aligned",
+      ({ io, free }) => io.mock.checkRefs(free + 1n, io.page, 0, EINVAL),
+    );
+    t.case(
+      "a length that is not aligned",
+      ({ io, free }) => io.mock.checkRefs(free, io.page + 1n, 0, EINVAL),
+    );
+    t.case(
+      "memory that is not there",
+      ({ io }) => io.mock.checkRefs(2n ** 31n, io.page, 0, EFAULT),
+    );
+    t.case("no page at all", ({ io, free }) => io.mock.checkRefs(free, 0n, 5));
+    if (!selftest.opsValidate) return;
+    t.case(
+      "memory that wraps",
+      ({ io }) => io.mock.checkRefs(U64_MAX - io.page + 1n, io.page, 0, EINVAL),
+    );
   });
 
   f.test("check_map_other_pages", {
@@ -193,48 +279,88 @@ async function checkSyzIova(self: OpsSelf): Promise<void> {
 
 /** The operations that make something, and IOAS_ALLOC. */
 function registerMakers(f: OpsFixture): void {
-  f.test("mock_domain_errno", {
+  f.table("mock_domain_errno", {
     description:
       "MOCK_DOMAIN needs something to attach to, and leaves no ids behind",
     reference: "selftest.c iommufd_test_mock_domain, device.c; P12.4",
-  }, async ({ io, ioasId, domain }) => {
-    await io.mock.domain(0, ENOENT);
-    await io.mock.domain(999, ENOENT);
+    async finish({ io, domain }) {
+      const next = await io.ioasAlloc();
+      const expected = Math.max(domain.stdevId, domain.hwptId) + 1;
+      assertEq(next, expected, "the lowest id after those in use");
+    },
+  }, (t, _variant, { selftest }) => {
+    t.case("id 0", ({ io }) => io.mock.domain(0, ENOENT));
+    t.case("an id of nothing", ({ io }) => io.mock.domain(999, ENOENT));
     // Only where devices are bound can anything but an IOAS be named.
-    const wrongType = io.revision.selftest.mockDomainBindsDevice
-      ? EINVAL
-      : ENOENT;
-    await io.mock.domain(domain.stdevId, wrongType);
-    const next = await io.ioasAlloc();
-    const expected = Math.max(domain.stdevId, domain.hwptId) + 1;
-    assertEq(next, expected, "the lowest id after those in use");
-    await io.mock.domain(ioasId);
+    const wrongType = selftest.mockDomainBindsDevice ? EINVAL : ENOENT;
+    t.case(
+      "a selftest object",
+      ({ io, domain }) => io.mock.domain(domain.stdevId, wrongType),
+    );
+    t.case("an IOAS", async ({ io, ioasId }) => {
+      await io.mock.destroyDomain(await io.mock.domain(ioasId));
+    });
   });
 
-  f.test("mock_domain_flags", {
+  f.table("mock_domain_flags", {
     description: "MOCK_DOMAIN_FLAGS refuses flags it does not know",
     reference: "selftest.c mock_dev_create",
     since: "6.7",
-  }, async ({ io, ioasId }) => {
-    await io.mock.domainFlags(ioasId, 1 << 2, EINVAL);
-    await io.mock.domainFlags(ioasId, 0x80000000, EINVAL);
-    await io.mock.domainFlags(ioasId, 0);
-    await io.mock.domainFlags(ioasId, MOCK_FLAGS_DEVICE_HUGE_IOVA);
-    await io.mock.domainFlags(ioasId, MOCK_FLAGS_DEVICE_NO_DIRTY, undefined);
+  }, (t) => {
+    const both = MOCK_FLAGS_DEVICE_HUGE_IOVA | MOCK_FLAGS_DEVICE_NO_DIRTY;
+    const rows: [string, number, Errno?][] = [
+      ["the first unknown flag", 1 << 2, EINVAL],
+      ["the last unknown flag", 0x80000000, EINVAL],
+      ["a known and an unknown flag", 1 | 1 << 2, EINVAL],
+      ["no flags", 0],
+      ["NO_DIRTY", MOCK_FLAGS_DEVICE_NO_DIRTY],
+      ["HUGE_IOVA", MOCK_FLAGS_DEVICE_HUGE_IOVA],
+      ["both flags", both],
+    ];
+    for (const [what, flags, errno] of rows) {
+      t.case(
+        what,
+        ({ io, ioasId }) => io.mock.domainFlags(ioasId, flags, errno),
+      );
+    }
   });
 
-  f.test("mock_domain_replace_errno", {
+  f.table("mock_domain_replace_errno", {
     description:
       "MOCK_DOMAIN_REPLACE refuses what is no device and no page table",
     reference: "selftest.c iommufd_test_mock_domain_replace, device.c",
     since: "6.6",
+  }, (t) => {
+    type Ids = (self: OpsSelf) => [device: number, table: number];
+    const rows: [string, Ids, Errno][] = [
+      ["an id of nothing as device", ({ ioasId }) => [999, ioasId], ENOENT],
+      ["an IOAS as device", ({ ioasId }) => [ioasId, ioasId], ENOENT],
+      [
+        "a bound device as device",
+        ({ domain, ioasId }) => [domain.idevId, ioasId],
+        ENOENT,
+      ],
+      ["an id of nothing", ({ domain }) => [domain.stdevId, 999], ENOENT],
+      [
+        "a selftest object",
+        ({ domain: { stdevId } }) => [stdevId, stdevId],
+        EINVAL,
+      ],
+    ];
+    for (const [what, idsOf, errno] of rows) {
+      t.case(what, (self) => {
+        const [device, table] = idsOf(self);
+        return self.io.mock.replaceDomain(device, table, errno);
+      });
+    }
+  });
+
+  f.test("mock_domain_replace", {
+    description: "A device that cannot move to an IOAS stays where it was",
+    reference: "selftest.c iommufd_test_mock_domain_replace, device.c",
+    since: "6.6",
   }, async ({ io, ioasId, domain }) => {
-    const { stdevId, hwptId, idevId } = domain;
-    await io.mock.replaceDomain(999, ioasId, ENOENT);
-    await io.mock.replaceDomain(ioasId, ioasId, ENOENT);
-    await io.mock.replaceDomain(idevId, ioasId, ENOENT);
-    await io.mock.replaceDomain(stdevId, 999, ENOENT);
-    await io.mock.replaceDomain(stdevId, stdevId, EINVAL);
+    const { stdevId, hwptId } = domain;
     const same = await io.mock.replaceDomain(stdevId, ioasId);
     assertEq(same, hwptId, "the HWPT of the same IOAS");
     // An IOAS that the domain does not fit leaves the device where it was.
@@ -250,66 +376,115 @@ function registerMakers(f: OpsFixture): void {
     await io.mock.checkMap(hwptId, IOVA, io.page, io.buffer, ENOENT);
   });
 
-  f.test("create_access_errno", {
+  f.table("create_access_errno", {
     description: "CREATE_ACCESS that fails leaves no descriptor behind",
     reference: "selftest.c iommufd_test_create_access; P15.10",
-  }, async ({ io, ioasId }) => {
-    const first = await io.mock.createAccess(ioasId, false);
-    await io.mock.destroyAccess(first);
-    await io.mock.createAccess(999, false, ENOENT);
-    await io.mock.createAccess(0, true, ENOENT);
-    if (io.revision.selftest.opsValidate) {
-      await io.mock.call(
+    async prepare({ io, ioasId }) {
+      const fd = await io.mock.createAccess(ioasId, false);
+      await io.mock.destroyAccess(fd);
+      return { io, ioasId, fd };
+    },
+    async finish({ io, ioasId, fd }) {
+      const again = await io.mock.createAccess(ioasId, false);
+      assertEq(again, fd, "the lowest free descriptor");
+      await io.mock.destroyAccess(again);
+    },
+  }, (t, _variant, { selftest }) => {
+    t.case(
+      "an id of nothing",
+      ({ io }) => io.mock.createAccess(999, false, ENOENT),
+    );
+    t.case("id 0", ({ io }) => io.mock.createAccess(0, true, ENOENT));
+    t.case(
+      "an answer that cannot be written",
+      ({ io, ioasId }) =>
+        io.mock.callUnanswered(
+          "CREATE_ACCESS",
+          TestCreateAccess,
+          IOMMU_TEST_OP_CREATE_ACCESS,
+          { id: ioasId },
+        ),
+    );
+    if (!selftest.opsValidate) return;
+    t.case("unknown flags", ({ io, ioasId }) =>
+      io.mock.call(
         "CREATE_ACCESS",
         TestCreateAccess,
         IOMMU_TEST_OP_CREATE_ACCESS,
         { id: ioasId, flags: 2 },
         EOPNOTSUPP,
-      );
-    }
-    const again = await io.mock.createAccess(ioasId, false);
-    assertEq(again, first, "the lowest free descriptor");
-    await io.mock.destroyAccess(again);
+      ));
   });
 
-  f.test("ioas_alloc_errno", {
+  f.table("ioas_alloc_errno", {
     description: "IOAS_ALLOC refuses flags and uses no id up",
     reference: "ioas.c iommufd_ioas_alloc_ioctl; P10.1",
-  }, async ({ io }) => {
-    const id = await io.ioasAlloc();
+    prepare: async ({ io }) => ({ io, id: await io.ioasAlloc() }),
+    async finish({ io, id }) {
+      assertEq(await io.ioasAlloc(), id + 1, "next id");
+    },
+  }, (t) => {
     for (const flags of [1, 0x80000000]) {
-      const cmd = IOMMU_IOAS_ALLOC;
-      await io.call(IommuIoasAlloc, cmd, { flags }, EOPNOTSUPP);
+      t.case(
+        `flags 0x${flags.toString(16)}`,
+        ({ io }) =>
+          io.call(IommuIoasAlloc, IOMMU_IOAS_ALLOC, { flags }, EOPNOTSUPP),
+      );
     }
-    assertEq(await io.ioasAlloc(), id + 1, "next id");
   });
 }
 
 /** ADD_RESERVED. */
 function registerReserved(f: OpsFixture): void {
-  f.test("add_reserved_errno", {
+  f.table("add_reserved_errno", {
     description:
       "ADD_RESERVED refuses what is mapped or allowed, and bad ranges",
     reference: "selftest.c iommufd_test_add_reserved; P09.14, P15.5",
-  }, async ({ io, ioasId, domain }) => {
-    const { page } = io;
-    await io.mapFixed(ioasId, io.buffer, 2n * page, IOVA + page);
-    await io.mock.addReserved(999, 0n, page, ENOENT);
-    await io.mock.addReserved(domain.hwptId, 0n, page, ENOENT);
-    for (const [first, pages] of [[0n, 2n], [1n, 1n], [2n, 2n], [0n, 4n]]) {
-      const start = IOVA + first! * page;
-      await io.mock.addReserved(ioasId, start, pages! * page, EADDRINUSE);
+    async prepare(self) {
+      const { io, ioasId } = self;
+      await io.mapFixed(ioasId, io.buffer, 2n * io.page, IOVA + io.page);
+      return self;
+    },
+  }, (t, _variant, { selftest }) => {
+    function row(
+      what: string,
+      errno: Errno | undefined,
+      rangeOf: (page: bigint) => [start: bigint, length: bigint],
+      idOf = ({ ioasId }: OpsSelf) => ioasId,
+    ): void {
+      t.case(what, (self) => {
+        const { io } = self;
+        const [start, length] = rangeOf(io.page);
+        return io.mock.addReserved(idOf(self), start, length, errno);
+      });
     }
-    await io.mock.addReserved(ioasId, IOVA, page);
-    await io.mock.addReserved(ioasId, IOVA + 3n * page, page);
+    const whole = (page: bigint): [bigint, bigint] => [0n, page];
+    row("an id of nothing", ENOENT, whole, () => 999);
+    row("a HWPT", ENOENT, whole, ({ domain }) => domain.hwptId);
+    const mapped: [string, bigint, bigint][] = [
+      ["an area's first page", 0n, 2n],
+      ["a page of an area", 1n, 1n],
+      ["an area's last page", 2n, 2n],
+      ["a whole area", 0n, 4n],
+    ];
+    for (const [what, first, pages] of mapped) {
+      row(what, EADDRINUSE, (page) => [IOVA + first * page, pages * page]);
+    }
+    row("the page before an area", undefined, (page) => [IOVA, page]);
+    row(
+      "the page after an area",
+      undefined,
+      (page) => [IOVA + 3n * page, page],
+    );
     // Reserved ranges may overlap, also those of the domain.
-    await io.mock.addReserved(ioasId, 0n, IOVA + page);
-    if (io.revision.selftest.opsValidate) {
-      await io.mock.addReserved(ioasId, page, 0n, EINVAL);
-      await io.mock.addReserved(999, page, 0n, EINVAL);
-      const wraps = U64_MAX - page + 1n;
-      await io.mock.addReserved(ioasId, wraps, page + 1n, EOVERFLOW);
-    }
-    await io.mock.addReserved(ioasId, U64_MAX - page + 1n, page);
+    row("what is reserved", undefined, (page) => [0n, IOVA + page]);
+    row("the last page", undefined, (page) => [U64_MAX - page + 1n, page]);
+    if (!selftest.opsValidate) return;
+    row("no length", EINVAL, (page) => [page, 0n]);
+    row("no length before the id", EINVAL, (page) => [page, 0n], () => 999);
+    row("a range that wraps", EOVERFLOW, (page) => [
+      U64_MAX - page + 1n,
+      page + 1n,
+    ]);
   });
 }

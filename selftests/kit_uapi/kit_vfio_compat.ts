@@ -15,6 +15,7 @@ import {
   ENOENT,
   EOPNOTSUPP,
   EOVERFLOW,
+  type Errno,
 } from "../../impl/uapi/errno.ts";
 import {
   IOMMU_OPTION_HUGE_PAGES,
@@ -43,6 +44,7 @@ import {
   VFIO_UNMAP_ALL,
   VFIO_UPDATE_VADDR,
   VfioInfoCapHeader,
+  type VfioIommuType1DmaMap,
   VfioIommuType1Info,
   VfioIommuType1InfoCapIovaRange,
   VfioIommuType1InfoDmaAvail,
@@ -67,7 +69,13 @@ import {
   checkInfoHeader,
   getInfoInBuffer,
 } from "../ioctls/vfio_info.ts";
-import { getInfo, mapDma, setIommu, vfioIoas } from "../ioctls/vfio_ioctls.ts";
+import {
+  getInfo,
+  mapDma,
+  setIommu,
+  unmapDma,
+  vfioIoas,
+} from "../ioctls/vfio_ioctls.ts";
 
 /** The fixture as the files of its tests see it. */
 export type KitCompatFixture = Fixture<CompatVariant, CompatSelf>;
@@ -91,11 +99,23 @@ export function registerKitVfioCompat(registry: Test[]): void {
 
 /** GET_INFO. */
 function registerInfo(f: KitCompatFixture): void {
-  f.test("get_info_caps", {
+  f.table("get_info_caps", {
     description:
       "With room for it the capability chain is whole: the kernel's own test stops one byte short",
     reference: "iommufd.c vfio_compat_mock_domain.get_info; D4, S21",
-  }, checkInfoCaps);
+  }, (t, _variant, { vfio }) => {
+    const total = vfio.capsDmaAvailFirst ? 72 : 68;
+    for (const extra of [0, 1, 64]) {
+      t.case(
+        `room for ${extra} bytes more`,
+        ({ io }) => checkInfoCaps(io, total, total + extra),
+      );
+    }
+    t.case(
+      "room for a page",
+      ({ io }) => checkInfoCaps(io, total, io.context.pageSize),
+    );
+  });
 
   f.table("get_info_short", {
     description:
@@ -107,11 +127,18 @@ function registerInfo(f: KitCompatFixture): void {
       ? [{ at: size, end: size + 12 }, { at: size + 16, end: size + 48 }]
       : [{ at: size, end: size + 32 }, { at: size + 32, end: size + 44 }];
     const total = chain[1]!.end;
-    for (let argsz = size; argsz < total; argsz++) {
-      t.case(
-        `${argsz} bytes`,
-        ({ io }) => checkShortInfo(io, argsz, total, chain),
-      );
+    const [first, second] = chain;
+    const rows: [string, number, number][] = [
+      ["nothing fits", size, first!.end - 1],
+      ["the first fits", first!.end, second!.at - 1],
+      ["the second begins", second!.at, total - 1],
+    ];
+    for (const [what, from, to] of rows) {
+      t.case(what, async ({ io }) => {
+        for (let argsz = from; argsz <= to; argsz++) {
+          await checkShortInfo(io, argsz, total, chain);
+        }
+      });
     }
   });
 
@@ -144,15 +171,20 @@ function registerInfo(f: KitCompatFixture): void {
     }
   });
 
-  f.test("get_info_errno", {
+  f.table("get_info_errno", {
     description: "GET_INFO refuses a bad address and a short struct",
     reference: "vfio_compat.c iommufd_vfio_iommu_get_info; P14.11, B23",
-  }, async ({ io }) => {
-    await io.ioctlArg(VFIO_IOMMU_GET_INFO, 0, EFAULT, "GET_INFO at 0");
-    await getInfo(io, { argsz: 15 }, EINVAL);
-    await getInfo(io, { argsz: 0 }, EINVAL);
-    const { iovaPgsizes } = await getInfo(io, {});
-    assertEq(iovaPgsizes, io.page, "page sizes of a mock domain");
+  }, (t) => {
+    t.case(
+      "address 0",
+      ({ io }) => io.ioctlArg(VFIO_IOMMU_GET_INFO, 0, EFAULT, "GET_INFO at 0"),
+    );
+    t.case("argsz 15", ({ io }) => getInfo(io, { argsz: 15 }, EINVAL));
+    t.case("argsz 0", ({ io }) => getInfo(io, { argsz: 0 }, EINVAL));
+    t.case("page sizes of a mock domain", async ({ io }) => {
+      const { iovaPgsizes } = await getInfo(io, {});
+      assertEq(iovaPgsizes, io.page, "page sizes");
+    });
   });
 
   f.test("get_info_pgsizes", {
@@ -167,30 +199,32 @@ function registerInfo(f: KitCompatFixture): void {
   });
 }
 
-/** Test `get_info_caps`. */
-async function checkInfoCaps({ io }: CompatSelf): Promise<void> {
+/** An answer to GET_INFO that has room for the whole chain. */
+async function checkInfoCaps(
+  io: Iommufd,
+  total: number,
+  argsz: number,
+): Promise<void> {
   const { capsDmaAvailFirst, dmaAvail } = io.revision.vfio;
   const { size } = VfioIommuType1Info;
-  const total = (await getInfoInBuffer(io, size)).info.argsz;
-  assertEq(total, capsDmaAvailFirst ? 72 : 68, "bytes of struct and chain");
-  for (const argsz of [total, total + 1, total + 64, io.context.pageSize]) {
-    const reply = await getInfoInBuffer(io, argsz);
-    checkInfoHeader(reply.info);
-    assertEq(reply.info.argsz, total, "argsz in the answer");
-    assertEq(reply.info.capOffset, size, "capOffset");
-    const caps = checkCapChain(reply);
-    const range = VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE;
-    const avail = VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL;
-    // DMA_AVAIL has 12 bytes, which the later order pads to 16.
-    const expected = capsDmaAvailFirst
-      ? [[avail, 24, 16], [range, 40, 32]]
-      : [[range, 24, 32], [avail, 56, 12]];
-    const seen = caps.map(({ id, offset, size }) => [id, offset, size]);
-    assertEq(String(seen), String(expected), "capability id, offset, size");
-    const at = caps.find(({ id }) => id === avail)!.offset;
-    const data = VfioIommuType1InfoDmaAvail.decode(reply.bytes.subarray(at));
-    assertEq(data.avail, dmaAvail, "mappings available");
-  }
+  const needed = (await getInfoInBuffer(io, size)).info.argsz;
+  assertEq(needed, total, "bytes of struct and chain");
+  const reply = await getInfoInBuffer(io, argsz);
+  checkInfoHeader(reply.info);
+  assertEq(reply.info.argsz, total, "argsz in the answer");
+  assertEq(reply.info.capOffset, size, "capOffset");
+  const caps = checkCapChain(reply);
+  const range = VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE;
+  const avail = VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL;
+  // DMA_AVAIL has 12 bytes, which the later order pads to 16.
+  const expected = capsDmaAvailFirst
+    ? [[avail, 24, 16], [range, 40, 32]]
+    : [[range, 24, 32], [avail, 56, 12]];
+  const seen = caps.map(({ id, offset, size }) => [id, offset, size]);
+  assertEq(String(seen), String(expected), "capability id, offset, size");
+  const at = caps.find(({ id }) => id === avail)!.offset;
+  const data = VfioIommuType1InfoDmaAvail.decode(reply.bytes.subarray(at));
+  assertEq(data.avail, dmaAvail, "mappings available");
 }
 
 /** An answer to GET_INFO that has not room for the whole chain. */
@@ -223,26 +257,29 @@ async function checkShortInfo(
 
 /** CHECK_EXTENSION. */
 function registerExtensions(f: KitCompatFixture): void {
-  f.test("check_extension", {
+  f.table("check_extension", {
     description: "CHECK_EXTENSION answers for every extension",
     reference: "vfio_compat.c iommufd_vfio_check_extension; P14.3",
-  }, async ({ io }) => {
-    const yes = [VFIO_TYPE1_IOMMU, VFIO_TYPE1v2_IOMMU, VFIO_UNMAP_ALL];
-    const no = [
-      VFIO_SPAPR_TCE_IOMMU,
-      VFIO_EEH,
-      VFIO_TYPE1_NESTING_IOMMU,
-      VFIO_SPAPR_TCE_v2_IOMMU,
-      VFIO_UPDATE_VADDR,
-      0,
-      11,
-      2 ** 32,
-      U64_MAX,
+  }, (t, _variant, { vfio }) => {
+    const rows: [string, number | bigint, number][] = [
+      ["TYPE1", VFIO_TYPE1_IOMMU, 1],
+      ["TYPE1v2", VFIO_TYPE1v2_IOMMU, 1],
+      ["UNMAP_ALL", VFIO_UNMAP_ALL, 1],
+      ["SPAPR_TCE", VFIO_SPAPR_TCE_IOMMU, 0],
+      ["EEH", VFIO_EEH, 0],
+      ["TYPE1_NESTING", VFIO_TYPE1_NESTING_IOMMU, 0],
+      ["SPAPR_TCE_v2", VFIO_SPAPR_TCE_v2_IOMMU, 0],
+      ["UPDATE_VADDR", VFIO_UPDATE_VADDR, 0],
+      ["extension 0", 0, 0],
+      ["extension 11", 11, 0],
+      ["extension 2^32", 2 ** 32, 0],
+      ["extension 2^64-1", U64_MAX, 0],
     ];
     // Where no-IOMMU mode exists the answer depends on how the kernel was built.
-    if (!io.revision.vfio.hasNoIommu) no.push(VFIO_NOIOMMU_IOMMU);
-    for (const type of yes) await checkExtension(io, type, 1);
-    for (const type of no) await checkExtension(io, type, 0);
+    if (!vfio.hasNoIommu) rows.push(["NOIOMMU", VFIO_NOIOMMU_IOMMU, 0]);
+    for (const [what, type, answer] of rows) {
+      t.case(what, ({ io }) => checkExtension(io, type, answer));
+    }
   });
 
   f.test("dma_cc", {
@@ -276,18 +313,29 @@ async function checkExtension(
 
 /** VFIO_IOAS and SET_IOMMU. */
 function registerContainer(f: KitCompatFixture): void {
-  f.test("vfio_ioas_errno", {
-    description: "VFIO_IOAS refuses what it does not know",
+  f.table("vfio_ioas_errno", {
+    description: "VFIO_IOAS refuses what it does not know, and keeps the IOAS",
     reference: "vfio_compat.c iommufd_vfio_ioas; P14.7",
-  }, async ({ io, ioasId }) => {
+    async finish({ io, ioasId }) {
+      const seen = await vfioIoas(io, IOMMU_VFIO_IOAS_GET);
+      assertEq(seen, ioasId, "VFIO_IOAS GET");
+    },
+  }, (t) => {
     const cmd = IOMMU_VFIO_IOAS;
     const get = { op: IOMMU_VFIO_IOAS_GET };
-    const reserved = { ...get, reserved: 1 };
-    await io.call(IommuVfioIoas, cmd, reserved, EOPNOTSUPP);
-    await io.call(IommuVfioIoas, cmd, { op: 3 }, EOPNOTSUPP);
-    await vfioIoas(io, IOMMU_VFIO_IOAS_SET, 999, ENOENT);
-    // A SET that failed has not cleared it.
-    assertEq(await vfioIoas(io, IOMMU_VFIO_IOAS_GET), ioasId, "VFIO_IOAS GET");
+    t.case(
+      "a reserved field",
+      ({ io }) =>
+        io.call(IommuVfioIoas, cmd, { ...get, reserved: 1 }, EOPNOTSUPP),
+    );
+    t.case(
+      "an unknown operation",
+      ({ io }) => io.call(IommuVfioIoas, cmd, { op: 3 }, EOPNOTSUPP),
+    );
+    t.case(
+      "an id of nothing",
+      ({ io }) => vfioIoas(io, IOMMU_VFIO_IOAS_SET, 999, ENOENT),
+    );
   });
 
   f.test("ioas_destroyed", {
@@ -307,15 +355,27 @@ function registerContainer(f: KitCompatFixture): void {
     await mapDma(io, dma(io));
   });
 
-  f.test("set_iommu_errno", {
-    description:
-      "SET_IOMMU takes type1 and type1v2 only, and type1 only before maps",
-    reference: "vfio_compat.c iommufd_vfio_set_iommu; P14.4, P14.5",
-  }, async ({ io, ioasId }, { version }) => {
+  f.table("set_iommu_errno", {
+    description: "SET_IOMMU takes type1 and type1v2 only",
+    reference: "vfio_compat.c iommufd_vfio_set_iommu; P14.4",
+  }, (t) => {
     for (const type of [0, 2, 7, VFIO_NOIOMMU_IOMMU, 9]) {
-      await setIommu(io, type, EINVAL);
+      t.case(`type ${type}`, ({ io }) => setIommu(io, type, EINVAL));
     }
-    // type1v2 does not turn huge pages on again.
+    for (const [type, errno] of [[0, EINVAL], [VFIO_TYPE1_IOMMU, ENODEV]]) {
+      t.case(`type ${type} without an IOAS`, async ({ io, ioasId }) => {
+        await vfioIoas(io, IOMMU_VFIO_IOAS_CLEAR);
+        await setIommu(io, type as number, errno as Errno);
+        await vfioIoas(io, IOMMU_VFIO_IOAS_SET, ioasId);
+      });
+    }
+  });
+
+  f.test("set_iommu_again", {
+    description:
+      "type1 can be set before maps only, and type1v2 does not turn huge pages on again",
+    reference: "vfio_compat.c iommufd_vfio_set_iommu; P14.5",
+  }, async ({ io, ioasId }, { version }) => {
     await setIommu(io, VFIO_TYPE1v2_IOMMU);
     const isType1 = version === VFIO_TYPE1_IOMMU;
     const huge = await io.getOption(IOMMU_OPTION_HUGE_PAGES, ioasId);
@@ -323,9 +383,6 @@ function registerContainer(f: KitCompatFixture): void {
     await mapDma(io, dma(io));
     await setIommu(io, VFIO_TYPE1v2_IOMMU);
     await setIommu(io, VFIO_TYPE1_IOMMU, isType1 ? undefined : EINVAL);
-    await vfioIoas(io, IOMMU_VFIO_IOAS_CLEAR);
-    await setIommu(io, 0, EINVAL);
-    await setIommu(io, VFIO_TYPE1_IOMMU, ENODEV);
   });
 }
 
@@ -336,52 +393,82 @@ function dma(io: Iommufd): { iova: bigint; length: bigint; vaddr: bigint } {
 
 /** MAP_DMA. */
 function registerMapErrors(f: KitCompatFixture): void {
-  f.test("map_dma_errno", {
+  f.table("map_dma_errno", {
     description: "MAP_DMA refuses what it does not know and what a map refuses",
     reference: "vfio_compat.c iommufd_vfio_map_dma; P14.8",
-  }, async ({ io }) => {
-    const { page, revision } = io;
-    const good = dma(io);
-    await io.ioctlArg(VFIO_IOMMU_MAP_DMA, 0, EFAULT, "MAP_DMA at 0");
-    await mapDma(io, { ...good, argsz: 31 }, EINVAL);
-    await mapDma(io, { ...good, flags: 4 }, EINVAL);
-    await mapDma(io, { ...good, length: 0n }, EINVAL);
-    await mapDma(io, { ...good, length: page + 1n }, EINVAL);
-    await mapDma(io, { ...good, iova: IOVA + 1n }, EINVAL);
-    await mapDma(io, { ...good, vaddr: good.vaddr + 1n }, EINVAL);
-    await mapDma(io, { ...good, vaddr: 2n ** 31n }, EFAULT);
-    await mapDma(io, { ...good, iova: 0n }, revision.ioas.reservedIovaErrno);
-    const wraps = { iova: U64_MAX - page + 1n, length: 2n * page };
-    await mapDma(io, { ...good, ...wraps }, EOVERFLOW);
-    await mapDma(io, { ...good, argsz: 0xffffffff });
-    await mapDma(io, good, revision.ioas.areaExistsErrno);
+  }, (t, _variant, { ioas }) => {
+    type Values = Partial<VfioIommuType1DmaMap>;
+    function row(
+      what: string,
+      errno: Errno | undefined,
+      valuesOf: (io: Iommufd) => Values,
+    ): void {
+      t.case(what, async ({ io }) => {
+        const map = { ...dma(io), ...valuesOf(io) };
+        await mapDma(io, map, errno);
+        if (!errno) await unmapDma(io, { iova: map.iova, length: map.length });
+      });
+    }
+    t.case(
+      "address 0",
+      ({ io }) => io.ioctlArg(VFIO_IOMMU_MAP_DMA, 0, EFAULT, "MAP_DMA at 0"),
+    );
+    row("a short struct", EINVAL, () => ({ argsz: 31 }));
+    row("an unknown flag", EINVAL, () => ({ flags: 4 }));
+    row("no length", EINVAL, () => ({ length: 0n }));
+    row("half a page too long", EINVAL, ({ page }) => ({ length: page + 1n }));
+    row("an IOVA off by one", EINVAL, () => ({ iova: IOVA + 1n }));
+    row("memory off by one", EINVAL, ({ buffer }) => ({
+      vaddr: BigInt(buffer) + 1n,
+    }));
+    row("memory that is not there", EFAULT, () => ({ vaddr: 2n ** 31n }));
+    row("an IOVA that is reserved", ioas.reservedIovaErrno, () => ({
+      iova: 0n,
+    }));
+    row("a range that wraps", EOVERFLOW, ({ page }) => ({
+      iova: U64_MAX - page + 1n,
+      length: 2n * page,
+    }));
+    row("the longest struct", undefined, () => ({ argsz: 0xffffffff }));
     // Neither READ nor WRITE is fine here.
-    await mapDma(io, { ...good, iova: IOVA + page, flags: 0 });
+    row("no rights", undefined, () => ({ flags: 0 }));
+    t.case("an IOVA that is mapped", async ({ io }) => {
+      await mapDma(io, dma(io));
+      await mapDma(io, dma(io), ioas.areaExistsErrno);
+      await unmapDma(io, { iova: IOVA, length: io.page });
+    });
   });
 
-  f.test("half_pages", {
+  f.table("half_pages", {
     description: "type1 works in whole pages, type1v2 in the domain's",
     reference: "io_pagetable.c iopt_calculate_iova_alignment; P09.20",
-  }, async ({ io }, { version }) => {
+  }, (t, { version }) => {
     const errno = version === VFIO_TYPE1_IOMMU ? EINVAL : undefined;
-    const half = io.mockPage;
-    await mapDma(io, { ...dma(io), length: half }, errno);
-    await mapDma(io, { ...dma(io), iova: IOVA + 2n * io.page + half }, errno);
+    t.case(
+      "length",
+      ({ io }) => mapDma(io, { ...dma(io), length: io.mockPage }, errno),
+    );
+    t.case("IOVA", ({ io }) => {
+      const iova = IOVA + 2n * io.page + io.mockPage;
+      return mapDma(io, { ...dma(io), iova }, errno);
+    });
   });
 
-  f.test("unknown_argument", {
+  f.table("unknown_argument", {
     description: "A bad address is found before the IOAS is looked for",
     reference: "vfio_compat.c; P14.8, P14.9",
-  }, async ({ io }) => {
-    await vfioIoas(io, IOMMU_VFIO_IOAS_CLEAR);
-    for (
-      const cmd of [
-        VFIO_IOMMU_MAP_DMA,
-        VFIO_IOMMU_UNMAP_DMA,
-        VFIO_IOMMU_GET_INFO,
-      ]
-    ) {
-      await io.ioctlArg(cmd, 0, EFAULT, `ioctl 0x${cmd.toString(16)} at 0`);
+    async prepare(self) {
+      await vfioIoas(self.io, IOMMU_VFIO_IOAS_CLEAR);
+      return self;
+    },
+  }, (t) => {
+    const rows: [string, number][] = [
+      ["MAP_DMA", VFIO_IOMMU_MAP_DMA],
+      ["UNMAP_DMA", VFIO_IOMMU_UNMAP_DMA],
+      ["GET_INFO", VFIO_IOMMU_GET_INFO],
+    ];
+    for (const [what, cmd] of rows) {
+      t.case(what, ({ io }) => io.ioctlArg(cmd, 0, EFAULT, `${what} at 0`));
     }
   });
 }

@@ -148,79 +148,100 @@ function setU32(bytes: Uint8Array, offset: number, value: number): void {
 
 /** Sizes and flags. */
 function registerSizes(f: VfioFixture): void {
-  f.test("argsz", {
+  f.table("argsz", {
     description:
       "A struct that says it is too short is refused; what lies behind the known part is not looked at",
     reference: "vfio_compat.c; C3.13, P14.8, P14.9, P14.11",
-  }, async (io, row) => {
+  }, (t, row) => {
     for (const argsz of [0, 1, row.min - 8, row.min - 1]) {
-      const bytes = await row.prepare(io);
-      setU32(bytes, 0, argsz);
-      await io.ioctl(row.cmd, bytes, EINVAL, `argsz ${argsz}`);
-      setU32(bytes, 0, row.min);
-      await succeed(io, row, bytes);
+      t.case(`argsz ${argsz}`, async (io) => {
+        const bytes = await row.prepare(io);
+        setU32(bytes, 0, argsz);
+        await io.ioctl(row.cmd, bytes, EINVAL, `argsz ${argsz}`);
+        setU32(bytes, 0, row.min);
+        await succeed(io, row, bytes);
+      });
     }
     for (const extra of [0, 1, 4]) {
-      const bytes = new Uint8Array(row.min + extra).fill(0xff);
-      bytes.set(await row.prepare(io));
-      setU32(bytes, 0, bytes.length);
-      await succeed(io, row, bytes);
+      t.case(`${extra} bytes more`, async (io) => {
+        const bytes = new Uint8Array(row.min + extra).fill(0xff);
+        bytes.set(await row.prepare(io));
+        setU32(bytes, 0, bytes.length);
+        await succeed(io, row, bytes);
+      });
     }
   });
 
-  f.test("argsz_beyond", {
+  f.table("argsz_beyond", {
     description: "Nothing behind the known part is read or written",
     reference: "vfio_compat.c; C3.13",
-  }, async (io, row) => {
+  }, (t, row) => {
     const info = row.cmd === VFIO_IOMMU_GET_INFO;
     const known = info ? VfioIommuType1Info.size : row.min;
-    const bytes = new Uint8Array(known);
-    bytes.set(await row.prepare(io));
-    // Memory ends behind the struct. GET_INFO does not get to capabilities.
-    setU32(bytes, 0, known + 8);
-    await succeed(io, row, bytes);
-    const junk = new Uint8Array(known + 8).fill(0xa5);
-    junk.set(await row.prepare(io));
-    setU32(junk, 0, known + 8);
-    await succeed(io, row, junk);
-    const rest = new Uint8Array(8).fill(0xa5);
-    assertBytes(junk.subarray(known), rest, "bytes behind");
+    // GET_INFO does not get to capabilities.
+    t.case("no memory behind the struct", async (io) => {
+      const bytes = new Uint8Array(known);
+      bytes.set(await row.prepare(io));
+      setU32(bytes, 0, known + 8);
+      await succeed(io, row, bytes);
+    });
+    t.case("junk behind the struct", async (io) => {
+      const junk = new Uint8Array(known + 8).fill(0xa5);
+      junk.set(await row.prepare(io));
+      setU32(junk, 0, known + 8);
+      await succeed(io, row, junk);
+      const rest = new Uint8Array(8).fill(0xa5);
+      assertBytes(junk.subarray(known), rest, "bytes behind");
+    });
   });
 
-  f.test("unknown_flags", {
+  f.table("unknown_flags", {
     description: "Unknown flags are refused: EINVAL here, not EOPNOTSUPP",
     reference: "vfio_compat.c; C3.13, P14.8, P14.9",
-  }, async (io, row) => {
-    const bytes = await row.prepare(io);
-    const right = bytes.slice();
+    prepare: async (io, row) => ({ io, right: await row.prepare(io) }),
+    async finish({ io, right }, row) {
+      // GET_INFO's flags are an answer.
+      if (row.flags === undefined) setU32(right, FLAGS, 0xffffffff);
+      await succeed(io, row, right);
+    },
+  }, (t, row) => {
     for (let bit = 0; bit < 32; bit++) {
       if ((row.flags ?? 0xffffffff) & (1 << bit)) continue;
-      setU32(bytes, FLAGS, (1 << bit) >>> 0);
-      await io.ioctl(row.cmd, bytes, EINVAL, `flag ${bit}`);
+      t.case(`flag ${bit}`, async ({ io, right }) => {
+        const bytes = right.slice();
+        setU32(bytes, FLAGS, (1 << bit) >>> 0);
+        await io.ioctl(row.cmd, bytes, EINVAL, `flag ${bit}`);
+      });
     }
-    // GET_INFO's flags are an answer.
-    if (row.flags === undefined) setU32(right, FLAGS, 0xffffffff);
-    await succeed(io, row, right);
+    t.case("known flags", () => Promise.resolve());
   });
 }
 
 /** Where a struct is. */
 function registerAddresses(f: VfioFixture): void {
-  f.test("bad_address", {
+  f.table("bad_address", {
     description: "A struct that is nowhere, or only in part, is refused",
     reference: "vfio_compat.c; P14.8",
-  }, async (io, row) => {
-    const nowhere = [0, 1, 2n ** 47n - 8n, 2n ** 47n, 2n ** 64n - 8n];
-    for (const address of nowhere) {
-      const what = `${row.layout.name} at 0x${address.toString(16)}`;
-      await io.ioctlArg(row.cmd, address, EFAULT, what);
+    prepare: async (io, row) => ({ io, right: await row.prepare(io) }),
+    finish: ({ io, right }, row) => succeed(io, row, right),
+  }, (t, row) => {
+    const nowhere: [string, number | bigint][] = [
+      ["0", 0],
+      ["1", 1],
+      ["the last bytes below the kernel", 2n ** 47n - 8n],
+      ["the end of user memory", 2n ** 47n],
+      ["the last bytes", 2n ** 64n - 8n],
+    ];
+    for (const [what, address] of nowhere) {
+      t.case(what, ({ io }) => io.ioctlArg(row.cmd, address, EFAULT, what));
     }
-    const bytes = await row.prepare(io);
     for (const cut of [1, 8, row.min - 4, row.min - 1]) {
-      const part = bytes.slice(0, row.min - cut);
-      await io.ioctl(row.cmd, part, EFAULT, `without ${cut} bytes`);
+      const what = `without ${cut} of ${row.min} bytes`;
+      t.case(what, async ({ io, right }) => {
+        const part = right.slice(0, row.min - cut);
+        await io.ioctl(row.cmd, part, EFAULT, what);
+      });
     }
-    await succeed(io, row, bytes);
   });
 
   f.test("page_boundary", {

@@ -35,7 +35,7 @@ export const CORE_MUTANTS: readonly Mutant[] = [
       "    this.#destroy",
     replace: "    this.#destroy",
     breaks: "DESTROY does not care who uses an object",
-    killer: "kit_commands.object_types",
+    killer: "kit_commands.device_busy",
   }, {
     name: "object-any-class",
     find: "if (!(object instanceof type) || !object.lock()) throw ENOENT;",

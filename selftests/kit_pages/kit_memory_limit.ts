@@ -90,14 +90,18 @@ async function setupLimit(
 
 /** The limit itself. */
 function registerLimit(f: LimitFixture): void {
-  f.test("smallest_limit", {
+  f.table("smallest_limit", {
     description: "A limit that holds no batch element is refused",
     reference: "selftest.c iommufd_test; conflict 24",
     since: "6.2",
-  }, async ({ io }) => {
-    await io.mock.setMemoryLimit(11, EINVAL);
-    await io.mock.setMemoryLimit(0, EINVAL);
-    await io.mock.setMemoryLimit(12);
+  }, (t) => {
+    for (const limit of [11, 0]) {
+      t.case(
+        `${limit} bytes`,
+        ({ io }) => io.mock.setMemoryLimit(limit, EINVAL),
+      );
+    }
+    t.case("12 bytes", ({ io }) => io.mock.setMemoryLimit(12));
   });
 }
 

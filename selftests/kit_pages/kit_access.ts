@@ -9,27 +9,14 @@
 
 import {
   EADDRINUSE,
-  EBADE,
   EBADFD,
   EBUSY,
-  EFAULT,
   EINVAL,
   ENOENT,
-  ENOMEM,
-  EOPNOTSUPP,
-  EOVERFLOW,
-  EPERM,
 } from "../../impl/uapi/errno.ts";
 import {
-  IOMMU_IOAS_MAP_READABLE,
-  IOMMU_IOAS_MAP_WRITEABLE,
-} from "../../impl/uapi/iommufd.ts";
-import {
   IOMMU_TEST_OP_ACCESS_PAGES,
-  MOCK_ACCESS_RW_SLOW_PATH,
-  MOCK_ACCESS_RW_WRITE,
   MOCK_APERTURE_START,
-  MOCK_FLAGS_ACCESS_WRITE,
   TestAccessPages,
 } from "../../impl/uapi/selftest.ts";
 import {
@@ -45,8 +32,9 @@ import {
   setupIoas,
   teardownIoas,
 } from "../iommufd/iommufd_ioas.ts";
+import { registerErrors } from "./kit_access_errno.ts";
 import { registerReadWrite } from "./kit_access_rw.ts";
-import { KIT_IOAS_VARIANTS } from "./kit_map.ts";
+import { KIT_IOAS_VARIANTS } from "../kit_ioas/kit_map.ts";
 
 /** The fixture as the files of its tests see it. */
 export type AccessFixture = Fixture<IoasVariant, IoasSelf>;
@@ -64,122 +52,6 @@ export function registerKitAccess(registry: Test[]): void {
   registerUnmap(f);
   registerLifetime(f);
   registerReadWrite(f);
-}
-
-/** Refusals. */
-function registerErrors(f: AccessFixture): void {
-  f.test("rw_errno", {
-    description: "ACCESS_RW refuses bad ranges, descriptors and memory",
-    reference: "device.c iommufd_access_rw, selftest.c; P13.7, S25",
-  }, checkRwErrors);
-
-  f.test("pin_errno", {
-    description: "ACCESS_PAGES refuses bad ranges, descriptors and memory",
-    reference: "device.c iommufd_access_pin_pages, selftest.c; P13.4, S25",
-  }, checkPinErrors);
-
-  f.test("rights", {
-    description: "An access can do to an area what the area was mapped for",
-    reference: "device.c check_area_prot; P13.4, P13.7",
-  }, checkRights);
-}
-
-/** Test `rw_errno`. */
-async function checkRwErrors(self: IoasSelf): Promise<void> {
-  const { io, ioasId, baseIova } = self;
-  const { page } = io;
-  const iova = baseIova + page;
-  await io.mapFixed(ioasId, io.buffer, 2n * page, iova);
-  const access = await io.mock.createAccess(ioasId, false);
-  const good = { iova, length: page, uptr: io.scratch };
-  const write = MOCK_ACCESS_RW_WRITE;
-
-  await io.mock.accessRw(access, { ...good, length: 0 }, EINVAL);
-  await io.mock.accessRw(access, { ...good, iova: U64_MAX }, EOVERFLOW);
-  await io.mock.accessRw(access, { ...good, iova: iova - 1n }, ENOENT);
-  await io.mock.accessRw(access, { ...good, iova: iova + page + 1n }, ENOENT);
-  await io.mock.accessRw(access, { ...good, uptr: 0 }, EFAULT);
-  await io.mock.accessRw(access, { ...good, uptr: 0, flags: write }, EFAULT);
-  await io.mock.accessRw(io.fd, good, EBADFD);
-  await io.mock.accessRw(999, good, EBADFD);
-  if (io.revision.selftest.opsValidate) {
-    const long = 16n * 2n ** 20n + 1n;
-    await io.mock.accessRw(access, { ...good, length: long }, ENOMEM);
-    await io.mock.accessRw(access, { ...good, flags: 2 }, EOPNOTSUPP);
-    await io.mock.accessRw(999, { ...good, flags: 2 }, EOPNOTSUPP);
-  }
-  await io.mock.accessRw(access, good);
-  await io.mock.createAccess(999, false, ENOENT);
-  await io.mock.destroyAccess(access);
-}
-
-/** Test `pin_errno`. */
-async function checkPinErrors(self: IoasSelf): Promise<void> {
-  const { io, ioasId, stdevId, baseIova } = self;
-  const { page, buffer } = io;
-  const iova = baseIova + page;
-  await io.mapFixed(ioasId, buffer, 2n * page, iova);
-  const access = await io.mock.createAccess(ioasId, true);
-  const good = { iova, length: page, uptr: buffer };
-  const wraps = { iova: U64_MAX - page + 1n, length: 2n * page, uptr: 0 };
-
-  await io.mock.accessPages(access, { ...good, length: 0 }, EINVAL);
-  await io.mock.accessPages(access, wraps, EOVERFLOW);
-  await io.mock.accessPages(access, { ...good, iova: iova - page }, ENOENT);
-  await io.mock.accessPages(access, { ...good, length: 3n * page }, ENOENT);
-  await io.mock.accessPages(access, { ...good, iova: iova + 1n }, EINVAL);
-  await io.mock.accessPages(access, { ...good, flags: 2 }, EOPNOTSUPP);
-  await io.mock.accessPages(io.fd, good, EBADFD);
-  await io.mock.accessPages(999, good, EBADFD);
-  await io.mock.accessPages(access, { ...good, uptr: io.scratch }, EBADE);
-  await io.mock.destroyAccessPages(access, 0, ENOENT);
-  await io.mock.destroyAccessPages(io.fd, 0, EBADFD);
-  await io.mock.checkRefs(buffer, 2n * page, stdevId ? 1 : 0);
-  if (io.revision.selftest.opsValidate) {
-    const long = 16n * 2n ** 20n + 1n;
-    await io.mock.accessPages(access, { ...good, length: long }, ENOMEM);
-  }
-  if (io.revision.access.needsPinPages) {
-    const reader = await io.mock.createAccess(ioasId, false);
-    await io.mock.accessPages(reader, good, EOPNOTSUPP);
-    await io.mock.destroyAccess(reader);
-  }
-  if (!stdevId) {
-    const nothing = iova + 8n * page;
-    await io.mapFixed(ioasId, 2n ** 31n, page, nothing);
-    await io.mock.accessPages(access, { ...good, iova: nothing }, EFAULT);
-  }
-  await io.mock.destroyAccess(access);
-}
-
-/** Test `rights`. */
-async function checkRights(self: IoasSelf): Promise<void> {
-  const { io, ioasId, baseIova } = self;
-  const { page, buffer } = io;
-  const readable = baseIova + page;
-  const writeable = baseIova + 3n * page;
-  const read = IOMMU_IOAS_MAP_READABLE;
-  const write = IOMMU_IOAS_MAP_WRITEABLE;
-  await io.mapFixed(ioasId, buffer, page, readable, undefined, read);
-  await io.mapFixed(ioasId, buffer, page, writeable, undefined, write);
-  const access = await io.mock.createAccess(ioasId, true);
-  for (const path of [0, MOCK_ACCESS_RW_SLOW_PATH]) {
-    const flags = path | MOCK_ACCESS_RW_WRITE;
-    const range = { length: 8, uptr: io.scratch };
-    await io.mock.accessRw(access, { ...range, iova: readable, flags: path });
-    await io.mock.accessRw(access, { ...range, iova: writeable, flags });
-    const noWrite = { ...range, iova: readable, flags };
-    await io.mock.accessRw(access, noWrite, EPERM);
-    const noRead = { ...range, iova: writeable, flags: path };
-    await io.mock.accessRw(access, noRead, EPERM);
-  }
-  const flags = MOCK_FLAGS_ACCESS_WRITE;
-  const pin = { length: page, uptr: buffer };
-  await io.mock.accessPages(access, { ...pin, iova: readable, flags }, EPERM);
-  await io.mock.accessPages(access, { ...pin, iova: writeable }, EPERM);
-  await io.mock.accessPages(access, { ...pin, iova: readable });
-  await io.mock.accessPages(access, { ...pin, iova: writeable, flags });
-  await io.mock.destroyAccess(access);
 }
 
 /** Counts and alignment of pins. */
@@ -355,26 +227,28 @@ function registerUnmap(f: AccessFixture): void {
     await io.mock.destroyAccess(access);
   });
 
-  f.test("unmap_drops_edge", {
+  f.table("unmap_drops_edge", {
     description:
       "Unmapping drops an item that has a single byte of the area, at either end",
     reference: "selftest.c iommufd_test_access_unmap; P09.12",
-  }, async ({ io, ioasId, baseIova }) => {
-    const { page, buffer } = io;
-    const iova = baseIova + page;
-    const middle = iova + page;
-    for (const unmapped of [iova, middle]) {
-      await io.mapFixed(ioasId, buffer, page, iova);
-      await io.mapFixed(ioasId, buffer + Number(page), page, middle);
-      const access = await io.mock.createAccess(ioasId, true);
-      // A pin begins with a page, but may end anywhere.
-      const range = { iova, length: page + 1n, uptr: buffer };
-      const item = await io.mock.accessPages(access, range);
-      await io.unmap(ioasId, unmapped, page);
-      await io.mock.destroyAccessPages(access, item, ENOENT);
-      await io.unmap(ioasId, iova, 2n * page);
-      await io.mock.checkRefs(buffer, 2n * page, 0);
-      await io.mock.destroyAccess(access);
+  }, (t) => {
+    for (const which of ["first", "second"]) {
+      t.case(`the ${which} area`, async ({ io, ioasId, baseIova }) => {
+        const { page, buffer } = io;
+        const iova = baseIova + page;
+        const middle = iova + page;
+        await io.mapFixed(ioasId, buffer, page, iova);
+        await io.mapFixed(ioasId, buffer + Number(page), page, middle);
+        const access = await io.mock.createAccess(ioasId, true);
+        // A pin begins with a page, but may end anywhere.
+        const range = { iova, length: page + 1n, uptr: buffer };
+        const item = await io.mock.accessPages(access, range);
+        await io.unmap(ioasId, which === "first" ? iova : middle, page);
+        await io.mock.destroyAccessPages(access, item, ENOENT);
+        await io.unmap(ioasId, iova, 2n * page);
+        await io.mock.checkRefs(buffer, 2n * page, 0);
+        await io.mock.destroyAccess(access);
+      });
     }
   });
 

@@ -13,7 +13,6 @@ import {
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
   MAP_ANONYMOUS,
-  MAP_FIXED,
   MAP_HUGETLB,
   MAP_PRIVATE,
   MAP_SHARED,
@@ -155,14 +154,13 @@ async function mapTwice(
 
 /** Memory that may be written only. */
 function registerWriteOnly(f: MemoryFixture): void {
-  f.test("write_only", {
+  f.table("write_only", {
     description:
       "Memory with PROT_WRITE alone can be pinned for reading where a page is present",
     reference: "mm/gup.c gup_fast_pte_range, check_vma_flags",
-  }, async ({ io, ioasId }) => {
-    const { page } = io;
-    const forced = io.revision.pages.readPinsForceWrite;
-    const cases: readonly [string, number, number, boolean, boolean][] = [
+  }, (t, _variant, { pages }) => {
+    const forced = pages.readPinsForceWrite;
+    const rows: [string, number, number, boolean, boolean][] = [
       ["private", MAP_PRIVATE, PROT_WRITE, true, true],
       ["untouched", MAP_PRIVATE, PROT_WRITE, false, forced],
       ["shared", MAP_SHARED, PROT_WRITE, true, true],
@@ -170,16 +168,19 @@ function registerWriteOnly(f: MemoryFixture): void {
       ["without access", MAP_PRIVATE, PROT_NONE, true, forced],
       ["readable", MAP_SHARED, PROT_READ, true, !forced],
     ];
-    for (const [what, flags, prot, touch, works] of cases) {
-      const buf = await io.mmap(page, flags);
-      if (touch) await io.process.poke(buf, Uint8Array.of(1));
-      const ret = await io.process.mprotect(buf, Number(page), prot);
-      assertEq(ret, 0, `mprotect of ${what} memory`);
-      const errno = works ? undefined : EFAULT;
-      const read = IOMMU_IOAS_MAP_READABLE;
-      await io.mapFixed(ioasId, buf, page, IOVA, errno, read);
-      if (works) await io.unmap(ioasId, IOVA, page);
-      await io.munmap(buf, page);
+    for (const [what, flags, prot, touch, works] of rows) {
+      t.case(what, async ({ io, ioasId }) => {
+        const { page } = io;
+        const buf = await io.mmap(page, flags);
+        if (touch) await io.process.poke(buf, Uint8Array.of(1));
+        const ret = await io.process.mprotect(buf, Number(page), prot);
+        assertEq(ret, 0, "mprotect");
+        const errno = works ? undefined : EFAULT;
+        const read = IOMMU_IOAS_MAP_READABLE;
+        await io.mapFixed(ioasId, buf, page, IOVA, errno, read);
+        if (works) await io.unmap(ioasId, IOVA, page);
+        await io.munmap(buf, page);
+      });
     }
   });
 
@@ -229,43 +230,53 @@ function registerWriteOnly(f: MemoryFixture): void {
 
 /** madvise that faults memory in. */
 function registerPopulate(f: MemoryFixture): void {
-  f.test("populate", {
+  f.table("populate", {
     description:
       "MADV_POPULATE_* goes from page to page and stops at the first that cannot be had",
     reference: "mm/madvise.c madvise_populate; mm/gup.c faultin_page_range",
-  }, async ({ io }) => {
-    const hole = -1;
-    const rows: readonly [number, readonly number[], Errno | undefined][] = [
-      [MADV_POPULATE_WRITE, [RW, RW, RW], undefined],
-      [MADV_POPULATE_WRITE, [RW, hole, PROT_READ], ENOMEM],
-      [MADV_POPULATE_WRITE, [RW, PROT_READ, hole], EINVAL],
-      [MADV_POPULATE_WRITE, [hole, PROT_READ, RW], ENOMEM],
-      [MADV_POPULATE_WRITE, [RW, RW, hole], ENOMEM],
-      [MADV_POPULATE_READ, [RW, PROT_READ, RW], undefined],
-      [MADV_POPULATE_READ, [RW, hole, PROT_NONE], ENOMEM],
-      [MADV_POPULATE_READ, [RW, PROT_WRITE, hole], EINVAL],
+  }, (t) => {
+    const pages = { rw: RW, r: PROT_READ, w: PROT_WRITE, none: PROT_NONE };
+    type Page = keyof typeof pages | "hole";
+    const rows: [string, readonly [Page, Page, Page], Errno?][] = [
+      ["WRITE", ["rw", "rw", "rw"]],
+      ["WRITE", ["rw", "hole", "r"], ENOMEM],
+      ["WRITE", ["rw", "r", "hole"], EINVAL],
+      ["WRITE", ["hole", "r", "rw"], ENOMEM],
+      ["WRITE", ["rw", "rw", "hole"], ENOMEM],
+      ["READ", ["rw", "r", "rw"]],
+      ["READ", ["rw", "hole", "none"], ENOMEM],
+      ["READ", ["rw", "w", "hole"], EINVAL],
     ];
-    for (const [advice, prots, errno] of rows) {
-      const ret = await adviseParts(io, advice, prots);
-      assertResult(ret, errno, `advice ${advice} about ${prots.join(", ")}`);
+    for (const [verb, kinds, errno] of rows) {
+      const what = `${verb} of ${kinds.join(", ")}`;
+      t.case(what, async ({ io }) => {
+        const advice = verb === "WRITE"
+          ? MADV_POPULATE_WRITE
+          : MADV_POPULATE_READ;
+        const prots = kinds.map((kind) => kind === "hole" ? -1 : pages[kind]);
+        assertResult(await adviseParts(io, advice, prots), errno, what);
+      });
     }
   });
 
-  f.test("populate_beyond_file", {
+  f.table("populate_beyond_file", {
     description: "MADV_POPULATE_READ beyond the end of a file fails, EFAULT",
     reference: "mm/madvise.c madvise_populate",
-  }, async ({ io }) => {
-    const size = Number(io.page);
-    const { shared, own } = await mapTwice(io, 0, 2 * size);
-    const fd = assertOk(await io.process.memfdCreate("short", 0), "memfd");
-    assertEq(await io.process.ftruncate(fd, size), 0, "ftruncate");
-    for (const at of [shared, own]) {
-      const type = (at === shared ? MAP_SHARED : MAP_PRIVATE) | MAP_FIXED;
-      assertEq(await io.process.mmap(at, 2 * size, RW, type, fd), at, "mmap");
-      const populate = (length: number) =>
-        io.process.madvise(at, length, MADV_POPULATE_READ);
-      assertEq(await populate(size), 0, "the page of the file");
-      assertResult(await populate(2 * size), EFAULT, "one page more");
+  }, (t) => {
+    for (const type of [MAP_SHARED, MAP_PRIVATE]) {
+      const how = type === MAP_SHARED ? "shared" : "private";
+      t.case(`a ${how} mapping`, async ({ io: { process, page } }) => {
+        const size = Number(page);
+        const fd = assertOk(await process.memfdCreate("short", 0), "memfd");
+        assertEq(await process.ftruncate(fd, size), 0, "ftruncate");
+        const map = await process.mmap(0, 2 * size, RW, type, fd);
+        const at = assertOk(map, "mmap");
+        const populate = (length: number) =>
+          process.madvise(at, length, MADV_POPULATE_READ);
+        assertEq(await populate(size), 0, "the page of the file");
+        assertResult(await populate(2 * size), EFAULT, "one page more");
+        assertEq(await process.close(fd), 0, "close");
+      });
     }
   });
 }

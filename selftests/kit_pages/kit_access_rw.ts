@@ -20,12 +20,15 @@ import { Random } from "../harness/random.ts";
 const SLOW = MOCK_ACCESS_RW_SLOW_PATH;
 const WRITE = MOCK_ACCESS_RW_WRITE;
 
+/** The two ways of copying. */
+const PATHS: readonly (readonly [how: string, flags: number])[] = [
+  ["the plain way", 0],
+  ["the slow way", SLOW],
+];
+
 /** Adds the tests to the fixture. */
 export function registerReadWrite(f: AccessFixture): void {
-  f.test("rw_across_areas", {
-    description: "One read or write can cross areas that touch",
-    reference: "device.c iommufd_access_rw; P13.7",
-  }, checkAcrossAreas);
+  registerAcrossAreas(f);
 
   f.test("rw_stops_at_gap", {
     description: "A write that runs into a gap has written what lies before",
@@ -48,24 +51,33 @@ export function registerReadWrite(f: AccessFixture): void {
     await io.mock.destroyAccess(access);
   });
 
-  f.test("rw_read_only_memory", {
+  f.table("rw_read_only_memory", {
     description: "Memory that its owner cannot write cannot be written",
     reference: "pages.c iopt_pages_rw_access; P08.13",
-  }, async ({ io, ioasId, stdevId, baseIova: iova }) => {
-    // A domain would have to pin it for writing, which fails at the map.
-    if (stdevId) return;
-    const { page } = io;
-    const buf = await io.mmap(2n * page, MAP_SHARED, PROT_READ);
-    await io.mapFixed(ioasId, buf, 2n * page, iova);
-    const access = await io.mock.createAccess(ioasId, false);
-    for (const path of [0, SLOW]) {
-      const one = { iova, length: 8, uptr: io.scratch, flags: path };
-      await io.mock.accessRw(access, one);
-      await io.mock.accessRw(access, { ...one, flags: path | WRITE }, EFAULT);
-      const two = { ...one, iova: iova + page - 4n };
-      await io.mock.accessRw(access, { ...two, flags: path | WRITE }, EFAULT);
+    async prepare({ io, baseIova: iova }) {
+      // A domain would have to pin it for writing, which fails at the map.
+      const ioasId = await io.ioasAlloc();
+      const buf = await io.mmap(2n * io.page, MAP_SHARED, PROT_READ);
+      await io.mapFixed(ioasId, buf, 2n * io.page, iova);
+      const access = await io.mock.createAccess(ioasId, false);
+      return { io, iova, access };
+    },
+    finish: ({ io, access }) => io.mock.destroyAccess(access),
+  }, (t) => {
+    for (const [how, path] of PATHS) {
+      t.case(`reads, ${how}`, ({ io, iova, access }) => {
+        const range = { iova, length: 8, uptr: io.scratch, flags: path };
+        return io.mock.accessRw(access, range);
+      });
+      for (const pages of [1, 2]) {
+        t.case(`writes to ${pages} pages, ${how}`, ({ io, iova, access }) => {
+          const at = pages === 1 ? iova : iova + io.page - 4n;
+          const flags = path | WRITE;
+          const range = { iova: at, length: 8, uptr: io.scratch, flags };
+          return io.mock.accessRw(access, range, EFAULT);
+        });
+      }
     }
-    await io.mock.destroyAccess(access);
   });
 
   f.test("rw_beside_pins", {
@@ -108,38 +120,50 @@ async function checkBesidePins(self: IoasSelf): Promise<void> {
   await io.mock.destroyAccess(access);
 }
 
-/** Test `rw_across_areas`. */
-async function checkAcrossAreas(self: IoasSelf): Promise<void> {
-  const { io, ioasId, baseIova } = self;
-  const { pageSize } = io.context;
-  const page = io.page;
-  const iova = baseIova + page;
-  // Pages 5, 1 and 3 of the buffer stand next to each other.
-  const order = [5, 1, 3];
-  for (const [index, from] of order.entries()) {
-    const userVa = io.buffer + from * pageSize;
-    await io.mapFixed(ioasId, userVa, page, iova + BigInt(index) * page);
-  }
-  const random = new Random(7);
-  const access = await io.mock.createAccess(ioasId, false);
-  for (const path of [0, SLOW]) {
-    await io.process.poke(io.buffer, random.bytes(io.memory.bufferSize));
-    const start = 100;
-    const length = 3 * pageSize - 200;
-    const range = { iova: iova + BigInt(start), length, uptr: io.scratch };
-    await io.mock.accessRw(access, { ...range, flags: path });
-    const read = await io.process.peek(io.scratch, length);
-    const mapped = await joinPages(self, order);
-    assertBytes(read, mapped.subarray(start, start + length), "bytes read");
+/** Pages 5, 1 and 3 of the buffer stand next to each other. */
+const ORDER = [5, 1, 3];
 
-    const bytes = random.bytes(length);
-    await io.process.poke(io.scratch, bytes);
-    await io.mock.accessRw(access, { ...range, flags: path | WRITE });
-    const written = await joinPages(self, order);
-    mapped.set(bytes, start);
-    assertBytes(written, mapped, "bytes written");
-  }
-  await io.mock.destroyAccess(access);
+/** Copies across areas. */
+function registerAcrossAreas(f: AccessFixture): void {
+  f.table("rw_across_areas", {
+    description: "One read or write can cross areas that touch",
+    reference: "device.c iommufd_access_rw; P13.7",
+    async prepare(self) {
+      const { io, ioasId, baseIova } = self;
+      const iova = baseIova + io.page;
+      for (const [index, from] of ORDER.entries()) {
+        const userVa = io.buffer + from * io.context.pageSize;
+        const at = iova + BigInt(index) * io.page;
+        await io.mapFixed(ioasId, userVa, io.page, at);
+      }
+      const access = await io.mock.createAccess(ioasId, false);
+      return { ...self, iova, access };
+    },
+    finish: ({ io, access }) => io.mock.destroyAccess(access),
+  }, (t) => {
+    for (const [how, path] of PATHS) {
+      t.case(how, async (state) => {
+        const { io, iova, access } = state;
+        const random = new Random(7);
+        await io.process.poke(io.buffer, random.bytes(io.memory.bufferSize));
+        const start = 100;
+        const length = 3 * io.context.pageSize - 200;
+        const range = { iova: iova + BigInt(start), length, uptr: io.scratch };
+        await io.mock.accessRw(access, { ...range, flags: path });
+        const read = await io.process.peek(io.scratch, length);
+        const mapped = await joinPages(state, ORDER);
+        const part = mapped.subarray(start, start + length);
+        assertBytes(read, part, "bytes read");
+
+        const bytes = random.bytes(length);
+        await io.process.poke(io.scratch, bytes);
+        await io.mock.accessRw(access, { ...range, flags: path | WRITE });
+        const written = await joinPages(state, ORDER);
+        mapped.set(bytes, start);
+        assertBytes(written, mapped, "bytes written");
+      });
+    }
+  });
 }
 
 /** The contents of some pages of the buffer in a row. */

@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Tests of `kit_hwpt`: what HWPT_ALLOC refuses, and in which order.
+ *
+ * @module
+ */
+
+import { EFAULT, EINVAL, ENOENT, EOPNOTSUPP } from "../../impl/uapi/errno.ts";
+import {
+  IOMMU_HWPT_ALLOC,
+  IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+  IOMMU_HWPT_ALLOC_NEST_PARENT,
+  IOMMU_HWPT_FAULT_ID_VALID,
+  IommuHwptAlloc,
+} from "../../impl/uapi/iommufd.ts";
+import {
+  HwptSelftest,
+  IOMMU_HWPT_DATA_SELFTEST,
+} from "../../impl/uapi/selftest.ts";
+import { MAP_PRIVATE } from "../../impl/uapi/mman.ts";
+import { assertEq, assertTrue } from "../harness/harness.ts";
+import { addSteps } from "../harness/table.ts";
+import { checkIotlb, hwptAlloc, nestedAlloc } from "../ioctls/hwpt_ioctls.ts";
+import { type HwptFixture, type HwptSelf, parentAlloc } from "./kit_hwpt.ts";
+
+const NEST_PARENT = IOMMU_HWPT_ALLOC_NEST_PARENT;
+const DIRTY = IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
+const FAULT = IOMMU_HWPT_FAULT_ID_VALID;
+
+/** What a table shares that uses no id up: the next one. */
+async function expectId(self: HwptSelf): Promise<HwptSelf & { next: number }> {
+  return { ...self, next: await self.io.nextId() };
+}
+
+/** Allocates a parent that tracks, which gets the next id. */
+async function allocExpected(
+  { io, ioasId, idevId, next }: HwptSelf & { next: number },
+): Promise<void> {
+  const flags = DIRTY | NEST_PARENT;
+  const id = await hwptAlloc(io, { devId: idevId, ptId: ioasId, flags });
+  assertEq(id, next, "id");
+}
+
+/** Adds the tests to the fixture. */
+export function registerErrnos(f: HwptFixture): void {
+  registerOrder(f);
+  registerData(f);
+}
+
+/** What is refused, and in which order. */
+function registerOrder(f: HwptFixture): void {
+  f.table("alloc_order", {
+    description:
+      "HWPT_ALLOC on an IOAS checks in Linux's order, and a refusal uses no id up",
+    reference: "hw_pagetable.c iommufd_hwpt_alloc; C2.9, C2.20",
+    prepare: expectId,
+    finish: allocExpected,
+  }, (t) => {
+    const wrong = {
+      reserved: 1,
+      dataType: 1,
+      devId: 999,
+      ptId: 999,
+      flags: 1 << 3,
+    };
+    addSteps<HwptSelf, Partial<IommuHwptAlloc>>(t, wrong, [
+      ["a reserved field", EOPNOTSUPP, () => ({ reserved: 0 })],
+      [
+        "a type of data without length",
+        EINVAL,
+        () => ({ dataType: 0, dataLen: 4 }),
+      ],
+      ["a length without type", EINVAL, () => ({ dataLen: 0 })],
+      ["an id of nothing", ENOENT, ({ stdevId }) => ({ devId: stdevId })],
+      ["no device", ENOENT, ({ idevId }) => ({ devId: idevId })],
+      [
+        "an id of nothing as parent",
+        EINVAL,
+        ({ stdevId }) => ({ ptId: stdevId }),
+      ],
+      ["neither IOAS nor HWPT", EINVAL, ({ ioasId }) => ({ ptId: ioasId })],
+      ["an unknown flag", EOPNOTSUPP, () => ({ flags: FAULT })],
+      ["a fault queue", EOPNOTSUPP, () => ({ flags: FAULT | NEST_PARENT })],
+      [
+        "a fault queue of a parent",
+        EOPNOTSUPP,
+        () => ({ flags: DIRTY | NEST_PARENT }),
+      ],
+    ], ({ io }, values, errno) => hwptAlloc(io, values, errno));
+    // Without FAULT_ID_VALID nobody looks at the fault queue's id.
+    t.case("a fault queue's id without its flag", async (self) => {
+      const { io, ioasId, idevId } = self;
+      const values = { devId: idevId, ptId: ioasId, faultId: 999 };
+      await io.destroy(await hwptAlloc(io, values));
+    });
+  });
+
+  registerNestedOrder(f);
+
+  f.test("other_context", {
+    description: "Devices, IOAS and HWPTs of another context are unknown",
+    reference: "main.c iommufd_get_object; C3.3",
+  }, async (self) => {
+    const { io, ioasId, idevId } = self;
+    const parent = await parentAlloc(self);
+    const other = await io.reopen();
+    await other.ioasAlloc();
+    await hwptAlloc(other, { devId: idevId, ptId: 1 }, ENOENT);
+    const { idevId: devId } = await other.mock.domain(1);
+    assertTrue(parent > devId, "the other context has fewer objects");
+    await nestedAlloc(other, devId, parent, {}, EINVAL);
+    await nestedAlloc(io, idevId, parent);
+    await hwptAlloc(io, { devId: idevId, ptId: ioasId });
+    assertEq(await io.process.close(other.fd), 0, "close the other context");
+  });
+
+  f.table("reply_efault", {
+    description: "An id that cannot be told is not used: EFAULT",
+    reference: "hw_pagetable.c iommufd_hwpt_alloc",
+    async prepare(self) {
+      const parent = await parentAlloc(self);
+      return { ...self, parent, next: await self.io.nextId() };
+    },
+    async finish({ io, parent, next }) {
+      assertEq(await io.nextId(), next, "lowest free id");
+      // No user was left either.
+      await io.destroy(parent);
+    },
+  }, (t) => {
+    t.case("of a HWPT of an IOAS", ({ io, idevId, ioasId }) => {
+      const bytes = IommuHwptAlloc.encode({ devId: idevId, ptId: ioasId });
+      return io.ioctlReadOnly(IOMMU_HWPT_ALLOC, bytes, EFAULT, "HWPT_ALLOC");
+    });
+    t.case("of a nested HWPT", async ({ io, idevId, parent }) => {
+      await io.process.poke(io.scratch, HwptSelftest.encode({}));
+      const bytes = IommuHwptAlloc.encode({
+        devId: idevId,
+        ptId: parent,
+        dataType: IOMMU_HWPT_DATA_SELFTEST,
+        dataLen: HwptSelftest.size,
+        dataUptr: BigInt(io.scratch),
+      });
+      await io.ioctlReadOnly(IOMMU_HWPT_ALLOC, bytes, EFAULT, "HWPT_ALLOC");
+    });
+  });
+}
+
+/** What a nested HWPT is refused for. */
+function registerNestedOrder(f: HwptFixture): void {
+  /** HWPTs of all kinds beside the automatic one. */
+  interface NestedState extends HwptSelf {
+    readonly plain: number;
+    readonly tracking: number;
+    readonly parent: number;
+    readonly next: number;
+  }
+  f.table("nested_order", {
+    description:
+      "HWPT_ALLOC on a HWPT checks in Linux's order, and a refusal uses no id up",
+    reference: "hw_pagetable.c iommufd_hwpt_nested_alloc; C2.21, C2.23",
+    async prepare(self): Promise<NestedState> {
+      const { io, ioasId, idevId } = self;
+      const onIoas = { devId: idevId, ptId: ioasId };
+      const plain = await hwptAlloc(io, onIoas);
+      const tracking = await hwptAlloc(io, { ...onIoas, flags: DIRTY });
+      const parent = await parentAlloc(self);
+      await io.process.poke(io.scratch, HwptSelftest.encode({ iotlb: 7 }));
+      return { ...self, plain, tracking, parent, next: await io.nextId() };
+    },
+    async finish({ io, idevId, parent, next }) {
+      const nested = await nestedAlloc(io, idevId, parent);
+      assertEq(nested, next, "id");
+      await nestedAlloc(io, idevId, nested, {}, EINVAL);
+    },
+  }, (t) => {
+    const wrong = { flags: NEST_PARENT, dataType: 1, dataLen: 1 };
+    addSteps<NestedState, Partial<IommuHwptAlloc>>(t, wrong, [
+      ["a parent in a parent", EOPNOTSUPP, () => ({ flags: DIRTY })],
+      ["one that tracks", EOPNOTSUPP, () => ({ flags: 1 << 3 })],
+      ["an unknown flag", EOPNOTSUPP, () => ({ flags: FAULT | DIRTY })],
+      [
+        "one that tracks and has a fault queue",
+        EOPNOTSUPP,
+        () => ({ flags: 0, dataType: 0, dataLen: 0 }),
+      ],
+      ["no data", EOPNOTSUPP, () => ({ dataType: 1, dataLen: 1 })],
+      ["an automatic HWPT", EINVAL, ({ plain }) => ({ ptId: plain })],
+      ["one that is no parent", EINVAL, ({ tracking }) => ({ ptId: tracking })],
+      [
+        "one that is no parent but tracks",
+        EINVAL,
+        ({ parent }) => ({ ptId: parent, flags: FAULT, faultId: 999 }),
+      ],
+      // The driver's checks.
+      [
+        "a type that the driver lacks",
+        EOPNOTSUPP,
+        () => ({ dataType: IOMMU_HWPT_DATA_SELFTEST }),
+      ],
+      ["a length of one byte", EINVAL, () => ({ dataLen: 4 })],
+      ["data at 0", EFAULT, ({ io }) => ({ dataUptr: BigInt(io.scratch) })],
+      // The fault queue comes last.
+      [
+        "an id of nothing as fault queue",
+        ENOENT,
+        ({ ioasId }) => ({ faultId: ioasId }),
+      ],
+      ["an IOAS as fault queue", ENOENT, () => ({ flags: 0 })],
+    ], ({ io, idevId, hwptId }, values, errno) => {
+      const all = { devId: idevId, ptId: hwptId, ...values };
+      return hwptAlloc(io, all, errno);
+    });
+  });
+}
+
+/** Driver data. */
+function registerData(f: HwptFixture): void {
+  f.table("data_length", {
+    description:
+      "Driver data must have the length that the driver knows: longer is refused even with a zero tail",
+    reference: "include/linux/iommu.h __iommu_copy_struct_from_user; C3.11",
+    prepare: async (self) => ({ ...self, parent: await parentAlloc(self) }),
+    finish: ({ io, idevId, parent }) => nestedAlloc(io, idevId, parent),
+  }, (t) => {
+    for (const dataLen of [0, 1, 2, 3, 5, 8, 12, 4096, 0xffffffff]) {
+      t.case(
+        `length ${dataLen}`,
+        ({ io, idevId, parent }) =>
+          nestedAlloc(io, idevId, parent, { dataLen }, EINVAL),
+      );
+    }
+    t.case(
+      "type 0",
+      ({ io, idevId, parent }) =>
+        nestedAlloc(io, idevId, parent, { dataType: 0 }, EINVAL),
+    );
+    for (const dataType of [1, 0xdeae, 0xffffffff]) {
+      const what = `type 0x${dataType.toString(16)}`;
+      t.case(
+        what,
+        ({ io, idevId, parent }) =>
+          nestedAlloc(io, idevId, parent, { dataType }, EOPNOTSUPP),
+      );
+    }
+  });
+
+  f.table("data_on_ioas", {
+    description: "The mock takes no data for a HWPT of an IOAS",
+    reference: "selftest.c mock_domain_alloc_user; C2.23",
+  }, (t) => {
+    t.case(
+      "data",
+      ({ io, ioasId, idevId }) =>
+        nestedAlloc(io, idevId, ioasId, {}, EOPNOTSUPP),
+    );
+    t.case(
+      "data that are not there",
+      ({ io, ioasId, idevId }) =>
+        nestedAlloc(io, idevId, ioasId, { dataUptr: 0n }, EOPNOTSUPP),
+    );
+    t.case("no data", async ({ io, ioasId, idevId }) => {
+      await io.destroy(await hwptAlloc(io, { devId: idevId, ptId: ioasId }));
+    });
+  });
+
+  f.table("data_address", {
+    description:
+      "Driver data may lie anywhere, also where memory ends behind them",
+    reference: "copy_struct_from_user; C3.11",
+    async prepare(self) {
+      const { pageSize } = self.io.context;
+      const pages = await self.io.mmap(3 * pageSize, MAP_PRIVATE);
+      const end = pages + 2 * pageSize;
+      await self.io.munmap(end, pageSize);
+      return { ...self, end, parent: await parentAlloc(self) };
+    },
+  }, (t) => {
+    const { size } = HwptSelftest;
+    type At = (end: number, page: number) => number | bigint;
+    const good: [string, At][] = [
+      ["at the end of memory", (end) => end - size],
+      ["across pages", (end, page) => end - page - 2],
+    ];
+    for (const [what, placeOf] of good) {
+      t.case(what, async ({ io, idevId, end, parent }) => {
+        const at = Number(placeOf(end, io.context.pageSize));
+        await io.process.poke(at, HwptSelftest.encode({ iotlb: 5 }));
+        const values = { dataUptr: BigInt(at) };
+        const id = await nestedAlloc(io, idevId, parent, values);
+        await checkIotlb(io, id, [5, 5, 5, 5]);
+        await io.destroy(id);
+      });
+    }
+    const bad: [string, At][] = [
+      ["at 0", () => 0n],
+      ["not there in part", (end) => end - size + 1],
+      ["not there", (end) => end],
+      ["up to the kernel", () => 2n ** 47n - 4n],
+      ["in the kernel", () => 2n ** 63n],
+      ["up to 2^64", () => 2n ** 64n - 4n],
+    ];
+    for (const [what, placeOf] of bad) {
+      t.case(what, ({ io, idevId, end, parent }) => {
+        const dataUptr = BigInt(placeOf(end, io.context.pageSize));
+        return nestedAlloc(io, idevId, parent, { dataUptr }, EFAULT);
+      });
+    }
+  });
+}
