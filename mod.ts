@@ -95,7 +95,7 @@ export {
   IOMMUFD_ACCESS_RW_KTHREAD,
   IOMMUFD_ACCESS_RW_READ,
   IOMMUFD_ACCESS_RW_WRITE,
-} from "./impl/iommufd/pages/access_pages.ts";
+} from "./impl/iommufd/pages/source.ts";
 export {
   vfioCompatIoasCreate,
   vfioCompatIoasGetId,

@@ -9,7 +9,7 @@
  */
 
 export type { DmaCookie } from "./iommu/domain.ts";
-export type { AccountMode } from "./iommufd/pages/accounting.ts";
+export type { AccountMode, PagesOwner } from "./iommufd/pages/accounting.ts";
 export type { AreaSlice, IoptArea } from "./iommufd/pages/area.ts";
 export type { IommufdFault } from "./iommufd/events/fault.ts";
 export type { IommufdGroup } from "./iommufd/attach/group.ts";
@@ -25,6 +25,7 @@ export type {
   ObjectTable,
 } from "./iommufd/objects/object.ts";
 export type { IoptPages, PagesAccess } from "./iommufd/pages/pages.ts";
+export type { PagesSource } from "./iommufd/pages/source.ts";
 export type {
   PagesList,
   PagesListElement,

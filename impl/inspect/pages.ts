@@ -51,10 +51,10 @@ function rowsOf(pages: IoptPages, name: string, names: Names): Row[] {
 
 /** Whose memory it is, and who is charged for it. */
 function title(pages: IoptPages): string {
-  const { sourceProcess, npages, npinned, uptr, writable } = pages;
+  const { owner, source, npages, npinned, writable } = pages;
   const access = writable ? "writable" : "read-only";
-  return `${count(npages, "page")} of process ${sourceProcess.pid} at ` +
-    `${hex(uptr)}, ${access}, ${grouped(npinned)} pinned, charged to ${
+  return `${count(npages, "page")} of process ${owner.task.pid} at ` +
+    `${hex(source.start)}, ${access}, ${grouped(npinned)} pinned, charged to ${
       charged(pages)
     }`;
 }
@@ -64,9 +64,9 @@ function charged(pages: IoptPages): string {
     case ACCOUNT_NONE:
       return "nobody";
     case ACCOUNT_USER:
-      return `user ${pages.sourceUser.uid}`;
+      return `user ${pages.owner.user.uid}`;
     case ACCOUNT_MM:
-      return `process ${pages.sourceProcess.pid}`;
+      return `process ${pages.owner.task.pid}`;
   }
 }
 

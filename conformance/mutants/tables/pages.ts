@@ -25,9 +25,8 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
     killer: "kit_memory_limit.limit_24.map_unaligned",
   }, {
     name: "pages-privilege",
-    find: "this.accountMode = process.capable(CAP_IPC_LOCK)\n" +
-      "      ? ACCOUNT_NONE\n      : ACCOUNT_USER;",
-    replace: "this.accountMode = ACCOUNT_USER;",
+    find: "task.capable(CAP_IPC_LOCK) ? ACCOUNT_NONE : ACCOUNT_USER;",
+    replace: "ACCOUNT_USER;",
     breaks: "CAP_IPC_LOCK does not lift the limit",
     killer: "kit_rlimit_mode.no_limit",
   }]),
@@ -70,10 +69,10 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
     breaks: "Other pages are unpinned than were pinned",
     killer: "kit_access.no_domain.rw_beside_pins",
   }]),
-  ...inFile("impl/iommufd/pages/pfn_pinner.ts", [{
+  ...inFile("impl/iommufd/pages/source.ts", [{
     name: "pin-without-write",
-    find: "if (pages.writable) return FOLL_LONGTERM | FOLL_WRITE;",
-    replace: "if (pages.writable) return FOLL_LONGTERM;",
+    find: "if (writable) return FOLL_LONGTERM | FOLL_WRITE;",
+    replace: "if (writable) return FOLL_LONGTERM;",
     breaks: "Pages that a device writes are pinned for reading",
     killer: "kit_access.no_domain.rw_read_only_memory",
   }, {
@@ -84,7 +83,8 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
       "Memory that is mapped for reading stays shared with what it is a copy of",
     killer: "kit_mock_domain.one_domain.read_only_memory",
     uapi: "v3",
-  }, {
+  }]),
+  ...inFile("impl/iommufd/pages/pfn_pinner.ts", [{
     name: "pinner-leak",
     find:
       "    unpinPfns(this.#pages, this.pfns!, first - this.start, this.end - first);\n",

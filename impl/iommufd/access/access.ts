@@ -35,12 +35,8 @@ import { KernelBug } from "../../kernel/warn.ts";
 import { U64_MAX } from "../../lib/u64.ts";
 import { EBUSY, EINVAL, ENOENT, EOVERFLOW, EPERM } from "../../uapi/errno.ts";
 import { PAGE_SHIFT, PAGE_SIZE } from "../../uapi/mman.ts";
-import {
-  addAccess,
-  IOMMUFD_ACCESS_RW_WRITE,
-  removeAccess,
-  rwAccess,
-} from "../pages/access_pages.ts";
+import { addAccess, removeAccess, rwAccess } from "../pages/access_pages.ts";
+import { IOMMUFD_ACCESS_RW_WRITE } from "../pages/source.ts";
 import {
   addIoptAccess,
   type IoptAccess,

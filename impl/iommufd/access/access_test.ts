@@ -22,7 +22,7 @@ import { Access, type AccessOps } from "./access.ts";
 import {
   IOMMUFD_ACCESS_RW_READ,
   IOMMUFD_ACCESS_RW_WRITE,
-} from "../pages/access_pages.ts";
+} from "../pages/source.ts";
 import { IOVA, Machine, outcome, PAGE } from "../testing/machine.ts";
 
 const MAX = 2n ** 64n - 1n;

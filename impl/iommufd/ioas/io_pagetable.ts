@@ -120,7 +120,7 @@ export class IoPagetable {
     readonly prot: number;
   }): bigint {
     const { iova, uptr, length, prot } = options;
-    const pages = new IoptPages(
+    const pages = IoptPages.ofUser(
       this.kernel,
       uptr,
       length,
@@ -132,7 +132,7 @@ export class IoPagetable {
       pages.accountMode = ACCOUNT_MM;
     }
     using list = new PagesList();
-    list.add(pages, uptr - pages.uptr, length);
+    list.add(pages, uptr - pages.source.start, length);
     return this.mapPages(list, length, iova, prot);
   }
 
@@ -184,7 +184,7 @@ export class IoPagetable {
       const { pages, startByte } = list.elements[0]!;
       start = allocIova(
         this,
-        BigInt.asUintN(64, pages!.uptr + startByte),
+        BigInt.asUintN(64, pages!.source.start + startByte),
         length,
       );
     } else {

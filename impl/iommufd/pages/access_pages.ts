@@ -8,10 +8,9 @@
  * @module
  */
 
-import { FOLL_REMOTE, FOLL_WRITE } from "../../kernel/interfaces/mm.ts";
 import { DoubleSpanIterator } from "../../lib/span_iterator.ts";
 import { XarrayNodes } from "../../lib/xarray_nodes.ts";
-import { EFAULT, EPERM } from "../../uapi/errno.ts";
+import { EPERM } from "../../uapi/errno.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
 import { updatePinned, updateUnpinned } from "./accounting.ts";
 import type { IoptArea } from "./area.ts";
@@ -19,15 +18,7 @@ import { type IoptPages, PagesAccess } from "./pages.ts";
 import { PfnBatch, readDomainPfns, readStoredPfns } from "./pfn_batch.ts";
 import { PfnPinner, unpinPfns } from "./pfn_pinner.ts";
 import { PfnReader } from "./pfn_reader.ts";
-
-/** Access flag: read. */
-export const IOMMUFD_ACCESS_RW_READ = 0;
-/** Access flag: write. */
-export const IOMMUFD_ACCESS_RW_WRITE = 1 << 0;
-/** Access flag: the caller is a kernel thread and may borrow the source's memory map. */
-export const IOMMUFD_ACCESS_RW_KTHREAD = 1 << 1;
-/** Access flag for selftests: go through the pages even where a plain copy would do. */
-export const IOMMUFD_ACCESS_RW_SLOW_PATH = 1 << 2;
+import { IOMMUFD_ACCESS_RW_WRITE } from "./source.ts";
 
 /** `DoubleSpanIterator.isUsed` over the access tree, then the domains tree. */
 const IN_ACCESS = 1;
@@ -229,24 +220,10 @@ export function rwAccess(
   data: Uint8Array,
   flags: number,
 ): void {
-  const mm = pages.sourceMm;
   const write = (flags & IOMMUFD_ACCESS_RW_WRITE) !== 0;
-  const otherMm = mm !== pages.kernel.current?.mm ||
-    (flags & IOMMUFD_ACCESS_RW_SLOW_PATH) !== 0;
   if (write && !pages.writable) throw EPERM;
-
-  if (otherMm) {
-    const kthread = (flags & IOMMUFD_ACCESS_RW_KTHREAD) !== 0;
-    if (!kthread && mm.alive && offset + data.length <= PAGE_SIZE) {
-      return rwPage(pages, index, offset, data, write);
-    }
-    if (!kthread || !mm.alive) {
-      return rwSlow(pages, index, offset, data, write);
-    }
-  }
-  const uaddr = pages.userAddress(index) + offset;
-  if (write) mm.copyToUser(uaddr, data);
-  else mm.copyFromUser(data, uaddr);
+  if (pages.source.copy(index, offset, data, flags)) return;
+  rwSlow(pages, index, offset, data, write);
 }
 
 /**
@@ -276,28 +253,4 @@ function rwSlow(
   } finally {
     reader.destroy();
   }
-}
-
-/** Copies within one page of another process (Linux: iopt_pages_rw_page). */
-function rwPage(
-  pages: IoptPages,
-  index: number,
-  offset: number,
-  data: Uint8Array,
-  write: boolean,
-): void {
-  const { kernel, sourceMm } = pages;
-  kernel.step("access.rwPage");
-  const pfn = new Int32Array(1);
-  const pinned = sourceMm.pinUserPages(
-    pages.userAddress(index),
-    1,
-    FOLL_REMOTE | (write ? FOLL_WRITE : 0),
-    pfn,
-    0,
-  );
-  if (pinned !== 1) throw EFAULT;
-  if (write) kernel.frames.write(pfn[0]!, offset, data);
-  else kernel.frames.read(pfn[0]!, offset, data);
-  kernel.frames.unpin(pfn, 0, 1);
 }

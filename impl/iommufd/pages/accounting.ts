@@ -11,6 +11,9 @@
  * @module
  */
 
+import type { User } from "../../kernel/credentials.ts";
+import type { Mm } from "../../kernel/interfaces/mm.ts";
+import type { Task } from "../../kernel/interfaces/task.ts";
 import { ENOMEM } from "../../uapi/errno.ts";
 import { PAGE_SHIFT, RLIMIT_MEMLOCK } from "../../uapi/mman.ts";
 import type { IoptPages } from "./pages.ts";
@@ -23,6 +26,16 @@ export const ACCOUNT_USER = 1;
 export const ACCOUNT_MM = 2;
 /** One of the three modes (Linux: IOPT_PAGES_ACCOUNT_*). */
 export type AccountMode = 0 | 1 | 2;
+
+/** Who pays for pinned pages, as it was when they were mapped. */
+export interface PagesOwner {
+  /** The process that mapped them; its limits count. */
+  readonly task: Task;
+  /** Its memory, which is charged in ACCOUNT_MM mode. */
+  readonly mm: Mm;
+  /** Its user, who is charged in ACCOUNT_USER mode. */
+  readonly user: User;
+}
 
 /**
  * Charges or uncharges the difference since the last time (Linux:
@@ -55,19 +68,17 @@ function charge(pages: IoptPages, delta: number): void {
       break;
   }
   pages.lastNpinned = pages.npinned;
-  pages.sourceMm.pinnedVm += delta;
+  pages.owner.mm.pinnedVm += delta;
 }
 
-/** Pages that the source process may lock. */
+/** Pages that the owner may lock. */
 function lockLimit(pages: IoptPages): number {
-  return Number(
-    pages.sourceProcess.rlimit(RLIMIT_MEMLOCK) >> BigInt(PAGE_SHIFT),
-  );
+  return Number(pages.owner.task.rlimit(RLIMIT_MEMLOCK) >> BigInt(PAGE_SHIFT));
 }
 
 /** Linux: incr_user_locked_vm, decr_user_locked_vm. */
 function chargeUser(pages: IoptPages, delta: number): void {
-  const user = pages.sourceUser;
+  const { user } = pages.owner;
   const total = user.lockedVm + delta;
   if (delta > 0 && total > lockLimit(pages)) throw ENOMEM;
   if (
@@ -80,7 +91,7 @@ function chargeUser(pages: IoptPages, delta: number): void {
 
 /** Linux: update_mm_locked_vm, __account_locked_vm. */
 function chargeMm(pages: IoptPages, delta: number): void {
-  const mm = pages.sourceMm;
+  const { mm } = pages.owner;
   // The account of a process is gone with it; there is nothing to give back to.
   if (!mm.alive) return;
   const total = mm.lockedVm + delta;

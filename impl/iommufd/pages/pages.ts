@@ -7,7 +7,8 @@
  * The frames of a page index are found, in this order, in
  *  1. `pinnedPfns`, while an access covers the index,
  *  2. the IOPTEs of a domain, while an area of `domainsTree` covers it,
- *  3. the user's memory, from where they are pinned exactly once.
+ *  3. the source, such as a user's memory, from where they are pinned exactly
+ *     once.
  *
  * An index that neither tree covers is not pinned. Taking a domain or an
  * access away never needs memory and never fails. Linux: pages.c, struct
@@ -16,16 +17,20 @@
  * @module
  */
 
-import type { KernelCore, User } from "../../kernel/core.ts";
-import type { Mm } from "../../kernel/interfaces/mm.ts";
-import type { Task } from "../../kernel/interfaces/task.ts";
+import type { KernelCore } from "../../kernel/core.ts";
 import { IntervalNode, IntervalTree } from "../../lib/interval_tree.ts";
 import { SparseUint32Array } from "../../lib/sparse_array.ts";
 import { checkedAdd, U64_MAX } from "../../lib/u64.ts";
 import { EINVAL } from "../../uapi/errno.ts";
 import { CAP_IPC_LOCK, PAGE_SHIFT, PAGE_SIZE } from "../../uapi/mman.ts";
-import { ACCOUNT_NONE, ACCOUNT_USER, type AccountMode } from "./accounting.ts";
+import {
+  ACCOUNT_NONE,
+  ACCOUNT_USER,
+  type AccountMode,
+  type PagesOwner,
+} from "./accounting.ts";
 import type { AreaSlice } from "./area.ts";
+import { type PagesSource, UserMemory } from "./source.ts";
 
 /**
  * A range of page indexes that in-kernel accesses use: it keeps their frames
@@ -36,24 +41,20 @@ export class PagesAccess extends IntervalNode<number> {
   users = 1;
 }
 
-/** A linear piece of user memory; several areas may share it. */
+/** A linear piece of memory; several areas may share it. */
 export class IoptPages {
   /** The kernel that it lives in. */
   readonly kernel: KernelCore;
-  /** Pages from `uptr` on. */
+  /** Pages that there are. */
   readonly npages: number;
   /** Pages that are pinned now. */
   npinned = 0;
   /** Pages that were pinned when they were last charged. */
   lastNpinned = 0;
-  /** The process that mapped it; its limits count. */
-  readonly sourceProcess: Task;
-  /** That process's memory. */
-  readonly sourceMm: Mm;
-  /** The user that is charged in ACCOUNT_USER mode. */
-  readonly sourceUser: User;
-  /** Address of page 0: page aligned. */
-  readonly uptr: bigint;
+  /** Where its frames come from. */
+  readonly source: PagesSource;
+  /** Who is charged for it. */
+  owner: PagesOwner;
   /** Whether a device may write it. */
   readonly writable: boolean;
   /** How pinned pages are charged. */
@@ -65,35 +66,43 @@ export class IoptPages {
   #refs = 1;
   #pinnedPfns: SparseUint32Array | undefined;
 
+  /** `npages` pages of `source`, not pinned yet, that the calling process pays for. */
+  constructor(
+    kernel: KernelCore,
+    source: PagesSource,
+    npages: number,
+    writable: boolean,
+  ) {
+    const task = kernel.current!;
+    this.kernel = kernel;
+    this.source = source;
+    this.npages = npages;
+    this.writable = writable;
+    this.owner = { task, mm: task.mm, user: task.user };
+    this.accountMode = task.capable(CAP_IPC_LOCK) ? ACCOUNT_NONE : ACCOUNT_USER;
+  }
+
   /**
    * The pages under `length` bytes from `uptr` on, of the calling process.
-   * Nothing is pinned yet. Throws EINVAL for a length of 0 or above
-   * 2^64 - 4097, EOVERFLOW when the end wraps, ENOMEM. Linux:
-   * iopt_alloc_pages.
+   * Throws EINVAL for a length of 0 or above 2^64 - 4097, EOVERFLOW when the
+   * end wraps, ENOMEM. Linux: iopt_alloc_pages.
    */
-  constructor(
+  static ofUser(
     kernel: KernelCore,
     uptr: bigint,
     length: bigint,
     writable: boolean,
-  ) {
+  ): IoptPages {
     if (length === 0n || length > U64_MAX - BigInt(PAGE_SIZE)) throw EINVAL;
     if (kernel.revision.pages.checksUserVaOverflow) checkedAdd(uptr, length);
     kernel.step("pages.alloc");
-    const process = kernel.current!;
     const offset = uptr & BigInt(PAGE_SIZE - 1);
-    this.kernel = kernel;
-    this.uptr = uptr - offset;
     // Linux lets the sum wrap: then no area finds enough pages.
     const end = BigInt.asUintN(64, length + offset + BigInt(PAGE_SIZE - 1));
-    this.npages = Number(end >> BigInt(PAGE_SHIFT));
-    this.writable = writable;
-    this.sourceProcess = process;
-    this.sourceMm = process.mm;
-    this.sourceUser = process.user;
-    this.accountMode = process.capable(CAP_IPC_LOCK)
-      ? ACCOUNT_NONE
-      : ACCOUNT_USER;
+    const npages = Number(end >> BigInt(PAGE_SHIFT));
+    const { mm } = kernel.current!;
+    const source = new UserMemory(kernel, mm, uptr - offset, writable);
+    return new IoptPages(kernel, source, npages, writable);
   }
 
   /** Frame number + 1 by page index, for the indexes that `accessTree` covers. */
@@ -136,10 +145,5 @@ export class IoptPages {
       this.npinned < 0,
       "iopt_pages_sub_npinned: more unpinned than were pinned",
     );
-  }
-
-  /** Address of page `index` as a number; one that no process can have stays beyond them all. */
-  userAddress(index: number): number {
-    return Number(this.uptr) + index * PAGE_SIZE;
   }
 }

@@ -1,20 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * Pins user pages piece by piece. Linux: pages.c, struct pfn_reader_user.
+ * Pins pages piece by piece. Linux: pages.c, struct pfn_reader_user.
  *
  * @module
  */
 
-import type { KernelCore } from "../../kernel/core.ts";
-import {
-  FOLL_FORCE,
-  FOLL_LONGTERM,
-  FOLL_REMOTE,
-  FOLL_WRITE,
-} from "../../kernel/interfaces/mm.ts";
-import { EFAULT, EOVERFLOW } from "../../uapi/errno.ts";
-import { PAGE_SIZE } from "../../uapi/mman.ts";
 import type { IoptPages } from "./pages.ts";
 import { tempAlloc } from "./pfn_batch.ts";
 
@@ -33,14 +24,12 @@ export class PfnPinner {
   /** Frames in the buffer. */
   pfns: Int32Array | undefined;
   readonly #pages: IoptPages;
-  readonly #gupFlags: number;
   /** Pages that fit into the buffer. */
   #capacity = 0;
 
   /** Pins pages of `pages`. */
   constructor(pages: IoptPages) {
     this.#pages = pages;
-    this.#gupFlags = gupFlags(pages);
   }
 
   /**
@@ -67,15 +56,7 @@ export class PfnPinner {
    */
   pinInto(out: Int32Array, at: number, first: number, last: number): number {
     const pages = this.#pages;
-    const { kernel, sourceMm: mm } = pages;
-    const uaddr = pages.userAddress(first);
-    const npages = last - first + 1;
-    const remote = mm !== kernel.current?.mm;
-    if (remote && !mm.alive) throw EFAULT;
-    kernel.step("pages.pin");
-    if (!remote) checkGupRange(kernel, uaddr, npages);
-    const gupFlags = this.#gupFlags | (remote ? FOLL_REMOTE : 0);
-    const pinned = mm.pinUserPages(uaddr, npages, gupFlags, out, at);
+    const pinned = pages.source.pin(first, last, out, at);
     pages.addNpinned(pinned);
     return pinned;
   }
@@ -94,16 +75,6 @@ export class PfnPinner {
   }
 }
 
-/** Throws the errno of pages at the very end of the address space (Linux: gup_fast_fallback). */
-export function checkGupRange(
-  kernel: KernelCore,
-  uaddr: number,
-  npages: number,
-): void {
-  if (!kernel.revision.pages.pinChecksOverflow) return;
-  if (uaddr + npages * PAGE_SIZE >= 2 ** 64) throw EOVERFLOW;
-}
-
 /** Unpins `npages` frames from `pfns[at]` on, not marking them dirty: nothing was done with them. */
 export function unpinPfns(
   pages: IoptPages,
@@ -113,11 +84,4 @@ export function unpinPfns(
 ): void {
   pages.kernel.frames.unpin(pfns, at, npages);
   pages.subNpinned(npages);
-}
-
-/** Linux: pfn_reader_user_init. */
-function gupFlags(pages: IoptPages): number {
-  if (pages.writable) return FOLL_LONGTERM | FOLL_WRITE;
-  if (!pages.kernel.revision.pages.readPinsForceWrite) return FOLL_LONGTERM;
-  return FOLL_LONGTERM | FOLL_FORCE | FOLL_WRITE;
 }

@@ -21,7 +21,7 @@ import { PAGE_SIZE } from "../../uapi/mman.ts";
 import type { Revision } from "../../uapi/revision.ts";
 import { HwptPaging } from "../hwpt/hw_pagetable.ts";
 import { HwptNested } from "../hwpt/hwpt_nested.ts";
-import { checkGupRange } from "../pages/pfn_pinner.ts";
+import { checkGupRange } from "../pages/source.ts";
 import type { CommandBuffer } from "../objects/ucmd.ts";
 
 /** Throws EINVAL if one of the values is not a multiple of `unit`. */
