@@ -39,7 +39,7 @@
 // For everybody: a machine, its processes, and their way to iommufd.
 
 export { Kernel } from "./impl/kernel.ts";
-export type { IommufdOptions } from "./impl/kernel.ts";
+export type { IommufdKernel, IommufdOptions } from "./impl/iommufd/kernel.ts";
 export type { KernelOptions, SpawnOptions } from "./impl/kernel/core.ts";
 export type { SimulatedMachineOptions } from "./impl/kernel/simulated/machine.ts";
 export type { FrameOrder } from "./impl/kernel/simulated/pages/frames.ts";
@@ -154,8 +154,8 @@ export {
   type UserData,
   UserDataArray,
 } from "./impl/iommu/user_data.ts";
-export { s32, u16, u32, u64, u8 } from "./impl/uapi/roles.ts";
-export { type Struct, struct } from "./impl/uapi/struct.ts";
+export { s32, u16, u32, u64, u8 } from "./impl/uapi/layout/roles.ts";
+export { type Struct, struct } from "./impl/uapi/layout/struct.ts";
 export { MockDevice, MockIommuOps } from "./impl/mock/mock_device.ts";
 export { MockBlockedDomain, MockDomain } from "./impl/mock/mock_domain.ts";
 export { MockNestedDomain } from "./impl/mock/mock_nested_domain.ts";

@@ -9,7 +9,7 @@
  * @module
  */
 
-import type { JsonReport } from "../conformance/reports/json.ts";
+import type { JsonReport } from "../conformance/reports/formats/json.ts";
 
 interface Totals {
   passed: number;

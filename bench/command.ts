@@ -9,8 +9,8 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import type { Target } from "../selftests/target/target.ts";
-import { parseTarget } from "../conformance/targets/targets.ts";
-import { UsageError } from "../conformance/command/usage_error.ts";
+import { parseTarget } from "../conformance/targets.ts";
+import { UsageError } from "../conformance/lib/usage_error.ts";
 import { compare, scenariosToCompare } from "./reporting/compare.ts";
 import { warmFloors } from "./measuring/floor.ts";
 import type { Effort } from "./measuring/measure.ts";

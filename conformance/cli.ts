@@ -14,9 +14,9 @@
 
 import { allTests } from "../selftests/all.ts";
 import { runCommand } from "./command/command.ts";
-import { denoHost } from "./command/host.ts";
+import { denoHost } from "./lib/host.ts";
 import { invocation } from "./command/invocation.ts";
-import { parseTarget } from "./targets/targets.ts";
+import { parseTarget } from "./targets.ts";
 
 /** Runs the command with its arguments; resolves to the exit code. */
 export function main(args: readonly string[]): Promise<number> {

@@ -2,7 +2,7 @@
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { VERSION } from "./version.ts";
+import { VERSION } from "./lib/version.ts";
 
 /** Runs the command in a process of its own, as `deno task conformance` does. */
 async function run(

@@ -19,25 +19,12 @@
 
 import { Iommu } from "./iommu/iommu.ts";
 import { Iommufd } from "./iommufd/main.ts";
-import type { IoctlOp } from "./iommufd/objects/ucmd.ts";
+import type { IommufdKernel, IommufdOptions } from "./iommufd/kernel.ts";
 import { KernelCore, type KernelOptions } from "./kernel/core.ts";
 import { MockIommuOps } from "./mock/mock_device.ts";
 
-/** How the kernel was built and loaded, beyond what a machine has. */
-export interface IommufdOptions {
-  /**
-   * Bind devices whose interrupts are not isolated; default false. May be
-   * changed any time. (Linux: iommufd.allow_unsafe_interrupts.)
-   */
-  allowUnsafeInterrupts: boolean;
-  /** VFIO containers have a no-IOMMU mode, where the revision has it; default false. (Linux: CONFIG_VFIO_NOIOMMU.) */
-  readonly vfioNoIommu: boolean;
-  /** Ioctls beside Linux's, to try one that does not exist yet; default none. */
-  readonly ioctls: readonly IoctlOp[];
-}
-
 /** A machine with `/dev/iommu`. Kernels are independent of each other. */
-export class Kernel extends KernelCore {
+export class Kernel extends KernelCore implements IommufdKernel {
   /** How iommufd was built and loaded. */
   readonly options: IommufdOptions;
   /** The IOMMU core. */

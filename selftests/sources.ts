@@ -15,6 +15,8 @@ export { default as "impl/uapi/hwpt.ts" } from "../impl/uapi/hwpt.ts" with { typ
 export { default as "impl/uapi/ioas.ts" } from "../impl/uapi/ioas.ts" with { type: "text" };
 export { default as "impl/uapi/ioctl.ts" } from "../impl/uapi/ioctl.ts" with { type: "text" };
 export { default as "impl/uapi/iommufd.ts" } from "../impl/uapi/iommufd.ts" with { type: "text" };
+export { default as "impl/uapi/layout/roles.ts" } from "../impl/uapi/layout/roles.ts" with { type: "text" };
+export { default as "impl/uapi/layout/struct.ts" } from "../impl/uapi/layout/struct.ts" with { type: "text" };
 export { default as "impl/uapi/mman.ts" } from "../impl/uapi/mman.ts" with { type: "text" };
 export { default as "impl/uapi/revision.ts" } from "../impl/uapi/revision.ts" with { type: "text" };
 export { default as "impl/uapi/revision/access.ts" } from "../impl/uapi/revision/access.ts" with { type: "text" };
@@ -27,10 +29,8 @@ export { default as "impl/uapi/revision/pages.ts" } from "../impl/uapi/revision/
 export { default as "impl/uapi/revision/selftest.ts" } from "../impl/uapi/revision/selftest.ts" with { type: "text" };
 export { default as "impl/uapi/revision/versions.ts" } from "../impl/uapi/revision/versions.ts" with { type: "text" };
 export { default as "impl/uapi/revision/vfio.ts" } from "../impl/uapi/revision/vfio.ts" with { type: "text" };
-export { default as "impl/uapi/roles.ts" } from "../impl/uapi/roles.ts" with { type: "text" };
 export { default as "impl/uapi/selftest.ts" } from "../impl/uapi/selftest.ts" with { type: "text" };
 export { default as "impl/uapi/selftest_values.ts" } from "../impl/uapi/selftest_values.ts" with { type: "text" };
-export { default as "impl/uapi/struct.ts" } from "../impl/uapi/struct.ts" with { type: "text" };
 export { default as "impl/uapi/vfio.ts" } from "../impl/uapi/vfio.ts" with { type: "text" };
 export { default as "selftests/all.ts" } from "./all.ts" with { type: "text" };
 export { default as "selftests/harness/fail_nth_sweep.ts" } from "./harness/fail_nth_sweep.ts" with { type: "text" };
@@ -90,6 +90,7 @@ export { default as "selftests/kit_uapi/kit_test_ops.ts" } from "./kit_uapi/kit_
 export { default as "selftests/kit_uapi/kit_vfio_compat.ts" } from "./kit_uapi/kit_vfio_compat.ts" with { type: "text" };
 export { default as "selftests/kit_uapi/kit_vfio_struct.ts" } from "./kit_uapi/kit_vfio_struct.ts" with { type: "text" };
 export { default as "selftests/kit_uapi/kit_vfio_unmap.ts" } from "./kit_uapi/kit_vfio_unmap.ts" with { type: "text" };
+export { default as "selftests/target/capabilities.ts" } from "./target/capabilities.ts" with { type: "text" };
 export { default as "selftests/target/target.ts" } from "./target/target.ts" with { type: "text" };
 export { default as "selftests/target/target_failure.ts" } from "./target/target_failure.ts" with { type: "text" };
 export { default as "selftests/target/target_process.ts" } from "./target/target_process.ts" with { type: "text" };

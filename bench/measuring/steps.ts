@@ -19,7 +19,7 @@ import {
   TestCmd,
   type TestOp,
 } from "../../impl/uapi/selftest.ts";
-import type { Struct } from "../../impl/uapi/struct.ts";
+import type { Struct } from "../../impl/uapi/layout/struct.ts";
 import { type Call, call } from "../../selftests/target/verbs.ts";
 
 /** A field that grows with each repetition. */

@@ -8,7 +8,8 @@ import { allTests } from "../../selftests/all.ts";
 import { checkAdapter } from "../check_adapter/check_adapter.ts";
 import { connectTarget } from "../protocol/client.ts";
 import { runTests } from "../running/run_on_target.ts";
-import { parseTarget, type TargetSpec } from "../targets/targets.ts";
+import { parseTarget } from "../targets.ts";
+import type { TargetSpec } from "../targets/target_spec.ts";
 import { TargetProcess } from "../../selftests/target/target.ts";
 
 const agent = new URL("./model_agent.ts", import.meta.url).pathname;

@@ -9,7 +9,7 @@
 import { AssertionFailure } from "../../selftests/harness/harness.ts";
 import type { Channel } from "../protocol/channel.ts";
 import { quoteLine, Words } from "../protocol/codec.ts";
-import { within } from "../running/within.ts";
+import { within } from "../lib/within.ts";
 import type { Target, TargetProcess } from "../../selftests/target/target.ts";
 
 /** Milliseconds that an adapter has to end when it should. */

@@ -7,10 +7,10 @@
  */
 
 import { green, red, yellow } from "@std/fmt/colors";
-import type { Host } from "../command/host.ts";
-import type { TargetSpec } from "../targets/targets.ts";
-import { printable } from "../reports/printable.ts";
-import { UsageError } from "../command/usage_error.ts";
+import type { Host } from "../lib/host.ts";
+import type { TargetSpec } from "../targets/target_spec.ts";
+import { printable } from "../lib/printable.ts";
+import { UsageError } from "../lib/usage_error.ts";
 import { checkAdapter, type CheckResult } from "./check_adapter.ts";
 
 /** What `check-adapter --help` prints. */

@@ -2,9 +2,9 @@
 
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { denoHost } from "../command/host.ts";
+import { denoHost } from "../lib/host.ts";
 import { type Alter, alteredModel, at } from "../testing/altered_model.ts";
-import { UsageError } from "../command/usage_error.ts";
+import { UsageError } from "../lib/usage_error.ts";
 import { runCheckAdapter } from "./command.ts";
 
 /** Runs the subcommand on an altered model. */

@@ -16,9 +16,10 @@ import {
 } from "../expectations/expectations_file.ts";
 import { formatExplanation } from "./explain.ts";
 import { HELP } from "./help.ts";
-import type { Host } from "./host.ts";
+import type { Host } from "../lib/host.ts";
 import { formatList, formatListJson, type ListedColumn } from "./listing.ts";
-import { type Options, parseOptions } from "./options.ts";
+import type { Options } from "../running/options.ts";
+import { parseOptions } from "./options.ts";
 import { plan, type PlanOptions, starting } from "../running/plan.ts";
 import {
   openReport,
@@ -32,13 +33,13 @@ import {
   type Run,
   type RunSettings,
 } from "../reports/results.ts";
-import { type EndingSignal, exitCodeOf } from "../running/ending.ts";
-import { Interrupted } from "../running/interrupted.ts";
+import { type EndingSignal, exitCodeOf } from "../lib/ending.ts";
+import { Interrupted } from "../lib/interrupted.ts";
 import { runAll, type RunOutcome } from "../running/run_targets.ts";
 import { suiteInfo } from "../running/suite.ts";
-import type { TargetSpec } from "../targets/targets.ts";
+import type { TargetSpec } from "../targets/target_spec.ts";
 import { TargetStartError } from "../targets/test_target.ts";
-import { UsageError } from "./usage_error.ts";
+import { UsageError } from "../lib/usage_error.ts";
 
 /** Everything went as expected. */
 const EXIT_OK = 0;

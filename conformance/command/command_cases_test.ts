@@ -11,7 +11,7 @@ import {
   type TargetProcess,
 } from "../../selftests/harness/harness.ts";
 import type { Expectation } from "../expectations/expectations.ts";
-import type { JsonReport } from "../reports/json.ts";
+import type { JsonReport } from "../reports/formats/json.ts";
 import { fakeTable, passingTest } from "../testing/fake_target.ts";
 import { runOnFakes } from "../testing/run_command.ts";
 

@@ -9,8 +9,8 @@ import { describe, it } from "@std/testing/bdd";
 import { EINVAL } from "../../impl/uapi/errno.ts";
 import { IOMMU_DESTROY, IommuDestroy } from "../../impl/uapi/iommufd.ts";
 import { assertEq, type Test } from "../../selftests/harness/harness.ts";
-import type { JsonReport } from "../reports/json.ts";
-import type { JsonlLine } from "../reports/jsonl.ts";
+import type { JsonReport } from "../reports/formats/json.ts";
+import type { JsonlLine } from "../reports/formats/jsonl.ts";
 import { fakeTest, passingTest } from "../testing/fake_target.ts";
 import {
   type CommandFakes,

@@ -4,7 +4,7 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { REVISION_NAMES } from "../../impl/uapi/revision.ts";
 import { assertEq, type Test } from "../../selftests/harness/harness.ts";
-import type { JsonReport } from "../reports/json.ts";
+import type { JsonReport } from "../reports/formats/json.ts";
 import { fakeTest, passingTest } from "../testing/fake_target.ts";
 import {
   type CommandFakes,

@@ -6,7 +6,6 @@
  * @module
  */
 
-import type { Need } from "../../selftests/harness/harness.ts";
 import { splitId, verdictIds } from "../../selftests/harness/table.ts";
 import { KNOWN_BUGS } from "../../selftests/harness/known_bugs.ts";
 import type { Expectations } from "../expectations/expectations.ts";
@@ -14,8 +13,9 @@ import { expectedStatuses } from "../expectations/expectations.ts";
 import type { ListedColumn } from "./listing.ts";
 import type { Commands } from "../reports/failure_facts.ts";
 import { aboutTest, skipReason } from "../running/run_one.ts";
-import { Glob } from "../running/glob.ts";
-import { suggestion, UsageError } from "./usage_error.ts";
+import { Glob } from "../lib/glob.ts";
+import { suggestion, UsageError } from "../lib/usage_error.ts";
+import type { Need } from "../../selftests/target/capabilities.ts";
 
 /** What each capability is. */
 const NEEDS: Readonly<Record<Need, string>> = {

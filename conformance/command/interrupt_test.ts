@@ -2,8 +2,8 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import type { JsonReport } from "../reports/json.ts";
-import type { EndingSignal } from "../running/ending.ts";
+import type { JsonReport } from "../reports/formats/json.ts";
+import type { EndingSignal } from "../lib/ending.ts";
 import { fakeTest, passingTest } from "../testing/fake_target.ts";
 import { processesWith, until } from "../testing/processes.ts";
 import {
@@ -176,7 +176,7 @@ describe("Ctrl-C", () => {
   });
 
   it("ends everything at once when it comes again", async () => {
-    const ending = new URL("../running/ending.ts", import.meta.url).href;
+    const ending = new URL("../lib/ending.ts", import.meta.url).href;
     const program = `
       import { beforeEnd, onSignal } from "${ending}";
       beforeEnd(() => console.log("killed"));

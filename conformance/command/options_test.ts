@@ -2,8 +2,9 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { type Options, parseOptions } from "./options.ts";
-import { UsageError } from "./usage_error.ts";
+import type { Options } from "../running/options.ts";
+import { parseOptions } from "./options.ts";
+import { UsageError } from "../lib/usage_error.ts";
 
 /** What no argument asks for. */
 const DEFAULTS: Options = {

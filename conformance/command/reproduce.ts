@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { Options } from "./options.ts";
+import type { Options } from "../running/options.ts";
 import type { Commands } from "../reports/failure_facts.ts";
 import { DEFAULT_TIMEOUT_MS } from "../running/run_one.ts";
 

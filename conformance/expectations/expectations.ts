@@ -13,9 +13,10 @@
 import { REVISION_NAMES, type RevisionName } from "../../impl/uapi/revision.ts";
 import { sumUp } from "../reports/cases.ts";
 import { isFailure, type Status, type TestResult } from "../reports/results.ts";
-import { Glob } from "../running/glob.ts";
-import { printable } from "../reports/printable.ts";
-import { suggestion, UsageError } from "../command/usage_error.ts";
+import { Glob } from "../lib/glob.ts";
+import type { Judge, SuiteColumn } from "../running/run_targets.ts";
+import { printable } from "../lib/printable.ts";
+import { suggestion, UsageError } from "../lib/usage_error.ts";
 
 /** How a test can be expected to end. */
 export const EXPECTED_STATUSES = [
@@ -51,21 +52,11 @@ export interface Expectation {
   readonly link: string;
 }
 
-/** A target in a revision, and the suite there. */
-export interface SuiteColumn {
-  /** The target as it was named. */
-  readonly spec: string;
-  /** The revision. */
-  readonly uapi: RevisionName;
-  /** The ids of all tests of the suite and of their cases, also of those that were not selected. */
-  readonly ids: readonly string[];
-}
-
 const KEYS = ["id", "when", "expect", "reason", "link"];
 const CONDITION_KEYS = ["target", "uapi"];
 
 /** What the expectations of a file make of results. */
-export class Expectations {
+export class Expectations implements Judge {
   /** The entries in the file's order. */
   readonly entries: readonly Expectation[];
   readonly #path: string;

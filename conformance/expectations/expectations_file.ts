@@ -10,14 +10,14 @@
 import { verdictIds } from "../../selftests/harness/table.ts";
 import { Expectations, parseExpectations } from "./expectations.ts";
 import { updateExpectations } from "./expectations_update.ts";
-import type { Host } from "../command/host.ts";
+import type { Host } from "../lib/host.ts";
 import { lineDiff } from "./line_diff.ts";
-import type { Options } from "../command/options.ts";
+import type { Options } from "../running/options.ts";
 import type { PlannedColumn } from "../running/plan.ts";
 import { verdictsOf } from "../reports/cases.ts";
 import type { TestResult } from "../reports/results.ts";
 import { mergeRuns } from "../running/schedule.ts";
-import { UsageError } from "../command/usage_error.ts";
+import { UsageError } from "../lib/usage_error.ts";
 
 /**
  * The expectations that the options name. Throws {@link UsageError} for a file

@@ -5,7 +5,7 @@ import { describe, it } from "@std/testing/bdd";
 import { EXPECTED_STATUSES, parseExpectations } from "./expectations.ts";
 import { result } from "../reports/testing/sample_run.ts";
 import type { Status } from "../reports/results.ts";
-import { UsageError } from "../command/usage_error.ts";
+import { UsageError } from "../lib/usage_error.ts";
 
 /** An entry that is complete. */
 const ENTRY = {

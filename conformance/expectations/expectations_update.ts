@@ -15,9 +15,9 @@ import {
   EXPECTED_STATUSES,
   type ExpectedStatus,
   expectedStatuses,
-  type SuiteColumn,
 } from "./expectations.ts";
 import { verdictsOf } from "../reports/cases.ts";
+import type { SuiteColumn } from "../running/run_targets.ts";
 import type { Status, TestResult } from "../reports/results.ts";
 
 /** What a run tells about a target in a revision. */

@@ -10,8 +10,8 @@
 import { connectTarget } from "../protocol/client.ts";
 import { spawnConnection } from "../protocol/stdio.ts";
 import type { Target } from "../../selftests/target/target.ts";
-import type { OpenOptions, TargetSpec } from "../targets/targets.ts";
-import { UsageError } from "../command/usage_error.ts";
+import type { OpenOptions, TargetSpec } from "../targets/target_spec.ts";
+import { UsageError } from "../lib/usage_error.ts";
 import { chooseAccelerator, hasKvm } from "./accelerator.ts";
 import { type Built, cacheFolder, findBuilt } from "./cache.ts";
 import { missingTools } from "./programs.ts";

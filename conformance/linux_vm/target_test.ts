@@ -2,7 +2,7 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { UsageError } from "../command/usage_error.ts";
+import { UsageError } from "../lib/usage_error.ts";
 import { parseLinuxVm } from "./target.ts";
 
 describe("linux-vm:", () => {

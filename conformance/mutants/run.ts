@@ -8,8 +8,8 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { UsageError } from "../command/usage_error.ts";
-import { Glob } from "../running/glob.ts";
+import { UsageError } from "../lib/usage_error.ts";
+import { Glob } from "../lib/glob.ts";
 import { describeTest, killerOf, type Mutant } from "./mutant.ts";
 import { MUTANTS } from "./mutants.ts";
 import {

@@ -9,7 +9,7 @@
 
 import { isRevisionName, REVISION_NAMES } from "../../impl/uapi/revision.ts";
 import type { TargetInfo } from "../../selftests/target/target.ts";
-import { suggestion } from "../command/usage_error.ts";
+import { suggestion } from "../lib/usage_error.ts";
 import type { Words } from "./codec.ts";
 
 /** The version of the protocol that is spoken here. */

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { beforeEnd } from "../running/ending.ts";
+import { beforeEnd } from "../lib/ending.ts";
 
 /**
  * A child that was started detached: it leads a process group of its own. A

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { within } from "../running/within.ts";
+import { within } from "../lib/within.ts";
 import type { Connection } from "./connection.ts";
 
 /** Where an adapter listens. */

@@ -14,15 +14,15 @@ import type {
   TestResult,
 } from "./results.ts";
 import type { Commands } from "./failure_facts.ts";
-import { formatGithub } from "./github.ts";
-import { formatHtml } from "./html.ts";
-import { formatJson } from "./json.ts";
-import { JsonlWriter } from "./jsonl.ts";
-import { formatJunit } from "./junit.ts";
-import { formatKtap } from "./ktap.ts";
-import { formatMarkdown } from "./markdown.ts";
-import { formatPretty } from "./pretty.ts";
-import { formatTap } from "./tap.ts";
+import { formatGithub } from "./formats/github.ts";
+import { formatHtml } from "./formats/html.ts";
+import { formatJson } from "./formats/json.ts";
+import { JsonlWriter } from "./formats/jsonl.ts";
+import { formatJunit } from "./formats/junit.ts";
+import { formatKtap } from "./formats/ktap.ts";
+import { formatMarkdown } from "./formats/markdown.ts";
+import { formatPretty } from "./formats/pretty.ts";
+import { formatTap } from "./formats/tap.ts";
 
 /** The kinds of reports. */
 export const REPORT_FORMATS = [

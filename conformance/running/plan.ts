@@ -9,12 +9,12 @@
 import type { RevisionName } from "../../impl/uapi/revision.ts";
 import type { Test } from "../../selftests/harness/harness.ts";
 import { narrow, verdictIds } from "../../selftests/harness/table.ts";
-import type { Options } from "../command/options.ts";
+import type { Options } from "./options.ts";
 import { shardOf } from "./schedule.ts";
 import { Selection } from "./select.ts";
-import type { TargetSpec } from "../targets/targets.ts";
+import type { TargetSpec } from "../targets/target_spec.ts";
 import { TargetStartError } from "../targets/test_target.ts";
-import { suggestion, UsageError } from "../command/usage_error.ts";
+import { suggestion, UsageError } from "../lib/usage_error.ts";
 
 /** Where suite and targets come from. */
 export interface Sources {

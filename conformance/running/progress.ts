@@ -6,7 +6,7 @@
  * @module
  */
 
-import { printable } from "../reports/printable.ts";
+import { printable } from "../lib/printable.ts";
 import { oneLine } from "../reports/summary.ts";
 
 /** How often the line is drawn at most, in milliseconds. */

@@ -11,13 +11,13 @@ import type { RevisionName } from "../../impl/uapi/revision.ts";
 import type { Test } from "../../selftests/harness/harness.ts";
 import { PROBE_FIXTURE, probeTests } from "../targets/probes.ts";
 import { verdictsOf } from "../reports/cases.ts";
-import { printable } from "../reports/printable.ts";
+import { printable } from "../lib/printable.ts";
 import {
   isBreak,
   type RevisionRun,
   type TestResult,
 } from "../reports/results.ts";
-import { type Interrupted, unlessAborted } from "./interrupted.ts";
+import { type Interrupted, unlessAborted } from "../lib/interrupted.ts";
 import { runCases } from "./run_cases.ts";
 import {
   aboutTest,

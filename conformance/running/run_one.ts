@@ -24,9 +24,9 @@ import {
   TargetProcess,
 } from "../../selftests/target/target.ts";
 import { TargetFailure } from "../../selftests/target/target_failure.ts";
-import { printable } from "../reports/printable.ts";
-import { SUITE_NAME, VERSION } from "../version.ts";
-import { within } from "./within.ts";
+import { printable } from "../lib/printable.ts";
+import { SUITE_NAME, VERSION } from "../lib/version.ts";
+import { within } from "../lib/within.ts";
 
 /** The time limit of a test in milliseconds: that of the kernel's harness. */
 export const DEFAULT_TIMEOUT_MS = 30_000;

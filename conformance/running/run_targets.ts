@@ -6,11 +6,11 @@
  * @module
  */
 
+import type { RevisionName } from "../../impl/uapi/revision.ts";
 import type { Test } from "../../selftests/harness/harness.ts";
 import { verdictIds } from "../../selftests/harness/table.ts";
-import type { Expectations } from "../expectations/expectations.ts";
-import type { Host } from "../command/host.ts";
-import type { Options } from "../command/options.ts";
+import type { Host } from "../lib/host.ts";
+import type { Options } from "./options.ts";
 import { type PlannedColumn, starting } from "./plan.ts";
 import { ProgressLine } from "./progress.ts";
 import type { Report } from "../reports/reports.ts";
@@ -24,7 +24,7 @@ import {
   type SuiteInfo,
   type TestResult,
 } from "../reports/results.ts";
-import { Interrupted } from "./interrupted.ts";
+import { Interrupted } from "../lib/interrupted.ts";
 import { INTERRUPTED, runTests } from "./run_on_target.ts";
 import { mergeRuns, scheduleTests } from "./schedule.ts";
 import { TargetStartError } from "../targets/test_target.ts";
@@ -32,6 +32,24 @@ import { TranscriptFolder } from "../traces/transcript_folder.ts";
 
 /** Ends a run that is to go no further than the first failure. */
 const STOPPED = "Stopped after the first failure";
+
+/** A target in a revision, and the suite there. */
+export interface SuiteColumn {
+  /** The target as it was named. */
+  readonly spec: string;
+  /** The revision. */
+  readonly uapi: RevisionName;
+  /** The ids of all tests of the suite and of their cases, also of those that were not selected. */
+  readonly ids: readonly string[];
+}
+
+/** Who knows what to expect of tests. */
+export interface Judge {
+  /** A result as it counts: a failure may be known. */
+  judge(spec: string, result: TestResult): TestResult;
+  /** A sentence for each thing that is known and not true. */
+  problems(columns: readonly SuiteColumn[]): string[];
+}
 
 /** What a run is made of. */
 export interface RunContext {
@@ -44,7 +62,7 @@ export interface RunContext {
   /** What the run is asked for, as reports tell it. */
   readonly settings: RunSettings;
   /** What is known to fail. */
-  readonly expectations: Expectations;
+  readonly expectations: Judge;
   /** The reports. */
   readonly reports: readonly Report[];
   /** Ends the run before its end, with an {@link Interrupted} as the reason. */

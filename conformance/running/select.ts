@@ -8,7 +8,7 @@
 
 import type { Test } from "../../selftests/harness/harness.ts";
 import { narrow } from "../../selftests/harness/table.ts";
-import { Glob } from "./glob.ts";
+import { Glob } from "../lib/glob.ts";
 
 /** Parts of the suite: the kernel's own tests, one of its two programs, the tests of this kit, or all. */
 export const SUITES = [

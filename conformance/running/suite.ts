@@ -8,7 +8,7 @@
 
 import * as SOURCES from "../../selftests/sources.ts";
 import type { SuiteInfo } from "../reports/results.ts";
-import { SUITE_NAME, VERSION } from "../version.ts";
+import { SUITE_NAME, VERSION } from "../lib/version.ts";
 
 /** Hexadecimal digits of the hash that reports show. */
 const HASH_DIGITS = 12;

@@ -13,8 +13,8 @@ import type { Connection } from "../protocol/connection.ts";
 import { connectSocket, parseAddress } from "../protocol/socket.ts";
 import { spawnConnection } from "../protocol/stdio.ts";
 import type { Target } from "../../selftests/target/target.ts";
-import type { OpenOptions, TargetSpec } from "./targets.ts";
-import { UsageError } from "../command/usage_error.ts";
+import type { OpenOptions, TargetSpec } from "./target_spec.ts";
+import { UsageError } from "../lib/usage_error.ts";
 
 /** `stdio:CMD ARGS…`: a program that is started, with its words quoted as in a shell. Throws {@link UsageError}. */
 export function parseStdio(command: string, spec: string): TargetSpec {

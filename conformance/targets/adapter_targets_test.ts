@@ -3,7 +3,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { NEWEST } from "../../impl/uapi/revision.ts";
-import { parseTarget } from "./targets.ts";
+import { parseTarget } from "../targets.ts";
 
 /** What a shell script that is started as an adapter is given: its arguments, told as the name of the target. */
 async function wordsOf(command: string): Promise<string> {

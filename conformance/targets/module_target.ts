@@ -14,8 +14,8 @@ import {
 } from "../../impl/uapi/revision.ts";
 import { startedSpec } from "./adapter_targets.ts";
 import type { Target, TargetInfo } from "../../selftests/target/target.ts";
-import type { TargetSpec } from "./targets.ts";
-import { UsageError } from "../command/usage_error.ts";
+import type { TargetSpec } from "./target_spec.ts";
+import { UsageError } from "../lib/usage_error.ts";
 
 /** Reads the name of a module: a path, or any other specifier that can be imported. Throws {@link UsageError}. */
 export function parseModule(name: string, spec: string): TargetSpec {

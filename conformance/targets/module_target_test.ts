@@ -4,7 +4,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { passingTest } from "../testing/fake_target.ts";
 import { runTests } from "../running/run_on_target.ts";
-import { parseTarget } from "./targets.ts";
+import { parseTarget } from "../targets.ts";
 
 const CONFORMANCE = new URL("../", import.meta.url);
 

@@ -23,7 +23,7 @@ import {
   RLIMIT_MEMLOCK,
 } from "../../impl/uapi/mman.ts";
 import type { RevisionName } from "../../impl/uapi/revision.ts";
-import { lifetimeOf } from "../../selftests/harness/capabilities.ts";
+import { lifetimeOf } from "../../selftests/target/capabilities.ts";
 import {
   assertBytes,
   assertEq,
@@ -32,7 +32,6 @@ import {
   assertTrue,
   type Context,
   fixture,
-  type Need,
   type Test,
 } from "../../selftests/harness/harness.ts";
 import {
@@ -45,6 +44,7 @@ import type {
   TargetInfo,
   TargetProcess,
 } from "../../selftests/target/target.ts";
+import type { Need } from "../../selftests/target/capabilities.ts";
 
 /** Huge pages that the tests need at the same time. */
 const HUGE_PAGES = 64;

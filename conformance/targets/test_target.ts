@@ -11,8 +11,8 @@ import {
   type TargetInfo,
   TargetProcess,
 } from "../../selftests/target/target.ts";
-import { printable } from "../reports/printable.ts";
-import { within } from "../running/within.ts";
+import { printable } from "../lib/printable.ts";
+import { within } from "../lib/within.ts";
 
 /** How often a start is tried before it counts as failed. */
 const ATTEMPTS = 3;

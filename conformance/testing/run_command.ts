@@ -9,7 +9,7 @@
 import { REVISION_NAMES } from "../../impl/uapi/revision.ts";
 import type { Test } from "../../selftests/harness/harness.ts";
 import { runCommand } from "../command/command.ts";
-import type { EndingSignal } from "../running/ending.ts";
+import type { EndingSignal } from "../lib/ending.ts";
 import { FakeTarget, type FakeTargetOptions } from "./fake_target.ts";
 
 /** What a command did. */

@@ -7,7 +7,7 @@
  */
 
 import { errnoName } from "../../impl/uapi/errno.ts";
-import { formatNumber } from "../../impl/uapi/format.ts";
+import { formatNumber } from "../../impl/uapi/layout/format.ts";
 import type { Revision } from "../../impl/uapi/revision.ts";
 import {
   type Argument,

@@ -6,12 +6,12 @@
  * @module
  */
 
-import { formatNumber, formatValue } from "../../impl/uapi/format.ts";
+import { formatNumber, formatValue } from "../../impl/uapi/layout/format.ts";
 import type { Ioctl } from "../../impl/uapi/ioctl.ts";
 import { IOCTLS, testOpOf } from "../../impl/uapi/ioctls.ts";
 import type { Revision } from "../../impl/uapi/revision.ts";
 import { TestCmd, type TestOp } from "../../impl/uapi/selftest.ts";
-import { fieldsOf } from "../../impl/uapi/struct.ts";
+import { fieldsOf } from "../../impl/uapi/layout/struct.ts";
 import type { SentStruct } from "../reports/results.ts";
 
 /** The row of a table that an ioctl has. */

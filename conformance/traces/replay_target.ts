@@ -14,8 +14,8 @@ import { parseHello } from "../protocol/hello.ts";
 import { formatText, quoteLine, Words } from "../protocol/codec.ts";
 import type { Connection } from "../protocol/connection.ts";
 import { LineBuffer } from "../protocol/line_buffer.ts";
-import type { TargetSpec } from "../targets/targets.ts";
-import { UsageError } from "../command/usage_error.ts";
+import type { TargetSpec } from "../targets/target_spec.ts";
+import { UsageError } from "../lib/usage_error.ts";
 
 /** What stands before the file in the name of a replay. */
 const SCHEME = "replay:";

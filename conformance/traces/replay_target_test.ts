@@ -11,7 +11,7 @@ import { parseReplay, parseTranscript } from "./replay_target.ts";
 import type { TestResult } from "../reports/results.ts";
 import { runTest } from "../running/run_one.ts";
 import { fakeTest } from "../testing/fake_target.ts";
-import { UsageError } from "../command/usage_error.ts";
+import { UsageError } from "../lib/usage_error.ts";
 
 /** Puts a text into a file for as long as `use` takes. */
 async function withFile<T>(

@@ -10,7 +10,7 @@
  * @module
  */
 
-import { printable } from "../reports/printable.ts";
+import { printable } from "../lib/printable.ts";
 import type { TargetInfo } from "../../selftests/target/target.ts";
 import { formatHello, PROTOCOL_VERSION } from "../protocol/hello.ts";
 

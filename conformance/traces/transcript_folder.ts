@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { Host } from "../command/host.ts";
+import type { Host } from "../lib/host.ts";
 import type { TestResult } from "../reports/results.ts";
 import { replayedFile } from "./replay_target.ts";
 

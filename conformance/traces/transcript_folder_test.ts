@@ -2,7 +2,7 @@
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import type { Host } from "../command/host.ts";
+import type { Host } from "../lib/host.ts";
 import { result } from "../reports/testing/sample_run.ts";
 import { excerpt, TranscriptFolder } from "./transcript_folder.ts";
 

@@ -8,7 +8,7 @@
  */
 
 import { U64_MAX } from "../lib/u64.ts";
-import { type Field, fieldsOf, type Struct } from "../uapi/struct.ts";
+import { type Field, fieldsOf, type Struct } from "../uapi/layout/struct.ts";
 
 /** An address or a length in bytes: a bigint, or a number up to 2^53-1. */
 export type U64 = number | bigint;

@@ -7,8 +7,8 @@
  */
 
 import type { Errno } from "../uapi/errno.ts";
-import { formatNumber, formatValue } from "../uapi/format.ts";
-import type { FieldSpec } from "../uapi/struct.ts";
+import { formatNumber, formatValue } from "../uapi/layout/format.ts";
+import type { FieldSpec } from "../uapi/layout/struct.ts";
 
 /** What was passed to a call, by name. */
 export type CallArguments = Readonly<

@@ -20,7 +20,7 @@
 import type { Mm } from "../kernel/interfaces/mm.ts";
 import { KernelBug } from "../kernel/warn.ts";
 import { EINVAL } from "../uapi/errno.ts";
-import type { Struct } from "../uapi/struct.ts";
+import type { Struct } from "../uapi/layout/struct.ts";
 
 /** Where one struct of driver data is (Linux: struct iommu_user_data). */
 export interface UserData {

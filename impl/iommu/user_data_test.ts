@@ -12,8 +12,8 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from "../uapi/mman.ts";
-import { u32, u64 } from "../uapi/roles.ts";
-import { type Struct, struct } from "../uapi/struct.ts";
+import { u32, u64 } from "../uapi/layout/roles.ts";
+import { type Struct, struct } from "../uapi/layout/struct.ts";
 import { errnoOf } from "./testing/test_driver.ts";
 import {
   copyStructFromUser,

@@ -22,9 +22,9 @@ import {
 } from "../uapi/iommufd.ts";
 import { REVISION_NAMES, type RevisionName } from "../uapi/revision.ts";
 import { existsIn } from "../uapi/revision/versions.ts";
-import type { Named, Role } from "../uapi/roles.ts";
+import type { Named, Role } from "../uapi/layout/roles.ts";
 import { encodeTestOp, TestCmd } from "../uapi/selftest.ts";
-import { type Field, fieldsOf, type Struct } from "../uapi/struct.ts";
+import { type Field, fieldsOf, type Struct } from "../uapi/layout/struct.ts";
 import { HwptBench } from "./testing/hwpt_bench.ts";
 import { IOVA, Machine, PAGE } from "./testing/machine.ts";
 

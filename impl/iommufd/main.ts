@@ -11,7 +11,7 @@
 import type { Group } from "../iommu/group.ts";
 import { File } from "../kernel/files/file.ts";
 import type { Task } from "../kernel/interfaces/task.ts";
-import type { Kernel } from "../kernel.ts";
+import type { IommufdKernel } from "./kernel.ts";
 import { EBADF, EBADFD, ENOTTY, resultOfError } from "../uapi/errno.ts";
 import { IOMMU_TEST_CMD, IOMMUFD_CMD_BASE } from "../uapi/mod.ts";
 import type { Revision } from "../uapi/revision.ts";
@@ -61,14 +61,14 @@ interface Slot {
 /** The contexts of one kernel, and what they share. */
 export class Iommufd {
   /** The kernel. */
-  readonly kernel: Kernel;
+  readonly kernel: IommufdKernel;
   /** The ioctls that the kernel's revision has. */
   readonly table: readonly (IoctlOp | undefined)[];
   /** Contexts that were not released. */
   readonly contexts: Set<IommufdCtx> = new Set();
 
   /** Registers `/dev/iommu`, and `/dev/vfio/vfio` where the revision has it (Linux: iommufd_init). */
-  constructor(kernel: Kernel) {
+  constructor(kernel: IommufdKernel) {
     this.kernel = kernel;
     const ops = [...IOCTL_OPS, ...kernel.options.ioctls];
     this.table = ioctlTable(ops, kernel.revision);
@@ -92,7 +92,7 @@ export class Iommufd {
  */
 export class IommufdCtx extends File {
   /** The kernel. */
-  readonly kernel: Kernel;
+  readonly kernel: IommufdKernel;
   /** Its objects by id. */
   readonly objects: ObjectTable;
   /** What it knows about the IOMMU groups of its devices (Linux: iommufd_ctx.groups). */

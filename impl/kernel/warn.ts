@@ -7,11 +7,7 @@
  * @module
  */
 
-/** A broken invariant of the model: never the consequence of what a user did. */
-export class KernelBug extends Error {
-  /** Name of the class. */
-  override name = "KernelBug";
-}
+export { KernelBug } from "../lib/kernel_bug.ts";
 
 /** The list of warnings of one kernel. */
 export class Warnings {

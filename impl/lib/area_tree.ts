@@ -11,7 +11,7 @@
  * @module
  */
 
-import { KernelBug } from "../kernel/warn.ts";
+import { KernelBug } from "./kernel_bug.ts";
 import { FitColumn, placeIn } from "./fit_column.ts";
 import {
   type IntervalNode,

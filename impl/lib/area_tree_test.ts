@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import fc from "fast-check";
-import { KernelBug } from "../kernel/warn.ts";
+import { KernelBug } from "./kernel_bug.ts";
 import { AreaTree } from "./area_tree.ts";
 import { IntervalNode } from "./interval_tree.ts";
 import { U64_MAX } from "./u64.ts";

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { KernelBug } from "../kernel/warn.ts";
+import { KernelBug } from "./kernel_bug.ts";
 import { EBUSY } from "../uapi/errno.ts";
 import { popLowest, pushHeap } from "./heap.ts";
 

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import fc from "fast-check";
-import { KernelBug } from "../kernel/warn.ts";
+import { KernelBug } from "./kernel_bug.ts";
 import { EBUSY } from "../uapi/errno.ts";
 import { IdTable } from "./id_table.ts";
 

@@ -11,7 +11,7 @@
  * @module
  */
 
-import { KernelBug } from "../kernel/warn.ts";
+import { KernelBug } from "./kernel_bug.ts";
 import { isBefore, isSame, type Key } from "./key.ts";
 
 /**

@@ -10,7 +10,7 @@
  * @module
  */
 
-import { KernelBug } from "../kernel/warn.ts";
+import { KernelBug } from "./kernel_bug.ts";
 
 /** Entries of a leaf. */
 export const LEAF_SIZE = 512;

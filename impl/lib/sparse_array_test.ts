@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import fc from "fast-check";
-import { KernelBug } from "../kernel/warn.ts";
+import { KernelBug } from "./kernel_bug.ts";
 import { LEAF_SIZE, SparseUint32Array } from "./sparse_array.ts";
 
 /** The same operations on a plain Map. */

@@ -11,7 +11,7 @@
  */
 
 import { EOVERFLOW } from "../uapi/errno.ts";
-import { KernelBug } from "../kernel/warn.ts";
+import { KernelBug } from "./kernel_bug.ts";
 
 /** The largest 64-bit value (Linux: ULONG_MAX, U64_MAX). */
 export const U64_MAX: bigint = 2n ** 64n - 1n;

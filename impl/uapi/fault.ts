@@ -7,8 +7,8 @@
  */
 
 import { ioctl, type IoctlStruct, type Sized } from "./ioctl.ts";
-import * as role from "./roles.ts";
-import { type Struct, struct } from "./struct.ts";
+import * as role from "./layout/roles.ts";
+import { type Struct, struct } from "./layout/struct.ts";
 
 /** ioctl: Allocates a fault queue (Linux 6.11). */
 export const IOMMU_FAULT_QUEUE_ALLOC: number = 0x3b8e;

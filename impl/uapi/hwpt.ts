@@ -7,7 +7,7 @@
  */
 
 import { ioctl, type IoctlStruct, type Sized } from "./ioctl.ts";
-import * as role from "./roles.ts";
+import * as role from "./layout/roles.ts";
 import {
   HwptInvalidateSelftest,
   HwptSelftest,

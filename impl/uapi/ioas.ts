@@ -7,9 +7,9 @@
  */
 
 import { ioctl, type IoctlStruct, type Sized } from "./ioctl.ts";
-import * as role from "./roles.ts";
+import * as role from "./layout/roles.ts";
 import { MOCK_FLAGS_ACCESS_SYZ } from "./selftest_values.ts";
-import { type Struct, struct } from "./struct.ts";
+import { type Struct, struct } from "./layout/struct.ts";
 
 /** The ioctl type byte of iommufd and VFIO: `;`. */
 export const IOMMUFD_TYPE: number = 0x3b;

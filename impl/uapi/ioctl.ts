@@ -7,7 +7,7 @@
  */
 
 import type { Lifetime, Version } from "./revision/versions.ts";
-import { type FieldSpec, type Struct, struct } from "./struct.ts";
+import { type FieldSpec, type Struct, struct } from "./layout/struct.ts";
 
 /** A name that C has for a number, and when the kernel has what it stands for. */
 export interface Numbered extends Lifetime {

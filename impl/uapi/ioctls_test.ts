@@ -6,9 +6,9 @@ import { ioctl, type IoctlStruct } from "./ioctl.ts";
 import { IOCTLS, TEST_OPS } from "./ioctls.ts";
 import { IommuHwInfo, IommuHwptAlloc } from "./iommufd.ts";
 import { VERSIONS } from "./revision/versions.ts";
-import * as role from "./roles.ts";
+import * as role from "./layout/roles.ts";
 import { TestCmd } from "./selftest.ts";
-import { type Field, fieldsOf, type Struct } from "./struct.ts";
+import { type Field, fieldsOf, type Struct } from "./layout/struct.ts";
 import * as uapi from "./mod.ts";
 
 /** What the user API exports. */

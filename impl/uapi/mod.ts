@@ -9,7 +9,7 @@
  */
 
 export * from "./errno.ts";
-export * from "./format.ts";
+export * from "./layout/format.ts";
 export * from "./ioctl.ts";
 export * from "./ioctls.ts";
 export * from "./iommufd.ts";
@@ -26,8 +26,8 @@ export * from "./revision/pages.ts";
 export * from "./revision/selftest.ts";
 export * from "./revision/versions.ts";
 export * from "./revision/vfio.ts";
-export * as role from "./roles.ts";
-export { s32, u16, u32, u64, u8 } from "./roles.ts";
-export type { Direction, Extent, Named, Role, Use } from "./roles.ts";
-export * from "./struct.ts";
+export * as role from "./layout/roles.ts";
+export { s32, u16, u32, u64, u8 } from "./layout/roles.ts";
+export type { Direction, Extent, Named, Role, Use } from "./layout/roles.ts";
+export * from "./layout/struct.ts";
 export * from "./vfio.ts";

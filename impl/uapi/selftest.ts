@@ -12,7 +12,7 @@
 
 import { PGFAULT_PERMS } from "./fault.ts";
 import type { IoctlStruct, Numbered, Sized } from "./ioctl.ts";
-import * as role from "./roles.ts";
+import * as role from "./layout/roles.ts";
 import type { Revision } from "./revision.ts";
 import { valueIn } from "./revision/versions.ts";
 import {
@@ -24,7 +24,7 @@ import {
   MOCK_FLAGS_DEVICE_HUGE_IOVA,
   MOCK_FLAGS_DEVICE_NO_DIRTY,
 } from "./selftest_values.ts";
-import { type FieldSpec, type Struct, struct } from "./struct.ts";
+import { type FieldSpec, type Struct, struct } from "./layout/struct.ts";
 
 export * from "./selftest_values.ts";
 

@@ -7,8 +7,8 @@
  * @module
  */
 
-import * as role from "./roles.ts";
-import { type Struct, struct } from "./struct.ts";
+import * as role from "./layout/roles.ts";
+import { type Struct, struct } from "./layout/struct.ts";
 
 /** First IOVA that a mock domain can map. */
 export const MOCK_APERTURE_START: number = 1 << 24;

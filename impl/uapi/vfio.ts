@@ -9,8 +9,8 @@
 
 import { IommuIovaRange } from "./ioas.ts";
 import { ioctl, type IoctlStruct, type PlainIoctl } from "./ioctl.ts";
-import * as role from "./roles.ts";
-import { type Struct, struct } from "./struct.ts";
+import * as role from "./layout/roles.ts";
+import { type Struct, struct } from "./layout/struct.ts";
 
 /** What VFIO_GET_API_VERSION answers. */
 export const VFIO_API_VERSION: number = 0;

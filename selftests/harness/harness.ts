@@ -13,6 +13,7 @@
 
 import type { TargetInfo, TargetProcess } from "../target/target.ts";
 import { type Errno, errnoName } from "../../impl/uapi/errno.ts";
+import type { Need } from "../target/capabilities.ts";
 import type { KnownBug } from "./known_bugs.ts";
 import { type Table, tableTest } from "./table.ts";
 import {
@@ -22,22 +23,6 @@ import {
   REVISIONS,
 } from "../../impl/uapi/revision.ts";
 import { existsIn, type Lifetime } from "../../impl/uapi/revision/versions.ts";
-
-/** A capability that a target may lack; a test that needs it is then skipped with this as the reason. */
-export type Need =
-  | "hugetlb"
-  | "fork"
-  | "fail_nth"
-  | "setrlimit"
-  | "setuid"
-  /** HWPT_ALLOC, GET_HW_INFO, HWPT_INVALIDATE. */
-  | "hwpt"
-  /** HWPT_SET_DIRTY_TRACKING, HWPT_GET_DIRTY_BITMAP. */
-  | "dirty"
-  /** FAULT_QUEUE_ALLOC. */
-  | "faults"
-  /** `/dev/vfio/vfio` opens an iommufd. */
-  | "vfio";
 
 /** One test in one variant. */
 export interface Test {

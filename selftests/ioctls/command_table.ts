@@ -34,7 +34,7 @@ import {
   IommuVfioIoas,
 } from "../../impl/uapi/iommufd.ts";
 import type { Lifetime, Version } from "../../impl/uapi/revision/versions.ts";
-import type { Struct } from "../../impl/uapi/struct.ts";
+import type { Struct } from "../../impl/uapi/layout/struct.ts";
 
 /** An ioctl whose struct starts with its size. */
 export interface SizedIoctl extends Lifetime {

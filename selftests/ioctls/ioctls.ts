@@ -47,7 +47,7 @@ import {
   PROT_WRITE,
 } from "../../impl/uapi/mman.ts";
 import type { Revision } from "../../impl/uapi/revision.ts";
-import type { Struct } from "../../impl/uapi/struct.ts";
+import type { Struct } from "../../impl/uapi/layout/struct.ts";
 import {
   assertEq,
   assertErrno,

@@ -38,7 +38,7 @@ import {
 } from "../../impl/uapi/selftest.ts";
 import type { Revision } from "../../impl/uapi/revision.ts";
 import { type ByVersion, valueIn } from "../../impl/uapi/revision/versions.ts";
-import type { Struct } from "../../impl/uapi/struct.ts";
+import type { Struct } from "../../impl/uapi/layout/struct.ts";
 import { assertEq } from "../harness/harness.ts";
 import type { Iommufd } from "./ioctls.ts";
 

@@ -58,12 +58,13 @@ import {
 } from "../../impl/uapi/selftest.ts";
 import type { Revision } from "../../impl/uapi/revision.ts";
 import type { Lifetime } from "../../impl/uapi/revision/versions.ts";
-import type { Field, Struct } from "../../impl/uapi/struct.ts";
-import { assertEq, assertTrue, type Need } from "../harness/harness.ts";
+import type { Field, Struct } from "../../impl/uapi/layout/struct.ts";
+import { assertEq, assertTrue } from "../harness/harness.ts";
 import { hwptAlloc, nestedAlloc } from "./hwpt_ioctls.ts";
 import { type Iommufd, MAP_RW } from "./ioctls.ts";
 import { encodeTestCmd, testCmdForm } from "./mock_ioctls.ts";
 import { vfioIoas } from "./vfio_ioctls.ts";
+import type { Need } from "../target/capabilities.ts";
 
 /** The objects that the calls are about. Those of devices are 0 for ioctls that came before them. */
 export interface StructSelf {

@@ -8,7 +8,7 @@ import { IOMMU_HWPT_FAULT_ID_VALID } from "../../impl/uapi/iommufd.ts";
 import { REVISION_NAMES, REVISIONS } from "../../impl/uapi/revision.ts";
 import { existsIn } from "../../impl/uapi/revision/versions.ts";
 import { IOMMU_TEST_CMD } from "../../impl/uapi/selftest.ts";
-import { type Field, fieldsOf } from "../../impl/uapi/struct.ts";
+import { type Field, fieldsOf } from "../../impl/uapi/layout/struct.ts";
 import { SIZED_IOCTLS } from "./command_table.ts";
 import { testCmdForm } from "./mock_ioctls.ts";
 import { ALL_BITS, STRUCT_ROWS } from "./struct_table.ts";

@@ -52,7 +52,6 @@ import {
   assertTrue,
   type Fixture,
   fixture,
-  type Need,
   type Scope,
   type Test,
 } from "../harness/harness.ts";
@@ -67,6 +66,7 @@ import {
 import { type Iommufd, U64_MAX } from "../ioctls/ioctls.ts";
 import { SEQUENCES } from "../iommufd/iommufd_fail_nth.ts";
 import { mapDma, setIommu, unmapDma, vfioIoas } from "../ioctls/vfio_ioctls.ts";
+import type { Need } from "../target/capabilities.ts";
 
 /** Where most memory is mapped. */
 const IOVA = BigInt(MOCK_APERTURE_START);

@@ -14,7 +14,7 @@ import { E2BIG, EFAULT, EOPNOTSUPP } from "../../impl/uapi/errno.ts";
 import { MAP_PRIVATE, PROT_READ } from "../../impl/uapi/mman.ts";
 import type { Revision } from "../../impl/uapi/revision.ts";
 import { existsIn } from "../../impl/uapi/revision/versions.ts";
-import type { Field } from "../../impl/uapi/struct.ts";
+import type { Field } from "../../impl/uapi/layout/struct.ts";
 import {
   assertBytes,
   assertEq,

@@ -11,7 +11,7 @@
 import { EFAULT, EINVAL } from "../../impl/uapi/errno.ts";
 import { IOMMU_VFIO_IOAS_SET } from "../../impl/uapi/iommufd.ts";
 import { MAP_PRIVATE, PROT_READ } from "../../impl/uapi/mman.ts";
-import type { Struct } from "../../impl/uapi/struct.ts";
+import type { Struct } from "../../impl/uapi/layout/struct.ts";
 import {
   VFIO_DMA_UNMAP_FLAG_ALL,
   VFIO_IOMMU_GET_INFO,

@@ -18,7 +18,7 @@ import type { Process } from "../../impl/kernel/simulated/process.ts";
 import { EFAULT } from "../../impl/uapi/errno.ts";
 import { HPAGE_SIZE, PAGE_SIZE } from "../../impl/uapi/mman.ts";
 import type { RevisionName } from "../../impl/uapi/revision.ts";
-import { kernelCapabilities } from "../harness/capabilities.ts";
+import { kernelCapabilities } from "./capabilities.ts";
 import type { Target, TargetInfo, Timing } from "./target.ts";
 import { TargetFailure } from "./target_failure.ts";
 import {

@@ -40,7 +40,7 @@ import {
   PROT_WRITE,
 } from "../../uapi/mman.ts";
 import { NEWEST, type RevisionName } from "../../uapi/revision.ts";
-import type { Struct } from "../../uapi/struct.ts";
+import type { Struct } from "../../uapi/layout/struct.ts";
 import type { IommufdCtx } from "../main.ts";
 
 /** Readable and writable. */

@@ -19,9 +19,9 @@ import {
   type Status,
   type SuiteInfo,
   type TestResult,
-} from "./results.ts";
-import { differences } from "./matrix.ts";
-import { countCases, partsOf } from "./summary.ts";
+} from "../results.ts";
+import { differences } from "../matrix.ts";
+import { countCases, partsOf } from "../summary.ts";
 
 /** The JSON report's object. Optional properties are absent where they say nothing. */
 export interface JsonReport {

@@ -6,7 +6,7 @@
  * @module
  */
 
-import config from "../deno.json" with { type: "json" };
+import config from "../../deno.json" with { type: "json" };
 
 /** Name of the suite. */
 export const SUITE_NAME: string = "iommufd-kit conformance";

@@ -17,7 +17,7 @@ import {
   type RunSettings,
   type SuiteInfo,
   type TestResult,
-} from "./results.ts";
+} from "../results.ts";
 import {
   type JsonTargetHead,
   jsonTargetHead,
@@ -25,7 +25,7 @@ import {
   jsonTest,
 } from "./json.ts";
 
-import { countCases } from "./summary.ts";
+import { countCases } from "../summary.ts";
 
 /** A line of the report: an object with its kind in `type`. */
 export type JsonlLine =

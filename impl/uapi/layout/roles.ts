@@ -11,7 +11,7 @@
  * @module
  */
 
-import type { Lifetime, Version } from "./revision/versions.ts";
+import type { Lifetime, Version } from "../revision/versions.ts";
 import type { FieldSpec, FieldType, Struct } from "./struct.ts";
 
 /** What an id can name: Linux's types of objects, and what an access or a fault queue counts. */

@@ -6,45 +6,19 @@
  * @module
  */
 
-import type { FrameOrder } from "../../impl/kernel/simulated/pages/frames.ts";
+import type { FrameOrder } from "../impl/kernel/simulated/pages/frames.ts";
 import {
   isRevisionName,
   REVISION_NAMES,
   type RevisionName,
-} from "../../impl/uapi/revision.ts";
-import { parseSocket, parseStdio } from "./adapter_targets.ts";
-import { implTarget } from "../../selftests/target/impl_target.ts";
-import { parseLinuxVm } from "../linux_vm/target.ts";
-import { parseModule } from "./module_target.ts";
-import type { Connection } from "../protocol/connection.ts";
-import { parseReplay } from "../traces/replay_target.ts";
-import type { Target } from "../../selftests/target/target.ts";
-import { suggestion, UsageError } from "../command/usage_error.ts";
-
-/** A target that was named but not started yet. */
-export interface TargetSpec {
-  /** What was named, such as `impl:6.12,scattered=7`. */
-  readonly spec: string;
-  /**
-   * The revisions that it can be started with. Some targets are started for
-   * the answer: rejects when that fails.
-   */
-  revisions(options?: OpenOptions): Promise<readonly RevisionName[]>;
-  /** Starts it with one of them. */
-  open(uapi: RevisionName, options?: OpenOptions): Promise<Target>;
-  /** Starts the adapter only, where there is one: nothing has been said to it. */
-  connect?(): Promise<Connection>;
-  /** The only test that it can run, where it is a recording: its capabilities are not probed either. */
-  readonly onlyTest?: string;
-  /** True for one that runs in this process: several at a time gain nothing. */
-  readonly inProcess?: boolean;
-}
-
-/** How a target is started. */
-export interface OpenOptions {
-  /** Milliseconds that it has for the answer to a call, and at least as many to start; default 30 s. */
-  readonly timeoutMs?: number;
-}
+} from "../impl/uapi/revision.ts";
+import { parseSocket, parseStdio } from "./targets/adapter_targets.ts";
+import { implTarget } from "../selftests/target/impl_target.ts";
+import { parseLinuxVm } from "./linux_vm/target.ts";
+import { parseModule } from "./targets/module_target.ts";
+import { parseReplay } from "./traces/replay_target.ts";
+import type { TargetSpec } from "./targets/target_spec.ts";
+import { suggestion, UsageError } from "./lib/usage_error.ts";
 
 /** How each scheme reads what stands behind its colon. */
 const SCHEMES: Readonly<

@@ -6,10 +6,10 @@
  * @module
  */
 
-import { count, isGood, type Run, type TestResult } from "./results.ts";
-import { type Commands, failureFacts } from "./failure_facts.ts";
-import { columnName, differences, failuresOf } from "./matrix.ts";
-import { otherWays, passedSentence, suiteTitle } from "./summary.ts";
+import { count, isGood, type Run, type TestResult } from "../results.ts";
+import { type Commands, failureFacts } from "../failure_facts.ts";
+import { columnName, differences, failuresOf } from "../matrix.ts";
+import { otherWays, passedSentence, suiteTitle } from "../summary.ts";
 
 /** A run as workflow commands: an error for each failure, a notice or an error for each target's totals. */
 export function formatGithub(run: Run, commands: Commands): string {

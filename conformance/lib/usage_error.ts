@@ -6,7 +6,7 @@
  * @module
  */
 
-import { printable } from "../reports/printable.ts";
+import { printable } from "./printable.ts";
 
 /** A command line that cannot be run: its message, made printable, is shown without a stack, and the exit code is 2. */
 export class UsageError extends Error {

@@ -3,7 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { formatKtap } from "./ktap.ts";
-import { column, result, runOf } from "./testing/sample_run.ts";
+import { column, result, runOf } from "../testing/sample_run.ts";
 
 /** The lines that are no comments. */
 function lines(text: string): string[] {

@@ -6,18 +6,18 @@
  * @module
  */
 
-import { splitId } from "../../selftests/harness/table.ts";
-import { verdictsOf } from "./cases.ts";
+import { splitId } from "../../../selftests/harness/table.ts";
+import { verdictsOf } from "../cases.ts";
 import {
   type Column,
   count,
   type Counts,
   type Run,
   type TestResult,
-} from "./results.ts";
-import { type Commands, failureFacts } from "./failure_facts.ts";
+} from "../results.ts";
+import { type Commands, failureFacts } from "../failure_facts.ts";
 import { attributes, escapeMarkup } from "./markup.ts";
-import { oneLine } from "./summary.ts";
+import { oneLine } from "../summary.ts";
 
 /** A run as JUnit XML. */
 export function formatJunit(run: Run, commands: Commands): string {

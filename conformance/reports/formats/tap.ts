@@ -7,10 +7,10 @@
  * @module
  */
 
-import { splitId } from "../../selftests/harness/table.ts";
-import { isFailure, type Run, type TestResult } from "./results.ts";
-import { type Commands, failureFacts } from "./failure_facts.ts";
-import { oneLine, settingsPhrases, suiteTitle } from "./summary.ts";
+import { splitId } from "../../../selftests/harness/table.ts";
+import { isFailure, type Run, type TestResult } from "../results.ts";
+import { type Commands, failureFacts } from "../failure_facts.ts";
+import { oneLine, settingsPhrases, suiteTitle } from "../summary.ts";
 
 /** A run as TAP. */
 export function formatTap(run: Run, commands: Commands): string {

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { type EndingSignal, onSignal } from "../running/ending.ts";
+import { type EndingSignal, onSignal } from "./ending.ts";
 
 /** Where the command's output goes. */
 export interface Host {

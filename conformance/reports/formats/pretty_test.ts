@@ -12,7 +12,7 @@ import {
   result,
   runOf,
   SKIPPED,
-} from "./testing/sample_run.ts";
+} from "../testing/sample_run.ts";
 
 const OPTIONS = { color: false, commands: COMMANDS };
 

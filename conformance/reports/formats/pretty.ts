@@ -8,7 +8,7 @@
  */
 
 import { bold, dim, green, red, yellow } from "@std/fmt/colors";
-import { verdictsOf } from "./cases.ts";
+import { verdictsOf } from "../cases.ts";
 import {
   allResults,
   type Column,
@@ -17,8 +17,8 @@ import {
   type Run,
   skipReasons,
   type Status,
-} from "./results.ts";
-import { type Commands, failureFacts } from "./failure_facts.ts";
+} from "../results.ts";
+import { type Commands, failureFacts } from "../failure_facts.ts";
 import {
   type Cell,
   cellOf,
@@ -32,7 +32,7 @@ import {
   type PlacedFailure,
   type Row,
   rowsOf,
-} from "./matrix.ts";
+} from "../matrix.ts";
 import {
   formatMillis,
   halfSkippedSentence,
@@ -41,7 +41,7 @@ import {
   passedSentence,
   settingsPhrases,
   suiteTitle,
-} from "./summary.ts";
+} from "../summary.ts";
 
 /** How the report looks. */
 export interface PrettyOptions {

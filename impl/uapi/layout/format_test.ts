@@ -3,7 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { formatNumber, formatValue } from "./format.ts";
-import { IommuHwInfo, IommuIoasMap, IommuOption } from "./iommufd.ts";
+import { IommuHwInfo, IommuIoasMap, IommuOption } from "../iommufd.ts";
 import * as role from "./roles.ts";
 
 const { flags, ioasId, userVa } = IommuIoasMap.fields;

@@ -14,8 +14,8 @@ import {
   type Run,
   skipReasons,
   type TestResult,
-} from "./results.ts";
-import { type Commands, failureFacts } from "./failure_facts.ts";
+} from "../results.ts";
+import { type Commands, failureFacts } from "../failure_facts.ts";
 import { escapeMarkup } from "./markup.ts";
 import {
   columnName,
@@ -27,7 +27,7 @@ import {
   type PlacedFailure,
   type Row,
   rowsOf,
-} from "./matrix.ts";
+} from "../matrix.ts";
 import {
   halfSkippedSentence,
   implementation,
@@ -36,7 +36,7 @@ import {
   passedCell,
   settingsPhrases,
   suiteTitle,
-} from "./summary.ts";
+} from "../summary.ts";
 
 /** A run as Markdown. */
 export function formatMarkdown(run: Run, commands: Commands): string {

@@ -9,7 +9,7 @@
  * @module
  */
 
-import { isSince, type Version } from "./revision/versions.ts";
+import { isSince, type Version } from "../revision/versions.ts";
 import type { Direction, Role } from "./roles.ts";
 
 /** The C types that uAPI structs use. A user pointer is a u64. */

@@ -11,15 +11,15 @@
  * @module
  */
 
-import { splitId } from "../../selftests/harness/table.ts";
+import { splitId } from "../../../selftests/harness/table.ts";
 import {
   isFailure,
   otherProblems,
   type Run,
   type TestResult,
-} from "./results.ts";
-import { columnName } from "./matrix.ts";
-import { oneLine, partsOf, settingsPhrases, suiteTitle } from "./summary.ts";
+} from "../results.ts";
+import { columnName } from "../matrix.ts";
+import { oneLine, partsOf, settingsPhrases, suiteTitle } from "../summary.ts";
 
 /** A list of tests, or of such lists. */
 interface List {

@@ -9,7 +9,22 @@
 
 import type { RevisionName } from "../../impl/uapi/revision.ts";
 import { existsIn, type Lifetime } from "../../impl/uapi/revision/versions.ts";
-import type { Need } from "./harness.ts";
+
+/** A capability that a target may lack; a test that needs it is then skipped with this as the reason. */
+export type Need =
+  | "hugetlb"
+  | "fork"
+  | "fail_nth"
+  | "setrlimit"
+  | "setuid"
+  /** HWPT_ALLOC, GET_HW_INFO, HWPT_INVALIDATE. */
+  | "hwpt"
+  /** HWPT_SET_DIRTY_TRACKING, HWPT_GET_DIRTY_BITMAP. */
+  | "dirty"
+  /** FAULT_QUEUE_ALLOC. */
+  | "faults"
+  /** `/dev/vfio/vfio` opens an iommufd. */
+  | "vfio";
 
 const LIFETIMES: Readonly<Partial<Record<Need, Lifetime>>> = {
   vfio: { since: "6.2" },

@@ -2,9 +2,9 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { REVISION_NAMES } from "../../impl/uapi/revision.ts";
+import { REVISION_NAMES } from "../impl/uapi/revision.ts";
 import { parseTarget } from "./targets.ts";
-import { UsageError } from "../command/usage_error.ts";
+import { UsageError } from "./lib/usage_error.ts";
 
 describe("parseTarget()", () => {
   it("offers every revision of the model for impl:", async () => {

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { splitId } from "../../selftests/harness/table.ts";
+import { splitId } from "../../../selftests/harness/table.ts";
 import {
   type Column,
   count,
@@ -18,8 +18,8 @@ import {
   type Status,
   STATUSES,
   type TestResult,
-} from "./results.ts";
-import { type Commands, failureFacts } from "./failure_facts.ts";
+} from "../results.ts";
+import { type Commands, failureFacts } from "../failure_facts.ts";
 import { SCRIPT, STYLE } from "./html_assets.ts";
 import { attributes, escapeMarkup } from "./markup.ts";
 import {
@@ -33,7 +33,7 @@ import {
   type PlacedFailure,
   type Row,
   rowsOf,
-} from "./matrix.ts";
+} from "../matrix.ts";
 import {
   implementation,
   oneLine,
@@ -41,7 +41,7 @@ import {
   passedCell,
   settingsPhrases,
   suiteTitle,
-} from "./summary.ts";
+} from "../summary.ts";
 
 /** What all parts of the page are made from. */
 interface Page {

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * What a target is before it is started.
+ *
+ * @module
+ */
+
+import type { RevisionName } from "../../impl/uapi/revision.ts";
+import type { Target } from "../../selftests/target/target.ts";
+import type { Connection } from "../protocol/connection.ts";
+
+/** A target that was named but not started yet. */
+export interface TargetSpec {
+  /** What was named, such as `impl:6.12,scattered=7`. */
+  readonly spec: string;
+  /**
+   * The revisions that it can be started with. Some targets are started for
+   * the answer: rejects when that fails.
+   */
+  revisions(options?: OpenOptions): Promise<readonly RevisionName[]>;
+  /** Starts it with one of them. */
+  open(uapi: RevisionName, options?: OpenOptions): Promise<Target>;
+  /** Starts the adapter only, where there is one: nothing has been said to it. */
+  connect?(): Promise<Connection>;
+  /** The only test that it can run, where it is a recording: its capabilities are not probed either. */
+  readonly onlyTest?: string;
+  /** True for one that runs in this process: several at a time gain nothing. */
+  readonly inProcess?: boolean;
+}
+
+/** How a target is started. */
+export interface OpenOptions {
+  /** Milliseconds that it has for the answer to a call, and at least as many to start; default 30 s. */
+  readonly timeoutMs?: number;
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/** Who may use whom, and how many files a folder has. */
+
+import { assert, assertEquals } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+
+/**
+ * The folders, each of which uses only those above it and, unless they are
+ * named here too, those in it. A folder's own files, such as `impl/kernel.ts`,
+ * are what is named with a dot.
+ */
+const LAYERS = [
+  "impl/uapi",
+  "impl/lib",
+  "impl/kernel",
+  "impl/iommu",
+  "impl/mock",
+  "impl/iommufd",
+  "impl/.",
+  "impl/client",
+  "impl/inspect",
+  "selftests/target",
+  "selftests",
+  "conformance/lib",
+  "conformance/reports",
+  "conformance/protocol",
+  "conformance/targets",
+  "conformance/traces",
+  "conformance/linux_vm",
+  "conformance/agents",
+  "conformance/running",
+  "conformance/expectations",
+  "conformance/check_adapter",
+  "conformance/mutants",
+  "conformance/command",
+  "conformance/.",
+  "bench",
+  ".",
+  "examples",
+  ".ci",
+];
+
+/** The most files of a folder's own; what is in testing/ does not count. */
+const MAX_FILES = 15;
+
+const ROOT = new URL("./", import.meta.url);
+/** Folders without anything of ours. */
+const SKIPPED = new Set([".git", ".cache", "node_modules", "coverage"]);
+const SOURCE = /\.(ts|c|h|sh)$/;
+
+/** Every source but tests and what is only for them, by its path. */
+function sourcesIn(folder: string): string[] {
+  return [...Deno.readDirSync(new URL(folder, ROOT))].flatMap((entry) => {
+    const path = folder + entry.name;
+    if (entry.isDirectory) {
+      const skip = SKIPPED.has(entry.name) || entry.name === "testing";
+      return skip ? [] : sourcesIn(`${path}/`);
+    }
+    return SOURCE.test(path) && !path.endsWith("_test.ts") ? [path] : [];
+  });
+}
+
+function folderOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/") + 1) || "./";
+}
+
+/** The place in {@link LAYERS} that a file belongs to; -1 if there is none. */
+function layerOf(path: string): number {
+  const folder = folderOf(path);
+  const own = LAYERS.indexOf(`${folder}.`.replace("./.", "."));
+  if (own >= 0) return own;
+  return LAYERS.findIndex((layer) => folder.startsWith(`${layer}/`));
+}
+
+/** What a source imports or exports from another file of ours, types included. */
+function importsOf(path: string): string[] {
+  const text = Deno.readTextFileSync(new URL(path, ROOT));
+  return [...text.matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]*\.ts)"/g)]
+    .map(([, specifier]) => new URL(specifier!, new URL(path, ROOT)).href)
+    .map((href) => href.slice(ROOT.href.length));
+}
+
+const sources = sourcesIn("").filter((path) => !path.endsWith(".d.ts"));
+
+describe("The folders of this project", () => {
+  it("are layers, each of which uses only those below it", () => {
+    const wrong = sources.flatMap((path) =>
+      importsOf(path)
+        .filter((used) => layerOf(used) > layerOf(path))
+        .map((used) => `${path} uses ${used}`)
+    );
+    assertEquals(wrong, []);
+  });
+
+  it("are all in the list of layers", () => {
+    assertEquals(sources.filter((path) => layerOf(path) < 0), []);
+  });
+
+  it("can be seen at once", () => {
+    const counts = Map.groupBy(sources, folderOf);
+    const full = [...counts].filter(([, files]) => files.length > MAX_FILES)
+      .map(([folder, files]) => `${folder}: ${files.length} files`);
+    assertEquals(full, []);
+  });
+
+  it("stand in this order in impl/README.md", () => {
+    const readme = Deno.readTextFileSync(new URL("impl/README.md", ROOT));
+    const listed = [...readme.matchAll(/^\| \[(\w+)\]/gm)].map(([, name]) =>
+      `impl/${name}`
+    );
+    const inImpl = LAYERS.filter((layer) => /^impl\/\w/.test(layer));
+    assertEquals(listed, inImpl);
+  });
+
+  it("are read as they are", () => {
+    assert(importsOf("impl/kernel.ts").includes("impl/kernel/core.ts"));
+    assert(layerOf("impl/kernel.ts") > layerOf("impl/kernel/core.ts"));
+    assertEquals(LAYERS[layerOf("impl/iommufd/ioas/ioas.ts")], "impl/iommufd");
+    assertEquals(LAYERS[layerOf("mod.ts")], ".");
+  });
+});
