@@ -104,13 +104,23 @@ describe("The folders of this project", () => {
     assertEquals(full, []);
   });
 
-  it("stand in this order in impl/README.md", () => {
-    const readme = Deno.readTextFileSync(new URL("impl/README.md", ROOT));
-    const listed = [...readme.matchAll(/^\| \[(\w+)\]/gm)].map(([, name]) =>
-      `impl/${name}`
+  for (const parent of ["impl", "conformance"]) {
+    it(`stand in this order in ${parent}/README.md`, () => {
+      const url = new URL(`${parent}/README.md`, ROOT);
+      const rows = Deno.readTextFileSync(url).matchAll(/^\| [[`](\w+)[\]/]/gm);
+      const listed = [...rows].map(([, name]) => `${parent}/${name}`);
+      const layers = LAYERS.filter((layer) => layer.startsWith(`${parent}/`));
+      assertEquals(listed, layers.filter((layer) => !layer.endsWith(".")));
+    });
+  }
+
+  it("need nothing of what is only for tests", () => {
+    const wrong = sources.filter((path) =>
+      importsOf(path).some((used) =>
+        used.includes("testing/") || used.endsWith("_test.ts")
+      )
     );
-    const inImpl = LAYERS.filter((layer) => /^impl\/\w/.test(layer));
-    assertEquals(listed, inImpl);
+    assertEquals(wrong, []);
   });
 
   it("are read as they are", () => {
