@@ -48,7 +48,11 @@ export type {
   User,
 } from "./kernel/credentials.ts";
 export type { FaultInjection } from "./kernel/fault_injection.ts";
-export type { CopyStep, StepName } from "./kernel/fault_steps.ts";
+export {
+  type CopyStep,
+  FAULT_STEPS,
+  type StepName,
+} from "./kernel/fault_steps.ts";
 export type { FdTable } from "./kernel/files/fd_table.ts";
 export type { FileMapping } from "./kernel/files/file.ts";
 export type { Frames } from "./kernel/simulated/pages/frames.ts";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * Says what is known of a test, without running it.
+ * Says what is known of a test or of an ioctl, without running anything.
  *
  * @module
  */
@@ -16,6 +16,7 @@ import { aboutTest, skipReason } from "../running/run_one.ts";
 import { Glob } from "../lib/glob.ts";
 import { suggestion, UsageError } from "../lib/usage_error.ts";
 import type { Need } from "../../selftests/target/capabilities.ts";
+import { explainIoctl } from "./explain_ioctl.ts";
 
 /** What each capability is. */
 const NEEDS: Readonly<Record<Need, string>> = {
@@ -30,7 +31,7 @@ const NEEDS: Readonly<Record<Need, string>> = {
   vfio: "an iommufd behind /dev/vfio/vfio",
 };
 
-/** What is known of each test that one of the globs matches, and a command of `commands`. Throws {@link UsageError} for a glob that matches none. */
+/** What is known of each test that one of the globs matches, with a command of `commands`, and of ioctls by name. Throws {@link UsageError} for a glob that matches none. */
 export function formatExplanation(
   globs: readonly string[],
   columns: readonly ListedColumn[],
@@ -41,7 +42,13 @@ export function formatExplanation(
   const testIds = new Set(tests.map(({ id }) => id));
   const ids = testIds.union(new Set(verdictIds(tests)));
   const chosen = new Set<string>();
+  const ioctls: string[] = [];
   for (const pattern of globs) {
+    const ioctl = explainIoctl(pattern);
+    if (ioctl !== undefined) {
+      ioctls.push(ioctl);
+      continue;
+    }
     // The name of a test may do without its fixture and variant.
     const globs = [new Glob(pattern), new Glob(`*.${pattern}`)];
     const all = [...ids].filter((id) => globs.some((glob) => glob.matches(id)));
@@ -56,8 +63,10 @@ export function formatExplanation(
     }
     for (const id of matched) chosen.add(id);
   }
-  return [...chosen].map((id) => explain(id, columns, expectations, commands))
-    .join("\n");
+  const explained = [...chosen].map((id) =>
+    explain(id, columns, expectations, commands)
+  );
+  return [...ioctls, ...explained].join("\n");
 }
 
 /** What is known of one test. */

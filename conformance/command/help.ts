@@ -13,7 +13,8 @@ export const HELP = `Runs the iommufd selftests against targets.
 
 Usage: deno task conformance [run] [OPTION]…
        deno task conformance list [OPTION]…         what would run or be skipped
-       deno task conformance explain ID… [OPTION]…  what a test checks and needs
+       deno task conformance explain ID… [OPTION]…  what a test checks and needs,
+                                                    or what an ioctl's struct is
        deno task conformance check-adapter TARGET   is an adapter written well?
 
 Which targets and tests:

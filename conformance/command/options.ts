@@ -74,7 +74,9 @@ export function parseOptions(args: readonly string[]): Options {
   for (const arg of parsed._) unknown(String(arg));
   const action = actionOf(parsed, command);
   if (action === "explain" && ids.length === 0) {
-    throw new UsageError("explain needs the id of a test.");
+    throw new UsageError(
+      "explain needs the id of a test, or the name of an ioctl.",
+    );
   }
   return {
     action,

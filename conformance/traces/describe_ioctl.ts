@@ -6,13 +6,20 @@
  * @module
  */
 
-import { formatNumber, formatValue } from "../../impl/uapi/layout/format.ts";
+import {
+  cName,
+  formatNumber,
+  formatValue,
+} from "../../impl/uapi/layout/format.ts";
 import type { Ioctl } from "../../impl/uapi/ioctl.ts";
 import { IOCTLS, testOpOf } from "../../impl/uapi/ioctls.ts";
 import type { Revision } from "../../impl/uapi/revision.ts";
 import { TestCmd, type TestOp } from "../../impl/uapi/selftest.ts";
 import { fieldsOf } from "../../impl/uapi/layout/struct.ts";
 import type { SentStruct } from "../reports/results.ts";
+
+/** What the names of test operations begin with. */
+const OP_PREFIX = "IOMMU_TEST_OP_";
 
 /** The row of a table that an ioctl has. */
 function rowOf(cmd: number, table: readonly Ioctl[]): Ioctl | undefined {
@@ -37,7 +44,8 @@ export function ioctlNameWith(
   revision: Revision,
 ): string {
   const op = testOp(cmd, bytes, revision);
-  return op ? `${ioctlName(cmd)} ${op.op.name}` : ioctlName(cmd);
+  const name = ioctlName(cmd);
+  return op ? `${name} ${op.op.name.slice(OP_PREFIX.length)}` : name;
 }
 
 /** The argument of an ioctl that is a plain number. */
@@ -88,10 +96,4 @@ function testOp(
   if (cmd !== ioctl.number || bytes.length < offsetofend("op")) return;
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   return testOpOf(view.getUint32(fields.op.offset, true), revision);
-}
-
-/** A field's name in C: `ioasId` is `ioas_id`, `reserved` is `__reserved`. */
-function cName(field: string): string {
-  if (field.startsWith("reserved")) return `__${field}`;
-  return field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

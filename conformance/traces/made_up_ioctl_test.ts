@@ -30,9 +30,9 @@ interface IoasCount extends Sized {
   reserved: number;
 }
 
-const NUMBER = 0x3b9f;
+const IOMMU_IOAS_COUNT = 0x3b9f;
 const IoasCount: IoctlStruct<IoasCount> = ioctl(
-  { name: "IOMMU_IOAS_COUNT", number: NUMBER, since: "6.7" },
+  { IOMMU_IOAS_COUNT, since: "6.7" },
   "iommu_ioas_count",
   {
     size: role.size(),
@@ -86,7 +86,7 @@ describe("a made-up ioctl", () => {
       const bytes = new Uint8Array(size);
       bytes.set(IoasCount.encode({ size }).subarray(0, size));
       if (last) bytes[size - 1] = last;
-      return errnoName(process.ioctlStruct(fd, NUMBER, bytes));
+      return errnoName(process.ioctlStruct(fd, IOMMU_IOAS_COUNT, bytes));
     };
     // Without IOAS it gets to ENOENT at best.
     assertEquals(call(15), "EINVAL");
@@ -112,26 +112,29 @@ describe("a made-up ioctl", () => {
     );
     assertEquals(
       message,
-      "IOMMU_IOAS_COUNT failed with EOPNOTSUPP (flags 0x5 (LIMITED | 0x4), " +
-        "ioasId 4096, limit 2)",
+      "IOMMU_IOAS_COUNT failed with EOPNOTSUPP: a flag is unknown " +
+        "(flags 0x5 (LIMITED | 0x4), ioasId 4096, limit 2)",
     );
   });
 
   it("is told of by name in a report", () => {
     const bytes = IoasCount.encode({ flags: 3, ioasId: 1 });
     const table = [IoasCount];
-    assertEquals(ioctlName(NUMBER, table), "IOMMU_IOAS_COUNT");
-    assertEquals(describeStruct(NUMBER, bytes, REVISIONS["6.12"], table), {
-      name: "iommu_ioas_count",
-      fields: {
-        size: "24",
-        flags: "0x3 (LIMITED | EXACT)",
-        ioas_id: "1",
-        out_areas: "0",
-        limit: "0",
-        __reserved: "0",
-        "beyond the end": "4 bytes, all zero",
+    assertEquals(ioctlName(IOMMU_IOAS_COUNT, table), "IOMMU_IOAS_COUNT");
+    assertEquals(
+      describeStruct(IOMMU_IOAS_COUNT, bytes, REVISIONS["6.12"], table),
+      {
+        name: "iommu_ioas_count",
+        fields: {
+          size: "24",
+          flags: "0x3 (LIMITED | EXACT)",
+          ioas_id: "1",
+          out_areas: "0",
+          limit: "0",
+          __reserved: "0",
+          "beyond the end": "4 bytes, all zero",
+        },
       },
-    });
+    );
   });
 });

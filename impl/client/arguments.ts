@@ -36,12 +36,14 @@ export interface Passed<T> {
 
 /**
  * Takes the fields of a struct out of the options of a call. What has no
- * default must be there. Throws TypeError or RangeError.
+ * default must be there. Throws TypeError or RangeError, in which `prefix`
+ * stands before a name.
  */
 export function pass<T extends object>(
   layout: Struct<T>,
   options: object,
   names: Names<T> = {},
+  prefix = "",
 ): Passed<T> {
   const given = options as Record<string, number | bigint | undefined>;
   const values: Record<string, number | bigint> = {};
@@ -50,13 +52,40 @@ export function pass<T extends object>(
   for (const field of fieldsOf(layout)) {
     const name = names[field.name as keyof T] ?? field.name;
     if (given[name] === undefined && hasDefault(field)) continue;
+    const title = prefix + name;
     const value = field.type === "u64"
-      ? toU64(name, given[name]!)
-      : toU32(name, given[name] as number);
+      ? toU64(title, given[name]!)
+      : toU32(title, given[name] as number);
     args[name] = values[field.name] = value;
     fields[name] = field;
   }
   return { values: values as Partial<T>, args, fields };
+}
+
+/** The bytes of an array of structs, called `name`. Throws TypeError or RangeError. */
+export function encodeArray<T extends object>(
+  layout: Struct<T>,
+  name: string,
+  elements: readonly Values<T>[],
+): Uint8Array {
+  const bytes = new Uint8Array(elements.length * layout.size);
+  elements.forEach((element, i) => {
+    const { values } = pass(layout, element, {}, `${name}[${i}].`);
+    bytes.set(layout.encode(values), i * layout.size);
+  });
+  return bytes;
+}
+
+/** The first `count` structs of an array. */
+export function decodeArray<T>(
+  layout: Struct<T>,
+  bytes: Uint8Array,
+  count: number,
+): T[] {
+  return Array.from(
+    { length: count },
+    (_, i) => layout.decode(bytes.subarray(i * layout.size)),
+  );
 }
 
 /** Whether a field may be left out: it is the kernel's to fill in, or 0 means something. */
@@ -67,6 +96,8 @@ function hasDefault({ role, direction }: Field): boolean {
       return role.optional;
     case "iova":
       return direction === "inout";
+    case "choice":
+      return "NONE" in role.values;
     case "fd":
     case "pointer":
     case "length":

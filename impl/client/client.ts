@@ -12,26 +12,18 @@ import type { Process } from "../kernel/simulated/process.ts";
 import { U64_MAX } from "../lib/u64.ts";
 import { EMSGSIZE } from "../uapi/errno.ts";
 import type { IoctlStruct } from "../uapi/ioctl.ts";
-import {
-  IOMMU_IOAS_MAP_FIXED_IOVA,
-  IOMMU_IOAS_MAP_READABLE,
-  IOMMU_IOAS_MAP_WRITEABLE,
-  IOMMU_VFIO_IOAS_CLEAR,
-  IOMMU_VFIO_IOAS_GET,
-  IOMMU_VFIO_IOAS_SET,
-  IommuDestroy,
-  IommuIoasAlloc,
-  IommuIoasAllowIovas,
-  IommuIoasCopy,
-  IommuIoasIovaRanges,
-  IommuIoasMap,
-  IommuIoasUnmap,
-  IommuIovaRange,
-  IommuVfioIoas,
-} from "../uapi/iommufd.ts";
+import * as uapi from "../uapi/iommufd.ts";
+import type { IommuIovaRange } from "../uapi/iommufd.ts";
 import { O_CLOEXEC, O_RDWR } from "../uapi/mman.ts";
 import type { Revision } from "../uapi/revision.ts";
-import { pass, toU32, toU64, type U64, type Values } from "./arguments.ts";
+import {
+  decodeArray,
+  encodeArray,
+  pass,
+  toU32,
+  type U64,
+  type Values,
+} from "./arguments.ts";
 import { check, Descriptor, revisionOf, ScratchMemory } from "./descriptor.ts";
 import { IommufdError } from "./error.ts";
 import { HwptClient } from "./hwpt_client.ts";
@@ -40,7 +32,8 @@ import { OptionClient } from "./option_client.ts";
 import { VfioClient } from "./vfio_client.ts";
 
 /** The flags of a map or a copy unless others are given. */
-const DEFAULT_FLAGS = IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE;
+const DEFAULT_FLAGS = uapi.IOMMU_IOAS_MAP_READABLE |
+  uapi.IOMMU_IOAS_MAP_WRITEABLE;
 
 /** Ranges to make room for when nothing is known yet. */
 const FIRST_GUESS = 16;
@@ -159,12 +152,12 @@ export class IommufdClient implements Disposable {
 
   /** IOMMU_DESTROY. Throws ENOENT without such an object, EBUSY while another uses it. */
   destroy(id: number): void {
-    this.#descriptor.call(IommuDestroy, { id });
+    this.#descriptor.call(uapi.IommuDestroy, { id });
   }
 
   /** IOMMU_IOAS_ALLOC: a new, empty IO address space. Throws ENOMEM. */
   ioasAlloc(): { ioasId: number } {
-    const { outIoasId } = this.#descriptor.call(IommuIoasAlloc, {});
+    const { outIoasId } = this.#descriptor.call(uapi.IommuIoasAlloc, {});
     return { ioasId: outIoasId };
   }
 
@@ -180,8 +173,8 @@ export class IommufdClient implements Disposable {
    */
   ioasMap(options: IoasMapOptions): { iova: bigint } {
     const { iova, flags = DEFAULT_FLAGS } = options;
-    const fixed = iova === undefined ? 0 : IOMMU_IOAS_MAP_FIXED_IOVA;
-    const reply = this.#descriptor.call(IommuIoasMap, {
+    const fixed = iova === undefined ? 0 : uapi.IOMMU_IOAS_MAP_FIXED_IOVA;
+    const reply = this.#descriptor.call(uapi.IommuIoasMap, {
       ...options,
       flags: toU32("flags", flags) | fixed,
     });
@@ -196,8 +189,8 @@ export class IommufdClient implements Disposable {
    */
   ioasCopy(options: IoasCopyOptions): { iova: bigint } {
     const { dstIova, flags = DEFAULT_FLAGS } = options;
-    const fixed = dstIova === undefined ? 0 : IOMMU_IOAS_MAP_FIXED_IOVA;
-    const reply = this.#descriptor.call(IommuIoasCopy, {
+    const fixed = dstIova === undefined ? 0 : uapi.IOMMU_IOAS_MAP_FIXED_IOVA;
+    const reply = this.#descriptor.call(uapi.IommuIoasCopy, {
       ...options,
       flags: toU32("flags", flags) | fixed,
     });
@@ -217,7 +210,7 @@ export class IommufdClient implements Disposable {
       readonly length: U64;
     },
   ): { length: bigint } {
-    const reply = this.#descriptor.call(IommuIoasUnmap, options);
+    const reply = this.#descriptor.call(uapi.IommuIoasUnmap, options);
     return { length: reply.length };
   }
 
@@ -247,28 +240,24 @@ export class IommufdClient implements Disposable {
   #iovaRanges(
     ioasId: number,
     numIovas: number,
-  ): { reply: IommuIoasIovaRanges; ranges: IommuIovaRange[] } {
+  ): { reply: uapi.IommuIoasIovaRanges; ranges: IommuIovaRange[] } {
     const { process } = this;
-    const { size } = IommuIovaRange;
+    const { size } = uapi.IommuIovaRange;
     using array = new ScratchMemory(process, numIovas * size);
     const allowedIovas = array.address;
     const options = { ioasId, numIovas, allowedIovas };
-    const passed = pass(IommuIoasIovaRanges, options);
-    const bytes = IommuIoasIovaRanges.encode(passed.values);
+    const passed = pass(uapi.IommuIoasIovaRanges, options);
+    const bytes = uapi.IommuIoasIovaRanges.encode(passed.values);
     try {
-      this.#descriptor.send(IommuIoasIovaRanges.ioctl, bytes, passed);
+      this.#descriptor.send(uapi.IommuIoasIovaRanges.ioctl, bytes, passed);
     } catch (error) {
       const short = error instanceof IommufdError && error.errno === EMSGSIZE;
       if (!short) throw error;
-      return { reply: IommuIoasIovaRanges.decode(bytes), ranges: [] };
+      return { reply: uapi.IommuIoasIovaRanges.decode(bytes), ranges: [] };
     }
-    const reply = IommuIoasIovaRanges.decode(bytes);
+    const reply = uapi.IommuIoasIovaRanges.decode(bytes);
     const filled = process.peek(array.address, reply.numIovas * size);
-    const ranges = Array.from(
-      { length: reply.numIovas },
-      (_, i) =>
-        IommuIovaRange.decode(filled.subarray(i * size, (i + 1) * size)),
-    );
+    const ranges = decodeArray(uapi.IommuIovaRange, filled, reply.numIovas);
     return { reply, ranges };
   }
 
@@ -284,20 +273,12 @@ export class IommufdClient implements Disposable {
       readonly ranges: readonly IovaRange[];
     },
   ): void {
-    const { ranges } = options;
-    const { size } = IommuIovaRange;
-    const bytes = new Uint8Array(ranges.length * size);
-    ranges.forEach(({ start, last }, i) => {
-      const range = {
-        start: toU64(`ranges[${i}].start`, start),
-        last: toU64(`ranges[${i}].last`, last),
-      };
-      bytes.set(IommuIovaRange.encode(range), i * size);
-    });
+    const { ioasId, ranges } = options;
+    const bytes = encodeArray(uapi.IommuIovaRange, "ranges", ranges);
     using array = new ScratchMemory(this.process, bytes.length);
     array.store(bytes);
-    this.#descriptor.call(IommuIoasAllowIovas, {
-      ioasId: options.ioasId,
+    this.#descriptor.call(uapi.IommuIoasAllowIovas, {
+      ioasId,
       numIovas: ranges.length,
       allowedIovas: array.address,
     });
@@ -305,22 +286,22 @@ export class IommufdClient implements Disposable {
 
   /** IOMMU_VFIO_IOAS: the IOAS that the container ioctls act on. Throws ENODEV without one. */
   vfioIoasGet(): { ioasId: number } {
-    const op = IOMMU_VFIO_IOAS_GET;
-    const { ioasId } = this.#descriptor.call(IommuVfioIoas, { op });
+    const op = uapi.IOMMU_VFIO_IOAS_GET;
+    const { ioasId } = this.#descriptor.call(uapi.IommuVfioIoas, { op });
     return { ioasId };
   }
 
   /** IOMMU_VFIO_IOAS: sets the IOAS that the container ioctls act on. Throws ENOENT without such an IOAS. */
   vfioIoasSet(ioasId: number): void {
-    this.#descriptor.call(IommuVfioIoas, {
-      op: IOMMU_VFIO_IOAS_SET,
+    this.#descriptor.call(uapi.IommuVfioIoas, {
+      op: uapi.IOMMU_VFIO_IOAS_SET,
       ioasId: toU32("ioasId", ioasId),
     });
   }
 
   /** IOMMU_VFIO_IOAS: the container ioctls act on no IOAS any more. */
   vfioIoasClear(): void {
-    const op = IOMMU_VFIO_IOAS_CLEAR;
-    this.#descriptor.call(IommuVfioIoas, { op });
+    const op = uapi.IOMMU_VFIO_IOAS_CLEAR;
+    this.#descriptor.call(uapi.IommuVfioIoas, { op });
   }
 }

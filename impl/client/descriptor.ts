@@ -39,14 +39,14 @@ export function check(
   ret: number,
   call: string,
   args: CallArguments,
-  fields?: ArgumentFields,
+  fields: ArgumentFields = {},
 ): number {
   if (ret >= 0) return ret;
   const errno = errnoFromCode(-ret);
   if (errno === undefined) {
     throw new KernelBug(`${call} returned ${ret}, which is no errno`);
   }
-  const causes = causesOf(call, errno, revisionOf(process), args);
+  const causes = causesOf(call, errno, revisionOf(process), args, fields);
   throw new IommufdError(call, errno, args, causes, fields);
 }
 

@@ -8,20 +8,20 @@
  */
 
 import { EINVAL } from "../uapi/errno.ts";
-import {
-  IOMMU_HWPT_DIRTY_TRACKING_ENABLE,
-  IOMMU_HWPT_FAULT_ID_VALID,
-  IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR,
-  IommuFaultAlloc,
-  IommuHwInfo,
-  IommuHwptAlloc,
-  IommuHwptGetDirtyBitmap,
-  IommuHwptInvalidate,
+import * as uapi from "../uapi/iommufd.ts";
+import type {
   IommuHwptPageResponse,
   IommuHwptPgfault,
-  IommuHwptSetDirtyTracking,
 } from "../uapi/iommufd.ts";
-import { toBoolean, toBytes, toU32, toU64, type U64 } from "./arguments.ts";
+import {
+  decodeArray,
+  encodeArray,
+  toBoolean,
+  toBytes,
+  toU32,
+  toU64,
+  type U64,
+} from "./arguments.ts";
 import { check, type Descriptor, ScratchMemory } from "./descriptor.ts";
 
 /** Bytes to make room for when nothing is known yet. */
@@ -78,10 +78,10 @@ export class HwptClient {
   alloc(options: HwptAllocOptions): { hwptId: number } {
     const { faultId, flags = 0 } = options;
     const data = toBytes("data", options.data ?? new Uint8Array());
-    const valid = faultId === undefined ? 0 : IOMMU_HWPT_FAULT_ID_VALID;
+    const valid = faultId === undefined ? 0 : uapi.IOMMU_HWPT_FAULT_ID_VALID;
     using memory = new ScratchMemory(this.#descriptor.process, data.length);
     memory.store(data);
-    const { outHwptId } = this.#descriptor.call(IommuHwptAlloc, {
+    const { outHwptId } = this.#descriptor.call(uapi.IommuHwptAlloc, {
       ...options,
       flags: toU32("flags", flags) | valid,
       dataLen: data.length,
@@ -95,7 +95,7 @@ export class HwptClient {
     const { process } = this.#descriptor;
     for (let room = FIRST_GUESS;;) {
       using memory = new ScratchMemory(process, room);
-      const reply = this.#descriptor.call(IommuHwInfo, {
+      const reply = this.#descriptor.call(uapi.IommuHwInfo, {
         devId,
         dataLen: room,
         dataUptr: memory.address,
@@ -118,9 +118,9 @@ export class HwptClient {
     options: { readonly hwptId: number; readonly on: boolean },
   ): void {
     const on = toBoolean("on", options.on);
-    this.#descriptor.call(IommuHwptSetDirtyTracking, {
+    this.#descriptor.call(uapi.IommuHwptSetDirtyTracking, {
       ...options,
-      flags: on ? IOMMU_HWPT_DIRTY_TRACKING_ENABLE : 0,
+      flags: on ? uapi.IOMMU_HWPT_DIRTY_TRACKING_ENABLE : 0,
     });
   }
 
@@ -148,9 +148,9 @@ export class HwptClient {
     const bits = bitSize === 0n ? 0n : (length + bitSize - 1n) / bitSize;
     const bytes = Number((bits + 7n) / 8n);
     using memory = new ScratchMemory(process, bytes);
-    this.#descriptor.call(IommuHwptGetDirtyBitmap, {
+    this.#descriptor.call(uapi.IommuHwptGetDirtyBitmap, {
       ...options,
-      flags: clear ? 0 : IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR,
+      flags: clear ? 0 : uapi.IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR,
       data: memory.address,
     });
     return process.peek(memory.address, bytes);
@@ -183,7 +183,7 @@ export class HwptClient {
     });
     using memory = new ScratchMemory(this.#descriptor.process, data.length);
     memory.store(data);
-    const { entryNum } = this.#descriptor.call(IommuHwptInvalidate, {
+    const { entryNum } = this.#descriptor.call(uapi.IommuHwptInvalidate, {
       ...options,
       dataUptr: memory.address,
       entryLen,
@@ -194,21 +194,18 @@ export class HwptClient {
 
   /** IOMMU_FAULT_QUEUE_ALLOC: a queue of page faults, and the descriptor to read them from. Throws ENOMEM, EMFILE. */
   faultQueueAlloc(): { faultId: number; faultFd: number } {
-    const reply = this.#descriptor.call(IommuFaultAlloc, {});
+    const reply = this.#descriptor.call(uapi.IommuFaultAlloc, {});
     return { faultId: reply.outFaultId, faultFd: reply.outFaultFd };
   }
 
   /** Reads the page faults that wait in a queue; none if it is empty. */
   readFaults(faultFd: number): IommuHwptPgfault[] {
     const { process } = this.#descriptor;
-    const { size } = IommuHwptPgfault;
+    const { size } = uapi.IommuHwptPgfault;
     const bytes = new Uint8Array(MAX_FAULTS * size);
     const fd = toU32("faultFd", faultFd);
     const read = check(process, process.read(fd, bytes), "read", { faultFd });
-    return Array.from(
-      { length: Math.trunc(read / size) },
-      (_, i) => IommuHwptPgfault.decode(bytes.subarray(i * size)),
-    );
+    return decodeArray(uapi.IommuHwptPgfault, bytes, Math.trunc(read / size));
   }
 
   /** Answers page faults. Throws EINVAL for a cookie or a code that is not known; answers before that one count. */
@@ -217,15 +214,11 @@ export class HwptClient {
     responses: readonly IommuHwptPageResponse[],
   ): void {
     const { process } = this.#descriptor;
-    const { size } = IommuHwptPageResponse;
-    const bytes = new Uint8Array(responses.length * size);
-    responses.forEach(({ cookie, code }, i) => {
-      const response = {
-        cookie: toU32(`responses[${i}].cookie`, cookie),
-        code: toU32(`responses[${i}].code`, code),
-      };
-      bytes.set(IommuHwptPageResponse.encode(response), i * size);
-    });
+    const bytes = encodeArray(
+      uapi.IommuHwptPageResponse,
+      "responses",
+      responses,
+    );
     const fd = toU32("faultFd", faultFd);
     const ret = process.write(fd, bytes);
     const written = check(process, ret, "write", { faultFd });

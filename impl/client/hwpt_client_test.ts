@@ -92,10 +92,33 @@ describe("HwptClient", () => {
       assertFails(() => iommufd.destroy(parent), EBUSY, "another object");
       iommufd.destroy(nested);
       iommufd.destroy(parent);
+      // What an id may name is said where it was given.
+      const alloc = { devId: 77, ptId: ioasId };
       assertFails(
-        () => iommufd.hwpt.alloc({ devId: 77, ptId: ioasId }),
+        () => iommufd.hwpt.alloc(alloc),
         ENOENT,
-        "there is no device or no fault queue with this id",
+        "ENOENT: there is no device with this id (",
+      );
+      assertFails(
+        () => iommufd.hwpt.alloc({ ...alloc, faultId: 77 }),
+        ENOENT,
+        "ENOENT: there is no device or fault queue with one of the ids (",
+      );
+      assertFails(
+        () => iommufd.hwpt.alloc({ devId, ptId: 77 }),
+        EINVAL,
+        "there is no IOAS or HWPT with this id",
+      );
+      // A flag is unknown only where one is.
+      const { message } = assertThrows(
+        () => iommufd.hwpt.alloc({ devId, ptId: ioasId, flags: 4 }),
+        IommufdError,
+      );
+      assertEquals(message.includes("a flag is unknown"), false);
+      assertFails(
+        () => iommufd.hwpt.alloc({ devId, ptId: ioasId, flags: 16 }),
+        EOPNOTSUPP,
+        "a flag is unknown",
       );
     });
   });

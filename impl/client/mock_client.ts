@@ -7,29 +7,7 @@
  * @module
  */
 
-import {
-  encodeTestOp,
-  MOCK_ACCESS_RW_WRITE,
-  MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES,
-  MOCK_FLAGS_ACCESS_WRITE,
-  TestAccessPages,
-  TestAccessReplaceIoas,
-  TestAccessRw,
-  TestAddReserved,
-  TestCheckIotlb,
-  TestCheckMap,
-  TestCheckRefs,
-  TestCmd,
-  TestCreateAccess,
-  TestDestroyAccessPages,
-  TestDirty,
-  TestMemoryLimit,
-  TestMockDomain,
-  TestMockDomainFlags,
-  TestMockDomainReplace,
-  type TestOp,
-  TestTriggerIopf,
-} from "../uapi/selftest.ts";
+import * as uapi from "../uapi/selftest.ts";
 import {
   type Names,
   pass,
@@ -83,7 +61,7 @@ export class MockClient {
       readonly length: U64;
     },
   ): void {
-    this.#call(TestAddReserved, options, { id: "ioasId" });
+    this.#call(uapi.TestAddReserved, options, { id: "ioasId" });
   }
 
   /**
@@ -97,8 +75,8 @@ export class MockClient {
   ): MockDomainIds {
     const names = { id: "ptId" };
     const reply = options.devFlags === undefined
-      ? this.#call(TestMockDomain, options, names)
-      : this.#call(TestMockDomainFlags, options, names);
+      ? this.#call(uapi.TestMockDomain, options, names)
+      : this.#call(uapi.TestMockDomainFlags, options, names);
     const { outStdevId: stdevId, outHwptId, outIdevId } = reply;
     const { process } = this.#descriptor;
     return revisionOf(process).selftest.mockDomainBindsDevice
@@ -111,7 +89,7 @@ export class MockClient {
     options: { readonly stdevId: number; readonly ptId: number },
   ): { hwptId: number } {
     const names = { id: "stdevId" };
-    const { ptId } = this.#call(TestMockDomainReplace, options, names);
+    const { ptId } = this.#call(uapi.TestMockDomainReplace, options, names);
     return { hwptId: ptId };
   }
 
@@ -124,7 +102,7 @@ export class MockClient {
       readonly userVa: U64;
     },
   ): void {
-    this.#call(TestCheckMap, options, { id: "hwptId", uptr: "userVa" });
+    this.#call(uapi.TestCheckMap, options, { id: "hwptId", uptr: "userVa" });
   }
 
   /** MD_CHECK_REFS: throws EIO unless each page of the memory is pinned `refs` times. */
@@ -135,7 +113,7 @@ export class MockClient {
       readonly refs: number;
     },
   ): void {
-    this.#call(TestCheckRefs, options, { uptr: "userVa" });
+    this.#call(uapi.TestCheckRefs, options, { uptr: "userVa" });
   }
 
   /**
@@ -149,11 +127,11 @@ export class MockClient {
     const { access } = revisionOf(this.#descriptor.process);
     const pins = toBoolean("pins", options.pins ?? true);
     const flags = pins && access.needsPinPages
-      ? MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES
+      ? uapi.MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES
       : 0;
     const names = { id: "ioasId" };
     const { outAccessFd } = this.#call(
-      TestCreateAccess,
+      uapi.TestCreateAccess,
       { ...options, flags },
       names,
     );
@@ -170,10 +148,10 @@ export class MockClient {
     options: AccessOptions & { readonly userVa?: U64 },
   ): { itemId: number } {
     const write = toBoolean("write", options.write ?? false);
-    const { outAccessPagesId } = this.#call(TestAccessPages, {
+    const { outAccessPagesId } = this.#call(uapi.TestAccessPages, {
       userVa: 0,
       ...options,
-      flags: write ? MOCK_FLAGS_ACCESS_WRITE : 0,
+      flags: write ? uapi.MOCK_FLAGS_ACCESS_WRITE : 0,
     }, { id: "accessFd", uptr: "userVa" });
     return { itemId: outAccessPagesId };
   }
@@ -183,7 +161,7 @@ export class MockClient {
     options: { readonly accessFd: number; readonly itemId: number },
   ): void {
     const names = { id: "accessFd", accessPagesId: "itemId" };
-    this.#call(TestDestroyAccessPages, options, names);
+    this.#call(uapi.TestDestroyAccessPages, options, names);
   }
 
   /**
@@ -199,9 +177,9 @@ export class MockClient {
   ): void {
     const write = toBoolean("write", options.write ?? false);
     const flags = toU32("flags", options.flags ?? 0);
-    this.#call(TestAccessRw, {
+    this.#call(uapi.TestAccessRw, {
       ...options,
-      flags: flags | (write ? MOCK_ACCESS_RW_WRITE : 0),
+      flags: flags | (write ? uapi.MOCK_ACCESS_RW_WRITE : 0),
     }, { id: "accessFd", uptr: "userVa" });
   }
 
@@ -209,12 +187,12 @@ export class MockClient {
   accessReplaceIoas(
     options: { readonly accessFd: number; readonly ioasId: number },
   ): void {
-    this.#call(TestAccessReplaceIoas, options, { id: "accessFd" });
+    this.#call(uapi.TestAccessReplaceIoas, options, { id: "accessFd" });
   }
 
   /** SET_TEMP_MEMORY_LIMIT: bytes that one batch of frame numbers may take; 65536 at first. */
   setTempMemoryLimit(limit: number): void {
-    this.#call(TestMemoryLimit, { limit });
+    this.#call(uapi.TestMemoryLimit, { limit });
   }
 
   /**
@@ -237,7 +215,11 @@ export class MockClient {
     memory.store(bitmap);
     const uptr = memory.address;
     const names = { id: "hwptId" };
-    const { outNrDirty } = this.#call(TestDirty, { ...options, uptr }, names);
+    const { outNrDirty } = this.#call(
+      uapi.TestDirty,
+      { ...options, uptr },
+      names,
+    );
     return { marked: outNrDirty };
   }
 
@@ -249,7 +231,7 @@ export class MockClient {
       readonly iotlb: number;
     },
   ): void {
-    this.#call(TestCheckIotlb, options, { id: "hwptId" });
+    this.#call(uapi.TestCheckIotlb, options, { id: "hwptId" });
   }
 
   /** TRIGGER_IOPF: a mock device reports a page fault. Throws ENOENT without such a device. */
@@ -262,21 +244,20 @@ export class MockClient {
       readonly perm?: number;
     },
   ): void {
-    this.#call(TestTriggerIopf, options);
+    this.#call(uapi.TestTriggerIopf, options);
   }
 
   /** One operation in the form that the revision has. */
-  #call<T extends TestCmd>(
-    layout: TestOp<T>,
+  #call<T extends uapi.TestCmd>(
+    layout: uapi.TestOp<T>,
     options: object,
     names: Names<T> = {},
   ): T {
     const passed = pass<T>(layout, options, names);
     const revision = revisionOf(this.#descriptor.process);
-    const bytes = encodeTestOp(layout, revision, passed.values);
-    const name = `IOMMU_TEST_OP_${layout.op.name}`;
-    const { number } = TestCmd.ioctl;
-    this.#descriptor.send({ name, number }, bytes, passed);
+    const bytes = uapi.encodeTestOp(layout, revision, passed.values);
+    const { number } = uapi.TestCmd.ioctl;
+    this.#descriptor.send({ ...layout.op, number }, bytes, passed);
     return layout.decode(bytes);
   }
 }

@@ -7,27 +7,13 @@
  */
 
 import { IommuIovaRange } from "../uapi/iommufd.ts";
-import {
-  VFIO_DMA_MAP_FLAG_READ,
-  VFIO_DMA_MAP_FLAG_WRITE,
-  VFIO_DMA_UNMAP_FLAG_ALL,
-  VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE,
-  VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL,
-  VfioCheckExtension,
-  VfioGetApiVersion,
-  VfioInfoCapHeader,
-  VfioIommuType1DmaMap,
-  VfioIommuType1DmaUnmap,
-  VfioIommuType1Info,
-  VfioIommuType1InfoCapIovaRange,
-  VfioIommuType1InfoDmaAvail,
-  VfioSetIommu,
-} from "../uapi/vfio.ts";
-import { pass, type U64 } from "./arguments.ts";
+import * as uapi from "../uapi/vfio.ts";
+import { decodeArray, pass, type U64 } from "./arguments.ts";
 import type { Descriptor } from "./descriptor.ts";
 
 /** The flags of a map unless others are given. */
-const DEFAULT_FLAGS = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE;
+const DEFAULT_FLAGS = uapi.VFIO_DMA_MAP_FLAG_READ |
+  uapi.VFIO_DMA_MAP_FLAG_WRITE;
 
 /** Bytes to make room for when nothing is known yet. */
 const FIRST_GUESS = 256;
@@ -70,29 +56,33 @@ export class VfioClient {
 
   /** VFIO_GET_API_VERSION. */
   getApiVersion(): number {
-    return this.#descriptor.callNumber(VfioGetApiVersion, "arg", 0);
+    return this.#descriptor.callNumber(uapi.VfioGetApiVersion, "arg", 0);
   }
 
   /** VFIO_CHECK_EXTENSION: whether an extension (`VFIO_TYPE1_IOMMU`, `VFIO_DMA_CC_IOMMU`, …) is there. DMA_CC throws ENODEV without IOAS. */
   checkExtension(extension: number): boolean {
     const name = "extension";
-    return this.#descriptor.callNumber(VfioCheckExtension, name, extension) !==
+    return this.#descriptor.callNumber(
+      uapi.VfioCheckExtension,
+      name,
+      extension,
+    ) !==
       0;
   }
 
   /** VFIO_SET_IOMMU: `VFIO_TYPE1_IOMMU` or `VFIO_TYPE1v2_IOMMU`. Throws EINVAL for another type. */
   setIommu(type: number): void {
-    this.#descriptor.callNumber(VfioSetIommu, "type", type);
+    this.#descriptor.callNumber(uapi.VfioSetIommu, "type", type);
   }
 
   /** VFIO_IOMMU_GET_INFO with all capabilities. */
   getInfo(): VfioInfo {
     for (let argsz = FIRST_GUESS;;) {
       const bytes = new Uint8Array(argsz);
-      const passed = pass(VfioIommuType1Info, { argsz });
-      bytes.set(VfioIommuType1Info.encode(passed.values));
-      this.#descriptor.send(VfioIommuType1Info.ioctl, bytes, passed);
-      const info = VfioIommuType1Info.decode(bytes);
+      const passed = pass(uapi.VfioIommuType1Info, { argsz });
+      bytes.set(uapi.VfioIommuType1Info.encode(passed.values));
+      this.#descriptor.send(uapi.VfioIommuType1Info.ioctl, bytes, passed);
+      const info = uapi.VfioIommuType1Info.decode(bytes);
       if (info.argsz <= argsz) return parseInfo(info, bytes);
       argsz = info.argsz;
     }
@@ -100,7 +90,7 @@ export class VfioClient {
 
   /** VFIO_IOMMU_MAP_DMA: maps memory of the process at an IOVA. Throws as `IommufdClient.ioasMap`, EINVAL for unknown flags. */
   mapDma(options: MapDmaOptions): void {
-    this.#descriptor.call(VfioIommuType1DmaMap, {
+    this.#descriptor.call(uapi.VfioIommuType1DmaMap, {
       flags: DEFAULT_FLAGS,
       ...options,
     });
@@ -113,14 +103,14 @@ export class VfioClient {
   unmapDma(
     options: { readonly iova: U64; readonly length: U64 },
   ): { length: bigint } {
-    const reply = this.#descriptor.call(VfioIommuType1DmaUnmap, options);
+    const reply = this.#descriptor.call(uapi.VfioIommuType1DmaUnmap, options);
     return { length: reply.length };
   }
 
   /** VFIO_IOMMU_UNMAP_DMA of everything; returns the bytes that were mapped. */
   unmapAllDma(): { length: bigint } {
-    const reply = this.#descriptor.call(VfioIommuType1DmaUnmap, {
-      flags: VFIO_DMA_UNMAP_FLAG_ALL,
+    const reply = this.#descriptor.call(uapi.VfioIommuType1DmaUnmap, {
+      flags: uapi.VFIO_DMA_UNMAP_FLAG_ALL,
       iova: 0,
       length: 0,
     });
@@ -129,16 +119,16 @@ export class VfioClient {
 }
 
 /** Walks the capabilities that follow the struct. */
-function parseInfo(info: VfioIommuType1Info, bytes: Uint8Array): VfioInfo {
+function parseInfo(info: uapi.VfioIommuType1Info, bytes: Uint8Array): VfioInfo {
   let iovaRanges: IommuIovaRange[] | undefined;
   let dmaAvail: number | undefined;
   for (let offset = info.capOffset; offset !== 0;) {
     const cap = bytes.subarray(offset);
-    const { id, next } = VfioInfoCapHeader.decode(cap);
-    if (id === VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE) {
+    const { id, next } = uapi.VfioInfoCapHeader.decode(cap);
+    if (id === uapi.VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE) {
       iovaRanges = parseRanges(cap);
-    } else if (id === VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL) {
-      dmaAvail = VfioIommuType1InfoDmaAvail.decode(cap).avail;
+    } else if (id === uapi.VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL) {
+      dmaAvail = uapi.VfioIommuType1InfoDmaAvail.decode(cap).avail;
     }
     offset = next;
   }
@@ -147,11 +137,7 @@ function parseInfo(info: VfioIommuType1Info, bytes: Uint8Array): VfioInfo {
 }
 
 function parseRanges(cap: Uint8Array): IommuIovaRange[] {
-  const { nrIovas } = VfioIommuType1InfoCapIovaRange.decode(cap);
-  const first = VfioIommuType1InfoCapIovaRange.size;
-  return Array.from(
-    { length: nrIovas },
-    (_, i) =>
-      IommuIovaRange.decode(cap.subarray(first + i * IommuIovaRange.size)),
-  );
+  const { nrIovas } = uapi.VfioIommuType1InfoCapIovaRange.decode(cap);
+  const rest = cap.subarray(uapi.VfioIommuType1InfoCapIovaRange.size);
+  return decodeArray(IommuIovaRange, rest, nrIovas);
 }

@@ -221,22 +221,24 @@ for (const revision of REVISION_NAMES) {
     });
 
     it("id: of an object of these types only", () => {
-      eachField(revision, "id", (what, { of, optional }, ask, subject) => {
-        if (optional) return;
-        // HWPT_ALLOC says EINVAL for its page table.
-        const errno = what === "IOMMU_HWPT_ALLOC.ptId" ? "EINVAL" : "ENOENT";
-        assertEquals(ask(UNKNOWN_ID), errno, what);
-        const field = what.split(".")[1]!;
-        for (const type of Object.keys(makeWorld(revision).ids) as Named[]) {
-          const ret = subject.call(({ ids }) => ({ [field]: ids[type]! }));
-          const refused = ret === "ENOENT" || ret === "EINVAL";
-          const known = of.length === 0 || of.includes(type);
-          if (!known) assert(refused, `${what} of ${type}: ${ret}`);
-          else if (revision !== "v3") {
-            assert(ret !== "ENOENT", `${what}: ${ret}`);
+      eachField(
+        revision,
+        "id",
+        (what, { of, optional, missing }, ask, subject) => {
+          if (optional) return;
+          assertEquals(ask(UNKNOWN_ID), missing.name, what);
+          const field = what.split(".")[1]!;
+          for (const type of Object.keys(makeWorld(revision).ids) as Named[]) {
+            const ret = subject.call(({ ids }) => ({ [field]: ids[type]! }));
+            const refused = ret === "ENOENT" || ret === "EINVAL";
+            const known = of.length === 0 || of.includes(type);
+            if (!known) assert(refused, `${what} of ${type}: ${ret}`);
+            else if (revision !== "v3") {
+              assert(ret !== "ENOENT", `${what}: ${ret}`);
+            }
           }
-        }
-      });
+        },
+      );
     });
 
     it("fd: of an access", () => {

@@ -8,23 +8,7 @@
  * @module
  */
 
-import {
-  IommuDestroy,
-  IommuFaultAlloc,
-  IommuHwInfo,
-  IommuHwptAlloc,
-  IommuHwptGetDirtyBitmap,
-  IommuHwptInvalidate,
-  IommuHwptSetDirtyTracking,
-  IommuIoasAlloc,
-  IommuIoasAllowIovas,
-  IommuIoasCopy,
-  IommuIoasIovaRanges,
-  IommuIoasMap,
-  IommuIoasUnmap,
-  IommuOption,
-  IommuVfioIoas,
-} from "../uapi/iommufd.ts";
+import * as uapi from "../uapi/iommufd.ts";
 import { vfioIoas } from "./vfio_compat/compat_ioas.ts";
 import { hwptGetDirtyBitmap, hwptSetDirtyTracking } from "./hwpt/dirty.ts";
 import { faultQueueAlloc } from "./events/fault.ts";
@@ -45,20 +29,20 @@ import { type IoctlOp, ioctlOp } from "./objects/ucmd.ts";
 
 /** All ioctls of all revisions. */
 export const IOCTL_OPS: readonly IoctlOp[] = [
-  ioctlOp(IommuDestroy, ({ ctx, cmd }) => ctx.objects.remove(cmd.id)),
-  ioctlOp(IommuIoasAlloc, ioasAlloc),
-  ioctlOp(IommuIoasAllowIovas, ioasAllowIovas),
-  ioctlOp(IommuIoasCopy, ioasCopy),
-  ioctlOp(IommuIoasIovaRanges, ioasIovaRanges),
-  ioctlOp(IommuIoasMap, ioasMap),
-  ioctlOp(IommuIoasUnmap, ioasUnmap),
-  ioctlOp(IommuOption, option),
-  ioctlOp(IommuVfioIoas, vfioIoas),
-  ioctlOp(IommuHwptAlloc, hwptAlloc),
-  ioctlOp(IommuHwInfo, getHwInfo),
-  ioctlOp(IommuHwptSetDirtyTracking, hwptSetDirtyTracking),
-  ioctlOp(IommuHwptGetDirtyBitmap, hwptGetDirtyBitmap),
-  ioctlOp(IommuHwptInvalidate, hwptInvalidate),
-  ioctlOp(IommuFaultAlloc, faultQueueAlloc),
+  ioctlOp(uapi.IommuDestroy, ({ ctx, cmd }) => ctx.objects.remove(cmd.id)),
+  ioctlOp(uapi.IommuIoasAlloc, ioasAlloc),
+  ioctlOp(uapi.IommuIoasAllowIovas, ioasAllowIovas),
+  ioctlOp(uapi.IommuIoasCopy, ioasCopy),
+  ioctlOp(uapi.IommuIoasIovaRanges, ioasIovaRanges),
+  ioctlOp(uapi.IommuIoasMap, ioasMap),
+  ioctlOp(uapi.IommuIoasUnmap, ioasUnmap),
+  ioctlOp(uapi.IommuOption, option),
+  ioctlOp(uapi.IommuVfioIoas, vfioIoas),
+  ioctlOp(uapi.IommuHwptAlloc, hwptAlloc),
+  ioctlOp(uapi.IommuHwInfo, getHwInfo),
+  ioctlOp(uapi.IommuHwptSetDirtyTracking, hwptSetDirtyTracking),
+  ioctlOp(uapi.IommuHwptGetDirtyBitmap, hwptGetDirtyBitmap),
+  ioctlOp(uapi.IommuHwptInvalidate, hwptInvalidate),
+  ioctlOp(uapi.IommuFaultAlloc, faultQueueAlloc),
   testOp,
 ];

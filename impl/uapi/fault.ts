@@ -50,11 +50,7 @@ export interface IommuFaultAlloc extends Sized {
 
 /** Layout of {@link IommuFaultAlloc}. */
 export const IommuFaultAlloc: IoctlStruct<IommuFaultAlloc> = ioctl(
-  {
-    name: "IOMMU_FAULT_QUEUE_ALLOC",
-    number: IOMMU_FAULT_QUEUE_ALLOC,
-    since: "6.11",
-  },
+  { IOMMU_FAULT_QUEUE_ALLOC, since: "6.11" },
   "iommu_fault_alloc",
   {
     size: role.size(),

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { EINVAL } from "./errno.ts";
 import { ioctl, type IoctlStruct, type Sized } from "./ioctl.ts";
 import * as role from "./layout/roles.ts";
 import {
@@ -79,7 +80,7 @@ export interface IommuHwptAlloc extends Sized {
 
 /** Layout of {@link IommuHwptAlloc}. */
 export const IommuHwptAlloc: IoctlStruct<IommuHwptAlloc> = ioctl(
-  { name: "IOMMU_HWPT_ALLOC", number: IOMMU_HWPT_ALLOC, since: "6.6" },
+  { IOMMU_HWPT_ALLOC, since: "6.6" },
   "iommu_hwpt_alloc",
   {
     size: role.size(),
@@ -89,7 +90,7 @@ export const IommuHwptAlloc: IoctlStruct<IommuHwptAlloc> = ioctl(
       FAULT_ID_VALID: IOMMU_HWPT_FAULT_ID_VALID,
     }),
     devId: role.id("DEVICE"),
-    ptId: role.id("IOAS", "HWPT_PAGING"),
+    ptId: role.idElse(EINVAL, "IOAS", "HWPT_PAGING"),
     outHwptId: role.out(role.id("HWPT_PAGING", "HWPT_NESTED")),
     reserved: role.reserved(),
     ...role.since("6.7", {
@@ -99,7 +100,7 @@ export const IommuHwptAlloc: IoctlStruct<IommuHwptAlloc> = ioctl(
         SELFTEST: IOMMU_HWPT_DATA_SELFTEST,
       }),
       dataLen: role.length("u32"),
-      dataUptr: role.pointer("read", "dataLen", {
+      dataUptr: role.pointer("reads", "dataLen", {
         formats: {
           field: "dataType",
           structs: { [IOMMU_HWPT_DATA_SELFTEST]: HwptSelftest },
@@ -139,14 +140,14 @@ export interface IommuHwInfo extends Sized {
 
 /** Layout of {@link IommuHwInfo}. */
 export const IommuHwInfo: IoctlStruct<IommuHwInfo> = ioctl(
-  { name: "IOMMU_GET_HW_INFO", number: IOMMU_GET_HW_INFO, since: "6.6" },
+  { IOMMU_GET_HW_INFO, since: "6.6" },
   "iommu_hw_info",
   {
     size: role.size(),
     flags: role.flags(),
     devId: role.id("DEVICE"),
     dataLen: role.inout(role.length("u32")),
-    dataUptr: role.pointer("write", "dataLen", {
+    dataUptr: role.pointer("writes", "dataLen", {
       formats: {
         field: "outDataType",
         structs: { [IOMMU_HW_INFO_TYPE_SELFTEST]: TestHwInfo },
@@ -185,11 +186,7 @@ export interface IommuHwptSetDirtyTracking extends Sized {
 /** Layout of {@link IommuHwptSetDirtyTracking}. */
 export const IommuHwptSetDirtyTracking: IoctlStruct<IommuHwptSetDirtyTracking> =
   ioctl(
-    {
-      name: "IOMMU_HWPT_SET_DIRTY_TRACKING",
-      number: IOMMU_HWPT_SET_DIRTY_TRACKING,
-      since: "6.7",
-    },
+    { IOMMU_HWPT_SET_DIRTY_TRACKING, since: "6.7" },
     "iommu_hwpt_set_dirty_tracking",
     {
       size: role.size(),
@@ -220,11 +217,7 @@ export interface IommuHwptGetDirtyBitmap extends Sized {
 /** Layout of {@link IommuHwptGetDirtyBitmap}. */
 export const IommuHwptGetDirtyBitmap: IoctlStruct<IommuHwptGetDirtyBitmap> =
   ioctl(
-    {
-      name: "IOMMU_HWPT_GET_DIRTY_BITMAP",
-      number: IOMMU_HWPT_GET_DIRTY_BITMAP,
-      since: "6.7",
-    },
+    { IOMMU_HWPT_GET_DIRTY_BITMAP, since: "6.7" },
     "iommu_hwpt_get_dirty_bitmap",
     {
       size: role.size(),
@@ -234,7 +227,7 @@ export const IommuHwptGetDirtyBitmap: IoctlStruct<IommuHwptGetDirtyBitmap> =
       iova: role.iova(),
       length: role.length(),
       pageSize: role.alignment(),
-      data: role.pointer("read or write", "length", {
+      data: role.pointer("reads or writes", "length", {
         unit: { bitPer: "pageSize" },
       }),
     },
@@ -258,16 +251,12 @@ export interface IommuHwptInvalidate extends Sized {
 
 /** Layout of {@link IommuHwptInvalidate}. */
 export const IommuHwptInvalidate: IoctlStruct<IommuHwptInvalidate> = ioctl(
-  {
-    name: "IOMMU_HWPT_INVALIDATE",
-    number: IOMMU_HWPT_INVALIDATE,
-    since: "6.8",
-  },
+  { IOMMU_HWPT_INVALIDATE, since: "6.8" },
   "iommu_hwpt_invalidate",
   {
     size: role.size(),
     hwptId: role.id("HWPT_NESTED"),
-    dataUptr: role.pointer("read", "entryNum", {
+    dataUptr: role.pointer("reads", "entryNum", {
       unit: { bytesIn: "entryLen" },
       formats: {
         field: "dataType",

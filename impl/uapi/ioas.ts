@@ -70,7 +70,7 @@ export interface IommuDestroy extends Sized {
 
 /** Layout of {@link IommuDestroy}. */
 export const IommuDestroy: IoctlStruct<IommuDestroy> = ioctl(
-  { name: "IOMMU_DESTROY", number: IOMMU_DESTROY },
+  { IOMMU_DESTROY },
   "iommu_destroy",
   { size: role.size(), id: role.id() },
 );
@@ -85,7 +85,7 @@ export interface IommuIoasAlloc extends Sized {
 
 /** Layout of {@link IommuIoasAlloc}. */
 export const IommuIoasAlloc: IoctlStruct<IommuIoasAlloc> = ioctl(
-  { name: "IOMMU_IOAS_ALLOC", number: IOMMU_IOAS_ALLOC },
+  { IOMMU_IOAS_ALLOC },
   "iommu_ioas_alloc",
   {
     size: role.size(),
@@ -124,14 +124,14 @@ export interface IommuIoasIovaRanges extends Sized {
 
 /** Layout of {@link IommuIoasIovaRanges}. */
 export const IommuIoasIovaRanges: IoctlStruct<IommuIoasIovaRanges> = ioctl(
-  { name: "IOMMU_IOAS_IOVA_RANGES", number: IOMMU_IOAS_IOVA_RANGES },
+  { IOMMU_IOAS_IOVA_RANGES },
   "iommu_ioas_iova_ranges",
   {
     size: role.size(),
     ioasId: role.id("IOAS"),
     numIovas: role.inout(role.count()),
     reserved: role.reserved(),
-    allowedIovas: role.pointer("write", "numIovas", { unit: IommuIovaRange }),
+    allowedIovas: role.pointer("writes", "numIovas", { unit: IommuIovaRange }),
     outIovaAlignment: role.out(role.alignment()),
   },
 );
@@ -150,14 +150,14 @@ export interface IommuIoasAllowIovas extends Sized {
 
 /** Layout of {@link IommuIoasAllowIovas}. */
 export const IommuIoasAllowIovas: IoctlStruct<IommuIoasAllowIovas> = ioctl(
-  { name: "IOMMU_IOAS_ALLOW_IOVAS", number: IOMMU_IOAS_ALLOW_IOVAS },
+  { IOMMU_IOAS_ALLOW_IOVAS },
   "iommu_ioas_allow_iovas",
   {
     size: role.size(),
     ioasId: role.id("IOAS"),
     numIovas: role.count(),
     reserved: role.reserved("u32", { since: "6.2" }),
-    allowedIovas: role.pointer("read", "numIovas", { unit: IommuIovaRange }),
+    allowedIovas: role.pointer("reads", "numIovas", { unit: IommuIovaRange }),
   },
 );
 
@@ -179,14 +179,14 @@ export interface IommuIoasMap extends Sized {
 
 /** Layout of {@link IommuIoasMap}. */
 export const IommuIoasMap: IoctlStruct<IommuIoasMap> = ioctl(
-  { name: "IOMMU_IOAS_MAP", number: IOMMU_IOAS_MAP },
+  { IOMMU_IOAS_MAP },
   "iommu_ioas_map",
   {
     size: role.size(),
     flags: role.flags(MAP_FLAGS),
     ioasId: role.id("IOAS"),
     reserved: role.reserved(),
-    userVa: role.pointer("pin", "length"),
+    userVa: role.pointer("pins", "length"),
     length: role.length(),
     iova: role.inout(role.iova()),
   },
@@ -210,7 +210,7 @@ export interface IommuIoasCopy extends Sized {
 
 /** Layout of {@link IommuIoasCopy}. */
 export const IommuIoasCopy: IoctlStruct<IommuIoasCopy> = ioctl(
-  { name: "IOMMU_IOAS_COPY", number: IOMMU_IOAS_COPY },
+  { IOMMU_IOAS_COPY },
   "iommu_ioas_copy",
   {
     size: role.size(),
@@ -236,7 +236,7 @@ export interface IommuIoasUnmap extends Sized {
 
 /** Layout of {@link IommuIoasUnmap}. */
 export const IommuIoasUnmap: IoctlStruct<IommuIoasUnmap> = ioctl(
-  { name: "IOMMU_IOAS_UNMAP", number: IOMMU_IOAS_UNMAP },
+  { IOMMU_IOAS_UNMAP },
   "iommu_ioas_unmap",
   {
     size: role.size(),
@@ -262,7 +262,7 @@ export interface IommuOption extends Sized {
 
 /** Layout of {@link IommuOption}. */
 export const IommuOption: IoctlStruct<IommuOption> = ioctl(
-  { name: "IOMMU_OPTION", number: IOMMU_OPTION },
+  { IOMMU_OPTION },
   "iommu_option",
   {
     size: role.size(),
@@ -292,7 +292,7 @@ export interface IommuVfioIoas extends Sized {
 
 /** Layout of {@link IommuVfioIoas}. */
 export const IommuVfioIoas: IoctlStruct<IommuVfioIoas> = ioctl(
-  { name: "IOMMU_VFIO_IOAS", number: IOMMU_VFIO_IOAS },
+  { IOMMU_VFIO_IOAS },
   "iommu_vfio_ioas",
   {
     size: role.size(),

@@ -17,6 +17,15 @@ export interface Numbered extends Lifetime {
   readonly number: number;
 }
 
+/** A constant as `{ IOMMU_HWPT_ALLOC, since: "6.6" }`; without `since` it was always there. */
+export type Constant = Readonly<Record<string, number | Version>>;
+
+/** What a constant stands for. */
+export function numbered({ since, ...constant }: Constant): Numbered {
+  const [[name, number]] = Object.entries(constant) as [[string, number]];
+  return since ? { name, number, since: since as Version } : { name, number };
+}
+
 /** What the struct of every iommufd ioctl begins with. */
 export interface Sized {
   /** Bytes of this struct that the caller provides. */
@@ -43,12 +52,12 @@ export interface PlainIoctl {
 export type Ioctl = IoctlStruct<object> | PlainIoctl;
 
 /**
- * Declares an ioctl with its struct: the C name of that, and its fields. A
- * caller must provide the fields up to `last`; by default the ones that the
- * struct had when it was new.
+ * Declares an ioctl with its struct: its constant, the C name of the struct,
+ * and its fields. A caller must provide the fields up to `last`; by default the
+ * ones that the struct had when it was new.
  */
 export function ioctl<T extends object>(
-  ioctl: Numbered,
+  constant: Constant,
   name: string,
   fields: Record<keyof NoInfer<T> & string, FieldSpec>,
   last?: keyof NoInfer<T> & string,
@@ -57,5 +66,6 @@ export function ioctl<T extends object>(
   const names = Object.keys(fields) as (keyof T & string)[];
   const first = names.findLast((name) => fields[name].since === undefined)!;
   const minSize = layout.offsetofend(last ?? first);
+  const ioctl = numbered(constant);
   return { ...layout, ioctl, minSizeIn: () => minSize };
 }

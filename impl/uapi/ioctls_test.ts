@@ -74,7 +74,9 @@ function inWords(layout: Struct<object>): string {
   const own = fieldsOf(layout).filter(({ name }) =>
     !isOp || !(name in TestCmd.fields)
   );
-  const name = isOp ? (layout as typeof TEST_OPS[number]).op.name : layout.name;
+  const name = isOp
+    ? (layout as typeof TEST_OPS[number]).op.name.slice(14)
+    : layout.name;
   const fields = own.map(({ name, offset }) => `${name} ${offset}`);
   return `${name} ${layout.size}: ${fields.join(" ")}`;
 }
@@ -119,7 +121,7 @@ describe("the table of ioctls", () => {
     assertEquals(
       TEST_OPS.map((
         { op },
-      ): [string, unknown] => [`IOMMU_TEST_OP_${op.name}`, op.number]),
+      ): [string, unknown] => [op.name, op.number]),
       EXPORTS.filter(([name]) => /^IOMMU_TEST_OP_/.test(name))
         .sort(([, a], [, b]) => Number(a) - Number(b)),
     );
@@ -197,7 +199,7 @@ describe("the table of ioctls", () => {
       reserved: number;
     }
     const layout = ioctl<Short>(
-      { name: "SHORT", number: 1 },
+      { SHORT: 1 },
       "short",
       { size: role.size(), out: role.u32(), reserved: role.reserved() },
       "out",

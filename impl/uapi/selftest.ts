@@ -11,7 +11,13 @@
  */
 
 import { PGFAULT_PERMS } from "./fault.ts";
-import type { IoctlStruct, Numbered, Sized } from "./ioctl.ts";
+import {
+  type Constant,
+  type IoctlStruct,
+  type Numbered,
+  numbered,
+  type Sized,
+} from "./ioctl.ts";
 import * as role from "./layout/roles.ts";
 import type { Revision } from "./revision.ts";
 import { valueIn } from "./revision/versions.ts";
@@ -93,7 +99,7 @@ type AllFields<T> = Record<keyof T & string, FieldSpec>;
 /** Layout of {@link TestCmd}. */
 export const TestCmd: IoctlStruct<TestCmd> = {
   ...testStruct<TestCmd>({}),
-  ioctl: { name: "IOMMU_TEST_CMD", number: IOMMU_TEST_CMD },
+  ioctl: numbered({ IOMMU_TEST_CMD }),
   // Before 6.7 the union was shorter, and `last` stood 16 bytes before.
   sizeIn: (version) => valueIn(version, { v3: 56, "6.7": TestCmd.size })!,
   minSizeIn: (version) => TestCmd.sizeIn(version) - 4,
@@ -106,10 +112,10 @@ export interface TestOp<T> extends Struct<T> {
 }
 
 function testOp<T extends TestCmd>(
-  op: Numbered,
+  constant: Constant,
   fields: Parameters<typeof testStruct<T>>[0],
 ): TestOp<T> {
-  return { ...testStruct<T>(fields), op };
+  return { ...testStruct<T>(fields), op: numbered(constant) };
 }
 
 /** ADD_RESERVED: reserves IOVA of an IOAS. */
@@ -122,7 +128,7 @@ export interface TestAddReserved extends TestCmd {
 
 /** Layout of {@link TestAddReserved}. */
 export const TestAddReserved: TestOp<TestAddReserved> = testOp(
-  { name: "ADD_RESERVED", number: IOMMU_TEST_OP_ADD_RESERVED },
+  { IOMMU_TEST_OP_ADD_RESERVED },
   { id: role.id("IOAS"), start: role.iova(), length: role.length() },
 );
 
@@ -150,7 +156,7 @@ const MOCK_DOMAIN = {
 
 /** Layout of {@link TestMockDomain}. */
 export const TestMockDomain: TestOp<TestMockDomain> = testOp(
-  { name: "MOCK_DOMAIN", number: IOMMU_TEST_OP_MOCK_DOMAIN },
+  { IOMMU_TEST_OP_MOCK_DOMAIN },
   MOCK_DOMAIN,
 );
 
@@ -162,11 +168,7 @@ export interface TestMockDomainFlags extends TestMockDomain {
 
 /** Layout of {@link TestMockDomainFlags}. */
 export const TestMockDomainFlags: TestOp<TestMockDomainFlags> = testOp(
-  {
-    name: "MOCK_DOMAIN_FLAGS",
-    number: IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS,
-    since: "6.7",
-  },
+  { IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS, since: "6.7" },
   {
     ...MOCK_DOMAIN,
     devFlags: role.flags({
@@ -184,11 +186,7 @@ export interface TestMockDomainReplace extends TestCmd {
 
 /** Layout of {@link TestMockDomainReplace}. */
 export const TestMockDomainReplace: TestOp<TestMockDomainReplace> = testOp(
-  {
-    name: "MOCK_DOMAIN_REPLACE",
-    number: IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE,
-    since: "6.6",
-  },
+  { IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE, since: "6.6" },
   { id: role.id("SELFTEST"), ptId: role.inout(pageTable()) },
 );
 
@@ -204,12 +202,12 @@ export interface TestCheckMap extends TestCmd {
 
 /** Layout of {@link TestCheckMap}. */
 export const TestCheckMap: TestOp<TestCheckMap> = testOp(
-  { name: "MD_CHECK_MAP", number: IOMMU_TEST_OP_MD_CHECK_MAP },
+  { IOMMU_TEST_OP_MD_CHECK_MAP },
   {
     id: role.id("HWPT_PAGING"),
     iova: role.iova(),
     length: role.length(),
-    uptr: role.pointer("pin", "length"),
+    uptr: role.pointer("pins", "length"),
   },
 );
 
@@ -225,10 +223,10 @@ export interface TestCheckRefs extends TestCmd {
 
 /** Layout of {@link TestCheckRefs}. */
 export const TestCheckRefs: TestOp<TestCheckRefs> = testOp(
-  { name: "MD_CHECK_REFS", number: IOMMU_TEST_OP_MD_CHECK_REFS },
+  { IOMMU_TEST_OP_MD_CHECK_REFS },
   {
     length: role.length(),
-    uptr: role.pointer("pin", "length"),
+    uptr: role.pointer("pins", "length"),
     refs: role.u32(),
   },
 );
@@ -243,7 +241,7 @@ export interface TestCreateAccess extends TestCmd {
 
 /** Layout of {@link TestCreateAccess}. */
 export const TestCreateAccess: TestOp<TestCreateAccess> = testOp(
-  { name: "CREATE_ACCESS", number: IOMMU_TEST_OP_CREATE_ACCESS },
+  { IOMMU_TEST_OP_CREATE_ACCESS },
   {
     id: role.id("IOAS"),
     outAccessFd: role.out(role.fd("access")),
@@ -261,7 +259,7 @@ export interface TestDestroyAccessPages extends TestCmd {
 
 /** Layout of {@link TestDestroyAccessPages}. */
 export const TestDestroyAccessPages: TestOp<TestDestroyAccessPages> = testOp(
-  { name: "DESTROY_ACCESS_PAGES", number: IOMMU_TEST_OP_DESTROY_ACCESS_PAGES },
+  { IOMMU_TEST_OP_DESTROY_ACCESS_PAGES },
   { id: role.fd("access"), accessPagesId: role.id("ACCESS_PAGES") },
 );
 
@@ -281,7 +279,7 @@ export interface TestAccessPages extends TestCmd {
 
 /** Layout of {@link TestAccessPages}. */
 export const TestAccessPages: TestOp<TestAccessPages> = testOp(
-  { name: "ACCESS_PAGES", number: IOMMU_TEST_OP_ACCESS_PAGES },
+  { IOMMU_TEST_OP_ACCESS_PAGES },
   {
     id: role.fd("access"),
     flags: role.flags({
@@ -291,7 +289,7 @@ export const TestAccessPages: TestOp<TestAccessPages> = testOp(
     outAccessPagesId: role.out(role.id("ACCESS_PAGES")),
     iova: role.iova(),
     length: role.length(),
-    uptr: role.pointer("pin", "length"),
+    uptr: role.pointer("pins", "length"),
   },
 );
 
@@ -309,12 +307,12 @@ export interface TestAccessRw extends TestCmd {
 
 /** Layout of {@link TestAccessRw}. */
 export const TestAccessRw: TestOp<TestAccessRw> = testOp(
-  { name: "ACCESS_RW", number: IOMMU_TEST_OP_ACCESS_RW },
+  { IOMMU_TEST_OP_ACCESS_RW },
   {
     id: role.fd("access"),
     iova: role.iova(),
     length: role.length(),
-    uptr: role.pointer("read or write", "length"),
+    uptr: role.pointer("reads or writes", "length"),
     flags: role.flags({
       WRITE: MOCK_ACCESS_RW_WRITE,
       SLOW_PATH: MOCK_ACCESS_RW_SLOW_PATH,
@@ -331,10 +329,7 @@ export interface TestMemoryLimit extends TestCmd {
 
 /** Layout of {@link TestMemoryLimit}. */
 export const TestMemoryLimit: TestOp<TestMemoryLimit> = testOp(
-  {
-    name: "SET_TEMP_MEMORY_LIMIT",
-    number: IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT,
-  },
+  { IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT },
   { limit: role.length("u32") },
 );
 
@@ -346,11 +341,7 @@ export interface TestAccessReplaceIoas extends TestCmd {
 
 /** Layout of {@link TestAccessReplaceIoas}. */
 export const TestAccessReplaceIoas: TestOp<TestAccessReplaceIoas> = testOp(
-  {
-    name: "ACCESS_REPLACE_IOAS",
-    number: IOMMU_TEST_OP_ACCESS_REPLACE_IOAS,
-    since: "6.6",
-  },
+  { IOMMU_TEST_OP_ACCESS_REPLACE_IOAS, since: "6.6" },
   { id: role.fd("access"), ioasId: role.id("IOAS") },
 );
 
@@ -372,14 +363,14 @@ export interface TestDirty extends TestCmd {
 
 /** Layout of {@link TestDirty}. */
 export const TestDirty: TestOp<TestDirty> = testOp(
-  { name: "DIRTY", number: IOMMU_TEST_OP_DIRTY, since: "6.7" },
+  { IOMMU_TEST_OP_DIRTY, since: "6.7" },
   {
     id: role.id("HWPT_PAGING"),
     flags: role.unused(),
     iova: role.iova(),
     length: role.length(),
     pageSize: role.alignment(),
-    uptr: role.pointer("read", "length", { unit: { bitPer: "pageSize" } }),
+    uptr: role.pointer("reads", "length", { unit: { bitPer: "pageSize" } }),
     outNrDirty: role.out(role.u64()),
   },
 );
@@ -394,11 +385,7 @@ export interface TestCheckIotlb extends TestCmd {
 
 /** Layout of {@link TestCheckIotlb}. */
 export const TestCheckIotlb: TestOp<TestCheckIotlb> = testOp(
-  {
-    name: "MD_CHECK_IOTLB",
-    number: IOMMU_TEST_OP_MD_CHECK_IOTLB,
-    since: "6.8",
-  },
+  { IOMMU_TEST_OP_MD_CHECK_IOTLB, since: "6.8" },
   { id: role.id("HWPT_NESTED"), iotlbId: role.u32(), iotlb: role.u32() },
 );
 
@@ -418,7 +405,7 @@ export interface TestTriggerIopf extends TestCmd {
 
 /** Layout of {@link TestTriggerIopf}. */
 export const TestTriggerIopf: TestOp<TestTriggerIopf> = testOp(
-  { name: "TRIGGER_IOPF", number: IOMMU_TEST_OP_TRIGGER_IOPF, since: "6.11" },
+  { IOMMU_TEST_OP_TRIGGER_IOPF, since: "6.11" },
   {
     devId: role.id("DEVICE"),
     pasid: role.u32(),

@@ -8,7 +8,7 @@
  */
 
 import { IommuIovaRange } from "./ioas.ts";
-import { ioctl, type IoctlStruct, type PlainIoctl } from "./ioctl.ts";
+import { ioctl, type IoctlStruct, numbered, type PlainIoctl } from "./ioctl.ts";
 import * as role from "./layout/roles.ts";
 import { type Struct, struct } from "./layout/struct.ts";
 
@@ -133,7 +133,7 @@ export interface VfioIommuType1Info {
 
 /** Layout of {@link VfioIommuType1Info}. */
 export const VfioIommuType1Info: IoctlStruct<VfioIommuType1Info> = ioctl(
-  { name: "VFIO_IOMMU_GET_INFO", number: VFIO_IOMMU_GET_INFO },
+  { VFIO_IOMMU_GET_INFO },
   "vfio_iommu_type1_info",
   {
     argsz: role.inout(role.size()),
@@ -165,7 +165,7 @@ export interface VfioIommuType1DmaMap {
 
 /** Layout of {@link VfioIommuType1DmaMap}. */
 export const VfioIommuType1DmaMap: IoctlStruct<VfioIommuType1DmaMap> = ioctl(
-  { name: "VFIO_IOMMU_MAP_DMA", number: VFIO_IOMMU_MAP_DMA },
+  { VFIO_IOMMU_MAP_DMA },
   "vfio_iommu_type1_dma_map",
   {
     argsz: role.size(),
@@ -173,7 +173,7 @@ export const VfioIommuType1DmaMap: IoctlStruct<VfioIommuType1DmaMap> = ioctl(
       READ: VFIO_DMA_MAP_FLAG_READ,
       WRITE: VFIO_DMA_MAP_FLAG_WRITE,
     }),
-    vaddr: role.pointer("pin", "length"),
+    vaddr: role.pointer("pins", "length"),
     iova: role.iova(),
     length: role.length(),
   },
@@ -194,7 +194,7 @@ export interface VfioIommuType1DmaUnmap {
 /** Layout of {@link VfioIommuType1DmaUnmap}. */
 export const VfioIommuType1DmaUnmap: IoctlStruct<VfioIommuType1DmaUnmap> =
   ioctl(
-    { name: "VFIO_IOMMU_UNMAP_DMA", number: VFIO_IOMMU_UNMAP_DMA },
+    { VFIO_IOMMU_UNMAP_DMA },
     "vfio_iommu_type1_dma_unmap",
     {
       argsz: role.size(),
@@ -220,24 +220,24 @@ const EXTENSIONS = {
 
 /** VFIO_GET_API_VERSION; nobody looks at its argument. */
 export const VfioGetApiVersion: PlainIoctl = {
-  ioctl: { name: "VFIO_GET_API_VERSION", number: VFIO_GET_API_VERSION },
+  ioctl: numbered({ VFIO_GET_API_VERSION }),
   arg: role.unused(),
 };
 
 /** VFIO_CHECK_EXTENSION; its argument is the extension. */
 export const VfioCheckExtension: PlainIoctl = {
-  ioctl: { name: "VFIO_CHECK_EXTENSION", number: VFIO_CHECK_EXTENSION },
+  ioctl: numbered({ VFIO_CHECK_EXTENSION }),
   arg: role.choice(EXTENSIONS),
 };
 
 /** VFIO_SET_IOMMU; its argument is the type. */
 export const VfioSetIommu: PlainIoctl = {
-  ioctl: { name: "VFIO_SET_IOMMU", number: VFIO_SET_IOMMU },
+  ioctl: numbered({ VFIO_SET_IOMMU }),
   arg: role.choice(EXTENSIONS),
 };
 
 /** VFIO_IOMMU_DIRTY_PAGES; its struct is not modelled. */
 export const VfioIommuDirtyPages: PlainIoctl = {
-  ioctl: { name: "VFIO_IOMMU_DIRTY_PAGES", number: VFIO_IOMMU_DIRTY_PAGES },
+  ioctl: numbered({ VFIO_IOMMU_DIRTY_PAGES }),
   arg: role.unused("u64"),
 };

@@ -15,25 +15,7 @@
 import { checkedAdd } from "../../lib/u64.ts";
 import { EINVAL, EOPNOTSUPP } from "../../uapi/errno.ts";
 import { testOpOf } from "../../uapi/ioctls.ts";
-import {
-  TestAccessPages,
-  TestAccessReplaceIoas,
-  TestAccessRw,
-  TestAddReserved,
-  TestCheckIotlb,
-  TestCheckMap,
-  TestCheckRefs,
-  TestCmd,
-  TestCreateAccess,
-  TestDestroyAccessPages,
-  TestDirty,
-  TestMemoryLimit,
-  TestMockDomain,
-  TestMockDomainFlags,
-  TestMockDomainReplace,
-  type TestOp,
-  TestTriggerIopf,
-} from "../../uapi/selftest.ts";
+import * as uapi from "../../uapi/selftest.ts";
 import { Ioas } from "../ioas/ioas.ts";
 import {
   testAccessPages,
@@ -61,12 +43,12 @@ const BATCH_ELEMENT_SIZE = 12;
 
 /** A test operation, and what makes it of a buffer. */
 type Operation = readonly [
-  TestOp<TestCmd>,
+  uapi.TestOp<uapi.TestCmd>,
   (ucmd: CommandBuffer) => () => void,
 ];
 
-function operation<T extends TestCmd>(
-  layout: TestOp<T>,
+function operation<T extends uapi.TestCmd>(
+  layout: uapi.TestOp<T>,
   execute: (ucmd: CommandBuffer, cmd: T) => void,
 ): Operation {
   return [layout, (ucmd) => {
@@ -76,34 +58,36 @@ function operation<T extends TestCmd>(
 }
 
 /** What each operation does. */
-const OPERATIONS: ReadonlyMap<TestOp<TestCmd> | undefined, Operation[1]> =
-  new Map([
-    operation(TestAddReserved, addReserved),
-    operation(TestMockDomain, testMockDomain),
-    operation(TestCheckMap, testCheckMap),
-    operation(TestCheckRefs, testCheckRefs),
-    operation(TestCreateAccess, testCreateAccess),
-    operation(TestDestroyAccessPages, testDestroyAccessPages),
-    operation(TestAccessPages, testAccessPages),
-    operation(TestAccessRw, testAccessRw),
-    operation(TestMemoryLimit, setTempMemoryLimit),
-    operation(TestMockDomainReplace, testMockDomainReplace),
-    operation(TestAccessReplaceIoas, testAccessReplaceIoas),
-    operation(TestMockDomainFlags, testMockDomainFlags),
-    operation(TestDirty, testDirty),
-    operation(TestCheckIotlb, testCheckIotlb),
-    operation(TestTriggerIopf, testTriggerIopf),
-  ]);
+const OPERATIONS: ReadonlyMap<
+  uapi.TestOp<uapi.TestCmd> | undefined,
+  Operation[1]
+> = new Map([
+  operation(uapi.TestAddReserved, addReserved),
+  operation(uapi.TestMockDomain, testMockDomain),
+  operation(uapi.TestCheckMap, testCheckMap),
+  operation(uapi.TestCheckRefs, testCheckRefs),
+  operation(uapi.TestCreateAccess, testCreateAccess),
+  operation(uapi.TestDestroyAccessPages, testDestroyAccessPages),
+  operation(uapi.TestAccessPages, testAccessPages),
+  operation(uapi.TestAccessRw, testAccessRw),
+  operation(uapi.TestMemoryLimit, setTempMemoryLimit),
+  operation(uapi.TestMockDomainReplace, testMockDomainReplace),
+  operation(uapi.TestAccessReplaceIoas, testAccessReplaceIoas),
+  operation(uapi.TestMockDomainFlags, testMockDomainFlags),
+  operation(uapi.TestDirty, testDirty),
+  operation(uapi.TestCheckIotlb, testCheckIotlb),
+  operation(uapi.TestTriggerIopf, testTriggerIopf),
+]);
 
 /** IOMMU_TEST_CMD: an ioctl for each operation. */
 export const testOp: IoctlOp = {
-  struct: TestCmd,
-  prepare: (ctx) => new TestBuffer(ctx, TestCmd),
+  struct: uapi.TestCmd,
+  prepare: (ctx) => new TestBuffer(ctx, uapi.TestCmd),
 };
 
 /** The union: one struct seen in the ways of the operations that were asked for. */
 class TestBuffer extends CommandBuffer {
-  readonly #cmd = TestCmd.at(this.bytes);
+  readonly #cmd = uapi.TestCmd.at(this.bytes);
   readonly #prepared: Map<number, () => void> = new Map();
 
   /** Linux: iommufd_test. */
@@ -124,7 +108,7 @@ class TestBuffer extends CommandBuffer {
 }
 
 /** ADD_RESERVED: reserves IOVA for nobody, until the IOAS goes. */
-function addReserved({ ctx }: CommandBuffer, cmd: TestAddReserved): void {
+function addReserved({ ctx }: CommandBuffer, cmd: uapi.TestAddReserved): void {
   const { id, start, length } = cmd;
   let last = BigInt.asUintN(64, start + length - 1n);
   if (ctx.kernel.revision.selftest.opsValidate) {
@@ -144,7 +128,7 @@ function addReserved({ ctx }: CommandBuffer, cmd: TestAddReserved): void {
 /** SET_TEMP_MEMORY_LIMIT: of the whole kernel. */
 function setTempMemoryLimit(
   { ctx }: CommandBuffer,
-  { limit }: TestMemoryLimit,
+  { limit }: uapi.TestMemoryLimit,
 ): void {
   if (ctx.kernel.revision.selftest.opsValidate && limit < BATCH_ELEMENT_SIZE) {
     throw EINVAL;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * Values of fields in words.
+ * Fields in words: what they mean, and their values.
  *
  * @module
  */
 
+import type { Extent, Role } from "./roles.ts";
 import type { FieldSpec } from "./struct.ts";
 
 /** Numbers from here on read best in hexadecimal. */
@@ -50,14 +51,22 @@ function flagNames(
   bits: Readonly<Record<string, number | bigint>>,
   value: number | bigint,
 ): string[] {
-  let rest = BigInt(value);
-  const names = Object.keys(bits).filter((name) => {
-    const bit = BigInt(bits[name]!);
-    const isSet = (rest & bit) !== 0n;
-    rest &= ~bit;
-    return isSet;
-  });
+  const names = Object.keys(bits).filter((name) =>
+    (BigInt(value) & BigInt(bits[name]!)) !== 0n
+  );
+  const rest = unknownBits(bits, value);
   return names.length > 0 && rest !== 0n ? [...names, hex(rest)] : names;
+}
+
+/** The bits that are set and have no name. */
+export function unknownBits(
+  bits: Readonly<Record<string, number | bigint>>,
+  value: number | bigint,
+): bigint {
+  return Object.values(bits).reduce<bigint>(
+    (rest, bit) => rest & ~BigInt(bit),
+    BigInt(value),
+  );
 }
 
 function choiceNames(
@@ -65,4 +74,55 @@ function choiceNames(
   value: number | bigint,
 ): string[] {
   return Object.keys(values).filter((name) => values[name] === Number(value));
+}
+
+/** A field's name in C: `ioasId` is `ioas_id`, `reserved` is `__reserved`. */
+export function cName(field: string): string {
+  if (field.startsWith("reserved")) return `__${field}`;
+  return field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+/** What a field means: which way it goes, its role, and what that says. */
+export function formatRole({ role, direction }: FieldSpec): string {
+  const kind = direction === "in" ? role.kind : `${direction} ${role.kind}`;
+  const details = roleDetails(role);
+  return details ? `${kind}: ${details}` : kind;
+}
+
+function roleDetails(role: Role): string {
+  switch (role.kind) {
+    case "id":
+      return (role.of.length > 0 ? role.of.join(" or ") : "any object") +
+        (role.optional ? ", or 0" : "");
+    case "fd":
+      return role.of;
+    case "pointer":
+      return `the kernel ${role.use} ${extentText(role.count, role.extent)}`;
+    case "count":
+      return role.follow?.name ?? "";
+    case "flags":
+      return namedValues(role.bits, hex);
+    case "choice":
+      return namedValues(role.values, formatNumber);
+    default:
+      return "";
+  }
+}
+
+function extentText(count: string, { unit, formats }: Extent): string {
+  const format = formats ? ` in the format of ${cName(formats.field)}` : "";
+  const much = cName(count);
+  if (unit === undefined) return `${much} bytes${format}`;
+  if ("fields" in unit) return `${much} × ${unit.name}`;
+  return "bytesIn" in unit
+    ? `${much} × ${cName(unit.bytesIn)} bytes${format}`
+    : `a bitmap, a bit for each ${cName(unit.bitPer)} of ${much}`;
+}
+
+function namedValues<Value>(
+  values: Readonly<Record<string, Value>>,
+  format: (value: Value) => string,
+): string {
+  return Object.entries(values)
+    .map(([name, value]) => `${name} ${format(value)}`).join(", ");
 }

@@ -11,6 +11,7 @@
  * @module
  */
 
+import { ENOENT, type Errno } from "../errno.ts";
 import type { Lifetime, Version } from "../revision/versions.ts";
 import type { FieldSpec, FieldType, Struct } from "./struct.ts";
 
@@ -49,7 +50,7 @@ export interface Extent {
 }
 
 /** What the kernel does with the memory behind a pointer. */
-export type Use = "read" | "write" | "read or write" | "pin";
+export type Use = "reads" | "writes" | "reads or writes" | "pins";
 
 /** What a field's value means. */
 export type Role =
@@ -60,6 +61,8 @@ export type Role =
     readonly kind: "id";
     readonly of: readonly Named[];
     readonly optional: boolean;
+    /** The errno if there is no such object. */
+    readonly missing: Errno;
   }
   /** A descriptor. */
   | { readonly kind: "fd"; readonly of: "access" | "fault queue" }
@@ -155,12 +158,17 @@ export function size(): FieldSpec {
 
 /** The id of an object of one of some types; of any type if none is named. */
 export function id(...of: readonly Named[]): FieldSpec {
-  return field("u32", { kind: "id", of, optional: false });
+  return idElse(ENOENT, ...of);
+}
+
+/** The id of an object, with an errno of its own if there is none. */
+export function idElse(missing: Errno, ...of: readonly Named[]): FieldSpec {
+  return field("u32", { kind: "id", of, optional: false, missing });
 }
 
 /** The id of an object, or 0. */
 export function idOrZero(...of: readonly Named[]): FieldSpec {
-  return field("u32", { kind: "id", of, optional: true });
+  return field("u32", { kind: "id", of, optional: true, missing: ENOENT });
 }
 
 /** A descriptor. */
