@@ -8,9 +8,8 @@
  */
 
 import { warmFloors } from "./measuring/floor.ts";
-import { Machine } from "./measuring/machine.ts";
+import { Machine, type TimedPhase } from "./measuring/machine.ts";
 import { allScenarios } from "./operations.ts";
-import type { Program } from "./measuring/program.ts";
 import {
   formatSize,
   type Operation,
@@ -96,25 +95,18 @@ function groupName({ series, size }: Operation): string {
   return size === undefined ? what : `${what}, ${formatSize(size)}`;
 }
 
-/** The machine of the scenario that runs now; only one is kept at a time. */
+/** The scenario that runs now; only one is kept at a time. */
 class Bed {
   #scenario: Scenario | undefined;
   #machine: Machine | undefined;
-  #phases: readonly { key: string | undefined; program: Program }[] = [];
+  #phases: readonly TimedPhase[] = [];
 
   /** The phases of a scenario, on a machine that is booted when it comes up. */
-  async use(
-    scenario: Scenario,
-  ): Promise<readonly { key: string | undefined; program: Program }[]> {
+  async use(scenario: Scenario): Promise<readonly TimedPhase[]> {
     if (this.#scenario === scenario) return this.#phases;
     this.#machine?.shutDown();
-    const machine = await Machine.boot(scenario.frameOrder);
-    const phases = await scenario.prepare(machine);
-    this.#phases = phases.map(({ measures: key, steps }) => ({
-      key,
-      program: machine.compile(steps),
-    }));
-    this.#machine = machine;
+    this.#machine = await Machine.boot(scenario.frameOrder);
+    this.#phases = await this.#machine.prepare(scenario);
     this.#scenario = scenario;
     return this.#phases;
   }

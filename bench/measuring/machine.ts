@@ -13,8 +13,17 @@ import type { Iommufd } from "../../selftests/ioctls/ioctls.ts";
 import { Model, targetOf } from "../../selftests/target/impl_target.ts";
 import { TargetProcess } from "../../selftests/target/target.ts";
 import { Program } from "./program.ts";
+import type { Scenario } from "./scenario.ts";
 import { openIommufd, REVISION, Setup } from "./setup.ts";
 import type { Step } from "./steps.ts";
+
+/** A phase of a round. */
+export interface TimedPhase {
+  /** The key of the operation that it measures, if it does. */
+  readonly key: string | undefined;
+  /** What it does. */
+  readonly program: Program;
+}
 
 /** The model, and one process of it with an open iommufd. */
 export class Machine extends Setup {
@@ -36,6 +45,15 @@ export class Machine extends Setup {
     const process = await TargetProcess.spawn(target);
     const io = await openIommufd(process, target.info);
     return new Machine(model.kernel, model.process(process.number), io);
+  }
+
+  /** The phases of a scenario, ready to be timed. */
+  async prepare(scenario: Scenario): Promise<readonly TimedPhase[]> {
+    const phases = await scenario.prepare(this);
+    return phases.map(({ measures: key, steps }) => ({
+      key,
+      program: this.compile(steps),
+    }));
   }
 
   /** Steps, ready to be timed. */

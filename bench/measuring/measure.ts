@@ -8,8 +8,7 @@
  */
 
 import process from "node:process";
-import { Machine } from "./machine.ts";
-import type { Program } from "./program.ts";
+import { Machine, type TimedPhase } from "./machine.ts";
 import type { Floor, Operation, Scenario } from "./scenario.ts";
 
 /** How long to measure. */
@@ -75,24 +74,6 @@ function since({ clock, processor }: Moment): number {
   return Math.min(milliseconds, processorMs() - processor);
 }
 
-/** What times are kept in while they are taken. */
-class Samples {
-  readonly #times: number[] = [];
-  readonly #calls: number;
-
-  constructor(calls: number) {
-    this.#calls = calls;
-  }
-
-  add(milliseconds: number): void {
-    this.#times.push(milliseconds / this.#calls);
-  }
-
-  sorted(): Float64Array {
-    return Float64Array.from(this.#times).sort();
-  }
-}
-
 /**
  * Measures all operations of a scenario; warmFloors() must have been called
  * before. Throws an Error if a call does not do what it should.
@@ -103,7 +84,7 @@ export async function measure(
 ): Promise<Result[]> {
   const limits = scenario.slow ? { ...effort, ...SLOW } : effort;
   const machine = await Machine.boot(scenario.frameOrder);
-  const rounds = await Rounds.prepare(scenario, machine);
+  const rounds = new Rounds(scenario, await machine.prepare(scenario));
   if (limits.warmup > 0) {
     rounds.run(limits.warmup, 1, limits.maxRounds, false);
   }
@@ -115,35 +96,22 @@ export async function measure(
 /** A scenario on its machine. */
 class Rounds {
   readonly #scenario: Scenario;
-  readonly #phases: readonly { key: string | undefined; program: Program }[];
+  readonly #phases: readonly TimedPhase[];
   readonly #floor: Floor;
-  readonly #times = new Map<string, Samples>();
-  readonly #floorTimes = new Map<string, Samples>();
+  /** Milliseconds of each round, by the keys of the operations. */
+  readonly #times = new Map<string, number[]>();
+  readonly #floorTimes = new Map<string, number[]>();
   /** Keeps the floors from being optimised away. */
   #sink = 0;
 
-  private constructor(
-    scenario: Scenario,
-    phases: readonly { key: string | undefined; program: Program }[],
-  ) {
+  constructor(scenario: Scenario, phases: readonly TimedPhase[]) {
     this.#scenario = scenario;
     this.#phases = phases;
     this.#floor = scenario.floor?.() ?? {};
-    for (const [key, { calls }] of Object.entries(scenario.operations)) {
-      this.#times.set(key, new Samples(calls));
-      if (key in this.#floor) this.#floorTimes.set(key, new Samples(calls));
+    for (const key of Object.keys(scenario.operations)) {
+      this.#times.set(key, []);
+      if (key in this.#floor) this.#floorTimes.set(key, []);
     }
-  }
-
-  static async prepare(scenario: Scenario, machine: Machine): Promise<Rounds> {
-    const phases = await scenario.prepare(machine);
-    return new Rounds(
-      scenario,
-      phases.map(({ measures, steps }) => ({
-        key: measures,
-        program: machine.compile(steps),
-      })),
-    );
   }
 
   /** Runs for some time, at least `min` and at most `max` rounds. */
@@ -161,7 +129,7 @@ class Rounds {
       const start = now();
       program.run();
       const time = since(start);
-      if (keep && key !== undefined) this.#times.get(key)!.add(time);
+      if (keep && key !== undefined) this.#times.get(key)!.push(time);
     }
   }
 
@@ -170,20 +138,28 @@ class Rounds {
       const start = now();
       this.#sink += work();
       const time = since(start);
-      if (keep) this.#floorTimes.get(key)?.add(time);
+      if (keep) this.#floorTimes.get(key)?.push(time);
     }
   }
 
   results(): Result[] {
     if (Number.isNaN(this.#sink)) throw new Error("A floor counts in numbers");
-    return Object.entries(this.#scenario.operations).map((
-      [key, operation],
-    ) => ({
-      operation,
-      times: this.#times.get(key)!.sorted(),
-      floor: this.#floorTimes.get(key)?.sorted(),
-    }));
+    return Object.entries(this.#scenario.operations).map(([key, operation]) => {
+      const times = this.#times.get(key)!;
+      return resultOf(operation, times, this.#floorTimes.get(key));
+    });
   }
+}
+
+/** A result, of the milliseconds that all calls of a round took. */
+export function resultOf(
+  operation: Operation,
+  times: readonly number[],
+  floor?: readonly number[],
+): Result {
+  const perCall = (rounds: readonly number[]) =>
+    Float64Array.from(rounds, (time) => time / operation.calls).sort();
+  return { operation, times: perCall(times), floor: floor && perCall(floor) };
 }
 
 /** Two results of the same operation as one. */

@@ -8,7 +8,7 @@
  */
 
 import { type Target, TargetProcess } from "../../selftests/target/target.ts";
-import type { Result } from "./measure.ts";
+import { type Result, resultOf } from "./measure.ts";
 import type { Scenario } from "./scenario.ts";
 import { openIommufd, Setup } from "./setup.ts";
 import { TimedRound } from "./timed_round.ts";
@@ -77,12 +77,7 @@ export async function measureOnTarget(
   for (let i = 0; i < effort.requests; i++) sums.push(await request(rounds));
   const problems = await target.reset();
   if (problems.length > 0) throw new Error(problems.join(" "));
-  return Object.entries(scenario.operations).map(([key, operation]) => ({
-    operation,
-    times: Float64Array.from(
-      sums,
-      (sum) => sum.get(key)! / 1e6 / rounds / operation.calls,
-    ).sort(),
-    floor: undefined,
-  }));
+  return Object.entries(scenario.operations).map(([key, operation]) =>
+    resultOf(operation, sums.map((sum) => sum.get(key)! / 1e6 / rounds))
+  );
 }

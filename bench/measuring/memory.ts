@@ -7,8 +7,8 @@
  */
 
 import { Machine } from "./machine.ts";
-import { type Fill, fillScenarios } from "../operations/areas.ts";
-import { operationName } from "./scenario.ts";
+import { fillScenarios } from "../operations/areas.ts";
+import { operationName, type Scenario } from "./scenario.ts";
 
 /**
  * Bytes of JavaScript heap that one area takes, by the name of the operation
@@ -22,23 +22,22 @@ export async function bytesPerArea(): Promise<
   const { gc } = globalThis as { gc?: () => void };
   if (gc === undefined) return undefined;
   const bytes = new Map<string, number>();
-  for (const fill of fillScenarios()) {
-    bytes.set(operationName(fill.operation), await weigh(fill, gc));
+  for (const scenario of fillScenarios()) {
+    const { map } = scenario.operations;
+    bytes.set(operationName(map!), await weigh(scenario, gc) / map!.calls);
   }
   return bytes;
 }
 
-async function weigh(
-  { operation, prepare }: Fill,
-  gc: () => void,
-): Promise<number> {
+/** Bytes that stay after the first phase. */
+async function weigh(scenario: Scenario, gc: () => void): Promise<number> {
   const machine = await Machine.boot();
-  const program = machine.compile([await prepare(machine)]);
+  const [fill] = await machine.prepare(scenario);
   gc();
   const before = Deno.memoryUsage().heapUsed;
-  program.run();
+  fill!.program.run();
   gc();
   const after = Deno.memoryUsage().heapUsed;
   machine.shutDown();
-  return (after - before) / operation.calls;
+  return after - before;
 }

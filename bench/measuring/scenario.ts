@@ -39,6 +39,21 @@ export interface Phase {
   readonly steps: readonly Step[];
 }
 
+/** A phase that is measured. */
+export function measured(key: string, ...steps: Step[]): Phase {
+  return { measures: key, steps };
+}
+
+/** Operations that differ in what they are: `series` by their keys. */
+export function operationsOf<K extends string>(
+  series: Readonly<Record<K, string>>,
+  common: Omit<Operation, "series">,
+): Record<K, Operation> {
+  const entries = Object.entries<string>(series)
+    .map(([key, series]) => [key, { series, ...common }]);
+  return Object.fromEntries(entries) as Record<K, Operation>;
+}
+
 /**
  * The least work on typed arrays that the measured phases of one round come
  * down to, by the keys of the operations, to be run in the order of the
@@ -57,7 +72,9 @@ export interface Scenario {
   /** True if a round takes so long that a few of them must do. */
   readonly slow?: boolean;
   /** Prepares the machine; returns the phases of a round. A group that a target cannot run may need more of the model. */
-  prepare(machine: Setup): Promise<readonly Phase[]>;
+  prepare(
+    machine: Setup,
+  ): readonly Phase[] | Promise<readonly Phase[]>;
   /** The floor of its operations, where they touch pages. */
   readonly floor?: () => Floor;
 }

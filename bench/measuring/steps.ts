@@ -13,13 +13,13 @@
 import { errnoName } from "../../impl/uapi/errno.ts";
 import type { IoctlStruct } from "../../impl/uapi/ioctl.ts";
 import { O_RDWR } from "../../impl/uapi/mman.ts";
-import type { Revision } from "../../impl/uapi/revision.ts";
 import {
   encodeTestOp,
   TestCmd,
   type TestOp,
 } from "../../impl/uapi/selftest.ts";
 import type { Struct } from "../../impl/uapi/layout/struct.ts";
+import type { Iommufd } from "../../selftests/ioctls/ioctls.ts";
 import { type Call, call } from "../../selftests/target/verbs.ts";
 
 /** A field that grows with each repetition. */
@@ -94,14 +94,14 @@ export function ioctl<T extends object>(
   return swept(fd, number, layout, layout.encode(values), repetition);
 }
 
-/** A test operation of the selftest module, in the layout of a revision. */
+/** A test operation of the selftest module. */
 export function testIoctl<T extends TestCmd>(
-  fd: number,
+  { fd, revision }: Iommufd,
   layout: TestOp<T>,
   values: Partial<T>,
-  repetition: Repetition<T> & { readonly revision: Revision },
+  repetition: Repetition<T> = {},
 ): CallStep {
-  const bytes = encodeTestOp(layout, repetition.revision, values);
+  const bytes = encodeTestOp(layout, revision, values);
   return swept(fd, TestCmd.ioctl.number, layout, bytes, repetition);
 }
 

@@ -13,16 +13,13 @@ import {
   withStruct,
 } from "../../selftests/target/verbs.ts";
 import type { Phase } from "./scenario.ts";
-import {
-  type CallStep,
-  type Step,
-  type SweptField,
-  unexpected,
-} from "./steps.ts";
+import { type CallStep, type Step, unexpected } from "./steps.ts";
+import { SweptStruct } from "./swept_struct.ts";
 
-/** A call of the list: a step that is made once. */
+/** A call of the list: a repetition of a step. */
 interface RoundCall {
   readonly step: CallStep;
+  readonly call: Call;
   /** The key of the operation that it is part of. */
   readonly key: string | undefined;
 }
@@ -41,8 +38,12 @@ export class TimedRound {
     for (const { measures: key, steps } of phases) {
       for (const step of steps) {
         if (!canBeTimed(step)) return undefined;
-        for (let i = 0; i < step.times; i++) {
-          calls.push({ step: repetition(step, i), key });
+        const struct = new SweptStruct(step);
+        struct.rewind();
+        for (let left = step.times; left > 0; left--) {
+          const call = withStruct(step.call, struct.bytes.slice());
+          calls.push({ step, call, key });
+          struct.advance();
         }
       }
     }
@@ -51,7 +52,7 @@ export class TimedRound {
 
   /** The calls, with structs that nobody wrote to. */
   calls(): Call[] {
-    return this.#calls.map(({ step: { call } }) => {
+    return this.#calls.map(({ call }) => {
       const struct = structOf(call);
       return struct ? withStruct(call, struct.slice()) : call;
     });
@@ -75,27 +76,4 @@ export class TimedRound {
 
 function canBeTimed(step: Step): step is CallStep {
   return "call" in step && step.call.verb.timed === true;
-}
-
-/** The call of a step whose swept fields moved on `times` times. */
-function repetition(step: CallStep, times: number): CallStep {
-  const struct = structOf(step.call);
-  if (struct === undefined || step.sweep.length === 0) return step;
-  const bytes = struct.slice();
-  const view = new DataView(bytes.buffer);
-  for (const field of step.sweep) moveOn(view, field, times);
-  return { ...step, call: withStruct(step.call, bytes) };
-}
-
-function moveOn(
-  view: DataView,
-  { offset, size, by }: SweptField,
-  times: number,
-): void {
-  if (size === 8) {
-    const first = view.getBigUint64(offset, true);
-    view.setBigUint64(offset, first + BigInt(by * times), true);
-  } else {
-    view.setUint32(offset, view.getUint32(offset, true) + by * times, true);
-  }
 }

@@ -17,7 +17,13 @@ import {
   TestDestroyAccessPages,
 } from "../../impl/uapi/selftest.ts";
 import { accessFloor, rwFloor } from "../measuring/floor.ts";
-import type { Floor, Phase, Scenario } from "../measuring/scenario.ts";
+import {
+  type Floor,
+  measured,
+  operationsOf,
+  type Phase,
+  type Scenario,
+} from "../measuring/scenario.ts";
 import { call } from "../../selftests/target/verbs.ts";
 import { step, testIoctl } from "../measuring/steps.ts";
 import { callsOf, domainsName, IOVA, KIB, MIB, pagesOf } from "./sizes.ts";
@@ -58,37 +64,35 @@ function pinScenario(domains: number, length: number): Scenario {
   const what = domainsName(domains);
   return {
     group: "access",
-    operations: {
-      pin: { series: `access pin, ${what}`, size, calls, pages },
-      unpin: { series: `access unpin, ${what}`, size, calls, pages },
-    },
+    operations: operationsOf({
+      pin: `access pin, ${what}`,
+      unpin: `access unpin, ${what}`,
+    }, { size, calls, pages }),
     async prepare(machine): Promise<Phase[]> {
       const { io } = machine;
-      const { fd, revision } = io;
       const address = await machine.memory(MAPPED);
       const { ioasId } = await machine.ioas(domains);
       await io.mapFixed(ioasId, address, MAPPED, IOVA);
       // A new access each round, so that the numbers of what it pins start from 0.
-      const access = fd + 1;
-      const create = testIoctl(fd, TestCreateAccess, {
+      const access = io.fd + 1;
+      const create = testIoctl(io, TestCreateAccess, {
         id: ioasId,
         flags: MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES,
-      }, { revision });
-      const pin = testIoctl(fd, TestAccessPages, {
+      });
+      const pin = testIoctl(io, TestAccessPages, {
         id: access,
         flags: MOCK_FLAGS_ACCESS_WRITE,
         iova: IOVA,
         length: BigInt(length),
-      }, { revision, times: calls, sweep: { iova: length } });
-      const unpin = testIoctl(fd, TestDestroyAccessPages, { id: access }, {
-        revision,
+      }, { times: calls, sweep: { iova: length } });
+      const unpin = testIoctl(io, TestDestroyAccessPages, { id: access }, {
         times: calls,
         sweep: { accessPagesId: 1 },
       });
       return [
         { steps: [create] },
-        { measures: "pin", steps: [pin] },
-        { measures: "unpin", steps: [unpin] },
+        measured("pin", pin),
+        measured("unpin", unpin),
         { steps: [step(call("close", access), 0)] },
       ];
     },
@@ -101,14 +105,11 @@ function rwScenario(name: string, flags: number, length: number): Scenario {
   const pages = Math.floor(pagesOf(length) * Math.min(1, length / (4 * KIB)));
   return {
     group: "access",
-    operations: {
-      rw: {
-        series: `access rw, ${name}`,
-        size: { value: length, unit: "bytes" },
-        calls: RW_CALLS,
-        pages,
-      },
-    },
+    operations: operationsOf({ rw: `access rw, ${name}` }, {
+      size: { value: length, unit: "bytes" },
+      calls: RW_CALLS,
+      pages,
+    }),
     async prepare(machine): Promise<Phase[]> {
       const { io } = machine;
       const address = await machine.memory(MAPPED);
@@ -116,14 +117,14 @@ function rwScenario(name: string, flags: number, length: number): Scenario {
       const { ioasId } = await machine.ioas(1);
       await io.mapFixed(ioasId, address, MAPPED, IOVA);
       const access = await io.mock.createAccess(ioasId, false);
-      const rw = testIoctl(io.fd, TestAccessRw, {
+      const rw = testIoctl(io, TestAccessRw, {
         id: access,
         iova: IOVA,
         length: BigInt(length),
         uptr: BigInt(buffer),
         flags,
-      }, { revision: io.revision, times: RW_CALLS });
-      return [{ measures: "rw", steps: [rw] }];
+      }, { times: RW_CALLS });
+      return [measured("rw", rw)];
     },
     ...pages === 0
       ? {}

@@ -7,30 +7,21 @@
  * @module
  */
 
-import {
-  IOMMU_IOAS_MAP_FIXED_IOVA,
-  IommuIoasAlloc,
-  IommuIoasMap,
-  IommuIoasUnmap,
-} from "../../impl/uapi/iommufd.ts";
+import { IommuIoasAlloc, IommuIoasUnmap } from "../../impl/uapi/iommufd.ts";
 import { PAGE_SIZE } from "../../impl/uapi/mman.ts";
-import { MAP_RW, U64_MAX } from "../../selftests/ioctls/ioctls.ts";
+import { U64_MAX } from "../../selftests/ioctls/ioctls.ts";
 import type { Machine } from "../measuring/machine.ts";
 import {
   formatBytes,
-  type Operation,
+  measured,
+  operationsOf,
   type Phase,
   type Scenario,
 } from "../measuring/scenario.ts";
 import { call } from "../../selftests/target/verbs.ts";
-import {
-  type CallStep,
-  ioctl,
-  OPEN_IOMMU,
-  type Step,
-  step,
-} from "../measuring/steps.ts";
+import { type CallStep, ioctl, OPEN_IOMMU, step } from "../measuring/steps.ts";
 import { attachPhases } from "./map.ts";
+import { map, mapAndUnmap, type Mapping, unmap } from "./mapping.ts";
 import { domainsName, IOVA, KIB } from "./sizes.ts";
 
 /** Numbers of areas that one more joins. */
@@ -67,51 +58,29 @@ export function areaScenarios(): Scenario[] {
 
 /** Areas to make. */
 interface Areas {
-  readonly ioasId: number;
+  /** The first of them; the memory of the others follows its. */
+  readonly first: Mapping;
   readonly count: number;
-  /** Bytes of each. */
-  readonly length: number;
-  /** Bytes from one to the next. */
+  /** Bytes of IOVA from one to the next. */
   readonly stride: number;
-  /** Address of the memory of the first one; the others follow each other. */
-  readonly address: number;
 }
 
 /** Maps of areas at given places, each of memory of its own. */
-function mapAreas(
-  fd: number,
-  { ioasId, count, length, stride, address }: Areas,
-): CallStep {
-  return ioctl(fd, IommuIoasMap, {
-    flags: MAP_RW | IOMMU_IOAS_MAP_FIXED_IOVA,
-    ioasId,
-    userVa: BigInt(address),
-    length: BigInt(length),
-    iova: IOVA,
-  }, { times: count, sweep: { userVa: length, iova: stride } });
-}
-
-/** Unmap of all areas of an IOAS in one call. */
-function unmapAll(fd: number, ioasId: number): CallStep {
-  const values = { ioasId, iova: 0n, length: U64_MAX };
-  return ioctl(fd, IommuIoasUnmap, values);
+function mapAreas(fd: number, { first, count, stride }: Areas): CallStep {
+  const sweep = { userVa: first.length, iova: stride };
+  return map(fd, first, { times: count, sweep });
 }
 
 function scenario(
   count: number,
-  operations: Readonly<Record<string, string>>,
-  prepare: (machine: Machine) => Promise<readonly Phase[]>,
+  series: Readonly<Record<string, string>>,
+  prepare: (machine: Machine) => readonly Phase[] | Promise<readonly Phase[]>,
   calls = 1,
 ): Scenario {
   const size = { value: count, unit: "areas" } as const;
   return {
     group: "areas",
-    operations: Object.fromEntries(
-      Object.entries(operations).map(([key, series]) => [
-        key,
-        { series, size, calls, pages: 0 },
-      ]),
-    ),
+    operations: operationsOf(series, { size, calls, pages: 0 }),
     ...count > SLOW ? { slow: true } : {},
     prepare,
   };
@@ -127,17 +96,10 @@ function oneByOne(count: number, domains: number): Scenario {
       unmap: `IOAS_UNMAP one by one, ${what}`,
     },
     async (machine) => {
-      const { fd } = machine.io;
-      const areas = await pageAreas(machine, count, domains);
-      const unmap = ioctl(fd, IommuIoasUnmap, {
-        ioasId: areas.ioasId,
-        iova: IOVA,
-        length: BigInt(areas.length),
-      }, { times: count, sweep: { iova: areas.stride } });
-      return [
-        { measures: "map", steps: [mapAreas(fd, areas)] },
-        { measures: "unmap", steps: [unmap] },
-      ];
+      const { first } = await pageAreas(machine, count, domains);
+      const sweep = { userVa: PAGE_SIZE, iova: PAGE_SIZE };
+      const all = mapAndUnmap(machine.io.fd, first, count, sweep);
+      return [measured("map", all.map), measured("unmap", all.unmap)];
     },
     count,
   );
@@ -150,69 +112,48 @@ async function pageAreas(
   domains: number,
 ): Promise<Areas> {
   const length = PAGE_SIZE;
-  const address = domains > 0 ? await machine.memory(count * length) : length;
+  const userVa = domains > 0 ? await machine.memory(count * length) : length;
   const { ioasId } = await machine.ioas(domains);
-  return { ioasId, count, length, stride: length, address };
+  const first = { ioasId, userVa, length, iova: IOVA };
+  return { first, count, stride: length };
 }
 
 /** The kernel chooses where areas go; then one call unmaps them all. */
 function chosenThenWhole(count: number, domains: number): Scenario {
   const what = domainsName(domains);
-  const map = `kernel-chosen IOAS_MAP until there are all, ${what}`;
-  const unmap = `IOAS_UNMAP of everything, ${what}`;
-  const both = scenario(count, { map, unmap }, async (machine) => {
-    const { fd } = machine.io;
-    const areas = await pageAreas(machine, count, domains);
-    const fixed = mapAreas(fd, areas);
-    const chosen = ioctl(fd, IommuIoasMap, {
-      flags: MAP_RW,
-      ioasId: areas.ioasId,
-      userVa: BigInt(areas.address),
-      length: BigInt(areas.length),
-    }, { times: fixed.times, sweep: { userVa: areas.length } });
-    return [
-      { measures: "map", steps: [chosen] },
-      { measures: "unmap", steps: [unmapAll(fd, areas.ioasId)] },
-    ];
-  });
-  const operations = {
-    ...both.operations,
-    map: { ...both.operations.map!, calls: count },
-  };
-  return { ...both, operations };
-}
-
-/** An operation that makes areas and leaves them there, to be weighed. */
-export interface Fill {
-  /** The operation: a call of it makes one area. */
-  readonly operation: Operation;
-  /** Prepares the machine; returns the step that makes all areas. */
-  prepare(machine: Machine): Promise<Step>;
-}
-
-/** Areas at given places, without domain and with one. */
-export function fillScenarios(): Fill[] {
-  return FILLS.map(({ count, domains }) => ({
-    operation: oneByOne(count, domains).operations.map!,
-    prepare: async (machine) => {
-      const areas = await pageAreas(machine, count, domains);
-      return mapAreas(machine.io.fd, areas);
-    },
-  }));
-}
-
-/** Areas that stay, with holes of a page between them. */
-async function standing(machine: Machine, count: number): Promise<Areas> {
-  const { ioasId } = await machine.ioas(0);
-  const areas = {
-    ioasId,
+  const mapping = `kernel-chosen IOAS_MAP until there are all, ${what}`;
+  const both = scenario(
     count,
-    length: PAGE_SIZE,
-    stride: STRIDE,
-    address: PAGE_SIZE,
-  };
+    { map: mapping, unmap: `IOAS_UNMAP of everything, ${what}` },
+    async (machine) => {
+      const { fd } = machine.io;
+      const { first } = await pageAreas(machine, count, domains);
+      const { ioasId, userVa, length } = first;
+      const chosen = map(fd, { ioasId, userVa, length }, {
+        times: count,
+        sweep: { userVa: length },
+      });
+      const values = { ioasId, iova: 0n, length: U64_MAX };
+      const everything = ioctl(fd, IommuIoasUnmap, values);
+      return [measured("map", chosen), measured("unmap", everything)];
+    },
+  );
+  const { operations } = both;
+  const ofAll = { ...operations.map!, calls: count };
+  return { ...both, operations: { ...operations, map: ofAll } };
+}
+
+/** Areas at given places, without domain and with one: the first phase makes them. */
+export function fillScenarios(): Scenario[] {
+  return FILLS.map(({ count, domains }) => oneByOne(count, domains));
+}
+
+/** Areas that stay, with holes of a page between them; returns their IOAS. */
+async function standing(machine: Machine, count: number): Promise<number> {
+  const { first } = await pageAreas(machine, count, 0);
+  const areas = { first, count, stride: STRIDE };
   machine.compile([mapAreas(machine.io.fd, areas)]).run();
-  return areas;
+  return first.ioasId;
 }
 
 /** One more area between those that are there. */
@@ -224,28 +165,16 @@ function amongFixed(count: number): Scenario {
       unmap: "IOAS_UNMAP of it among",
     },
     async (machine) => {
-      const { fd } = machine.io;
-      const { ioasId } = await standing(machine, count);
-      const every = Math.floor(count / CALLS) * STRIDE;
-      const iova = IOVA + BigInt(PAGE_SIZE);
-      const length = BigInt(PAGE_SIZE);
-      const sweep = { iova: every };
-      const map = ioctl(fd, IommuIoasMap, {
-        flags: MAP_RW | IOMMU_IOAS_MAP_FIXED_IOVA,
-        ioasId,
+      const length = PAGE_SIZE;
+      const more = {
+        ioasId: await standing(machine, count),
         userVa: length,
         length,
-        iova,
-      }, { times: CALLS, sweep });
-      const unmap = ioctl(fd, IommuIoasUnmap, {
-        ioasId,
-        iova,
-        length,
-      }, { times: CALLS, sweep });
-      return [
-        { measures: "map", steps: [map] },
-        { measures: "unmap", steps: [unmap] },
-      ];
+        iova: IOVA + BigInt(length),
+      };
+      const sweep = { iova: Math.floor(count / CALLS) * STRIDE };
+      const both = mapAndUnmap(machine.io.fd, more, CALLS, sweep);
+      return [measured("map", both.map), measured("unmap", both.unmap)];
     },
     CALLS,
   );
@@ -258,22 +187,19 @@ function amongChosen(count: number): Scenario {
     { map: "one more kernel-chosen IOAS_MAP, behind" },
     async (machine) => {
       const { io } = machine;
-      const { fd } = io;
-      const { ioasId, stride } = await standing(machine, count);
+      const ioasId = await standing(machine, count);
       // Below the first area there would be room.
       await io.mock.addReserved(ioasId, 0n, IOVA);
-      const map = ioctl(fd, IommuIoasMap, {
-        flags: MAP_RW,
+      const more = { ioasId, userVa: STRIDE, length: STRIDE };
+      const all = {
         ioasId,
-        userVa: BigInt(STRIDE),
-        length: BigInt(STRIDE),
-      }, { times: CALLS });
-      const unmap = ioctl(fd, IommuIoasUnmap, {
-        ioasId,
-        iova: IOVA + BigInt(count * stride),
-        length: BigInt(CALLS * STRIDE),
-      });
-      return [{ measures: "map", steps: [map] }, { steps: [unmap] }];
+        iova: IOVA + BigInt(count * STRIDE),
+        length: CALLS * STRIDE,
+      };
+      return [
+        measured("map", map(io.fd, more, { times: CALLS })),
+        { steps: [unmap(io.fd, all)] },
+      ];
     },
     CALLS,
   );
@@ -288,9 +214,10 @@ function attachToAll(count: number, length: number): Scenario {
       detach: `DESTROY of a device over ${formatBytes(length)} each`,
     },
     async (machine) => {
-      const address = await machine.memory(count * length);
+      const userVa = await machine.memory(count * length);
       const { ioasId } = await machine.ioas(0);
-      const areas = { ioasId, count, length, stride: length, address };
+      const first = { ioasId, userVa, length, iova: IOVA };
+      const areas = { first, count, stride: length };
       machine.compile([mapAreas(machine.io.fd, areas)]).run();
       return attachPhases(machine, ioasId);
     },
@@ -305,26 +232,18 @@ function closeAll(count: number): Scenario {
     (machine) => {
       const fd = machine.io.fd + 1;
       // The first object of an iommufd has the id 1.
-      const areas = {
+      const first = {
         ioasId: 1,
-        count,
+        userVa: PAGE_SIZE,
         length: PAGE_SIZE,
-        stride: PAGE_SIZE,
-        address: PAGE_SIZE,
+        iova: IOVA,
       };
-      return Promise.resolve([
-        {
-          steps: [
-            step(OPEN_IOMMU, fd),
-            ioctl(fd, IommuIoasAlloc, {}),
-            mapAreas(fd, areas),
-          ],
-        },
-        {
-          measures: "close",
-          steps: [step(call("close", fd), 0)],
-        },
-      ]);
+      const fill = mapAreas(fd, { first, count, stride: PAGE_SIZE });
+      const alloc = ioctl(fd, IommuIoasAlloc, {});
+      return [
+        { steps: [step(OPEN_IOMMU, fd), alloc, fill] },
+        measured("close", step(call("close", fd), 0)),
+      ];
     },
   );
 }

@@ -9,12 +9,18 @@
 import {
   IOMMU_IOAS_MAP_FIXED_IOVA,
   IommuIoasCopy,
-  IommuIoasUnmap,
 } from "../../impl/uapi/iommufd.ts";
 import { MAP_RW } from "../../selftests/ioctls/ioctls.ts";
 import { copyFloor } from "../measuring/floor.ts";
-import type { Floor, Phase, Scenario } from "../measuring/scenario.ts";
+import {
+  type Floor,
+  measured,
+  operationsOf,
+  type Phase,
+  type Scenario,
+} from "../measuring/scenario.ts";
 import { ioctl } from "../measuring/steps.ts";
+import { unmap } from "./mapping.ts";
 import { callsOf, domainsName, IOVA, LENGTHS, pagesOf } from "./sizes.ts";
 
 /** The copy must fit into the aperture beside the original. */
@@ -36,10 +42,10 @@ function copyScenario(domains: number, length: number): Scenario {
   const floor = (): Floor => copyFloor({ npages: calls * pages, domains });
   return {
     group: "copy",
-    operations: {
-      copy: { series: `IOAS_COPY, ${what}`, size, calls, pages },
-      unmap: { series: `IOAS_UNMAP of a copy, ${what}`, size, calls, pages },
-    },
+    operations: operationsOf({
+      copy: `IOAS_COPY, ${what}`,
+      unmap: `IOAS_UNMAP of a copy, ${what}`,
+    }, { size, calls, pages }),
     async prepare(machine): Promise<Phase[]> {
       const { io } = machine;
       const bytes = calls * length;
@@ -55,15 +61,11 @@ function copyScenario(domains: number, length: number): Scenario {
         dstIova,
         srcIova: IOVA,
       }, { times: calls, sweep: { dstIova: length, srcIova: length } });
-      const unmap = ioctl(io.fd, IommuIoasUnmap, {
-        ioasId,
-        iova: dstIova,
-        length: BigInt(length),
-      }, { times: calls, sweep: { iova: length } });
-      return [
-        { measures: "copy", steps: [copy] },
-        { measures: "unmap", steps: [unmap] },
-      ];
+      const copied = unmap(io.fd, { ioasId, iova: dstIova, length }, {
+        times: calls,
+        sweep: { iova: length },
+      });
+      return [measured("copy", copy), measured("unmap", copied)];
     },
     ...pages === 0 ? {} : { floor },
   };

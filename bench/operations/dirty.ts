@@ -16,7 +16,12 @@ import {
   setDirtyTracking,
 } from "../../selftests/ioctls/hwpt_ioctls.ts";
 import { dirtyFloor } from "../measuring/floor.ts";
-import type { Phase, Scenario } from "../measuring/scenario.ts";
+import {
+  measured,
+  operationsOf,
+  type Phase,
+  type Scenario,
+} from "../measuring/scenario.ts";
 import { ioctl, testIoctl } from "../measuring/steps.ts";
 import { GIB, IOVA, MIB, pagesOf } from "./sizes.ts";
 
@@ -36,10 +41,10 @@ function dirtyScenario(length: number): Scenario {
   const get = "HWPT_GET_DIRTY_BITMAP";
   return {
     group: "dirty",
-    operations: {
-      dirty: { series: `${get}, half of it dirty`, size, calls: 1, pages },
-      clean: { series: `${get}, all clean`, size, calls: 1, pages },
-    },
+    operations: operationsOf({
+      dirty: `${get}, half of it dirty`,
+      clean: `${get}, all clean`,
+    }, { size, calls: 1, pages }),
     async prepare(machine): Promise<Phase[]> {
       const { io } = machine;
       const address = await machine.memory(length);
@@ -59,11 +64,11 @@ function dirtyScenario(length: number): Scenario {
       const written = await machine.memory(bits.length);
       await io.process.poke(written, bits.fill(EVERY_OTHER));
       const bitmap = await machine.memory(bits.length);
-      const mark = testIoctl(io.fd, TestDirty, {
+      const mark = testIoctl(io, TestDirty, {
         ...range,
         id: hwptId,
         uptr: BigInt(written),
-      }, { revision: io.revision });
+      });
       const read = ioctl(io.fd, IommuHwptGetDirtyBitmap, {
         ...range,
         hwptId,
@@ -71,8 +76,8 @@ function dirtyScenario(length: number): Scenario {
       });
       return [
         { steps: [mark] },
-        { measures: "dirty", steps: [read] },
-        { measures: "clean", steps: [read] },
+        measured("dirty", read),
+        measured("clean", read),
       ];
     },
     floor() {

@@ -23,7 +23,7 @@ import {
   faultQueueAlloc,
   hwptAlloc,
 } from "../../selftests/ioctls/hwpt_ioctls.ts";
-import type { Phase, Scenario } from "../measuring/scenario.ts";
+import { measured, type Phase, type Scenario } from "../measuring/scenario.ts";
 import type { Setup } from "../measuring/setup.ts";
 import { call } from "../../selftests/target/verbs.ts";
 import { type Step, step, testIoctl } from "../measuring/steps.ts";
@@ -46,7 +46,7 @@ export function faultScenarios(): Scenario[] {
       const { devId, faultFd } = await faultingDevice(machine);
       const roundTrip = roundTripOf(machine, devId, faultFd);
       const steps = Array.from({ length: CALLS }, () => roundTrip).flat();
-      return [{ measures: "fault", steps }];
+      return [measured("fault", ...steps)];
     },
   }];
 }
@@ -75,13 +75,13 @@ async function faultingDevice(
 }
 
 function roundTripOf({ io }: Setup, devId: number, fd: number): Step[] {
-  const trigger = testIoctl(io.fd, TestTriggerIopf, {
+  const trigger = testIoctl(io, TestTriggerIopf, {
     devId,
     pasid: 1,
     grpid: 2,
     perm: IOMMU_PGFAULT_PERM_READ,
     addr: 0x1000n,
-  }, { revision: io.revision });
+  });
   // The lowest free cookie: nothing else is unanswered.
   const answer = { cookie: 1, code: IOMMUFD_PAGE_RESP_SUCCESS };
   const bytes = IommuHwptPageResponse.encode(answer);

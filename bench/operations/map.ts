@@ -6,19 +6,20 @@
  * @module
  */
 
-import {
-  IOMMU_IOAS_MAP_FIXED_IOVA,
-  IommuDestroy,
-  IommuIoasMap,
-  IommuIoasUnmap,
-} from "../../impl/uapi/iommufd.ts";
+import { IommuDestroy } from "../../impl/uapi/iommufd.ts";
 import { TestMockDomain } from "../../impl/uapi/selftest.ts";
 import { HPAGE_SIZE, PAGE_SIZE } from "../../impl/uapi/mman.ts";
-import { MAP_RW } from "../../selftests/ioctls/ioctls.ts";
 import { mapFloor } from "../measuring/floor.ts";
-import type { Floor, Phase, Scenario } from "../measuring/scenario.ts";
+import {
+  type Floor,
+  measured,
+  operationsOf,
+  type Phase,
+  type Scenario,
+} from "../measuring/scenario.ts";
 import type { Setup } from "../measuring/setup.ts";
 import { ioctl, type Step, testIoctl } from "../measuring/steps.ts";
+import { mapAndUnmap } from "./mapping.ts";
 import { callsOf, domainsName, IOVA, LENGTHS, pagesOf } from "./sizes.ts";
 
 /** What lies behind the addresses. */
@@ -67,17 +68,14 @@ function mapScenario(options: MapOptions): Scenario {
   const pages = domains === 0 ? 0 : pagesOf(length);
   return {
     group: "map",
-    operations: {
-      map: { series: `IOAS_MAP, ${what}`, size, calls, pages },
-      unmap: { series: `IOAS_UNMAP, ${what}`, size, calls, pages },
-    },
+    operations: operationsOf({
+      map: `IOAS_MAP, ${what}`,
+      unmap: `IOAS_UNMAP, ${what}`,
+    }, { size, calls, pages }),
     ...memory === "scattered 4 KiB pages" ? { frameOrder: SCATTERED } : {},
     async prepare(machine): Promise<Phase[]> {
       const { map, unmap } = await mapSteps(machine, options);
-      return [
-        { measures: "map", steps: [map] },
-        { measures: "unmap", steps: [unmap] },
-      ];
+      return [measured("map", map), measured("unmap", unmap)];
     },
     ...pages === 0 ? {} : { floor: () => mapFloors(options) },
   };
@@ -96,24 +94,12 @@ async function mapSteps(
   machine: Setup,
   { memory, domains, length, calls = callsOf(length) }: MapOptions,
 ): Promise<{ map: Step; unmap: Step }> {
-  const { fd } = machine.io;
   const bytes = Math.ceil(calls * length / HPAGE_SIZE) * HPAGE_SIZE;
-  const address = await machine.memory(bytes, memory === "huge pages");
+  const userVa = await machine.memory(bytes, memory === "huge pages");
   const { ioasId } = await machine.ioas(domains);
-  return {
-    map: ioctl(fd, IommuIoasMap, {
-      flags: MAP_RW | IOMMU_IOAS_MAP_FIXED_IOVA,
-      ioasId,
-      userVa: BigInt(address),
-      length: BigInt(length),
-      iova: IOVA,
-    }, { times: calls, sweep: { userVa: length, iova: length } }),
-    unmap: ioctl(fd, IommuIoasUnmap, {
-      ioasId,
-      iova: IOVA,
-      length: BigInt(length),
-    }, { times: calls, sweep: { iova: length } }),
-  };
+  const first = { ioasId, userVa, length, iova: IOVA };
+  const sweep = { userVa: length, iova: length };
+  return mapAndUnmap(machine.io.fd, first, calls, sweep);
 }
 
 /** Maps one page and unmaps it, again and again: the pair that a driver without a cache makes. */
@@ -121,14 +107,9 @@ function pairScenario(domains: number): Scenario {
   const calls = 256;
   return {
     group: "map",
-    operations: {
-      pair: {
-        series: `IOAS_MAP and IOAS_UNMAP in turn, ${domainsName(domains)}`,
-        size: { value: PAGE_SIZE, unit: "bytes" },
-        calls,
-        pages: 0,
-      },
-    },
+    operations: operationsOf({
+      pair: `IOAS_MAP and IOAS_UNMAP in turn, ${domainsName(domains)}`,
+    }, { size: { value: PAGE_SIZE, unit: "bytes" }, calls, pages: 0 }),
     async prepare(machine): Promise<Phase[]> {
       const { map, unmap } = await mapSteps(machine, {
         memory: "4 KiB pages",
@@ -137,7 +118,7 @@ function pairScenario(domains: number): Scenario {
         calls: 1,
       });
       const steps = Array.from({ length: calls }, () => [map, unmap]).flat();
-      return [{ measures: "pair", steps }];
+      return [measured("pair", ...steps)];
     },
   };
 }
@@ -148,20 +129,10 @@ function attachScenario(length: number): Scenario {
   const pages = pagesOf(length);
   return {
     group: "map",
-    operations: {
-      attach: {
-        series: "MOCK_DOMAIN over one area",
-        size,
-        calls: 1,
-        pages,
-      },
-      detach: {
-        series: "DESTROY of a device over one area",
-        size,
-        calls: 1,
-        pages,
-      },
-    },
+    operations: operationsOf({
+      attach: "MOCK_DOMAIN over one area",
+      detach: "DESTROY of a device over one area",
+    }, { size, calls: 1, pages }),
     async prepare(machine): Promise<Phase[]> {
       const { io } = machine;
       const { ioasId } = await machine.ioas(0);
@@ -178,14 +149,8 @@ function attachScenario(length: number): Scenario {
 
 /** A mock device joins an IOAS that is the only object, and is destroyed. */
 export function attachPhases({ io }: Setup, ioasId: number): Phase[] {
-  const attach = testIoctl(io.fd, TestMockDomain, { id: ioasId }, {
-    revision: io.revision,
-  });
+  const attach = testIoctl(io, TestMockDomain, { id: ioasId });
   // The lowest free id.
-  const values = { id: ioasId + 1 };
-  const detach = ioctl(io.fd, IommuDestroy, values);
-  return [
-    { measures: "attach", steps: [attach] },
-    { measures: "detach", steps: [detach] },
-  ];
+  const detach = ioctl(io.fd, IommuDestroy, { id: ioasId + 1 });
+  return [measured("attach", attach), measured("detach", detach)];
 }

@@ -12,7 +12,12 @@ import {
   IommuIoasAlloc,
 } from "../../impl/uapi/iommufd.ts";
 import { TestMockDomain } from "../../impl/uapi/selftest.ts";
-import type { Phase, Scenario } from "../measuring/scenario.ts";
+import {
+  measured,
+  operationsOf,
+  type Phase,
+  type Scenario,
+} from "../measuring/scenario.ts";
 import type { Setup } from "../measuring/setup.ts";
 import { call } from "../../selftests/target/verbs.ts";
 import {
@@ -35,28 +40,20 @@ function open(): Scenario {
   return {
     group: "objects",
     operations: { open: { series: "open and close", calls: 1, pages: 0 } },
-    prepare({ io }): Promise<Phase[]> {
+    prepare({ io }): Phase[] {
       const fd = io.fd + 1;
-      return Promise.resolve([{
-        measures: "open",
-        steps: [
-          step(OPEN_IOMMU, fd),
-          step(call("close", fd), 0),
-        ],
-      }]);
+      const close = step(call("close", fd), 0);
+      return [measured("open", step(OPEN_IOMMU, fd), close)];
     },
   };
 }
 
 function ioas(): Scenario {
-  return pair("IOAS_ALLOC", ({ io }) =>
-    Promise.resolve({
-      step: ioctl(io.fd, IommuIoasAlloc, {}, {
-        times: CALLS,
-      }),
-      firstId: 1,
-      stride: 1,
-    }));
+  return pair("IOAS_ALLOC", ({ io }) => ({
+    step: ioctl(io.fd, IommuIoasAlloc, {}, { times: CALLS }),
+    firstId: 1,
+    stride: 1,
+  }));
 }
 
 function hwpt(): Scenario {
@@ -64,9 +61,7 @@ function hwpt(): Scenario {
     const { io } = machine;
     const { ioasId, idevId } = await machine.ioas(1);
     const values = { devId: idevId, ptId: ioasId };
-    const step = ioctl(io.fd, IommuHwptAlloc, values, {
-      times: CALLS,
-    });
+    const step = ioctl(io.fd, IommuHwptAlloc, values, { times: CALLS });
     // After the IOAS, the device's two objects and its HWPT.
     return { step, firstId: ioasId + 4, stride: 1 };
   });
@@ -77,10 +72,8 @@ function device(): Scenario {
   return pair("MOCK_DOMAIN", async (machine) => {
     const { io } = machine;
     const { ioasId } = await machine.ioas(1);
-    const step = testIoctl(io.fd, TestMockDomain, { id: ioasId }, {
-      times: CALLS,
-      revision: io.revision,
-    });
+    const values = { id: ioasId };
+    const step = testIoctl(io, TestMockDomain, values, { times: CALLS });
     return { step, firstId: ioasId + 4, stride: 2 };
   });
 }
@@ -95,24 +88,21 @@ interface Objects {
 /** A scenario that makes objects and destroys them, oldest first. */
 function pair(
   name: string,
-  make: (machine: Setup) => Promise<Objects>,
+  make: (machine: Setup) => Objects | Promise<Objects>,
 ): Scenario {
   return {
     group: "objects",
-    operations: {
-      alloc: { series: name, calls: CALLS, pages: 0 },
-      destroy: { series: `DESTROY after ${name}`, calls: CALLS, pages: 0 },
-    },
+    operations: operationsOf({
+      alloc: name,
+      destroy: `DESTROY after ${name}`,
+    }, { calls: CALLS, pages: 0 }),
     async prepare(machine): Promise<Phase[]> {
       const { step, firstId, stride } = await make(machine);
       const destroy = ioctl(machine.io.fd, IommuDestroy, { id: firstId }, {
         times: CALLS,
         sweep: { id: stride },
       });
-      return [
-        { measures: "alloc", steps: [step] },
-        { measures: "destroy", steps: [destroy] },
-      ];
+      return [measured("alloc", step), measured("destroy", destroy)];
     },
   };
 }

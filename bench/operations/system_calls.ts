@@ -15,7 +15,7 @@ import {
   IommuIoasMap,
   IommuOption,
 } from "../../impl/uapi/iommufd.ts";
-import type { Phase, Scenario } from "../measuring/scenario.ts";
+import { measured, type Phase, type Scenario } from "../measuring/scenario.ts";
 import type { Setup } from "../measuring/setup.ts";
 import { call } from "../../selftests/target/verbs.ts";
 import { ioctl, type Step, step } from "../measuring/steps.ts";
@@ -75,7 +75,7 @@ function single(
     group: "system calls",
     operations: { call: { series, calls: CALLS, pages: 0 } },
     async prepare(machine): Promise<Phase[]> {
-      return [{ measures: "call", steps: [await prepare(machine)] }];
+      return [measured("call", await prepare(machine))];
     },
   };
 }

@@ -19,7 +19,12 @@ import {
   vfioIoas,
 } from "../../selftests/ioctls/vfio_ioctls.ts";
 import { mapFloor } from "../measuring/floor.ts";
-import type { Phase, Scenario } from "../measuring/scenario.ts";
+import {
+  measured,
+  operationsOf,
+  type Phase,
+  type Scenario,
+} from "../measuring/scenario.ts";
 import { ioctl } from "../measuring/steps.ts";
 import { callsOf, IOVA, LENGTHS, pagesOf } from "./sizes.ts";
 
@@ -38,10 +43,10 @@ function vfioScenario(name: string, type: number, length: number): Scenario {
   const size = { value: length, unit: "bytes" } as const;
   return {
     group: "vfio",
-    operations: {
-      map: { series: `VFIO_IOMMU_MAP_DMA (${name})`, size, calls, pages },
-      unmap: { series: `VFIO_IOMMU_UNMAP_DMA (${name})`, size, calls, pages },
-    },
+    operations: operationsOf({
+      map: `VFIO_IOMMU_MAP_DMA (${name})`,
+      unmap: `VFIO_IOMMU_UNMAP_DMA (${name})`,
+    }, { size, calls, pages }),
     async prepare(machine): Promise<Phase[]> {
       const { io } = machine;
       const vaddr = BigInt(await machine.memory(calls * length));
@@ -58,10 +63,7 @@ function vfioScenario(name: string, type: number, length: number): Scenario {
         times: calls,
         sweep: { iova: length },
       });
-      return [
-        { measures: "map", steps: [map] },
-        { measures: "unmap", steps: [unmap] },
-      ];
+      return [measured("map", map), measured("unmap", unmap)];
     },
     floor: () => mapFloor({ npages: calls * pages }),
   };
