@@ -9,6 +9,7 @@
 
 import config from "../../deno.json" with { type: "json" };
 import { Kernel } from "../../impl/kernel.ts";
+import type { Machine } from "../../impl/kernel/interfaces/machine.ts";
 import type { FrameOrder } from "../../impl/kernel/simulated/pages/frames.ts";
 import {
   BusError,
@@ -122,6 +123,8 @@ export function invoke(
 export interface ImplOptions {
   /** In which order memory is handed out; default `ordered`. */
   readonly frameOrder?: FrameOrder;
+  /** What each kernel runs on; default a simulated machine. */
+  readonly machine?: () => Machine;
   /** What the verbs do; default {@link IMPL_CALLS}. */
   readonly calls?: ImplCalls;
 }
@@ -136,8 +139,11 @@ export class Model {
 
   /** The model with the behaviour of a revision. */
   constructor(uapi: RevisionName, options: ImplOptions = {}) {
-    const { frameOrder = "ordered", calls = IMPL_CALLS } = options;
-    this.#boot = () => new Kernel({ revision: uapi, frameOrder });
+    const { frameOrder = "ordered", machine, calls = IMPL_CALLS } = options;
+    this.#boot = () => {
+      const memory = machine ? { machine: machine() } : { frameOrder };
+      return new Kernel({ revision: uapi, ...memory });
+    };
     this.#calls = new Map(Object.entries(calls));
     this.info = {
       name: "iommufd-kit model",

@@ -6,10 +6,10 @@
  * @module
  */
 
-import { REVISION_NAMES } from "../../impl/uapi/revision.ts";
+import { REVISION_NAMES, type RevisionName } from "../../impl/uapi/revision.ts";
 import { allTests } from "../all.ts";
 import type { Test } from "../harness/harness.ts";
-import { implTarget } from "../target/impl_target.ts";
+import { type ImplOptions, implTarget } from "../target/impl_target.ts";
 import { type Target, TargetProcess } from "../target/target.ts";
 
 /**
@@ -19,23 +19,33 @@ import { type Target, TargetProcess } from "../target/target.ts";
  */
 export async function denoTests(...fixtures: string[]): Promise<void> {
   for (const uapi of REVISION_NAMES) {
-    const target = await implTarget(uapi);
-    const { capabilities } = target.info;
-    for (const test of allTests(uapi)) {
-      if (!fixtures.includes(test.fixture)) continue;
-      const missing = test.needs.filter((need) => !capabilities.includes(need));
-      const why = missing.length > 0 ? ` (skipped: needs ${missing})` : "";
-      Deno.test({
-        name: `${test.id} [${uapi}]${why}`,
-        ignore: missing.length > 0,
-        async fn() {
-          // Cases pass in any selection, so each by itself too.
-          for (const each of [test, ...test.table?.cases ?? []]) {
-            await run(each, target);
-          }
-        },
-      });
-    }
+    await denoTestsOn(fixtures, uapi, uapi, {});
+  }
+}
+
+/** As {@link denoTests}, in one revision on a model that is set up as told: `id [label]`. */
+export async function denoTestsOn(
+  fixtures: readonly string[],
+  uapi: RevisionName,
+  label: string,
+  options: ImplOptions,
+): Promise<void> {
+  const target = await implTarget(uapi, options);
+  const { capabilities } = target.info;
+  for (const test of allTests(uapi)) {
+    if (!fixtures.includes(test.fixture)) continue;
+    const missing = test.needs.filter((need) => !capabilities.includes(need));
+    const why = missing.length > 0 ? ` (skipped: needs ${missing})` : "";
+    Deno.test({
+      name: `${test.id} [${label}]${why}`,
+      ignore: missing.length > 0,
+      async fn() {
+        // Cases pass in any selection, so each by itself too.
+        for (const each of [test, ...test.table?.cases ?? []]) {
+          await run(each, target);
+        }
+      },
+    });
   }
 }
 

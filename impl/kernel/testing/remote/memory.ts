@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The memory of a process whose bytes are somewhere else: every page has a
+ * line of its own in one table, and a child gets copies at once.
+ *
+ * @module
+ */
+
+import type { CopyStep } from "../../fault_steps.ts";
+import type { File } from "../../files/file.ts";
+import { FOLL_WRITE } from "../../interfaces/mm.ts";
+import {
+  type MmapArgs,
+  type ProcessMemory,
+  SegmentationFault,
+} from "../../interfaces/process_memory.ts";
+import type { Task } from "../../interfaces/task.ts";
+import { EEXIST, EFAULT, EINVAL, ENOMEM, Errno } from "../../../uapi/errno.ts";
+import {
+  HPAGE_SIZE,
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_FIXED_NOREPLACE,
+  MAP_HUGETLB,
+  MAP_SHARED,
+  PAGE_SIZE,
+  PROT_READ,
+  PROT_WRITE,
+} from "../../../uapi/mman.ts";
+import { type RemoteFrames, RemoteStore } from "./frames.ts";
+import type { MemoryObject } from "../../interfaces/memory_object.ts";
+import { RemoteObject } from "./object.ts";
+
+/** Where addresses that nobody asks for begin, downwards. */
+const TOP = 2 ** 46;
+
+/** One page of the address space. */
+interface Mapped {
+  prot: number;
+  readonly shared: boolean;
+  readonly huge: boolean;
+  /** What is mapped, a reference for each page; undefined for private anonymous memory. */
+  readonly object: MemoryObject | undefined;
+  /** The page's index in it. */
+  readonly index: number;
+  /** The process's own page, 0 for none. */
+  pfn: number;
+}
+
+/** See the module. */
+export class RemoteMemory implements ProcessMemory {
+  alive = true;
+  lockedVm = 0;
+  pinnedVm = 0;
+  readonly #frames: RemoteFrames;
+  readonly #step: CopyStep;
+  readonly #store = new RemoteStore();
+  readonly #pages = new Map<number, Mapped>();
+  #bottom = TOP;
+
+  constructor(frames: RemoteFrames, step: CopyStep) {
+    this.#frames = frames;
+    this.#step = step;
+  }
+
+  mmap(task: Task, args: MmapArgs): number {
+    const { flags, prot, offset } = args;
+    const file = flags & MAP_ANONYMOUS ? undefined : task.files.lookup(args.fd);
+    const huge = file?.hasHugePages ?? (flags & MAP_HUGETLB) !== 0;
+    const unit = huge ? HPAGE_SIZE : PAGE_SIZE;
+    const length = Math.ceil(args.length / unit) * unit;
+    if (!(length > 0) || offset % PAGE_SIZE !== 0) throw EINVAL;
+    const shared = (flags & MAP_SHARED) !== 0;
+    const { object, pageIndex } = this.#objectOf(file, args, length, huge);
+    const start = this.#place(args, length, unit) / PAGE_SIZE;
+    for (let i = 0; i < length / PAGE_SIZE; i++) {
+      this.#drop(start + i);
+      const index = pageIndex + i;
+      object?.get();
+      this.#pages.set(start + i, { prot, shared, huge, object, index, pfn: 0 });
+    }
+    if (file === undefined) object?.put();
+    return start * PAGE_SIZE;
+  }
+
+  munmap(addr: number, length: number): void {
+    for (const page of this.#range(addr, length)) this.#drop(page);
+  }
+
+  mprotect(addr: number, length: number, prot: number): void {
+    for (const page of this.#range(addr, length)) {
+      const mapped = this.#pages.get(page);
+      if (mapped === undefined) throw ENOMEM;
+      mapped.prot = prot;
+    }
+  }
+
+  madvise(_addr: number, _length: number, _advice: number): void {
+    throw EINVAL;
+  }
+
+  peek(address: number, to: Uint8Array): void {
+    this.#program(() => this.getUser(to, address));
+  }
+
+  poke(address: number, from: Uint8Array): void {
+    this.#program(() => this.putUser(address, from));
+  }
+
+  fork(): RemoteMemory {
+    const child = new RemoteMemory(this.#frames, this.#step);
+    child.#bottom = this.#bottom;
+    const bytes = new Uint8Array(PAGE_SIZE);
+    for (const [page, mapped] of this.#pages) {
+      mapped.object?.get();
+      const pfn = mapped.pfn && child.#own(page, mapped.huge);
+      child.#pages.set(page, { ...mapped, pfn });
+      if (pfn === 0) continue;
+      this.#frames.read(mapped.pfn, 0, bytes);
+      this.#frames.write(pfn, 0, bytes);
+    }
+    return child;
+  }
+
+  release(): void {
+    this.alive = false;
+    for (const page of [...this.#pages.keys()]) this.#drop(page);
+  }
+
+  pinUserPages(
+    uaddr: number,
+    npages: number,
+    gupFlags: number,
+    out: Int32Array,
+    at: number,
+  ): number {
+    const access = gupFlags & FOLL_WRITE ? PROT_WRITE : PROT_READ;
+    let done = 0;
+    try {
+      for (; done < npages; done++) {
+        const pfn = this.#frame(uaddr + done * PAGE_SIZE, access, true);
+        this.#frames.pin(pfn);
+        out[at + done] = pfn;
+      }
+    } catch (error) {
+      if (done === 0 || !(error instanceof Errno)) throw error;
+    }
+    return done;
+  }
+
+  userPage(uaddr: number): number {
+    return this.#frame(uaddr, PROT_READ, false);
+  }
+
+  copyFromUser(to: Uint8Array, uaddr: number): void {
+    this.#step("user.copyFrom");
+    this.getUser(to, uaddr);
+  }
+
+  copyToUser(uaddr: number, from: Uint8Array): void {
+    this.#step("user.copyTo");
+    this.putUser(uaddr, from);
+  }
+
+  getUser(to: Uint8Array, uaddr: number): void {
+    this.#eachPart(uaddr, to.length, PROT_READ, (pfn, offset, from, end) => {
+      this.#frames.read(pfn, offset, to.subarray(from, end));
+    });
+  }
+
+  putUser(uaddr: number, from: Uint8Array): void {
+    this.#eachPart(uaddr, from.length, PROT_WRITE, (pfn, offset, at, end) => {
+      this.#frames.write(pfn, offset, from.subarray(at, end));
+    });
+  }
+
+  isZeroed(uaddr: number, length: number): boolean {
+    let zeroed = true;
+    this.#eachPart(uaddr, length, PROT_READ, (pfn, offset, from, end) => {
+      const bytes = new Uint8Array(end - from);
+      this.#frames.read(pfn, offset, bytes);
+      zeroed = bytes.every((byte) => byte === 0);
+      return zeroed;
+    });
+    return zeroed;
+  }
+
+  clearUser(uaddr: number, length: number): void {
+    this.putUser(uaddr, new Uint8Array(length));
+  }
+
+  /** What a mapping is of, with a reference for the caller if it is anonymous. */
+  #objectOf(
+    file: File | undefined,
+    { flags, offset }: MmapArgs,
+    length: number,
+    huge: boolean,
+  ): { readonly object: MemoryObject | undefined; readonly pageIndex: number } {
+    if (file !== undefined) return file.mmap(offset, length);
+    const object = flags & MAP_SHARED
+      ? new RemoteObject(this.#frames, length, huge)
+      : undefined;
+    return { object, pageIndex: 0 };
+  }
+
+  #place({ addr, flags }: MmapArgs, length: number, unit: number): number {
+    if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) {
+      if (addr % unit !== 0) throw EINVAL;
+      const taken = this.#range(addr, length).some((p) => this.#pages.has(p));
+      if (taken && flags & MAP_FIXED_NOREPLACE) throw EEXIST;
+      return addr;
+    }
+    this.#bottom = Math.floor((this.#bottom - length) / unit) * unit;
+    return this.#bottom;
+  }
+
+  /** The pages of a range. Throws EINVAL. */
+  #range(addr: number, length: number): number[] {
+    if (addr % PAGE_SIZE !== 0) throw EINVAL;
+    return Array.from(
+      { length: Math.ceil(length / PAGE_SIZE) },
+      (_, i) => addr / PAGE_SIZE + i,
+    );
+  }
+
+  #drop(page: number): void {
+    const mapped = this.#pages.get(page);
+    this.#pages.delete(page);
+    if (mapped?.pfn) this.#frames.unmap(mapped.pfn);
+    mapped?.object?.put();
+  }
+
+  /** The frame behind an address; a private one that is this process's own if asked. Throws EFAULT. */
+  #frame(address: number, access: number, own: boolean): number {
+    const page = Math.floor(address / PAGE_SIZE);
+    const mapped = this.#pages.get(page);
+    if (mapped === undefined || !(mapped.prot & access)) throw EFAULT;
+    if (mapped.pfn !== 0) return mapped.pfn;
+    const from = mapped.object?.frameAt(mapped.index);
+    if (from !== undefined && (mapped.shared || !own)) return from;
+    mapped.pfn = this.#own(page, mapped.huge);
+    if (from !== undefined) {
+      const bytes = new Uint8Array(PAGE_SIZE);
+      this.#frames.read(from, 0, bytes);
+      this.#frames.write(mapped.pfn, 0, bytes);
+    }
+    return mapped.pfn;
+  }
+
+  #own(page: number, huge: boolean): number {
+    return this.#frames.add(this.#store, page, huge);
+  }
+
+  /**
+   * Calls `visit` with each page of a range: its frame, the offset in it, and
+   * what part of the range it is. Ends when it returns false.
+   */
+  #eachPart(
+    uaddr: number,
+    length: number,
+    access: number,
+    visit: (pfn: number, offset: number, from: number, end: number) => unknown,
+  ): void {
+    for (let done = 0; done < length;) {
+      const offset = (uaddr + done) % PAGE_SIZE;
+      const end = Math.min(length, done + PAGE_SIZE - offset);
+      const pfn = this.#frame(uaddr + done, access, access === PROT_WRITE);
+      if (visit(pfn, offset, done, end) === false) return;
+      done = end;
+    }
+  }
+
+  #program(access: () => void): void {
+    try {
+      access();
+    } catch (error) {
+      if (error !== EFAULT) throw error;
+      throw new SegmentationFault("There is no such memory");
+    }
+  }
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Memory to share whose bytes are somewhere else.
+ *
+ * @module
+ */
+
+import type {
+  MemoryObject,
+  PrivateMapping,
+} from "../../interfaces/memory_object.ts";
+import { EFAULT } from "../../../uapi/errno.ts";
+import { PAGE_SIZE } from "../../../uapi/mman.ts";
+import { type RemoteFrames, RemoteStore } from "./frames.ts";
+
+/** Pages by index. */
+export class RemoteObject implements MemoryObject {
+  readonly huge: boolean;
+  readonly privateMappings: Set<PrivateMapping> = new Set();
+  size: number;
+  refs = 1;
+  readonly #frames: RemoteFrames;
+  readonly #store = new RemoteStore();
+  /** Frames by page index. */
+  readonly #pfns = new Map<number, number>();
+
+  constructor(frames: RemoteFrames, size: number, huge: boolean) {
+    this.#frames = frames;
+    this.size = size;
+    this.huge = huge;
+  }
+
+  get(): this {
+    this.refs++;
+    return this;
+  }
+
+  put(): void {
+    if (--this.refs === 0) this.truncate(0);
+  }
+
+  present(index: number): number {
+    const pfn = this.#pfns.get(index) ?? 0;
+    if (pfn === 0 && index * PAGE_SIZE >= this.size) throw EFAULT;
+    return pfn;
+  }
+
+  frameAt(index: number): number {
+    return this.present(index) || this.#add(index);
+  }
+
+  pin(index: number, count: number, out: Int32Array, at: number): number {
+    for (let i = 0; i < count; i++) {
+      const pfn = this.#pfns.get(index + i);
+      if (pfn === undefined) return i;
+      this.#frames.pin(pfn);
+      out[at + i] = pfn;
+    }
+    return count;
+  }
+
+  read(offset: number, to: Uint8Array): number {
+    const count = Math.max(0, Math.min(to.length, this.size - offset));
+    for (let done = 0; done < count;) {
+      const at = (offset + done) % PAGE_SIZE;
+      const part = to.subarray(done, Math.min(count, done + PAGE_SIZE - at));
+      this.#store.read(Math.floor((offset + done) / PAGE_SIZE), at, part);
+      done += part.length;
+    }
+    return count;
+  }
+
+  write(offset: number, from: Uint8Array): number {
+    this.extend(offset + from.length);
+    for (let done = 0; done < from.length;) {
+      const at = (offset + done) % PAGE_SIZE;
+      const part = from.subarray(done, done + PAGE_SIZE - at);
+      this.#store.write(Math.floor((offset + done) / PAGE_SIZE), at, part);
+      done += part.length;
+    }
+    return from.length;
+  }
+
+  truncate(size: number): void {
+    this.size = size;
+    for (const [index, pfn] of this.#pfns) {
+      if (index * PAGE_SIZE < size) continue;
+      this.#pfns.delete(index);
+      this.#frames.unmap(pfn);
+    }
+  }
+
+  extend(size: number): void {
+    this.size = Math.max(this.size, size);
+  }
+
+  #add(index: number): number {
+    const pfn = this.#frames.add(this.#store, index, this.huge);
+    this.#pfns.set(index, pfn);
+    return pfn;
+  }
+}

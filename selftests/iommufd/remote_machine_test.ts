@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The kernel's tests on a machine whose memory is not in this program's reach:
+ * what they need of memory is in impl/kernel/interfaces, and nothing more.
+ *
+ * @module
+ */
+
+import { RemoteMachine } from "../../impl/kernel/testing/remote/machine.ts";
+import { denoTestsOn } from "../testing/deno_tests.ts";
+
+await denoTestsOn(
+  [
+    "iommufd",
+    "iommufd_ioas",
+    "iommufd_mock_domain",
+    "vfio_compat_mock_domain",
+    "basic_fail_nth",
+  ],
+  "6.12",
+  "6.12, remote memory",
+  { machine: () => new RemoteMachine() },
+);
