@@ -49,16 +49,20 @@ const ROOT = new URL("./", import.meta.url);
 const SKIPPED = new Set([".git", ".cache", "node_modules", "coverage"]);
 const SOURCE = /\.(ts|c|h|sh)$/;
 
-/** Every source but tests and what is only for them, by its path. */
+/** Every source by its path. */
 function sourcesIn(folder: string): string[] {
   return [...Deno.readDirSync(new URL(folder, ROOT))].flatMap((entry) => {
     const path = folder + entry.name;
     if (entry.isDirectory) {
-      const skip = SKIPPED.has(entry.name) || entry.name === "testing";
-      return skip ? [] : sourcesIn(`${path}/`);
+      return SKIPPED.has(entry.name) ? [] : sourcesIn(`${path}/`);
     }
-    return SOURCE.test(path) && !path.endsWith("_test.ts") ? [path] : [];
+    return SOURCE.test(path) && !path.endsWith(".d.ts") ? [path] : [];
   });
+}
+
+/** True for a test, and for what is only for tests. */
+function isForTests(path: string): boolean {
+  return path.endsWith("_test.ts") || path.includes("testing/");
 }
 
 function folderOf(path: string): string {
@@ -81,16 +85,31 @@ function importsOf(path: string): string[] {
     .map((href) => href.slice(ROOT.href.length));
 }
 
-const sources = sourcesIn("").filter((path) => !path.endsWith(".d.ts"));
+/** Imports of `paths` that lead to a later layer; `layerOf` tells which is which. */
+function upward(
+  paths: readonly string[],
+  layerOf: (path: string) => number,
+): string[] {
+  return paths.flatMap((path) =>
+    importsOf(path)
+      .filter((used) => layerOf(used) > layerOf(path))
+      .map((used) => `${path} uses ${used}`)
+  );
+}
+
+const everything = sourcesIn("");
+const sources = everything.filter((path) => !isForTests(path));
 
 describe("The folders of this project", () => {
   it("are layers, each of which uses only those below it", () => {
-    const wrong = sources.flatMap((path) =>
-      importsOf(path)
-        .filter((used) => layerOf(used) > layerOf(path))
-        .map((used) => `${path} uses ${used}`)
-    );
-    assertEquals(wrong, []);
+    assertEquals(upward(sources, layerOf), []);
+  });
+
+  it("are layers for tests too, as far as the folders at the top go", () => {
+    const order = ["impl", "selftests", "conformance", "bench"];
+    const tests = everything.filter(isForTests);
+    const topOf = (path: string) => order.indexOf(path.split("/", 1)[0]!);
+    assertEquals(upward(tests.filter((path) => topOf(path) >= 0), topOf), []);
   });
 
   it("are all in the list of layers", () => {
@@ -115,11 +134,7 @@ describe("The folders of this project", () => {
   }
 
   it("need nothing of what is only for tests", () => {
-    const wrong = sources.filter((path) =>
-      importsOf(path).some((used) =>
-        used.includes("testing/") || used.endsWith("_test.ts")
-      )
-    );
+    const wrong = sources.filter((path) => importsOf(path).some(isForTests));
     assertEquals(wrong, []);
   });
 
