@@ -21,6 +21,8 @@ export interface Bench {
   readonly target: Target;
   /** A process. */
   readonly process: TargetProcess;
+  /** Bytes of a page. */
+  readonly pageSize: number;
   /** The way to the adapter, to send what no well-behaved runner sends. */
   readonly channel: Channel;
 }

@@ -93,7 +93,8 @@ async function runCheck(
   async function run(): Promise<string | undefined> {
     try {
       const process = await TargetProcess.spawn(target);
-      await check.run({ channel, target, process });
+      const { pageSize } = target.info;
+      await check.run({ channel, target, process, pageSize });
       if (channel.failure) return undefined;
       return (await target.reset()).join(" ") || undefined;
     } catch (error) {

@@ -96,22 +96,13 @@ export const FILE_CHECKS: readonly Check[] = [
       const destroy = IommuDestroy.encode({ id });
       const before = destroy.slice();
       assertEq(await process.ioctl(fd, IOMMU_DESTROY, destroy), 0, "DESTROY");
-      assertErrno(
-        await process.ioctl(fd, IOMMU_DESTROY, destroy),
-        ENOENT,
-        "DESTROY once more",
-      );
+      const again = await process.ioctl(fd, IOMMU_DESTROY, destroy);
+      assertErrno(again, ENOENT, "DESTROY once more");
       assertBytes(destroy, before, "struct of a DESTROY");
-      assertErrno(
-        await process.ioctl(NO_FD, IOMMU_DESTROY, destroy),
-        EBADF,
-        "ioctl of no descriptor",
-      );
-      assertErrno(
-        await process.ioctl(fd, 0x3bff, destroy),
-        ENOTTY,
-        "ioctl with an unknown command",
-      );
+      const none = await process.ioctl(NO_FD, IOMMU_DESTROY, destroy);
+      assertErrno(none, EBADF, "ioctl of no descriptor");
+      const unknown = await process.ioctl(fd, 0x3bff, destroy);
+      assertErrno(unknown, ENOTTY, "ioctl with an unknown command");
     },
   },
   {
@@ -143,11 +134,8 @@ export const FILE_CHECKS: readonly Check[] = [
           assertErrno(ret, EFAULT, "the same while its time is taken");
         }
       }
-      const none = await process.ioctl(
-        fd,
-        IOMMU_IOAS_ALLOC,
-        new Uint8Array(0),
-      );
+      const nothing = new Uint8Array(0);
+      const none = await process.ioctl(fd, IOMMU_IOAS_ALLOC, nothing);
       assertErrno(none, EFAULT, "IOAS_ALLOC with - for its struct");
     },
   },
@@ -155,16 +143,11 @@ export const FILE_CHECKS: readonly Check[] = [
     name: "ioctlarg",
     async run({ process }) {
       const fd = await openIommu(process);
-      assertErrno(
-        await process.ioctlArg(fd, IOMMU_IOAS_ALLOC, 0),
-        EFAULT,
-        "IOAS_ALLOC with a null pointer",
-      );
-      assertErrno(
-        await process.ioctlArg(fd, IOMMU_IOAS_ALLOC, 0xffff_ffff_ffff_f000n),
-        EFAULT,
-        "IOAS_ALLOC with an address above the user's",
-      );
+      const none = await process.ioctlArg(fd, IOMMU_IOAS_ALLOC, 0);
+      assertErrno(none, EFAULT, "IOAS_ALLOC with a null pointer");
+      const high = 0xffff_ffff_ffff_f000n;
+      const above = await process.ioctlArg(fd, IOMMU_IOAS_ALLOC, high);
+      assertErrno(above, EFAULT, "IOAS_ALLOC with an address above the user's");
     },
   },
   {

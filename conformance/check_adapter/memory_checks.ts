@@ -24,7 +24,8 @@ import {
 } from "../../selftests/harness/harness.ts";
 import type { TargetProcess } from "../../selftests/target/target.ts";
 import { MemoryFault } from "../../selftests/target/target_failure.ts";
-import type { Bench, Check } from "./bench.ts";
+import { mapMemory } from "../targets/probes.ts";
+import type { Check } from "./bench.ts";
 
 const RW = PROT_READ | PROT_WRITE;
 const ANON = MAP_PRIVATE | MAP_ANONYMOUS;
@@ -34,14 +35,6 @@ const NO_ADVICE = 999;
 const NOWHERE = 0x10;
 /** Bytes of the longest transfer: more than any test makes. */
 const LARGE = 1 << 20;
-
-/** Maps private memory. */
-async function map(
-  { process }: Pick<Bench, "process">,
-  length: number,
-): Promise<number> {
-  return assertOk(await process.mmap(0, length, RW, ANON), "mmap");
-}
 
 /** The touch of memory must fault. */
 async function faults(touch: Promise<unknown>, what: string): Promise<void> {
@@ -73,34 +66,25 @@ async function isUsable(
 export const MEMORY_CHECKS: readonly Check[] = [
   {
     name: "mmap",
-    async run(bench) {
-      const { process, target: { info: { pageSize } } } = bench;
-      const addr = await map(bench, 2 * pageSize);
+    async run({ process, pageSize }) {
+      const addr = await mapMemory(process, 2 * pageSize);
       assertEq(addr % pageSize, 0, "offset in the page of a mapping");
       const zeroes = filled(2 * pageSize, 0);
       const fresh = await process.peek(addr, 2 * pageSize);
       assertBytes(fresh, zeroes, "new anonymous memory");
       await isUsable(process, addr, "memory that was written");
-      const again = await process.mmap(
-        addr,
-        pageSize,
-        RW,
-        ANON | MAP_FIXED,
-      );
+      const fixed = ANON | MAP_FIXED;
+      const again = await process.mmap(addr, pageSize, RW, fixed);
       assertEq(again, addr, "mmap with MAP_FIXED");
       assertBytes(await process.peek(addr, 1), filled(1, 0), "memory of that");
-      assertErrno(
-        await process.mmap(0, 0, RW, ANON),
-        EINVAL,
-        "mmap of nothing",
-      );
+      const none = await process.mmap(0, 0, RW, ANON);
+      assertErrno(none, EINVAL, "mmap of nothing");
     },
   },
   {
     name: "munmap",
-    async run(bench) {
-      const { process, target: { info: { pageSize } } } = bench;
-      const addr = await map(bench, 2 * pageSize);
+    async run({ process, pageSize }) {
+      const addr = await mapMemory(process, 2 * pageSize);
       assertEq(await process.munmap(addr, pageSize), 0, "munmap");
       await faults(process.peek(addr, 1), "peek of unmapped memory");
       await isUsable(process, addr + pageSize, "the page behind it");
@@ -110,38 +94,30 @@ export const MEMORY_CHECKS: readonly Check[] = [
   },
   {
     name: "mprotect",
-    async run(bench) {
-      const { process, target: { info: { pageSize } } } = bench;
-      const addr = await map(bench, pageSize);
+    async run({ process, pageSize }) {
+      const addr = await mapMemory(process, pageSize);
       await isUsable(process, addr, "memory");
-      assertEq(
-        await process.mprotect(addr, pageSize, PROT_READ),
-        0,
-        "mprotect",
-      );
+      const locked = await process.mprotect(addr, pageSize, PROT_READ);
+      assertEq(locked, 0, "mprotect");
       assertBytes(await process.peek(addr, 1), filled(1, 0x5a), "its content");
-      await faults(
-        process.poke(addr, filled(1, 0)),
-        "poke of memory that may only be read",
-      );
+      const poke = process.poke(addr, filled(1, 0));
+      await faults(poke, "poke of memory that may only be read");
       assertEq(await process.mprotect(addr, pageSize, RW), 0, "mprotect back");
       await isUsable(process, addr, "memory after that");
     },
   },
   {
     name: "madvise",
-    async run(bench) {
-      const { process, target: { info: { pageSize } } } = bench;
-      const addr = await map(bench, pageSize);
+    async run({ process, pageSize }) {
+      const addr = await mapMemory(process, pageSize);
       const none = await process.madvise(addr, pageSize, NO_ADVICE);
       assertErrno(none, EINVAL, "madvise with no known advice");
     },
   },
   {
     name: "peek and poke",
-    async run(bench) {
-      const { process } = bench;
-      const addr = await map(bench, LARGE);
+    async run({ process }) {
+      const addr = await mapMemory(process, LARGE);
       const bytes = new Uint8Array(LARGE);
       bytes.forEach((_, index) => bytes[index] = index * 7);
       await process.poke(addr, bytes);
@@ -155,41 +131,27 @@ export const MEMORY_CHECKS: readonly Check[] = [
   },
   {
     name: "peek and poke: a fault is told and the process goes on",
-    async run(bench) {
-      const { process, target: { info: { pageSize } } } = bench;
-      const addr = await map(bench, pageSize);
+    async run({ process, pageSize }) {
+      const addr = await mapMemory(process, pageSize);
       await faults(process.peek(NOWHERE, 1), "peek of the first page");
-      await faults(
-        process.poke(NOWHERE, filled(1, 0)),
-        "poke of the first page",
-      );
-      assertEq(
-        await process.munmap(addr + pageSize, pageSize),
-        0,
-        "munmap of the page behind",
-      );
-      await faults(
-        process.peek(addr + pageSize - 1, 2),
-        "peek across the end of a mapping",
-      );
+      const poke = process.poke(NOWHERE, filled(1, 0));
+      await faults(poke, "poke of the first page");
+      const gone = await process.munmap(addr + pageSize, pageSize);
+      assertEq(gone, 0, "munmap of the page behind");
+      const across = process.peek(addr + pageSize - 1, 2);
+      await faults(across, "peek across the end of a mapping");
       await isUsable(process, addr, "memory after the faults");
     },
   },
   {
     name: "memfd and ftruncate",
-    async run({ process, target: { info: { pageSize } } }) {
+    async run({ process, pageSize }) {
       const fd = assertOk(await process.memfdCreate("näme", 0), "memfd");
       assertEq(await process.ftruncate(fd, 2 * pageSize), 0, "ftruncate");
       const addrs = [];
       for (let i = 0; i < 2; i++) {
-        const addr = await process.mmap(
-          0,
-          pageSize,
-          RW,
-          MAP_SHARED,
-          fd,
-          pageSize,
-        );
+        const args = [0, pageSize, RW, MAP_SHARED, fd, pageSize] as const;
+        const addr = await process.mmap(...args);
         addrs.push(assertOk(addr, "mmap of a memfd"));
       }
       await process.poke(addrs[0]!, filled(3, 9));

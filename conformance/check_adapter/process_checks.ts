@@ -6,15 +6,7 @@
  * @module
  */
 
-import { EBADF, EINVAL, EPERM } from "../../impl/uapi/errno.ts";
-import {
-  CAP_IPC_LOCK,
-  MAP_ANONYMOUS,
-  MAP_PRIVATE,
-  PROT_READ,
-  PROT_WRITE,
-  RLIMIT_MEMLOCK,
-} from "../../impl/uapi/mman.ts";
+import { EBADF } from "../../impl/uapi/errno.ts";
 import {
   assertBytes,
   assertEq,
@@ -23,6 +15,12 @@ import {
   assertTrue,
 } from "../../selftests/harness/harness.ts";
 import { TargetProcess } from "../../selftests/target/target.ts";
+import {
+  mapMemory,
+  probeFork,
+  probeSetrlimit,
+  probeSetuid,
+} from "../targets/probes.ts";
 import { type Check, refuses } from "./bench.ts";
 
 const ONE = new Uint8Array([1]);
@@ -30,13 +28,8 @@ const TWO = new Uint8Array([2]);
 
 /** A page of private memory that holds 1. */
 async function page(process: TargetProcess, size: number): Promise<number> {
-  const addr = await process.mmap(
-    0,
-    size,
-    PROT_READ | PROT_WRITE,
-    MAP_PRIVATE | MAP_ANONYMOUS,
-  );
-  await process.poke(assertOk(addr, "mmap"), ONE);
+  const addr = await mapMemory(process, size);
+  await process.poke(addr, ONE);
   return addr;
 }
 
@@ -53,9 +46,8 @@ function hasCapability(
 export const PROCESS_CHECKS: readonly Check[] = [
   {
     name: "spawn",
-    async run({ target, process }) {
+    async run({ target, process, pageSize }) {
       const other = await TargetProcess.spawn(target);
-      const { pageSize } = target.info;
       const first = await page(process, pageSize);
       const second = await page(other, pageSize);
       await other.poke(second, TWO);
@@ -68,24 +60,12 @@ export const PROCESS_CHECKS: readonly Check[] = [
   {
     name: "setrlimit",
     needs: "setrlimit",
-    async run({ process }) {
-      const limit = 1n << 20n;
-      const memlock = await process.setrlimit(RLIMIT_MEMLOCK, limit);
-      assertEq(memlock, 0, "setrlimit of RLIMIT_MEMLOCK");
-      const infinite = await process.setrlimit(RLIMIT_MEMLOCK, 2n ** 64n - 1n);
-      assertEq(infinite, 0, "setrlimit to infinity");
-      const none = await process.setrlimit(1000, limit);
-      assertErrno(none, EINVAL, "setrlimit of no resource");
-    },
+    run: probeSetrlimit,
   },
   {
     name: "setuid and dropcap",
     needs: "setuid",
-    async run({ process }) {
-      assertEq(await process.dropCapability(CAP_IPC_LOCK), 0, "dropcap");
-      assertEq(await process.setuid(1000), 0, "setuid");
-      assertErrno(await process.setuid(0), EPERM, "setuid back to root");
-    },
+    run: probeSetuid,
   },
   {
     name: "failnth and failnthleft",
@@ -102,33 +82,7 @@ export const PROCESS_CHECKS: readonly Check[] = [
   {
     name: "fork",
     needs: "fork",
-    async run({ process, target: { info: { pageSize } } }) {
-      const addr = await page(process, pageSize);
-      const fd = assertOk(await process.open("/dev/iommu"), "open");
-      const child = await process.fork();
-      assertBytes(await child.peek(addr, 1), ONE, "memory of the child");
-      await child.poke(addr, TWO);
-      assertBytes(
-        await process.peek(addr, 1),
-        ONE,
-        "memory of the parent after the child wrote",
-      );
-      assertEq(await child.close(fd), 0, "close in the child");
-      const grandchild = await child.fork();
-      assertBytes(
-        await grandchild.peek(addr, 1),
-        TWO,
-        "the grandchild's memory",
-      );
-      await child.exit();
-      assertBytes(
-        await grandchild.peek(addr, 1),
-        TWO,
-        "the grandchild's memory after its parent's end",
-      );
-      await grandchild.exit();
-      assertEq(await process.close(fd), 0, "close in the parent");
-    },
+    run: probeFork,
   },
   {
     name: "exit",
@@ -155,9 +109,9 @@ export const PROCESS_CHECKS: readonly Check[] = [
   {
     name: "reset",
     async run(bench) {
-      const { process, target } = bench;
+      const { process, target, pageSize } = bench;
       assertOk(await process.open("/dev/iommu"), "open");
-      await page(process, target.info.pageSize);
+      await page(process, pageSize);
       const problems = await target.reset();
       assertEq(problems.join(" "), "", "what a reset finds of a process");
       await refuses(bench, `${process.number} vmstatus`);

@@ -14,12 +14,6 @@ import {
   IommuIoasAlloc,
   IommuIoasUnmap,
 } from "../../impl/uapi/iommufd.ts";
-import {
-  MAP_ANONYMOUS,
-  MAP_PRIVATE,
-  PROT_READ,
-  PROT_WRITE,
-} from "../../impl/uapi/mman.ts";
 import { assertEq, assertOk } from "../../selftests/harness/harness.ts";
 import { call, type Verb, VERBS } from "../../selftests/target/verbs.ts";
 import { okValues } from "../protocol/channel.ts";
@@ -29,6 +23,7 @@ import {
   quoteLine,
   Words,
 } from "../protocol/codec.ts";
+import { mapMemory } from "../targets/probes.ts";
 import { type Check, ends, refuses } from "./bench.ts";
 
 /** Why a request makes no sense, and the request without its sequence number. */
@@ -94,11 +89,8 @@ function badCalls(verb: Verb): Mistake[] {
     }
   }
   if (!verb.batched) {
-    mistakes.push(["a verb that cannot be in a batch", [
-      "batch",
-      name,
-      ...words,
-    ]]);
+    const request = ["batch", name, ...words];
+    mistakes.push(["a verb that cannot be in a batch", request]);
   }
   return mistakes.map(([why, request]) => [why, request.join(" ")]);
 }
@@ -114,14 +106,9 @@ function badTimed(verb: Verb): Mistake[] {
 export const PROTOCOL_CHECKS: readonly Check[] = [
   {
     name: "batch",
-    async run({ process, target: { info: { pageSize } } }) {
+    async run({ process, pageSize }) {
       const fd = assertOk(await process.open("/dev/iommu"), "open");
-      const addr = await process.mmap(
-        0,
-        pageSize,
-        PROT_READ | PROT_WRITE,
-        MAP_PRIVATE | MAP_ANONYMOUS,
-      );
+      const addr = await mapMemory(process, pageSize);
       const into = new Uint8Array(2);
       const results = await process.batch([
         call("poke", addr, new Uint8Array([7, 8])),
@@ -130,9 +117,8 @@ export const PROTOCOL_CHECKS: readonly Check[] = [
       ]);
       const text = `${results.join(" ")}, ${into.join(" ")}`;
       assertEq(text, "0 -2 0, 7 8", "results of poke, ioctl and peek");
-      const alone = await process.batch([
-        call("poke", addr, new Uint8Array([9])),
-      ]);
+      const poke = call("poke", addr, new Uint8Array([9]));
+      const alone = await process.batch([poke]);
       assertEq(alone.join(" "), "0", "result of a poke alone");
     },
   },
@@ -161,11 +147,8 @@ export const PROTOCOL_CHECKS: readonly Check[] = [
       const { process } = bench;
       const fd = assertOk(await process.open("/dev/iommu"), "open");
       const alloc = IommuIoasAlloc.encode();
-      assertEq(
-        await process.ioctl(fd, IOMMU_IOAS_ALLOC, alloc),
-        0,
-        "IOMMU_IOAS_ALLOC",
-      );
+      const made = await process.ioctl(fd, IOMMU_IOAS_ALLOC, alloc);
+      assertEq(made, 0, "IOMMU_IOAS_ALLOC");
       const ioasId = IommuIoasAlloc.decode(alloc).outIoasId;
       // Writes 0 as the length, which is refused where it is not put back.
       const all = IommuIoasUnmap.encode({ ioasId, length: 2n ** 64n - 1n });
@@ -187,20 +170,15 @@ export const PROTOCOL_CHECKS: readonly Check[] = [
     name: "requests that make no sense",
     async run(bench) {
       const { number } = bench.process;
-      const requests = [
-        ...BAD_ADAPTER_REQUESTS,
-        ...[...BAD_REQUESTS, ...VERBS.flatMap(badCalls)].map((
-          [why, request],
-        ): Mistake => [why, `${number} ${request}`]),
-      ];
-      for (const [why, request] of requests) {
+      for (const [why, request] of BAD_ADAPTER_REQUESTS) {
         await because(why, refuses(bench, request));
       }
-      await bench.channel.request(
-        number,
-        "vmstatus",
-        (values) => values.rest(),
-      );
+      for (
+        const [why, request] of [...BAD_REQUESTS, ...VERBS.flatMap(badCalls)]
+      ) {
+        await because(why, refuses(bench, `${number} ${request}`));
+      }
+      await bench.process.vmStatus();
     },
   },
   {
@@ -239,11 +217,8 @@ export const PROTOCOL_CHECKS: readonly Check[] = [
   {
     name: "requests that come before the reply to the one before",
     async run({ process }) {
-      const many = Array.from(
-        { length: 100 },
-        (_, i) => process.poll(-1 - i, 0),
-      );
-      const results = await Promise.all(many);
+      const fds = Array.from({ length: 100 }, (_, i) => -1 - i);
+      const results = await Promise.all(fds.map((fd) => process.poll(fd, 0)));
       assertEq(results.every((ret) => ret === 0), true, "all replies are 0");
     },
   },

@@ -94,8 +94,11 @@ function registerProbes(registry: Test[]): void {
   probe("faults", "A fault queue can be allocated", probeFaults);
 }
 
-/** Private memory of the process. */
-async function mapMemory(
+/** What the probe of a capability that is about processes works with. */
+type OneProcess = Pick<Context, "process" | "pageSize">;
+
+/** Private memory of a process. */
+export async function mapMemory(
   process: TargetProcess,
   length: number,
   flags = 0,
@@ -121,7 +124,10 @@ async function probeHugetlb(context: Context): Promise<void> {
   assertEq(await process.munmap(addr, length), 0, "munmap");
 }
 
-async function probeFork({ process, pageSize }: Context): Promise<void> {
+/** A child and its child have memory and descriptors of their own. */
+export async function probeFork(
+  { process, pageSize }: OneProcess,
+): Promise<void> {
   const addr = await mapMemory(process, pageSize);
   const fd = assertOk(await process.open("/dev/iommu"), "open /dev/iommu");
   await process.poke(addr, new Uint8Array([1]));
@@ -132,7 +138,13 @@ async function probeFork({ process, pageSize }: Context): Promise<void> {
   assertBytes(await process.peek(addr, 1), one, "the parent's memory");
   assertBytes(await child.peek(addr, 1), two, "the child's changed memory");
   assertEq(await child.close(fd), 0, "close in the child");
+  const grandchild = await child.fork();
+  const inherited = await grandchild.peek(addr, 1);
+  assertBytes(inherited, two, "the grandchild's memory");
   await child.exit();
+  const left = await grandchild.peek(addr, 1);
+  assertBytes(left, two, "the grandchild's memory after its parent's end");
+  await grandchild.exit();
   assertEq(await process.close(fd), 0, "close in the parent");
 }
 
@@ -150,21 +162,19 @@ async function probeFailNth({ process }: Context): Promise<void> {
   assertEq(await ioasAlloc(), 0, "IOMMU_IOAS_ALLOC after failnth 0");
 }
 
-async function probeSetrlimit({ process }: Context): Promise<void> {
+/** Limits can be set, also to none. */
+export async function probeSetrlimit({ process }: OneProcess): Promise<void> {
   const limit = 1n << 20n;
-  assertEq(
-    await process.setrlimit(RLIMIT_MEMLOCK, limit),
-    0,
-    "setrlimit of RLIMIT_MEMLOCK",
-  );
-  assertErrno(
-    await process.setrlimit(NO_RESOURCE, limit),
-    EINVAL,
-    "setrlimit of no resource",
-  );
+  const memlock = await process.setrlimit(RLIMIT_MEMLOCK, limit);
+  assertEq(memlock, 0, "setrlimit of RLIMIT_MEMLOCK");
+  const infinite = await process.setrlimit(RLIMIT_MEMLOCK, 2n ** 64n - 1n);
+  assertEq(infinite, 0, "setrlimit to infinity");
+  const none = await process.setrlimit(NO_RESOURCE, limit);
+  assertErrno(none, EINVAL, "setrlimit of no resource");
 }
 
-async function probeSetuid({ process }: Context): Promise<void> {
+/** Privileges can be given up, and are gone then. */
+export async function probeSetuid({ process }: OneProcess): Promise<void> {
   assertEq(await process.dropCapability(CAP_IPC_LOCK), 0, "dropcap");
   assertEq(await process.setuid(SOME_UID), 0, "setuid");
   assertErrno(await process.setuid(0), EPERM, "setuid back to root");
