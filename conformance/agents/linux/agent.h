@@ -85,10 +85,44 @@ char *cut_call(char *calls);
 void make_call(struct call *c);
 /* Prepares this process for that. */
 void setup_calls(void);
-/* A system call that counts for fail-nth; what the agent does besides does not. */
-long counted(long nr, long a, long b, long c, long d);
-/* Where a struct of an ioctl must lie so that a page follows that is not there. */
-void *struct_place(struct call *c, size_t len);
+/* What a request to a process of the tests is. */
+struct verb {
+	const char *name;
+	/*
+	 * Where a request is one system call: its number, and its arguments. 'n'
+	 * is a number, 't' a text, 'b' bytes and their length, 's' the struct of
+	 * an ioctl; '.' and 'm' are not in the request: the current folder, the
+	 * mode of a new file.
+	 */
+	long nr;
+	const char *args;
+	/* Carries out another. */
+	void (*run)(struct call *c);
+	/* It counts for fail-nth; what the agent does besides does not. */
+	bool counts;
+	bool batched;
+	bool timed;
+};
+
+/* The verb of this name; NULL for none. */
+const struct verb *find_verb(const char *name);
+
+/* A system call, understood and ready to be made. */
+struct made {
+	long nr;
+	long args[6];
+	bool counts;
+	/* The struct as it was sent; NULL for none. */
+	void *sent;
+	size_t len;
+	/* Where it must lie. */
+	void *place;
+};
+
+/* Reads the words of a verb that is one system call; false if they are wrong. */
+bool parse_made(struct call *c, const struct verb *verb, struct made *m);
+/* Makes it; the struct must lie in its place. */
+long make(const struct made *m);
 
 /* ---- timing.c --------------------------------------------------------- */
 

@@ -101,22 +101,31 @@ static unsigned int fail_nth_left(void)
 	return strtoul(text, NULL, 10);
 }
 
-long counted(long nr, long a, long b, long c, long d)
+/* Makes the system call; the struct must lie where it belongs. */
+static long make_raw(const struct made *m)
+{
+	const long *a = m->args;
+
+	return raw(m->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+long make(const struct made *m)
 {
 	long ret;
 
-	if (!fail_nth)
-		return raw(nr, a, b, c, d);
+	if (!m->counts || !fail_nth)
+		return make_raw(m);
 	if (!arm_fail_nth(fail_nth))
 		die("cannot set fail-nth: %m");
-	ret = raw(nr, a, b, c, d);
+	ret = make_raw(m);
 	fail_nth = fail_nth_left();
 	if (!arm_fail_nth(0))
 		die("cannot clear fail-nth: %m");
 	return ret;
 }
 
-void *struct_place(struct call *c, size_t len)
+/* Where a struct of an ioctl must lie so that a page follows that is not there. */
+static void *struct_place(struct call *c, size_t len)
 {
 	if (len > ARENA_SIZE) {
 		c->error = "the struct is too long for this agent";
@@ -125,71 +134,58 @@ void *struct_place(struct call *c, size_t len)
 	return guard - len;
 }
 
-static long counted_ioctl(int fd, unsigned int cmd, unsigned long arg)
+bool parse_made(struct call *c, const struct verb *verb, struct made *m)
 {
-	return counted(SYS_ioctl, fd, cmd, arg, 0);
+	long *arg = m->args;
+
+	*m = (struct made){ .nr = verb->nr, .counts = verb->counts };
+	for (const char *kind = verb->args; *kind; kind++, arg++) {
+		switch (*kind) {
+		case 'n':
+			*arg = number(c);
+			break;
+		case 't':
+			*arg = (long)string(c);
+			break;
+		case 'b':
+			*arg++ = (long)bytes(c, &m->len);
+			*arg = m->len;
+			break;
+		case 's':
+			m->sent = bytes(c, &m->len);
+			m->place = struct_place(c, m->len);
+			*arg = (long)m->place;
+			break;
+		case '.':
+			*arg = AT_FDCWD;
+			break;
+		case 'm':
+			*arg = 0600;
+			break;
+		}
+	}
+	return parsed(c);
 }
 
-static void do_ioctl(struct call *c)
+/* The calls that are their arguments, their result and their struct. */
+static void do_plain(struct call *c, const struct verb *verb)
 {
-	int fd = number(c);
-	unsigned int cmd = number(c);
-	size_t len;
-	void *arg = bytes(c, &len);
-	void *place = struct_place(c, len);
+	struct made m;
 
-	if (!parsed(c))
+	if (!parse_made(c, verb, &m))
 		return;
-	memcpy(place, arg, len);
-	put_num(c->out, counted_ioctl(fd, cmd, (unsigned long)place));
-	put_bytes(c->out, place, len);
+	if (m.sent)
+		memcpy(m.place, m.sent, m.len);
+	put_num(c->out, make(&m));
+	if (m.sent)
+		put_bytes(c->out, m.place, m.len);
 }
-
-static void do_ioctlarg(struct call *c)
-{
-	int fd = number(c);
-	unsigned int cmd = number(c);
-	unsigned long arg = number(c);
-
-	if (parsed(c))
-		put_num(c->out, counted_ioctl(fd, cmd, arg));
-}
-
-static void do_open(struct call *c)
-{
-	char *path = string(c);
-	int flags = number(c);
-
-	if (parsed(c))
-		put_num(c->out, counted(SYS_openat, AT_FDCWD, (long)path,
-					flags, 0600));
-}
-
-/* The calls whose arguments are numbers and whose result is one. */
-static void do_plain(struct call *c, long nr, int count)
-{
-	uint64_t a[6] = { 0 };
-
-	for (int i = 0; i < count; i++)
-		a[i] = number(c);
-	if (parsed(c))
-		put_num(c->out, raw(nr, a[0], a[1], a[2], a[3], a[4], a[5]));
-}
-
-static void do_close(struct call *c) { do_plain(c, SYS_close, 1); }
-static void do_dup(struct call *c) { do_plain(c, SYS_dup, 1); }
-static void do_mmap(struct call *c) { do_plain(c, SYS_mmap, 6); }
-static void do_munmap(struct call *c) { do_plain(c, SYS_munmap, 2); }
-static void do_mprotect(struct call *c) { do_plain(c, SYS_mprotect, 3); }
-static void do_madvise(struct call *c) { do_plain(c, SYS_madvise, 3); }
-static void do_ftruncate(struct call *c) { do_plain(c, SYS_ftruncate, 2); }
-static void do_eventfd(struct call *c) { do_plain(c, SYS_eventfd2, 2); }
-static void do_setuid(struct call *c) { do_plain(c, SYS_setuid, 1); }
 
 static void do_read(struct call *c)
 {
 	int fd = number(c);
 	size_t count = number(c);
+	struct made m = { .nr = SYS_read, .counts = true };
 	char *into;
 	long ret;
 
@@ -202,20 +198,11 @@ static void do_read(struct call *c)
 	}
 	/* Not there yet, the memory would be one more step that can fail. */
 	memset(into, 0, count);
-	ret = counted(SYS_read, fd, (long)into, count, 0);
+	memcpy(m.args, (long[]){ fd, (long)into, count }, 3 * sizeof(long));
+	ret = make(&m);
 	put_num(c->out, ret);
 	put_bytes(c->out, into, ret > 0 ? ret : 0);
 	free(into);
-}
-
-static void do_write(struct call *c)
-{
-	int fd = number(c);
-	size_t len;
-	void *from = bytes(c, &len);
-
-	if (parsed(c))
-		put_num(c->out, counted(SYS_write, fd, (long)from, len, 0));
 }
 
 static void do_poll(struct call *c)
@@ -259,15 +246,6 @@ static void do_poke(struct call *c)
 
 	if (parsed(c) && !copy_memory(addr, from, len))
 		c->faulted = true;
-}
-
-static void do_memfd(struct call *c)
-{
-	char *name = string(c);
-	unsigned int flags = number(c);
-
-	if (parsed(c))
-		put_num(c->out, raw(SYS_memfd_create, name, flags));
 }
 
 static void do_pipe(struct call *c)
@@ -404,55 +382,60 @@ static void do_fork(struct call *c)
 
 static void do_batch(struct call *c);
 
-static const struct verb {
-	const char *name;
-	void (*run)(struct call *c);
-	bool in_batch;
-} verbs[] = {
-	{ "ioctl", do_ioctl, true },
-	{ "peek", do_peek, true },
-	{ "poke", do_poke, true },
-	{ "batch", do_batch, false },
-	{ "time", do_time, false },
-	{ "open", do_open, false },
-	{ "close", do_close, false },
-	{ "dup", do_dup, false },
-	{ "ioctlarg", do_ioctlarg, false },
-	{ "mmap", do_mmap, false },
-	{ "munmap", do_munmap, false },
-	{ "mprotect", do_mprotect, false },
-	{ "madvise", do_madvise, false },
-	{ "read", do_read, false },
-	{ "write", do_write, false },
-	{ "poll", do_poll, false },
-	{ "memfd", do_memfd, false },
-	{ "ftruncate", do_ftruncate, false },
-	{ "eventfd", do_eventfd, false },
-	{ "pipe", do_pipe, false },
-	{ "setrlimit", do_setrlimit, false },
-	{ "setuid", do_setuid, false },
-	{ "dropcap", do_dropcap, false },
-	{ "vmstatus", do_vmstatus, false },
-	{ "failnth", do_failnth, false },
-	{ "failnthleft", do_failnthleft, false },
-	{ "fork", do_fork, false },
+static const struct verb verbs[] = {
+	{ .name = "ioctl", .nr = SYS_ioctl, .args = "nns", .counts = true,
+	  .batched = true, .timed = true },
+	{ .name = "peek", .run = do_peek, .batched = true },
+	{ .name = "poke", .run = do_poke, .batched = true },
+	{ .name = "batch", .run = do_batch },
+	{ .name = "time", .run = do_time },
+	{ .name = "open", .nr = SYS_openat, .args = ".tnm", .counts = true,
+	  .timed = true },
+	{ .name = "close", .nr = SYS_close, .args = "n", .timed = true },
+	{ .name = "dup", .nr = SYS_dup, .args = "n" },
+	{ .name = "ioctlarg", .nr = SYS_ioctl, .args = "nnn", .counts = true,
+	  .timed = true },
+	{ .name = "mmap", .nr = SYS_mmap, .args = "nnnnnn" },
+	{ .name = "munmap", .nr = SYS_munmap, .args = "nn" },
+	{ .name = "mprotect", .nr = SYS_mprotect, .args = "nnn" },
+	{ .name = "madvise", .nr = SYS_madvise, .args = "nnn" },
+	{ .name = "read", .run = do_read },
+	{ .name = "write", .nr = SYS_write, .args = "nb", .counts = true },
+	{ .name = "poll", .run = do_poll },
+	{ .name = "memfd", .nr = SYS_memfd_create, .args = "tn" },
+	{ .name = "ftruncate", .nr = SYS_ftruncate, .args = "nn" },
+	{ .name = "eventfd", .nr = SYS_eventfd2, .args = "nn" },
+	{ .name = "pipe", .run = do_pipe },
+	{ .name = "setrlimit", .run = do_setrlimit },
+	{ .name = "setuid", .nr = SYS_setuid, .args = "n" },
+	{ .name = "dropcap", .run = do_dropcap },
+	{ .name = "vmstatus", .run = do_vmstatus },
+	{ .name = "failnth", .run = do_failnth },
+	{ .name = "failnthleft", .run = do_failnthleft },
+	{ .name = "fork", .run = do_fork },
 };
+
+const struct verb *find_verb(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		if (!strcmp(verbs[i].name, name))
+			return &verbs[i];
+	return NULL;
+}
 
 /* Carries out a call, on its own or as part of a batch. */
 static void run_verb(struct call *c, bool in_batch)
 {
-	char *name = word(c);
+	const struct verb *verb = find_verb(word(c));
 
-	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
-		if (strcmp(verbs[i].name, name))
-			continue;
-		if (in_batch && !verbs[i].in_batch)
-			c->error = "the request cannot be part of a batch";
-		else
-			verbs[i].run(c);
-		return;
-	}
-	c->error = "the request is unknown";
+	if (!verb)
+		c->error = "the request is unknown";
+	else if (in_batch && !verb->batched)
+		c->error = "the request cannot be part of a batch";
+	else if (verb->run)
+		verb->run(c);
+	else
+		do_plain(c, verb);
 }
 
 void make_call(struct call *c)

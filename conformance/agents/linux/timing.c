@@ -2,19 +2,13 @@
 /* How long system calls take, by a loop around them that does little else. */
 #include "agent.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <time.h>
 
-/* A call that is made again and again. */
+/* A call that is made again and again; its struct is replaced by the last answer. */
 struct timed {
-	long nr;
-	long args[4];
-	/* The struct as it was sent, and how it was the last time; NULL for none. */
-	void *sent;
-	size_t len;
+	struct made made;
 	long ret;
 	uint64_t nanoseconds;
 };
@@ -27,77 +21,32 @@ static uint64_t now(void)
 	return t.tv_sec * 1000000000ULL + t.tv_nsec;
 }
 
-static void parse_ioctl(struct call *c, struct timed *t)
-{
-	t->nr = SYS_ioctl;
-	t->args[0] = (int)number(c);
-	t->args[1] = (unsigned int)number(c);
-	t->sent = bytes(c, &t->len);
-	t->args[2] = (long)struct_place(c, t->len);
-}
-
-static void parse_ioctlarg(struct call *c, struct timed *t)
-{
-	t->nr = SYS_ioctl;
-	t->args[0] = (int)number(c);
-	t->args[1] = (unsigned int)number(c);
-	t->args[2] = number(c);
-}
-
-static void parse_open(struct call *c, struct timed *t)
-{
-	t->nr = SYS_openat;
-	t->args[0] = AT_FDCWD;
-	t->args[1] = (long)string(c);
-	t->args[2] = (int)number(c);
-	t->args[3] = 0600;
-}
-
-static void parse_close(struct call *c, struct timed *t)
-{
-	t->nr = SYS_close;
-	t->args[0] = (int)number(c);
-}
-
 /* Understands one call; nothing is made of it yet. */
 static void parse_timed(struct call *c, struct timed *t)
 {
-	static const struct {
-		const char *name;
-		void (*parse)(struct call *c, struct timed *t);
-	} verbs[] = {
-		{ "ioctl", parse_ioctl },
-		{ "ioctlarg", parse_ioctlarg },
-		{ "open", parse_open },
-		{ "close", parse_close },
-	};
-	char *name = word(c);
+	const struct verb *verb = find_verb(word(c));
 
-	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
-		if (strcmp(verbs[i].name, name))
-			continue;
-		verbs[i].parse(c, t);
-		parsed(c);
-		return;
-	}
-	c->error = "the request cannot be timed";
+	*t = (struct timed){ 0 };
+	if (verb && verb->timed)
+		parse_made(c, verb, &t->made);
+	else
+		c->error = "the request cannot be timed";
 }
 
 /* All calls once. Where the struct lies belongs to the call before, too. */
 static void run_once(struct timed *calls, size_t count, bool last)
 {
 	for (struct timed *t = calls; t < calls + count; t++) {
-		void *place = (void *)t->args[2];
+		struct made *m = &t->made;
 		uint64_t start;
 
-		if (t->sent)
-			memcpy(place, t->sent, t->len);
+		if (m->sent)
+			memcpy(m->place, m->sent, m->len);
 		start = now();
-		t->ret = counted(t->nr, t->args[0], t->args[1], t->args[2],
-				 t->args[3]);
+		t->ret = make(m);
 		t->nanoseconds += now() - start;
-		if (t->sent && last)
-			memcpy(t->sent, place, t->len);
+		if (m->sent && last)
+			memcpy(m->sent, m->place, m->len);
 	}
 }
 
@@ -108,8 +57,8 @@ static void put_timed(struct text *out, const struct timed *calls, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		put(out, " ;");
 		put_num(out, calls[i].ret);
-		if (calls[i].sent)
-			put_bytes(out, calls[i].sent, calls[i].len);
+		if (calls[i].made.sent)
+			put_bytes(out, calls[i].made.sent, calls[i].made.len);
 	}
 }
 
@@ -132,7 +81,6 @@ void do_time(struct call *c)
 		calls = realloc(calls, (count + 1) * sizeof(*calls));
 		if (!calls)
 			die("out of memory");
-		calls[count] = (struct timed){ 0 };
 		parse_timed(&part, &calls[count++]);
 		c->error = part.error;
 	}
