@@ -18,31 +18,23 @@ export class StaleMutant extends Error {
   override name = "StaleMutant";
 }
 
-/** An import map as JSON. */
-export interface ImportMap {
-  /** What stands for a specifier or a module's URL. */
-  readonly imports: Readonly<Record<string, string>>;
-}
-
 /**
- * The import map of a mutant, or of the model as it is. Throws
- * {@link StaleMutant}, and what reading the file throws.
+ * The import map of a mutant, or of the model as it is, as a URL that the
+ * command line takes. Throws {@link StaleMutant}, and what reading the file
+ * throws.
  */
-export function importMapOf(mutant?: Mutant): ImportMap {
-  const { imports } = JSON.parse(read("deno.json")) as ImportMap;
-  if (mutant === undefined) return { imports };
-  const url = new URL(mutant.file, ROOT);
-  const text = withAbsoluteImports(mutate(read(mutant.file), mutant), url);
-  return { imports: { ...imports, [url.href]: dataUrl("typescript", text) } };
-}
-
-/** An import map as a URL that the command line takes. */
-export function importMapUrl(map: ImportMap): string {
-  return dataUrl("json", JSON.stringify(map));
+export function importMapOf(mutant?: Mutant): string {
+  const { imports } = JSON.parse(read("deno.json"));
+  if (mutant !== undefined) {
+    const url = new URL(mutant.file, ROOT);
+    const text = withAbsoluteImports(mutate(read(mutant.file), mutant), url);
+    imports[url.href] = dataUrl("typescript", text);
+  }
+  return dataUrl("json", JSON.stringify({ imports }));
 }
 
 /** A file's text with a mutant's fault. Throws {@link StaleMutant}. */
-export function mutate(text: string, mutant: Mutant): string {
+function mutate(text: string, mutant: Mutant): string {
   const { name, file, find, replace } = mutant;
   const parts = text.split(find);
   if (parts.length !== 2) {

@@ -142,11 +142,10 @@ async function run(mutants: readonly Mutant[], jobs: number): Promise<number> {
   for await (const { mutant, verdict, ms } of tryAll(mutants, jobs)) {
     const time = `${(ms / 1000).toFixed(1)} s`.padStart(6);
     const name = mutant.name.padEnd(nameWidth);
-    console.log(`${name}  ${time}  ${describe(verdict)}`);
-    if (verdict.verdict === "killed") continue;
-    problems.push(
-      `${mutant.name} (${mutant.breaks}): ${explain(mutant, verdict)}`,
-    );
+    const { word, problem } = describe(mutant, verdict);
+    console.log(`${name}  ${time}  ${word}`);
+    if (problem === undefined) continue;
+    problems.push(`${mutant.name} (${mutant.breaks}): ${problem}`);
   }
   const seconds = ((performance.now() - start) / 1000).toFixed(0);
   if (problems.length > 0) {
@@ -182,17 +181,27 @@ async function* tryAll(
   await Promise.all(workers);
 }
 
-/** A verdict in the table. */
-function describe(verdict: Verdict): string {
+/** A verdict in the table, and what is wrong if it is not as it should be. */
+function describe(
+  mutant: Mutant,
+  verdict: Verdict,
+): { word: string; problem?: string } {
+  const killer = describeTest(killerOf(mutant));
   switch (verdict.verdict) {
     case "killed":
-      return describeOutcome(verdict.by);
+      return { word: describeOutcome(verdict.by) };
     case "killed by another":
-      return `ANOTHER: ${describeOutcome(verdict.by)}`;
+      return {
+        word: `ANOTHER: ${describeOutcome(verdict.by)}`,
+        problem: `${killer} passes, but ${describeTest(verdict.by)} does not`,
+      };
     case "survived":
-      return "SURVIVED";
+      return {
+        word: "SURVIVED",
+        problem: `${killer} and all other tests pass`,
+      };
     case "broken":
-      return "BROKEN";
+      return { word: "BROKEN", problem: verdict.why };
   }
 }
 
@@ -201,19 +210,6 @@ function describeOutcome(outcome: Outcome): string {
   const { status } = outcome;
   const how = status === "fail" ? "" : ` (${status})`;
   return `${describeTest(outcome)}${how}`;
-}
-
-/** What to do about a mutant that was not killed as it should. */
-function explain(mutant: Mutant, verdict: Verdict): string {
-  const killer = describeTest(killerOf(mutant));
-  switch (verdict.verdict) {
-    case "killed by another":
-      return `${killer} passes, but ${describeTest(verdict.by)} does not`;
-    case "broken":
-      return verdict.why;
-    default:
-      return `${killer} and all other tests pass`;
-  }
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args));

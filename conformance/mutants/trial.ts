@@ -14,12 +14,7 @@ import {
   type Mutant,
   type TestName,
 } from "./mutant.ts";
-import {
-  type ImportMap,
-  importMapOf,
-  importMapUrl,
-  StaleMutant,
-} from "./patch.ts";
+import { importMapOf, StaleMutant } from "./patch.ts";
 import type { ChildEvent, ChildOrder } from "./suite_child.ts";
 
 /** Milliseconds of processor time for loading the modules; mutants of functions do not matter there. */
@@ -71,15 +66,8 @@ export async function tryMutant(
   { testMs, killerOnly = false }: TrialOptions = {},
 ): Promise<Verdict> {
   const killer = killerOf(mutant);
-  let map: ImportMap;
-  try {
-    map = importMapOf(mutant);
-  } catch (error) {
-    if (!(error instanceof StaleMutant)) throw error;
-    return { verdict: "broken", why: error.message };
-  }
   const { outcomes, notLoaded } = await runChild(
-    map,
+    mutant,
     { first: [killer], others: !killerOnly, keepGoing: false },
     testMs,
   );
@@ -97,7 +85,7 @@ export async function tryMutant(
 /** All tests that fail with a mutant; a test that hangs is the last one seen. */
 export async function killersOf(mutant: Mutant): Promise<readonly Outcome[]> {
   const { outcomes, notLoaded } = await runChild(
-    importMapOf(mutant),
+    mutant,
     { first: [], others: true, keepGoing: true },
   );
   if (notLoaded !== undefined) throw new Error(notLoaded);
@@ -114,7 +102,7 @@ export async function checkKillers(
 ): Promise<string[]> {
   const first = mutants.map(killerOf);
   const { outcomes, notLoaded } = await runChild(
-    importMapOf(),
+    undefined,
     { first, others: false, keepGoing: true },
   );
   if (notLoaded !== undefined) return [notLoaded];
@@ -136,12 +124,19 @@ function isKill({ status }: Outcome): boolean {
   return status !== "pass" && status !== "skip";
 }
 
-/** Runs tests in a child with an import map. */
+/** Runs tests in a child with a mutant, or with the model as it is. */
 async function runChild(
-  map: ImportMap,
+  mutant: Mutant | undefined,
   order: ChildOrder,
   testMs: number = DEFAULT_TEST_MS,
 ): Promise<ChildRun> {
+  let importMap: string;
+  try {
+    importMap = importMapOf(mutant);
+  } catch (error) {
+    if (!(error instanceof StaleMutant)) throw error;
+    return { outcomes: [], notLoaded: error.message };
+  }
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       "run",
@@ -149,7 +144,7 @@ async function runChild(
       "--no-prompt",
       "--no-config",
       "--no-lock",
-      `--import-map=${importMapUrl(map)}`,
+      `--import-map=${importMap}`,
       new URL("./suite_child.ts", import.meta.url).href,
       JSON.stringify(order),
     ],
