@@ -56,32 +56,33 @@ long long file_value(const char *path, const char *key)
 
 /* ---- what it can do --------------------------------------------------- */
 
+/* What an ioctl of a fresh descriptor comes to: 0 or an errno. */
+static int try_ioctl(const char *path, unsigned int nr, void *arg)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	int error;
+
+	if (fd < 0)
+		return errno;
+	error = ioctl(fd, _IO(';', nr), arg) ? errno : 0;
+	close(fd);
+	return error;
+}
+
 /* True if iommufd knows the command: a struct of no size is wrong then. */
 static bool has_command(unsigned int nr)
 {
 	uint32_t struct_size = 0;
-	int fd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
-	bool known;
 
-	if (fd < 0)
-		return false;
-	known = ioctl(fd, _IO(';', nr), &struct_size) && errno == EINVAL;
-	close(fd);
-	return known;
+	return try_ioctl("/dev/iommu", nr, &struct_size) == EINVAL;
 }
 
 /* True if VFIO's container is an iommufd: it makes an IOAS. */
 static bool vfio_is_iommufd(void)
 {
 	uint32_t ioas_alloc[] = { 12, 0, 0 };
-	int fd = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
-	bool done;
 
-	if (fd < 0)
-		return false;
-	done = !ioctl(fd, _IO(';', CMD_IOAS_ALLOC), ioas_alloc);
-	close(fd);
-	return done;
+	return !try_ioctl("/dev/vfio/vfio", CMD_IOAS_ALLOC, ioas_alloc);
 }
 
 /* True if so many huge pages can be had at once. */
