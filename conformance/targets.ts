@@ -17,7 +17,7 @@ import { implTarget } from "../selftests/target/impl_target.ts";
 import { parseLinuxVm } from "./linux_vm/target.ts";
 import { parseModule } from "./targets/module_target.ts";
 import { parseReplay } from "./traces/replay_target.ts";
-import type { TargetSpec } from "./targets/target_spec.ts";
+import { refuseTarget, type TargetSpec } from "./targets/target_spec.ts";
 import { suggestion, UsageError } from "./lib/usage_error.ts";
 
 /** How each scheme reads what stands behind its colon. */
@@ -91,7 +91,5 @@ function parseImpl(rest: string, spec: string): TargetSpec {
 
 function parseSeed(value: string | undefined, spec: string): number {
   if (value !== undefined && /^\d{1,9}$/.test(value)) return Number(value);
-  throw new UsageError(
-    `Cannot parse target "${spec}": scattered needs a seed, as in scattered=7.`,
-  );
+  refuseTarget(spec, "scattered needs a seed, as in scattered=7.");
 }

@@ -31,7 +31,7 @@ async function isThere(what: string): Promise<boolean> {
       await Deno.stat(what);
     } else {
       // Whether it knows the option does not matter.
-      await quietly(what, ["--version"]).output();
+      await output(what, ["--version"]);
     }
     return true;
   } catch (error) {
@@ -40,40 +40,33 @@ async function isThere(what: string): Promise<boolean> {
   }
 }
 
-function quietly(program: string, args: readonly string[]): Deno.Command {
+/** What is added to the environment of a program. */
+type RunOptions = Pick<Deno.CommandOptions, "env">;
+
+/** Runs a program that has nothing to read. */
+function output(
+  program: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<Deno.CommandOutput> {
   return new Deno.Command(program, {
     args: [...args],
     stdin: "null",
-    stdout: "null",
-    stderr: "null",
-  });
-}
-
-/** How {@link run} runs a program. */
-export interface RunOptions {
-  /** Added to the environment. */
-  readonly env?: Readonly<Record<string, string>>;
+    ...options,
+  }).output();
 }
 
 /** Runs a program; resolves to its standard output. Rejects with what it said last if it fails. */
 export async function run(
   program: string,
   args: readonly string[],
-  { env }: RunOptions = {},
+  options: RunOptions = {},
 ): Promise<string> {
-  const output = await new Deno.Command(program, {
-    args: [...args],
-    stdin: "null",
-    ...env && { env },
-  }).output();
+  const { code, success, ...said } = await output(program, args, options);
   const decoder = new TextDecoder();
-  const [stdout, stderr] = [
-    decoder.decode(output.stdout),
-    decoder.decode(output.stderr),
-  ];
-  if (output.success) return stdout;
-  const said = (stderr.trim() || stdout.trim()).split("\n").slice(-20);
-  throw new Error(
-    `${program} exited with code ${output.code}:\n${said.join("\n")}`,
-  );
+  const stdout = decoder.decode(said.stdout);
+  if (success) return stdout;
+  const text = decoder.decode(said.stderr).trim() || stdout.trim();
+  const last = text.split("\n").slice(-20).join("\n");
+  throw new Error(`${program} exited with code ${code}:\n${last}`);
 }

@@ -10,8 +10,11 @@
 import { connectTarget } from "../protocol/client.ts";
 import { spawnConnection } from "../protocol/stdio.ts";
 import type { Target } from "../../selftests/target/target.ts";
-import type { OpenOptions, TargetSpec } from "../targets/target_spec.ts";
-import { UsageError } from "../lib/usage_error.ts";
+import {
+  type OpenOptions,
+  refuseTarget,
+  type TargetSpec,
+} from "../targets/target_spec.ts";
 import { chooseAccelerator, hasKvm } from "./accelerator.ts";
 import { type Built, cacheFolder, findBuilt } from "./cache.ts";
 import { missingTools } from "./programs.ts";
@@ -24,9 +27,7 @@ const KVM_BOOT_MS = 10_000;
 export function parseLinuxVm(rest: string, spec: string): TargetSpec {
   const match = /^(?:accel=(kvm|tcg))?$/.exec(rest);
   if (match === null) {
-    throw new UsageError(
-      `Cannot parse target "${spec}": linux-vm: takes accel=kvm, accel=tcg or nothing.`,
-    );
+    refuseTarget(spec, "linux-vm: takes accel=kvm, accel=tcg or nothing.");
   }
   const accelerator = match[1] as Accelerator | undefined;
   return {

@@ -13,7 +13,11 @@ import type { Connection } from "../protocol/connection.ts";
 import { connectSocket, parseAddress } from "../protocol/socket.ts";
 import { spawnConnection } from "../protocol/stdio.ts";
 import type { Target } from "../../selftests/target/target.ts";
-import type { OpenOptions, TargetSpec } from "./target_spec.ts";
+import {
+  type OpenOptions,
+  refuseTarget,
+  type TargetSpec,
+} from "./target_spec.ts";
 import { UsageError } from "../lib/usage_error.ts";
 
 /** `stdio:CMD ARGS…`: a program that is started, with its words quoted as in a shell. Throws {@link UsageError}. */
@@ -22,9 +26,7 @@ export function parseStdio(command: string, spec: string): TargetSpec {
   // Where npx runs Deno there may be no other.
   const program = name === "deno" ? Deno.execPath() : name;
   if (program === undefined) {
-    throw new UsageError(
-      `Cannot parse target "${spec}": stdio: needs a program, as in stdio:./adapter.`,
-    );
+    refuseTarget(spec, "stdio: needs a program, as in stdio:./adapter.");
   }
   return adapterSpec(
     spec,
@@ -83,9 +85,7 @@ function splitCommand(command: string, spec: string): string[] {
   while (token.lastIndex < command.length) {
     const match = token.exec(command);
     if (match === null) {
-      throw new UsageError(
-        `Cannot parse target "${spec}": a quote or a backslash has no end.`,
-      );
+      refuseTarget(spec, "a quote or a backslash has no end.");
     }
     const [all, single, double, escaped, plain] = match;
     const part = single ?? double?.replace(/\\(.)/gs, "$1") ?? escaped ?? plain;

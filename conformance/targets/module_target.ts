@@ -14,15 +14,12 @@ import {
 } from "../../impl/uapi/revision.ts";
 import { startedSpec } from "./adapter_targets.ts";
 import type { Target, TargetInfo } from "../../selftests/target/target.ts";
-import type { TargetSpec } from "./target_spec.ts";
-import { UsageError } from "../lib/usage_error.ts";
+import { refuseTarget, type TargetSpec } from "./target_spec.ts";
 
 /** Reads the name of a module: a path, or any other specifier that can be imported. Throws {@link UsageError}. */
 export function parseModule(name: string, spec: string): TargetSpec {
   if (name === "") {
-    throw new UsageError(
-      `Cannot parse target "${spec}": module: needs a module, as in module:./target.ts.`,
-    );
+    refuseTarget(spec, "module: needs a module, as in module:./target.ts.");
   }
   return startedSpec(spec, () => openModule(name));
 }

@@ -8,6 +8,7 @@
 
 import type { RevisionName } from "../../impl/uapi/revision.ts";
 import type { Target } from "../../selftests/target/target.ts";
+import { UsageError } from "../lib/usage_error.ts";
 import type { Connection } from "../protocol/connection.ts";
 
 /** A target that was named but not started yet. */
@@ -27,6 +28,11 @@ export interface TargetSpec {
   readonly onlyTest?: string;
   /** True for one that runs in this process: several at a time gain nothing. */
   readonly inProcess?: boolean;
+}
+
+/** Throws a {@link UsageError} about the name of a target. */
+export function refuseTarget(spec: string, why: string): never {
+  throw new UsageError(`Cannot parse target "${spec}": ${why}`);
 }
 
 /** How a target is started. */

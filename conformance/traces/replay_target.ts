@@ -14,7 +14,7 @@ import { parseHello } from "../protocol/hello.ts";
 import { formatText, quoteLine, Words } from "../protocol/codec.ts";
 import type { Connection } from "../protocol/connection.ts";
 import { LineBuffer } from "../protocol/line_buffer.ts";
-import type { TargetSpec } from "../targets/target_spec.ts";
+import { refuseTarget, type TargetSpec } from "../targets/target_spec.ts";
 import { UsageError } from "../lib/usage_error.ts";
 
 /** What stands before the file in the name of a replay. */
@@ -52,9 +52,7 @@ export function replayedFile(spec: string): string | undefined {
 /** Reads the name of a transcript's file, and the file. Throws {@link UsageError}. */
 export function parseReplay(path: string, spec: string): TargetSpec {
   if (path === "") {
-    throw new UsageError(
-      `Cannot parse target "${spec}": replay: needs a transcript, as in replay:FILE.`,
-    );
+    refuseTarget(spec, "replay: needs a transcript, as in replay:FILE.");
   }
   const recording = readRecording(path);
   const connect = () => Promise.resolve(new ReplayConnection(recording, path));
