@@ -21,7 +21,6 @@ import {
 } from "../uapi/mman.ts";
 import type { Revision } from "../uapi/revision.ts";
 import { pass, type Passed, toU32, type Values } from "./arguments.ts";
-import { causesOf } from "./causes.ts";
 import {
   type ArgumentFields,
   type CallArguments,
@@ -46,8 +45,10 @@ export function check(
   if (errno === undefined) {
     throw new KernelBug(`${call} returned ${ret}, which is no errno`);
   }
-  const causes = causesOf(call, errno, revisionOf(process), args, fields);
-  throw new IommufdError(call, errno, args, causes, fields);
+  // The one thing that a program could not see.
+  const { lastErrno } = process.kernel;
+  const why = errno.is(lastErrno) ? lastErrno!.why() : errno.message;
+  throw new IommufdError(call, errno, args, why, fields);
 }
 
 /** An open descriptor of a process. */

@@ -22,10 +22,10 @@ export type ArgumentFields = Readonly<
 
 /**
  * A system call that failed. The message says what failed, with which errno,
- * what that errno means for this call, and what was passed:
+ * what was wrong, and what was passed:
  *
  * ```text
- * IOMMU_IOAS_MAP failed with EEXIST: part of the IOVA range is mapped already
+ * IOMMU_IOAS_MAP failed with EEXIST: part of the range of IOVA is mapped already
  * (flags 0x7 (FIXED_IOVA | WRITEABLE | READABLE), ioasId 1,
  * userVa 0x7f0000000000, length 0x1000, iova 0x1000000)
  * ```
@@ -40,20 +40,19 @@ export class IommufdError extends Error {
   /** What was passed. */
   readonly args: CallArguments;
 
-  /** For the client: `causes` are the reasons that this errno can have here, `fields` what the arguments mean. */
+  /** For the client: `why` says what was wrong, `fields` what the arguments mean. */
   constructor(
     call: string,
     errno: Errno,
     args: CallArguments,
-    causes: readonly string[],
+    why: string,
     fields: ArgumentFields = {},
   ) {
-    const why = causes.length > 0 ? `: ${causes.join(", or ")}` : "";
     const passed = Object.entries(args)
       .filter(([, value]) => value !== undefined)
       .map(([name, value]) => `${name} ${formatArgument(value, fields[name])}`);
     const what = passed.length > 0 ? ` (${passed.join(", ")})` : "";
-    super(`${call} failed with ${errno}${why}${what}`);
+    super(`${call} failed with ${errno}: ${why}${what}`);
     this.call = call;
     this.errno = errno;
     this.args = args;

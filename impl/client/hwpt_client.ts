@@ -7,7 +7,6 @@
  * @module
  */
 
-import { EINVAL } from "../uapi/errno.ts";
 import * as uapi from "../uapi/iommufd.ts";
 import type {
   IommuHwptPageResponse,
@@ -220,11 +219,10 @@ export class HwptClient {
       responses,
     );
     const fd = toU32("faultFd", faultFd);
-    const ret = process.write(fd, bytes);
-    const written = check(process, ret, "write", { faultFd });
-    // A short count means that the next answer was refused.
-    if (written < bytes.length) {
-      check(process, -EINVAL.code, "write", { faultFd });
+    // A short count means that the next answer is refused: by itself it fails.
+    for (let done = 0; done < bytes.length;) {
+      const ret = process.write(fd, bytes.subarray(done));
+      done += check(process, ret, "write", { faultFd });
     }
   }
 }

@@ -196,30 +196,36 @@ export class MockClient {
   }
 
   /**
-   * DIRTY: devices write the pages whose bits are set in `bitmap`, one bit for
-   * `pageSize` bytes. Returns how many IO pages became dirty. Throws EINVAL for
-   * a HWPT that does not track, or a misaligned range.
+   * DIRTY: devices write the IO pages whose bits are set in `bitmap`. Returns
+   * how many of them are mapped. Throws EINVAL for a HWPT that does not track,
+   * or a misaligned range.
+   *
+   * A bit stands for `pageSize` bytes, and should stand for the 2 KiB that an IO
+   * page of the mock has, which is the default: bit n marks the entry with
+   * number `iova / pageSize + n` of the mock's table. With a page size of 4096
+   * these are the entries of half the IOVA, where most likely nothing is mapped
+   * and nothing is marked.
    */
   dirty(
     options: {
       readonly hwptId: number;
       readonly iova: U64;
       readonly length: U64;
-      readonly pageSize: U64;
       readonly bitmap: Uint8Array;
+      readonly pageSize?: U64;
     },
   ): { marked: bigint } {
     const { process } = this.#descriptor;
     const bitmap = toBytes("bitmap", options.bitmap);
     using memory = new ScratchMemory(process, bitmap.length);
     memory.store(bitmap);
-    const uptr = memory.address;
+    const values = {
+      pageSize: uapi.MOCK_IO_PAGE_SIZE,
+      ...options,
+      uptr: memory.address,
+    };
     const names = { id: "hwptId" };
-    const { outNrDirty } = this.#call(
-      uapi.TestDirty,
-      { ...options, uptr },
-      names,
-    );
+    const { outNrDirty } = this.#call(uapi.TestDirty, values, names);
     return { marked: outNrDirty };
   }
 

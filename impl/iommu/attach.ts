@@ -22,8 +22,10 @@ export function attachGroup(domain: Domain, group: Group): void {
   if (
     current !== null && current !== group.defaultDomain &&
     current !== group.blockingDomain
-  ) throw EBUSY;
-  if (group.firstDevice.ops !== domain.owner) throw EINVAL;
+  ) throw EBUSY.because("something else is attached to the group");
+  if (group.firstDevice.ops !== domain.owner) {
+    throw EINVAL.because("the domain is of another IOMMU driver");
+  }
   groupSetDomain(group, domain);
 }
 
@@ -55,7 +57,9 @@ export function attachGroupHandle(
   handle: AttachHandle | null,
 ): void {
   if (handle !== null) handle.domain = domain;
-  if (group.pasidArray.has(IOMMU_NO_PASID)) throw EBUSY;
+  if (group.pasidArray.has(IOMMU_NO_PASID)) {
+    throw EBUSY.because("something else is attached to the group");
+  }
   group.pasidArray.set(IOMMU_NO_PASID, handle);
   try {
     attachGroup(domain, group);

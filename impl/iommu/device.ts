@@ -222,7 +222,9 @@ export function deviceEnableFeature(
   dev: Device,
   feature: IommuDevFeature,
 ): void {
-  if (dev.group === null || dev.ops?.devEnableFeat === undefined) throw ENODEV;
+  if (dev.group === null || dev.ops?.devEnableFeat === undefined) {
+    throw ENODEV.because(`the IOMMU of the device has no feature ${feature}`);
+  }
   dev.ops.devEnableFeat(dev, feature);
 }
 

@@ -20,6 +20,10 @@ import {
   groupSetDomain,
 } from "./group_domain.ts";
 
+const OWNED = EPERM.because(
+  "another owner or a kernel driver has the group of the device",
+);
+
 /**
  * Makes `owner` the only owner of a group, once: claiming again is refused to
  * the same owner too. Throws EPERM when the group has an owner or a kernel
@@ -29,7 +33,7 @@ import {
  */
 export function groupClaimDmaOwner(group: Group, owner: object | null): void {
   if (isNobody(group.iommu.kernel.warnings, owner)) throw EINVAL;
-  if (group.ownerCnt > 0) throw EPERM;
+  if (group.ownerCnt > 0) throw OWNED;
   takeOwnership(group, owner);
 }
 
@@ -54,7 +58,7 @@ export function deviceClaimDmaOwner(dev: Device, owner: object | null): void {
     takeOwnership(group, owner);
     return;
   }
-  if (group.owner !== owner) throw EPERM;
+  if (group.owner !== owner) throw OWNED;
   group.ownerCnt++;
 }
 
@@ -115,7 +119,9 @@ function isNobody(
 function takeOwnership(group: Group, owner: object): void {
   const attached = group.domain !== null &&
     group.domain !== group.defaultDomain;
-  if (attached || group.pasidArray.size > 0) throw EBUSY;
+  if (attached || group.pasidArray.size > 0) {
+    throw EBUSY.because("something is attached to the group");
+  }
   allocBlockingDomain(group);
   groupSetDomain(group, group.blockingDomain!);
   group.owner = owner;

@@ -88,7 +88,9 @@ export function deviceSetDomain(
 ): void {
   // A blocking domain lacks the 1:1 mapping that such a device cannot be without.
   const blocking = domain.type === "blocked" || domain === group.blockingDomain;
-  if (dev.requireDirect && blocking) throw EINVAL;
+  if (dev.requireDirect && blocking) {
+    throw EINVAL.because("the device needs a 1:1 map and cannot be blocked");
+  }
   domain.attachDev(dev);
 }
 

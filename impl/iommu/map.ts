@@ -29,7 +29,9 @@ export function iommuMap(
   if (domain.type !== "paging") throw EINVAL;
   const smallest = smallestPage(domain);
   if (smallest === 0) throw ENODEV;
-  if (!isAligned(smallest, iova, paddr, size)) throw EINVAL;
+  if (!isAligned(smallest, iova, paddr, size)) {
+    throw EINVAL.because("a map is not aligned to the domain's smallest page");
+  }
 
   let done = 0;
   try {

@@ -78,9 +78,11 @@ export function copyStructFromUser<T extends object>(
   type: number,
   last: keyof T & string,
 ): T {
-  if (data.type !== type) throw EINVAL;
+  if (data.type !== type) {
+    throw EINVAL.because("the IOMMU driver does not know the type of the data");
+  }
   if (data.len < struct.offsetofend(last) || data.len > struct.size) {
-    throw EINVAL;
+    throw EINVAL.because("the IOMMU driver does not know data of that length");
   }
   const bytes = new Uint8Array(struct.size);
   data.mm.copyFromUser(bytes.subarray(0, data.len), data.uptr);

@@ -12,7 +12,7 @@ import type { Group } from "../iommu/group.ts";
 import { File } from "../kernel/files/file.ts";
 import type { Task } from "../kernel/interfaces/task.ts";
 import type { IommufdKernel } from "./kernel.ts";
-import { EBADF, EBADFD, ENOTTY, resultOfError } from "../uapi/errno.ts";
+import { EBADF, EBADFD, ENOTTY } from "../uapi/errno.ts";
 import { IOMMU_TEST_CMD, IOMMUFD_CMD_BASE } from "../uapi/mod.ts";
 import type { Revision } from "../uapi/revision.ts";
 import { existsIn } from "../uapi/revision/versions.ts";
@@ -27,6 +27,8 @@ import { IOCTL_OPS } from "./ioctl_table.ts";
 import { ObjectTable } from "./objects/object.ts";
 import type { CommandBuffer, IoctlOp } from "./objects/ucmd.ts";
 import { vfioIoctl } from "./vfio_compat/vfio_compat.ts";
+
+const UNKNOWN_IOCTL = ENOTTY.because("this revision does not have the ioctl");
 
 /** Places of the ioctl table: the test ioctl is the last one. */
 const TABLE_SIZE = (IOMMU_TEST_CMD & 0xff) - IOMMUFD_CMD_BASE + 1;
@@ -135,9 +137,10 @@ export class IommufdCtx extends File {
     const userSize = this.#sizeView.getUint32(0, true);
 
     const slot = this.#slots[place] ?? this.#prepare(place);
-    if (slot === undefined || slot.number !== cmd) throw ENOTTY;
+    if (slot === undefined || slot.number !== cmd) throw UNKNOWN_IOCTL;
     if (userSize < slot.minSize) {
-      throw this.kernel.revision.objects.shortStructErrno;
+      const { shortStructErrno } = this.kernel.revision.objects;
+      throw shortStructErrno.because("the struct is too short");
     }
 
     const buffer = slot.buffers[this.kernel.callDepth] ??= slot.op.prepare(
@@ -149,7 +152,7 @@ export class IommufdCtx extends File {
       buffer.execute();
       return 0;
     } catch (error) {
-      return resultOfError(error);
+      return this.kernel.resultOfError(error);
     }
   }
 

@@ -21,7 +21,10 @@ import { CAP_SYS_RESOURCE } from "../uapi/mman.ts";
 import { ACCOUNT_MM, ACCOUNT_USER } from "./pages/accounting.ts";
 import { disableLargePages, enableLargePages } from "./ioas/large_pages.ts";
 import { Ioas } from "./ioas/ioas.ts";
+import { RESERVED_FIELD, UNKNOWN_OPERATION } from "./objects/refusals.ts";
 import type { Ucmd } from "./objects/ucmd.ts";
+
+const NOT_A_BIT = EINVAL.because("the value is neither 0 nor 1");
 
 const VALUE = IommuOption.fields.val64.offset;
 
@@ -29,7 +32,7 @@ const VALUE = IommuOption.fields.val64.offset;
 export function option(ucmd: Ucmd<IommuOption>): void {
   const { ctx, cmd, bytes } = ucmd;
   if (ctx.kernel.revision.objects.checksReservedFields && cmd.reserved !== 0) {
-    throw EOPNOTSUPP;
+    throw RESERVED_FIELD;
   }
   switch (cmd.optionId) {
     case IOMMU_OPTION_RLIMIT_MODE:
@@ -39,7 +42,7 @@ export function option(ucmd: Ucmd<IommuOption>): void {
       hugePages(ucmd);
       break;
     default:
-      throw EOPNOTSUPP;
+      throw EOPNOTSUPP.because("the option is unknown");
   }
   ucmd.process.mm.copyToUser(
     ucmd.uaddr + VALUE,
@@ -51,20 +54,24 @@ function rlimitMode({ ctx, cmd, process }: Ucmd<IommuOption>): void {
   if (
     ctx.kernel.revision.objects.rlimitModeChecksObjectId && cmd.objectId !== 0
   ) {
-    throw EOPNOTSUPP;
+    throw EOPNOTSUPP.because("RLIMIT_MODE has no object");
   }
   switch (cmd.op) {
     case IOMMU_OPTION_OP_GET:
       cmd.val64 = ctx.accountMode === ACCOUNT_MM ? 1n : 0n;
       return;
     case IOMMU_OPTION_OP_SET:
-      if (!process.capable(CAP_SYS_RESOURCE)) throw EPERM;
-      if (!ctx.objects.isEmpty) throw EBUSY;
-      if (cmd.val64 > 1n) throw EINVAL;
+      if (!process.capable(CAP_SYS_RESOURCE)) {
+        throw EPERM.because("the process lacks CAP_SYS_RESOURCE");
+      }
+      if (!ctx.objects.isEmpty) {
+        throw EBUSY.because("there are objects already");
+      }
+      if (cmd.val64 > 1n) throw NOT_A_BIT;
       ctx.accountMode = cmd.val64 === 1n ? ACCOUNT_MM : ACCOUNT_USER;
       return;
     default:
-      throw EOPNOTSUPP;
+      throw UNKNOWN_OPERATION;
   }
 }
 
@@ -76,12 +83,12 @@ function hugePages({ ctx, cmd }: Ucmd<IommuOption>): void {
         cmd.val64 = ioas.iopt.disableLargePages ? 0n : 1n;
         return;
       case IOMMU_OPTION_OP_SET:
-        if (cmd.val64 > 1n) throw EINVAL;
+        if (cmd.val64 > 1n) throw NOT_A_BIT;
         if (cmd.val64 === 0n) disableLargePages(ioas.iopt);
         else enableLargePages(ioas.iopt);
         return;
       default:
-        throw EOPNOTSUPP;
+        throw UNKNOWN_OPERATION;
     }
   } finally {
     ioas.put();

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { ENOENT, ENOMEM } from "../uapi/errno.ts";
+import { ENOENT, ENOMEM, Errno } from "../uapi/errno.ts";
 import type { XarrayNodes } from "../lib/xarray_nodes.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import {
@@ -78,6 +78,9 @@ export class KernelCore {
   /** Bytes of one batch of pages, what the selftest's SET_TEMP_MEMORY_LIMIT sets (Linux: iommufd_test_memory_limit). */
   tempMemoryLimit = 65536;
 
+  /** What the last system call that failed ended in, with the reason. For people: no program can see it. */
+  lastErrno: Errno | undefined;
+
   readonly #devices = new Map<string, OpenDevice>();
   readonly #tasks = new Set<Task>();
   readonly #processes = new Set<Process>();
@@ -97,6 +100,13 @@ export class KernelCore {
       "/proc/self/exe",
       (_process, access) => executable.open(access),
     );
+  }
+
+  /** The result of a system call for what was thrown: the negative number of an errno. Anything else is thrown on. */
+  resultOfError(error: unknown): number {
+    if (!(error instanceof Errno)) throw error;
+    this.lastErrno = error;
+    return -error.code;
   }
 
   /** The machine's memory. */
@@ -194,7 +204,9 @@ export class KernelCore {
    * than the machine's memory is ENOMEM too. (Linux: kvmalloc.)
    */
   allocVirtual(name: StepName, bytes: number): void {
-    if (bytes > this.frames.count * PAGE_SIZE) throw ENOMEM;
+    if (bytes > this.frames.count * PAGE_SIZE) {
+      throw ENOMEM.because("the machine has not so much memory");
+    }
     if (bytes > 0 && this.fails(name) && bytes <= PAGE_SIZE) throw ENOMEM;
   }
 
@@ -224,7 +236,7 @@ export class KernelCore {
   /** Opens a path for a task. Throws ENOENT, and what the device throws. For `SystemCalls` only. */
   openPath(path: string, task: Task, access: number): File {
     const open = this.#devices.get(path);
-    if (open === undefined) throw ENOENT;
+    if (open === undefined) throw ENOENT.because("there is no such device");
     return open(task, access);
   }
 

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { EBADF, EINVAL, ESPIPE, ESRCH, resultOfError } from "../uapi/errno.ts";
+import { EBADF, EINVAL, ESPIPE, ESRCH } from "../uapi/errno.ts";
 import {
   O_RDONLY,
   O_RDWR,
@@ -193,7 +193,7 @@ export abstract class SystemCalls implements Task {
     kernel.current = this;
     kernel.callDepth++;
     try {
-      return resultOf(body);
+      return resultOf(this.kernel, body);
     } finally {
       kernel.callDepth--;
       kernel.current = previous;
@@ -204,7 +204,7 @@ export abstract class SystemCalls implements Task {
   protected callIoctl(fd: number, cmd: number, arg: number | bigint): number {
     const file = this.files.lookup(fd).get();
     try {
-      return resultOf(() => file.ioctl(this, cmd >>> 0, arg));
+      return resultOf(this.kernel, () => file.ioctl(this, cmd >>> 0, arg));
     } finally {
       file.put();
     }
@@ -250,10 +250,10 @@ function checkCount(count: number): number {
  * errno should meet this soon: each frame on its way costs, and each `finally`
  * costs more than the rest of a call that fails at once.
  */
-function resultOf(body: () => number): number {
+function resultOf(kernel: KernelCore, body: () => number): number {
   try {
     return body();
   } catch (error) {
-    return resultOfError(error);
+    return kernel.resultOfError(error);
   }
 }

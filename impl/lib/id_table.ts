@@ -55,7 +55,7 @@ export class IdTable<T extends NonNullable<unknown>> {
     if (id !== undefined && id < top) {
       popLowest(this.#free);
     } else {
-      if (top > this.#max) throw EBUSY;
+      if (top > this.#max) throw EBUSY.because("no id is free");
       if (id !== undefined) this.#free.length = 0;
       id = top;
     }

@@ -10,27 +10,10 @@
  * @module
  */
 
-import { EOVERFLOW } from "../uapi/errno.ts";
 import { KernelBug } from "./kernel_bug.ts";
 
 /** The largest 64-bit value (Linux: ULONG_MAX, U64_MAX). */
 export const U64_MAX: bigint = 2n ** 64n - 1n;
-
-/** `a + b`. Throws EOVERFLOW past {@link U64_MAX} (Linux: check_add_overflow). */
-export function checkedAdd(a: bigint, b: bigint): bigint {
-  const sum = a + b;
-  if (sum > U64_MAX) throw EOVERFLOW;
-  return sum;
-}
-
-/**
- * The last byte of the `length` bytes from `start` on; `length` is not 0.
- * Throws EOVERFLOW past {@link U64_MAX}.
- */
-export function lastOf(start: bigint, length: bigint): bigint {
-  if (length <= 0n) throw new KernelBug("Cannot find the last of no bytes");
-  return checkedAdd(start, length - 1n);
-}
 
 /**
  * The lowest multiple of `alignment`, a power of two, that is not below

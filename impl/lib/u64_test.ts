@@ -4,12 +4,9 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import fc from "fast-check";
 import { KernelBug } from "./kernel_bug.ts";
-import { EOVERFLOW } from "../uapi/errno.ts";
 import {
   alignDown,
   alignUp,
-  checkedAdd,
-  lastOf,
   lowestBit,
   roundUpPowerOfTwo,
   U64_MAX,
@@ -19,34 +16,6 @@ const u64 = fc.bigInt({ min: 0n, max: U64_MAX });
 const powerOfTwo = fc.integer({ min: 0, max: 63 }).map((bit) =>
   1n << BigInt(bit)
 );
-
-function errnoOf(body: () => unknown): unknown {
-  try {
-    body();
-  } catch (error) {
-    return error;
-  }
-  return undefined;
-}
-
-describe("checkedAdd", () => {
-  it("adds up to 2^64-1 and throws EOVERFLOW past it", () => {
-    assertEquals(checkedAdd(U64_MAX - 1n, 1n), U64_MAX);
-    assertEquals(errnoOf(() => checkedAdd(U64_MAX, 1n)), EOVERFLOW);
-  });
-});
-
-describe("lastOf", () => {
-  it("gives the inclusive end, up to the end of the address space", () => {
-    assertEquals(lastOf(4096n, 1n), 4096n);
-    assertEquals(lastOf(U64_MAX - 4095n, 4096n), U64_MAX);
-    assertEquals(errnoOf(() => lastOf(U64_MAX - 4095n, 4097n)), EOVERFLOW);
-  });
-
-  it("has no answer for no bytes", () => {
-    assertThrows(() => lastOf(5n, 0n), KernelBug);
-  });
-});
 
 describe("alignUp and alignDown", () => {
   it("give the nearest multiples around a value", () => {

@@ -111,7 +111,9 @@ export class MockIommuOps implements IommuOps {
    * (Linux: mock_dev_create.)
    */
   createDevice(flags = 0): MockDevice {
-    if ((flags & ~DEVICE_FLAGS) !== 0) throw EINVAL;
+    if ((flags & ~DEVICE_FLAGS) !== 0) {
+      throw EINVAL.because("a device flag is unknown");
+    }
     const { kernel } = this.iommu;
     kernel.step("mock.device");
     const id = this.devices.alloc();
@@ -202,7 +204,8 @@ export class MockIommuOps implements IommuOps {
     flags: number,
     userData: UserData | undefined,
   ): MockDomain {
-    if (flags & ~PAGING_FLAGS || userData !== undefined) throw EOPNOTSUPP;
+    if (flags & ~PAGING_FLAGS) throw EOPNOTSUPP.because("a flag is unknown");
+    if (userData !== undefined) throw UNKNOWN_DATA;
     const wantsDirty = (flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING) !== 0;
     if (wantsDirty && !this.capable(dev, "dirty-tracking")) throw EOPNOTSUPP;
     return this.#newDomain(dev, wantsDirty);
@@ -223,13 +226,18 @@ export class MockIommuOps implements IommuOps {
     userData: UserData | undefined,
   ): MockNestedDomain {
     const type = IOMMU_HWPT_DATA_SELFTEST;
-    if (userData?.type !== type || flags !== 0) throw EOPNOTSUPP;
+    if (userData?.type !== type) throw UNKNOWN_DATA;
+    if (flags !== 0) throw EOPNOTSUPP;
     if (!(parent instanceof MockDomain)) throw EINVAL;
     const data = copyStructFromUser(HwptSelftest, userData, type, "iotlb");
     this.iommu.kernel.step("mock.nested");
     return new MockNestedDomain(parent, data.iotlb);
   }
 }
+
+const UNKNOWN_DATA = EOPNOTSUPP.because(
+  "the IOMMU driver does not know the type of the data",
+);
 
 /** Whether the device is a mock device (Linux: iommufd_selftest_is_mock_dev). */
 export function isMockDevice(dev: Device): dev is MockDevice {

@@ -96,7 +96,9 @@ export class MockDomain extends Domain implements DirtyOps {
   override attachDev(dev: Device): void {
     if (this.dirtyOps === undefined) return;
     const { flags } = dev as MockDevice;
-    if (flags & MOCK_FLAGS_DEVICE_NO_DIRTY) throw EINVAL;
+    if (flags & MOCK_FLAGS_DEVICE_NO_DIRTY) {
+      throw EINVAL.because("the IOMMU cannot track the device's writes");
+    }
   }
 
   /**

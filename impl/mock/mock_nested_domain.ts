@@ -50,7 +50,9 @@ export class MockNestedDomain extends Domain {
    */
   override cacheInvalidateUser(array: UserDataArray): void {
     const type = IOMMU_HWPT_INVALIDATE_DATA_SELFTEST;
-    if (array.type !== type) throw EINVAL;
+    if (array.type !== type) {
+      throw EINVAL.because("the type of the requests is not known");
+    }
     for (let i = 0; i < array.entryNum; i++) {
       const { flags, iotlbId } = copyStructFromUserArray(
         HwptInvalidateSelftest,
@@ -59,8 +61,12 @@ export class MockNestedDomain extends Domain {
         i,
         "iotlbId",
       );
-      if (flags & ~IOMMU_TEST_INVALIDATE_FLAG_ALL) throw EOPNOTSUPP;
-      if (iotlbId > MOCK_NESTED_DOMAIN_IOTLB_ID_MAX) throw EINVAL;
+      if (flags & ~IOMMU_TEST_INVALIDATE_FLAG_ALL) {
+        throw EOPNOTSUPP.because("a request has an unknown flag");
+      }
+      if (iotlbId > MOCK_NESTED_DOMAIN_IOTLB_ID_MAX) {
+        throw EINVAL.because("a request names an entry that there is not");
+      }
       if (flags & IOMMU_TEST_INVALIDATE_FLAG_ALL) this.iotlb.fill(0);
       else this.iotlb[iotlbId] = 0;
       array.handled++;

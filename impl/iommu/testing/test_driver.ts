@@ -8,7 +8,7 @@
  */
 
 import { KernelCore } from "../../kernel/core.ts";
-import { Errno } from "../../uapi/errno.ts";
+import { Errno, errnoFromCode } from "../../uapi/errno.ts";
 import { Device, type IommuCap, type IommuOps } from "../device.ts";
 import { Domain, type DomainOptions, type DomainType } from "../domain.ts";
 import type { Group } from "../group.ts";
@@ -191,13 +191,13 @@ export function groupOfTwo(): {
   return { ops, a, b, group, domain: ops.domainAllocPaging(a) };
 }
 
-/** The errno that a call throws, or undefined. */
+/** The errno that a call throws, without its reason, or undefined. */
 export function errnoOf(call: () => void): Errno | undefined {
   try {
     call();
     return undefined;
   } catch (error) {
-    if (error instanceof Errno) return error;
+    if (error instanceof Errno) return errnoFromCode(error.code);
     throw error;
   }
 }

@@ -33,7 +33,7 @@
 import { IOMMU_READ, IOMMU_WRITE } from "../../iommu/domain.ts";
 import { KernelBug } from "../../kernel/warn.ts";
 import { U64_MAX } from "../../lib/u64.ts";
-import { EBUSY, EINVAL, ENOENT, EOVERFLOW, EPERM } from "../../uapi/errno.ts";
+import { EBUSY, EINVAL, ENOENT, EPERM } from "../../uapi/errno.ts";
 import { PAGE_SHIFT, PAGE_SIZE } from "../../uapi/mman.ts";
 import { addAccess, removeAccess, rwAccess } from "../pages/access_pages.ts";
 import { IOMMUFD_ACCESS_RW_WRITE } from "../pages/source.ts";
@@ -44,9 +44,19 @@ import {
 } from "../ioas/accesses.ts";
 import { ContigAreas, type IoptArea } from "../pages/area.ts";
 import type { IoPagetable } from "../ioas/io_pagetable.ts";
+import { lastIova } from "../ioas/iova_alloc.ts";
 import { Ioas } from "../ioas/ioas.ts";
 import type { IommufdCtx } from "../main.ts";
 import { IommufdObject } from "../objects/object.ts";
+import { NO_LENGTH } from "../objects/refusals.ts";
+
+const NO_IOAS = ENOENT.because("the access is attached to no IOAS");
+const NOT_MAPPED = ENOENT.because("part of the range of IOVA is not mapped");
+const NO_RIGHT = EPERM.because("an area in the range does not allow that");
+const BEING_UNMAPPED = EINVAL.because("an area in the range is being unmapped");
+const NO_WHOLE_PAGES = EINVAL.because(
+  "the range is not of whole pages of memory",
+);
 
 /** A driver's side of an access (Linux: struct iommufd_access_ops). */
 export interface AccessOps {
@@ -159,7 +169,7 @@ export class Access extends IommufdObject implements IoptAccess {
    * (Linux: iommufd_access_replace.)
    */
   replace(ioasId: number): void {
-    if (this.#ioas === undefined) throw ENOENT;
+    if (this.#ioas === undefined) throw NO_IOAS;
     this.#changeIoasId(ioasId);
   }
 
@@ -196,7 +206,9 @@ export class Access extends IommufdObject implements IoptAccess {
     const listId = this.#listId;
     const current = this.#ioas;
     // The driver's unmap, called below, changes the IOAS again.
-    if (current !== this.#ioasUnpin) throw EBUSY;
+    if (current !== this.#ioasUnpin) {
+      throw EBUSY.because("the access is just being moved");
+    }
     if (current === next) return;
 
     this.#ioas = undefined;
@@ -244,8 +256,8 @@ export class Access extends IommufdObject implements IoptAccess {
         `iommufd: access ${this.id} pins without having said that it would`,
       )
     ) throw EINVAL;
-    const last = lastIova(iova, length);
-    if (this.#ioas === undefined) throw ENOENT;
+    const last = lastOf(iova, length);
+    if (this.#ioas === undefined) throw NO_IOAS;
 
     const { iopt } = this.#ioas;
     const areas = new ContigAreas(iopt, iova, last);
@@ -253,8 +265,9 @@ export class Access extends IommufdObject implements IoptAccess {
       let at = 0;
       for (; areas.area !== undefined; areas.next()) {
         const { area } = areas;
-        if (area.preventAccess || !isAligned(areas, area)) throw EINVAL;
-        if (!allows(area, flags)) throw EPERM;
+        if (area.preventAccess) throw BEING_UNMAPPED;
+        if (!isAligned(areas, area)) throw NO_WHOLE_PAGES;
+        checkRights(area, flags);
         const range = indexes(areas, area);
         const end = at + range.last - range.first + 1;
         if (end > out.length) {
@@ -265,7 +278,7 @@ export class Access extends IommufdObject implements IoptAccess {
         addAccess(area, range, out, at, flags);
         at = end;
       }
-      if (!areas.done) throw ENOENT;
+      if (!areas.done) throw NOT_MAPPED;
     } catch (error) {
       if (iova < areas.curIova) unpinRange(iopt, iova, areas.curIova - 1n);
       throw error;
@@ -304,15 +317,15 @@ export class Access extends IommufdObject implements IoptAccess {
    * copied before the failing area stays copied. (Linux: iommufd_access_rw.)
    */
   rw(iova: bigint, data: Uint8Array, flags: number): void {
-    const last = lastIova(iova, BigInt(data.length));
-    if (this.#ioas === undefined) throw ENOENT;
+    const last = lastOf(iova, BigInt(data.length));
+    if (this.#ioas === undefined) throw NO_IOAS;
 
     let at = 0;
     const areas = new ContigAreas(this.#ioas.iopt, iova, last);
     for (; areas.area !== undefined; areas.next()) {
       const { area, curIova } = areas;
-      if (area.preventAccess) throw EINVAL;
-      if (!allows(area, flags)) throw EPERM;
+      if (area.preventAccess) throw BEING_UNMAPPED;
+      checkRights(area, flags);
       const end = at + Number(areas.curLast - curIova) + 1;
       const startByte = area.startByte(curIova);
       rwAccess(
@@ -324,16 +337,14 @@ export class Access extends IommufdObject implements IoptAccess {
       );
       at = end;
     }
-    if (!areas.done) throw ENOENT;
+    if (!areas.done) throw NOT_MAPPED;
   }
 }
 
 /** The last IOVA of a range. Throws EINVAL for length 0, EOVERFLOW. */
-function lastIova(iova: bigint, length: bigint): bigint {
-  if (length === 0n) throw EINVAL;
-  const last = iova + length - 1n;
-  if (last > U64_MAX) throw EOVERFLOW;
-  return last;
+function lastOf(iova: bigint, length: bigint): bigint {
+  if (length === 0n) throw NO_LENGTH;
+  return lastIova(iova, length);
 }
 
 /** The page indexes of the current part of the range. */
@@ -363,8 +374,8 @@ function isAligned(areas: ContigAreas, area: IoptArea): boolean {
   return areas.done || (area.startByte(area.last) & mask) === mask;
 }
 
-/** Whether the area may be read, or written with IOMMUFD_ACCESS_RW_WRITE (Linux: check_area_prot). */
-function allows(area: IoptArea, flags: number): boolean {
+/** Throws EPERM unless the area may be read, or written with IOMMUFD_ACCESS_RW_WRITE (Linux: check_area_prot). */
+function checkRights(area: IoptArea, flags: number): void {
   const prot = flags & IOMMUFD_ACCESS_RW_WRITE ? IOMMU_WRITE : IOMMU_READ;
-  return (area.prot & prot) !== 0;
+  if ((area.prot & prot) === 0) throw NO_RIGHT;
 }

@@ -29,7 +29,7 @@ import { pagingDomainAlloc } from "../../iommu/group_domain.ts";
 import { groupHasIsolatedMsi } from "../../iommu/msi.ts";
 import { KernelBug } from "../../kernel/warn.ts";
 import { isMockDevice } from "../../mock/mock_device.ts";
-import { EINVAL, EPERM } from "../../uapi/errno.ts";
+import { EINVAL, ENOENT, EPERM, type Errno } from "../../uapi/errno.ts";
 import { IommufdGroup } from "./group.ts";
 import { HwPagetable, HwptPaging } from "../hwpt/hw_pagetable.ts";
 import { attachToHwpt, detachFromHwpt } from "./hwpt_devices.ts";
@@ -47,6 +47,10 @@ interface Change {
 
 /** A device bound to a context (Linux: struct iommufd_device). */
 export class IommufdDevice extends IommufdObject {
+  /** Where there is none. */
+  static override readonly notFound: Errno = ENOENT.because(
+    "there is no device with this id",
+  );
   /** The device. */
   readonly dev: Device;
   /** Its group in the context. */
@@ -81,14 +85,16 @@ export class IommufdDevice extends IommufdObject {
    */
   static bindDevice(ctx: IommufdCtx, dev: Device): IommufdDevice {
     const { options, revision } = ctx.kernel;
-    if (!deviceIommuCapable(dev, "cache-coherency")) throw EINVAL;
+    if (!deviceIommuCapable(dev, "cache-coherency")) {
+      throw EINVAL.because("the IOMMU is not cache coherent");
+    }
     using undo = new DisposableStack();
     const igroup = IommufdGroup.get(ctx, dev);
     undo.defer(() => igroup.put());
     if (
       revision.attach.msiCheckedAtBind && !isMockDevice(dev) &&
       !groupHasIsolatedMsi(igroup.group) && !options.allowUnsafeInterrupts
-    ) throw EPERM;
+    ) throw EPERM.because("the device's interrupts are not isolated");
     deviceClaimDmaOwner(dev, ctx);
     undo.defer(() => deviceReleaseDmaOwner(dev));
     const idev = new IommufdDevice(ctx, dev, igroup);
@@ -188,7 +194,7 @@ export class IommufdDevice extends IommufdObject {
     try {
       if (pt instanceof HwPagetable) old = change.to(pt);
       else if (pt instanceof Ioas) ({ id, old } = this.#changeAuto(pt, change));
-      else throw EINVAL;
+      else throw EINVAL.because("the object is no IOAS and no HWPT");
     } finally {
       pt.put();
     }
@@ -211,7 +217,7 @@ export class IommufdDevice extends IommufdObject {
         return { id: hwpt.id, old: change.to(hwpt) };
       } catch (error) {
         // The domain does not fit the device; other errors are final.
-        if (error !== EINVAL) throw error;
+        if (!EINVAL.is(error)) throw error;
       } finally {
         hwpt.put();
       }

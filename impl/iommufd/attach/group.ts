@@ -49,7 +49,7 @@ export class IommufdGroup {
    */
   static get(ctx: IommufdCtx, dev: Device): IommufdGroup {
     const { group } = dev;
-    if (group === null) throw ENODEV;
+    if (group === null) throw ENODEV.because("the device has no IOMMU group");
     const known = ctx.groups.get(group);
     if (known !== undefined) {
       known.#refs++;
@@ -84,7 +84,9 @@ export class IommufdGroup {
    * the driver throws. (Linux: iommufd_hw_pagetable_attach.)
    */
   attach(idev: IommufdDevice, hwpt: HwPagetable): void {
-    if (this.#hwpt !== undefined && this.#hwpt !== hwpt) throw EINVAL;
+    if (this.#hwpt !== undefined && this.#hwpt !== hwpt) {
+      throw EINVAL.because("the group of the device is attached elsewhere");
+    }
     const { paging } = hwpt;
     const first = this.#devices.size === 0;
     this.#reserve(idev, paging, { wantSwMsi: true });
@@ -124,7 +126,9 @@ export class IommufdGroup {
    */
   replace(idev: IommufdDevice, hwpt: HwPagetable): HwPagetable | undefined {
     const old = this.#hwpt;
-    if (old === undefined || !this.#devices.has(idev)) throw EINVAL;
+    if (old === undefined || !this.#devices.has(idev)) {
+      throw EINVAL.because("the device is not attached");
+    }
     if (old === hwpt) return undefined;
 
     const sameIoas = hwpt.paging.ioas === old.paging.ioas;

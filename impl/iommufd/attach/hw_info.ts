@@ -16,7 +16,7 @@ import {
   type HwInfo,
 } from "../../iommu/device.ts";
 import type { Warnings } from "../../kernel/warn.ts";
-import { ENODEV, EOPNOTSUPP } from "../../uapi/errno.ts";
+import { ENODEV } from "../../uapi/errno.ts";
 import {
   IOMMU_HW_CAP_DIRTY_TRACKING,
   IOMMU_HW_CAP_PCI_PASID_EXEC,
@@ -25,6 +25,7 @@ import {
   type IommuHwInfo,
 } from "../../uapi/iommufd.ts";
 import { IommufdDevice } from "./device.ts";
+import { RESERVED_FIELD, UNKNOWN_FLAG } from "../objects/refusals.ts";
 import type { Ucmd } from "../objects/ucmd.ts";
 
 /** The information of a driver that has none. */
@@ -37,7 +38,8 @@ const NO_INFO: HwInfo = {
 export function getHwInfo(ucmd: Ucmd<IommuHwInfo>): void {
   const { ctx, cmd } = ucmd;
   const { flags, reserved, reserved1, reserved2 } = cmd;
-  if (flags || reserved || reserved1 || reserved2) throw EOPNOTSUPP;
+  if (flags) throw UNKNOWN_FLAG;
+  if (reserved || reserved1 || reserved2) throw RESERVED_FIELD;
   const idev = ctx.objects.get(cmd.devId, IommufdDevice);
   try {
     const { dev } = idev;
@@ -62,7 +64,9 @@ function infoOf(dev: Device, warnings: Warnings): HwInfo {
     info.type === IOMMU_HW_INFO_TYPE_NONE,
     `IOMMU driver of ${dev.name} gives hardware information without a type`,
   );
-  if (broken) throw ENODEV;
+  if (broken) {
+    throw ENODEV.because("the IOMMU driver does not say what its words mean");
+  }
   return info;
 }
 

@@ -45,7 +45,7 @@ export function attachToHwpt(
       devices.size === 0,
       "iommufd: a new domain does not enforce cache coherency",
     );
-    throw EINVAL;
+    throw EINVAL.because("the domain does not enforce cache coherency");
   }
 
   const swMsiStart = enforceResvRegions(
@@ -104,11 +104,15 @@ function setupMsi(
       swMsiStart === undefined,
       "iommufd: a device without software MSI window on a platform that needs one",
     );
-    if (missing || swMsiStart === undefined) throw EPERM;
+    if (missing || swMsiStart === undefined) {
+      throw EPERM.because("the device has no window for its interrupts");
+    }
     if (hwpt.msiCookie) return;
     hwpt.domain.getMsiCookie(swMsiStart);
     hwpt.msiCookie = true;
     return;
   }
-  if (!(flags & IOMMUFD_ATTACH_FLAGS_ALLOW_UNSAFE_INTERRUPT)) throw EPERM;
+  if (!(flags & IOMMUFD_ATTACH_FLAGS_ALLOW_UNSAFE_INTERRUPT)) {
+    throw EPERM.because("the device's interrupts are not isolated");
+  }
 }

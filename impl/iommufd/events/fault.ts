@@ -21,12 +21,13 @@ import {
 import type { AttachHandle } from "../../iommu/group.ts";
 import type { File } from "../../kernel/files/file.ts";
 import { IdTable } from "../../lib/id_table.ts";
-import { EOPNOTSUPP } from "../../uapi/errno.ts";
+import { ENOENT, type Errno } from "../../uapi/errno.ts";
 import type { IommuFaultAlloc } from "../../uapi/iommufd.ts";
 import { RLIMIT_NOFILE } from "../../uapi/mman.ts";
 import { FaultFile } from "./fault_file.ts";
 import type { HwPagetable } from "../hwpt/hw_pagetable.ts";
 import { IommufdObject } from "../objects/object.ts";
+import { UNKNOWN_FLAG } from "../objects/refusals.ts";
 import type { Ucmd } from "../objects/ucmd.ts";
 
 /**
@@ -34,6 +35,12 @@ import type { Ucmd } from "../objects/ucmd.ts";
  * with it are users of it.
  */
 export class IommufdFault extends IommufdObject {
+  /** Where there is none. */
+  static override readonly notFound: Errno = ENOENT.because(
+    "there is no fault queue with this id",
+  );
+  /** Whether its descriptor is open. */
+  isOpen = false;
   /** Groups that user space has not read, oldest first (Linux: deliver). */
   readonly unread: Set<IopfGroup> = new Set();
   /** Its descriptor, while it is open. */
@@ -43,6 +50,11 @@ export class IommufdFault extends IommufdObject {
     first: 1,
     max: 2 ** 32 - 1,
   });
+
+  /** For a message. */
+  override get user(): string {
+    return this.isOpen ? "its descriptor" : "a HWPT";
+  }
 
   /** Queues a group; the queue must answer it now (Linux: iommufd_fault_iopf_handler). */
   deliver(group: IopfGroup): void {
@@ -86,7 +98,7 @@ export class IommufdFault extends IommufdObject {
  */
 export function faultQueueAlloc(ucmd: Ucmd<IommuFaultAlloc>): void {
   const { ctx, cmd, process } = ucmd;
-  if (cmd.flags !== 0) throw EOPNOTSUPP;
+  if (cmd.flags !== 0) throw UNKNOWN_FLAG;
   using undo = new DisposableStack();
   const fault = new IommufdFault(ctx);
   undo.defer(() => ctx.objects.abortAndDestroy(fault));

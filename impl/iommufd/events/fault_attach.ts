@@ -103,7 +103,9 @@ export function hwptReplaceDevice(
  * throws. (Linux: iommufd_fault_iopf_enable.)
  */
 function iopfEnable(idev: IommufdDevice): void {
-  if (idev.dev.isVirtualFunction) throw EINVAL;
+  if (idev.dev.isVirtualFunction) {
+    throw EINVAL.because("page faults of a virtual function cannot be handled");
+  }
   if (idev.iopfEnabled === 0) deviceEnableFeature(idev.dev, "iopf");
   idev.iopfEnabled++;
 }

@@ -24,6 +24,8 @@ import { POLLIN, POLLOUT, POLLRDNORM } from "../../uapi/mman.ts";
 import type { IommufdFault } from "./fault.ts";
 import { IommufdAttachHandle } from "./fault_attach.ts";
 
+const PARTS_OF_RECORDS = ESPIPE.because("the length is not of whole records");
+
 /** A fault queue as an open file. It is a user of the queue and keeps the context. */
 export class FaultFile extends File {
   readonly #fault: IommufdFault;
@@ -34,6 +36,7 @@ export class FaultFile extends File {
     this.#fault = fault;
     fault.file = this;
     fault.ref();
+    fault.isOpen = true;
     fault.ctx.get();
   }
 
@@ -45,12 +48,16 @@ export class FaultFile extends File {
    * (Linux: iommufd_fault_fops_read.)
    */
   override read(process: Task, uaddr: number, count: number): number {
-    if (count % IommuHwptPgfault.size !== 0) throw ESPIPE;
+    if (count % IommuHwptPgfault.size !== 0) throw PARTS_OF_RECORDS;
     let done = 0;
     return untilError(() => done, () => {
       for (const group of this.#fault.unread) {
         const length = group.faults.length * IommuHwptPgfault.size;
-        if (length > count - done) throw EINVAL;
+        if (length > count - done) {
+          throw EINVAL.because(
+            "there is no room for the first group of faults",
+          );
+        }
         this.#handOut(group, process, uaddr + done);
         done += length;
       }
@@ -65,7 +72,7 @@ export class FaultFile extends File {
    */
   override write(process: Task, uaddr: number, count: number): number {
     const { size } = IommuHwptPageResponse;
-    if (count % size !== 0) throw ESPIPE;
+    if (count % size !== 0) throw PARTS_OF_RECORDS;
     const bytes = new Uint8Array(size);
     const answer = IommuHwptPageResponse.at(bytes);
     let done = 0;
@@ -76,9 +83,11 @@ export class FaultFile extends File {
         if (
           code !== IOMMUFD_PAGE_RESP_SUCCESS &&
           code !== IOMMUFD_PAGE_RESP_INVALID
-        ) throw EINVAL;
+        ) throw EINVAL.because("the code is not known");
         const group = this.#fault.unanswered.erase(cookie);
-        if (group === undefined) throw EINVAL;
+        if (group === undefined) {
+          throw EINVAL.because("no fault that was read has this cookie");
+        }
         group.response(code);
       }
     });
@@ -94,6 +103,7 @@ export class FaultFile extends File {
     // The context may go with the last reference, and the queue with it.
     const { ctx } = this.#fault;
     this.#fault.file = undefined;
+    this.#fault.isOpen = false;
     this.#fault.unref();
     ctx.put();
   }

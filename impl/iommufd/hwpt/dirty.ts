@@ -13,7 +13,6 @@
 import type { DirtyBitmap, DirtyOps } from "../../iommu/dirty.ts";
 import type { Domain } from "../../iommu/domain.ts";
 import type { Mm } from "../../kernel/interfaces/mm.ts";
-import { lastOf } from "../../lib/u64.ts";
 import { EINVAL, EOPNOTSUPP, Errno } from "../../uapi/errno.ts";
 import {
   IOMMU_HWPT_DIRTY_TRACKING_ENABLE,
@@ -24,8 +23,16 @@ import {
 import { ContigAreas } from "../pages/area.ts";
 import { HwptPaging } from "./hw_pagetable.ts";
 import type { IoPagetable } from "../ioas/io_pagetable.ts";
+import { lastIova } from "../ioas/iova_alloc.ts";
+import {
+  NO_LENGTH,
+  RESERVED_FIELD,
+  UNKNOWN_FLAG,
+} from "../objects/refusals.ts";
 import { IovaBitmap, type IovaBitmapRange } from "./iova_bitmap.ts";
 import type { Ucmd } from "../objects/ucmd.ts";
+
+const CANNOT_TRACK = EOPNOTSUPP.because("the HWPT cannot track writes");
 
 /** For clearing dirty bits that nobody wants to see. */
 const DISCARD: DirtyBitmap = { isRecording: false, record() {} };
@@ -34,7 +41,7 @@ const DISCARD: DirtyBitmap = { isRecording: false, record() {} };
 export function hwptSetDirtyTracking(
   { ctx, cmd }: Ucmd<IommuHwptSetDirtyTracking>,
 ): void {
-  if (cmd.flags & ~IOMMU_HWPT_DIRTY_TRACKING_ENABLE) throw EOPNOTSUPP;
+  if (cmd.flags & ~IOMMU_HWPT_DIRTY_TRACKING_ENABLE) throw UNKNOWN_FLAG;
   const hwpt = ctx.objects.get(cmd.hwptId, HwptPaging);
   try {
     const enable = (cmd.flags & IOMMU_HWPT_DIRTY_TRACKING_ENABLE) !== 0;
@@ -48,9 +55,8 @@ export function hwptSetDirtyTracking(
 export function hwptGetDirtyBitmap(
   { ctx, cmd, process }: Ucmd<IommuHwptGetDirtyBitmap>,
 ): void {
-  if (cmd.flags & ~IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR || cmd.reserved) {
-    throw EOPNOTSUPP;
-  }
+  if (cmd.flags & ~IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR) throw UNKNOWN_FLAG;
+  if (cmd.reserved) throw RESERVED_FIELD;
   const hwpt = ctx.objects.get(cmd.hwptId, HwptPaging);
   try {
     const { iopt } = hwpt.ioas;
@@ -73,7 +79,7 @@ function setDirtyTracking(
   enable: boolean,
 ): void {
   const ops = domain.dirtyOps;
-  if (ops === undefined) throw EOPNOTSUPP;
+  if (ops === undefined) throw CANNOT_TRACK;
   if (enable) clearDirty(iopt, ops);
   ops.setDirtyTracking(enable);
 }
@@ -106,7 +112,7 @@ function readAndClearDirty(
 ): void {
   checkRange(iopt, range);
   const ops = domain.dirtyOps;
-  if (ops === undefined) throw EOPNOTSUPP;
+  if (ops === undefined) throw CANNOT_TRACK;
   using bitmap = new IovaBitmap(iopt.kernel, mm, range);
   try {
     walkDirty(iopt, ops, flags, range, bitmap);
@@ -123,7 +129,7 @@ function walkDirty(
   { iova, length }: IovaBitmapRange,
   bitmap: IovaBitmap,
 ): void {
-  const iter = new ContigAreas(iopt, iova, lastOf(iova, length));
+  const iter = new ContigAreas(iopt, iova, lastIova(iova, length));
   for (; iter.area; iter.next()) {
     const size = Number(iter.curLast - iter.curIova + 1n);
     ops.readAndClearDirty(Number(iter.curIova), size, flags, bitmap);
@@ -139,8 +145,13 @@ function walkDirty(
  */
 function checkRange(iopt: IoPagetable, range: IovaBitmapRange): void {
   const { iova, length, pageSize } = range;
-  if (length === 0n) throw EINVAL;
-  const ends = iova | (lastOf(iova, length) + 1n);
-  if (ends & BigInt(iopt.iovaAlignment - 1)) throw EINVAL;
-  if (pageSize === 0n || ends & (pageSize - 1n)) throw EINVAL;
+  if (length === 0n) throw NO_LENGTH;
+  const ends = iova | (lastIova(iova, length) + 1n);
+  if (ends & BigInt(iopt.iovaAlignment - 1)) {
+    throw EINVAL.because("the range is not as aligned as the IOAS demands");
+  }
+  if (pageSize === 0n) throw EINVAL.because("the page size is 0");
+  if (ends & (pageSize - 1n)) {
+    throw EINVAL.because("the range is not aligned to the page size");
+  }
 }

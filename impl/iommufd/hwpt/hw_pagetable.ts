@@ -13,7 +13,7 @@ import type { Domain } from "../../iommu/domain.ts";
 import { pagingDomainAlloc } from "../../iommu/group_domain.ts";
 import type { UserData } from "../../iommu/user_data.ts";
 import { KernelBug } from "../../kernel/warn.ts";
-import { EINVAL, EOPNOTSUPP } from "../../uapi/errno.ts";
+import { EINVAL, ENOENT, EOPNOTSUPP, type Errno } from "../../uapi/errno.ts";
 import {
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
   IOMMU_HWPT_ALLOC_NEST_PARENT,
@@ -24,6 +24,7 @@ import type { IommufdFault } from "../events/fault.ts";
 import type { Ioas } from "../ioas/ioas.ts";
 import type { IommufdCtx } from "../main.ts";
 import { IommufdObject } from "../objects/object.ts";
+import { UNKNOWN_FLAG } from "../objects/refusals.ts";
 
 /** The flags that a HWPT of an IOAS can be allocated with. */
 const PAGING_FLAGS = IOMMU_HWPT_ALLOC_NEST_PARENT |
@@ -41,6 +42,10 @@ export interface PagingOptions {
 
 /** A domain with an id (Linux: struct iommufd_hw_pagetable). Attached devices are users of it. */
 export abstract class HwPagetable extends IommufdObject {
+  /** Where there is none. */
+  static override readonly notFound: Errno = ENOENT.because(
+    "there is no HWPT with this id",
+  );
   /** Where page faults of attached devices go, if anywhere. */
   fault: IommufdFault | undefined;
   #domain: Domain | undefined;
@@ -55,6 +60,11 @@ export abstract class HwPagetable extends IommufdObject {
 
   /** The HWPT whose IOAS the devices see: itself, or the parent of a nested one (Linux: find_hwpt_paging). */
   abstract get paging(): HwptPaging;
+
+  /** For a message. */
+  override get user(): string {
+    return "a device";
+  }
 
   /** Gives it the domain that it frees in the end. */
   protected adopt(domain: Domain): void {
@@ -75,6 +85,12 @@ export abstract class HwPagetable extends IommufdObject {
 
 /** A HWPT whose domain holds the map of an IOAS (Linux: struct iommufd_hwpt_paging). It is a user of the IOAS. */
 export class HwptPaging extends HwPagetable {
+  /** Where there is none. */
+  static override readonly notFound: Errno = ENOENT.because(
+    "there is no HWPT of an IOAS with this id",
+  );
+  /** Nested HWPTs on it. */
+  nested = 0;
   /** The IOAS. */
   readonly ioas: Ioas;
   /** Nested HWPTs may be allocated on it. */
@@ -92,6 +108,11 @@ export class HwptPaging extends HwPagetable {
     this.ioas = ioas;
     this.nestParent = (flags & IOMMU_HWPT_ALLOC_NEST_PARENT) !== 0;
     ioas.ref();
+  }
+
+  /** For a message. */
+  override get user(): string {
+    return this.nested > 0 ? "a nested HWPT" : super.user;
   }
 
   /** Itself. */
@@ -154,7 +175,9 @@ export class HwptPaging extends HwPagetable {
           !hwpt.tryEnforceCacheCoherency(),
           "iommufd: a new domain does not enforce cache coherency",
         );
-        if (broken) throw EINVAL;
+        if (broken) {
+          throw EINVAL.because("the domain does not enforce cache coherency");
+        }
       }
       if (options.attach) idev.igroup.attach(idev, hwpt);
       try {
@@ -204,12 +227,14 @@ function checkPaging(
   userData: UserData | undefined,
 ): void {
   const wantsMore = flags !== 0 || userData !== undefined;
-  if (wantsMore && !deviceIommuOps(dev).domainAllocUser) throw EOPNOTSUPP;
-  if (flags & ~PAGING_FLAGS) throw EOPNOTSUPP;
+  if (wantsMore && !deviceIommuOps(dev).domainAllocUser) {
+    throw EOPNOTSUPP.because("the IOMMU driver takes no flags and no data");
+  }
+  if (flags & ~PAGING_FLAGS) throw UNKNOWN_FLAG;
   if (
     flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING &&
     !deviceIommuCapable(dev, "dirty-tracking")
-  ) throw EOPNOTSUPP;
+  ) throw EOPNOTSUPP.because("the IOMMU cannot track the device's writes");
 }
 
 /** The driver's domain for a device. */

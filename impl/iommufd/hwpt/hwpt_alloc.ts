@@ -9,7 +9,7 @@
  */
 
 import type { UserData } from "../../iommu/user_data.ts";
-import { EINVAL, EOPNOTSUPP, Errno } from "../../uapi/errno.ts";
+import { EINVAL, Errno } from "../../uapi/errno.ts";
 import {
   IOMMU_HWPT_DATA_NONE,
   IOMMU_HWPT_FAULT_ID_VALID,
@@ -21,14 +21,19 @@ import { type HwPagetable, HwptPaging } from "./hw_pagetable.ts";
 import { HwptNested } from "./hwpt_nested.ts";
 import { Ioas } from "../ioas/ioas.ts";
 import { IommufdObject } from "../objects/object.ts";
+import { RESERVED_FIELD } from "../objects/refusals.ts";
 import type { Ucmd } from "../objects/ucmd.ts";
+
+const NO_PT = EINVAL.because("there is no IOAS and no HWPT with this id");
 
 /** IOMMU_HWPT_ALLOC. */
 export function hwptAlloc(ucmd: Ucmd<IommuHwptAlloc>): void {
   const { ctx, cmd } = ucmd;
-  if (cmd.reserved !== 0) throw EOPNOTSUPP;
+  if (cmd.reserved !== 0) throw RESERVED_FIELD;
   const hasType = cmd.dataType !== IOMMU_HWPT_DATA_NONE;
-  if (hasType !== (cmd.dataLen !== 0)) throw EINVAL;
+  if (hasType !== (cmd.dataLen !== 0)) {
+    throw EINVAL.because("data have no type, or a type has no data");
+  }
 
   const idev = ctx.objects.get(cmd.devId, IommufdDevice);
   try {
@@ -59,7 +64,7 @@ function getPt({ ctx, cmd }: Ucmd<IommuHwptAlloc>): IommufdObject {
   try {
     return ctx.objects.get(cmd.ptId, IommufdObject);
   } catch (error) {
-    if (error instanceof Errno) throw EINVAL;
+    if (error instanceof Errno) throw NO_PT;
     throw error;
   }
 }
@@ -87,5 +92,5 @@ function allocOn(
   if (pt instanceof HwptPaging) {
     return HwptNested.alloc(pt, idev, flags, userData);
   }
-  throw EINVAL;
+  throw EINVAL.because("the object is no IOAS and no HWPT of one");
 }

@@ -9,9 +9,10 @@
  */
 
 import { UserDataArray } from "../../iommu/user_data.ts";
-import { EINVAL, EOPNOTSUPP, Errno } from "../../uapi/errno.ts";
+import { EINVAL, Errno } from "../../uapi/errno.ts";
 import type { IommuHwptInvalidate } from "../../uapi/iommufd.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
+import { RESERVED_FIELD } from "../objects/refusals.ts";
 import { HwptNested } from "./hwpt_nested.ts";
 import type { Ucmd } from "../objects/ucmd.ts";
 
@@ -46,14 +47,18 @@ function invalidate(
   { ctx, cmd }: Ucmd<IommuHwptInvalidate>,
   array: UserDataArray,
 ): void {
-  if (cmd.reserved !== 0) throw EOPNOTSUPP;
+  if (cmd.reserved !== 0) throw RESERVED_FIELD;
   const { entryLen, entryNum } = array;
   // Bounds what one call can do, and what it can make the kernel read.
-  if (
-    entryNum !== 0 &&
-    (cmd.dataUptr === 0n || entryLen === 0 || entryLen > PAGE_SIZE ||
-      entryNum > ENTRY_NUM_MAX)
-  ) throw EINVAL;
+  if (entryNum !== 0) {
+    if (cmd.dataUptr === 0n) throw EINVAL.because("the array is at address 0");
+    if (entryLen === 0 || entryLen > PAGE_SIZE) {
+      throw EINVAL.because("an entry has no bytes, or more than a page has");
+    }
+    if (entryNum > ENTRY_NUM_MAX) {
+      throw EINVAL.because("there are more than 2^19 entries");
+    }
+  }
   const hwpt = ctx.objects.get(cmd.hwptId, HwptNested);
   try {
     // A nested domain without it was refused at allocation.

@@ -12,13 +12,18 @@
 
 import { deviceIommuOps } from "../../iommu/device.ts";
 import type { UserData } from "../../iommu/user_data.ts";
-import { EINVAL, EOPNOTSUPP } from "../../uapi/errno.ts";
+import { EINVAL, ENOENT, EOPNOTSUPP, type Errno } from "../../uapi/errno.ts";
 import { IOMMU_HWPT_FAULT_ID_VALID } from "../../uapi/iommufd.ts";
 import type { IommufdDevice } from "../attach/device.ts";
+import { UNKNOWN_FLAG } from "../objects/refusals.ts";
 import { HwPagetable, type HwptPaging } from "./hw_pagetable.ts";
 
 /** A HWPT on top of another (Linux: struct iommufd_hwpt_nested). It is a user of its parent. */
 export class HwptNested extends HwPagetable {
+  /** Where there is none. */
+  static override readonly notFound: Errno = ENOENT.because(
+    "there is no nested HWPT with this id",
+  );
   /** The HWPT that translates what comes out of this one. */
   readonly parent: HwptPaging;
 
@@ -26,6 +31,7 @@ export class HwptNested extends HwPagetable {
     super(parent.ctx);
     this.parent = parent;
     parent.ref();
+    parent.nested++;
   }
 
   /** The parent: devices see its IOAS. */
@@ -49,12 +55,19 @@ export class HwptNested extends HwPagetable {
     const { ctx } = parent;
     const ops = deviceIommuOps(idev.dev);
     const driverFlags = flags & ~IOMMU_HWPT_FAULT_ID_VALID;
-    if (driverFlags !== 0 || userData.len === 0 || !ops.domainAllocUser) {
-      throw EOPNOTSUPP;
+    if (driverFlags !== 0) throw UNKNOWN_FLAG;
+    if (userData.len === 0) {
+      throw EOPNOTSUPP.because("a nested HWPT needs data for the IOMMU driver");
     }
-    if (
-      parent.autoDomain || !parent.nestParent || parent.domain.owner !== ops
-    ) throw EINVAL;
+    if (!ops.domainAllocUser) {
+      throw EOPNOTSUPP.because("the IOMMU driver has no nested HWPTs");
+    }
+    if (parent.autoDomain || !parent.nestParent) {
+      throw EINVAL.because("the parent was not allocated to be one");
+    }
+    if (parent.domain.owner !== ops) {
+      throw EINVAL.because("the parent is of another IOMMU driver");
+    }
 
     const hwpt = new HwptNested(parent);
     try {
@@ -69,7 +82,9 @@ export class HwptNested extends HwPagetable {
         domain.type !== "nested" || !domain.cacheInvalidateUser,
         "iommufd: a driver's nested domain is not nested or cannot be invalidated",
       );
-      if (broken) throw EINVAL;
+      if (broken) {
+        throw EINVAL.because("the IOMMU driver's domain is not nested");
+      }
     } catch (error) {
       ctx.objects.abortAndDestroy(hwpt);
       throw error;
@@ -80,6 +95,7 @@ export class HwptNested extends HwPagetable {
   /** Frees the domain and lets go of the parent (Linux: iommufd_hwpt_nested_destroy). */
   override destroy(): void {
     super.destroy();
+    this.parent.nested--;
     this.parent.unref();
   }
 }

@@ -32,7 +32,9 @@ export function addDomain(iopt: IoPagetable, domain: Domain): void {
     )
   ) throw EEXIST;
   const alignment = smallestPageSize(domain.pgsizeBitmap);
-  if (alignment > PAGE_SIZE) throw EINVAL;
+  if (alignment > PAGE_SIZE) {
+    throw EINVAL.because("the domain's smallest page is larger than a page");
+  }
   checkIovaAlignment(iopt, alignment);
   try {
     if (domain.apertureStart !== 0n) {

@@ -18,7 +18,7 @@ import type { KernelCore } from "../../kernel/core.ts";
 import { AreaTree } from "../../lib/area_tree.ts";
 import { IdTable } from "../../lib/id_table.ts";
 import { IntervalTree } from "../../lib/interval_tree.ts";
-import { checkedAdd, U64_MAX } from "../../lib/u64.ts";
+import { U64_MAX } from "../../lib/u64.ts";
 import {
   EADDRINUSE,
   EBUSY,
@@ -37,12 +37,18 @@ import {
 } from "../pages/accounting.ts";
 import { ContigAreas, IoptArea } from "../pages/area.ts";
 import { fillDomains, unfillDomains } from "../pages/fill.ts";
-import { allocIova, checkIova } from "./iova_alloc.ts";
+import {
+  allocIova,
+  checkIova,
+  lastIova,
+  MISALIGNED_MEMORY,
+} from "./iova_alloc.ts";
 import { IoptPages } from "../pages/pages.ts";
 import { PagesList } from "../pages/pages_list.ts";
 import { type IoptAccess, notifyUnmap } from "./accesses.ts";
 import { AlignmentNeeds } from "./alignment.ts";
-import { IoptRange, ReservedTree } from "./reserved.ts";
+import { NO_LENGTH } from "../objects/refusals.ts";
+import { describeOwner, IoptRange, ReservedTree } from "./reserved.ts";
 
 /** Rounds of asking accesses to let go of an area before giving up. */
 const MAX_UNMAP_TRIES = 100;
@@ -177,7 +183,10 @@ export class IoPagetable {
     prot: number,
   ): bigint {
     for (const _ of list.elements) this.kernel.step("area.alloc");
-    if (length === 0n || length & BigInt(this.iovaAlignment - 1)) throw EINVAL;
+    if (length === 0n) throw NO_LENGTH;
+    if (length & BigInt(this.iovaAlignment - 1)) {
+      throw EINVAL.because("the length is not as aligned as the IOAS demands");
+    }
     let start = fixedIova;
     if (start === undefined) {
       // The first slice decides the alignment.
@@ -211,14 +220,17 @@ export class IoPagetable {
     startByte: bigint,
     prot: number,
   ): IoptArea {
-    if (prot & IOMMU_WRITE && !pages.writable) throw EPERM;
+    if (prot & IOMMU_WRITE && !pages.writable) {
+      throw EPERM.because("WRITEABLE is set for what was mapped without it");
+    }
     const { iova, length } = place;
     const pageOffset = startByte & BigInt(PAGE_SIZE - 1);
-    if (pageOffset & BigInt(this.iovaAlignment - 1)) throw EINVAL;
-    const last = checkedAdd(iova, length - 1n);
-    checkedAdd(startByte, length - 1n);
+    if (pageOffset & BigInt(this.iovaAlignment - 1)) throw MISALIGNED_MEMORY;
+    const last = lastIova(iova, length);
     const area = new IoptArea(this, { start: iova, last }, startByte, prot);
-    if (area.lastIndex >= pages.npages) throw EOVERFLOW;
+    if (area.lastIndex >= pages.npages) {
+      throw EOVERFLOW.because("the memory has more pages than can be counted");
+    }
     this.areas.insert(area);
     return area;
   }
@@ -239,11 +251,11 @@ export class IoPagetable {
    * iopt_get_pages.
    */
   getPages(iova: bigint, length: bigint): PagesList {
-    if (length === 0n) throw EINVAL;
-    const lastIova = checkedAdd(iova, length - 1n);
+    if (length === 0n) throw NO_LENGTH;
+    const last = lastIova(iova, length);
     const list = new PagesList();
     try {
-      const iter = new ContigAreas(this, iova, lastIova);
+      const iter = new ContigAreas(this, iova, last);
       for (; iter.area; iter.next()) {
         this.kernel.step("pages.list");
         list.add(
@@ -253,7 +265,7 @@ export class IoPagetable {
         );
         if (iter.done) return list;
       }
-      throw ENOENT;
+      throw ENOENT.because("part of the source range is not mapped");
     } catch (error) {
       list[Symbol.dispose]();
       throw error;
@@ -268,8 +280,8 @@ export class IoPagetable {
    * iopt_unmap_iova.
    */
   unmapIova(iova: bigint, length: bigint, result: UnmapResult): void {
-    if (length === 0n) throw EINVAL;
-    this.#unmapRange(iova, checkedAdd(iova, length - 1n), result);
+    if (length === 0n) throw NO_LENGTH;
+    this.#unmapRange(iova, lastIova(iova, length), result);
   }
 
   /** Removes all areas. Throws EBUSY and EDEADLOCK as `unmapIova`. Linux: iopt_unmap_all. */
@@ -283,8 +295,10 @@ export class IoPagetable {
     let tries = 0;
     let area: IoptArea | undefined;
     while ((area = this.areas.first(start, last))) {
-      if (!area.pages) throw EBUSY;
-      if (area.start < start || area.last > last) throw ENOENT;
+      if (!area.pages) throw EBUSY.because("an area is still being mapped");
+      if (area.start < start || area.last > last) {
+        throw ENOENT.because("the range cuts an area");
+      }
       if (area.start !== start) tries = 0;
       if (area.numAccesses > 0) {
         start = area.start;
@@ -296,7 +310,7 @@ export class IoPagetable {
             stuck,
             "iopt_unmap_iova_range: an access does not unpin",
           )
-        ) throw EDEADLOCK;
+        ) throw EDEADLOCK.because("an access does not unpin its pages");
         continue;
       }
       result.unmapped += area.length;
@@ -321,7 +335,10 @@ export class IoPagetable {
    */
   setAllowedIova(allowed: IntervalTree<bigint, IoptRange>): void {
     for (const { start, last } of allowed) {
-      if (this.reserved.first(start, last)) throw EADDRINUSE;
+      const reserved = this.reserved.first(start, last);
+      if (reserved === undefined) continue;
+      const where = describeOwner(reserved.owner);
+      throw EADDRINUSE.because(`part of a range is ${where}`);
     }
     this.allowed = allowed;
     this.searched.clear();
@@ -332,8 +349,10 @@ export class IoPagetable {
    * an area or an allowed range is there, ENOMEM. Linux: iopt_reserve_iova.
    */
   reserveIova(start: bigint, last: bigint, owner: object | null): void {
-    if (this.areas.first(start, last) || this.allowed.first(start, last)) {
-      throw EADDRINUSE;
+    const area = this.areas.first(start, last);
+    if (area || this.allowed.first(start, last)) {
+      const what = area ? "an area" : "an allowed range";
+      throw EADDRINUSE.because(`${what} is ${describeOwner(owner)}`);
     }
     this.kernel.step("iova.reserve");
     this.reserved.insert(new IoptRange(start, last, owner));

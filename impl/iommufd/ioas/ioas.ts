@@ -16,7 +16,6 @@ import {
   EINVAL,
   EMSGSIZE,
   ENOENT,
-  EOPNOTSUPP,
   EOVERFLOW,
   Errno,
 } from "../../uapi/errno.ts";
@@ -36,10 +35,17 @@ import type { HwptPaging } from "../hwpt/hw_pagetable.ts";
 import { IoPagetable } from "./io_pagetable.ts";
 import type { IommufdCtx } from "../main.ts";
 import { IommufdObject } from "../objects/object.ts";
+import { RESERVED_FIELD, UNKNOWN_FLAG } from "../objects/refusals.ts";
 import type { PagesList } from "../pages/pages_list.ts";
 import { IoptRange } from "./reserved.ts";
 import { convertSyzIova } from "../selftest/syz_iova.ts";
 import type { Ucmd } from "../objects/ucmd.ts";
+
+const IOVA_TOO_HIGH = EOVERFLOW.because("an IOVA is 2^64-1");
+const TOO_LONG = EOVERFLOW.because("the length is 2^64-1");
+const NO_RIGHTS = EINVAL.because("neither READABLE nor WRITEABLE is set");
+const NOTHING_MAPPED = ENOENT.because("nothing is mapped in the range");
+const ARRAY_TOO_SHORT = EMSGSIZE.because("there are more ranges than that");
 
 /** All flags of IOMMU_IOAS_MAP and IOMMU_IOAS_COPY. */
 const MAP_FLAGS = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_WRITEABLE |
@@ -51,6 +57,10 @@ const MAP_FLAGS = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_WRITEABLE |
  * it; areas are not.
  */
 export class Ioas extends IommufdObject {
+  /** Where there is none. */
+  static override readonly notFound: Errno = ENOENT.because(
+    "there is no IOAS with this id",
+  );
   /** The map. */
   readonly iopt: IoPagetable;
   /** The HWPTs that hold its map (Linux: hwpt_list). */
@@ -62,6 +72,11 @@ export class Ioas extends IommufdObject {
   constructor(ctx: IommufdCtx) {
     super(ctx);
     this.iopt = new IoPagetable(ctx.kernel);
+  }
+
+  /** For a message. */
+  override get user(): string {
+    return this.iopt.accesses.isEmpty ? "a HWPT" : "an access";
   }
 
   /** Unmaps everything (Linux: iommufd_ioas_destroy). */
@@ -83,7 +98,7 @@ export class Ioas extends IommufdObject {
 /** IOMMU_IOAS_ALLOC. */
 export function ioasAlloc(ucmd: Ucmd<IommuIoasAlloc>): void {
   const { ctx, cmd } = ucmd;
-  if (cmd.flags !== 0) throw EOPNOTSUPP;
+  if (cmd.flags !== 0) throw UNKNOWN_FLAG;
   const ioas = new Ioas(ctx);
   try {
     cmd.outIoasId = ioas.id;
@@ -98,7 +113,7 @@ export function ioasAlloc(ucmd: Ucmd<IommuIoasAlloc>): void {
 /** IOMMU_IOAS_IOVA_RANGES: the holes between the reserved ranges. */
 export function ioasIovaRanges(ucmd: Ucmd<IommuIoasIovaRanges>): void {
   const { ctx, cmd } = ucmd;
-  if (cmd.reserved !== 0) throw EOPNOTSUPP;
+  if (cmd.reserved !== 0) throw RESERVED_FIELD;
   const ioas = ctx.objects.get(cmd.ioasId, Ioas);
   try {
     const capacity = cmd.numIovas;
@@ -106,7 +121,7 @@ export function ioasIovaRanges(ucmd: Ucmd<IommuIoasIovaRanges>): void {
     cmd.outIovaAlignment = BigInt(ioas.iopt.iovaAlignment);
     ucmd.respond();
     // Only after the answer: the caller learns from it how many there are.
-    if (cmd.numIovas > capacity) throw EMSGSIZE;
+    if (cmd.numIovas > capacity) throw ARRAY_TOO_SHORT;
   } finally {
     ioas.put();
   }
@@ -139,7 +154,7 @@ function writeIovaRanges(
 export function ioasAllowIovas(ucmd: Ucmd<IommuIoasAllowIovas>): void {
   const { ctx, cmd } = ucmd;
   if (ctx.kernel.revision.objects.checksReservedFields && cmd.reserved !== 0) {
-    throw EOPNOTSUPP;
+    throw RESERVED_FIELD;
   }
   const ioas = ctx.objects.get(cmd.ioasId, Ioas);
   try {
@@ -164,8 +179,12 @@ function loadIovas(
   for (let i = 0; i < cmd.numIovas; i++) {
     process.mm.copyFromUser(entry, array + i * entry.length);
     const { start, last } = range;
-    if (start >= last) throw EINVAL;
-    if (tree.first(start, last) !== undefined) throw EINVAL;
+    if (start >= last) {
+      throw EINVAL.because("a range does not end behind its start");
+    }
+    if (tree.first(start, last) !== undefined) {
+      throw EINVAL.because("two ranges overlap");
+    }
     ctx.kernel.step("iova.allow");
     tree.insert(new IoptRange(start, last, null));
   }
@@ -190,9 +209,11 @@ function lacksProt(ctx: IommufdCtx, flags: number): boolean {
 export function ioasMap(ucmd: Ucmd<IommuIoasMap>): void {
   const { ctx, cmd } = ucmd;
   const { flags, iova, length } = cmd;
-  if (flags & ~MAP_FLAGS || cmd.reserved !== 0) throw EOPNOTSUPP;
-  if (iova >= U64_MAX || length >= U64_MAX) throw EOVERFLOW;
-  if (lacksProt(ctx, flags)) throw EINVAL;
+  if (flags & ~MAP_FLAGS) throw UNKNOWN_FLAG;
+  if (cmd.reserved !== 0) throw RESERVED_FIELD;
+  if (iova >= U64_MAX) throw IOVA_TOO_HIGH;
+  if (length >= U64_MAX) throw TOO_LONG;
+  if (lacksProt(ctx, flags)) throw NO_RIGHTS;
 
   const ioas = ctx.objects.get(cmd.ioasId, Ioas);
   try {
@@ -215,14 +236,14 @@ export function ioasCopy(ucmd: Ucmd<IommuIoasCopy>): void {
   const { revision } = ctx.kernel;
   if (revision.selftest.hasSyzFlag) convertSyzIova(ctx, cmd);
   const { flags, length, srcIova, dstIova } = cmd;
-  if (flags & ~MAP_FLAGS) throw EOPNOTSUPP;
-  if (length >= U64_MAX) throw EOVERFLOW;
+  if (flags & ~MAP_FLAGS) throw UNKNOWN_FLAG;
+  if (length >= U64_MAX) throw TOO_LONG;
   if (
     revision.ioas.copyChecksIova && (srcIova >= U64_MAX || dstIova >= U64_MAX)
   ) {
-    throw EOVERFLOW;
+    throw IOVA_TOO_HIGH;
   }
-  if (lacksProt(ctx, flags)) throw EINVAL;
+  if (lacksProt(ctx, flags)) throw NO_RIGHTS;
 
   const source = ctx.objects.get(cmd.srcIoasId, Ioas);
   using pages = getPages(source, srcIova, length);
@@ -263,9 +284,10 @@ export function ioasUnmap(ucmd: Ucmd<IommuIoasUnmap>): void {
     if (iova === 0n && length === U64_MAX) {
       ioas.iopt.unmapAll(result);
     } else {
-      if (iova >= U64_MAX || length >= U64_MAX) throw EOVERFLOW;
+      if (iova >= U64_MAX) throw IOVA_TOO_HIGH;
+      if (length >= U64_MAX) throw TOO_LONG;
       ioas.iopt.unmapIova(iova, length, result);
-      if (result.unmapped === 0n) throw ENOENT;
+      if (result.unmapped === 0n) throw NOTHING_MAPPED;
     }
     cmd.length = result.unmapped;
     ucmd.respond();

@@ -75,13 +75,13 @@ class FailingRun extends IoptRun {
   /** The call changed something: it must have done all that the model does, or failed as it does. */
   #followUnanswered<T>(call: ModelCall<T>, ret: number): void {
     const { errno, value } = this.predict(call);
-    if (errno === 0) {
+    if (errno === undefined) {
       assert(call.answersLast, `${call.what} is half done`);
       assertEquals(errnoName(ret), EFAULT.name, call.what);
       call.lost?.(value!);
       this.#outcomes.unanswered++;
     } else {
-      assertEquals(errnoName(ret), errnoName(errno), call.what);
+      assertEquals(errnoName(ret), errno.name, call.what);
     }
     this.settle();
     this.check();

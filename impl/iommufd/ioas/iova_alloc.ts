@@ -12,15 +12,17 @@
 
 import { placeIn } from "../../lib/fit_column.ts";
 import { SpanIterator } from "../../lib/span_iterator.ts";
-import {
-  checkedAdd,
-  lowestBit,
-  roundUpPowerOfTwo,
-  U64_MAX,
-} from "../../lib/u64.ts";
-import { EINVAL, ENOSPC, EOVERFLOW } from "../../uapi/errno.ts";
+import { lowestBit, roundUpPowerOfTwo, U64_MAX } from "../../lib/u64.ts";
+import { EINVAL, ENOSPC, EOVERFLOW, type Errno } from "../../uapi/errno.ts";
 import { HPAGE_SIZE, PAGE_SIZE } from "../../uapi/mman.ts";
+import { IOVA_WRAPS } from "../objects/refusals.ts";
 import type { IoPagetable } from "./io_pagetable.ts";
+import { describeOwner } from "./reserved.ts";
+
+/** User memory that does not begin where the IOAS needs it to. */
+export const MISALIGNED_MEMORY: Errno = EINVAL.because(
+  "the memory is not as aligned as the IOAS demands",
+);
 
 /** Lowest and highest IOVA that is ever chosen: never 0, even where it is valid. */
 const FIRST_IOVA = BigInt(PAGE_SIZE);
@@ -52,9 +54,11 @@ export function allocIova(
   uptr: bigint,
   length: bigint,
 ): bigint {
-  if (length === 0n || length >= U64_MAX / 2n) throw EOVERFLOW;
+  if (length === 0n || length >= U64_MAX / 2n) {
+    throw EOVERFLOW.because("the length is 2^63-1 or more, at no fixed IOVA");
+  }
   const alignment = chooseAlignment(iopt, uptr, length);
-  if (alignment < BigInt(iopt.iovaAlignment)) throw EINVAL;
+  if (alignment < BigInt(iopt.iovaAlignment)) throw MISALIGNED_MEMORY;
   const pageOffset = uptr & BigInt(PAGE_SIZE - 1);
   const find = iopt.kernel.revision.ioas.clipsAreaHoles
     ? firstInAreaHoles
@@ -78,7 +82,7 @@ export function allocIova(
     if (pageOffset === 0n) iopt.searched.set(alignment, { length, iova });
     return iova;
   }
-  throw ENOSPC;
+  throw ENOSPC.because("no free range of IOVA is long enough");
 }
 
 function chooseAlignment(
@@ -158,8 +162,27 @@ export function checkIova(
   length: bigint,
 ): void {
   const { revision } = iopt.kernel;
-  if (iova & BigInt(iopt.iovaAlignment - 1)) throw EINVAL;
-  const last = checkedAdd(iova, length - 1n);
-  if (iopt.reserved.first(iova, last)) throw revision.ioas.reservedIovaErrno;
-  if (iopt.areas.first(iova, last)) throw revision.ioas.areaExistsErrno;
+  if (iova & BigInt(iopt.iovaAlignment - 1)) {
+    throw EINVAL.because("the IOVA is not as aligned as the IOAS demands");
+  }
+  const last = lastIova(iova, length);
+  const reserved = iopt.reserved.first(iova, last);
+  if (reserved) {
+    const where = describeOwner(reserved.owner);
+    const { reservedIovaErrno } = revision.ioas;
+    throw reservedIovaErrno.because(`part of the range of IOVA is ${where}`);
+  }
+  if (iopt.areas.first(iova, last)) {
+    const { areaExistsErrno } = revision.ioas;
+    throw areaExistsErrno.because(
+      "part of the range of IOVA is mapped already",
+    );
+  }
+}
+
+/** The last of `length` bytes, at least 1, of IOVA. Throws EOVERFLOW. */
+export function lastIova(iova: bigint, length: bigint): bigint {
+  const last = iova + length - 1n;
+  if (last > U64_MAX) throw IOVA_WRAPS;
+  return last;
 }

@@ -26,7 +26,9 @@ export function enableLargePages(iopt: IoPagetable): void {
  */
 export function disableLargePages(iopt: IoPagetable): void {
   if (iopt.disableLargePages) return;
-  if (iopt.domains.length > 0 && !iopt.areas.isEmpty) throw EINVAL;
+  if (iopt.domains.length > 0 && !iopt.areas.isEmpty) {
+    throw EINVAL.because("a domain has areas already, perhaps in large pages");
+  }
   checkIovaAlignment(iopt, PAGE_SIZE);
   iopt.disableLargePages = true;
   // See mapSmall() in pfn_batch.ts.

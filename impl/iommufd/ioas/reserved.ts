@@ -7,6 +7,7 @@
  */
 
 import type { Device } from "../../iommu/device.ts";
+import { Domain } from "../../iommu/domain.ts";
 import type { ResvRegion } from "../../iommu/resv.ts";
 import { IntervalNode, IntervalTree } from "../../lib/interval_tree.ts";
 import { EINVAL } from "../../uapi/errno.ts";
@@ -28,6 +29,14 @@ export class IoptRange<T = object | null> extends IntervalNode<bigint> {
     super(start, last);
     this.owner = owner;
   }
+}
+
+/** Where a reserved range is from, for a message: what lies "…". */
+export function describeOwner(owner: object | null): string {
+  if (owner instanceof Domain) return "outside of what a domain can map";
+  return owner === null
+    ? "in a reserved range"
+    : "where a device reserves IOVA";
 }
 
 /** Ranges that must not be mapped; they may overlap. Their owner gives up all of them at once. */
@@ -87,7 +96,7 @@ function swMsiStart(
     if (
       warnings.on(mixed, "resv_regions: both MSI and software MSI") ||
       warnings.on(software.length > 1, "resv_regions: two software MSI")
-    ) throw EINVAL;
+    ) throw EINVAL.because("a device has MSI regions that do not go together");
   } else if (hardware.length > 0) {
     return undefined;
   }

@@ -29,14 +29,22 @@ function splitArea(iopt: IoPagetable, area: IoptArea, iova: bigint): void {
   const { pages, storageDomain, start, last, prot } = area;
   const { kernel } = iopt;
   if (iova === start || iova === last) return;
-  if (!pages || area.preventAccess) throw EBUSY;
+  if (!pages || area.preventAccess) {
+    throw EBUSY.because("an area is being mapped or unmapped");
+  }
   const rightStart = iova + 1n;
   const mask = BigInt(iopt.iovaAlignment - 1);
-  if (rightStart & mask || area.startByte(rightStart) & mask) throw EINVAL;
+  if (rightStart & mask || area.startByte(rightStart) & mask) {
+    throw EINVAL.because("the range cuts an area where it must not be cut");
+  }
   kernel.step("area.split");
   // As posted, v3 splits it; a pin across the cut could never be given back.
-  if (area.numAccesses > 0) throw EINVAL;
-  if (storageDomain && !iopt.disableLargePages) throw EINVAL;
+  if (area.numAccesses > 0) {
+    throw EINVAL.because("the range cuts an area that an access uses");
+  }
+  if (storageDomain && !iopt.disableLargePages) {
+    throw EINVAL.because("the range cuts an area that may have large pages");
+  }
 
   const left = new IoptArea(
     iopt,

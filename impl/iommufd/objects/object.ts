@@ -10,13 +10,15 @@
 
 import { IdTable } from "../../lib/id_table.ts";
 import { XarrayNodes } from "../../lib/xarray_nodes.ts";
-import { EBUSY, ENOENT } from "../../uapi/errno.ts";
+import { EBUSY, ENOENT, type Errno } from "../../uapi/errno.ts";
 import type { IommufdCtx } from "../main.ts";
 
 /** A class of objects, for {@link ObjectTable.get}; its constructor may be private. */
 export interface ObjectClass<T extends IommufdObject> extends NewableFunction {
   /** The prototype of its objects. */
   readonly prototype: T;
+  /** What {@link ObjectTable.get} throws where there is none. */
+  readonly notFound: Errno;
 }
 
 /**
@@ -28,6 +30,10 @@ export interface ObjectClass<T extends IommufdObject> extends NewableFunction {
  * those of them who give it back before their ioctl returns.
  */
 export abstract class IommufdObject {
+  /** Where there is none; most classes have a word of their own. */
+  static readonly notFound: Errno = ENOENT.because(
+    "there is no such object with this id",
+  );
   /** The context that it belongs to. */
   readonly ctx: IommufdCtx;
   /** What user space calls it. */
@@ -41,6 +47,11 @@ export abstract class IommufdObject {
   constructor(ctx: IommufdCtx) {
     this.ctx = ctx;
     this.id = ctx.objects.reserve();
+  }
+
+  /** Who else than the table may hold it, for a message. */
+  get user(): string {
+    return "its driver";
   }
 
   /** Takes it apart: it is out of the table and nobody holds it (Linux: iommufd_object_ops.destroy). */
@@ -136,7 +147,7 @@ export class ObjectTable {
   get<T extends IommufdObject>(id: number, type: ObjectClass<T>): T {
     this.#ctx.kernel.step("object.get");
     const object = this.#ids.get(id);
-    if (!(object instanceof type) || !object.lock()) throw ENOENT;
+    if (!(object instanceof type) || !object.lock()) throw type.notFound;
     return object;
   }
 
@@ -148,8 +159,11 @@ export class ObjectTable {
   /** IOMMU_DESTROY: throws ENOENT without such an object, EBUSY if somebody else holds it (Linux: iommufd_destroy). */
   remove(id: number): void {
     const object = this.#ids.get(id);
-    if (object === undefined) throw ENOENT;
-    if (object.users !== 1) throw EBUSY;
+    if (object === undefined) throw IommufdObject.notFound;
+    if (object.users !== 1) {
+      const { user } = object;
+      throw EBUSY.because(`${user} uses the object`);
+    }
     this.#destroy(object);
   }
 

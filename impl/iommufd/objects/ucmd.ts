@@ -74,7 +74,9 @@ export abstract class CommandBuffer {
     }
     if (userSize > bytes.length) {
       const tail = uaddr + bytes.length;
-      if (!process.mm.isZeroed(tail, userSize - bytes.length)) throw E2BIG;
+      if (!process.mm.isZeroed(tail, userSize - bytes.length)) {
+        throw E2BIG.because("the struct is longer than known, and not zero");
+      }
     }
     process.mm.copyFromUser(bytes, uaddr);
   }

@@ -20,6 +20,8 @@ import { PfnPinner, unpinPfns } from "./pfn_pinner.ts";
 import { PfnReader } from "./pfn_reader.ts";
 import { IOMMUFD_ACCESS_RW_WRITE } from "./source.ts";
 
+const READ_ONLY = EPERM.because("the memory was mapped for reading only");
+
 /** `DoubleSpanIterator.isUsed` over the access tree, then the domains tree. */
 const IN_ACCESS = 1;
 const IN_DOMAIN = 2;
@@ -39,7 +41,7 @@ export function addAccess(
 ): void {
   const { first, last } = range;
   const pages = area.pages!;
-  if (flags & IOMMUFD_ACCESS_RW_WRITE && !pages.writable) throw EPERM;
+  if (flags & IOMMUFD_ACCESS_RW_WRITE && !pages.writable) throw READ_ONLY;
   const same = pages.accessTree.find(first, last);
   if (same) {
     same.users++;
@@ -221,7 +223,7 @@ export function rwAccess(
   flags: number,
 ): void {
   const write = (flags & IOMMUFD_ACCESS_RW_WRITE) !== 0;
-  if (write && !pages.writable) throw EPERM;
+  if (write && !pages.writable) throw READ_ONLY;
   if (pages.source.copy(index, offset, data, flags)) return;
   rwSlow(pages, index, offset, data, write);
 }

@@ -18,6 +18,8 @@ import { ENOMEM } from "../../uapi/errno.ts";
 import { PAGE_SHIFT, RLIMIT_MEMLOCK } from "../../uapi/mman.ts";
 import type { IoptPages } from "./pages.ts";
 
+const OVER_LIMIT = ENOMEM.because("RLIMIT_MEMLOCK does not allow to pin more");
+
 /** Not charged: the process had CAP_IPC_LOCK. */
 export const ACCOUNT_NONE = 0;
 /** Charged to the user, as io_uring does. */
@@ -80,7 +82,7 @@ function lockLimit(pages: IoptPages): number {
 function chargeUser(pages: IoptPages, delta: number): void {
   const { user } = pages.owner;
   const total = user.lockedVm + delta;
-  if (delta > 0 && total > lockLimit(pages)) throw ENOMEM;
+  if (delta > 0 && total > lockLimit(pages)) throw OVER_LIMIT;
   if (
     pages.kernel.warnings.on(total < 0, "decr_user_locked_vm: below zero")
   ) {
@@ -95,7 +97,7 @@ function chargeMm(pages: IoptPages, delta: number): void {
   // The account of a process is gone with it; there is nothing to give back to.
   if (!mm.alive) return;
   const total = mm.lockedVm + delta;
-  if (delta > 0 && total > lockLimit(pages)) throw ENOMEM;
+  if (delta > 0 && total > lockLimit(pages)) throw OVER_LIMIT;
   pages.kernel.warnings.on(total < 0, "__account_locked_vm: below zero");
   mm.lockedVm = Math.max(total, 0);
 }

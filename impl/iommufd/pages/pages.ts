@@ -20,9 +20,10 @@
 import type { KernelCore } from "../../kernel/core.ts";
 import { IntervalNode, IntervalTree } from "../../lib/interval_tree.ts";
 import { SparseUint32Array } from "../../lib/sparse_array.ts";
-import { checkedAdd, U64_MAX } from "../../lib/u64.ts";
-import { EINVAL } from "../../uapi/errno.ts";
+import { U64_MAX } from "../../lib/u64.ts";
+import { EINVAL, EOVERFLOW } from "../../uapi/errno.ts";
 import { CAP_IPC_LOCK, PAGE_SHIFT, PAGE_SIZE } from "../../uapi/mman.ts";
+import { NO_LENGTH } from "../objects/refusals.ts";
 import {
   ACCOUNT_NONE,
   ACCOUNT_USER,
@@ -93,8 +94,14 @@ export class IoptPages {
     length: bigint,
     writable: boolean,
   ): IoptPages {
-    if (length === 0n || length > U64_MAX - BigInt(PAGE_SIZE)) throw EINVAL;
-    if (kernel.revision.pages.checksUserVaOverflow) checkedAdd(uptr, length);
+    if (length === 0n) throw NO_LENGTH;
+    if (length > U64_MAX - BigInt(PAGE_SIZE)) {
+      throw EINVAL.because("the length is above 2^64-4097");
+    }
+    const { checksUserVaOverflow } = kernel.revision.pages;
+    if (checksUserVaOverflow && uptr + length > U64_MAX) {
+      throw EOVERFLOW.because("the memory reaches beyond 2^64-1");
+    }
     kernel.step("pages.alloc");
     const offset = uptr & BigInt(PAGE_SIZE - 1);
     // Linux lets the sum wrap: then no area finds enough pages.

@@ -13,6 +13,7 @@
 import type { Domain } from "../../iommu/domain.ts";
 import { iommuMap, iommuUnmap } from "../../iommu/map.ts";
 import type { KernelCore } from "../../kernel/core.ts";
+import { KernelBug } from "../../lib/kernel_bug.ts";
 import { EINVAL } from "../../uapi/errno.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
 import type { IoptArea } from "./area.ts";
@@ -41,7 +42,9 @@ export function tempAlloc(
 ): number {
   kernel.step("batch.alloc");
   const elements = Math.floor(allocOrPage(kernel, wanted * size) / size);
-  if (elements === 0) throw EINVAL;
+  if (elements === 0) {
+    throw EINVAL.because("the temporary memory limit is below one element");
+  }
   return elements;
 }
 
@@ -68,6 +71,8 @@ export class PfnBatch {
   readonly #kernel: KernelCore;
   /** Runs that fit. */
   #arraySize: number;
+  /** Whether a driver said some of the frames. */
+  #fromDriver = false;
   /** Where frames are read to before they become runs; made when needed. */
   #chunk: Int32Array | undefined;
 
@@ -202,6 +207,7 @@ export class PfnBatch {
     last: number,
     maxRuns: number,
   ): void {
+    this.#fromDriver = true;
     const chunk = this.#chunk ??= this.#kernel.tempBuffers.take(READ_CHUNK);
     let index = start;
     while (index <= last) {
@@ -278,6 +284,18 @@ export class PfnBatch {
    * batch_unpin).
    */
   unpin(pages: IoptPages, first: number, npages: number): void {
+    try {
+      this.#unpin(pages, first, npages);
+    } catch (error) {
+      if (!(error instanceof KernelBug) || !this.#fromDriver) throw error;
+      throw new KernelBug(
+        "An IOMMU driver's iovaToPhys() or readPfns() gave other frames than " +
+          `it was told to map: ${error.message}`,
+      );
+    }
+  }
+
+  #unpin(pages: IoptPages, first: number, npages: number): void {
     const { pfns, npfns, end } = this;
     const { frames } = pages.kernel;
     let cur = 0;

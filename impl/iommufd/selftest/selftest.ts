@@ -12,11 +12,12 @@
  * @module
  */
 
-import { checkedAdd } from "../../lib/u64.ts";
 import { EINVAL, EOPNOTSUPP } from "../../uapi/errno.ts";
 import { testOpOf } from "../../uapi/ioctls.ts";
 import * as uapi from "../../uapi/selftest.ts";
 import { Ioas } from "../ioas/ioas.ts";
+import { lastIova } from "../ioas/iova_alloc.ts";
+import { NO_LENGTH } from "../objects/refusals.ts";
 import {
   testAccessPages,
   testAccessReplaceIoas,
@@ -85,6 +86,10 @@ export const testOp: IoctlOp = {
   prepare: (ctx) => new TestBuffer(ctx, uapi.TestCmd),
 };
 
+const UNKNOWN_TEST = EOPNOTSUPP.because(
+  "this revision does not have the operation",
+);
+
 /** The union: one struct seen in the ways of the operations that were asked for. */
 class TestBuffer extends CommandBuffer {
   readonly #cmd = uapi.TestCmd.at(this.bytes);
@@ -100,7 +105,7 @@ class TestBuffer extends CommandBuffer {
   #prepare(number: number): () => void {
     const layout = testOpOf(number, this.ctx.kernel.revision);
     const prepare = OPERATIONS.get(layout);
-    if (prepare === undefined) throw EOPNOTSUPP;
+    if (prepare === undefined) throw UNKNOWN_TEST;
     const execute = prepare(this);
     this.#prepared.set(number, execute);
     return execute;
@@ -112,13 +117,15 @@ function addReserved({ ctx }: CommandBuffer, cmd: uapi.TestAddReserved): void {
   const { id, start, length } = cmd;
   let last = BigInt.asUintN(64, start + length - 1n);
   if (ctx.kernel.revision.selftest.opsValidate) {
-    if (length === 0n) throw EINVAL;
-    last = checkedAdd(start, length - 1n);
+    if (length === 0n) throw NO_LENGTH;
+    last = lastIova(start, length);
   }
   const ioas = ctx.objects.get(id, Ioas);
   try {
     // As posted, v3 would put a range that ends before it starts into its tree.
-    if (last < start) throw EINVAL;
+    if (last < start) {
+      throw EINVAL.because("the range ends before it starts");
+    }
     ioas.iopt.reserveIova(start, last, null);
   } finally {
     ioas.put();
@@ -131,7 +138,7 @@ function setTempMemoryLimit(
   { limit }: uapi.TestMemoryLimit,
 ): void {
   if (ctx.kernel.revision.selftest.opsValidate && limit < BATCH_ELEMENT_SIZE) {
-    throw EINVAL;
+    throw EINVAL.because("the limit is less than 12 bytes");
   }
   ctx.kernel.tempMemoryLimit = limit;
 }

@@ -35,7 +35,13 @@ import type { Revision } from "../../uapi/revision.ts";
 import { Access } from "../access/access.ts";
 import { IoptRange } from "../ioas/reserved.ts";
 import { syzIova } from "./syz_iova.ts";
+import { UNKNOWN_FLAG } from "../objects/refusals.ts";
 import type { CommandBuffer } from "../objects/ucmd.ts";
+
+const TOO_LONG = ENOMEM.because("the range is too long to allocate for");
+const NO_DESCRIPTOR = ENOMEM.because(
+  "the process has as many open files as it may",
+);
 
 /** Longest range of one operation, bytes. */
 const MAX_LENGTH = 16n * 1024n * 1024n;
@@ -82,7 +88,9 @@ class SelftestAccess extends File {
   /** Unpins the range with a number. Throws ENOENT. */
   removeItem(id: number): void {
     const range = this.#items.get(id);
-    if (range === undefined) throw ENOENT;
+    if (range === undefined) {
+      throw ENOENT.because("the access has no pin with this id");
+    }
     this.#items.delete(id);
     this.#ranges.remove(range);
     const { start, last } = range;
@@ -114,7 +122,7 @@ function accessOf(
 ): { file: SelftestAccess; access: Access } {
   const file = process.files.get(fd);
   if (!(file instanceof SelftestAccess) || file.ioasAccess === undefined) {
-    throw EBADFD;
+    throw EBADFD.because("the descriptor is not an access");
   }
   return { file, access: file.ioasAccess };
 }
@@ -128,7 +136,9 @@ export function testCreateAccess(
   const { kernel } = ctx;
   const { id: ioasId, flags } = cmd;
   const known = MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES;
-  if (kernel.revision.selftest.opsValidate && flags & ~known) throw EOPNOTSUPP;
+  if (kernel.revision.selftest.opsValidate && flags & ~known) {
+    throw UNKNOWN_FLAG;
+  }
 
   kernel.step("selftest.access");
   kernel.step("file.anonymous");
@@ -159,7 +169,7 @@ function freeDescriptor(process: Task, limit: bigint): number {
   try {
     return process.files.nextFree(limit);
   } catch (error) {
-    throw error === EMFILE ? ENOMEM : error;
+    throw EMFILE.is(error) ? NO_DESCRIPTOR : error;
   }
 }
 
@@ -181,7 +191,9 @@ export function testDestroyAccessPages(
 
 /** Throws ENOMEM for a length that no test has and the kernel could not allocate for. */
 function checkLength(revision: Revision, length: bigint): void {
-  if (revision.selftest.opsValidate && length > MAX_LENGTH) throw ENOMEM;
+  if (revision.selftest.opsValidate && length > MAX_LENGTH) {
+    throw ENOMEM.because("the range is longer than 16 MiB");
+  }
 }
 
 /** The IOVA of a syz form; 0 without IOAS. */
@@ -199,9 +211,11 @@ export function testAccessPages(
   const { flags, length } = cmd;
   checkLength(kernel.revision, length);
   const syz = kernel.revision.selftest.hasSyzFlag ? MOCK_FLAGS_ACCESS_SYZ : 0;
-  if (flags & ~(MOCK_FLAGS_ACCESS_WRITE | syz)) throw EOPNOTSUPP;
+  if (flags & ~(MOCK_FLAGS_ACCESS_WRITE | syz)) throw UNKNOWN_FLAG;
   const { file, access } = accessOf(process, cmd.id);
-  if (kernel.revision.access.needsPinPages && !file.pins) throw EOPNOTSUPP;
+  if (kernel.revision.access.needsPinPages && !file.pins) {
+    throw EOPNOTSUPP.because("the access was not created to pin pages");
+  }
 
   const iova = flags & syz ? convertSyz(access, cmd.iova) : cmd.iova;
   const pages = allocPages(ucmd, iova, length);
@@ -236,7 +250,7 @@ function allocPages(
   // Any other has room for all its pages: as posted, v3 writes past the end.
   const wraps = end - 1n > U64_MAX;
   const npages = (wraps ? BigInt.asUintN(64, bytes) : bytes) / PAGE;
-  if (npages * POINTER_SIZE > MAX_ALLOCATION) throw ENOMEM;
+  if (npages * POINTER_SIZE > MAX_ALLOCATION) throw TOO_LONG;
   ctx.kernel.allocVirtual("selftest.pages", Number(npages * POINTER_SIZE));
   return new Int32Array(Number(npages));
 }
@@ -248,7 +262,9 @@ function comparePages(
   pages: Int32Array,
 ): void {
   for (let i = 0; i < pages.length; i++) {
-    if (process.mm.userPage(uaddr + i * PAGE_SIZE) !== pages[i]) throw EBADE;
+    if (process.mm.userPage(uaddr + i * PAGE_SIZE) !== pages[i]) {
+      throw EBADE.because("the memory to compare with has other pages");
+    }
   }
 }
 
@@ -262,10 +278,10 @@ export function testAccessRw(
   checkLength(revision, length);
   const known = MOCK_ACCESS_RW_WRITE | MOCK_ACCESS_RW_SLOW_PATH |
     MOCK_FLAGS_ACCESS_SYZ;
-  if (revision.selftest.opsValidate && flags & ~known) throw EOPNOTSUPP;
+  if (revision.selftest.opsValidate && flags & ~known) throw UNKNOWN_FLAG;
   const { access } = accessOf(process, id);
 
-  if (length > MAX_ALLOCATION) throw ENOMEM;
+  if (length > MAX_ALLOCATION) throw TOO_LONG;
   kernel.allocVirtual("selftest.data", Number(length));
   const data = new Uint8Array(Number(length));
   const uaddr = Number(uptr);

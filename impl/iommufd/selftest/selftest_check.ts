@@ -24,15 +24,23 @@ import { HwptNested } from "../hwpt/hwpt_nested.ts";
 import { checkGupRange } from "../pages/source.ts";
 import type { CommandBuffer } from "../objects/ucmd.ts";
 
+const NO_MOCK = EINVAL.because("the HWPT is not of the mock IOMMU");
+
 /** Throws EINVAL if one of the values is not a multiple of `unit`. */
 function checkAligned(unit: number, ...values: readonly bigint[]): void {
   const mask = BigInt(unit - 1);
-  for (const value of values) if (value & mask) throw EINVAL;
+  for (const value of values) {
+    if (value & mask) {
+      throw EINVAL.because(`the range is not aligned to ${unit} bytes`);
+    }
+  }
 }
 
 /** Throws EINVAL if the end of a range of user memory wraps. */
 function checkRange(revision: Revision, uptr: bigint, length: bigint): void {
-  if (revision.selftest.opsValidate && uptr + length > U64_MAX) throw EINVAL;
+  if (revision.selftest.opsValidate && uptr + length > U64_MAX) {
+    throw EINVAL.because("the memory reaches beyond 2^64-1");
+  }
 }
 
 /** MD_CHECK_MAP: every IO page must map what the user memory has (Linux: iommufd_test_md_check_pa). */
@@ -46,7 +54,7 @@ export function testCheckMap(
   const hwpt = ctx.objects.get(id, HwptPaging);
   try {
     const { domain } = hwpt;
-    if (!(domain instanceof MockDomain)) throw EINVAL;
+    if (!(domain instanceof MockDomain)) throw NO_MOCK;
     let uaddr = Number(uptr);
     let entry = Number(iova / BigInt(MOCK_IO_PAGE_SIZE));
     const end = entry + Number(length / BigInt(MOCK_IO_PAGE_SIZE));
@@ -54,7 +62,9 @@ export function testCheckMap(
       const offset = uaddr % PAGE_SIZE;
       checkGupRange(ctx.kernel, uaddr - offset, 1);
       const pfn = process.mm.userPage(uaddr - offset);
-      if (domain.lookup(entry) !== pfn * PAGE_SIZE + offset) throw EINVAL;
+      if (domain.lookup(entry) !== pfn * PAGE_SIZE + offset) {
+        throw EINVAL.because("an IO page does not map what the memory has");
+      }
     }
   } finally {
     hwpt.put();
@@ -79,7 +89,9 @@ export function testCheckRefs(
   for (let uaddr = start; uaddr < end; uaddr += PAGE_SIZE) {
     const pfn = process.mm.userPage(uaddr);
     if (frames.isCompound(pfn)) continue;
-    if (frames.pins(pfn) !== refs) throw EIO;
+    if (frames.pins(pfn) !== refs) {
+      throw EIO.because("a page is not pinned as often as expected");
+    }
   }
 }
 
@@ -91,8 +103,13 @@ export function testCheckIotlb(
   const hwpt = ctx.objects.get(id, HwptNested);
   try {
     const { domain } = hwpt;
-    if (!(domain instanceof MockNestedDomain)) throw EINVAL;
-    if (domain.iotlb[iotlbId] !== iotlb) throw EINVAL;
+    if (!(domain instanceof MockNestedDomain)) throw NO_MOCK;
+    if (iotlbId >= domain.iotlb.length) {
+      throw EINVAL.because("there is no such entry");
+    }
+    if (domain.iotlb[iotlbId] !== iotlb) {
+      throw EINVAL.because("the entry has another value");
+    }
   } finally {
     hwpt.put();
   }

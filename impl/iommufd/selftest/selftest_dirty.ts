@@ -11,6 +11,7 @@ import { MockDomain } from "../../mock/mock_domain.ts";
 import { EINVAL, EOVERFLOW } from "../../uapi/errno.ts";
 import type { TestDirty } from "../../uapi/selftest.ts";
 import { HwptPaging } from "../hwpt/hw_pagetable.ts";
+import { NO_LENGTH } from "../objects/refusals.ts";
 import type { CommandBuffer } from "../objects/ucmd.ts";
 
 /** Most bits of a bitmap: 16 MiB of them. */
@@ -23,16 +24,22 @@ const MAX_BITS = BigInt(2 ** 24 * 8);
 export function testDirty(ucmd: CommandBuffer, cmd: TestDirty): void {
   const { ctx, process } = ucmd;
   const { iova, length, pageSize, uptr } = cmd;
-  if (
-    pageSize === 0n || length === 0n || iova % pageSize || length % pageSize ||
-    uptr === 0n
-  ) throw EINVAL;
-  if (length / pageSize > MAX_BITS) throw EOVERFLOW;
+  if (pageSize === 0n) throw EINVAL.because("the page size is 0");
+  if (length === 0n) throw NO_LENGTH;
+  if (iova % pageSize || length % pageSize) {
+    throw EINVAL.because("IOVA or length is not a multiple of the page size");
+  }
+  if (uptr === 0n) throw EINVAL.because("the address of the bitmap is 0");
+  if (length / pageSize > MAX_BITS) {
+    throw EOVERFLOW.because("the range has more than 2^27 pages");
+  }
 
   const hwpt = ctx.objects.get(cmd.id, HwptPaging);
   try {
     const { domain } = hwpt;
-    if (!(domain instanceof MockDomain) || !domain.tracksDirty) throw EINVAL;
+    if (!(domain instanceof MockDomain) || !domain.tracksDirty) {
+      throw EINVAL.because("the HWPT does not track writes now");
+    }
     const count = Number(length / pageSize);
     // Linux's bitmap consists of words.
     ctx.kernel.allocVirtual("selftest.bitmap", Math.ceil(count / 64) * 8);

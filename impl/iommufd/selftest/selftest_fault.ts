@@ -29,7 +29,7 @@ export function testTriggerIopf(
 ): void {
   const idev = ctx.objects.get(devId, IommufdDevice);
   try {
-    if (!isMockDevice(idev.dev)) throw EINVAL;
+    if (!isMockDevice(idev.dev)) throw EINVAL.because("it is no mock device");
     let flags = IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE;
     if (pasid !== IOMMU_NO_PASID) flags |= IOMMU_FAULT_PAGE_REQUEST_PASID_VALID;
     report(idev, { flags, pasid, grpid, perm, addr });

@@ -212,7 +212,9 @@ export class IoptRun extends IoptState {
       predict: () => {
         const result = { unmapped: 0n };
         naive.unmap(range, result);
-        if (!all && result.unmapped === 0n) throw uapi.ENOENT;
+        if (!all && result.unmapped === 0n) {
+          throw uapi.ENOENT.because("nothing is mapped in the range");
+        }
         return result.unmapped;
       },
       answersLast: true,

@@ -19,6 +19,7 @@ import { Ioas } from "../ioas/ioas.ts";
 import type { IommufdCtx } from "../main.ts";
 import type { IommufdObject, ObjectClass } from "../objects/object.ts";
 import {
+  byEnds,
   type NaiveAccess,
   NaiveIoas,
   type NaiveItem,
@@ -185,19 +186,20 @@ export class IoptState {
   /** Asserts that a call that was made ended as the model says. */
   protected compare<T>(call: ModelCall<T>, ret: number): ModelResult<T> {
     const { errno, value } = this.predict(call);
-    assertEquals(errnoName(ret), errnoName(errno), call.what);
+    assertEquals(errnoName(ret), errno?.name ?? "0", call.what);
+    if (errno) assertEquals(this.kernel.lastErrno?.why(), errno.why());
     return { ret, value };
   }
 
-  /** What the model says: its errno or 0, and its value. */
+  /** What the model says: its errno, if it fails, or its value. */
   protected predict<T>(
     call: ModelCall<T>,
-  ): { errno: number; value: T | undefined } {
+  ): { errno: Errno | undefined; value: T | undefined } {
     try {
-      return { errno: 0, value: call.predict() };
+      return { errno: undefined, value: call.predict() };
     } catch (error) {
       if (!(error instanceof Errno)) throw error;
-      return { errno: -error.code, value: undefined };
+      return { errno: error, value: undefined };
     }
   }
 
@@ -294,13 +296,6 @@ export class IoptState {
 
 function byStart(a: Range, b: Range): number {
   return a.start < b.start ? -1 : 1;
-}
-
-/** For ranges that may overlap. */
-function byEnds(a: Range, b: Range): number {
-  if (a.start !== b.start) return byStart(a, b);
-  if (a.last === b.last) return 0;
-  return a.last < b.last ? -1 : 1;
 }
 
 /** Says what is where only when something is wrong: this runs after each step. */

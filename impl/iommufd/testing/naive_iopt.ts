@@ -5,7 +5,8 @@
  * searches, ranges of single bytes, and every rule written down once more in
  * the simplest way. It shares no code with what it checks.
  *
- * Operations throw the errno that the kernel must give, before they change
+ * Operations throw the errno that the kernel must give, for the reason that it
+ * must name, before they change
  * anything.
  *
  * @module
@@ -124,13 +125,17 @@ export class NaiveWorld {
     try {
       for (let i = first; i <= last; i++) {
         if (pages.pfns[i] !== undefined) continue;
-        if (!this.memory.isMapped(pages.uaddr + BigInt(i) * PAGE)) throw EFAULT;
+        if (!this.memory.isMapped(pages.uaddr + BigInt(i) * PAGE)) {
+          throw EFAULT.because("there is no memory at an address");
+        }
         pages.pfns[i] = PENDING;
         held.push(i);
       }
       mapped();
       const over = this.lockLimit !== undefined && this.pinned > this.lockLimit;
-      if (held.length > 0 && over) throw ENOMEM;
+      if (held.length > 0 && over) {
+        throw ENOMEM.because("RLIMIT_MEMLOCK does not allow to pin more");
+      }
     } catch (error) {
       for (const i of held) pages.pfns[i] = undefined;
       throw error;
@@ -157,11 +162,27 @@ export class NaiveWorld {
   }
 }
 
+/** A reserved range, for a domain or for nobody. */
+type Reserved = Range & { readonly owner: object | null };
+
+/** For ranges that may overlap. */
+export function byEnds(a: Range, b: Range): number {
+  if (a.start !== b.start) return a.start < b.start ? -1 : 1;
+  if (a.last === b.last) return 0;
+  return a.last < b.last ? -1 : 1;
+}
+
+function whereIs({ owner }: Pick<Reserved, "owner">): string {
+  return owner === null
+    ? "in a reserved range"
+    : "outside of what a domain can map";
+}
+
 /** One IOAS. */
 export class NaiveIoas {
   readonly world: NaiveWorld;
   areas: NaiveArea[] = [];
-  reserved: (Range & { readonly owner: unknown })[] = [];
+  reserved: Reserved[] = [];
   allowed: Range[] = [];
   domains: object[] = [];
   accesses: NaiveAccess[] = [];
@@ -193,7 +214,9 @@ export class NaiveIoas {
     for (const area of this.areas) {
       const length = area.last - area.start + 1n;
       const values = [area.start, length, area.startByte % PAGE];
-      if (values.some((value) => value % alignment !== 0n)) throw EADDRINUSE;
+      if (values.some((value) => value % alignment !== 0n)) {
+        throw EADDRINUSE.because("an area is not as aligned as is needed then");
+      }
     }
   }
 
@@ -218,7 +241,7 @@ export class NaiveIoas {
     writable: boolean;
   }): bigint {
     const { iova, uaddr, length, writable } = options;
-    if (length === 0n) throw EINVAL;
+    if (length === 0n) throw EINVAL.because("the length is 0");
     const pages = new NaivePages(uaddr, length, writable);
     const slices = [{ pages, startByte: uaddr % PAGE, length }];
     return this.#place(slices, length, iova, { readable: true, writable });
@@ -234,7 +257,7 @@ export class NaiveIoas {
     },
   ): bigint {
     const { sourceIova, length, iova, writable } = options;
-    if (length === 0n) throw EINVAL;
+    if (length === 0n) throw EINVAL.because("the length is 0");
     const slices = source.tile(sourceIova, sourceIova + length - 1n).map(
       ({ area, start, last }) => ({
         pages: area.pages,
@@ -253,7 +276,7 @@ export class NaiveIoas {
     const parts = [];
     for (let iova = start; iova <= last;) {
       const area = this.areas.find((a) => a.start <= iova && iova <= a.last);
-      if (!area) throw ENOENT;
+      if (!area) throw ENOENT.because("part of the source range is not mapped");
       const end = area.last < last ? area.last : last;
       parts.push({ area, start: iova, last: end });
       iova = end + 1n;
@@ -267,15 +290,23 @@ export class NaiveIoas {
     fixed: bigint | undefined,
     prot: { readable: boolean; writable: boolean },
   ): bigint {
-    if (length % this.alignment !== 0n) throw EINVAL;
+    if (length % this.alignment !== 0n) {
+      throw EINVAL.because("the length is not as aligned as the IOAS demands");
+    }
     const { pages, startByte } = slices[0]!;
     const iova = fixed ?? this.chooseIova(pages.uaddr + startByte, length);
     if (fixed !== undefined) this.#checkFixed(fixed, length);
     let start = iova;
     const areas: NaiveArea[] = [];
     for (const slice of slices) {
-      if (prot.writable && !slice.pages.writable) throw EPERM;
-      if (slice.startByte % PAGE % this.alignment !== 0n) throw EINVAL;
+      if (prot.writable && !slice.pages.writable) {
+        throw EPERM.because("WRITEABLE is set for what was mapped without it");
+      }
+      if (slice.startByte % PAGE % this.alignment !== 0n) {
+        throw EINVAL.because(
+          "the memory is not as aligned as the IOAS demands",
+        );
+      }
       areas.push({
         start,
         last: start + slice.length - 1n,
@@ -323,14 +354,29 @@ export class NaiveIoas {
   #checkFixed(iova: bigint, length: bigint): void {
     const { revision } = this.world;
     const range = { start: iova, last: iova + length - 1n };
-    if (iova % this.alignment !== 0n) throw EINVAL;
-    if (range.last > U64_MAX) throw EOVERFLOW;
-    if (this.reserved.some((r) => intersects(r, range))) {
-      throw revision.ioas.reservedIovaErrno;
+    if (iova % this.alignment !== 0n) {
+      throw EINVAL.because("the IOVA is not as aligned as the IOAS demands");
+    }
+    if (range.last > U64_MAX) {
+      throw EOVERFLOW.because("the range of IOVA reaches beyond 2^64-1");
+    }
+    const reserved = this.#reservedIn(range);
+    if (reserved !== undefined) {
+      const { reservedIovaErrno } = revision.ioas;
+      const where = whereIs(reserved);
+      throw reservedIovaErrno.because(`part of the range of IOVA is ${where}`);
     }
     if (this.areas.some((a) => intersects(a, range))) {
-      throw revision.ioas.areaExistsErrno;
+      const { areaExistsErrno } = revision.ioas;
+      throw areaExistsErrno.because(
+        "part of the range of IOVA is mapped already",
+      );
     }
+  }
+
+  /** The lowest reserved range that has to do with a range. */
+  #reservedIn(range: Range): Reserved | undefined {
+    return this.reserved.filter((r) => intersects(r, range)).sort(byEnds)[0];
   }
 
   /** Plain transcription of the rule for kernel-chosen IOVA: every hole is looked at. */
@@ -346,7 +392,9 @@ export class NaiveIoas {
     if (this.world.revision.ioas.capsIovaAlignment && alignment > huge) {
       alignment = huge;
     }
-    if (alignment < this.alignment) throw EINVAL;
+    if (alignment < this.alignment) {
+      throw EINVAL.because("the memory is not as aligned as the IOAS demands");
+    }
 
     const place = (range: Range) => {
       const up = (range.start + alignment - 1n) / alignment * alignment;
@@ -365,7 +413,9 @@ export class NaiveIoas {
     for (const used of levels) {
       ranges = ranges.flatMap((range) => holes(range, used)).flatMap(place);
     }
-    if (ranges.length === 0) throw ENOSPC;
+    if (ranges.length === 0) {
+      throw ENOSPC.because("no free range of IOVA is long enough");
+    }
     return ranges[0]!.start;
   }
 
@@ -374,7 +424,9 @@ export class NaiveIoas {
     const inside = this.areas.filter((area) => intersects(area, range))
       .sort((a, b) => a.start < b.start ? -1 : 1);
     for (const area of inside) {
-      if (area.start < range.start || area.last > range.last) throw ENOENT;
+      if (area.start < range.start || area.last > range.last) {
+        throw ENOENT.because("the range cuts an area");
+      }
       if (this.isAccessed(area)) this.unpinIntersecting(area);
       if (this.domains.length > 0) this.#releaseAreas([area]);
       this.areas = this.areas.filter((other) => other !== area);
@@ -420,25 +472,37 @@ export class NaiveIoas {
     if (this.domains.length === 0) this.#releaseAreas(this.areas);
   }
 
-  #checkReservable(range: Range): void {
-    const taken = [...this.areas, ...this.allowed];
-    if (taken.some((other) => intersects(other, range))) throw EADDRINUSE;
+  #checkReservable(range: Reserved): void {
+    for (
+      const [what, ranges] of [
+        ["an area", this.areas],
+        ["an allowed range", this.allowed],
+      ] as const
+    ) {
+      if (!ranges.some((other) => intersects(other, range))) continue;
+      throw EADDRINUSE.because(`${what} is ${whereIs(range)}`);
+    }
   }
 
   reserve(range: Range): void {
-    this.#checkReservable(range);
-    this.reserved.push({ ...range, owner: null });
+    const reserved = { ...range, owner: null };
+    this.#checkReservable(reserved);
+    this.reserved.push(reserved);
   }
 
   allow(ranges: readonly Range[]): void {
     ranges.forEach((range, i) => {
-      if (range.start >= range.last) throw EINVAL;
+      if (range.start >= range.last) {
+        throw EINVAL.because("a range does not end behind its start");
+      }
       if (ranges.slice(0, i).some((other) => intersects(other, range))) {
-        throw EINVAL;
+        throw EINVAL.because("two ranges overlap");
       }
     });
-    if (ranges.some((a) => this.reserved.some((b) => intersects(a, b)))) {
-      throw EADDRINUSE;
+    for (const range of [...ranges].sort(byEnds)) {
+      const reserved = this.#reservedIn(range);
+      if (reserved === undefined) continue;
+      throw EADDRINUSE.because(`part of a range is ${whereIs(reserved)}`);
     }
     this.allowed = [...ranges];
   }
@@ -449,7 +513,11 @@ export class NaiveIoas {
       return;
     }
     if (!this.largePages) return;
-    if (this.domains.length > 0 && this.areas.length > 0) throw EINVAL;
+    if (this.domains.length > 0 && this.areas.length > 0) {
+      throw EINVAL.because(
+        "a domain has areas already, perhaps in large pages",
+      );
+    }
     this.#checkAlignment(this.#alignmentWith({ smallPages: true }));
     this.largePages = false;
   }
@@ -475,15 +543,22 @@ export class NaiveIoas {
       let iova = range.start;
       while (iova <= range.last) {
         const area = this.areas.find((a) => a.start <= iova && iova <= a.last);
-        if (!area) throw ENOENT;
+        if (!area) {
+          throw ENOENT.because("part of the range of IOVA is not mapped");
+        }
         const last = area.last < range.last ? area.last : range.last;
         const firstByte = area.startByte + iova - area.start;
         const lastByte = area.startByte + last - area.start;
         const toTheEnd = range.last <= area.last;
-        if (firstByte % PAGE !== 0n) throw EINVAL;
+        const notWhole = EINVAL.because(
+          "the range is not of whole pages of memory",
+        );
+        if (firstByte % PAGE !== 0n) throw notWhole;
         const areaEnd = area.startByte + area.last - area.start;
-        if (!toTheEnd && areaEnd % PAGE !== PAGE - 1n) throw EINVAL;
-        if (write ? !area.writable : !area.readable) throw EPERM;
+        if (!toTheEnd && areaEnd % PAGE !== PAGE - 1n) throw notWhole;
+        if (write ? !area.writable : !area.readable) {
+          throw EPERM.because("an area in the range does not allow that");
+        }
         const part = {
           area,
           first: Number(firstByte / PAGE),

@@ -12,7 +12,7 @@
  * @module
  */
 
-import { EINVAL, ENODEV, EOPNOTSUPP } from "../../uapi/errno.ts";
+import { EINVAL, ENODEV } from "../../uapi/errno.ts";
 import {
   IOMMU_VFIO_IOAS_CLEAR,
   IOMMU_VFIO_IOAS_GET,
@@ -21,12 +21,17 @@ import {
 } from "../../uapi/iommufd.ts";
 import { Ioas } from "../ioas/ioas.ts";
 import type { IommufdCtx } from "../main.ts";
+import { RESERVED_FIELD, UNKNOWN_OPERATION } from "../objects/refusals.ts";
 import type { Ucmd } from "../objects/ucmd.ts";
+
+const NO_COMPAT_IOAS = ENODEV.because(
+  "there is no IOAS for the VFIO container ioctls",
+);
 
 /** The compatibility IOAS, taken until its `put`. Throws ENODEV without one. (Linux: get_compat_ioas.) */
 export function getCompatIoas(ctx: IommufdCtx): Ioas {
   const ioas = ctx.vfioIoas;
-  if (ioas === undefined || !ioas.lock()) throw ENODEV;
+  if (ioas === undefined || !ioas.lock()) throw NO_COMPAT_IOAS;
   return ioas;
 }
 
@@ -46,7 +51,7 @@ export function vfioCompatIoasCreate(ctx: IommufdCtx): void {
   const ioas = new Ioas(ctx);
   if (ctx.noIommuMode) {
     ctx.objects.abort(ioas);
-    throw EINVAL;
+    throw EINVAL.because("a device without IOMMU uses the container");
   }
   if (ctx.vfioIoas?.lock()) {
     ctx.vfioIoas.put();
@@ -74,7 +79,7 @@ export function vfioCompatIoasId(ctx: IommufdCtx): number {
  */
 export function vfioCompatSetNoIommu(ctx: IommufdCtx): void {
   if (!ctx.kernel.revision.vfio.hasNoIommu || ctx.vfioIoas !== undefined) {
-    throw EINVAL;
+    throw EINVAL.because("the container is used with an IOMMU");
   }
   ctx.noIommuMode = true;
 }
@@ -82,7 +87,7 @@ export function vfioCompatSetNoIommu(ctx: IommufdCtx): void {
 /** IOMMU_VFIO_IOAS. Setting and clearing does not touch what is attached already. */
 export function vfioIoas(ucmd: Ucmd<IommuVfioIoas>): void {
   const { ctx, cmd } = ucmd;
-  if (cmd.reserved !== 0) throw EOPNOTSUPP;
+  if (cmd.reserved !== 0) throw RESERVED_FIELD;
   switch (cmd.op) {
     case IOMMU_VFIO_IOAS_GET:
       cmd.ioasId = vfioCompatIoasGetId(ctx);
@@ -98,6 +103,6 @@ export function vfioIoas(ucmd: Ucmd<IommuVfioIoas>): void {
       ctx.vfioIoas = undefined;
       return;
     default:
-      throw EOPNOTSUPP;
+      throw UNKNOWN_OPERATION;
   }
 }

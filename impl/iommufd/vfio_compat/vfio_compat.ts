@@ -72,7 +72,7 @@ export function vfioIoctl(
       unmapDma(ctx, process, arg);
       return 0;
     default:
-      throw ENOTTY;
+      throw ENOTTY.because("this revision does not have the ioctl");
   }
 }
 
@@ -115,11 +115,16 @@ function setIommu(ctx: IommufdCtx, process: Task, type: number): void {
     ctx.kernel.options.vfioNoIommu && type === VFIO_NOIOMMU_IOMMU &&
     ctx.noIommuMode
   ) {
-    if (!process.capable(CAP_SYS_RAWIO)) throw EPERM;
+    if (!process.capable(CAP_SYS_RAWIO)) {
+      throw EPERM.because("the process lacks CAP_SYS_RAWIO");
+    }
     return;
   }
   const isType1 = type === VFIO_TYPE1_IOMMU || type === VFIO_TYPE1v2_IOMMU;
-  if (!isType1 || ctx.noIommuMode) throw EINVAL;
+  if (ctx.noIommuMode) {
+    throw EINVAL.because("a device without IOMMU uses the container");
+  }
+  if (!isType1) throw EINVAL.because("the IOMMU type is unknown");
   const ioas = getCompatIoas(ctx);
   try {
     if (type === VFIO_TYPE1_IOMMU) disableLargePages(ioas.iopt);
@@ -128,13 +133,19 @@ function setIommu(ctx: IommufdCtx, process: Task, type: number): void {
   }
 }
 
+/** Throws EINVAL for a struct that is too short, and for flags that are not known. */
+function checkHeader(argsz: number, size: number, unknown: number): void {
+  if (argsz < size) throw EINVAL.because("argsz is too small");
+  if (unknown !== 0) throw EINVAL.because("a flag is unknown");
+}
+
 /** VFIO_IOMMU_MAP_DMA: a map at a fixed IOVA, charged as the context says. */
 function mapDma(ctx: IommufdCtx, process: Task, uaddr: number): void {
   const bytes = new Uint8Array(VfioIommuType1DmaMap.size);
   process.mm.copyFromUser(bytes, uaddr);
   const { argsz, flags, vaddr, iova, length } = VfioIommuType1DmaMap.at(bytes);
   const known = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE;
-  if (argsz < bytes.length || flags & ~known) throw EINVAL;
+  checkHeader(argsz, bytes.length, flags & ~known);
 
   let prot = IOMMU_CACHE;
   if (flags & VFIO_DMA_MAP_FLAG_READ) prot |= IOMMU_READ;
@@ -157,12 +168,14 @@ function unmapDma(ctx: IommufdCtx, process: Task, uaddr: number): void {
   process.mm.copyFromUser(bytes, uaddr);
   const unmap = VfioIommuType1DmaUnmap.at(bytes);
   const { argsz, flags, iova, length } = unmap;
-  if (argsz < bytes.length || flags & ~VFIO_DMA_UNMAP_FLAG_ALL) throw EINVAL;
+  checkHeader(argsz, bytes.length, flags & ~VFIO_DMA_UNMAP_FLAG_ALL);
 
   const ioas = getCompatIoas(ctx);
   try {
     const all = (flags & VFIO_DMA_UNMAP_FLAG_ALL) !== 0;
-    if (all && (iova !== 0n || length !== 0n)) throw EINVAL;
+    if (all && (iova !== 0n || length !== 0n)) {
+      throw EINVAL.because("ALL takes no range");
+    }
     if (!all && ioas.iopt.disableLargePages) cutAround(ioas, iova, length);
 
     const result = { unmapped: 0n };
@@ -193,7 +206,9 @@ function unmapRange(
 ): void {
   ioas.iopt.unmapIova(iova, length, result);
   const { revision } = ioas.ctx.kernel;
-  if (!revision.vfio.emptyUnmapSucceeds && result.unmapped === 0n) throw ENOENT;
+  if (!revision.vfio.emptyUnmapSucceeds && result.unmapped === 0n) {
+    throw ENOENT.because("nothing is mapped in the range");
+  }
 }
 
 /** Whether an unmap of the range comes to the point of counting bytes. */

@@ -53,7 +53,7 @@ export function vfioGetInfo(ctx: IommufdCtx, mm: Mm, uaddr: number): void {
   mm.copyFromUser(bytes.subarray(0, minSize), uaddr);
   const info = VfioIommuType1Info.at(bytes);
   const { argsz } = info;
-  if (argsz < minSize) throw EINVAL;
+  if (argsz < minSize) throw EINVAL.because("argsz is too small");
 
   const ioas = getCompatIoas(ctx);
   try {

@@ -38,7 +38,9 @@ export class FdTable {
   /** The lowest free descriptor. Throws EMFILE if that is `limit` or above. (Linux: get_unused_fd_flags.) */
   nextFree(limit: bigint): number {
     const fd = this.#free[0] ?? this.#files.length;
-    if (BigInt(fd) >= limit) throw EMFILE;
+    if (BigInt(fd) >= limit) {
+      throw EMFILE.because("the process has as many open files as it may");
+    }
     return fd;
   }
 

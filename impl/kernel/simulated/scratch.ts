@@ -73,7 +73,7 @@ export class Scratch {
       this.#process.mm.putUser(address, bytes);
       return true;
     } catch (error) {
-      if (error !== EFAULT) throw error;
+      if (!EFAULT.is(error)) throw error;
       return false;
     }
   }
@@ -84,7 +84,7 @@ export class Scratch {
     try {
       this.#process.mm.mmap(this.#process, { ...args, flags: MAP_FLAGS });
     } catch (error) {
-      throw error === EEXIST ? ENOMEM : error;
+      throw EEXIST.is(error) ? ENOMEM : error;
     }
   }
 }

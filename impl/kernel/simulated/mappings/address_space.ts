@@ -257,7 +257,7 @@ export class AddressSpace extends UserPages {
     try {
       this.#modify(vma, start, end, "dontFork", advice === MADV_DONTFORK);
     } catch (error) {
-      throw error === ENOMEM ? EAGAIN : error;
+      throw ENOMEM.is(error) ? EAGAIN : error;
     }
   }
 

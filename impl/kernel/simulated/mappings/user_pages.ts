@@ -29,6 +29,10 @@ import {
 import { PrivatePages } from "../pages/private_pages.ts";
 import { type Vma, VmaList } from "./vma.ts";
 
+const NO_MEMORY = EFAULT.because("there is no memory at an address");
+const PROTECTED = EFAULT.because("memory at an address is protected from that");
+const USED_UP = EFAULT.because("the machine's memory is used up");
+
 /** The pages of one process. */
 export class UserPages implements Mm {
   /** Pages charged by RLIMIT_MEMLOCK accounting per process. */
@@ -78,18 +82,18 @@ export class UserPages implements Mm {
       while (done < npages) {
         const page = first + done;
         const vma = this.vmas.lookup(page * PAGE_SIZE);
-        if (vma === undefined) throw EFAULT;
+        if (vma === undefined) throw NO_MEMORY;
         const allowed = gupAllowed(vma, gupFlags);
-        if (!allowed && !fastAllowed(vma, gupFlags)) throw EFAULT;
+        if (!allowed && !fastAllowed(vma, gupFlags)) throw PROTECTED;
         const count = Math.min(npages - done, vma.end / PAGE_SIZE - page);
         const pinned = this.#pinPresent(vma, page, count, out, at + done);
         done += pinned;
         if (pinned === count) continue;
-        if (!allowed) throw EFAULT;
+        if (!allowed) throw PROTECTED;
         this.#makePinnable(vma, page + pinned);
         if (this.#pinPresent(vma, page + pinned, 1, out, at + done) === 0) {
           // The page is there, so its pin count is what overflowed.
-          throw ENOMEM;
+          throw ENOMEM.because("a page is pinned as often as it can be");
         }
         done++;
       }
@@ -102,14 +106,14 @@ export class UserPages implements Mm {
   /** Linux: get_user_pages_fast followed by put_page. See `Mm`. */
   userPage(uaddr: number): number {
     const vma = this.vmas.lookup(uaddr);
-    if (vma === undefined) throw EFAULT;
+    if (vma === undefined) throw NO_MEMORY;
     const page = Math.floor(uaddr / PAGE_SIZE);
     if ((vma.prot & PROT_READ) !== 0) return this.#frameToRead(vma, page);
     // What is present can be looked up without the mapping's permission.
     const pfn = vma.shared
       ? vma.object!.present(vma.objectIndex(page))
       : this.privatePages.present(page);
-    if (pfn === 0 || vma.prot === 0) throw EFAULT;
+    if (pfn === 0 || vma.prot === 0) throw PROTECTED;
     return pfn;
   }
 
@@ -127,21 +131,21 @@ export class UserPages implements Mm {
 
   /** Linux: get_user. See `Mm`. */
   getUser(to: Uint8Array, uaddr: number): void {
-    if (!isUserRange(uaddr, to.length)) throw EFAULT;
+    if (!isUserRange(uaddr, to.length)) throw NO_MEMORY;
     try {
       this.#read(uaddr, to);
     } catch (error) {
-      throw error === ENOMEM ? EFAULT : error;
+      throw ENOMEM.is(error) ? USED_UP : error;
     }
   }
 
   /** Linux: put_user. See `Mm`. */
   putUser(uaddr: number, from: Uint8Array): void {
-    if (!isUserRange(uaddr, from.length)) throw EFAULT;
+    if (!isUserRange(uaddr, from.length)) throw NO_MEMORY;
     try {
       this.#write(uaddr, from);
     } catch (error) {
-      throw error === ENOMEM ? EFAULT : error;
+      throw ENOMEM.is(error) ? USED_UP : error;
     }
   }
 
@@ -218,7 +222,8 @@ export class UserPages implements Mm {
   /** The frame behind an address for an access of the CPU. Throws EFAULT, ENOMEM. */
   #frameAt(address: number, access: number): number {
     const vma = this.vmas.lookup(address);
-    if (vma === undefined || !cpuAllowed(vma, access)) throw EFAULT;
+    if (vma === undefined) throw NO_MEMORY;
+    if (!cpuAllowed(vma, access)) throw PROTECTED;
     const page = Math.floor(address / PAGE_SIZE);
     if (access !== PROT_WRITE) return this.#frameToRead(vma, page);
     if (vma.shared) return vma.object!.frameAt(vma.objectIndex(page));
@@ -263,7 +268,7 @@ export class UserPages implements Mm {
     access: number,
     visit: (pfn: number, from: number, end: number) => boolean,
   ): boolean {
-    if (length > 0 && !isUserRange(address, length)) throw EFAULT;
+    if (length > 0 && !isUserRange(address, length)) throw NO_MEMORY;
     for (let done = 0; done < length;) {
       const at = (address + done) % PAGE_SIZE;
       const end = Math.min(PAGE_SIZE, at + length - done);
@@ -278,7 +283,7 @@ export class UserPages implements Mm {
     try {
       return this.#frameAt(address, access);
     } catch (error) {
-      throw error === ENOMEM ? EFAULT : error;
+      throw ENOMEM.is(error) ? USED_UP : error;
     }
   }
 
@@ -298,7 +303,7 @@ export class UserPages implements Mm {
     return bad === undefined
       ? new BusError(
         `${message}: ${
-          error === ENOMEM
+          ENOMEM.is(error)
             ? "no memory is left"
             : "no page is behind the mapping"
         }`,

@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-import {
-  assertEquals,
-  assertStrictEquals,
-  assertStringIncludes,
-  assertThrows,
-} from "@std/assert";
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { EFAULT, ENOMEM } from "../../../uapi/errno.ts";
 import {
@@ -63,7 +58,7 @@ function pinned(
     process.kernel.frames.unpin(out, 0, n);
     return n;
   } catch (error) {
-    assertStrictEquals(error, EFAULT);
+    assertEquals(error, EFAULT);
     assertEquals(process.kernel.frames.used, before);
     return 0;
   }
@@ -174,7 +169,7 @@ describe("pinUserPages", () => {
     frames.refcount[pfn] = most + 1;
     assertEquals(process.mm.pinUserPages(addr, 2, 0, out, 0), 1);
     const full = () => process.mm.pinUserPages(addr + PAGE_SIZE, 1, 0, out, 0);
-    assertStrictEquals(assertThrows(full), ENOMEM);
+    assertEquals(assertThrows(full), ENOMEM);
     frames.refcount[pfn] = most;
     assertEquals(full(), 1, "control: one less fits");
   });
@@ -191,7 +186,7 @@ describe("pinUserPages", () => {
     assertEquals(got, frames.used);
     const more = () =>
       process.mm.pinUserPages(addr + got * PAGE_SIZE, 1, 0, out, 0);
-    assertStrictEquals(assertThrows(more), ENOMEM);
+    assertEquals(assertThrows(more), ENOMEM);
   });
 
   it("fails with EFAULT once the process has exited", () => {
@@ -224,12 +219,9 @@ describe("copyFromUser and copyToUser", () => {
     process.mmap(BASE, PAGE_SIZE, RW, PRIVATE | MAP_FIXED);
     const at = BASE + PAGE_SIZE - 2;
     const bytes = Uint8Array.of(1, 2, 3);
-    assertStrictEquals(
-      assertThrows(() => process.mm.copyToUser(at, bytes)),
-      EFAULT,
-    );
+    assertEquals(assertThrows(() => process.mm.copyToUser(at, bytes)), EFAULT);
     assertEquals([...process.peek(at, 2)], [1, 2]);
-    assertStrictEquals(
+    assertEquals(
       assertThrows(() => process.mm.copyFromUser(bytes, at)),
       EFAULT,
     );
@@ -240,13 +232,13 @@ describe("copyFromUser and copyToUser", () => {
     const process = spawn(2 * HPAGE_SIZE);
     for (const addr of BAD) {
       const read = () => process.mm.copyFromUser(new Uint8Array(1), addr);
-      assertStrictEquals(assertThrows(read), EFAULT, `${addr}`);
+      assertEquals(assertThrows(read), EFAULT, `${addr}`);
     }
     const length = 4 * HPAGE_SIZE;
     const flags = SHARED | 0x4000;
     const addr = process.mmap(0, length, RW, flags);
     const write = () => process.mm.copyToUser(addr, new Uint8Array(length));
-    assertStrictEquals(assertThrows(write), EFAULT);
+    assertEquals(assertThrows(write), EFAULT);
   });
 
   it("obey the protection as x86 does: whatever can be accessed can be read", () => {
@@ -257,7 +249,7 @@ describe("copyFromUser and copyToUser", () => {
         body();
         return true;
       } catch (error) {
-        assertStrictEquals(error, EFAULT);
+        assertEquals(error, EFAULT);
         return false;
       }
     };
@@ -323,7 +315,7 @@ describe("isZeroed and clearUser", () => {
       try {
         return mm.isZeroed(from, length);
       } catch (error) {
-        assertStrictEquals(error, EFAULT);
+        assertEquals(error, EFAULT);
         return "EFAULT";
       }
     };
@@ -347,12 +339,12 @@ describe("isZeroed and clearUser", () => {
     mm.clearUser(addr + 1, 2);
     assertEquals([...process.peek(addr, 4)], [1, 0, 0, 1]);
     const rest = () => mm.clearUser(addr + 4, 3 * PAGE_SIZE);
-    assertStrictEquals(assertThrows(rest), EFAULT);
+    assertEquals(assertThrows(rest), EFAULT);
     assertEquals(mm.isZeroed(addr + 4, 2 * PAGE_SIZE - 4), true);
     assertEquals(process.peek(addr + 2 * PAGE_SIZE, 1)[0], 1);
     for (const bad of BAD) mm.clearUser(bad, 0);
     for (const bad of BAD) {
-      assertStrictEquals(assertThrows(() => mm.clearUser(bad, 1)), EFAULT);
+      assertEquals(assertThrows(() => mm.clearUser(bad, 1)), EFAULT);
     }
   });
 

@@ -41,6 +41,8 @@ const NO_BYTES = new Uint8Array(0);
 /** Below this many bytes a loop is faster than making the view that `set` needs. */
 const SMALL_COPY = 32;
 
+const USED_UP = ENOMEM.because("the machine's memory is used up");
+
 /** All frames of a simulated machine. */
 export class Frames implements PhysicalMemory {
   /** Number of frames there are. */
@@ -95,7 +97,7 @@ export class Frames implements PhysicalMemory {
   allocHuge(): number {
     let head = this.#freedHuge.pop();
     if (head === undefined) {
-      if (this.#nextHuge < this.#nextSingle) throw ENOMEM;
+      if (this.#nextHuge < this.#nextSingle) throw USED_UP;
       head = this.#nextHuge;
       this.#nextHuge -= HPAGE_FRAMES;
     }
@@ -259,7 +261,7 @@ export class Frames implements PhysicalMemory {
 
   #fresh(): number {
     if (this.#order !== "ordered") return this.#scatter(this.#order.scattered);
-    if (this.#nextSingle >= this.#nextHuge + HPAGE_FRAMES) throw ENOMEM;
+    if (this.#nextSingle >= this.#nextHuge + HPAGE_FRAMES) throw USED_UP;
     return this.#nextSingle++;
   }
 
@@ -270,7 +272,7 @@ export class Frames implements PhysicalMemory {
   #scatter(seed: number): number {
     const first = this.#nextSingle;
     const end = Math.min(first, this.#nextHuge) + HPAGE_FRAMES;
-    if (first >= end) throw ENOMEM;
+    if (first >= end) throw USED_UP;
     this.#nextSingle = end;
     let state = (seed ^ (first * 0x9e3779b1)) >>> 0;
     const block = Array.from({ length: end - first }, (_, i) => first + i);
