@@ -10,7 +10,6 @@ import { describe, it } from "@std/testing/bdd";
 import { Kernel } from "../kernel.ts";
 import type { Process } from "../kernel/simulated/process.ts";
 import {
-  EADDRINUSE,
   EBUSY,
   EINVAL,
   EIO,

@@ -128,7 +128,7 @@ const PLACES: readonly Scenario[] = [
     b.process.setrlimit(uapi.RLIMIT_MEMLOCK, 0n);
     b.map({ ioasId: b.ptId });
   }],
-  ["ENOMEM: fail_nth wanted it to fail", (b) => {
+  ["ENOMEM: fail_nth made the step pages.alloc fail", (b) => {
     b.process.setFailNth(3);
     b.map();
   }],

@@ -174,7 +174,7 @@ export class KernelCore {
    * throws the errno that the caller gets then. Never outside of a system call.
    */
   step(name: StepName): void {
-    if (this.fails(name)) throw errnoOfStep(name);
+    if (this.fails(name)) throw madeToFail(errnoOfStep(name), name);
   }
 
   /** The same, for a step after whose failure there is another way: true if it fails. */
@@ -207,7 +207,9 @@ export class KernelCore {
     if (bytes > this.frames.count * PAGE_SIZE) {
       throw ENOMEM.because("the machine has not so much memory");
     }
-    if (bytes > 0 && this.fails(name) && bytes <= PAGE_SIZE) throw ENOMEM;
+    if (bytes > 0 && this.fails(name) && bytes <= PAGE_SIZE) {
+      throw madeToFail(ENOMEM, name);
+    }
   }
 
   /**
@@ -269,4 +271,9 @@ function revisionOf(revision: RevisionName | Revision): Revision {
       Object.keys(REVISIONS).join(", ")
     }`,
   );
+}
+
+/** The errno of a step that fault injection chose. */
+function madeToFail(errno: Errno, name: StepName): Errno {
+  return errno.because(`fail_nth made the step ${name} fail`);
 }

@@ -12,35 +12,34 @@ import { inFile, type Mutant } from "../mutant.ts";
 export const IOAS_MUTANTS: readonly Mutant[] = [
   ...inFile("impl/iommufd/ioas/ioas.ts", [{
     name: "map-reserved-field",
-    find: "if (flags & ~MAP_FLAGS || cmd.reserved !== 0) throw",
-    replace: "if (flags & ~MAP_FLAGS) throw",
+    find: "  if (cmd.reserved !== 0) throw RESERVED_FIELD;\n  if (iova",
+    replace: "  if (iova",
     breaks: "MAP takes a reserved field that is not zero",
     killer: "kit_map.mock_domain.map_errno",
   }, {
     name: "map-length-limit",
-    find: "if (iova >= U64_MAX || length >= U64_MAX) throw EOVERFLOW;\n" +
-      "  if (lacksProt",
-    replace: "if (iova >= U64_MAX || length > U64_MAX) throw EOVERFLOW;\n" +
-      "  if (lacksProt",
+    find:
+      "  if (length >= U64_MAX) throw TOO_LONG;\n  if (lacksProt(ctx, flags)) throw NO_RIGHTS;\n\n  const ioas",
+    replace: "  if (lacksProt(ctx, flags)) throw NO_RIGHTS;\n\n  const ioas",
     breaks: "MAP takes a length of 2^64-1",
     killer: "kit_map.mock_domain.map_errno",
   }, {
     name: "map-errno-order",
-    find: "if (lacksProt(ctx, flags)) throw EINVAL;\n\n" +
+    find: "if (lacksProt(ctx, flags)) throw NO_RIGHTS;\n\n" +
       "  const ioas = ctx.objects.get(cmd.ioasId, Ioas);\n",
     replace: "const ioas = ctx.objects.get(cmd.ioasId, Ioas);\n" +
-      "  if (lacksProt(ctx, flags)) throw EINVAL;\n",
+      "  if (lacksProt(ctx, flags)) throw NO_RIGHTS;\n",
     breaks: "MAP looks for the IOAS before it looks at the rights",
     killer: "kit_map.mock_domain.map_without_rights",
   }, {
     name: "unmap-nothing",
-    find: "      if (result.unmapped === 0n) throw ENOENT;\n",
+    find: "      if (result.unmapped === 0n) throw NOTHING_MAPPED;\n",
     replace: "",
     breaks: "UNMAP of a range where nothing is mapped succeeds",
     killer: "kit_map.mock_domain.unmap_errno",
   }, {
     name: "ranges-emsgsize",
-    find: "    if (cmd.numIovas > capacity) throw EMSGSIZE;\n",
+    find: "    if (cmd.numIovas > capacity) throw ARRAY_TOO_SHORT;\n",
     replace: "",
     breaks: "IOVA_RANGES does not say that the array was too short",
     killer: "kit_ranges.mock_domain.iova_ranges_errno",
@@ -52,8 +51,8 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     killer: "kit_ranges.mock_domain.iova_ranges_errno",
   }, {
     name: "allow-one-byte",
-    find: "if (start >= last) throw EINVAL;",
-    replace: "if (start > last) throw EINVAL;",
+    find: "if (start >= last) {",
+    replace: "if (start > last) {",
     breaks: "ALLOW_IOVAS takes a range of one byte",
     killer: "kit_ranges.mock_domain.allow_iovas_errno",
   }, {
@@ -70,8 +69,8 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/iommufd/ioas/io_pagetable.ts", [{
     name: "unmap-cuts-tail",
-    find: "if (area.start < start || area.last > last) throw ENOENT;",
-    replace: "if (area.start < start) throw ENOENT;",
+    find: "if (area.start < start || area.last > last) {",
+    replace: "if (area.start < start) {",
     breaks: "UNMAP removes an area that sticks out of the range",
     killer: "iommufd_ioas.no_domain.area",
   }, {
@@ -89,14 +88,14 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
   }, {
     name: "map-odd-memory",
     find:
-      "    if (pageOffset & BigInt(this.iovaAlignment - 1)) throw EINVAL;\n",
+      "    if (pageOffset & BigInt(this.iovaAlignment - 1)) throw MISALIGNED_MEMORY;\n",
     replace: "",
     breaks: "MAP takes memory that is not aligned",
     killer: "iommufd_ioas.no_domain.ioas_align_change",
   }, {
     name: "copy-gains-write",
-    find: "    if (prot & IOMMU_WRITE && !pages.writable) throw EPERM;\n",
-    replace: "",
+    find: "if (prot & IOMMU_WRITE && !pages.writable) {",
+    replace: "if (false) {",
     breaks: "COPY makes memory writeable that was mapped for reading",
     killer: "kit_copy.copy_rights",
   }, {
@@ -158,20 +157,16 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     killer: "kit_map.no_domain.chosen_iova_full",
   }, {
     name: "fixed-errno-order",
-    find:
-      "  if (iopt.reserved.first(iova, last)) throw revision.ioas.reservedIovaErrno;\n" +
-      "  if (iopt.areas.first(iova, last)) throw revision.ioas.areaExistsErrno;\n",
+    find: "  const reserved = iopt.reserved.first(iova, last);\n",
     replace:
       "  if (iopt.areas.first(iova, last)) throw revision.ioas.areaExistsErrno;\n" +
-      "  if (iopt.reserved.first(iova, last)) throw revision.ioas.reservedIovaErrno;\n",
+      "  const reserved = iopt.reserved.first(iova, last);\n",
     breaks: "A fixed map finds what is taken before what is reserved",
     killer: "kit_map.mock_domain.map_fixed_errno",
   }, {
     name: "fixed-last-iova",
-    find: "const last = checkedAdd(iova, length - 1n);\n" +
-      "  if (iopt.reserved",
-    replace: "const last = checkedAdd(iova, length);\n" +
-      "  if (iopt.reserved",
+    find: "const last = lastIova(iova, length);\n  const reserved",
+    replace: "const last = lastIova(iova, length + 1n);\n  const reserved",
     breaks: "A fixed map must not touch the byte behind it",
     killer: "kit_map.mock_domain.map_fixed_errno",
   }]),
@@ -199,9 +194,8 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/iommufd/ioas/large_pages.ts", [{
     name: "huge-pages-in-use",
-    find:
-      "  if (iopt.domains.length > 0 && !iopt.areas.isEmpty) throw EINVAL;\n",
-    replace: "",
+    find: "if (iopt.domains.length > 0 && !iopt.areas.isEmpty) {",
+    replace: "if (false) {",
     breaks: "Large pages can be turned off while they are in use",
     killer: "kit_ranges.mock_domain.huge_pages_with_areas",
   }]),
@@ -242,9 +236,8 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/iommufd/ioas/split.ts", [{
     name: "split-misaligned",
-    find:
-      "  if (rightStart & mask || area.startByte(rightStart) & mask) throw EINVAL;\n",
-    replace: "",
+    find: "if (rightStart & mask || area.startByte(rightStart) & mask) {",
+    replace: "if (false) {",
     breaks: "An area is cut where the domain cannot",
     killer: "kit_vfio_compat.Ver1v0.unmap_dma_cut",
   }, {
@@ -255,31 +248,30 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     killer: "kit_vfio_compat.Ver1v0.unmap_dma_under_pin",
   }, {
     name: "split-pinned-area",
-    find: "if (area.numAccesses > 0) throw EINVAL;",
-    replace: "if (area.numAccesses > 1) throw EINVAL;",
+    find: "if (area.numAccesses > 0) {",
+    replace: "if (area.numAccesses > 1) {",
     breaks: "An area is cut although an access uses it",
     killer: "kit_vfio_compat.Ver1v0.unmap_dma_under_pin",
   }]),
   ...inFile("impl/iommufd/option.ts", [{
     name: "option-errno-order",
-    find: "      if (!process.capable(CAP_SYS_RESOURCE)) throw EPERM;\n" +
-      "      if (!ctx.objects.isEmpty) throw EBUSY;\n",
+    find: "      if (!process.capable(CAP_SYS_RESOURCE)) {\n",
     replace: "      if (!ctx.objects.isEmpty) throw EBUSY;\n" +
-      "      if (!process.capable(CAP_SYS_RESOURCE)) throw EPERM;\n",
+      "      if (!process.capable(CAP_SYS_RESOURCE)) {\n",
     breaks: "RLIMIT_MODE looks at the objects before the privilege",
     killer: "kit_rlimit_mode.needs_capability",
   }, {
     name: "option-busy",
-    find: "      if (!ctx.objects.isEmpty) throw EBUSY;\n",
-    replace: "",
+    find: "if (!ctx.objects.isEmpty) {",
+    replace: "if (false) {",
     breaks: "Who is charged can be chosen while something is charged",
     killer: "kit_rlimit_mode.objects_busy",
   }, {
     name: "huge-pages-refused",
-    find: "        if (cmd.val64 > 1n) throw EINVAL;\n" +
+    find: "        if (cmd.val64 > 1n) throw NOT_A_BIT;\n" +
       "        if (cmd.val64 === 0n) disable",
     replace: "        if (cmd.val64 !== 1n) disableLargePages(ioas.iopt);\n" +
-      "        if (cmd.val64 > 1n) throw EINVAL;\n" +
+      "        if (cmd.val64 > 1n) throw NOT_A_BIT;\n" +
       "        if (cmd.val64 === 0n) disable",
     breaks: "A SET of HUGE_PAGES that is refused turns them off",
     killer: "kit_ranges.no_domain.option_kept",

@@ -53,7 +53,7 @@ export const MEMORY_MUTANTS: readonly Mutant[] = [
     killer: "kit_user_memory.write_only",
   }, {
     name: "pin-write-only-untouched",
-    find: "        if (!allowed) throw EFAULT;\n",
+    find: "        if (!allowed) throw PROTECTED;\n",
     replace: "",
     breaks: "Write-only memory is faulted in by a pin for reading",
     killer: "kit_user_memory.write_only",

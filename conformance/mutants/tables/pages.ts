@@ -12,9 +12,8 @@ import { inFile, type Mutant } from "../mutant.ts";
 export const PAGES_MUTANTS: readonly Mutant[] = [
   ...inFile("impl/iommufd/pages/pages.ts", [{
     name: "pages-wrap",
-    find:
-      "    if (kernel.revision.pages.checksUserVaOverflow) checkedAdd(uptr, length);\n",
-    replace: "",
+    find: "if (checksUserVaOverflow && uptr + length > U64_MAX) {",
+    replace: "if (false) {",
     breaks: "Memory may wrap",
     killer: "kit_map.no_domain.map_errno",
   }, {
@@ -150,14 +149,16 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
     killer: "kit_rlimit.mm.map_limit",
   }, {
     name: "unmap-over-user-limit",
-    find: "if (delta > 0 && total > lockLimit(pages)) throw ENOMEM;\n  if (",
-    replace: "if (total > lockLimit(pages)) throw ENOMEM;\n  if (",
+    find:
+      "if (delta > 0 && total > lockLimit(pages)) throw OVER_LIMIT;\n  if (",
+    replace: "if (total > lockLimit(pages)) throw OVER_LIMIT;\n  if (",
     breaks: "Memory over a limit that was lowered cannot be unmapped (user)",
     killer: "kit_rlimit.user.lowered",
   }, {
     name: "unmap-over-process-limit",
-    find: "if (delta > 0 && total > lockLimit(pages)) throw ENOMEM;\n  pages",
-    replace: "if (total > lockLimit(pages)) throw ENOMEM;\n  pages",
+    find:
+      "if (delta > 0 && total > lockLimit(pages)) throw OVER_LIMIT;\n  pages",
+    replace: "if (total > lockLimit(pages)) throw OVER_LIMIT;\n  pages",
     breaks: "Memory over a limit that was lowered cannot be unmapped (process)",
     killer: "kit_rlimit.mm.lowered",
   }]),

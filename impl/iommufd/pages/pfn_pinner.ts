@@ -9,8 +9,6 @@
 import type { IoptPages } from "./pages.ts";
 import { tempAlloc } from "./pfn_batch.ts";
 
-const OWNER_GONE = EFAULT.because("the process that owned the memory is gone");
-
 /** Bytes of one entry of Linux's buffer: a pointer to a struct page. */
 const PAGE_POINTER_SIZE = 8;
 

@@ -70,7 +70,9 @@ export class UserMemory implements PagesSource {
     const remote = this.#isRemote;
     const uaddr = this.#address(first);
     const npages = last - first + 1;
-    if (remote && !alive) throw EFAULT;
+    if (remote && !alive) {
+      throw EFAULT.because("the process that owned the memory is gone");
+    }
     kernel.step("pages.pin");
     if (!remote) checkGupRange(kernel, uaddr, npages);
     const flags = this.#gupFlags | (remote ? FOLL_REMOTE : 0);
@@ -135,7 +137,9 @@ export function checkGupRange(
   npages: number,
 ): void {
   if (!kernel.revision.pages.pinChecksOverflow) return;
-  if (uaddr + npages * PAGE_SIZE >= 2 ** 64) throw EOVERFLOW;
+  if (uaddr + npages * PAGE_SIZE >= 2 ** 64) {
+    throw EOVERFLOW.because("the last page of all cannot be pinned");
+  }
 }
 
 /** Linux: pfn_reader_user_init. */
