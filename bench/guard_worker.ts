@@ -9,7 +9,7 @@
 
 import { warmFloors } from "./measuring/floor.ts";
 import { type Effort, measure, type Result } from "./measuring/measure.ts";
-import { operationName, type Scenario } from "./measuring/scenario.ts";
+import { namesOf, type Scenario } from "./measuring/scenario.ts";
 import { allScenarios } from "./operations.ts";
 
 /** What a worker has of its side. */
@@ -29,8 +29,8 @@ const EFFORT: Effort = {
 /** Throws an Error if a name is none of an operation. */
 function scenariosWith(names: ReadonlySet<string>): Scenario[] {
   const missing = new Set(names);
-  const found = allScenarios().filter(({ operations }) => {
-    const own = Object.values(operations).map(operationName);
+  const found = allScenarios().filter((scenario) => {
+    const own = namesOf(scenario);
     for (const name of own) missing.delete(name);
     return own.some((name) => names.has(name));
   });

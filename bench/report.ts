@@ -19,7 +19,7 @@ import { measure, THOROUGH } from "./measuring/measure.ts";
 import { bytesPerArea } from "./measuring/memory.ts";
 import { allScenarios } from "./operations.ts";
 import { chartPanels } from "./reporting/panels.ts";
-import { operationName, type Scenario } from "./measuring/scenario.ts";
+import { isNamed, namesOf, type Scenario } from "./measuring/scenario.ts";
 import { formatTable } from "./reporting/table.ts";
 
 const RESULTS = new URL("./results.md", import.meta.url);
@@ -33,8 +33,7 @@ const AIMS_PART = /(?<=<!-- aims -->\n)[^]*(?=<!-- \/aims -->)/;
 async function measureAll(scenarios: readonly Scenario[]): Promise<Figures[]> {
   const all: Figures[] = [];
   for (const [i, scenario] of scenarios.entries()) {
-    const [first] = Object.values(scenario.operations);
-    console.error(`${i + 1}/${scenarios.length} ${operationName(first!)}`);
+    console.error(`${i + 1}/${scenarios.length} ${namesOf(scenario)[0]}`);
     all.push(...(await measure(scenario, THOROUGH)).map(figuresOf));
     (globalThis as { gc?: () => void }).gc?.();
   }
@@ -43,17 +42,12 @@ async function measureAll(scenarios: readonly Scenario[]): Promise<Figures[]> {
 
 /** True for a scenario that has one of the words in a name; without words for all. */
 function matches(scenario: Scenario, words: readonly string[]): boolean {
-  const names = [
-    scenario.group,
-    ...Object.values(scenario.operations).map(operationName),
-  ];
-  return words.length === 0 ||
-    words.some((word) => names.some((name) => name.includes(word)));
+  return words.length === 0 || words.some((word) => isNamed(scenario, word));
 }
 
 /** The page that the table stands on. */
 function formatPage(table: string): string {
-  const { version, build } = { version: Deno.version, build: Deno.build };
+  const { version, build } = Deno;
   const machine = `Deno ${version.deno} (V8 ${version.v8}), ${build.arch}, ` +
     `${navigator.hardwareConcurrency} cores`;
   return `# Results

@@ -9,7 +9,7 @@
 
 import process from "node:process";
 import { Machine, type TimedPhase } from "./machine.ts";
-import type { Floor, Operation, Scenario } from "./scenario.ts";
+import type { Operation, Scenario } from "./scenario.ts";
 
 /** How long to measure. */
 export interface Effort {
@@ -93,60 +93,52 @@ export async function measure(
   return rounds.results();
 }
 
+/** A phase of a round, or the floor of one, and the milliseconds that it took. */
+interface Part {
+  readonly key: string | undefined;
+  /** Returns what a floor returns. */
+  readonly run: () => number | void;
+  readonly times: number[];
+}
+
 /** A scenario on its machine. */
 class Rounds {
   readonly #scenario: Scenario;
-  readonly #phases: readonly TimedPhase[];
-  readonly #floor: Floor;
-  /** Milliseconds of each round, by the keys of the operations. */
-  readonly #times = new Map<string, number[]>();
-  readonly #floorTimes = new Map<string, number[]>();
+  readonly #phases: readonly Part[];
+  readonly #floor: readonly Part[];
   /** Keeps the floors from being optimised away. */
   #sink = 0;
 
   constructor(scenario: Scenario, phases: readonly TimedPhase[]) {
     this.#scenario = scenario;
-    this.#phases = phases;
-    this.#floor = scenario.floor?.() ?? {};
-    for (const key of Object.keys(scenario.operations)) {
-      this.#times.set(key, []);
-      if (key in this.#floor) this.#floorTimes.set(key, []);
-    }
+    this.#phases = phases.map(({ key, program }) => {
+      return { key, run: () => program.run(), times: [] };
+    });
+    this.#floor = Object.entries(scenario.floor?.() ?? {})
+      .map(([key, run]) => ({ key, run, times: [] }));
   }
 
   /** Runs for some time, at least `min` and at most `max` rounds. */
   run(milliseconds: number, min: number, max: number, keep: boolean): void {
+    const parts = [...this.#phases, ...this.#floor];
     const start = now();
     for (let round = 0; round < max; round++) {
       if (round >= min && since(start) >= milliseconds) return;
-      this.#round(keep);
-      this.#floorRound(keep);
-    }
-  }
-
-  #round(keep: boolean): void {
-    for (const { key, program } of this.#phases) {
-      const start = now();
-      program.run();
-      const time = since(start);
-      if (keep && key !== undefined) this.#times.get(key)!.push(time);
-    }
-  }
-
-  #floorRound(keep: boolean): void {
-    for (const [key, work] of Object.entries(this.#floor)) {
-      const start = now();
-      this.#sink += work();
-      const time = since(start);
-      if (keep) this.#floorTimes.get(key)?.push(time);
+      for (const { run, times } of parts) {
+        const start = now();
+        this.#sink += run() ?? 0;
+        const time = since(start);
+        if (keep) times.push(time);
+      }
     }
   }
 
   results(): Result[] {
     if (Number.isNaN(this.#sink)) throw new Error("A floor counts in numbers");
     return Object.entries(this.#scenario.operations).map(([key, operation]) => {
-      const times = this.#times.get(key)!;
-      return resultOf(operation, times, this.#floorTimes.get(key));
+      const [phase, floor] = [this.#phases, this.#floor]
+        .map((parts) => parts.find((part) => part.key === key));
+      return resultOf(operation, phase!.times, floor?.times);
     });
   }
 }

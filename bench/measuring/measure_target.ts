@@ -11,7 +11,7 @@ import { type Target, TargetProcess } from "../../selftests/target/target.ts";
 import { type Result, resultOf } from "./measure.ts";
 import type { Scenario } from "./scenario.ts";
 import { openIommufd, Setup } from "./setup.ts";
-import { TimedRound } from "./timed_round.ts";
+import { callsOf, sumsOf, timedRound } from "./timed_round.ts";
 
 /** How long to measure on a target. */
 export interface TargetEffort {
@@ -63,13 +63,12 @@ export async function measureOnTarget(
   }
   const process = await TargetProcess.spawn(target);
   const setup = new Setup(await openIommufd(process, target.info));
-  const round = TimedRound.of(await scenario.prepare(setup));
+  const round = timedRound(await scenario.prepare(setup));
   if (round === undefined) {
     throw new Error("A target cannot time a call of this scenario");
   }
-  async function request(rounds: number): Promise<Map<string, number>> {
-    return round!.sums(await process.time(rounds, round!.calls()));
-  }
+  const request = async (rounds: number) =>
+    sumsOf(round, await process.time(rounds, callsOf(round)));
   const once = [...(await request(1)).values()].reduce((a, b) => a + b) / 1e6;
   const fitting = Math.floor(effort.request / once);
   const rounds = Math.max(1, Math.min(effort.maxRounds, fitting));

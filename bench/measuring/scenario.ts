@@ -45,7 +45,7 @@ export function measured(key: string, ...steps: Step[]): Phase {
 }
 
 /** Operations that differ in what they are: `series` by their keys. */
-export function operationsOf<K extends string>(
+export function alike<K extends string>(
   series: Readonly<Record<K, string>>,
   common: Omit<Operation, "series">,
 ): Record<K, Operation> {
@@ -77,6 +77,17 @@ export interface Scenario {
   ): readonly Phase[] | Promise<readonly Phase[]>;
   /** The floor of its operations, where they touch pages. */
   readonly floor?: () => Floor;
+}
+
+/** The names of the operations of a scenario. */
+export function namesOf({ operations }: Scenario): string[] {
+  return Object.values(operations).map(operationName);
+}
+
+/** True if one of the names has the text, or the group. */
+export function isNamed(scenario: Scenario, text: string): boolean {
+  return [scenario.group, ...namesOf(scenario)]
+    .some((name) => name.includes(text));
 }
 
 const KIB = 1024;

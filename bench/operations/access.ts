@@ -17,13 +17,7 @@ import {
   TestDestroyAccessPages,
 } from "../../impl/uapi/selftest.ts";
 import { accessFloor, rwFloor } from "../measuring/floor.ts";
-import {
-  type Floor,
-  measured,
-  operationsOf,
-  type Phase,
-  type Scenario,
-} from "../measuring/scenario.ts";
+import { alike, measured, type Scenario } from "../measuring/scenario.ts";
 import { call } from "../../selftests/target/verbs.ts";
 import { step, testIoctl } from "../measuring/steps.ts";
 import { callsOf, domainsName, IOVA, KIB, MIB, pagesOf } from "./sizes.ts";
@@ -64,11 +58,11 @@ function pinScenario(domains: number, length: number): Scenario {
   const what = domainsName(domains);
   return {
     group: "access",
-    operations: operationsOf({
+    operations: alike({
       pin: `access pin, ${what}`,
       unpin: `access unpin, ${what}`,
     }, { size, calls, pages }),
-    async prepare(machine): Promise<Phase[]> {
+    async prepare(machine) {
       const { io } = machine;
       const address = await machine.memory(MAPPED);
       const { ioasId } = await machine.ioas(domains);
@@ -96,7 +90,7 @@ function pinScenario(domains: number, length: number): Scenario {
         { steps: [step(call("close", access), 0)] },
       ];
     },
-    floor: (): Floor => accessFloor({ npages: calls * pages, domains }),
+    floor: () => accessFloor({ npages: calls * pages, domains }),
   };
 }
 
@@ -105,12 +99,12 @@ function rwScenario(name: string, flags: number, length: number): Scenario {
   const pages = Math.floor(pagesOf(length) * Math.min(1, length / (4 * KIB)));
   return {
     group: "access",
-    operations: operationsOf({ rw: `access rw, ${name}` }, {
+    operations: alike({ rw: `access rw, ${name}` }, {
       size: { value: length, unit: "bytes" },
       calls: RW_CALLS,
       pages,
     }),
-    async prepare(machine): Promise<Phase[]> {
+    async prepare(machine) {
       const { io } = machine;
       const address = await machine.memory(MAPPED);
       const buffer = await machine.memory(length);
@@ -126,8 +120,6 @@ function rwScenario(name: string, flags: number, length: number): Scenario {
       }, { times: RW_CALLS });
       return [measured("rw", rw)];
     },
-    ...pages === 0
-      ? {}
-      : { floor: (): Floor => ({ rw: rwFloor(length, RW_CALLS) }) },
+    ...pages === 0 ? {} : { floor: () => ({ rw: rwFloor(length, RW_CALLS) }) },
   };
 }

@@ -12,9 +12,9 @@ import { PAGE_SIZE } from "../../impl/uapi/mman.ts";
 import { U64_MAX } from "../../selftests/ioctls/ioctls.ts";
 import type { Machine } from "../measuring/machine.ts";
 import {
+  alike,
   formatBytes,
   measured,
-  operationsOf,
   type Phase,
   type Scenario,
 } from "../measuring/scenario.ts";
@@ -80,7 +80,7 @@ function scenario(
   const size = { value: count, unit: "areas" } as const;
   return {
     group: "areas",
-    operations: operationsOf(series, { size, calls, pages: 0 }),
+    operations: alike(series, { size, calls, pages: 0 }),
     ...count > SLOW ? { slow: true } : {},
     prepare,
   };

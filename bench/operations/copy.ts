@@ -12,13 +12,7 @@ import {
 } from "../../impl/uapi/iommufd.ts";
 import { MAP_RW } from "../../selftests/ioctls/ioctls.ts";
 import { copyFloor } from "../measuring/floor.ts";
-import {
-  type Floor,
-  measured,
-  operationsOf,
-  type Phase,
-  type Scenario,
-} from "../measuring/scenario.ts";
+import { alike, measured, type Scenario } from "../measuring/scenario.ts";
 import { ioctl } from "../measuring/steps.ts";
 import { unmap } from "./mapping.ts";
 import { callsOf, domainsName, IOVA, LENGTHS, pagesOf } from "./sizes.ts";
@@ -39,14 +33,14 @@ function copyScenario(domains: number, length: number): Scenario {
   const size = { value: length, unit: "bytes" } as const;
   const pages = domains === 0 ? 0 : pagesOf(length);
   const what = domainsName(domains);
-  const floor = (): Floor => copyFloor({ npages: calls * pages, domains });
+  const floor = () => copyFloor({ npages: calls * pages, domains });
   return {
     group: "copy",
-    operations: operationsOf({
+    operations: alike({
       copy: `IOAS_COPY, ${what}`,
       unmap: `IOAS_UNMAP of a copy, ${what}`,
     }, { size, calls, pages }),
-    async prepare(machine): Promise<Phase[]> {
+    async prepare(machine) {
       const { io } = machine;
       const bytes = calls * length;
       const address = await machine.memory(bytes);

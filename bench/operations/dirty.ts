@@ -16,12 +16,7 @@ import {
   setDirtyTracking,
 } from "../../selftests/ioctls/hwpt_ioctls.ts";
 import { dirtyFloor } from "../measuring/floor.ts";
-import {
-  measured,
-  operationsOf,
-  type Phase,
-  type Scenario,
-} from "../measuring/scenario.ts";
+import { alike, measured, type Scenario } from "../measuring/scenario.ts";
 import { ioctl, testIoctl } from "../measuring/steps.ts";
 import { GIB, IOVA, MIB, pagesOf } from "./sizes.ts";
 
@@ -41,11 +36,11 @@ function dirtyScenario(length: number): Scenario {
   const get = "HWPT_GET_DIRTY_BITMAP";
   return {
     group: "dirty",
-    operations: operationsOf({
+    operations: alike({
       dirty: `${get}, half of it dirty`,
       clean: `${get}, all clean`,
     }, { size, calls: 1, pages }),
-    async prepare(machine): Promise<Phase[]> {
+    async prepare(machine) {
       const { io } = machine;
       const address = await machine.memory(length);
       const { ioasId, idevId } = await machine.ioas(1);

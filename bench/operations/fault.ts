@@ -23,7 +23,7 @@ import {
   faultQueueAlloc,
   hwptAlloc,
 } from "../../selftests/ioctls/hwpt_ioctls.ts";
-import { measured, type Phase, type Scenario } from "../measuring/scenario.ts";
+import { measured, type Scenario } from "../measuring/scenario.ts";
 import type { Setup } from "../measuring/setup.ts";
 import { call } from "../../selftests/target/verbs.ts";
 import { type Step, step, testIoctl } from "../measuring/steps.ts";
@@ -42,7 +42,7 @@ export function faultScenarios(): Scenario[] {
         pages: 0,
       },
     },
-    async prepare(machine): Promise<Phase[]> {
+    async prepare(machine) {
       const { devId, faultFd } = await faultingDevice(machine);
       const roundTrip = roundTripOf(machine, devId, faultFd);
       const steps = Array.from({ length: CALLS }, () => roundTrip).flat();

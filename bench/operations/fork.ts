@@ -7,12 +7,7 @@
  * @module
  */
 
-import {
-  measured,
-  operationsOf,
-  type Phase,
-  type Scenario,
-} from "../measuring/scenario.ts";
+import { alike, measured, type Scenario } from "../measuring/scenario.ts";
 import { mapAndUnmap } from "./mapping.ts";
 import { IOVA, KIB, MIB, pagesOf } from "./sizes.ts";
 
@@ -22,14 +17,14 @@ const LENGTHS = [4 * KIB, 2 * MIB, 64 * MIB];
 export function forkScenarios(): Scenario[] {
   return LENGTHS.map((length) => ({
     group: "fork",
-    operations: operationsOf({
+    operations: alike({
       fork: "fork; the child maps, unmaps and exits",
     }, {
       size: { value: length, unit: "bytes" },
       calls: 1,
       pages: pagesOf(length),
     }),
-    async prepare(machine): Promise<Phase[]> {
+    async prepare(machine) {
       const { fd } = machine.io;
       const userVa = await machine.memory(length);
       const { ioasId } = await machine.ioas(1);

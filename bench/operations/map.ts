@@ -11,9 +11,9 @@ import { TestMockDomain } from "../../impl/uapi/selftest.ts";
 import { HPAGE_SIZE, PAGE_SIZE } from "../../impl/uapi/mman.ts";
 import { mapFloor } from "../measuring/floor.ts";
 import {
+  alike,
   type Floor,
   measured,
-  operationsOf,
   type Phase,
   type Scenario,
 } from "../measuring/scenario.ts";
@@ -68,12 +68,12 @@ function mapScenario(options: MapOptions): Scenario {
   const pages = domains === 0 ? 0 : pagesOf(length);
   return {
     group: "map",
-    operations: operationsOf({
+    operations: alike({
       map: `IOAS_MAP, ${what}`,
       unmap: `IOAS_UNMAP, ${what}`,
     }, { size, calls, pages }),
     ...memory === "scattered 4 KiB pages" ? { frameOrder: SCATTERED } : {},
-    async prepare(machine): Promise<Phase[]> {
+    async prepare(machine) {
       const { map, unmap } = await mapSteps(machine, options);
       return [measured("map", map), measured("unmap", unmap)];
     },
@@ -107,10 +107,10 @@ function pairScenario(domains: number): Scenario {
   const calls = 256;
   return {
     group: "map",
-    operations: operationsOf({
+    operations: alike({
       pair: `IOAS_MAP and IOAS_UNMAP in turn, ${domainsName(domains)}`,
     }, { size: { value: PAGE_SIZE, unit: "bytes" }, calls, pages: 0 }),
-    async prepare(machine): Promise<Phase[]> {
+    async prepare(machine) {
       const { map, unmap } = await mapSteps(machine, {
         memory: "4 KiB pages",
         domains,
@@ -129,18 +129,18 @@ function attachScenario(length: number): Scenario {
   const pages = pagesOf(length);
   return {
     group: "map",
-    operations: operationsOf({
+    operations: alike({
       attach: "MOCK_DOMAIN over one area",
       detach: "DESTROY of a device over one area",
     }, { size, calls: 1, pages }),
-    async prepare(machine): Promise<Phase[]> {
+    async prepare(machine) {
       const { io } = machine;
       const { ioasId } = await machine.ioas(0);
       const address = await machine.memory(length);
       await io.mapFixed(ioasId, address, length, IOVA);
       return attachPhases(machine, ioasId);
     },
-    floor(): Floor {
+    floor() {
       const { map, unmap } = mapFloor({ npages: pages });
       return { attach: map, detach: unmap };
     },

@@ -12,12 +12,7 @@ import {
   IommuIoasAlloc,
 } from "../../impl/uapi/iommufd.ts";
 import { TestMockDomain } from "../../impl/uapi/selftest.ts";
-import {
-  measured,
-  operationsOf,
-  type Phase,
-  type Scenario,
-} from "../measuring/scenario.ts";
+import { alike, measured, type Scenario } from "../measuring/scenario.ts";
 import type { Setup } from "../measuring/setup.ts";
 import { call } from "../../selftests/target/verbs.ts";
 import {
@@ -40,7 +35,7 @@ function open(): Scenario {
   return {
     group: "objects",
     operations: { open: { series: "open and close", calls: 1, pages: 0 } },
-    prepare({ io }): Phase[] {
+    prepare({ io }) {
       const fd = io.fd + 1;
       const close = step(call("close", fd), 0);
       return [measured("open", step(OPEN_IOMMU, fd), close)];
@@ -92,11 +87,11 @@ function pair(
 ): Scenario {
   return {
     group: "objects",
-    operations: operationsOf({
+    operations: alike({
       alloc: name,
       destroy: `DESTROY after ${name}`,
     }, { calls: CALLS, pages: 0 }),
-    async prepare(machine): Promise<Phase[]> {
+    async prepare(machine) {
       const { step, firstId, stride } = await make(machine);
       const destroy = ioctl(machine.io.fd, IommuDestroy, { id: firstId }, {
         times: CALLS,

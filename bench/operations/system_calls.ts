@@ -15,7 +15,7 @@ import {
   IommuIoasMap,
   IommuOption,
 } from "../../impl/uapi/iommufd.ts";
-import { measured, type Phase, type Scenario } from "../measuring/scenario.ts";
+import { measured, type Scenario } from "../measuring/scenario.ts";
 import type { Setup } from "../measuring/setup.ts";
 import { call } from "../../selftests/target/verbs.ts";
 import { ioctl, type Step, step } from "../measuring/steps.ts";
@@ -74,7 +74,7 @@ function single(
   return {
     group: "system calls",
     operations: { call: { series, calls: CALLS, pages: 0 } },
-    async prepare(machine): Promise<Phase[]> {
+    async prepare(machine) {
       return [measured("call", await prepare(machine))];
     },
   };

@@ -19,12 +19,7 @@ import {
   vfioIoas,
 } from "../../selftests/ioctls/vfio_ioctls.ts";
 import { mapFloor } from "../measuring/floor.ts";
-import {
-  measured,
-  operationsOf,
-  type Phase,
-  type Scenario,
-} from "../measuring/scenario.ts";
+import { alike, measured, type Scenario } from "../measuring/scenario.ts";
 import { ioctl } from "../measuring/steps.ts";
 import { callsOf, IOVA, LENGTHS, pagesOf } from "./sizes.ts";
 
@@ -43,11 +38,11 @@ function vfioScenario(name: string, type: number, length: number): Scenario {
   const size = { value: length, unit: "bytes" } as const;
   return {
     group: "vfio",
-    operations: operationsOf({
+    operations: alike({
       map: `VFIO_IOMMU_MAP_DMA (${name})`,
       unmap: `VFIO_IOMMU_UNMAP_DMA (${name})`,
     }, { size, calls, pages }),
-    async prepare(machine): Promise<Phase[]> {
+    async prepare(machine) {
       const { io } = machine;
       const vaddr = BigInt(await machine.memory(calls * length));
       const { ioasId } = await machine.ioas(1);

@@ -7,7 +7,7 @@
  */
 
 import type { Figures } from "./figures.ts";
-import { formatTime } from "./table.ts";
+import { formatRows, formatTime } from "./table.ts";
 
 /** All figures of a report. */
 export interface Report {
@@ -99,16 +99,7 @@ export function formatAims(report: Report): string {
       ? [what, format(limit), "not measured", ""]
       : [what, format(limit), format(got), met];
   });
-  const headings = ["aim", "at most", "measured", "met"];
-  const all = [headings, ...rows];
-  const widths = headings.map((_, column) =>
-    Math.max(...all.map((row) => row[column]!.length))
-  );
-  const rule = widths.map((width) => "-".repeat(width));
-  return [headings, rule, ...rows].map((row) => {
-    const cells = row.map((cell, column) => cell.padEnd(widths[column]!));
-    return `| ${cells.join(" | ")} |\n`;
-  }).join("");
+  return formatRows(["aim", "at most", "measured", "met"], rows);
 }
 
 function floors(what: string, name: string, limit: number): Aim {

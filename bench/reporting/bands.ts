@@ -68,7 +68,7 @@ export function compare(bands: Bands, all: readonly Figures[]): Check[] {
       check(
         `from ${from} to ${to}: growth`,
         [from, to],
-        growthOf(byName.get(from), byName.get(to)),
+        growth(byName.get(from), byName.get(to)),
         band,
       )
     ),
@@ -77,21 +77,17 @@ export function compare(bands: Bands, all: readonly Figures[]): Check[] {
 
 /** Bands around what was measured; the names and pairs are those of `bands`. */
 export function record(bands: Bands, all: readonly Figures[]): Bands {
-  const values = new Map(
-    compare(bands, all).map(({ what, value }) => [what, value]),
-  );
-  const valueOf = (what: string) => values.get(what)!;
+  const values = compare(bands, all).map(({ value }) => value);
+  const names = Object.keys(bands.ratios);
+  const growths = values.slice(names.length);
   return {
     ratios: Object.fromEntries(
-      Object.keys(bands.ratios).map((name) => [
-        name,
-        ratioBand(valueOf(`${name}: times the floor`)),
-      ]),
+      names.map((name, i) => [name, ratioBand(values[i]!)]),
     ),
-    growth: bands.growth.map(({ from, to }) => ({
+    growth: bands.growth.map(({ from, to }, i) => ({
       from,
       to,
-      band: growthBand(valueOf(`from ${from} to ${to}: growth`)),
+      band: growthBand(growths[i]!),
     })),
   };
 }
@@ -115,14 +111,6 @@ function growthBand(exponent: number): Band {
 
 function round(value: number): number {
   return Math.round(value * 100) / 100;
-}
-
-function growthOf(
-  smaller: Figures | undefined,
-  larger: Figures | undefined,
-): number {
-  if (smaller === undefined || larger === undefined) return NaN;
-  return growth(smaller, larger);
 }
 
 function check(

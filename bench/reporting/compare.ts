@@ -15,7 +15,12 @@ import {
   type TargetEffort,
 } from "../measuring/measure_target.ts";
 import { allScenarios } from "../operations.ts";
-import { operationName, type Scenario } from "../measuring/scenario.ts";
+import {
+  isNamed,
+  namesOf,
+  operationName,
+  type Scenario,
+} from "../measuring/scenario.ts";
 import { formatRows, formatTime } from "./table.ts";
 
 /** What is compared, and how long. */
@@ -33,13 +38,8 @@ export interface CompareOptions {
 /** The scenarios that a target can run and that have the text in a name. */
 export function scenariosToCompare(filter: string): Scenario[] {
   return allScenarios().filter((scenario) =>
-    canTime(scenario) &&
-    [scenario.group, ...namesOf(scenario)].some((each) => each.includes(filter))
+    canTime(scenario) && isNamed(scenario, filter)
   );
-}
-
-function namesOf({ operations }: Scenario): string[] {
-  return Object.values(operations).map(operationName);
 }
 
 /**

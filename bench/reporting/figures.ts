@@ -45,9 +45,14 @@ export function figuresOf({ operation, times, floor }: Result): Figures {
 
 /**
  * The power of the size that the time grew with from a smaller operation to a
- * larger one of the same series: 0 is no growth, 1 is as the size.
+ * larger one of the same series: 0 is no growth, 1 is as the size. NaN if one
+ * was not measured.
  */
-export function growth(smaller: Figures, larger: Figures): number {
+export function growth(
+  smaller: Figures | undefined,
+  larger: Figures | undefined,
+): number {
+  if (smaller === undefined || larger === undefined) return NaN;
   const size = ({ operation }: Figures) => operation.size?.value ?? 1;
   return Math.log(larger.best / smaller.best) /
     Math.log(size(larger) / size(smaller));

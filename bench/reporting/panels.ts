@@ -48,16 +48,20 @@ export function chartPanels(all: readonly Figures[]): Panel[] {
     axis: "bytes of one call",
     ticks: LENGTHS,
     formatSize: formatBytes,
-    curves: nonEmpty([...curvesOf(all, BY_BYTES), floor]),
+    curves: [...curvesOf(all, BY_BYTES), floor],
   };
   const byAreas = {
     title: "Time against number of areas",
     axis: "areas in the IOAS",
     ticks: [100, 1000, 10_000, 100_000, 1_000_000],
     formatSize: (size: number) => size.toLocaleString("en-US"),
-    curves: nonEmpty(curvesOf(all, BY_AREAS)),
+    curves: curvesOf(all, BY_AREAS),
   };
-  return [byBytes, byAreas].filter(({ curves }) => curves.length > 0);
+  // A curve needs two points.
+  return [byBytes, byAreas].map((panel) => ({
+    ...panel,
+    curves: panel.curves.filter(({ points }) => points.length > 1),
+  })).filter(({ curves }) => curves.length > 0);
 }
 
 function curvesOf(
@@ -81,9 +85,4 @@ function pointsOf(
     if (operation.series !== series || time === undefined) return [];
     return [{ size: operation.size?.value ?? 1, time }];
   });
-}
-
-/** A curve needs two points. */
-function nonEmpty(curves: readonly Curve[]): Curve[] {
-  return curves.filter(({ points }) => points.length > 1);
 }

@@ -13,6 +13,7 @@ import { connectTarget } from "../protocol/client.ts";
 import { parseHello } from "../protocol/hello.ts";
 import { formatText, quoteLine, Words } from "../protocol/codec.ts";
 import type { Connection } from "../protocol/connection.ts";
+import type { Exchange } from "./transcript.ts";
 import { LineBuffer } from "../protocol/line_buffer.ts";
 import { refuseTarget, type TargetSpec } from "../targets/target_spec.ts";
 import { UsageError } from "../lib/usage_error.ts";
@@ -23,13 +24,10 @@ const SCHEME = "replay:";
 /** Bytes of a file that is read: the longest transcript is half as long. */
 const MAX_BYTES = 64 * 1024 * 1024;
 
-/** A recorded request without its sequence number, and the reply. */
-interface Exchange {
-  /** Number of the request's line in the file. */
+/** What a file has of an exchange. */
+interface ReadExchange extends Exchange {
+  /** Number of the request's line. */
   readonly line: number;
-  readonly request: string;
-  /** Undefined where none came. */
-  readonly reply: string | undefined;
 }
 
 /** A transcript that was read. */
@@ -39,7 +37,7 @@ export interface Recording {
   /** The revision of the target. */
   readonly uapi: RevisionName;
   /** What was said. */
-  readonly exchanges: readonly Exchange[];
+  readonly exchanges: readonly ReadExchange[];
   /** The line in whose middle the file ends. */
   readonly cut: number | undefined;
 }
@@ -101,7 +99,7 @@ export function parseTranscript(text: string, path: string): Recording {
   const lines = text.split(/\r?\n/);
   // Not even an empty line stands behind the end of the last one.
   const cut = lines.pop() === "" ? undefined : lines.length + 1;
-  const exchanges: Exchange[] = [];
+  const exchanges: ReadExchange[] = [];
   let test: string | undefined;
   for (const [index, content] of lines.entries()) {
     const line = index + 1;
@@ -141,7 +139,7 @@ function withoutSequence(content: string, line: number, path: string): string {
 }
 
 /** A batch of one call, as it was recorded once, is the call alone. */
-function asMadeNow(exchange: Exchange): Exchange {
+function asMadeNow(exchange: ReadExchange): ReadExchange {
   const [, process, call] = /^(\d+) batch ([^;]+)$/.exec(exchange.request) ??
     [];
   if (call === undefined) return exchange;
@@ -150,7 +148,10 @@ function asMadeNow(exchange: Exchange): Exchange {
 }
 
 /** What the recorded target said about itself. */
-function uapiOf(exchanges: readonly Exchange[], path: string): RevisionName {
+function uapiOf(
+  exchanges: readonly ReadExchange[],
+  path: string,
+): RevisionName {
   const [greeting] = exchanges;
   try {
     const words = new Words(greeting?.reply ?? "");
