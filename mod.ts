@@ -104,6 +104,16 @@ export {
 } from "./impl/iommufd/vfio_compat/compat_ioas.ts";
 export { File } from "./impl/kernel/files/file.ts";
 
+// For drivers of both: numbers that are told apart.
+
+export {
+  type Iova,
+  type PageIndex,
+  type Pfn,
+  pfnOf,
+  toIova,
+} from "./impl/lib/brands.ts";
+
 // For drivers of IOMMUs; examples/simple_iommu.ts is one to copy from.
 
 export {

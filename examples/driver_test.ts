@@ -15,6 +15,7 @@ import {
   Kernel,
   MAP_ANONYMOUS,
   MAP_SHARED,
+  pfnOf,
   probeDevice,
   PROT_READ,
   PROT_WRITE,
@@ -92,7 +93,7 @@ Deno.test("a device behind an IOMMU of one's own sees what an IOAS maps", () => 
   const { iova } = iommufd.ioasMap({ ioasId, userVa, length: PAGE });
   const paddr = iommuIovaToPhys(dev.group!.domain!, iova);
   const read = new Uint8Array(1);
-  kernel.frames.read(paddr / PAGE, 0, read);
+  kernel.frames.read(pfnOf(paddr), 0, read);
   assertEquals(read[0], 42);
 
   idev.detach();

@@ -46,6 +46,7 @@ import {
   PAGE_SIZE,
   type PageRequest,
   type PageResponse,
+  pfnOf,
   probeDevice,
   reportDeviceFault,
   type ResvRegion,
@@ -339,7 +340,7 @@ export class SimpleNestedDomain extends Translation {
     if (at === undefined) return 0n;
     const { frames } = this.owner.iommu.kernel;
     const data = new Uint8Array(8);
-    frames.read(Math.floor(at / PAGE_SIZE), at % PAGE_SIZE, data);
+    frames.read(pfnOf(at), at % PAGE_SIZE, data);
     const entry = new DataView(data.buffer).getBigUint64(0, true);
     if (entry & STAGE1_VALID) this.#cache.set(page, entry);
     return entry;
@@ -506,7 +507,7 @@ export class SimpleDevice extends Device {
       if (paddr === undefined) return false;
       const offset = paddr % PAGE_SIZE;
       const part = data.subarray(done, done + PAGE_SIZE - offset);
-      const pfn = Math.floor(paddr / PAGE_SIZE);
+      const pfn = pfnOf(paddr);
       if (access === IOMMU_WRITE) frames.write(pfn, offset, part);
       else frames.read(pfn, offset, part);
       done += part.length;

@@ -9,6 +9,7 @@
 import { readDomainPfns, readStoredPfns } from "../iommufd/pages/pfn_batch.ts";
 import type { IoptPages } from "../iommufd/pages/pages.ts";
 import type { IoptArea } from "../iommufd/pages/area.ts";
+import { min, type PageIndex, type Pfn, plus } from "../lib/brands.ts";
 import { DoubleSpanIterator } from "../lib/span_iterator.ts";
 import type { Names } from "./names.ts";
 
@@ -40,11 +41,11 @@ export interface PagesRun {
  */
 export function pagesRuns(pages: IoptPages, names: Names): PagesRun[] {
   const runs: PagesRun[] = [];
-  const span = new DoubleSpanIterator<number>(
+  const span = new DoubleSpanIterator(
     pages.accessTree,
     pages.domainsTree,
-    0,
-    pages.npages - 1,
+    0 as PageIndex,
+    pages.npages - 1 as PageIndex,
   );
   for (; !span.done; span.next()) {
     const { start, last } = span;
@@ -71,29 +72,29 @@ export function pagesRuns(pages: IoptPages, names: Names): PagesRun[] {
 function readStored(
   runs: PagesRun[],
   pages: IoptPages,
-  start: number,
-  last: number,
+  start: PageIndex,
+  last: PageIndex,
 ): void {
   const chunk = new Int32Array(Math.min(CHUNK, last - start + 1));
   for (let index = start; index <= last;) {
     const npages = Math.min(last - index + 1, chunk.length);
     readStoredPfns(pages, index, npages, chunk, 0);
     addFrames(runs, pages, "pinned_pfns", index, chunk.subarray(0, npages));
-    index += npages;
+    index = plus(index, npages);
   }
 }
 
 function readDomains(
   runs: PagesRun[],
   pages: IoptPages,
-  span: { readonly start: number; readonly last: number },
+  span: { readonly start: PageIndex; readonly last: PageIndex },
   names: Names,
 ): void {
   for (let index = span.start; index <= span.last;) {
     const slice = pages.domainsTree.first(index, index)!;
-    const last = Math.min(slice.last, span.last);
+    const last = min(slice.last, span.last);
     readDomain(runs, pages, slice.area, { start: index, last }, names);
-    index = last + 1;
+    index = plus(last, 1);
   }
 }
 
@@ -101,7 +102,7 @@ function readDomain(
   runs: PagesRun[],
   pages: IoptPages,
   area: IoptArea,
-  { start, last }: { readonly start: number; readonly last: number },
+  { start, last }: { readonly start: PageIndex; readonly last: PageIndex },
   names: Names,
 ): void {
   const domain = area.storageDomain!;
@@ -111,7 +112,7 @@ function readDomain(
     const npages = Math.min(last - index + 1, chunk.length);
     readDomainPfns(domain, area, index, npages, chunk, 0);
     addFrames(runs, pages, place, index, chunk.subarray(0, npages));
-    index += npages;
+    index = plus(index, npages);
   }
 }
 
@@ -126,7 +127,7 @@ function addFrames(
   let run = runs.at(-1);
   for (let i = 0; i < frames.length; i++) {
     const frame = frames[i]!;
-    const pins = pages.kernel.frames.pins(frame);
+    const pins = pages.kernel.frames.pins(frame as Pfn);
     if (run === undefined || run.place !== place || run.pins !== pins) {
       const at = index + i;
       run = {

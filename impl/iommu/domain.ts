@@ -8,6 +8,7 @@
 
 import { EEXIST, EINVAL, ENODEV } from "../uapi/errno.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
+import { type Iova, plus } from "../lib/brands.ts";
 import type { FrameRuns } from "../kernel/interfaces/physical_memory.ts";
 import { KernelBug, type Warnings } from "../kernel/warn.ts";
 import type { Device, IommuOps } from "./device.ts";
@@ -130,7 +131,7 @@ export abstract class Domain {
    * (Linux: map_pages.)
    */
   mapPages(
-    _iova: number,
+    _iova: Iova,
     _paddr: number,
     _pgsize: number,
     _pgcount: number,
@@ -148,18 +149,18 @@ export abstract class Domain {
    * behind. It exists because scattered memory is all short runs.
    */
   mapRuns(
-    iova: number,
+    iova: Iova,
     runs: FrameRuns,
     from: number,
     to: number,
     prot: number,
-  ): number {
+  ): Iova {
     let next = iova;
     try {
       for (let run = from; run < to; run++) {
         const size = runs.npfns[run]! * PAGE_SIZE;
         iommuMap(this, next, runs.pfns[run]! * PAGE_SIZE, size, prot);
-        next += size;
+        next = plus(next, size);
       }
     } catch (error) {
       iommuUnmap(this, iova, next - iova);
@@ -174,13 +175,13 @@ export abstract class Domain {
    * bytes unmapped; 0 means that there is nothing at `iova`.
    * (Linux: unmap_pages.)
    */
-  unmapPages(_iova: number, _pgsize: number, _pgcount: number): number {
+  unmapPages(_iova: Iova, _pgsize: number, _pgcount: number): number {
     this.warnings.on(true, "A paging domain does not implement unmapPages");
     return 0;
   }
 
   /** The physical address in bytes behind an IOVA, a multiple of the smallest page; 0 when not mapped (Linux: iova_to_phys). */
-  iovaToPhys(_iova: number): number {
+  iovaToPhys(_iova: Iova): number {
     return 0;
   }
 
@@ -190,9 +191,9 @@ export abstract class Domain {
    * gets back the frames that it mapped. The general form asks
    * {@link iovaToPhys} for each page; drivers do better.
    */
-  readPfns(iova: number, npages: number, out: Int32Array, at: number): void {
+  readPfns(iova: Iova, npages: number, out: Int32Array, at: number): void {
     for (let i = 0; i < npages; i++) {
-      const paddr = this.iovaToPhys(iova + i * PAGE_SIZE);
+      const paddr = this.iovaToPhys(plus(iova, i * PAGE_SIZE));
       out[at + i] = Math.trunc(paddr / PAGE_SIZE);
     }
   }

@@ -5,7 +5,8 @@ import { describe, it } from "@std/testing/bdd";
 import { KernelBug } from "../kernel/warn.ts";
 import { EEXIST, EINVAL, ENODEV } from "../uapi/errno.ts";
 import { Domain, type DomainOptions, IOMMU_READ } from "./domain.ts";
-import { iommuMap, iommuUnmap } from "./map.ts";
+import { toIova } from "../lib/brands.ts";
+import { iommuMap, iommuUnmap } from "./testing/numbers.ts";
 import { errnoOf, SMALL, TestDomain, TestOps } from "./testing/test_driver.ts";
 
 /** The least that a driver can write. */
@@ -49,7 +50,7 @@ describe("a domain", () => {
       ENODEV,
     );
     assertEquals(iommuUnmap(domain, 0, SMALL), 0);
-    assertEquals(domain.iovaToPhys(0), 0);
+    assertEquals(domain.iovaToPhys(toIova(0n)), 0);
     assertEquals(domain.enforceCacheCoherency(), false);
     assertEquals(domain.owner.iommu.kernel.warnings.list.length, 2);
   });
@@ -60,7 +61,7 @@ describe("a domain", () => {
     iommuMap(domain, 0x10000, 7 * SMALL, 2 * SMALL, IOMMU_READ);
     iommuMap(domain, 0x12000, 3 * SMALL, SMALL, IOMMU_READ);
     const out = new Int32Array(5).fill(-1);
-    domain.readPfns(0x10000, 3, out, 1);
+    domain.readPfns(toIova(0x10000n), 3, out, 1);
     assertEquals([...out], [-1, 7, 8, 3, -1]);
   });
 });

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { type Iova, plus } from "../lib/brands.ts";
 import { EINVAL, ENODEV } from "../uapi/errno.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import { KernelBug } from "../kernel/warn.ts";
@@ -21,7 +22,7 @@ import type { Domain } from "./domain.ts";
  */
 export function iommuMap(
   domain: Domain,
-  iova: number,
+  iova: Iova,
   paddr: number,
   size: number,
   prot: number,
@@ -36,7 +37,13 @@ export function iommuMap(
   let done = 0;
   try {
     while (done < size) {
-      done += mapPiece(domain, iova + done, paddr + done, size - done, prot);
+      done += mapPiece(
+        domain,
+        plus(iova, done),
+        paddr + done,
+        size - done,
+        prot,
+      );
     }
   } catch (error) {
     iommuUnmap(domain, iova, done);
@@ -51,7 +58,7 @@ export function iommuMap(
  */
 export function iommuUnmap(
   domain: Domain,
-  iova: number,
+  iova: Iova,
   size: number,
 ): number {
   if (domain.type !== "paging") return 0;
@@ -61,7 +68,7 @@ export function iommuUnmap(
   const { pageSizes } = domain;
   let done = 0;
   while (done < size) {
-    const at = iova + done;
+    const at = plus(iova, done);
     const index = pageSizeIndex(pageSizes, at, at, size - done);
     const count = pageCount(pageSizes, index, at, at, size - done);
     const unmapped = domain.unmapPages(at, pageSizes[index]!, count);
@@ -80,14 +87,14 @@ export function iommuIovaToPhys(domain: Domain, iova: bigint): number {
   if (domain.type === "blocked") return 0;
   if (domain.type === "identity") return Number(iova);
   const offset = iova & BigInt((domain.pageSizes[0] ?? PAGE_SIZE) - 1);
-  const page = domain.iovaToPhys(Number(iova - offset));
+  const page = domain.iovaToPhys(Number(iova - offset) as Iova);
   return page === 0 ? 0 : page + Number(offset);
 }
 
 /** One call to the driver, for as much as pages of one size can take. Returns the bytes mapped. */
 function mapPiece(
   domain: Domain,
-  iova: number,
+  iova: Iova,
   paddr: number,
   size: number,
   prot: number,

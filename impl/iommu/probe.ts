@@ -6,6 +6,7 @@
  * @module
  */
 
+import type { Iova } from "../lib/brands.ts";
 import { EINVAL, ENODEV, Errno } from "../uapi/errno.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import { KernelBug } from "../kernel/warn.ts";
@@ -172,7 +173,8 @@ function mapDirect(
   let first = alignUp(region.start, pageSize);
   for (let addr = first; addr <= end; addr += pageSize) {
     if (addr < end && iommuIovaToPhys(domain, BigInt(addr)) === 0) continue;
-    iommuMap(domain, first, first, addr - first, region.prot ?? 0);
+    const size = addr - first;
+    iommuMap(domain, first as Iova, first, size, region.prot ?? 0);
     first = addr + pageSize;
   }
 }

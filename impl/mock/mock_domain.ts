@@ -11,6 +11,7 @@ import type { Device } from "../iommu/device.ts";
 import type { DirtyBitmap, DirtyOps } from "../iommu/dirty.ts";
 import { Domain } from "../iommu/domain.ts";
 import type { FrameRuns } from "../kernel/interfaces/physical_memory.ts";
+import { type Iova, plus } from "../lib/brands.ts";
 import { LEAF_SIZE, SparseUint32Array } from "../lib/sparse_array.ts";
 import { XarrayNodes } from "../lib/xarray_nodes.ts";
 import { EINVAL } from "../uapi/errno.ts";
@@ -139,12 +140,12 @@ export class MockDomain extends Domain implements DirtyOps {
    * entries: 5 times as fast where every run is a single page.
    */
   override mapRuns(
-    iova: number,
+    iova: Iova,
     runs: FrameRuns,
     from: number,
     to: number,
     prot: number,
-  ): number {
+  ): Iova {
     const { kernel } = this.#ops.iommu;
     // Each call can be made to fail, so that takes the calls.
     if (this.#huge || kernel.injectsFaults) {
@@ -165,7 +166,7 @@ export class MockDomain extends Domain implements DirtyOps {
     }
     const present = count - (this.#ptes.count - before);
     if (present > 0) this.#warn(iova, `is mapped over ${present} entries`);
-    return iova + count * MOCK_IO_PAGE_SIZE;
+    return plus(iova, count * MOCK_IO_PAGE_SIZE);
   }
 
   /**

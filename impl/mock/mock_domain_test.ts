@@ -4,7 +4,7 @@ import { assertEquals, assertStrictEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import fc from "fast-check";
 import { Iommu } from "../iommu/iommu.ts";
-import { iommuMap, iommuUnmap } from "../iommu/map.ts";
+import { iommuMap, iommuUnmap } from "../iommu/testing/numbers.ts";
 import { errnoOf } from "../iommu/testing/test_driver.ts";
 import { KernelCore } from "../kernel/core.ts";
 import { ENOENT } from "../uapi/errno.ts";

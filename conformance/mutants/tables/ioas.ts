@@ -180,8 +180,8 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     killer: "iommufd_ioas.no_domain.copy_area",
   }, {
     name: "area-last-page",
-    find: "Number((startByte + length - 1n) >> BigInt",
-    replace: "Number((startByte + length) >> BigInt",
+    find: "indexOf(startByte + length - 1n)",
+    replace: "indexOf(startByte + length)",
     breaks: "An area has one page too many",
     killer: "iommufd_ioas.mock_domain.area",
   }]),

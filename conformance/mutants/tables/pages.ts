@@ -63,8 +63,8 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
     killer: "vfio_compat_mock_domain.Ver1v0.huge_map",
   }, {
     name: "unpin-wrong-page",
-    find: "frames.unpinRange(pfns[cur++]! + skip, head",
-    replace: "frames.unpinRange(pfns[cur++]!, head",
+    find: "frames.unpinRange(pfns[cur++]! + skip as Pfn, head",
+    replace: "frames.unpinRange(pfns[cur++]! as Pfn, head",
     breaks: "Other pages are unpinned than were pinned",
     killer: "kit_access.no_domain.rw_beside_pins",
   }]),
@@ -93,7 +93,7 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/iommufd/pages/pfn_reader.ts", [{
     name: "reader-past-area",
-    find: "const last = Math.min(area!.lastIndex, span.last);",
+    find: "const last = min(area!.lastIndex, span.last);",
     replace: "const last = span.last;",
     breaks: "Frames are read from a domain beyond the area that it has",
     killer: "kit_copy.copy_gathers",
@@ -215,7 +215,7 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
     killer: "kit_access.mock_domain.pin_counts",
   }, {
     name: "pin-past-area",
-    find: "const end = Math.min(area.lastIndex, last);",
+    find: "const end = min(area.lastIndex, last);",
     replace: "const end = last;",
     breaks:
       "A pin reads past the area of another IOAS that has its first pages",

@@ -34,8 +34,13 @@ import { IOMMU_READ, IOMMU_WRITE } from "../../iommu/domain.ts";
 import { KernelBug } from "../../kernel/warn.ts";
 import { U64_MAX } from "../../lib/u64.ts";
 import { EBUSY, EINVAL, ENOENT, EPERM } from "../../uapi/errno.ts";
-import { PAGE_SHIFT, PAGE_SIZE } from "../../uapi/mman.ts";
-import { addAccess, removeAccess, rwAccess } from "../pages/access_pages.ts";
+import { PAGE_SIZE } from "../../uapi/mman.ts";
+import {
+  addAccess,
+  type PageRange,
+  removeAccess,
+  rwAccess,
+} from "../pages/access_pages.ts";
 import { IOMMUFD_ACCESS_RW_WRITE } from "../pages/source.ts";
 import {
   addIoptAccess,
@@ -330,7 +335,7 @@ export class Access extends IommufdObject implements IoptAccess {
       const startByte = area.startByte(curIova);
       rwAccess(
         area.pages!,
-        Number(startByte >> BigInt(PAGE_SHIFT)),
+        area.iovaToIndex(curIova),
         Number(startByte & BigInt(PAGE_SIZE - 1)),
         data.subarray(at, end),
         flags,
@@ -351,7 +356,7 @@ function lastOf(iova: bigint, length: bigint): bigint {
 function indexes(
   areas: ContigAreas,
   area: IoptArea,
-): { first: number; last: number } {
+): PageRange {
   return {
     first: area.iovaToIndex(areas.curIova),
     last: area.iovaToIndex(areas.curLast),

@@ -2,6 +2,7 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import type { Pfn } from "../../lib/brands.ts";
 import { KernelBug } from "../../kernel/warn.ts";
 import {
   IOMMU_IOAS_IOVA_RANGES,
@@ -223,11 +224,11 @@ for (const name of REVISION_NAMES) {
       const pfns = driver.pin(IOVA, 3n * PAGE);
       assertEquals([...pfns], frames(machine, userVa, 3));
       assertEquals(
-        pfns.every((pfn) => machine.kernel.frames.pins(pfn) === 1),
+        pfns.every((pfn) => machine.kernel.frames.pins(pfn as Pfn) === 1),
         true,
       );
       driver.release();
-      assertEquals(machine.kernel.frames.pins(pfns[0]!), 0);
+      assertEquals(machine.kernel.frames.pins(pfns[0]! as Pfn), 0);
       assertEquals(driver.asked, name === "v3" ? [] : [[0n, MAX]]);
       machine.end();
     });
@@ -240,7 +241,7 @@ for (const name of REVISION_NAMES) {
         "2",
       );
       for (const pfn of frames(machine, userVa, 3)) {
-        assertEquals(machine.kernel.frames.pins(pfn), 0);
+        assertEquals(machine.kernel.frames.pins(pfn as Pfn), 0);
       }
       driver.release();
       machine.end();
@@ -253,7 +254,7 @@ for (const name of REVISION_NAMES) {
         assertEquals(outcome(() => driver.pin(iova, length, flags)), pin);
         if (pin !== "ok") {
           for (const pfn of frames(machine, userVa, 3)) {
-            assertEquals(machine.kernel.frames.pins(pfn), 0);
+            assertEquals(machine.kernel.frames.pins(pfn as Pfn), 0);
           }
         }
         const data = new Uint8Array(Number(length));

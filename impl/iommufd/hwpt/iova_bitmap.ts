@@ -15,6 +15,7 @@
 import type { DirtyBitmap } from "../../iommu/dirty.ts";
 import type { KernelCore } from "../../kernel/core.ts";
 import { FOLL_WRITE, type Mm } from "../../kernel/interfaces/mm.ts";
+import type { Pfn } from "../../lib/brands.ts";
 import { lowestBit } from "../../lib/u64.ts";
 import { Errno } from "../../uapi/errno.ts";
 import { PAGE_SHIFT, PAGE_SIZE, TASK_SIZE } from "../../uapi/mman.ts";
@@ -206,7 +207,7 @@ export class IovaBitmap implements DirtyBitmap, Disposable {
   /** Sets bits from `bit` to `end`, exclusive, counted from the first pinned page on. */
   #setBits(bit: number, end: number): void {
     while (bit < end) {
-      const pfn = this.#pfns[bit >> (PAGE_SHIFT + 3)]!;
+      const pfn = this.#pfns[bit >> (PAGE_SHIFT + 3)]! as Pfn;
       const from = bit & (BITS_PER_PAGE - 1);
       const count = Math.min(BITS_PER_PAGE - from, end - bit);
       this.#kernel.frames.setBits(pfn, from, from + count - 1);

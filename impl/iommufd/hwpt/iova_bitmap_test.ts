@@ -3,6 +3,7 @@
 import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import fc from "fast-check";
+import type { Pfn } from "../../lib/brands.ts";
 import { errnoOf } from "../../iommu/testing/test_driver.ts";
 import { KernelCore } from "../../kernel/core.ts";
 import type { Mm } from "../../kernel/interfaces/mm.ts";
@@ -66,7 +67,7 @@ class Bench {
   get pinned(): number {
     let pinned = 0;
     for (let pfn = 0; pfn < this.kernel.frames.count; pfn++) {
-      pinned += this.kernel.frames.pins(pfn);
+      pinned += this.kernel.frames.pins(pfn as Pfn);
     }
     return pinned;
   }

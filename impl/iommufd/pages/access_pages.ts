@@ -8,6 +8,7 @@
  * @module
  */
 
+import { min, type PageIndex, plus } from "../../lib/brands.ts";
 import { DoubleSpanIterator } from "../../lib/span_iterator.ts";
 import { XarrayNodes } from "../../lib/xarray_nodes.ts";
 import { EPERM } from "../../uapi/errno.ts";
@@ -22,6 +23,14 @@ import { IOMMUFD_ACCESS_RW_WRITE } from "./source.ts";
 
 const READ_ONLY = EPERM.because("the memory was mapped for reading only");
 
+/** The pages from one index to another, inclusive. */
+export interface PageRange {
+  /** The first one. */
+  readonly first: PageIndex;
+  /** The last one. */
+  readonly last: PageIndex;
+}
+
 /** `DoubleSpanIterator.isUsed` over the access tree, then the domains tree. */
 const IN_ACCESS = 1;
 const IN_DOMAIN = 2;
@@ -34,7 +43,7 @@ const IN_DOMAIN = 2;
  */
 export function addAccess(
   area: IoptArea,
-  range: { readonly first: number; readonly last: number },
+  range: PageRange,
   out: Int32Array,
   at: number,
   flags: number,
@@ -61,7 +70,7 @@ export function addAccess(
  */
 export function removeAccess(
   area: IoptArea,
-  range: { readonly first: number; readonly last: number },
+  range: PageRange,
 ): void {
   const pages = area.pages!;
   const { warnings } = pages.kernel;
@@ -84,8 +93,8 @@ export function removeAccess(
  */
 function fillStore(
   pages: IoptPages,
-  first: number,
-  last: number,
+  first: PageIndex,
+  last: PageIndex,
   out: Int32Array,
   at: number,
 ): void {
@@ -107,11 +116,11 @@ function fillStore(
       } else {
         fillFromUser(pages, pinner, span.start, span.last, out, cur);
       }
-      stored = span.last + 1;
+      stored = plus(span.last, 1);
     }
     updatePinned(pages);
   } catch (error) {
-    if (stored !== first) unfillStore(pages, first, stored - 1);
+    if (stored !== first) unfillStore(pages, first, plus(stored, -1));
     throw error;
   }
 }
@@ -119,15 +128,15 @@ function fillStore(
 /** Linux: iopt_pages_fill_from_domain. */
 function fillFromDomains(
   pages: IoptPages,
-  first: number,
-  last: number,
+  first: PageIndex,
+  last: PageIndex,
   out: Int32Array,
   at: number,
 ): void {
   let index = first;
   while (index <= last) {
     const area = pages.domainsTree.first(index, index)!.area;
-    const end = Math.min(area.lastIndex, last);
+    const end = min(area.lastIndex, last);
     const npages = end - index + 1;
     readDomainPfns(
       area.storageDomain!,
@@ -137,7 +146,7 @@ function fillFromDomains(
       out,
       at + index - first,
     );
-    index = end + 1;
+    index = plus(end, 1);
   }
 }
 
@@ -145,15 +154,16 @@ function fillFromDomains(
 function fillFromUser(
   pages: IoptPages,
   pinner: PfnPinner,
-  first: number,
-  last: number,
+  first: PageIndex,
+  last: PageIndex,
   out: Int32Array,
   at: number,
 ): void {
   let index = first;
   try {
     while (index <= last) {
-      index += pinner.pinInto(out, at + index - first, index, last);
+      const pinned = pinner.pinInto(out, at + index - first, index, last);
+      index = plus(index, pinned);
     }
     storePfns(pages, first, last, out, at);
   } catch (error) {
@@ -165,8 +175,8 @@ function fillFromUser(
 /** Puts frames into `pinnedPfns`; on failure none stays there (Linux: pages_to_xarray). */
 function storePfns(
   pages: IoptPages,
-  first: number,
-  last: number,
+  first: PageIndex,
+  last: PageIndex,
   pfns: Int32Array,
   at: number,
 ): void {
@@ -188,7 +198,11 @@ function storePfns(
  * `pinnedPfns` and unpins those that nothing else covers. Linux:
  * iopt_pages_unfill_xarray.
  */
-function unfillStore(pages: IoptPages, first: number, last: number): void {
+function unfillStore(
+  pages: IoptPages,
+  first: PageIndex,
+  last: PageIndex,
+): void {
   const { kernel, accessTree, domainsTree, pinnedPfns } = pages;
   let batch: PfnBatch | undefined;
   const span = new DoubleSpanIterator(accessTree, domainsTree, first, last);
@@ -202,7 +216,7 @@ function unfillStore(pages: IoptPages, first: number, last: number): void {
     for (let index = span.start; index <= span.last;) {
       batch.fromStoreClear(pages, index, span.last);
       batch.unpin(pages, 0, batch.totalPfns);
-      index += batch.totalPfns;
+      index = plus(index, batch.totalPfns);
       batch.clear();
     }
   }
@@ -217,7 +231,7 @@ function unfillStore(pages: IoptPages, first: number, last: number): void {
  */
 export function rwAccess(
   pages: IoptPages,
-  index: number,
+  index: PageIndex,
   offset: number,
   data: Uint8Array,
   flags: number,
@@ -234,12 +248,13 @@ export function rwAccess(
  */
 function rwSlow(
   pages: IoptPages,
-  index: number,
+  index: PageIndex,
   offset: number,
   data: Uint8Array,
   write: boolean,
 ): void {
-  const last = index + Math.floor((offset + data.length - 1) / PAGE_SIZE);
+  const npages = Math.floor((offset + data.length - 1) / PAGE_SIZE);
+  const last = plus(index, npages);
   const reader = new PfnReader(pages, index, last);
   try {
     let copied = 0;

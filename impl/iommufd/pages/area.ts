@@ -8,6 +8,7 @@
  * @module
  */
 
+import { type Iova, type PageIndex, plus } from "../../lib/brands.ts";
 import { IntervalNode } from "../../lib/interval_tree.ts";
 import type { Domain } from "../../iommu/domain.ts";
 import { PAGE_SHIFT, PAGE_SIZE } from "../../uapi/mman.ts";
@@ -21,12 +22,12 @@ const PAGE_MASK = BigInt(PAGE_SIZE - 1);
  * The pages of an area as an interval of page indexes, last inclusive. It is
  * in `IoptPages.domainsTree` while a domain holds them.
  */
-export class AreaSlice extends IntervalNode<number> {
+export class AreaSlice extends IntervalNode<PageIndex> {
   /** The area whose pages these are. */
   readonly area: IoptArea;
 
   /** The slice from page `start` to page `last`. */
-  constructor(area: IoptArea, start: number, last: number) {
+  constructor(area: IoptArea, start: PageIndex, last: PageIndex) {
     super(start, last);
     this.area = area;
   }
@@ -46,9 +47,9 @@ export class IoptArea extends IntervalNode<bigint> {
   /** What it maps; null while it is being set up or torn down. */
   pages: IoptPages | null = null;
   /** Index of the first page within the pages. */
-  readonly index: number;
+  readonly index: PageIndex;
   /** Index of the last page, inclusive. */
-  readonly lastIndex: number;
+  readonly lastIndex: PageIndex;
   /** Bytes into its first page at which the area starts. */
   readonly pageOffset: number;
   /** The low bits of start and length, OR'ed: all that an alignment up to a page looks at. */
@@ -63,7 +64,7 @@ export class IoptArea extends IntervalNode<bigint> {
   numAccesses = 0;
   #slice: AreaSlice | undefined;
   /** Start and length as numbers: exact for an area in a domain, since its granules have 2 KiB or more. */
-  readonly #iova: number;
+  readonly #iova: Iova;
   readonly #bytes: number;
 
   /** An area over `length` bytes of pages from byte `startByte` on. */
@@ -77,12 +78,12 @@ export class IoptArea extends IntervalNode<bigint> {
     this.iopt = iopt;
     this.prot = prot;
     const length = range.last - range.start + 1n;
-    this.#iova = Number(range.start);
+    this.#iova = Number(range.start) as Iova;
     this.#bytes = Number(length);
     this.alignmentBits = Number((range.start | length) & PAGE_MASK);
     this.pageOffset = Number(startByte & PAGE_MASK);
-    this.index = Number(startByte >> BigInt(PAGE_SHIFT));
-    this.lastIndex = Number((startByte + length - 1n) >> BigInt(PAGE_SHIFT));
+    this.index = indexOf(startByte);
+    this.lastIndex = indexOf(startByte + length - 1n);
   }
 
   /** The area's interval of page indexes. */
@@ -106,27 +107,34 @@ export class IoptArea extends IntervalNode<bigint> {
   }
 
   /** Index of the page that `iova` maps (Linux: iopt_area_iova_to_index). */
-  iovaToIndex(iova: bigint): number {
-    return Number(this.startByte(iova) >> BigInt(PAGE_SHIFT));
+  iovaToIndex(iova: bigint): PageIndex {
+    return indexOf(this.startByte(iova));
   }
 
   /**
    * IOVA of the first byte that page `index` maps, as a number, for an area
    * that is in a domain (Linux: iopt_area_index_to_iova).
    */
-  indexToIova(index: number): number {
+  indexToIova(index: PageIndex): Iova {
     if (index === this.index) return this.#iova;
-    return this.#iova - this.pageOffset + (index - this.index) * PAGE_SIZE;
+    const bytes = (index - this.index) * PAGE_SIZE;
+    return plus(this.#iova, bytes - this.pageOffset);
   }
 
   /**
    * IOVA after the last byte that page `index` maps, as a number; 2^64 at the
    * end of the IOVA space (Linux: iopt_area_index_to_iova_last, plus one).
    */
-  indexToIovaEnd(index: number): number {
-    if (index === this.lastIndex) return this.#iova + this.#bytes;
-    return this.#iova - this.pageOffset + (index - this.index + 1) * PAGE_SIZE;
+  indexToIovaEnd(index: PageIndex): Iova {
+    if (index === this.lastIndex) return plus(this.#iova, this.#bytes);
+    const bytes = (index - this.index + 1) * PAGE_SIZE;
+    return plus(this.#iova, bytes - this.pageOffset);
   }
+}
+
+/** The page that a byte of some pages lies in. */
+function indexOf(byte: bigint): PageIndex {
+  return Number(byte >> BigInt(PAGE_SHIFT)) as PageIndex;
 }
 
 /**

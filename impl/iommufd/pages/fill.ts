@@ -13,6 +13,7 @@
  */
 
 import type { Domain } from "../../iommu/domain.ts";
+import { max, type PageIndex, plus } from "../../lib/brands.ts";
 import { DoubleSpanIterator } from "../../lib/span_iterator.ts";
 import { updateUnpinned } from "./accounting.ts";
 import type { IoptArea } from "./area.ts";
@@ -80,7 +81,7 @@ export function fillDomains(area: IoptArea, pages: IoptPages): void {
       if (i === domains.length - 1) {
         unfillPartialDomain(area, pages, domain, end);
       } else if (end !== area.index) {
-        unmapRange(area, domain, area.index, end - 1);
+        unmapRange(area, domain, area.index, plus(end, -1));
       }
     });
     throw error;
@@ -131,17 +132,17 @@ function unfillPartialDomain(
   area: IoptArea,
   pages: IoptPages,
   domain: Domain,
-  end: number,
+  end: PageIndex,
 ): void {
-  if (end !== area.index) unfillTo(area, pages, domain, end - 1);
+  if (end !== area.index) unfillTo(area, pages, domain, plus(end, -1));
 }
 
 /** Unmaps the pages `first` to `last` of an area (Linux: iopt_area_unmap_domain_range). */
 function unmapRange(
   area: IoptArea,
   domain: Domain,
-  first: number,
-  last: number,
+  first: PageIndex,
+  last: PageIndex,
 ): void {
   const iova = area.indexToIova(first);
   iommuUnmapNofail(domain, iova, area.indexToIovaEnd(last) - iova);
@@ -155,7 +156,7 @@ function unfillTo(
   area: IoptArea,
   pages: IoptPages,
   domain: Domain,
-  last: number,
+  last: PageIndex,
 ): void {
   const { kernel, domainsTree, accessTree } = pages;
   const unmapper = new Unmapper(area, pages, domain, last);
@@ -190,19 +191,19 @@ function unfillTo(
  */
 class Unmapper {
   /** Page index after the last one unmapped. */
-  unmappedEnd: number;
+  unmappedEnd: PageIndex;
   /** Frames that were unmapped but not yet unpinned. */
   readonly batch: PfnBatch;
   readonly #area: IoptArea;
   readonly #pages: IoptPages;
   readonly #domain: Domain;
-  readonly #last: number;
+  readonly #last: PageIndex;
 
   constructor(
     area: IoptArea,
     pages: IoptPages,
     domain: Domain,
-    last: number,
+    last: PageIndex,
   ) {
     this.#area = area;
     this.#pages = pages;
@@ -213,7 +214,7 @@ class Unmapper {
   }
 
   /** Unmaps and unpins the pages `first` to `last` (Linux: iopt_area_unpin_domain). */
-  unpin(first: number, last: number): void {
+  unpin(first: PageIndex, last: PageIndex): void {
     const { batch } = this;
     const { warnings } = this.#pages.kernel;
     let start = first;
@@ -228,31 +229,31 @@ class Unmapper {
         batch.fromDomainContinue(
           this.#domain,
           this.#area,
-          last + 1,
+          plus(last, 1),
           this.#last,
         );
       }
       if (this.unmappedEnd <= batchLast) {
-        const end = start + batch.totalPfns;
-        unmapRange(this.#area, this.#domain, this.unmappedEnd, end - 1);
+        const end = plus(start, batch.totalPfns);
+        unmapRange(this.#area, this.#domain, this.unmappedEnd, plus(end, -1));
         this.unmappedEnd = end;
       }
       batch.unpin(this.#pages, 0, batchLast - start + 1);
-      start = batchLast + 1;
+      start = plus(batchLast, 1);
       batch.clearCarry(this.unmappedEnd - start);
     }
   }
 
   /** Reads frames on from what is carried; returns the last page index in the batch, at most `last`. */
-  #read(start: number, last: number): number {
+  #read(start: PageIndex, last: PageIndex): PageIndex {
     if (this.unmappedEnd > last) return last;
     const { batch } = this;
-    const from = Math.max(start, this.unmappedEnd);
+    const from = max(start, this.unmappedEnd);
     this.#pages.kernel.warnings.on(
       batch.totalPfns !== 0 && from - batch.totalPfns !== start,
       "iopt_area_unpin_domain: the carried pages are not at the front",
     );
     batch.fromDomain(this.#domain, this.#area, from, last);
-    return start + batch.totalPfns - 1;
+    return plus(start, batch.totalPfns - 1);
   }
 }

@@ -18,6 +18,7 @@
  */
 
 import type { KernelCore } from "../../kernel/core.ts";
+import type { PageIndex } from "../../lib/brands.ts";
 import { IntervalNode, IntervalTree } from "../../lib/interval_tree.ts";
 import { SparseUint32Array } from "../../lib/sparse_array.ts";
 import { U64_MAX } from "../../lib/u64.ts";
@@ -37,7 +38,7 @@ import { type PagesSource, UserMemory } from "./source.ts";
  * A range of page indexes that in-kernel accesses use: it keeps their frames
  * pinned and in `pinnedPfns`. Linux: struct iopt_pages_access.
  */
-export class PagesAccess extends IntervalNode<number> {
+export class PagesAccess extends IntervalNode<PageIndex> {
   /** Pins of exactly this range. */
   users = 1;
 }
@@ -61,9 +62,10 @@ export class IoptPages {
   /** How pinned pages are charged. */
   accountMode: AccountMode;
   /** Ranges that accesses use; they may overlap. */
-  readonly accessTree: IntervalTree<number, PagesAccess> = new IntervalTree();
+  readonly accessTree: IntervalTree<PageIndex, PagesAccess> =
+    new IntervalTree();
   /** Slices of the areas that a domain holds; they may overlap. */
-  readonly domainsTree: IntervalTree<number, AreaSlice> = new IntervalTree();
+  readonly domainsTree: IntervalTree<PageIndex, AreaSlice> = new IntervalTree();
   #refs = 1;
   #pinnedPfns: SparseUint32Array | undefined;
 

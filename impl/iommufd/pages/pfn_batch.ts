@@ -16,6 +16,13 @@ import type { KernelCore } from "../../kernel/core.ts";
 import { KernelBug } from "../../lib/kernel_bug.ts";
 import { EINVAL } from "../../uapi/errno.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
+import {
+  type Iova,
+  min,
+  type PageIndex,
+  type Pfn,
+  plus,
+} from "../../lib/brands.ts";
 import type { IoptArea } from "./area.ts";
 import type { IoptPages } from "./pages.ts";
 
@@ -184,8 +191,8 @@ export class PfnBatch {
   fromDomain(
     domain: Domain,
     area: IoptArea,
-    start: number,
-    last: number,
+    start: PageIndex,
+    last: PageIndex,
   ): void {
     this.#fromDomain(domain, area, start, last, this.#arraySize);
   }
@@ -194,8 +201,8 @@ export class PfnBatch {
   fromDomainContinue(
     domain: Domain,
     area: IoptArea,
-    start: number,
-    last: number,
+    start: PageIndex,
+    last: PageIndex,
   ): void {
     this.#fromDomain(domain, area, start, last, this.end);
   }
@@ -203,8 +210,8 @@ export class PfnBatch {
   #fromDomain(
     domain: Domain,
     area: IoptArea,
-    start: number,
-    last: number,
+    start: PageIndex,
+    last: PageIndex,
     maxRuns: number,
   ): void {
     this.#fromDriver = true;
@@ -215,12 +222,12 @@ export class PfnBatch {
       readDomainPfns(domain, area, index, npages, chunk, 0);
       const added = this.#add(chunk, 0, npages, maxRuns);
       if (added < npages) return;
-      index += npages;
+      index = plus(index, npages);
     }
   }
 
   /** Adds the stored frames of the pages `start` to `last`, until full (Linux: batch_from_xarray). */
-  fromStore(pages: IoptPages, start: number, last: number): void {
+  fromStore(pages: IoptPages, start: PageIndex, last: PageIndex): void {
     const chunk = this.#chunk ??= this.#kernel.tempBuffers.take(READ_CHUNK);
     let index = start;
     while (index <= last) {
@@ -228,12 +235,12 @@ export class PfnBatch {
       readStoredPfns(pages, index, npages, chunk, 0);
       const added = this.add(chunk, 0, npages);
       if (added < npages) return;
-      index += npages;
+      index = plus(index, npages);
     }
   }
 
   /** As `fromStore`, and takes what was added out of the store (Linux: batch_from_xarray_clear). */
-  fromStoreClear(pages: IoptPages, start: number, last: number): void {
+  fromStoreClear(pages: IoptPages, start: PageIndex, last: PageIndex): void {
     const before = this.totalPfns;
     this.fromStore(pages, start, last);
     const added = this.totalPfns - before;
@@ -245,7 +252,7 @@ export class PfnBatch {
    * `start` of the area first. Throws what the driver throws, with what this
    * call mapped unmapped again. Linux: batch_to_domain.
    */
-  toDomain(domain: Domain, area: IoptArea, start: number): void {
+  toDomain(domain: Domain, area: IoptArea, start: PageIndex): void {
     const { pfns, npfns, end } = this;
     const small = area.iopt.disableLargePages;
     const areaEnd = area.indexToIovaEnd(area.lastIndex);
@@ -263,7 +270,7 @@ export class PfnBatch {
           continue;
         }
         const size = npfns[cur]! * PAGE_SIZE - pageOffset;
-        const next = Math.min(areaEnd, iova + size);
+        const next = min(areaEnd, plus(iova, size));
         const paddr = pfns[cur]! * PAGE_SIZE + pageOffset;
         if (small) mapSmall(domain, iova, paddr, next - iova, area.prot);
         else iommuMap(domain, iova, paddr, next - iova, area.prot);
@@ -304,13 +311,13 @@ export class PfnBatch {
     while (skip > 0 && npfns[cur]! <= skip) skip -= npfns[cur++]!;
     if (skip > 0) {
       const head = Math.min(left, npfns[cur]! - skip);
-      frames.unpinRange(pfns[cur++]! + skip, head);
+      frames.unpinRange(pfns[cur++]! + skip as Pfn, head);
       left -= head;
     }
     const whole = cur;
     while (cur < end && npfns[cur]! <= left) left -= npfns[cur++]!;
     frames.unpinRuns(this, whole, cur);
-    if (left > 0) frames.unpinRange(pfns[cur]!, left);
+    if (left > 0) frames.unpinRange(pfns[cur]! as Pfn, left);
     pages.subNpinned(npages);
   }
 
@@ -328,8 +335,8 @@ export class PfnBatch {
         if (copied === data.length) return copied;
         const bytes = Math.min(data.length - copied, PAGE_SIZE - pageOffset);
         const part = data.subarray(copied, copied + bytes);
-        if (write) frames.write(pfn, pageOffset, part);
-        else frames.read(pfn, pageOffset, part);
+        if (write) frames.write(pfn as Pfn, pageOffset, part);
+        else frames.read(pfn as Pfn, pageOffset, part);
         copied += bytes;
         pageOffset = 0;
       }
@@ -342,7 +349,7 @@ export class PfnBatch {
 export function readDomainPfns(
   domain: Domain,
   area: IoptArea,
-  index: number,
+  index: PageIndex,
   npages: number,
   out: Int32Array,
   at: number,
@@ -351,7 +358,8 @@ export function readDomainPfns(
   if (index === area.index && area.pageOffset !== 0) {
     domain.readPfns(area.indexToIova(index), 1, out, at);
     if (npages > 1) {
-      domain.readPfns(area.indexToIova(index + 1), npages - 1, out, at + 1);
+      const next = area.indexToIova(plus(index, 1));
+      domain.readPfns(next, npages - 1, out, at + 1);
     }
     return;
   }
@@ -361,7 +369,7 @@ export function readDomainPfns(
 /** Reads the stored frames of `npages` pages from page `index` on (Linux: iopt_pages_fill_from_xarray). */
 export function readStoredPfns(
   pages: IoptPages,
-  index: number,
+  index: PageIndex,
   npages: number,
   out: Int32Array,
   at: number,
@@ -376,7 +384,7 @@ export function readStoredPfns(
  */
 function mapSmall(
   domain: Domain,
-  iova: number,
+  iova: Iova,
   paddr: number,
   size: number,
   prot: number,
@@ -384,7 +392,7 @@ function mapSmall(
   let done = 0;
   try {
     for (; done < size; done += PAGE_SIZE) {
-      iommuMap(domain, iova + done, paddr + done, PAGE_SIZE, prot);
+      iommuMap(domain, plus(iova, done), paddr + done, PAGE_SIZE, prot);
     }
   } catch (error) {
     if (done > 0) iommuUnmapNofail(domain, iova, done);
@@ -395,7 +403,7 @@ function mapSmall(
 /** Unmaps; anything but exactly what was asked for is a bug of the driver or here. */
 export function iommuUnmapNofail(
   domain: Domain,
-  iova: number,
+  iova: Iova,
   size: number,
 ): void {
   const unmapped = iommuUnmap(domain, iova, size);

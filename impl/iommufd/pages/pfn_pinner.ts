@@ -6,6 +6,7 @@
  * @module
  */
 
+import { min, type PageIndex, plus } from "../../lib/brands.ts";
 import type { IoptPages } from "./pages.ts";
 import { tempAlloc } from "./pfn_batch.ts";
 
@@ -18,9 +19,9 @@ const PAGE_POINTER_SIZE = 8;
  */
 export class PfnPinner {
   /** First page index in the buffer. */
-  start = 0;
+  start = 0 as PageIndex;
   /** Page index after the last one in the buffer. */
-  end = 0;
+  end = 0 as PageIndex;
   /** Frames in the buffer. */
   pfns: Int32Array | undefined;
   readonly #pages: IoptPages;
@@ -37,24 +38,29 @@ export class PfnPinner {
    * buffer holds; at least one. Throws EFAULT for bad or vanished memory,
    * EOVERFLOW for the last page of all, ENOMEM. Linux: pfn_reader_user_pin.
    */
-  pin(first: number, last: number): void {
+  pin(first: PageIndex, last: PageIndex): void {
     if (!this.pfns) {
       const { kernel } = this.#pages;
       const npages = last - first + 1;
       this.#capacity = tempAlloc(kernel, npages, PAGE_POINTER_SIZE);
       this.pfns = kernel.tempBuffers.take(this.#capacity);
     }
-    const most = Math.min(last, first + this.#capacity - 1);
+    const most = min(last, plus(first, this.#capacity - 1));
     const pinned = this.pinInto(this.pfns, 0, first, most);
     this.start = first;
-    this.end = first + pinned;
+    this.end = plus(first, pinned);
   }
 
   /**
    * Pins pages from index `first` on, at most to `last`, into `out` from `at`
    * on; returns how many. Throws as `pin`.
    */
-  pinInto(out: Int32Array, at: number, first: number, last: number): number {
+  pinInto(
+    out: Int32Array,
+    at: number,
+    first: PageIndex,
+    last: PageIndex,
+  ): number {
     const pages = this.#pages;
     const pinned = pages.source.pin(first, last, out, at);
     pages.addNpinned(pinned);
@@ -62,7 +68,7 @@ export class PfnPinner {
   }
 
   /** Unpins what is in the buffer from index `first` on. */
-  unpinFrom(first: number): void {
+  unpinFrom(first: PageIndex): void {
     if (this.end <= first) return;
     unpinPfns(this.#pages, this.pfns!, first - this.start, this.end - first);
     this.end = first;

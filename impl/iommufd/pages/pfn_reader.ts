@@ -8,6 +8,7 @@
  * @module
  */
 
+import { min, type PageIndex, plus } from "../../lib/brands.ts";
 import { DoubleSpanIterator } from "../../lib/span_iterator.ts";
 import { EINVAL } from "../../uapi/errno.ts";
 import { updatePinned } from "./accounting.ts";
@@ -31,19 +32,19 @@ export class PfnReader {
   /** The frames of the current batch. */
   readonly batch: PfnBatch;
   /** First page index of the current batch. */
-  batchStart: number;
+  batchStart: PageIndex;
   /** Page index after the current batch. */
-  batchEnd: number;
+  batchEnd: PageIndex;
   readonly #pages: IoptPages;
-  readonly #lastIndex: number;
-  readonly #span: DoubleSpanIterator<number>;
+  readonly #lastIndex: PageIndex;
+  readonly #span: DoubleSpanIterator<PageIndex>;
   readonly #pinner: PfnPinner;
 
   /**
    * Reads the first batch of page indexes `start` to `last` inclusive. Throws
    * EFAULT, ENOMEM; then nothing is left behind. Linux: pfn_reader_first.
    */
-  constructor(pages: IoptPages, start: number, last: number) {
+  constructor(pages: IoptPages, start: PageIndex, last: PageIndex) {
     this.#pages = pages;
     this.#lastIndex = last;
     this.batchStart = start;
@@ -77,7 +78,7 @@ export class PfnReader {
     while (this.batchEnd !== this.#lastIndex + 1) {
       const before = batch.totalPfns;
       this.#fillSpan();
-      this.batchEnd = this.batchStart + batch.totalPfns;
+      this.batchEnd = plus(this.batchStart, batch.totalPfns);
       if (this.batchEnd === this.#span.last + 1) this.#span.next();
       if (batch.totalPfns === before) return;
     }
@@ -101,7 +102,7 @@ export class PfnReader {
           "pfn_reader_fill_span: no area holds the index",
         )
       ) throw EINVAL;
-      const last = Math.min(area!.lastIndex, span.last);
+      const last = min(area!.lastIndex, span.last);
       this.batch.fromDomain(domain!, area!, start, last);
       return;
     }

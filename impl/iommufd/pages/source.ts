@@ -15,6 +15,7 @@ import {
   FOLL_WRITE,
   type Mm,
 } from "../../kernel/interfaces/mm.ts";
+import type { PageIndex, Pfn } from "../../lib/brands.ts";
 import { EFAULT, EOVERFLOW } from "../../uapi/errno.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
 
@@ -37,14 +38,19 @@ export interface PagesSource {
    * frames in `out` from `at` on; returns how many, at least 1. Throws EFAULT
    * for bad or vanished memory, EOVERFLOW for the last page of all, ENOMEM.
    */
-  pin(first: number, last: number, out: Int32Array, at: number): number;
+  pin(first: PageIndex, last: PageIndex, out: Int32Array, at: number): number;
 
   /**
    * Copies between `data` and the source without a look at pinned frames, from
    * byte `offset` of page `index` on; `flags` are `IOMMUFD_ACCESS_RW_*`. False,
    * with nothing done, where only the frames will do. Throws EFAULT, ENOMEM.
    */
-  copy(index: number, offset: number, data: Uint8Array, flags: number): boolean;
+  copy(
+    index: PageIndex,
+    offset: number,
+    data: Uint8Array,
+    flags: number,
+  ): boolean;
 }
 
 /** A linear piece of a process's memory. */
@@ -64,7 +70,7 @@ export class UserMemory implements PagesSource {
   }
 
   /** Linux: pfn_reader_user_pin. */
-  pin(first: number, last: number, out: Int32Array, at: number): number {
+  pin(first: PageIndex, last: PageIndex, out: Int32Array, at: number): number {
     const { alive } = this.#mm;
     const kernel = this.#kernel;
     const remote = this.#isRemote;
@@ -81,7 +87,7 @@ export class UserMemory implements PagesSource {
 
   /** Linux: iopt_pages_rw_access. */
   copy(
-    index: number,
+    index: PageIndex,
     offset: number,
     data: Uint8Array,
     flags: number,
@@ -104,7 +110,7 @@ export class UserMemory implements PagesSource {
 
   /** Copies within one page of another process (Linux: iopt_pages_rw_page). */
   #copyPage(
-    index: number,
+    index: PageIndex,
     offset: number,
     data: Uint8Array,
     write: boolean,
@@ -114,8 +120,9 @@ export class UserMemory implements PagesSource {
     const flags = FOLL_REMOTE | (write ? FOLL_WRITE : 0);
     const pfn = new Int32Array(1);
     this.#mm.pinUserPages(this.#address(index), 1, flags, pfn, 0);
-    if (write) frames.write(pfn[0]!, offset, data);
-    else frames.read(pfn[0]!, offset, data);
+    const page = pfn[0]! as Pfn;
+    if (write) frames.write(page, offset, data);
+    else frames.read(page, offset, data);
     frames.unpin(pfn, 0, 1);
   }
 
@@ -125,7 +132,7 @@ export class UserMemory implements PagesSource {
   }
 
   /** Address of page `index` as a number; one that no process can have stays beyond them all. */
-  #address(index: number): number {
+  #address(index: PageIndex): number {
     return Number(this.start) + index * PAGE_SIZE;
   }
 }

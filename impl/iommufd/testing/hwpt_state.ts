@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { Pfn } from "../../lib/brands.ts";
 import { MockDomain } from "../../mock/mock_domain.ts";
 import type { MockNestedDomain } from "../../mock/mock_nested_domain.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
@@ -40,7 +41,7 @@ export function stateOfKernel(
   { kernel, ctx }: Machine,
   frames: readonly number[],
 ): string {
-  const pins = frames.map((frame) => kernel.frames.pins(frame));
+  const pins = frames.map((frame) => kernel.frames.pins(frame as Pfn));
   const all = [...ctx.objects];
   const objects = all.map((object) => `${object.id} ${describe(object, all)}`);
   return [`pins ${pins}`, ...kernel.warnings.list, ...objects].join("\n");

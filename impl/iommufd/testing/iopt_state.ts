@@ -9,6 +9,7 @@
  */
 
 import { assertEquals } from "@std/assert";
+import type { Pfn } from "../../lib/brands.ts";
 import { Kernel } from "../../kernel.ts";
 import type { Process } from "../../kernel/simulated/process.ts";
 import { MockDomain } from "../../mock/mock_domain.ts";
@@ -228,7 +229,7 @@ export class IoptState {
   check(): void {
     const pins = this.world.pinsByFrame();
     for (const frame of this.frames) {
-      const actual = this.kernel.frames.pins(frame);
+      const actual = this.kernel.frames.pins(frame as Pfn);
       const expected = pins.get(frame) ?? 0;
       if (actual === expected) continue;
       assertEquals(actual, expected, `pins of frame ${frame}`);

@@ -9,6 +9,8 @@
  * @module
  */
 
+import type { Pfn } from "../../lib/brands.ts";
+
 /** gup flag: the pages will be written; breaks copy-on-write. */
 export const FOLL_WRITE = 1 << 0;
 /** gup flag: also where the mapping lacks the permission, if it is private. */
@@ -49,7 +51,7 @@ export interface Mm {
    * The frame behind an address, faulted in for reading, with no reference
    * taken. Throws EFAULT. (Linux: get_user_pages_fast followed by put_page.)
    */
-  userPage(uaddr: number): number;
+  userPage(uaddr: number): Pfn;
 
   /**
    * Fills `to` from the user's memory. Throws EFAULT, which fault injection

@@ -10,6 +10,8 @@
  * @module
  */
 
+import type { Pfn } from "../../lib/brands.ts";
+
 /** Runs of contiguous frames: `npfns[i]` of them from frame `pfns[i]` on. */
 export interface FrameRuns {
   /** First frame of each run. */
@@ -26,26 +28,26 @@ export interface PhysicalMemory {
   readonly used: number;
 
   /** How often a frame is pinned. */
-  pins(pfn: number): number;
+  pins(pfn: Pfn): number;
   /** Frames that are pinned. */
   countPinned(): number;
   /** Whether a frame is part of a huge page (Linux: PageCompound). */
-  isCompound(pfn: number): boolean;
+  isCompound(pfn: Pfn): boolean;
 
   /** Unpins the frames `pfns[at]` and following, `npages` of them (Linux: unpin_user_pages). */
   unpin(pfns: Int32Array, at: number, npages: number): void;
   /** Unpins `npages` frames from `pfn` on (Linux: unpin_user_page_range_dirty_lock). */
-  unpinRange(pfn: number, npages: number): void;
+  unpinRange(pfn: Pfn, npages: number): void;
   /** Unpins the runs `from` up to `to`, exclusive. */
   unpinRuns(runs: FrameRuns, from: number, to: number): void;
 
   /** Fills `to` from byte `offset` of a frame on; it must end within the page. */
-  read(pfn: number, offset: number, to: Uint8Array): void;
+  read(pfn: Pfn, offset: number, to: Uint8Array): void;
   /** Writes `from` at byte `offset` of a frame; it must end within the page. */
-  write(pfn: number, offset: number, from: Uint8Array): void;
+  write(pfn: Pfn, offset: number, from: Uint8Array): void;
   /**
    * Sets the bits `first` to `last`, inclusive, counted from the lowest bit of
    * a frame's first byte; the others stay as they are (Linux: bitmap_set).
    */
-  setBits(pfn: number, first: number, last: number): void;
+  setBits(pfn: Pfn, first: number, last: number): void;
 }

@@ -9,6 +9,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import fc from "fast-check";
+import type { Pfn } from "../../../lib/brands.ts";
 import {
   MAP_ANONYMOUS,
   MAP_FIXED,
@@ -62,7 +63,7 @@ interface NaiveProcess {
 
 /** A pin, and the page that must keep showing its frame while it is mapped. */
 interface Pin {
-  readonly pfn: number;
+  readonly pfn: Pfn;
   owner: NaivePage | undefined;
 }
 
@@ -276,7 +277,7 @@ class Twin {
     for (let i = 0; i < expected; i++) {
       const page = naive.pages.get(first + i)!;
       if (!page.shared) page.own ??= valueOf(page);
-      this.#pins.push({ pfn: out[i]!, owner: page });
+      this.#pins.push({ pfn: out[i]! as Pfn, owner: page });
     }
   }
 

@@ -15,6 +15,7 @@ import {
   PROT_WRITE,
   TASK_SIZE,
 } from "../../../uapi/mman.ts";
+import type { Pfn } from "../../../lib/brands.ts";
 import type { Frames } from "../pages/frames.ts";
 import {
   FOLL_FORCE,
@@ -104,17 +105,19 @@ export class UserPages implements Mm {
   }
 
   /** Linux: get_user_pages_fast followed by put_page. See `Mm`. */
-  userPage(uaddr: number): number {
+  userPage(uaddr: number): Pfn {
     const vma = this.vmas.lookup(uaddr);
     if (vma === undefined) throw NO_MEMORY;
     const page = Math.floor(uaddr / PAGE_SIZE);
-    if ((vma.prot & PROT_READ) !== 0) return this.#frameToRead(vma, page);
+    if ((vma.prot & PROT_READ) !== 0) {
+      return this.#frameToRead(vma, page) as Pfn;
+    }
     // What is present can be looked up without the mapping's permission.
     const pfn = vma.shared
       ? vma.object!.present(vma.objectIndex(page))
       : this.privatePages.present(page);
     if (pfn === 0 || vma.prot === 0) throw PROTECTED;
-    return pfn;
+    return pfn as Pfn;
   }
 
   /** Linux: copy_from_user. See `Mm`. */

@@ -8,6 +8,7 @@
  */
 
 import type { CopyStep } from "../../fault_steps.ts";
+import type { Pfn } from "../../../lib/brands.ts";
 import type { File } from "../../files/file.ts";
 import { FOLL_WRITE } from "../../interfaces/mm.ts";
 import {
@@ -149,8 +150,8 @@ export class RemoteMemory implements ProcessMemory {
     return done;
   }
 
-  userPage(uaddr: number): number {
-    return this.#frame(uaddr, PROT_READ, false);
+  userPage(uaddr: number): Pfn {
+    return this.#frame(uaddr, PROT_READ, false) as Pfn;
   }
 
   copyFromUser(to: Uint8Array, uaddr: number): void {
