@@ -21,6 +21,7 @@ import { registerKitCopy } from "./kit_ioas/kit_copy.ts";
 import { registerKitDirty } from "./kit_hwpt/kit_dirty.ts";
 import { registerKitFailNth } from "./kit_uapi/kit_fail_nth.ts";
 import { registerKitFault } from "./kit_hwpt/kit_fault.ts";
+import { registerKitFiles } from "./kit_uapi/kit_files.ts";
 import { registerKitHwInfo } from "./kit_hwpt/kit_hw_info.ts";
 import { registerKitHwpt } from "./kit_hwpt/kit_hwpt.ts";
 import { registerKitInvalidate } from "./kit_hwpt/kit_invalidate.ts";
@@ -56,6 +57,7 @@ export function allTests(uapi: RevisionName): Test[] {
   registerKitRlimit(registry);
   registerKitMockDomain(registry);
   registerKitMemoryLimit(registry);
+  registerKitFiles(registry);
   registerKitUserMemory(registry);
   registerKitHwpt(registry);
   registerKitHwInfo(registry);

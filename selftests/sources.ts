@@ -85,6 +85,7 @@ export { default as "selftests/kit_pages/kit_user_memory.ts" } from "./kit_pages
 export { default as "selftests/kit_pages/kit_user_memory_shared.ts" } from "./kit_pages/kit_user_memory_shared.ts" with { type: "text" };
 export { default as "selftests/kit_uapi/kit_commands.ts" } from "./kit_uapi/kit_commands.ts" with { type: "text" };
 export { default as "selftests/kit_uapi/kit_fail_nth.ts" } from "./kit_uapi/kit_fail_nth.ts" with { type: "text" };
+export { default as "selftests/kit_uapi/kit_files.ts" } from "./kit_uapi/kit_files.ts" with { type: "text" };
 export { default as "selftests/kit_uapi/kit_struct.ts" } from "./kit_uapi/kit_struct.ts" with { type: "text" };
 export { default as "selftests/kit_uapi/kit_test_ops.ts" } from "./kit_uapi/kit_test_ops.ts" with { type: "text" };
 export { default as "selftests/kit_uapi/kit_vfio_compat.ts" } from "./kit_uapi/kit_vfio_compat.ts" with { type: "text" };

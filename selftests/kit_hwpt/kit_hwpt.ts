@@ -129,6 +129,24 @@ function registerFill(f: HwptFixture): void {
     await io.mapFixed(ioasId, buffer, page, 0n);
   });
 
+  f.test("alignment", {
+    description:
+      "The alignment that HWPTs need is needed as long as there is one of them",
+    reference: "io_pagetable.c iopt_calculate_iova_alignment; B08",
+  }, async (self) => {
+    const { io, ioasId, idevId, stdevId } = self;
+    const manual = await hwptAlloc(io, { devId: idevId, ptId: ioasId });
+    const needed = async () =>
+      (await io.iovaRanges(ioasId, 1, io.scratch)).outIovaAlignment;
+    assertEq(await needed(), io.mockPage, "alignment with both");
+    await io.destroy(stdevId);
+    assertEq(await needed(), io.mockPage, "alignment with one");
+    await io.mapFixed(ioasId, io.buffer, io.page, IOVA + 1n, EINVAL);
+    await io.destroy(manual);
+    assertEq(await needed(), 1n, "alignment without");
+    await io.mapFixed(ioasId, io.buffer, io.page, IOVA + 1n);
+  });
+
   f.test("nested_maps_nothing", {
     description:
       "A nested HWPT has no map of its own: operations on maps do not know it",

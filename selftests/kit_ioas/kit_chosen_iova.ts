@@ -124,6 +124,23 @@ function registerHoles(f: ChosenFixture): void {
     assertEq(await place(0x200n, 0x200n), 0x12200n, "IOVA below");
   });
 
+  f.test("short_after_long", {
+    description: "A hole that was too short for one is found for another",
+    reference: "io_pagetable.c iopt_alloc_iova; P09.3",
+  }, async ({ io, ioasId, place }) => {
+    const { page } = io;
+    // One page is free below, and all from 0x40000 on.
+    await io.mock.addReserved(ioasId, 0n, 0x20000n);
+    await io.mock.addReserved(ioasId, 0x20000n + page, 0x20000n - page);
+    // Aligned to a page and no more.
+    assertEq(await place(page, 2n * page), 0x40000n, "IOVA of two pages");
+    assertEq(await place(page, page), 0x20000n, "IOVA of one");
+    const third = await place(page, page);
+    assertEq(third, 0x40000n + 2n * page, "IOVA of one more");
+    await io.unmap(ioasId, 0x20000n, page);
+    assertEq(await place(page, page), 0x20000n, "IOVA that is free again");
+  });
+
   f.test("hole_reserved_in_part", {
     description: "Whether reserved ranges bound a hole as areas do",
     reference: "io_pagetable.c iopt_alloc_iova; v3 L4646",

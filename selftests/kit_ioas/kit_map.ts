@@ -337,6 +337,7 @@ function registerChosenIova(f: MapFixture): void {
     const { page, buffer } = io;
     await io.map(ioasId, 0n, 2n ** 63n, EOVERFLOW);
     const odd = stdevId ? EINVAL : undefined;
+    await io.map(ioasId, 0n, 2n ** 63n - 1n, odd ?? EOVERFLOW);
     const iova = await io.map(ioasId, BigInt(buffer) + 1024n, page, odd);
     if (!odd) await io.unmap(ioasId, iova, page);
     const start = (baseIova || page) + page;

@@ -123,6 +123,30 @@ function registerMemory(f: KitFixture): void {
     await io.unmap(ioasId, IOVA + page, page);
   });
 
+  f.test("long_runs", {
+    description: "Long runs of memory that is not in order reach the domains",
+    reference: "pages.c batch_to_domain; P07.15",
+  }, async ({ io, ioasId, domains }, { hugepages }) => {
+    if (hugepages) return;
+    const { pageSize } = io.context;
+    const run = 100 * pageSize;
+    const buf = await io.mmap(4 * run, MAP_PRIVATE);
+    // Touched from the last run to the first, it is likely to be in four pieces.
+    for (let at = 3 * run; at >= 0; at -= run) {
+      for (let page = at; page < at + run; page += pageSize) {
+        await io.process.poke(buf + page, Uint8Array.of(1));
+      }
+    }
+    await io.mapFixed(ioasId, buf, 4 * run, IOVA);
+    for (const { hwptId } of domains) {
+      await io.mock.checkMap(hwptId, IOVA, 4 * run, buf);
+    }
+    await io.mock.checkRefs(buf, 4 * run, 1);
+    await io.unmap(ioasId, IOVA, 4 * run);
+    await io.mock.checkRefs(buf, 4 * run, 0);
+    await io.munmap(buf, 4 * run);
+  });
+
   f.test("keeps_pages", {
     description: "A domain keeps the pages it has when their owner unmaps them",
     reference: "pages.c; P07.1",
@@ -292,7 +316,18 @@ function registerRefusals(f: KitFixture): void {
     const domain = await io.mock.domain(ioasId);
     let ranges = await io.iovaRanges(ioasId, 1, io.scratch);
     assertEq(ranges.outIovaAlignment, mockPage, "alignment with a domain");
+    const second = await io.mock.domain(ioasId);
     await io.mock.destroyDomain(domain);
+    ranges = await io.iovaRanges(ioasId, 1, io.scratch);
+    assertEq(ranges.outIovaAlignment, mockPage, "alignment with the other");
+    await io.mapFixed(
+      ioasId,
+      buffer + 1n,
+      mockPage,
+      IOVA + 8n * mockPage,
+      EINVAL,
+    );
+    await io.mock.destroyDomain(second);
     ranges = await io.iovaRanges(ioasId, 1, io.scratch);
     assertEq(ranges.outIovaAlignment, 1n, "alignment without");
     await io.unmap(ioasId, IOVA + mockPage, mockPage);

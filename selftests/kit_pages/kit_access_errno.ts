@@ -27,7 +27,7 @@ import {
   MOCK_ACCESS_RW_WRITE,
   MOCK_FLAGS_ACCESS_WRITE,
 } from "../../impl/uapi/selftest.ts";
-import { U64_MAX } from "../ioctls/ioctls.ts";
+import { MAP_RW, U64_MAX } from "../ioctls/ioctls.ts";
 import type { AccessRange } from "../ioctls/mock_ioctls.ts";
 import type { IoasSelf } from "../iommufd/iommufd_ioas.ts";
 import type { AccessFixture } from "./kit_access.ts";
@@ -141,6 +141,10 @@ export function registerErrors(f: AccessFixture): void {
       t.case(what, (state) => pinWith(state, valuesOf(state), errno));
     }
     t.case(
+      "an unknown flag before the descriptor",
+      (state) => pinWith({ ...state, access: 999 }, { flags: 2 }, EOPNOTSUPP),
+    );
+    t.case(
       "another descriptor",
       (state) => pinWith({ ...state, access: state.io.fd }, {}, EBADFD),
     );
@@ -175,6 +179,7 @@ export function registerErrors(f: AccessFixture): void {
   });
 
   registerRights(f);
+  registerRightsAcross(f);
 }
 
 /** ACCESS_RW of a page to private memory, unless told otherwise. */
@@ -248,6 +253,75 @@ function registerRights(f: AccessFixture): void {
             iova: areas[area],
             length: io.page,
             uptr: io.buffer,
+            flags: write ? MOCK_FLAGS_ACCESS_WRITE : 0,
+          }, errno);
+          if (!errno) await io.mock.destroyAccessPages(access, item);
+        });
+      }
+    }
+  });
+}
+
+/** What an access may do with an area behind another. */
+function registerRightsAcross(f: AccessFixture): void {
+  f.table("rights_across", {
+    description:
+      "An access needs the right to each area that it crosses, and pins none without",
+    reference: "device.c iommufd_access_pin_pages, iommufd_access_rw; P13.4",
+    async prepare(self) {
+      const { io, ioasId, baseIova } = self;
+      const { page, buffer } = io;
+      const iova = baseIova + page;
+      // For both, for reading, for both, for writing.
+      const rights = [
+        MAP_RW,
+        IOMMU_IOAS_MAP_READABLE,
+        MAP_RW,
+        IOMMU_IOAS_MAP_WRITEABLE,
+      ];
+      for (const [index, right] of rights.entries()) {
+        const offset = BigInt(index) * page;
+        const memory = BigInt(buffer) + offset;
+        await io.mapFixed(
+          ioasId,
+          memory,
+          page,
+          iova + offset,
+          undefined,
+          right,
+        );
+      }
+      const access = await io.mock.createAccess(ioasId, true);
+      return { ...self, iova, access };
+    },
+    async finish({ io, access, stdevId }) {
+      await io.mock.checkRefs(io.buffer, 4n * io.page, stdevId ? 1 : 0);
+      await io.mock.destroyAccess(access);
+    },
+  }, (t) => {
+    for (const [right, first] of [["read", 0n], ["write", 2n]] as const) {
+      for (const verb of ["read", "write"]) {
+        const errno = verb === right ? undefined : EPERM;
+        const write = verb === "write";
+        for (const path of [0, MOCK_ACCESS_RW_SLOW_PATH]) {
+          const how = path ? ", the slow way" : "";
+          t.case(`${verb} into one for ${right}ing${how}`, (state) => {
+            const { io, iova, access } = state;
+            return io.mock.accessRw(access, {
+              iova: iova + first * io.page + 8n,
+              length: io.page,
+              uptr: io.scratch,
+              flags: path | (write ? MOCK_ACCESS_RW_WRITE : 0),
+            }, errno);
+          });
+        }
+        t.case(`pin to ${verb} into one for ${right}ing`, async (state) => {
+          const { io, iova, access } = state;
+          const offset = first * io.page;
+          const item = await io.mock.accessPages(access, {
+            iova: iova + offset,
+            length: 2n * io.page,
+            uptr: BigInt(io.buffer) + offset,
             flags: write ? MOCK_FLAGS_ACCESS_WRITE : 0,
           }, errno);
           if (!errno) await io.mock.destroyAccessPages(access, item);

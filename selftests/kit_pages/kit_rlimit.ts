@@ -14,7 +14,10 @@ import {
   EPERM,
   type Errno,
 } from "../../impl/uapi/errno.ts";
-import { IOMMU_OPTION_RLIMIT_MODE } from "../../impl/uapi/iommufd.ts";
+import {
+  IOMMU_OPTION_RLIMIT_MODE,
+  IOMMU_VFIO_IOAS_SET,
+} from "../../impl/uapi/iommufd.ts";
 import { MOCK_APERTURE_START } from "../../impl/uapi/selftest.ts";
 import {
   CAP_IPC_LOCK,
@@ -32,6 +35,7 @@ import {
   type Test,
 } from "../harness/harness.ts";
 import { Iommufd } from "../ioctls/ioctls.ts";
+import { mapDma, unmapDma, vfioIoas } from "../ioctls/vfio_ioctls.ts";
 
 /** Parameters of a variant. */
 interface RlimitVariant {
@@ -198,6 +202,24 @@ function registerLimits(f: RlimitFixture): void {
     await io.unmap(ioasId, IOVA, (LIMIT - 1n) * page);
     await assertStatus(io, charged(1n), 1n);
     await io.mapFixed(ioasId, buffer, (LIMIT - 1n) * page, IOVA);
+  });
+
+  f.test("vfio_map", {
+    description: "MAP_DMA of VFIO charges as the context does",
+    reference: "vfio_compat.c iommufd_vfio_map_dma; P07.22, P07.23",
+  }, async ({ io, ioasId }, { mode }) => {
+    const { page } = io;
+    await vfioIoas(io, IOMMU_VFIO_IOAS_SET, ioasId);
+    const map = { iova: IOVA, vaddr: BigInt(io.buffer) };
+    await mapDma(io, { ...map, length: (LIMIT + 1n) * page }, ENOMEM);
+    await mapDma(io, { ...map, length: LIMIT * page });
+    await assertStatus(io, mode ? LIMIT : 0n, LIMIT);
+    assertEq(
+      await unmapDma(io, { iova: IOVA, length: LIMIT * page }),
+      LIMIT * page,
+      "unmapped",
+    );
+    await assertStatus(io, 0n, 0n);
   });
 
   f.test("lowered", {

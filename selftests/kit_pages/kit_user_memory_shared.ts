@@ -24,7 +24,13 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from "../../impl/uapi/mman.ts";
-import { assertBytes, assertEq, assertOk } from "../harness/harness.ts";
+import {
+  assertBytes,
+  assertEq,
+  assertErrno,
+  assertOk,
+  type TargetProcess,
+} from "../harness/harness.ts";
 import type { Iommufd } from "../ioctls/ioctls.ts";
 import type { MemoryFixture } from "./kit_user_memory.ts";
 
@@ -39,6 +45,7 @@ export function registerSharing(f: MemoryFixture): void {
   registerFork(f);
   registerFiles(f);
   registerAdvice(f);
+  registerRanges(f);
 }
 
 /** Asserts the first byte of a page. */
@@ -185,6 +192,24 @@ function registerFiles(f: MemoryFixture): void {
     await io.mock.checkMap(hwptId, IOVA, 2n * page, two);
   });
 
+  f.test("file_write_later", {
+    description:
+      "A shared mapping that was for reading only can be made writable, and then a device may write",
+    reference: "mm/mprotect.c do_mprotect_pkey",
+  }, async ({ io, ioasId, hwptId }) => {
+    const { page } = io;
+    const { pageSize } = io.context;
+    const fd = await memoryFile(io, 2);
+    const memory = await mapFile(io, fd, MAP_SHARED, PROT_READ);
+    await io.mapFixed(ioasId, memory, page, IOVA, EFAULT);
+    assertEq(await io.process.mprotect(memory, pageSize, RW), 0, "mprotect");
+    await io.mapFixed(ioasId, memory, page, IOVA);
+    await pokeByte(io, memory, 3);
+    await io.mock.checkMap(hwptId, IOVA, page, memory);
+    await io.mapFixed(ioasId, memory, 2n * page, IOVA + page, EFAULT);
+    assertEq(await io.process.close(fd), 0, "close");
+  });
+
   f.test("file_private", {
     description:
       "A private mapping of a file has pages of its own once they are written or pinned",
@@ -249,9 +274,10 @@ async function mapFile(
   io: Iommufd,
   fd: number,
   flags = MAP_SHARED,
+  prot = RW,
 ): Promise<number> {
   const length = 2 * io.context.pageSize;
-  return assertOk(await io.process.mmap(0, length, RW, flags, fd), "mmap");
+  return assertOk(await io.process.mmap(0, length, prot, flags, fd), "mmap");
 }
 
 /** madvise. */
@@ -315,4 +341,52 @@ async function advise(
 ): Promise<void> {
   const ret = await process.madvise(address, context.pageSize, advice);
   assertEq(ret, 0, "madvise");
+}
+
+/** Ranges of calls about memory. */
+function registerRanges(f: MemoryFixture): void {
+  f.table("range_alignment", {
+    description: "Calls about memory want addresses of pages",
+    reference: "mm/mprotect.c, mm/mmap.c, mm/madvise.c",
+  }, (t) => {
+    type Call = (process: TargetProcess, at: number) => Promise<number>;
+    const calls: [string, Call][] = [
+      ["mprotect", (process, at) => process.mprotect(at, 4096, PROT_READ)],
+      ["munmap", (process, at) => process.munmap(at, 4096)],
+      ["madvise", (process, at) => process.madvise(at, 4096, MADV_DONTNEED)],
+    ];
+    for (const [what, call] of calls) {
+      t.case(what, async ({ io }) => {
+        const memory = await io.mmap(2n * io.page, MAP_PRIVATE);
+        await pokeByte(io, memory, 1);
+        assertErrno(await call(io.process, memory + 1), EINVAL, what);
+        await assertByte(io, memory, 1, "the byte");
+        await io.munmap(memory, 2n * io.page);
+      });
+    }
+  });
+
+  f.test("munmap_part", {
+    description: "What is unmapped is gone, and what lies beside it is not",
+    reference: "mm/mmap.c do_vmi_munmap",
+  }, async ({ io, ioasId, hwptId }) => {
+    const huge = io.context.hugePageSize;
+    const { pageSize } = io.context;
+    const memory = await io.mmap(32 * huge, MAP_PRIVATE);
+    const [from, to] = [memory + 2 * huge, memory + 30 * huge];
+    await pokeByte(io, from - pageSize, 2);
+    await pokeByte(io, to, 3);
+    await io.munmap(from, to - from);
+    await assertByte(io, from - pageSize, 2, "the byte before");
+    await assertByte(io, to, 3, "the byte behind");
+    const before = from - pageSize;
+    await io.mapFixed(ioasId, before, 2 * pageSize, IOVA, EFAULT);
+    await io.mapFixed(ioasId, to - pageSize, 2 * pageSize, IOVA, EFAULT);
+    await io.mapFixed(ioasId, before, pageSize, IOVA);
+    await io.mapFixed(ioasId, to, pageSize, IOVA + io.page);
+    await io.mock.checkMap(hwptId, IOVA, io.page, before);
+    await io.mock.checkMap(hwptId, IOVA + io.page, io.page, to);
+    await io.munmap(memory, 2 * huge);
+    await io.munmap(to, 2 * huge);
+  });
 }

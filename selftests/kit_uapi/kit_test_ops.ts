@@ -15,6 +15,7 @@ import {
   EINVAL,
   EIO,
   ENOENT,
+  ENOMEM,
   EOPNOTSUPP,
   EOVERFLOW,
   type Errno,
@@ -26,13 +27,15 @@ import {
 } from "../../impl/uapi/iommufd.ts";
 import {
   IOMMU_TEST_OP_CREATE_ACCESS,
+  IOMMU_TEST_OP_MOCK_DOMAIN,
   MOCK_APERTURE_START,
   MOCK_FLAGS_ACCESS_SYZ,
   MOCK_FLAGS_DEVICE_HUGE_IOVA,
   MOCK_FLAGS_DEVICE_NO_DIRTY,
   TestCreateAccess,
+  TestMockDomain,
 } from "../../impl/uapi/selftest.ts";
-import { MAP_SHARED } from "../../impl/uapi/mman.ts";
+import { MAP_SHARED, RLIMIT_NOFILE } from "../../impl/uapi/mman.ts";
 import {
   assertBytes,
   assertEq,
@@ -300,6 +303,17 @@ function registerMakers(f: OpsFixture): void {
     t.case("an IOAS", async ({ io, ioasId }) => {
       await io.mock.destroyDomain(await io.mock.domain(ioasId));
     });
+    if (!selftest.mockDomainBindsDevice) return;
+    t.case(
+      "an answer that cannot be written",
+      ({ io, ioasId }) =>
+        io.mock.callUnanswered(
+          "MOCK_DOMAIN",
+          TestMockDomain,
+          IOMMU_TEST_OP_MOCK_DOMAIN,
+          { id: ioasId },
+        ),
+    );
   });
 
   f.table("mock_domain_flags", {
@@ -414,6 +428,21 @@ function registerMakers(f: OpsFixture): void {
         { id: ioasId, flags: 2 },
         EOPNOTSUPP,
       ));
+  });
+
+  f.test("create_access_emfile", {
+    description: "CREATE_ACCESS without a free descriptor is ENOMEM",
+    reference: "selftest.c iommufd_test_create_access; P15.10",
+    needs: () => ["setrlimit"],
+  }, async ({ io, ioasId }) => {
+    const fd = await io.nextFd();
+    const { process } = io;
+    assertEq(await process.setrlimit(RLIMIT_NOFILE, BigInt(fd)), 0, "limit");
+    await io.mock.createAccess(ioasId, false, ENOMEM);
+    assertEq(await process.setrlimit(RLIMIT_NOFILE, 256n), 0, "setrlimit");
+    const access = await io.mock.createAccess(ioasId, false);
+    assertEq(access, fd, "the lowest free descriptor");
+    await io.mock.destroyAccess(access);
   });
 
   f.table("ioas_alloc_errno", {

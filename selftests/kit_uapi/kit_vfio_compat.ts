@@ -15,6 +15,7 @@ import {
   ENOENT,
   EOPNOTSUPP,
   EOVERFLOW,
+  EPERM,
   type Errno,
 } from "../../impl/uapi/errno.ts";
 import {
@@ -25,10 +26,15 @@ import {
   IOMMU_VFIO_IOAS_SET,
   IommuVfioIoas,
 } from "../../impl/uapi/iommufd.ts";
-import { MOCK_APERTURE_START } from "../../impl/uapi/selftest.ts";
+import {
+  MOCK_ACCESS_RW_WRITE,
+  MOCK_APERTURE_START,
+} from "../../impl/uapi/selftest.ts";
 import {
   VFIO_CHECK_EXTENSION,
   VFIO_DMA_CC_IOMMU,
+  VFIO_DMA_MAP_FLAG_READ,
+  VFIO_DMA_MAP_FLAG_WRITE,
   VFIO_EEH,
   VFIO_IOMMU_GET_INFO,
   VFIO_IOMMU_MAP_DMA,
@@ -70,6 +76,7 @@ import {
   getInfoInBuffer,
 } from "../ioctls/vfio_info.ts";
 import {
+  DMA_RW,
   getInfo,
   mapDma,
   setIommu,
@@ -437,6 +444,30 @@ function registerMapErrors(f: KitCompatFixture): void {
       await mapDma(io, dma(io), ioas.areaExistsErrno);
       await unmapDma(io, { iova: IOVA, length: io.page });
     });
+  });
+
+  f.table("map_dma_rights", {
+    description: "MAP_DMA gives the rights that its flags name, and no other",
+    reference: "vfio_compat.c iommufd_vfio_map_dma; P14.8",
+  }, (t) => {
+    const rows: [string, number, read: boolean, write: boolean][] = [
+      ["for nothing", 0, false, false],
+      ["for reading", VFIO_DMA_MAP_FLAG_READ, true, false],
+      ["for writing", VFIO_DMA_MAP_FLAG_WRITE, false, true],
+      ["for both", DMA_RW, true, true],
+    ];
+    for (const [what, flags, read, write] of rows) {
+      t.case(what, async ({ io, ioasId }) => {
+        await mapDma(io, { ...dma(io), flags });
+        const access = await io.mock.createAccess(ioasId, false);
+        const range = { iova: IOVA, length: 8, uptr: io.scratch };
+        await io.mock.accessRw(access, range, read ? undefined : EPERM);
+        const writes = { ...range, flags: MOCK_ACCESS_RW_WRITE };
+        await io.mock.accessRw(access, writes, write ? undefined : EPERM);
+        await io.mock.destroyAccess(access);
+        await unmapDma(io, { iova: IOVA, length: io.page });
+      });
+    }
   });
 
   f.table("half_pages", {

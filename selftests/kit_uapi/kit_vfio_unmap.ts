@@ -13,14 +13,19 @@ import {
   ENODEV,
   ENOENT,
   EOVERFLOW,
+  EPERM,
   type Errno,
 } from "../../impl/uapi/errno.ts";
 import {
   IOMMU_VFIO_IOAS_CLEAR,
   IOMMU_VFIO_IOAS_SET,
 } from "../../impl/uapi/iommufd.ts";
-import { MOCK_APERTURE_START } from "../../impl/uapi/selftest.ts";
 import {
+  MOCK_ACCESS_RW_WRITE,
+  MOCK_APERTURE_START,
+} from "../../impl/uapi/selftest.ts";
+import {
+  VFIO_DMA_MAP_FLAG_WRITE,
   VFIO_DMA_UNMAP_FLAG_ALL,
   VFIO_IOMMU_UNMAP_DMA,
   VFIO_TYPE1_IOMMU,
@@ -119,6 +124,27 @@ export function registerUnmaps(f: KitCompatFixture): void {
     await unmapDma(io, { iova: inPage, length: middle - inPage }, errno);
     await io.unmap(ioasId, middle, 2n * page, isType1 ? undefined : ENOENT);
     await io.unmap(ioasId, IOVA, 2n * page, isType1 ? undefined : ENOENT);
+  });
+
+  f.test("unmap_dma_rights", {
+    description: "Both parts of an area that is split keep its rights",
+    reference: "io_pagetable.c iopt_area_split; P09.21",
+  }, async ({ io, ioasId }, { version }) => {
+    if (version !== VFIO_TYPE1_IOMMU) return;
+    const { page } = io;
+    const vaddr = BigInt(io.buffer);
+    const flags = VFIO_DMA_MAP_FLAG_WRITE;
+    await mapDma(io, { iova: IOVA, length: 3n * page, vaddr, flags });
+    const middle = { iova: IOVA + page, length: page };
+    assertEq(await unmapDma(io, middle), page, "unmapped");
+    const access = await io.mock.createAccess(ioasId, false);
+    for (const iova of [IOVA, IOVA + 2n * page]) {
+      const range = { iova, length: 8, uptr: io.scratch };
+      await io.mock.accessRw(access, range, EPERM);
+      const writes = { ...range, flags: MOCK_ACCESS_RW_WRITE };
+      await io.mock.accessRw(access, writes);
+    }
+    await io.mock.destroyAccess(access);
   });
 
   f.test("unmap_dma_under_pin", {

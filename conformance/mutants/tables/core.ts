@@ -124,6 +124,24 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     replace: "[last] : [iova - 1n, last]",
     breaks: "The beginning of a range is cut before its end",
     killer: "kit_vfio_compat.Ver1v0.unmap_dma_cut_order",
+  }, {
+    name: "map-dma-reads",
+    find: "if (flags & VFIO_DMA_MAP_FLAG_READ) prot |= IOMMU_READ;",
+    replace: "if (flags) prot |= IOMMU_READ;",
+    breaks: "MAP_DMA for writing gives the right to read",
+    killer: "kit_vfio_compat.Ver1v2.map_dma_rights",
+  }, {
+    name: "map-dma-writes",
+    find: "if (flags & VFIO_DMA_MAP_FLAG_WRITE) prot |= IOMMU_WRITE;",
+    replace: "if (flags) prot |= IOMMU_WRITE;",
+    breaks: "MAP_DMA for reading gives the right to write",
+    killer: "kit_vfio_compat.Ver1v2.map_dma_rights",
+  }, {
+    name: "map-dma-account",
+    find: "    const { accountMode } = ctx;",
+    replace: "    const accountMode = 1 as const;",
+    breaks: "MAP_DMA always charges the user",
+    killer: "kit_rlimit.mm.vfio_map",
   }]),
   ...inFile("impl/iommufd/vfio_compat/vfio_info.ts", [{
     name: "vfio-caps-exact",

@@ -169,6 +169,18 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     replace: "const last = lastIova(iova, length + 1n);\n  const reserved",
     breaks: "A fixed map must not touch the byte behind it",
     killer: "kit_map.mock_domain.map_fixed_errno",
+  }, {
+    name: "alloc-half",
+    find: "length >= U64_MAX / 2n",
+    replace: "length > U64_MAX / 2n",
+    breaks: "A chosen IOVA is had for 2^63-1 bytes",
+    killer: "kit_map.no_domain.chosen_iova_errno",
+  }, {
+    name: "alloc-after-longer",
+    find: "known.length <= length",
+    replace: "known.length >= length",
+    breaks: "A short map looks for its place from that of a longer one on",
+    killer: "kit_chosen_iova.map.short_after_long",
   }]),
   ...inFile("impl/iommufd/pages/area.ts", [{
     name: "contiguous-end",
@@ -191,6 +203,13 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     replace: "area.alignmentBits & mask",
     breaks: "A domain is taken although memory is not aligned",
     killer: "iommufd_ioas.no_domain.ioas_align_change",
+  }, {
+    name: "alignment-of-all",
+    find:
+      "    if (users > 0) this.#users.set(alignment, users);\n    else this.#users.delete(alignment);",
+    replace: "    this.#users.delete(alignment);",
+    breaks: "The alignment goes with the first of two domains that need it",
+    killer: "kit_hwpt.alignment",
   }]),
   ...inFile("impl/iommufd/ioas/large_pages.ts", [{
     name: "huge-pages-in-use",
@@ -252,6 +271,12 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     replace: "if (area.numAccesses > 1) {",
     breaks: "An area is cut although an access uses it",
     killer: "kit_vfio_compat.Ver1v0.unmap_dma_under_pin",
+  }, {
+    name: "split-rights",
+    find: "    area.startByte(rightStart),\n    prot,",
+    replace: "    area.startByte(rightStart),\n    area.prot | 3,",
+    breaks: "The second part of an area that is split has all rights",
+    killer: "kit_vfio_compat.Ver1v0.unmap_dma_rights",
   }]),
   ...inFile("impl/iommufd/option.ts", [{
     name: "option-errno-order",

@@ -110,6 +110,12 @@ export const MEMORY_MUTANTS: readonly Mutant[] = [
     replace: "      shared: false,\n      mayWrite",
     breaks: "MAP_SHARED behaves as MAP_PRIVATE",
     killer: "kit_user_memory.file_shared",
+  }, {
+    name: "may-write",
+    find: "mayWrite: !shared || file?.access !== O_RDONLY,",
+    replace: "mayWrite: !shared || file?.access === O_RDONLY,",
+    breaks: "A shared mapping of a file cannot be made writable",
+    killer: "kit_user_memory.file_write_later",
   }]),
   ...inFile("impl/kernel/files/memory_file.ts", [{
     name: "truncate-nothing",
@@ -117,6 +123,14 @@ export const MEMORY_MUTANTS: readonly Mutant[] = [
     replace: "    length;",
     breaks: "ftruncate does nothing",
     killer: "kit_user_memory.file_length",
+  }, {
+    name: "read-position",
+    find:
+      "    const done = this.pread(process, uaddr, count, this.#position);\n    this.#position += done;",
+    replace:
+      "    const done = this.pread(process, uaddr, count, this.#position);",
+    breaks: "Every read of a memory file begins anew",
+    killer: "kit_files.memfd",
   }]),
   ...inFile("impl/kernel/fault_injection.ts", [{
     name: "fail-nth-early",
@@ -124,5 +138,19 @@ export const MEMORY_MUTANTS: readonly Mutant[] = [
     replace: "    if (left === 1) this.nth = 0;\n    return left <= 1;",
     breaks: "Every step to fail from the second on fails one too early",
     killer: "kit_fail_nth.count",
+  }]),
+  ...inFile("impl/kernel/files/eventfd.ts", [{
+    name: "eventfd-overflow",
+    find: "    if (this.#count + added >= COUNTER_MAX) throw EAGAIN;\n",
+    replace: "",
+    breaks: "An eventfd counts beyond its highest count",
+    killer: "kit_files.eventfd",
+  }]),
+  ...inFile("impl/kernel/files/pipe.ts", [{
+    name: "pipe-wraps",
+    find: "subarray(end, end + head), uaddr);\n    if (n > head) {",
+    replace: "subarray(end, end + head), uaddr);\n    if (false) {",
+    breaks: "A pipe loses bytes where its buffer wraps",
+    killer: "kit_files.pipe",
   }]),
 ];

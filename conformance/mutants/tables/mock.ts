@@ -62,6 +62,20 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
     replace: "    throw error;",
     breaks: "ACCESS_PAGES keeps its pin when its answer faults",
     killer: "kit_access.no_domain.answer_efault",
+  }, {
+    name: "pages-flags-late",
+    find:
+      "  if (flags & ~(MOCK_FLAGS_ACCESS_WRITE | syz)) throw EOPNOTSUPP;\n  const { file, access } = accessOf(process, cmd.id);",
+    replace:
+      "  const { file, access } = accessOf(process, cmd.id);\n  if (flags & ~(MOCK_FLAGS_ACCESS_WRITE | syz)) throw EOPNOTSUPP;",
+    breaks: "ACCESS_PAGES looks for the access before it looks at the flags",
+    killer: "kit_access.no_domain.pin_errno",
+  }, {
+    name: "access-emfile",
+    find: "throw error === EMFILE ? ENOMEM : error;",
+    replace: "throw error;",
+    breaks: "CREATE_ACCESS without a free descriptor is EMFILE",
+    killer: "kit_test_ops.create_access_emfile",
   }]),
   ...inFile("impl/iommufd/selftest/selftest_check.ts", [{
     name: "check-map-offset",
@@ -186,6 +200,12 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
     replace: "",
     breaks: "Dirty pages are told although tracking is off",
     killer: "kit_dirty.off",
+  }, {
+    name: "long-run-cut",
+    find: "  cursor.done = done;",
+    replace: "",
+    breaks: "A run that goes on in the next leaf begins anew there",
+    killer: "kit_mock_domain.one_domain.long_runs",
   }]),
   ...inFile("impl/mock/mock_dirty.ts", [{
     name: "mock-no-clear",

@@ -188,6 +188,21 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
     replace: "const end = at + Number(areas.curLast - curIova);",
     breaks: "A copy lacks its last byte",
     killer: "kit_access.mock_domain.rw_across_areas",
+  }, {
+    name: "pin-rights-first",
+    find: "        if (!allows(area, flags)) throw EPERM;\n        const range",
+    replace:
+      "        if (at === 0 && !allows(area, flags)) throw EPERM;\n        const range",
+    breaks: "A pin asks only the first area for the right",
+    killer: "kit_access.no_domain.rights_across",
+  }, {
+    name: "rw-rights-first",
+    find:
+      "      if (!allows(area, flags)) throw EPERM;\n      const end = at + Number",
+    replace:
+      "      if (at === 0 && !allows(area, flags)) throw EPERM;\n      const end = at + Number",
+    breaks: "A copy asks only the first area for the right",
+    killer: "kit_access.no_domain.rights_across",
   }]),
   ...inFile("impl/iommufd/pages/access_pages.ts", [{
     name: "pin-fault-leak",
