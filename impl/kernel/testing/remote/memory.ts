@@ -276,7 +276,7 @@ export class RemoteMemory implements ProcessMemory {
     try {
       access();
     } catch (error) {
-      if (error !== EFAULT) throw error;
+      if (!EFAULT.is(error)) throw error;
       throw new SegmentationFault("There is no such memory");
     }
   }
