@@ -242,31 +242,34 @@ function openReports(
   const commands = reproduceCommands(command, options);
   return options.reports.map(({ format, path }) =>
     openReport(format, {
-      write: path === undefined
-        ? (text) => host.out(text)
-        : reportFile(format, path, host),
+      write: reportWriter(format, path, host),
       color: path === undefined && host.color,
       commands,
     })
   );
 }
 
-/** Takes the text of a report for a file. What is there stays there until the report is whole, unless somebody is to watch it grow. */
-function reportFile(
+/**
+ * Takes the text of a report. What is in its file stays there until the report
+ * is whole, unless somebody is to watch it grow.
+ */
+function reportWriter(
   format: ReportFormat,
-  path: string,
+  path: string | undefined,
   host: Host,
 ): (text: string) => void {
+  const where = path === undefined ? "standard output" : `"${path}"`;
   function trying<T>(action: () => T): T {
     try {
       return action();
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      throw new UsageError(`Cannot write the report to "${path}": ${why}`);
+      throw new UsageError(`Cannot write the report to ${where}: ${why}`);
     }
   }
-  const write = trying(() =>
-    format === "jsonl" ? host.create(path) : host.prepare(path)
-  );
+  const write = trying(() => {
+    if (path === undefined) return host.out;
+    return format === "jsonl" ? host.create(path) : host.prepare(path);
+  });
   return (text) => trying(() => write(text));
 }

@@ -177,6 +177,15 @@ describe("runCommand()", () => {
     );
   });
 
+  it("writes all reports that it can, and exits with 2 for one that it cannot", async () => {
+    const { code, err, files } = await run(
+      ["--report", "ktap:/full/x", "--report", "json:x", "--uapi", "v3"],
+    );
+    assertEquals(code, 2);
+    assertEquals(err, `Cannot write the report to "/full/x": No space left\n`);
+    assertEquals(JSON.parse(files.x!).good, true);
+  });
+
   it("exits with 3 when the target does not start", async () => {
     const startError = new Error("not there");
     const { code, err } = await run([], undefined, { startError });

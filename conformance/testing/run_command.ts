@@ -58,6 +58,7 @@ export async function runOnFakes(
   const outcome: CommandOutcome = { code: -1, out: "", err: "", files };
   function write(path: string, text: string): void {
     if (path.startsWith("/missing/")) throw new Error("No such directory");
+    if (path.startsWith("/full/")) throw new Error("No space left");
     files[path] = text;
   }
   outcome.code = await runCommand(args, {
