@@ -24,22 +24,6 @@ import { formatMarkdown } from "./formats/markdown.ts";
 import { formatPretty } from "./formats/pretty.ts";
 import { formatTap } from "./formats/tap.ts";
 
-/** The kinds of reports. */
-export const REPORT_FORMATS = [
-  "pretty",
-  "ktap",
-  "tap",
-  "junit",
-  "json",
-  "jsonl",
-  "markdown",
-  "html",
-  "github",
-] as const;
-
-/** A kind of report. */
-export type ReportFormat = typeof REPORT_FORMATS[number];
-
 /** A report that is being written. */
 export interface Report {
   /** The run begins. */
@@ -62,37 +46,38 @@ export interface ReportOptions {
   readonly commands: Commands;
 }
 
+/** How a report of each kind is opened. */
+const REPORTS = {
+  pretty: atEnd(formatPretty),
+  ktap: atEnd(formatKtap),
+  tap: atEnd(formatTap),
+  junit: atEnd(formatJunit),
+  json: atEnd(formatJson),
+  jsonl: ({ write }: ReportOptions): Report => new JsonlWriter(write),
+  markdown: atEnd(formatMarkdown),
+  html: atEnd(formatHtml),
+  github: atEnd(formatGithub),
+};
+
+/** A kind of report. */
+export type ReportFormat = keyof typeof REPORTS;
+
+/** The kinds of reports. */
+export const REPORT_FORMATS = Object.keys(REPORTS) as readonly ReportFormat[];
+
 /** A report of a kind. */
 export function openReport(
   format: ReportFormat,
   options: ReportOptions,
 ): Report {
-  const { write } = options;
-  if (format === "jsonl") return new JsonlWriter(write);
-  return { end: (run) => write(formatRun(format, run, options)) };
+  return REPORTS[format](options);
 }
 
-function formatRun(
-  format: Exclude<ReportFormat, "jsonl">,
-  run: Run,
-  { color, commands }: ReportOptions,
-): string {
-  switch (format) {
-    case "pretty":
-      return formatPretty(run, { color, commands });
-    case "ktap":
-      return formatKtap(run);
-    case "tap":
-      return formatTap(run, commands);
-    case "junit":
-      return formatJunit(run, commands);
-    case "json":
-      return formatJson(run);
-    case "markdown":
-      return formatMarkdown(run, commands);
-    case "html":
-      return formatHtml(run, commands);
-    case "github":
-      return formatGithub(run, commands);
-  }
+/** A report that is written when the run is over. */
+function atEnd(
+  formatRun: (run: Run, commands: Commands, color: boolean) => string,
+): (options: ReportOptions) => Report {
+  return ({ write, commands, color }) => ({
+    end: (run) => write(formatRun(run, commands, color)),
+  });
 }

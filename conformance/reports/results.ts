@@ -17,19 +17,10 @@ import type { RevisionName } from "../../impl/uapi/revision.ts";
  * as the expectations say, `xpass` one that passed although they say that it
  * fails.
  */
-export type Status =
-  | "pass"
-  | "fail"
-  | "skip"
-  | "xfail"
-  | "xpass"
-  | "crash"
-  | "timeout"
-  | "error"
-  | "notrun";
+export type Status = typeof STATUSES[number];
 
 /** All statuses, in the order in which reports count them. */
-export const STATUSES: readonly Status[] = [
+export const STATUSES = [
   "pass",
   "fail",
   "skip",
@@ -39,7 +30,7 @@ export const STATUSES: readonly Status[] = [
   "timeout",
   "error",
   "notrun",
-];
+] as const;
 
 /** All statuses, the least bad first. */
 const BY_SEVERITY: readonly Status[] = [

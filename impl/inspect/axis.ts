@@ -41,14 +41,12 @@ export function drawAxis(
 ): string[] {
   // All pages get their names here, also those of areas that are left out.
   for (const { pages } of iopt.areas) if (pages !== null) names.pages(pages);
-  const { head, hidden, tail } = abridge(spansOf(iopt, names), ENDS);
-  const rows: Row[] = [
+  const show = (span: Span) => rowOf(span, names);
+  const rows = [
     { cells: ["IOVA", EDGE, "length", "prot", "pages", "storage", "accesses"] },
-    ...head.map((span) => rowOf(span, names)),
+    ...abridge(spansOf(iopt, names), ENDS, show, summary),
+    { cells: [address(U64_MAX), EDGE] },
   ];
-  if (hidden.length > 0) rows.push(summary(hidden));
-  rows.push(...tail.map((span) => rowOf(span, names)));
-  rows.push({ cells: [address(U64_MAX), EDGE] });
   return table(rows, { indent, right: [2, 6] });
 }
 

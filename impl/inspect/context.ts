@@ -72,16 +72,14 @@ function drawObjects(
   objects: readonly IommufdObject[],
   names: Names,
 ): string[] {
-  const { head, hidden, tail } = abridge(objects, OBJECT_ENDS);
-  const rows: Row[] = [
-    { cells: ["id", "object", "users"] },
-    ...head.map((object) => objectRow(object, objects, names)),
-  ];
-  if (hidden.length > 0) {
-    rows.push({ cells: ["..."], rest: `${grouped(hidden.length)} not shown` });
-  }
-  rows.push(...tail.map((object) => objectRow(object, objects, names)));
-  return table(rows, { indent: "  ", right: [0, 2] });
+  const rows = abridge(
+    objects,
+    OBJECT_ENDS,
+    (object) => objectRow(object, objects, names),
+    ({ length }) => ({ cells: ["..."], rest: `${grouped(length)} not shown` }),
+  );
+  const header = { cells: ["id", "object", "users"] };
+  return table([header, ...rows], { indent: "  ", right: [0, 2] });
 }
 
 function objectRow(
@@ -187,18 +185,13 @@ function drawAllowed(
   ranges: readonly { start: bigint; last: bigint }[],
 ): string[] {
   if (ranges.length === 0) return [];
-  const { head, hidden, tail } = abridge(ranges, RANGE_ENDS);
-  const texts = [
-    ...head.map(rangeText),
-    ...hidden.length > 0 ? [`${grouped(hidden.length)} more`] : [],
-    ...tail.map(rangeText),
-  ];
   return [
     "  kernel-chosen IOVA keeps to",
-    ...texts.map((text) => `    ${text}`),
+    ...abridge(
+      ranges,
+      RANGE_ENDS,
+      ({ start, last }) => `    ${address(start)}-${address(last)}`,
+      ({ length }) => `    ${grouped(length)} more`,
+    ),
   ];
-}
-
-function rangeText({ start, last }: { start: bigint; last: bigint }): string {
-  return `${address(start)}-${address(last)}`;
 }

@@ -24,29 +24,27 @@ const RUN_ENDS = 4;
 
 /** The lines about all pages that the names know. */
 export function drawPages(names: Names, indent: string): string[] {
-  const { head, hidden, tail } = abridge(names.allPages, ENDS);
-  const rows: Row[] = [];
-  if (head.length > 0) rows.push({ cells: HEADER });
-  for (const [pages, name] of head) rows.push(...rowsOf(pages, name, names));
-  if (hidden.length > 0) rows.push(summary(hidden.map(([pages]) => pages)));
-  for (const [pages, name] of tail) rows.push(...rowsOf(pages, name, names));
-  return table(rows, { indent, right: [2] });
+  const { allPages } = names;
+  if (allPages.length === 0) return [];
+  const rows = abridge(
+    allPages,
+    ENDS,
+    ([pages, name]) => rowsOf(pages, name, names),
+    (hidden) => summary(hidden.map(([pages]) => pages)),
+  );
+  const header = { cells: ["", "page", "pins", "kept in", "frames"] };
+  return table([header, ...rows], { indent, right: [2] });
 }
 
-const HEADER = ["", "page", "pins", "kept in", "frames"];
-
 function rowsOf(pages: IoptPages, name: string, names: Names): Row[] {
-  const { head, hidden, tail } = abridge(pagesRuns(pages, names), RUN_ENDS);
-  const rows: Row[] = [{ cells: [name], rest: title(pages) }];
-  rows.push(...head.map(runRow));
-  if (hidden.length > 0) {
-    rows.push({
+  const runs = pagesRuns(pages, names);
+  return [
+    { cells: [name], rest: title(pages) },
+    ...abridge(runs, RUN_ENDS, runRow, ({ length }) => ({
       cells: ["", "..."],
-      rest: `${grouped(hidden.length)} runs not shown`,
-    });
-  }
-  rows.push(...tail.map(runRow));
-  return rows;
+      rest: `${grouped(length)} runs not shown`,
+    })),
+  ];
 }
 
 /** Whose memory it is, and who is charged for it. */

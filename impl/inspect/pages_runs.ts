@@ -50,100 +50,66 @@ export function pagesRuns(pages: IoptPages, names: Names): PagesRun[] {
   for (; !span.done; span.next()) {
     const { start, last } = span;
     if (span.isUsed === 1) {
-      readStored(runs, pages, start, last);
+      addStored(start, last);
     } else if (span.isUsed === 2) {
-      readDomains(runs, pages, { start, last }, names);
+      addDomains(start, last);
     } else {
-      const place = "user memory";
-      runs.push({
-        first: start,
-        last,
-        place,
-        pins: 0,
-        frame: -1,
-        lastFrame: -1,
-        stretches: 0,
-      });
+      const none = { pins: 0, frame: -1, lastFrame: -1, stretches: 0 };
+      runs.push({ first: start, last, place: "user memory", ...none });
     }
   }
   return runs;
-}
 
-function readStored(
-  runs: PagesRun[],
-  pages: IoptPages,
-  start: PageIndex,
-  last: PageIndex,
-): void {
-  const chunk = new Int32Array(Math.min(CHUNK, last - start + 1));
-  for (let index = start; index <= last;) {
-    const npages = Math.min(last - index + 1, chunk.length);
-    readStoredPfns(pages, index, npages, chunk, 0);
-    addFrames(runs, pages, "pinned_pfns", index, chunk.subarray(0, npages));
-    index = plus(index, npages);
+  function addStored(start: PageIndex, last: PageIndex): void {
+    addChunks("pinned_pfns", start, last, (index, npages, chunk) => {
+      readStoredPfns(pages, index, npages, chunk, 0);
+    });
   }
-}
 
-function readDomains(
-  runs: PagesRun[],
-  pages: IoptPages,
-  span: { readonly start: PageIndex; readonly last: PageIndex },
-  names: Names,
-): void {
-  for (let index = span.start; index <= span.last;) {
-    const slice = pages.domainsTree.first(index, index)!;
-    const last = min(slice.last, span.last);
-    readDomain(runs, pages, slice.area, { start: index, last }, names);
-    index = plus(last, 1);
+  function addDomains(start: PageIndex, last: PageIndex): void {
+    for (let index = start; index <= last;) {
+      const found = pages.domainsTree.first(index, index)!;
+      const end = min(found.last, last);
+      addDomain(found.area, index, end);
+      index = plus(end, 1);
+    }
   }
-}
 
-function readDomain(
-  runs: PagesRun[],
-  pages: IoptPages,
-  area: IoptArea,
-  { start, last }: { readonly start: PageIndex; readonly last: PageIndex },
-  names: Names,
-): void {
-  const domain = area.storageDomain!;
-  const place = names.hwpt(domain) ?? "a domain";
-  const chunk = new Int32Array(Math.min(CHUNK, last - start + 1));
-  for (let index = start; index <= last;) {
-    const npages = Math.min(last - index + 1, chunk.length);
-    readDomainPfns(domain, area, index, npages, chunk, 0);
-    addFrames(runs, pages, place, index, chunk.subarray(0, npages));
-    index = plus(index, npages);
+  function addDomain(area: IoptArea, start: PageIndex, last: PageIndex): void {
+    const domain = area.storageDomain!;
+    const place = names.hwpt(domain) ?? "a domain";
+    addChunks(place, start, last, (index, npages, chunk) => {
+      readDomainPfns(domain, area, index, npages, chunk, 0);
+    });
   }
-}
 
-/** Appends pages from `index` on, to the last run where they continue it. */
-function addFrames(
-  runs: PagesRun[],
-  pages: IoptPages,
-  place: string,
-  index: number,
-  frames: Int32Array,
-): void {
-  let run = runs.at(-1);
-  for (let i = 0; i < frames.length; i++) {
-    const frame = frames[i]!;
+  /** Adds pages whose frame numbers `read` puts into a chunk. */
+  function addChunks(
+    place: string,
+    start: PageIndex,
+    last: PageIndex,
+    read: (index: PageIndex, npages: number, chunk: Int32Array) => void,
+  ): void {
+    const chunk = new Int32Array(Math.min(CHUNK, last - start + 1));
+    for (let index = start; index <= last;) {
+      const npages = Math.min(last - index + 1, chunk.length);
+      read(index, npages, chunk);
+      for (let i = 0; i < npages; i++) addFrame(place, index + i, chunk[i]!);
+      index = plus(index, npages);
+    }
+  }
+
+  /** Adds a page to the last run where it continues that one. */
+  function addFrame(place: string, index: number, frame: number): void {
     const pins = pages.kernel.frames.pins(frame as Pfn);
+    const run = runs.at(-1);
     if (run === undefined || run.place !== place || run.pins !== pins) {
-      const at = index + i;
-      run = {
-        first: at,
-        last: at,
-        place,
-        pins,
-        frame,
-        lastFrame: frame,
-        stretches: 1,
-      };
-      runs.push(run);
-      continue;
+      const last = { last: index, lastFrame: frame, stretches: 1 };
+      runs.push({ first: index, place, pins, frame, ...last });
+      return;
     }
     if (frame !== run.lastFrame + 1) run.stretches++;
-    run.last = index + i;
+    run.last = index;
     run.lastFrame = frame;
   }
 }

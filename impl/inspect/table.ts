@@ -41,24 +41,21 @@ export function table(rows: readonly Row[], options: TableOptions): string[] {
   });
 }
 
-/** A list of which the middle may be left out. */
-export interface Abridged<T> {
-  /** The first ones. */
-  readonly head: readonly T[];
-  /** Those that are left out; not a single one, which would take as much room itself. */
-  readonly hidden: readonly T[];
-  /** The last ones. */
-  readonly tail: readonly T[];
-}
-
-/** Shows all of up to `2 * ends + 1` items, else as many as `ends` at each end. */
-export function abridge<T>(items: readonly T[], ends: number): Abridged<T> {
-  if (items.length <= 2 * ends + 1) {
-    return { head: items, hidden: [], tail: [] };
-  }
-  return {
-    head: items.slice(0, ends),
-    hidden: items.slice(ends, -ends),
-    tail: items.slice(-ends),
-  };
+/**
+ * What `show` makes of all of up to `2 * ends + 1` items, else of as many as
+ * `ends` at each end, with what `sum` makes of the others between them. These
+ * are never a single one, which would take as much room itself.
+ */
+export function abridge<T, R>(
+  items: readonly T[],
+  ends: number,
+  show: (item: T) => R | R[],
+  sum: (hidden: readonly T[]) => R,
+): R[] {
+  if (items.length <= 2 * ends + 1) return items.flatMap(show);
+  return [
+    ...items.slice(0, ends).flatMap(show),
+    sum(items.slice(ends, -ends)),
+    ...items.slice(-ends).flatMap(show),
+  ];
 }

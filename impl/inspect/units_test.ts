@@ -38,9 +38,10 @@ describe("range()", () => {
 
 describe("abridge()", () => {
   it("hides two items or more, never one", () => {
-    const { head, hidden, tail } = abridge([1, 2, 3, 4, 5, 6], 2);
-    assertEquals([head, hidden, tail], [[1, 2], [3, 4], [5, 6]]);
-    assertEquals(abridge([1, 2, 3, 4, 5], 2).hidden, []);
+    const shown = (items: number[]) =>
+      abridge(items, 2, String, (hidden) => `(${hidden})`);
+    assertEquals(shown([1, 2, 3, 4, 5, 6]), ["1", "2", "(3,4)", "5", "6"]);
+    assertEquals(shown([1, 2, 3, 4, 5]), ["1", "2", "3", "4", "5"]);
   });
 });
 

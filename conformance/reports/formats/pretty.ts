@@ -43,14 +43,6 @@ import {
   suiteTitle,
 } from "../summary.ts";
 
-/** How the report looks. */
-export interface PrettyOptions {
-  /** Use colours. */
-  readonly color: boolean;
-  /** The commands to tell. */
-  readonly commands: Commands;
-}
-
 type Paint = (text: string) => string;
 
 /** The colours of a report, or none. */
@@ -80,9 +72,13 @@ function plain(text: string): string {
   return text;
 }
 
-/** A run as text for people. */
-export function formatPretty(run: Run, options: PrettyOptions): string {
-  const paint = options.color ? COLORS : PLAIN;
+/** A run as text for people, in colours or without. */
+export function formatPretty(
+  run: Run,
+  commands: Commands,
+  color: boolean,
+): string {
+  const paint = color ? COLORS : PLAIN;
   const rows = rowsOf(run);
   const names = shortNames(run);
   const lines = [
@@ -90,7 +86,7 @@ export function formatPretty(run: Run, options: PrettyOptions): string {
     "",
     ...table(run, groupsOf(rows), names, paint),
     ...differenceSection(run, rows, names, paint),
-    ...failureSection(run, paint, options),
+    ...failureSection(run, paint, commands),
     ...problemSection(run, paint),
     "",
     ...run.columns.flatMap((column) => totalLines(column, run, paint)),
@@ -210,9 +206,7 @@ function differenceSection(
     lines.push(`  ${id}: ${verdicts.join(", ")}`);
   }
   if (half > 0) {
-    lines.push(
-      paint.note(`  ${halfSkippedSentence(half)}`),
-    );
+    lines.push(paint.note(`  ${halfSkippedSentence(half)}`));
   }
   return lines;
 }
@@ -221,7 +215,7 @@ function differenceSection(
 function failureSection(
   run: Run,
   paint: Palette,
-  options: PrettyOptions,
+  commands: Commands,
 ): string[] {
   const failures = failuresOf(run);
   if (failures.length === 0) return [];
@@ -232,7 +226,7 @@ function failureSection(
     failures.every(({ result }) => result.message === message);
   const lines = ["", paint.bold("Failures")];
   (same ? failures.slice(0, 1) : failures).forEach((failure, index) => {
-    lines.push("", ...failureLines(run, failure, index + 1, paint, options));
+    lines.push("", ...failureLines(run, failure, index + 1, paint, commands));
   });
   if (same) {
     const verdict = `All ${failures.length} tests failed in the same way: ` +
@@ -248,7 +242,7 @@ function failureLines(
   { column, result }: PlacedFailure,
   number: number,
   paint: Palette,
-  { commands }: PrettyOptions,
+  commands: Commands,
 ): string[] {
   const { failure, message } = result;
   const title = `${number}) ${result.id} [${columnName(column, run)}] ` +

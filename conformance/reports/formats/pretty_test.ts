@@ -14,11 +14,9 @@ import {
   SKIPPED,
 } from "../testing/sample_run.ts";
 
-const OPTIONS = { color: false, commands: COMMANDS };
-
 describe("formatPretty()", () => {
   it("says skip for a fixture of which nothing could run, and why", () => {
-    const text = formatPretty(runOf([column([SKIPPED])]), OPTIONS);
+    const text = formatPretty(runOf([column([SKIPPED])]), COMMANDS, false);
     assertStringIncludes(
       text,
       "iommufd_ioas.mock  skip 0/1, 1 skipped  0 ms\n",
@@ -28,13 +26,16 @@ describe("formatPretty()", () => {
 
   it("tells one failure when every test failed in the same way", () => {
     const results = [FAILED, { ...FAILED, id: "a.b" }, SKIPPED];
-    const text = formatPretty(runOf([column(results)]), OPTIONS);
+    const text = formatPretty(runOf([column(results)]), COMMANDS, false);
     assertStringIncludes(text, "1) iommufd_ioas.mock.area [6.12] fail\n");
     assertStringIncludes(text, "All 2 tests failed in the same way: ");
     assertEquals(text.includes("2) "), false);
 
     const passed = runOf([column([...results, result("a.c")])]);
-    assertStringIncludes(formatPretty(passed, OPTIONS), "2) a.b [6.12] fail\n");
+    assertStringIncludes(
+      formatPretty(passed, COMMANDS, false),
+      "2) a.b [6.12] fail\n",
+    );
   });
 
   it("says once what was left behind when that is all that went wrong", () => {
@@ -45,7 +46,7 @@ describe("formatPretty()", () => {
       failure: { calls: 1, lastCall: { call: "close(3) = 0" }, problems },
     });
     assertStringIncludes(
-      formatPretty(runOf([column([left])]), OPTIONS),
+      formatPretty(runOf([column([left])]), COMMANDS, false),
       `1) a.b [6.12] fail
    Checks b
    A page is pinned. User 0 is charged.
@@ -60,14 +61,14 @@ describe("formatPretty()", () => {
       column([result("a.b")], { spec })
     );
     assertStringIncludes(
-      formatPretty(runOf(columns), OPTIONS),
+      formatPretty(runOf(columns), COMMANDS, false),
       "Differences between targets\n  none\n",
     );
   });
 
   it("differs in colours only", () => {
-    const colored = formatPretty(MIXED, { ...OPTIONS, color: true });
-    const plain = formatPretty(MIXED, OPTIONS);
+    const colored = formatPretty(MIXED, COMMANDS, true);
+    const plain = formatPretty(MIXED, COMMANDS, false);
     assertEquals(stripAnsiCode(colored), plain);
     assertEquals(colored === plain, Deno.noColor);
   });
