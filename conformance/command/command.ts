@@ -7,8 +7,6 @@
  * @module
  */
 
-import type { RevisionName } from "../../impl/uapi/revision.ts";
-import type { Test } from "../../selftests/harness/harness.ts";
 import { runCheckAdapter } from "../check_adapter/command.ts";
 import {
   readExpectations,
@@ -20,7 +18,12 @@ import type { Host } from "../lib/host.ts";
 import { formatList, formatListJson, type ListedColumn } from "./listing.ts";
 import type { Options } from "../running/options.ts";
 import { parseOptions } from "./options.ts";
-import { plan, type PlanOptions, starting } from "../running/plan.ts";
+import {
+  plan,
+  type PlanOptions,
+  type Sources,
+  starting,
+} from "../running/plan.ts";
 import {
   openReport,
   type Report,
@@ -37,7 +40,6 @@ import { type EndingSignal, exitCodeOf } from "../lib/ending.ts";
 import { Interrupted } from "../lib/interrupted.ts";
 import { runAll, type RunOutcome } from "../running/run_targets.ts";
 import { suiteInfo } from "../running/suite.ts";
-import type { TargetSpec } from "../targets/target_spec.ts";
 import { TargetStartError } from "../targets/test_target.ts";
 import { UsageError } from "../lib/usage_error.ts";
 
@@ -54,15 +56,11 @@ const EXIT_TARGET = 3;
 const CHOSEN_SEEDS = 1_000_000;
 
 /** What the command works with. */
-export interface Environment {
+export interface Environment extends Sources {
   /** Where output goes. */
   readonly host: Host;
   /** What calls this command again, for a shell. */
   readonly command: string;
-  /** The suite. */
-  allTests(uapi: RevisionName): readonly Test[];
-  /** The targets there are. */
-  parseTarget(spec: string): TargetSpec;
 }
 
 /** Runs the command with its arguments; resolves to the exit code. */
@@ -73,8 +71,11 @@ export async function runCommand(
   const { host } = environment;
   try {
     if (args[0] === "check-adapter") {
-      const { parseTarget } = environment;
-      return await runCheckAdapter(args.slice(1), host, parseTarget);
+      return await runCheckAdapter(
+        args.slice(1),
+        host,
+        environment.parseTarget,
+      );
     }
     return await runAction(parseOptions(args), environment);
   } catch (error) {

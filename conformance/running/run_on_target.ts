@@ -248,18 +248,15 @@ class TestRun {
 
   /** Starts a target again that is broken, or `used` where it must not be. False if the run is over. */
   async #ready(target: TestTarget, used = false): Promise<boolean> {
-    const over = this.#stopped !== undefined;
-    if (!over && (target.broken || used)) await this.#restart(target);
-    return this.#stopped === undefined;
-  }
-
-  async #restart(target: TestTarget): Promise<void> {
+    if (this.#stopped !== undefined) return false;
+    if (!target.broken && !used) return true;
     try {
       await this.#unlessInterrupted(target.restart());
     } catch (error) {
       if (!(error instanceof TargetStartError)) throw error;
       this.#giveUp(error.message);
     }
+    return this.#stopped === undefined;
   }
 
   /** Ends the run: there is no working target. */

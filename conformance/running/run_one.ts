@@ -84,25 +84,18 @@ export async function runTest(
   const end = performance.now();
   const durationMs = millis(start, end);
   const said = notes.length > 0 ? { notes } : {};
-  if (outcome.status === "pass") {
+  const { status } = outcome;
+  const result = { ...about, status, durationMs, ...said };
+  if (status === "pass") {
     const cases = test.table?.cases.map((each, index): TestResult => ({
       ...aboutTest(each, target.info),
-      status: "pass",
+      status,
       durationMs: millis(begun[index]!.at, begun[index + 1]?.at ?? end),
     }));
-    return {
-      ...about,
-      status: "pass",
-      durationMs,
-      ...said,
-      ...cases && { cases },
-    };
+    return { ...result, ...cases && { cases } };
   }
   return {
-    ...about,
-    status: outcome.status,
-    durationMs,
-    ...said,
+    ...result,
     message: outcome.message!,
     failure: printable({
       ...failureOf(outcome, problems, recorder),
@@ -113,7 +106,7 @@ export async function runTest(
         `${SUITE_NAME} ${VERSION}`,
         `test ${test.id}`,
         `on ${target.info.name} ${target.info.version}, uAPI ${about.uapi}`,
-        `${outcome.status}: ${outcome.message}`,
+        `${status}: ${outcome.message}`,
       ]),
     },
   };
@@ -127,10 +120,12 @@ function millis(from: number, to: number): number {
 /** The part of a result that does not depend on the run. */
 export function aboutTest(
   { id, fixture, variant, program, description, reference }: Test,
-  info: TargetInfo,
+  { uapi }: Pick<TargetInfo, "uapi">,
 ): AboutTest {
-  const uapi = info.uapi as RevisionName;
-  return { id, fixture, variant, program, uapi, description, reference };
+  return {
+    ...{ id, fixture, variant, program, description, reference },
+    uapi: uapi as RevisionName,
+  };
 }
 
 /** Why a target cannot run a test: few words to count by, and a sentence. Undefined if it can. */

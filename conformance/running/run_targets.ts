@@ -25,6 +25,7 @@ import {
   type TestResult,
 } from "../reports/results.ts";
 import { Interrupted } from "../lib/interrupted.ts";
+import { aboutTest } from "./run_one.ts";
 import { INTERRUPTED, runTests } from "./run_on_target.ts";
 import { mergeRuns, scheduleTests } from "./schedule.ts";
 import { TargetStartError } from "../targets/test_target.ts";
@@ -87,12 +88,7 @@ export async function runAll(
   columns: readonly PlannedColumn[],
   context: RunContext,
 ): Promise<RunOutcome> {
-  const runner = new AllRunner(columns, context);
-  try {
-    return await runner.run();
-  } finally {
-    runner.clear();
-  }
+  return await new AllRunner(columns, context).run();
 }
 
 class AllRunner {
@@ -119,20 +115,19 @@ class AllRunner {
     this.#raw = planned.map(() => []);
   }
 
-  /** Takes the progress line away. */
-  clear(): void {
-    this.#progress.clear();
-  }
-
   async run(): Promise<RunOutcome> {
     const { suite, settings, options, expectations, reports, interruption } =
       this.#context;
     for (const report of reports) report.begin?.(suite, settings);
     const again = options.untilFail && options.repeat === undefined;
-    do {
-      await this.#pass();
-      this.#passes++;
-    } while (again && !this.#failed && !interruption.aborted);
+    try {
+      do {
+        await this.#pass();
+        this.#passes++;
+      } while (again && !this.#failed && !interruption.aborted);
+    } finally {
+      this.#progress.clear();
+    }
     const columns = this.#columns.map((column) => column!);
     const known = this.#planned.map(({ target, uapi, suite }, index) => ({
       spec: target.spec,
@@ -273,16 +268,13 @@ function notStarted(
     uapi,
     target: "(not started)",
     targetVersion: "",
-    results: tests.map((test) => {
-      const { id, fixture, variant, program, description, reference } = test;
-      return {
-        ...{ id, fixture, variant, program, uapi, description, reference },
-        status: "notrun",
-        durationMs: 0,
-        reason,
-        message: stopped,
-      };
-    }),
+    results: tests.map((test) => ({
+      ...aboutTest(test, { uapi }),
+      status: "notrun",
+      durationMs: 0,
+      reason,
+      message: stopped,
+    })),
     stopped,
   };
 }

@@ -24,7 +24,7 @@ import {
   type U64,
   type Values,
 } from "./arguments.ts";
-import { check, Descriptor, revisionOf, ScratchMemory } from "./descriptor.ts";
+import { check, Descriptor, ScratchMemory } from "./descriptor.ts";
 import { IommufdError } from "./error.ts";
 import { HwptClient } from "./hwpt_client.ts";
 import { MockClient } from "./mock_client.ts";
@@ -129,7 +129,7 @@ export class IommufdClient implements Disposable {
 
   /** How the kernel behaves. */
   get revision(): Revision {
-    return revisionOf(this.process);
+    return this.process.kernel.revision;
   }
 
   /** Closes the descriptor; if it is the last one, all objects are destroyed. Idempotent. */
@@ -226,39 +226,28 @@ export class IommufdClient implements Disposable {
   ioasIovaRanges(
     ioasId: number,
   ): { ranges: IommuIovaRange[]; alignment: bigint } {
+    const layout = uapi.IommuIoasIovaRanges;
+    const { size } = uapi.IommuIovaRange;
     for (let room = FIRST_GUESS;;) {
-      const answer = this.#iovaRanges(ioasId, room);
-      const { numIovas, outIovaAlignment } = answer.reply;
+      using array = new ScratchMemory(this.process, room * size);
+      const allowedIovas = array.address;
+      const passed = pass(layout, { ioasId, numIovas: room, allowedIovas });
+      const bytes = layout.encode(passed.values);
+      try {
+        this.#descriptor.send(layout.ioctl, bytes, passed);
+      } catch (error) {
+        // Where the array is too short, the reply says how long it must be.
+        const short = error instanceof IommufdError && error.errno === EMSGSIZE;
+        if (!short) throw error;
+      }
+      const { numIovas, outIovaAlignment } = layout.decode(bytes);
       if (numIovas <= room) {
-        return { ranges: answer.ranges, alignment: outIovaAlignment };
+        const filled = this.process.peek(array.address, numIovas * size);
+        const ranges = decodeArray(uapi.IommuIovaRange, filled, numIovas);
+        return { ranges, alignment: outIovaAlignment };
       }
       room = numIovas;
     }
-  }
-
-  /** One try; where the array is too short, the reply says how long it must be. */
-  #iovaRanges(
-    ioasId: number,
-    numIovas: number,
-  ): { reply: uapi.IommuIoasIovaRanges; ranges: IommuIovaRange[] } {
-    const { process } = this;
-    const { size } = uapi.IommuIovaRange;
-    using array = new ScratchMemory(process, numIovas * size);
-    const allowedIovas = array.address;
-    const options = { ioasId, numIovas, allowedIovas };
-    const passed = pass(uapi.IommuIoasIovaRanges, options);
-    const bytes = uapi.IommuIoasIovaRanges.encode(passed.values);
-    try {
-      this.#descriptor.send(uapi.IommuIoasIovaRanges.ioctl, bytes, passed);
-    } catch (error) {
-      const short = error instanceof IommufdError && error.errno === EMSGSIZE;
-      if (!short) throw error;
-      return { reply: uapi.IommuIoasIovaRanges.decode(bytes), ranges: [] };
-    }
-    const reply = uapi.IommuIoasIovaRanges.decode(bytes);
-    const filled = process.peek(array.address, reply.numIovas * size);
-    const ranges = decodeArray(uapi.IommuIovaRange, filled, reply.numIovas);
-    return { reply, ranges };
   }
 
   /**

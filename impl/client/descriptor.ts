@@ -19,18 +19,12 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from "../uapi/mman.ts";
-import type { Revision } from "../uapi/revision.ts";
 import { pass, type Passed, toU32, type Values } from "./arguments.ts";
 import {
   type ArgumentFields,
   type CallArguments,
   IommufdError,
 } from "./error.ts";
-
-/** The revision that a process's kernel has. */
-export function revisionOf(process: Process): Revision {
-  return process.kernel.revision;
-}
 
 /** The result of a system call, if it succeeded. Throws {@link IommufdError}. */
 export function check(

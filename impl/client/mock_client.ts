@@ -16,7 +16,7 @@ import {
   toU32,
   type U64,
 } from "./arguments.ts";
-import { type Descriptor, revisionOf, ScratchMemory } from "./descriptor.ts";
+import { type Descriptor, ScratchMemory } from "./descriptor.ts";
 
 /** The ids of a new mock device. */
 export interface MockDomainIds {
@@ -78,8 +78,8 @@ export class MockClient {
       ? this.#call(uapi.TestMockDomain, options, names)
       : this.#call(uapi.TestMockDomainFlags, options, names);
     const { outStdevId: stdevId, outHwptId, outIdevId } = reply;
-    const { process } = this.#descriptor;
-    return revisionOf(process).selftest.mockDomainBindsDevice
+    const { revision } = this.#descriptor.process.kernel;
+    return revision.selftest.mockDomainBindsDevice
       ? { stdevId, hwptId: outHwptId, idevId: outIdevId }
       : { stdevId, hwptId: reply.id, idevId: undefined };
   }
@@ -124,17 +124,14 @@ export class MockClient {
   createAccess(
     options: { readonly ioasId: number; readonly pins?: boolean },
   ): { accessFd: number } {
-    const { access } = revisionOf(this.#descriptor.process);
+    const { access } = this.#descriptor.process.kernel.revision;
     const pins = toBoolean("pins", options.pins ?? true);
     const flags = pins && access.needsPinPages
       ? uapi.MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES
       : 0;
     const names = { id: "ioasId" };
-    const { outAccessFd } = this.#call(
-      uapi.TestCreateAccess,
-      { ...options, flags },
-      names,
-    );
+    const values = { ...options, flags };
+    const { outAccessFd } = this.#call(uapi.TestCreateAccess, values, names);
     return { accessFd: outAccessFd };
   }
 
@@ -260,7 +257,7 @@ export class MockClient {
     names: Names<T> = {},
   ): T {
     const passed = pass<T>(layout, options, names);
-    const revision = revisionOf(this.#descriptor.process);
+    const { revision } = this.#descriptor.process.kernel;
     const bytes = uapi.encodeTestOp(layout, revision, passed.values);
     const { number } = uapi.TestCmd.ioctl;
     this.#descriptor.send({ ...layout.op, number }, bytes, passed);

@@ -61,13 +61,8 @@ export class VfioClient {
 
   /** VFIO_CHECK_EXTENSION: whether an extension (`VFIO_TYPE1_IOMMU`, `VFIO_DMA_CC_IOMMU`, …) is there. DMA_CC throws ENODEV without IOAS. */
   checkExtension(extension: number): boolean {
-    const name = "extension";
-    return this.#descriptor.callNumber(
-      uapi.VfioCheckExtension,
-      name,
-      extension,
-    ) !==
-      0;
+    const layout = uapi.VfioCheckExtension;
+    return this.#descriptor.callNumber(layout, "extension", extension) !== 0;
   }
 
   /** VFIO_SET_IOMMU: `VFIO_TYPE1_IOMMU` or `VFIO_TYPE1v2_IOMMU`. Throws EINVAL for another type. */

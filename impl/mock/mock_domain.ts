@@ -36,6 +36,8 @@ import type { MockDevice, MockIommuOps } from "./mock_device.ts";
 const FRAME_SHIFT = Math.log2(PAGE_SIZE / MOCK_IO_PAGE_SIZE);
 /** Entries from one CPU page to the next. */
 const PAGE_ENTRIES: number = PAGE_SIZE / MOCK_IO_PAGE_SIZE;
+/** What is read where the table has no leaf. */
+const NO_ENTRIES = new Uint32Array(LEAF_SIZE);
 
 /** The domain that blocks all DMA of mock devices (Linux: mock_blocking_domain). */
 export class MockBlockedDomain extends Domain {
@@ -218,10 +220,8 @@ export class MockDomain extends Domain implements DirtyOps {
       const from = index % LEAF_SIZE;
       const inLeaf = Math.ceil((LEAF_SIZE - from) / PAGE_ENTRIES);
       const count = Math.min(npages - done, inLeaf);
-      const leaf = this.#ptes.leaf(index);
-      missing += leaf === undefined
-        ? readNothing(count, out, at + done)
-        : readLeaf(leaf, from, count, out, at + done);
+      const leaf = this.#ptes.leaf(index) ?? NO_ENTRIES;
+      missing += readLeaf(leaf, from, count, out, at + done);
       done += count;
       index += count * PAGE_ENTRIES;
     }
@@ -350,10 +350,4 @@ function readLeaf(
     out[to] = (pte & PTE_PFN_MASK) >> FRAME_SHIFT;
   }
   return missing;
-}
-
-/** Where there is no leaf all pages are missing. */
-function readNothing(count: number, out: Int32Array, at: number): number {
-  out.fill(0, at, at + count);
-  return count;
 }

@@ -11,12 +11,9 @@ import {
   type Column,
   count,
   type Counts,
-  type Expected,
-  type Failure,
   isGood,
   type Run,
   type RunSettings,
-  type Status,
   type SuiteInfo,
   type TestResult,
 } from "../results.ts";
@@ -72,40 +69,23 @@ export interface JsonTarget extends JsonTargetHead {
   readonly tests: readonly JsonTest[];
 }
 
+/** A case of a {@link JsonTest}: what it does not say is that of the test. */
+export type JsonCase =
+  & Pick<TestResult, "id" | "status" | "durationMs" | "description">
+  & Pick<TestResult, "notes" | "reason" | "message" | "failure">
+  & Pick<TestResult, "expected" | "runs">
+  & {
+    /** The file with its calls. */
+    readonly transcript?: string;
+  };
+
 /** One test in a {@link JsonReport}. */
-export interface JsonTest {
-  /** The kernel's name for the test. */
-  readonly id: string;
+export type JsonTest = JsonCase & Pick<TestResult, "reference"> & {
   /** The kernel's test program that has it; null for one of this kit. */
   readonly program: string | null;
-  /** How it ended. */
-  readonly status: Status;
-  /** How long it took. */
-  readonly durationMs: number;
-  /** What it checks. */
-  readonly description: string;
-  /** The kernel test or the rule it answers to. */
-  readonly reference: string;
-  /** What the test says about its run. */
-  readonly notes?: readonly string[];
-  /** Why it was skipped or not run, in words to count by. */
-  readonly reason?: string;
-  /** What went wrong or was missing, in a sentence. */
-  readonly message?: string;
-  /** The details of what went wrong. */
-  readonly failure?: Failure;
-  /** What the expectations say about it, of an `xfail` or `xpass`. */
-  readonly expected?: Expected;
-  /** How often it ended in which way, if it ran more than once. */
-  readonly runs?: Readonly<Partial<Record<Status, number>>>;
-  /** The file with its calls. */
-  readonly transcript?: string;
   /** Its cases in order, if it has some and ran. */
   readonly cases?: readonly JsonCase[];
-}
-
-/** A case of a {@link JsonTest}: what it does not say is that of the test. */
-export type JsonCase = Omit<JsonTest, "program" | "reference" | "cases">;
+};
 
 /** A run as the JSON report's object. */
 export function jsonReport(run: Run): JsonReport {
