@@ -15,8 +15,18 @@
 
 import { EFAULT, type Errno } from "../../impl/uapi/errno.ts";
 import { MAP_SHARED } from "../../impl/uapi/mman.ts";
-import { type ByVersion, valueIn } from "../../impl/uapi/revision/versions.ts";
-import { assertEq, AssertionFailure, type Context } from "./harness.ts";
+import {
+  type ByVersion,
+  type Lifetime,
+  valueIn,
+} from "../../impl/uapi/revision/versions.ts";
+import {
+  assertEq,
+  AssertionFailure,
+  type Context,
+  type Fixture,
+} from "./harness.ts";
+import type { Need } from "../target/capabilities.ts";
 import { Iommufd } from "../ioctls/ioctls.ts";
 
 /** The kernel's bound on the steps of one test. */
@@ -54,10 +64,32 @@ export interface Sequence {
   readonly name: string;
   /** What the calls are about, after "Every step may fail of". */
   readonly what: string;
+  /** What of Linux it is about. */
+  readonly reference: string;
+  /** What it needs of the target besides `fail_nth`. */
+  readonly needs?: readonly Need[];
   /** Steps that can be made to fail at least, from which version on. */
   readonly points: ByVersion<number>;
   /** Makes the calls. */
   run(round: Round): Promise<void>;
+}
+
+/** Adds a test for each sequence, in the revisions of `scope` in which its steps were counted. */
+export function registerSweeps(
+  f: Fixture<undefined, SweepSelf>,
+  sequences: readonly Sequence[],
+  scope: Lifetime = {},
+): void {
+  for (const sequence of sequences) {
+    const { name, what, reference, needs = [], points } = sequence;
+    f.test(name, {
+      description: `Every step may fail of ${what}`,
+      reference,
+      ...scope,
+      only: (revision) => valueIn(revision.name, points) !== undefined,
+      needs: () => needs,
+    }, (self) => sweep(self, sequence));
+  }
 }
 
 /** One round through a sequence of calls. */

@@ -32,6 +32,7 @@ async function run(
     await sweep(await setUpSweep(context), {
       name: "test",
       what: "a test",
+      reference: "",
       points: { [NEWEST]: atLeast },
       run: calls,
     });

@@ -26,6 +26,7 @@ import {
   IommuIoasAllowIovas,
   IommuIovaRange,
 } from "../../impl/uapi/iommufd.ts";
+import type { ByVersion } from "../../impl/uapi/revision/versions.ts";
 import {
   MOCK_ACCESS_RW_SLOW_PATH,
   MOCK_ACCESS_RW_WRITE,
@@ -33,10 +34,10 @@ import {
   TestHwInfo,
 } from "../../impl/uapi/selftest.ts";
 import {
+  registerSweeps,
   type Round,
   type Sequence,
   setUpSweep,
-  sweep,
   SWEEP_BUFFER_SIZE,
   type SweepSelf,
 } from "../harness/fail_nth_sweep.ts";
@@ -47,53 +48,51 @@ import { type Iommufd, MAP_RW } from "../ioctls/ioctls.ts";
 /** Bytes that most tests map. */
 const SHORT = 262144;
 
-/** The sequences that need no more than v3 had, which had no such tests yet. */
+/** The sequences of the kernel's program. */
 export const SEQUENCES: readonly Sequence[] = [
+  kernelSequence("basic", "ranges, map, copy and unmap without a domain", {
+    v3: 32,
+    "6.12": 32,
+  }, callBasic),
+  kernelSequence(
+    "map_domain",
+    "mapping into a domain",
+    { v3: 77, "6.12": 143 },
+    callMapDomain,
+  ),
+  kernelSequence("map_two_domains", "mapping into two domains", {
+    v3: 97,
+    "6.12": 179,
+  }, callMapTwoDomains),
+  kernelSequence("access_rw", "reads and writes of an access", {
+    v3: 32,
+    "6.12": 32,
+  }, callAccessRw),
+  kernelSequence(
+    "access_pin",
+    "pins of an access",
+    { v3: 19, "6.12": 19 },
+    callAccessPin,
+  ),
+  kernelSequence("access_pin_domain", "pins of an access beside a domain", {
+    v3: 18,
+    "6.12": 20,
+  }, callAccessPinDomain),
   {
-    name: "basic",
-    what: "ranges, map, copy and unmap without a domain",
-    points: { v3: 32, "6.12": 32 },
-    run: callBasic,
-  },
-  {
-    name: "map_domain",
-    what: "mapping into a domain",
-    points: { v3: 77, "6.12": 143 },
-    run: callMapDomain,
-  },
-  {
-    name: "map_two_domains",
-    what: "mapping into two domains",
-    points: { v3: 97, "6.12": 179 },
-    run: callMapTwoDomains,
-  },
-  {
-    name: "access_rw",
-    what: "reads and writes of an access",
-    points: { v3: 32, "6.12": 32 },
-    run: callAccessRw,
-  },
-  {
-    name: "access_pin",
-    what: "pins of an access",
-    points: { v3: 19, "6.12": 19 },
-    run: callAccessPin,
-  },
-  {
-    name: "access_pin_domain",
-    what: "pins of an access beside a domain",
-    points: { v3: 18, "6.12": 20 },
-    run: callAccessPinDomain,
+    ...kernelSequence("device", "a device's life", { "6.12": 97 }, callDevice),
+    needs: ["hwpt"],
   },
 ];
 
-/** The sequence with newer ioctls. */
-const DEVICE: Sequence = {
-  name: "device",
-  what: "a device's life",
-  points: { "6.12": 97 },
-  run: callDevice,
-};
+function kernelSequence(
+  name: string,
+  what: string,
+  points: ByVersion<number>,
+  run: Sequence["run"],
+): Sequence {
+  const reference = `iommufd_fail_nth.c: basic_fail_nth.${name}`;
+  return { name, what, reference, points, run };
+}
 
 /** Adds the fixture's tests to `registry`. */
 export function registerIommufdFailNth(registry: Test[]): void {
@@ -108,14 +107,7 @@ export function registerIommufdFailNth(registry: Test[]): void {
       setup: setUpSweep,
     },
   );
-  for (const sequence of [...SEQUENCES, DEVICE]) {
-    const { name, what } = sequence;
-    f.test(name, {
-      description: `Every step may fail of ${what}`,
-      reference: `iommufd_fail_nth.c: basic_fail_nth.${name}`,
-      ...sequence === DEVICE && { since: "6.6", needs: () => ["hwpt"] },
-    }, (self) => sweep(self, sequence));
-  }
+  registerSweeps(f, SEQUENCES);
 }
 
 /** Opens an iommufd with an IOAS, in small batches. */

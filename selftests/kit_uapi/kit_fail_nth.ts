@@ -36,13 +36,12 @@ import {
   MAP_SHARED,
   POLLIN,
 } from "../../impl/uapi/mman.ts";
-import { valueIn } from "../../impl/uapi/revision/versions.ts";
 import { VFIO_TYPE1_IOMMU } from "../../impl/uapi/vfio.ts";
 import {
+  registerSweeps,
   type Round,
   type Sequence,
   setUpSweep,
-  sweep,
   type SweepSelf,
 } from "../harness/fail_nth_sweep.ts";
 import {
@@ -52,7 +51,6 @@ import {
   assertTrue,
   type Fixture,
   fixture,
-  type Scope,
   type Test,
 } from "../harness/harness.ts";
 import {
@@ -64,9 +62,8 @@ import {
   setDirtyTracking,
 } from "../ioctls/hwpt_ioctls.ts";
 import { type Iommufd, U64_MAX } from "../ioctls/ioctls.ts";
-import { SEQUENCES } from "../iommufd/iommufd_fail_nth.ts";
+import { SEQUENCES as KERNEL_SEQUENCES } from "../iommufd/iommufd_fail_nth.ts";
 import { mapDma, setIommu, unmapDma, vfioIoas } from "../ioctls/vfio_ioctls.ts";
-import type { Need } from "../target/capabilities.ts";
 
 /** Where most memory is mapped. */
 const IOVA = BigInt(MOCK_APERTURE_START);
@@ -79,15 +76,9 @@ export function registerKitFailNth(registry: Test[]): void {
     setup: setUpSweep,
   });
   registerCount(f);
-  for (const { sequence, reference, needs = [], ...scope } of tests()) {
-    const { name, what } = sequence;
-    f.test(name, {
-      description: `Every step may fail of ${what}`,
-      reference,
-      ...scope,
-      needs: () => needs,
-    }, (self) => sweep(self, sequence));
-  }
+  // The kernel's sequences where they are no tests of the kernel yet.
+  registerSweeps(f, KERNEL_SEQUENCES, { until: "6.2" });
+  registerSweeps(f, SEQUENCES);
 }
 
 /** Which step fails. */
@@ -113,32 +104,8 @@ function registerCount(f: Fixture<undefined, SweepSelf>): void {
   });
 }
 
-/** The kernel's sequences where they are not tests of the kernel, and ours. */
-function tests(): SweepTest[] {
-  return [
-    ...SEQUENCES.map((sequence): SweepTest => ({
-      sequence,
-      until: "6.2",
-      reference: `iommufd_fail_nth.c: basic_fail_nth.${sequence.name}`,
-    })),
-    ...OWN.map(({ reference, needs = [], ...sequence }): SweepTest => ({
-      sequence,
-      only: ({ name }) => valueIn(name, sequence.points) !== undefined,
-      reference,
-      needs,
-    })),
-  ];
-}
-
-/** A test of the fixture. */
-interface SweepTest extends Scope {
-  readonly sequence: Sequence;
-  readonly reference: string;
-  readonly needs?: readonly Need[];
-}
-
 /** The sequences that the kernel does not have. */
-const OWN: readonly (Sequence & Pick<SweepTest, "reference" | "needs">)[] = [
+export const SEQUENCES: readonly Sequence[] = [
   {
     name: "copy",
     what: "a copy across areas into a domain",
