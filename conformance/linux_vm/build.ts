@@ -16,6 +16,7 @@ import {
   hashOfSources,
   kernelSources,
   sourcePath,
+  type Sources,
   writeBuilt,
 } from "./cache.ts";
 import { CHARACTER_DEVICE, cpioArchive, DIRECTORY, PROGRAM } from "./cpio.ts";
@@ -54,7 +55,7 @@ async function build(folder: string, say: Say): Promise<Built> {
   await Deno.mkdir(folder, { recursive: true });
   const built: Built = {
     sources: await hashOfSources(),
-    kernel: await buildKernel(folder, say),
+    kernel: (await buildKernel(folder, say, await kernelSources()))[0]!,
     initramfs: await buildInitramfs(folder, say),
   };
   await writeBuilt(folder, built);
@@ -67,13 +68,26 @@ async function requireTools(tools: readonly Tool[]): Promise<void> {
   if (missing.length > 0) throw new Error(missing.join("\n"));
 }
 
-/** The path of the kernel, which is built if it is not there. */
-async function buildKernel(folder: string, say: Say): Promise<string> {
+/** What a build of the kernel gives: where it is in the tree, by the name that it is kept under. */
+const KERNEL = { bzImage: "arch/x86/boot/bzImage" };
+
+/** The same with symbols, for {@link tracingKernelSources}. */
+export const TRACING_KERNEL = {
+  "tracing-bzImage": KERNEL.bzImage,
+  "tracing-vmlinux": "vmlinux",
+};
+
+/** The paths of what a build of the kernel with a configuration gives; it is built if they are not there. */
+export async function buildKernel(
+  folder: string,
+  say: Say,
+  sources: Sources,
+  products: Readonly<Record<string, string>> = KERNEL,
+): Promise<string[]> {
   const version = await run("dpkg-query", ["-W", "-f", "${Version}", PACKAGE]);
-  const sources = await kernelSources();
   const hash = await hashOf(JSON.stringify(sources), version);
-  const kernel = `${folder}bzImage-${hash}`;
-  if (await exists(kernel)) return kernel;
+  const paths = Object.keys(products).map((name) => `${folder}${name}-${hash}`);
+  if (await exists(paths.at(-1)!)) return paths;
 
   const tree = `${folder}tree`;
   await remove(tree);
@@ -83,9 +97,11 @@ async function buildKernel(folder: string, say: Say): Promise<string> {
   await configure(tree, Object.values(sources).join("\n"));
   say("Compiling the kernel, which takes some minutes");
   await make(tree, ["bzImage", `-j${navigator.hardwareConcurrency}`]);
-  await Deno.rename(`${tree}/arch/x86/boot/bzImage`, kernel);
+  for (const [at, path] of Object.values(products).entries()) {
+    await Deno.rename(`${tree}/${path}`, paths[at]!);
+  }
   await remove(tree);
-  return kernel;
+  return paths;
 }
 
 /** Writes the configuration. Rejects if the kernel does not take an option. */

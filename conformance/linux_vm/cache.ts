@@ -38,6 +38,14 @@ export async function kernelSources(): Promise<Sources> {
   return await readSources(["linux_vm/kernel.config"]);
 }
 
+/** The sources of the kernel that tells which steps it comes to. */
+export async function tracingKernelSources(): Promise<Sources> {
+  return await readSources([
+    "linux_vm/kernel.config",
+    "linux_vm/fault_steps/tracing.config",
+  ]);
+}
+
 /** The sources of the first file system: the agent. */
 export async function agentSources(): Promise<Sources> {
   const paths = ["agents/linux_agent.c"];

@@ -5,10 +5,10 @@
  * model has for them: what the caller gets, and the functions of Linux that
  * the steps are in. A name stands for as many steps as it has functions.
  *
- * The functions are those that a real kernel was seen in
- * (conformance/linux_vm/fault_steps has the records, and a test compares); of
- * system calls and drivers that were not recorded, those of its source. A
- * version that has a step elsewhere, more of them, or none (`""`), says so:
+ * The functions are those that a real kernel was seen in, as `deno task
+ * linux:steps` records them, or for what the sweeps do not call, those of its
+ * source; a test compares the model with the records. A version that has a
+ * step elsewhere, more of them, or none (`""`), says so:
  * `in: { v3: "first", "7.3": "first second×2" }`.
  *
  * @module

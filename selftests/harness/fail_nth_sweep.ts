@@ -206,6 +206,18 @@ export class Round {
   }
 }
 
+/** Makes the calls once, the nth step failing, or none with 0. */
+export async function runRound(
+  self: SweepSelf,
+  { run }: Sequence,
+  nth: number,
+): Promise<Round> {
+  const round = new Round(self, nth);
+  await run(round);
+  await round.end();
+  return round;
+}
+
 /**
  * Makes the calls without failures, then with the first step failing, the
  * second and so on until none is left; that last round must succeed again.
@@ -213,20 +225,18 @@ export class Round {
  */
 export async function sweep(
   self: SweepSelf,
-  { run, points }: Sequence,
+  sequence: Sequence,
 ): Promise<void> {
   const before = await resources(self);
   for (let nth = 0; nth < MAX_ROUNDS; nth++) {
-    const round = new Round(self, nth);
-    await run(round);
-    await round.end();
+    const round = await runRound(self, sequence, nth);
     assertEq(await resources(self), before, "pins and descriptors after all");
     if (nth === 0 || round.hit) continue;
 
     const { context } = self;
     const swept = nth - 1;
     context.note(`swept ${swept} injection points`);
-    const atLeast = valueIn(context.revision.name, points) ?? 1;
+    const atLeast = valueIn(context.revision.name, sequence.points) ?? 1;
     if (swept >= atLeast) return;
     throw new AssertionFailure("fail-nth", `${atLeast} steps`, `${swept}`);
   }

@@ -13,9 +13,9 @@
  * - a call of the driver for each run of frames beyond the first, if memory
  *   is not contiguous: another 126 in `map_domain` and `map_two_domains`.
  *
- * A run of Linux with all of this had 32, 146, 181, 32, 20, 20 and 101; one
- * that printed its steps had, without this, the steps of the model in its
- * order, with contiguous and with scattered memory.
+ * A run of Linux with all of this had 32, 146, 181, 32, 20, 20 and 101; without
+ * it, with contiguous memory, it had the steps of the model in its order
+ * (conformance/linux_vm/fault_steps).
  *
  * @module
  */

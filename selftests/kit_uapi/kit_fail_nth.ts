@@ -160,7 +160,7 @@ export const SEQUENCES: readonly Sequence[] = [
   {
     name: "nested",
     what: "nested HWPTs and their invalidation",
-    points: { "6.12": 48 },
+    points: { "6.12": 49 },
     reference: "hw_pagetable.c: iommufd_hwpt_nested_alloc",
     needs: ["hwpt"],
     run: callNested,
@@ -176,7 +176,7 @@ export const SEQUENCES: readonly Sequence[] = [
   {
     name: "faults",
     what: "page faults, from queue to answer",
-    points: { "6.12": 37 },
+    points: { "6.12": 38 },
     reference: "fault.c, io-pgfault.c",
     needs: ["hwpt", "faults"],
     run: callFaults,

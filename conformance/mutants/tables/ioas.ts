@@ -232,6 +232,12 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     breaks: "The last IOVA of a domain is reserved",
     killer: "kit_ranges.mock_domain.iova_ranges_contents",
   }, {
+    name: "domain-in-root",
+    find: "  iopt.domainInRoot = domains.length > 0;\n",
+    replace: "",
+    breaks: "A domain that stays alone keeps the node that it shared",
+    killer: "kit_fail_nth.nested",
+  }, {
     name: "domain-refused-unwind",
     find: "    iopt.removeReservedIova(domain);\n" +
       "    throw error;",

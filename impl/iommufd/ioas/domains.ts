@@ -45,7 +45,10 @@ export function addDomain(iopt: IoPagetable, domain: Domain): void {
     }
     const { length } = iopt.domains;
     iopt.kernel.allocNodes(
-      () => XarrayNodes.of(iopt.domains.keys(), { rootHoldsEntry: false }),
+      () =>
+        XarrayNodes.of(iopt.domains.keys(), {
+          rootHoldsEntry: iopt.domainInRoot,
+        }),
       length,
       length,
     );
@@ -70,6 +73,7 @@ function fillAreas(iopt: IoPagetable, domain: Domain): void {
     }
   } catch (error) {
     const wasFirst = iopt.domains.length === 0;
+    iopt.domainInRoot = !wasFirst;
     for (const area of filled) {
       if (wasFirst) clearStorage(area);
       unfillDomain(area, area.pages!, domain);
@@ -105,6 +109,7 @@ export function removeDomain(iopt: IoPagetable, domain: Domain): void {
     domains[id] = tail;
     domainIds.set(tail, id);
   }
+  iopt.domainInRoot = domains.length > 0;
 
   const remaining = domains[0];
   for (const area of iopt.areas) {

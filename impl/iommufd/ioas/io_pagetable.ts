@@ -79,6 +79,8 @@ export class IoPagetable {
   > = new Map();
   /** The domains that are filled. The first one is storage for new areas. */
   readonly domains: Domain[] = [];
+  /** True if Linux's xarray would hold a domain that is the only one without a node: another one has left (xas_shrink). */
+  domainInRoot = false;
   /** The place of each domain among them. */
   readonly domainIds: Map<Domain, number> = new Map();
   /** Accesses by id; ids have 16 bits (Linux: xa_limit_16b). */
