@@ -101,9 +101,7 @@ function actionOf(
   return command === "explain" ? "explain" : "run";
 }
 
-function selectionOptions(
-  values: Values,
-): Pick<Options, "targets" | "uapi" | "filters" | "suite" | "shard"> {
+function selectionOptions(values: Values) {
   const targets = valuesOf(values.target, "--target");
   const twice = targets.find((spec, index) => targets.indexOf(spec) < index);
   if (twice !== undefined) {
@@ -115,20 +113,10 @@ function selectionOptions(
     filters: valuesOf(values.filter, "--filter"),
     suite: oneOf(textOf(values, "suite") ?? "all", SUITES, "suite"),
     shard: parseShard(textOf(values, "shard")),
-  };
+  } satisfies Partial<Options>;
 }
 
-function runOptions(values: Values): Pick<
-  Options,
-  | "timeoutMs"
-  | "isolate"
-  | "jobs"
-  | "shuffle"
-  | "seed"
-  | "repeat"
-  | "untilFail"
-  | "failFast"
-> {
+function runOptions(values: Values) {
   const seed = numberOf(values, "seed", 0, MAX_SEED);
   return {
     timeoutMs: parseTimeout(textOf(values, "timeout") ?? "30000"),
@@ -139,12 +127,10 @@ function runOptions(values: Values): Pick<
     repeat: numberOf(values, "repeat", 1, MAX_REPEAT),
     untilFail: Boolean(values["until-fail"]),
     failFast: Boolean(values["fail-fast"] || values["until-fail"]),
-  };
+  } satisfies Partial<Options>;
 }
 
-function expectationOptions(
-  values: Values,
-): Pick<Options, "expectations" | "updateExpectations"> {
+function expectationOptions(values: Values) {
   const expectations = textOf(values, "expectations");
   const updateExpectations = Boolean(values["update-expectations"]);
   if (updateExpectations && expectations === undefined) {
@@ -152,7 +138,7 @@ function expectationOptions(
       "--update-expectations needs the file: --expectations FILE.",
     );
   }
-  return { expectations, updateExpectations };
+  return { expectations, updateExpectations } satisfies Partial<Options>;
 }
 
 /** Called for each argument that is not declared. */

@@ -144,15 +144,10 @@ export class Expectations implements Judge {
       "in the same way needs an entry of its own";
   }
 
-  #whyUnused(
-    index: number,
-    columns: readonly SuiteColumn[],
-  ): string {
+  #whyUnused(index: number, columns: readonly SuiteColumn[]): string {
     const glob = this.#globs[index]!;
-    const matches = columns.some(({ ids }) =>
-      ids.some((id) => glob.matches(id))
-    );
-    return matches
+    const ids = columns.flatMap(({ ids }) => ids);
+    return ids.some((id) => glob.matches(id))
       ? "decides nothing: earlier entries match all its tests"
       : "matches no test";
   }
@@ -213,50 +208,44 @@ export function parseExpectations(
     );
   }
   const entries = value.map((entry, index) =>
-    new EntryReader(`${path}, entry ${index + 1}`, complete).read(entry)
+    readEntry(entry, `${path}, entry ${index + 1}`, complete)
   );
   return new Expectations(entries, path);
 }
 
-/** Reads one entry. */
-class EntryReader {
-  readonly #where: string;
-  readonly #complete: boolean;
+/**
+ * Reads one entry; `where` is what messages call it. `complete` is false where
+ * reason and link may be empty.
+ */
+function readEntry(
+  value: unknown,
+  where: string,
+  complete: boolean,
+): Expectation {
+  const entry = object(value, "It", KEYS);
+  return {
+    id: text(entry, "id", false),
+    ...entry.when !== undefined && { when: condition(entry.when) },
+    expect: statuses(entry.expect),
+    reason: text(entry, "reason", !complete),
+    link: text(entry, "link", !complete),
+  };
 
-  constructor(where: string, complete: boolean) {
-    this.#where = where;
-    this.#complete = complete;
+  function refuse(why: string): never {
+    throw new UsageError(`${where}: ${why}`);
   }
 
-  read(value: unknown): Expectation {
-    const entry = this.#object(value, "It", KEYS);
-    const when = entry.when === undefined
-      ? {}
-      : { when: this.#condition(entry.when) };
-    return {
-      id: this.#text(entry, "id", false),
-      ...when,
-      expect: this.#statuses(entry.expect),
-      reason: this.#text(entry, "reason", !this.#complete),
-      link: this.#text(entry, "link", !this.#complete),
-    };
-  }
-
-  #refuse(why: string): never {
-    throw new UsageError(`${this.#where}: ${why}`);
-  }
-
-  #object(
+  function object(
     value: unknown,
     what: string,
     keys: readonly string[],
   ): Record<string, unknown> {
     if (typeof value !== "object" || value === null || Array.isArray(value)) {
-      this.#refuse(`${what} must be an object.`);
+      return refuse(`${what} must be an object.`);
     }
     for (const key of Object.keys(value)) {
       if (keys.includes(key)) continue;
-      this.#refuse(
+      refuse(
         `Unknown property "${key}": there are ${keys.join(", ")}.${
           suggestion(key, keys)
         }`,
@@ -265,42 +254,40 @@ class EntryReader {
     return value as Record<string, unknown>;
   }
 
-  #text(
+  function text(
     entry: Record<string, unknown>,
     key: string,
     mayBeEmpty: boolean,
   ): string {
     const value = entry[key];
     if (typeof value !== "string" || (value.trim() === "" && !mayBeEmpty)) {
-      this.#refuse(`"${key}" must be there, and a text that is not empty.`);
+      return refuse(`"${key}" must be there, and a text that is not empty.`);
     }
     return printable(value);
   }
 
-  #condition(value: unknown): Condition {
-    const when = this.#object(value, '"when"', CONDITION_KEYS);
+  function condition(value: unknown): Condition {
+    const when = object(value, '"when"', CONDITION_KEYS);
     const { target, uapi } = when;
-    if (uapi !== undefined) this.#oneOf(uapi, REVISION_NAMES, "uapi");
+    if (uapi !== undefined) oneOf(uapi, REVISION_NAMES, "uapi");
     return {
-      ...target !== undefined && { target: this.#text(when, "target", false) },
+      ...target !== undefined && { target: text(when, "target", false) },
       ...uapi !== undefined && { uapi: uapi as RevisionName },
     };
   }
 
-  #statuses(value: unknown): ExpectedStatus | readonly ExpectedStatus[] {
+  function statuses(value: unknown): Expectation["expect"] {
     const list: readonly unknown[] = Array.isArray(value) ? value : [value];
-    for (const status of list) {
-      this.#oneOf(status, EXPECTED_STATUSES, "expect");
-    }
+    for (const status of list) oneOf(status, EXPECTED_STATUSES, "expect");
     if (list.every((status) => status === "pass")) {
-      this.#refuse('"expect" must name a way to fail.');
+      refuse('"expect" must name a way to fail.');
     }
-    return value as ExpectedStatus | readonly ExpectedStatus[];
+    return value as Expectation["expect"];
   }
 
-  #oneOf(value: unknown, known: readonly string[], key: string): void {
+  function oneOf(value: unknown, known: readonly string[], key: string): void {
     if (known.some((each) => each === value)) return;
-    this.#refuse(
+    refuse(
       `"${key}" cannot be ${JSON.stringify(value)}: it must be ${
         known.join(", ")
       }.${suggestion(String(value), known)}`,

@@ -38,15 +38,6 @@ export function detachGroup(_domain: Domain, group: Group): void {
 }
 
 /**
- * Attaches another domain in place of the present one, without a moment in
- * which DMA is blocked. Throws what the driver throws, with the group as
- * before. (Linux: iommu_group_replace_domain.)
- */
-export function replaceGroup(group: Group, domain: Domain): void {
-  groupSetDomain(group, domain);
-}
-
-/**
  * attachGroup() that also remembers a handle of the caller's, to be found when
  * a device reports something. Throws EBUSY also when there is a handle.
  * (Linux: iommu_attach_group_handle.)
@@ -76,8 +67,10 @@ export function detachGroupHandle(domain: Domain, group: Group): void {
 }
 
 /**
- * replaceGroup() with a handle for the new attachment in place of the old one,
- * which stays if it throws. (Linux: iommu_replace_group_handle.)
+ * Attaches another domain in place of the present one, without a moment in
+ * which DMA is blocked, with a handle in place of the old one. Throws what the
+ * driver throws, with group and handle as before.
+ * (Linux: iommu_replace_group_handle.)
  */
 export function replaceGroupHandle(
   group: Group,

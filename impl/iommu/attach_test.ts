@@ -9,7 +9,6 @@ import {
   attachHandleGet,
   detachGroup,
   detachGroupHandle,
-  replaceGroup,
   replaceGroupHandle,
 } from "./attach.ts";
 import { deviceClaimDmaOwner } from "./dma_owner.ts";
@@ -69,7 +68,10 @@ describe("attaching a domain to a group", () => {
     const other = ops.domainAllocPaging(a);
     b.refuses.set(other, ENOSPC);
     a.refuses.set(domain, ENOSPC);
-    assertStrictEquals(errnoOf(() => replaceGroup(group, other)), ENOSPC);
+    assertStrictEquals(
+      errnoOf(() => replaceGroupHandle(group, other, null)),
+      ENOSPC,
+    );
     assertEquals(ops.iommu.kernel.warnings.list.length, 1);
     assertStrictEquals(a.uses, ops.blockedDomain);
     assertStrictEquals(b.uses, domain);
@@ -88,9 +90,9 @@ describe("replacing the domain of a group", () => {
     attachGroup(domain, group);
     const other = ops.domainAllocPaging(a);
     const from = a.attempts.length;
-    replaceGroup(group, other);
+    replaceGroupHandle(group, other, null);
     assertEquals(a.attempts.slice(from), [other]);
-    replaceGroup(group, other);
+    replaceGroupHandle(group, other, null);
     assertEquals(a.attempts.length, from + 1);
   });
 });

@@ -37,11 +37,6 @@ export function groupClaimDmaOwner(group: Group, owner: object | null): void {
   takeOwnership(group, owner);
 }
 
-/** Undoes groupClaimDmaOwner(); a warning without a claim. (Linux: iommu_group_release_dma_owner.) */
-export function groupReleaseDmaOwner(group: Group): void {
-  releaseOwnership(group);
-}
-
 /**
  * Makes `owner` the owner of the device's group, or counts one more claim if
  * it is already: devices of one group can be claimed one by one by the same
@@ -73,12 +68,7 @@ export function deviceReleaseDmaOwner(dev: Device): void {
     throw new KernelBug(`${dev.name} left its IOMMU group while it was owned`);
   }
   if (group.ownerCnt > 1) group.ownerCnt--;
-  else releaseOwnership(group);
-}
-
-/** Whether anybody owns the group or a kernel driver uses it (Linux: iommu_group_dma_owner_claimed). */
-export function groupDmaOwnerClaimed(group: Group): boolean {
-  return group.ownerCnt > 0;
+  else groupReleaseDmaOwner(group);
 }
 
 /**
@@ -128,8 +118,8 @@ function takeOwnership(group: Group, owner: object): void {
   group.ownerCnt++;
 }
 
-/** Linux: __iommu_release_dma_ownership. */
-function releaseOwnership(group: Group): void {
+/** Undoes all claims; a warning without a claim. (Linux: iommu_group_release_dma_owner.) */
+export function groupReleaseDmaOwner(group: Group): void {
   const unowned = group.iommu.kernel.warnings.on(
     group.ownerCnt === 0 || group.owner === null || group.pasidArray.size > 0,
     `DMA ownership of IOMMU group ${group.id} is released but cannot be`,

@@ -17,7 +17,6 @@ import {
   deviceUnuseDefaultDomain,
   deviceUseDefaultDomain,
   groupClaimDmaOwner,
-  groupDmaOwnerClaimed,
   groupReleaseDmaOwner,
 } from "./dma_owner.ts";
 import { AttachHandle } from "./group.ts";
@@ -201,12 +200,12 @@ describe("releasing DMA ownership", () => {
     deviceReleaseDmaOwner(f.a);
     assertStrictEquals(f.group.owner, OWNER);
     assertStrictEquals(f.a.uses, f.ops.blockedDomain);
-    assertEquals(groupDmaOwnerClaimed(f.group), true);
+    assertEquals(f.group.ownerCnt, 1);
     deviceReleaseDmaOwner(f.b);
     assertStrictEquals(f.group.owner, null);
     assertStrictEquals(f.a.uses, f.group.defaultDomain);
     assertStrictEquals(f.b.uses, f.group.defaultDomain);
-    assertEquals(groupDmaOwnerClaimed(f.group), false);
+    assertEquals(f.group.ownerCnt, 0);
     assertEquals(f.ops.iommu.kernel.warnings.list, []);
   });
 

@@ -55,12 +55,8 @@ export function groupSetDomainNofail(
   if (group.domain === domain) return undefined;
   let result: Errno | undefined;
   for (const dev of group.devices) {
-    const errno = tryDeviceSetDomain(group, dev, domain);
-    group.iommu.kernel.warnings.on(
-      errno !== undefined,
-      `IOMMU driver of ${dev.name} failed to attach a core domain: ${errno}`,
-    );
-    result = errno ?? result;
+    const what = "attach a core domain";
+    result = tryDeviceSetDomain(group, dev, domain, what) ?? result;
   }
   group.domain = domain;
   return result;
@@ -132,45 +128,42 @@ function revert(group: Group, last: number): void {
   const { domain } = group;
   if (domain === null) return;
   for (const dev of group.devices.slice(0, last + 1)) {
-    const errno = tryDeviceSetDomain(group, dev, domain);
-    group.iommu.kernel.warnings.on(
-      errno !== undefined,
-      `IOMMU driver of ${dev.name} failed to go back to a domain: ${errno}`,
-    );
+    tryDeviceSetDomain(group, dev, domain, "go back to a domain");
   }
 }
 
 /**
  * Attaches one device, or else tries to block it, so that it uses nothing that
- * is about to be freed. The errno, if it failed.
+ * is about to be freed. The errno, if it failed, with a warning that says at
+ * what.
  */
 function tryDeviceSetDomain(
   group: Group,
   dev: Device,
   domain: Domain,
+  what: string,
 ): Errno | undefined {
-  try {
-    deviceSetDomain(group, dev, domain);
-    return undefined;
-  } catch (error) {
-    const errno = asErrno(error);
-    const blocking = group.blockingDomain;
-    if (blocking !== null && blocking !== domain) tryAttach(blocking, dev);
-    return errno;
-  }
+  const errno = errnoOf(() => deviceSetDomain(group, dev, domain));
+  if (errno === undefined) return undefined;
+  const blocking = group.blockingDomain;
+  if (blocking !== null && blocking !== domain) tryAttach(blocking, dev);
+  const text = `IOMMU driver of ${dev.name} failed to ${what}: ${errno}`;
+  group.iommu.kernel.warnings.on(true, text);
+  return errno;
 }
 
 /** Attaches where a refusal could not be handled (Linux ignores the result too). */
 export function tryAttach(domain: Domain, dev: Device): void {
-  try {
-    domain.attachDev(dev);
-  } catch (error) {
-    asErrno(error);
-  }
+  errnoOf(() => domain.attachDev(dev));
 }
 
-/** An exception that is no errno is a bug and goes on. */
-function asErrno(error: unknown): Errno {
-  if (error instanceof Errno) return error;
-  throw error;
+/** The errno that something throws, if it does. Another exception is a bug and goes on. */
+export function errnoOf(action: () => void): Errno | undefined {
+  try {
+    action();
+    return undefined;
+  } catch (error) {
+    if (error instanceof Errno) return error;
+    throw error;
+  }
 }

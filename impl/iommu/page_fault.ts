@@ -20,6 +20,7 @@ import { attachHandleGet } from "./attach.ts";
 import { type Device, deviceIommuOps } from "./device.ts";
 import type { DomainType } from "./domain.ts";
 import { type AttachHandle, IOMMU_NO_PASID } from "./group.ts";
+import { errnoOf } from "./group_domain.ts";
 import type { FaultParam } from "./page_fault_queue.ts";
 
 /** A page request's `pasid` is valid. */
@@ -156,13 +157,11 @@ export function reportDeviceFault(dev: Device, request: PageRequest): void {
 
 /** Hands over a complete group, or answers that this failed. */
 function handle(group: IopfGroup, handler: IopfHandler): void {
-  try {
+  const errno = errnoOf(() => {
     group.dev.iommu.kernel.step("iopf.group");
     handler(group);
-  } catch (error) {
-    if (!(error instanceof Errno)) throw error;
-    group.response(IOMMU_PAGE_RESP_FAILURE);
-  }
+  });
+  if (errno !== undefined) group.response(IOMMU_PAGE_RESP_FAILURE);
 }
 
 /**

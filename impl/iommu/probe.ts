@@ -7,7 +7,7 @@
  */
 
 import type { Iova } from "../lib/brands.ts";
-import { EINVAL, ENODEV, Errno } from "../uapi/errno.ts";
+import { EINVAL, ENODEV } from "../uapi/errno.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import { KernelBug } from "../kernel/warn.ts";
 import type { Device, IommuOps } from "./device.ts";
@@ -16,6 +16,7 @@ import type { Group } from "./group.ts";
 import {
   allocDefaultDomain,
   deviceSetDomain,
+  errnoOf,
   groupSetDomainNofail,
   tryAttach,
 } from "./group_domain.ts";
@@ -127,13 +128,7 @@ function setupDefaultDomain(dev: Device, group: Group): void {
 
 /** False if the mappings could not be made. */
 function tryDirectMappings(domain: Domain, dev: Device): boolean {
-  try {
-    createDirectMappings(domain, dev);
-    return true;
-  } catch (error) {
-    if (error instanceof Errno) return false;
-    throw error;
-  }
+  return errnoOf(() => createDirectMappings(domain, dev)) === undefined;
 }
 
 /**

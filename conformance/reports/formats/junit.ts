@@ -72,7 +72,7 @@ function testSuite(run: Run, column: Column, commands: Commands): string[] {
       })
     }>`,
     "    <properties>",
-    ...properties(run, column).map(([name, value]) =>
+    ...Object.entries(properties(run, column)).map(([name, value]) =>
       `      <property${attributes({ name, value })}/>`
     ),
     "    </properties>",
@@ -85,21 +85,18 @@ function testSuite(run: Run, column: Column, commands: Commands): string[] {
 function properties(
   { suite, settings }: Run,
   column: Column,
-): [name: string, value: string][] {
+): Record<string, string | number> {
   const { spec, uapi, target, targetVersion, stopped } = column;
-  return [
-    ["suite.version", suite.version],
-    ["suite.hash", suite.hash],
-    ["target", spec],
-    ["target.name", target],
-    ["target.version", targetVersion],
-    ["uapi", uapi],
-    ...Object.entries(settings).map(([name, value]): [string, string] => [
-      name,
-      String(value),
-    ]),
-    ...stopped === undefined ? [] : [["stopped", stopped] as [string, string]],
-  ];
+  return {
+    "suite.version": suite.version,
+    "suite.hash": suite.hash,
+    target: spec,
+    "target.name": target,
+    "target.version": targetVersion,
+    uapi,
+    ...settings,
+    ...stopped !== undefined && { stopped },
+  };
 }
 
 /** A test, or a case of the class that is its test. */
@@ -174,8 +171,7 @@ function element(
 /** What is wrong beside the tests, as failed tests of a suite of their own. */
 function problemSuite({ problems }: Run): string[] {
   if (problems.length === 0) return [];
-  const number = problems.length;
-  const counts = { tests: number, failures: number, errors: 0, skipped: 0 };
+  const counts = junitCounts(count([]), problems.length);
   return [
     `  <testsuite${attributes({ name: "problems", ...counts })}>`,
     ...problems.flatMap((problem, index) => [

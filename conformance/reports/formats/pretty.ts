@@ -7,7 +7,7 @@
  * @module
  */
 
-import { bold, dim, green, red, yellow } from "@std/fmt/colors";
+import { bold, dim, green, red, stripAnsiCode, yellow } from "@std/fmt/colors";
 import { verdictsOf } from "../cases.ts";
 import {
   allResults,
@@ -45,32 +45,10 @@ import {
 
 type Paint = (text: string) => string;
 
-/** The colours of a report, or none. */
-interface Palette {
-  readonly bold: Paint;
-  readonly dim: Paint;
-  readonly good: Paint;
-  readonly bad: Paint;
-  readonly note: Paint;
-}
-
-const COLORS: Palette = { bold, dim, good: green, bad: red, note: yellow };
-const PLAIN: Palette = {
-  bold: plain,
-  dim: plain,
-  good: plain,
-  bad: plain,
-  note: plain,
-};
-
 /** Where the values of a failure's facts begin. */
 const FACT_INDENT = 13;
 /** Characters of a column's name from which on it is told by a letter. */
 const LONG_NAME = 20;
-
-function plain(text: string): string {
-  return text;
-}
 
 /** A run as text for people, in colours or without. */
 export function formatPretty(
@@ -78,20 +56,20 @@ export function formatPretty(
   commands: Commands,
   color: boolean,
 ): string {
-  const paint = color ? COLORS : PLAIN;
   const rows = rowsOf(run);
   const names = shortNames(run);
   const lines = [
     ...heading(run, names),
     "",
-    ...table(run, groupsOf(rows), names, paint),
-    ...differenceSection(run, rows, names, paint),
-    ...failureSection(run, paint, commands),
-    ...problemSection(run, paint),
+    ...table(run, groupsOf(rows), names),
+    ...differenceSection(run, rows, names),
+    ...failureSection(run, commands),
+    ...problemSection(run),
     "",
-    ...run.columns.flatMap((column) => totalLines(column, run, paint)),
+    ...run.columns.flatMap((column) => totalLines(column, run)),
   ];
-  return lines.join("\n") + "\n";
+  const text = lines.join("\n") + "\n";
+  return color ? text : stripAnsiCode(text);
 }
 
 /** What columns are called in the table: letters where the names would not fit. */
@@ -128,7 +106,6 @@ function table(
   run: Run,
   groups: readonly Group[],
   names: readonly string[],
-  paint: Palette,
 ): string[] {
   const nameWidth = Math.max(...groups.map(({ name }) => name.length));
   const cells = groups.map((group) =>
@@ -141,7 +118,7 @@ function table(
     )
   );
   const lines = [
-    paint.bold(
+    bold(
       `  ${" ".repeat(nameWidth)}  ${
         names.map((name, column) => name.padEnd(widths[column]!)).join("  ")
       }`.trimEnd(),
@@ -150,7 +127,7 @@ function table(
   for (const [index, { name }] of groups.entries()) {
     const row = cells[index]!.map((cell, column) => {
       const text = cellText(cell).padEnd(widths[column]!);
-      return cellPaint(cell, paint)(text);
+      return cellPaint(cell)(text);
     });
     const millis = cells[index]!.reduce(
       (sum, each) => sum + each.durationMs,
@@ -158,7 +135,7 @@ function table(
     );
     lines.push(
       `  ${name.padEnd(nameWidth)}  ${row.join("  ")}  ${
-        paint.dim(formatMillis(millis))
+        dim(formatMillis(millis))
       }`,
     );
   }
@@ -175,14 +152,13 @@ function cellText({ counts, status }: Cell): string {
   }`;
 }
 
-function cellPaint({ status }: Cell, paint: Palette): Paint {
-  if (status === undefined) return paint.dim;
-  return statusPaint(status, paint);
+function cellPaint({ status }: Cell): Paint {
+  return status === undefined ? dim : statusPaint(status);
 }
 
-function statusPaint(status: Status, paint: Palette): Paint {
-  if (isFailure(status)) return paint.bad;
-  return status === "pass" ? paint.good : paint.note;
+function statusPaint(status: Status): Paint {
+  if (isFailure(status)) return red;
+  return status === "pass" ? green : yellow;
 }
 
 /** The tests that targets have different verdicts on. */
@@ -190,23 +166,22 @@ function differenceSection(
   run: Run,
   rows: readonly Row[],
   names: readonly string[],
-  paint: Palette,
 ): string[] {
   if (!hasSeveralTargets(run)) return [];
   const different = differences(run);
   const half = halfSkipped(run, rows);
-  const lines = ["", paint.bold("Differences between targets")];
+  const lines = ["", bold("Differences between targets")];
   if (different.length === 0) lines.push("  none");
   for (const { id, results } of different) {
     const verdicts = results.map((result, column) =>
       `${names[column]} ${
-        result ? statusPaint(result.status, paint)(result.status) : "-"
+        result ? statusPaint(result.status)(result.status) : "-"
       }`
     );
     lines.push(`  ${id}: ${verdicts.join(", ")}`);
   }
   if (half > 0) {
-    lines.push(paint.note(`  ${halfSkippedSentence(half)}`));
+    lines.push(yellow(`  ${halfSkippedSentence(half)}`));
   }
   return lines;
 }
@@ -214,7 +189,6 @@ function differenceSection(
 /** All failures, or only the first where it stands for the whole run. */
 function failureSection(
   run: Run,
-  paint: Palette,
   commands: Commands,
 ): string[] {
   const failures = failuresOf(run);
@@ -224,14 +198,14 @@ function failureSection(
   const message = failures[0]!.result.message;
   const same = failures.length > 1 && failures.length === ran &&
     failures.every(({ result }) => result.message === message);
-  const lines = ["", paint.bold("Failures")];
+  const lines = ["", bold("Failures")];
   (same ? failures.slice(0, 1) : failures).forEach((failure, index) => {
-    lines.push("", ...failureLines(run, failure, index + 1, paint, commands));
+    lines.push("", ...failureLines(run, failure, index + 1, commands));
   });
   if (same) {
     const verdict = `All ${failures.length} tests failed in the same way: ` +
       "the target or its set-up is likely at fault.";
-    lines.push("", paint.bad(verdict));
+    lines.push("", red(verdict));
   }
   return lines;
 }
@@ -241,24 +215,23 @@ function failureLines(
   run: Run,
   { column, result }: PlacedFailure,
   number: number,
-  paint: Palette,
   commands: Commands,
 ): string[] {
   const { failure, message } = result;
   const title = `${number}) ${result.id} [${columnName(column, run)}] ` +
     result.status;
   const lines = [
-    paint.bad(title),
-    paint.dim(indent(result.description, 3)),
+    red(title),
+    dim(indent(result.description, 3)),
   ];
   if (failure?.assertion === undefined) lines.push(indent(message!, 3));
   if (failure?.stack !== undefined) {
     const stack = failure.stack.split("\n").slice(1);
-    lines.push(...stack.map((line) => paint.dim(`   ${line}`)));
+    lines.push(...stack.map((line) => dim(`   ${line}`)));
   }
   for (const [name, value] of failureFacts(column.spec, result, commands)) {
     const text = indent(value, FACT_INDENT).trimStart();
-    lines.push(`   ${paint.dim(name.padEnd(8))}  ${text}`);
+    lines.push(`   ${dim(name.padEnd(8))}  ${text}`);
   }
   return lines;
 }
@@ -269,17 +242,17 @@ function indent(text: string, by: number): string {
 }
 
 /** What is wrong beside the tests. */
-function problemSection({ problems }: Run, paint: Palette): string[] {
+function problemSection({ problems }: Run): string[] {
   if (problems.length === 0) return [];
   return [
     "",
-    paint.bold("Problems"),
-    ...problems.map((problem) => paint.bad(`  ${problem}`)),
+    bold("Problems"),
+    ...problems.map((problem) => red(`  ${problem}`)),
   ];
 }
 
 /** The totals of a column, and why tests were skipped. */
-function totalLines(column: Column, run: Run, paint: Palette): string[] {
+function totalLines(column: Column, run: Run): string[] {
   const { results, stopped } = column;
   const name = columnName(column, run);
   const ways = otherWays(count(results));
@@ -290,11 +263,11 @@ function totalLines(column: Column, run: Run, paint: Palette): string[] {
   const failed = results.some(({ status }) => isFailure(status));
   const margin = " ".repeat(name.length + 2);
   const reasons = skipReasons(results).map(([reason, times]) =>
-    paint.note(`${margin}${times} skipped: ${reason}`)
+    yellow(`${margin}${times} skipped: ${reason}`)
   );
   return [
-    failed ? paint.bad(line) : paint.good(line),
-    ...stopped === undefined ? [] : [paint.bad(`${margin}${stopped}`)],
+    failed ? red(line) : green(line),
+    ...stopped === undefined ? [] : [red(`${margin}${stopped}`)],
     ...reasons,
   ];
 }
