@@ -54,6 +54,6 @@ Deno.test("the demo refuses a revision that is not there", () => {
   assertEquals(code, 2);
   assertStringIncludes(
     new TextDecoder().decode(stderr),
-    "The demo takes one argument, the revision: v3 or 6.12",
+    `The demo takes one argument, the revision: ${REVISION_NAMES.join(" or ")}`,
   );
 });

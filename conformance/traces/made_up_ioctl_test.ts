@@ -19,6 +19,7 @@ import {
 } from "@iommufd/kit";
 import { Ioas, ioctlOp } from "@iommufd/kit/internals";
 import { ioctl, type IoctlStruct, role, type Sized } from "@iommufd/kit/uapi";
+import { NEWEST, type RevisionName } from "../../impl/uapi/revision.ts";
 import { describeStruct, ioctlName } from "./describe_ioctl.ts";
 
 /** Counts the areas of an IOAS; with `limit`, which came later, at most so many. */
@@ -45,7 +46,7 @@ const IoasCount: IoctlStruct<IoasCount> = ioctl(
 );
 
 /** A process of a kernel that has the ioctl. */
-function processWith(revision: "v3" | "6.12") {
+function processWith(revision: RevisionName) {
   const op = ioctlOp(IoasCount, (ucmd) => {
     const { ctx, cmd } = ucmd;
     if (cmd.flags & ~3) throw EOPNOTSUPP;
@@ -60,7 +61,7 @@ function processWith(revision: "v3" | "6.12") {
 
 describe("a made-up ioctl", () => {
   it("is dispatched where it exists", () => {
-    using iommufd = IommufdClient.open(processWith("6.12"));
+    using iommufd = IommufdClient.open(processWith(NEWEST));
     const { ioasId } = iommufd.ioasAlloc();
     assertEquals(iommufd.call(IoasCount, { ioasId }).outAreas, 0);
     const userVa = iommufd.process.mmap(0, 0x2000, 3, 0x21);
@@ -80,7 +81,7 @@ describe("a made-up ioctl", () => {
   });
 
   it("has the sizes that its fields give it in a version", () => {
-    const process = processWith("6.12");
+    const process = processWith(NEWEST);
     const fd = process.open("/dev/iommu");
     const call = (size: number, last = 0) => {
       const bytes = new Uint8Array(size);
@@ -95,12 +96,12 @@ describe("a made-up ioctl", () => {
     assertEquals(call(24), "ENOENT");
     // The last field came later than this kernel.
     assertEquals(call(24, 1), "E2BIG");
-    assertEquals([IoasCount.size, IoasCount.sizeIn("6.12")], [24, 20]);
+    assertEquals([IoasCount.size, IoasCount.sizeIn(NEWEST)], [24, 20]);
     process.exit();
   });
 
   it("is checked and explained by the client", () => {
-    using iommufd = IommufdClient.open(processWith("6.12"));
+    using iommufd = IommufdClient.open(processWith(NEWEST));
     assertThrows(
       () => iommufd.call(IoasCount, {}),
       TypeError,
@@ -122,7 +123,7 @@ describe("a made-up ioctl", () => {
     const table = [IoasCount];
     assertEquals(ioctlName(IOMMU_IOAS_COUNT, table), "IOMMU_IOAS_COUNT");
     assertEquals(
-      describeStruct(IOMMU_IOAS_COUNT, bytes, REVISIONS["6.12"], table),
+      describeStruct(IOMMU_IOAS_COUNT, bytes, REVISIONS[NEWEST], table),
       {
         name: "iommu_ioas_count",
         fields: {

@@ -12,6 +12,7 @@ import { PAGE_SIZE } from "../uapi/mman.ts";
 import {
   NEWEST,
   type Revision,
+  REVISION_NAMES,
   type RevisionName,
   REVISIONS,
 } from "../uapi/revision.ts";
@@ -267,9 +268,7 @@ function revisionOf(revision: RevisionName | Revision): Revision {
   if (typeof revision !== "string") return revision;
   if (Object.hasOwn(REVISIONS, revision)) return REVISIONS[revision];
   throw new RangeError(
-    `There is no revision ${revision}: there are ${
-      Object.keys(REVISIONS).join(", ")
-    }`,
+    `There is no revision ${revision}: there are ${REVISION_NAMES.join(", ")}`,
   );
 }
 

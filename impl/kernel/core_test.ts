@@ -10,7 +10,7 @@ import {
   PROT_WRITE,
 } from "../uapi/mman.ts";
 import { ENOMEM } from "../uapi/errno.ts";
-import { NEWEST, REVISIONS } from "../uapi/revision.ts";
+import { NEWEST, REVISION_NAMES, REVISIONS } from "../uapi/revision.ts";
 import { KernelCore } from "./core.ts";
 import { SimulatedMachine } from "./simulated/machine.ts";
 
@@ -35,7 +35,7 @@ describe("KernelCore", () => {
       [{ memory: NaN }, "NaN bytes"],
       [{ memory: 2 ** 43 }, "at most 4398046511104"],
       [{ memory: Infinity }, "at most"],
-      [{ revision: "6.1" }, "there are v3, 6.12"],
+      [{ revision: "6.1" }, `there are ${REVISION_NAMES.join(", ")}`],
       [{ revision: "toString" }, "no revision toString"],
     ];
     for (const [options, part] of bad) {

@@ -36,35 +36,35 @@ export * from "./selftest_values.ts";
 
 /** ioctl: one operation of the selftest module (CONFIG_IOMMUFD_TEST). */
 export const IOMMU_TEST_CMD: number = 0x3ba0;
-/** Test operation ADD_RESERVED: its number in 6.12; v3 counts from 0. */
+/** Test operation ADD_RESERVED; v3 counts from 0. */
 export const IOMMU_TEST_OP_ADD_RESERVED: number = 1;
-/** Test operation MOCK_DOMAIN: its number in 6.12; v3 counts from 0. */
+/** Test operation MOCK_DOMAIN; v3 counts from 0. */
 export const IOMMU_TEST_OP_MOCK_DOMAIN: number = 2;
-/** Test operation MD_CHECK_MAP: its number in 6.12; v3 counts from 0. */
+/** Test operation MD_CHECK_MAP; v3 counts from 0. */
 export const IOMMU_TEST_OP_MD_CHECK_MAP: number = 3;
-/** Test operation MD_CHECK_REFS: its number in 6.12; v3 counts from 0. */
+/** Test operation MD_CHECK_REFS; v3 counts from 0. */
 export const IOMMU_TEST_OP_MD_CHECK_REFS: number = 4;
-/** Test operation CREATE_ACCESS: its number in 6.12; v3 counts from 0. */
+/** Test operation CREATE_ACCESS; v3 counts from 0. */
 export const IOMMU_TEST_OP_CREATE_ACCESS: number = 5;
-/** Test operation DESTROY_ACCESS_PAGES: its number in 6.12; v3 counts from 0. */
+/** Test operation DESTROY_ACCESS_PAGES; v3 counts from 0. */
 export const IOMMU_TEST_OP_DESTROY_ACCESS_PAGES: number = 6;
-/** Test operation ACCESS_PAGES: its number in 6.12; v3 counts from 0. */
+/** Test operation ACCESS_PAGES; v3 counts from 0. */
 export const IOMMU_TEST_OP_ACCESS_PAGES: number = 7;
-/** Test operation ACCESS_RW: its number in 6.12; v3 counts from 0. */
+/** Test operation ACCESS_RW; v3 counts from 0. */
 export const IOMMU_TEST_OP_ACCESS_RW: number = 8;
-/** Test operation SET_TEMP_MEMORY_LIMIT: its number in 6.12; v3 counts from 0. */
+/** Test operation SET_TEMP_MEMORY_LIMIT; v3 counts from 0. */
 export const IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT: number = 9;
-/** Test operation MOCK_DOMAIN_REPLACE: its number in 6.12; v3 counts from 0. */
+/** Test operation MOCK_DOMAIN_REPLACE; v3 counts from 0. */
 export const IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE: number = 10;
-/** Test operation ACCESS_REPLACE_IOAS: its number in 6.12; v3 counts from 0. */
+/** Test operation ACCESS_REPLACE_IOAS; v3 counts from 0. */
 export const IOMMU_TEST_OP_ACCESS_REPLACE_IOAS: number = 11;
-/** Test operation MOCK_DOMAIN_FLAGS: its number in 6.12; v3 counts from 0. */
+/** Test operation MOCK_DOMAIN_FLAGS; v3 counts from 0. */
 export const IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS: number = 12;
-/** Test operation DIRTY: its number in 6.12; v3 counts from 0. */
+/** Test operation DIRTY; v3 counts from 0. */
 export const IOMMU_TEST_OP_DIRTY: number = 13;
-/** Test operation MD_CHECK_IOTLB: its number in 6.12; v3 counts from 0. */
+/** Test operation MD_CHECK_IOTLB; v3 counts from 0. */
 export const IOMMU_TEST_OP_MD_CHECK_IOTLB: number = 14;
-/** Test operation TRIGGER_IOPF: its number in 6.12; v3 counts from 0. */
+/** Test operation TRIGGER_IOPF; v3 counts from 0. */
 export const IOMMU_TEST_OP_TRIGGER_IOPF: number = 15;
 
 /** What all test operations share. Linux: `struct iommu_test_cmd`, 72 bytes. */
@@ -107,7 +107,7 @@ export const TestCmd: IoctlStruct<TestCmd> = {
 
 /** The struct of a test operation. */
 export interface TestOp<T> extends Struct<T> {
-  /** The operation. Its number is 6.12's; v3 counts from 0. */
+  /** The operation. v3 counts them from 0. */
   readonly op: Numbered;
 }
 

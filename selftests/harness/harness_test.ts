@@ -71,7 +71,7 @@ describe("fixture", () => {
       return Promise.resolve();
     });
     await run(registry[1]);
-    assertEquals(seen, ["setup 2 6.12", "body 20 2", "teardown 20"]);
+    assertEquals(seen, [`setup 2 ${NEWEST}`, "body 20 2", "teardown 20"]);
   });
 
   it("does not tear down after a body that failed", async () => {

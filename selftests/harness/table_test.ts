@@ -2,7 +2,7 @@
 
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import type { RevisionName } from "../../impl/uapi/revision.ts";
+import { NEWEST, type RevisionName } from "../../impl/uapi/revision.ts";
 import { implTarget } from "../target/impl_target.ts";
 import { TargetProcess } from "../target/target.ts";
 import {
@@ -32,7 +32,7 @@ function register(add: (f: Fixture<string, Log>) => void): Test[] {
 const LOG: Log = [];
 
 /** Runs a test on a revision; returns what ran. */
-async function logOf(test: Test, uapi: RevisionName = "6.12"): Promise<Log> {
+async function logOf(test: Test, uapi: RevisionName = NEWEST): Promise<Log> {
   LOG.length = 0;
   const target = await implTarget(uapi);
   const begin = (id: string) => void LOG.push(`begin ${id}`);
@@ -74,7 +74,7 @@ describe("a test with a table", () => {
     assertEquals(table!.cases[0]!.description, "Checks a table: Length 0");
     assertEquals(table!.cases.map(({ uapi }) => uapi), [
       uapi,
-      ["6.12"],
+      [NEWEST],
       uapi,
     ]);
   });

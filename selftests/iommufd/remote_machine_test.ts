@@ -8,6 +8,7 @@
  */
 
 import { RemoteMachine } from "../../impl/kernel/testing/remote/machine.ts";
+import { NEWEST } from "../../impl/uapi/revision.ts";
 import { denoTestsOn } from "../testing/deno_tests.ts";
 
 await denoTestsOn(
@@ -18,7 +19,7 @@ await denoTestsOn(
     "vfio_compat_mock_domain",
     "basic_fail_nth",
   ],
-  "6.12",
-  "6.12, remote memory",
+  NEWEST,
+  `${NEWEST}, remote memory`,
   { machine: () => new RemoteMachine() },
 );

@@ -12,7 +12,7 @@
  */
 
 import { Session } from "node:inspector/promises";
-import type { RevisionName } from "../../uapi/revision.ts";
+import { NEWEST, type RevisionName } from "../../uapi/revision.ts";
 import type { Scenario } from "./growth_scenarios.ts";
 
 /** The steps of a phase, for so many and for twice as many. */
@@ -80,6 +80,6 @@ for (const [name, scenario] of Object.entries({ ...CONTROL, ...SCENARIOS })) {
 }
 const newest = { ...SCENARIOS, ...LATER_SCENARIOS };
 for (const [name, scenario] of Object.entries(newest)) {
-  results.push(...await measure("6.12", name, scenario));
+  results.push(...await measure(NEWEST, name, scenario));
 }
 console.log(JSON.stringify(results));

@@ -34,7 +34,7 @@ import { type Answer, Machine } from "./machine.ts";
 /** What every entry of a nested domain's cache is filled with. */
 export const IOTLB = 0x5eed;
 
-/** Linux 6.12 with a mock device in an IOAS. */
+/** A machine with a mock device in an IOAS. */
 export class HwptBench {
   readonly machine: Machine;
   readonly ioas: number;
