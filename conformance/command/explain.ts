@@ -8,8 +8,10 @@
 
 import { splitId, verdictIds } from "../../selftests/harness/table.ts";
 import { KNOWN_BUGS } from "../../selftests/harness/known_bugs.ts";
-import type { Expectations } from "../expectations/expectations.ts";
-import { expectedStatuses } from "../expectations/expectations.ts";
+import {
+  type Expectations,
+  expectedStatuses,
+} from "../expectations/expectations.ts";
 import type { ListedColumn } from "./listing.ts";
 import type { Commands } from "../reports/failure_facts.ts";
 import { aboutTest, skipReason } from "../running/run_one.ts";

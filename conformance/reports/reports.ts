@@ -17,7 +17,7 @@ import type { Commands } from "./failure_facts.ts";
 import { formatGithub } from "./formats/github.ts";
 import { formatHtml } from "./formats/html.ts";
 import { formatJson } from "./formats/json.ts";
-import { JsonlWriter } from "./formats/jsonl.ts";
+import { jsonlReport } from "./formats/jsonl.ts";
 import { formatJunit } from "./formats/junit.ts";
 import { formatKtap } from "./formats/ktap.ts";
 import { formatMarkdown } from "./formats/markdown.ts";
@@ -53,7 +53,7 @@ const REPORTS = {
   tap: atEnd(formatTap),
   junit: atEnd(formatJunit),
   json: atEnd(formatJson),
-  jsonl: ({ write }: ReportOptions): Report => new JsonlWriter(write),
+  jsonl: ({ write }: ReportOptions): Report => jsonlReport(write),
   markdown: atEnd(formatMarkdown),
   html: atEnd(formatHtml),
   github: atEnd(formatGithub),

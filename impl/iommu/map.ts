@@ -120,17 +120,12 @@ function pageSizeIndex(
   size: number,
 ): number {
   let index = sizes.length - 1;
-  while (index > 0 && !fits(sizes[index]!, iova, paddr, size)) index--;
+  for (; index > 0; index--) {
+    const pgsize = sizes[index]!;
+    const aligned = iova % pgsize === 0 && paddr % pgsize === 0;
+    if (pgsize <= size && aligned) break;
+  }
   return index;
-}
-
-function fits(
-  pgsize: number,
-  iova: number,
-  paddr: number,
-  size: number,
-): boolean {
-  return pgsize <= size && iova % pgsize === 0 && paddr % pgsize === 0;
 }
 
 /** How many pages of that size: up to where a larger one fits, if one does. */

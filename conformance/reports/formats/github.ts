@@ -6,7 +6,7 @@
  * @module
  */
 
-import { count, isGood, type Run, type TestResult } from "../results.ts";
+import { count, isGood, type Run } from "../results.ts";
 import { type Commands, failureFacts } from "../failure_facts.ts";
 import { columnName, differences, failuresOf } from "../matrix.ts";
 import { otherWays, passedSentence, suiteTitle } from "../summary.ts";
@@ -15,7 +15,9 @@ import { otherWays, passedSentence, suiteTitle } from "../summary.ts";
 export function formatGithub(run: Run, commands: Commands): string {
   const lines = failuresOf(run).map(({ column, result }) => {
     const title = `${result.id} [${columnName(column, run)}] ${result.status}`;
-    return annotation("error", title, details(column.spec, result, commands));
+    const facts = failureFacts(column.spec, result, commands)
+      .map(([name, value]) => `${name}: ${value}`);
+    return annotation("error", title, [result.message!, ...facts].join("\n"));
   });
   for (const problem of run.problems) {
     lines.push(annotation("error", "Problem", problem));
@@ -38,18 +40,6 @@ export function formatGithub(run: Run, commands: Commands): string {
   const level = isGood(run) ? "notice" : "error";
   lines.push(annotation(level, suiteTitle(run), totals.join("\n")));
   return lines.join("\n") + "\n";
-}
-
-function details(
-  spec: string,
-  result: TestResult,
-  commands: Commands,
-): string {
-  const facts = failureFacts(spec, result, commands);
-  return [
-    result.message!,
-    ...facts.map(([name, value]) => `${name}: ${value}`),
-  ].join("\n");
 }
 
 /** A workflow command. */

@@ -9,14 +9,11 @@
 
 import {
   allResults,
-  type Column,
   count,
   type Counts,
   isGood,
-  type Run,
   type RunSettings,
   type SuiteInfo,
-  type TestResult,
 } from "../results.ts";
 import {
   type JsonTargetHead,
@@ -24,7 +21,7 @@ import {
   type JsonTest,
   jsonTest,
 } from "./json.ts";
-
+import type { Report } from "../reports.ts";
 import { countCases } from "../summary.ts";
 
 /** A line of the report: an object with its kind in `type`. */
@@ -55,52 +52,36 @@ export type JsonlLine =
     readonly problems: readonly string[];
   };
 
-/** Writes the report while the run goes on. */
-export class JsonlWriter {
-  readonly #write: (text: string) => void;
-
-  /** `write` takes a line with its end. */
-  constructor(write: (text: string) => void) {
-    this.#write = write;
+/** The report, written while the run goes on; `write` takes a line with its end. */
+export function jsonlReport(write: (text: string) => void): Required<Report> {
+  function line(line: JsonlLine): void {
+    write(`${JSON.stringify(line)}\n`);
   }
-
-  /** The first line. */
-  begin(suite: SuiteInfo, settings: RunSettings): void {
-    this.#line({ type: "header", suite, settings });
-  }
-
-  /** A test ended on a target. */
-  result(spec: string, result: TestResult): void {
-    const { uapi } = result;
-    this.#line({ type: "result", spec, uapi, ...jsonTest(result) });
-  }
-
-  /** All tests of a target in a revision have ended. */
-  column(column: Column): void {
-    const { results, stopped } = column;
-    this.#line({
-      type: "target",
-      ...jsonTargetHead(column),
-      summary: count(results),
-      cases: countCases(results),
-      ...stopped !== undefined && { stopped },
-    });
-  }
-
-  /** The last line. */
-  end(run: Run): void {
-    const { problems } = run;
-    const results = allResults(run);
-    this.#line({
-      type: "footer",
-      good: isGood(run),
-      summary: count(results),
-      cases: countCases(results),
-      problems,
-    });
-  }
-
-  #line(line: JsonlLine): void {
-    this.#write(`${JSON.stringify(line)}\n`);
-  }
+  return {
+    begin: (suite, settings) => line({ type: "header", suite, settings }),
+    result(spec, result) {
+      const { uapi } = result;
+      line({ type: "result", spec, uapi, ...jsonTest(result) });
+    },
+    column(column) {
+      const { results, stopped } = column;
+      line({
+        type: "target",
+        ...jsonTargetHead(column),
+        summary: count(results),
+        cases: countCases(results),
+        ...stopped !== undefined && { stopped },
+      });
+    },
+    end(run) {
+      const results = allResults(run);
+      line({
+        type: "footer",
+        good: isGood(run),
+        summary: count(results),
+        cases: countCases(results),
+        problems: run.problems,
+      });
+    },
+  };
 }

@@ -130,42 +130,21 @@ function outcome(
   result: TestResult,
   commands: Commands,
 ): string | undefined {
-  const { status, message, reason, expected } = result;
-  switch (status) {
-    case "pass":
-      return undefined;
-    case "skip":
-      return `<skipped${attributes({ message: reason! })}/>`;
-    case "xfail": {
-      const text = `expected failure: ${expected!.reason} (${expected!.link})`;
-      return `<skipped${attributes({ message: text })}/>`;
-    }
-    case "fail":
-    case "xpass":
-      return element("failure", status, message!, details());
-    case "crash":
-    case "timeout":
-    case "error":
-    case "notrun":
-      return element("error", status, message!, details());
+  const { status, message, reason, expected, failure } = result;
+  if (status === "pass") return undefined;
+  if (status === "skip") {
+    return `<skipped${attributes({ message: reason! })}/>`;
   }
-
-  function details(): string {
-    const facts = failureFacts(spec, result, commands)
-      .map(([name, value]) => `${name}: ${value}`);
-    return [...facts, ...result.failure?.stack ? [result.failure.stack] : []]
-      .join("\n");
+  if (status === "xfail") {
+    const text = `expected failure: ${expected!.reason} (${expected!.link})`;
+    return `<skipped${attributes({ message: text })}/>`;
   }
-}
-
-function element(
-  name: string,
-  type: string,
-  message: string,
-  text: string,
-): string {
-  const start = `<${name}${attributes({ type, message: oneLine(message) })}>`;
-  return `${start}${escapeMarkup(text)}</${name}>`;
+  const name = status === "fail" || status === "xpass" ? "failure" : "error";
+  const facts = failureFacts(spec, result, commands)
+    .map(([name, value]) => `${name}: ${value}`);
+  const text = [...facts, ...failure?.stack ? [failure.stack] : []].join("\n");
+  const about = attributes({ type: status, message: oneLine(message!) });
+  return `<${name}${about}>${escapeMarkup(text)}</${name}>`;
 }
 
 /** What is wrong beside the tests, as failed tests of a suite of their own. */

@@ -101,33 +101,22 @@ function isGood({ parts }: List): boolean {
 function testLines(result: TestResult, number: number): string[] {
   const { status, reason, message, expected, notes = [] } = result;
   const id = splitId(result.id)[1] ?? result.id;
+  const line = `${isFailure(status) ? "not ok" : "ok"} ${number} ${id}`;
+  const directive = `${line} # ${status.toUpperCase()}`;
   switch (status) {
     case "pass":
-      return [
-        ...notes.map((note) => `#  ${oneLine(note)}`),
-        `ok ${number} ${id}`,
-      ];
+      return [...notes.map((note) => `#  ${oneLine(note)}`), line];
     case "skip":
-      return [`ok ${number} ${id} # SKIP ${oneLine(reason!)}`];
+    case "notrun":
+      return [`${directive} ${oneLine(reason!)}`];
     case "xfail":
       // Of a test with cases it is these that failed as expected.
-      return [
-        expected
-          ? `ok ${number} ${id} # XFAIL ${oneLine(expected.reason)}`
-          : `ok ${number} ${id}`,
-      ];
+      return [expected ? `${directive} ${oneLine(expected.reason)}` : line];
     case "fail":
     case "xpass":
-      return [...diagnostics(result), `not ok ${number} ${id}`];
-    case "notrun":
-      return [`not ok ${number} ${id} # NOTRUN ${oneLine(reason!)}`];
-    case "crash":
-    case "timeout":
-    case "error":
-      return [
-        ...diagnostics(result),
-        `not ok ${number} ${id} # ${status.toUpperCase()} ${oneLine(message!)}`,
-      ];
+      return [...diagnostics(result), line];
+    default:
+      return [...diagnostics(result), `${directive} ${oneLine(message!)}`];
   }
 }
 
@@ -136,9 +125,8 @@ function diagnostics(result: TestResult): string[] {
   const { id, message, failure } = result;
   const facts = [
     message!,
-    ...[failure?.lastCall, failure?.lastIoctl].flatMap((made) =>
-      made ? [made.call] : []
-    ),
+    ...[failure?.lastCall, failure?.lastIoctl]
+      .flatMap((made) => made?.call ?? []),
     ...otherProblems(result),
   ];
   return facts.map((fact) => `# ${id}: ${oneLine(fact)}`);

@@ -108,38 +108,26 @@ function table(
   names: readonly string[],
 ): string[] {
   const nameWidth = Math.max(...groups.map(({ name }) => name.length));
-  const cells = groups.map((group) =>
-    run.columns.map((_, column) => cellOf(group, column))
-  );
+  const rows = groups.map((group) => ({
+    name: group.name.padEnd(nameWidth),
+    cells: run.columns.map((_, column) => cellOf(group, column)),
+  }));
   const widths = names.map((name, column) =>
     Math.max(
       name.length,
-      ...cells.map((row) => cellText(row[column]!).length),
+      ...rows.map(({ cells }) => cellText(cells[column]!).length),
     )
   );
-  const lines = [
-    bold(
-      `  ${" ".repeat(nameWidth)}  ${
-        names.map((name, column) => name.padEnd(widths[column]!)).join("  ")
-      }`.trimEnd(),
-    ),
-  ];
-  for (const [index, { name }] of groups.entries()) {
-    const row = cells[index]!.map((cell, column) => {
-      const text = cellText(cell).padEnd(widths[column]!);
-      return cellPaint(cell)(text);
-    });
-    const millis = cells[index]!.reduce(
-      (sum, each) => sum + each.durationMs,
-      0,
+  const header = ["", " ".repeat(nameWidth)]
+    .concat(names.map((name, column) => name.padEnd(widths[column]!)));
+  const lines = rows.map(({ name, cells }) => {
+    const texts = cells.map((cell, column) =>
+      cellPaint(cell)(cellText(cell).padEnd(widths[column]!))
     );
-    lines.push(
-      `  ${name.padEnd(nameWidth)}  ${row.join("  ")}  ${
-        dim(formatMillis(millis))
-      }`,
-    );
-  }
-  return lines;
+    const millis = cells.reduce((sum, { durationMs }) => sum + durationMs, 0);
+    return ["", name, ...texts, dim(formatMillis(millis))].join("  ");
+  });
+  return [bold(header.join("  ").trimEnd()), ...lines];
 }
 
 /** A group in a column: how many passed, and what became of the others. */
