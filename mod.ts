@@ -89,7 +89,7 @@ export {
   iommufdCtxHasGroup,
   IommufdDevice,
 } from "./impl/iommufd/attach/device.ts";
-export { IOMMUFD_ATTACH_FLAGS_ALLOW_UNSAFE_INTERRUPT } from "./impl/iommufd/attach/hwpt_devices.ts";
+export { IOMMUFD_ATTACH_FLAGS_ALLOW_UNSAFE_INTERRUPT } from "./impl/iommufd/attach/hwpt_attachments.ts";
 export { Access, type AccessOps } from "./impl/iommufd/access/access.ts";
 export {
   IOMMUFD_ACCESS_RW_KTHREAD,

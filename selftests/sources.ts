@@ -22,7 +22,6 @@ export { default as "impl/uapi/revision.ts" } from "../impl/uapi/revision.ts" wi
 export { default as "impl/uapi/revision/access.ts" } from "../impl/uapi/revision/access.ts" with { type: "text" };
 export { default as "impl/uapi/revision/attach.ts" } from "../impl/uapi/revision/attach.ts" with { type: "text" };
 export { default as "impl/uapi/revision/differences.ts" } from "../impl/uapi/revision/differences.ts" with { type: "text" };
-export { default as "impl/uapi/revision/hwpt.ts" } from "../impl/uapi/revision/hwpt.ts" with { type: "text" };
 export { default as "impl/uapi/revision/ioas.ts" } from "../impl/uapi/revision/ioas.ts" with { type: "text" };
 export { default as "impl/uapi/revision/objects.ts" } from "../impl/uapi/revision/objects.ts" with { type: "text" };
 export { default as "impl/uapi/revision/pages.ts" } from "../impl/uapi/revision/pages.ts" with { type: "text" };

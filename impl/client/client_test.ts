@@ -263,7 +263,7 @@ for (const revision of REVISION_NAMES) {
         const device = () => mock.mockDomainReplace({ stdevId, ptId: other });
         const access = () =>
           mock.accessReplaceIoas({ accessFd, ioasId: other });
-        if (iommufd.revision.attach.hasGroups) {
+        if (iommufd.revision.attach.keptWith === "group") {
           assertEquals(device().hwptId !== hwptId, true);
           access();
         } else {

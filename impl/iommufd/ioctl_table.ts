@@ -13,7 +13,7 @@ import { vfioIoas } from "./vfio_compat/compat_ioas.ts";
 import { hwptGetDirtyBitmap, hwptSetDirtyTracking } from "./hwpt/dirty.ts";
 import { faultQueueAlloc } from "./events/fault.ts";
 import { getHwInfo } from "./attach/hw_info.ts";
-import { hwptAlloc } from "./hwpt/hwpt_alloc.ts";
+import { hwptAlloc } from "./attach/hwpt_alloc.ts";
 import { hwptInvalidate } from "./hwpt/hwpt_invalidate.ts";
 import {
   ioasAlloc,

@@ -21,7 +21,10 @@ import {
   ACCOUNT_USER,
   type AccountMode,
 } from "./pages/accounting.ts";
+import type { AttachStrategy } from "./attach/attachments.ts";
 import type { IommufdGroup } from "./attach/group.ts";
+import { AttachPerGroup } from "./attach/group_attachments.ts";
+import { AttachPerHwpt } from "./attach/hwpt_attachments.ts";
 import type { Ioas } from "./ioas/ioas.ts";
 import { IOCTL_OPS } from "./ioctl_table.ts";
 import { ObjectTable } from "./objects/object.ts";
@@ -66,6 +69,8 @@ export class Iommufd {
   readonly kernel: IommufdKernel;
   /** The ioctls that the kernel's revision has. */
   readonly table: readonly (IoctlOp | undefined)[];
+  /** How devices attach. */
+  readonly attaching: AttachStrategy;
   /** Contexts that were not released. */
   readonly contexts: Set<IommufdCtx> = new Set();
 
@@ -74,6 +79,9 @@ export class Iommufd {
     this.kernel = kernel;
     const ops = [...IOCTL_OPS, ...kernel.options.ioctls];
     this.table = ioctlTable(ops, kernel.revision);
+    this.attaching = kernel.revision.attach.keptWith === "group"
+      ? new AttachPerGroup(kernel.options)
+      : new AttachPerHwpt();
     kernel.registerDevice("/dev/iommu", () => this.open(ACCOUNT_USER));
     if (kernel.revision.vfio.hasDevice) {
       kernel.registerDevice("/dev/vfio/vfio", () => this.open(ACCOUNT_MM));
@@ -97,6 +105,8 @@ export class IommufdCtx extends File {
   readonly kernel: IommufdKernel;
   /** Its objects by id. */
   readonly objects: ObjectTable;
+  /** How devices attach. */
+  readonly attaching: AttachStrategy;
   /** What it knows about the IOMMU groups of its devices (Linux: iommufd_ctx.groups). */
   readonly groups: Map<Group, IommufdGroup> = new Map();
   /** How memory pinned through it is charged. */
@@ -116,6 +126,7 @@ export class IommufdCtx extends File {
     super();
     this.#module = module;
     this.kernel = module.kernel;
+    this.attaching = module.attaching;
     this.accountMode = accountMode;
     this.objects = new ObjectTable(this);
     module.contexts.add(this);

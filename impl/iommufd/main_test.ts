@@ -223,10 +223,8 @@ describe("context", () => {
         },
       };
       const { ctx } = machine;
-      const access = ctx.kernel.revision.access.attachesLater
-        ? Access.create(ctx, ops)
-        : Access.createOn(ctx, ioasId, ops);
-      if (ctx.kernel.revision.access.attachesLater) access.attach(ioasId);
+      const access = Access.create(ctx, ops);
+      access.attach(ioasId);
       access.pinPages(1n << 24n, 2n * PAGE, new Int32Array(2), 1);
 
       const outer = machine.unmap({ ioasId, iova: 0n, length: 2n ** 64n - 1n });

@@ -14,7 +14,6 @@
 import { AccessDifferences } from "./revision/access.ts";
 import { AttachDifferences } from "./revision/attach.ts";
 import type { Resolved } from "./revision/differences.ts";
-import { HwptDifferences } from "./revision/hwpt.ts";
 import { IoasDifferences } from "./revision/ioas.ts";
 import { ObjectDifferences } from "./revision/objects.ts";
 import { PagesDifferences } from "./revision/pages.ts";
@@ -34,8 +33,6 @@ export class Revision {
   readonly ioas: Resolved<IoasDifferences>;
   /** User memory and its pins. */
   readonly pages: Resolved<PagesDifferences>;
-  /** Hardware page tables. */
-  readonly hwpt: Resolved<HwptDifferences>;
   /** Devices. */
   readonly attach: Resolved<AttachDifferences>;
   /** Accesses. */
@@ -53,7 +50,6 @@ export class Revision {
     this.objects = Object.freeze(new ObjectDifferences(name));
     this.ioas = Object.freeze(new IoasDifferences(name));
     this.pages = Object.freeze(new PagesDifferences(name));
-    this.hwpt = Object.freeze(new HwptDifferences(name));
     this.attach = Object.freeze(new AttachDifferences(name));
     this.access = Object.freeze(new AccessDifferences(name));
     this.vfio = Object.freeze(new VfioDifferences(name));

@@ -35,7 +35,7 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
     breaks: "A fault queue stays in use when its HWPT goes",
     killer: "kit_fault.destroy_order",
   }]),
-  ...inFile("impl/iommufd/hwpt/hwpt_alloc.ts", [{
+  ...inFile("impl/iommufd/attach/hwpt_alloc.ts", [{
     name: "alloc-pt-errno",
     find: "    if (error instanceof Errno) throw NO_PT;\n",
     replace: "",
@@ -112,14 +112,14 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
     replace: "",
     breaks: "A replaced HWPT stays in use",
     killer: "kit_hwpt.replace_all",
-  }, {
+  }]),
+  ...inFile("impl/iommufd/attach/group_attachments.ts", [{
     name: "auto-hwpt-unwind",
-    find: "      ctx.objects.abortAndDestroy(hwpt);\n",
+    find: "      idev.ctx.objects.abortAndDestroy(hwpt);\n",
     replace: "",
     breaks: "An automatic HWPT stays when its device cannot have it",
     killer: "basic_fail_nth.device",
-  }]),
-  ...inFile("impl/iommufd/attach/group.ts", [{
+  }, {
     name: "hwpt-unused",
     find: "    hwpt.ref();\n    this.#devices.add(idev);",
     replace: "    this.#devices.add(idev);",

@@ -94,33 +94,16 @@ export class Access extends IommufdObject implements IoptAccess {
   }
 
   /**
-   * An access without IOAS. Undone by {@link release}. Throws ENOMEM. For
-   * revisions that attach an access later. (Linux: iommufd_access_create.)
+   * An access without IOAS. The driver is a user until it releases it; the
+   * access keeps the context. Throws ENOMEM. (Linux: iommufd_access_create. In
+   * v3 that attached it too.)
    */
   static create(ctx: IommufdCtx, ops: AccessOps): Access {
-    if (!ctx.kernel.revision.access.attachesLater) {
-      throw new KernelBug("An access of this revision is created on an IOAS");
-    }
-    return new Access(ctx, ops).#publish();
-  }
-
-  /**
-   * An access on an IOAS, for revisions in which it stays there. Undone by
-   * {@link release}. Throws ENOMEM, ENOENT without such an IOAS.
-   * (v3: iommufd_access_create.)
-   */
-  static createOn(ctx: IommufdCtx, ioasId: number, ops: AccessOps): Access {
-    if (ctx.kernel.revision.access.attachesLater) {
-      throw new KernelBug("An access of this revision is created without IOAS");
-    }
     const access = new Access(ctx, ops);
-    try {
-      access.#changeIoasId(ioasId);
-    } catch (error) {
-      ctx.objects.abort(access);
-      throw error;
-    }
-    return access.#publish();
+    access.ref();
+    ctx.get();
+    ctx.objects.finalize(access);
+    return access;
   }
 
   /** The IOAS that it is attached to. */
@@ -128,19 +111,9 @@ export class Access extends IommufdObject implements IoptAccess {
     return this.#ioas;
   }
 
-  /** The driver is a user until it releases the access; the access keeps the context. */
-  #publish(): this {
-    this.ref();
-    this.ctx.get();
-    this.ctx.objects.finalize(this);
-    return this;
-  }
-
   /**
    * Destroys the access. The driver must not use it any more. Pins that are
-   * left are taken back through `unmap` in revisions that attach an access
-   * later; in others the driver must have unpinned everything.
-   * (Linux: iommufd_access_destroy.)
+   * left are taken back through `unmap`. (Linux: iommufd_access_destroy.)
    */
   release(): void {
     this.ctx.objects.destroyUser(this);
@@ -227,10 +200,7 @@ export class Access extends IommufdObject implements IoptAccess {
       next.ref();
     }
     if (current !== undefined) {
-      // Where it cannot move, its driver unpins before it releases it.
-      if (this.ctx.kernel.revision.access.attachesLater) {
-        this.ops.unmap?.(0n, U64_MAX);
-      }
+      this.ops.unmap?.(0n, U64_MAX);
       removeIoptAccess(current.iopt, this, listId);
       current.unref();
     }

@@ -48,13 +48,6 @@ class Driver {
     return pfns;
   }
 
-  /** Releases the access, with nothing pinned where the revision wants that. */
-  release(): void {
-    const { revision } = this.access!.ctx.kernel;
-    if (!revision.access.attachesLater) this.#unpin();
-    this.access!.release();
-  }
-
   #unmap(iova: bigint, length: bigint): void {
     this.asked.push([iova, length]);
     this.#unpin();
@@ -93,11 +86,7 @@ function setup(name: RevisionName): {
 }
 
 function create(machine: Machine, ioasId: number, ops: AccessOps): Access {
-  const { ctx } = machine;
-  if (!ctx.kernel.revision.access.attachesLater) {
-    return Access.createOn(ctx, ioasId, ops);
-  }
-  const access = Access.create(ctx, ops);
+  const access = Access.create(machine.ctx, ops);
   access.attach(ioasId);
   return access;
 }
@@ -227,9 +216,9 @@ for (const name of REVISION_NAMES) {
         pfns.every((pfn) => machine.kernel.frames.pins(pfn as Pfn) === 1),
         true,
       );
-      driver.release();
+      driver.access!.release();
       assertEquals(machine.kernel.frames.pins(pfns[0]! as Pfn), 0);
-      assertEquals(driver.asked, name === "v3" ? [] : [[0n, MAX]]);
+      assertEquals(driver.asked, [[0n, MAX]]);
       machine.end();
     });
 
@@ -243,7 +232,7 @@ for (const name of REVISION_NAMES) {
       for (const pfn of frames(machine, userVa, 3)) {
         assertEquals(machine.kernel.frames.pins(pfn as Pfn), 0);
       }
-      driver.release();
+      driver.access!.release();
       machine.end();
     });
 
@@ -259,7 +248,7 @@ for (const name of REVISION_NAMES) {
         }
         const data = new Uint8Array(Number(length));
         assertEquals(outcome(() => access.rw(iova, data, flags)), rw);
-        driver.release();
+        driver.access!.release();
         machine.end();
       });
     }
@@ -339,7 +328,7 @@ for (const name of REVISION_NAMES) {
       };
       assertEquals(machine.unmap({ ioasId, length: MAX }).ret, 0);
       // What is released does not hear of the unmap, only of its own end.
-      assertEquals(order, name === "v3" ? ["second"] : ["second", "third"]);
+      assertEquals(order, ["second", "third"]);
       second.ops.unmap = () => {};
       second.release();
       access.release();
@@ -373,25 +362,10 @@ for (const name of REVISION_NAMES) {
       assertEquals(ctx.objects.isEmpty, true);
       machine.end();
     });
-
-    it("is created with an IOAS or without, as the revision has it", () => {
-      const machine = new Machine(name);
-      const { ctx } = machine;
-      const wrong = name === "v3"
-        ? () => Access.create(ctx, {})
-        : () => Access.createOn(ctx, 1, {});
-      assertThrows(wrong, KernelBug);
-      assertEquals(machine.ioas(), 1);
-      assertEquals(outcome(() => create(machine, 9, {})), "ENOENT");
-      for (const object of ctx.objects) {
-        if (object instanceof Access) object.release();
-      }
-      machine.end();
-    });
   });
 }
 
-describe("access that attaches later", () => {
+describe("access", () => {
   it("does nothing without IOAS", () => {
     const machine = new Machine();
     const ioasId = machine.ioas();

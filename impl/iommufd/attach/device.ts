@@ -25,25 +25,14 @@ import {
   deviceReleaseDmaOwner,
 } from "../../iommu/dma_owner.ts";
 import type { Group } from "../../iommu/group.ts";
-import { pagingDomainAlloc } from "../../iommu/group_domain.ts";
-import { groupHasIsolatedMsi } from "../../iommu/msi.ts";
-import { KernelBug } from "../../kernel/warn.ts";
 import { isMockDevice } from "../../mock/mock_device.ts";
-import { EINVAL, ENOENT, EPERM, type Errno } from "../../uapi/errno.ts";
+import { EINVAL, ENOENT, type Errno } from "../../uapi/errno.ts";
+import type { Change } from "./attachments.ts";
 import { IommufdGroup } from "./group.ts";
-import { HwPagetable, HwptPaging } from "../hwpt/hw_pagetable.ts";
-import { attachToHwpt, detachFromHwpt } from "./hwpt_devices.ts";
+import { HwPagetable } from "../hwpt/hw_pagetable.ts";
 import { Ioas } from "../ioas/ioas.ts";
 import type { IommufdCtx } from "../main.ts";
 import { IommufdObject } from "../objects/object.ts";
-
-/** How {@link IommufdDevice} changes what it is attached to. */
-interface Change {
-  /** It was not attached before. */
-  readonly isAttach: boolean;
-  /** Changes to a HWPT; returns the one before, to be given up. Throws EINVAL if another HWPT may fit. */
-  to(hwpt: HwPagetable): HwPagetable | undefined;
-}
 
 /** A device bound to a context (Linux: struct iommufd_device). */
 export class IommufdDevice extends IommufdObject {
@@ -59,8 +48,6 @@ export class IommufdDevice extends IommufdObject {
   readonly enforceCacheCoherency: boolean;
   /** How often its page faults were switched on and not off again. */
   iopfEnabled = 0;
-  /** What it is attached to, where devices are kept per HWPT. */
-  #hwpt: HwptPaging | undefined;
 
   private constructor(ctx: IommufdCtx, dev: Device, igroup: IommufdGroup) {
     super(ctx);
@@ -84,17 +71,13 @@ export class IommufdDevice extends IommufdObject {
    * of somebody else's; ENOMEM. (Linux: iommufd_device_bind.)
    */
   static bindDevice(ctx: IommufdCtx, dev: Device): IommufdDevice {
-    const { options, revision } = ctx.kernel;
     if (!deviceIommuCapable(dev, "cache-coherency")) {
       throw EINVAL.because("the IOMMU is not cache coherent");
     }
     using undo = new DisposableStack();
     const igroup = IommufdGroup.get(ctx, dev);
     undo.defer(() => igroup.put());
-    if (
-      revision.attach.msiCheckedAtBind && !isMockDevice(dev) &&
-      !groupHasIsolatedMsi(igroup.group) && !options.allowUnsafeInterrupts
-    ) throw EPERM.because("the device's interrupts are not isolated");
+    ctx.attaching.checkBind(dev, igroup.group);
     deviceClaimDmaOwner(dev, ctx);
     undo.defer(() => deviceReleaseDmaOwner(dev));
     const idev = new IommufdDevice(ctx, dev, igroup);
@@ -134,7 +117,10 @@ export class IommufdDevice extends IommufdObject {
   attach(ptId: number, flags = 0): number {
     const id = this.#change(ptId, {
       isAttach: true,
-      to: (hwpt) => this.#attachTo(hwpt, flags),
+      to: (hwpt) => {
+        this.igroup.attachments.attach(this, hwpt, flags);
+        return undefined;
+      },
     });
     // Catches drivers that unbind without detaching.
     this.ref();
@@ -148,42 +134,16 @@ export class IommufdDevice extends IommufdObject {
    * revisions that keep devices per group. (Linux: iommufd_device_replace.)
    */
   replace(ptId: number): number {
-    if (!this.ctx.kernel.revision.attach.hasGroups) {
-      throw new KernelBug("This revision cannot replace an attachment");
-    }
     return this.#change(ptId, {
       isAttach: false,
-      to: (hwpt) => this.igroup.replace(this, hwpt),
+      to: (hwpt) => this.igroup.attachments.replace(this, hwpt),
     });
   }
 
   /** Detaches it: its DMA is blocked again (Linux: iommufd_device_detach). */
   detach(): void {
-    this.#detach().drop();
+    this.igroup.attachments.detach(this).drop();
     this.unref();
-  }
-
-  #detach(): HwPagetable {
-    if (this.ctx.kernel.revision.attach.hasGroups) {
-      return this.igroup.detach(this);
-    }
-    const hwpt = this.#hwpt;
-    if (hwpt === undefined) {
-      throw new KernelBug(`Device ${this.dev.name} is not attached`);
-    }
-    detachFromHwpt(this, hwpt);
-    this.#hwpt = undefined;
-    return hwpt;
-  }
-
-  #attachTo(hwpt: HwPagetable, flags: number): undefined {
-    if (this.ctx.kernel.revision.attach.hasGroups) {
-      this.igroup.attach(this, hwpt);
-    } else {
-      attachToHwpt(this, hwpt.paging, flags);
-      this.#hwpt = hwpt.paging;
-      hwpt.paging.ioas.hwpts.add(hwpt.paging);
-    }
   }
 
   /** Linux: iommufd_device_change_pt. Returns the id of the HWPT. */
@@ -222,27 +182,9 @@ export class IommufdDevice extends IommufdObject {
         hwpt.put();
       }
     }
-    return this.#changeNew(ioas, change);
-  }
-
-  #changeNew(
-    ioas: Ioas,
-    change: Change,
-  ): { id: number; old: HwPagetable | undefined } {
-    const { ctx } = this;
-    const filled = ctx.kernel.revision.hwpt.filledAtAlloc;
-    const hwpt = filled
-      ? HwptPaging.alloc(ioas, this, { attach: change.isAttach })
-      : HwptPaging.create(ctx, ioas, () => pagingDomainAlloc(this.dev));
-    let old: HwPagetable | undefined;
-    try {
-      if (!filled || !change.isAttach) old = change.to(hwpt);
-    } catch (error) {
-      ctx.objects.abortAndDestroy(hwpt);
-      throw error;
-    }
+    const { hwpt, old } = this.ctx.attaching.changeToNew(ioas, this, change);
     ioas.autoHwpts.add(hwpt);
-    ctx.objects.finalize(hwpt);
+    this.ctx.objects.finalize(hwpt);
     return { id: hwpt.id, old };
   }
 }

@@ -94,8 +94,11 @@ describe("device replace", () => {
 
   it("does not exist in v3", () => {
     const bench = new Bench("v3");
+    const ioasId = bench.machine.ioas();
     const idev = bench.bind(bench.a);
-    assertThrows(() => idev.replace(1), KernelBug);
+    idev.attach(ioasId);
+    assertThrows(() => idev.replace(ioasId), KernelBug);
+    idev.detach();
     idev.unbind();
     bench.end();
   });

@@ -32,8 +32,8 @@ const PAGING_FLAGS = IOMMU_HWPT_ALLOC_NEST_PARENT |
 
 /** How {@link HwptPaging.alloc} makes a HWPT. */
 export interface PagingOptions {
-  /** Attach the device too, because the domain of some drivers is not complete earlier. */
-  readonly attach: boolean;
+  /** Attaches the device too, because the domain of some drivers is not complete earlier; returns what undoes that. */
+  readonly attach?: (hwpt: HwptPaging) => () => void;
   /** `IOMMU_HWPT_ALLOC_*`; none by default. */
   readonly flags?: number;
   /** What user space tells the driver, if anything. */
@@ -99,8 +99,6 @@ export class HwptPaging extends HwPagetable {
   enforceCacheCoherency = false;
   /** The domain has its MSI window. */
   msiCookie = false;
-  /** The attached devices, where devices are kept per HWPT instead of per group. */
-  readonly devices: Set<IommufdDevice> = new Set();
 
   /** A HWPT without domain: see {@link create}. */
   constructor(ctx: IommufdCtx, ioas: Ioas, flags = 0) {
@@ -179,11 +177,11 @@ export class HwptPaging extends HwPagetable {
           throw EINVAL.because("the domain does not enforce cache coherency");
         }
       }
-      if (options.attach) idev.igroup.attach(idev, hwpt);
+      const detach = options.attach?.(hwpt);
       try {
         addDomain(ioas.iopt, hwpt.domain);
       } catch (error) {
-        if (options.attach) idev.igroup.detach(idev).unref();
+        detach?.();
         throw error;
       }
     } catch (error) {
@@ -201,10 +199,6 @@ export class HwptPaging extends HwPagetable {
 
   /** Takes the domain out of the IOAS and frees it (Linux: iommufd_hwpt_paging_destroy). */
   override destroy(): void {
-    this.ctx.kernel.warnings.on(
-      this.devices.size > 0,
-      `iommufd: HWPT ${this.id} is destroyed with devices`,
-    );
     if (this.ioas.hwpts.delete(this)) {
       removeDomain(this.ioas.iopt, this.domain);
     }

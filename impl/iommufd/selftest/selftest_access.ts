@@ -151,11 +151,9 @@ export function testCreateAccess(
     needsPinPages: file.pins,
     unmap: (iova: bigint, length: bigint) => file.unmap(iova, length),
   };
-  const access = kernel.revision.access.attachesLater
-    ? Access.create(ctx, ops)
-    : Access.createOn(ctx, ioasId, ops);
+  const access = Access.create(ctx, ops);
   undo.defer(() => access.release());
-  if (kernel.revision.access.attachesLater) access.attach(ioasId);
+  access.attach(ioasId);
   cmd.outAccessFd = fd;
   ucmd.respond();
 

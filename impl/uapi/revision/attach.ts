@@ -10,10 +10,17 @@ import { Differences } from "./differences.ts";
 
 /** Devices. */
 export class AttachDifferences extends Differences {
-  /** MSI isolation is checked at bind; else at attach, where a flag overrides it (S18). */
-  readonly msiCheckedAtBind: boolean = this.since("6.6");
-  /** All devices of a group share one HWPT, kept per group; device_replace exists (S19; iommufd_group). */
-  readonly hasGroups: boolean = this.since("6.6");
+  /**
+   * What attachments are kept with (S16, S18, S19; iommufd_group). "hwpt": the
+   * domain enters the IOAS with its first device, and interrupts are checked
+   * then, which a flag overrides. "group": all devices of a group share one
+   * HWPT, whose domain is filled when it is allocated; interrupts are checked
+   * at bind; and there is replace.
+   */
+  readonly keptWith: "hwpt" | "group" = this.from<"hwpt" | "group">({
+    v3: "hwpt",
+    "6.6": "group",
+  });
   /** An MSI and a software MSI region together are a driver bug; else the real one wins (S20). */
   readonly warnsMixedMsiRegions: boolean = this.since("6.2");
 }

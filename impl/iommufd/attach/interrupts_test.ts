@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { IOMMUFD_ATTACH_FLAGS_ALLOW_UNSAFE_INTERRUPT } from "./hwpt_devices.ts";
+import { IOMMUFD_ATTACH_FLAGS_ALLOW_UNSAFE_INTERRUPT } from "./hwpt_attachments.ts";
 import { Bench, region } from "../testing/bench.ts";
 import { REVISION_NAMES } from "../../uapi/revision.ts";
 import { outcome, PAGE } from "../testing/machine.ts";

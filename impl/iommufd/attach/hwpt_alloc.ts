@@ -15,10 +15,10 @@ import {
   IOMMU_HWPT_FAULT_ID_VALID,
   type IommuHwptAlloc,
 } from "../../uapi/iommufd.ts";
-import { IommufdDevice } from "../attach/device.ts";
+import { IommufdDevice } from "./device.ts";
 import { setHwptFault } from "../events/fault.ts";
-import { type HwPagetable, HwptPaging } from "./hw_pagetable.ts";
-import { HwptNested } from "./hwpt_nested.ts";
+import { type HwPagetable, HwptPaging } from "../hwpt/hw_pagetable.ts";
+import { HwptNested } from "../hwpt/hwpt_nested.ts";
 import { Ioas } from "../ioas/ioas.ts";
 import { IommufdObject } from "../objects/object.ts";
 import { RESERVED_FIELD } from "../objects/refusals.ts";
@@ -84,7 +84,6 @@ function allocOn(
   };
   if (pt instanceof Ioas) {
     return HwptPaging.alloc(pt, idev, {
-      attach: false,
       flags,
       userData: userData.len === 0 ? undefined : userData,
     });
