@@ -49,7 +49,7 @@ const IoasCount: IoctlStruct<IoasCount> = ioctl(
 function processWith(revision: RevisionName) {
   const op = ioctlOp(IoasCount, (ucmd) => {
     const { ctx, cmd } = ucmd;
-    if (cmd.flags & ~3) throw EOPNOTSUPP;
+    if (cmd.flags & ~3) throw EOPNOTSUPP.because("a flag is unknown");
     const ioas = ctx.objects.get(cmd.ioasId, Ioas);
     const areas = [...ioas.iopt.areas].length;
     ioas.put();

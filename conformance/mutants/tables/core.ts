@@ -10,6 +10,13 @@ import { inFile, type Mutant } from "../mutant.ts";
 
 /** See the module. */
 export const CORE_MUTANTS: readonly Mutant[] = [
+  ...inFile("impl/iommufd/objects/refusals.ts", [{
+    name: "reserved-field-errno",
+    find: "RESERVED_FIELD: Errno = EOPNOTSUPP",
+    replace: "RESERVED_FIELD: Errno = EINVAL",
+    breaks: "A reserved field that is not zero is EINVAL",
+    killer: "kit_map.no_domain.map_errno",
+  }]),
   ...inFile("impl/iommufd/main.ts", [{
     name: "struct-exact-size",
     find: "if (userSize < slot.minSize) {",

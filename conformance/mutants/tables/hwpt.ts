@@ -113,6 +113,13 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
     breaks: "A replaced HWPT stays in use",
     killer: "kit_hwpt.replace_all",
   }]),
+  ...inFile("impl/iommufd/attach/group.ts", [{
+    name: "group-stays",
+    find: "    this.#ctx.groups.delete(this.group);\n",
+    replace: "",
+    breaks: "A context keeps a group whose last device was unbound",
+    killer: "iommufd_ioas.mock_domain.ioas_auto_destroy",
+  }]),
   ...inFile("impl/iommufd/attach/group_attachments.ts", [{
     name: "auto-hwpt-unwind",
     find: "      idev.ctx.objects.abortAndDestroy(hwpt);\n",

@@ -65,14 +65,14 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
   }, {
     name: "pages-flags-late",
     find:
-      "  if (flags & ~(MOCK_FLAGS_ACCESS_WRITE | syz)) throw EOPNOTSUPP;\n  const { file, access } = accessOf(process, cmd.id);",
+      "  if (flags & ~(MOCK_FLAGS_ACCESS_WRITE | syz)) throw UNKNOWN_FLAG;\n  const { file, access } = accessOf(process, cmd.id);",
     replace:
-      "  const { file, access } = accessOf(process, cmd.id);\n  if (flags & ~(MOCK_FLAGS_ACCESS_WRITE | syz)) throw EOPNOTSUPP;",
+      "  const { file, access } = accessOf(process, cmd.id);\n  if (flags & ~(MOCK_FLAGS_ACCESS_WRITE | syz)) throw UNKNOWN_FLAG;",
     breaks: "ACCESS_PAGES looks for the access before it looks at the flags",
     killer: "kit_access.no_domain.pin_errno",
   }, {
     name: "access-emfile",
-    find: "throw error === EMFILE ? ENOMEM : error;",
+    find: "throw EMFILE.is(error) ? NO_DESCRIPTOR : error;",
     replace: "throw error;",
     breaks: "CREATE_ACCESS without a free descriptor is EMFILE",
     killer: "kit_test_ops.create_access_emfile",

@@ -190,17 +190,16 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
     killer: "kit_access.mock_domain.rw_across_areas",
   }, {
     name: "pin-rights-first",
-    find: "        if (!allows(area, flags)) throw EPERM;\n        const range",
+    find: "        checkRights(area, flags);\n        const range",
     replace:
-      "        if (at === 0 && !allows(area, flags)) throw EPERM;\n        const range",
+      "        if (at === 0) checkRights(area, flags);\n        const range",
     breaks: "A pin asks only the first area for the right",
     killer: "kit_access.no_domain.rights_across",
   }, {
     name: "rw-rights-first",
-    find:
-      "      if (!allows(area, flags)) throw EPERM;\n      const end = at + Number",
+    find: "      checkRights(area, flags);\n      const end = at + Number",
     replace:
-      "      if (at === 0 && !allows(area, flags)) throw EPERM;\n      const end = at + Number",
+      "      if (at === 0) checkRights(area, flags);\n      const end = at + Number",
     breaks: "A copy asks only the first area for the right",
     killer: "kit_access.no_domain.rights_across",
   }]),
