@@ -18,7 +18,7 @@ import {
 } from "./expectations.ts";
 import { verdictsOf } from "../reports/cases.ts";
 import type { SuiteColumn } from "../running/run_targets.ts";
-import type { Status, TestResult } from "../reports/results.ts";
+import type { TestResult } from "../reports/results.ts";
 
 /** What a run tells about a target in a revision. */
 export interface UpdateColumn extends SuiteColumn {
@@ -52,16 +52,16 @@ export function updateExpectations(
     verdictsIn(column, expectations)
   );
   const byEntry = Map.groupBy(verdicts, ({ entry }) => entry);
-  const updated: Expectation[] = [];
   const stale = new Set(expectations.staleEntries(columns));
-  for (const [index, entry] of expectations.entries.entries()) {
-    if (stale.has(index)) continue;
-    updated.push(...updateEntry(entry, byEntry.get(index) ?? [], columns));
-  }
+  const updated = expectations.entries.flatMap((entry, index) =>
+    stale.has(index)
+      ? []
+      : updateEntry(entry, byEntry.get(index) ?? [], columns)
+  );
   const failed = (byEntry.get(-1) ?? [])
     .filter(({ status }) => status !== undefined && status !== "pass");
-  updated.push(...entriesFor(failed, columns, ({ message }) => message, ""));
-  return updated;
+  const added = entriesFor(failed, columns, ({ message }) => message, "");
+  return [...updated, ...added];
 }
 
 function verdictsIn(
@@ -77,15 +77,11 @@ function verdictsIn(
       id,
       spec,
       uapi,
-      status: result && verdictOf(result.status),
+      status: EXPECTED_STATUSES.find((known) => known === result?.status),
       message: result?.message ?? "",
       entry: expectations.find(id, spec, uapi),
     };
   });
-}
-
-function verdictOf(status: Status): ExpectedStatus | undefined {
-  return EXPECTED_STATUSES.find((known) => known === status);
 }
 
 /** What becomes of an entry. */

@@ -224,15 +224,14 @@ class TestRun {
     if (broken === undefined) return;
     const { message } = broken;
     this.#breaks++;
-    if (this.#verdicts === 0 && this.#breaks >= MAX_BREAKS_IN_VAIN) {
-      this.#giveUp(
-        `No test came to a verdict, and the target broke ${this.#breaks} times, the last time so: ${message}`,
-      );
-    } else if (this.#breaks >= MAX_BREAKS) {
-      this.#giveUp(
-        `The target broke ${this.#breaks} times, the last time so: ${message}`,
-      );
-    }
+    const inVain = this.#verdicts === 0;
+    if (this.#breaks < (inVain ? MAX_BREAKS_IN_VAIN : MAX_BREAKS)) return;
+    const target = inVain
+      ? "No test came to a verdict, and the target"
+      : "The target";
+    this.#giveUp(
+      `${target} broke ${this.#breaks} times, the last time so: ${message}`,
+    );
   }
 
   /** What a promise resolves to; undefined if the run is interrupted before. */

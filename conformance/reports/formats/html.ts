@@ -100,32 +100,29 @@ export function formatHtml(run: Run, commands: Commands): string {
 }
 
 function header(run: Run, good: boolean): string[] {
-  const settings = settingsPhrases(run).map((phrase) =>
-    `<p class="soft">${escapeMarkup(phrase)}</p>`
-  );
   return [
     "<header>",
     `<h1>${escapeMarkup(run.suite.name)}: ${
       badge(good ? "pass" : "fail", good ? "passed" : "failed")
     }</h1>`,
-    `<p class="soft">${escapeMarkup(suiteTitle(run))}</p>`,
-    ...settings,
+    ...[suiteTitle(run), ...settingsPhrases(run)].map((phrase) =>
+      `<p class="soft">${escapeMarkup(phrase)}</p>`
+    ),
     "</header>",
   ];
 }
 
 /** What the page has, as links. */
 function navigation({ run, rows }: Page, failures: number): string[] {
-  const places: [place: string, title: string][] = [
-    ["targets", `Targets (${run.columns.length})`],
-    ["tests", `Tests (${rows.length})`],
+  const places: [title: string, number: number][] = [
+    ["Targets", run.columns.length],
+    ["Failures", failures],
+    ["Tests", rows.length],
   ];
-  if (failures > 0) {
-    places.splice(1, 0, ["failures", `Failures (${failures})`]);
-  }
-  const links = places.map(([place, title]) =>
-    `<li><a href="#${place}">${title}</a></li>`
-  );
+  const links = places.filter(([, number]) => number > 0)
+    .map(([title, number]) =>
+      `<li><a href="#${title.toLowerCase()}">${title} (${number})</a></li>`
+    );
   return [`<nav aria-label="This page"><ul>${links.join("")}</ul></nav>`];
 }
 

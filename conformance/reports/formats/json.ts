@@ -20,18 +20,22 @@ import {
 import { differences } from "../matrix.ts";
 import { countCases, partsOf } from "../summary.ts";
 
-/** The JSON report's object. Optional properties are absent where they say nothing. */
-export interface JsonReport {
+/** How tests and their cases ended. */
+export interface JsonSummary {
+  /** Tests by status. */
+  readonly summary: Counts;
+  /** The cases of tests by status. */
+  readonly cases: Counts;
+}
+
+/** The JSON report's object, the summary over all targets. Optional properties are absent where they say nothing. */
+export interface JsonReport extends JsonSummary {
   /** The suite that was run. */
   readonly suite: SuiteInfo;
   /** What was asked for, as far as results depend on it. */
   readonly settings: RunSettings;
   /** True if nothing failed: the exit code is 0. */
   readonly good: boolean;
-  /** Tests by status, over all targets. */
-  readonly summary: Counts;
-  /** The cases of tests by status, over all targets. */
-  readonly cases: Counts;
   /** What is wrong beside the tests, a sentence each. */
   readonly problems: readonly string[];
   /** The ids of tests and cases on which targets came to different verdicts. */
@@ -53,12 +57,8 @@ export interface JsonTargetHead {
 }
 
 /** A target in one revision in a {@link JsonReport}. */
-export interface JsonTarget extends JsonTargetHead {
-  /** Tests by status. */
-  readonly summary: Counts;
-  /** The cases of tests by status. */
-  readonly cases: Counts;
-  /** The same for each of the kernel's test programs, and for the tests of this kit (program null). */
+export interface JsonTarget extends JsonTargetHead, JsonSummary {
+  /** Tests by status for each of the kernel's test programs, and for the tests of this kit (program null). */
   readonly programs: readonly {
     readonly program: string | null;
     readonly summary: Counts;
@@ -94,14 +94,12 @@ export function jsonReport(run: Run): JsonReport {
     suite,
     settings,
     good: isGood(run),
-    summary: count(allResults(run)),
-    cases: countCases(allResults(run)),
+    ...jsonSummary(allResults(run)),
     problems,
     differences: differences(run).map(({ id }) => id),
     targets: columns.map((column) => ({
       ...jsonTargetHead(column),
-      summary: count(column.results),
-      cases: countCases(column.results),
+      ...jsonSummary(column.results),
       programs: partsOf(column).map(({ program, counts }) => ({
         program,
         summary: counts,
@@ -110,6 +108,11 @@ export function jsonReport(run: Run): JsonReport {
       tests: column.results.map(jsonTest),
     })),
   };
+}
+
+/** Counts results and their cases. */
+export function jsonSummary(results: readonly TestResult[]): JsonSummary {
+  return { summary: count(results), cases: countCases(results) };
 }
 
 /** What a report tells of a target before its tests. */

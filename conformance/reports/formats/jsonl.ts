@@ -9,20 +9,19 @@
 
 import {
   allResults,
-  count,
-  type Counts,
   isGood,
   type RunSettings,
   type SuiteInfo,
 } from "../results.ts";
 import {
+  type JsonSummary,
+  jsonSummary,
   type JsonTargetHead,
   jsonTargetHead,
   type JsonTest,
   jsonTest,
 } from "./json.ts";
 import type { Report } from "../reports.ts";
-import { countCases } from "../summary.ts";
 
 /** A line of the report: an object with its kind in `type`. */
 export type JsonlLine =
@@ -37,20 +36,16 @@ export type JsonlLine =
     readonly type: "result";
   })
   /** All tests of a target in a revision have ended. */
-  | (JsonTargetHead & {
+  | (JsonTargetHead & JsonSummary & {
     readonly type: "target";
-    readonly summary: Counts;
-    readonly cases: Counts;
     readonly stopped?: string;
   })
   /** The last line. The counts are those of the whole run, each test once. */
-  | {
+  | (JsonSummary & {
     readonly type: "footer";
     readonly good: boolean;
-    readonly summary: Counts;
-    readonly cases: Counts;
     readonly problems: readonly string[];
-  };
+  });
 
 /** The report, written while the run goes on; `write` takes a line with its end. */
 export function jsonlReport(write: (text: string) => void): Required<Report> {
@@ -68,18 +63,15 @@ export function jsonlReport(write: (text: string) => void): Required<Report> {
       line({
         type: "target",
         ...jsonTargetHead(column),
-        summary: count(results),
-        cases: countCases(results),
+        ...jsonSummary(results),
         ...stopped !== undefined && { stopped },
       });
     },
     end(run) {
-      const results = allResults(run);
       line({
         type: "footer",
         good: isGood(run),
-        summary: count(results),
-        cases: countCases(results),
+        ...jsonSummary(allResults(run)),
         problems: run.problems,
       });
     },

@@ -9,7 +9,7 @@
 
 import { splitId } from "../../../selftests/harness/table.ts";
 import { isFailure, type Run, type TestResult } from "../results.ts";
-import { type Commands, failureFacts } from "../failure_facts.ts";
+import { type Commands, type Fact, failureFacts } from "../failure_facts.ts";
 import { oneLine, settingsPhrases, suiteTitle } from "../summary.ts";
 
 /** A run as TAP. */
@@ -94,22 +94,19 @@ function yamlBlock(
   result: TestResult,
   commands: Commands,
 ): string[] {
-  const facts = failureFacts(spec, result, commands);
-  const pairs: [string, string][] = [
+  const facts: Fact[] = [
     ["status", result.status],
     ["message", result.message!],
-    ...facts.map(([name, value]): [string, string] => [
-      name.replaceAll(" ", "_"),
-      value,
-    ]),
+    ...failureFacts(spec, result, commands),
   ];
   // A key may stand there once: the struct of the last ioctl follows that of the last call.
   const seen = new Map<string, number>();
-  const lines = pairs.map(([name, value]) => {
-    const times = (seen.get(name) ?? 0) + 1;
-    seen.set(name, times);
-    const key = times === 1 ? name : `${name}_${times}`;
-    return `  ${key}: ${JSON.stringify(value)}`;
+  const lines = facts.map(([name, value]) => {
+    const key = name.replaceAll(" ", "_");
+    const times = (seen.get(key) ?? 0) + 1;
+    seen.set(key, times);
+    const suffix = times === 1 ? "" : `_${times}`;
+    return `  ${key}${suffix}: ${JSON.stringify(value)}`;
   });
   return ["  ---", ...lines, "  ..."];
 }
