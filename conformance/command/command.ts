@@ -79,15 +79,10 @@ export async function runCommand(
     }
     return await runAction(parseOptions(args), environment);
   } catch (error) {
-    if (error instanceof UsageError) {
-      host.err(`${error.message}\n`);
-      return EXIT_USAGE;
-    }
-    if (error instanceof TargetStartError) {
-      host.err(`${error.message}\n`);
-      return EXIT_TARGET;
-    }
-    throw error;
+    const isUsage = error instanceof UsageError;
+    if (!isUsage && !(error instanceof TargetStartError)) throw error;
+    host.err(`${error.message}\n`);
+    return isUsage ? EXIT_USAGE : EXIT_TARGET;
   }
 }
 

@@ -28,12 +28,11 @@ export function readExpectations(
   host: Host,
 ): Expectations {
   if (path === undefined) return new Expectations([], "");
-  const text = readFile(path, host);
-  if (text !== undefined) {
-    return parseExpectations(text, path, !updateExpectations);
+  const text = readFile(path, host) ?? (updateExpectations ? "[]" : undefined);
+  if (text === undefined) {
+    throw new UsageError(`Cannot read expectations "${path}": no such file`);
   }
-  if (updateExpectations) return new Expectations([], path);
-  throw new UsageError(`Cannot read expectations "${path}": no such file`);
+  return parseExpectations(text, path, !updateExpectations);
 }
 
 function readFile(path: string, host: Host): string | undefined {

@@ -141,13 +141,19 @@ export interface PlacedFailure {
   readonly column: Column;
   /** The failed test or case. */
   readonly result: TestResult;
+  /** Which one it is, where, and how it ended: `a.b [6.12] fail`. */
+  readonly title: string;
 }
 
 /** All failures that there is something to tell about. */
 export function failuresOf(run: Run): PlacedFailure[] {
-  return run.columns.flatMap((column) =>
-    verdictsOf(column.results)
+  return run.columns.flatMap((column) => {
+    const name = columnName(column, run);
+    return verdictsOf(column.results)
       .filter(({ status }) => isFailure(status) && status !== "notrun")
-      .map((result) => ({ column, result }))
-  );
+      .map((result) => {
+        const title = `${result.id} [${name}] ${result.status}`;
+        return { column, result, title };
+      });
+  });
 }

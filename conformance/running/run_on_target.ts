@@ -133,7 +133,12 @@ class TestRun {
     return {
       target: name,
       targetVersion: version,
-      results: [...failedProbes, ...this.#allResults(first)],
+      results: [
+        ...failedProbes,
+        ...this.#tests.map((test, index) =>
+          this.#results[index] ?? this.#notRun(test, first.info)
+        ),
+      ],
       ...this.#stopped !== undefined && { stopped: this.#stopped },
     };
   }
@@ -269,13 +274,6 @@ class TestRun {
     if (this.#stopped !== undefined) return;
     this.#stopped = why;
     this.#notRunReason = reason;
-  }
-
-  /** A result for each test, also for those that did not run. */
-  #allResults({ info }: TestTarget): TestResult[] {
-    return this.#tests.map((test, index) =>
-      this.#results[index] ?? this.#notRun(test, info)
-    );
   }
 
   #notRun(

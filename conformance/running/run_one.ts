@@ -63,8 +63,7 @@ export async function runTest(
   const about = aboutTest(test, target.info);
   const skip = skipReason(test, target.info, options.broken);
   if (skip !== undefined) {
-    const { reason, message } = skip;
-    return { ...about, status: "skip", durationMs: 0, reason, message };
+    return { ...about, status: "skip", durationMs: 0, ...skip };
   }
 
   const start = performance.now();

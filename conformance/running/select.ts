@@ -63,14 +63,7 @@ export class Selection {
 
 /** True if tests of a kernel program, or of this kit if there is none, belong to a part of the suite. */
 function isPartOf(program: string | undefined, suite: Suite): boolean {
-  switch (suite) {
-    case "all":
-      return true;
-    case "kernel":
-      return program !== undefined;
-    case "kit":
-      return program === undefined;
-    default:
-      return program === suite;
-  }
+  if (suite === "kernel") return program !== undefined;
+  if (suite === "kit") return program === undefined;
+  return suite === "all" || suite === program;
 }

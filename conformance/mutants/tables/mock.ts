@@ -256,9 +256,8 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
     killer: "kit_fail_nth.huge_pages",
   }, {
     name: "iommu-large-pages",
-    find:
-      "return pgsize <= size && iova % pgsize === 0 && paddr % pgsize === 0;",
-    replace: "return pgsize <= size && iova % pgsize === 0;",
+    find: "const aligned = iova % pgsize === 0 && paddr % pgsize === 0;",
+    replace: "const aligned = iova % pgsize === 0;",
     breaks: "A large page is used for memory that is not aligned",
     killer: "kit_dirty.huge_pages",
   }]),

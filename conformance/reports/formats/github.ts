@@ -13,8 +13,7 @@ import { otherWays, passedSentence, suiteTitle } from "../summary.ts";
 
 /** A run as workflow commands: an error for each failure, a notice or an error for each target's totals. */
 export function formatGithub(run: Run, commands: Commands): string {
-  const lines = failuresOf(run).map(({ column, result }) => {
-    const title = `${result.id} [${columnName(column, run)}] ${result.status}`;
+  const lines = failuresOf(run).map(({ column, result, title }) => {
     const facts = failureFacts(column.spec, result, commands)
       .map(([name, value]) => `${name}: ${value}`);
     return annotation("error", title, [result.message!, ...facts].join("\n"));

@@ -106,16 +106,14 @@ function failureBlocks(run: Run, commands: Commands): string[] {
   if (failures.length === 0) return [];
   return [
     "## Failures",
-    ...failures.map((failure) => failureBlock(run, failure, commands)),
+    ...failures.map((failure) => failureBlock(failure, commands)),
   ];
 }
 
 function failureBlock(
-  run: Run,
-  { column, result }: PlacedFailure,
+  { column, result, title }: PlacedFailure,
   commands: Commands,
 ): string {
-  const title = `${result.id} [${columnName(column, run)}] ${result.status}`;
   const facts = failureFacts(column.spec, result, commands)
     .map(([name, value]) => `| ${escapeText(name)} | ${code(value)} |`);
   return [

@@ -188,7 +188,7 @@ function failureSection(
     failures.every(({ result }) => result.message === message);
   const lines = ["", bold("Failures")];
   (same ? failures.slice(0, 1) : failures).forEach((failure, index) => {
-    lines.push("", ...failureLines(run, failure, index + 1, commands));
+    lines.push("", ...failureLines(failure, index + 1, commands));
   });
   if (same) {
     const verdict = `All ${failures.length} tests failed in the same way: ` +
@@ -200,16 +200,13 @@ function failureSection(
 
 /** One failure in detail. */
 function failureLines(
-  run: Run,
-  { column, result }: PlacedFailure,
+  { column, result, title }: PlacedFailure,
   number: number,
   commands: Commands,
 ): string[] {
   const { failure, message } = result;
-  const title = `${number}) ${result.id} [${columnName(column, run)}] ` +
-    result.status;
   const lines = [
-    red(title),
+    red(`${number}) ${title}`),
     dim(indent(result.description, 3)),
   ];
   if (failure?.assertion === undefined) lines.push(indent(message!, 3));
