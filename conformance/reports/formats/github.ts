@@ -25,9 +25,8 @@ export function formatGithub(run: Run, commands: Commands): string {
     const verdicts = run.columns.map((column, index) =>
       `${columnName(column, run)}: ${results[index]?.status ?? "-"}`
     );
-    lines.push(
-      annotation("warning", `Targets differ in ${id}`, verdicts.join("\n")),
-    );
+    const title = `Targets differ in ${id}`;
+    lines.push(annotation("warning", title, verdicts.join("\n")));
   }
   const totals = run.columns.map((column) =>
     [

@@ -146,11 +146,11 @@ function skipBlock(run: Run): string[] {
 
 /** All tests, by fixture and variant. */
 function allTests(run: Run, rows: readonly Row[]): string[] {
-  const groups = groupsOf(rows).flatMap(({ name, rows }) => [
+  const groups = groupsOf(rows).map(({ name, rows }) =>
     `<details><summary><code>${escapeMarkup(name)}</code>, ${rows.length} ${
       rows.length === 1 ? "test" : "tests"
-    }</summary>\n\n${testTable(run, rows)}\n\n</details>`,
-  ]);
+    }</summary>\n\n${testTable(run, rows)}\n\n</details>`
+  );
   return ["## All tests", ...groups];
 }
 

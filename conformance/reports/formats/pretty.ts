@@ -43,8 +43,6 @@ import {
   suiteTitle,
 } from "../summary.ts";
 
-type Paint = (text: string) => string;
-
 /** Where the values of a failure's facts begin. */
 const FACT_INDENT = 13;
 /** Characters of a column's name from which on it is told by a letter. */
@@ -122,7 +120,7 @@ function table(
     .concat(names.map((name, column) => name.padEnd(widths[column]!)));
   const lines = rows.map(({ name, cells }) => {
     const texts = cells.map((cell, column) =>
-      cellPaint(cell)(cellText(cell).padEnd(widths[column]!))
+      paintOf(cell.status)(cellText(cell).padEnd(widths[column]!))
     );
     const millis = cells.reduce((sum, { durationMs }) => sum + durationMs, 0);
     return ["", name, ...texts, dim(formatMillis(millis))].join("  ");
@@ -140,11 +138,9 @@ function cellText({ counts, status }: Cell): string {
   }`;
 }
 
-function cellPaint({ status }: Cell): Paint {
-  return status === undefined ? dim : statusPaint(status);
-}
-
-function statusPaint(status: Status): Paint {
+/** The colour of a status, or of none. */
+function paintOf(status: Status | undefined): (text: string) => string {
+  if (status === undefined) return dim;
   if (isFailure(status)) return red;
   return status === "pass" ? green : yellow;
 }
@@ -162,9 +158,7 @@ function differenceSection(
   if (different.length === 0) lines.push("  none");
   for (const { id, results } of different) {
     const verdicts = results.map((result, column) =>
-      `${names[column]} ${
-        result ? statusPaint(result.status)(result.status) : "-"
-      }`
+      `${names[column]} ${result ? paintOf(result.status)(result.status) : "-"}`
     );
     lines.push(`  ${id}: ${verdicts.join(", ")}`);
   }
