@@ -84,10 +84,7 @@ export abstract class SystemCalls implements Task {
 
   /** Closes a descriptor. EBADF. */
   close(fd: number): number {
-    return this.syscall(() => {
-      this.files.close(fd);
-      return 0;
-    });
+    return this.syscall(() => this.files.close(fd));
   }
 
   /** Duplicates a descriptor to the lowest free one. EBADF, EMFILE. */
@@ -100,40 +97,28 @@ export abstract class SystemCalls implements Task {
     return this.syscall(() => this.callIoctl(fd, cmd, arg));
   }
 
-  /** Reads up to `count` bytes to memory. EBADF, EINVAL, EFAULT, EAGAIN where Linux would wait. */
-  readTo(fd: number, address: number, count: number): number {
+  /**
+   * Reads up to `count` bytes to memory: with a byte offset of the file, from
+   * there on (Linux: pread64). EBADF, EINVAL, EFAULT, EAGAIN where Linux would
+   * wait, ESPIPE for an offset in a file without offsets.
+   */
+  readTo(fd: number, address: number, count: number, offset?: number): number {
     return this.syscall(() =>
-      this.#readable(this.files.lookup(fd))
-        .read(this, address, checkCount(count))
+      this.#fileFor(fd, O_WRONLY, offset)
+        .read(this, address, checkCount(count), offset)
     );
   }
 
-  /** Writes `count` bytes from memory. EBADF, EINVAL, EPIPE, EFAULT, EAGAIN where Linux would wait. */
-  writeFrom(fd: number, address: number, count: number): number {
-    return this.syscall(() =>
-      this.#writable(this.files.lookup(fd))
-        .write(this, address, checkCount(count))
-    );
-  }
-
-  /** As {@link readTo}, from a byte offset of the file (Linux: pread64). ESPIPE for a file without offsets. */
-  preadTo(fd: number, address: number, count: number, offset: number): number {
-    return this.syscall(() =>
-      this.#readable(this.#positioned(fd, offset))
-        .pread(this, address, checkCount(count), offset)
-    );
-  }
-
-  /** As {@link writeFrom}, at a byte offset of the file (Linux: pwrite64). ESPIPE for a file without offsets. */
-  pwriteFrom(
+  /** Writes `count` bytes from memory, where {@link readTo} reads. Errors as there, and EPIPE. (Linux: pwrite64.) */
+  writeFrom(
     fd: number,
     address: number,
     count: number,
-    offset: number,
+    offset?: number,
   ): number {
     return this.syscall(() =>
-      this.#writable(this.#positioned(fd, offset))
-        .pwrite(this, address, checkCount(count), offset)
+      this.#fileFor(fd, O_RDONLY, offset)
+        .write(this, address, checkCount(count), offset)
     );
   }
 
@@ -158,7 +143,6 @@ export abstract class SystemCalls implements Task {
     return this.syscall(() => {
       if (!Number.isSafeInteger(nth) || nth < 0) throw EINVAL;
       this.faults.nth = nth;
-      return 0;
     });
   }
 
@@ -185,8 +169,8 @@ export abstract class SystemCalls implements Task {
   /** Lets go of the memory: nothing of it can be pinned any more. */
   protected abstract releaseMemory(): void;
 
-  /** The boundary: runs `body` as this task and turns an errno into a negative number. */
-  protected syscall(body: () => number): number {
+  /** The boundary: runs `body` as this task; nothing returned is 0, an errno thrown a negative number. */
+  protected syscall(body: () => number | void): number {
     if (this.#exited) return -ESRCH.code;
     const { kernel } = this;
     const previous = kernel.current;
@@ -220,21 +204,16 @@ export abstract class SystemCalls implements Task {
     }
   }
 
-  #readable(file: File): File {
-    if (file.access === O_WRONLY) throw EBADF;
-    return file;
-  }
-
-  #writable(file: File): File {
-    if (file.access === O_RDONLY) throw EBADF;
-    return file;
-  }
-
-  /** The file of a descriptor, if `offset` can be an offset in it. Throws EINVAL, EBADF, ESPIPE. */
-  #positioned(fd: number, offset: number): File {
-    if (!Number.isSafeInteger(offset) || offset < 0) throw EINVAL;
+  /**
+   * The file of a descriptor, unless it was opened with the access that cannot
+   * do it, and if `offset` can be one in it. Throws EINVAL, EBADF, ESPIPE.
+   */
+  #fileFor(fd: number, unfit: number, offset?: number): File {
+    const isAt = offset !== undefined;
+    if (isAt && (!Number.isSafeInteger(offset) || offset < 0)) throw EINVAL;
     const file = this.files.lookup(fd);
-    if (!file.hasOffsets) throw ESPIPE;
+    if (isAt && !file.hasOffsets) throw ESPIPE;
+    if (file.access === unfit) throw EBADF;
     return file;
   }
 }
@@ -250,9 +229,9 @@ function checkCount(count: number): number {
  * errno should meet this soon: each frame on its way costs, and each `finally`
  * costs more than the rest of a call that fails at once.
  */
-function resultOf(kernel: KernelCore, body: () => number): number {
+function resultOf(kernel: KernelCore, body: () => number | void): number {
   try {
-    return body();
+    return body() ?? 0;
   } catch (error) {
     return kernel.resultOfError(error);
   }

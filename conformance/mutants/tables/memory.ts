@@ -125,11 +125,9 @@ export const MEMORY_MUTANTS: readonly Mutant[] = [
     killer: "kit_user_memory.file_length",
   }, {
     name: "read-position",
-    find:
-      "    const done = this.pread(process, uaddr, count, this.#position);\n    this.#position += done;",
-    replace:
-      "    const done = this.pread(process, uaddr, count, this.#position);",
-    breaks: "Every read of a memory file begins anew",
+    find: "    if (offset === undefined) this.#position += done;",
+    replace: "    offset;",
+    breaks: "Every read and write of a memory file begins anew",
     killer: "kit_files.memfd",
   }]),
   ...inFile("impl/kernel/fault_injection.ts", [{

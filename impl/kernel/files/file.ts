@@ -72,39 +72,33 @@ export abstract class File {
     throw ENOTTY;
   }
 
-  /** Reads up to `count` bytes into the process's memory at `uaddr`; returns bytes read. */
-  read(_process: Task, _uaddr: number, _count: number): number {
+  /**
+   * Reads up to `count` bytes into the process's memory at `uaddr`; returns
+   * bytes read. They are from byte `offset` of the file on, which only a file
+   * that {@link hasOffsets} is asked for, or from the file's own position on.
+   */
+  read(
+    _process: Task,
+    _uaddr: number,
+    _count: number,
+    _offset?: number,
+  ): number {
     throw EINVAL;
   }
 
-  /** Writes `count` bytes from the process's memory at `uaddr`; returns bytes written. */
-  write(_process: Task, _uaddr: number, _count: number): number {
+  /** Writes `count` bytes from the process's memory at `uaddr`, to where {@link read} reads; returns bytes written. */
+  write(
+    _process: Task,
+    _uaddr: number,
+    _count: number,
+    _offset?: number,
+  ): number {
     throw EINVAL;
   }
 
   /** Whether it can be read and written at an offset (Linux: FMODE_PREAD, FMODE_PWRITE). */
   get hasOffsets(): boolean {
     return false;
-  }
-
-  /** As {@link read}, from byte `offset` of the file on. */
-  pread(
-    _process: Task,
-    _uaddr: number,
-    _count: number,
-    _offset: number,
-  ): number {
-    throw EINVAL;
-  }
-
-  /** As {@link write}, at byte `offset` of the file. */
-  pwrite(
-    _process: Task,
-    _uaddr: number,
-    _count: number,
-    _offset: number,
-  ): number {
-    throw EINVAL;
   }
 
   /** The `POLL*` conditions that hold now: a file that does not say is always ready. */

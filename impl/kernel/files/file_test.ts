@@ -83,12 +83,12 @@ describe("reading and writing at an offset", () => {
     const at = process.mmap(0, PAGE_SIZE, RW, MAP_PRIVATE | 0x20);
     assertEquals(process.write(fd, Uint8Array.of(1, 2, 3)), 3);
     process.poke(at, Uint8Array.of(7, 8));
-    assertEquals(process.pwriteFrom(fd, at, 2, 5000), 2);
-    assertEquals(process.preadTo(fd, at + 10, 9, 4999), 3);
+    assertEquals(process.writeFrom(fd, at, 2, 5000), 2);
+    assertEquals(process.readTo(fd, at + 10, 9, 4999), 3);
     assertEquals([...process.peek(at + 10, 3)], [0, 7, 8]);
-    assertEquals(process.preadTo(fd, at, 9, 5002), 0);
+    assertEquals(process.readTo(fd, at, 9, 5002), 0);
     assertEquals(process.write(fd, Uint8Array.of(4)), 1);
-    assertEquals(process.preadTo(fd, at, 4, 0), 4);
+    assertEquals(process.readTo(fd, at, 4, 0), 4);
     assertEquals([...process.peek(at, 4)], [1, 2, 3, 4]);
   });
 
@@ -98,19 +98,19 @@ describe("reading and writing at an offset", () => {
     const exe = process.open("/proc/self/exe", O_RDONLY);
     const event = process.eventfd(1, 0);
     const rows: [string, number][] = [
-      ["EINVAL", process.preadTo(99, 0, 1, -1)],
-      ["EINVAL", process.pwriteFrom(99, 0, 1, 0.5)],
-      ["EBADF", process.preadTo(99, 0, 1, 0)],
-      ["ESPIPE", process.preadTo(writeFd, 0, 1, 0)],
-      ["ESPIPE", process.pwriteFrom(readFd, 0, 1, 0)],
-      ["ESPIPE", process.preadTo(event, 0, 8, 0)],
-      ["EBADF", process.pwriteFrom(exe, 0, 1, 0)],
-      ["EFAULT", process.preadTo(exe, 0, 1, 0)],
+      ["EINVAL", process.readTo(99, 0, 1, -1)],
+      ["EINVAL", process.writeFrom(99, 0, 1, 0.5)],
+      ["EBADF", process.readTo(99, 0, 1, 0)],
+      ["ESPIPE", process.readTo(writeFd, 0, 1, 0)],
+      ["ESPIPE", process.writeFrom(readFd, 0, 1, 0)],
+      ["ESPIPE", process.readTo(event, 0, 8, 0)],
+      ["EBADF", process.writeFrom(exe, 0, 1, 0)],
+      ["EFAULT", process.readTo(exe, 0, 1, 0)],
     ];
     for (const [expected, ret] of rows) assertEquals(errnoName(ret), expected);
     const nowhere = process.open("/dev/null");
-    assertEquals(process.preadTo(nowhere, 0, 5, 3), 0);
-    assertEquals(process.pwriteFrom(nowhere, 0, 5, 3), 5);
+    assertEquals(process.readTo(nowhere, 0, 5, 3), 0);
+    assertEquals(process.writeFrom(nowhere, 0, 5, 3), 5);
   });
 });
 

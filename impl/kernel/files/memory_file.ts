@@ -44,51 +44,35 @@ export class MemoryFile extends File {
     return true;
   }
 
-  /** Reads from the position on and moves it. Throws EFAULT if nothing could be copied. */
-  override read(process: Task, uaddr: number, count: number): number {
-    const done = this.pread(process, uaddr, count, this.#position);
-    this.#position += done;
-    return done;
-  }
-
-  /**
-   * Writes at the position and moves it, making the file longer. Throws EFAULT
-   * or ENOMEM if nothing could be written, EINVAL for huge pages, which have no
-   * write (Linux: hugetlbfs_file_operations).
-   */
-  override write(process: Task, uaddr: number, count: number): number {
-    const done = this.pwrite(process, uaddr, count, this.#position);
-    this.#position += done;
-    return done;
-  }
-
-  /** As {@link read}, from an offset on. */
-  override pread(
+  /** Reads from the offset, or from the position on and moves it. Throws EFAULT if nothing could be copied. */
+  override read(
     process: Task,
     uaddr: number,
     count: number,
-    offset: number,
+    offset?: number,
   ): number {
-    const chunk = new Uint8Array(Math.min(count, CHUNK));
-    return inChunks(count, chunk, (part, done) => {
-      const n = this.#object.read(offset + done, part);
+    return this.#inChunks(count, offset, (part, done, at) => {
+      const n = this.#object.read(at, part);
       process.mm.copyToUser(uaddr + done, part.subarray(0, n));
       return n;
     });
   }
 
-  /** As {@link write}, at an offset. */
-  override pwrite(
+  /**
+   * Writes at the offset, or at the position and moves it, making the file
+   * longer. Throws EFAULT or ENOMEM if nothing could be written, EINVAL for huge
+   * pages, which have no write (Linux: hugetlbfs_file_operations).
+   */
+  override write(
     process: Task,
     uaddr: number,
     count: number,
-    offset: number,
+    offset?: number,
   ): number {
     if (this.#object.huge) throw EINVAL;
-    const chunk = new Uint8Array(Math.min(count, CHUNK));
-    return inChunks(count, chunk, (part, done) => {
+    return this.#inChunks(count, offset, (part, done, at) => {
       process.mm.copyFromUser(part, uaddr + done);
-      return this.#object.write(offset + done, part);
+      return this.#object.write(at, part);
     });
   }
 
@@ -101,27 +85,31 @@ export class MemoryFile extends File {
   protected override release(): void {
     this.#object.put();
   }
-}
 
-/**
- * Moves `count` bytes through `chunk`. An errno ends it: the bytes moved until
- * then are the result, or the errno if there are none.
- */
-function inChunks(
-  count: number,
-  chunk: Uint8Array,
-  move: (part: Uint8Array, done: number) => number,
-): number {
-  let done = 0;
-  try {
-    while (done < count) {
-      const part = chunk.subarray(0, Math.min(chunk.length, count - done));
-      const n = move(part, done);
-      done += n;
-      if (n < part.length) break;
+  /**
+   * Moves `count` bytes chunk by chunk; `move` is told how many are done and
+   * where in the file the chunk is. An errno ends it: the bytes moved until then
+   * are the result, or the errno if there are none.
+   */
+  #inChunks(
+    count: number,
+    offset: number | undefined,
+    move: (part: Uint8Array, done: number, at: number) => number,
+  ): number {
+    const chunk = new Uint8Array(Math.min(count, CHUNK));
+    const start = offset ?? this.#position;
+    let done = 0;
+    try {
+      while (done < count) {
+        const part = chunk.subarray(0, Math.min(chunk.length, count - done));
+        const n = move(part, done, start + done);
+        done += n;
+        if (n < part.length) break;
+      }
+    } catch (error) {
+      if (done === 0 || !(error instanceof Errno)) throw error;
     }
-  } catch (error) {
-    if (done === 0 || !(error instanceof Errno)) throw error;
+    if (offset === undefined) this.#position += done;
+    return done;
   }
-  return done;
 }

@@ -24,14 +24,4 @@ export class NullFile extends File {
   override get hasOffsets(): boolean {
     return true;
   }
-
-  /** The end of the file. */
-  override pread(): number {
-    return 0;
-  }
-
-  /** Everything is written. */
-  override pwrite(_process: unknown, _uaddr: number, count: number): number {
-    return count;
-  }
 }

@@ -110,26 +110,17 @@ export class Process extends SystemCalls {
 
   /** Unmaps memory. EINVAL. */
   munmap(addr: number, length: number): number {
-    return this.syscall(() => {
-      this.mm.munmap(addr, length);
-      return 0;
-    });
+    return this.syscall(() => this.mm.munmap(addr, length));
   }
 
   /** Changes the protection of memory. EINVAL, EACCES, ENOMEM. */
   mprotect(addr: number, length: number, prot: number): number {
-    return this.syscall(() => {
-      this.mm.mprotect(addr, length, prot);
-      return 0;
-    });
+    return this.syscall(() => this.mm.mprotect(addr, length, prot));
   }
 
   /** Gives advice about memory. EINVAL, ENOMEM, EFAULT. */
   madvise(addr: number, length: number, advice: number): number {
-    return this.syscall(() => {
-      this.mm.madvise(addr, length, advice);
-      return 0;
-    });
+    return this.syscall(() => this.mm.madvise(addr, length, advice));
   }
 
   /** Reads up to `into.length` bytes. EBADF, EINVAL, EAGAIN where Linux would wait. */
@@ -175,7 +166,6 @@ export class Process extends SystemCalls {
       const file = this.files.lookup(fd);
       if (file.access === O_RDONLY) throw EINVAL;
       file.truncate(length);
-      return 0;
     });
   }
 
@@ -211,33 +201,23 @@ export class Process extends SystemCalls {
         readFd = -1;
         throw error;
       }
-      return 0;
     });
     return { ret, readFd, writeFd };
   }
 
   /** Sets a soft resource limit. EINVAL. */
   setrlimit(resource: number, soft: bigint): number {
-    return this.syscall(() => {
-      this.#limits.set(resource, soft);
-      return 0;
-    });
+    return this.syscall(() => this.#limits.set(resource, soft));
   }
 
   /** Sets the user id; root that becomes someone else loses all capabilities. EINVAL, EPERM. */
   setuid(uid: number): number {
-    return this.syscall(() => {
-      this.#credentials.setuid(uid);
-      return 0;
-    });
+    return this.syscall(() => this.#credentials.setuid(uid));
   }
 
   /** Gives up a capability. EINVAL for what is none. */
   dropCapability(capability: number): number {
-    return this.syscall(() => {
-      this.#credentials.drop(capability);
-      return 0;
-    });
+    return this.syscall(() => this.#credentials.drop(capability));
   }
 
   /** `length` bytes of its memory. Throws SegmentationFault, BusError. */
