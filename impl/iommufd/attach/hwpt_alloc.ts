@@ -35,10 +35,8 @@ export function hwptAlloc(ucmd: Ucmd<IommuHwptAlloc>): void {
     throw EINVAL.because("data have no type, or a type has no data");
   }
 
-  const idev = ctx.objects.get(cmd.devId, IommufdDevice);
-  try {
-    const pt = getPt(ucmd);
-    try {
+  ctx.objects.get(cmd.devId, IommufdDevice).putAfter((idev) => {
+    getPt(ucmd).putAfter((pt) => {
       const hwpt = allocOn(pt, idev, ucmd);
       try {
         if (cmd.flags & IOMMU_HWPT_FAULT_ID_VALID) {
@@ -51,12 +49,8 @@ export function hwptAlloc(ucmd: Ucmd<IommuHwptAlloc>): void {
         throw error;
       }
       ctx.objects.finalize(hwpt);
-    } finally {
-      pt.put();
-    }
-  } finally {
-    idev.put();
-  }
+    });
+  });
 }
 
 /** What to allocate on. An object that is not there is EINVAL as well as one of a wrong kind. */

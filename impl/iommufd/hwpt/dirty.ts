@@ -42,13 +42,10 @@ export function hwptSetDirtyTracking(
   { ctx, cmd }: Ucmd<IommuHwptSetDirtyTracking>,
 ): void {
   if (cmd.flags & ~IOMMU_HWPT_DIRTY_TRACKING_ENABLE) throw UNKNOWN_FLAG;
-  const hwpt = ctx.objects.get(cmd.hwptId, HwptPaging);
-  try {
+  ctx.objects.get(cmd.hwptId, HwptPaging).putAfter((hwpt) => {
     const enable = (cmd.flags & IOMMU_HWPT_DIRTY_TRACKING_ENABLE) !== 0;
     setDirtyTracking(hwpt.ioas.iopt, hwpt.domain, enable);
-  } finally {
-    hwpt.put();
-  }
+  });
 }
 
 /** IOMMU_HWPT_GET_DIRTY_BITMAP. */
@@ -57,14 +54,11 @@ export function hwptGetDirtyBitmap(
 ): void {
   if (cmd.flags & ~IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR) throw UNKNOWN_FLAG;
   if (cmd.reserved) throw RESERVED_FIELD;
-  const hwpt = ctx.objects.get(cmd.hwptId, HwptPaging);
-  try {
+  ctx.objects.get(cmd.hwptId, HwptPaging).putAfter((hwpt) => {
     const { iopt } = hwpt.ioas;
     // The driver's flag for NO_CLEAR is the same bit as user space's.
     readAndClearDirty(iopt, hwpt.domain, process.mm, cmd.flags, cmd);
-  } finally {
-    hwpt.put();
-  }
+  });
 }
 
 /**

@@ -59,11 +59,8 @@ function invalidate(
       throw EINVAL.because("there are more than 2^19 entries");
     }
   }
-  const hwpt = ctx.objects.get(cmd.hwptId, HwptNested);
-  try {
+  ctx.objects.get(cmd.hwptId, HwptNested).putAfter((hwpt) => {
     // A nested domain without it was refused at allocation.
     hwpt.domain.cacheInvalidateUser!(array);
-  } finally {
-    hwpt.put();
-  }
+  });
 }

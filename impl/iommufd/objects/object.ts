@@ -83,6 +83,15 @@ export abstract class IommufdObject {
     this.unref();
     this.shorttermUsers--;
   }
+
+  /** What `body` makes of it; it is {@link put} when that ends, also by a throw. */
+  putAfter<Result>(body: (object: this) => Result): Result {
+    try {
+      return body(this);
+    } finally {
+      this.put();
+    }
+  }
 }
 
 /** All objects of one context by id (Linux: iommufd_ctx.objects). */

@@ -120,16 +120,13 @@ function addReserved({ ctx }: CommandBuffer, cmd: uapi.TestAddReserved): void {
     if (length === 0n) throw NO_LENGTH;
     last = lastIova(start, length);
   }
-  const ioas = ctx.objects.get(id, Ioas);
-  try {
+  ctx.objects.get(id, Ioas).putAfter((ioas) => {
     // As posted, v3 would put a range that ends before it starts into its tree.
     if (last < start) {
       throw EINVAL.because("the range ends before it starts");
     }
     ioas.iopt.reserveIova(start, last, null);
-  } finally {
-    ioas.put();
-  }
+  });
 }
 
 /** SET_TEMP_MEMORY_LIMIT: of the whole kernel. */

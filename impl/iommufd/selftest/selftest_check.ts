@@ -51,8 +51,7 @@ export function testCheckMap(
   checkAligned(MOCK_IO_PAGE_SIZE, iova, length, uptr);
   checkRange(ctx.kernel.revision, uptr, length);
 
-  const hwpt = ctx.objects.get(id, HwptPaging);
-  try {
+  ctx.objects.get(id, HwptPaging).putAfter((hwpt) => {
     const { domain } = hwpt;
     if (!(domain instanceof MockDomain)) throw NO_MOCK;
     let uaddr = Number(uptr);
@@ -66,9 +65,7 @@ export function testCheckMap(
         throw EINVAL.because("an IO page does not map what the memory has");
       }
     }
-  } finally {
-    hwpt.put();
-  }
+  });
 }
 
 /**
@@ -100,8 +97,7 @@ export function testCheckIotlb(
   { ctx }: CommandBuffer,
   { id, iotlbId, iotlb }: TestCheckIotlb,
 ): void {
-  const hwpt = ctx.objects.get(id, HwptNested);
-  try {
+  ctx.objects.get(id, HwptNested).putAfter((hwpt) => {
     const { domain } = hwpt;
     if (!(domain instanceof MockNestedDomain)) throw NO_MOCK;
     if (iotlbId >= domain.iotlb.length) {
@@ -110,7 +106,5 @@ export function testCheckIotlb(
     if (domain.iotlb[iotlbId] !== iotlb) {
       throw EINVAL.because("the entry has another value");
     }
-  } finally {
-    hwpt.put();
-  }
+  });
 }

@@ -132,8 +132,7 @@ function attachMock(
 /** v3: iommufd_test_mock_domain. */
 function mockDomainOnly(ucmd: CommandBuffer, cmd: TestMockDomain): void {
   const { ctx } = ucmd;
-  const ioas = ctx.objects.get(cmd.id, Ioas);
-  try {
+  ctx.objects.get(cmd.id, Ioas).putAfter((ioas) => {
     const sobj = new SelftestDomain(ctx);
     try {
       cmd.id = sobj.setUp(ioas);
@@ -143,9 +142,7 @@ function mockDomainOnly(ucmd: CommandBuffer, cmd: TestMockDomain): void {
     }
     cmd.outStdevId = sobj.id;
     ctx.objects.finalize(sobj);
-  } finally {
-    ioas.put();
-  }
+  });
   ucmd.respond();
 }
 
@@ -154,11 +151,8 @@ export function testMockDomainReplace(
   ucmd: CommandBuffer,
   cmd: TestMockDomainReplace,
 ): void {
-  const sobj = ucmd.ctx.objects.get(cmd.id, SelftestDevice);
-  try {
+  ucmd.ctx.objects.get(cmd.id, SelftestDevice).putAfter((sobj) => {
     cmd.ptId = sobj.replace(cmd.ptId);
     ucmd.respond();
-  } finally {
-    sobj.put();
-  }
+  });
 }

@@ -34,8 +34,7 @@ export function testDirty(ucmd: CommandBuffer, cmd: TestDirty): void {
     throw EOVERFLOW.because("the range has more than 2^27 pages");
   }
 
-  const hwpt = ctx.objects.get(cmd.id, HwptPaging);
-  try {
+  ctx.objects.get(cmd.id, HwptPaging).putAfter((hwpt) => {
     const { domain } = hwpt;
     if (!(domain instanceof MockDomain) || !domain.tracksDirty) {
       throw EINVAL.because("the HWPT does not track writes now");
@@ -47,9 +46,7 @@ export function testDirty(ucmd: CommandBuffer, cmd: TestDirty): void {
     process.mm.copyFromUser(bits, Number(uptr));
     cmd.outNrDirty = BigInt(mark(domain, cmd, count, bits));
     ucmd.respond();
-  } finally {
-    hwpt.put();
-  }
+  });
 }
 
 /**

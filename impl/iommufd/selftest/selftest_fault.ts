@@ -27,15 +27,12 @@ export function testTriggerIopf(
   { ctx }: CommandBuffer,
   { devId, pasid, grpid, perm, addr }: TestTriggerIopf,
 ): void {
-  const idev = ctx.objects.get(devId, IommufdDevice);
-  try {
+  ctx.objects.get(devId, IommufdDevice).putAfter((idev) => {
     if (!isMockDevice(idev.dev)) throw EINVAL.because("it is no mock device");
     let flags = IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE;
     if (pasid !== IOMMU_NO_PASID) flags |= IOMMU_FAULT_PAGE_REQUEST_PASID_VALID;
     report(idev, { flags, pasid, grpid, perm, addr });
-  } finally {
-    idev.put();
-  }
+  });
 }
 
 function report({ dev }: IommufdDevice, request: PageRequest): void {

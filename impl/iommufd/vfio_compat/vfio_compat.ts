@@ -95,15 +95,12 @@ function checkExtension(ctx: IommufdCtx, extension: number): boolean {
 
 /** True if no HWPT lets a device bypass the cache (Linux: iommufd_vfio_cc_iommu). */
 function isCacheCoherent(ctx: IommufdCtx): boolean {
-  const ioas = getCompatIoas(ctx);
-  try {
+  return getCompatIoas(ctx).putAfter((ioas) => {
     for (const hwpt of ioas.hwpts) {
       if (!hwpt.enforceCacheCoherency) return false;
     }
     return true;
-  } finally {
-    ioas.put();
-  }
+  });
 }
 
 /**
@@ -125,12 +122,9 @@ function setIommu(ctx: IommufdCtx, process: Task, type: number): void {
     throw EINVAL.because("a device without IOMMU uses the container");
   }
   if (!isType1) throw EINVAL.because("the IOMMU type is unknown");
-  const ioas = getCompatIoas(ctx);
-  try {
+  getCompatIoas(ctx).putAfter((ioas) => {
     if (type === VFIO_TYPE1_IOMMU) disableLargePages(ioas.iopt);
-  } finally {
-    ioas.put();
-  }
+  });
 }
 
 /** Throws EINVAL for a struct that is too short, and for flags that are not known. */
@@ -150,13 +144,10 @@ function mapDma(ctx: IommufdCtx, process: Task, uaddr: number): void {
   let prot = IOMMU_CACHE;
   if (flags & VFIO_DMA_MAP_FLAG_READ) prot |= IOMMU_READ;
   if (flags & VFIO_DMA_MAP_FLAG_WRITE) prot |= IOMMU_WRITE;
-  const ioas = getCompatIoas(ctx);
-  try {
+  getCompatIoas(ctx).putAfter((ioas) => {
     const { accountMode } = ctx;
     ioas.iopt.mapUserPages({ accountMode, iova, uptr: vaddr, length, prot });
-  } finally {
-    ioas.put();
-  }
+  });
 }
 
 /**
@@ -170,8 +161,7 @@ function unmapDma(ctx: IommufdCtx, process: Task, uaddr: number): void {
   const { argsz, flags, iova, length } = unmap;
   checkHeader(argsz, bytes.length, flags & ~VFIO_DMA_UNMAP_FLAG_ALL);
 
-  const ioas = getCompatIoas(ctx);
-  try {
+  getCompatIoas(ctx).putAfter((ioas) => {
     const all = (flags & VFIO_DMA_UNMAP_FLAG_ALL) !== 0;
     if (all && (iova !== 0n || length !== 0n)) {
       throw EINVAL.because("ALL takes no range");
@@ -187,9 +177,7 @@ function unmapDma(ctx: IommufdCtx, process: Task, uaddr: number): void {
       // If this throws too, EFAULT is the errno that remains.
       process.mm.copyToUser(uaddr, bytes);
     }
-  } finally {
-    ioas.put();
-  }
+  });
 }
 
 /** Splits the areas at both ends of a range, whose last IOVA may wrap: it is checked later. */

@@ -55,17 +55,14 @@ export function vfioGetInfo(ctx: IommufdCtx, mm: Mm, uaddr: number): void {
   const { argsz } = info;
   if (argsz < minSize) throw EINVAL.because("argsz is too small");
 
-  const ioas = getCompatIoas(ctx);
-  try {
+  getCompatIoas(ctx).putAfter((ioas) => {
     info.iovaPgsizes = pageSizes(ioas.iopt);
     const total = writeCaps(ioas.iopt, mm, uaddr, argsz);
     info.flags = VFIO_IOMMU_INFO_PGSIZES | VFIO_IOMMU_INFO_CAPS;
     info.capOffset = argsz >= total ? bytes.length : 0;
     info.argsz = total;
     mm.copyToUser(uaddr, bytes.subarray(0, Math.min(argsz, bytes.length)));
-  } finally {
-    ioas.put();
-  }
+  });
 }
 
 /**
