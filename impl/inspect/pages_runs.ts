@@ -10,7 +10,6 @@ import { readDomainPfns, readStoredPfns } from "../iommufd/pages/pfn_batch.ts";
 import type { IoptPages } from "../iommufd/pages/pages.ts";
 import type { IoptArea } from "../iommufd/pages/area.ts";
 import { min, type PageIndex, type Pfn, plus } from "../lib/brands.ts";
-import { DoubleSpanIterator } from "../lib/span_iterator.ts";
 import type { Names } from "./names.ts";
 
 /** Frame numbers that are read at once. */
@@ -41,12 +40,7 @@ export interface PagesRun {
  */
 export function pagesRuns(pages: IoptPages, names: Names): PagesRun[] {
   const runs: PagesRun[] = [];
-  const span = new DoubleSpanIterator(
-    pages.accessTree,
-    pages.domainsTree,
-    0 as PageIndex,
-    pages.npages - 1 as PageIndex,
-  );
+  const span = pages.spans(0 as PageIndex, pages.npages - 1 as PageIndex);
   for (; !span.done; span.next()) {
     const { start, last } = span;
     if (span.isUsed === 1) {

@@ -39,8 +39,6 @@ export class IommufdFault extends IommufdObject {
   static override readonly notFound: Errno = ENOENT.because(
     "there is no fault queue with this id",
   );
-  /** Whether its descriptor is open. */
-  isOpen = false;
   /** Groups that user space has not read, oldest first (Linux: deliver). */
   readonly unread: Set<IopfGroup> = new Set();
   /** Its descriptor, while it is open. */
@@ -53,7 +51,7 @@ export class IommufdFault extends IommufdObject {
 
   /** For a message. */
   override get user(): string {
-    return this.isOpen ? "its descriptor" : "a HWPT";
+    return this.file ? "its descriptor" : "a HWPT";
   }
 
   /** Queues a group; the queue must answer it now (Linux: iommufd_fault_iopf_handler). */

@@ -36,7 +36,6 @@ export class FaultFile extends File {
     this.#fault = fault;
     fault.file = this;
     fault.ref();
-    fault.isOpen = true;
     fault.ctx.get();
   }
 
@@ -103,7 +102,6 @@ export class FaultFile extends File {
     // The context may go with the last reference, and the queue with it.
     const { ctx } = this.#fault;
     this.#fault.file = undefined;
-    this.#fault.isOpen = false;
     this.#fault.unref();
     ctx.put();
   }
@@ -125,21 +123,11 @@ export class FaultFile extends File {
     );
     try {
       let to = uaddr;
-      for (const { flags, pasid, grpid, perm, addr } of group.faults) {
-        const devId = attachHandle.idev.id;
-        process.mm.copyToUser(
-          to,
-          IommuHwptPgfault.encode({
-            flags,
-            devId,
-            pasid,
-            grpid,
-            perm,
-            addr,
-            cookie,
-          }),
-        );
-        to += IommuHwptPgfault.size;
+      const devId = attachHandle.idev.id;
+      for (const fault of group.faults) {
+        const record = IommuHwptPgfault.encode({ ...fault, devId, cookie });
+        process.mm.copyToUser(to, record);
+        to += record.length;
       }
     } catch (error) {
       unanswered.erase(cookie);

@@ -9,13 +9,12 @@
  */
 
 import { min, type PageIndex, plus } from "../../lib/brands.ts";
-import { DoubleSpanIterator } from "../../lib/span_iterator.ts";
 import { XarrayNodes } from "../../lib/xarray_nodes.ts";
 import { EPERM } from "../../uapi/errno.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
 import { updatePinned, updateUnpinned } from "./accounting.ts";
 import type { IoptArea } from "./area.ts";
-import { type IoptPages, PagesAccess } from "./pages.ts";
+import { IN_ACCESS, IN_DOMAIN, type IoptPages, PagesAccess } from "./pages.ts";
 import { PfnBatch, readDomainPfns, readStoredPfns } from "./pfn_batch.ts";
 import { PfnPinner, unpinPfns } from "./pfn_pinner.ts";
 import { PfnReader } from "./pfn_reader.ts";
@@ -30,10 +29,6 @@ export interface PageRange {
   /** The last one. */
   readonly last: PageIndex;
 }
-
-/** `DoubleSpanIterator.isUsed` over the access tree, then the domains tree. */
-const IN_ACCESS = 1;
-const IN_DOMAIN = 2;
 
 /**
  * Pins the pages `first` to `last` of an area for a driver and stores their
@@ -99,10 +94,9 @@ function fillStore(
   at: number,
 ): void {
   const pinner = new PfnPinner(pages);
-  const { accessTree, domainsTree } = pages;
   let stored = first;
   try {
-    const span = new DoubleSpanIterator(accessTree, domainsTree, first, last);
+    const span = pages.spans(first, last);
     for (; !span.done; span.next()) {
       const cur = at + span.start - first;
       if (span.isUsed === IN_ACCESS) {
@@ -203,9 +197,9 @@ function unfillStore(
   first: PageIndex,
   last: PageIndex,
 ): void {
-  const { kernel, accessTree, domainsTree, pinnedPfns } = pages;
+  const { kernel, pinnedPfns } = pages;
   let batch: PfnBatch | undefined;
-  const span = new DoubleSpanIterator(accessTree, domainsTree, first, last);
+  const span = pages.spans(first, last);
   for (; !span.done; span.next()) {
     if (span.isUsed === IN_ACCESS) continue;
     if (span.isUsed === IN_DOMAIN) {

@@ -15,7 +15,7 @@
 import type { Domain } from "../../iommu/domain.ts";
 import { max, type PageIndex, plus } from "../../lib/brands.ts";
 import { DoubleSpanIterator } from "../../lib/span_iterator.ts";
-import { updateUnpinned } from "./accounting.ts";
+import { updatePinned, updateUnpinned } from "./accounting.ts";
 import type { IoptArea } from "./area.ts";
 import type { IoptPages } from "./pages.ts";
 import { iommuUnmapNofail, PfnBatch } from "./pfn_batch.ts";
@@ -36,7 +36,7 @@ export function fillDomain(area: IoptArea, domain: Domain): void {
       doneEnd = reader.batchEnd;
       reader.next();
     }
-    reader.updatePinned();
+    updatePinned(pages);
   } catch (error) {
     reader.releasePins();
     unfillPartialDomain(area, pages, domain, doneEnd);
@@ -71,7 +71,7 @@ export function fillDomains(area: IoptArea, pages: IoptPages): void {
       allEnd = firstEnd;
       reader.next();
     }
-    reader.updatePinned();
+    updatePinned(pages);
     area.storageDomain = domains[0]!;
     pages.domainsTree.insert(area.slice);
   } catch (error) {
@@ -81,7 +81,7 @@ export function fillDomains(area: IoptArea, pages: IoptPages): void {
       if (i === domains.length - 1) {
         unfillPartialDomain(area, pages, domain, end);
       } else if (end !== area.index) {
-        unmapRange(area, domain, area.index, plus(end, -1));
+        unmapDomain(area, domain, area.index, plus(end, -1));
       }
     });
     throw error;
@@ -98,33 +98,11 @@ export function unfillDomains(area: IoptArea, pages: IoptPages): void {
   const storage = area.storageDomain;
   if (!storage) return;
   for (const domain of area.iopt.domains) {
-    if (domain !== storage) {
-      unmapRange(area, domain, area.index, area.lastIndex);
-    }
+    if (domain !== storage) unmapDomain(area, domain);
   }
   pages.domainsTree.remove(area.slice);
   unfillDomain(area, pages, storage);
   area.storageDomain = null;
-}
-
-/**
- * Unmaps an area from its last domain and unpins what no access holds. The
- * area must be out of `domainsTree`. Linux: iopt_area_unfill_domain.
- */
-export function unfillDomain(
-  area: IoptArea,
-  pages: IoptPages,
-  domain: Domain,
-): void {
-  unfillTo(area, pages, domain, area.lastIndex);
-}
-
-/**
- * Unmaps an area from a domain while other domains keep its pages (Linux:
- * iopt_area_unmap_domain).
- */
-export function unmapDomain(area: IoptArea, domain: Domain): void {
-  unmapRange(area, domain, area.index, area.lastIndex);
 }
 
 /** Undoes a fill that reached page index `end` exclusive. */
@@ -134,29 +112,33 @@ function unfillPartialDomain(
   domain: Domain,
   end: PageIndex,
 ): void {
-  if (end !== area.index) unfillTo(area, pages, domain, plus(end, -1));
+  if (end !== area.index) unfillDomain(area, pages, domain, plus(end, -1));
 }
 
-/** Unmaps the pages `first` to `last` of an area (Linux: iopt_area_unmap_domain_range). */
-function unmapRange(
+/**
+ * Unmaps an area, or its pages `first` to `last`, from a domain while others
+ * keep its pages (Linux: iopt_area_unmap_domain, iopt_area_unmap_domain_range).
+ */
+export function unmapDomain(
   area: IoptArea,
   domain: Domain,
-  first: PageIndex,
-  last: PageIndex,
+  first: PageIndex = area.index,
+  last: PageIndex = area.lastIndex,
 ): void {
   const iova = area.indexToIova(first);
   iommuUnmapNofail(domain, iova, area.indexToIovaEnd(last) - iova);
 }
 
 /**
- * Unmaps the area's pages up to index `last` and unpins those that neither
- * tree covers. Linux: __iopt_area_unfill_domain.
+ * Unmaps an area, or its pages up to index `last`, from its last domain and
+ * unpins what no access holds. The area must be out of `domainsTree`. Linux:
+ * iopt_area_unfill_domain, __iopt_area_unfill_domain.
  */
-function unfillTo(
+export function unfillDomain(
   area: IoptArea,
   pages: IoptPages,
   domain: Domain,
-  last: PageIndex,
+  last: PageIndex = area.lastIndex,
 ): void {
   const { kernel, domainsTree, accessTree } = pages;
   const unmapper = new Unmapper(area, pages, domain, last);
@@ -172,7 +154,7 @@ function unfillTo(
   }
   // The tail may still be held by an access: then it is unmapped without unpinning.
   if (unmapper.unmappedEnd !== last + 1) {
-    unmapRange(area, domain, unmapper.unmappedEnd, last);
+    unmapDomain(area, domain, unmapper.unmappedEnd, last);
   }
   kernel.warnings.on(
     unmapper.batch.totalPfns !== 0,
@@ -226,16 +208,12 @@ class Unmapper {
       );
       // Read on to where the frames stop being contiguous: only there may the unmap cut.
       if (batchLast === last && last !== this.#last) {
-        batch.fromDomainContinue(
-          this.#domain,
-          this.#area,
-          plus(last, 1),
-          this.#last,
-        );
+        const next = plus(last, 1);
+        batch.fromDomain(this.#domain, this.#area, next, this.#last, batch.end);
       }
       if (this.unmappedEnd <= batchLast) {
         const end = plus(start, batch.totalPfns);
-        unmapRange(this.#area, this.#domain, this.unmappedEnd, plus(end, -1));
+        unmapDomain(this.#area, this.#domain, this.unmappedEnd, plus(end, -1));
         this.unmappedEnd = end;
       }
       batch.unpin(this.#pages, 0, batchLast - start + 1);

@@ -20,6 +20,7 @@
 import type { KernelCore } from "../../kernel/core.ts";
 import type { PageIndex } from "../../lib/brands.ts";
 import { IntervalNode, IntervalTree } from "../../lib/interval_tree.ts";
+import { DoubleSpanIterator } from "../../lib/span_iterator.ts";
 import { SparseUint32Array } from "../../lib/sparse_array.ts";
 import { U64_MAX } from "../../lib/u64.ts";
 import { EINVAL, EOVERFLOW } from "../../uapi/errno.ts";
@@ -42,6 +43,11 @@ export class PagesAccess extends IntervalNode<PageIndex> {
   /** Pins of exactly this range. */
   users = 1;
 }
+
+/** What {@link IoptPages.spans} says of pages that accesses use. */
+export const IN_ACCESS = 1;
+/** What it says of pages that no access uses, but a domain holds. */
+export const IN_DOMAIN = 2;
 
 /** A linear piece of memory; several areas may share it. */
 export class IoptPages {
@@ -117,6 +123,16 @@ export class IoptPages {
   /** Frame number + 1 by page index, for the indexes that `accessTree` covers. */
   get pinnedPfns(): SparseUint32Array {
     return this.#pinnedPfns ??= new SparseUint32Array();
+  }
+
+  /** The pages `first` to `last`, by who has them pinned: {@link IN_ACCESS}, {@link IN_DOMAIN} or nobody. */
+  spans(first: PageIndex, last: PageIndex): DoubleSpanIterator<PageIndex> {
+    return new DoubleSpanIterator(
+      this.accessTree,
+      this.domainsTree,
+      first,
+      last,
+    );
   }
 
   /** Takes a reference. */

@@ -156,11 +156,12 @@ export class PfnBatch {
    * Adds frames `from[at]` to `from[end - 1]` as long as they fit; returns how
    * many did. Linux: batch_add_pfn in a loop.
    */
-  add(from: Int32Array, at: number, end: number): number {
-    return this.#add(from, at, end, this.#arraySize);
-  }
-
-  #add(from: Int32Array, at: number, end: number, maxRuns: number): number {
+  add(
+    from: Int32Array,
+    at: number,
+    end: number,
+    maxRuns = this.#arraySize,
+  ): number {
     const { pfns, npfns } = this;
     let run = this.end - 1;
     let next = run >= 0 ? pfns[run]! + npfns[run]! : -1;
@@ -186,33 +187,16 @@ export class PfnBatch {
 
   /**
    * Adds the frames that `domain` maps for the pages `start` to `last` of
-   * `area`, until the batch is full (Linux: batch_from_domain).
+   * `area`, until the batch is full (Linux: batch_from_domain). With
+   * `maxRuns` = {@link end}, only what continues the last run (Linux:
+   * batch_from_domain_continue).
    */
   fromDomain(
     domain: Domain,
     area: IoptArea,
     start: PageIndex,
     last: PageIndex,
-  ): void {
-    this.#fromDomain(domain, area, start, last, this.#arraySize);
-  }
-
-  /** As `fromDomain`, but only what continues the last run (Linux: batch_from_domain_continue). */
-  fromDomainContinue(
-    domain: Domain,
-    area: IoptArea,
-    start: PageIndex,
-    last: PageIndex,
-  ): void {
-    this.#fromDomain(domain, area, start, last, this.end);
-  }
-
-  #fromDomain(
-    domain: Domain,
-    area: IoptArea,
-    start: PageIndex,
-    last: PageIndex,
-    maxRuns: number,
+    maxRuns = this.#arraySize,
   ): void {
     this.#fromDriver = true;
     const chunk = this.#chunk ??= this.#kernel.tempBuffers.take(READ_CHUNK);
@@ -220,7 +204,7 @@ export class PfnBatch {
     while (index <= last) {
       const npages = Math.min(last - index + 1, READ_CHUNK);
       readDomainPfns(domain, area, index, npages, chunk, 0);
-      const added = this.#add(chunk, 0, npages, maxRuns);
+      const added = this.add(chunk, 0, npages, maxRuns);
       if (added < npages) return;
       index = plus(index, npages);
     }

@@ -9,16 +9,11 @@
  */
 
 import { min, type PageIndex, plus } from "../../lib/brands.ts";
-import { DoubleSpanIterator } from "../../lib/span_iterator.ts";
+import type { DoubleSpanIterator } from "../../lib/span_iterator.ts";
 import { EINVAL } from "../../uapi/errno.ts";
-import { updatePinned } from "./accounting.ts";
-import type { IoptPages } from "./pages.ts";
+import { IN_ACCESS, IN_DOMAIN, type IoptPages } from "./pages.ts";
 import { PfnBatch } from "./pfn_batch.ts";
 import { PfnPinner } from "./pfn_pinner.ts";
-
-/** `DoubleSpanIterator.isUsed` over the access tree, then the domains tree. */
-const IN_ACCESS = 1;
-const IN_DOMAIN = 2;
 
 /**
  * The iterator. `batch` holds the frames of the page indexes `batchStart` up
@@ -51,12 +46,7 @@ export class PfnReader {
     this.batchEnd = start;
     this.#pinner = new PfnPinner(pages);
     this.batch = PfnBatch.create(pages.kernel, last - start + 1);
-    this.#span = new DoubleSpanIterator(
-      pages.accessTree,
-      pages.domainsTree,
-      start,
-      last,
-    );
+    this.#span = pages.spans(start, last);
     try {
       this.next();
     } catch (error) {
@@ -115,21 +105,10 @@ export class PfnReader {
     );
   }
 
-  /** Charges what was pinned. Throws ENOMEM over the limit. */
-  updatePinned(): void {
-    updatePinned(this.#pages);
-  }
-
   /** Unpins the pages of the batch that nothing else holds (Linux: pfn_reader_unpin). */
   unpin(): void {
-    const { accessTree, domainsTree } = this.#pages;
     const start = this.batchStart;
-    const span = new DoubleSpanIterator(
-      accessTree,
-      domainsTree,
-      start,
-      this.batchEnd - 1,
-    );
+    const span = this.#pages.spans(start, plus(this.batchEnd, -1));
     for (; !span.done; span.next()) {
       if (span.isUsed) continue;
       this.batch.unpin(

@@ -31,7 +31,7 @@ import {
 } from "../../../uapi/mman.ts";
 import type { MemoryObject } from "../../interfaces/memory_object.ts";
 import { UserPages } from "./user_pages.ts";
-import { Vma } from "./vma.ts";
+import { Vma, type VmaOptions } from "./vma.ts";
 
 /** Where mappings start from, downwards: Linux's place without randomisation and with a stack limit of 8 MiB. */
 export const MMAP_BASE: number = 0x7fff_f7ff_f000;
@@ -45,21 +45,12 @@ export const MAX_MAP_COUNT = 65530;
 /** madvise: accepted without an effect: hints about paging, huge pages and core dumps. */
 const MADV_HINTS = new Set([0, 1, 2, 3, 14, 15, 16, 17]);
 /** What is to be mapped, after the arguments of mmap were understood. */
-export interface Mapping {
+export interface Mapping
+  extends Omit<VmaOptions, "start" | "end" | "privatePages"> {
   /** Bytes, a multiple of the page size; of a huge page if `huge`. */
   readonly length: number;
-  /** `PROT_READ`, `PROT_WRITE`, `PROT_EXEC`. */
-  readonly prot: number;
-  /** Writes reach the object. */
-  readonly shared: boolean;
-  /** mprotect may make it writable. */
-  readonly mayWrite: boolean;
-  /** Huge pages. */
-  readonly huge: boolean;
   /** What is behind it; null for private anonymous memory. A reference is taken. */
   readonly object: MemoryObject | null;
-  /** Page index in the object of the first address. */
-  readonly pageOffset: number;
 }
 
 /** The simulated memory of one process (Linux: struct mm_struct). */

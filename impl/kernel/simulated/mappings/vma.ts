@@ -34,6 +34,8 @@ export interface VmaOptions {
   readonly pageOffset: number;
   /** The private pages of the process. */
   readonly privatePages: PrivatePages;
+  /** Not copied by fork; default false. */
+  readonly dontFork?: boolean;
 }
 
 /** One mapping (Linux: struct vm_area_struct). */
@@ -45,7 +47,7 @@ export class Vma implements PrivateMapping {
   /** `PROT_*` bits. */
   prot: number;
   /** Not copied by fork (Linux: VM_DONTCOPY). */
-  dontFork = false;
+  dontFork: boolean;
   /** Writes reach the object. */
   readonly shared: boolean;
   /** May be made writable. */
@@ -69,6 +71,7 @@ export class Vma implements PrivateMapping {
     this.object = options.object;
     this.pageOffset = options.pageOffset;
     this.#privatePages = options.privatePages;
+    this.dontFork = options.dontFork ?? false;
     if (!this.shared) this.object?.privateMappings.add(this);
   }
 
@@ -84,21 +87,8 @@ export class Vma implements PrivateMapping {
 
   /** A copy for `privatePages`, with an object reference of its own. */
   clone(privatePages: PrivatePages): Vma {
-    const { start, end, prot, shared, mayWrite, huge, pageOffset } = this;
     const object = this.object?.get() ?? null;
-    const copy = new Vma({
-      start,
-      end,
-      prot,
-      shared,
-      mayWrite,
-      huge,
-      object,
-      pageOffset,
-      privatePages,
-    });
-    copy.dontFork = this.dontFork;
-    return copy;
+    return new Vma({ ...this, object, privatePages });
   }
 
   /** Cuts at `address`, which lies inside: this one keeps the lower part, the upper one is returned. */

@@ -27,9 +27,6 @@ export const GUP_PIN_COUNTING_BIAS = 1024;
 /** Frames in one huge page. */
 export const HPAGE_FRAMES: number = HPAGE_SIZE / PAGE_SIZE;
 
-/** Frame flag: part of a huge page (Linux: PageCompound). */
-export const FRAME_COMPOUND = 1;
-
 /** In which order free frames are handed out. */
 export type FrameOrder = "ordered" | { readonly scattered: number };
 
