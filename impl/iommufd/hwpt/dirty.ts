@@ -12,7 +12,6 @@
 
 import type { DirtyBitmap, DirtyOps } from "../../iommu/dirty.ts";
 import type { Domain } from "../../iommu/domain.ts";
-import type { Mm } from "../../kernel/interfaces/mm.ts";
 import { EINVAL, EOPNOTSUPP, Errno } from "../../uapi/errno.ts";
 import {
   IOMMU_HWPT_DIRTY_TRACKING_ENABLE,
@@ -37,45 +36,56 @@ const CANNOT_TRACK = EOPNOTSUPP.because("the HWPT cannot track writes");
 /** For clearing dirty bits that nobody wants to see. */
 const DISCARD: DirtyBitmap = { isRecording: false, record() {} };
 
-/** IOMMU_HWPT_SET_DIRTY_TRACKING. */
+/**
+ * IOMMU_HWPT_SET_DIRTY_TRACKING. Before it goes on the dirty bits of all areas
+ * are cleared, also when it is on already. Throws EOPNOTSUPP if the domain
+ * cannot track, and what the driver throws. (Linux: iopt_set_dirty_tracking.)
+ */
 export function hwptSetDirtyTracking(
   { ctx, cmd }: Ucmd<IommuHwptSetDirtyTracking>,
 ): void {
   if (cmd.flags & ~IOMMU_HWPT_DIRTY_TRACKING_ENABLE) throw UNKNOWN_FLAG;
-  ctx.objects.get(cmd.hwptId, HwptPaging).putAfter((hwpt) => {
+  ctx.objects.get(cmd.hwptId, HwptPaging).putAfter(({ ioas, domain }) => {
     const enable = (cmd.flags & IOMMU_HWPT_DIRTY_TRACKING_ENABLE) !== 0;
-    setDirtyTracking(hwpt.ioas.iopt, hwpt.domain, enable);
+    const ops = dirtyOpsOf(domain);
+    if (enable) clearDirty(ioas.iopt, ops);
+    ops.setDirtyTracking(enable);
   });
 }
 
-/** IOMMU_HWPT_GET_DIRTY_BITMAP. */
+/**
+ * IOMMU_HWPT_GET_DIRTY_BITMAP. Throws as {@link checkRange}, EOPNOTSUPP if the
+ * domain cannot track, ENOMEM.
+ *
+ * From there on it cannot fail: Linux drops what the walk returns. A range
+ * with a hole is read up to the hole, a driver that refuses (as when tracking
+ * is off) ends the walk, and a bit whose page of the bitmap is bad is lost,
+ * with its dirty bit cleared all the same. (Linux:
+ * iopt_read_and_clear_dirty_data.)
+ */
 export function hwptGetDirtyBitmap(
   { ctx, cmd, process }: Ucmd<IommuHwptGetDirtyBitmap>,
 ): void {
   if (cmd.flags & ~IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR) throw UNKNOWN_FLAG;
   if (cmd.reserved) throw RESERVED_FIELD;
-  ctx.objects.get(cmd.hwptId, HwptPaging).putAfter((hwpt) => {
-    const { iopt } = hwpt.ioas;
-    // The driver's flag for NO_CLEAR is the same bit as user space's.
-    readAndClearDirty(iopt, hwpt.domain, process.mm, cmd.flags, cmd);
+  ctx.objects.get(cmd.hwptId, HwptPaging).putAfter(({ ioas, domain }) => {
+    const { iopt } = ioas;
+    checkRange(iopt, cmd);
+    const ops = dirtyOpsOf(domain);
+    using bitmap = new IovaBitmap(iopt.kernel, process.mm, cmd);
+    try {
+      // The driver's flag for NO_CLEAR is the same bit as user space's.
+      walkDirty(iopt, ops, cmd.flags, cmd, bitmap);
+    } catch (error) {
+      if (!(error instanceof Errno)) throw error;
+    }
   });
 }
 
-/**
- * Turns dirty tracking of a domain on or off. Before it goes on the dirty bits
- * of all areas are cleared, also when it is on already. Throws EOPNOTSUPP if
- * the domain cannot track, and what the driver throws. (Linux:
- * iopt_set_dirty_tracking.)
- */
-function setDirtyTracking(
-  iopt: IoPagetable,
-  domain: Domain,
-  enable: boolean,
-): void {
-  const ops = domain.dirtyOps;
-  if (ops === undefined) throw CANNOT_TRACK;
-  if (enable) clearDirty(iopt, ops);
-  ops.setDirtyTracking(enable);
+/** Throws EOPNOTSUPP if the domain cannot track. */
+function dirtyOpsOf({ dirtyOps }: Domain): DirtyOps {
+  if (dirtyOps === undefined) throw CANNOT_TRACK;
+  return dirtyOps;
 }
 
 /** Linux: iopt_clear_dirty_data. */
@@ -84,34 +94,6 @@ function clearDirty(iopt: IoPagetable, ops: DirtyOps): void {
     if (!area.pages) continue;
     const { start, length } = area;
     ops.readAndClearDirty(Number(start), Number(length), 0, DISCARD);
-  }
-}
-
-/**
- * Sets the bits of dirty pages in a bitmap of `mm`. `flags` are the driver's.
- * Throws as {@link checkRange}, EOPNOTSUPP if the domain cannot track, ENOMEM.
- *
- * From there on it cannot fail: Linux drops what the walk returns. A range
- * with a hole is read up to the hole, a driver that refuses (as when tracking
- * is off) ends the walk, and a bit whose page of the bitmap is bad is lost,
- * with its dirty bit cleared all the same. (Linux:
- * iopt_read_and_clear_dirty_data.)
- */
-function readAndClearDirty(
-  iopt: IoPagetable,
-  domain: Domain,
-  mm: Mm,
-  flags: number,
-  range: IovaBitmapRange,
-): void {
-  checkRange(iopt, range);
-  const ops = domain.dirtyOps;
-  if (ops === undefined) throw CANNOT_TRACK;
-  using bitmap = new IovaBitmap(iopt.kernel, mm, range);
-  try {
-    walkDirty(iopt, ops, flags, range, bitmap);
-  } catch (error) {
-    if (!(error instanceof Errno)) throw error;
   }
 }
 

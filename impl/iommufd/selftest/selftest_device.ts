@@ -16,7 +16,6 @@ import type { IommufdCtx } from "../main.ts";
 import { IommufdObject } from "../objects/object.ts";
 import type {
   TestMockDomain,
-  TestMockDomainFlags,
   TestMockDomainReplace,
 } from "../../uapi/selftest.ts";
 import type { CommandBuffer } from "../objects/ucmd.ts";
@@ -30,7 +29,7 @@ class SelftestDevice extends IommufdObject {
    * Makes the device, binds it and attaches it; returns the ids of device and
    * HWPT. If it throws, everything but the object itself is undone.
    */
-  setUp(ptId: number, flags: number): { idevId: number; hwptId: number } {
+  setUp(ptId: number, flags = 0): { idevId: number; hwptId: number } {
     using undo = new DisposableStack();
     const mock = this.ctx.kernel.mock.createDevice(flags);
     undo.defer(() => mock.destroy());
@@ -96,28 +95,19 @@ function allocMockDomain(ctx: IommufdCtx): MockDomain {
 /** MOCK_DOMAIN: attaches a new mock device, or where the revision has none, a mock domain. */
 export function testMockDomain(ucmd: CommandBuffer, cmd: TestMockDomain): void {
   if (ucmd.ctx.kernel.revision.selftest.mockDomainBindsDevice) {
-    attachMock(ucmd, cmd, 0);
+    testMockDomainFlags(ucmd, cmd);
   } else mockDomainOnly(ucmd, cmd);
 }
 
-/** MOCK_DOMAIN_FLAGS: MOCK_DOMAIN for a device with `MOCK_FLAGS_DEVICE_*`. */
+/** MOCK_DOMAIN_FLAGS: MOCK_DOMAIN for a device with `MOCK_FLAGS_DEVICE_*`. (Linux: iommufd_test_mock_domain.) */
 export function testMockDomainFlags(
   ucmd: CommandBuffer,
-  cmd: TestMockDomainFlags,
-): void {
-  attachMock(ucmd, cmd, cmd.devFlags);
-}
-
-/** Linux: iommufd_test_mock_domain. */
-function attachMock(
-  ucmd: CommandBuffer,
-  cmd: TestMockDomain,
-  flags: number,
+  cmd: TestMockDomain & { readonly devFlags?: number },
 ): void {
   const { ctx } = ucmd;
   const sobj = new SelftestDevice(ctx);
   try {
-    const { idevId, hwptId } = sobj.setUp(cmd.id, flags);
+    const { idevId, hwptId } = sobj.setUp(cmd.id, cmd.devFlags);
     cmd.outStdevId = sobj.id;
     cmd.outHwptId = hwptId;
     cmd.outIdevId = idevId;
