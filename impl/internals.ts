@@ -12,6 +12,10 @@ export type { DmaCookie } from "./iommu/domain.ts";
 export type { AccountMode, PagesOwner } from "./iommufd/pages/accounting.ts";
 export type { AreaSlice, IoptArea } from "./iommufd/pages/area.ts";
 export type { IommufdFault } from "./iommufd/events/fault.ts";
+export type {
+  Attachments,
+  AttachStrategy,
+} from "./iommufd/attach/attachments.ts";
 export type { IommufdGroup } from "./iommufd/attach/group.ts";
 export type { HwPagetable, HwptPaging } from "./iommufd/hwpt/hw_pagetable.ts";
 export type { IoptAccess } from "./iommufd/ioas/accesses.ts";
@@ -79,11 +83,16 @@ export type { PrivatePages } from "./kernel/simulated/pages/private_pages.ts";
 export type { TempBuffers } from "./kernel/temp_buffers.ts";
 export type { ProcessParts } from "./kernel/simulated/process.ts";
 export type { UserPages } from "./kernel/simulated/mappings/user_pages.ts";
-export type { Vma, VmaList } from "./kernel/simulated/mappings/vma.ts";
+export type {
+  Vma,
+  VmaList,
+  VmaOptions,
+} from "./kernel/simulated/mappings/vma.ts";
 export type { SystemCalls } from "./kernel/system_calls.ts";
 export type { Warnings } from "./kernel/warn.ts";
 export type { AreaTree } from "./lib/area_tree.ts";
 export type { IdTable } from "./lib/id_table.ts";
+export type { DoubleSpanIterator } from "./lib/span_iterator.ts";
 export type { IntervalNode, IntervalTree } from "./lib/interval_tree.ts";
 export type { Key } from "./lib/key.ts";
 export type { SparseUint32Array } from "./lib/sparse_array.ts";

@@ -147,7 +147,7 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/iommufd/hwpt/dirty.ts", [{
     name: "dirty-old-bits",
-    find: "  if (enable) clearDirty(iopt, ops);\n",
+    find: "    if (enable) clearDirty(ioas.iopt, ops);\n",
     replace: "",
     breaks: "Tracking begins with pages that were dirty before",
     killer: "kit_dirty.on_off",
