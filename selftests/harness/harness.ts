@@ -186,7 +186,7 @@ export interface TestOptions<V> extends Scope {
   /** The kernel test or the rule it answers to; default: the kernel test of that name. */
   readonly reference?: string;
   /** The bug of Linux for which it is not applicable there. */
-  readonly knownBug?: KnownBug;
+  knownBug?(variant: V): KnownBug | undefined;
   /** What it needs of the target beyond the fixture's needs. */
   needs?(variant: V): readonly Need[];
 }
@@ -259,7 +259,7 @@ export function fixture<V, S>(
           ...options.needs?.(variant) ?? [],
           ...testOptions.needs?.(variant) ?? [],
         ],
-        knownBug: testOptions.knownBug,
+        knownBug: testOptions.knownBug?.(variant),
         upstream: options.upstream,
         program: options.upstream ? options.program ?? "iommufd" : undefined,
         description: testOptions.description,

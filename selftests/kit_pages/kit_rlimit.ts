@@ -314,11 +314,34 @@ function registerSharing(f: RlimitFixture): void {
     await child.exit();
   });
 
+  f.test("owner_limit", {
+    description:
+      "The limit is that of the process whose memory it is, whoever has it pinned",
+    reference: "pages.c incr_user_locked_vm, update_mm_locked_vm",
+    needs: () => ["fork"],
+  }, async ({ io }, { mode }) => {
+    const { page, buffer, process } = io;
+    const other = await io.ioasAlloc();
+    await io.mapFixed(other, buffer, LIMIT * page, IOVA);
+    const child = await process.fork();
+    const theirs = io.in(child);
+    // The child may pin less than its parent, then more.
+    assertOk(await child.setrlimit(RLIMIT_MEMLOCK, page), "setrlimit");
+    const domain = await theirs.mock.domain(other);
+    await assertStatus(io, mode ? LIMIT : 0n, LIMIT);
+    await io.mock.destroyDomain(domain);
+    assertOk(await child.setrlimit(RLIMIT_MEMLOCK, 2n * LIMIT * page), "more");
+    assertOk(await process.setrlimit(RLIMIT_MEMLOCK, page), "setrlimit");
+    await theirs.mock.domain(other, ENOMEM);
+    await assertStatus(io, 0n, 0n);
+    await child.exit();
+  });
+
   f.test("dead_owner", {
     description: "A charge is gone with the process that it was made to",
     reference: "pages.c do_update_pinned",
     needs: () => ["fork"],
-    knownBug: "unlocks_dead_owner",
+    knownBug: ({ mode }) => mode ? "unlocks_dead_owner" : undefined,
   }, async ({ io, ioasId }, { mode }) => {
     const { page, buffer } = io;
     const other = await io.ioasAlloc();

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { EFAULT, EINVAL } from "../../impl/uapi/errno.ts";
+import { EFAULT, EINVAL, ENOMEM } from "../../impl/uapi/errno.ts";
 import {
   IOMMU_IOAS_MAP_READABLE,
   IOMMU_IOAS_MAP_WRITEABLE,
@@ -362,6 +362,65 @@ function registerRanges(f: MemoryFixture): void {
         assertErrno(await call(io.process, memory + 1), EINVAL, what);
         await assertByte(io, memory, 1, "the byte");
         await io.munmap(memory, 2n * io.page);
+      });
+    }
+  });
+
+  f.table("range_holes", {
+    description:
+      "Over a hole munmap goes on; mprotect stops there, and MADV_DONTNEED tells of it in the end",
+    reference: "mm/mprotect.c, mm/mmap.c, mm/madvise.c",
+  }, (t) => {
+    type Call = (
+      process: TargetProcess,
+      at: number,
+      length: number,
+    ) => Promise<number>;
+    const rows: [
+      string,
+      Call,
+      errno: boolean,
+      first: boolean,
+      last: boolean,
+    ][] = [
+      [
+        "mprotect",
+        (process, at, length) => process.mprotect(at, length, PROT_NONE),
+        true,
+        true,
+        false,
+      ],
+      [
+        "munmap",
+        (process, at, length) => process.munmap(at, length),
+        false,
+        true,
+        true,
+      ],
+      [
+        "madvise",
+        (process, at, length) => process.madvise(at, length, MADV_DONTNEED),
+        true,
+        false,
+        false,
+      ],
+    ];
+    for (const [what, call, fails, first, last] of rows) {
+      t.case(what, async ({ io, ioasId }) => {
+        const { page, process } = io;
+        const { pageSize } = io.context;
+        const memory = await io.mmap(3n * page, MAP_PRIVATE);
+        await io.munmap(memory + pageSize, page);
+        const ret = await call(process, memory, 3 * pageSize);
+        if (fails) assertErrno(ret, ENOMEM, what);
+        else assertEq(ret, 0, what);
+        // What can no longer be pinned was reached.
+        for (const [at, gone] of [[0, first], [2, last]] as const) {
+          const errno = gone ? EFAULT : undefined;
+          await io.mapFixed(ioasId, memory + at * pageSize, page, IOVA, errno);
+          if (!gone) await io.unmap(ioasId, IOVA, page);
+        }
+        await io.munmap(memory, 3n * page);
       });
     }
   });

@@ -35,7 +35,12 @@ import {
   TestCreateAccess,
   TestMockDomain,
 } from "../../impl/uapi/selftest.ts";
-import { MAP_SHARED, RLIMIT_NOFILE } from "../../impl/uapi/mman.ts";
+import {
+  MAP_PRIVATE,
+  MAP_SHARED,
+  PROT_NONE,
+  RLIMIT_NOFILE,
+} from "../../impl/uapi/mman.ts";
 import {
   assertBytes,
   assertEq,
@@ -207,6 +212,15 @@ function registerChecks(f: OpsFixture): void {
       "a length that is not aligned",
       ({ io, free }) => io.mock.checkRefs(free, io.page + 1n, 0, EINVAL),
     );
+    t.case("memory without rights", async ({ io }) => {
+      const memory = await io.mmap(io.page, MAP_PRIVATE);
+      await io.process.poke(memory, Uint8Array.of(1));
+      const { pageSize } = io.context;
+      const ret = await io.process.mprotect(memory, pageSize, PROT_NONE);
+      assertEq(ret, 0, "mprotect");
+      await io.mock.checkRefs(memory, io.page, 0, EFAULT);
+      await io.munmap(memory, io.page);
+    });
     t.case(
       "memory that is not there",
       ({ io }) => io.mock.checkRefs(2n ** 31n, io.page, 0, EFAULT),

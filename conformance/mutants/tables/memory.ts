@@ -76,6 +76,13 @@ export const MEMORY_MUTANTS: readonly Mutant[] = [
     replace: "return true;",
     breaks: "Memory that may not be read is pinned for reading",
     killer: "kit_user_memory.rights",
+  }, {
+    name: "user-page-prot",
+    find:
+      "    if (pfn === 0 || vma.prot === 0) throw PROTECTED;\n    return pfn as Pfn;",
+    replace: "    if (pfn === 0) throw PROTECTED;\n    return pfn as Pfn;",
+    breaks: "Memory without rights can be looked up",
+    killer: "kit_test_ops.check_refs",
   }]),
   ...inFile("impl/kernel/simulated/mappings/address_space.ts", [{
     name: "populate-over-hole",
@@ -103,6 +110,13 @@ export const MEMORY_MUTANTS: readonly Mutant[] = [
     replace: "      return;",
     breaks: "MADV_POPULATE_* does nothing",
     killer: "kit_user_memory.populate",
+  }, {
+    name: "protect-hole",
+    find:
+      "      if (vma.start > next) throw ENOMEM;\n      if ((prot & PROT_WRITE)",
+    replace: "      if ((prot & PROT_WRITE)",
+    breaks: "mprotect goes on over a hole",
+    killer: "kit_user_memory.range_holes",
   }]),
   ...inFile("impl/kernel/simulated/mappings/mmap.ts", [{
     name: "shared-is-private",

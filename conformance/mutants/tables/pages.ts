@@ -161,6 +161,12 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
     replace: "if (total > lockLimit(pages)) throw OVER_LIMIT;\n  pages",
     breaks: "Memory over a limit that was lowered cannot be unmapped (process)",
     killer: "kit_rlimit.mm.lowered",
+  }, {
+    name: "limit-of-caller",
+    find: "Number(pages.owner.task.rlimit(",
+    replace: "Number(pages.kernel.current!.rlimit(",
+    breaks: "Pinned memory is limited by who has it pinned, not by whose it is",
+    killer: "kit_rlimit.user.owner_limit",
   }]),
   ...inFile("impl/iommufd/access/access.ts", [{
     name: "pin-hole-leak",
