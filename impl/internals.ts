@@ -15,6 +15,7 @@ export type { IommufdFault } from "./iommufd/events/fault.ts";
 export type {
   Attachments,
   AttachStrategy,
+  Change,
 } from "./iommufd/attach/attachments.ts";
 export type { IommufdGroup } from "./iommufd/attach/group.ts";
 export type { HwPagetable, HwptPaging } from "./iommufd/hwpt/hw_pagetable.ts";
