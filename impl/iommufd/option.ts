@@ -76,8 +76,7 @@ function rlimitMode({ ctx, cmd, process }: Ucmd<IommuOption>): void {
 }
 
 function hugePages({ ctx, cmd }: Ucmd<IommuOption>): void {
-  const ioas = ctx.objects.get(cmd.objectId, Ioas);
-  try {
+  ctx.objects.get(cmd.objectId, Ioas).putAfter((ioas) => {
     switch (cmd.op) {
       case IOMMU_OPTION_OP_GET:
         cmd.val64 = ioas.iopt.disableLargePages ? 0n : 1n;
@@ -90,7 +89,5 @@ function hugePages({ ctx, cmd }: Ucmd<IommuOption>): void {
       default:
         throw UNKNOWN_OPERATION;
     }
-  } finally {
-    ioas.put();
-  }
+  });
 }

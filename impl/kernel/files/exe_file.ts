@@ -33,10 +33,7 @@ export class Executable {
    */
   open(access: number): File {
     if (access !== O_RDONLY) throw EACCES;
-    if (this.#cache !== undefined && this.#cache.refs > 0) {
-      return new MemoryFile(this.#cache.get(), O_RDONLY);
-    }
-    this.#cache = this.#load();
+    this.#cache = this.#cache?.refs ? this.#cache.get() : this.#load();
     return new MemoryFile(this.#cache, O_RDONLY);
   }
 

@@ -135,20 +135,26 @@ export class UserPages implements Mm {
   /** Linux: get_user. See `Mm`. */
   getUser(to: Uint8Array, uaddr: number): void {
     if (!isUserRange(uaddr, to.length)) throw NO_MEMORY;
-    try {
-      this.#read(uaddr, to);
-    } catch (error) {
-      throw ENOMEM.is(error) ? USED_UP : error;
+    for (let done = 0; done < to.length;) {
+      const at = (uaddr + done) % PAGE_SIZE;
+      const n = Math.min(PAGE_SIZE - at, to.length - done);
+      const pfn = this.#userFrame(uaddr + done, PROT_READ);
+      const part = n === to.length ? to : to.subarray(done, done + n);
+      this.frames.read(pfn, at, part);
+      done += n;
     }
   }
 
   /** Linux: put_user. See `Mm`. */
   putUser(uaddr: number, from: Uint8Array): void {
     if (!isUserRange(uaddr, from.length)) throw NO_MEMORY;
-    try {
-      this.#write(uaddr, from);
-    } catch (error) {
-      throw ENOMEM.is(error) ? USED_UP : error;
+    for (let done = 0; done < from.length;) {
+      const at = (uaddr + done) % PAGE_SIZE;
+      const n = Math.min(PAGE_SIZE - at, from.length - done);
+      const pfn = this.#userFrame(uaddr + done, PROT_WRITE);
+      const part = n === from.length ? from : from.subarray(done, done + n);
+      this.frames.write(pfn, at, part);
+      done += n;
     }
   }
 
@@ -176,8 +182,7 @@ export class UserPages implements Mm {
    */
   peek(address: number, to: Uint8Array): void {
     try {
-      if (!isUserRange(address, to.length)) throw EFAULT;
-      this.#read(address, to);
+      this.getUser(to, address);
     } catch (error) {
       throw this.#signal(error, "read", address, to.length);
     }
@@ -189,8 +194,7 @@ export class UserPages implements Mm {
    */
   poke(address: number, from: Uint8Array): void {
     try {
-      if (!isUserRange(address, from.length)) throw EFAULT;
-      this.#write(address, from);
+      this.putUser(address, from);
     } catch (error) {
       throw this.#signal(error, "write", address, from.length);
     }
@@ -238,28 +242,6 @@ export class UserPages implements Mm {
     return this.privatePages.frameToRead(vma, page);
   }
 
-  #read(address: number, to: Uint8Array): void {
-    for (let done = 0; done < to.length;) {
-      const at = (address + done) % PAGE_SIZE;
-      const n = Math.min(PAGE_SIZE - at, to.length - done);
-      const pfn = this.#frameAt(address + done, PROT_READ);
-      const part = n === to.length ? to : to.subarray(done, done + n);
-      this.frames.read(pfn, at, part);
-      done += n;
-    }
-  }
-
-  #write(address: number, from: Uint8Array): void {
-    for (let done = 0; done < from.length;) {
-      const at = (address + done) % PAGE_SIZE;
-      const n = Math.min(PAGE_SIZE - at, from.length - done);
-      const pfn = this.#frameAt(address + done, PROT_WRITE);
-      const part = n === from.length ? from : from.subarray(done, done + n);
-      this.frames.write(pfn, at, part);
-      done += n;
-    }
-  }
-
   /**
    * Calls `visit` with the frame of each page of `length` bytes from `address`
    * on and the bytes of it that are meant, until it returns true; returns
@@ -303,17 +285,14 @@ export class UserPages implements Mm {
       formatAddress(address)
     }`;
     const bad = this.#firstForbidden(access, address, length);
-    return bad === undefined
-      ? new BusError(
-        `${message}: ${
-          ENOMEM.is(error)
-            ? "no memory is left"
-            : "no page is behind the mapping"
-        }`,
-      )
-      : new SegmentationFault(
-        `${message}: ${formatAddress(bad)} is not ${verb}able`,
-      );
+    if (bad !== undefined) {
+      const where = formatAddress(bad);
+      return new SegmentationFault(`${message}: ${where} is not ${verb}able`);
+    }
+    const why = error === USED_UP
+      ? "no memory is left"
+      : "no page is behind the mapping";
+    return new BusError(`${message}: ${why}`);
   }
 
   /** The first address whose mapping is missing or forbids `access`. */
