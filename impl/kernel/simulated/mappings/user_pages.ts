@@ -135,26 +135,34 @@ export class UserPages implements Mm {
   /** Linux: get_user. See `Mm`. */
   getUser(to: Uint8Array, uaddr: number): void {
     if (!isUserRange(uaddr, to.length)) throw NO_MEMORY;
-    for (let done = 0; done < to.length;) {
-      const at = (uaddr + done) % PAGE_SIZE;
-      const n = Math.min(PAGE_SIZE - at, to.length - done);
-      const pfn = this.#userFrame(uaddr + done, PROT_READ);
-      const part = n === to.length ? to : to.subarray(done, done + n);
-      this.frames.read(pfn, at, part);
-      done += n;
+    try {
+      for (let done = 0; done < to.length;) {
+        const at = (uaddr + done) % PAGE_SIZE;
+        const n = Math.min(PAGE_SIZE - at, to.length - done);
+        const pfn = this.#frameAt(uaddr + done, PROT_READ);
+        const part = n === to.length ? to : to.subarray(done, done + n);
+        this.frames.read(pfn, at, part);
+        done += n;
+      }
+    } catch (error) {
+      throw ENOMEM.is(error) ? USED_UP : error;
     }
   }
 
   /** Linux: put_user. See `Mm`. */
   putUser(uaddr: number, from: Uint8Array): void {
     if (!isUserRange(uaddr, from.length)) throw NO_MEMORY;
-    for (let done = 0; done < from.length;) {
-      const at = (uaddr + done) % PAGE_SIZE;
-      const n = Math.min(PAGE_SIZE - at, from.length - done);
-      const pfn = this.#userFrame(uaddr + done, PROT_WRITE);
-      const part = n === from.length ? from : from.subarray(done, done + n);
-      this.frames.write(pfn, at, part);
-      done += n;
+    try {
+      for (let done = 0; done < from.length;) {
+        const at = (uaddr + done) % PAGE_SIZE;
+        const n = Math.min(PAGE_SIZE - at, from.length - done);
+        const pfn = this.#frameAt(uaddr + done, PROT_WRITE);
+        const part = n === from.length ? from : from.subarray(done, done + n);
+        this.frames.write(pfn, at, part);
+        done += n;
+      }
+    } catch (error) {
+      throw ENOMEM.is(error) ? USED_UP : error;
     }
   }
 
