@@ -203,7 +203,7 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
     killer: "kit_fault.destroy_order",
   }, {
     name: "answered-stays",
-    find: "      this.unanswered.erase(cookie);\n",
+    find: "      else this.unanswered.erase(cookie);\n",
     replace: "",
     breaks: "A fault that the kernel answered can be answered again",
     killer: "kit_fault.replace_to_ioas",

@@ -307,7 +307,7 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     breaks: "A SET of HUGE_PAGES that is refused turns them off",
     killer: "kit_ranges.no_domain.option_kept",
   }]),
-  ...inFile("impl/iommufd/selftest/syz_iova.ts", [{
+  ...inFile("impl/iommufd/ioas/syz_iova.ts", [{
     name: "syz-offset",
     find: "area.start + (syz >> 32n)",
     replace: "area.start",

@@ -39,55 +39,83 @@ export class IommufdFault extends IommufdObject {
   static override readonly notFound: Errno = ENOENT.because(
     "there is no fault queue with this id",
   );
-  /** Groups that user space has not read, oldest first (Linux: deliver). */
-  readonly unread: Set<IopfGroup> = new Set();
   /** Its descriptor, while it is open. */
   file: File | undefined;
+  /** Groups that user space has not read, oldest first (Linux: deliver). */
+  readonly unread: Set<IopfGroup> = new Set();
   /** Groups that user space has read and not answered, by cookie (Linux: response). */
   readonly unanswered: IdTable<IopfGroup> = new IdTable<IopfGroup>({
     first: 1,
     max: 2 ** 32 - 1,
   });
+  /** Both by attachment; a group that was read has its cookie. */
+  readonly #cameThrough = new Map<AttachHandle, Map<IopfGroup, Cookie>>();
 
   /** For a message. */
   override get user(): string {
-    return this.file ? "its descriptor" : "a HWPT";
+    return this.file === undefined ? "a HWPT" : "its descriptor";
   }
 
   /** Queues a group; the queue must answer it now (Linux: iommufd_fault_iopf_handler). */
   deliver(group: IopfGroup): void {
     group.dequeue();
     this.unread.add(group);
+    this.#groupsOf(group.attachHandle).set(group, undefined);
     this.file?.pollChanged();
+  }
+
+  /** User space has read a group: it waits for an answer with this cookie, which is reserved. */
+  handedOut(group: IopfGroup, cookie: number): void {
+    this.unread.delete(group);
+    this.unanswered.publish(cookie, group);
+    this.#groupsOf(group.attachHandle).set(group, cookie);
+    this.file?.pollChanged();
+  }
+
+  /** Answers the group with this cookie, which is free again; false if there is none. */
+  answer(cookie: number, code: number): boolean {
+    const group = this.unanswered.erase(cookie);
+    if (group === undefined) return false;
+    this.#groupsOf(group.attachHandle).delete(group);
+    group.response(code);
+    return true;
   }
 
   /**
    * Answers all groups INVALID that came through an attachment, unread ones
-   * first; their cookies are free again. (Linux: iommufd_auto_response_faults.)
+   * first; their cookies are free again. The attachment has ended.
+   * (Linux: iommufd_auto_response_faults.)
    */
   autoResponse(handle: AttachHandle): void {
-    this.#answer((group) => group.attachHandle === handle);
-  }
-
-  /** Answers whatever is left INVALID (Linux: iommufd_fault_destroy). */
-  override destroy(): void {
-    this.#answer(() => true);
-  }
-
-  #answer(concerns: (group: IopfGroup) => boolean): void {
-    for (const group of this.unread) {
-      if (!concerns(group)) continue;
-      this.unread.delete(group);
-      group.response(IOMMU_PAGE_RESP_INVALID);
-    }
-    for (const [cookie, group] of this.unanswered) {
-      if (!concerns(group)) continue;
-      this.unanswered.erase(cookie);
+    const groups = [...this.#groupsOf(handle)];
+    this.#cameThrough.delete(handle);
+    // Unread ones keep their order. A cookie can be 0.
+    groups.sort(([, a = -1], [, b = -1]) => a - b);
+    for (const [group, cookie] of groups) {
+      if (cookie === undefined) this.unread.delete(group);
+      else this.unanswered.erase(cookie);
       group.response(IOMMU_PAGE_RESP_INVALID);
     }
     this.file?.pollChanged();
   }
+
+  /** Answers whatever is left INVALID (Linux: iommufd_fault_destroy). */
+  override destroy(): void {
+    for (const handle of this.#cameThrough.keys()) this.autoResponse(handle);
+  }
+
+  #groupsOf(handle: AttachHandle): Map<IopfGroup, Cookie> {
+    let groups = this.#cameThrough.get(handle);
+    if (groups === undefined) {
+      groups = new Map();
+      this.#cameThrough.set(handle, groups);
+    }
+    return groups;
+  }
 }
+
+/** What user space answers a group with; undefined before it has read it. */
+type Cookie = number | undefined;
 
 /**
  * IOMMU_FAULT_QUEUE_ALLOC: a fault queue and a descriptor for it, which exists

@@ -83,11 +83,9 @@ export class FaultFile extends File {
           code !== IOMMUFD_PAGE_RESP_SUCCESS &&
           code !== IOMMUFD_PAGE_RESP_INVALID
         ) throw EINVAL.because("the code is not known");
-        const group = this.#fault.unanswered.erase(cookie);
-        if (group === undefined) {
+        if (!this.#fault.answer(cookie, code)) {
           throw EINVAL.because("no fault that was read has this cookie");
         }
-        group.response(code);
       }
     });
   }
@@ -108,7 +106,7 @@ export class FaultFile extends File {
 
   /** Stores the records of one group, which then waits for its answer. */
   #handOut(group: IopfGroup, process: Task, uaddr: number): void {
-    const { unread, unanswered, ctx } = this.#fault;
+    const { unanswered, ctx } = this.#fault;
     const { attachHandle } = group;
     if (!(attachHandle instanceof IommufdAttachHandle)) {
       throw new KernelBug(
@@ -133,9 +131,7 @@ export class FaultFile extends File {
       unanswered.erase(cookie);
       throw error;
     }
-    unread.delete(group);
-    unanswered.publish(cookie, group);
-    this.pollChanged();
+    this.#fault.handedOut(group, cookie);
   }
 }
 

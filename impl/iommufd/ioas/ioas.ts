@@ -37,8 +37,9 @@ import type { IommufdCtx } from "../main.ts";
 import { IommufdObject } from "../objects/object.ts";
 import { RESERVED_FIELD, UNKNOWN_FLAG } from "../objects/refusals.ts";
 import type { PagesList } from "../pages/pages_list.ts";
+import { MOCK_FLAGS_ACCESS_SYZ } from "../../uapi/selftest.ts";
 import { IoptRange } from "./reserved.ts";
-import { convertSyzIova } from "../selftest/syz_iova.ts";
+import { syzIova } from "./syz_iova.ts";
 import type { Ucmd } from "../objects/ucmd.ts";
 
 const IOVA_TOO_HIGH = EOVERFLOW.because("an IOVA is 2^64-1");
@@ -234,7 +235,9 @@ export function ioasMap(ucmd: Ucmd<IommuIoasMap>): void {
 export function ioasCopy(ucmd: Ucmd<IommuIoasCopy>): void {
   const { ctx, cmd } = ucmd;
   const { revision } = ctx.kernel;
-  if (revision.selftest.hasSyzFlag) convertSyzIova(ctx, cmd);
+  if (revision.selftest.hasSyzFlag && cmd.flags & MOCK_FLAGS_ACCESS_SYZ) {
+    convertSyz(ctx, cmd);
+  }
   const { flags, length, srcIova, dstIova } = cmd;
   if (flags & ~MAP_FLAGS) throw UNKNOWN_FLAG;
   if (length >= U64_MAX) throw TOO_LONG;
@@ -258,6 +261,18 @@ export function ioasCopy(ucmd: Ucmd<IommuIoasCopy>): void {
     ucmd.respond();
   } finally {
     ioas.put();
+  }
+}
+
+/** Replaces the syz form of a source IOVA, unless there is no such IOAS, and clears its flag (Linux: iommufd_test_syz_conv_iova_id). */
+function convertSyz(ctx: IommufdCtx, cmd: IommuIoasCopy): void {
+  cmd.flags &= ~MOCK_FLAGS_ACCESS_SYZ;
+  try {
+    const ioas = ctx.objects.get(cmd.srcIoasId, Ioas);
+    cmd.srcIova = syzIova(ioas.iopt, cmd.srcIova);
+    ioas.put();
+  } catch (error) {
+    if (!(error instanceof Errno)) throw error;
   }
 }
 

@@ -34,7 +34,7 @@ import { PAGE_SIZE, RLIMIT_NOFILE } from "../../uapi/mman.ts";
 import type { Revision } from "../../uapi/revision.ts";
 import { Access } from "../access/access.ts";
 import { IoptRange } from "../ioas/reserved.ts";
-import { syzIova } from "./syz_iova.ts";
+import { syzIova } from "../ioas/syz_iova.ts";
 import { UNKNOWN_FLAG } from "../objects/refusals.ts";
 import type { CommandBuffer } from "../objects/ucmd.ts";
 

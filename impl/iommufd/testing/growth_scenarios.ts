@@ -22,6 +22,15 @@ export type Phases = Readonly<Record<string, () => void>>;
 /** Sets a scenario up for `n` of something. */
 export type Scenario = (n: number, bench: GrowthBench) => Phases;
 
+/** Devices whose faults come to one queue. */
+interface Faulting {
+  readonly devices: readonly {
+    readonly stdevId: number;
+    readonly devId: number;
+  }[];
+  readonly faultFd: number;
+}
+
 /** A process with an open iommufd that may have as many of anything as it likes. */
 export class GrowthBench {
   readonly process: Process;
@@ -58,11 +67,15 @@ export class GrowthBench {
     }
   }
 
-  /** A mock device on a nested HWPT with a fault queue. */
-  faulting(): { readonly idevId: number; readonly faultFd: number } {
+  /** Mock devices on a nested HWPT with a fault queue. */
+  faulting(n: number): Faulting {
     const { hwpt, mock } = this.iommufd;
-    const { idevId, stdevId } = mock.mockDomain({ ptId: this.ioasId });
-    const devId = idevId!;
+    const add = () => mock.mockDomain({ ptId: this.ioasId });
+    const devices = times(n, add).map(({ stdevId, idevId }) => ({
+      stdevId,
+      devId: idevId!,
+    }));
+    const { devId } = devices[0]!;
     const { faultId, faultFd } = hwpt.faultQueueAlloc();
     const parent = hwpt.alloc({
       devId,
@@ -76,8 +89,20 @@ export class GrowthBench {
       data: new Uint8Array(uapi.HwptSelftest.size),
       faultId,
     });
-    mock.mockDomainReplace({ stdevId, ptId: nested.hwptId });
-    return { idevId: devId, faultFd };
+    for (const { stdevId } of devices) {
+      mock.mockDomainReplace({ stdevId, ptId: nested.hwptId });
+    }
+    return { devices, faultFd };
+  }
+
+  /** Reads until there is nothing; the cookies. */
+  readAllFaults(faultFd: number): number[] {
+    const cookies: number[] = [];
+    for (;;) {
+      const faults = this.iommufd.hwpt.readFaults(faultFd);
+      if (faults.length === 0) return cookies;
+      cookies.push(...faults.map(({ cookie }) => cookie));
+    }
   }
 }
 
@@ -352,27 +377,35 @@ export const LATER_SCENARIOS: Readonly<Record<string, Scenario>> = {
 
   "faults": (n, bench) => {
     const { iommufd, exit } = bench;
-    const { idevId, faultFd } = bench.faulting();
-    const cookies: number[] = [];
-    const readAll = () => {
-      for (;;) {
-        const faults = iommufd.hwpt.readFaults(faultFd);
-        if (faults.length === 0) break;
-        cookies.push(...faults.map(({ cookie }) => cookie));
-      }
-    };
+    const { devices: [device], faultFd } = bench.faulting(1);
+    const { devId } = device!;
+    let cookies: number[] = [];
     return {
       fault: () =>
-        times(
-          2 * n,
-          () => iommufd.mock.triggerIopf({ devId: idevId, addr: 0 }),
-        ),
-      read: readAll,
+        times(2 * n, () => iommufd.mock.triggerIopf({ devId, addr: 0 })),
+      read: () => cookies = bench.readAllFaults(faultFd),
       answer: () =>
         cookies.slice(n).forEach((cookie) =>
           iommufd.hwpt.respondFaults(faultFd, [{ cookie, code: 0 }])
         ),
       exit,
+    };
+  },
+
+  "devices with a fault": (n, bench) => {
+    const { iommufd } = bench;
+    const { devices, faultFd } = bench.faulting(2 * n);
+    const fault = () =>
+      devices.forEach(({ devId }) =>
+        iommufd.mock.triggerIopf({ devId, addr: 0 })
+      );
+    const destroy = (some: Faulting["devices"]) =>
+      some.forEach(({ stdevId }) => iommufd.destroy(stdevId));
+    return {
+      fault,
+      "destroy, unread": () => destroy(devices.slice(n)),
+      read: () => bench.readAllFaults(faultFd),
+      "destroy, unanswered": () => destroy(devices.slice(0, n)),
     };
   },
 };
