@@ -41,6 +41,22 @@ const LAYERS = [
   ".ci",
 ];
 
+/**
+ * The folders of impl/iommufd, in order: what one needs to run is in those
+ * before it. Types come from any of them.
+ */
+const IOMMUFD_LAYERS = [
+  "objects",
+  "pages",
+  "ioas",
+  "events",
+  "hwpt",
+  "attach",
+  "access",
+  "vfio_compat",
+  "selftest",
+];
+
 /** The most files of a folder's own; what is in testing/ does not count. */
 const MAX_FILES = 15;
 
@@ -77,9 +93,19 @@ function layerOf(path: string): number {
   return LAYERS.findIndex((layer) => folder.startsWith(`${layer}/`));
 }
 
-/** What a source imports or exports from another file of ours, types included. */
-function importsOf(path: string): string[] {
-  const text = Deno.readTextFileSync(new URL(path, ROOT));
+/** The layers directly in a folder, without it. */
+function layersIn(parent: string): string[] {
+  return LAYERS
+    .filter((layer) => layer.startsWith(parent) && !layer.endsWith("."))
+    .map((layer) => layer.slice(parent.length));
+}
+
+/** What a source imports or exports from another file of ours; types unless they are left out. */
+function importsOf(path: string, types = true): string[] {
+  let text = Deno.readTextFileSync(new URL(path, ROOT));
+  if (!types) {
+    text = text.replaceAll(/^(import|export) type [^;]*;/gm, "");
+  }
   return [...text.matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]*\.ts)"/g)]
     .map(([, specifier]) => new URL(specifier!, new URL(path, ROOT)).href)
     .map((href) => href.slice(ROOT.href.length));
@@ -89,9 +115,10 @@ function importsOf(path: string): string[] {
 function upward(
   paths: readonly string[],
   layerOf: (path: string) => number,
+  types = true,
 ): string[] {
   return paths.flatMap((path) =>
-    importsOf(path)
+    importsOf(path, types)
       .filter((used) => layerOf(used) > layerOf(path))
       .map((used) => `${path} uses ${used}`)
   );
@@ -103,6 +130,20 @@ const sources = everything.filter((path) => !isForTests(path));
 describe("The folders of this project", () => {
   it("are layers, each of which uses only those below it", () => {
     assertEquals(upward(sources, layerOf), []);
+  });
+
+  it("are layers in impl/iommufd, but for types", () => {
+    const inIommufd = /^impl\/iommufd\/(?:(\w+)\/)?/;
+    const layerOf = (path: string) => {
+      const match = inIommufd.exec(path);
+      if (match === null) return -1;
+      const [, folder] = match;
+      if (folder === undefined) return IOMMUFD_LAYERS.length;
+      return IOMMUFD_LAYERS.indexOf(folder);
+    };
+    const paths = sources.filter((path) => inIommufd.test(path));
+    assertEquals(paths.filter((path) => layerOf(path) < 0), []);
+    assertEquals(upward(paths, layerOf, false), []);
   });
 
   it("are layers for tests too, as far as the folders at the top go", () => {
@@ -123,13 +164,16 @@ describe("The folders of this project", () => {
     assertEquals(full, []);
   });
 
-  for (const parent of ["impl", "conformance"]) {
+  const parents: Record<string, readonly string[]> = {
+    "impl": layersIn("impl/"),
+    "impl/iommufd": IOMMUFD_LAYERS,
+    "conformance": layersIn("conformance/"),
+  };
+  for (const [parent, folders] of Object.entries(parents)) {
     it(`stand in this order in ${parent}/README.md`, () => {
       const url = new URL(`${parent}/README.md`, ROOT);
       const rows = Deno.readTextFileSync(url).matchAll(/^\| [[`](\w+)[\]/]/gm);
-      const listed = [...rows].map(([, name]) => `${parent}/${name}`);
-      const layers = LAYERS.filter((layer) => layer.startsWith(`${parent}/`));
-      assertEquals(listed, layers.filter((layer) => !layer.endsWith(".")));
+      assertEquals([...rows].map(([, name]) => name), [...folders]);
     });
   }
 

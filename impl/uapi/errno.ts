@@ -128,7 +128,7 @@ export function errnoName(result: number): string {
   return byCode.get(-result)?.name ?? String(result);
 }
 
-/** The singleton for a positive error number, if Linux's name for it is known here. */
+/** The errno of a positive error number, if Linux's name for it is known here. */
 export function errnoFromCode(code: number): Errno | undefined {
   return byCode.get(code);
 }
