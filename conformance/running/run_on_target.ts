@@ -193,7 +193,8 @@ class TestRun {
 
   /** Runs a test, and where need be each of its cases. */
   async #runTest(test: Test, target: TestTarget): Promise<TestResult> {
-    if (this.#options.recording) return await this.#runOne(test, target);
+    const alone = this.#options.recording && test.table?.cases.length !== 1;
+    if (alone) return await this.#runOne(test, target);
     return await runCases(test, async (each, reason) => {
       if (reason !== undefined) {
         return this.#notRun(each, target.info, reason, reason);

@@ -12,6 +12,7 @@ import { runTests, type RunTestsOptions } from "./run_on_target.ts";
 import { TargetFailure } from "../../selftests/target/target_failure.ts";
 import { TargetStartError } from "../targets/test_target.ts";
 import {
+  fakeTable,
   FakeTarget,
   type FakeTargetOptions,
   fakeTest,
@@ -103,6 +104,19 @@ describe("runTests()", () => {
       assertEquals(closes(targets), [1, 1]);
     });
   }
+
+  it("runs the case of a recording as one, and what is recorded once", async () => {
+    const fail = () => Promise.reject(new AssertionFailure("one", "2", "1"));
+    const one = start([fakeTable("a.t", { one: fail })], { recording: true });
+    const { results } = await one.run;
+    assertEquals(results[0]!.cases?.map(({ id }) => id), ["a.t/one"]);
+    assertEquals(one.targets[0]!.counts.spawn, 1);
+    const both = start([fakeTable("a.t", { one: fail, two: fail })], {
+      recording: true,
+    });
+    assertEquals(statuses(await both.run), ["fail"]);
+    assertEquals(both.targets[0]!.counts.spawn, 1);
+  });
 
   it("does not start the target again when no test is left", async () => {
     const { targets, run } = start([passingTest("a.x"), crashingTest("a.y")]);
