@@ -58,22 +58,10 @@ export type {
 } from "./impl/client/client.ts";
 export type { U64, Values } from "./impl/client/arguments.ts";
 export { type CallArguments, IommufdError } from "./impl/client/error.ts";
-export type {
-  HwInfoReply,
-  HwptAllocOptions,
-  HwptClient,
-} from "./impl/client/hwpt_client.ts";
-export type {
-  AccessOptions,
-  MockClient,
-  MockDomainIds,
-} from "./impl/client/mock_client.ts";
+export type * from "./impl/client/hwpt_client.ts";
+export type * from "./impl/client/mock_client.ts";
 export type { OptionClient, RlimitMode } from "./impl/client/option_client.ts";
-export type {
-  MapDmaOptions,
-  VfioClient,
-  VfioInfo,
-} from "./impl/client/vfio_client.ts";
+export type * from "./impl/client/vfio_client.ts";
 
 // The user API of iommufd and of the system calls around it: constants, structs, errnos.
 
@@ -85,10 +73,7 @@ export * from "./impl/uapi/revision.ts";
 // For drivers of devices: put a device under an iommufd, or use IOVA without DMA.
 
 export { iommufdCtxFromFd, iommufdCtxFromFile } from "./impl/iommufd/main.ts";
-export {
-  iommufdCtxHasGroup,
-  IommufdDevice,
-} from "./impl/iommufd/attach/device.ts";
+export * from "./impl/iommufd/attach/device.ts";
 export { IOMMUFD_ATTACH_FLAGS_ALLOW_UNSAFE_INTERRUPT } from "./impl/iommufd/attach/hwpt_attachments.ts";
 export { Access, type AccessOps } from "./impl/iommufd/access/access.ts";
 export {
@@ -126,11 +111,7 @@ export {
   type IommuOps,
   type PciPasid,
 } from "./impl/iommu/device.ts";
-export {
-  type DirtyBitmap,
-  type DirtyOps,
-  IOMMU_DIRTY_NO_CLEAR,
-} from "./impl/iommu/dirty.ts";
+export * from "./impl/iommu/dirty.ts";
 export {
   Domain,
   type DomainOptions,
@@ -142,28 +123,11 @@ export {
 export { AttachHandle, Group } from "./impl/iommu/group.ts";
 export { Iommu } from "./impl/iommu/iommu.ts";
 export { iommuIovaToPhys } from "./impl/iommu/map.ts";
-export {
-  IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE,
-  IOMMU_FAULT_PAGE_REQUEST_PASID_VALID,
-  IOMMU_FAULT_PAGE_RESPONSE_NEEDS_PASID,
-  IOMMU_PAGE_RESP_FAILURE,
-  IOMMU_PAGE_RESP_INVALID,
-  IOMMU_PAGE_RESP_SUCCESS,
-  IopfGroup,
-  type IopfHandler,
-  type PageRequest,
-  type PageResponse,
-  reportDeviceFault,
-} from "./impl/iommu/page_fault.ts";
+export * from "./impl/iommu/page_fault.ts";
 export { type FaultParam, IopfQueue } from "./impl/iommu/page_fault_queue.ts";
 export { probeDevice, releaseDevice } from "./impl/iommu/probe.ts";
 export type { ResvRegion, ResvType } from "./impl/iommu/resv.ts";
-export {
-  copyStructFromUser,
-  copyStructFromUserArray,
-  type UserData,
-  UserDataArray,
-} from "./impl/iommu/user_data.ts";
+export * from "./impl/iommu/user_data.ts";
 export { s32, u16, u32, u64, u8 } from "./impl/uapi/layout/roles.ts";
 export { type Struct, struct } from "./impl/uapi/layout/struct.ts";
 export { MockDevice, MockIommuOps } from "./impl/mock/mock_device.ts";

@@ -7,16 +7,7 @@
  * @module
  */
 
-import {
-  blue,
-  bold,
-  cyan,
-  dim,
-  green,
-  red,
-  setColorEnabled,
-  yellow,
-} from "@std/fmt/colors";
+import * as colors from "@std/fmt/colors";
 import {
   inspect,
   IommufdClient,
@@ -168,21 +159,24 @@ function wrap(sentence: string): string {
 /** Colours of a drawing, by what stands in a line. */
 function paint(line: string): string {
   return line
-    .replaceAll(/\bHWPT \d+/g, (name) => cyan(name))
-    .replaceAll(/\bIOAS \d+/g, (name) => blue(name))
-    .replace("|##|", (box) => green(box))
-    .replace("|xx|", (box) => red(box))
-    .replace(/\bpinned_pfns|user memory/, (place) => yellow(place))
-    .replace(/^( *)(context \d+)/, (_, indent, name) => indent + bold(name));
+    .replaceAll(/\bHWPT \d+/g, (name) => colors.cyan(name))
+    .replaceAll(/\bIOAS \d+/g, (name) => colors.blue(name))
+    .replace("|##|", (box) => colors.green(box))
+    .replace("|xx|", (box) => colors.red(box))
+    .replace(/\bpinned_pfns|user memory/, (place) => colors.yellow(place))
+    .replace(
+      /^( *)(context \d+)/,
+      (_, indent, name) => indent + colors.bold(name),
+    );
 }
 
 /** The drawing; `>` marks the lines that were not in the one before. */
 function mark(drawing: string, before: string): string[] {
-  if (drawing === before) return [dim("  (The drawing is the same.)")];
+  if (drawing === before) return [colors.dim("  (The drawing is the same.)")];
   const known = new Set(before.split("\n").map(words));
   return drawing.split("\n").map((line) => {
     if (line === "") return "";
-    return `${known.has(words(line)) ? " " : bold(">")} ${paint(line)}`;
+    return `${known.has(words(line)) ? " " : colors.bold(">")} ${paint(line)}`;
   });
 }
 
@@ -201,9 +195,9 @@ export function demo(
   let before = inspect(kernel);
   for (const { title, code, note } of scenario(kernel)) {
     const drawing = inspect(kernel);
-    print(bold(`${++number}. ${title}`));
+    print(colors.bold(`${++number}. ${title}`));
     print("");
-    for (const line of code.split("\n")) print(dim(`     ${line}`));
+    for (const line of code.split("\n")) print(colors.dim(`     ${line}`));
     print("");
     for (const line of note.split("\n")) print(`   ${line}`);
     print("");
@@ -220,6 +214,6 @@ if (import.meta.main) {
     console.error(`The demo takes one argument, the revision: ${names}`);
     Deno.exit(2);
   }
-  if (!Deno.stdout.isTerminal()) setColorEnabled(false);
+  if (!Deno.stdout.isTerminal()) colors.setColorEnabled(false);
   demo(revision, console.log);
 }

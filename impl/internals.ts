@@ -24,17 +24,10 @@ export type { AlignmentNeeds } from "./iommufd/ioas/alignment.ts";
 export type { IoPagetable, UnmapResult } from "./iommufd/ioas/io_pagetable.ts";
 export { Ioas } from "./iommufd/ioas/ioas.ts";
 export type { Iommufd, IommufdCtx } from "./iommufd/main.ts";
-export type {
-  IommufdObject,
-  ObjectClass,
-  ObjectTable,
-} from "./iommufd/objects/object.ts";
+export type * from "./iommufd/objects/object.ts";
 export type { IoptPages, PagesAccess } from "./iommufd/pages/pages.ts";
 export type { PagesSource } from "./iommufd/pages/source.ts";
-export type {
-  PagesList,
-  PagesListElement,
-} from "./iommufd/pages/pages_list.ts";
+export type * from "./iommufd/pages/pages_list.ts";
 export type { IoptRange, ReservedTree } from "./iommufd/ioas/reserved.ts";
 export {
   type CommandBuffer,
@@ -63,15 +56,9 @@ export type { FileMapping } from "./kernel/files/file.ts";
 export type { Frames } from "./kernel/simulated/pages/frames.ts";
 export type { SimulatedObject } from "./kernel/simulated/pages/memory_object.ts";
 export type { Machine } from "./kernel/interfaces/machine.ts";
-export type {
-  MemoryObject,
-  PrivateMapping,
-} from "./kernel/interfaces/memory_object.ts";
+export type * from "./kernel/interfaces/memory_object.ts";
 export type { Mm } from "./kernel/interfaces/mm.ts";
-export type {
-  FrameRuns,
-  PhysicalMemory,
-} from "./kernel/interfaces/physical_memory.ts";
+export type * from "./kernel/interfaces/physical_memory.ts";
 export type {
   MmapArgs,
   ProcessMemory,

@@ -203,13 +203,11 @@ export class IommufdClient implements Disposable {
    * areas before the cut one are gone then. For everything there is
    * {@link ioasUnmapAll}.
    */
-  ioasUnmap(
-    options: {
-      readonly ioasId: number;
-      readonly iova: U64;
-      readonly length: U64;
-    },
-  ): { length: bigint } {
+  ioasUnmap(options: {
+    readonly ioasId: number;
+    readonly iova: U64;
+    readonly length: U64;
+  }): { length: bigint } {
     const reply = this.#descriptor.call(uapi.IommuIoasUnmap, options);
     return { length: reply.length };
   }
@@ -256,12 +254,10 @@ export class IommufdClient implements Disposable {
    * ENOENT without such an IOAS, EINVAL for ranges that overlap or have one
    * byte, EADDRINUSE for one that is reserved (the old list is kept).
    */
-  ioasAllowIovas(
-    options: {
-      readonly ioasId: number;
-      readonly ranges: readonly IovaRange[];
-    },
-  ): void {
+  ioasAllowIovas(options: {
+    readonly ioasId: number;
+    readonly ranges: readonly IovaRange[];
+  }): void {
     const { ioasId, ranges } = options;
     const bytes = encodeArray(uapi.IommuIovaRange, "ranges", ranges);
     using array = new ScratchMemory(this.process, bytes.length);

@@ -11,14 +11,7 @@ import type { Process } from "../kernel/simulated/process.ts";
 import { KernelBug } from "../kernel/warn.ts";
 import { errnoFromCode, ESRCH } from "../uapi/errno.ts";
 import type { IoctlStruct, Numbered, PlainIoctl } from "../uapi/ioctl.ts";
-import {
-  MADV_POPULATE_WRITE,
-  MAP_ANONYMOUS,
-  MAP_PRIVATE,
-  PAGE_SIZE,
-  PROT_READ,
-  PROT_WRITE,
-} from "../uapi/mman.ts";
+import * as mman from "../uapi/mman.ts";
 import { pass, type Passed, toU32, type Values } from "./arguments.ts";
 import {
   type ArgumentFields,
@@ -114,14 +107,15 @@ export class ScratchMemory implements Disposable {
 
   /** At least `bytes` bytes, all present. Throws {@link IommufdError} with ENOMEM. */
   constructor(process: Process, bytes: number) {
-    const length = Math.ceil(Math.max(bytes, 1) / PAGE_SIZE) * PAGE_SIZE;
-    const prot = PROT_READ | PROT_WRITE;
-    const flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    const length = Math.ceil(Math.max(bytes, 1) / mman.PAGE_SIZE) *
+      mman.PAGE_SIZE;
+    const prot = mman.PROT_READ | mman.PROT_WRITE;
+    const flags = mman.MAP_PRIVATE | mman.MAP_ANONYMOUS;
     this.#process = process;
     this.#length = length;
     const address = process.mmap(0, length, prot, flags);
     this.address = check(process, address, "mmap", { length });
-    const ret = process.madvise(address, length, MADV_POPULATE_WRITE);
+    const ret = process.madvise(address, length, mman.MADV_POPULATE_WRITE);
     if (ret < 0) this[Symbol.dispose]();
     check(process, ret, "madvise", { length });
   }

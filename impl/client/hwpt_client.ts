@@ -129,15 +129,13 @@ export class HwptClient {
    * cleared unless `clear` is false. Throws ENOENT without such a HWPT, EINVAL
    * for a misaligned range or page size, EOPNOTSUPP if it cannot.
    */
-  getDirtyBitmap(
-    options: {
-      readonly hwptId: number;
-      readonly iova: U64;
-      readonly length: U64;
-      readonly pageSize: U64;
-      readonly clear?: boolean;
-    },
-  ): Uint8Array {
+  getDirtyBitmap(options: {
+    readonly hwptId: number;
+    readonly iova: U64;
+    readonly length: U64;
+    readonly pageSize: U64;
+    readonly clear?: boolean;
+  }): Uint8Array {
     const { process } = this.#descriptor;
     const length = toU64("length", options.length);
     const pageSize = toU64("pageSize", options.pageSize);
@@ -162,13 +160,11 @@ export class HwptClient {
    * without such a HWPT, EINVAL and EOPNOTSUPP for requests that the driver does
    * not know.
    */
-  invalidate(
-    options: {
-      readonly hwptId: number;
-      readonly dataType: number;
-      readonly entries: readonly Uint8Array[];
-    },
-  ): { handled: number } {
+  invalidate(options: {
+    readonly hwptId: number;
+    readonly dataType: number;
+    readonly entries: readonly Uint8Array[];
+  }): { handled: number } {
     const { entries } = options;
     const entryLen = entries[0]?.length ?? 0;
     const data = new Uint8Array(entries.length * entryLen);

@@ -54,13 +54,11 @@ export class MockClient {
   }
 
   /** ADD_RESERVED: reserves IOVA of an IOAS for as long as it lives. Throws EADDRINUSE where something is mapped or allowed. */
-  addReserved(
-    options: {
-      readonly ioasId: number;
-      readonly start: U64;
-      readonly length: U64;
-    },
-  ): void {
+  addReserved(options: {
+    readonly ioasId: number;
+    readonly start: U64;
+    readonly length: U64;
+  }): void {
     this.#call(uapi.TestAddReserved, options, { id: "ioasId" });
   }
 
@@ -94,25 +92,21 @@ export class MockClient {
   }
 
   /** MD_CHECK_MAP: throws EINVAL unless a mock domain maps the range to the memory at `userVa`. */
-  checkMap(
-    options: {
-      readonly hwptId: number;
-      readonly iova: U64;
-      readonly length: U64;
-      readonly userVa: U64;
-    },
-  ): void {
+  checkMap(options: {
+    readonly hwptId: number;
+    readonly iova: U64;
+    readonly length: U64;
+    readonly userVa: U64;
+  }): void {
     this.#call(uapi.TestCheckMap, options, { id: "hwptId", uptr: "userVa" });
   }
 
   /** MD_CHECK_REFS: throws EIO unless each page of the memory is pinned `refs` times. */
-  checkRefs(
-    options: {
-      readonly userVa: U64;
-      readonly length: U64;
-      readonly refs: number;
-    },
-  ): void {
+  checkRefs(options: {
+    readonly userVa: U64;
+    readonly length: U64;
+    readonly refs: number;
+  }): void {
     this.#call(uapi.TestCheckRefs, options, { uptr: "userVa" });
   }
 
@@ -203,15 +197,13 @@ export class MockClient {
    * these are the entries of half the IOVA, where most likely nothing is mapped
    * and nothing is marked.
    */
-  dirty(
-    options: {
-      readonly hwptId: number;
-      readonly iova: U64;
-      readonly length: U64;
-      readonly bitmap: Uint8Array;
-      readonly pageSize?: U64;
-    },
-  ): { marked: bigint } {
+  dirty(options: {
+    readonly hwptId: number;
+    readonly iova: U64;
+    readonly length: U64;
+    readonly bitmap: Uint8Array;
+    readonly pageSize?: U64;
+  }): { marked: bigint } {
     const { process } = this.#descriptor;
     const bitmap = toBytes("bitmap", options.bitmap);
     using memory = new ScratchMemory(process, bitmap.length);
@@ -227,26 +219,22 @@ export class MockClient {
   }
 
   /** MD_CHECK_IOTLB: throws EINVAL unless entry `iotlbId` of a nested HWPT's cache is `iotlb`. */
-  checkIotlb(
-    options: {
-      readonly hwptId: number;
-      readonly iotlbId: number;
-      readonly iotlb: number;
-    },
-  ): void {
+  checkIotlb(options: {
+    readonly hwptId: number;
+    readonly iotlbId: number;
+    readonly iotlb: number;
+  }): void {
     this.#call(uapi.TestCheckIotlb, options, { id: "hwptId" });
   }
 
   /** TRIGGER_IOPF: a mock device reports a page fault. Throws ENOENT without such a device. */
-  triggerIopf(
-    options: {
-      readonly devId: number;
-      readonly addr: U64;
-      readonly pasid?: number;
-      readonly grpid?: number;
-      readonly perm?: number;
-    },
-  ): void {
+  triggerIopf(options: {
+    readonly devId: number;
+    readonly addr: U64;
+    readonly pasid?: number;
+    readonly grpid?: number;
+    readonly perm?: number;
+  }): void {
     this.#call(uapi.TestTriggerIopf, options);
   }
 

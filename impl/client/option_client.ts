@@ -6,13 +6,7 @@
  * @module
  */
 
-import {
-  IOMMU_OPTION_HUGE_PAGES,
-  IOMMU_OPTION_OP_GET,
-  IOMMU_OPTION_OP_SET,
-  IOMMU_OPTION_RLIMIT_MODE,
-  IommuOption,
-} from "../uapi/iommufd.ts";
+import * as uapi from "../uapi/iommufd.ts";
 import { describe, toBoolean, toU32 } from "./arguments.ts";
 import type { Descriptor } from "./descriptor.ts";
 
@@ -33,9 +27,9 @@ export class OptionClient {
 
   /** HUGE_PAGES: whether an IOAS may map contiguous pages as one large IO page. Throws ENOENT without such an IOAS. */
   getHugePages(ioasId: number): boolean {
-    const { val64 } = this.#descriptor.call(IommuOption, {
-      optionId: IOMMU_OPTION_HUGE_PAGES,
-      op: IOMMU_OPTION_OP_GET,
+    const { val64 } = this.#descriptor.call(uapi.IommuOption, {
+      optionId: uapi.IOMMU_OPTION_HUGE_PAGES,
+      op: uapi.IOMMU_OPTION_OP_GET,
       objectId: toU32("ioasId", ioasId),
     });
     return val64 === 1n;
@@ -47,9 +41,9 @@ export class OptionClient {
    * when an area is not aligned to CPU pages.
    */
   setHugePages(ioasId: number, on: boolean): void {
-    this.#descriptor.call(IommuOption, {
-      optionId: IOMMU_OPTION_HUGE_PAGES,
-      op: IOMMU_OPTION_OP_SET,
+    this.#descriptor.call(uapi.IommuOption, {
+      optionId: uapi.IOMMU_OPTION_HUGE_PAGES,
+      op: uapi.IOMMU_OPTION_OP_SET,
       objectId: toU32("ioasId", ioasId),
       val64: toBoolean("on", on) ? 1n : 0n,
     });
@@ -57,9 +51,9 @@ export class OptionClient {
 
   /** RLIMIT_MODE: who is charged for pinned memory. */
   getRlimitMode(): RlimitMode {
-    const { val64 } = this.#descriptor.call(IommuOption, {
-      optionId: IOMMU_OPTION_RLIMIT_MODE,
-      op: IOMMU_OPTION_OP_GET,
+    const { val64 } = this.#descriptor.call(uapi.IommuOption, {
+      optionId: uapi.IOMMU_OPTION_RLIMIT_MODE,
+      op: uapi.IOMMU_OPTION_OP_GET,
     });
     return RLIMIT_MODES[Number(val64)]!;
   }
@@ -71,9 +65,9 @@ export class OptionClient {
       const given = describe(mode);
       throw new TypeError(`mode must be "user" or "process", not ${given}`);
     }
-    this.#descriptor.call(IommuOption, {
-      optionId: IOMMU_OPTION_RLIMIT_MODE,
-      op: IOMMU_OPTION_OP_SET,
+    this.#descriptor.call(uapi.IommuOption, {
+      optionId: uapi.IOMMU_OPTION_RLIMIT_MODE,
+      op: uapi.IOMMU_OPTION_OP_SET,
       val64: BigInt(value),
     });
   }

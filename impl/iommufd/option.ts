@@ -10,13 +10,7 @@
  */
 
 import { EBUSY, EINVAL, EOPNOTSUPP, EPERM } from "../uapi/errno.ts";
-import {
-  IOMMU_OPTION_HUGE_PAGES,
-  IOMMU_OPTION_OP_GET,
-  IOMMU_OPTION_OP_SET,
-  IOMMU_OPTION_RLIMIT_MODE,
-  IommuOption,
-} from "../uapi/iommufd.ts";
+import * as uapi from "../uapi/iommufd.ts";
 import { CAP_SYS_RESOURCE } from "../uapi/mman.ts";
 import { ACCOUNT_MM, ACCOUNT_USER } from "./pages/accounting.ts";
 import { disableLargePages, enableLargePages } from "./ioas/large_pages.ts";
@@ -26,19 +20,19 @@ import type { Ucmd } from "./objects/ucmd.ts";
 
 const NOT_A_BIT = EINVAL.because("the value is neither 0 nor 1");
 
-const VALUE = IommuOption.fields.val64.offset;
+const VALUE = uapi.IommuOption.fields.val64.offset;
 
 /** IOMMU_OPTION. Only the value goes back to the caller. */
-export function option(ucmd: Ucmd<IommuOption>): void {
+export function option(ucmd: Ucmd<uapi.IommuOption>): void {
   const { ctx, cmd, bytes } = ucmd;
   if (ctx.kernel.revision.objects.checksReservedFields && cmd.reserved !== 0) {
     throw RESERVED_FIELD;
   }
   switch (cmd.optionId) {
-    case IOMMU_OPTION_RLIMIT_MODE:
+    case uapi.IOMMU_OPTION_RLIMIT_MODE:
       rlimitMode(ucmd);
       break;
-    case IOMMU_OPTION_HUGE_PAGES:
+    case uapi.IOMMU_OPTION_HUGE_PAGES:
       hugePages(ucmd);
       break;
     default:
@@ -50,17 +44,17 @@ export function option(ucmd: Ucmd<IommuOption>): void {
   );
 }
 
-function rlimitMode({ ctx, cmd, process }: Ucmd<IommuOption>): void {
+function rlimitMode({ ctx, cmd, process }: Ucmd<uapi.IommuOption>): void {
   if (
     ctx.kernel.revision.objects.rlimitModeChecksObjectId && cmd.objectId !== 0
   ) {
     throw EOPNOTSUPP.because("RLIMIT_MODE has no object");
   }
   switch (cmd.op) {
-    case IOMMU_OPTION_OP_GET:
+    case uapi.IOMMU_OPTION_OP_GET:
       cmd.val64 = ctx.accountMode === ACCOUNT_MM ? 1n : 0n;
       return;
-    case IOMMU_OPTION_OP_SET:
+    case uapi.IOMMU_OPTION_OP_SET:
       if (!process.capable(CAP_SYS_RESOURCE)) {
         throw EPERM.because("the process lacks CAP_SYS_RESOURCE");
       }
@@ -75,13 +69,13 @@ function rlimitMode({ ctx, cmd, process }: Ucmd<IommuOption>): void {
   }
 }
 
-function hugePages({ ctx, cmd }: Ucmd<IommuOption>): void {
+function hugePages({ ctx, cmd }: Ucmd<uapi.IommuOption>): void {
   ctx.objects.get(cmd.objectId, Ioas).putAfter((ioas) => {
     switch (cmd.op) {
-      case IOMMU_OPTION_OP_GET:
+      case uapi.IOMMU_OPTION_OP_GET:
         cmd.val64 = ioas.iopt.disableLargePages ? 0n : 1n;
         return;
-      case IOMMU_OPTION_OP_SET:
+      case uapi.IOMMU_OPTION_OP_SET:
         if (cmd.val64 > 1n) throw NOT_A_BIT;
         if (cmd.val64 === 0n) disableLargePages(ioas.iopt);
         else enableLargePages(ioas.iopt);

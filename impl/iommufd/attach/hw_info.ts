@@ -17,25 +17,19 @@ import {
 } from "../../iommu/device.ts";
 import type { Warnings } from "../../kernel/warn.ts";
 import { ENODEV } from "../../uapi/errno.ts";
-import {
-  IOMMU_HW_CAP_DIRTY_TRACKING,
-  IOMMU_HW_CAP_PCI_PASID_EXEC,
-  IOMMU_HW_CAP_PCI_PASID_PRIV,
-  IOMMU_HW_INFO_TYPE_NONE,
-  type IommuHwInfo,
-} from "../../uapi/iommufd.ts";
+import * as uapi from "../../uapi/iommufd.ts";
 import { IommufdDevice } from "./device.ts";
 import { RESERVED_FIELD, UNKNOWN_FLAG } from "../objects/refusals.ts";
 import type { Ucmd } from "../objects/ucmd.ts";
 
 /** The information of a driver that has none. */
 const NO_INFO: HwInfo = {
-  type: IOMMU_HW_INFO_TYPE_NONE,
+  type: uapi.IOMMU_HW_INFO_TYPE_NONE,
   bytes: new Uint8Array(0),
 };
 
 /** IOMMU_GET_HW_INFO. */
-export function getHwInfo(ucmd: Ucmd<IommuHwInfo>): void {
+export function getHwInfo(ucmd: Ucmd<uapi.IommuHwInfo>): void {
   const { ctx, cmd } = ucmd;
   const { flags, reserved, reserved1, reserved2 } = cmd;
   if (flags) throw UNKNOWN_FLAG;
@@ -61,7 +55,7 @@ function infoOf(dev: Device, warnings: Warnings): HwInfo {
   const info = deviceIommuOps(dev).hwInfo?.(dev);
   if (info === undefined) return NO_INFO;
   const broken = warnings.on(
-    info.type === IOMMU_HW_INFO_TYPE_NONE,
+    info.type === uapi.IOMMU_HW_INFO_TYPE_NONE,
     `IOMMU driver of ${dev.name} gives hardware information without a type`,
   );
   if (broken) {
@@ -72,7 +66,7 @@ function infoOf(dev: Device, warnings: Warnings): HwInfo {
 
 /** Fills the caller's buffer, with zeros beyond the information. Throws EFAULT. */
 function writeInfo(
-  { ctx, cmd, process }: Ucmd<IommuHwInfo>,
+  { ctx, cmd, process }: Ucmd<uapi.IommuHwInfo>,
   bytes: Uint8Array,
 ): void {
   const uaddr = Number(cmd.dataUptr);
@@ -92,10 +86,10 @@ function ilog2(count: number): number {
 function capabilitiesOf(dev: Device): bigint {
   let capabilities = 0n;
   if (deviceIommuCapable(dev, "dirty-tracking")) {
-    capabilities |= IOMMU_HW_CAP_DIRTY_TRACKING;
+    capabilities |= uapi.IOMMU_HW_CAP_DIRTY_TRACKING;
   }
   if (dev.maxPasids === 0) return capabilities;
-  if (dev.pciPasid?.exec) capabilities |= IOMMU_HW_CAP_PCI_PASID_EXEC;
-  if (dev.pciPasid?.priv) capabilities |= IOMMU_HW_CAP_PCI_PASID_PRIV;
+  if (dev.pciPasid?.exec) capabilities |= uapi.IOMMU_HW_CAP_PCI_PASID_EXEC;
+  if (dev.pciPasid?.priv) capabilities |= uapi.IOMMU_HW_CAP_PCI_PASID_PRIV;
   return capabilities;
 }

@@ -10,11 +10,7 @@
 
 import type { UserData } from "../../iommu/user_data.ts";
 import { EINVAL, Errno } from "../../uapi/errno.ts";
-import {
-  IOMMU_HWPT_DATA_NONE,
-  IOMMU_HWPT_FAULT_ID_VALID,
-  type IommuHwptAlloc,
-} from "../../uapi/iommufd.ts";
+import * as uapi from "../../uapi/iommufd.ts";
 import { IommufdDevice } from "./device.ts";
 import { setHwptFault } from "../events/fault.ts";
 import { type HwPagetable, HwptPaging } from "../hwpt/hw_pagetable.ts";
@@ -27,10 +23,10 @@ import type { Ucmd } from "../objects/ucmd.ts";
 const NO_PT = EINVAL.because("there is no IOAS and no HWPT with this id");
 
 /** IOMMU_HWPT_ALLOC. */
-export function hwptAlloc(ucmd: Ucmd<IommuHwptAlloc>): void {
+export function hwptAlloc(ucmd: Ucmd<uapi.IommuHwptAlloc>): void {
   const { ctx, cmd } = ucmd;
   if (cmd.reserved !== 0) throw RESERVED_FIELD;
-  const hasType = cmd.dataType !== IOMMU_HWPT_DATA_NONE;
+  const hasType = cmd.dataType !== uapi.IOMMU_HWPT_DATA_NONE;
   if (hasType !== (cmd.dataLen !== 0)) {
     throw EINVAL.because("data have no type, or a type has no data");
   }
@@ -39,7 +35,7 @@ export function hwptAlloc(ucmd: Ucmd<IommuHwptAlloc>): void {
     getPt(ucmd).putAfter((pt) => {
       const hwpt = allocOn(pt, idev, ucmd);
       try {
-        if (cmd.flags & IOMMU_HWPT_FAULT_ID_VALID) {
+        if (cmd.flags & uapi.IOMMU_HWPT_FAULT_ID_VALID) {
           setHwptFault(hwpt, cmd.faultId);
         }
         cmd.outHwptId = hwpt.id;
@@ -54,7 +50,7 @@ export function hwptAlloc(ucmd: Ucmd<IommuHwptAlloc>): void {
 }
 
 /** What to allocate on. An object that is not there is EINVAL as well as one of a wrong kind. */
-function getPt({ ctx, cmd }: Ucmd<IommuHwptAlloc>): IommufdObject {
+function getPt({ ctx, cmd }: Ucmd<uapi.IommuHwptAlloc>): IommufdObject {
   try {
     return ctx.objects.get(cmd.ptId, IommufdObject);
   } catch (error) {
@@ -67,7 +63,7 @@ function getPt({ ctx, cmd }: Ucmd<IommuHwptAlloc>): IommufdObject {
 function allocOn(
   pt: IommufdObject,
   idev: IommufdDevice,
-  { cmd, process }: Ucmd<IommuHwptAlloc>,
+  { cmd, process }: Ucmd<uapi.IommuHwptAlloc>,
 ): HwPagetable {
   const { flags } = cmd;
   const userData: UserData = {

@@ -19,18 +19,7 @@ import {
   EOVERFLOW,
   Errno,
 } from "../../uapi/errno.ts";
-import {
-  IOMMU_IOAS_MAP_FIXED_IOVA,
-  IOMMU_IOAS_MAP_READABLE,
-  IOMMU_IOAS_MAP_WRITEABLE,
-  type IommuIoasAlloc,
-  type IommuIoasAllowIovas,
-  type IommuIoasCopy,
-  type IommuIoasIovaRanges,
-  type IommuIoasMap,
-  type IommuIoasUnmap,
-  IommuIovaRange,
-} from "../../uapi/iommufd.ts";
+import * as uapi from "../../uapi/iommufd.ts";
 import type { HwptPaging } from "../hwpt/hw_pagetable.ts";
 import { IoPagetable } from "./io_pagetable.ts";
 import type { IommufdCtx } from "../main.ts";
@@ -49,8 +38,9 @@ const NOTHING_MAPPED = ENOENT.because("nothing is mapped in the range");
 const ARRAY_TOO_SHORT = EMSGSIZE.because("there are more ranges than that");
 
 /** All flags of IOMMU_IOAS_MAP and IOMMU_IOAS_COPY. */
-const MAP_FLAGS = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_WRITEABLE |
-  IOMMU_IOAS_MAP_READABLE;
+const MAP_FLAGS = uapi.IOMMU_IOAS_MAP_FIXED_IOVA |
+  uapi.IOMMU_IOAS_MAP_WRITEABLE |
+  uapi.IOMMU_IOAS_MAP_READABLE;
 
 /**
  * An IO address space: a map from IOVA to memory that all of its HWPTs and
@@ -97,7 +87,7 @@ export class Ioas extends IommufdObject {
 }
 
 /** IOMMU_IOAS_ALLOC. */
-export function ioasAlloc(ucmd: Ucmd<IommuIoasAlloc>): void {
+export function ioasAlloc(ucmd: Ucmd<uapi.IommuIoasAlloc>): void {
   const { ctx, cmd } = ucmd;
   if (cmd.flags !== 0) throw UNKNOWN_FLAG;
   const ioas = new Ioas(ctx);
@@ -112,7 +102,7 @@ export function ioasAlloc(ucmd: Ucmd<IommuIoasAlloc>): void {
 }
 
 /** IOMMU_IOAS_IOVA_RANGES: the holes between the reserved ranges. */
-export function ioasIovaRanges(ucmd: Ucmd<IommuIoasIovaRanges>): void {
+export function ioasIovaRanges(ucmd: Ucmd<uapi.IommuIoasIovaRanges>): void {
   const { ctx, cmd } = ucmd;
   if (cmd.reserved !== 0) throw RESERVED_FIELD;
   const ioas = ctx.objects.get(cmd.ioasId, Ioas);
@@ -130,13 +120,13 @@ export function ioasIovaRanges(ucmd: Ucmd<IommuIoasIovaRanges>): void {
 
 /** Stores the ranges that fit into the caller's array; returns how many there are. */
 function writeIovaRanges(
-  ucmd: Ucmd<IommuIoasIovaRanges>,
+  ucmd: Ucmd<uapi.IommuIoasIovaRanges>,
   iopt: IoPagetable,
   capacity: number,
 ): number {
   const array = Number(ucmd.cmd.allowedIovas);
-  const entry = new Uint8Array(IommuIovaRange.size);
-  const range = IommuIovaRange.at(entry);
+  const entry = new Uint8Array(uapi.IommuIovaRange.size);
+  const range = uapi.IommuIovaRange.at(entry);
   let count = 0;
   const span = new SpanIterator(iopt.reserved, 0n, U64_MAX);
   for (; !span.done; span.next()) {
@@ -152,7 +142,7 @@ function writeIovaRanges(
 }
 
 /** IOMMU_IOAS_ALLOW_IOVAS. */
-export function ioasAllowIovas(ucmd: Ucmd<IommuIoasAllowIovas>): void {
+export function ioasAllowIovas(ucmd: Ucmd<uapi.IommuIoasAllowIovas>): void {
   const { ctx, cmd } = ucmd;
   if (ctx.kernel.revision.objects.checksReservedFields && cmd.reserved !== 0) {
     throw RESERVED_FIELD;
@@ -170,12 +160,12 @@ export function ioasAllowIovas(ucmd: Ucmd<IommuIoasAllowIovas>): void {
  * less, and for ranges that overlap; ENOMEM. (Linux: iommufd_ioas_load_iovas.)
  */
 function loadIovas(
-  ucmd: Ucmd<IommuIoasAllowIovas>,
+  ucmd: Ucmd<uapi.IommuIoasAllowIovas>,
 ): IntervalTree<bigint, IoptRange> {
   const { cmd, process, ctx } = ucmd;
   const array = Number(cmd.allowedIovas);
-  const entry = new Uint8Array(IommuIovaRange.size);
-  const range = IommuIovaRange.at(entry);
+  const entry = new Uint8Array(uapi.IommuIovaRange.size);
+  const range = uapi.IommuIovaRange.at(entry);
   const tree = new IntervalTree<bigint, IoptRange>();
   for (let i = 0; i < cmd.numIovas; i++) {
     process.mm.copyFromUser(entry, array + i * entry.length);
@@ -195,19 +185,19 @@ function loadIovas(
 /** The `IOMMU_*` protection that map flags ask for. DMA is always cache coherent: user space has no way to flush caches. */
 function convertProt(flags: number): number {
   let prot = IOMMU_CACHE;
-  if (flags & IOMMU_IOAS_MAP_WRITEABLE) prot |= IOMMU_WRITE;
-  if (flags & IOMMU_IOAS_MAP_READABLE) prot |= IOMMU_READ;
+  if (flags & uapi.IOMMU_IOAS_MAP_WRITEABLE) prot |= IOMMU_WRITE;
+  if (flags & uapi.IOMMU_IOAS_MAP_READABLE) prot |= IOMMU_READ;
   return prot;
 }
 
 /** True if the flags give no permission and the revision wants one. */
 function lacksProt(ctx: IommufdCtx, flags: number): boolean {
   return ctx.kernel.revision.ioas.mapNeedsProt &&
-    !(flags & (IOMMU_IOAS_MAP_WRITEABLE | IOMMU_IOAS_MAP_READABLE));
+    !(flags & (uapi.IOMMU_IOAS_MAP_WRITEABLE | uapi.IOMMU_IOAS_MAP_READABLE));
 }
 
 /** IOMMU_IOAS_MAP. */
-export function ioasMap(ucmd: Ucmd<IommuIoasMap>): void {
+export function ioasMap(ucmd: Ucmd<uapi.IommuIoasMap>): void {
   const { ctx, cmd } = ucmd;
   const { flags, iova, length } = cmd;
   if (flags & ~MAP_FLAGS) throw UNKNOWN_FLAG;
@@ -220,7 +210,7 @@ export function ioasMap(ucmd: Ucmd<IommuIoasMap>): void {
   try {
     cmd.iova = ioas.iopt.mapUserPages({
       accountMode: ctx.accountMode,
-      iova: flags & IOMMU_IOAS_MAP_FIXED_IOVA ? iova : undefined,
+      iova: flags & uapi.IOMMU_IOAS_MAP_FIXED_IOVA ? iova : undefined,
       uptr: cmd.userVa,
       length,
       prot: convertProt(flags),
@@ -232,7 +222,7 @@ export function ioasMap(ucmd: Ucmd<IommuIoasMap>): void {
 }
 
 /** IOMMU_IOAS_COPY. */
-export function ioasCopy(ucmd: Ucmd<IommuIoasCopy>): void {
+export function ioasCopy(ucmd: Ucmd<uapi.IommuIoasCopy>): void {
   const { ctx, cmd } = ucmd;
   const { revision } = ctx.kernel;
   if (revision.selftest.hasSyzFlag && cmd.flags & MOCK_FLAGS_ACCESS_SYZ) {
@@ -255,7 +245,7 @@ export function ioasCopy(ucmd: Ucmd<IommuIoasCopy>): void {
     cmd.dstIova = ioas.iopt.mapPages(
       pages,
       length,
-      flags & IOMMU_IOAS_MAP_FIXED_IOVA ? dstIova : undefined,
+      flags & uapi.IOMMU_IOAS_MAP_FIXED_IOVA ? dstIova : undefined,
       convertProt(flags),
     );
     ucmd.respond();
@@ -265,7 +255,7 @@ export function ioasCopy(ucmd: Ucmd<IommuIoasCopy>): void {
 }
 
 /** Replaces the syz form of a source IOVA, unless there is no such IOAS, and clears its flag (Linux: iommufd_test_syz_conv_iova_id). */
-function convertSyz(ctx: IommufdCtx, cmd: IommuIoasCopy): void {
+function convertSyz(ctx: IommufdCtx, cmd: uapi.IommuIoasCopy): void {
   cmd.flags &= ~MOCK_FLAGS_ACCESS_SYZ;
   try {
     const ioas = ctx.objects.get(cmd.srcIoasId, Ioas);
@@ -290,7 +280,7 @@ function getPages(
 }
 
 /** IOMMU_IOAS_UNMAP. */
-export function ioasUnmap(ucmd: Ucmd<IommuIoasUnmap>): void {
+export function ioasUnmap(ucmd: Ucmd<uapi.IommuIoasUnmap>): void {
   const { ctx, cmd } = ucmd;
   const ioas = ctx.objects.get(cmd.ioasId, Ioas);
   try {
