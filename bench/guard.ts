@@ -30,22 +30,17 @@ const BANDS = new URL("./bands.json", import.meta.url);
 /** How often something is measured before it counts as outside of its band. */
 const ATTEMPTS = 5;
 
-/** What was measured so far, by the names of the operations. */
-class Measured {
-  readonly #results = new Map<string, Result>();
-
-  get figures(): Figures[] {
-    return [...this.#results.values()].map(figuresOf);
+/** Measures all scenarios that have one of the operations, and adds it to what was `measured` so far, by their names. */
+async function figuresWith(
+  names: ReadonlySet<string>,
+  measured: Map<string, Result> = new Map(),
+): Promise<Figures[]> {
+  for (const result of await measureAfresh(names)) {
+    const name = operationName(result.operation);
+    const before = measured.get(name);
+    measured.set(name, before ? together(before, result) : result);
   }
-
-  /** Measures all scenarios that have one of the operations. */
-  async add(names: ReadonlySet<string>): Promise<void> {
-    for (const result of await measureAfresh(names)) {
-      const name = operationName(result.operation);
-      const before = this.#results.get(name);
-      this.#results.set(name, before ? together(before, result) : result);
-    }
-  }
+  return [...measured.values()].map(figuresOf);
 }
 
 /** What a worker of its own measures. */
@@ -65,11 +60,10 @@ async function measureAfresh(names: ReadonlySet<string>): Promise<Result[]> {
 
 /** Compares what is measured with the bands, and again what is outside. */
 async function guard(recorded: Bands): Promise<Check[]> {
-  const measured = new Measured();
+  const measured = new Map<string, Result>();
   let wanted = operationsOf(recorded);
   for (let attempt = 1;; attempt++) {
-    await measured.add(wanted);
-    const checks = compare(recorded, measured.figures);
+    const checks = compare(recorded, await figuresWith(wanted, measured));
     const failed = checks.filter(({ ok }) => !ok);
     if (failed.length === 0 || attempt === ATTEMPTS) return checks;
     wanted = new Set(failed.flatMap(({ operations }) => operations));
@@ -89,9 +83,8 @@ async function main(args: readonly string[]): Promise<number> {
     return 2;
   }
   if (args.length > 0) {
-    const measured = new Measured();
-    await measured.add(operationsOf(recorded));
-    const text = JSON.stringify(record(recorded, measured.figures), null, 2);
+    const figures = await figuresWith(operationsOf(recorded));
+    const text = JSON.stringify(record(recorded, figures), null, 2);
     Deno.writeTextFileSync(BANDS, `${text}\n`);
     return 0;
   }

@@ -40,11 +40,8 @@ export function parseTarget(spec: string): TargetSpec {
   const parse = Object.hasOwn(SCHEMES, scheme) ? SCHEMES[scheme] : undefined;
   if (colon < 0 || parse === undefined) {
     const known = Object.keys(SCHEMES).map((name) => `${name}:`);
-    throw new UsageError(
-      `Cannot parse target "${spec}": it must begin with ${
-        known.join(" or ")
-      }.${suggestion(`${scheme}:`, known)}`,
-    );
+    const meant = suggestion(`${scheme}:`, known);
+    refuseTarget(spec, `it must begin with ${known.join(" or ")}.${meant}`);
   }
   return parse(spec.slice(colon + 1), spec);
 }
@@ -75,10 +72,8 @@ function parseImpl(rest: string, spec: string): TargetSpec {
     } else if (name === "scattered") {
       frameOrder = { scattered: parseSeed(value, spec) };
     } else {
-      throw new UsageError(
-        `Cannot parse target "${spec}": "${part}" is no option of impl:, ` +
-          `which takes a revision and scattered=SEED.`,
-      );
+      const takes = "which takes a revision and scattered=SEED.";
+      refuseTarget(spec, `"${part}" is no option of impl:, ${takes}`);
     }
   }
   return {

@@ -11,16 +11,9 @@ import type {
   TargetInfo,
   TargetProcess,
 } from "../../selftests/target/target.ts";
-import {
-  MAP_ANONYMOUS,
-  MAP_HUGETLB,
-  MAP_POPULATE,
-  MAP_PRIVATE,
-  PROT_READ,
-  PROT_WRITE,
-} from "../../impl/uapi/mman.ts";
+import { mapMemory } from "../../conformance/targets/probes.ts";
+import { MAP_HUGETLB, MAP_POPULATE } from "../../impl/uapi/mman.ts";
 import { NEWEST, REVISIONS } from "../../impl/uapi/revision.ts";
-import { assertOk } from "../../selftests/harness/harness.ts";
 import { hwptAlloc } from "../../selftests/ioctls/hwpt_ioctls.ts";
 import { Iommufd } from "../../selftests/ioctls/ioctls.ts";
 
@@ -67,15 +60,8 @@ export class Setup {
    * VMM maps it.
    */
   async memory(length: number, huge = false): Promise<number> {
-    const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE |
-      (huge ? MAP_HUGETLB : 0);
-    const ret = await this.io.process.mmap(
-      0,
-      length,
-      PROT_READ | PROT_WRITE,
-      flags,
-    );
-    return assertOk(ret, "mmap");
+    const flags = MAP_POPULATE | (huge ? MAP_HUGETLB : 0);
+    return await mapMemory(this.io.process, length, flags);
   }
 
   /**

@@ -56,19 +56,17 @@ export function areaScenarios(): Scenario[] {
   ];
 }
 
-/** Areas to make. */
-interface Areas {
-  /** The first of them; the memory of the others follows its. */
-  readonly first: Mapping;
-  readonly count: number;
-  /** Bytes of IOVA from one to the next. */
-  readonly stride: number;
-}
-
-/** Maps of areas at given places, each of memory of its own. */
-function mapAreas(fd: number, { first, count, stride }: Areas): CallStep {
-  const sweep = { userVa: first.length, iova: stride };
-  return map(fd, first, { times: count, sweep });
+/** Maps of areas `stride` bytes of IOVA apart, each of memory of its own, which follows that of the one before. */
+function mapAreas(
+  fd: number,
+  first: Mapping,
+  times: number,
+  stride: number = first.length,
+): CallStep {
+  return map(fd, first, {
+    times,
+    sweep: { userVa: first.length, iova: stride },
+  });
 }
 
 function scenario(
@@ -96,7 +94,7 @@ function oneByOne(count: number, domains: number): Scenario {
       unmap: `IOAS_UNMAP one by one, ${what}`,
     },
     async (machine) => {
-      const { first } = await pageAreas(machine, count, domains);
+      const first = await firstPage(machine, count, domains);
       const sweep = { userVa: PAGE_SIZE, iova: PAGE_SIZE };
       const all = mapAndUnmap(machine.io.fd, first, count, sweep);
       return [measured("map", all.map), measured("unmap", all.unmap)];
@@ -105,17 +103,16 @@ function oneByOne(count: number, domains: number): Scenario {
   );
 }
 
-/** Areas of a page each; they get memory if there is a domain that pins it. */
-async function pageAreas(
+/** The first of areas of a page each; they get memory if there is a domain that pins it. */
+async function firstPage(
   machine: Machine,
   count: number,
   domains: number,
-): Promise<Areas> {
+): Promise<Mapping> {
   const length = PAGE_SIZE;
   const userVa = domains > 0 ? await machine.memory(count * length) : length;
   const { ioasId } = await machine.ioas(domains);
-  const first = { ioasId, userVa, length, iova: IOVA };
-  return { first, count, stride: length };
+  return { ioasId, userVa, length, iova: IOVA };
 }
 
 /** The kernel chooses where areas go; then one call unmaps them all. */
@@ -127,7 +124,7 @@ function chosenThenWhole(count: number, domains: number): Scenario {
     { map: mapping, unmap: `IOAS_UNMAP of everything, ${what}` },
     async (machine) => {
       const { fd } = machine.io;
-      const { first } = await pageAreas(machine, count, domains);
+      const first = await firstPage(machine, count, domains);
       const { ioasId, userVa, length } = first;
       const chosen = map(fd, { ioasId, userVa, length }, {
         times: count,
@@ -150,9 +147,9 @@ export function fillScenarios(): Scenario[] {
 
 /** Areas that stay, with holes of a page between them; returns their IOAS. */
 async function standing(machine: Machine, count: number): Promise<number> {
-  const { first } = await pageAreas(machine, count, 0);
-  const areas = { first, count, stride: STRIDE };
-  machine.compile([mapAreas(machine.io.fd, areas)]).run();
+  const first = await firstPage(machine, count, 0);
+  const areas = mapAreas(machine.io.fd, first, count, STRIDE);
+  machine.compile([areas]).run();
   return first.ioasId;
 }
 
@@ -217,8 +214,7 @@ function attachToAll(count: number, length: number): Scenario {
       const userVa = await machine.memory(count * length);
       const { ioasId } = await machine.ioas(0);
       const first = { ioasId, userVa, length, iova: IOVA };
-      const areas = { first, count, stride: length };
-      machine.compile([mapAreas(machine.io.fd, areas)]).run();
+      machine.compile([mapAreas(machine.io.fd, first, count)]).run();
       return attachPhases(machine, ioasId);
     },
   );
@@ -238,7 +234,7 @@ function closeAll(count: number): Scenario {
         length: PAGE_SIZE,
         iova: IOVA,
       };
-      const fill = mapAreas(fd, { first, count, stride: PAGE_SIZE });
+      const fill = mapAreas(fd, first, count);
       const alloc = ioctl(fd, IommuIoasAlloc, {});
       return [
         { steps: [step(OPEN_IOMMU, fd), alloc, fill] },

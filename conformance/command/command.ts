@@ -38,10 +38,10 @@ import {
 } from "../reports/results.ts";
 import { type EndingSignal, exitCodeOf } from "../lib/ending.ts";
 import { Interrupted } from "../lib/interrupted.ts";
-import { runAll, type RunOutcome } from "../running/run_targets.ts";
+import { AllRunner, type RunOutcome } from "../running/run_targets.ts";
 import { suiteInfo } from "../running/suite.ts";
 import { TargetStartError } from "../targets/test_target.ts";
-import { UsageError } from "../lib/usage_error.ts";
+import { orUsageError, UsageError } from "../lib/usage_error.ts";
 
 /** Everything went as expected. */
 const EXIT_OK = 0;
@@ -167,7 +167,7 @@ async function run(
   });
   let outcome: RunOutcome;
   try {
-    outcome = await runAll(columns, {
+    outcome = await new AllRunner(columns, {
       options,
       host,
       interruption: interruption.signal,
@@ -175,7 +175,7 @@ async function run(
       settings: settingsOf(options),
       expectations,
       reports,
-    });
+    }).run();
     endReports(reports, outcome.run);
   } finally {
     forget();
@@ -255,17 +255,10 @@ function reportWriter(
   host: Host,
 ): (text: string) => void {
   const where = path === undefined ? "standard output" : `"${path}"`;
-  function trying<T>(action: () => T): T {
-    try {
-      return action();
-    } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      throw new UsageError(`Cannot write the report to ${where}: ${why}`);
-    }
-  }
-  const write = trying(() => {
+  const what = `Cannot write the report to ${where}`;
+  const write = orUsageError(what, () => {
     if (path === undefined) return host.out;
     return format === "jsonl" ? host.create(path) : host.prepare(path);
   });
-  return (text) => trying(() => write(text));
+  return (text) => orUsageError(what, () => write(text));
 }

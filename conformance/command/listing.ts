@@ -9,6 +9,7 @@
 import type { RevisionName } from "../../impl/uapi/revision.ts";
 import type { Test } from "../../selftests/harness/harness.ts";
 import { verdictIds } from "../../selftests/harness/table.ts";
+import { columnName } from "../reports/matrix.ts";
 import { skipReason } from "../running/run_one.ts";
 import type { TargetInfo } from "../../selftests/target/target.ts";
 
@@ -30,10 +31,7 @@ export interface ListedColumn {
  * column.
  */
 export function formatList(columns: readonly ListedColumn[]): string {
-  const several = new Set(columns.map(({ spec }) => spec)).size > 1;
-  const names = columns.map(({ spec, uapi }) =>
-    several ? `${spec} ${uapi}` : uapi
-  );
+  const names = columns.map((column) => columnName(column, { columns }));
   const width = Math.max(...names.map((name) => name.length));
   return columns.flatMap(({ info, tests }, index) => {
     const first = columns.length > 1 ? `${names[index]!.padEnd(width)}  ` : "";

@@ -14,9 +14,9 @@ import { REVISION_NAMES, type RevisionName } from "../../impl/uapi/revision.ts";
 import { sumUp } from "../reports/cases.ts";
 import { isFailure, type Status, type TestResult } from "../reports/results.ts";
 import { Glob } from "../lib/glob.ts";
-import type { Judge, SuiteColumn } from "../running/run_targets.ts";
+import type { SuiteColumn } from "../running/run_targets.ts";
 import { printable } from "../lib/printable.ts";
-import { suggestion, UsageError } from "../lib/usage_error.ts";
+import { orUsageError, suggestion, UsageError } from "../lib/usage_error.ts";
 
 /** How a test can be expected to end. */
 export const EXPECTED_STATUSES = [
@@ -56,7 +56,7 @@ const KEYS = ["id", "when", "expect", "reason", "link"];
 const CONDITION_KEYS = ["target", "uapi"];
 
 /** What the expectations of a file make of results. */
-export class Expectations implements Judge {
+export class Expectations {
   /** The entries in the file's order. */
   readonly entries: readonly Expectation[];
   readonly #path: string;
@@ -193,19 +193,14 @@ export function parseExpectations(
   path: string,
   complete = true,
 ): Expectations {
-  let value: unknown;
-  try {
+  const what = `Cannot parse expectations "${path}"`;
+  const value: unknown = orUsageError(
+    what,
     // Some editors begin a file with a mark.
-    value = JSON.parse(text.replace(/^\ufeff/, ""));
-  } catch (error) {
-    throw new UsageError(
-      `Cannot parse expectations "${path}": ${(error as Error).message}`,
-    );
-  }
+    () => JSON.parse(text.replace(/^\ufeff/, "")),
+  );
   if (!Array.isArray(value)) {
-    throw new UsageError(
-      `Cannot parse expectations "${path}": it must hold an array.`,
-    );
+    throw new UsageError(`${what}: it must hold an array.`);
   }
   const entries = value.map((entry, index) =>
     readEntry(entry, `${path}, entry ${index + 1}`, complete)

@@ -17,7 +17,7 @@ import type { PlannedColumn } from "../running/plan.ts";
 import { verdictsOf } from "../reports/cases.ts";
 import type { TestResult } from "../reports/results.ts";
 import { mergeRuns } from "../running/schedule.ts";
-import { UsageError } from "../lib/usage_error.ts";
+import { orUsageError } from "../lib/usage_error.ts";
 
 /**
  * The expectations that the options name. Throws {@link UsageError} for a file
@@ -28,20 +28,12 @@ export function readExpectations(
   host: Host,
 ): Expectations {
   if (path === undefined) return new Expectations([], "");
-  const text = readFile(path, host) ?? (updateExpectations ? "[]" : undefined);
-  if (text === undefined) {
-    throw new UsageError(`Cannot read expectations "${path}": no such file`);
-  }
+  const text = orUsageError(`Cannot read expectations "${path}"`, () => {
+    const text = host.readText(path) ?? (updateExpectations ? "[]" : undefined);
+    if (text === undefined) throw new Error("no such file");
+    return text;
+  });
   return parseExpectations(text, path, !updateExpectations);
-}
-
-function readFile(path: string, host: Host): string | undefined {
-  try {
-    return host.readText(path);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new UsageError(`Cannot read expectations "${path}": ${why}`);
-  }
 }
 
 /** Writes the file after a run with these results; returns what changed, for a person. */

@@ -17,6 +17,16 @@ export class UsageError extends Error {
   }
 }
 
+/** What `action` returns. Throws a {@link UsageError} of `what` could not be done, and why, where it throws. */
+export function orUsageError<T>(what: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`${what}: ${why}`);
+  }
+}
+
 /** ` Did you mean "…"?` with the candidate that is nearest to a word, or nothing when none is near. */
 export function suggestion(
   word: string,

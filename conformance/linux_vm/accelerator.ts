@@ -8,6 +8,7 @@
  */
 
 import { readJson, writeJson } from "./cache.ts";
+import { output } from "./programs.ts";
 import type { Accelerator } from "./qemu.ts";
 
 /** What was found out, and of what. */
@@ -45,8 +46,6 @@ export async function chooseAccelerator(
 
 /** True if there is a KVM that we may use. Deno itself may not look into /dev. */
 export async function hasKvm(): Promise<boolean> {
-  const { success } = await new Deno.Command("test", {
-    args: ["-w", "/dev/kvm"],
-  }).output();
+  const { success } = await output("test", ["-w", "/dev/kvm"]);
   return success;
 }

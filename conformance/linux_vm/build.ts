@@ -21,7 +21,7 @@ import {
 } from "./cache.ts";
 import { CHARACTER_DEVICE, cpioArchive, DIRECTORY, PROGRAM } from "./cpio.ts";
 import { refusedOptions } from "./kernel_config.ts";
-import { missingTools, run, type Tool } from "./programs.ts";
+import { isThere, missingTools, run, type Tool } from "./programs.ts";
 
 const PACKAGE = "linux-source-6.12";
 const TARBALL = `/usr/src/${PACKAGE}.tar.xz`;
@@ -87,7 +87,7 @@ export async function buildKernel(
   const version = await run("dpkg-query", ["-W", "-f", "${Version}", PACKAGE]);
   const hash = await hashOf(JSON.stringify(sources), version);
   const paths = Object.keys(products).map((name) => `${folder}${name}-${hash}`);
-  if (await exists(paths.at(-1)!)) return paths;
+  if (await isThere(paths.at(-1)!)) return paths;
 
   const tree = `${folder}tree`;
   await remove(tree);
@@ -133,7 +133,7 @@ async function buildInitramfs(folder: string, say: Say): Promise<string> {
   const compiler = await run("gcc", ["--version"]);
   const hash = await hashOf(JSON.stringify(sources), compiler);
   const initramfs = `${folder}initramfs-${hash}`;
-  if (await exists(initramfs)) return initramfs;
+  if (await isThere(initramfs)) return initramfs;
 
   say("Compiling the agent");
   const agent = `${folder}linux_agent`;
@@ -168,17 +168,7 @@ async function removeOthers(folder: string, built: Built): Promise<void> {
 }
 
 async function remove(path: string): Promise<void> {
-  if (await exists(path)) await Deno.remove(path, { recursive: true });
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
+  if (await isThere(path)) await Deno.remove(path, { recursive: true });
 }
 
 /** The task; resolves to the exit code. */

@@ -25,7 +25,8 @@ function missingTool({ what, debianPackage }: Tool): string {
   return `${what} is missing: install it with "apt-get install ${debianPackage}".`;
 }
 
-async function isThere(what: string): Promise<boolean> {
+/** True if there is a program of a name, or a file at an absolute path. */
+export async function isThere(what: string): Promise<boolean> {
   try {
     if (what.startsWith("/")) {
       await Deno.stat(what);
@@ -44,7 +45,7 @@ async function isThere(what: string): Promise<boolean> {
 type RunOptions = Pick<Deno.CommandOptions, "env">;
 
 /** Runs a program that has nothing to read. */
-function output(
+export function output(
   program: string,
   args: readonly string[],
   options: RunOptions = {},

@@ -91,13 +91,8 @@ function parseOptions(args: readonly string[]): Options {
       `--jobs must be a number from 1 on, not "${parsed.jobs}".`,
     );
   }
-  const action = parsed.help
-    ? "help"
-    : parsed.list
-    ? "list"
-    : parsed.killers
-    ? "killers"
-    : "run";
+  const actions = ["help", "list", "killers"] as const;
+  const action = actions.find((name) => parsed[name]) ?? "run";
   return { action, mutants: select(parsed._.map(String)), jobs };
 }
 

@@ -158,14 +158,19 @@ async function runChild(
   let loaded = false;
   let running: TestName | undefined;
   for await (const event of eventsOf(child.stdout)) {
-    if (event.event === "begin") watch.start(testMs, event.processorMs);
+    if (event.event === "begin") {
+      watch.start(testMs, event.processorMs + testMs);
+    }
     if (event.event === "loaded") loaded = true;
     running = event.event === "begin" ? event : undefined;
     if (event.event === "end") outcomes.push(event);
   }
   watch.end();
   await child.status;
-  if (!loaded) return { outcomes, notLoaded: whyNotLoaded(await stderr) };
+  if (!loaded) {
+    const why = `The modules cannot be loaded: ${firstLine(await stderr)}`;
+    return { outcomes, notLoaded: why };
+  }
   if (running !== undefined) {
     const { uapi, id } = running;
     const end = watch.expired
@@ -174,10 +179,6 @@ async function runChild(
     outcomes.push({ uapi, id, ...end });
   }
   return { outcomes };
-}
-
-function whyNotLoaded(stderr: string): string {
-  return `The modules cannot be loaded: ${firstLine(stderr)}`;
 }
 
 function firstLine(text: string): string {
@@ -208,12 +209,7 @@ class Watch {
 
   constructor(child: Deno.ChildProcess, ms: number) {
     this.#child = child;
-    this.start(ms, 0);
-  }
-
-  /** Gives it so many milliseconds beside those that it has had. */
-  start(ms: number, had: number): void {
-    this.#wait(ms, had + ms);
+    this.start(ms, ms);
   }
 
   /** It is gone. */
@@ -222,11 +218,11 @@ class Watch {
   }
 
   /** Looks after some time whether the child has had its `limit`. */
-  #wait(ms: number, limit: number): void {
+  start(ms: number, limit: number): void {
     this.end();
     this.#timer = setTimeout(() => {
       const left = limit - (processorMs(this.#child) ?? limit);
-      if (left > 0) return this.#wait(left, limit);
+      if (left > 0) return this.start(left, limit);
       this.expired = true;
       this.#child.kill("SIGKILL");
     }, ms);

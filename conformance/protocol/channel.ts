@@ -52,14 +52,14 @@ export class Channel {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #failure: TargetFailure | undefined;
   #closed: Promise<void> | undefined;
-  /** Resolves when the last line was read. */
-  readonly #reader: Promise<void>;
+  /** Resolves when the adapter has ended its output, or the connection is lost. */
+  readonly ended: Promise<void>;
 
   /** Takes the connection over. */
   constructor(connection: Connection, options: ChannelOptions = {}) {
     this.#connection = connection;
     this.#replyTimeoutMs = options.replyTimeoutMs ?? DEFAULT_REPLY_TIMEOUT_MS;
-    this.#reader = this.#read();
+    this.ended = this.#read();
   }
 
   /** What went wrong with the connection, once something did. */
@@ -69,7 +69,7 @@ export class Channel {
 
   /** What the adapter wrote to standard error since this was asked last. */
   takeStderr(): string {
-    return this.#connection.takeStderr();
+    return this.#connection.takeStderr?.() ?? "";
   }
 
   /**
@@ -96,11 +96,6 @@ export class Channel {
       if (error instanceof ProtocolError) this.#fail(error);
       throw error;
     }
-  }
-
-  /** Resolves when the adapter has ended its output, or the connection is lost. */
-  get ended(): Promise<void> {
-    return this.#reader;
   }
 
   /** Tells the adapter that no request will follow. Rejects where that cannot be told. */
@@ -144,7 +139,7 @@ export class Channel {
     }
     this.#settle(new TargetFailure("error", "The target was closed"));
     await this.#connection.close(idle ? GOODBYE_MS : 0);
-    await this.#reader;
+    await this.ended;
   }
 
   /** Resolves after a time; whoever closes cancels it. */
@@ -258,22 +253,14 @@ export function okValues(
     case "fault":
       words.end();
       throw new MemoryFault(`No memory to touch for ${quoteLine(line)}`);
-    case "died": {
-      const reason = words.text("the reason");
-      words.end();
-      throw new ProcessDied(
-        `The process died in ${quoteLine(line)}: ${reason}`,
-        reason,
-      );
-    }
+    case "died":
     case "error": {
       const reason = words.text("the reason");
       words.end();
-      throw new TargetFailure(
-        "error",
-        `The target cannot carry out ${quoteLine(line)}: ${reason}`,
-        reason,
-      );
+      const why = `${quoteLine(line)}: ${reason}`;
+      throw kind === "died"
+        ? new ProcessDied(`The process died in ${why}`, reason)
+        : new TargetFailure(kind, `The target cannot carry out ${why}`, reason);
     }
     default:
       return words.refuse(

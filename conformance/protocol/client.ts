@@ -56,16 +56,13 @@ export async function greet(
   channel: Channel,
   options: ClientOptions = {},
 ): Promise<Target> {
-  const { replyTimeoutMs = DEFAULT_REPLY_TIMEOUT_MS } = options;
-  const { helloTimeoutMs = Math.max(replyTimeoutMs, MIN_HELLO_TIMEOUT_MS) } =
-    options;
+  const {
+    replyTimeoutMs = DEFAULT_REPLY_TIMEOUT_MS,
+    helloTimeoutMs = Math.max(replyTimeoutMs, MIN_HELLO_TIMEOUT_MS),
+  } = options;
   try {
-    const info = await channel.request(
-      0,
-      `hello ${PROTOCOL_VERSION}`,
-      parseHello,
-      helloTimeoutMs,
-    );
+    const hello = `hello ${PROTOCOL_VERSION}`;
+    const info = await channel.request(0, hello, parseHello, helloTimeoutMs);
     return new RemoteTarget(channel, info);
   } catch (error) {
     await channel.close();

@@ -19,8 +19,8 @@ export interface Connection {
    * follow `it`: `exited with code 1`. Must not wait for long.
    */
   howItEnded(): Promise<string>;
-  /** What was written to standard error since this was asked last; a long text is cut at its beginning. */
-  takeStderr(): string;
+  /** What was written to standard error since this was asked last, where we can see it; a long text is cut at its beginning. */
+  takeStderr?(): string;
   /**
    * Ends the connection, and the adapter if we started it: `graceMs`
    * milliseconds after its input has ended, all its processes are killed.

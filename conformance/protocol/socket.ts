@@ -11,12 +11,8 @@ import type { Connection } from "./connection.ts";
 
 /** Where an adapter listens. */
 export type SocketAddress =
-  | { readonly transport: "unix"; readonly path: string }
-  | {
-    readonly transport: "tcp";
-    readonly hostname: string;
-    readonly port: number;
-  };
+  | Deno.UnixConnectOptions
+  | Deno.ConnectOptions & { readonly transport: "tcp" };
 
 /** Reads `unix:PATH` or `tcp:HOST:PORT`. Throws an error that says what is wrong. */
 export function parseAddress(text: string): SocketAddress {
@@ -81,10 +77,6 @@ class SocketConnection implements Connection {
 
   howItEnded(): Promise<string> {
     return Promise.resolve("closed the connection");
-  }
-
-  takeStderr(): string {
-    return "";
   }
 
   async close(graceMs: number): Promise<void> {

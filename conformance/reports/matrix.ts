@@ -94,14 +94,18 @@ export function cellOf({ rows }: Group, column: number): Cell {
 }
 
 /** True if the run has more than one target; revisions of one target do not count. */
-export function hasSeveralTargets({ columns }: Run): boolean {
+export function hasSeveralTargets(
+  { columns }: { readonly columns: readonly Pick<Column, "spec">[] },
+): boolean {
   return new Set(columns.map(({ spec }) => spec)).size > 1;
 }
 
 /** What a column is called: as short as it can be told from the others. */
-export function columnName(column: Column, run: Run): string {
-  if (!hasSeveralTargets(run)) return column.uapi;
-  return `${column.spec} ${column.uapi}`;
+export function columnName(
+  { spec, uapi }: Pick<Column, "spec" | "uapi">,
+  run: Parameters<typeof hasSeveralTargets>[0],
+): string {
+  return hasSeveralTargets(run) ? `${spec} ${uapi}` : uapi;
 }
 
 /**

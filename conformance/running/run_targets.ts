@@ -9,6 +9,7 @@
 import type { RevisionName } from "../../impl/uapi/revision.ts";
 import type { Test } from "../../selftests/harness/harness.ts";
 import { verdictIds } from "../../selftests/harness/table.ts";
+import type { Expectations } from "../expectations/expectations.ts";
 import type { Host } from "../lib/host.ts";
 import type { Options } from "./options.ts";
 import { type PlannedColumn, starting } from "./plan.ts";
@@ -44,14 +45,6 @@ export interface SuiteColumn {
   readonly ids: readonly string[];
 }
 
-/** Who knows what to expect of tests. */
-export interface Judge {
-  /** A result as it counts: a failure may be known. */
-  judge(spec: string, result: TestResult): TestResult;
-  /** A sentence for each thing that is known and not true. */
-  problems(columns: readonly SuiteColumn[]): string[];
-}
-
 /** What a run is made of. */
 export interface RunContext {
   /** How to run. */
@@ -63,7 +56,7 @@ export interface RunContext {
   /** What the run is asked for, as reports tell it. */
   readonly settings: RunSettings;
   /** What is known to fail. */
-  readonly expectations: Judge;
+  readonly expectations: Expectations;
   /** The reports. */
   readonly reports: readonly Report[];
   /** Ends the run before its end, with an {@link Interrupted} as the reason. */
@@ -80,18 +73,8 @@ export interface RunOutcome {
   readonly startError: TargetStartError | undefined;
 }
 
-/**
- * Runs everything that is planned. Rejects with a {@link TargetStartError}
- * where there is only one target and it does not start.
- */
-export async function runAll(
-  columns: readonly PlannedColumn[],
-  context: RunContext,
-): Promise<RunOutcome> {
-  return await new AllRunner(columns, context).run();
-}
-
-class AllRunner {
+/** Everything that is planned, to be run once. */
+export class AllRunner {
   readonly #planned: readonly PlannedColumn[];
   readonly #context: RunContext;
   readonly #progress: ProgressLine;
@@ -103,6 +86,7 @@ class AllRunner {
   #failed = false;
   #startError: TargetStartError | undefined;
 
+  /** Nothing runs yet. */
   constructor(planned: readonly PlannedColumn[], context: RunContext) {
     const { host, options } = context;
     this.#planned = planned;
@@ -115,6 +99,10 @@ class AllRunner {
     this.#raw = planned.map(() => []);
   }
 
+  /**
+   * Runs it all. Rejects with a {@link TargetStartError} where there is only
+   * one target and it does not start.
+   */
   async run(): Promise<RunOutcome> {
     const { suite, settings, options, expectations, reports, interruption } =
       this.#context;

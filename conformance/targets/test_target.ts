@@ -33,8 +33,10 @@ export class TestTarget {
   readonly #open: () => Promise<Target>;
   readonly #limitMs: number;
   #target: Target;
-  #used = false;
-  #broken = false;
+  /** True if something ran on it since it was started. */
+  used = false;
+  /** True if something broke it since it was started. */
+  broken = false;
 
   private constructor(
     open: () => Promise<Target>,
@@ -59,25 +61,15 @@ export class TestTarget {
     return this.#target.info;
   }
 
-  /** True if something ran on it since it was started. */
-  get used(): boolean {
-    return this.#used;
-  }
-
-  /** True if something broke it since it was started. */
-  get broken(): boolean {
-    return this.#broken;
-  }
-
   /** Notes that something may have broken it: what is left of it is ended. */
   async retire(): Promise<void> {
-    this.#broken = true;
+    this.broken = true;
     await this.#target.close();
   }
 
   /** Hands the target to `use`. */
   run<T>(use: (target: Target) => Promise<T>): Promise<T> {
-    this.#used = true;
+    this.used = true;
     return use(this.#target);
   }
 
@@ -86,7 +78,7 @@ export class TestTarget {
    * when none comes up that can spawn a process and end it.
    */
   async restart(): Promise<void> {
-    if (!this.#broken) await this.retire();
+    if (!this.broken) await this.retire();
     let why: unknown;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       try {
@@ -94,8 +86,8 @@ export class TestTarget {
         const sick = await signOfLife(target, this.#limitMs);
         if (sick === undefined) {
           this.#target = target;
-          this.#used = false;
-          this.#broken = false;
+          this.used = false;
+          this.broken = false;
           return;
         }
         why = sick;
@@ -112,7 +104,7 @@ export class TestTarget {
 
   /** Ends the target, unless it was retired. */
   async close(): Promise<void> {
-    if (!this.#broken) await this.#target.close();
+    if (!this.broken) await this.#target.close();
   }
 }
 

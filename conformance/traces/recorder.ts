@@ -30,7 +30,7 @@ export class TestIsOver extends Error {
 /** A call that was made, alone or with others; the others with it where there is no index. */
 interface ToldCall {
   readonly recorded: RecordedCalls;
-  readonly index?: number;
+  readonly index: number | undefined;
 }
 
 /** A target whose calls are remembered, for one test. */
@@ -140,15 +140,12 @@ export class Recorder implements Caller {
 
   /** Notes which of the calls that are made is the one to tell of. */
   #tell(recorded: RecordedCalls, index: number | undefined): void {
-    this.#last = index === undefined ? { recorded } : { recorded, index };
+    this.#last = { recorded, index };
     if (index === undefined) return;
     const { calls } = recorded;
-    if (isIoctl(calls[index]!)) {
-      this.#lastIoctl = this.#last;
-    } else {
-      const ioctl = calls.findLastIndex(isIoctl);
-      if (ioctl >= 0) this.#lastIoctl = { recorded, index: ioctl };
-    }
+    const ioctl = isIoctl(calls[index]!) ? index : calls.findLastIndex(isIoctl);
+    if (ioctl === index) this.#lastIoctl = this.#last;
+    else if (ioctl >= 0) this.#lastIoctl = { recorded, index: ioctl };
   }
 
   /** Keeps something for the transcript while there is room. */

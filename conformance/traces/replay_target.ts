@@ -16,7 +16,7 @@ import type { Connection } from "../protocol/connection.ts";
 import type { Exchange } from "./transcript.ts";
 import { LineBuffer } from "../protocol/line_buffer.ts";
 import { refuseTarget, type TargetSpec } from "../targets/target_spec.ts";
-import { UsageError } from "../lib/usage_error.ts";
+import { orUsageError, UsageError } from "../lib/usage_error.ts";
 
 /** What stands before the file in the name of a replay. */
 const SCHEME = "replay:";
@@ -52,7 +52,11 @@ export function parseReplay(path: string, spec: string): TargetSpec {
   if (path === "") {
     refuseTarget(spec, "replay: needs a transcript, as in replay:FILE.");
   }
-  const recording = readRecording(path);
+  const text = orUsageError(
+    `Cannot read the transcript "${path}"`,
+    () => readText(path),
+  );
+  const recording = parseTranscript(text, path);
   const connect = () => Promise.resolve(new ReplayConnection(recording, path));
   return {
     spec,
@@ -62,33 +66,13 @@ export function parseReplay(path: string, spec: string): TargetSpec {
   };
 }
 
-function readRecording(path: string): Recording {
-  let text: string;
-  try {
-    text = readText(path);
-  } catch (error) {
-    throw new UsageError(
-      `Cannot read the transcript "${path}": ${(error as Error).message}`,
-    );
-  }
-  return parseTranscript(text, path);
-}
-
 /** The text of a file, without a byte order mark. What is no file (a folder, a device, a pipe) may have no end: throws an Error. */
 function readText(path: string): string {
   // To open a pipe may take for ever as well.
   const { isFile, size } = Deno.statSync(path);
   if (!isFile) throw new Error("It is no file");
   if (size > MAX_BYTES) throw new Error(`It has more than ${MAX_BYTES} bytes`);
-  using file = Deno.openSync(path);
-  const bytes = new Uint8Array(size);
-  let length = 0;
-  while (length < size) {
-    const count = file.readSync(bytes.subarray(length));
-    if (count === null) break;
-    length += count;
-  }
-  return new TextDecoder().decode(bytes.subarray(0, length));
+  return new TextDecoder().decode(Deno.readFileSync(path));
 }
 
 /**
@@ -209,10 +193,6 @@ class ReplayConnection implements Connection {
 
   howItEnded(): Promise<string> {
     return Promise.resolve("came to its end");
-  }
-
-  takeStderr(): string {
-    return "";
   }
 
   close(): Promise<void> {

@@ -13,8 +13,6 @@ import {
   type Counts,
   isGood,
   type Run,
-  type RunSettings,
-  type SuiteInfo,
   type TestResult,
 } from "../results.ts";
 import { differences } from "../matrix.ts";
@@ -29,15 +27,10 @@ export interface JsonSummary {
 }
 
 /** The JSON report's object, the summary over all targets. Optional properties are absent where they say nothing. */
-export interface JsonReport extends JsonSummary {
-  /** The suite that was run. */
-  readonly suite: SuiteInfo;
-  /** What was asked for, as far as results depend on it. */
-  readonly settings: RunSettings;
+export interface JsonReport
+  extends JsonSummary, Pick<Run, "suite" | "settings" | "problems"> {
   /** True if nothing failed: the exit code is 0. */
   readonly good: boolean;
-  /** What is wrong beside the tests, a sentence each. */
-  readonly problems: readonly string[];
   /** The ids of tests and cases on which targets came to different verdicts. */
   readonly differences: readonly string[];
   /** The targets, once for each revision. */
@@ -45,11 +38,7 @@ export interface JsonReport extends JsonSummary {
 }
 
 /** What a report tells of a target before its tests. */
-export interface JsonTargetHead {
-  /** The target as it was named. */
-  readonly spec: string;
-  /** The revision. */
-  readonly uapi: string;
+export interface JsonTargetHead extends Pick<Column, "spec" | "uapi"> {
   /** What the target calls itself. */
   readonly name: string;
   /** Its version. */
@@ -57,14 +46,13 @@ export interface JsonTargetHead {
 }
 
 /** A target in one revision in a {@link JsonReport}. */
-export interface JsonTarget extends JsonTargetHead, JsonSummary {
+export interface JsonTarget
+  extends JsonTargetHead, JsonSummary, Pick<Column, "stopped"> {
   /** Tests by status for each of the kernel's test programs, and for the tests of this kit (program null). */
   readonly programs: readonly {
     readonly program: string | null;
     readonly summary: Counts;
   }[];
-  /** Why the run ended before all tests had run. */
-  readonly stopped?: string;
   /** Every selected test in order. */
   readonly tests: readonly JsonTest[];
 }

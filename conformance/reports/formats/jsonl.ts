@@ -7,16 +7,12 @@
  * @module
  */
 
+import { allResults, type Column, isGood } from "../results.ts";
 import {
-  allResults,
-  isGood,
-  type RunSettings,
-  type SuiteInfo,
-} from "../results.ts";
-import {
+  type JsonReport,
   type JsonSummary,
   jsonSummary,
-  type JsonTargetHead,
+  type JsonTarget,
   jsonTargetHead,
   type JsonTest,
   jsonTest,
@@ -26,26 +22,14 @@ import type { Report } from "../reports.ts";
 /** A line of the report: an object with its kind in `type`. */
 export type JsonlLine =
   /** The first line. */
-  | {
-    readonly type: "header";
-    readonly suite: SuiteInfo;
-    readonly settings: RunSettings;
-  }
+  | { readonly type: "header" } & Pick<JsonReport, "suite" | "settings">
   /** A test ended; with --repeat there are several for one test. */
-  | (JsonTest & Pick<JsonTargetHead, "spec" | "uapi"> & {
-    readonly type: "result";
-  })
+  | { readonly type: "result" } & JsonTest & Pick<Column, "spec" | "uapi">
   /** All tests of a target in a revision have ended. */
-  | (JsonTargetHead & JsonSummary & {
-    readonly type: "target";
-    readonly stopped?: string;
-  })
+  | { readonly type: "target" } & Omit<JsonTarget, "programs" | "tests">
   /** The last line. The counts are those of the whole run, each test once. */
-  | (JsonSummary & {
-    readonly type: "footer";
-    readonly good: boolean;
-    readonly problems: readonly string[];
-  });
+  | { readonly type: "footer" }
+    & Pick<JsonReport, keyof JsonSummary | "good" | "problems">;
 
 /** The report, written while the run goes on; `write` takes a line with its end. */
 export function jsonlReport(write: (text: string) => void): Required<Report> {
