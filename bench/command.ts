@@ -10,6 +10,8 @@
 import { parseArgs } from "@std/cli/parse-args";
 import type { Target } from "../selftests/target/target.ts";
 import { parseTarget } from "../conformance/targets.ts";
+import { starting } from "../conformance/running/plan.ts";
+import { TargetStartError } from "../conformance/targets/test_target.ts";
 import { UsageError } from "../conformance/lib/usage_error.ts";
 import { compare, scenariosToCompare } from "./reporting/compare.ts";
 import { warmFloors } from "./measuring/floor.ts";
@@ -67,17 +69,11 @@ async function benchTarget(args: readonly string[]): Promise<number> {
   }
 }
 
-/** Starts a target that can take the time. Rejects with a {@link UsageError}. */
+/** Starts a target that can take the time. Rejects with a {@link UsageError} or {@link TargetStartError}. */
 async function openTarget(name: string): Promise<Target> {
   const spec = parseTarget(name);
   const options = { timeoutMs: REQUEST_MS };
-  let target: Target;
-  try {
-    target = await spec.open(REVISION, options);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new UsageError(`Cannot start target "${name}": ${why}`);
-  }
+  const target = await starting(spec, () => spec.open(REVISION, options));
   const { uapi, capabilities } = target.info;
   if (uapi === REVISION && capabilities.includes("time")) return target;
   await target.close();
@@ -94,7 +90,9 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     return await benchTarget(args);
   } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
+    const known = error instanceof UsageError ||
+      error instanceof TargetStartError;
+    if (!known) throw error;
     console.error(error.message);
     return 2;
   }

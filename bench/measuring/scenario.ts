@@ -8,6 +8,7 @@
  */
 
 import type { FrameOrder } from "../../impl/kernel/simulated/pages/frames.ts";
+import { GIB, KIB, MIB } from "../operations/sizes.ts";
 import type { Setup } from "./setup.ts";
 import type { Step } from "./steps.ts";
 
@@ -89,10 +90,6 @@ export function isNamed(scenario: Scenario, text: string): boolean {
   return [scenario.group, ...namesOf(scenario)]
     .some((name) => name.includes(text));
 }
-
-const KIB = 1024;
-const MIB = 1024 * KIB;
-const GIB = 1024 * MIB;
 
 /** A size for a person: `64 MiB`, `100,000 areas`. */
 export function formatSize({ value, unit }: Size): string {

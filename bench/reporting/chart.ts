@@ -63,24 +63,14 @@ export function renderChart(panels: readonly Panel[]): string {
     `<rect width="${width}" height="${HEIGHT}" fill="#ffffff"/>\n${body}</svg>\n`;
 }
 
-/** A logarithmic axis. */
-class Axis {
-  readonly #min: number;
-  readonly #scale: number;
-  readonly #from: number;
+/** Where on a picture a value lies, in pixels. */
+type Axis = (value: number) => number;
 
-  /** Values from `min` to `max` at pixels from `from` to `to`. */
-  constructor(min: number, max: number, from: number, to: number) {
-    this.#min = Math.log10(min);
-    this.#scale = (to - from) / (Math.log10(max) - this.#min);
-    this.#from = from;
-  }
-
-  at(value: number): number {
-    return round(
-      this.#from + (Math.log10(value) - this.#min) * this.#scale,
-    );
-  }
+/** A logarithmic axis: values from `min` to `max` at pixels from `from` to `to`. */
+function axis(min: number, max: number, from: number, to: number): Axis {
+  const first = Math.log10(min);
+  const scale = (to - from) / (Math.log10(max) - first);
+  return (value) => round(from + (Math.log10(value) - first) * scale);
 }
 
 function renderPanel(panel: Panel): string {
@@ -90,13 +80,13 @@ function renderPanel(panel: Panel): string {
   const last = Math.ceil(Math.log10(Math.max(...times)));
   const decades = { first, last: Math.max(last, first + 1) };
   const sizes = points.map(({ size }) => size);
-  const x = new Axis(
+  const x = axis(
     Math.min(...sizes),
     Math.max(...sizes),
     MARGIN.left,
     WIDTH - MARGIN.right,
   );
-  const y = new Axis(
+  const y = axis(
     10 ** decades.first,
     10 ** decades.last,
     HEIGHT - MARGIN.bottom,
@@ -121,7 +111,7 @@ function verticalAxis(
 ): string {
   let svg = "";
   for (let decade = first; decade <= last; decade++) {
-    const at = y.at(10 ** decade);
+    const at = y(10 ** decade);
     svg += rule(MARGIN.left, at, WIDTH - MARGIN.right, at);
     const label = formatTime(10 ** decade).replace(/\.0+ /, " ");
     svg += text(MARGIN.left - 8, at + 4, label, "text-anchor='end'");
@@ -131,7 +121,7 @@ function verticalAxis(
 
 function horizontalAxis(x: Axis, { ticks, formatSize }: Panel): string {
   return ticks.map((size) => {
-    const at = x.at(size);
+    const at = x(size);
     const label = formatSize(size);
     return rule(at, MARGIN.top, at, HEIGHT - MARGIN.bottom) +
       text(at, HEIGHT - MARGIN.bottom + 20, label, "text-anchor='middle'");
@@ -140,12 +130,12 @@ function horizontalAxis(x: Axis, { ticks, formatSize }: Panel): string {
 
 /** The curves, each with its label at its right end. */
 function curves(all: readonly Curve[], x: Axis, y: Axis): string {
-  const ends = spread(all.map(({ points }) => y.at(points.at(-1)!.time)));
+  const ends = spread(all.map(({ points }) => y(points.at(-1)!.time)));
   let colour = 0;
   return all.map(({ label, points, reference }, i) => {
     const stroke = reference ? "#888888" : COLOURS[colour++ % COLOURS.length]!;
     const dash = reference ? ` stroke-dasharray="5 4"` : "";
-    const places = points.map(({ size, time }) => [x.at(size), y.at(time)]);
+    const places = points.map(({ size, time }) => [x(size), y(time)]);
     const path = places.map((place) => place.join(" ")).join(" L ");
     const dots = places.map(([cx, cy]) =>
       `<circle cx="${cx}" cy="${cy}" r="2.5" fill="${stroke}"/>`

@@ -15,7 +15,7 @@ import { type Target, TargetProcess } from "../../selftests/target/target.ts";
 import { printable } from "../lib/printable.ts";
 import { oneLine } from "../reports/summary.ts";
 import { within } from "../lib/within.ts";
-import type { Check } from "./bench.ts";
+import type { Bench, Check } from "./bench.ts";
 import { FILE_CHECKS } from "./file_checks.ts";
 import { MEMORY_CHECKS } from "./memory_checks.ts";
 import { PROCESS_CHECKS } from "./process_checks.ts";
@@ -75,10 +75,7 @@ export async function* checkAdapter(
 }
 
 /** An adapter that runs. */
-interface Adapter {
-  readonly channel: Channel;
-  readonly target: Target;
-}
+type Adapter = Pick<Bench, "channel" | "target">;
 
 async function start(connect: () => Promise<Connection>): Promise<Adapter> {
   const channel = new Channel(await connect(), { replyTimeoutMs: REPLY_MS });

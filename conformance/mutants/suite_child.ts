@@ -13,10 +13,11 @@ import { REVISION_NAMES, type RevisionName } from "../../impl/uapi/revision.ts";
 import { allTests } from "../../selftests/all.ts";
 import type { Test } from "../../selftests/harness/harness.ts";
 import { implTarget } from "../../selftests/target/impl_target.ts";
-import { isFailure, type Status } from "../reports/results.ts";
+import { isFailure } from "../reports/results.ts";
 import { runTest } from "../running/run_one.ts";
 import type { Target } from "../../selftests/target/target.ts";
 import type { TestName } from "./mutant.ts";
+import type { Outcome } from "./trial.ts";
 
 /** What the child is to do: its only argument, as JSON. */
 export interface ChildOrder {
@@ -35,13 +36,7 @@ export type ChildEvent =
   /** A test begins, when the child has had so many milliseconds of processor time. */
   | ({ readonly event: "begin"; readonly processorMs: number } & TestName)
   /** A test ended. */
-  | ({
-    readonly event: "end";
-    readonly status: Status;
-    readonly message: string;
-  } & TestName)
-  /** Nothing is left to do. */
-  | { readonly event: "done" };
+  | ({ readonly event: "end" } & Outcome);
 
 /** The longest that a timer can be set to: who waits for the child knows when it hangs. */
 const NO_LIMIT_MS = 2 ** 31 - 1;
@@ -78,7 +73,6 @@ async function run(order: ChildOrder): Promise<void> {
     tell({ event: "end", uapi, id, status, message });
     if (isFailure(status) && !order.keepGoing) break;
   }
-  tell({ event: "done" });
 }
 
 if (import.meta.main) await run(JSON.parse(Deno.args[0]!) as ChildOrder);

@@ -7,6 +7,7 @@
  */
 
 import type { RevisionName } from "../../impl/uapi/revision.ts";
+import type { Test } from "../../selftests/harness/harness.ts";
 
 /**
  * How a test ended: `fail` is an assertion that did not hold or a process that
@@ -93,21 +94,12 @@ export interface Failure {
 }
 
 /** The part of a result that does not depend on the run. */
-export interface AboutTest {
-  /** The kernel's name for the test. */
-  readonly id: string;
-  /** Name of its fixture. */
-  readonly fixture: string;
-  /** Name of its variant, if the fixture has variants. */
-  readonly variant: string | undefined;
-  /** The kernel's test program that has it; undefined for one of this kit. */
-  readonly program: string | undefined;
+export interface AboutTest
+  extends
+    Pick<Test, "id" | "fixture" | "variant" | "program">,
+    Pick<Test, "description" | "reference"> {
   /** Revision of the uAPI that was tested. */
   readonly uapi: RevisionName;
-  /** What it checks, in a sentence. */
-  readonly description: string;
-  /** The kernel test or the rule it answers to. */
-  readonly reference: string;
 }
 
 /** What the expectations say about a test that ended otherwise than with a pass, or that should have. */

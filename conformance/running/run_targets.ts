@@ -21,8 +21,6 @@ import {
   nothingPassed,
   type RevisionRun,
   type Run,
-  type RunSettings,
-  type SuiteInfo,
   type TestResult,
 } from "../reports/results.ts";
 import { Interrupted } from "../lib/interrupted.ts";
@@ -46,15 +44,11 @@ export interface SuiteColumn {
 }
 
 /** What a run is made of. */
-export interface RunContext {
+export interface RunContext extends Pick<Run, "suite" | "settings"> {
   /** How to run. */
   readonly options: Options;
   /** Where output goes. */
   readonly host: Host;
-  /** The suite. */
-  readonly suite: SuiteInfo;
-  /** What the run is asked for, as reports tell it. */
-  readonly settings: RunSettings;
   /** What is known to fail. */
   readonly expectations: Expectations;
   /** The reports. */
