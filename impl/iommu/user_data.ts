@@ -35,7 +35,7 @@ export interface UserData {
 }
 
 /** Where an array of driver data is (Linux: struct iommu_user_data_array). */
-export class UserDataArray {
+export interface UserDataArray {
   /** The memory of the process that passed them. */
   readonly mm: Mm;
   /** What its entries are. */
@@ -47,24 +47,7 @@ export class UserDataArray {
   /** Entries. 0 asks only whether the driver knows the type. */
   readonly entryNum: number;
   /** Entries that the driver has carried out: it counts them one by one, and user space is told also when it throws. */
-  handled = 0;
-
-  /** An array in the memory of a process. */
-  constructor(
-    mm: Mm,
-    options: {
-      readonly type: number;
-      readonly uptr: number;
-      readonly entryLen: number;
-      readonly entryNum: number;
-    },
-  ) {
-    this.mm = mm;
-    this.type = options.type;
-    this.uptr = options.uptr;
-    this.entryLen = options.entryLen;
-    this.entryNum = options.entryNum;
-  }
+  handled: number;
 }
 
 /**

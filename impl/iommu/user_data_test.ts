@@ -18,7 +18,7 @@ import { errnoOf } from "./testing/test_driver.ts";
 import {
   copyStructFromUser,
   copyStructFromUserArray,
-  UserDataArray,
+  type UserDataArray,
 } from "./user_data.ts";
 
 interface Sample {
@@ -99,6 +99,14 @@ describe("copyStructFromUser", () => {
   });
 });
 
+/** An array none of whose entries was carried out. */
+function arrayOf(
+  mm: UserDataArray["mm"],
+  options: Omit<UserDataArray, "mm" | "handled">,
+): UserDataArray {
+  return { mm, ...options, handled: 0 };
+}
+
 describe("copyStructFromUserArray", () => {
   it("finds entries by the length that user space gives them", () => {
     const { process, end } = memory();
@@ -109,7 +117,7 @@ describe("copyStructFromUserArray", () => {
         process.poke(uptr + i * entryLen, bytes.subarray(0, entryLen));
       }
       const options = { type: TYPE, uptr, entryLen, entryNum: 3 };
-      const array = new UserDataArray(process.mm, options);
+      const array = arrayOf(process.mm, options);
       const found = [0, 1, 2].map((i) =>
         copyStructFromUserArray(Sample, array, TYPE, i, "second")
       );
@@ -122,7 +130,7 @@ describe("copyStructFromUserArray", () => {
   it("checks each entry as a single struct is checked", () => {
     const { process, end } = memory();
     const read = (options: object, index = 0) => {
-      const array = new UserDataArray(process.mm, {
+      const array = arrayOf(process.mm, {
         type: TYPE,
         uptr: end - 16,
         entryLen: 8,
@@ -144,7 +152,7 @@ describe("copyStructFromUserArray", () => {
   it("is a bug of the driver to read past the end", () => {
     const { process, end } = memory();
     const options = { type: TYPE, uptr: end - 8, entryLen: 8, entryNum: 1 };
-    const array = new UserDataArray(process.mm, options);
+    const array = arrayOf(process.mm, options);
     assertThrows(
       () => copyStructFromUserArray(Sample, array, TYPE, 1, "second"),
       KernelBug,

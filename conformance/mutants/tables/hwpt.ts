@@ -43,8 +43,8 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
     killer: "kit_hwpt.other_context",
   }, {
     name: "alloc-unwind",
-    find: "        ctx.objects.abortAndDestroy(hwpt);\n",
-    replace: "",
+    find: "ctx.objects.orDestroy(hwpt, () => {",
+    replace: "[hwpt].forEach(() => {",
     breaks: "HWPT_ALLOC keeps what it made when the fault queue does not exist",
     killer: "kit_hwpt.reply_efault",
   }]),
@@ -122,8 +122,8 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/iommufd/attach/group_attachments.ts", [{
     name: "auto-hwpt-unwind",
-    find: "      idev.ctx.objects.abortAndDestroy(hwpt);\n",
-    replace: "",
+    find: "idev.ctx.objects.orDestroy(hwpt, () => change.to(hwpt))",
+    replace: "change.to(hwpt)",
     breaks: "An automatic HWPT stays when its device cannot have it",
     killer: "basic_fail_nth.device",
   }, {

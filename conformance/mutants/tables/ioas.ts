@@ -57,13 +57,8 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     killer: "kit_ranges.mock_domain.allow_iovas_errno",
   }, {
     name: "alloc-answer-unwind",
-    find: "    ctx.objects.abortAndDestroy(ioas);\n" +
-      "    throw error;\n  }\n" +
-      "  ctx.objects.finalize(ioas);\n}\n\n" +
-      "/** IOMMU_IOAS_IOVA_RANGES",
-    replace: "    throw error;\n  }\n" +
-      "  ctx.objects.finalize(ioas);\n}\n\n" +
-      "/** IOMMU_IOAS_IOVA_RANGES",
+    find: "ctx.objects.orDestroy(ioas, () => {",
+    replace: "[ioas].forEach(() => {",
     breaks: "IOAS_ALLOC keeps the id when the answer cannot be written",
     killer: "kit_commands.reply_efault",
   }]),

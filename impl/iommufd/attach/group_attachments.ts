@@ -62,12 +62,8 @@ export class AttachPerGroup implements AttachStrategy {
       return { hwpt: HwptPaging.alloc(ioas, idev, { attach }), old: undefined };
     }
     const hwpt = HwptPaging.alloc(ioas, idev, {});
-    try {
-      return { hwpt, old: change.to(hwpt) };
-    } catch (error) {
-      idev.ctx.objects.abortAndDestroy(hwpt);
-      throw error;
-    }
+    const old = idev.ctx.objects.orDestroy(hwpt, () => change.to(hwpt));
+    return { hwpt, old };
   }
 }
 

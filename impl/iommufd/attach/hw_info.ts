@@ -34,9 +34,7 @@ export function getHwInfo(ucmd: Ucmd<uapi.IommuHwInfo>): void {
   const { flags, reserved, reserved1, reserved2 } = cmd;
   if (flags) throw UNKNOWN_FLAG;
   if (reserved || reserved1 || reserved2) throw RESERVED_FIELD;
-  const idev = ctx.objects.get(cmd.devId, IommufdDevice);
-  try {
-    const { dev } = idev;
+  ctx.objects.get(cmd.devId, IommufdDevice).putAfter(({ dev }) => {
     const { type, bytes } = infoOf(dev, ctx.kernel.warnings);
     writeInfo(ucmd, bytes);
     cmd.outDataType = type;
@@ -45,9 +43,7 @@ export function getHwInfo(ucmd: Ucmd<uapi.IommuHwInfo>): void {
     cmd.outCapabilities = capabilitiesOf(dev);
     cmd.outMaxPasidLog2 = ilog2(dev.maxPasids);
     ucmd.respond();
-  } finally {
-    idev.put();
-  }
+  });
 }
 
 /** What the driver says. Throws ENODEV (with a warning) if it does not say what that is. */

@@ -34,16 +34,13 @@ export function hwptAlloc(ucmd: Ucmd<uapi.IommuHwptAlloc>): void {
   ctx.objects.get(cmd.devId, IommufdDevice).putAfter((idev) => {
     getPt(ucmd).putAfter((pt) => {
       const hwpt = allocOn(pt, idev, ucmd);
-      try {
+      ctx.objects.orDestroy(hwpt, () => {
         if (cmd.flags & uapi.IOMMU_HWPT_FAULT_ID_VALID) {
           setHwptFault(hwpt, cmd.faultId);
         }
         cmd.outHwptId = hwpt.id;
         ucmd.respond();
-      } catch (error) {
-        ctx.objects.abortAndDestroy(hwpt);
-        throw error;
-      }
+      });
       ctx.objects.finalize(hwpt);
     });
   });

@@ -47,12 +47,8 @@ export class AttachPerHwpt implements AttachStrategy {
   changeToNew(ioas: Ioas, idev: IommufdDevice, change: Change) {
     const { ctx, dev } = idev;
     const hwpt = HwptPaging.create(ctx, ioas, () => pagingDomainAlloc(dev));
-    try {
-      return { hwpt, old: change.to(hwpt) };
-    } catch (error) {
-      ctx.objects.abortAndDestroy(hwpt);
-      throw error;
-    }
+    const old = ctx.objects.orDestroy(hwpt, () => change.to(hwpt));
+    return { hwpt, old };
   }
 }
 

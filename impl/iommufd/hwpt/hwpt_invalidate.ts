@@ -8,7 +8,7 @@
  * @module
  */
 
-import { UserDataArray } from "../../iommu/user_data.ts";
+import type { UserDataArray } from "../../iommu/user_data.ts";
 import { EINVAL, Errno } from "../../uapi/errno.ts";
 import type { IommuHwptInvalidate } from "../../uapi/iommufd.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
@@ -25,12 +25,14 @@ const ENTRY_NUM_MAX = 1 << 19;
  */
 export function hwptInvalidate(ucmd: Ucmd<IommuHwptInvalidate>): void {
   const { cmd, process } = ucmd;
-  const array = new UserDataArray(process.mm, {
+  const array: UserDataArray = {
+    mm: process.mm,
     type: cmd.dataType,
     uptr: Number(cmd.dataUptr),
     entryLen: cmd.entryLen,
     entryNum: cmd.entryNum,
-  });
+    handled: 0,
+  };
   let result: Errno | undefined;
   try {
     invalidate(ucmd, array);

@@ -25,7 +25,6 @@ import { IoPagetable } from "./io_pagetable.ts";
 import type { IommufdCtx } from "../main.ts";
 import { IommufdObject } from "../objects/object.ts";
 import { RESERVED_FIELD, UNKNOWN_FLAG } from "../objects/refusals.ts";
-import type { PagesList } from "../pages/pages_list.ts";
 import { MOCK_FLAGS_ACCESS_SYZ } from "../../uapi/selftest.ts";
 import { IoptRange } from "./reserved.ts";
 import { syzIova } from "./syz_iova.ts";
@@ -91,13 +90,10 @@ export function ioasAlloc(ucmd: Ucmd<uapi.IommuIoasAlloc>): void {
   const { ctx, cmd } = ucmd;
   if (cmd.flags !== 0) throw UNKNOWN_FLAG;
   const ioas = new Ioas(ctx);
-  try {
+  ctx.objects.orDestroy(ioas, () => {
     cmd.outIoasId = ioas.id;
     ucmd.respond();
-  } catch (error) {
-    ctx.objects.abortAndDestroy(ioas);
-    throw error;
-  }
+  });
   ctx.objects.finalize(ioas);
 }
 
@@ -105,17 +101,14 @@ export function ioasAlloc(ucmd: Ucmd<uapi.IommuIoasAlloc>): void {
 export function ioasIovaRanges(ucmd: Ucmd<uapi.IommuIoasIovaRanges>): void {
   const { ctx, cmd } = ucmd;
   if (cmd.reserved !== 0) throw RESERVED_FIELD;
-  const ioas = ctx.objects.get(cmd.ioasId, Ioas);
-  try {
+  ctx.objects.get(cmd.ioasId, Ioas).putAfter(({ iopt }) => {
     const capacity = cmd.numIovas;
-    cmd.numIovas = writeIovaRanges(ucmd, ioas.iopt, capacity);
-    cmd.outIovaAlignment = BigInt(ioas.iopt.iovaAlignment);
+    cmd.numIovas = writeIovaRanges(ucmd, iopt, capacity);
+    cmd.outIovaAlignment = BigInt(iopt.iovaAlignment);
     ucmd.respond();
     // Only after the answer: the caller learns from it how many there are.
     if (cmd.numIovas > capacity) throw ARRAY_TOO_SHORT;
-  } finally {
-    ioas.put();
-  }
+  });
 }
 
 /** Stores the ranges that fit into the caller's array; returns how many there are. */
@@ -147,12 +140,9 @@ export function ioasAllowIovas(ucmd: Ucmd<uapi.IommuIoasAllowIovas>): void {
   if (ctx.kernel.revision.objects.checksReservedFields && cmd.reserved !== 0) {
     throw RESERVED_FIELD;
   }
-  const ioas = ctx.objects.get(cmd.ioasId, Ioas);
-  try {
-    ioas.iopt.setAllowedIova(loadIovas(ucmd));
-  } finally {
-    ioas.put();
-  }
+  ctx.objects.get(cmd.ioasId, Ioas).putAfter(({ iopt }) => {
+    iopt.setAllowedIova(loadIovas(ucmd));
+  });
 }
 
 /**
@@ -238,8 +228,9 @@ export function ioasCopy(ucmd: Ucmd<uapi.IommuIoasCopy>): void {
   }
   if (lacksProt(ctx, flags)) throw NO_RIGHTS;
 
-  const source = ctx.objects.get(cmd.srcIoasId, Ioas);
-  using pages = getPages(source, srcIova, length);
+  // The source IOAS is free to go from here on.
+  using pages = ctx.objects.get(cmd.srcIoasId, Ioas)
+    .putAfter(({ iopt }) => iopt.getPages(srcIova, length));
   const ioas = ctx.objects.get(cmd.dstIoasId, Ioas);
   try {
     cmd.dstIova = ioas.iopt.mapPages(
@@ -263,19 +254,6 @@ function convertSyz(ctx: IommufdCtx, cmd: uapi.IommuIoasCopy): void {
     ioas.put();
   } catch (error) {
     if (!(error instanceof Errno)) throw error;
-  }
-}
-
-/** The pages under a range; the source IOAS is free to go from here on. */
-function getPages(
-  source: Ioas,
-  iova: bigint,
-  length: bigint,
-): PagesList {
-  try {
-    return source.iopt.getPages(iova, length);
-  } finally {
-    source.put();
   }
 }
 

@@ -147,6 +147,16 @@ export class ObjectTable {
     this.abort(object);
   }
 
+  /** What `body` makes of an object that is set up but not published; if it throws, the object is destroyed. */
+  orDestroy<Result>(object: IommufdObject, body: () => Result): Result {
+    try {
+      return body();
+    } catch (error) {
+      this.abortAndDestroy(object);
+      throw error;
+    }
+  }
+
   /**
    * Looks up an object of a class and takes it until
    * {@link IommufdObject.put}. Throws ENOENT if there is none, if it is not
