@@ -50,12 +50,7 @@ export {
 } from "./impl/kernel/interfaces/process_memory.ts";
 export { KernelBug } from "./impl/kernel/warn.ts";
 export { inspect } from "./impl/inspect/inspect.ts";
-export { IommufdClient } from "./impl/client/client.ts";
-export type {
-  IoasCopyOptions,
-  IoasMapOptions,
-  IovaRange,
-} from "./impl/client/client.ts";
+export * from "./impl/client/client.ts";
 export type { U64, Values } from "./impl/client/arguments.ts";
 export { type CallArguments, IommufdError } from "./impl/client/error.ts";
 export type * from "./impl/client/hwpt_client.ts";

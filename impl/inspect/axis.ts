@@ -54,15 +54,10 @@ export function drawAxis(
 function spansOf(iopt: IoPagetable, names: Names): Span[] {
   const used: Span[] = [
     ...reservedSpans(iopt, names),
-    ...Array.from(
-      iopt.areas,
-      (area): Span => ({
-        kind: "area",
-        start: area.start,
-        last: area.last,
-        area,
-      }),
-    ),
+    ...Array.from(iopt.areas, (area): Span => {
+      const { start, last } = area;
+      return { kind: "area", start, last, area };
+    }),
   ].sort((a, b) => a.start < b.start ? -1 : a.start > b.start ? 1 : 0);
 
   const spans: Span[] = [];
@@ -118,16 +113,15 @@ function ofArea(area: IoptArea, names: Names): string[] {
 }
 
 function summary(hidden: readonly Span[]): Row {
-  const areas = hidden.filter(({ kind }) => kind === "area");
+  const of = (wanted: Span["kind"]) =>
+    hidden.filter(({ kind }) => kind === wanted);
+  const areas = of("area");
   const length = areas.reduce((sum, { start, last }) => sum + last - start, 0n);
   const what = [
     `${count(areas.length, "area")} of ` +
     bytes(length + BigInt(areas.length)),
-    count(
-      hidden.filter(({ kind }) => kind === "reserved").length,
-      "reserved range",
-    ),
-    count(hidden.filter(({ kind }) => kind === "free").length, "free range"),
+    count(of("reserved").length, "reserved range"),
+    count(of("free").length, "free range"),
   ].filter((text) => !text.startsWith("0 "));
   return {
     cells: ["...", BOX.more, ""],
