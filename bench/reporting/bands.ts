@@ -98,10 +98,8 @@ const RATIO_MARGIN = { low: 0.35, high: 1.75 };
 const GROWTH_MARGIN = { low: 0.6, high: 0.3 };
 
 function ratioBand(ratio: number): Band {
-  return [
-    round(ratio * RATIO_MARGIN.low),
-    round(ratio * RATIO_MARGIN.high),
-  ];
+  const { low, high } = RATIO_MARGIN;
+  return [round(ratio * low), round(ratio * high)];
 }
 
 function growthBand(exponent: number): Band {

@@ -6,19 +6,15 @@
  * @module
  */
 
-import type { RevisionName } from "../../impl/uapi/revision.ts";
 import type { Test } from "../../selftests/harness/harness.ts";
 import { verdictIds } from "../../selftests/harness/table.ts";
 import { columnName } from "../reports/matrix.ts";
+import type { Column } from "../reports/results.ts";
 import { skipReason } from "../running/run_one.ts";
 import type { TargetInfo } from "../../selftests/target/target.ts";
 
 /** The selected tests of a target in a revision. */
-export interface ListedColumn {
-  /** The target as it was named. */
-  readonly spec: string;
-  /** The revision. */
-  readonly uapi: RevisionName;
+export interface ListedColumn extends Pick<Column, "spec" | "uapi"> {
   /** What the target says about itself. */
   readonly info: TargetInfo;
   /** The tests in order. */

@@ -6,7 +6,6 @@
  * @module
  */
 
-import type { RevisionName } from "../../impl/uapi/revision.ts";
 import { splitId } from "../../selftests/harness/table.ts";
 import {
   type Condition,
@@ -27,10 +26,8 @@ export interface UpdateColumn extends SuiteColumn {
 }
 
 /** What is known of a test or case on a target. */
-interface Verdict {
+interface Verdict extends Pick<SuiteColumn, "spec" | "uapi"> {
   readonly id: string;
-  readonly spec: string;
-  readonly uapi: RevisionName;
   /** How it ended; undefined if it did not run. */
   readonly status: ExpectedStatus | undefined;
   readonly message: string;

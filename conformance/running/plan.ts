@@ -86,10 +86,8 @@ export async function plan(
 }
 
 /** A target, and its revisions or why they are not known. */
-interface AskedTarget {
-  readonly target: TargetSpec;
+interface AskedTarget extends Pick<PlannedColumn, "target" | "startError"> {
   readonly revisions?: readonly RevisionName[];
-  readonly startError?: TargetStartError;
 }
 
 /**

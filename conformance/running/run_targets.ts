@@ -6,7 +6,6 @@
  * @module
  */
 
-import type { RevisionName } from "../../impl/uapi/revision.ts";
 import type { Test } from "../../selftests/harness/harness.ts";
 import { verdictIds } from "../../selftests/harness/table.ts";
 import type { Expectations } from "../expectations/expectations.ts";
@@ -34,11 +33,7 @@ import { TranscriptFolder } from "../traces/transcript_folder.ts";
 const STOPPED = "Stopped after the first failure";
 
 /** A target in a revision, and the suite there. */
-export interface SuiteColumn {
-  /** The target as it was named. */
-  readonly spec: string;
-  /** The revision. */
-  readonly uapi: RevisionName;
+export interface SuiteColumn extends Pick<Column, "spec" | "uapi"> {
   /** The ids of all tests of the suite and of their cases, also of those that were not selected. */
   readonly ids: readonly string[];
 }
@@ -140,10 +135,7 @@ export class AllRunner {
     }
   }
 
-  async #runColumn(
-    planned: PlannedColumn,
-    index: number,
-  ): Promise<Column> {
+  async #runColumn(planned: PlannedColumn, index: number): Promise<Column> {
     const { spec } = planned.target;
     if (this.#failed && this.#context.options.failFast) {
       return notStarted(planned, STOPPED, "the run ended early");

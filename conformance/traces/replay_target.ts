@@ -170,9 +170,7 @@ class ReplayConnection implements Connection {
       const words = new Words(line);
       const sequence = words.word("the sequence number");
       const reply = this.#answer(words.rest());
-      this.#replies.push(
-        new TextEncoder().encode(`${sequence} ${reply}\n`),
-      );
+      this.#replies.push(new TextEncoder().encode(`${sequence} ${reply}\n`));
     }
     this.#wake();
     return Promise.resolve();

@@ -162,17 +162,12 @@ function differenceSection(
     );
     lines.push(`  ${id}: ${verdicts.join(", ")}`);
   }
-  if (half > 0) {
-    lines.push(yellow(`  ${halfSkippedSentence(half)}`));
-  }
+  if (half > 0) lines.push(yellow(`  ${halfSkippedSentence(half)}`));
   return lines;
 }
 
 /** All failures, or only the first where it stands for the whole run. */
-function failureSection(
-  run: Run,
-  commands: Commands,
-): string[] {
+function failureSection(run: Run, commands: Commands): string[] {
   const failures = failuresOf(run);
   if (failures.length === 0) return [];
   const ran = verdictsOf(allResults(run))
