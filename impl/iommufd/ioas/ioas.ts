@@ -249,9 +249,8 @@ export function ioasCopy(ucmd: Ucmd<uapi.IommuIoasCopy>): void {
 function convertSyz(ctx: IommufdCtx, cmd: uapi.IommuIoasCopy): void {
   cmd.flags &= ~MOCK_FLAGS_ACCESS_SYZ;
   try {
-    const ioas = ctx.objects.get(cmd.srcIoasId, Ioas);
-    cmd.srcIova = syzIova(ioas.iopt, cmd.srcIova);
-    ioas.put();
+    cmd.srcIova = ctx.objects.get(cmd.srcIoasId, Ioas)
+      .putAfter(({ iopt }) => syzIova(iopt, cmd.srcIova));
   } catch (error) {
     if (!(error instanceof Errno)) throw error;
   }
