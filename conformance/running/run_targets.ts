@@ -8,7 +8,6 @@
 
 import type { Test } from "../../selftests/harness/harness.ts";
 import { verdictIds } from "../../selftests/harness/table.ts";
-import type { Expectations } from "../expectations/expectations.ts";
 import type { Host } from "../lib/host.ts";
 import type { Options } from "./options.ts";
 import { type PlannedColumn, starting } from "./plan.ts";
@@ -38,6 +37,14 @@ export interface SuiteColumn extends Pick<Column, "spec" | "uapi"> {
   readonly ids: readonly string[];
 }
 
+/** Who knows what is expected to fail; the folder above has it. */
+export interface Judge {
+  /** A result as it counts: a failure may be known. */
+  judge(spec: string, result: TestResult): TestResult;
+  /** A sentence for each thing that is known and not true. */
+  problems(columns: readonly SuiteColumn[]): string[];
+}
+
 /** What a run is made of. */
 export interface RunContext extends Pick<Run, "suite" | "settings"> {
   /** How to run. */
@@ -45,7 +52,7 @@ export interface RunContext extends Pick<Run, "suite" | "settings"> {
   /** Where output goes. */
   readonly host: Host;
   /** What is known to fail. */
-  readonly expectations: Expectations;
+  readonly expectations: Judge;
   /** The reports. */
   readonly reports: readonly Report[];
   /** Ends the run before its end, with an {@link Interrupted} as the reason. */
