@@ -135,12 +135,9 @@ export class HwptPaging extends HwPagetable {
     flags = 0,
   ): HwptPaging {
     const hwpt = new HwptPaging(ctx, ioas, flags);
-    try {
+    ctx.objects.orDestroy(hwpt, () => {
       hwpt.adopt(allocDomain());
-    } catch (error) {
-      ctx.objects.abortAndDestroy(hwpt);
-      throw error;
-    }
+    });
     return hwpt;
   }
 
@@ -166,7 +163,7 @@ export class HwptPaging extends HwPagetable {
       () => allocDomain(idev, flags, userData),
       flags,
     );
-    try {
+    ctx.objects.orDestroy(hwpt, () => {
       // Before anything is mapped: some IOMMUs decide it for each IOPTE.
       if (idev.enforceCacheCoherency) {
         const broken = ctx.kernel.warnings.on(
@@ -184,10 +181,7 @@ export class HwptPaging extends HwPagetable {
         detach?.();
         throw error;
       }
-    } catch (error) {
-      ctx.objects.abortAndDestroy(hwpt);
-      throw error;
-    }
+    });
     ioas.hwpts.add(hwpt);
     return hwpt;
   }

@@ -67,12 +67,9 @@ class SelftestDomain extends IommufdObject {
   setUp(ioas: Ioas): number {
     const { ctx } = this;
     const hwpt = HwptPaging.create(ctx, ioas, () => allocMockDomain(ctx));
-    try {
+    ctx.objects.orDestroy(hwpt, () => {
       addDomain(ioas.iopt, hwpt.domain);
-    } catch (error) {
-      ctx.objects.abortAndDestroy(hwpt);
-      throw error;
-    }
+    });
     hwpt.ref();
     ctx.objects.finalize(hwpt);
     this.#hwpt = hwpt;
@@ -106,16 +103,13 @@ export function testMockDomainFlags(
 ): void {
   const { ctx } = ucmd;
   const sobj = new SelftestDevice(ctx);
-  try {
+  ctx.objects.orDestroy(sobj, () => {
     const { idevId, hwptId } = sobj.setUp(cmd.id, cmd.devFlags);
     cmd.outStdevId = sobj.id;
     cmd.outHwptId = hwptId;
     cmd.outIdevId = idevId;
     ucmd.respond();
-  } catch (error) {
-    ctx.objects.abortAndDestroy(sobj);
-    throw error;
-  }
+  });
   ctx.objects.finalize(sobj);
 }
 
