@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+import { REVISION_NAMES } from "../../impl/uapi/revision.ts";
 import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { EXPECTED_STATUSES, parseExpectations } from "./expectations.ts";
@@ -141,7 +142,7 @@ describe("parseExpectations()", () => {
     [JSON.stringify([{ ...ENTRY, when: 1 }]), `"when" must be an object.`],
     [
       JSON.stringify([{ ...ENTRY, when: { uapi: "6.13" } }]),
-      `"uapi" cannot be "6.13": it must be v3, 6.12.`,
+      `"uapi" cannot be "6.13": it must be ${REVISION_NAMES.join(", ")}.`,
     ],
     [
       JSON.stringify([{ ...ENTRY, when: { targets: "x" } }]),

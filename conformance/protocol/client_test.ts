@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+import { REVISION_NAMES } from "../../impl/uapi/revision.ts";
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { IOMMU_IOAS_ALLOC, IommuIoasAlloc } from "../../impl/uapi/iommufd.ts";
@@ -83,8 +84,12 @@ describe("connectTarget()", () => {
       ["name=n", "name=", "name is empty"],
       ["name=n", "name=n name=m", "name is told twice"],
       ["name=n", "model", `"model" is not of the form KEY=NAME`],
-      ["uapi=6.12", "uapi=6.21", "only v3 and 6.12 are known"],
-      ["uapi=6.12", "uapi=constructor", "only v3 and 6.12 are known"],
+      ["uapi=6.12", "uapi=6.21", `only ${REVISION_NAMES.join(", ")} are known`],
+      [
+        "uapi=6.12",
+        "uapi=constructor",
+        `only ${REVISION_NAMES.join(", ")} are known`,
+      ],
       ["page=4096", "page=4095", "page is no power of two: 4095"],
       ["page=4096", "page=0", "page is no power of two: 0"],
       ["page=4096", "page=0x1000", "page is no power of two: 0x1000"],

@@ -58,7 +58,7 @@ export function parseHello(words: Words): TargetInfo {
   if (!isRevisionName(hello.uapi)) {
     words.refuse(
       `its uapi is ${hello.uapi}, and only ${
-        REVISION_NAMES.join(" and ")
+        REVISION_NAMES.join(", ")
       } are known.${suggestion(hello.uapi, REVISION_NAMES)}`,
     );
   }

@@ -154,7 +154,7 @@ async function revisionsOf(
   if (named !== undefined) return [named];
   throw new UsageError(
     `Target "${target.spec}" does not offer uAPI "${uapi}": it has ${
-      revisions.join(" and ")
+      revisions.join(", ")
     }.${suggestion(uapi, revisions)}`,
   );
 }

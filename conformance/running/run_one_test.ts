@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+import { NEWEST } from "../../impl/uapi/revision.ts";
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { EINVAL } from "../../impl/uapi/errno.ts";
@@ -34,7 +35,7 @@ describe("runTest()", () => {
     assertEquals(result.status, "pass");
     assertEquals(
       [result.id, result.fixture, result.variant, result.uapi],
-      ["a.b.c", "a", "b", "6.12"],
+      ["a.b.c", "a", "b", NEWEST],
     );
     assertEquals(result.message, undefined);
     assertEquals(target.counts, { spawn: 1, reset: 1, close: 0 });

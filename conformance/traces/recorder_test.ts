@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+import { NEWEST } from "../../impl/uapi/revision.ts";
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { Recorder, TestIsOver } from "./recorder.ts";
@@ -32,7 +33,7 @@ describe("Recorder", () => {
 # two
 #   lines
 > 1 0 hello 1
-< 1 ok protocol=1 name=fake version=1.2.3 uapi=6.12 page=4096 hugepage=2097152 capabilities=fork,odd-name
+< 1 ok protocol=1 name=fake version=1.2.3 uapi=${NEWEST} page=4096 hugepage=2097152 capabilities=fork,odd-name
 > 2 0 spawn
 < 2 ok 1
 `,

@@ -74,11 +74,11 @@ describe("inspect()", () => {
     );
   });
 
-  it("draws a device, an access and a copy in 6.12", () => {
+  it("draws a device, an access and a copy in the newest revision", () => {
     assertEquals(
       drawDeviceAccessAndCopy(NEWEST),
       `\
-iommufd 6.12: 1 context, 17 frames in use
+iommufd 7.3: 1 context, 17 frames in use
 
 context 1 (process 1 fd 3): 6 objects, pinned memory is charged to the user
 

@@ -20,8 +20,8 @@ import { PagesDifferences } from "./revision/pages.ts";
 import { MockDifferences, SelftestDifferences } from "./revision/selftest.ts";
 import { VfioDifferences } from "./revision/vfio.ts";
 
-/** Name of a revision that is offered: the series as posted, with the bugs fixed that its review found, and Linux 6.12.117. */
-export type RevisionName = "v3" | "6.12";
+/** Name of a revision that is offered: the series as posted, with the bugs fixed that its review found, Linux 6.12.117, and Linux 7.3.4. */
+export type RevisionName = "v3" | "6.12" | "7.3";
 
 /** The differences as they are in one version. */
 export class Revision {
@@ -64,6 +64,7 @@ export const REVISIONS: Readonly<Record<RevisionName, Revision>> = Object
   .freeze({
     "v3": new Revision("v3"),
     "6.12": new Revision("6.12"),
+    "7.3": new Revision("7.3"),
   });
 
 /** Names of all revisions, oldest first. */

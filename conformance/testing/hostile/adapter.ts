@@ -8,6 +8,7 @@
  * @module
  */
 
+import { NEWEST } from "../../../impl/uapi/revision.ts";
 import { ModelServer } from "../../agents/model_agent.ts";
 import { formatText } from "../../protocol/codec.ts";
 import { LineBuffer } from "../../protocol/line_buffer.ts";
@@ -151,7 +152,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     return Deno.exit(1);
   }),
   "speaks another version": greeting("protocol=1", "protocol=2"),
-  "has an unknown uAPI": greeting("uapi=6.12", "uapi=7.0"),
+  "has an unknown uAPI": greeting(`uapi=${NEWEST}`, "uapi=7.0"),
   // What follows may be done: it is no reason to fail.
   "writes to standard error": (_, honest) => {
     console.error("x".repeat(100_000));
