@@ -14,14 +14,11 @@ import {
   IommuHwptPageResponse,
   IommuHwptPgfault,
 } from "../../impl/uapi/iommufd.ts";
-import {
-  HwptSelftest,
-  IOMMU_HWPT_DATA_SELFTEST,
-  TestTriggerIopf,
-} from "../../impl/uapi/selftest.ts";
+import { TestTriggerIopf } from "../../impl/uapi/selftest.ts";
 import {
   faultQueueAlloc,
   hwptAlloc,
+  nestedAlloc,
 } from "../../selftests/ioctls/hwpt_ioctls.ts";
 import { measured, type Scenario } from "../measuring/scenario.ts";
 import type { Setup } from "../measuring/setup.ts";
@@ -60,15 +57,9 @@ async function faultingDevice(
   const flags = IOMMU_HWPT_ALLOC_NEST_PARENT;
   const parent = await hwptAlloc(io, { devId, ptId: ioasId, flags });
   const { faultId, faultFd } = await faultQueueAlloc(io);
-  await io.process.poke(io.scratch, HwptSelftest.encode({ iotlb: 1 }));
-  const faulting = await hwptAlloc(io, {
-    devId,
-    ptId: parent,
+  const faulting = await nestedAlloc(io, devId, parent, {
     flags: IOMMU_HWPT_FAULT_ID_VALID,
     faultId,
-    dataType: IOMMU_HWPT_DATA_SELFTEST,
-    dataLen: HwptSelftest.size,
-    dataUptr: BigInt(io.scratch),
   });
   await io.mock.replaceDomain(stdevId, faulting);
   return { devId, faultFd };

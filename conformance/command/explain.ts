@@ -30,6 +30,9 @@ const NEEDS: Readonly<Record<Need, string>> = {
   hwpt: "IOMMU_HWPT_ALLOC, IOMMU_GET_HW_INFO and IOMMU_HWPT_INVALIDATE",
   dirty: "dirty tracking",
   faults: "IO page faults: IOMMU_FAULT_QUEUE_ALLOC",
+  map_file: "IOMMU_IOAS_MAP_FILE and IOMMU_IOAS_CHANGE_PROCESS",
+  viommu: "virtual IOMMUs: IOMMU_VIOMMU_ALLOC and the ioctls of its objects",
+  pasid: "devices with PASIDs, and HWPTs that can be attached to them",
   vfio: "an iommufd behind /dev/vfio/vfio",
 };
 

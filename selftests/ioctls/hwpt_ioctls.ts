@@ -30,7 +30,6 @@ import {
 } from "../../impl/uapi/iommufd.ts";
 import {
   HwptInvalidateSelftest,
-  HwptSelftest,
   IOMMU_HW_INFO_SELFTEST_REGVAL,
   IOMMU_HW_INFO_TYPE_SELFTEST,
   IOMMU_HWPT_DATA_SELFTEST,
@@ -45,8 +44,54 @@ import {
   TestHwInfo,
   TestTriggerIopf,
 } from "../../impl/uapi/selftest.ts";
+import type { Struct } from "../../impl/uapi/layout/struct.ts";
+import type { Revision } from "../../impl/uapi/revision.ts";
+import { type ByVersion, valueIn } from "../../impl/uapi/revision/versions.ts";
 import { assertEq, assertTrue } from "../harness/harness.ts";
+import { cStruct } from "./c_struct.ts";
 import type { Iommufd } from "./ioctls.ts";
+
+/** GET_HW_INFO: the caller says which type it wants. */
+export const IOMMU_HW_INFO_FLAG_INPUT_TYPE: number = 1 << 0;
+/** The page table of a mock's HWPT: its ordinary one. */
+export const MOCK_IOMMUPT_DEFAULT: number = 0;
+/** The page table of a mock's HWPT: one with huge pages. */
+export const MOCK_IOMMUPT_HUGE: number = 1;
+
+/** Driver data of the mock's HWPTs. Linux: `struct iommu_hwpt_selftest`. */
+export interface HwptSelftest {
+  /** First value of each entry of a nested HWPT's IOTLB. */
+  iotlb: number;
+  /** `MOCK_IOMMUPT_*`, from 7.3 on. */
+  pagetableType: number;
+}
+
+/** Layout of {@link HwptSelftest}, in its newest form. */
+export const HwptSelftest: Struct<HwptSelftest> = cStruct(
+  "iommu_hwpt_selftest",
+  { iotlb: "u32", pagetableType: "u32" },
+);
+
+/** Bytes of {@link HwptSelftest} by version. */
+const HWPT_SELFTEST_SIZES: ByVersion<number> = { "6.6": 4 };
+
+/** Bytes of {@link HwptSelftest} in a revision. */
+export function hwptSelftestSize(revision: Revision): number {
+  return valueIn(revision.name, HWPT_SELFTEST_SIZES)!;
+}
+
+/** Places driver data of the mock in scratch memory; returns the fields of HWPT_ALLOC that say so. */
+export async function hwptData(
+  io: Iommufd,
+  values: Partial<HwptSelftest>,
+): Promise<Pick<IommuHwptAlloc, "dataType" | "dataLen" | "dataUptr">> {
+  await io.process.poke(io.scratch, HwptSelftest.encode(values));
+  return {
+    dataType: IOMMU_HWPT_DATA_SELFTEST,
+    dataLen: hwptSelftestSize(io.revision),
+    dataUptr: BigInt(io.scratch),
+  };
+}
 
 /** IOMMU_HWPT_ALLOC; returns the HWPT's id. */
 export async function hwptAlloc(
@@ -58,7 +103,7 @@ export async function hwptAlloc(
   return reply.outHwptId;
 }
 
-/** Allocates a nested HWPT of the mock with good driver data; returns its id. */
+/** Allocates a nested HWPT of the mock on a parent or a vIOMMU, with good driver data; returns its id. */
 export async function nestedAlloc(
   io: Iommufd,
   devId: number,
@@ -66,14 +111,11 @@ export async function nestedAlloc(
   values: Partial<IommuHwptAlloc> = {},
   errno?: Errno,
 ): Promise<number> {
-  const data = HwptSelftest.encode({ iotlb: IOMMU_TEST_IOTLB_DEFAULT });
-  await io.process.poke(io.scratch, data);
+  const data = await hwptData(io, { iotlb: IOMMU_TEST_IOTLB_DEFAULT });
   return await hwptAlloc(io, {
     devId,
     ptId: parentId,
-    dataType: IOMMU_HWPT_DATA_SELFTEST,
-    dataLen: HwptSelftest.size,
-    dataUptr: BigInt(io.scratch),
+    ...data,
     ...values,
   }, errno);
 }
@@ -136,16 +178,22 @@ export async function checkIotlb(
 
 /**
  * IOMMU_GET_HW_INFO of a mock device with a buffer of `dataLen` bytes in
- * scratch memory (0: no buffer), with all that the C helper checks.
+ * scratch memory (0: no buffer), with all that the C helper checks. `dataType`
+ * is the type that the caller wants; it goes where the reply's is.
  */
 export async function getHwInfo(
   io: Iommufd,
   devId: number,
   dataLen: number,
   errno?: Errno,
+  dataType?: number,
 ): Promise<IommuHwInfo> {
   await io.process.poke(io.scratch, new Uint8Array(dataLen).fill(0xa5));
+  const wanted = dataType === undefined
+    ? {}
+    : { flags: IOMMU_HW_INFO_FLAG_INPUT_TYPE, outDataType: dataType };
   const reply = await io.call(IommuHwInfo, IOMMU_GET_HW_INFO, {
+    ...wanted,
     devId,
     dataLen,
     dataUptr: dataLen ? BigInt(io.scratch) : 0n,
@@ -243,6 +291,7 @@ export async function triggerIopf(
   io: Iommufd,
   devId: number,
   faultFd: number,
+  pasid = 1,
 ): Promise<void> {
   await io.mock.call(
     "TRIGGER_IOPF",
@@ -250,7 +299,7 @@ export async function triggerIopf(
     IOMMU_TEST_OP_TRIGGER_IOPF,
     {
       devId,
-      pasid: 1,
+      pasid,
       grpid: 2,
       perm: IOMMU_PGFAULT_PERM_READ | IOMMU_PGFAULT_PERM_WRITE,
       addr: 0xdeadbeafn,

@@ -65,6 +65,7 @@ const TEST_CMD_FORMS: ByVersion<TestCmdForm> = {
   "6.7": { size: 72, minSize: 68, firstOp: 1, ops: 13 },
   "6.8": { size: 72, minSize: 68, firstOp: 1, ops: 14 },
   "6.11": { size: 72, minSize: 68, firstOp: 1, ops: 15 },
+  "7.3": { size: 72, minSize: 68, firstOp: 1, ops: 23 },
 };
 
 /** The test ioctl's form in a revision. */

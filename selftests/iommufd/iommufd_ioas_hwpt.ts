@@ -21,7 +21,6 @@ import {
 } from "../../impl/uapi/iommufd.ts";
 import {
   HwptInvalidateSelftest,
-  HwptSelftest,
   IOMMU_HWPT_DATA_SELFTEST,
   IOMMU_HWPT_INVALIDATE_DATA_SELFTEST_INVALID,
   IOMMU_TEST_INVALIDATE_FLAG_ALL,
@@ -36,6 +35,8 @@ import {
   getHwInfo,
   hwptAlloc,
   hwptInvalidate,
+  HwptSelftest,
+  hwptSelftestSize,
   triggerIopf,
 } from "../ioctls/hwpt_ioctls.ts";
 import type { Iommufd } from "../ioctls/ioctls.ts";
@@ -125,7 +126,7 @@ function nestedValues(
     devId,
     ptId,
     dataType: IOMMU_HWPT_DATA_SELFTEST,
-    dataLen: HwptSelftest.size,
+    dataLen: hwptSelftestSize(io.revision),
     dataUptr: BigInt(io.scratch),
   };
 }

@@ -14,14 +14,18 @@ import {
   IOMMU_HWPT_FAULT_ID_VALID,
   IommuHwptAlloc,
 } from "../../impl/uapi/iommufd.ts";
-import {
-  HwptSelftest,
-  IOMMU_HWPT_DATA_SELFTEST,
-} from "../../impl/uapi/selftest.ts";
+import { IOMMU_HWPT_DATA_SELFTEST } from "../../impl/uapi/selftest.ts";
 import { MAP_PRIVATE } from "../../impl/uapi/mman.ts";
 import { assertEq, assertTrue } from "../harness/harness.ts";
 import { addSteps } from "../harness/table.ts";
-import { checkIotlb, hwptAlloc, nestedAlloc } from "../ioctls/hwpt_ioctls.ts";
+import {
+  checkIotlb,
+  hwptAlloc,
+  hwptData,
+  HwptSelftest,
+  hwptSelftestSize,
+  nestedAlloc,
+} from "../ioctls/hwpt_ioctls.ts";
 import { type HwptFixture, type HwptSelf, parentAlloc } from "./kit_hwpt.ts";
 
 const NEST_PARENT = IOMMU_HWPT_ALLOC_NEST_PARENT;
@@ -133,13 +137,10 @@ function registerOrder(f: HwptFixture): void {
       return io.ioctlReadOnly(IOMMU_HWPT_ALLOC, bytes, EFAULT, "HWPT_ALLOC");
     });
     t.case("of a nested HWPT", async ({ io, idevId, parent }) => {
-      await io.process.poke(io.scratch, HwptSelftest.encode({}));
       const bytes = IommuHwptAlloc.encode({
         devId: idevId,
         ptId: parent,
-        dataType: IOMMU_HWPT_DATA_SELFTEST,
-        dataLen: HwptSelftest.size,
-        dataUptr: BigInt(io.scratch),
+        ...await hwptData(io, {}),
       });
       await io.ioctlReadOnly(IOMMU_HWPT_ALLOC, bytes, EFAULT, "HWPT_ALLOC");
     });
@@ -165,7 +166,7 @@ function registerNestedOrder(f: HwptFixture): void {
       const plain = await hwptAlloc(io, onIoas);
       const tracking = await hwptAlloc(io, { ...onIoas, flags: DIRTY });
       const parent = await parentAlloc(self);
-      await io.process.poke(io.scratch, HwptSelftest.encode({ iotlb: 7 }));
+      await hwptData(io, { iotlb: 7 });
       return { ...self, plain, tracking, parent, next: await io.nextId() };
     },
     async finish({ io, idevId, parent, next }) {
@@ -275,8 +276,8 @@ function registerData(f: HwptFixture): void {
       await self.io.munmap(end, pageSize);
       return { ...self, end, parent: await parentAlloc(self) };
     },
-  }, (t) => {
-    const { size } = HwptSelftest;
+  }, (t, _, revision) => {
+    const size = hwptSelftestSize(revision);
     type At = (end: number, page: number) => number | bigint;
     const good: [string, At][] = [
       ["at the end of memory", (end) => end - size],
@@ -285,7 +286,8 @@ function registerData(f: HwptFixture): void {
     for (const [what, placeOf] of good) {
       t.case(what, async ({ io, idevId, end, parent }) => {
         const at = Number(placeOf(end, io.context.pageSize));
-        await io.process.poke(at, HwptSelftest.encode({ iotlb: 5 }));
+        const data = HwptSelftest.encode({ iotlb: 5 }).subarray(0, size);
+        await io.process.poke(at, data);
         const values = { dataUptr: BigInt(at) };
         const id = await nestedAlloc(io, idevId, parent, values);
         await checkIotlb(io, id, [5, 5, 5, 5]);

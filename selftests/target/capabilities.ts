@@ -23,6 +23,12 @@ export type Need =
   | "dirty"
   /** FAULT_QUEUE_ALLOC. */
   | "faults"
+  /** IOAS_MAP_FILE, IOAS_CHANGE_PROCESS. */
+  | "map_file"
+  /** VIOMMU_ALLOC, VDEVICE_ALLOC, VEVENTQ_ALLOC, HW_QUEUE_ALLOC. */
+  | "viommu"
+  /** HWPTs for PASIDs, and devices that have them. */
+  | "pasid"
   /** `/dev/vfio/vfio` opens an iommufd. */
   | "vfio";
 
@@ -31,6 +37,9 @@ const LIFETIMES: Readonly<Partial<Record<Need, Lifetime>>> = {
   hwpt: { since: "6.6" },
   dirty: { since: "6.7" },
   faults: { since: "6.11" },
+  map_file: { since: "7.3" },
+  viommu: { since: "7.3" },
+  pasid: { since: "7.3" },
 };
 
 /** When there is what a capability stands for. */

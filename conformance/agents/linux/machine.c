@@ -30,6 +30,9 @@
 #define CMD_HWPT_ALLOC 0x89
 #define CMD_SET_DIRTY_TRACKING 0x8b
 #define CMD_FAULT_QUEUE_ALLOC 0x8e
+#define CMD_IOAS_MAP_FILE 0x8f
+#define CMD_VIOMMU_ALLOC 0x90
+#define CMD_VEVENTQ_ALLOC 0x93
 
 static int kmsg = -1;
 static long long pins_before;
@@ -151,6 +154,10 @@ void put_facts(struct text *out)
 		{ "hwpt", has_command(CMD_HWPT_ALLOC) },
 		{ "dirty", has_command(CMD_SET_DIRTY_TRACKING) },
 		{ "faults", has_command(CMD_FAULT_QUEUE_ALLOC) },
+		{ "map_file", has_command(CMD_IOAS_MAP_FILE) },
+		{ "viommu", has_command(CMD_VIOMMU_ALLOC) },
+		/* PASIDs have no ioctl of their own; they came with this one. */
+		{ "pasid", has_command(CMD_VEVENTQ_ALLOC) },
 		{ "time", true },
 		{ "linux", true },
 	};
