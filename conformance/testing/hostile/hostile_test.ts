@@ -99,7 +99,7 @@ const HOPELESS: Readonly<Record<string, RegExp>> = {
   "dies at hello": /Cannot start target .*exited with code 1/,
   "says nothing": /Cannot start target .*No answer to "1 0 hello 1"/,
   "speaks another version": /its protocol is 2, and 1 is spoken here/,
-  "has an unknown uAPI": /its uapi is 7\.0, and only v3 and 6\.12 are known/,
+  "has an unknown uAPI": /its uapi is 7\.0, and only v3, .* are known/,
   "answers everything with ok 0": /did not work: .*0 cannot be a process/,
   "dies at reset": /did not work: .*exited with code 0/,
   "hangs in a reset": /did not work: .*within 5 seconds/,
