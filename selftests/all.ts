@@ -12,7 +12,7 @@ import { narrow } from "./harness/table.ts";
 import { registerIommufd } from "./iommufd/iommufd.ts";
 import { registerIommufdDirtyTracking } from "./iommufd/iommufd_dirty_tracking.ts";
 import { registerIommufdFailNth } from "./iommufd/iommufd_fail_nth.ts";
-import { registerIommufdIoas } from "./iommufd/iommufd_ioas.ts";
+import { registerIommufdIoas } from "./iommufd_ioas/iommufd_ioas.ts";
 import { registerIommufdMockDomain } from "./iommufd/iommufd_mock_domain.ts";
 import { registerKitAccess } from "./kit_pages/kit_access.ts";
 import { registerKitChosenIova } from "./kit_ioas/kit_chosen_iova.ts";

@@ -3,9 +3,17 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { REVISION_NAMES, type RevisionName } from "../impl/uapi/revision.ts";
+import { existsIn, type Lifetime } from "../impl/uapi/revision/versions.ts";
 import { allTests } from "./all.ts";
 
-/** A fixture's variants and tests in the kernel's order; `+` marks what 6.12 has and v3 has not, `-` the reverse. */
+/** Words that begin with one of these are of some revisions only. */
+const MARKS: Readonly<Record<string, Lifetime>> = {
+  "-": { until: "6.12" },
+  "+": { since: "6.12" },
+  "~": { since: "7.3" },
+};
+
+/** A fixture's variants and tests in the kernel's order. */
 const KERNEL: readonly [string, string, string][] = [
   [
     "iommufd",
@@ -18,7 +26,7 @@ const KERNEL: readonly [string, string, string][] = [
     "no_domain mock_domain two_mock_domain mock_domain_limit",
     `ioas_auto_destroy ioas_destroy +alloc_hwpt_nested +hwpt_attach
      ioas_area_destroy ioas_area_auto_destroy +get_hw_info area
-     unmap_fully_contained_areas area_auto_iova area_allowed copy_area
+     unmap_fully_contained_areas area_auto_iova ~reserved_overflow area_allowed copy_area
      iova_ranges +access_domain_destory -access +access_pin +access_pin_unmap
      access_rw access_rw_unaligned fork_gone fork_present
      ioas_option_huge_pages +ioas_iova_alloc +ioas_align_change +copy_sweep`,
@@ -43,15 +51,19 @@ const KERNEL: readonly [string, string, string][] = [
   ],
 ];
 
+/** The words of a text that a revision has, without their marks. */
+function wordsIn(uapi: RevisionName, text: string): string[] {
+  return text.split(/\s+/)
+    .filter((word) => existsIn(uapi, MARKS[word.charAt(0)] ?? {}))
+    .map((word) => word.replace(/^[-+~]/, ""));
+}
+
 /** The ids that the kernel's suite of a revision prints. */
 function kernelIds(uapi: RevisionName): string[] {
-  const absent = uapi === "v3" ? "+" : "-";
   return KERNEL.flatMap(([fixture, variants, tests]) =>
-    variants.split(/\s+/).flatMap((variant) =>
-      tests.split(/\s+/).filter((test) => !test.startsWith(absent)).map(
-        (test) =>
-          [fixture, variant, test.replace(/^[+-]/, "")].filter(Boolean)
-            .join("."),
+    wordsIn(uapi, variants).flatMap((variant) =>
+      wordsIn(uapi, tests).map((test) =>
+        [fixture, variant, test].filter(Boolean).join(".")
       )
     )
   );
@@ -59,14 +71,17 @@ function kernelIds(uapi: RevisionName): string[] {
 
 /** The tests of the kernel's program iommufd_fail_nth, which v3 did not have yet. */
 function failNthIds(uapi: RevisionName): string[] {
-  if (uapi === "v3") return [];
-  const names = "basic map_domain map_two_domains access_rw access_pin " +
-    "access_pin_domain device";
-  return names.split(" ").map((name) => `basic_fail_nth.${name}`);
+  const names = `+basic +map_domain +map_two_domains +access_rw +access_pin
+    +access_pin_domain +device`;
+  return wordsIn(uapi, names).map((name) => `basic_fail_nth.${name}`);
 }
 
 for (
-  const [uapi, count, failNth] of [["v3", 100, 0], ["6.12", 190, 7]] as const
+  const [uapi, count, failNth] of [
+    ["v3", 100, 0],
+    ["6.12", 190, 7],
+    ["7.3", 194, 7],
+  ] as const
 ) {
   describe(`allTests("${uapi}")`, () => {
     it("starts with the kernel's tests, all of them in its order", () => {

@@ -141,7 +141,10 @@ export function skipReason(
       }`,
     };
   }
-  const { knownBug } = test;
+  const { knownBug, skipsItself } = test;
+  if (skipsItself !== undefined) {
+    return { reason: "the test skips itself", message: skipsItself };
+  }
   if (knownBug !== undefined && info.capabilities.includes(LINUX)) {
     return {
       reason: `not applicable: bug ${knownBug} of Linux`,

@@ -245,6 +245,16 @@ describe("runTest()", () => {
     assertEquals((await runTest(test, new FakeTarget())).status, "pass");
   });
 
+  it("skips a test that skips itself, in its own words", async () => {
+    const target = new FakeTarget();
+    const test = passingTest("a.b", { skipsItself: "There is no vIOMMU" });
+    const { status, reason, message } = await runTest(test, target);
+    assertEquals(status, "skip");
+    assertEquals(reason, "the test skips itself");
+    assertEquals(message, "There is no vIOMMU");
+    assertEquals(target.counts.spawn, 0);
+  });
+
   it("skips a test that the target's revision does not have", async () => {
     const test = passingTest("a.b", { uapi: ["6.12"] });
     const result = await runTest(test, new FakeTarget({ uapi: "v3" }));

@@ -116,6 +116,7 @@ function fakeAbout(id: string, more: Partial<Test>): Omit<Test, "run"> {
     uapi: REVISION_NAMES,
     needs: [],
     knownBug: undefined,
+    skipsItself: undefined,
     upstream: true,
     program: more.upstream === false ? undefined : "iommufd",
     description: `Checks ${id}`,

@@ -40,6 +40,8 @@ export interface Test {
   readonly needs: readonly Need[];
   /** The bug of Linux for which it is not applicable there, if there is one. */
   readonly knownBug: KnownBug | undefined;
+  /** Why it does nothing and counts as skipped, if it skips itself. */
+  readonly skipsItself: string | undefined;
   /** True for a test of the kernel's own suite, false for one of ours. */
   readonly upstream: boolean;
   /** The kernel's test program that has it: `iommufd` or `iommufd_fail_nth`; undefined for one of ours. */
@@ -171,6 +173,8 @@ export interface FixtureOptions<V, S> extends Scope {
   readonly upstream: boolean;
   /** The kernel's test program that has it; default `iommufd`. */
   readonly program?: string;
+  /** In which revisions there is a variant. */
+  scopeOf?(variant: V): Scope;
   /** What all tests of a variant need of the target. */
   needs?(variant: V): readonly Need[];
   /** Prepares one test. */
@@ -187,6 +191,8 @@ export interface TestOptions<V> extends Scope {
   readonly reference?: string;
   /** The bug of Linux for which it is not applicable there. */
   knownBug?(variant: V): KnownBug | undefined;
+  /** Why the test itself says that there is nothing to do in a variant. */
+  skipsItself?(variant: V): string | undefined;
   /** What it needs of the target beyond the fixture's needs. */
   needs?(variant: V): readonly Need[];
 }
@@ -254,12 +260,17 @@ export function fixture<V, S>(
         fixture: name,
         variant: variantName,
         name: testName,
-        uapi: revisionsIn(options, testOptions),
+        uapi: revisionsIn(
+          options,
+          options.scopeOf?.(variant) ?? {},
+          testOptions,
+        ),
         needs: [
           ...options.needs?.(variant) ?? [],
           ...testOptions.needs?.(variant) ?? [],
         ],
         knownBug: testOptions.knownBug?.(variant),
+        skipsItself: testOptions.skipsItself?.(variant),
         upstream: options.upstream,
         program: options.upstream ? options.program ?? "iommufd" : undefined,
         description: testOptions.description,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-import { NEWEST } from "../../impl/uapi/revision.ts";
+import { NEWEST, REVISION_NAMES } from "../../impl/uapi/revision.ts";
+import type { Lifetime } from "../../impl/uapi/revision/versions.ts";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import type { TargetInfo, TargetProcess } from "../target/target.ts";
@@ -106,6 +107,36 @@ describe("fixture", () => {
     assertEquals(needs, ["hugetlb,fork", "fork"]);
     assertEquals(registry[0]!.uapi, ["v3"]);
     assertEquals(registry[0]!.upstream, true);
+  });
+
+  it("has a variant in the revisions that its scope says", () => {
+    const registry: Test[] = [];
+    const f = fixture(registry, "f", {
+      variants: { a: {}, b: { until: "6.2" } as const },
+      upstream: false,
+      scopeOf: (variant: Lifetime) => variant,
+      setup: () => Promise.resolve({}),
+    });
+    f.test("x", { description: "x" }, async () => {});
+    assertEquals(
+      registry.map(({ uapi }) => uapi),
+      [REVISION_NAMES, ["v3"]],
+    );
+  });
+
+  it("lets a test skip itself in a variant", () => {
+    const registry: Test[] = [];
+    const f = fixture(registry, "f", {
+      variants: { a: true, b: false },
+      upstream: false,
+      setup: () => Promise.resolve({}),
+    });
+    const description = "x";
+    const skipsItself = (has: boolean) => has ? undefined : "has nothing";
+    f.test("x", { description, skipsItself }, async () => {});
+    f.test("y", { description }, async () => {});
+    const skips = registry.map(({ skipsItself }) => skipsItself);
+    assertEquals(skips, [undefined, undefined, "has nothing", undefined]);
   });
 });
 

@@ -32,7 +32,7 @@ import {
 } from "../harness/harness.ts";
 import { hwptAlloc } from "../ioctls/hwpt_ioctls.ts";
 import { Iommufd } from "../ioctls/ioctls.ts";
-import { copyProt } from "./iommufd_ioas_copy.ts";
+import { copyProt } from "../iommufd_ioas/iommufd_ioas_copy.ts";
 import type { MockDomain } from "../ioctls/mock_ioctls.ts";
 
 /** Parameters of a variant. */

@@ -36,7 +36,7 @@ import {
   type IoasVariant,
   setupIoas,
   teardownIoas,
-} from "../iommufd/iommufd_ioas.ts";
+} from "../iommufd_ioas/iommufd_ioas.ts";
 
 type MapFixture = Fixture<IoasVariant, IoasSelf>;
 

@@ -42,11 +42,11 @@ import {
   type IoasVariant,
   setupIoas,
   teardownIoas,
-} from "../iommufd/iommufd_ioas.ts";
+} from "../iommufd_ioas/iommufd_ioas.ts";
 import {
   assertRanges,
   MOCK_APERTURE,
-} from "../iommufd/iommufd_ioas_iova_ranges.ts";
+} from "../iommufd_ioas/iommufd_ioas_iova_ranges.ts";
 import { KIT_IOAS_VARIANTS } from "./kit_map.ts";
 
 type RangesFixture = Fixture<IoasVariant, IoasSelf>;

@@ -31,7 +31,7 @@ import {
   type IoasVariant,
   setupIoas,
   teardownIoas,
-} from "../iommufd/iommufd_ioas.ts";
+} from "../iommufd_ioas/iommufd_ioas.ts";
 import { registerErrors } from "./kit_access_errno.ts";
 import { registerReadWrite } from "./kit_access_rw.ts";
 import { KIT_IOAS_VARIANTS } from "../kit_ioas/kit_map.ts";

@@ -29,7 +29,7 @@ import {
 } from "../../impl/uapi/selftest.ts";
 import { MAP_RW, U64_MAX } from "../ioctls/ioctls.ts";
 import type { AccessRange } from "../ioctls/mock_ioctls.ts";
-import type { IoasSelf } from "../iommufd/iommufd_ioas.ts";
+import type { IoasSelf } from "../iommufd_ioas/iommufd_ioas.ts";
 import type { AccessFixture } from "./kit_access.ts";
 
 /** What the cases of a table share: an access, and two pages at the second page of the IOVA. */

@@ -13,7 +13,7 @@ import {
 } from "../../impl/uapi/selftest.ts";
 import { MAP_SHARED, PROT_READ } from "../../impl/uapi/mman.ts";
 import { assertBytes, assertEq } from "../harness/harness.ts";
-import type { IoasSelf } from "../iommufd/iommufd_ioas.ts";
+import type { IoasSelf } from "../iommufd_ioas/iommufd_ioas.ts";
 import type { AccessFixture } from "./kit_access.ts";
 import { Random } from "../harness/random.ts";
 

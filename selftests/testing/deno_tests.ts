@@ -35,10 +35,11 @@ export async function denoTestsOn(
   for (const test of allTests(uapi)) {
     if (!fixtures.includes(test.fixture)) continue;
     const missing = test.needs.filter((need) => !capabilities.includes(need));
-    const why = missing.length > 0 ? ` (skipped: needs ${missing})` : "";
+    const why = test.skipsItself ??
+      (missing.length > 0 ? `needs ${missing}` : undefined);
     Deno.test({
-      name: `${test.id} [${label}]${why}`,
-      ignore: missing.length > 0,
+      name: `${test.id} [${label}]${why ? ` (skipped: ${why})` : ""}`,
+      ignore: why !== undefined,
       async fn() {
         // Cases pass in any selection, so each by itself too.
         for (const each of [test, ...test.table?.cases ?? []]) {

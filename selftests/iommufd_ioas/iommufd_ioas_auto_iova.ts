@@ -7,7 +7,7 @@
  * @module
  */
 
-import { EADDRINUSE } from "../../impl/uapi/errno.ts";
+import { EADDRINUSE, ENOSPC } from "../../impl/uapi/errno.ts";
 import type { IommuIovaRange } from "../../impl/uapi/iommufd.ts";
 import { MOCK_APERTURE_START } from "../../impl/uapi/selftest.ts";
 import { assertEq, assertTrue } from "../harness/harness.ts";
@@ -19,6 +19,15 @@ export function registerAutoIova(f: IoasFixture): void {
     description:
       "A chosen IOVA is aligned, avoids reserved ranges and keeps to allowed ones",
   }, checkAutoIova);
+
+  f.test("reserved_overflow", {
+    description:
+      "Nothing can be mapped where all but a few pages are reserved, up to the last IOVA",
+    since: "7.3",
+  }, async ({ io, ioasId }) => {
+    await io.mock.addReserved(ioasId, 6n, 2n ** 64n - 0x7fffn);
+    await io.map(ioasId, io.buffer, 5n * io.page, ENOSPC);
+  });
 
   f.test("area_allowed", {
     description: "Allowed and reserved ranges cannot intersect",
