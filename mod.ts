@@ -98,11 +98,8 @@ export {
 
 export {
   Device,
-  deviceDisableFeature,
-  deviceEnableFeature,
   type HwInfo,
   type IommuCap,
-  type IommuDevFeature,
   type IommuOps,
   type PciPasid,
 } from "./impl/iommu/device.ts";

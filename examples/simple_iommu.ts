@@ -25,7 +25,6 @@ import {
   type DirtyOps,
   Domain,
   EINVAL,
-  ENODEV,
   EOPNOTSUPP,
   Errno,
   type Group,
@@ -33,6 +32,7 @@ import {
   type Iommu,
   IOMMU_DIRTY_NO_CLEAR,
   IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE,
+  IOMMU_HW_INFO_TYPE_NONE,
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
   IOMMU_HWPT_ALLOC_NEST_PARENT,
   IOMMU_PGFAULT_PERM_READ,
@@ -40,7 +40,6 @@ import {
   IOMMU_READ,
   IOMMU_WRITE,
   type IommuCap,
-  type IommuDevFeature,
   type IommuOps,
   IopfQueue,
   PAGE_SIZE,
@@ -139,8 +138,9 @@ abstract class Translation extends Domain {
   abstract translate(iova: number, access: number): number | undefined;
 
   /** Points the hardware at this domain. */
-  override attachDev(dev: Device): void {
+  override attachDev(dev: Device, old: Domain | null): void {
     if (!(dev instanceof SimpleDevice)) throw EINVAL;
+    dev.driver.faults.changeDomain(dev, this, old);
     dev.translation = this;
   }
 }
@@ -370,7 +370,8 @@ export class SimpleNestedDomain extends Translation {
 export class SimpleIommu implements IommuOps {
   readonly iommu: Iommu;
   readonly blockedDomain: Domain;
-  readonly #faults = new IopfQueue();
+  /** Devices whose requests for pages somebody handles. */
+  readonly faults = new IopfQueue();
 
   /** A driver for the IOMMU core of a kernel: `new SimpleIommu(kernel.iommu)`. */
   constructor(iommu: Iommu) {
@@ -396,41 +397,40 @@ export class SimpleIommu implements IommuOps {
     return new SimpleDomain(this, dirtyTracking);
   }
 
-  domainAllocUser(
+  domainAllocPagingFlags(
     dev: Device,
     flags: number,
-    parent: Domain | undefined,
     userData: UserData | undefined,
-  ): Domain {
-    if (parent === undefined) {
-      const known = IOMMU_HWPT_ALLOC_NEST_PARENT |
-        IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
-      if (flags & ~known || userData !== undefined) throw EOPNOTSUPP;
-      const tracks = (flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING) !== 0;
-      return this.domainAllocPaging(dev, tracks);
-    }
-    if (userData?.type !== SIMPLE_IOMMU || flags !== 0) throw EOPNOTSUPP;
-    if (!(parent instanceof SimpleDomain)) throw EINVAL;
+  ): SimpleDomain {
+    const known = IOMMU_HWPT_ALLOC_NEST_PARENT |
+      IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
+    if (flags & ~known || userData !== undefined) throw EOPNOTSUPP;
+    const tracks = (flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING) !== 0;
+    return this.domainAllocPaging(dev, tracks);
+  }
+
+  domainAllocNested(
+    _dev: Device,
+    parent: Domain,
+    flags: number,
+    userData: UserData,
+  ): SimpleNestedDomain {
     const type = SIMPLE_IOMMU;
+    if (userData.type !== type || flags !== 0) throw EOPNOTSUPP;
+    if (!(parent instanceof SimpleDomain)) throw EINVAL;
     const data = copyStructFromUser(SimpleStage1, userData, type, "table");
     if (data.flags !== 0 || data.reserved !== 0) throw EOPNOTSUPP;
     this.iommu.kernel.step("driver.alloc");
     return new SimpleNestedDomain(parent, data);
   }
 
-  hwInfo(_dev: Device): HwInfo {
+  hwInfo(_dev: Device, type: number): HwInfo {
+    if (type !== IOMMU_HW_INFO_TYPE_NONE && type !== SIMPLE_IOMMU) {
+      throw EOPNOTSUPP;
+    }
     this.iommu.kernel.step("driver.alloc");
     const info = { inputBits: Math.log2(LARGE), outputBits: OUTPUT_BITS };
     return { type: SIMPLE_IOMMU, bytes: SimpleHwInfo.encode(info) };
-  }
-
-  devEnableFeat(dev: Device, feature: IommuDevFeature): void {
-    if (feature !== "iopf") throw ENODEV;
-    this.#faults.addDevice(dev);
-  }
-
-  devDisableFeat(dev: Device, _feature: IommuDevFeature): void {
-    this.#faults.removeDevice(dev);
   }
 
   pageResponse(dev: Device, _last: PageRequest, answer: PageResponse): void {
@@ -440,6 +440,8 @@ export class SimpleIommu implements IommuOps {
 
 /** A device behind a {@link SimpleIommu}. */
 export class SimpleDevice extends Device {
+  /** The driver of the IOMMU. */
+  readonly driver: SimpleIommu;
   /** What the hardware translates its DMA with. */
   translation: Translation | undefined;
   /** What its requests for pages were answered, oldest first. */
@@ -449,6 +451,7 @@ export class SimpleDevice extends Device {
   /** A device that its driver has taken on. */
   constructor(driver: SimpleIommu, name: string) {
     super(driver.iommu, name, driver);
+    this.driver = driver;
     this.hasIsolatedMsi = true;
     probeDevice(this);
   }

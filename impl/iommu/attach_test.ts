@@ -2,6 +2,7 @@
 
 import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { KernelCore } from "../kernel/core.ts";
 import { EBUSY, EINVAL, ENOENT, ENOSPC, type Errno } from "../uapi/errno.ts";
 import {
   attachGroup,
@@ -13,7 +14,7 @@ import {
 } from "./attach.ts";
 import { deviceClaimDmaOwner } from "./dma_owner.ts";
 import { AttachHandle, IOMMU_NO_PASID } from "./group.ts";
-import { errnoOf, groupOfTwo, TestOps } from "./testing/test_driver.ts";
+import { errnoOf, groupOfTwo, LARGE, TestOps } from "./testing/test_driver.ts";
 
 describe("attaching a domain to a group", () => {
   it("attaches every device; detaching goes back to what the owner state says", () => {
@@ -76,6 +77,25 @@ describe("attaching a domain to a group", () => {
     assertStrictEquals(a.uses, ops.blockedDomain);
     assertStrictEquals(b.uses, domain);
   });
+
+  for (const [name, again] of [["6.12", 1], ["7.3", 0]] as const) {
+    it(`goes back from where each device is, in ${name} with ${again} that refused`, () => {
+      const kernel = new KernelCore({ memory: LARGE, revision: name });
+      const { a, b, group, domain, ops } = groupOfTwo(new TestOps(kernel));
+      attachGroup(domain, group);
+      const other = ops.domainAllocPaging(a);
+      b.refuses.set(other, ENOSPC);
+      for (const dev of [a, b]) dev.left.length = 0;
+      const replace = () => replaceGroupHandle(group, other, null);
+      assertStrictEquals(errnoOf(replace), ENOSPC);
+      assertEquals([a.left, b.left], [
+        [domain, other],
+        new Array(again).fill(domain),
+      ]);
+      assertEquals([a.uses, b.uses], [domain, domain]);
+      assertEquals(ops.iommu.kernel.warnings.list, []);
+    });
+  }
 
   it("lets a bug of the driver through", () => {
     const { a, group, domain } = groupOfTwo();

@@ -13,7 +13,6 @@
  */
 
 import { KernelBug } from "../kernel/warn.ts";
-import { EBUSY, ENODEV } from "../uapi/errno.ts";
 import type { Domain } from "./domain.ts";
 import type { Group } from "./group.ts";
 import type { Iommu } from "./iommu.ts";
@@ -28,21 +27,15 @@ import type { UserData } from "./user_data.ts";
  * - "cache-coherency": IOMMU_CACHE works; iommufd binds no device without;
  * - "enforce-cache-coherency": Domain.enforceCacheCoherency() will work;
  * - "dirty-tracking": domains can record writes by the device;
+ * - "pci-ats-supported": the device may use PCI ATS; iommufd tells user space where it may not;
  * - "intr-remap": interrupts are remapped (Linux before 6.3; since then {@link Device.hasIsolatedMsi}).
  */
 export type IommuCap =
   | "cache-coherency"
   | "enforce-cache-coherency"
   | "dirty-tracking"
+  | "pci-ats-supported"
   | "intr-remap";
-
-/**
- * What is switched on and off for one device (Linux: enum iommu_dev_features):
- *
- * - "iopf": the device's page faults are reported;
- * - "sva": the device can share the address space of a process. Nothing here asks for it.
- */
-export type IommuDevFeature = "iopf" | "sva";
 
 /** What a driver tells user space about the IOMMU of a device: see {@link IommuOps.hwInfo}. */
 export interface HwInfo {
@@ -104,36 +97,43 @@ export interface IommuOps {
   domainAllocPaging(dev: Device): Domain;
 
   /**
-   * A new domain as user space wants it. Without this, iommufd uses
-   * {@link domainAllocPaging} and refuses whatever goes beyond.
-   *
-   * Without `parent` it is an empty paging domain that is complete before it
-   * is attached. `flags` are IOMMU_HWPT_ALLOC_NEST_PARENT and
-   * IOMMU_HWPT_ALLOC_DIRTY_TRACKING, the latter for devices with that
-   * capability only; `userData` says how to set it up, if the driver has
-   * something to choose.
-   *
-   * With `parent`, a paging domain of this driver's that was allocated as
-   * nesting parent, it is a domain of type "nested": user space owns its page
-   * table, which `userData` describes, and its output is an IOVA of the
-   * parent. It needs `cacheInvalidateUser`. `flags` is 0.
+   * A paging domain as user space wants it: empty, and complete before it is
+   * attached. `flags` are `IOMMU_HWPT_ALLOC_*`: NEST_PARENT, DIRTY_TRACKING
+   * (for devices with that capability only) and PASID; `userData` says how to
+   * set it up, if the driver has something to choose. Without this, iommufd
+   * uses {@link domainAllocPaging} and refuses whatever goes beyond.
    *
    * Throws EOPNOTSUPP for flags and types of data that it does not know,
    * EINVAL for data that make no sense, what copyStructFromUser() of
-   * user_data.ts throws, ENOMEM. (Linux: domain_alloc_user.)
+   * user_data.ts throws, ENOMEM. (Linux: domain_alloc_paging_flags.)
    */
-  domainAllocUser?(
+  domainAllocPagingFlags?(
     dev: Device,
     flags: number,
-    parent: Domain | undefined,
     userData: UserData | undefined,
   ): Domain;
 
   /**
-   * What user space needs to know about the hardware to build page tables for
-   * it, as IOMMU_GET_HW_INFO hands out. Throws ENOMEM. (Linux: hw_info.)
+   * A domain of type "nested" on top of `parent`, a paging domain of this
+   * driver's that was allocated as nesting parent: user space owns its page
+   * table, which `userData` describes, and its output is an IOVA of the
+   * parent. `flags` are 0 or IOMMU_HWPT_ALLOC_PASID. Throws as
+   * {@link domainAllocPagingFlags} does. (Linux: domain_alloc_nested.)
    */
-  hwInfo?(dev: Device): HwInfo;
+  domainAllocNested?(
+    dev: Device,
+    parent: Domain,
+    flags: number,
+    userData: UserData,
+  ): Domain;
+
+  /**
+   * What user space needs to know about the hardware to build page tables for
+   * it, as IOMMU_GET_HW_INFO hands out. `type` is what is wanted, or
+   * IOMMU_HW_INFO_TYPE_DEFAULT. Throws EOPNOTSUPP for a type that it does not
+   * have, ENOMEM. (Linux: hw_info.)
+   */
+  hwInfo?(dev: Device, type: number): HwInfo;
 
   /** The device's reserved regions. */
   resvRegions?(dev: Device): readonly ResvRegion[];
@@ -144,16 +144,6 @@ export interface IommuOps {
    * (Linux: user_pasid_table.)
    */
   readonly userPasidTable?: boolean;
-
-  /**
-   * Switches a feature on. For "iopf" the driver puts the device into its
-   * IopfQueue. Throws ENODEV for a feature that it does not have, ENOMEM.
-   * (Linux: dev_enable_feat.)
-   */
-  devEnableFeat?(dev: Device, feature: IommuDevFeature): void;
-
-  /** Switches a feature off: for "iopf" the device leaves the IopfQueue (Linux: dev_disable_feat). */
-  devDisableFeat?(dev: Device, feature: IommuDevFeature): void;
 
   /**
    * Answers a group of page requests. `last` is the last of them, or a single
@@ -192,6 +182,8 @@ export class Device {
    * with the physical function's, which a user must not be able to fail.
    */
   isVirtualFunction = false;
+  /** Whether it, or its physical function, can make page requests (Linux: pci_pri_supported). */
+  hasPri = false;
   /** Its page faults while it is in an IopfQueue, else null. */
   faultParam: FaultParam | null = null;
 
@@ -215,24 +207,4 @@ export function deviceIommuOps(dev: Device): IommuOps {
     throw new KernelBug(`Device ${dev.name} is not behind an IOMMU`);
   }
   return dev.ops;
-}
-
-/** Switches a feature on. Throws ENODEV without an IOMMU that has it, and what the driver throws. (Linux: iommu_dev_enable_feature.) */
-export function deviceEnableFeature(
-  dev: Device,
-  feature: IommuDevFeature,
-): void {
-  if (dev.group === null || dev.ops?.devEnableFeat === undefined) {
-    throw ENODEV.because(`the IOMMU of the device has no feature ${feature}`);
-  }
-  dev.ops.devEnableFeat(dev, feature);
-}
-
-/** Switches a feature off. Throws EBUSY without an IOMMU that can, and what the driver throws. (Linux: iommu_dev_disable_feature.) */
-export function deviceDisableFeature(
-  dev: Device,
-  feature: IommuDevFeature,
-): void {
-  if (dev.group === null || dev.ops?.devDisableFeat === undefined) throw EBUSY;
-  dev.ops.devDisableFeat(dev, feature);
 }

@@ -12,7 +12,7 @@ import { type Iova, plus } from "../lib/brands.ts";
 import type { FrameRuns } from "../kernel/interfaces/physical_memory.ts";
 import { KernelBug, type Warnings } from "../kernel/warn.ts";
 import type { Device, IommuOps } from "./device.ts";
-import { iommuMap, iommuUnmap } from "./map.ts";
+import { iommuMap, iommuUnmap, mapByPages, unmapByPages } from "./map.ts";
 import type { IopfHandler } from "./page_fault.ts";
 import type { DirtyOps } from "./dirty.ts";
 import type { UserDataArray } from "./user_data.ts";
@@ -59,8 +59,9 @@ export interface DomainOptions {
 
 /**
  * A translation (Linux: struct iommu_domain with its iommu_domain_ops). A
- * driver extends it; a domain of type "paging" overrides {@link mapPages},
- * {@link unmapPages} and {@link iovaToPhys}, and {@link readPfns} for speed.
+ * driver extends it; a domain of type "paging" overrides {@link mapPages} and
+ * {@link unmapPages}, or {@link mapRange} and {@link unmapRange} if its page
+ * table splits a range itself; {@link iovaToPhys}; and {@link readPfns} for speed.
  * These are for the core to call: others use iommuMap(), iommuUnmap() and
  * iommuIovaToPhys(), which split requests into pages and unwind.
  *
@@ -86,7 +87,7 @@ export abstract class Domain {
   readonly apertureEnd: bigint;
   /** How to find out what devices wrote; undefined for a domain that cannot tell (Linux: dirty_ops). */
   readonly dirtyOps: DirtyOps | undefined = undefined;
-  /** Decides about page faults of attached devices; set by the domain's user. */
+  /** Decides about page faults of attached devices; set by the domain's user before it is attached. */
   iopfHandler: IopfHandler | undefined;
   #cookie: DmaCookie | undefined;
 
@@ -116,11 +117,13 @@ export abstract class Domain {
 
   /**
    * Makes the hardware translate a device's DMA with this domain instead of
-   * the one before. Throws: EINVAL when device and domain do not fit together
-   * (another domain may), ENOMEM, ENOSPC, EBUSY, ENODEV. After a throw the
-   * device must still use the domain before. (Linux: attach_dev.)
+   * `old`, the one before, which is null for a device that is new. A driver of
+   * devices that fault sees to {@link iopfHandler} here, with
+   * `IopfQueue.changeDomain()`. Throws: EINVAL when device and domain do not
+   * fit together (another domain may), ENOMEM, ENOSPC, EBUSY, ENODEV. After a
+   * throw the device must still use `old`. (Linux: attach_dev.)
    */
-  abstract attachDev(dev: Device): void;
+  abstract attachDev(dev: Device, old: Domain | null): void;
 
   /**
    * Maps `pgcount` pages of `pgsize` bytes, contiguous in IOVA and physical
@@ -139,6 +142,18 @@ export abstract class Domain {
   ): number {
     this.warnings.on(true, "A paging domain does not implement mapPages");
     throw ENODEV;
+  }
+
+  /**
+   * Maps `size` bytes of contiguous physical memory from `paddr` on. Throws
+   * EINVAL when something is not aligned to the smallest page, and what the
+   * driver throws, with nothing mapped. The general form calls
+   * {@link mapPages} for pages of one size each; a driver whose page table
+   * splits a range itself overrides it and is asked once.
+   * (Linux: map_range of struct pt_iommu_ops.)
+   */
+  mapRange(iova: Iova, paddr: number, size: number, prot: number): void {
+    mapByPages(this, iova, paddr, size, prot);
   }
 
   /**
@@ -178,6 +193,16 @@ export abstract class Domain {
   unmapPages(_iova: Iova, _pgsize: number, _pgcount: number): number {
     this.warnings.on(true, "A paging domain does not implement unmapPages");
     return 0;
+  }
+
+  /**
+   * Unmaps `size` bytes from `iova` on, up to the first hole; returns the bytes
+   * unmapped, which are more where the range ends inside an entry that cannot
+   * be cut. The general form calls {@link unmapPages}, as {@link mapRange}
+   * does {@link mapPages}. (Linux: unmap_range of struct pt_iommu_ops.)
+   */
+  unmapRange(iova: Iova, size: number): number {
+    return unmapByPages(this, iova, size);
   }
 
   /** The physical address in bytes behind an IOVA, a multiple of the smallest page; 0 when not mapped (Linux: iova_to_phys). */
@@ -230,8 +255,8 @@ export abstract class Domain {
   }
 
   /**
-   * Only for a domain of type "nested", which must have it: user space changed
-   * its page table and names what the hardware must forget. The driver reads
+   * Only for a domain of type "nested": user space changed its page table and
+   * names what the hardware must forget. The driver reads
    * the entries with copyStructFromUserArray() of user_data.ts, carries them
    * out in order and counts each one in `array.handled`. Throws EINVAL for a
    * type that it does not know, also when there are no entries; EOPNOTSUPP or

@@ -33,9 +33,9 @@ export function groupSetDomain(group: Group, domain: Domain): void {
   if (group.domain === domain) return;
   for (const [index, dev] of group.devices.entries()) {
     try {
-      deviceSetDomain(group, dev, domain);
+      deviceSetDomain(group, dev, domain, group.domain);
     } catch (error) {
-      revert(group, index);
+      revert(group, index, domain);
       throw error;
     }
   }
@@ -56,7 +56,8 @@ export function groupSetDomainNofail(
   let result: Errno | undefined;
   for (const dev of group.devices) {
     const what = "attach a core domain";
-    result = tryDeviceSetDomain(group, dev, domain, what) ?? result;
+    result = tryDeviceSetDomain(group, dev, domain, group.domain, what) ??
+      result;
   }
   group.domain = domain;
   return result;
@@ -76,18 +77,19 @@ export function groupSetCoreDomain(group: Group): void {
   groupSetDomainNofail(group, domain);
 }
 
-/** Attaches one device of the group. Throws what the driver throws. (Linux: __iommu_device_set_domain.) */
+/** Attaches one device of the group in place of `old`. Throws what the driver throws. (Linux: __iommu_device_set_domain.) */
 export function deviceSetDomain(
   group: Group,
   dev: Device,
   domain: Domain,
+  old: Domain | null,
 ): void {
   // A blocking domain lacks the 1:1 mapping that such a device cannot be without.
   const blocking = domain.type === "blocked" || domain === group.blockingDomain;
   if (dev.requireDirect && blocking) {
     throw EINVAL.because("the device needs a 1:1 map and cannot be blocked");
   }
-  domain.attachDev(dev);
+  domain.attachDev(dev, old);
 }
 
 /**
@@ -123,12 +125,20 @@ export function allocDefaultDomain(dev: Device): Domain {
   return domain;
 }
 
-/** Attaches the devices up to and including the one at `last` to the group's present domain again. */
-function revert(group: Group, last: number): void {
-  const { domain } = group;
+/**
+ * Attaches the devices before the one at `failed` to the group's present domain
+ * again, in place of `left`; and that one, which did not leave it, where the
+ * revision does.
+ */
+function revert(group: Group, failed: number, left: Domain): void {
+  const { domain, devices } = group;
   if (domain === null) return;
-  for (const dev of group.devices.slice(0, last + 1)) {
-    tryDeviceSetDomain(group, dev, domain, "go back to a domain");
+  const what = "go back to a domain";
+  for (const dev of devices.slice(0, failed)) {
+    tryDeviceSetDomain(group, dev, domain, left, what);
+  }
+  if (!group.iommu.kernel.revision.attach.revertSkipsFailed) {
+    tryDeviceSetDomain(group, devices[failed]!, domain, domain, what);
   }
 }
 
@@ -141,20 +151,25 @@ function tryDeviceSetDomain(
   group: Group,
   dev: Device,
   domain: Domain,
+  old: Domain | null,
   what: string,
 ): Errno | undefined {
-  const errno = errnoOf(() => deviceSetDomain(group, dev, domain));
+  const errno = errnoOf(() => deviceSetDomain(group, dev, domain, old));
   if (errno === undefined) return undefined;
   const blocking = group.blockingDomain;
-  if (blocking !== null && blocking !== domain) tryAttach(blocking, dev);
+  if (blocking !== null && blocking !== domain) tryAttach(blocking, dev, old);
   const text = `IOMMU driver of ${dev.name} failed to ${what}: ${errno}`;
   group.iommu.kernel.warnings.on(true, text);
   return errno;
 }
 
 /** Attaches where a refusal could not be handled (Linux ignores the result too). */
-export function tryAttach(domain: Domain, dev: Device): void {
-  errnoOf(() => domain.attachDev(dev));
+export function tryAttach(
+  domain: Domain,
+  dev: Device,
+  old: Domain | null,
+): void {
+  errnoOf(() => domain.attachDev(dev, old));
 }
 
 /** The errno that something throws, if it does. Another exception is a bug and goes on. */

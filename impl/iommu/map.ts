@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * Mapping and unmapping: requests of any length become calls to the driver,
- * each for as many pages of one size as possible.
+ * Mapping and unmapping: requests of any length go to the driver's page table
+ * as they are, or become calls for as many pages of one size as possible each.
  *
  * @module
  */
@@ -28,6 +28,17 @@ export function iommuMap(
   prot: number,
 ): void {
   if (domain.type !== "paging") throw EINVAL;
+  domain.mapRange(iova, paddr, size, prot);
+}
+
+/** The general form of {@link Domain.mapRange} (Linux: __iommu_map_domain_pgtbl). */
+export function mapByPages(
+  domain: Domain,
+  iova: Iova,
+  paddr: number,
+  size: number,
+  prot: number,
+): void {
   const smallest = smallestPage(domain);
   if (smallest === 0) throw ENODEV;
   if (!isAligned(smallest, iova, paddr, size)) {
@@ -46,7 +57,7 @@ export function iommuMap(
       );
     }
   } catch (error) {
-    iommuUnmap(domain, iova, done);
+    unmapByPages(domain, iova, done);
     throw error;
   }
 }
@@ -61,7 +72,15 @@ export function iommuUnmap(
   iova: Iova,
   size: number,
 ): number {
-  if (domain.type !== "paging") return 0;
+  return domain.type === "paging" ? domain.unmapRange(iova, size) : 0;
+}
+
+/** The general form of {@link Domain.unmapRange} (Linux: __iommu_unmap_domain_pgtbl). */
+export function unmapByPages(
+  domain: Domain,
+  iova: Iova,
+  size: number,
+): number {
   const smallest = smallestPage(domain);
   if (smallest === 0 || !isAligned(smallest, iova, 0, size)) return 0;
 

@@ -8,6 +8,7 @@
 
 import { EBUSY, ENODEV } from "../uapi/errno.ts";
 import type { Device } from "./device.ts";
+import type { Domain } from "./domain.ts";
 import {
   IOMMU_PAGE_RESP_INVALID,
   type IopfGroup,
@@ -24,6 +25,8 @@ export class FaultParam {
   readonly pending: Set<IopfGroup> = new Set();
   /** Requests whose group is not complete, oldest first. */
   partial: PageRequest[] = [];
+  /** Attached domains that it is in the queue for: see {@link IopfQueue.changeDomain}. */
+  domains = 0;
 
   /** Called by {@link IopfQueue.addDevice} only. */
   constructor(queue: IopfQueue, dev: Device) {
@@ -44,12 +47,28 @@ export class FaultParam {
 }
 
 /**
- * The devices of an IOMMU that may fault (Linux: struct iopf_queue). A driver
- * adds a device when its "iopf" feature is switched on and removes it when it
- * is switched off.
+ * The devices of an IOMMU that may fault (Linux: struct iopf_queue): those that
+ * are attached to a domain that handles page faults.
  */
 export class IopfQueue {
   readonly #devices = new Set<FaultParam>();
+
+  /**
+   * For the driver, when it attaches `domain` to a device in place of `old`,
+   * after all else that can fail: the device is in the queue as long as one of
+   * its domains (it may have one for each PASID) handles page faults. Throws
+   * as {@link addDevice} does, and nothing has changed then.
+   * (Linux: iopf_for_domain_replace of Intel's driver.)
+   */
+  changeDomain(dev: Device, domain: Domain, old: Domain | null): void {
+    if (domain.iopfHandler !== undefined) {
+      if (!dev.faultParam?.domains) this.addDevice(dev);
+      dev.faultParam!.domains++;
+    }
+    if (old?.iopfHandler === undefined) return;
+    const param = dev.faultParam;
+    if (param === null || --param.domains === 0) this.removeDevice(dev);
+  }
 
   /**
    * From now on the device's faults can be reported. Throws ENODEV if the

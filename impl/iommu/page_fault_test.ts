@@ -5,13 +5,12 @@ import { describe, it } from "@std/testing/bdd";
 import { KernelCore } from "../kernel/core.ts";
 import { KernelBug } from "../kernel/warn.ts";
 import { EBUSY, EINVAL, ENODEV, ENOMEM, ENOSPC } from "../uapi/errno.ts";
-import { attachGroupHandle, detachGroupHandle } from "./attach.ts";
 import {
-  type Device,
-  deviceDisableFeature,
-  deviceEnableFeature,
-  type IommuDevFeature,
-} from "./device.ts";
+  attachGroupHandle,
+  detachGroupHandle,
+  replaceGroupHandle,
+} from "./attach.ts";
+import type { Device } from "./device.ts";
 import { AttachHandle } from "./group.ts";
 import {
   IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE as LAST_PAGE,
@@ -56,15 +55,6 @@ class FaultOps extends TestOps {
     this.kernel = kernel;
   }
 
-  devEnableFeat(dev: Device, feature: IommuDevFeature): void {
-    if (feature !== "iopf") throw ENODEV;
-    this.queue.addDevice(dev);
-  }
-
-  devDisableFeat(dev: Device): void {
-    this.queue.removeDevice(dev);
-  }
-
   pageResponse(dev: Device, _last: PageRequest, response: PageResponse): void {
     const { grpid, pasid, code } = response;
     this.answers.push(`${dev.name}:${grpid}:${pasid}:${code}`);
@@ -83,7 +73,7 @@ function setup(type: "paging" | "nested" = "paging"): {
   const ops = new FaultOps();
   const dev = new TestDevice(ops, "a");
   probeDevice(dev);
-  deviceEnableFeature(dev, "iopf");
+  ops.queue.addDevice(dev);
   const domain = new TestDomain({ owner: ops }, type);
   const taken: IopfGroup[] = [];
   domain.iopfHandler = (group) => {
@@ -148,7 +138,7 @@ describe("reporting a page fault", () => {
     const { ops, dev, domain, taken } = setup();
     const other = new TestDevice(ops, "b");
     probeDevice(other);
-    deviceEnableFeature(other, "iopf");
+    ops.queue.addDevice(other);
     attachGroupHandle(domain, other.group!, new AttachHandle());
     reportDeviceFault(dev, partial(1, 10n));
     reportDeviceFault(other, request({ addr: 20n }));
@@ -231,7 +221,7 @@ describe("finding who handles a page fault", () => {
 
   it("warns of a device that is in no queue", () => {
     const { ops, dev, taken } = setup();
-    deviceDisableFeature(dev, "iopf");
+    ops.queue.removeDevice(dev);
     assertStrictEquals(
       errnoOf(() => reportDeviceFault(dev, request())),
       EINVAL,
@@ -270,7 +260,7 @@ describe("a page fault that cannot be handled", () => {
     reportDeviceFault(dev, partial(1, 1n));
     reportDeviceFault(dev, request());
     assertEquals(ops.answers, [`a:1:0:${FAILURE}`]);
-    deviceDisableFeature(dev, "iopf");
+    ops.queue.removeDevice(dev);
     assertEquals(ops.answers.length, 1);
   });
 
@@ -310,7 +300,7 @@ describe("a fault queue", () => {
     const { ops, dev } = setup();
     const add = () => new IopfQueue().addDevice(dev);
     assertStrictEquals(errnoOf(add), EBUSY);
-    deviceDisableFeature(dev, "iopf");
+    ops.queue.removeDevice(dev);
     ops.kernel.outOfMemory = true;
     assertStrictEquals(errnoOf(add), ENOMEM);
     assertStrictEquals(dev.faultParam, null);
@@ -328,13 +318,13 @@ describe("a fault queue", () => {
     reportDeviceFault(dev, partial(9, 9n));
     for (const grpid of [1, 2, 3]) reportDeviceFault(dev, request({ grpid }));
     kept[1]!.dequeue();
-    deviceDisableFeature(dev, "iopf");
+    ops.queue.removeDevice(dev);
     assertEquals(ops.answers, [`a:3:0:${INVALID}`, `a:1:0:${INVALID}`]);
     // What its handler dequeued is still to be answered.
     kept[1]!.response(SUCCESS);
     assertEquals(ops.answers[2], `a:2:0:${SUCCESS}`);
 
-    deviceEnableFeature(dev, "iopf");
+    ops.queue.addDevice(dev);
     reportDeviceFault(dev, request({ grpid: 9, addr: 10n }));
     assertEquals(addresses(kept[3]!), [10n]);
   });
@@ -355,7 +345,7 @@ describe("a fault queue", () => {
     const { ops, dev, domain, taken } = setup();
     const other = new TestDevice(ops, "b");
     probeDevice(other);
-    deviceEnableFeature(other, "iopf");
+    ops.queue.addDevice(other);
     attachGroupHandle(domain, other.group!, new AttachHandle());
     for (const each of [dev, other]) reportDeviceFault(each, partial(1, 1n));
     ops.queue.discardPartial();
@@ -370,7 +360,7 @@ describe("a fault queue", () => {
     const { ops, dev, domain } = setup();
     const other = new TestDevice(ops, "b");
     probeDevice(other);
-    deviceEnableFeature(other, "iopf");
+    ops.queue.addDevice(other);
     domain.iopfHandler = () => {};
     attachGroupHandle(domain, other.group!, new AttachHandle());
     for (const each of [dev, other]) reportDeviceFault(each, request());
@@ -381,24 +371,82 @@ describe("a fault queue", () => {
   });
 });
 
-describe("a feature of a device", () => {
-  it("needs a driver that has it", () => {
-    const { dev } = setup();
-    const enable = () => deviceEnableFeature(dev, "sva");
-    assertStrictEquals(errnoOf(enable), ENODEV);
-    const plain = new TestDevice(new TestOps(), "plain");
-    probeDevice(plain);
-    const on = () => deviceEnableFeature(plain, "iopf");
-    const off = () => deviceDisableFeature(plain, "iopf");
-    assertStrictEquals(errnoOf(on), ENODEV);
-    assertStrictEquals(errnoOf(off), EBUSY);
+/** A driver whose domains see to their own faults, a device of it, and two domains of which the second handles faults. */
+function changing() {
+  const ops = new FaultOps();
+  ops.iopfQueue = ops.queue;
+  const dev = new TestDevice(ops, "a");
+  probeDevice(dev);
+  const [plain, faulting] = [0, 1].map(() =>
+    new TestDomain({ owner: ops }, "paging")
+  ) as [TestDomain, TestDomain];
+  faulting.iopfHandler = () => {};
+  return { ops, dev, plain, faulting };
+}
+
+describe("changing the domain of a device", () => {
+  it("has it in the queue while a domain handles its faults", () => {
+    const { ops, dev, plain, faulting } = changing();
+    const { queue } = ops;
+    queue.changeDomain(dev, plain, null);
+    assertEquals(dev.faultParam, null);
+    queue.changeDomain(dev, faulting, plain);
+    assertEquals(dev.faultParam?.domains, 1);
+    // Between two of them it stays there, also where they are the same.
+    dev.faultParam!.partial.push(partial(1, 0n));
+    queue.changeDomain(dev, faulting, faulting);
+    assertEquals(dev.faultParam?.partial.length, 1);
+    // A PASID has a domain of its own.
+    queue.changeDomain(dev, faulting, null);
+    queue.changeDomain(dev, plain, faulting);
+    assertEquals(dev.faultParam?.domains, 1);
+    queue.changeDomain(dev, plain, faulting);
+    assertEquals(dev.faultParam, null);
+    assertEquals(ops.kernel.warnings.list, []);
   });
 
-  it("needs a device with a group", () => {
-    const dev = new TestDevice(new FaultOps(), "gone");
-    const on = () => deviceEnableFeature(dev, "iopf");
-    const off = () => deviceDisableFeature(dev, "iopf");
-    assertStrictEquals(errnoOf(on), ENODEV);
-    assertStrictEquals(errnoOf(off), EBUSY);
+  it("fails as adding the device does, and changes nothing then", () => {
+    const { ops, dev, plain, faulting } = changing();
+    const change = () => ops.queue.changeDomain(dev, faulting, plain);
+    ops.kernel.outOfMemory = true;
+    assertStrictEquals(errnoOf(change), ENOMEM);
+    ops.kernel.outOfMemory = false;
+    // Somebody else has switched them on.
+    ops.queue.addDevice(dev);
+    assertStrictEquals(errnoOf(change), EBUSY);
+    assertEquals(dev.faultParam?.domains, 0);
+    ops.queue.removeDevice(dev);
+    change();
+    assertEquals(dev.faultParam?.domains, 1);
+  });
+
+  it("warns if faults are to be switched off that are not on", () => {
+    const { ops, dev, plain, faulting } = changing();
+    ops.queue.changeDomain(dev, plain, faulting);
+    assertEquals(ops.kernel.warnings.list, [
+      "a is not in the fault queue that it is removed from",
+    ]);
+  });
+
+  it("is what attaching, going back and detaching do", () => {
+    const { ops, dev, plain, faulting } = changing();
+    const group = dev.group!;
+    ops.sharedGroup = group;
+    const other = new TestDevice(ops, "b");
+    probeDevice(other);
+    const inQueue = () =>
+      [dev, other].map(({ faultParam }) => faultParam?.domains ?? 0);
+    attachGroupHandle(plain, group, new AttachHandle());
+    other.refuses.set(faulting, ENOSPC);
+    const replace = () =>
+      replaceGroupHandle(group, faulting, new AttachHandle());
+    assertStrictEquals(errnoOf(replace), ENOSPC);
+    assertEquals(inQueue(), [0, 0]);
+    other.refuses.clear();
+    replace();
+    assertEquals(inQueue(), [1, 1]);
+    detachGroupHandle(faulting, group);
+    assertEquals(inQueue(), [0, 0]);
+    assertEquals(ops.kernel.warnings.list, []);
   });
 });

@@ -85,7 +85,8 @@ function leaveGroup(dev: Device, group: Group, ops: IommuOps): void {
     `IOMMU group ${group.id} lost its last device while in use`,
   );
 
-  if (ops.releaseDomain !== undefined) tryAttach(ops.releaseDomain, dev);
+  const { releaseDomain } = ops;
+  if (releaseDomain !== undefined) tryAttach(releaseDomain, dev, group.domain);
   ops.releaseDevice?.(dev);
   if (last) {
     group.defaultDomain?.free();
@@ -109,7 +110,7 @@ function joinDomain(dev: Device, group: Group): void {
     throw new KernelBug(`IOMMU group ${group.id} has lost its domain`);
   }
   tryDirectMappings(group.defaultDomain, dev);
-  deviceSetDomain(group, dev, group.domain);
+  deviceSetDomain(group, dev, group.domain, null);
 }
 
 /**

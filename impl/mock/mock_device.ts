@@ -10,7 +10,6 @@ import {
   Device,
   type HwInfo,
   type IommuCap,
-  type IommuDevFeature,
   type IommuOps,
 } from "../iommu/device.ts";
 import type { Domain } from "../iommu/domain.ts";
@@ -64,6 +63,15 @@ export class MockDevice extends Device {
     this.flags = flags;
   }
 
+  /**
+   * Uses a domain in place of `old`: page faults are switched on and off.
+   * Throws ENOMEM, and EBUSY if somebody else has switched them on.
+   * (Linux: mock_dev_enable_iopf, mock_dev_disable_iopf.)
+   */
+  changeDomain(domain: Domain, old: Domain | null): void {
+    this.ops.iopfQueue.changeDomain(this, domain, old);
+  }
+
   /** Takes the device off the bus; nothing uses it any more (Linux: mock_dev_destroy). */
   destroy(): void {
     this.iommu.kernel.fails("uevent");
@@ -89,7 +97,8 @@ export class MockIommuOps implements IommuOps {
   });
   /** Page faults of any PASID go to the nested domain. */
   readonly userPasidTable = true;
-  readonly #iopfQueue = new IopfQueue();
+  /** Its devices that may fault. */
+  readonly iopfQueue: IopfQueue = new IopfQueue();
 
   /** A driver without devices. Throws a RangeError for a machine with more memory than it can map. */
   constructor(iommu: Iommu) {
@@ -159,47 +168,10 @@ export class MockIommuOps implements IommuOps {
   }
 
   /**
-   * Without parent an empty domain; it takes no data. With a parent a nested
-   * domain; its data are `iommu_hwpt_selftest`. Throws EOPNOTSUPP for other
-   * data and flags, EINVAL for a parent that is nested itself, ENOMEM.
-   * (Linux: mock_domain_alloc_user.)
+   * An empty domain; it takes no data. Throws EOPNOTSUPP for data and for other
+   * flags, ENOMEM. (Linux: mock_domain_alloc_paging_flags.)
    */
-  domainAllocUser(
-    dev: Device,
-    flags: number,
-    parent: Domain | undefined,
-    userData: UserData | undefined,
-  ): Domain {
-    return parent === undefined
-      ? this.#allocPaging(dev, flags, userData)
-      : this.#allocNested(flags, parent, userData);
-  }
-
-  /** The mock's one register. Throws ENOMEM. (Linux: mock_domain_hw_info.) */
-  hwInfo(_dev: Device): HwInfo {
-    this.iommu.kernel.step("mock.hwInfo");
-    return {
-      type: IOMMU_HW_INFO_TYPE_SELFTEST,
-      bytes: TestHwInfo.encode({ testReg: IOMMU_HW_INFO_SELFTEST_REGVAL }),
-    };
-  }
-
-  /** Puts the device into the driver's fault queue for "iopf". Throws ENODEV for other features, EBUSY, ENOMEM. (Linux: mock_dev_enable_feat.) */
-  devEnableFeat(dev: Device, feature: IommuDevFeature): void {
-    if (feature !== "iopf") throw ENODEV;
-    this.#iopfQueue.addDevice(dev);
-  }
-
-  /** Undoes {@link devEnableFeat} (Linux: mock_dev_disable_feat). */
-  devDisableFeat(dev: Device, feature: IommuDevFeature): void {
-    if (feature !== "iopf") throw ENODEV;
-    this.#iopfQueue.removeDevice(dev);
-  }
-
-  /** No hardware waits for the answer (Linux: mock_domain_page_response). */
-  pageResponse(): void {}
-
-  #allocPaging(
+  domainAllocPagingFlags(
     dev: Device,
     flags: number,
     userData: UserData | undefined,
@@ -211,6 +183,38 @@ export class MockIommuOps implements IommuOps {
     return this.#newDomain(dev, wantsDirty);
   }
 
+  /**
+   * A nested domain; its data are `iommu_hwpt_selftest`. Throws EOPNOTSUPP for
+   * other data and for flags, EINVAL for a parent that is nested itself,
+   * ENOMEM. (Linux: mock_domain_alloc_nested.)
+   */
+  domainAllocNested(
+    _dev: Device,
+    parent: Domain,
+    flags: number,
+    userData: UserData,
+  ): MockNestedDomain {
+    const type = IOMMU_HWPT_DATA_SELFTEST;
+    if (userData.type !== type) throw UNKNOWN_DATA;
+    if (flags !== 0) throw EOPNOTSUPP;
+    if (!(parent instanceof MockDomain)) throw EINVAL;
+    const data = copyStructFromUser(HwptSelftest, userData, type, "iotlb");
+    this.iommu.kernel.step("mock.nested");
+    return new MockNestedDomain(parent, data.iotlb);
+  }
+
+  /** The mock's one register. Throws ENOMEM. (Linux: mock_domain_hw_info.) */
+  hwInfo(_dev: Device, _type: number): HwInfo {
+    this.iommu.kernel.step("mock.hwInfo");
+    return {
+      type: IOMMU_HW_INFO_TYPE_SELFTEST,
+      bytes: TestHwInfo.encode({ testReg: IOMMU_HW_INFO_SELFTEST_REGVAL }),
+    };
+  }
+
+  /** No hardware waits for the answer (Linux: mock_domain_page_response). */
+  pageResponse(): void {}
+
   #newDomain(dev: Device, dirtyTracking: boolean): MockDomain {
     this.iommu.kernel.step("mock.domain");
     return new MockDomain({
@@ -218,20 +222,6 @@ export class MockIommuOps implements IommuOps {
       huge: (flagsOf(dev) & MOCK_FLAGS_DEVICE_HUGE_IOVA) !== 0,
       dirtyTracking,
     });
-  }
-
-  #allocNested(
-    flags: number,
-    parent: Domain,
-    userData: UserData | undefined,
-  ): MockNestedDomain {
-    const type = IOMMU_HWPT_DATA_SELFTEST;
-    if (userData?.type !== type) throw UNKNOWN_DATA;
-    if (flags !== 0) throw EOPNOTSUPP;
-    if (!(parent instanceof MockDomain)) throw EINVAL;
-    const data = copyStructFromUser(HwptSelftest, userData, type, "iotlb");
-    this.iommu.kernel.step("mock.nested");
-    return new MockNestedDomain(parent, data.iotlb);
   }
 }
 

@@ -113,15 +113,20 @@ describe("a mock device", () => {
     assertStrictEquals(huge.owner, ops);
   });
 
-  it("has page faults, and no other feature", () => {
+  it("has page faults while a domain handles them", () => {
     const { ops } = newOps();
     const dev = ops.createDevice();
-    const other = "sva" as unknown as "iopf";
-    assertStrictEquals(errnoOf(() => ops.devEnableFeat(dev, other)), ENODEV);
-    assertStrictEquals(errnoOf(() => ops.devDisableFeat(dev, other)), ENODEV);
-    ops.devEnableFeat(dev, "iopf");
-    assertStrictEquals(errnoOf(() => ops.devEnableFeat(dev, "iopf")), EBUSY);
-    ops.devDisableFeat(dev, "iopf");
+    const domain = pagingDomainAlloc(dev);
+    domain.iopfHandler = () => {};
+    attachGroup(domain, dev.group!);
+    assertEquals(dev.faultParam?.domains, 1);
+    detachGroup(domain, dev.group!);
+    assertEquals(dev.faultParam, null);
+    // Somebody else's are not its own.
+    ops.iopfQueue.addDevice(dev);
+    const attach = () => attachGroup(domain, dev.group!);
+    assertStrictEquals(errnoOf(attach), EBUSY);
+    ops.iopfQueue.removeDevice(dev);
     dev.destroy();
   });
 
@@ -131,13 +136,13 @@ describe("a mock device", () => {
     const type = IOMMU_HWPT_DATA_SELFTEST;
     const userData = { type, uptr: 0, len: 4 } as UserData;
     const foreign = new TestDomain({ owner: ops }, "paging");
-    const nested = () => ops.domainAllocUser(dev, 0, foreign, userData);
+    const nested = () => ops.domainAllocNested(dev, foreign, 0, userData);
     assertStrictEquals(errnoOf(nested), EINVAL);
 
     const plain = ops.createDevice(MOCK_FLAGS_DEVICE_NO_DIRTY);
     const flags = IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
     const track = (dev: Device) =>
-      ops.domainAllocUser(dev, flags, undefined, undefined);
+      ops.domainAllocPagingFlags(dev, flags, undefined);
     assertStrictEquals(errnoOf(() => track(plain)), EOPNOTSUPP);
     assertEquals(track(dev).dirtyOps?.tracksDirty, false);
   });

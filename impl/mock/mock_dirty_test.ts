@@ -161,7 +161,7 @@ describe("a mock domain that tracks writes", () => {
     const tracking = new MockDomain({ owner: mock, dirtyTracking: true });
     const plain = new MockDomain({ owner: mock });
     const attach = (to: MockDomain, dev: typeof capable) =>
-      errnoOf(() => to.attachDev(dev));
+      errnoOf(() => to.attachDev(dev, null));
     assertStrictEquals(attach(tracking, incapable), EINVAL);
     assertStrictEquals(attach(tracking, capable), undefined);
     assertStrictEquals(attach(plain, incapable), undefined);

@@ -45,7 +45,9 @@ export class MockBlockedDomain extends Domain {
   override readonly type = "blocked";
 
   /** Always succeeds. */
-  override attachDev(_dev: Device): void {}
+  override attachDev(dev: Device, old: Domain | null): void {
+    (dev as MockDevice).changeDomain(this, old);
+  }
 }
 
 /** What a {@link MockDomain} can do. */
@@ -95,13 +97,16 @@ export class MockDomain extends Domain implements DirtyOps {
     return this.#tracksDirty;
   }
 
-  /** Throws EINVAL if the domain can track writes but not those of the device (Linux: mock_domain_nop_attach). */
-  override attachDev(dev: Device): void {
-    if (this.dirtyOps === undefined) return;
-    const { flags } = dev as MockDevice;
-    if (flags & MOCK_FLAGS_DEVICE_NO_DIRTY) {
-      throw EINVAL.because("the IOMMU cannot track the device's writes");
-    }
+  /**
+   * Throws EINVAL if the domain can track writes but not those of the device,
+   * and what switching on its page faults throws. (Linux: mock_domain_nop_attach.)
+   */
+  override attachDev(dev: Device, old: Domain | null): void {
+    const mock = dev as MockDevice;
+    if (
+      this.dirtyOps !== undefined && mock.flags & MOCK_FLAGS_DEVICE_NO_DIRTY
+    ) throw EINVAL.because("the IOMMU cannot track the device's writes");
+    mock.changeDomain(this, old);
   }
 
   /**

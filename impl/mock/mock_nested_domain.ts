@@ -22,6 +22,7 @@ import {
   MOCK_NESTED_DOMAIN_IOTLB_ID_MAX,
   MOCK_NESTED_DOMAIN_IOTLB_NUM,
 } from "../uapi/selftest.ts";
+import type { MockDevice } from "./mock_device.ts";
 import type { MockDomain } from "./mock_domain.ts";
 
 /** A nested domain of the mock (Linux: struct mock_iommu_domain_nested). */
@@ -40,8 +41,10 @@ export class MockNestedDomain extends Domain {
     this.iotlb.fill(iotlb);
   }
 
-  /** Always succeeds. */
-  override attachDev(_dev: Device): void {}
+  /** Throws what switching on the device's page faults throws (Linux: mock_domain_nop_attach). */
+  override attachDev(dev: Device, old: Domain | null): void {
+    (dev as MockDevice).changeDomain(this, old);
+  }
 
   /**
    * Clears one entry, or all, for each request. Throws EINVAL for another type

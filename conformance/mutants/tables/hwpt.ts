@@ -216,24 +216,31 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/iommufd/events/fault_attach.ts", [{
     name: "detach-no-answer",
-    find: "  hwpt.fault.autoResponse(handle);\n",
+    find: "  hwpt.fault?.autoResponse(handle);\n",
     replace: "",
     breaks: "Faults stay pending when their device is detached",
     killer: "kit_fault.destroy_device",
   }, {
     name: "replace-no-answer",
-    find: "  old.fault.autoResponse(oldHandle);\n",
+    find: "  old.fault?.autoResponse(oldHandle);\n",
     replace: "",
     breaks: "Faults stay pending when their HWPT is replaced",
     killer: "kit_fault.replace_same_queue",
-  }, {
+  }]),
+  ...inFile("impl/iommu/page_fault_queue.ts", [{
     name: "iopf-stays-off",
-    find: "    iopfEnable(idev);\n" +
-      "    undo.defer(() => iopfDisable(idev));\n  }\n" +
-      "  replaceGroupHandle",
-    replace: "  }\n  replaceGroupHandle",
+    find: "      if (!dev.faultParam?.domains) this.addDevice(dev);\n" +
+      "      dev.faultParam!.domains++;\n",
+    replace: "",
     breaks: "Faults stay switched off when a HWPT with a queue comes",
     killer: "iommufd_ioas.mock_domain.alloc_hwpt_nested",
+  }, {
+    name: "iopf-stays-on",
+    find:
+      "if (param === null || --param.domains === 0) this.removeDevice(dev);",
+    replace: "if (param !== null) param.domains--;",
+    breaks: "A device never leaves the fault queue",
+    killer: "kit_fault.replace_to_ioas",
   }]),
   ...inFile("impl/iommufd/events/fault_file.ts", [{
     name: "read-exact-room",

@@ -152,12 +152,6 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
     breaks: "Mock devices take unknown flags",
     killer: "kit_test_ops.mock_domain_flags",
   }, {
-    name: "mock-iopf-off",
-    find: "    this.#iopfQueue.removeDevice(dev);\n",
-    replace: "",
-    breaks: "A mock device never leaves the fault queue",
-    killer: "kit_fault.replace_to_ioas",
-  }, {
     name: "mock-parent-data",
     find: "    if (userData !== undefined) throw UNKNOWN_DATA;\n",
     replace: "",
@@ -184,8 +178,9 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
     killer: "kit_test_ops.check_map_other_pages",
   }, {
     name: "mock-dirty-device",
-    find: "if (flags & MOCK_FLAGS_DEVICE_NO_DIRTY) {",
-    replace: "if (false) {",
+    find:
+      "this.dirtyOps !== undefined && mock.flags & MOCK_FLAGS_DEVICE_NO_DIRTY",
+    replace: "false",
     breaks: "A device that cannot track gets into a domain that does",
     killer: "kit_fault.failed_replace",
   }, {
@@ -249,7 +244,7 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/iommu/map.ts", [{
     name: "iommu-map-unwind",
-    find: "    iommuUnmap(domain, iova, done);\n" +
+    find: "    unmapByPages(domain, iova, done);\n" +
       "    throw error;",
     replace: "    throw error;",
     breaks: "What was mapped before a failure stays mapped",

@@ -13,6 +13,7 @@ import { Device, type IommuCap, type IommuOps } from "../device.ts";
 import { Domain, type DomainOptions, type DomainType } from "../domain.ts";
 import type { Group } from "../group.ts";
 import { Iommu } from "../iommu.ts";
+import type { IopfQueue } from "../page_fault_queue.ts";
 import { probeDevice } from "../probe.ts";
 import type { ResvRegion } from "../resv.ts";
 
@@ -39,12 +40,14 @@ export class TestDomain extends Domain {
     this.type = type;
   }
 
-  override attachDev(dev: Device): void {
+  override attachDev(dev: Device, old: Domain | null): void {
     const device = dev as TestDevice;
     device.attempts.push(this);
     const errno = device.refuses.get(this);
     if (errno !== undefined) throw errno;
+    (this.owner as TestOps).iopfQueue?.changeDomain(dev, this, old);
     device.uses = this;
+    device.left.push(old);
   }
 
   override mapPages(
@@ -101,6 +104,8 @@ export class TestDevice extends Device {
   uses: TestDomain | undefined;
   /** Every domain that was tried. */
   readonly attempts: TestDomain[] = [];
+  /** The domain before, for each one that was attached. */
+  readonly left: (Domain | null)[] = [];
   /** What attaching a domain fails with. */
   readonly refuses = new Map<Domain, Errno>();
   readonly resv: ResvRegion[] = [];
@@ -118,6 +123,8 @@ export class TestOps implements IommuOps {
   identityDomain?: TestDomain;
   defaultDomain?: TestDomain;
   releaseDomain?: TestDomain;
+  /** Its devices that fault, if they can. */
+  iopfQueue?: IopfQueue;
   /** The group that devices join; a new one each without it. */
   sharedGroup: Group | undefined;
   /** What the operation of that name fails with. */
@@ -174,14 +181,13 @@ export class TestOps implements IommuOps {
 }
 
 /** Two probed devices in one group, and a paging domain to attach. */
-export function groupOfTwo(): {
+export function groupOfTwo(ops: TestOps = new TestOps()): {
   ops: TestOps;
   a: TestDevice;
   b: TestDevice;
   group: Group;
   domain: TestDomain;
 } {
-  const ops = new TestOps();
   const a = new TestDevice(ops, "a");
   const b = new TestDevice(ops, "b");
   probeDevice(a);

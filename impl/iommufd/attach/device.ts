@@ -46,8 +46,6 @@ export class IommufdDevice extends IommufdObject {
   readonly igroup: IommufdGroup;
   /** A domain for it must enforce cache coherency. */
   readonly enforceCacheCoherency: boolean;
-  /** How often its page faults were switched on and not off again. */
-  iopfEnabled = 0;
 
   private constructor(ctx: IommufdCtx, dev: Device, igroup: IommufdGroup) {
     super(ctx);

@@ -48,7 +48,7 @@ export function getHwInfo(ucmd: Ucmd<uapi.IommuHwInfo>): void {
 
 /** What the driver says. Throws ENODEV (with a warning) if it does not say what that is. */
 function infoOf(dev: Device, warnings: Warnings): HwInfo {
-  const info = deviceIommuOps(dev).hwInfo?.(dev);
+  const info = deviceIommuOps(dev).hwInfo?.(dev, uapi.IOMMU_HW_INFO_TYPE_NONE);
   if (info === undefined) return NO_INFO;
   const broken = warnings.on(
     info.type === uapi.IOMMU_HW_INFO_TYPE_NONE,

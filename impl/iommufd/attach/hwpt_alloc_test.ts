@@ -234,7 +234,7 @@ describe("HWPT_ALLOC of an IOAS", () => {
     bench.end();
   });
 
-  it("asks a driver without domainAllocUser for plain domains only", () => {
+  it("asks a driver without domainAllocPagingFlags for plain domains only", () => {
     const bench = new Bench();
     const { machine } = bench;
     const ptId = machine.ioas();
@@ -259,8 +259,7 @@ describe("HWPT_ALLOC of an IOAS", () => {
     const idev = bench.bind(bench.a);
     const calls: [number, Partial<UserData> | undefined][] = [];
     const ops: IommuOps = bench.ops;
-    ops.domainAllocUser = (_dev, flags, parent, userData) => {
-      assertEquals(parent, undefined);
+    ops.domainAllocPagingFlags = (_dev, flags, userData) => {
       if (userData) {
         const { type, uptr, len } = userData;
         calls.push([flags, { type, uptr, len }]);
@@ -330,7 +329,7 @@ describe("HWPT_ALLOC of a parent", () => {
     const idev = other.bind(other.a);
     const ops: IommuOps = other.ops;
     let asked = 0;
-    ops.domainAllocUser = () => {
+    ops.domainAllocNested = () => {
       asked++;
       throw EINVAL;
     };
@@ -397,8 +396,8 @@ describe("HWPT_ALLOC of a parent", () => {
     const idev = bench.bind(bench.a);
     const ops: IommuOps = bench.ops;
     const domains: TestDomain[] = [];
-    ops.domainAllocUser = (_dev, _flags, parent) => {
-      if (!parent) return bench.ops.domainAllocPaging(bench.a);
+    ops.domainAllocPagingFlags = () => bench.ops.domainAllocPaging(bench.a);
+    ops.domainAllocNested = () => {
       // The second one is nested, but cannot be invalidated.
       const type = domains.length === 0 ? "paging" : "nested";
       const domain = new TestDomain({ owner: ops }, type);

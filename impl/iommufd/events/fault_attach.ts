@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * Attaching a group to a HWPT, with page faults if the HWPT has a fault queue.
+ * Attaching a group to a HWPT, and answering the page faults that came through
+ * an attachment which ends.
  *
  * A group is attached once, for the first of its devices, and detached with
- * the last. As in Linux, faults are switched on for the former and off for the
- * latter: a group whose devices fault must be detached in reverse order.
+ * the last. That its devices fault is for the IOMMU's driver to switch on, as
+ * the domain says.
  *
- * Linux: iommufd_hwpt_attach_device and its neighbours in device.c,
- * iommufd_fault_iopf_enable and _disable of fault.c.
+ * Linux: iommufd_hwpt_attach_device and its neighbours in device.c.
  *
  * @module
  */
@@ -19,12 +19,9 @@ import {
   detachGroupHandle,
   replaceGroupHandle,
 } from "../../iommu/attach.ts";
-import {
-  deviceDisableFeature,
-  deviceEnableFeature,
-} from "../../iommu/device.ts";
+import type { Device } from "../../iommu/device.ts";
 import { AttachHandle, IOMMU_NO_PASID } from "../../iommu/group.ts";
-import { EINVAL, Errno } from "../../uapi/errno.ts";
+import { EINVAL } from "../../uapi/errno.ts";
 import type { IommufdDevice } from "../attach/device.ts";
 import type { HwPagetable } from "../hwpt/hw_pagetable.ts";
 
@@ -45,15 +42,10 @@ export function hwptAttachDevice(
   hwpt: HwPagetable,
   idev: IommufdDevice,
 ): void {
+  checkFaults(hwpt, idev.dev);
   idev.ctx.kernel.step("attach.handle");
   const handle = new IommufdAttachHandle(idev);
-  using undo = new DisposableStack();
-  if (hwpt.fault !== undefined) {
-    iopfEnable(idev);
-    undo.defer(() => iopfDisable(idev));
-  }
   attachGroupHandle(hwpt.domain, idev.igroup.group, handle);
-  undo.move();
 }
 
 /** Detaches a device's group; faults that came through are answered (Linux: iommufd_hwpt_detach_device). */
@@ -64,15 +56,12 @@ export function hwptDetachDevice(
   const { group } = idev.igroup;
   const handle = attachHandleGet(group, IOMMU_NO_PASID);
   detachGroupHandle(hwpt.domain, group);
-  if (hwpt.fault === undefined) return;
-  hwpt.fault.autoResponse(handle);
-  iopfDisable(idev);
+  hwpt.fault?.autoResponse(handle);
 }
 
 /**
  * Attaches a device's group to `hwpt` in place of `old`, whose faults are
- * answered. Faults are switched on or off only if one of the two handles them
- * and the other does not. If it throws nothing has changed. Throws as
+ * answered. If it throws nothing has changed. Throws as
  * {@link hwptAttachDevice}. (Linux: iommufd_hwpt_replace_device.)
  */
 export function hwptReplaceDevice(
@@ -80,47 +69,19 @@ export function hwptReplaceDevice(
   hwpt: HwPagetable,
   old: HwPagetable,
 ): void {
+  checkFaults(hwpt, idev.dev);
   const { group } = idev.igroup;
   const oldHandle = attachHandleGet(group, IOMMU_NO_PASID);
   idev.ctx.kernel.step("replace.handle");
-  const handle = new IommufdAttachHandle(idev);
-  using undo = new DisposableStack();
-  if (hwpt.fault !== undefined && old.fault === undefined) {
-    iopfEnable(idev);
-    undo.defer(() => iopfDisable(idev));
-  }
-  replaceGroupHandle(group, hwpt.domain, handle);
-  undo.move();
-
-  if (old.fault === undefined) return;
-  old.fault.autoResponse(oldHandle);
-  if (hwpt.fault === undefined) iopfDisable(idev);
+  replaceGroupHandle(group, hwpt.domain, new IommufdAttachHandle(idev));
+  old.fault?.autoResponse(oldHandle);
 }
 
-/**
- * Has the IOMMU report the device's faults; counted. Throws EINVAL for a
- * virtual function, ENODEV without an IOMMU that can, and what its driver
- * throws. (Linux: iommufd_fault_iopf_enable.)
- */
-function iopfEnable(idev: IommufdDevice): void {
-  if (idev.dev.isVirtualFunction) {
+/** Throws EINVAL for page faults of a virtual function (Linux: iommufd_hwpt_compatible_device). */
+function checkFaults(hwpt: HwPagetable, dev: Device): void {
+  if (hwpt.fault === undefined || !dev.isVirtualFunction) return;
+  const { refusesOnlyVfsWithPri } = hwpt.ctx.kernel.revision.attach;
+  if (dev.hasPri || !refusesOnlyVfsWithPri) {
     throw EINVAL.because("page faults of a virtual function cannot be handled");
-  }
-  if (idev.iopfEnabled === 0) deviceEnableFeature(idev.dev, "iopf");
-  idev.iopfEnabled++;
-}
-
-/** Undoes {@link iopfEnable} (Linux: iommufd_fault_iopf_disable). */
-function iopfDisable(idev: IommufdDevice): void {
-  const broken = idev.ctx.kernel.warnings.on(
-    idev.iopfEnabled === 0,
-    `iommufd: page faults of ${idev.dev.name} are off already`,
-  );
-  if (broken || --idev.iopfEnabled > 0) return;
-  try {
-    deviceDisableFeature(idev.dev, "iopf");
-  } catch (error) {
-    // Nothing can be done about a driver that refuses.
-    if (!(error instanceof Errno)) throw error;
   }
 }

@@ -5,10 +5,13 @@ import { describe, it } from "@std/testing/bdd";
 import type { Device } from "../../iommu/device.ts";
 import {
   IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE,
+  IOMMU_PAGE_RESP_INVALID,
+  type PageRequest,
+  type PageResponse,
   reportDeviceFault,
 } from "../../iommu/page_fault.ts";
 import { IopfQueue } from "../../iommu/page_fault_queue.ts";
-import { EBUSY, ENOSPC, type Errno } from "../../uapi/errno.ts";
+import { ENOSPC } from "../../uapi/errno.ts";
 import {
   IOMMU_FAULT_QUEUE_ALLOC,
   IOMMU_HWPT_ALLOC,
@@ -16,42 +19,36 @@ import {
   IommuHwptAlloc,
   IommuHwptPgfault,
 } from "../../uapi/iommufd.ts";
+import type { TestDevice } from "../../iommu/testing/test_driver.ts";
+import type { RevisionName } from "../../uapi/revision.ts";
 import type { IommufdDevice } from "../attach/device.ts";
 import { setHwptFault } from "./fault.ts";
 import { HwPagetable } from "../hwpt/hw_pagetable.ts";
 import { Bench } from "../testing/bench.ts";
 import { outcome } from "../testing/machine.ts";
 
-/** A bench whose driver reports faults and notes when it is switched on and off. */
+/** Whether the page faults of a virtual function are refused, by revision and by whether it has PRI. */
+const VIRTUAL_FUNCTIONS = [
+  ["6.12", false, true],
+  ["6.12", true, true],
+  ["7.3", false, false],
+  ["7.3", true, true],
+] as const;
+
+/** A bench whose driver switches page faults on when a domain handles them. */
 class IopfBench extends Bench {
   readonly ioas: number;
   readonly fault: number;
   readonly fd: number;
-  /** `on` and `off`, the device, and what it uses at that moment. */
-  readonly log: string[] = [];
-  /** What switching on and off fails with. */
-  onErrno: Errno | undefined;
-  offErrno: Errno | undefined;
+  /** Page responses: the device and the code. */
+  readonly answers: string[] = [];
 
-  constructor() {
-    super();
-    const queue = new IopfQueue();
-    const feature = (what: string, dev: Device) => {
-      const used = [this.a, this.b, this.c].find((each) => each === dev)!;
-      this.log.push(`${what} ${dev.name} ${this.uses(used)}`);
-    };
+  constructor(name?: RevisionName) {
+    super(name);
+    this.ops.iopfQueue = new IopfQueue();
     Object.assign(this.ops, {
-      devEnableFeat: (dev: Device) => {
-        if (this.onErrno) throw this.onErrno;
-        queue.addDevice(dev);
-        feature("on", dev);
-      },
-      devDisableFeat: (dev: Device) => {
-        feature("off", dev);
-        if (this.offErrno) throw this.offErrno;
-        queue.removeDevice(dev);
-      },
-      pageResponse: () => {},
+      pageResponse: (dev: Device, _last: PageRequest, { code }: PageResponse) =>
+        void this.answers.push(`${dev.name} ${code}`),
     });
     this.ioas = this.machine.ioas();
     const { outFaultId, outFaultFd } = this.machine.call(
@@ -77,25 +74,41 @@ class IopfBench extends Bench {
     return answer.outHwptId;
   }
 
-  /** What was noted since the last call. */
-  events(): string[] {
-    return this.log.splice(0);
+  /** The devices whose faults are reported. */
+  get faulting(): string[] {
+    const all = [this.a, this.b, this.c];
+    return all.filter((dev) => dev.faultParam).map((dev) => dev.name);
+  }
+
+  /** A device asks for a page; the id of the device that user space reads. */
+  request(dev: TestDevice): number {
+    reportDeviceFault(dev, {
+      flags: IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE,
+      pasid: 0,
+      grpid: 1,
+      perm: 0,
+      addr: 0n,
+    });
+    const into = new Uint8Array(IommuHwptPgfault.size);
+    assertEquals(this.machine.process.read(this.fd, into), into.length);
+    return IommuHwptPgfault.decode(into).devId;
   }
 }
 
 describe("attaching to a HWPT with a fault queue", () => {
-  it("switches faults on before, and off after the detach", () => {
+  it("lets the driver switch faults on, and off at the detach", () => {
     const bench = new IopfBench();
     const c = bench.bind(bench.c);
     c.attach(bench.hwpt(c, true));
-    assertEquals(bench.uses(bench.c), 0);
-    assertEquals(bench.events(), ["on c blocked"]);
+    assertEquals(bench.faulting, ["c"]);
+    bench.request(bench.c);
     c.detach();
-    assertEquals(bench.events(), ["off c blocked"]);
+    assertEquals(bench.faulting, []);
+    assertEquals(bench.answers, [`c ${IOMMU_PAGE_RESP_INVALID}`]);
     // Another HWPT does nothing of the kind.
     c.attach(bench.hwpt(c, false));
+    assertEquals(bench.faulting, []);
     c.detach();
-    assertEquals(bench.events(), []);
     c.unbind();
     bench.end();
   });
@@ -104,84 +117,60 @@ describe("attaching to a HWPT with a fault queue", () => {
     const bench = new IopfBench();
     const c = bench.bind(bench.c);
     const hwpt = bench.hwpt(c, true);
-    bench.onErrno = ENOSPC;
-    assertEquals(outcome(() => c.attach(hwpt)), "ENOSPC");
-    assertEquals(bench.uses(bench.c), "blocked");
-    bench.onErrno = undefined;
-    Object.assign(bench.ops, { devEnableFeat: undefined });
-    assertEquals(outcome(() => c.attach(hwpt)), "ENODEV");
-    assertEquals(bench.machine.destroy(hwpt), 0);
-    assertEquals(bench.events(), []);
-    c.unbind();
-    bench.end();
-  });
-
-  it("switches faults off again when the domain does not fit", () => {
-    const bench = new IopfBench();
-    const c = bench.bind(bench.c);
-    const hwpt = bench.hwpt(c, true);
     bench.c.refuses.set(bench.ops.domains[0]!, ENOSPC);
     assertEquals(outcome(() => c.attach(hwpt)), "ENOSPC");
-    assertEquals(bench.events(), ["on c blocked", "off c blocked"]);
     bench.c.refuses.clear();
-    assertEquals(c.attach(hwpt), hwpt);
-    assertEquals(bench.events(), ["on c blocked"]);
-    c.detach();
+    Object.assign(bench.ops, { pageResponse: undefined });
+    assertEquals(outcome(() => c.attach(hwpt)), "ENODEV");
+    assertEquals([bench.faulting, bench.uses(bench.c)], [[], "blocked"]);
+    assertEquals(bench.machine.destroy(hwpt), 0);
     c.unbind();
     bench.end();
   });
 
-  it("is EINVAL for a virtual function, which other HWPTs take", () => {
-    const bench = new IopfBench();
-    bench.c.isVirtualFunction = true;
-    const c = bench.bind(bench.c);
-    const [faulting, plain] = [bench.hwpt(c, true), bench.hwpt(c, false)];
-    assertEquals(outcome(() => c.attach(faulting)), "EINVAL");
-    assertEquals(c.attach(plain), plain);
-    assertEquals(outcome(() => c.replace(faulting)), "EINVAL");
-    assertEquals(bench.events(), []);
-    c.detach();
-    c.unbind();
-    bench.end();
-  });
-
-  it("does not mind a driver that cannot switch faults off", () => {
-    const bench = new IopfBench();
-    const c = bench.bind(bench.c);
-    c.attach(bench.hwpt(c, true));
-    bench.offErrno = EBUSY;
-    c.detach();
-    assertEquals(bench.events(), ["on c blocked", "off c blocked"]);
-    assertEquals(c.iopfEnabled, 0);
-    c.unbind();
-    bench.end();
-  });
+  for (const [name, hasPri, refused] of VIRTUAL_FUNCTIONS) {
+    const what = hasPri ? "with" : "without";
+    const answer = refused ? "EINVAL" : "allowed";
+    it(`is ${answer} in ${name} for a virtual function ${what} PRI`, () => {
+      const bench = new IopfBench(name);
+      Object.assign(bench.c, { isVirtualFunction: true, hasPri });
+      const c = bench.bind(bench.c);
+      const [faulting, plain] = [bench.hwpt(c, true), bench.hwpt(c, false)];
+      const expected = refused ? "EINVAL" : "ok";
+      assertEquals(outcome(() => c.attach(faulting)), expected);
+      if (!refused) c.detach();
+      assertEquals(c.attach(plain), plain);
+      assertEquals(outcome(() => c.replace(faulting)), expected);
+      c.detach();
+      c.unbind();
+      bench.end();
+    });
+  }
 });
 
 describe("replacing a HWPT", () => {
-  it("switches faults only between one that handles them and one that does not", () => {
+  it("answers what came through the old one, and keeps faults on between two", () => {
     const bench = new IopfBench();
     const c = bench.bind(bench.c);
-    const plain = [bench.hwpt(c, false), bench.hwpt(c, false)] as const;
+    const plain = bench.hwpt(c, false);
     const faulting = [bench.hwpt(c, true), bench.hwpt(c, true)] as const;
-    c.attach(plain[0]);
-    c.replace(plain[1]);
-    assertEquals(bench.events(), []);
-    // On before the new domain, off after it.
+    c.attach(plain);
     c.replace(faulting[0]);
-    assertEquals(bench.events(), ["on c 1"]);
+    assertEquals(bench.faulting, ["c"]);
+    bench.request(bench.c);
+    c.replace(faulting[0]);
+    assertEquals(bench.answers, []);
     c.replace(faulting[1]);
-    c.replace(faulting[1]);
-    assertEquals(bench.events(), []);
-    c.replace(plain[0]);
-    assertEquals(bench.events(), ["off c 0"]);
+    assertEquals(bench.answers, [`c ${IOMMU_PAGE_RESP_INVALID}`]);
+    assertEquals(bench.faulting, ["c"]);
+    c.replace(plain);
+    assertEquals(bench.faulting, []);
     c.detach();
-    assertEquals(bench.events(), []);
     c.unbind();
     bench.end();
   });
 
-  it("switches back what it switched when it fails", () => {
+  it("changes nothing when it fails", () => {
     const bench = new IopfBench();
     const c = bench.bind(bench.c);
     const [plain, faulting] = [bench.hwpt(c, false), bench.hwpt(c, true)];
@@ -189,67 +178,35 @@ describe("replacing a HWPT", () => {
     const [first, second] = bench.ops.domains;
     bench.c.refuses.set(second!, ENOSPC);
     assertEquals(outcome(() => c.replace(faulting)), "ENOSPC");
-    assertEquals(bench.events(), ["on c 0", "off c 0"]);
-    bench.onErrno = EBUSY;
-    assertEquals(outcome(() => c.replace(faulting)), "EBUSY");
-    assertEquals(bench.events(), []);
-    bench.onErrno = undefined;
-
+    assertEquals(bench.faulting, []);
     bench.c.refuses.clear();
     c.replace(faulting);
-    assertEquals(bench.events(), ["on c 0"]);
+    bench.request(bench.c);
     bench.c.refuses.set(first!, ENOSPC);
     assertEquals(outcome(() => c.replace(plain)), "ENOSPC");
-    assertEquals(bench.events(), []);
-    assertEquals(c.iopfEnabled, 1);
+    assertEquals([bench.faulting, bench.answers], [["c"], []]);
     c.detach();
-    assertEquals(bench.events(), ["off c blocked"]);
     c.unbind();
     bench.end();
   });
 });
 
 describe("a group with page faults", () => {
-  it("has them through the device that attached first", () => {
+  it("has them for all its devices, under the id of the one that attached first", () => {
     const bench = new IopfBench();
     const [a, b] = [bench.bind(bench.a), bench.bind(bench.b)];
     const hwpt = bench.hwpt(a, true);
     b.attach(hwpt);
     a.attach(hwpt);
-    assertEquals(bench.events(), ["on b blocked"]);
-    reportDeviceFault(bench.b, {
-      flags: IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE,
-      pasid: 0,
-      grpid: 1,
-      perm: 0,
-      addr: 0n,
-    });
-    const into = new Uint8Array(IommuHwptPgfault.size);
-    assertEquals(bench.machine.process.read(bench.fd, into), into.length);
-    assertEquals(IommuHwptPgfault.decode(into).devId, b.id);
-    a.detach();
-    assertEquals(bench.events(), []);
+    assertEquals(bench.faulting, ["a", "b"]);
+    for (const dev of [bench.a, bench.b]) {
+      assertEquals(bench.request(dev), b.id);
+    }
     b.detach();
-    assertEquals(bench.events(), ["off b blocked"]);
+    assertEquals(bench.faulting, ["a", "b"]);
+    a.detach();
+    assertEquals(bench.faulting, []);
     for (const idev of [a, b]) idev.unbind();
     bench.end();
-  });
-
-  it("keeps them on, with a warning, if another device detaches last", () => {
-    const bench = new IopfBench();
-    const [a, b] = [bench.bind(bench.a), bench.bind(bench.b)];
-    const hwpt = bench.hwpt(a, true);
-    a.attach(hwpt);
-    b.attach(hwpt);
-    a.detach();
-    b.detach();
-    assertEquals(bench.events(), ["on a blocked"]);
-    assertEquals([a.iopfEnabled, b.iopfEnabled], [1, 0]);
-    for (const idev of [a, b]) idev.unbind();
-    // The device is still in the driver's queue.
-    const again = bench.bind(bench.a);
-    assertEquals(outcome(() => again.attach(hwpt)), "EBUSY");
-    again.unbind();
-    bench.end(["iommufd: page faults of b are off already"]);
   });
 });

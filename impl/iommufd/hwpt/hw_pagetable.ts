@@ -215,7 +215,7 @@ function checkPaging(
   userData: UserData | undefined,
 ): void {
   const wantsMore = flags !== 0 || userData !== undefined;
-  if (wantsMore && !deviceIommuOps(dev).domainAllocUser) {
+  if (wantsMore && !deviceIommuOps(dev).domainAllocPagingFlags) {
     throw EOPNOTSUPP.because("the IOMMU driver takes no flags and no data");
   }
   if (flags & ~PAGING_FLAGS) throw UNKNOWN_FLAG;
@@ -232,7 +232,7 @@ function allocDomain(
   userData: UserData | undefined,
 ): Domain {
   const ops = deviceIommuOps(dev);
-  return ops.domainAllocUser
-    ? ops.domainAllocUser(dev, flags, undefined, userData)
+  return ops.domainAllocPagingFlags
+    ? ops.domainAllocPagingFlags(dev, flags, userData)
     : pagingDomainAlloc(dev);
 }

@@ -59,7 +59,7 @@ export class HwptNested extends HwPagetable {
     if (userData.len === 0) {
       throw EOPNOTSUPP.because("a nested HWPT needs data for the IOMMU driver");
     }
-    if (!ops.domainAllocUser) {
+    if (!ops.domainAllocNested) {
       throw EOPNOTSUPP.because("the IOMMU driver has no nested HWPTs");
     }
     if (parent.autoDomain || !parent.nestParent) {
@@ -71,10 +71,10 @@ export class HwptNested extends HwPagetable {
 
     const hwpt = new HwptNested(parent);
     try {
-      const domain = ops.domainAllocUser(
+      const domain = ops.domainAllocNested(
         idev.dev,
-        driverFlags,
         parent.domain,
+        driverFlags,
         userData,
       );
       hwpt.adopt(domain);

@@ -32,8 +32,8 @@ class NestingBench extends Bench {
   constructor() {
     super();
     const { ops, a } = this;
-    (ops as IommuOps).domainAllocUser = (_dev, _flags, parent) => {
-      if (!parent) return ops.domainAllocPaging(a);
+    (ops as IommuOps).domainAllocPagingFlags = () => ops.domainAllocPaging(a);
+    (ops as IommuOps).domainAllocNested = () => {
       const domain = new NestedDomain({ owner: ops }, "nested");
       ops.domains.push(domain);
       return domain;

@@ -21,6 +21,10 @@ export class AttachDifferences extends Differences {
     v3: "hwpt",
     "6.6": "group",
   });
+  /** A device that refused a domain is not attached to the one before again (__iommu_group_set_domain_internal). */
+  readonly revertSkipsFailed: boolean = this.since("6.19");
+  /** Page faults of a PCI virtual function are refused only if it has PRI (iommufd_hwpt_compatible_device). */
+  readonly refusesOnlyVfsWithPri: boolean = this.since("6.16");
   /** An MSI and a software MSI region together are a driver bug; else the real one wins (S20). */
   readonly warnsMixedMsiRegions: boolean = this.since("6.2");
 }
