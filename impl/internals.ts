@@ -39,7 +39,7 @@ export type {
   AddressSpace,
   Mapping,
 } from "./kernel/simulated/mappings/address_space.ts";
-export type { KernelCore, OpenDevice } from "./kernel/core.ts";
+export type { KernelCore } from "./kernel/core.ts";
 export type {
   Credentials,
   ResourceLimits,
@@ -52,7 +52,13 @@ export {
   type StepName,
 } from "./kernel/fault_steps.ts";
 export type { FdTable } from "./kernel/files/fd_table.ts";
-export type { FileMapping } from "./kernel/files/file.ts";
+export type {
+  DeviceMapping,
+  FileMapping,
+  MapRequest,
+  OpenDevice,
+} from "./kernel/files/file.ts";
+export type { Tmpfs } from "./kernel/files/tmpfs.ts";
 export type { Frames } from "./kernel/simulated/pages/frames.ts";
 export type { SimulatedObject } from "./kernel/simulated/pages/memory_object.ts";
 export type { Machine } from "./kernel/interfaces/machine.ts";

@@ -8,7 +8,7 @@
 
 import { ENOENT, ENOMEM, Errno } from "../uapi/errno.ts";
 import type { XarrayNodes } from "../lib/xarray_nodes.ts";
-import { PAGE_SIZE } from "../uapi/mman.ts";
+import { O_ACCMODE, PAGE_SIZE } from "../uapi/mman.ts";
 import {
   NEWEST,
   type Revision,
@@ -28,12 +28,13 @@ import {
 import { Executable } from "./files/exe_file.ts";
 import { errnoOfStep, type StepName } from "./fault_steps.ts";
 import { FdTable } from "./files/fd_table.ts";
-import type { File } from "./files/file.ts";
+import { checkIsThere, type File, type OpenDevice } from "./files/file.ts";
 import {
   SimulatedMachine,
   type SimulatedMachineOptions,
 } from "./simulated/machine.ts";
 import { NullFile } from "./files/null_file.ts";
+import { Tmpfs } from "./files/tmpfs.ts";
 import { Process, type ProcessParts } from "./simulated/process.ts";
 import { TempBuffers } from "./temp_buffers.ts";
 import { Warnings } from "./warn.ts";
@@ -47,9 +48,6 @@ export interface KernelOptions extends SimulatedMachineOptions {
   /** What it runs on; default a simulated machine, made with the other options. */
   readonly machine?: Machine;
 }
-
-/** Opens a device for a task; `access` is `O_RDONLY`, `O_WRONLY` or `O_RDWR`. It may throw an errno. */
-export type OpenDevice = (task: Task, access: number) => File;
 
 /** How a process is made. */
 export interface SpawnOptions {
@@ -82,6 +80,9 @@ export class KernelCore {
   /** What the last system call that failed ended in, with the reason. For people: no program can see it. */
   lastErrno: Errno | undefined;
 
+  /** /dev/shm. */
+  readonly tmpfs: Tmpfs;
+
   readonly #devices = new Map<string, OpenDevice>();
   readonly #tasks = new Set<Task>();
   readonly #processes = new Set<Process>();
@@ -95,6 +96,7 @@ export class KernelCore {
   constructor(options: KernelOptions = {}) {
     this.revision = revisionOf(options.revision ?? NEWEST);
     this.machine = options.machine ?? new SimulatedMachine(options);
+    this.tmpfs = new Tmpfs(this.machine);
     const executable = new Executable(this.machine);
     this.registerDevice("/dev/null", () => new NullFile());
     this.registerDevice(
@@ -224,6 +226,9 @@ export class KernelCore {
     for (const { pid } of this.#tasks) {
       problems.push(`Process ${pid} has not exited.`);
     }
+    for (const path of this.tmpfs.paths) {
+      problems.push(`The file ${path} was left.`);
+    }
     const pinned = this.frames.countPinned();
     if (pinned > 0) problems.push(`${pinned} page frames are still pinned.`);
     if (this.frames.used > 0) {
@@ -236,11 +241,28 @@ export class KernelCore {
     return problems;
   }
 
-  /** Opens a path for a task. Throws ENOENT, and what the device throws. For `SystemCalls` only. */
-  openPath(path: string, task: Task, access: number): File {
-    const open = this.#devices.get(path);
-    if (open === undefined) throw ENOENT.because("there is no such device");
-    return open(task, access);
+  /**
+   * Opens a path for a task: a device, a file in /dev/shm, or what a descriptor
+   * of the task is open to. Throws ENOENT, EEXIST, ENOTDIR, and what the file
+   * throws. For `SystemCalls` only.
+   */
+  openPath(path: string, task: Task, flags: number): File {
+    const device = this.#devices.get(path);
+    if (device !== undefined) {
+      checkIsThere(flags);
+      const file = device(task, flags & O_ACCMODE);
+      file.device = device;
+      return file;
+    }
+    const fd = /^\/proc\/self\/fd\/(\d+)$/.exec(path)?.[1];
+    const open = fd === undefined ? undefined : task.files.get(Number(fd));
+    if (open !== undefined) {
+      checkIsThere(flags);
+      return open.reopen(task, flags);
+    }
+    const file = this.tmpfs.open(path, task, flags);
+    if (file === undefined) throw ENOENT.because("there is no such file");
+    return file;
   }
 
   /** Makes a process of its parts. For `Process.fork` and {@link spawn} only. */

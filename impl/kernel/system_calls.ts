@@ -6,8 +6,21 @@
  * @module
  */
 
-import { EBADF, EINVAL, ESPIPE, ESRCH } from "../uapi/errno.ts";
 import {
+  EBADF,
+  EINVAL,
+  EOPNOTSUPP,
+  EPERM,
+  ESPIPE,
+  ESRCH,
+} from "../uapi/errno.ts";
+import {
+  F_ADD_SEALS,
+  F_GET_SEALS,
+  F_SEAL_EXEC,
+  FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_PUNCH_HOLE,
+  O_ACCMODE,
   O_RDONLY,
   O_RDWR,
   O_WRONLY,
@@ -27,6 +40,9 @@ import type { Task } from "./interfaces/task.ts";
 
 /** Most bytes of one read or write (Linux: MAX_RW_COUNT). */
 const MAX_RW_COUNT = 2 ** 31 - PAGE_SIZE;
+
+/** All seals, of which F_SEAL_EXEC is the last (Linux: F_ALL_SEALS). */
+const F_ALL_SEALS = 2 * F_SEAL_EXEC - 1;
 
 /**
  * A task that makes system calls. They return what Linux returns: a
@@ -68,18 +84,23 @@ export abstract class SystemCalls implements Task {
     return this.#exited;
   }
 
-  /** Opens a path that the kernel knows. ENOENT, EMFILE, EINVAL, ENOMEM. */
+  /** Opens a path that the kernel knows, `O_*`. ENOENT, EMFILE, EINVAL, ENOMEM, and what the file answers. */
   open(path: string, flags: number = O_RDWR): number {
     return this.syscall(() => {
-      const access = flags & (O_WRONLY | O_RDWR);
+      const access = flags & O_ACCMODE;
       if (!Number.isInteger(flags) || access > O_RDWR) throw EINVAL;
       this.kernel.step("open.name");
       this.kernel.step("open.copy");
       this.files.nextFree(this.rlimit(RLIMIT_NOFILE));
       // Its dentry is the path's.
       this.kernel.step("file.alloc");
-      return this.install(this.kernel.openPath(path, this, access));
+      return this.install(this.kernel.openPath(path, this, flags));
     });
+  }
+
+  /** Takes a path of /dev/shm away. ENOENT, EISDIR, EPERM. */
+  unlink(path: string): number {
+    return this.syscall(() => this.kernel.tmpfs.unlink(path, this));
   }
 
   /** Closes a descriptor. EBADF. */
@@ -90,6 +111,69 @@ export abstract class SystemCalls implements Task {
   /** Duplicates a descriptor to the lowest free one. EBADF, EMFILE. */
   dup(fd: number): number {
     return this.syscall(() => this.install(this.files.lookup(fd).get()));
+  }
+
+  /**
+   * Gives `to` a descriptor of what `fd` is open to, the lowest free one, and
+   * returns it. EBADF, EMFILE, ESRCH. (Linux: a message with SCM_RIGHTS.)
+   */
+  passFd(fd: number, to: SystemCalls): number {
+    return this.syscall(() => {
+      const file = this.files.lookup(fd);
+      if (to.exited) throw ESRCH;
+      return to.install(file.get());
+    });
+  }
+
+  /** Asks for seals or adds them: `F_GET_SEALS`, `F_ADD_SEALS`. EBADF, EINVAL, EPERM, EBUSY. */
+  fcntl(fd: number, cmd: number, arg: number): number {
+    return this.syscall(() => {
+      const file = this.files.lookup(fd);
+      if (cmd === F_GET_SEALS) return file.seals;
+      if (cmd !== F_ADD_SEALS) throw EINVAL;
+      if (file.access === O_RDONLY) {
+        throw EPERM.because("the file is not open for writing");
+      }
+      if ((arg & ~F_ALL_SEALS) !== 0) throw EINVAL;
+      file.addSeals(arg);
+    });
+  }
+
+  /** Sets the length of a file. EBADF, EINVAL, EPERM. */
+  ftruncate(fd: number, length: number): number {
+    return this.syscall(() => {
+      if (!Number.isSafeInteger(length) || length < 0) throw EINVAL;
+      const file = this.files.lookup(fd);
+      if (file.access === O_RDONLY) throw EINVAL;
+      file.truncate(length);
+    });
+  }
+
+  /**
+   * Allocates a part of a file, or punches a hole: `mode` is `FALLOC_FL_*`.
+   * EBADF, EINVAL, EFBIG, ENODEV, ENOMEM, EOPNOTSUPP, EPERM. (Linux:
+   * vfs_fallocate.)
+   */
+  fallocate(fd: number, mode: number, offset: number, length: number): number {
+    return this.syscall(() => {
+      const file = this.files.lookup(fd);
+      if (!(offset >= 0 && length > 0)) throw EINVAL;
+      const known = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE;
+      // To punch a hole never changes the length, and that must be said.
+      if ((mode & ~known) !== 0 || mode === FALLOC_FL_PUNCH_HOLE) {
+        throw EOPNOTSUPP;
+      }
+      if (file.access === O_RDONLY) throw EBADF;
+      file.fallocate(mode, offset, length);
+    });
+  }
+
+  /** Moves the position of a file, `SEEK_*`; returns it. EBADF, EINVAL, ESPIPE. */
+  lseek(fd: number, offset: number, whence: number): number {
+    return this.syscall(() => {
+      if (!Number.isSafeInteger(offset)) throw EINVAL;
+      return this.files.lookup(fd).seek(offset, whence);
+    });
   }
 
   /** An ioctl; `arg` is an address or a plain number. EBADF, ENOTTY, and what the file answers. */

@@ -71,6 +71,8 @@ export const ENOENT: Errno = define(2, "ENOENT", "nothing there");
 export const ESRCH: Errno = define(3, "ESRCH", "no such process");
 /** Input/output error. */
 export const EIO: Errno = define(5, "EIO", "input/output error");
+/** No such device or address. */
+export const ENXIO: Errno = define(6, "ENXIO", "no such device or address");
 /** Argument too long: a struct's unknown tail is not zero. */
 export const E2BIG: Errno = define(7, "E2BIG", "argument too long");
 /** Bad file descriptor. */
@@ -89,12 +91,18 @@ export const EBUSY: Errno = define(16, "EBUSY", "busy");
 export const EEXIST: Errno = define(17, "EEXIST", "already exists");
 /** No such device. */
 export const ENODEV: Errno = define(19, "ENODEV", "no such device");
+/** Not a directory. */
+export const ENOTDIR: Errno = define(20, "ENOTDIR", "not a directory");
+/** Is a directory. */
+export const EISDIR: Errno = define(21, "EISDIR", "is a directory");
 /** Invalid argument. */
 export const EINVAL: Errno = define(22, "EINVAL", "invalid argument");
 /** Too many open files in this process. */
 export const EMFILE: Errno = define(24, "EMFILE", "too many open files");
 /** Not an ioctl of this file. Linux's ENOIOCTLCMD reaches user space as this. */
 export const ENOTTY: Errno = define(25, "ENOTTY", "not an ioctl of this file");
+/** File too large. */
+export const EFBIG: Errno = define(27, "EFBIG", "file too large");
 /** No space left: no free IOVA. */
 export const ENOSPC: Errno = define(28, "ENOSPC", "no space left");
 /** Illegal seek. */

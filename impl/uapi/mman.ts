@@ -47,6 +47,18 @@ export const O_RDONLY: number = 0;
 export const O_WRONLY: number = 1;
 /** open: read and write. */
 export const O_RDWR: number = 2;
+/** open: the bits that are one of the three. */
+export const O_ACCMODE: number = 3;
+/** open: make the file if it is not there. */
+export const O_CREAT: number = 0x40;
+/** open: EEXIST if it is there. */
+export const O_EXCL: number = 0x80;
+/** open: cut it to length 0. */
+export const O_TRUNC: number = 0x200;
+/** open: only a directory. */
+export const O_DIRECTORY: number = 0x10000;
+/** open: a new file without a name, in the directory of the path. */
+export const O_TMPFILE: number = 0x410000;
 /** open: do not block. */
 export const O_NONBLOCK: number = 0x800;
 /** open: close at exec. */
@@ -54,8 +66,43 @@ export const O_CLOEXEC: number = 0x80000;
 
 /** memfd_create: close at exec. */
 export const MFD_CLOEXEC: number = 1;
+/** memfd_create: seals may be added. */
+export const MFD_ALLOW_SEALING: number = 2;
 /** memfd_create: huge pages of 2 MiB. */
 export const MFD_HUGETLB: number = 4;
+/** memfd_create: not executable, and sealed so. */
+export const MFD_NOEXEC_SEAL: number = 8;
+/** memfd_create: executable. */
+export const MFD_EXEC: number = 16;
+
+/** fcntl: add seals. */
+export const F_ADD_SEALS: number = 1033;
+/** fcntl: the seals. */
+export const F_GET_SEALS: number = 1034;
+/** Seal: no more seals. */
+export const F_SEAL_SEAL: number = 0x01;
+/** Seal: not shorter. */
+export const F_SEAL_SHRINK: number = 0x02;
+/** Seal: not longer. */
+export const F_SEAL_GROW: number = 0x04;
+/** Seal: not written. */
+export const F_SEAL_WRITE: number = 0x08;
+/** Seal: not written any more, but by mappings that there are. */
+export const F_SEAL_FUTURE_WRITE: number = 0x10;
+/** Seal: whether it is executable does not change. */
+export const F_SEAL_EXEC: number = 0x20;
+
+/** fallocate: the file gets no longer. */
+export const FALLOC_FL_KEEP_SIZE: number = 0x01;
+/** fallocate: drop pages instead. */
+export const FALLOC_FL_PUNCH_HOLE: number = 0x02;
+
+/** lseek: from the beginning. */
+export const SEEK_SET: number = 0;
+/** lseek: from the position. */
+export const SEEK_CUR: number = 1;
+/** lseek: from the end. */
+export const SEEK_END: number = 2;
 
 /** poll: data to read. */
 export const POLLIN: number = 0x001;
@@ -79,6 +126,10 @@ export const RLIMIT_NOFILE: number = 7;
 /** setrlimit: no limit. */
 export const RLIM_INFINITY: bigint = 2n ** 64n - 1n;
 
+/** Capability: may open files whose mode forbids it. */
+export const CAP_DAC_OVERRIDE: number = 1;
+/** Capability: may do what a file's owner may. */
+export const CAP_FOWNER: number = 3;
 /** Capability: may lock any amount of memory. */
 export const CAP_IPC_LOCK: number = 14;
 /** Capability: may do raw I/O, here: no-IOMMU mode. */

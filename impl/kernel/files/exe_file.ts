@@ -13,6 +13,7 @@ import type { File } from "./file.ts";
 import type { Machine } from "../interfaces/machine.ts";
 import type { MemoryObject } from "../interfaces/memory_object.ts";
 import { MemoryFile } from "./memory_file.ts";
+import { MemoryInode } from "./memory_inode.ts";
 
 const EXE_PAGES = 16;
 
@@ -34,7 +35,8 @@ export class Executable {
   open(access: number): File {
     if (access !== O_RDONLY) throw EACCES;
     this.#cache = this.#cache?.refs ? this.#cache.get() : this.#load();
-    return new MemoryFile(this.#cache, O_RDONLY);
+    const inode = new MemoryInode(this.#cache, { executable: true });
+    return new MemoryFile(inode, O_RDONLY);
   }
 
   #load(): MemoryObject {

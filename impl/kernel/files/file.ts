@@ -6,8 +6,20 @@
  * @module
  */
 
-import { EINVAL, ENODEV, ENOTTY } from "../../uapi/errno.ts";
 import {
+  EEXIST,
+  EINVAL,
+  ENODEV,
+  ENOTDIR,
+  ENOTTY,
+  ENXIO,
+  ESPIPE,
+} from "../../uapi/errno.ts";
+import {
+  O_ACCMODE,
+  O_CREAT,
+  O_DIRECTORY,
+  O_EXCL,
   O_RDWR,
   POLLIN,
   POLLOUT,
@@ -22,12 +34,50 @@ import { KernelBug } from "../warn.ts";
 const DEFAULT_POLLMASK: number = POLLIN | POLLOUT | POLLRDNORM |
   POLLWRNORM;
 
+/** Opens a device for a task; `access` is `O_RDONLY`, `O_WRONLY` or `O_RDWR`. It may throw an errno. */
+export type OpenDevice = (task: Task, access: number) => File;
+
+/** What open says of a file that is there: throws EEXIST where a new one is asked for, ENOTDIR where a directory is. */
+export function checkIsThere(flags: number): void {
+  const creates = O_CREAT | O_EXCL;
+  if ((flags & creates) === creates) throw EEXIST;
+  if ((flags & O_DIRECTORY) !== 0) throw ENOTDIR;
+}
+
+/** What of a file is to be mapped, and how. */
+export interface MapRequest {
+  /** Byte offset in the file, a multiple of a page. */
+  readonly offset: number;
+  /** Bytes, a multiple of a page. */
+  readonly length: number;
+  /** `PROT_*` bits. */
+  readonly prot: number;
+  /** Whether writes may reach the file: never if it was opened for reading only (Linux: VM_SHARED). */
+  readonly shared: boolean;
+}
+
 /** Where in memory a part of a file is. */
 export interface FileMapping {
   /** The memory that its mappings share. No reference is taken for the caller. */
   readonly object: MemoryObject;
   /** Index of the part's first page in it. */
   readonly pageIndex: number;
+  /** False where mprotect may not make it writable (Linux: VM_MAYWRITE); default as the file was opened. */
+  readonly mayWrite?: boolean;
+  /** Present for memory of a device; nothing was opened for the caller. */
+  readonly device?: DeviceMapping;
+}
+
+/**
+ * A mapping of memory that is a device's: it cannot be pinned, and its owner
+ * counts the mappings that there are (Linux: vm_operations_struct of a mapping
+ * with VM_PFNMAP).
+ */
+export interface DeviceMapping {
+  /** There is one more: it was mapped, forked, or cut in two. */
+  open(): void;
+  /** There is one less. */
+  close(): void;
 }
 
 /**
@@ -38,6 +88,8 @@ export interface FileMapping {
 export abstract class File {
   /** `O_RDONLY`, `O_WRONLY` or `O_RDWR`: what the file was opened for (Linux: f_mode). */
   readonly access: number;
+  /** What opens the device that it is of, where it is of one (Linux: the inode's i_fop). */
+  device: OpenDevice | undefined;
   #refs = 1;
   #waiters: Set<() => void> | undefined;
 
@@ -122,9 +174,47 @@ export abstract class File {
     for (const wake of this.#waiters ?? []) wake();
   }
 
-  /** Sets the length in bytes (memfd only). */
+  /** Sets the length in bytes. Throws EINVAL for a file without one. */
   truncate(_length: number): void {
     throw EINVAL;
+  }
+
+  /**
+   * Allocates a part of it, or makes that a hole: `mode` is `FALLOC_FL_*`.
+   * Throws ENODEV for what is no regular file.
+   */
+  fallocate(_mode: number, _offset: number, _length: number): void {
+    throw ENODEV;
+  }
+
+  /** Moves its position, `whence` is `SEEK_*`; returns it. Throws ESPIPE for a file without one. */
+  seek(_offset: number, _whence: number): number {
+    throw ESPIPE;
+  }
+
+  /** Its seals, `F_SEAL_*`. Throws EINVAL for a file that cannot have any. */
+  get seals(): number {
+    throw EINVAL;
+  }
+
+  /** Adds seals. Throws EINVAL for a file that cannot have any. */
+  addSeals(_seals: number): void {
+    throw EINVAL;
+  }
+
+  /**
+   * The memory whose pages can be pinned by their place in the file, from any
+   * process: that of a memfd or a file of a tmpfs, of huge pages too. Undefined
+   * for another file. (Linux: what memfd_pin_folios takes.)
+   */
+  get pinnable(): MemoryObject | undefined {
+    return undefined;
+  }
+
+  /** Opens once more what it is, as the path of its descriptor does. Throws ENXIO where there is nothing to open (Linux: an anonymous inode). */
+  reopen(task: Task, flags: number): File {
+    if (this.device === undefined) throw ENXIO;
+    return this.device(task, flags & O_ACCMODE);
   }
 
   /** Whether its mappings consist of huge pages (Linux: is_file_hugepages). */
@@ -133,10 +223,10 @@ export abstract class File {
   }
 
   /**
-   * What `length` bytes from byte `offset` on are when they are mapped, both
-   * multiples of a page. Throws ENODEV for a file that cannot be mapped, EINVAL.
+   * What a part of it is when it is mapped. Throws ENODEV for a file that
+   * cannot be mapped; a file that can refuses with errnos of its own.
    */
-  mmap(_offset: number, _length: number): FileMapping {
+  mmap(_request: MapRequest): FileMapping {
     throw ENODEV;
   }
 

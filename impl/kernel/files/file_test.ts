@@ -1,21 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { EINVAL, ENODEV, errnoName } from "../../uapi/errno.ts";
+import { EFAULT, EINVAL, ENODEV, EPERM, errnoName } from "../../uapi/errno.ts";
 import {
+  MADV_DOFORK,
+  MADV_DONTFORK,
+  MADV_DONTNEED,
+  MADV_POPULATE_READ,
   MAP_PRIVATE,
   MAP_SHARED,
   O_RDONLY,
   PAGE_SIZE,
   POLLIN,
+  PROT_EXEC,
   PROT_READ,
   PROT_WRITE,
 } from "../../uapi/mman.ts";
 import { KernelCore } from "../core.ts";
 import type { MemoryObject } from "../interfaces/memory_object.ts";
+import { FOLL_WRITE } from "../interfaces/mm.ts";
+import { SimulatedMachine } from "../simulated/machine.ts";
 import type { Process } from "../simulated/process.ts";
-import { File, type FileMapping } from "./file.ts";
+import { RemoteMachine } from "../testing/remote/machine.ts";
+import { File, type FileMapping, type MapRequest } from "./file.ts";
 
 const RW = PROT_READ | PROT_WRITE;
 /** Bytes of the file from one region to the next, as in VFIO's device files. */
@@ -30,11 +38,32 @@ class RegionFile extends File {
     this.#regions = regions;
   }
 
-  override mmap(offset: number, length: number): FileMapping {
+  override mmap({ offset, length }: MapRequest): FileMapping {
     const object = this.#regions[Math.floor(offset / REGION)];
     if (object === undefined) throw ENODEV;
     if (offset % REGION + length > object.size) throw EINVAL;
     return { object, pageIndex: offset % REGION / PAGE_SIZE };
+  }
+}
+
+/** A device whose owner counts the mappings of its memory. */
+class CountedFile extends File {
+  mappings = 0;
+  readonly #object: MemoryObject;
+
+  constructor(object: MemoryObject) {
+    super();
+    this.#object = object;
+  }
+
+  override mmap({ shared, prot }: MapRequest): FileMapping {
+    if (!shared) throw EINVAL;
+    if ((prot & PROT_EXEC) !== 0) throw EPERM;
+    const device = {
+      open: () => void this.mappings++,
+      close: () => void this.mappings--,
+    };
+    return { object: this.#object, pageIndex: 0, device };
   }
 }
 
@@ -73,6 +102,89 @@ describe("mapping a file", () => {
     const { readFd } = process.pipe();
     const ret = process.mmap(0, PAGE_SIZE, PROT_READ, MAP_PRIVATE, readFd);
     assertEquals(errnoName(ret), "ENODEV");
+  });
+});
+
+describe("mapping memory of a device", () => {
+  for (
+    const machine of [
+      () => new SimulatedMachine({ memory: 2 ** 24 }),
+      () => new RemoteMachine(),
+    ]
+  ) {
+    const kernel = new KernelCore({ machine: machine() });
+    const object = kernel.machine.createObject(false);
+    object.truncate(4 * PAGE_SIZE);
+    const file = new CountedFile(object);
+    kernel.registerDevice("/dev/counted", () => file.get());
+    const { name } = kernel.machine.constructor;
+    const map = (process: Process, length: number) =>
+      process.mmap(0, length, RW, MAP_SHARED, 3, 0);
+
+    it(`tells its owner of every mapping (${name})`, () => {
+      const process = kernel.spawn();
+      process.open("/dev/counted");
+      const at = map(process, 3 * PAGE_SIZE);
+      const one = file.mappings;
+      assertEquals(one > 0, true);
+      const child = process.fork();
+      assertEquals(file.mappings, 2 * one);
+      process.close(3);
+      process.munmap(at + PAGE_SIZE, PAGE_SIZE);
+      assertEquals(file.mappings > one, true, "both ends are there");
+      process.munmap(at, 3 * PAGE_SIZE);
+      assertEquals(file.mappings, one);
+      child.exit();
+      assertEquals(file.mappings, 0);
+      process.exit();
+    });
+
+    it(`is memory that cannot be pinned (${name})`, () => {
+      const process = kernel.spawn();
+      process.open("/dev/counted");
+      const at = map(process, PAGE_SIZE);
+      process.poke(at, Uint8Array.of(5));
+      assertEquals([...process.peek(map(process, PAGE_SIZE), 1)], [5]);
+      const { mm } = process;
+      const pfns = new Int32Array(1);
+      for (
+        const pin of [
+          () => mm.pinUserPages(at, 1, FOLL_WRITE, pfns, 0),
+          () => mm.userPage(at),
+        ]
+      ) assertEquals(EFAULT.is(assertThrows(pin)), true);
+      process.exit();
+      assertEquals([file.mappings, kernel.frames.countPinned()], [0, 0]);
+    });
+  }
+
+  it("takes no advice about its pages, and does not merge", () => {
+    const kernel = new KernelCore({ memory: 2 ** 24 });
+    const object = kernel.machine.createObject(false);
+    object.truncate(2 * PAGE_SIZE);
+    const file = new CountedFile(object);
+    kernel.registerDevice("/dev/counted", () => file.get());
+    const process = kernel.spawn();
+    process.open("/dev/counted");
+    const at = process.mmap(0, PAGE_SIZE, RW, MAP_SHARED, 3);
+    for (const advice of [MADV_DONTNEED, MADV_DOFORK, MADV_POPULATE_READ]) {
+      const ret = process.madvise(at, PAGE_SIZE, advice);
+      assertEquals(errnoName(ret), "EINVAL", String(advice));
+    }
+    assertEquals(process.madvise(at, PAGE_SIZE, MADV_DONTFORK), 0);
+    process.mmap(0, PAGE_SIZE, RW, MAP_SHARED, 3);
+    assertEquals(file.mappings, 2);
+    assertEquals(process.mprotect(at, PAGE_SIZE, PROT_READ | PROT_EXEC), 0);
+    process.fork();
+    assertEquals(file.mappings, 3, "the first is not for the child");
+    const refused = [[MAP_PRIVATE, RW], [MAP_SHARED, PROT_EXEC]] as const;
+    assertEquals(
+      refused.map(([flags, prot]) =>
+        errnoName(process.mmap(0, PAGE_SIZE, prot, flags, 3))
+      ),
+      ["EINVAL", "EPERM"],
+    );
+    assertEquals(file.mappings, 3);
   });
 });
 

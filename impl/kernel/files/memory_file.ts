@@ -7,24 +7,54 @@
  * @module
  */
 
-import { EINVAL, Errno } from "../../uapi/errno.ts";
-import { HPAGE_SIZE, O_RDWR, PAGE_SIZE } from "../../uapi/mman.ts";
-import { File, type FileMapping } from "./file.ts";
+import { EFBIG, EINVAL, EPERM, Errno } from "../../uapi/errno.ts";
+import {
+  HPAGE_SIZE,
+  O_ACCMODE,
+  O_RDWR,
+  O_TRUNC,
+  PAGE_SIZE,
+  PROT_WRITE,
+  SEEK_CUR,
+  SEEK_END,
+  SEEK_SET,
+} from "../../uapi/mman.ts";
+import { File, type FileMapping, type MapRequest } from "./file.ts";
 import type { MemoryObject } from "../interfaces/memory_object.ts";
 import type { Task } from "../interfaces/task.ts";
+import type { MemoryInode } from "./memory_inode.ts";
 
+/** No file is so long (Linux: MAX_LFS_FILESIZE). */
+const MAX_FILE_SIZE = 2 ** 63;
 /** Bytes that are copied at once. */
 const CHUNK = 65536;
 
 /** An open memory file with its position. */
 export class MemoryFile extends File {
+  readonly #inode: MemoryInode;
   readonly #object: MemoryObject;
   #position = 0;
 
-  /** Takes over the caller's reference on `object`. */
-  constructor(object: MemoryObject, access: number = O_RDWR) {
+  /** Takes over the caller's reference on the object of `inode`. */
+  constructor(inode: MemoryInode, access: number = O_RDWR) {
     super(access);
-    this.#object = object;
+    this.#inode = inode;
+    this.#object = inode.object;
+  }
+
+  /**
+   * Opens a file that is there; `flags` are `O_*`. Throws EPERM where it is
+   * sealed and would be cut off. (Linux: handle_truncate.)
+   */
+  static open(inode: MemoryInode, flags: number): MemoryFile {
+    if ((flags & O_TRUNC) !== 0) inode.truncate(0);
+    inode.object.get();
+    return new MemoryFile(inode, flags & O_ACCMODE);
+  }
+
+  /** Once more, with a position of its own. */
+  override reopen(_task: Task, flags: number): File {
+    return MemoryFile.open(this.#inode, flags);
   }
 
   /** Whether they are huge pages. */
@@ -32,11 +62,24 @@ export class MemoryFile extends File {
     return this.#object.huge;
   }
 
-  /** The object, from the page of the offset on. Throws EINVAL for an offset within a huge page. */
-  override mmap(offset: number): FileMapping {
+  /** Where it is in a tmpfs. */
+  override get pinnable(): MemoryObject | undefined {
+    return this.#inode.seals === undefined ? undefined : this.#object;
+  }
+
+  /**
+   * The object, from the page of the offset on. Throws EPERM for a mapping that
+   * writes what is sealed, EINVAL for an offset within a huge page.
+   */
+  override mmap({ offset, prot, shared }: MapRequest): FileMapping {
     const object = this.#object;
+    const isSealed = shared && this.#inode.isWriteSealed;
+    if (isSealed && (prot & PROT_WRITE) !== 0) {
+      throw EPERM.because("the file is sealed against writes");
+    }
     if (object.huge && offset % HPAGE_SIZE !== 0) throw EINVAL;
-    return { object, pageIndex: offset / PAGE_SIZE };
+    const mapping = { object, pageIndex: offset / PAGE_SIZE };
+    return isSealed ? { ...mapping, mayWrite: false } : mapping;
   }
 
   /** It has a position, and can be read and written elsewhere. */
@@ -60,8 +103,9 @@ export class MemoryFile extends File {
 
   /**
    * Writes at the offset, or at the position and moves it, making the file
-   * longer. Throws EFAULT or ENOMEM if nothing could be written, EINVAL for huge
-   * pages, which have no write (Linux: hugetlbfs_file_operations).
+   * longer. Throws EFAULT, ENOMEM, or EPERM where it is sealed, if nothing could
+   * be written, EINVAL for huge pages, which have no write (Linux:
+   * hugetlbfs_file_operations).
    */
   override write(
     process: Task,
@@ -72,18 +116,55 @@ export class MemoryFile extends File {
     if (this.#object.huge) throw EINVAL;
     return this.#inChunks(count, offset, (part, done, at) => {
       process.mm.copyFromUser(part, uaddr + done);
-      return this.#object.write(at, part);
+      return this.#inode.write(at, part);
     });
   }
 
-  /** Throws EINVAL if the length cannot be. */
+  /** Throws EINVAL if the length cannot be, EPERM where it is sealed. */
   override truncate(length: number): void {
-    this.#object.truncate(length);
+    this.#inode.truncate(length);
+  }
+
+  /** Throws EFBIG beyond the longest file, EPERM where it is sealed, ENOMEM. */
+  override fallocate(mode: number, offset: number, length: number): void {
+    if (offset + length >= MAX_FILE_SIZE) throw EFBIG;
+    this.#inode.fallocate(mode, offset, length);
+  }
+
+  /** Throws EINVAL for a position before the beginning. Holes are not looked for. */
+  override seek(offset: number, whence: number): number {
+    const position = this.#origin(whence) + offset;
+    if (!(position >= 0 && position < MAX_FILE_SIZE)) throw EINVAL;
+    return this.#position = position;
+  }
+
+  /** Throws EINVAL for a file that is in no tmpfs. */
+  override get seals(): number {
+    return this.#inode.seals ?? super.seals;
+  }
+
+  /** Throws EINVAL, EPERM, EBUSY. */
+  override addSeals(seals: number): void {
+    this.#inode.addSeals(seals);
   }
 
   /** Drops the object. */
   protected override release(): void {
     this.#object.put();
+  }
+
+  /** From where a position is counted. Throws EINVAL. */
+  #origin(whence: number): number {
+    switch (whence) {
+      case SEEK_SET:
+        return 0;
+      case SEEK_CUR:
+        return this.#position;
+      case SEEK_END:
+        return this.#object.size;
+      default:
+        throw EINVAL;
+    }
   }
 
   /**

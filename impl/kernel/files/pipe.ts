@@ -6,7 +6,7 @@
  * @module
  */
 
-import { EAGAIN, EPIPE } from "../../uapi/errno.ts";
+import { EAGAIN, EPIPE, ESPIPE } from "../../uapi/errno.ts";
 import {
   O_RDONLY,
   O_WRONLY,
@@ -61,6 +61,10 @@ class PipeReader extends File {
     this.#pipe = pipe;
   }
 
+  override fallocate(): never {
+    throw ESPIPE;
+  }
+
   override read(process: Task, uaddr: number, count: number): number {
     const pipe = this.#pipe;
     if (count === 0) return 0;
@@ -100,6 +104,10 @@ class PipeWriter extends File {
   constructor(pipe: PipeBuffer) {
     super(O_WRONLY);
     this.#pipe = pipe;
+  }
+
+  override fallocate(): never {
+    throw ESPIPE;
   }
 
   override write(process: Task, uaddr: number, count: number): number {

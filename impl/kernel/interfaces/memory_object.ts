@@ -8,8 +8,8 @@
 
 /** A private mapping of an object, as far as the object needs to know it. */
 export interface PrivateMapping {
-  /** Drops the mapping's own copies of the object's pages from `index` on. */
-  dropPrivateFrom(index: number): void;
+  /** Drops the mapping's own copies of the object's pages [first, end). */
+  dropPrivate(first: number, end: number): void;
 }
 
 /**
@@ -27,6 +27,8 @@ export interface MemoryObject {
   /** The private mappings of it: truncation drops their copies too (Linux: i_mmap). */
   readonly privateMappings: Set<PrivateMapping>;
 
+  /** Shared mappings that may write it, now or after mprotect (Linux: i_mmap_writable). */
+  writableMappings: number;
   /** Takes a reference. */
   get(): this;
   /** Drops a reference; the last one drops the pages. */
@@ -51,12 +53,21 @@ export interface MemoryObject {
    * there are none.
    */
   write(offset: number, from: Uint8Array): number;
+  /** Whether any of its pages is pinned. */
+  isPinned(): boolean;
   /**
-   * Sets the length. Pages beyond it are dropped, from private mappings too,
-   * and the rest of the last page is zeroed. Throws EINVAL for huge pages and
-   * a length that is not a multiple of theirs.
+   * Sets the length, of huge pages a multiple of theirs. Pages beyond it are
+   * dropped, from private mappings too, and the rest of the last page is
+   * zeroed.
    */
   truncate(size: number): void;
+  /** Allocates what is missing of the pages [first, end), all or nothing. Throws ENOMEM. */
+  allocate(first: number, end: number): void;
+  /**
+   * Makes the bytes [from, to) zero: whole pages are dropped, from private
+   * mappings too where they are huge.
+   */
+  punch(from: number, to: number): void;
   /** Makes it at least `size` bytes long. */
   extend(size: number): void;
 }

@@ -8,11 +8,15 @@
 
 import { EINVAL, errnoName } from "../../uapi/errno.ts";
 import {
+  F_SEAL_EXEC,
+  F_SEAL_SEAL,
+  MFD_ALLOW_SEALING,
   MFD_CLOEXEC,
+  MFD_EXEC,
   MFD_HUGETLB,
+  MFD_NOEXEC_SEAL,
   O_CLOEXEC,
   O_NONBLOCK,
-  O_RDONLY,
   RLIMIT_NOFILE,
 } from "../../uapi/mman.ts";
 import type { ProcessMemory } from "../interfaces/process_memory.ts";
@@ -21,16 +25,11 @@ import type { Credentials, ResourceLimits, User } from "../credentials.ts";
 import { EFD_SEMAPHORE, EventFd } from "../files/eventfd.ts";
 import type { FdTable } from "../files/fd_table.ts";
 import { MemoryFile } from "../files/memory_file.ts";
+import { MemoryInode } from "../files/memory_inode.ts";
 import { createPipe } from "../files/pipe.ts";
 import { SystemCalls } from "../system_calls.ts";
 import { Scratch, SCRATCH_MAX } from "./scratch.ts";
 
-/** memfd_create: F_SEAL ioctls may be used (accepted; there are no seals). */
-const MFD_ALLOW_SEALING = 2;
-/** memfd_create: not executable, and sealed so (accepted; nothing is executed here). */
-const MFD_NOEXEC_SEAL = 8;
-/** memfd_create: executable. */
-const MFD_EXEC = 16;
 /** memfd_create: log2 of the huge page size. */
 const MFD_HUGE_SHIFT = 26;
 const HPAGE_SHIFT = 21;
@@ -123,22 +122,22 @@ export class Process extends SystemCalls {
     return this.syscall(() => this.mm.madvise(addr, length, advice));
   }
 
-  /** Reads up to `into.length` bytes. EBADF, EINVAL, EAGAIN where Linux would wait. */
-  read(fd: number, into: Uint8Array): number {
+  /** Reads up to `into.length` bytes, as {@link readTo} does. */
+  read(fd: number, into: Uint8Array, offset?: number): number {
     return this.syscall(() =>
       this.#scratch.lend(
         into.subarray(0, SCRATCH_MAX),
-        (address) => this.readTo(fd, address, into.length),
+        (address) => this.readTo(fd, address, into.length, offset),
       )
     );
   }
 
-  /** Writes bytes. EBADF, EINVAL, EPIPE, EAGAIN where Linux would wait. */
-  write(fd: number, bytes: Uint8Array): number {
+  /** Writes bytes, as {@link writeFrom} does. */
+  write(fd: number, bytes: Uint8Array, offset?: number): number {
     return this.syscall(() =>
       this.#scratch.lend(
         bytes.slice(0, SCRATCH_MAX),
-        (address) => this.writeFrom(fd, address, bytes.length),
+        (address) => this.writeFrom(fd, address, bytes.length, offset),
       )
     );
   }
@@ -155,17 +154,11 @@ export class Process extends SystemCalls {
       this.kernel.step("memfd.inode");
       this.kernel.step("file.anonymous");
       const object = this.kernel.machine.createObject(huge);
-      return this.install(new MemoryFile(object));
-    });
-  }
-
-  /** Sets the length of a memory file. EBADF, EINVAL. */
-  ftruncate(fd: number, length: number): number {
-    return this.syscall(() => {
-      if (!Number.isSafeInteger(length) || length < 0) throw EINVAL;
-      const file = this.files.lookup(fd);
-      if (file.access === O_RDONLY) throw EINVAL;
-      file.truncate(length);
+      const inode = new MemoryInode(object, {
+        seals: firstSeals(flags),
+        executable: (flags & MFD_NOEXEC_SEAL) === 0,
+      });
+      return this.install(new MemoryFile(inode));
     });
   }
 
@@ -278,6 +271,12 @@ export class Process extends SystemCalls {
 /** Throws EINVAL for flags outside `known`. */
 function checkFlags(flags: number, known: number): void {
   if (!Number.isInteger(flags) || (flags & ~known) !== 0) throw EINVAL;
+}
+
+/** The seals of a new memfd: that there can be no others, unless the flags say so (Linux: alloc_file). */
+function firstSeals(flags: number): number {
+  if ((flags & MFD_NOEXEC_SEAL) !== 0) return F_SEAL_EXEC;
+  return (flags & MFD_ALLOW_SEALING) === 0 ? F_SEAL_SEAL : 0;
 }
 
 /** Linux: memfd_create, hugetlb_file_setup. */

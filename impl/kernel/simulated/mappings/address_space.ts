@@ -245,6 +245,7 @@ export class AddressSpace extends UserPages {
   #adviseOne(vma: Vma, start: number, end: number, advice: number): void {
     if (advice === MADV_DONTNEED) return this.#dontNeed(vma, start, end);
     if (advice !== MADV_DONTFORK && advice !== MADV_DOFORK) return;
+    if (advice === MADV_DOFORK && vma.device !== undefined) throw EINVAL;
     try {
       this.#modify(vma, start, end, "dontFork", advice === MADV_DONTFORK);
     } catch (error) {
@@ -255,7 +256,7 @@ export class AddressSpace extends UserPages {
   /** Linux: madvise_dontneed_free. */
   #dontNeed(vma: Vma, start: number, end: number): void {
     // The end of a huge page mapping may be anywhere: it is rounded down.
-    if (start % vma.granule !== 0) throw EINVAL;
+    if (start % vma.granule !== 0 || vma.device !== undefined) throw EINVAL;
     if (vma.shared) return;
     const to = Math.floor(end / vma.granule) * vma.granule;
     this.privatePages.zap(start / PAGE_SIZE, to / PAGE_SIZE);
@@ -266,7 +267,7 @@ export class AddressSpace extends UserPages {
     let next = start;
     for (const vma of this.vmas.overlapping(start, end)) {
       if (vma.start > next) throw ENOMEM;
-      if ((vma.prot & access) === 0) throw EINVAL;
+      if (vma.device !== undefined || (vma.prot & access) === 0) throw EINVAL;
       const to = Math.min(end, vma.end);
       this.populate(next / PAGE_SIZE, to / PAGE_SIZE, access);
       next = to;

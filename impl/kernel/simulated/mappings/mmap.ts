@@ -83,13 +83,18 @@ export class SimulatedMemory extends AddressSpace implements ProcessMemory {
     ) {
       throw EINVAL;
     }
-    const mapped = file?.mmap(offset, length);
+    const mapped = file?.mmap({
+      offset,
+      length,
+      prot: args.prot,
+      shared: shared && file.access !== O_RDONLY,
+    });
     this.#checkCommit(args, length, huge, file);
     this.#mapAt(address, {
       length,
       prot: args.prot & (PROT_READ | PROT_WRITE | PROT_EXEC),
       shared,
-      mayWrite: !shared || file?.access !== O_RDONLY,
+      mayWrite: mapped?.mayWrite ?? (!shared || file?.access !== O_RDONLY),
       huge,
     }, mapped);
     if ((flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE) {
@@ -162,8 +167,8 @@ export class SimulatedMemory extends AddressSpace implements ProcessMemory {
   ): void {
     const { length, shared, huge, prot } = options;
     if (file !== undefined) {
-      const { object, pageIndex: pageOffset } = file;
-      this.map(address, { ...options, object, pageOffset });
+      const { object, pageIndex: pageOffset, device } = file;
+      this.map(address, { ...options, object, pageOffset, device });
       if (huge && (prot & PROT_WRITE) !== 0) {
         object.extend(pageOffset * PAGE_SIZE + length);
       }

@@ -32,6 +32,7 @@ import { type Vma, VmaList } from "./vma.ts";
 
 const NO_MEMORY = EFAULT.because("there is no memory at an address");
 const PROTECTED = EFAULT.because("memory at an address is protected from that");
+const DEVICE_MEMORY = EFAULT.because("memory at an address is a device's");
 const USED_UP = EFAULT.because("the machine's memory is used up");
 
 /** The pages of one process. */
@@ -84,6 +85,7 @@ export class UserPages implements Mm {
         const page = first + done;
         const vma = this.vmas.lookup(page * PAGE_SIZE);
         if (vma === undefined) throw NO_MEMORY;
+        if (vma.device !== undefined) throw DEVICE_MEMORY;
         const allowed = gupAllowed(vma, gupFlags);
         if (!allowed && !fastAllowed(vma, gupFlags)) throw PROTECTED;
         const count = Math.min(npages - done, vma.end / PAGE_SIZE - page);
@@ -108,6 +110,7 @@ export class UserPages implements Mm {
   userPage(uaddr: number): Pfn {
     const vma = this.vmas.lookup(uaddr);
     if (vma === undefined) throw NO_MEMORY;
+    if (vma.device !== undefined) throw DEVICE_MEMORY;
     const page = Math.floor(uaddr / PAGE_SIZE);
     if ((vma.prot & PROT_READ) !== 0) {
       return this.#frameToRead(vma, page) as Pfn;

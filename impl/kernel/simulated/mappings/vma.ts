@@ -11,6 +11,7 @@ import type {
   MemoryObject,
   PrivateMapping,
 } from "../../interfaces/memory_object.ts";
+import type { DeviceMapping } from "../../files/file.ts";
 import type { PrivatePages } from "../pages/private_pages.ts";
 import { SpanTree } from "./span_tree.ts";
 
@@ -36,6 +37,8 @@ export interface VmaOptions {
   readonly privatePages: PrivatePages;
   /** Not copied by fork; default false. */
   readonly dontFork?: boolean;
+  /** The mapping of a device whose memory `object` is. */
+  readonly device?: DeviceMapping | undefined;
 }
 
 /** One mapping (Linux: struct vm_area_struct). */
@@ -56,6 +59,8 @@ export class Vma implements PrivateMapping {
   readonly huge: boolean;
   /** What is mapped; null for private anonymous memory. */
   readonly object: MemoryObject | null;
+  /** The mapping of a device whose memory `object` is (Linux: VM_PFNMAP). */
+  readonly device: DeviceMapping | undefined;
   /** Page index in the object of the first address. */
   pageOffset: number;
   readonly #privatePages: PrivatePages;
@@ -72,7 +77,12 @@ export class Vma implements PrivateMapping {
     this.pageOffset = options.pageOffset;
     this.#privatePages = options.privatePages;
     this.dontFork = options.dontFork ?? false;
-    if (!this.shared) this.object?.privateMappings.add(this);
+    this.device = options.device;
+    this.device?.open();
+    const { object } = this;
+    if (object === null) return;
+    if (!this.shared) object.privateMappings.add(this);
+    else if (this.mayWrite) object.writableMappings++;
   }
 
   /** Smallest part that can be unmapped or changed, in bytes. */
@@ -100,24 +110,31 @@ export class Vma implements PrivateMapping {
     return upper;
   }
 
-  /** Drops the private pages of object indexes from `index` on. */
-  dropPrivateFrom(index: number): void {
-    const page = index - this.pageOffset + this.start / PAGE_SIZE;
+  /** Drops the private pages of the object's pages [first, end). */
+  dropPrivate(first: number, end: number): void {
+    const start = this.start / PAGE_SIZE;
+    const shift = start - this.pageOffset;
     this.#privatePages.zap(
-      Math.max(page, this.start / PAGE_SIZE),
-      this.end / PAGE_SIZE,
+      Math.max(first + shift, start),
+      Math.min(end + shift, this.end / PAGE_SIZE),
     );
   }
 
   /** Drops the reference on the object. */
   close(): void {
-    this.object?.privateMappings.delete(this);
-    this.object?.put();
+    const { object } = this;
+    if (object !== null) {
+      if (!this.shared) object.privateMappings.delete(this);
+      else if (this.mayWrite) object.writableMappings--;
+      object.put();
+    }
+    this.device?.close();
   }
 
   /** True if `next` continues this mapping so that both can be one (Linux: can_vma_merge_after). */
   continuesIn(next: Vma): boolean {
-    return this.end === next.start && this.prot === next.prot &&
+    return this.device === undefined && next.device === undefined &&
+      this.end === next.start && this.prot === next.prot &&
       this.shared === next.shared && this.mayWrite === next.mayWrite &&
       this.huge === next.huge && this.dontFork === next.dontFork &&
       this.object === next.object &&

@@ -7,8 +7,8 @@
  * @module
  */
 
-import { EFAULT, EINVAL } from "../../../uapi/errno.ts";
-import { HPAGE_SIZE, PAGE_SIZE } from "../../../uapi/mman.ts";
+import { EFAULT } from "../../../uapi/errno.ts";
+import { PAGE_SIZE } from "../../../uapi/mman.ts";
 import type { Frames } from "./frames.ts";
 import {
   LEAF_PAGES,
@@ -28,6 +28,8 @@ export class SimulatedObject implements MemoryObject {
   readonly huge: boolean;
   /** The private mappings of this object: truncation drops their copies too (Linux: i_mmap). */
   readonly privateMappings: Set<PrivateMapping> = new Set();
+  /** Shared mappings that may write it. */
+  writableMappings = 0;
 
   /** Frames by page index; every entry is exclusive. */
   readonly #pages = new PageTable();
@@ -85,24 +87,57 @@ export class SimulatedObject implements MemoryObject {
     return this.#pages.pin(this.#frames, index, count, out, at);
   }
 
+  /** Whether any of its pages is pinned (Linux: memfd_wait_for_pins). */
+  isPinned(): boolean {
+    return this.#pages.isPinned(this.#frames);
+  }
+
   /**
    * Sets the length. Pages beyond it are dropped, from private mappings too,
-   * and the rest of the last page is zeroed. Throws EINVAL for huge pages and
-   * a length that is not a multiple of theirs. (Linux: shmem_setattr,
+   * and the rest of the last page is zeroed. (Linux: shmem_setattr,
    * hugetlbfs_setattr.)
    */
   truncate(size: number): void {
-    if (this.huge && size % HPAGE_SIZE !== 0) throw EINVAL;
     const shrinks = size < this.#size;
     this.#size = size;
     if (!shrinks) return;
     const end = Math.ceil(size / PAGE_SIZE);
-    for (const vma of this.privateMappings) vma.dropPrivateFrom(end);
+    this.#dropPrivate(end, Infinity);
     this.#pages.zap(this.#frames, end, Infinity);
-    const tail = this.#pages.get(end - 1);
-    if (size % PAGE_SIZE !== 0 && tail !== 0) {
-      this.#frames.clear(tail >> PTE_PFN_SHIFT, size % PAGE_SIZE, PAGE_SIZE);
+    this.#clear(size, end * PAGE_SIZE);
+  }
+
+  /** Allocates what is missing of the pages [first, end), all or nothing. Throws ENOMEM. (Linux: shmem_fallocate.) */
+  allocate(first: number, end: number): void {
+    const added: number[] = [];
+    try {
+      for (let index = first; index < end; index += this.#unit) {
+        if (this.#pages.get(index) !== 0) continue;
+        this.#fill(index);
+        added.push(index);
+      }
+    } catch (error) {
+      for (const index of added) {
+        this.#pages.zap(this.#frames, index, index + this.#unit);
+      }
+      throw error;
     }
+  }
+
+  /**
+   * Makes the bytes [from, to) zero. Whole pages are dropped; private copies of
+   * them stay, unless they are huge. (Linux: shmem_fallocate,
+   * hugetlbfs_punch_hole.)
+   */
+  punch(from: number, to: number): void {
+    const size = this.#unit * PAGE_SIZE;
+    const start = Math.ceil(from / size) * size;
+    const end = Math.floor(to / size) * size;
+    if (start >= end) return this.#clear(from, to);
+    this.#clear(from, start);
+    if (this.huge) this.#dropPrivate(start / PAGE_SIZE, end / PAGE_SIZE);
+    this.#pages.zap(this.#frames, start / PAGE_SIZE, end / PAGE_SIZE);
+    this.#clear(end, to);
   }
 
   /** Makes it at least `size` bytes long (Linux: hugetlbfs_file_mmap). */
@@ -146,6 +181,29 @@ export class SimulatedObject implements MemoryObject {
       this.extend(offset + done);
     }
     return from.length;
+  }
+
+  /** Pages that come and go together. */
+  get #unit(): number {
+    return this.huge ? LEAF_PAGES : 1;
+  }
+
+  #dropPrivate(first: number, end: number): void {
+    for (const vma of this.privateMappings) vma.dropPrivate(first, end);
+  }
+
+  /** Makes the bytes [from, to) of the pages that are there zero. */
+  #clear(from: number, to: number): void {
+    for (let at = from; at < to;) {
+      const index = Math.floor(at / PAGE_SIZE);
+      const end = Math.min(to, (index + 1) * PAGE_SIZE);
+      const start = index * PAGE_SIZE;
+      const pte = this.#pages.get(index);
+      if (pte !== 0) {
+        this.#frames.clear(pte >> PTE_PFN_SHIFT, at - start, end - start);
+      }
+      at = end;
+    }
   }
 
   /** Allocates the missing page `index`. Throws ENOMEM. */

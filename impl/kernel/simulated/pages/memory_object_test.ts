@@ -2,7 +2,7 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { EFAULT, EINVAL, ENOMEM } from "../../../uapi/errno.ts";
+import { EFAULT, ENOMEM } from "../../../uapi/errno.ts";
 import { HPAGE_SIZE, PAGE_SIZE } from "../../../uapi/mman.ts";
 import { Frames, HPAGE_FRAMES } from "./frames.ts";
 import { SimulatedObject } from "./memory_object.ts";
@@ -41,11 +41,62 @@ describe("MemoryObject", () => {
     assertEquals(bytes.lastIndexOf(1), PAGE_SIZE + 9);
   });
 
-  it("refuses lengths that cut a huge page", () => {
-    const object = new SimulatedObject(new Frames(HPAGE_SIZE * 4), 0, true);
-    object.truncate(2 * HPAGE_SIZE);
-    assertEquals(assertThrows(() => object.truncate(HPAGE_SIZE + 1)), EINVAL);
-    assertEquals(object.size, 2 * HPAGE_SIZE);
+  it("drops the whole pages of a hole and zeroes the others' parts", () => {
+    const frames = new Frames(HPAGE_SIZE * 2);
+    const object = new SimulatedObject(frames, 0, false);
+    object.write(0, new Uint8Array(4 * PAGE_SIZE).fill(1));
+    object.punch(10, 20);
+    assertEquals(frames.used, 4);
+    object.punch(PAGE_SIZE - 1, 3 * PAGE_SIZE + 1);
+    assertEquals([frames.used, object.size], [2, 4 * PAGE_SIZE]);
+    const bytes = new Uint8Array(4 * PAGE_SIZE);
+    object.read(0, bytes);
+    const zeroes = [10, 20, PAGE_SIZE - 1, 3 * PAGE_SIZE + 1];
+    const around = zeroes.flatMap((at) => [bytes[at - 1], bytes[at]]);
+    assertEquals(around, [1, 0, 0, 1, 1, 0, 0, 1]);
+    assertEquals(bytes.subarray(10, 20), new Uint8Array(10));
+  });
+
+  it("drops huge pages whole", () => {
+    const frames = new Frames(HPAGE_SIZE * 8);
+    const object = new SimulatedObject(frames, 3 * HPAGE_SIZE, true);
+    object.allocate(0, 3 * HPAGE_FRAMES);
+    assertEquals(frames.used, 3 * HPAGE_FRAMES);
+    object.write(0, Uint8Array.of(1, 1));
+    object.punch(1, HPAGE_SIZE + PAGE_SIZE);
+    assertEquals(frames.used, 3 * HPAGE_FRAMES, "no page is in it whole");
+    const bytes = new Uint8Array(2);
+    object.read(0, bytes);
+    assertEquals([...bytes], [1, 0]);
+    object.punch(PAGE_SIZE, 3 * HPAGE_SIZE - 1);
+    assertEquals(frames.used, 2 * HPAGE_FRAMES);
+  });
+
+  it("allocates all pages or none", () => {
+    const frames = new Frames(HPAGE_SIZE * 4);
+    const object = new SimulatedObject(frames, 0, true);
+    object.extend(HPAGE_SIZE);
+    object.frameAt(0);
+    const full = assertThrows(() => object.allocate(0, 5 * HPAGE_FRAMES));
+    assertEquals(full, ENOMEM);
+    assertEquals(frames.used, HPAGE_FRAMES, "the first was there before");
+    object.allocate(0, 2 * HPAGE_FRAMES);
+    assertEquals(frames.used, 2 * HPAGE_FRAMES);
+  });
+
+  it("knows whether one of its pages is pinned", () => {
+    const frames = new Frames(HPAGE_SIZE * 2);
+    const object = new SimulatedObject(frames, 2 * PAGE_SIZE, false);
+    object.allocate(0, 2);
+    const pfns = new Int32Array(1);
+    assertEquals(object.isPinned(), false);
+    assertEquals(object.pin(1, 1, pfns, 0), 1);
+    assertEquals(object.isPinned(), true);
+    object.punch(PAGE_SIZE, 2 * PAGE_SIZE);
+    assertEquals(object.isPinned(), false, "it is not its page any more");
+    assertEquals(frames.pins(pfns[0]!), 1);
+    frames.unpin(pfns, 0, 1);
+    assertEquals(frames.used, 1);
   });
 
   it("reads holes as zeroes without filling them", () => {

@@ -113,6 +113,16 @@ export class PageTable {
     return done;
   }
 
+  /** Whether any frame of it is pinned. */
+  isPinned(frames: Frames): boolean {
+    for (const leaf of this.#leaves.values()) {
+      if (leaf.some((pte) => frames.pins(pte >> PTE_PFN_SHIFT) > 0)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   /** Drops the pages [first, end): each loses one reference (Linux: zap_page_range). */
   zap(frames: Frames, first: number, end: number): void {
     for (const start of this.leafStarts(first, end)) {

@@ -39,6 +39,14 @@ export class RemoteStore {
   drop(page: number): void {
     this.#pages.delete(page);
   }
+
+  /** Makes the bytes [from, to) of all pages together zero. */
+  zero(from: number, to: number): void {
+    for (const [page, bytes] of this.#pages) {
+      const start = page * PAGE_SIZE;
+      bytes.fill(0, Math.max(0, from - start), Math.max(0, to - start));
+    }
+  }
 }
 
 /** A page that somebody asked for the number of. */

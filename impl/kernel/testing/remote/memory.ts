@@ -9,7 +9,7 @@
 
 import type { CopyStep } from "../../fault_steps.ts";
 import type { Pfn } from "../../../lib/brands.ts";
-import type { File } from "../../files/file.ts";
+import type { DeviceMapping, File } from "../../files/file.ts";
 import { FOLL_WRITE } from "../../interfaces/mm.ts";
 import {
   type MmapArgs,
@@ -25,6 +25,7 @@ import {
   MAP_FIXED_NOREPLACE,
   MAP_HUGETLB,
   MAP_SHARED,
+  O_RDONLY,
   PAGE_SIZE,
   PROT_READ,
   PROT_WRITE,
@@ -36,6 +37,13 @@ import { RemoteObject } from "./object.ts";
 /** Where addresses that nobody asks for begin, downwards. */
 const TOP = 2 ** 46;
 
+/** What a mapping is of. */
+interface MappingParts {
+  readonly object: MemoryObject | undefined;
+  readonly pageIndex: number;
+  readonly device?: DeviceMapping | undefined;
+}
+
 /** One page of the address space. */
 interface Mapped {
   prot: number;
@@ -45,6 +53,8 @@ interface Mapped {
   readonly object: MemoryObject | undefined;
   /** The page's index in it. */
   readonly index: number;
+  /** The mapping of a device, opened for each page. */
+  readonly device: DeviceMapping | undefined;
   /** The process's own page, 0 for none. */
   pfn: number;
 }
@@ -73,13 +83,14 @@ export class RemoteMemory implements ProcessMemory {
     const length = Math.ceil(args.length / unit) * unit;
     if (!(length > 0) || offset % PAGE_SIZE !== 0) throw EINVAL;
     const shared = (flags & MAP_SHARED) !== 0;
-    const { object, pageIndex } = this.#objectOf(file, args, length, huge);
+    const mapping = this.#mappingOf(file, args, length, huge);
+    const { object, pageIndex, device } = mapping;
     const start = this.#place(args, length, unit) / PAGE_SIZE;
     for (let i = 0; i < length / PAGE_SIZE; i++) {
       this.#drop(start + i);
       const index = pageIndex + i;
-      object?.get();
-      this.#pages.set(start + i, { prot, shared, huge, object, index, pfn: 0 });
+      const parts = { prot, shared, huge, object, index, device };
+      this.#add(start + i, { ...parts, pfn: 0 });
     }
     if (file === undefined) object?.put();
     return start * PAGE_SIZE;
@@ -114,9 +125,8 @@ export class RemoteMemory implements ProcessMemory {
     child.#bottom = this.#bottom;
     const bytes = new Uint8Array(PAGE_SIZE);
     for (const [page, mapped] of this.#pages) {
-      mapped.object?.get();
       const pfn = mapped.pfn && child.#own(page, mapped.huge);
-      child.#pages.set(page, { ...mapped, pfn });
+      child.#add(page, { ...mapped, pfn });
       if (pfn === 0) continue;
       this.#frames.read(mapped.pfn, 0, bytes);
       this.#frames.write(pfn, 0, bytes);
@@ -141,6 +151,7 @@ export class RemoteMemory implements ProcessMemory {
     try {
       for (; done < npages; done++) {
         const pfn = this.#frame(uaddr + done * PAGE_SIZE, access, true);
+        this.#refuseDevice(uaddr + done * PAGE_SIZE);
         this.#frames.pin(pfn);
         out[at + done] = pfn;
       }
@@ -151,6 +162,7 @@ export class RemoteMemory implements ProcessMemory {
   }
 
   userPage(uaddr: number): Pfn {
+    this.#refuseDevice(uaddr);
     return this.#frame(uaddr, PROT_READ, false) as Pfn;
   }
 
@@ -192,17 +204,20 @@ export class RemoteMemory implements ProcessMemory {
   }
 
   /** What a mapping is of, with a reference for the caller if it is anonymous. */
-  #objectOf(
+  #mappingOf(
     file: File | undefined,
-    { flags, offset }: MmapArgs,
+    { flags, offset, prot }: MmapArgs,
     length: number,
     huge: boolean,
-  ): { readonly object: MemoryObject | undefined; readonly pageIndex: number } {
-    if (file !== undefined) return file.mmap(offset, length);
+  ): MappingParts {
+    if (file !== undefined) {
+      const shared = (flags & MAP_SHARED) !== 0 && file.access !== O_RDONLY;
+      return file.mmap({ offset, length, prot, shared });
+    }
     const object = flags & MAP_SHARED
       ? new RemoteObject(this.#frames, length, huge)
       : undefined;
-    return { object, pageIndex: 0 };
+    return { object, pageIndex: 0, device: undefined };
   }
 
   #place({ addr, flags }: MmapArgs, length: number, unit: number): number {
@@ -225,11 +240,26 @@ export class RemoteMemory implements ProcessMemory {
     );
   }
 
+  #add(page: number, mapped: Mapped): void {
+    this.#pages.set(page, mapped);
+    if (mapped.shared && mapped.object) mapped.object.writableMappings++;
+    mapped.object?.get();
+    mapped.device?.open();
+  }
+
   #drop(page: number): void {
     const mapped = this.#pages.get(page);
     this.#pages.delete(page);
     if (mapped?.pfn) this.#frames.unmap(mapped.pfn);
+    if (mapped?.shared && mapped.object) mapped.object.writableMappings--;
     mapped?.object?.put();
+    mapped?.device?.close();
+  }
+
+  /** Throws EFAULT for memory of a device. */
+  #refuseDevice(address: number): void {
+    const page = Math.floor(address / PAGE_SIZE);
+    if (this.#pages.get(page)?.device !== undefined) throw EFAULT;
   }
 
   /** The frame behind an address; a private one that is this process's own if asked. Throws EFAULT. */

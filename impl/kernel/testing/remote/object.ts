@@ -11,13 +11,14 @@ import type {
   PrivateMapping,
 } from "../../interfaces/memory_object.ts";
 import { EFAULT } from "../../../uapi/errno.ts";
-import { PAGE_SIZE } from "../../../uapi/mman.ts";
+import { HPAGE_SIZE, PAGE_SIZE } from "../../../uapi/mman.ts";
 import { type RemoteFrames, RemoteStore } from "./frames.ts";
 
 /** Pages by index. */
 export class RemoteObject implements MemoryObject {
   readonly huge: boolean;
   readonly privateMappings: Set<PrivateMapping> = new Set();
+  writableMappings = 0;
   size: number;
   refs = 1;
   readonly #frames: RemoteFrames;
@@ -82,17 +83,41 @@ export class RemoteObject implements MemoryObject {
     return from.length;
   }
 
+  isPinned(): boolean {
+    return [...this.#pfns.values()].some((pfn) => this.#frames.pins(pfn) > 0);
+  }
+
   truncate(size: number): void {
     this.size = size;
-    for (const [index, pfn] of this.#pfns) {
-      if (index * PAGE_SIZE < size) continue;
-      this.#pfns.delete(index);
-      this.#frames.unmap(pfn);
+    this.#drop((index) => index * PAGE_SIZE >= size);
+    this.#store.zero(size, Infinity);
+  }
+
+  allocate(first: number, end: number): void {
+    for (let index = first; index < end; index++) {
+      if (!this.#pfns.has(index)) this.#add(index);
     }
+  }
+
+  punch(from: number, to: number): void {
+    const unit = (this.huge ? HPAGE_SIZE : PAGE_SIZE) / PAGE_SIZE;
+    const first = Math.ceil(from / PAGE_SIZE / unit) * unit;
+    const end = Math.floor(to / PAGE_SIZE / unit) * unit;
+    this.#drop((index) => index >= first && index < end);
+    this.#store.zero(from, to);
   }
 
   extend(size: number): void {
     this.size = Math.max(this.size, size);
+  }
+
+  /** Takes pages out; those that are pinned keep their bytes for that. */
+  #drop(isMeant: (index: number) => boolean): void {
+    for (const [index, pfn] of this.#pfns) {
+      if (!isMeant(index)) continue;
+      this.#pfns.delete(index);
+      this.#frames.unmap(pfn);
+    }
   }
 
   #add(index: number): number {
