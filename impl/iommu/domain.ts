@@ -23,6 +23,8 @@ export const IOMMU_READ = 1 << 0;
 export const IOMMU_WRITE = 1 << 1;
 /** `prot`: DMA is cache coherent. */
 export const IOMMU_CACHE = 1 << 2;
+/** `prot`: it is memory of a device. */
+export const IOMMU_MMIO = 1 << 4;
 
 /** Last address of a 64-bit IOVA space. */
 const IOVA_LAST = 2n ** 64n - 1n;

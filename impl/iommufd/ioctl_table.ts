@@ -15,12 +15,14 @@ import { faultQueueAlloc } from "./events/fault.ts";
 import { getHwInfo } from "./attach/hw_info.ts";
 import { hwptAlloc } from "./attach/hwpt_alloc.ts";
 import { hwptInvalidate } from "./hwpt/hwpt_invalidate.ts";
+import { ioasChangeProcess } from "./ioas/change_process.ts";
 import {
   ioasAlloc,
   ioasAllowIovas,
   ioasCopy,
   ioasIovaRanges,
   ioasMap,
+  ioasMapFile,
   ioasUnmap,
 } from "./ioas/ioas.ts";
 import { option } from "./option.ts";
@@ -35,6 +37,8 @@ export const IOCTL_OPS: readonly IoctlOp[] = [
   ioctlOp(uapi.IommuIoasCopy, ioasCopy),
   ioctlOp(uapi.IommuIoasIovaRanges, ioasIovaRanges),
   ioctlOp(uapi.IommuIoasMap, ioasMap),
+  ioctlOp(uapi.IommuIoasMapFile, ioasMapFile),
+  ioctlOp(uapi.IommuIoasChangeProcess, ioasChangeProcess),
   ioctlOp(uapi.IommuIoasUnmap, ioasUnmap),
   ioctlOp(uapi.IommuOption, option),
   ioctlOp(uapi.IommuVfioIoas, vfioIoas),

@@ -161,7 +161,7 @@ export class IommufdCtx extends File {
     try {
       buffer.load(process, uaddr, userSize);
       buffer.execute();
-      return 0;
+      return buffer.result;
     } catch (error) {
       return this.kernel.resultOfError(error);
     }

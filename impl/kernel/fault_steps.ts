@@ -36,6 +36,10 @@ export const FAULT_STEPS = {
   "memfd.name": { errno: "ENOMEM", in: "__do_sys_memfd_create" },
   "memfd.copy": { errno: "EFAULT", in: "_copy_from_user" },
   "memfd.inode": { errno: "ENOMEM", in: "alloc_inode" },
+  "dmabuf.alloc": {
+    errno: "ENOMEM",
+    in: "alloc_inode __d_alloc alloc_empty_file dma_buf_export",
+  },
   "pipe.alloc": { errno: "ENOMEM", in: "alloc_inode alloc_pipe_info×2" },
 
   // Devices, and what is shown of them under /sys.
@@ -78,6 +82,8 @@ export const FAULT_STEPS = {
   "area.alloc": { errno: "ENOMEM", in: "iopt_area_alloc" },
   "area.split": { errno: "ENOMEM", in: "iopt_area_alloc×2" },
   "pages.alloc": { errno: "ENOMEM", in: "iopt_alloc_pages" },
+  "dmabuf.attach": { errno: "ENOMEM", in: "dma_buf_dynamic_attach" },
+  "dmabuf.track": { errno: "ENOMEM", in: "iopt_dmabuf_track_domain" },
   "pages.list": { errno: "ENOMEM", in: "iopt_get_pages" },
   "pages.pin": { errno: "EFAULT", in: "pfn_reader_user_pin" },
   "pages.charge": { errno: "ENOMEM", in: "pfn_reader_user_update_pinned" },
@@ -104,6 +110,7 @@ export const FAULT_STEPS = {
   "selftest.pages": { errno: "ENOMEM", in: "iommufd_test_access_pages" },
   "selftest.item": { errno: "ENOMEM", in: "iommufd_test_access_pages" },
   "selftest.data": { errno: "ENOMEM", in: "iommufd_test_access_rw" },
+  "selftest.dmabuf": { errno: "ENOMEM", in: "iommufd_test_dmabuf_get×2" },
   "selftest.bitmap": { errno: "ENOMEM", in: "iommufd_test_dirty" },
   "mock.device": { errno: "ENOMEM", in: "mock_dev_create" },
   "mock.domain": { errno: "ENOMEM", in: "mock_domain_alloc_paging" },

@@ -33,6 +33,10 @@ export const IOMMU_IOAS_UNMAP: number = 0x3b86;
 export const IOMMU_OPTION: number = 0x3b87;
 /** ioctl: Reads or sets the VFIO container's IOAS. */
 export const IOMMU_VFIO_IOAS: number = 0x3b88;
+/** ioctl: Maps a part of a file, or of a DMA buffer. */
+export const IOMMU_IOAS_MAP_FILE: number = 0x3b8f;
+/** ioctl: Makes the caller the owner of all mapped memory. */
+export const IOMMU_IOAS_CHANGE_PROCESS: number = 0x3b92;
 
 /** Map at the given IOVA. */
 export const IOMMU_IOAS_MAP_FIXED_IOVA: number = 1 << 0;
@@ -191,6 +195,51 @@ export const IommuIoasMap: IoctlStruct<IommuIoasMap> = ioctl(
     iova: role.inout(role.iova()),
   },
 );
+
+/** Maps a part of a file into an IOAS: of a memfd, of a file on tmpfs or hugetlbfs, or of a DMA buffer. Linux: `struct iommu_ioas_map_file`, 40 bytes. */
+export interface IommuIoasMapFile extends Sized {
+  /** `IOMMU_IOAS_MAP_*`. */
+  flags: number;
+  /** The IOAS. */
+  ioasId: number;
+  /** The file's descriptor. */
+  fd: number;
+  /** First byte of the file to map. */
+  start: bigint;
+  /** Bytes to map. */
+  length: bigint;
+  /** IOVA to map at with FIXED_IOVA; reply: where it was mapped. */
+  iova: bigint;
+}
+
+/** Layout of {@link IommuIoasMapFile}. */
+export const IommuIoasMapFile: IoctlStruct<IommuIoasMapFile> = ioctl(
+  { IOMMU_IOAS_MAP_FILE, since: "6.13" },
+  "iommu_ioas_map_file",
+  {
+    size: role.size(),
+    flags: role.flags(MAP_FLAGS),
+    ioasId: role.id("IOAS"),
+    fd: role.fd("file", "s32"),
+    start: role.u64(),
+    length: role.length(),
+    iova: role.inout(role.iova()),
+  },
+);
+
+/** Makes the caller pay for all memory that is mapped, and be its owner. All of it must be of files. Linux: `struct iommu_ioas_change_process`, 8 bytes. */
+export interface IommuIoasChangeProcess extends Sized {
+  /** Must be 0. */
+  reserved: number;
+}
+
+/** Layout of {@link IommuIoasChangeProcess}. */
+export const IommuIoasChangeProcess: IoctlStruct<IommuIoasChangeProcess> =
+  ioctl(
+    { IOMMU_IOAS_CHANGE_PROCESS, since: "6.14" },
+    "iommu_ioas_change_process",
+    { size: role.size(), reserved: role.reserved() },
+  );
 
 /** Maps the memory behind one IOVA range at another. Linux: `struct iommu_ioas_copy`, 40 bytes. */
 export interface IommuIoasCopy extends Sized {

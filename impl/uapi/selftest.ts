@@ -19,6 +19,7 @@ import {
   type Sized,
 } from "./ioctl.ts";
 import * as role from "./layout/roles.ts";
+import { O_CLOEXEC, O_RDWR } from "./mman.ts";
 import type { Revision } from "./revision.ts";
 import { valueIn } from "./revision/versions.ts";
 import {
@@ -66,6 +67,11 @@ export const IOMMU_TEST_OP_DIRTY: number = 13;
 export const IOMMU_TEST_OP_MD_CHECK_IOTLB: number = 14;
 /** Test operation TRIGGER_IOPF; v3 counts from 0. */
 export const IOMMU_TEST_OP_TRIGGER_IOPF: number = 15;
+
+/** Test operation DMABUF_GET; v3 counts from 0. */
+export const IOMMU_TEST_OP_DMABUF_GET: number = 22;
+/** Test operation DMABUF_REVOKE; v3 counts from 0. */
+export const IOMMU_TEST_OP_DMABUF_REVOKE: number = 23;
 
 /** What all test operations share. Linux: `struct iommu_test_cmd`, 72 bytes. */
 export interface TestCmd extends Sized {
@@ -413,6 +419,37 @@ export const TestTriggerIopf: TestOp<TestTriggerIopf> = testOp(
     perm: role.flags(PGFAULT_PERMS),
     addr: role.iova(),
   },
+);
+
+/** DMABUF_GET: makes a DMA buffer; the ioctl returns its descriptor. */
+export interface TestDmabufGet extends TestCmd {
+  /** Bytes, at most 2 MiB. */
+  length: number;
+  /** How the file is opened: `O_*`. */
+  openFlags: number;
+}
+
+/** Layout of {@link TestDmabufGet}. */
+export const TestDmabufGet: TestOp<TestDmabufGet> = testOp(
+  { IOMMU_TEST_OP_DMABUF_GET, since: "6.19" },
+  {
+    length: role.length("u32"),
+    openFlags: role.flags({ RDWR: O_RDWR, CLOEXEC: O_CLOEXEC }),
+  },
+);
+
+/** DMABUF_REVOKE: takes a DMA buffer back, or lets it be used again. */
+export interface TestDmabufRevoke extends TestCmd {
+  /** Its descriptor. */
+  dmabufFd: number;
+  /** Whether it is taken back. Those who have it mapped lose it in any case. */
+  revoked: number;
+}
+
+/** Layout of {@link TestDmabufRevoke}. */
+export const TestDmabufRevoke: TestOp<TestDmabufRevoke> = testOp(
+  { IOMMU_TEST_OP_DMABUF_REVOKE, since: "6.19" },
+  { dmabufFd: role.fd("DMA buffer", "s32"), revoked: role.u32() },
 );
 
 /**

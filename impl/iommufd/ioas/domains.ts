@@ -14,7 +14,6 @@ import { EEXIST, EINVAL } from "../../uapi/errno.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
 import { checkIovaAlignment, smallestPageSize } from "./alignment.ts";
 import type { IoptArea } from "../pages/area.ts";
-import { fillDomain, unfillDomain, unmapDomain } from "../pages/fill.ts";
 import type { IoPagetable } from "./io_pagetable.ts";
 
 /**
@@ -67,7 +66,7 @@ function fillAreas(iopt: IoPagetable, domain: Domain): void {
   try {
     for (const area of iopt.areas) {
       if (!area.pages) continue;
-      fillDomain(area, domain);
+      area.pages.source.filling.fillDomain(area, domain);
       filled.push(area);
       if (!area.storageDomain) setStorage(area, domain);
     }
@@ -76,7 +75,8 @@ function fillAreas(iopt: IoPagetable, domain: Domain): void {
     iopt.domainInRoot = !wasFirst;
     for (const area of filled) {
       if (wasFirst) clearStorage(area);
-      unfillDomain(area, area.pages!, domain);
+      const pages = area.pages!;
+      pages.source.filling.unfillDomain(area, pages, domain);
     }
     throw error;
   }
@@ -113,21 +113,23 @@ export function removeDomain(iopt: IoPagetable, domain: Domain): void {
 
   const remaining = domains[0];
   for (const area of iopt.areas) {
-    if (!area.pages) continue;
+    const { pages } = area;
+    if (!pages) continue;
+    const { filling } = pages.source;
     if (remaining) {
       warnings.on(
         !area.storageDomain,
         "iopt_unfill_domain: an area has no storage",
       );
       if (area.storageDomain === domain) area.storageDomain = remaining;
-      unmapDomain(area, domain);
+      filling.unmapDomain(area, domain);
     } else {
       warnings.on(
         area.storageDomain !== domain,
         "iopt_unfill_domain: another domain is the storage",
       );
       clearStorage(area);
-      unfillDomain(area, area.pages, domain);
+      filling.unfillDomain(area, pages, domain);
     }
   }
   iopt.removeReservedIova(domain);

@@ -43,7 +43,12 @@ import {
   lastIova,
   MISALIGNED_MEMORY,
 } from "./iova_alloc.ts";
-import { IoptPages } from "../pages/pages.ts";
+import {
+  allocFilePages,
+  allocUserPages,
+  type FilePart,
+} from "../pages/alloc_pages.ts";
+import type { IoptPages } from "../pages/pages.ts";
 import { PagesList } from "../pages/pages_list.ts";
 import { type IoptAccess, notifyUnmap } from "./accesses.ts";
 import { AlignmentNeeds } from "./alignment.ts";
@@ -57,6 +62,16 @@ const MAX_UNMAP_TRIES = 100;
 export interface UnmapResult {
   /** Bytes. */
   unmapped: bigint;
+}
+
+/** How new pages are mapped. */
+export interface MapOptions {
+  /** How the context charges them. */
+  readonly accountMode: AccountMode;
+  /** Where; undefined for where the kernel chooses. */
+  readonly iova: bigint | undefined;
+  /** `IOMMU_READ`, `IOMMU_WRITE`, `IOMMU_CACHE`. */
+  readonly prot: number;
 }
 
 /** An IO page table. */
@@ -115,32 +130,39 @@ export class IoPagetable {
   }
 
   /**
-   * Maps `length` bytes of the calling process's memory from `uptr` on, at
-   * `iova` or where the kernel chooses; returns the IOVA. Throws EINVAL,
-   * EOVERFLOW, ENOSPC, ENOMEM, EFAULT and the revision's errnos for an
-   * occupied place. Linux: iopt_map_user_pages.
+   * Maps `length` bytes of the calling process's memory from `uptr` on; returns
+   * the IOVA. Throws EINVAL, EOVERFLOW, ENOSPC, ENOMEM, EFAULT and the
+   * revision's errnos for an occupied place. Linux: iopt_map_user_pages.
    */
-  mapUserPages(options: {
-    readonly accountMode: AccountMode;
-    readonly iova: bigint | undefined;
-    readonly uptr: bigint;
-    readonly length: bigint;
-    readonly prot: number;
-  }): bigint {
-    const { iova, uptr, length, prot } = options;
-    const pages = IoptPages.ofUser(
-      this.kernel,
-      uptr,
-      length,
-      (prot & IOMMU_WRITE) !== 0,
-    );
-    if (
-      options.accountMode === ACCOUNT_MM && pages.accountMode === ACCOUNT_USER
-    ) {
+  mapUserPages(uptr: bigint, length: bigint, how: MapOptions): bigint {
+    const writable = (how.prot & IOMMU_WRITE) !== 0;
+    const pages = allocUserPages(this.kernel, uptr, length, writable);
+    return this.#mapNew(pages, uptr, length, how);
+  }
+
+  /**
+   * Maps a part of a file, or of a DMA buffer; returns the IOVA. Throws EBADF,
+   * what the exporter of the buffer throws, and as `mapUserPages`. Linux:
+   * iopt_map_file_pages.
+   */
+  mapFilePages(part: FilePart, how: MapOptions): bigint {
+    const writable = (how.prot & IOMMU_WRITE) !== 0;
+    const pages = allocFilePages(this.kernel, part, writable);
+    return this.#mapNew(pages, part.start, part.length, how);
+  }
+
+  /** Maps new pages from a byte of their source on (Linux: iopt_map_common). */
+  #mapNew(
+    pages: IoptPages,
+    start: bigint,
+    length: bigint,
+    { accountMode, iova, prot }: MapOptions,
+  ): bigint {
+    if (accountMode === ACCOUNT_MM && pages.accountMode === ACCOUNT_USER) {
       pages.accountMode = ACCOUNT_MM;
     }
     using list = new PagesList();
-    list.add(pages, uptr - pages.source.start, length);
+    list.add(pages, start - pages.source.start, length);
     return this.mapPages(list, length, iova, prot);
   }
 
@@ -229,7 +251,12 @@ export class IoPagetable {
     const pageOffset = startByte & BigInt(PAGE_SIZE - 1);
     if (pageOffset & BigInt(this.iovaAlignment - 1)) throw MISALIGNED_MEMORY;
     const last = lastIova(iova, length);
-    const area = new IoptArea(this, { start: iova, last }, startByte, prot);
+    const area = new IoptArea(
+      this,
+      { start: iova, last },
+      startByte,
+      pages.source.filling.domainProt(prot),
+    );
     if (area.lastIndex >= pages.npages) {
       throw EOVERFLOW.because("the memory has more pages than can be counted");
     }

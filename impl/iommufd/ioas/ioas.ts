@@ -21,7 +21,7 @@ import {
 } from "../../uapi/errno.ts";
 import * as uapi from "../../uapi/iommufd.ts";
 import type { HwptPaging } from "../hwpt/hw_pagetable.ts";
-import { IoPagetable } from "./io_pagetable.ts";
+import { IoPagetable, type MapOptions } from "./io_pagetable.ts";
 import type { IommufdCtx } from "../main.ts";
 import { IommufdObject } from "../objects/object.ts";
 import { RESERVED_FIELD, UNKNOWN_FLAG } from "../objects/refusals.ts";
@@ -198,17 +198,37 @@ export function ioasMap(ucmd: Ucmd<uapi.IommuIoasMap>): void {
 
   const ioas = ctx.objects.get(cmd.ioasId, Ioas);
   try {
-    cmd.iova = ioas.iopt.mapUserPages({
-      accountMode: ctx.accountMode,
-      iova: flags & uapi.IOMMU_IOAS_MAP_FIXED_IOVA ? iova : undefined,
-      uptr: cmd.userVa,
-      length,
-      prot: convertProt(flags),
-    });
+    const how = mapOptions(ctx, flags, iova);
+    cmd.iova = ioas.iopt.mapUserPages(cmd.userVa, length, how);
     ucmd.respond();
   } finally {
     ioas.put();
   }
+}
+
+/** IOMMU_IOAS_MAP_FILE. */
+export function ioasMapFile(ucmd: Ucmd<uapi.IommuIoasMapFile>): void {
+  const { ctx, cmd } = ucmd;
+  const { flags, iova, fd, start, length } = cmd;
+  if (flags & ~MAP_FLAGS) throw UNKNOWN_FLAG;
+  if (iova >= U64_MAX) throw IOVA_TOO_HIGH;
+  if (length >= U64_MAX) throw TOO_LONG;
+  if (lacksProt(ctx, flags)) throw NO_RIGHTS;
+
+  ctx.objects.get(cmd.ioasId, Ioas).putAfter((ioas) => {
+    const how = mapOptions(ctx, flags, iova);
+    cmd.iova = ioas.iopt.mapFilePages({ fd, start, length }, how);
+    ucmd.respond();
+  });
+}
+
+/** How a map with some flags is made. */
+function mapOptions(ctx: IommufdCtx, flags: number, iova: bigint): MapOptions {
+  return {
+    accountMode: ctx.accountMode,
+    iova: flags & uapi.IOMMU_IOAS_MAP_FIXED_IOVA ? iova : undefined,
+    prot: convertProt(flags),
+  };
 }
 
 /** IOMMU_IOAS_COPY. */

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { EBUSY, EINVAL } from "../../uapi/errno.ts";
+import { EBUSY, EINVAL, EOPNOTSUPP } from "../../uapi/errno.ts";
 import { IoptArea } from "../pages/area.ts";
 import type { IoPagetable } from "./io_pagetable.ts";
 
@@ -15,7 +15,7 @@ import type { IoPagetable } from "./io_pagetable.ts";
  * Splits the areas that map each of `iovas` so that it becomes the last IOVA
  * of an area; where nothing is mapped or an area ends already nothing happens.
  * The first error stops. Throws EBUSY for an area in the making or about to be
- * unmapped, EINVAL where the cut is misaligned, where accesses use the area
+ * unmapped, EOPNOTSUPP for a DMA buffer, EINVAL where the cut is misaligned, where accesses use the area
  * and where large pages may be mapped, ENOMEM.
  */
 export function cutIova(iopt: IoPagetable, iovas: readonly bigint[]): void {
@@ -31,6 +31,9 @@ function splitArea(iopt: IoPagetable, area: IoptArea, iova: bigint): void {
   if (iova === start || iova === last) return;
   if (!pages || area.preventAccess) {
     throw EBUSY.because("an area is being mapped or unmapped");
+  }
+  if (pages.source.frames === undefined) {
+    throw EOPNOTSUPP.because("the range cuts an area of a device's memory");
   }
   const rightStart = iova + 1n;
   const mask = BigInt(iopt.iovaAlignment - 1);

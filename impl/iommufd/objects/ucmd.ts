@@ -43,6 +43,8 @@ export abstract class CommandBuffer {
   userSize = 0;
   /** Where the caller's struct is. */
   uaddr = 0;
+  /** What the ioctl returns if it succeeds. */
+  result = 0;
   #process: Task | undefined;
 
   /** A buffer for a struct, as long as it is in the kernel's version; views of a longer one fit over it. */
@@ -64,6 +66,7 @@ export abstract class CommandBuffer {
    */
   load(process: Task, uaddr: number, userSize: number): void {
     this.#process = process;
+    this.result = 0;
     this.uaddr = uaddr;
     this.userSize = userSize;
     const { bytes } = this;

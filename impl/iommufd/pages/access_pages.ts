@@ -10,7 +10,7 @@
 
 import { min, type PageIndex, plus } from "../../lib/brands.ts";
 import { XarrayNodes } from "../../lib/xarray_nodes.ts";
-import { EPERM } from "../../uapi/errno.ts";
+import { EINVAL, EPERM } from "../../uapi/errno.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
 import { updatePinned, updateUnpinned } from "./accounting.ts";
 import type { IoptArea } from "./area.ts";
@@ -21,6 +21,7 @@ import { PfnReader } from "./pfn_reader.ts";
 import { IOMMUFD_ACCESS_RW_WRITE } from "./source.ts";
 
 const READ_ONLY = EPERM.because("the memory was mapped for reading only");
+const NO_FRAMES = EINVAL.because("it is memory of a device, for devices only");
 
 /** The pages from one index to another, inclusive. */
 export interface PageRange {
@@ -33,8 +34,8 @@ export interface PageRange {
 /**
  * Pins the pages `first` to `last` of an area for a driver and stores their
  * frames in `out` from `at` on. Undone by `removeAccess` with the same range.
- * Throws EPERM for writing read-only pages, EFAULT, ENOMEM. Linux:
- * iopt_area_add_access.
+ * Throws EPERM for writing read-only pages, EINVAL for memory of a device and
+ * for files that lack pages, EFAULT, ENOMEM. Linux: iopt_area_add_access.
  */
 export function addAccess(
   area: IoptArea,
@@ -46,6 +47,7 @@ export function addAccess(
   const { first, last } = range;
   const pages = area.pages!;
   if (flags & IOMMUFD_ACCESS_RW_WRITE && !pages.writable) throw READ_ONLY;
+  if (pages.source.frames === undefined) throw NO_FRAMES;
   const same = pages.accessTree.find(first, last);
   if (same) {
     same.users++;
@@ -108,7 +110,7 @@ function fillStore(
         fillFromDomains(pages, span.start, span.last, out, cur);
         storePfns(pages, span.start, span.last, out, cur);
       } else {
-        fillFromUser(pages, pinner, span.start, span.last, out, cur);
+        fillFromSource(pages, pinner, span.start, span.last, out, cur);
       }
       stored = plus(span.last, 1);
     }
@@ -145,7 +147,7 @@ function fillFromDomains(
 }
 
 /** Pins the pages `first` to `last` and stores them (Linux: iopt_pages_fill_from_mm). */
-function fillFromUser(
+function fillFromSource(
   pages: IoptPages,
   pinner: PfnPinner,
   first: PageIndex,
@@ -220,7 +222,7 @@ function unfillStore(
 
 /**
  * Copies between `data` and the pages, from byte `offset` of page `index` on.
- * Throws EPERM for writing read-only pages, EFAULT, ENOMEM; what was copied
+ * Throws EPERM for writing read-only pages, else as `addAccess`; what was copied
  * before stays copied. Linux: iopt_pages_rw_access.
  */
 export function rwAccess(
@@ -232,7 +234,9 @@ export function rwAccess(
 ): void {
   const write = (flags & IOMMUFD_ACCESS_RW_WRITE) !== 0;
   if (write && !pages.writable) throw READ_ONLY;
-  if (pages.source.copy(index, offset, data, flags)) return;
+  const { frames } = pages.source;
+  if (frames === undefined) throw NO_FRAMES;
+  if (frames.copy(index, offset, data, flags)) return;
   rwSlow(pages, index, offset, data, write);
 }
 

@@ -20,13 +20,48 @@ import type { IoptArea } from "./area.ts";
 import type { IoptPages } from "./pages.ts";
 import { iommuUnmapNofail, PfnBatch } from "./pfn_batch.ts";
 import { PfnReader } from "./pfn_reader.ts";
+import type { Filling } from "./source.ts";
 
 /**
- * Maps an existing area into a domain that joins the IO page table. Throws
- * EFAULT, ENOMEM or what the driver throws; the domain is then as before.
- * Linux: iopt_area_fill_domain.
+ * Maps a new area into all domains of its IO page table; without domains
+ * nothing happens, not even a pin. On success the area's first domain becomes
+ * its storage. Throws as {@link Filling}. Linux: iopt_area_fill_domains.
  */
-export function fillDomain(area: IoptArea, domain: Domain): void {
+export function fillDomains(area: IoptArea, pages: IoptPages): void {
+  const [storage] = area.iopt.domains;
+  if (storage === undefined) return;
+  pages.source.filling.fillDomains(area, pages);
+  area.storageDomain = storage;
+  pages.domainsTree.insert(area.slice);
+}
+
+/**
+ * Unmaps an area that is being destroyed from all domains and unpins what no
+ * access holds (Linux: iopt_area_unfill_domains).
+ */
+export function unfillDomains(area: IoptArea, pages: IoptPages): void {
+  const storage = area.storageDomain;
+  if (!storage) return;
+  const { filling } = pages.source;
+  for (const domain of area.iopt.domains) {
+    if (domain !== storage) filling.unmapDomain(area, domain);
+  }
+  pages.domainsTree.remove(area.slice);
+  filling.unfillDomain(area, pages, storage);
+  area.storageDomain = null;
+}
+
+/** Domains are filled with frames that are pinned for them, once for all of them. */
+export const PINNED_FILLING: Filling = {
+  domainProt: (prot) => prot,
+  fillDomain,
+  fillDomains: fillAllDomains,
+  unmapDomain,
+  unfillDomain,
+};
+
+/** Linux: iopt_area_fill_domain. */
+function fillDomain(area: IoptArea, domain: Domain): void {
   const pages = area.pages!;
   const reader = new PfnReader(pages, area.index, area.lastIndex);
   let doneEnd = area.index;
@@ -46,16 +81,9 @@ export function fillDomain(area: IoptArea, domain: Domain): void {
   }
 }
 
-/**
- * Maps a new area into all domains of its IO page table; without domains
- * nothing happens, not even a pin. On success the area's first domain becomes
- * its storage. Throws as `fillDomain`; all domains are then as before. Linux:
- * iopt_area_fill_domains.
- */
-export function fillDomains(area: IoptArea, pages: IoptPages): void {
+/** Linux: iopt_area_fill_domains. */
+function fillAllDomains(area: IoptArea, pages: IoptPages): void {
   const { domains } = area.iopt;
-  if (domains.length === 0) return;
-
   const reader = new PfnReader(pages, area.index, area.lastIndex);
   // Domains before `failed` hold the pages up to firstEnd, the others up to allEnd.
   let firstEnd = area.index;
@@ -72,8 +100,6 @@ export function fillDomains(area: IoptArea, pages: IoptPages): void {
       reader.next();
     }
     updatePinned(pages);
-    area.storageDomain = domains[0]!;
-    pages.domainsTree.insert(area.slice);
   } catch (error) {
     reader.releasePins();
     domains.forEach((domain, i) => {
@@ -90,21 +116,6 @@ export function fillDomains(area: IoptArea, pages: IoptPages): void {
   }
 }
 
-/**
- * Unmaps an area that is being destroyed from all domains and unpins what no
- * access holds (Linux: iopt_area_unfill_domains).
- */
-export function unfillDomains(area: IoptArea, pages: IoptPages): void {
-  const storage = area.storageDomain;
-  if (!storage) return;
-  for (const domain of area.iopt.domains) {
-    if (domain !== storage) unmapDomain(area, domain);
-  }
-  pages.domainsTree.remove(area.slice);
-  unfillDomain(area, pages, storage);
-  area.storageDomain = null;
-}
-
 /** Undoes a fill that reached page index `end` exclusive. */
 function unfillPartialDomain(
   area: IoptArea,
@@ -119,7 +130,7 @@ function unfillPartialDomain(
  * Unmaps an area, or its pages `first` to `last`, from a domain while others
  * keep its pages (Linux: iopt_area_unmap_domain, iopt_area_unmap_domain_range).
  */
-export function unmapDomain(
+function unmapDomain(
   area: IoptArea,
   domain: Domain,
   first: PageIndex = area.index,
@@ -134,7 +145,7 @@ export function unmapDomain(
  * unpins what no access holds. The area must be out of `domainsTree`. Linux:
  * iopt_area_unfill_domain, __iopt_area_unfill_domain.
  */
-export function unfillDomain(
+function unfillDomain(
   area: IoptArea,
   pages: IoptPages,
   domain: Domain,

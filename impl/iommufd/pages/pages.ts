@@ -7,7 +7,7 @@
  * The frames of a page index are found, in this order, in
  *  1. `pinnedPfns`, while an access covers the index,
  *  2. the IOPTEs of a domain, while an area of `domainsTree` covers it,
- *  3. the source, such as a user's memory, from where they are pinned exactly
+ *  3. the source, a user's memory or a file, from where they are pinned exactly
  *     once.
  *
  * An index that neither tree covers is not pinned. Taking a domain or an
@@ -22,18 +22,16 @@ import type { PageIndex } from "../../lib/brands.ts";
 import { IntervalNode, IntervalTree } from "../../lib/interval_tree.ts";
 import { DoubleSpanIterator } from "../../lib/span_iterator.ts";
 import { SparseUint32Array } from "../../lib/sparse_array.ts";
-import { U64_MAX } from "../../lib/u64.ts";
-import { EINVAL, EOVERFLOW } from "../../uapi/errno.ts";
-import { CAP_IPC_LOCK, PAGE_SHIFT, PAGE_SIZE } from "../../uapi/mman.ts";
-import { NO_LENGTH } from "../objects/refusals.ts";
+import { CAP_IPC_LOCK } from "../../uapi/mman.ts";
 import {
   ACCOUNT_NONE,
   ACCOUNT_USER,
   type AccountMode,
+  asOwner,
   type PagesOwner,
 } from "./accounting.ts";
 import type { AreaSlice } from "./area.ts";
-import { type PagesSource, UserMemory } from "./source.ts";
+import type { PagesSource } from "./source.ts";
 
 /**
  * A range of page indexes that in-kernel accesses use: it keeps their frames
@@ -59,7 +57,7 @@ export class IoptPages {
   npinned = 0;
   /** Pages that were pinned when they were last charged. */
   lastNpinned = 0;
-  /** Where its frames come from. */
+  /** What is behind it. */
   readonly source: PagesSource;
   /** Who is charged for it. */
   owner: PagesOwner;
@@ -87,37 +85,8 @@ export class IoptPages {
     this.source = source;
     this.npages = npages;
     this.writable = writable;
-    this.owner = { task, mm: task.mm, user: task.user };
+    this.owner = asOwner(task);
     this.accountMode = task.capable(CAP_IPC_LOCK) ? ACCOUNT_NONE : ACCOUNT_USER;
-  }
-
-  /**
-   * The pages under `length` bytes from `uptr` on, of the calling process.
-   * Throws EINVAL for a length of 0 or above 2^64 - 4097, EOVERFLOW when the
-   * end wraps, ENOMEM. Linux: iopt_alloc_pages.
-   */
-  static ofUser(
-    kernel: KernelCore,
-    uptr: bigint,
-    length: bigint,
-    writable: boolean,
-  ): IoptPages {
-    if (length === 0n) throw NO_LENGTH;
-    if (length > U64_MAX - BigInt(PAGE_SIZE)) {
-      throw EINVAL.because("the length is above 2^64-4097");
-    }
-    const { checksUserVaOverflow } = kernel.revision.pages;
-    if (checksUserVaOverflow && uptr + length > U64_MAX) {
-      throw EOVERFLOW.because("the memory reaches beyond 2^64-1");
-    }
-    kernel.step("pages.alloc");
-    const offset = uptr & BigInt(PAGE_SIZE - 1);
-    // Linux lets the sum wrap: then no area finds enough pages.
-    const end = BigInt.asUintN(64, length + offset + BigInt(PAGE_SIZE - 1));
-    const npages = Number(end >> BigInt(PAGE_SHIFT));
-    const { mm } = kernel.current!;
-    const source = new UserMemory(kernel, mm, uptr - offset, writable);
-    return new IoptPages(kernel, source, npages, writable);
   }
 
   /** Frame number + 1 by page index, for the indexes that `accessTree` covers. */
@@ -141,9 +110,10 @@ export class IoptPages {
     return this;
   }
 
-  /** Drops a reference; the last one checks that nothing is held (Linux: iopt_release_pages). */
+  /** Drops a reference; the last one gives the source back and checks that nothing is held (Linux: iopt_release_pages). */
   put(): void {
     if (--this.#refs > 0) return;
+    this.source.release();
     const { warnings } = this.kernel;
     warnings.on(!this.accessTree.isEmpty, "iopt_release_pages: accesses left");
     warnings.on(!this.domainsTree.isEmpty, "iopt_release_pages: domains left");

@@ -185,6 +185,14 @@ export class PfnBatch {
     return i - at;
   }
 
+  /** Makes an empty batch one run of `npages` frames from `pfn` on (Linux: batch_add_pfn_num). */
+  setRun(pfn: number, npages: number): void {
+    this.pfns[0] = pfn;
+    this.npfns[0] = npages;
+    this.end = 1;
+    this.totalPfns = npages;
+  }
+
   /**
    * Adds the frames that `domain` maps for the pages `start` to `last` of
    * `area`, until the batch is full (Linux: batch_from_domain). With

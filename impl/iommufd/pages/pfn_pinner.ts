@@ -25,7 +25,7 @@ export class PfnPinner {
   /** Frames in the buffer. */
   pfns: Int32Array | undefined;
   readonly #pages: IoptPages;
-  /** Pages that fit into the buffer. */
+  /** Pages that fit into the buffer; 0 before it is allocated. */
   #capacity = 0;
 
   /** Pins pages of `pages`. */
@@ -35,18 +35,13 @@ export class PfnPinner {
 
   /**
    * Pins pages from index `first` on, at most to `last` and as many as the
-   * buffer holds; at least one. Throws EFAULT for bad or vanished memory,
-   * EOVERFLOW for the last page of all, ENOMEM. Linux: pfn_reader_user_pin.
+   * buffer holds; at least one. Throws as `FrameSource.pin`. Linux:
+   * pfn_reader_user_pin.
    */
   pin(first: PageIndex, last: PageIndex): void {
-    if (!this.pfns) {
-      const { kernel } = this.#pages;
-      const npages = last - first + 1;
-      this.#capacity = tempAlloc(kernel, npages, PAGE_POINTER_SIZE);
-      this.pfns = kernel.tempBuffers.take(this.#capacity);
-    }
-    const most = min(last, plus(first, this.#capacity - 1));
-    const pinned = this.pinInto(this.pfns, 0, first, most);
+    const most = this.#limit(first, last);
+    this.pfns ??= this.#pages.kernel.tempBuffers.take(this.#capacity);
+    const pinned = this.#pin(this.pfns, 0, first, most);
     this.start = first;
     this.end = plus(first, pinned);
   }
@@ -61,8 +56,30 @@ export class PfnPinner {
     first: PageIndex,
     last: PageIndex,
   ): number {
+    const { listsFolios } = this.#pages.source.frames!;
+    const most = listsFolios ? this.#limit(first, last) : last;
+    return this.#pin(out, at, first, most);
+  }
+
+  /** The last page of at most as many as Linux's buffer holds, which is allocated at first. */
+  #limit(first: PageIndex, last: PageIndex): PageIndex {
+    const npages = last - first + 1;
+    this.#capacity ||= tempAlloc(
+      this.#pages.kernel,
+      npages,
+      PAGE_POINTER_SIZE,
+    );
+    return min(last, plus(first, this.#capacity - 1));
+  }
+
+  #pin(
+    out: Int32Array,
+    at: number,
+    first: PageIndex,
+    last: PageIndex,
+  ): number {
     const pages = this.#pages;
-    const pinned = pages.source.pin(first, last, out, at);
+    const pinned = pages.source.frames!.pin(first, last, out, at);
     pages.addNpinned(pinned);
     return pinned;
   }

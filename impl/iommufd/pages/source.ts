@@ -1,23 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * Where the frames of pages come from: the memory of a process. (Later Linux
- * has files and DMA buffers beside it: enum iopt_address_type.)
+ * What is behind some pages: the memory of a process, a file, a DMA buffer
+ * (Linux: enum iopt_address_type).
  *
  * @module
  */
 
-import type { KernelCore } from "../../kernel/core.ts";
-import {
-  FOLL_FORCE,
-  FOLL_LONGTERM,
-  FOLL_REMOTE,
-  FOLL_WRITE,
-  type Mm,
-} from "../../kernel/interfaces/mm.ts";
-import type { PageIndex, Pfn } from "../../lib/brands.ts";
-import { EFAULT, EOVERFLOW } from "../../uapi/errno.ts";
-import { PAGE_SIZE } from "../../uapi/mman.ts";
+import type { Domain } from "../../iommu/domain.ts";
+import type { PageIndex } from "../../lib/brands.ts";
+import type { IoptArea } from "./area.ts";
+import type { IoptPages } from "./pages.ts";
 
 /** Access flag: read. */
 export const IOMMUFD_ACCESS_RW_READ = 0;
@@ -28,15 +21,34 @@ export const IOMMUFD_ACCESS_RW_KTHREAD = 1 << 1;
 /** Access flag for selftests: go through the pages even where a plain copy would do. */
 export const IOMMUFD_ACCESS_RW_SLOW_PATH = 1 << 2;
 
-/** Where the frames of some pages come from. Page index 0 is at {@link start}. */
+/** What is behind some pages. Page index 0 is at {@link start}. */
 export interface PagesSource {
   /** First byte, a multiple of the page size: a place that the kernel chooses for an area is aligned like it. */
   readonly start: bigint;
+  /** Where its frames are pinned; undefined for what is no memory of the CPU: only domains get it. */
+  readonly frames: FrameSource | undefined;
+  /** How domains get it. */
+  readonly filling: Filling;
+  /** Whether it was taken back for good: nothing of it is in any domain. */
+  readonly revoked: boolean;
+  /** What it is, for a drawing. */
+  describe(owner: string): string;
+  /** Gives up what it is a part of: the last one who used it is gone. */
+  release(): void;
+}
+
+/** A source whose frames are pinned, page by page. */
+export interface FrameSource {
+  /** Whether another process may become the owner: the frames do not come from the owner's address space. */
+  readonly ownerMayChange: boolean;
+  /** Whether pins find folios first, which are listed in a buffer of their own (Linux: pfn_reader_user.ufolios). */
+  readonly listsFolios: boolean;
 
   /**
    * Pins the pages from index `first` on, at most to `last`, and stores their
    * frames in `out` from `at` on; returns how many, at least 1. Throws EFAULT
-   * for bad or vanished memory, EOVERFLOW for the last page of all, ENOMEM.
+   * for bad or vanished memory, EOVERFLOW for the last page of all, EINVAL for
+   * a part of a file that has no pages, ENOMEM.
    */
   pin(first: PageIndex, last: PageIndex, out: Int32Array, at: number): number;
 
@@ -53,105 +65,20 @@ export interface PagesSource {
   ): boolean;
 }
 
-/** A linear piece of a process's memory. */
-export class UserMemory implements PagesSource {
-  /** Its address. */
-  readonly start: bigint;
-  readonly #kernel: KernelCore;
-  readonly #mm: Mm;
-  readonly #gupFlags: number;
-
-  /** From the page-aligned address `start` on; `writable` says what its pages are pinned for. */
-  constructor(kernel: KernelCore, mm: Mm, start: bigint, writable: boolean) {
-    this.start = start;
-    this.#kernel = kernel;
-    this.#mm = mm;
-    this.#gupFlags = gupFlags(kernel, writable);
-  }
-
-  /** Linux: pfn_reader_user_pin. */
-  pin(first: PageIndex, last: PageIndex, out: Int32Array, at: number): number {
-    const { alive } = this.#mm;
-    const kernel = this.#kernel;
-    const remote = this.#isRemote;
-    const uaddr = this.#address(first);
-    const npages = last - first + 1;
-    if (remote && !alive) {
-      throw EFAULT.because("the process that owned the memory is gone");
-    }
-    kernel.step("pages.pin");
-    if (!remote) checkGupRange(kernel, uaddr, npages);
-    const flags = this.#gupFlags | (remote ? FOLL_REMOTE : 0);
-    return this.#mm.pinUserPages(uaddr, npages, flags, out, at);
-  }
-
-  /** Linux: iopt_pages_rw_access. */
-  copy(
-    index: PageIndex,
-    offset: number,
-    data: Uint8Array,
-    flags: number,
-  ): boolean {
-    const mm = this.#mm;
-    const write = (flags & IOMMUFD_ACCESS_RW_WRITE) !== 0;
-    if (this.#isRemote || flags & IOMMUFD_ACCESS_RW_SLOW_PATH) {
-      const kthread = (flags & IOMMUFD_ACCESS_RW_KTHREAD) !== 0;
-      if (!kthread && mm.alive && offset + data.length <= PAGE_SIZE) {
-        this.#copyPage(index, offset, data, write);
-        return true;
-      }
-      if (!kthread || !mm.alive) return false;
-    }
-    const uaddr = this.#address(index) + offset;
-    if (write) mm.copyToUser(uaddr, data);
-    else mm.copyFromUser(data, uaddr);
-    return true;
-  }
-
-  /** Copies within one page of another process (Linux: iopt_pages_rw_page). */
-  #copyPage(
-    index: PageIndex,
-    offset: number,
-    data: Uint8Array,
-    write: boolean,
-  ): void {
-    const { frames } = this.#kernel;
-    this.#kernel.step("access.rwPage");
-    const flags = FOLL_REMOTE | (write ? FOLL_WRITE : 0);
-    const pfn = new Int32Array(1);
-    this.#mm.pinUserPages(this.#address(index), 1, flags, pfn, 0);
-    const page = pfn[0]! as Pfn;
-    if (write) frames.write(page, offset, data);
-    else frames.read(page, offset, data);
-    frames.unpin(pfn, 0, 1);
-  }
-
-  /** Whether somebody else than the owner of the memory makes the call. */
-  get #isRemote(): boolean {
-    return this.#mm !== this.#kernel.current?.mm;
-  }
-
-  /** Address of page `index` as a number; one that no process can have stays beyond them all. */
-  #address(index: PageIndex): number {
-    return Number(this.start) + index * PAGE_SIZE;
-  }
-}
-
-/** Throws the errno of pages at the very end of the address space (Linux: gup_fast_fallback). */
-export function checkGupRange(
-  kernel: KernelCore,
-  uaddr: number,
-  npages: number,
-): void {
-  if (!kernel.revision.pages.pinChecksOverflow) return;
-  if (uaddr + npages * PAGE_SIZE >= 2 ** 64) {
-    throw EOVERFLOW.because("the last page of all cannot be pinned");
-  }
-}
-
-/** Linux: pfn_reader_user_init. */
-function gupFlags(kernel: KernelCore, writable: boolean): number {
-  if (writable) return FOLL_LONGTERM | FOLL_WRITE;
-  if (!kernel.revision.pages.readPinsForceWrite) return FOLL_LONGTERM;
-  return FOLL_LONGTERM | FOLL_FORCE | FOLL_WRITE;
+/**
+ * How the pages of areas get into domains and out again. Filling throws
+ * EFAULT, EINVAL, ENOMEM or what the driver throws, and the domains are then as
+ * before; nothing else fails.
+ */
+export interface Filling {
+  /** What a domain is told of the protection `prot` of an area. */
+  domainProt(prot: number): number;
+  /** Fills a domain that joins the IO page table of an area. */
+  fillDomain(area: IoptArea, domain: Domain): void;
+  /** Fills all domains of its IO page table, of which there are some, with a new area. */
+  fillDomains(area: IoptArea, pages: IoptPages): void;
+  /** Empties a domain while others keep the pages. */
+  unmapDomain(area: IoptArea, domain: Domain): void;
+  /** Empties the last domain; the area is out of `domainsTree`. */
+  unfillDomain(area: IoptArea, pages: IoptPages, domain: Domain): void;
 }

@@ -35,6 +35,7 @@ import {
   testMockDomainFlags,
   testMockDomainReplace,
 } from "./selftest_device.ts";
+import { testDmabufGet, testDmabufRevoke } from "./selftest_dmabuf.ts";
 import { testDirty } from "./selftest_dirty.ts";
 import { testTriggerIopf } from "./selftest_fault.ts";
 import { CommandBuffer, type IoctlOp } from "../objects/ucmd.ts";
@@ -78,6 +79,8 @@ const OPERATIONS: ReadonlyMap<
   operation(uapi.TestDirty, testDirty),
   operation(uapi.TestCheckIotlb, testCheckIotlb),
   operation(uapi.TestTriggerIopf, testTriggerIopf),
+  operation(uapi.TestDmabufGet, testDmabufGet),
+  operation(uapi.TestDmabufRevoke, testDmabufRevoke),
 ]);
 
 /** IOMMU_TEST_CMD: an ioctl for each operation. */

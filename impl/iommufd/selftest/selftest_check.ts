@@ -21,7 +21,7 @@ import { PAGE_SIZE } from "../../uapi/mman.ts";
 import type { Revision } from "../../uapi/revision.ts";
 import { HwptPaging } from "../hwpt/hw_pagetable.ts";
 import { HwptNested } from "../hwpt/hwpt_nested.ts";
-import { checkGupRange } from "../pages/source.ts";
+import { checkGupRange } from "../pages/sources/user_memory.ts";
 import type { CommandBuffer } from "../objects/ucmd.ts";
 
 const NO_MOCK = EINVAL.because("the HWPT is not of the mock IOMMU");

@@ -146,7 +146,7 @@ function mapDma(ctx: IommufdCtx, process: Task, uaddr: number): void {
   if (flags & VFIO_DMA_MAP_FLAG_WRITE) prot |= IOMMU_WRITE;
   getCompatIoas(ctx).putAfter((ioas) => {
     const { accountMode } = ctx;
-    ioas.iopt.mapUserPages({ accountMode, iova, uptr: vaddr, length, prot });
+    ioas.iopt.mapUserPages(vaddr, length, { accountMode, iova, prot });
   });
 }
 

@@ -49,6 +49,9 @@ export interface Extent {
   };
 }
 
+/** What a descriptor is open for: an access, a fault queue, memory, a DMA buffer. */
+export type FileKind = "access" | "fault queue" | "file" | "DMA buffer";
+
 /** What the kernel does with the memory behind a pointer. */
 export type Use = "reads" | "writes" | "reads or writes" | "pins";
 
@@ -65,7 +68,7 @@ export type Role =
     readonly missing: Errno;
   }
   /** A descriptor. */
-  | { readonly kind: "fd"; readonly of: "access" | "fault queue" }
+  | { readonly kind: "fd"; readonly of: FileKind }
   /** An address in the caller's memory. */
   | {
     readonly kind: "pointer";
@@ -172,8 +175,8 @@ export function idOrZero(...of: readonly Named[]): FieldSpec {
 }
 
 /** A descriptor. */
-export function fd(of: "access" | "fault queue"): FieldSpec {
-  return field("u32", { kind: "fd", of });
+export function fd(of: FileKind, type: FieldType = "u32"): FieldSpec {
+  return field(type, { kind: "fd", of });
 }
 
 /** The address of memory: what the kernel does with it, and which field counts how much there is. */

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * A file as a source of pages (Linux: IOPT_ADDRESS_FILE).
+ *
+ * What is kept is the memory of the file, not the open file: a file that has
+ * none is refused when its pages are pinned. So an area keeps nothing open, the
+ * iommufd that it belongs to least of all.
+ *
+ * @module
+ */
+
+import type { KernelCore } from "../../../kernel/core.ts";
+import type { File } from "../../../kernel/files/file.ts";
+import type { MemoryObject } from "../../../kernel/interfaces/memory_object.ts";
+import type { PageIndex } from "../../../lib/brands.ts";
+import { EINVAL } from "../../../uapi/errno.ts";
+import { PAGE_SIZE } from "../../../uapi/mman.ts";
+import { PINNED_FILLING } from "../fill.ts";
+import type { Filling, FrameSource, PagesSource } from "../source.ts";
+
+const NO_MEMORY = EINVAL.because("the file is neither of shmem nor huge pages");
+const BEYOND_END = EINVAL.because("a page reaches beyond the end of the file");
+const PINNED_TOO_OFTEN = EINVAL.because(
+  "a page is pinned as often as it can be",
+);
+
+/** A part of a file. */
+export class FileMemory implements PagesSource, FrameSource {
+  /** Its offset in the file. */
+  readonly start: bigint;
+  /** Itself. */
+  readonly frames: this = this;
+  /** By pins. */
+  readonly filling: Filling = PINNED_FILLING;
+  /** Nobody takes it back: what is pinned stays, even where the file is cut. */
+  readonly revoked = false;
+  /** The file has the memory, whoever is its owner. */
+  readonly ownerMayChange = true;
+  /** Linux pins folios of files. */
+  readonly listsFolios = true;
+  readonly #kernel: KernelCore;
+  readonly #memory: MemoryObject | undefined;
+
+  /** From the page-aligned offset `start` of a file on. */
+  constructor(kernel: KernelCore, file: File, start: bigint) {
+    this.start = start;
+    this.#kernel = kernel;
+    this.#memory = file.pinnable?.get();
+  }
+
+  /** What kind of file it is, and where in it. */
+  describe(owner: string): string {
+    const kind = this.#memory?.huge ? "a hugetlb file" : "a file";
+    const what = this.#memory ? kind : "a file without memory";
+    return `of ${what}, mapped by ${owner}, at 0x${this.start.toString(16)}`;
+  }
+
+  /** Lets the memory go. */
+  release(): void {
+    this.#memory?.put();
+  }
+
+  /**
+   * Pins all or nothing, pages that are missing once they are allocated. How
+   * the file was opened, and its seals, do not matter. (Linux:
+   * pfn_reader_user_pin, memfd_pin_folios.)
+   */
+  pin(first: PageIndex, last: PageIndex, out: Int32Array, at: number): number {
+    const memory = this.#memory;
+    this.#kernel.step("pages.pin");
+    if (memory === undefined) throw NO_MEMORY;
+    const index = Number(this.start) / PAGE_SIZE + first;
+    const npages = last - first + 1;
+    if ((index + npages) * PAGE_SIZE > memory.size) throw BEYOND_END;
+    let done = 0;
+    try {
+      while (
+        (done += memory.pin(index + done, npages - done, out, at + done)) <
+          npages
+      ) {
+        memory.frameAt(index + done);
+        if (memory.pin(index + done, 1, out, at + done) === 0) {
+          throw PINNED_TOO_OFTEN;
+        }
+        done++;
+      }
+    } catch (error) {
+      this.#kernel.frames.unpin(out, at, done);
+      throw error;
+    }
+    return npages;
+  }
+
+  /** Only the pinned frames are what a device sees, too. */
+  copy(): boolean {
+    return false;
+  }
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The memory of a process as a source of pages (Linux: IOPT_ADDRESS_USER).
+ *
+ * @module
+ */
+
+import type { KernelCore } from "../../../kernel/core.ts";
+import {
+  FOLL_FORCE,
+  FOLL_LONGTERM,
+  FOLL_REMOTE,
+  FOLL_WRITE,
+  type Mm,
+} from "../../../kernel/interfaces/mm.ts";
+import type { PageIndex, Pfn } from "../../../lib/brands.ts";
+import { EFAULT, EOVERFLOW } from "../../../uapi/errno.ts";
+import { PAGE_SIZE } from "../../../uapi/mman.ts";
+import { PINNED_FILLING } from "../fill.ts";
+import {
+  type Filling,
+  type FrameSource,
+  IOMMUFD_ACCESS_RW_KTHREAD,
+  IOMMUFD_ACCESS_RW_SLOW_PATH,
+  IOMMUFD_ACCESS_RW_WRITE,
+  type PagesSource,
+} from "../source.ts";
+
+/** A linear piece of a process's memory. */
+export class UserMemory implements PagesSource, FrameSource {
+  /** Its address. */
+  readonly start: bigint;
+  /** Itself. */
+  readonly frames: this = this;
+  /** By pins. */
+  readonly filling: Filling = PINNED_FILLING;
+  /** Nobody takes it back. */
+  readonly revoked = false;
+  /** It is a part of its owner's address space. */
+  readonly ownerMayChange = false;
+  /** Pins find pages. */
+  readonly listsFolios = false;
+  readonly #kernel: KernelCore;
+  readonly #mm: Mm;
+  readonly #gupFlags: number;
+
+  /** From the page-aligned address `start` on; `writable` says what its pages are pinned for. */
+  constructor(kernel: KernelCore, mm: Mm, start: bigint, writable: boolean) {
+    this.start = start;
+    this.#kernel = kernel;
+    this.#mm = mm;
+    this.#gupFlags = gupFlags(kernel, writable);
+  }
+
+  /** Whose it is and where. */
+  describe(owner: string): string {
+    return `of ${owner} at 0x${this.start.toString(16)}`;
+  }
+
+  /** Nothing is held. */
+  release(): void {}
+
+  /** Linux: pfn_reader_user_pin. */
+  pin(first: PageIndex, last: PageIndex, out: Int32Array, at: number): number {
+    const { alive } = this.#mm;
+    const kernel = this.#kernel;
+    const remote = this.#isRemote;
+    const uaddr = this.#address(first);
+    const npages = last - first + 1;
+    if (remote && !alive) {
+      throw EFAULT.because("the process that owned the memory is gone");
+    }
+    kernel.step("pages.pin");
+    if (!remote) checkGupRange(kernel, uaddr, npages);
+    const flags = this.#gupFlags | (remote ? FOLL_REMOTE : 0);
+    return this.#mm.pinUserPages(uaddr, npages, flags, out, at);
+  }
+
+  /** Linux: iopt_pages_rw_access. */
+  copy(
+    index: PageIndex,
+    offset: number,
+    data: Uint8Array,
+    flags: number,
+  ): boolean {
+    const mm = this.#mm;
+    const write = (flags & IOMMUFD_ACCESS_RW_WRITE) !== 0;
+    if (this.#isRemote || flags & IOMMUFD_ACCESS_RW_SLOW_PATH) {
+      const kthread = (flags & IOMMUFD_ACCESS_RW_KTHREAD) !== 0;
+      if (!kthread && mm.alive && offset + data.length <= PAGE_SIZE) {
+        this.#copyPage(index, offset, data, write);
+        return true;
+      }
+      if (!kthread || !mm.alive) return false;
+    }
+    const uaddr = this.#address(index) + offset;
+    if (write) mm.copyToUser(uaddr, data);
+    else mm.copyFromUser(data, uaddr);
+    return true;
+  }
+
+  /** Copies within one page of another process (Linux: iopt_pages_rw_page). */
+  #copyPage(
+    index: PageIndex,
+    offset: number,
+    data: Uint8Array,
+    write: boolean,
+  ): void {
+    const { frames } = this.#kernel;
+    this.#kernel.step("access.rwPage");
+    const flags = FOLL_REMOTE | (write ? FOLL_WRITE : 0);
+    const pfn = new Int32Array(1);
+    this.#mm.pinUserPages(this.#address(index), 1, flags, pfn, 0);
+    const page = pfn[0]! as Pfn;
+    if (write) frames.write(page, offset, data);
+    else frames.read(page, offset, data);
+    frames.unpin(pfn, 0, 1);
+  }
+
+  /** Whether somebody else than the owner of the memory makes the call. */
+  get #isRemote(): boolean {
+    return this.#mm !== this.#kernel.current?.mm;
+  }
+
+  /** Address of page `index` as a number; one that no process can have stays beyond them all. */
+  #address(index: PageIndex): number {
+    return Number(this.start) + index * PAGE_SIZE;
+  }
+}
+
+/** Throws the errno of pages at the very end of the address space (Linux: gup_fast_fallback). */
+export function checkGupRange(
+  kernel: KernelCore,
+  uaddr: number,
+  npages: number,
+): void {
+  if (!kernel.revision.pages.pinChecksOverflow) return;
+  if (uaddr + npages * PAGE_SIZE >= 2 ** 64) {
+    throw EOVERFLOW.because("the last page of all cannot be pinned");
+  }
+}
+
+/** Linux: pfn_reader_user_init. */
+function gupFlags(kernel: KernelCore, writable: boolean): number {
+  if (writable) return FOLL_LONGTERM | FOLL_WRITE;
+  if (!kernel.revision.pages.readPinsForceWrite) return FOLL_LONGTERM;
+  return FOLL_LONGTERM | FOLL_FORCE | FOLL_WRITE;
+}
