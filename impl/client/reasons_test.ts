@@ -63,7 +63,7 @@ const PLACES: readonly Scenario[] = [
   ["EINVAL: the length is 0", (b) => b.map({ length: 0 })],
   [
     "EINVAL: the length is above 2^64-4097",
-    (b) => b.map({ length: TOP - 4096n }),
+    (b) => b.map({ userVa: 0, length: TOP - 4096n }),
   ],
   ["EOVERFLOW: the length is 2^64-1", (b) => b.map({ length: TOP - 1n })],
   ["EOVERFLOW: an IOVA is 2^64-1", (b) => b.map({ iova: TOP - 1n })],

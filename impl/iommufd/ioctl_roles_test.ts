@@ -22,8 +22,8 @@ import {
 } from "../uapi/iommufd.ts";
 import { REVISION_NAMES, type RevisionName } from "../uapi/revision.ts";
 import { existsIn } from "../uapi/revision/versions.ts";
-import type { Named, Role } from "../uapi/layout/roles.ts";
-import { encodeTestOp, TestCmd } from "../uapi/selftest.ts";
+import type { FileKind, Named, Role } from "../uapi/layout/roles.ts";
+import { encodeTestOp, TestCmd, TestDmabufGet } from "../uapi/selftest.ts";
 import { type Field, fieldsOf, type Struct } from "../uapi/layout/struct.ts";
 import { HwptBench } from "./testing/hwpt_bench.ts";
 import { IOVA, Machine, PAGE } from "./testing/machine.ts";
@@ -39,7 +39,7 @@ const NOWHERE = 0x1234_0000n;
 interface World {
   readonly machine: Machine;
   readonly ids: Readonly<Partial<Record<Named, number>>>;
-  readonly accessFd: number;
+  readonly fds: Readonly<Record<FileKind, number>>;
   readonly memory: bigint;
 }
 
@@ -53,7 +53,19 @@ function makeWorld(revision: RevisionName): World {
     op: IOMMU_VFIO_IOAS_SET,
     ioasId: ids.IOAS,
   });
-  return { machine, memory, accessFd: machine.access(ids.IOAS), ids };
+  return { machine, memory, fds: openFiles(machine, ids.IOAS), ids };
+}
+
+/** A descriptor of each kind that the revision has. */
+function openFiles(machine: Machine, ioas: number): World["fds"] {
+  const { process, fd, kernel } = machine;
+  const file = process.memfdCreate("", 0);
+  assertEquals(process.ftruncate(file, 4 * Number(PAGE)), 0);
+  const get = { length: 4 * Number(PAGE) };
+  const bytes = encodeTestOp(TestDmabufGet, kernel.revision, get);
+  const buffer = process.ioctlStruct(fd, TestCmd.ioctl.number, bytes);
+  const access = machine.access(ioas);
+  return { access, file, "DMA buffer": buffer, "fault queue": -1 };
 }
 
 function oldObjects(machine: Machine) {
@@ -131,13 +143,13 @@ function plainValues(layout: Struct<object>, world: World): Values {
 
 function plainValue(
   { role, type, direction }: Field,
-  { ids, accessFd, memory }: World,
+  { ids, fds, memory }: World,
 ): number | bigint | undefined {
   switch (role.kind) {
     case "id":
       return role.optional ? 0 : ids[role.of[0] ?? "SELFTEST"];
     case "fd":
-      return accessFd;
+      return fds[role.of];
     case "pointer":
       return memory;
     case "iova":
@@ -241,10 +253,11 @@ for (const revision of REVISION_NAMES) {
       );
     });
 
-    it("fd: of an access", () => {
-      eachField(revision, "fd", (what, _role, ask) => {
-        assertEquals(ask(UNKNOWN_ID), "EBADFD", what);
-        assertEquals(ask(0), "EBADFD", what);
+    it("fd: of an open file of the kind", () => {
+      eachField(revision, "fd", (what, { of }, ask) => {
+        const isAccess = of === "access";
+        assertEquals(ask(UNKNOWN_ID), isAccess ? "EBADFD" : "EBADF", what);
+        assertEquals(ask(0), isAccess ? "EBADFD" : "EINVAL", what);
       });
     });
 

@@ -29,7 +29,9 @@ iommu_iova_range 16: start 0 last 8
 iommu_ioas_iova_ranges 32: size 0 ioasId 4 numIovas 8 reserved 12 allowedIovas 16 outIovaAlignment 24
 iommu_ioas_allow_iovas 24: size 0 ioasId 4 numIovas 8 reserved 12 allowedIovas 16
 iommu_ioas_map 40: size 0 flags 4 ioasId 8 reserved 12 userVa 16 length 24 iova 32
+iommu_ioas_change_process 8: size 0 reserved 4
 iommu_ioas_copy 40: size 0 flags 4 dstIoasId 8 srcIoasId 12 length 16 dstIova 24 srcIova 32
+iommu_ioas_map_file 40: size 0 flags 4 ioasId 8 fd 12 start 16 length 24 iova 32
 iommu_ioas_unmap 24: size 0 ioasId 4 iova 8 length 16
 iommu_option 24: size 0 optionId 4 op 8 reserved 10 objectId 12 val64 16
 iommu_vfio_ioas 12: size 0 ioasId 4 op 8 reserved 10
@@ -62,6 +64,8 @@ SET_TEMP_MEMORY_LIMIT 72: limit 16
 MOCK_DOMAIN_REPLACE 72: ptId 16
 ACCESS_REPLACE_IOAS 72: ioasId 16
 MOCK_DOMAIN_FLAGS 72: outStdevId 16 outHwptId 20 outIdevId 24 devFlags 28
+DMABUF_GET 72: length 16 openFlags 20
+DMABUF_REVOKE 72: dmabufFd 16 revoked 20
 DIRTY 72: flags 16 iova 24 length 32 pageSize 40 uptr 48 outNrDirty 56
 MD_CHECK_IOTLB 72: iotlbId 16 iotlb 20
 TRIGGER_IOPF 72: devId 16 pasid 20 grpid 24 perm 28 addr 32

@@ -60,6 +60,13 @@ import type { Revision } from "../../impl/uapi/revision.ts";
 import type { Lifetime } from "../../impl/uapi/revision/versions.ts";
 import type { Field, Struct } from "../../impl/uapi/layout/struct.ts";
 import { assertEq, assertTrue } from "../harness/harness.ts";
+import {
+  IOMMU_IOAS_CHANGE_PROCESS,
+  IOMMU_IOAS_MAP_FILE,
+  IommuIoasChangeProcess,
+  IommuIoasMapFile,
+  memfdMmap,
+} from "./file_ioctls.ts";
 import { hwptAlloc, nestedAlloc } from "./hwpt_ioctls.ts";
 import { type Iommufd, MAP_RW } from "./ioctls.ts";
 import { encodeTestCmd, testCmdForm } from "./mock_ioctls.ts";
@@ -450,11 +457,43 @@ const HWPT_ROWS: readonly StructRow[] = [
   }),
 ];
 
+/** The ioctls about memory that came later. */
+const FILE_ROWS: readonly StructRow[] = [
+  row("ioas_map_file", IOMMU_IOAS_MAP_FILE, IommuIoasMapFile, {
+    last: "iova",
+    since: "7.3",
+    needs: ["map_file"],
+    replies: true,
+    flags: () => MAP_RW | IOMMU_IOAS_MAP_FIXED_IOVA,
+    async values({ io, ioasId }) {
+      const { fd } = await memfdMmap(io, io.context.pageSize);
+      return { flags: MAP_RW, ioasId, fd, length: io.page };
+    },
+    async done({ io, ioasId }, { fd, iova, length }) {
+      assertEq(await io.unmap(ioasId, iova, length), length, "bytes mapped");
+      assertEq(await io.process.close(fd), 0, "close the file");
+    },
+  }),
+  row(
+    "ioas_change_process",
+    IOMMU_IOAS_CHANGE_PROCESS,
+    IommuIoasChangeProcess,
+    {
+      last: "reserved",
+      since: "7.3",
+      needs: ["map_file"],
+      reserved: ["reserved"],
+      values: () => ({}),
+    },
+  ),
+];
+
 /** All ioctls of all revisions. */
 export const STRUCT_ROWS: readonly StructRow[] = [
   ...IOAS_ROWS,
   TEST_ROW,
   ...HWPT_ROWS,
+  ...FILE_ROWS,
 ];
 
 /** Makes the objects that a row's calls need. */

@@ -90,7 +90,12 @@ function badMaps({ pages }: Revision): readonly BadMap[] {
     [
       "a length that leaves no page",
       EINVAL,
-      (page) => ({ length: U64_MAX - page + 1n }),
+      (page) => ({ userVa: 0n, length: U64_MAX - page + 1n }),
+    ],
+    [
+      "a length that leaves no page, of memory that wraps",
+      pages.checksLengthFirst ? EINVAL : EOVERFLOW,
+      (page) => ({ userVa: page, length: U64_MAX - page + 1n }),
     ],
   ];
   if (pages.checksUserVaOverflow) {

@@ -73,13 +73,15 @@ function registerNumbers(f: CommandsFixture): void {
     finish: (io) => io.destroy(999, ENOENT),
   }, (t, _variant, { name }) => {
     const bytes = () => IommuDestroy.encode();
+    const known = STRUCT_ROWS.filter((row) => existsIn(name, row))
+      .map(({ cmd }) => cmd);
     t.case(
       "a bad address is found first",
       (io) => io.ioctlArg(FIRST_HOLE, 0, EFAULT, "unused number at 0"),
     );
     t.case("up to the test ioctl", async (io) => {
       for (let cmd = FIRST_HOLE; cmd <= LAST_HOLE; cmd++) {
-        await io.ioctl(cmd, bytes(), ENOTTY);
+        if (!known.includes(cmd)) await io.ioctl(cmd, bytes(), ENOTTY);
       }
     });
     for (const row of STRUCT_ROWS) {

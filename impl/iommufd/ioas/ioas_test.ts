@@ -99,7 +99,16 @@ const BAD_MAPS: {
   },
   { what: "no IOAS", values: { ioasId: 99, length: 0n }, ret: "ENOENT" },
   { what: "length 0", values: { length: 0n }, ret: "EINVAL" },
-  { what: "a length of 2^64-2", values: { length: MAX - 1n }, ret: "EINVAL" },
+  {
+    what: "a length of 2^64-2",
+    values: { length: MAX - 1n },
+    ret: { v3: "EINVAL", "6.13": "EOVERFLOW" },
+  },
+  {
+    what: "a length of 2^64-2 from 0 on",
+    values: { userVa: 0n, length: MAX - 1n },
+    ret: "EINVAL",
+  },
   {
     what: "an end of memory that wraps",
     values: { flags: RW, userVa: MAX - PAGE, length: 2n * PAGE },

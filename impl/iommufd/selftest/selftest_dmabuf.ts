@@ -83,7 +83,7 @@ export function testDmabufRevoke(
   { dmabufFd, revoked }: TestDmabufRevoke,
 ): void {
   const file = process.files.get(dmabufFd);
-  if (file === undefined) throw EBADF;
+  if (file === undefined) throw EBADF.because("the descriptor is not open");
   if (!(file instanceof DmaBuf)) throw EINVAL.because("it is no DMA buffer");
   const { exporter } = file;
   if (!(exporter instanceof TestDmaBuf)) {
