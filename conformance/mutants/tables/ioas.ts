@@ -119,9 +119,8 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     killer: "kit_ranges.mock_domain.allow_iovas_choice",
   }, {
     name: "vfio-account-mode",
-    find:
-      "options.accountMode === ACCOUNT_MM && pages.accountMode === ACCOUNT_USER",
-    replace: "options.accountMode === ACCOUNT_MM && false",
+    find: "accountMode === ACCOUNT_MM && pages.accountMode === ACCOUNT_USER",
+    replace: "accountMode === ACCOUNT_MM && false",
     breaks: "A context that charges processes charges users",
     killer: "kit_rlimit.mm.map_limit",
   }]),

@@ -10,19 +10,20 @@ import { inFile, type Mutant } from "../mutant.ts";
 
 /** See the module. */
 export const PAGES_MUTANTS: readonly Mutant[] = [
-  ...inFile("impl/iommufd/pages/pages.ts", [{
+  ...inFile("impl/iommufd/pages/alloc_pages.ts", [{
     name: "pages-wrap",
-    find: "if (checksUserVaOverflow && uptr + length > U64_MAX) {",
-    replace: "if (false) {",
+    find: "if (checksUserVaOverflow && uptr + length > U64_MAX) throw",
+    replace: "if (false) throw",
     breaks: "Memory may wrap",
     killer: "kit_map.no_domain.map_errno",
   }, {
     name: "pages-count",
-    find: "length + offset + BigInt(PAGE_SIZE - 1)",
-    replace: "length + BigInt(PAGE_SIZE - 1)",
+    find: "length + offset + PAGE_MASK",
+    replace: "length + PAGE_MASK",
     breaks: "Memory that begins in a page lacks its last page",
     killer: "kit_memory_limit.limit_24.map_unaligned",
-  }, {
+  }]),
+  ...inFile("impl/iommufd/pages/pages.ts", [{
     name: "pages-privilege",
     find: "task.capable(CAP_IPC_LOCK) ? ACCOUNT_NONE : ACCOUNT_USER;",
     replace: "ACCOUNT_USER;",
@@ -68,7 +69,7 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
     breaks: "Other pages are unpinned than were pinned",
     killer: "kit_access.no_domain.rw_beside_pins",
   }]),
-  ...inFile("impl/iommufd/pages/source.ts", [{
+  ...inFile("impl/iommufd/pages/sources/user_memory.ts", [{
     name: "pin-without-write",
     find: "if (writable) return FOLL_LONGTERM | FOLL_WRITE;",
     replace: "if (writable) return FOLL_LONGTERM;",
@@ -134,37 +135,36 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
   ...inFile("impl/iommufd/pages/accounting.ts", [{
     name: "user-limit",
     find: "const total = user.lockedVm + delta;\n" +
-      "  if (delta > 0 && total > lockLimit(pages))",
+      "  if (delta > 0) checkLimit(owner, total)",
     replace: "const total = user.lockedVm + delta;\n" +
-      "  if (delta > 0 && total >= lockLimit(pages))",
+      "  if (delta > 0) checkLimit(owner, total + 1)",
     breaks: "A user may not lock the last page of the limit",
     killer: "kit_rlimit.user.map_limit",
   }, {
     name: "process-limit",
     find: "const total = mm.lockedVm + delta;\n" +
-      "  if (delta > 0 && total > lockLimit(pages))",
+      "  if (delta > 0) checkLimit(owner, total)",
     replace: "const total = mm.lockedVm + delta;\n" +
-      "  if (delta > 0 && total > lockLimit(pages) + 1)",
+      "  if (delta > 0) checkLimit(owner, total - 1)",
     breaks: "A process may lock one page beyond the limit",
     killer: "kit_rlimit.mm.map_limit",
   }, {
     name: "unmap-over-user-limit",
-    find:
-      "if (delta > 0 && total > lockLimit(pages)) throw OVER_LIMIT;\n  if (",
-    replace: "if (total > lockLimit(pages)) throw OVER_LIMIT;\n  if (",
+    find: "if (delta > 0) checkLimit(owner, total);\n  if (",
+    replace: "checkLimit(owner, total);\n  if (",
     breaks: "Memory over a limit that was lowered cannot be unmapped (user)",
     killer: "kit_rlimit.user.lowered",
   }, {
     name: "unmap-over-process-limit",
-    find:
-      "if (delta > 0 && total > lockLimit(pages)) throw OVER_LIMIT;\n  pages",
-    replace: "if (total > lockLimit(pages)) throw OVER_LIMIT;\n  pages",
+    find: "if (delta > 0) checkLimit(owner, total);\n  warnings",
+    replace: "checkLimit(owner, total);\n  warnings",
     breaks: "Memory over a limit that was lowered cannot be unmapped (process)",
     killer: "kit_rlimit.mm.lowered",
   }, {
     name: "limit-of-caller",
-    find: "Number(pages.owner.task.rlimit(",
-    replace: "Number(pages.kernel.current!.rlimit(",
+    find: "chargeOwner(pages.owner, pages.accountMode, delta,",
+    replace:
+      "chargeOwner({ ...pages.owner, task: pages.kernel.current! }, pages.accountMode, delta,",
     breaks: "Pinned memory is limited by who has it pinned, not by whose it is",
     killer: "kit_rlimit.user.owner_limit",
   }]),
