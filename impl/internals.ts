@@ -21,12 +21,17 @@ export type { IommufdGroup } from "./iommufd/attach/group.ts";
 export type { HwPagetable, HwptPaging } from "./iommufd/hwpt/hw_pagetable.ts";
 export type { IoptAccess } from "./iommufd/ioas/accesses.ts";
 export type { AlignmentNeeds } from "./iommufd/ioas/alignment.ts";
-export type { IoPagetable, UnmapResult } from "./iommufd/ioas/io_pagetable.ts";
+export type {
+  IoPagetable,
+  MapOptions,
+  UnmapResult,
+} from "./iommufd/ioas/io_pagetable.ts";
 export { Ioas } from "./iommufd/ioas/ioas.ts";
 export type { Iommufd, IommufdCtx } from "./iommufd/main.ts";
 export type * from "./iommufd/objects/object.ts";
 export type { IoptPages, PagesAccess } from "./iommufd/pages/pages.ts";
-export type { PagesSource } from "./iommufd/pages/source.ts";
+export type * from "./iommufd/pages/source.ts";
+export type { FilePart } from "./iommufd/pages/alloc_pages.ts";
 export type * from "./iommufd/pages/pages_list.ts";
 export type { IoptRange, ReservedTree } from "./iommufd/ioas/reserved.ts";
 export {

@@ -27,6 +27,13 @@ export * from "./revision/versions.ts";
 export * from "./revision/vfio.ts";
 export * as role from "./layout/roles.ts";
 export { s32, u16, u32, u64, u8 } from "./layout/roles.ts";
-export type { Direction, Extent, Named, Role, Use } from "./layout/roles.ts";
+export type {
+  Direction,
+  Extent,
+  FileKind,
+  Named,
+  Role,
+  Use,
+} from "./layout/roles.ts";
 export * from "./layout/struct.ts";
 export * from "./vfio.ts";
