@@ -14,9 +14,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <linux/magic.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -24,6 +26,7 @@
 #define HUGE_PAGES_NEEDED 64
 #define HUGE_PAGES_WANTED "128"
 #define HUGE_PAGE_SIZE (2UL << 20)
+#define TMPFS "/dev/shm"
 
 /* Commands of iommufd, the last three younger than it. */
 #define CMD_IOAS_ALLOC 0x81
@@ -98,6 +101,14 @@ static bool has_huge_pages(void)
 	return map != MAP_FAILED && !munmap(map, len);
 }
 
+/* True if there is a file system of memory where the tests look for one. */
+static bool has_tmpfs(void)
+{
+	struct statfs fs;
+
+	return !statfs(TMPFS, &fs) && fs.f_type == TMPFS_MAGIC;
+}
+
 /* Writes a setting; false if it is not there or does not take the value. */
 static bool set(const char *path, const char *value)
 {
@@ -150,6 +161,8 @@ void put_facts(struct text *out)
 		{ "fail_nth", root && setup_fault_injection() },
 		{ "setrlimit", root },
 		{ "setuid", root },
+		{ "files", has_tmpfs() },
+		{ "passfd", true },
 		{ "vfio", vfio_is_iommufd() },
 		{ "hwpt", has_command(CMD_HWPT_ALLOC) },
 		{ "dirty", has_command(CMD_SET_DIRTY_TRACKING) },
@@ -281,6 +294,7 @@ static void mount_at(const char *type, const char *path)
 void bring_up(void)
 {
 	mount_at("devtmpfs", "/dev");
+	mount_at("tmpfs", TMPFS);
 	mount_at("proc", "/proc");
 	mount_at("sysfs", "/sys");
 	mount_at("debugfs", "/sys/kernel/debug");
