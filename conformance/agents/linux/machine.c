@@ -28,7 +28,7 @@
 #define HUGE_PAGE_SIZE (2UL << 20)
 #define TMPFS "/dev/shm"
 
-/* Commands of iommufd, the last three younger than it. */
+/* Commands of iommufd, all but the first younger than it. */
 #define CMD_IOAS_ALLOC 0x81
 #define CMD_HWPT_ALLOC 0x89
 #define CMD_SET_DIRTY_TRACKING 0x8b
@@ -36,6 +36,7 @@
 #define CMD_IOAS_MAP_FILE 0x8f
 #define CMD_VIOMMU_ALLOC 0x90
 #define CMD_VEVENTQ_ALLOC 0x93
+#define CMD_IOAS_NOIOMMU_GET_PA 0x95
 
 static int kmsg = -1;
 static long long pins_before;
@@ -149,6 +150,12 @@ static bool setup_fault_injection(void)
 	       !access("/proc/thread-self/fail-nth", R_OK | W_OK);
 }
 
+/* The newest revision of the user API that the kernel has all of. */
+static const char *uapi(void)
+{
+	return has_command(CMD_IOAS_NOIOMMU_GET_PA) ? "7.3" : "6.12";
+}
+
 void put_facts(struct text *out)
 {
 	bool root = !geteuid();
@@ -180,8 +187,8 @@ void put_facts(struct text *out)
 
 	uname(&system);
 	snprintf(facts, sizeof(facts),
-		 " protocol=1 name=linux version=%s uapi=6.12 page=%ld hugepage=%lu capabilities=",
-		 system.release, sysconf(_SC_PAGESIZE), HUGE_PAGE_SIZE);
+		 " protocol=1 name=linux version=%s uapi=%s page=%ld hugepage=%lu capabilities=",
+		 system.release, uapi(), sysconf(_SC_PAGESIZE), HUGE_PAGE_SIZE);
 	put(out, facts);
 	for (size_t i = 0; i < ARRAY_SIZE(capabilities); i++) {
 		if (!capabilities[i].there)
