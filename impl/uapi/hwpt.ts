@@ -60,7 +60,7 @@ export interface IommuHwptAlloc extends Sized {
   flags: number;
   /** Device to allocate for. */
   devId: number;
-  /** IOAS, or parent HWPT of a nested one. */
+  /** IOAS, or for a nested HWPT its parent, or a virtual IOMMU. */
   ptId: number;
   /** Reply: id of the new HWPT. */
   outHwptId: number;
@@ -90,7 +90,7 @@ export const IommuHwptAlloc: IoctlStruct<IommuHwptAlloc> = ioctl(
       FAULT_ID_VALID: IOMMU_HWPT_FAULT_ID_VALID,
     }),
     devId: role.id("DEVICE"),
-    ptId: role.idElse(EINVAL, "IOAS", "HWPT_PAGING"),
+    ptId: role.idElse(EINVAL, "IOAS", "HWPT_PAGING", "VIOMMU"),
     outHwptId: role.out(role.id("HWPT_PAGING", "HWPT_NESTED")),
     reserved: role.reserved(),
     ...role.since("6.7", {
@@ -235,7 +235,7 @@ export const IommuHwptGetDirtyBitmap: IoctlStruct<IommuHwptGetDirtyBitmap> =
 
 /** Invalidates cached entries of a nested HWPT. Linux: `struct iommu_hwpt_invalidate`, 32 bytes. */
 export interface IommuHwptInvalidate extends Sized {
-  /** The HWPT. */
+  /** The nested HWPT, or a virtual IOMMU. */
   hwptId: number;
   /** Address of the array of requests. */
   dataUptr: bigint;
@@ -255,7 +255,7 @@ export const IommuHwptInvalidate: IoctlStruct<IommuHwptInvalidate> = ioctl(
   "iommu_hwpt_invalidate",
   {
     size: role.size(),
-    hwptId: role.id("HWPT_NESTED"),
+    hwptId: role.id("HWPT_NESTED", "VIOMMU"),
     dataUptr: role.pointer("reads", "entryNum", {
       unit: { bytesIn: "entryLen" },
       formats: {

@@ -16,6 +16,7 @@ import { existsIn } from "./revision/versions.ts";
 import * as selftest from "./selftest.ts";
 import type { TestCmd, TestOp } from "./selftest.ts";
 import * as vfio from "./vfio.ts";
+import * as viommu from "./viommu.ts";
 
 /** What a module of rows exports. */
 type Exports = Readonly<Record<string, unknown>>;
@@ -39,6 +40,7 @@ export const IOCTLS: readonly Ioctl[] = rows(
   ioas,
   hwpt,
   fault,
+  viommu,
   selftest,
 );
 

@@ -43,6 +43,14 @@ iommu_hwpt_invalidate 32: size 0 hwptId 4 dataUptr 8 dataType 16 entryLen 20 ent
 iommu_fault_alloc 16: size 0 flags 4 outFaultId 8 outFaultFd 12
 iommu_hwpt_pgfault 40: flags 0 devId 4 pasid 8 grpid 12 perm 16 reserved 20 addr 24 length 32 cookie 36
 iommu_hwpt_page_response 8: cookie 0 code 4
+iommu_viommu_alloc 40: size 0 flags 4 type 8 devId 12 hwptId 16 outViommuId 20 dataLen 24 reserved 28 dataUptr 32
+iommu_vdevice_alloc 24: size 0 viommuId 4 devId 8 outVdeviceId 12 virtId 16
+iommu_veventq_alloc 32: size 0 flags 4 viommuId 8 type 12 veventqDepth 16 outVeventqId 20 outVeventqFd 24 reserved 28
+iommufd_vevent_header 8: flags 0 sequence 4
+iommu_hw_queue_alloc 40: size 0 flags 4 viommuId 8 type 12 index 16 outHwQueueId 20 nestingParentIova 24 length 32
+iommu_viommu_selftest 24: inData 0 outData 4 outMmapOffset 8 outMmapLength 16
+iommu_viommu_invalidate_selftest 12: flags 0 vdevId 4 cacheId 8
+iommu_viommu_event_selftest 4: virtId 0
 iommu_test_hw_info 8: flags 0 testReg 4
 iommu_hwpt_selftest 4: iotlb 0
 iommu_hwpt_invalidate_selftest 8: flags 0 iotlbId 4
@@ -69,6 +77,8 @@ DMABUF_REVOKE 72: dmabufFd 16 revoked 20
 DIRTY 72: flags 16 iova 24 length 32 pageSize 40 uptr 48 outNrDirty 56
 MD_CHECK_IOTLB 72: iotlbId 16 iotlb 20
 TRIGGER_IOPF 72: devId 16 pasid 20 grpid 24 perm 28 addr 32
+DEV_CHECK_CACHE 72: cacheId 16 cache 20
+TRIGGER_VEVENT 72: devId 16
 iommu_test_cmd 72: size 0 op 4 id 8 reserved 12 last 64
 `;
 
@@ -164,7 +174,7 @@ describe("the table of ioctls", () => {
         seen++;
       }
     }
-    assertEquals(seen, 19);
+    assertEquals(seen, 21);
   });
 
   it("has bits that do not overlap, and values that differ", () => {

@@ -12,3 +12,4 @@
 export * from "./fault.ts";
 export * from "./hwpt.ts";
 export * from "./ioas.ts";
+export * from "./viommu.ts";

@@ -34,6 +34,7 @@ import {
 import { type FieldSpec, type Struct, struct } from "./layout/struct.ts";
 
 export * from "./selftest_values.ts";
+export * from "./selftest_viommu.ts";
 
 /** ioctl: one operation of the selftest module (CONFIG_IOMMUFD_TEST). */
 export const IOMMU_TEST_CMD: number = 0x3ba0;
@@ -72,6 +73,10 @@ export const IOMMU_TEST_OP_TRIGGER_IOPF: number = 15;
 export const IOMMU_TEST_OP_DMABUF_GET: number = 22;
 /** Test operation DMABUF_REVOKE; v3 counts from 0. */
 export const IOMMU_TEST_OP_DMABUF_REVOKE: number = 23;
+/** Test operation DEV_CHECK_CACHE; v3 counts from 0. */
+export const IOMMU_TEST_OP_DEV_CHECK_CACHE: number = 16;
+/** Test operation TRIGGER_VEVENT; v3 counts from 0. */
+export const IOMMU_TEST_OP_TRIGGER_VEVENT: number = 17;
 
 /** What all test operations share. Linux: `struct iommu_test_cmd`, 72 bytes. */
 export interface TestCmd extends Sized {
@@ -450,6 +455,32 @@ export interface TestDmabufRevoke extends TestCmd {
 export const TestDmabufRevoke: TestOp<TestDmabufRevoke> = testOp(
   { IOMMU_TEST_OP_DMABUF_REVOKE, since: "6.19" },
   { dmabufFd: role.fd("DMA buffer", "s32"), revoked: role.u32() },
+);
+
+/** DEV_CHECK_CACHE: checks a word of the cache that a mock device has of its own. */
+export interface TestDevCheckCache extends TestCmd {
+  /** The word. */
+  cacheId: number;
+  /** Value it must have. */
+  cache: number;
+}
+
+/** Layout of {@link TestDevCheckCache}. */
+export const TestDevCheckCache: TestOp<TestDevCheckCache> = testOp(
+  { IOMMU_TEST_OP_DEV_CHECK_CACHE, since: "6.13" },
+  { id: role.id("DEVICE"), cacheId: role.u32(), cache: role.u32() },
+);
+
+/** TRIGGER_VEVENT: makes a device report an event to its virtual IOMMU. */
+export interface TestTriggerVevent extends TestCmd {
+  /** The bound device. */
+  devId: number;
+}
+
+/** Layout of {@link TestTriggerVevent}. */
+export const TestTriggerVevent: TestOp<TestTriggerVevent> = testOp(
+  { IOMMU_TEST_OP_TRIGGER_VEVENT, since: "6.15" },
+  { devId: role.id("DEVICE") },
 );
 
 /**

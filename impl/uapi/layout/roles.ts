@@ -22,6 +22,10 @@ export type Named =
   | "HWPT_NESTED"
   | "DEVICE"
   | "FAULT"
+  | "VIOMMU"
+  | "VDEVICE"
+  | "VEVENTQ"
+  | "HW_QUEUE"
   | "SELFTEST"
   /** Pages that an access pinned. */
   | "ACCESS_PAGES"
@@ -50,7 +54,12 @@ export interface Extent {
 }
 
 /** What a descriptor is open for: an access, a fault queue, memory, a DMA buffer. */
-export type FileKind = "access" | "fault queue" | "file" | "DMA buffer";
+export type FileKind =
+  | "access"
+  | "fault queue"
+  | "event queue"
+  | "file"
+  | "DMA buffer";
 
 /** What the kernel does with the memory behind a pointer. */
 export type Use = "reads" | "writes" | "reads or writes" | "pins";
