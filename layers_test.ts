@@ -53,6 +53,7 @@ const IOMMUFD_LAYERS = [
   "hwpt",
   "attach",
   "access",
+  "viommu",
   "vfio_compat",
   "selftest",
 ];

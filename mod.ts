@@ -120,12 +120,9 @@ export { type FaultParam, IopfQueue } from "./impl/iommu/page_fault_queue.ts";
 export { probeDevice, releaseDevice } from "./impl/iommu/probe.ts";
 export type { ResvRegion, ResvType } from "./impl/iommu/resv.ts";
 export * from "./impl/iommu/user_data.ts";
+export type * from "./impl/iommu/viommu/viommu.ts";
 export { s32, u16, u32, u64, u8 } from "./impl/uapi/layout/roles.ts";
 export { type Struct, struct } from "./impl/uapi/layout/struct.ts";
 export { MockDevice, MockIommuOps } from "./impl/mock/mock_device.ts";
-export {
-  type DirtyPages,
-  MockBlockedDomain,
-  MockDomain,
-} from "./impl/mock/mock_domain.ts";
+export { MockBlockedDomain, MockDomain } from "./impl/mock/mock_domain.ts";
 export { MockNestedDomain } from "./impl/mock/mock_nested_domain.ts";

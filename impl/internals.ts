@@ -18,7 +18,9 @@ export type {
   Change,
 } from "./iommufd/attach/attachments.ts";
 export type { IommufdGroup } from "./iommufd/attach/group.ts";
+export type * from "./iommufd/events/event_queue.ts";
 export type { HwPagetable, HwptPaging } from "./iommufd/hwpt/hw_pagetable.ts";
+export type * from "./iommufd/hwpt/hwpt_nested.ts";
 export type { IoptAccess } from "./iommufd/ioas/accesses.ts";
 export type { AlignmentNeeds } from "./iommufd/ioas/alignment.ts";
 export type {
@@ -40,6 +42,10 @@ export {
   ioctlOp,
   Ucmd,
 } from "./iommufd/objects/ucmd.ts";
+export type { IommufdVdevice } from "./iommufd/viommu/vdevice.ts";
+export type { Veventq } from "./iommufd/viommu/veventq.ts";
+export type { IommufdViommu } from "./iommufd/viommu/viommu.ts";
+export type { MmapRegions } from "./iommufd/viommu/mmap.ts";
 export type {
   AddressSpace,
   Mapping,

@@ -20,6 +20,7 @@ import { kindOf, Names } from "./names.ts";
 import { drawPages } from "./pages.ts";
 import { abridge, type Row, table } from "./table.ts";
 import { address, bytes, count, grouped, hex } from "./units.ts";
+import { viommuFacts } from "./viommu.ts";
 
 /** Objects that are shown at each end of a long list. */
 const OBJECT_ENDS = 12;
@@ -106,7 +107,7 @@ function factsOf(
     const { unread, unanswered } = object;
     return [`${unread.size} unread, ${unanswered.size} unanswered`];
   }
-  return ["made by MOCK_DOMAIN"];
+  return viommuFacts(object) ?? ["made by MOCK_DOMAIN"];
 }
 
 function ioasFacts({ iopt }: Ioas, names: Names): string[] {
@@ -121,7 +122,7 @@ function ioasFacts({ iopt }: Ioas, names: Names): string[] {
 
 function hwptFacts(hwpt: HwPagetable, all: readonly IommufdObject[]): string[] {
   const facts = hwpt instanceof HwptNested
-    ? [`nested on HWPT ${hwpt.parent.id}`]
+    ? [`nested on ${kindOf(hwpt.base)} ${hwpt.base.id}`]
     : pagingFacts(hwpt.paging);
   if (hwpt.fault !== undefined) facts.push(`faults to ${hwpt.fault.id}`);
   for (const object of all) {

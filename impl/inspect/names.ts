@@ -16,6 +16,7 @@ import { Ioas } from "../iommufd/ioas/ioas.ts";
 import type { IommufdCtx } from "../iommufd/main.ts";
 import type { IommufdObject } from "../iommufd/objects/object.ts";
 import type { IoptPages } from "../iommufd/pages/pages.ts";
+import { viommuKind } from "./viommu.ts";
 
 /** The kind of an object (Linux: enum iommufd_object_type). */
 export function kindOf(object: IommufdObject): string {
@@ -24,7 +25,7 @@ export function kindOf(object: IommufdObject): string {
   if (object instanceof IommufdDevice) return "device";
   if (object instanceof Access) return "access";
   if (object instanceof IommufdFault) return "fault";
-  return "selftest";
+  return viommuKind(object) ?? "selftest";
 }
 
 /** The names of one context. */

@@ -20,6 +20,7 @@ import type { PageRequest, PageResponse } from "./page_fault.ts";
 import type { FaultParam } from "./page_fault_queue.ts";
 import type { ResvRegion } from "./resv.ts";
 import type { UserData } from "./user_data.ts";
+import type { Viommu, ViommuOps } from "./viommu/viommu.ts";
 
 /**
  * What an IOMMU can do for one device (Linux: enum iommu_cap):
@@ -134,6 +135,17 @@ export interface IommuOps {
    * have, ENOMEM. (Linux: hw_info.)
    */
   hwInfo?(dev: Device, type: number): HwInfo;
+
+  /** Whether the device's IOMMU has virtual IOMMUs of a type, `IOMMU_VIOMMU_TYPE_*` (Linux: get_viommu_size is not 0). */
+  hasViommu?(dev: Device, type: number): boolean;
+
+  /**
+   * Sets a virtual IOMMU up, of a type that it {@link hasViommu}; `userData` say
+   * how, if user space gives any, and can take an answer. Returns what the
+   * driver implements for it. Throws to refuse it, and what copyStructFromUser()
+   * of user_data.ts throws. (Linux: viommu_init.)
+   */
+  viommuInit?(viommu: Viommu, userData: UserData | undefined): ViommuOps;
 
   /** The device's reserved regions. */
   resvRegions?(dev: Device): readonly ResvRegion[];

@@ -19,8 +19,12 @@
 
 import type { Mm } from "../kernel/interfaces/mm.ts";
 import { KernelBug } from "../kernel/warn.ts";
-import { EINVAL } from "../uapi/errno.ts";
+import { E2BIG, EINVAL } from "../uapi/errno.ts";
 import type { Struct } from "../uapi/layout/struct.ts";
+
+const UNKNOWN_TYPE = EINVAL.because(
+  "the IOMMU driver does not know the type of the data",
+);
 
 /** Where one struct of driver data is (Linux: struct iommu_user_data). */
 export interface UserData {
@@ -61,15 +65,40 @@ export function copyStructFromUser<T extends object>(
   type: number,
   last: keyof T & string,
 ): T {
-  if (data.type !== type) {
-    throw EINVAL.because("the IOMMU driver does not know the type of the data");
-  }
-  if (data.len < struct.offsetofend(last) || data.len > struct.size) {
-    throw EINVAL.because("the IOMMU driver does not know data of that length");
-  }
+  checkStruct(struct, data, type, last);
   const bytes = new Uint8Array(struct.size);
   data.mm.copyFromUser(bytes.subarray(0, data.len), data.uptr);
   return struct.at(bytes);
+}
+
+/**
+ * Stores the answer of a driver over the data that it read, as much of it as
+ * user space provides. Throws as {@link copyStructFromUser} does.
+ * (Linux: iommu_copy_struct_to_user.)
+ */
+export function copyStructToUser<T extends object>(
+  struct: Struct<T>,
+  data: UserData,
+  type: number,
+  last: keyof T & string,
+  answer: T,
+): void {
+  checkStruct(struct, data, type, last);
+  const bytes = struct.encode(answer);
+  data.mm.copyToUser(data.uptr, bytes.subarray(0, data.len));
+}
+
+/** Throws EINVAL unless the data are of the type, and of a length that the struct has had. */
+function checkStruct<T extends object>(
+  struct: Struct<T>,
+  data: UserData,
+  type: number,
+  last: keyof T & string,
+): void {
+  if (data.type !== type) throw UNKNOWN_TYPE;
+  if (data.len < struct.offsetofend(last) || data.len > struct.size) {
+    throw EINVAL.because("the IOMMU driver does not know data of that length");
+  }
 }
 
 /**
@@ -90,4 +119,36 @@ export function copyStructFromUserArray<T extends object>(
   }
   const entry = { mm, type: array.type, uptr: uptr + entryLen * index };
   return copyStructFromUser(struct, { ...entry, len: entryLen }, type, last);
+}
+
+/**
+ * Reads a whole array, which is not empty. Entries may be shorter than the
+ * struct, which then ends in zeroes, and longer if they end in zeroes. Throws
+ * EINVAL for another type and an empty array, E2BIG, EFAULT.
+ * (Linux: iommu_copy_struct_from_full_user_array.)
+ */
+export function copyStructFromFullUserArray<T extends object>(
+  struct: Struct<T>,
+  array: UserDataArray,
+  type: number,
+): T[] {
+  const { mm, uptr, entryLen, entryNum } = array;
+  if (array.type !== type) throw UNKNOWN_TYPE;
+  if (entryNum === 0) throw EINVAL.because("the array has no entries");
+  const { size } = struct;
+  const bytes = new Uint8Array(entryNum * size);
+  if (entryLen === size) mm.copyFromUser(bytes, uptr);
+  const all: T[] = [];
+  for (let i = 0; i < entryNum; i++) {
+    const entry = bytes.subarray(i * size, (i + 1) * size);
+    if (entryLen !== size) {
+      const from = uptr + i * entryLen;
+      if (entryLen > size && !mm.isZeroed(from + size, entryLen - size)) {
+        throw E2BIG.because("an entry is longer than known, and not zero");
+      }
+      mm.copyFromUser(entry.subarray(0, entryLen), from);
+    }
+    all.push(struct.at(entry));
+  }
+  return all;
 }

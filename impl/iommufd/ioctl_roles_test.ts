@@ -18,15 +18,23 @@ import {
   IOMMU_VFIO_IOAS,
   IOMMU_VFIO_IOAS_SET,
   IommuHwptSetDirtyTracking,
+  IommuHwQueueAlloc,
   IommuVfioIoas,
 } from "../uapi/iommufd.ts";
 import { REVISION_NAMES, type RevisionName } from "../uapi/revision.ts";
 import { existsIn } from "../uapi/revision/versions.ts";
 import type { FileKind, Named, Role } from "../uapi/layout/roles.ts";
-import { encodeTestOp, TestCmd, TestDmabufGet } from "../uapi/selftest.ts";
+import {
+  encodeTestOp,
+  IOMMU_HW_QUEUE_TYPE_SELFTEST,
+  IOMMU_VIOMMU_TYPE_SELFTEST,
+  TestCmd,
+  TestDmabufGet,
+} from "../uapi/selftest.ts";
 import { type Field, fieldsOf, type Struct } from "../uapi/layout/struct.ts";
 import { HwptBench } from "./testing/hwpt_bench.ts";
 import { IOVA, Machine, PAGE } from "./testing/machine.ts";
+import { ViommuBench } from "./testing/viommu_bench.ts";
 
 type Values = Record<string, number | bigint>;
 
@@ -65,7 +73,13 @@ function openFiles(machine: Machine, ioas: number): World["fds"] {
   const bytes = encodeTestOp(TestDmabufGet, kernel.revision, get);
   const buffer = process.ioctlStruct(fd, TestCmd.ioctl.number, bytes);
   const access = machine.access(ioas);
-  return { access, file, "DMA buffer": buffer, "fault queue": -1 };
+  return {
+    access,
+    file,
+    "DMA buffer": buffer,
+    "fault queue": -1,
+    "event queue": -1,
+  };
 }
 
 function oldObjects(machine: Machine) {
@@ -75,7 +89,10 @@ function oldObjects(machine: Machine) {
 }
 
 function objects(machine: Machine) {
-  const bench = new HwptBench(0, machine);
+  const { name } = machine.kernel.revision;
+  const bench = existsIn(name, IommuHwQueueAlloc.ioctl)
+    ? new ViommuBench(machine)
+    : new HwptBench(0, machine);
   const { ioas: IOAS, dev: DEVICE, stdev: SELFTEST } = bench;
   const flags = IOMMU_HWPT_ALLOC_NEST_PARENT | IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
   const HWPT_PAGING = bench.alloc({ flags }).outHwptId;
@@ -84,7 +101,18 @@ function objects(machine: Machine) {
     hwptId: HWPT_PAGING,
     flags: IOMMU_HWPT_DIRTY_TRACKING_ENABLE,
   });
-  return { IOAS, DEVICE, SELFTEST, HWPT_PAGING, HWPT_NESTED };
+  const ids = { IOAS, DEVICE, SELFTEST, HWPT_PAGING, HWPT_NESTED };
+  return bench instanceof ViommuBench
+    ? { ...ids, ...viommuObjects(bench) }
+    : ids;
+}
+
+/** A virtual IOMMU, its device, which reports events, and a queue for them. */
+function viommuObjects(bench: ViommuBench) {
+  const VDEVICE = bench.vdeviceAlloc().outVdeviceId;
+  const VEVENTQ = bench.veventqAlloc().outVeventqId;
+  bench.attachNested();
+  return { VIOMMU: bench.viommu, VDEVICE, VEVENTQ };
 }
 
 /** An ioctl or a test operation, and a call of it in a world of its own that differs from a plain one. */
@@ -97,6 +125,8 @@ interface Subject {
 /** Where a plain call needs something else than the roles say. */
 const SPECIAL: Readonly<Record<string, Values>> = {
   IOMMU_HWPT_ALLOC: { dataLen: 0 },
+  IOMMU_VIOMMU_ALLOC: { type: IOMMU_VIOMMU_TYPE_SELFTEST },
+  IOMMU_HW_QUEUE_ALLOC: { type: IOMMU_HW_QUEUE_TYPE_SELFTEST },
   VFIO_IOMMU_MAP_DMA: { iova: IOVA + 16n * PAGE },
 };
 
@@ -226,6 +256,8 @@ for (const revision of REVISION_NAMES) {
 
     it("choice: refused if it is none of them", () => {
       eachField(revision, "choice", (what, { values }, ask) => {
+        // No driver is asked which events it has.
+        if (what === "IOMMU_VEVENTQ_ALLOC.type") return;
         const none = Math.max(...Object.values(values)) + 1;
         const ret = ask(none);
         assert(ret === "EINVAL" || ret === "EOPNOTSUPP", `${what}: ${ret}`);

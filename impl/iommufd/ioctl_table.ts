@@ -26,6 +26,10 @@ import {
   ioasUnmap,
 } from "./ioas/ioas.ts";
 import { option } from "./option.ts";
+import { hwQueueAlloc } from "./viommu/hw_queue.ts";
+import { vdeviceAlloc } from "./viommu/vdevice.ts";
+import { veventqAlloc } from "./viommu/veventq.ts";
+import { viommuAlloc } from "./viommu/viommu.ts";
 import { testOp } from "./selftest/selftest.ts";
 import { type IoctlOp, ioctlOp } from "./objects/ucmd.ts";
 
@@ -48,5 +52,9 @@ export const IOCTL_OPS: readonly IoctlOp[] = [
   ioctlOp(uapi.IommuHwptGetDirtyBitmap, hwptGetDirtyBitmap),
   ioctlOp(uapi.IommuHwptInvalidate, hwptInvalidate),
   ioctlOp(uapi.IommuFaultAlloc, faultQueueAlloc),
+  ioctlOp(uapi.IommuViommuAlloc, viommuAlloc),
+  ioctlOp(uapi.IommuVdeviceAlloc, vdeviceAlloc),
+  ioctlOp(uapi.IommuVeventqAlloc, veventqAlloc),
+  ioctlOp(uapi.IommuHwQueueAlloc, hwQueueAlloc),
   testOp,
 ];

@@ -9,7 +9,11 @@
  */
 
 import type { Group } from "../iommu/group.ts";
-import { File } from "../kernel/files/file.ts";
+import {
+  File,
+  type FileMapping,
+  type MapRequest,
+} from "../kernel/files/file.ts";
 import type { Task } from "../kernel/interfaces/task.ts";
 import type { IommufdKernel } from "./kernel.ts";
 import { EBADF, EBADFD, ENOTTY } from "../uapi/errno.ts";
@@ -29,6 +33,7 @@ import type { Ioas } from "./ioas/ioas.ts";
 import { IOCTL_OPS } from "./ioctl_table.ts";
 import { ObjectTable } from "./objects/object.ts";
 import type { CommandBuffer, IoctlOp } from "./objects/ucmd.ts";
+import { MmapRegions } from "./viommu/mmap.ts";
 import { vfioIoctl } from "./vfio_compat/vfio_compat.ts";
 
 const UNKNOWN_IOCTL = ENOTTY.because("this revision does not have the ioctl");
@@ -113,6 +118,8 @@ export class IommufdCtx extends File {
   accountMode: AccountMode;
   /** The IOAS that the VFIO container ioctls act on. No user of it. */
   vfioIoas: Ioas | undefined;
+  /** What can be mapped through the descriptor. */
+  readonly mmapRegions: MmapRegions;
   /** True if a no-IOMMU device uses it as a VFIO container. */
   noIommuMode = false;
 
@@ -129,6 +136,7 @@ export class IommufdCtx extends File {
     this.attaching = module.attaching;
     this.accountMode = accountMode;
     this.objects = new ObjectTable(this);
+    this.mmapRegions = new MmapRegions(this.kernel);
     module.contexts.add(this);
   }
 
@@ -161,10 +169,18 @@ export class IommufdCtx extends File {
     try {
       buffer.load(process, uaddr, userSize);
       buffer.execute();
+      if (buffer.newObject !== undefined) buffer.settleNewObject(true);
       return buffer.result;
     } catch (error) {
+      if (buffer.newObject !== undefined) buffer.settleNewObject(false);
       return this.kernel.resultOfError(error);
     }
+  }
+
+  /** Memory that a driver offers, where the revision has that. Throws ENODEV else, EINVAL, EPERM, ENXIO. (Linux: iommufd_fops_mmap.) */
+  override mmap(request: MapRequest): FileMapping {
+    if (!this.kernel.revision.objects.hasMmap) return super.mmap(request);
+    return this.mmapRegions.map(request);
   }
 
   /** As a device that is opened by its path; it has neither read nor write. */

@@ -105,6 +105,11 @@ export const FAULT_STEPS = {
   "access.area": { errno: "ENOMEM", in: "iopt_area_add_access" },
   "access.rwPage": { errno: "EINVAL", in: "iopt_pages_rw_page" },
 
+  // Virtual IOMMUs.
+  "vevent.alloc": { errno: "ENOMEM", in: "iommufd_viommu_report_event" },
+  "mmap.region": { errno: "ENOMEM", in: "_iommufd_alloc_mmap mas_alloc_nodes" },
+  "hwQueue.pages": { errno: "ENOMEM", in: "iommufd_hw_queue_alloc_phys" },
+
   // The selftest module and its mock IOMMU.
   "selftest.access": { errno: "ENOMEM", in: "iommufd_test_alloc_access" },
   "selftest.pages": { errno: "ENOMEM", in: "iommufd_test_access_pages" },
@@ -115,6 +120,8 @@ export const FAULT_STEPS = {
   "mock.device": { errno: "ENOMEM", in: "mock_dev_create" },
   "mock.domain": { errno: "ENOMEM", in: "mock_domain_alloc_paging" },
   "mock.nested": { errno: "ENOMEM", in: "__mock_domain_alloc_nested" },
+  "mock.viommuPages": { errno: "ENOMEM", in: "mock_viommu_init" },
+  "mock.requests": { errno: "ENOMEM", in: "mock_viommu_cache_invalidate" },
   "mock.map": { errno: "ENOENT", in: "mock_domain_map_pages" },
   "mock.hwInfo": { errno: "ENOMEM", in: "mock_domain_hw_info" },
 } as const;

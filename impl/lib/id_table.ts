@@ -78,6 +78,14 @@ export class IdTable<T extends NonNullable<unknown>> {
     return entry === RESERVED ? undefined : entry;
   }
 
+  /** Takes the object of an id away; the id is in use for good (Linux: xa_store of XA_ZERO_ENTRY). */
+  retire(id: number): void {
+    if (this.get(id) === undefined) {
+      throw new KernelBug(`Cannot retire id ${id}: it is not published`);
+    }
+    this.#entries[id - this.#first] = RESERVED;
+  }
+
   /** Whether an id is given out but not published. */
   isReserved(id: number): boolean {
     return this.#entries[id - this.#first] === RESERVED;

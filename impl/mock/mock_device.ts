@@ -18,9 +18,10 @@ import type { Iommu } from "../iommu/iommu.ts";
 import { IopfQueue } from "../iommu/page_fault_queue.ts";
 import { probeDevice, releaseDevice } from "../iommu/probe.ts";
 import { copyStructFromUser, type UserData } from "../iommu/user_data.ts";
+import type { Viommu, ViommuOps } from "../iommu/viommu/viommu.ts";
 import { KernelBug } from "../kernel/warn.ts";
 import { IdTable } from "../lib/id_table.ts";
-import { EINVAL, ENODEV, EOPNOTSUPP, Errno } from "../uapi/errno.ts";
+import { EINVAL, ENODEV, ENOENT, EOPNOTSUPP, Errno } from "../uapi/errno.ts";
 import {
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
   IOMMU_HWPT_ALLOC_NEST_PARENT,
@@ -30,16 +31,20 @@ import {
   IOMMU_HW_INFO_SELFTEST_REGVAL,
   IOMMU_HW_INFO_TYPE_SELFTEST,
   IOMMU_HWPT_DATA_SELFTEST,
+  IOMMU_TEST_DEV_CACHE_DEFAULT,
+  IOMMU_VEVENTQ_TYPE_SELFTEST,
+  IOMMU_VIOMMU_TYPE_SELFTEST,
+  MOCK_DEV_CACHE_NUM,
   MOCK_FLAGS_DEVICE_HUGE_IOVA,
   MOCK_FLAGS_DEVICE_NO_DIRTY,
   TestHwInfo,
+  ViommuEventSelftest,
 } from "../uapi/selftest.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import { MOCK_MEMORY_MAX } from "./iopte.ts";
-import { AmdMockDomain } from "./amd_domain.ts";
-import { FlatMockDomain } from "./flat_domain.ts";
 import { MockBlockedDomain, MockDomain } from "./mock_domain.ts";
 import { MockNestedDomain } from "./mock_nested_domain.ts";
+import { MockViommu } from "./mock_viommu.ts";
 
 /** The flags that a device can be made with. */
 const DEVICE_FLAGS = MOCK_FLAGS_DEVICE_NO_DIRTY | MOCK_FLAGS_DEVICE_HUGE_IOVA;
@@ -56,6 +61,11 @@ export class MockDevice extends Device {
   readonly id: number;
   /** Its driver. */
   override readonly ops: MockIommuOps;
+  /** What virtual machines cache of it, and invalidate. */
+  readonly cache: Uint32Array = new Uint32Array(MOCK_DEV_CACHE_NUM)
+    .fill(IOMMU_TEST_DEV_CACHE_DEFAULT);
+  /** Where it reports events, and as what, while it is attached to a nested domain of a virtual IOMMU. */
+  #events: { readonly viommu: Viommu; readonly virtId: bigint } | undefined;
 
   /** Called by {@link MockIommuOps.createDevice} only. */
   constructor(ops: MockIommuOps, id: number, flags: number) {
@@ -66,12 +76,37 @@ export class MockDevice extends Device {
   }
 
   /**
-   * Uses a domain in place of `old`: page faults are switched on and off.
-   * Throws ENOMEM, and EBUSY if somebody else has switched them on.
-   * (Linux: mock_dev_enable_iopf, mock_dev_disable_iopf.)
+   * Uses a domain in place of `old`: page faults are switched on and off, and
+   * events go to the virtual IOMMU of the domain, if it is of one. Throws ENOENT
+   * if that does not know the device, ENOMEM, and EBUSY if somebody else has
+   * switched page faults on. (Linux: mock_domain_nop_attach.)
    */
   changeDomain(domain: Domain, old: Domain | null): void {
+    const viommu = domain instanceof MockNestedDomain
+      ? domain.viommu
+      : undefined;
+    const virtId = viommu?.virtIdOf(this);
     this.ops.iopfQueue.changeDomain(this, domain, old);
+    // It keeps its number as long as it stays with the virtual IOMMU.
+    if (viommu === this.#events?.viommu) return;
+    this.#events = viommu && { viommu, virtId: virtId! };
+  }
+
+  /**
+   * Reports an event, which is the low half of its number. Throws ENOENT if it
+   * is not attached to a virtual IOMMU, and under number 0, which cannot be
+   * told from none; and as `Viommu.reportEvent`.
+   * (Linux: iommufd_test_trigger_vevent.)
+   */
+  reportEvent(): void {
+    const { viommu, virtId = 0n } = this.#events ?? {};
+    if (viommu === undefined || virtId === 0n) {
+      throw ENOENT.because("no vIOMMU has the device under a number but 0");
+    }
+    const event = ViommuEventSelftest.encode({
+      virtId: Number(BigInt.asUintN(32, virtId)),
+    });
+    viommu.reportEvent(IOMMU_VEVENTQ_TYPE_SELFTEST, event);
   }
 
   /** Takes the device off the bus; nothing uses it any more (Linux: mock_dev_destroy). */
@@ -196,13 +231,35 @@ export class MockIommuOps implements IommuOps {
     flags: number,
     userData: UserData,
   ): MockNestedDomain {
-    const type = IOMMU_HWPT_DATA_SELFTEST;
-    if (userData.type !== type) throw UNKNOWN_DATA;
+    if (userData.type !== IOMMU_HWPT_DATA_SELFTEST) throw UNKNOWN_DATA;
     if (flags !== 0) throw EOPNOTSUPP;
     if (!(parent instanceof MockDomain)) throw EINVAL;
+    return this.allocNested(userData, undefined);
+  }
+
+  /**
+   * A nested domain, of a virtual IOMMU or of none. Throws EOPNOTSUPP for other
+   * data, EINVAL, EFAULT, ENOMEM. (Linux: __mock_domain_alloc_nested.)
+   */
+  allocNested(
+    userData: UserData,
+    viommu: Viommu | undefined,
+  ): MockNestedDomain {
+    const type = IOMMU_HWPT_DATA_SELFTEST;
+    if (userData.type !== type) throw UNKNOWN_DATA;
     const data = copyStructFromUser(HwptSelftest, userData, type, "iotlb");
     this.iommu.kernel.step("mock.nested");
-    return new MockNestedDomain(parent, data.iotlb);
+    return new MockNestedDomain(this, data.iotlb, viommu);
+  }
+
+  /** One type (Linux: mock_get_viommu_size). */
+  hasViommu(_dev: Device, type: number): boolean {
+    return type === IOMMU_VIOMMU_TYPE_SELFTEST;
+  }
+
+  /** Its data are `iommu_viommu_selftest`. Throws EINVAL, EFAULT, ENOMEM. (Linux: mock_viommu_init.) */
+  viommuInit(viommu: Viommu, userData: UserData | undefined): ViommuOps {
+    return new MockViommu(this, viommu, userData);
   }
 
   /** The mock's one register. Throws ENOMEM. (Linux: mock_domain_hw_info.) */
@@ -218,19 +275,14 @@ export class MockIommuOps implements IommuOps {
   pageResponse(): void {}
 
   #newDomain(dev: Device, dirtyTracking: boolean): MockDomain {
-    const { kernel } = this.iommu;
-    kernel.step("mock.domain");
-    const PagingDomain = PAGE_TABLES[kernel.revision.mock.pageTable];
-    return new PagingDomain({
+    this.iommu.kernel.step("mock.domain");
+    return new MockDomain({
       owner: this,
       huge: (flagsOf(dev) & MOCK_FLAGS_DEVICE_HUGE_IOVA) !== 0,
       dirtyTracking,
     });
   }
 }
-
-/** The domains with each of the page tables. */
-const PAGE_TABLES = { flat: FlatMockDomain, amdv1: AmdMockDomain };
 
 const UNKNOWN_DATA = EOPNOTSUPP.because(
   "the IOMMU driver does not know the type of the data",

@@ -8,12 +8,13 @@
  * @module
  */
 
-import type { Device } from "../iommu/device.ts";
+import type { Device, IommuOps } from "../iommu/device.ts";
 import { Domain } from "../iommu/domain.ts";
 import {
   copyStructFromUserArray,
   type UserDataArray,
 } from "../iommu/user_data.ts";
+import type { Viommu } from "../iommu/viommu/viommu.ts";
 import { EINVAL, EOPNOTSUPP } from "../uapi/errno.ts";
 import {
   HwptInvalidateSelftest,
@@ -23,25 +24,24 @@ import {
   MOCK_NESTED_DOMAIN_IOTLB_NUM,
 } from "../uapi/selftest.ts";
 import type { MockDevice } from "./mock_device.ts";
-import type { MockDomain } from "./mock_domain.ts";
 
 /** A nested domain of the mock (Linux: struct mock_iommu_domain_nested). */
 export class MockNestedDomain extends Domain {
   /** Its user owns the page table. */
   override readonly type = "nested";
-  /** The domain below it. */
-  readonly parent: MockDomain;
+  /** The virtual IOMMU that it is of, if it is of one: only that one's devices get in. */
+  readonly viommu: Viommu | undefined;
   /** The cache; 0 is an invalid entry. */
   readonly iotlb: Uint32Array = new Uint32Array(MOCK_NESTED_DOMAIN_IOTLB_NUM);
 
-  /** A domain on top of `parent` with `iotlb` in every entry of its cache. */
-  constructor(parent: MockDomain, iotlb: number) {
-    super({ owner: parent.owner });
-    this.parent = parent;
+  /** A domain of a driver with `iotlb` in every entry of its cache. */
+  constructor(owner: IommuOps, iotlb: number, viommu: Viommu | undefined) {
+    super({ owner });
+    this.viommu = viommu;
     this.iotlb.fill(iotlb);
   }
 
-  /** Throws what switching on the device's page faults throws (Linux: mock_domain_nop_attach). */
+  /** Throws ENOENT for a device that the virtual IOMMU does not know, and what switching on its page faults throws (Linux: mock_domain_nop_attach). */
   override attachDev(dev: Device, old: Domain | null): void {
     (dev as MockDevice).changeDomain(this, old);
   }

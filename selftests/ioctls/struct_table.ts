@@ -56,6 +56,9 @@ import {
   MOCK_FLAGS_ACCESS_SYZ,
   TestCheckRefs,
 } from "../../impl/uapi/selftest.ts";
+import type { Revision } from "../../impl/uapi/revision.ts";
+import type { Lifetime } from "../../impl/uapi/revision/versions.ts";
+import type { Field, Struct } from "../../impl/uapi/layout/struct.ts";
 import { assertEq, assertTrue } from "../harness/harness.ts";
 import {
   IOMMU_IOAS_CHANGE_PROCESS,
@@ -64,11 +67,182 @@ import {
   IommuIoasMapFile,
   memfdMmap,
 } from "./file_ioctls.ts";
+import { IOMMU_VEVENTQ_ALLOC, IommuVeventqAlloc } from "./vevent_ioctls.ts";
+import {
+  IOMMU_HW_QUEUE_ALLOC,
+  IOMMU_HW_QUEUE_TYPE_SELFTEST,
+  IOMMU_VDEVICE_ALLOC,
+  IOMMU_VIOMMU_ALLOC,
+  IOMMU_VIOMMU_TYPE_SELFTEST,
+  IommuHwQueueAlloc,
+  IommuVdeviceAlloc,
+  IommuViommuAlloc,
+  viommuAlloc,
+} from "./viommu_ioctls.ts";
 import { hwptAlloc, nestedAlloc } from "./hwpt_ioctls.ts";
 import { type Iommufd, MAP_RW } from "./ioctls.ts";
 import { encodeTestCmd, testCmdForm } from "./mock_ioctls.ts";
-import { row, type StructRow, type StructSelf } from "./struct_row.ts";
 import { vfioIoas } from "./vfio_ioctls.ts";
+import type { Need } from "../target/capabilities.ts";
+
+/** The objects that the calls are about. Those of devices are 0 for ioctls that came before them. */
+export interface StructSelf {
+  /** The open iommufd. */
+  readonly io: Iommufd;
+  /** An IOAS with nothing in it. */
+  readonly ioasId: number;
+  /** A mock device. */
+  readonly idevId: number;
+  /** An IOAS's HWPT that can track dirty pages. */
+  readonly hwptId: number;
+  /** A nested HWPT. */
+  readonly nestedId: number;
+}
+
+/** A call that succeeds. */
+export interface Prepared {
+  /** The struct. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Checks the answer, and gives back what the call made. */
+  done(answer: Uint8Array): Promise<void>;
+}
+
+/** Bits that a struct may have: the rest of the field is refused. */
+export interface Bits {
+  /** Where they are. */
+  readonly field: Field;
+  /** The field's name. */
+  readonly name: string;
+  /** Those that mean something, or that nobody looks at. */
+  known(revision: Revision): number;
+  /** True if they are looked at before any id. */
+  readonly first: boolean;
+}
+
+/** A field that has one of a few values. */
+export interface Choice {
+  /** Where it is. */
+  readonly field: Field;
+  /** The field's name. */
+  readonly name: string;
+  /** The lowest value that means nothing. */
+  readonly unknown: number;
+}
+
+/** An ioctl and its struct. */
+export interface StructRow extends Lifetime {
+  /** The variant's name. */
+  readonly name: string;
+  /** The ioctl. */
+  readonly cmd: number;
+  /** What it needs of the target. */
+  readonly needs: readonly Need[];
+  /** True if it writes its struct back. */
+  readonly replies: boolean;
+  /** Bytes of the struct, and of its first version. */
+  sizes(revision: Revision): { readonly size: number; readonly min: number };
+  /** Flags and reserved fields. */
+  readonly bits: readonly Bits[];
+  /** Fields with a choice of values. */
+  readonly choices: readonly Choice[];
+  /** A call that succeeds, and makes what it needs for that. */
+  prepare(self: StructSelf): Promise<Prepared>;
+}
+
+/** A field of which no bit is refused. */
+export const ALL_BITS: number = 0xffffffff;
+
+/** The parts of a row that have the struct's type. */
+interface RowOptions<T> extends Lifetime {
+  /** Last field of the struct's first version. */
+  readonly last: keyof T & string;
+  readonly needs?: readonly Need[];
+  readonly replies?: boolean;
+  /** Fields that are checked to be 0 in all revisions. */
+  readonly reserved?: readonly (keyof T & string)[];
+  /** The same, but only where the revision checks reserved fields. */
+  readonly reservedLater?: readonly (keyof T & string)[];
+  /** Fields that should be 0 and are not checked. */
+  readonly ignored?: readonly (keyof T & string)[];
+  /** Known bits of `flags`. */
+  flags?(revision: Revision): number;
+  /** True if `flags` is looked at after the ids. */
+  readonly flagsAfterIds?: boolean;
+  /** Fields with a choice, and the lowest value that means nothing. */
+  readonly choices?: Readonly<Partial<Record<keyof T & string, number>>>;
+  /** What to call it with. */
+  values(self: StructSelf): Promise<Partial<T>> | Partial<T>;
+  /** See {@link Prepared.done}. */
+  done?(self: StructSelf, answer: T): Promise<void> | void;
+}
+
+/** Makes a row. */
+function row<T extends { size: number }>(
+  name: string,
+  cmd: number,
+  layout: Struct<T>,
+  options: RowOptions<T>,
+): StructRow {
+  const { size, fields } = layout;
+  const min = layout.offsetofend(options.last);
+  return {
+    name,
+    cmd,
+    ...options.since && { since: options.since },
+    needs: options.needs ?? [],
+    replies: options.replies ?? false,
+    sizes: () => ({ size, min }),
+    bits: bitsOf(fields, options),
+    choices: Object.entries<number | undefined>(options.choices ?? {}).map((
+      [name, unknown],
+    ) => ({
+      name,
+      field: fields[name as keyof T & string],
+      unknown: unknown!,
+    })),
+    async prepare(self) {
+      return {
+        bytes: layout.encode(await options.values(self)),
+        async done(answer) {
+          await options.done?.(self, layout.decode(answer));
+        },
+      };
+    },
+  };
+}
+
+/** The flags and reserved fields of a row. */
+function bitsOf<T>(
+  fields: Readonly<Record<keyof T & string, Field>>,
+  options: RowOptions<T>,
+): Bits[] {
+  function named(
+    names: readonly (keyof T & string)[] | undefined,
+    known: Bits["known"],
+  ): Bits[] {
+    return (names ?? []).map((name) => ({
+      name,
+      field: fields[name],
+      known,
+      first: true,
+    }));
+  }
+  const { reserved, reservedLater, ignored, flags } = options;
+  const list = [
+    ...named(reserved, () => 0),
+    ...named(
+      reservedLater,
+      ({ objects }) => objects.checksReservedFields ? 0 : ALL_BITS,
+    ),
+    ...named(ignored, () => ALL_BITS),
+  ];
+  if (flags) {
+    const field = fields["flags" as keyof T & string];
+    const first = !options.flagsAfterIds;
+    list.push({ name: "flags", field, known: flags, first });
+  }
+  return list;
+}
 
 /** Maps a page of the buffer at an IOVA that the kernel chooses. */
 function mapPage({ io, ioasId }: StructSelf): Promise<bigint> {
@@ -189,7 +363,6 @@ const TEST_ROW: StructRow = {
   cmd: IOMMU_TEST_CMD,
   needs: [],
   replies: false,
-  errno: undefined,
   sizes(revision) {
     const { size, minSize } = testCmdForm(revision);
     return { size, min: minSize };
@@ -327,12 +500,88 @@ const FILE_ROWS: readonly StructRow[] = [
   ),
 ];
 
+/** The ioctls of virtual IOMMUs. */
+const VIOMMU_ROWS: readonly StructRow[] = [
+  row("viommu_alloc", IOMMU_VIOMMU_ALLOC, IommuViommuAlloc, {
+    last: "outViommuId",
+    since: "7.3",
+    needs: ["hwpt", "viommu"],
+    replies: true,
+    ignored: ["reserved"],
+    flags: () => 0,
+    choices: { type: 1 },
+    values: ({ idevId, hwptId }) => ({
+      type: IOMMU_VIOMMU_TYPE_SELFTEST,
+      devId: idevId,
+      hwptId,
+    }),
+    done: ({ io }, { outViommuId }) => io.destroy(outViommuId),
+  }),
+  row("vdevice_alloc", IOMMU_VDEVICE_ALLOC, IommuVdeviceAlloc, {
+    last: "virtId",
+    since: "7.3",
+    needs: ["hwpt", "viommu"],
+    replies: true,
+    values: async ({ io, idevId, hwptId }) => ({
+      viommuId: await viommuAlloc(io, idevId, hwptId),
+      devId: idevId,
+      virtId: 2n ** 64n - 1n,
+    }),
+    async done({ io }, { outVdeviceId, viommuId }) {
+      await io.destroy(outVdeviceId);
+      await io.destroy(viommuId);
+    },
+  }),
+  row("veventq_alloc", IOMMU_VEVENTQ_ALLOC, IommuVeventqAlloc, {
+    last: "outVeventqFd",
+    since: "7.3",
+    needs: ["hwpt", "viommu"],
+    replies: true,
+    reserved: ["reserved"],
+    flags: () => 0,
+    values: async ({ io, idevId, hwptId }) => ({
+      viommuId: await viommuAlloc(io, idevId, hwptId),
+      type: 1,
+      veventqDepth: 1,
+    }),
+    async done({ io }, { outVeventqFd, outVeventqId, viommuId }) {
+      assertEq(await io.process.close(outVeventqFd), 0, "close the queue");
+      await io.destroy(outVeventqId);
+      await io.destroy(viommuId);
+    },
+  }),
+  row("hw_queue_alloc", IOMMU_HW_QUEUE_ALLOC, IommuHwQueueAlloc, {
+    last: "length",
+    since: "7.3",
+    needs: ["hwpt", "viommu"],
+    replies: true,
+    flags: () => 0,
+    choices: { type: 1 },
+    async values(self) {
+      const { io, idevId, hwptId } = self;
+      const iova = await mapPage(self);
+      return {
+        viommuId: await viommuAlloc(io, idevId, hwptId),
+        type: IOMMU_HW_QUEUE_TYPE_SELFTEST,
+        nestingParentIova: iova,
+        length: io.page,
+      };
+    },
+    async done({ io, ioasId }, answer) {
+      await io.destroy(answer.outHwQueueId);
+      await io.destroy(answer.viommuId);
+      await io.unmap(ioasId, answer.nestingParentIova, io.page);
+    },
+  }),
+];
+
 /** All ioctls of all revisions. */
 export const STRUCT_ROWS: readonly StructRow[] = [
   ...IOAS_ROWS,
   TEST_ROW,
   ...HWPT_ROWS,
   ...FILE_ROWS,
+  ...VIOMMU_ROWS,
 ];
 
 /** Makes the objects that a row's calls need. */

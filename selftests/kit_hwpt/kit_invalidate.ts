@@ -147,7 +147,7 @@ function registerOrder(f: InvalidateFixture): void {
       await invalidate(self, { entryNum: 1 }, 1);
       await checkIotlb(io, nested, [FULL, FULL, FULL, 0]);
     },
-  }, (t) => {
+  }, (t, _variant, { objects: { invalidateOtherErrno: OTHER } }) => {
     const wrong = {
       reserved: 1,
       dataUptr: 0n,
@@ -180,9 +180,9 @@ function registerOrder(f: InvalidateFixture): void {
         ({ io }) => ({ entryNum: 1, entryLen: io.context.pageSize }),
       ],
       ["an id of nothing", ENOENT, ({ parent }) => ({ hwptId: parent })],
-      ["a HWPT of an IOAS", ENOENT, ({ ioasId }) => ({ hwptId: ioasId })],
-      ["an IOAS", ENOENT, ({ idevId }) => ({ hwptId: idevId })],
-      ["a device", ENOENT, ({ nested }) => ({ hwptId: nested })],
+      ["a HWPT of an IOAS", OTHER, ({ ioasId }) => ({ hwptId: ioasId })],
+      ["an IOAS", OTHER, ({ idevId }) => ({ hwptId: idevId })],
+      ["a device", OTHER, ({ nested }) => ({ hwptId: nested })],
       // The driver's checks.
       [
         "a type that the driver lacks",
@@ -232,7 +232,7 @@ function registerOrder(f: InvalidateFixture): void {
     reference: "hw_pagetable.c iommufd_hwpt_invalidate; C2.25",
     finish: ({ io, nested }) =>
       checkIotlb(io, nested, [FULL, FULL, FULL, FULL]),
-  }, (t) => {
+  }, (t, _variant, { objects: { invalidateOtherErrno } }) => {
     type Values = Partial<IommuHwptInvalidate>;
     const rows: [string, Errno | undefined, Values][] = [
       ["all right", undefined, {}],
@@ -250,7 +250,8 @@ function registerOrder(f: InvalidateFixture): void {
     }
     t.case(
       "a HWPT of an IOAS",
-      (self) => invalidate(self, { hwptId: self.parent }, 0, ENOENT),
+      (self) =>
+        invalidate(self, { hwptId: self.parent }, 0, invalidateOtherErrno),
     );
   });
 }

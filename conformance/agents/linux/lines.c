@@ -159,7 +159,7 @@ bool send_text(int socket, const struct text *t, int pass)
 	struct message m;
 	struct cmsghdr *control;
 
-	if (pass < 0)
+	if (!pass)
 		return write_all(socket, t->data, t->len);
 	message_init(&m, t->data, t->len);
 	control = CMSG_FIRSTHDR(&m.header);

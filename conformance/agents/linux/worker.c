@@ -44,8 +44,7 @@ void start_worker(int channel)
 	setup_calls();
 	stream_open(&in, CHANNEL_FD);
 	while ((line = read_line(&in))) {
-		struct call c = { .at = line, .out = &out,
-				  .passed = in.passed, .pass = -1 };
+		struct call c = { .at = line, .out = &out };
 
 		out.len = 0;
 		answer(&c);
@@ -54,7 +53,7 @@ void start_worker(int channel)
 		put(&out, "\n");
 		if (!send_text(CHANNEL_FD, &out, c.pass))
 			break;
-		if (c.close_passed)
+		if (c.pass)
 			close(c.pass);
 	}
 	_exit(0);

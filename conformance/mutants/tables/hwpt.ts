@@ -196,6 +196,12 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
     breaks: "Cookies begin with 0",
     killer: "kit_fault.cookies",
   }, {
+    name: "poll-unanswered",
+    find: "return this.unread.size > 0;",
+    replace: "return !this.unanswered.isEmpty;",
+    breaks: "poll() tells of faults that were read already",
+    killer: "kit_fault.poll",
+  }, {
     name: "queue-not-kept",
     find: "  fault.ref();\n  hwpt.fault",
     replace: "  hwpt.fault",
@@ -207,9 +213,10 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
     replace: "",
     breaks: "A fault that the kernel answered can be answered again",
     killer: "kit_fault.replace_to_ioas",
-  }, {
+  }]),
+  ...inFile("impl/iommufd/objects/ucmd.ts", [{
     name: "queue-unwind",
-    find: "  undo.defer(() => ctx.objects.abortAndDestroy(fault));\n",
+    find: "    else objects.abortAndDestroy(object);\n",
     replace: "",
     breaks: "FAULT_QUEUE_ALLOC keeps the id when there is no descriptor",
     killer: "kit_fault.alloc_emfile",
@@ -254,11 +261,5 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
     replace: "code !== IOMMUFD_PAGE_RESP_INVALID && code !== 2\n",
     breaks: "An answer may have a code that is the kernel's own",
     killer: "kit_fault.write_errno",
-  }, {
-    name: "poll-unanswered",
-    find: "this.#fault.unread.size > 0 ?",
-    replace: "!this.#fault.unanswered.isEmpty ?",
-    breaks: "poll() tells of faults that were read already",
-    killer: "kit_fault.poll",
   }]),
 ];

@@ -74,6 +74,9 @@ export interface AccessOps {
   unmap?(iova: bigint, length: bigint): void;
 }
 
+/** What the kernel itself implements for an access of its own: nobody asks it to unpin. */
+const INTERNAL: AccessOps = { needsPinPages: true };
+
 /** An in-kernel user of an IOAS (Linux: struct iommufd_access). */
 export class Access extends IommufdObject implements IoptAccess {
   /** The driver's side. */
@@ -106,6 +109,22 @@ export class Access extends IommufdObject implements IoptAccess {
     return access;
   }
 
+  /**
+   * An access for the kernel itself. It does not keep the context; what it pins
+   * cannot be unmapped. Throws ENOMEM. (Linux: iommufd_access_create_internal.)
+   */
+  static createInternal(ctx: IommufdCtx): Access {
+    const access = new Access(ctx, INTERNAL);
+    access.ref();
+    ctx.objects.finalize(access);
+    return access;
+  }
+
+  /** Whether it is the kernel's own (Linux: iommufd_access_is_internal). */
+  get isInternal(): boolean {
+    return this.ops === INTERNAL;
+  }
+
   /** The IOAS that it is attached to. */
   get ioas(): Ioas | undefined {
     return this.#ioas;
@@ -122,7 +141,12 @@ export class Access extends IommufdObject implements IoptAccess {
   /** For the object table: see {@link release} (Linux: iommufd_access_destroy_object). */
   override destroy(): void {
     if (this.#ioas !== undefined) this.#changeIoas(undefined);
-    this.ctx.put();
+    if (!this.isInternal) this.ctx.put();
+  }
+
+  /** Attaches one that is detached to an IOAS. Throws EADDRINUSE and ENOMEM as {@link attach}. (Linux: iommufd_access_attach_internal.) */
+  attachTo(ioas: Ioas): void {
+    this.#changeIoas(ioas);
   }
 
   /**
@@ -224,7 +248,8 @@ export class Access extends IommufdObject implements IoptAccess {
   pinPages(iova: bigint, length: bigint, out: Int32Array, flags: number): void {
     const { kernel } = this.ctx;
     const cannotPin = kernel.revision.access.needsPinPages &&
-      (this.iovaAlignment !== PAGE_SIZE || this.ops.unmap === undefined);
+      (this.iovaAlignment !== PAGE_SIZE ||
+        (this.ops.unmap === undefined && !this.isInternal));
     if (
       kernel.warnings.on(
         cannotPin,
@@ -251,11 +276,14 @@ export class Access extends IommufdObject implements IoptAccess {
           );
         }
         addAccess(area, range, out, at, flags);
+        if (this.isInternal) area.numLocks++;
         at = end;
       }
       if (!areas.done) throw NOT_MAPPED;
     } catch (error) {
-      if (iova < areas.curIova) unpinRange(iopt, iova, areas.curIova - 1n);
+      if (iova < areas.curIova) {
+        this.#unpinRange(iopt, iova, areas.curIova - 1n);
+      }
       throw error;
     }
   }
@@ -280,9 +308,19 @@ export class Access extends IommufdObject implements IoptAccess {
     );
     if (ioas === undefined) return;
     warnings.on(
-      !unpinRange(ioas.iopt, iova, last),
+      !this.#unpinRange(ioas.iopt, iova, last),
       `iommufd: access ${this.id} unpins what is not mapped`,
     );
+  }
+
+  /** Unpins a range area by area; false if it is not mapped throughout. */
+  #unpinRange(iopt: IoPagetable, iova: bigint, last: bigint): boolean {
+    const areas = new ContigAreas(iopt, iova, last);
+    for (; areas.area !== undefined; areas.next()) {
+      if (this.isInternal) areas.area.numLocks--;
+      removeAccess(areas.area, indexes(areas, areas.area));
+    }
+    return areas.done;
   }
 
   /**
@@ -331,15 +369,6 @@ function indexes(
     first: area.iovaToIndex(areas.curIova),
     last: area.iovaToIndex(areas.curLast),
   };
-}
-
-/** Unpins a range area by area; false if it is not mapped throughout. */
-function unpinRange(iopt: IoPagetable, iova: bigint, last: bigint): boolean {
-  const areas = new ContigAreas(iopt, iova, last);
-  for (; areas.area !== undefined; areas.next()) {
-    removeAccess(areas.area, indexes(areas, areas.area));
-  }
-  return areas.done;
 }
 
 /** Whether the part of the range in an area consists of whole pages, the end of the range excepted (Linux: iopt_area_contig_is_aligned). */

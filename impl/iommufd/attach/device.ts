@@ -32,6 +32,7 @@ import { IommufdGroup } from "./group.ts";
 import { HwPagetable } from "../hwpt/hw_pagetable.ts";
 import { Ioas } from "../ioas/ioas.ts";
 import type { IommufdCtx } from "../main.ts";
+import type { IommufdVdevice } from "../viommu/vdevice.ts";
 import { IommufdObject } from "../objects/object.ts";
 
 /** A device bound to a context (Linux: struct iommufd_device). */
@@ -44,6 +45,10 @@ export class IommufdDevice extends IommufdObject {
   readonly dev: Device;
   /** Its group in the context. */
   readonly igroup: IommufdGroup;
+  /** What a virtual IOMMU knows it as, if one does. */
+  vdevice: IommufdVdevice | undefined;
+  /** Its driver gives it back: no virtual IOMMU gets it any more. */
+  destroying = false;
   /** A domain for it must enforce cache coherency. */
   readonly enforceCacheCoherency: boolean;
 
@@ -91,6 +96,14 @@ export class IommufdDevice extends IommufdObject {
   /** Gives the device back; it must be detached (Linux: iommufd_device_unbind). */
   unbind(): void {
     this.ctx.objects.destroyUser(this);
+  }
+
+  /** Takes its vDEVICE from it, whose id stays (Linux: iommufd_device_remove_vdev). */
+  override preDestroy(): void {
+    this.destroying = true;
+    if (this.vdevice === undefined) return;
+    this.vdevice.ref();
+    this.ctx.objects.tombstoneUser(this.vdevice);
   }
 
   /** For the object table: see {@link unbind} (Linux: iommufd_device_destroy). */

@@ -14,7 +14,7 @@ import * as uapi from "../../uapi/iommufd.ts";
 import { IommufdDevice } from "./device.ts";
 import { setHwptFault } from "../events/fault.ts";
 import { type HwPagetable, HwptPaging } from "../hwpt/hw_pagetable.ts";
-import { HwptNested } from "../hwpt/hwpt_nested.ts";
+import { HwptNested, isNestingBase } from "../hwpt/hwpt_nested.ts";
 import { Ioas } from "../ioas/ioas.ts";
 import { IommufdObject } from "../objects/object.ts";
 import { RESERVED_FIELD } from "../objects/refusals.ts";
@@ -56,7 +56,7 @@ function getPt({ ctx, cmd }: Ucmd<uapi.IommuHwptAlloc>): IommufdObject {
   }
 }
 
-/** A HWPT of an IOAS, or one nested in another HWPT; not published. Throws EINVAL for other objects. */
+/** A HWPT of an IOAS, or one nested in another HWPT or of a vIOMMU; not published. Throws EINVAL for other objects. */
 function allocOn(
   pt: IommufdObject,
   idev: IommufdDevice,
@@ -75,8 +75,8 @@ function allocOn(
       userData: userData.len === 0 ? undefined : userData,
     });
   }
-  if (pt instanceof HwptPaging) {
+  if (isNestingBase(pt)) {
     return HwptNested.alloc(pt, idev, flags, userData);
   }
-  throw EINVAL.because("the object is no IOAS and no HWPT of one");
+  throw EINVAL.because("the object is no IOAS, no HWPT of one and no vIOMMU");
 }

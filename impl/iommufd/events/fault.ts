@@ -19,14 +19,12 @@ import {
   type IopfGroup,
 } from "../../iommu/page_fault.ts";
 import type { AttachHandle } from "../../iommu/group.ts";
-import type { File } from "../../kernel/files/file.ts";
 import { IdTable } from "../../lib/id_table.ts";
 import { ENOENT, type Errno } from "../../uapi/errno.ts";
 import type { IommuFaultAlloc } from "../../uapi/iommufd.ts";
-import { RLIMIT_NOFILE } from "../../uapi/mman.ts";
+import { EventQueue, openEventQueue } from "./event_queue.ts";
 import { FaultFile } from "./fault_file.ts";
 import type { HwPagetable } from "../hwpt/hw_pagetable.ts";
-import { IommufdObject } from "../objects/object.ts";
 import { UNKNOWN_FLAG } from "../objects/refusals.ts";
 import type { Ucmd } from "../objects/ucmd.ts";
 
@@ -34,13 +32,11 @@ import type { Ucmd } from "../objects/ucmd.ts";
  * A fault queue (Linux: struct iommufd_fault). Its descriptor and the HWPTs
  * with it are users of it.
  */
-export class IommufdFault extends IommufdObject {
+export class IommufdFault extends EventQueue {
   /** Where there is none. */
   static override readonly notFound: Errno = ENOENT.because(
     "there is no fault queue with this id",
   );
-  /** Its descriptor, while it is open. */
-  file: File | undefined;
   /** Groups that user space has not read, oldest first (Linux: deliver). */
   readonly unread: Set<IopfGroup> = new Set();
   /** Groups that user space has read and not answered, by cookie (Linux: response). */
@@ -54,6 +50,11 @@ export class IommufdFault extends IommufdObject {
   /** For a message. */
   override get user(): string {
     return this.file === undefined ? "a HWPT" : "its descriptor";
+  }
+
+  /** Whether a group is unread. */
+  override get isReadable(): boolean {
+    return this.unread.size > 0;
   }
 
   /** Queues a group; the queue must answer it now (Linux: iommufd_fault_iopf_handler). */
@@ -118,27 +119,18 @@ export class IommufdFault extends IommufdObject {
 type Cookie = number | undefined;
 
 /**
- * IOMMU_FAULT_QUEUE_ALLOC: a fault queue and a descriptor for it, which exists
- * only when nothing can fail any more. Throws EOPNOTSUPP for flags, ENOMEM,
- * EMFILE, EFAULT. (Linux: iommufd_fault_alloc.)
+ * IOMMU_FAULT_QUEUE_ALLOC: a fault queue and a descriptor for it. Throws
+ * EOPNOTSUPP for flags, ENOMEM, EMFILE, EFAULT. (Linux: iommufd_fault_alloc.)
  */
 export function faultQueueAlloc(ucmd: Ucmd<IommuFaultAlloc>): void {
-  const { ctx, cmd, process } = ucmd;
+  const { ctx, cmd } = ucmd;
   if (cmd.flags !== 0) throw UNKNOWN_FLAG;
-  using undo = new DisposableStack();
   const fault = new IommufdFault(ctx);
-  undo.defer(() => ctx.objects.abortAndDestroy(fault));
-  ctx.kernel.step("file.anonymous");
-  const file = new FaultFile(fault);
-  undo.defer(() => file.put());
-
-  const limit = process.rlimit(RLIMIT_NOFILE);
-  cmd.outFaultId = fault.id;
-  cmd.outFaultFd = process.files.nextFree(limit);
-  ucmd.respond();
-  undo.move();
-  ctx.objects.finalize(fault);
-  process.files.install(file, limit);
+  ucmd.newObject = fault;
+  openEventQueue(ucmd, () => new FaultFile(fault), (fd) => {
+    cmd.outFaultId = fault.id;
+    cmd.outFaultFd = fd;
+  });
 }
 
 /**

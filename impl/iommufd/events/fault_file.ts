@@ -9,7 +9,6 @@
  */
 
 import type { IopfGroup } from "../../iommu/page_fault.ts";
-import { File } from "../../kernel/files/file.ts";
 import type { Task } from "../../kernel/interfaces/task.ts";
 import { KernelBug } from "../../kernel/warn.ts";
 import { XarrayNodes } from "../../lib/xarray_nodes.ts";
@@ -20,23 +19,21 @@ import {
   IommuHwptPageResponse,
   IommuHwptPgfault,
 } from "../../uapi/iommufd.ts";
-import { POLLIN, POLLOUT, POLLRDNORM } from "../../uapi/mman.ts";
+import { POLLOUT } from "../../uapi/mman.ts";
+import { EventQueueFile } from "./event_queue.ts";
 import type { IommufdFault } from "./fault.ts";
 import { IommufdAttachHandle } from "./fault_attach.ts";
 
 const PARTS_OF_RECORDS = ESPIPE.because("the length is not of whole records");
 
-/** A fault queue as an open file. It is a user of the queue and keeps the context. */
-export class FaultFile extends File {
+/** A fault queue as an open file. */
+export class FaultFile extends EventQueueFile {
   readonly #fault: IommufdFault;
 
   /** Takes its references. */
   constructor(fault: IommufdFault) {
-    super();
+    super(fault);
     this.#fault = fault;
-    fault.file = this;
-    fault.ref();
-    fault.ctx.get();
   }
 
   /**
@@ -90,18 +87,9 @@ export class FaultFile extends File {
     });
   }
 
-  /** Readable while there are unread groups, always writable (Linux: iommufd_fault_fops_poll). */
+  /** Readable while there are unread groups, always writable. */
   override poll(): number {
-    return POLLOUT | (this.#fault.unread.size > 0 ? POLLIN | POLLRDNORM : 0);
-  }
-
-  /** Linux: iommufd_fault_fops_release. */
-  protected override release(): void {
-    // The context may go with the last reference, and the queue with it.
-    const { ctx } = this.#fault;
-    this.#fault.file = undefined;
-    this.#fault.unref();
-    ctx.put();
+    return POLLOUT | super.poll();
   }
 
   /** Stores the records of one group, which then waits for its answer. */

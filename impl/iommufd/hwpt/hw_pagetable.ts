@@ -25,6 +25,7 @@ import type { Ioas } from "../ioas/ioas.ts";
 import type { IommufdCtx } from "../main.ts";
 import { IommufdObject } from "../objects/object.ts";
 import { UNKNOWN_FLAG } from "../objects/refusals.ts";
+import type { NestedMaker, NestingBase } from "./hwpt_nested.ts";
 
 /** The flags that a HWPT of an IOAS can be allocated with. */
 const PAGING_FLAGS = IOMMU_HWPT_ALLOC_NEST_PARENT |
@@ -84,12 +85,12 @@ export abstract class HwPagetable extends IommufdObject {
 }
 
 /** A HWPT whose domain holds the map of an IOAS (Linux: struct iommufd_hwpt_paging). It is a user of the IOAS. */
-export class HwptPaging extends HwPagetable {
+export class HwptPaging extends HwPagetable implements NestingBase {
   /** Where there is none. */
   static override readonly notFound: Errno = ENOENT.because(
     "there is no HWPT of an IOAS with this id",
   );
-  /** Nested HWPTs on it. */
+  /** Nested HWPTs and virtual IOMMUs on it. */
   nested = 0;
   /** The IOAS. */
   readonly ioas: Ioas;
@@ -110,12 +111,36 @@ export class HwptPaging extends HwPagetable {
 
   /** For a message. */
   override get user(): string {
-    return this.nested > 0 ? "a nested HWPT" : super.user;
+    return this.nested > 0 ? "a nested HWPT or a vIOMMU" : super.user;
   }
 
   /** Itself. */
   override get paging(): HwptPaging {
     return this;
+  }
+
+  /** Nothing comes before what is said about a nested HWPT. */
+  checkNesting(_idev: IommufdDevice): void {}
+
+  /**
+   * What makes a domain that is nested in this one's. Throws EOPNOTSUPP for a
+   * driver that cannot; EINVAL if this HWPT was not allocated to be a parent or
+   * is of another driver.
+   */
+  nestedMaker({ dev }: IommufdDevice): NestedMaker {
+    const ops = deviceIommuOps(dev);
+    if (!ops.domainAllocNested) {
+      throw EOPNOTSUPP.because("the IOMMU driver has no nested HWPTs");
+    }
+    if (this.autoDomain || !this.nestParent) {
+      throw EINVAL.because("the parent was not allocated to be one");
+    }
+    const { domain } = this;
+    if (domain.owner !== ops) {
+      throw EINVAL.because("the parent is of another IOMMU driver");
+    }
+    return (flags, userData) =>
+      ops.domainAllocNested!(dev, domain, flags, userData);
   }
 
   /** The kernel made it for devices that attached to the IOAS; it goes away with the last of them. */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * IOMMU_HWPT_INVALIDATE: user space changed the page table of a nested HWPT.
+ * IOMMU_HWPT_INVALIDATE: user space changed the page table of a nested HWPT, or
+ * what a virtual IOMMU caches.
  *
  * Linux: iommufd_hwpt_invalidate of hw_pagetable.c.
  *
@@ -13,7 +14,7 @@ import { EINVAL, Errno } from "../../uapi/errno.ts";
 import type { IommuHwptInvalidate } from "../../uapi/iommufd.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
 import { RESERVED_FIELD } from "../objects/refusals.ts";
-import { HwptNested } from "./hwpt_nested.ts";
+import { IommufdObject } from "../objects/object.ts";
 import type { Ucmd } from "../objects/ucmd.ts";
 
 /** Entries that one call may have. */
@@ -61,8 +62,18 @@ function invalidate(
       throw EINVAL.because("there are more than 2^19 entries");
     }
   }
-  ctx.objects.get(cmd.hwptId, HwptNested).putAfter((hwpt) => {
-    // A nested domain without it was refused at allocation.
-    hwpt.domain.cacheInvalidateUser!(array);
+  ctx.objects.get(cmd.hwptId, IommufdObject).putAfter((object) => {
+    if (!hasCache(object)) {
+      const { invalidateOtherErrno } = ctx.kernel.revision.objects;
+      throw invalidateOtherErrno.because("the object has no cache");
+    }
+    object.cacheInvalidate(array);
   });
+}
+
+/** Nested HWPTs and virtual IOMMUs. */
+function hasCache(
+  object: IommufdObject,
+): object is IommufdObject & { cacheInvalidate(array: UserDataArray): void } {
+  return "cacheInvalidate" in object;
 }

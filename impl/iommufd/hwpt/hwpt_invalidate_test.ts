@@ -122,11 +122,12 @@ describe("HWPT_INVALIDATE", () => {
     bench.end();
   });
 
-  it("takes nested HWPTs only: ENOENT", () => {
+  it("takes nested HWPTs only: EINVAL, and ENOENT without an object", () => {
     const { bench } = nested();
-    for (const id of [bench.parent(), bench.auto, bench.ioas, bench.dev, 0]) {
-      assertEquals(bench.invalidate(id, ONE).ret, "ENOENT");
+    for (const id of [bench.parent(), bench.auto, bench.ioas, bench.dev]) {
+      assertEquals(bench.invalidate(id, ONE).ret, "EINVAL");
     }
+    assertEquals(bench.invalidate(0, ONE).ret, "ENOENT");
     bench.end();
   });
 

@@ -10,73 +10,82 @@
  * @module
  */
 
-import { deviceIommuOps } from "../../iommu/device.ts";
-import type { UserData } from "../../iommu/user_data.ts";
+import type { Domain } from "../../iommu/domain.ts";
+import type { UserData, UserDataArray } from "../../iommu/user_data.ts";
 import { EINVAL, ENOENT, EOPNOTSUPP, type Errno } from "../../uapi/errno.ts";
 import { IOMMU_HWPT_FAULT_ID_VALID } from "../../uapi/iommufd.ts";
 import type { IommufdDevice } from "../attach/device.ts";
+import type { IommufdObject } from "../objects/object.ts";
 import { UNKNOWN_FLAG } from "../objects/refusals.ts";
 import { HwPagetable, type HwptPaging } from "./hw_pagetable.ts";
 
-/** A HWPT on top of another (Linux: struct iommufd_hwpt_nested). It is a user of its parent. */
+/** Has a driver make a nested domain. Throws what that throws. */
+export type NestedMaker = (flags: number, userData: UserData) => Domain;
+
+/** What nested HWPTs are allocated on: a parent, or a virtual IOMMU on one. */
+export interface NestingBase extends IommufdObject {
+  /** The parent. */
+  readonly paging: HwptPaging;
+  /** Nested HWPTs on it, and what else is. */
+  nested: number;
+  /** Throws what comes before all that is said about a nested HWPT. */
+  checkNesting(idev: IommufdDevice): void;
+  /** Throws if there can be none for the device. */
+  nestedMaker(idev: IommufdDevice): NestedMaker;
+}
+
+/** Whether nested HWPTs are allocated on it. */
+export function isNestingBase(object: IommufdObject): object is NestingBase {
+  return "nestedMaker" in object;
+}
+
+/** A HWPT on top of another (Linux: struct iommufd_hwpt_nested). It is a user of what it was allocated on. */
 export class HwptNested extends HwPagetable {
   /** Where there is none. */
   static override readonly notFound: Errno = ENOENT.because(
     "there is no nested HWPT with this id",
   );
-  /** The HWPT that translates what comes out of this one. */
-  readonly parent: HwptPaging;
+  /** What it was allocated on. */
+  readonly base: NestingBase;
 
-  private constructor(parent: HwptPaging) {
-    super(parent.ctx);
-    this.parent = parent;
-    parent.ref();
-    parent.nested++;
+  private constructor(base: NestingBase) {
+    super(base.ctx);
+    this.base = base;
+    base.ref();
+    base.nested++;
   }
 
-  /** The parent: devices see its IOAS. */
+  /** The parent, which translates what comes out of this one: devices see its IOAS. */
   override get paging(): HwptPaging {
-    return this.parent;
+    return this.base.paging;
   }
 
   /**
    * A nested HWPT for a device. The caller publishes or aborts it. Throws
    * EOPNOTSUPP for flags other than IOMMU_HWPT_FAULT_ID_VALID, without driver
    * data and for a driver that cannot do it; EINVAL for a parent that was not
-   * allocated to be one or is of another driver; ENOMEM, and what the driver
-   * throws. (Linux: iommufd_hwpt_nested_alloc.)
+   * allocated to be one or is of another driver, and for a virtual IOMMU that is
+   * not the device's; ENOMEM, and what the driver throws. (Linux:
+   * iommufd_hwpt_nested_alloc, iommufd_viommu_alloc_hwpt_nested.)
    */
   static alloc(
-    parent: HwptPaging,
+    base: NestingBase,
     idev: IommufdDevice,
     flags: number,
     userData: UserData,
   ): HwptNested {
-    const { ctx } = parent;
-    const ops = deviceIommuOps(idev.dev);
+    const { ctx } = base;
+    base.checkNesting(idev);
     const driverFlags = flags & ~IOMMU_HWPT_FAULT_ID_VALID;
     if (driverFlags !== 0) throw UNKNOWN_FLAG;
     if (userData.len === 0) {
       throw EOPNOTSUPP.because("a nested HWPT needs data for the IOMMU driver");
     }
-    if (!ops.domainAllocNested) {
-      throw EOPNOTSUPP.because("the IOMMU driver has no nested HWPTs");
-    }
-    if (parent.autoDomain || !parent.nestParent) {
-      throw EINVAL.because("the parent was not allocated to be one");
-    }
-    if (parent.domain.owner !== ops) {
-      throw EINVAL.because("the parent is of another IOMMU driver");
-    }
+    const makeDomain = base.nestedMaker(idev);
 
-    const hwpt = new HwptNested(parent);
+    const hwpt = new HwptNested(base);
     try {
-      const domain = ops.domainAllocNested(
-        idev.dev,
-        parent.domain,
-        driverFlags,
-        userData,
-      );
+      const domain = makeDomain(driverFlags, userData);
       hwpt.adopt(domain);
       const broken = ctx.kernel.warnings.on(
         domain.type !== "nested" || !domain.cacheInvalidateUser,
@@ -92,10 +101,19 @@ export class HwptNested extends HwPagetable {
     return hwpt;
   }
 
-  /** Frees the domain and lets go of the parent (Linux: iommufd_hwpt_nested_destroy). */
+  /** Has the driver forget what user space changed. Throws EOPNOTSUPP for a domain that cannot, and what the driver throws. */
+  cacheInvalidate(array: UserDataArray): void {
+    const { domain } = this;
+    if (!domain.cacheInvalidateUser) {
+      throw EOPNOTSUPP.because("the HWPT takes no requests to invalidate");
+    }
+    domain.cacheInvalidateUser(array);
+  }
+
+  /** Frees the domain and lets go of what it is on (Linux: iommufd_hwpt_nested_destroy). */
   override destroy(): void {
     super.destroy();
-    this.parent.nested--;
-    this.parent.unref();
+    this.base.nested--;
+    this.base.unref();
   }
 }

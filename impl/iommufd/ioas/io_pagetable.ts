@@ -55,6 +55,8 @@ import { AlignmentNeeds } from "./alignment.ts";
 import { NO_LENGTH } from "../objects/refusals.ts";
 import { describeOwner, IoptRange, ReservedTree } from "./reserved.ts";
 
+const LOCKED = EBUSY.because("hardware reads a queue in an area");
+
 /** Rounds of asking accesses to let go of an area before giving up. */
 const MAX_UNMAP_TRIES = 100;
 
@@ -304,7 +306,7 @@ export class IoPagetable {
   /**
    * Removes the areas within a range of IOVA; no area may stick out of it.
    * Throws EINVAL for length 0, EOVERFLOW, ENOENT where it would cut an area,
-   * EBUSY for an area in the making, EDEADLOCK if an access does not let go;
+   * EBUSY for an area in the making or under a HW queue, EDEADLOCK if an access does not let go;
    * areas before that are gone. An empty range is no error. Linux:
    * iopt_unmap_iova.
    */
@@ -325,6 +327,7 @@ export class IoPagetable {
     let area: IoptArea | undefined;
     while ((area = this.areas.first(start, last))) {
       if (!area.pages) throw EBUSY.because("an area is still being mapped");
+      if (area.numLocks > 0) throw LOCKED;
       if (area.start < start || area.last > last) {
         throw ENOENT.because("the range cuts an area");
       }

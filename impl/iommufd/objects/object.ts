@@ -26,8 +26,10 @@ export interface ObjectClass<T extends IommufdObject> extends NewableFunction {
  * up before {@link ObjectTable.finalize}.
  *
  * Two counts keep it alive. `users` are all who hold it, the table being the
- * first; with more than that one, IOMMU_DESTROY is EBUSY. `shorttermUsers` are
- * those of them who give it back before their ioctl returns.
+ * first; with more than that one, IOMMU_DESTROY is EBUSY. `waitCnt` are those of
+ * them whom its driver waits for when it destroys it: who give it back before
+ * their ioctl returns, and who let go when {@link IommufdObject.preDestroy}
+ * asks them to.
  */
 export abstract class IommufdObject {
   /** Where there is none; most classes have a word of their own. */
@@ -40,8 +42,8 @@ export abstract class IommufdObject {
   readonly id: number;
   /** Who holds it, the table included. 0 means it is being destroyed. */
   users = 1;
-  /** Who holds it until the end of an ioctl, biased by 1 while it is in the table. */
-  shorttermUsers = 1;
+  /** Who will give it back without being waited for in vain, biased by 1 while it is in the table. */
+  waitCnt = 1;
 
   /** Reserves the lowest free id (Linux: _iommufd_object_alloc). Throws ENOMEM, or EBUSY when all ids are taken. */
   constructor(ctx: IommufdCtx) {
@@ -56,6 +58,14 @@ export abstract class IommufdObject {
 
   /** Takes it apart: it is out of the table and nobody holds it (Linux: iommufd_object_ops.destroy). */
   abstract destroy(): void;
+
+  /** Takes it apart before it was published (Linux: iommufd_object_ops.abort, and of an object with a file, file_offset). */
+  abort(): void {
+    this.destroy();
+  }
+
+  /** Its driver destroys it and others hold it: those who can are to let go (Linux: iommufd_object_ops.pre_destroy). */
+  preDestroy(): void {}
 
   /** Becomes a long-term user: it cannot be destroyed until {@link unref} (Linux: refcount_inc of users). */
   ref(): void {
@@ -72,16 +82,16 @@ export abstract class IommufdObject {
 
   /** Takes both counts if it can still be used (Linux: iommufd_lock_obj). */
   lock(): boolean {
-    if (this.users === 0 || this.shorttermUsers === 0) return false;
+    if (this.users === 0 || this.waitCnt === 0) return false;
     this.users++;
-    this.shorttermUsers++;
+    this.waitCnt++;
     return true;
   }
 
   /** Gives back what {@link lock} or {@link ObjectTable.get} took (Linux: iommufd_put_object). */
   put(): void {
     this.unref();
-    this.shorttermUsers--;
+    this.waitCnt--;
   }
 
   /** What `body` makes of it; it is {@link put} when that ends, also by a throw. */
@@ -98,6 +108,8 @@ export abstract class IommufdObject {
 export class ObjectTable {
   readonly #ctx: IommufdCtx;
   readonly #ids: IdTable<IommufdObject>;
+  /** Ids that are in use for good, and have no object. */
+  #tombstones = 0;
 
   /** An empty table; ids start at 1, the lowest free one is given out next. */
   constructor(ctx: IommufdCtx) {
@@ -143,7 +155,7 @@ export class ObjectTable {
 
   /** Destroys an object that was set up in full but not published (Linux: iommufd_object_abort_and_destroy). */
   abortAndDestroy(object: IommufdObject): void {
-    object.destroy();
+    object.abort();
     this.abort(object);
   }
 
@@ -187,22 +199,35 @@ export class ObjectTable {
   }
 
   /**
-   * Destroys an object for the driver that is its last long-term user. Linux
-   * waits a minute for ioctls that still use it; here those could only be
-   * below us on the stack, where the wait would time out for certain.
-   * (Linux: iommufd_object_destroy_user.)
+   * Destroys an object for the driver that is its last long-term user; others
+   * let go first, if they can. Linux waits a minute for ioctls that still use
+   * it; here those could only be below us on the stack, where the wait would
+   * time out for certain. (Linux: iommufd_object_destroy_user.)
    */
   destroyUser(object: IommufdObject): void {
-    let destroyed = false;
-    if (object.shorttermUsers === 1) {
-      destroyed = this.putAndTryDestroy(object);
-    } else {
-      object.unref();
-    }
-    this.#ctx.kernel.warnings.on(
-      !destroyed,
+    this.#destroyUser(object, (id) => this.#ids.erase(id));
+  }
+
+  /**
+   * As {@link destroyUser}, and the id is never given out again: who knows it
+   * does not find another object under it. (Linux:
+   * iommufd_object_tombstone_user.)
+   */
+  tombstoneUser(object: IommufdObject): void {
+    this.#destroyUser(object, (id) => {
+      this.#ids.retire(id);
+      this.#tombstones++;
+    });
+  }
+
+  #destroyUser(object: IommufdObject, forget: (id: number) => void): void {
+    if (object.waitCnt > 1) object.preDestroy();
+    object.unref();
+    const inUse = this.#ctx.kernel.warnings.on(
+      object.waitCnt > 1 || object.users > 1,
       `iommufd: object ${object.id} is still in use when its driver destroys it`,
     );
+    if (!inUse) this.#destroy(object, forget);
   }
 
   /** Gives up a long-term use and destroys the object if nobody else holds it; returns whether (Linux: iommufd_object_put_and_try_destroy). */
@@ -215,10 +240,11 @@ export class ObjectTable {
 
   /**
    * Destroys everything, leaves of the graph of users first: each pass takes
-   * those that only the table holds. (Linux: iommufd_fops_release.)
+   * those that only the table holds. Ids that were retired stay as they are.
+   * (Linux: iommufd_fops_release.)
    */
   releaseAll(): void {
-    while (!this.#ids.isEmpty) {
+    while (this.#ids.size > this.#tombstones) {
       let destroyed = 0;
       for (const [, object] of this.#ids) {
         if (object.users !== 1) continue;
@@ -233,10 +259,13 @@ export class ObjectTable {
     }
   }
 
-  #destroy(object: IommufdObject): void {
+  #destroy(
+    object: IommufdObject,
+    forget: (id: number) => void = (id) => this.#ids.erase(id),
+  ): void {
     object.users = 0;
-    object.shorttermUsers = 0;
-    this.#ids.erase(object.id);
+    object.waitCnt = 0;
+    forget(object.id);
     object.destroy();
   }
 }

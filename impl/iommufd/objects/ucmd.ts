@@ -13,6 +13,7 @@ import type { Task } from "../../kernel/interfaces/task.ts";
 import { E2BIG } from "../../uapi/errno.ts";
 import type { IoctlStruct } from "../../uapi/ioctl.ts";
 import type { IommufdCtx } from "../main.ts";
+import type { IommufdObject } from "./object.ts";
 
 /** An ioctl of the table, and what runs it. */
 export interface IoctlOp {
@@ -45,6 +46,11 @@ export abstract class CommandBuffer {
   uaddr = 0;
   /** What the ioctl returns if it succeeds. */
   result = 0;
+  /**
+   * The object that this call makes: it is published when the call succeeds,
+   * and destroyed when it fails. (Linux: iommufd_object_alloc_ucmd.)
+   */
+  newObject: IommufdObject | undefined;
   #process: Task | undefined;
 
   /** A buffer for a struct, as long as it is in the kernel's version; views of a longer one fit over it. */
@@ -95,6 +101,15 @@ export abstract class CommandBuffer {
 
   /** Runs the ioctl. Throws an errno. */
   abstract execute(): void;
+
+  /** The call is over: what becomes of {@link newObject}. */
+  settleNewObject(succeeded: boolean): void {
+    const object = this.newObject!;
+    const { objects } = this.ctx;
+    this.newObject = undefined;
+    if (succeeded) objects.finalize(object);
+    else objects.abortAndDestroy(object);
+  }
 }
 
 /** A {@link CommandBuffer} with the struct's fields. */

@@ -62,6 +62,8 @@ export class IoptArea extends IntervalNode<bigint> {
   preventAccess = false;
   /** Pins through accesses, each range pinned counts one. */
   numAccesses = 0;
+  /** Those of them that keep it from being unmapped. */
+  numLocks = 0;
   #slice: AreaSlice | undefined;
   /** Start and length as numbers: exact for an area in a domain, since its granules have 2 KiB or more. */
   readonly #iova: Iova;

@@ -38,6 +38,7 @@ import {
 import { testDmabufGet, testDmabufRevoke } from "./selftest_dmabuf.ts";
 import { testDirty } from "./selftest_dirty.ts";
 import { testTriggerIopf } from "./selftest_fault.ts";
+import { testDevCheckCache, testTriggerVevent } from "./selftest_viommu.ts";
 import { CommandBuffer, type IoctlOp } from "../objects/ucmd.ts";
 
 /** Bytes that one run of frames needs in a batch; less memory holds none. */
@@ -79,6 +80,8 @@ const OPERATIONS: ReadonlyMap<
   operation(uapi.TestDirty, testDirty),
   operation(uapi.TestCheckIotlb, testCheckIotlb),
   operation(uapi.TestTriggerIopf, testTriggerIopf),
+  operation(uapi.TestDevCheckCache, testDevCheckCache),
+  operation(uapi.TestTriggerVevent, testTriggerVevent),
   operation(uapi.TestDmabufGet, testDmabufGet),
   operation(uapi.TestDmabufRevoke, testDmabufRevoke),
 ]);

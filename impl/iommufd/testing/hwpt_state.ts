@@ -66,10 +66,10 @@ function describe(
   }
   if (!(object instanceof HwPagetable)) return "device";
   if (object instanceof HwptNested) {
-    const { parent, fault, domain: { iotlb } } = object as HwptNested & {
+    const { paging, fault, domain: { iotlb } } = object as HwptNested & {
       domain: MockNestedDomain;
     };
-    return `nested on ${parent.id}, faults to ${fault?.id}, ${iotlb}`;
+    return `nested on ${paging.id}, faults to ${fault?.id}, ${iotlb}`;
   }
   return describePaging(object.paging);
 }
@@ -90,7 +90,7 @@ function describePaging(
         (_, i) => domain.iovaToPhys(Number(start) + i * GRANULE) / GRANULE,
       )
     ),
-    count: domain.mappedBytes / GRANULE,
+    count: domain.entries,
   });
 }
 

@@ -462,7 +462,8 @@ export class NaiveContext {
     requests: readonly NaiveRequest[],
   ): { handled: number; ret: string | number } {
     const hwpt = this.things.get(id);
-    if (hwpt?.kind !== "nested") throw ENOENT;
+    if (hwpt === undefined) throw ENOENT;
+    if (hwpt.kind !== "nested") throw EINVAL;
     for (const [handled, { flags, iotlbId }] of requests.entries()) {
       const errno = flags > 1
         ? EOPNOTSUPP
