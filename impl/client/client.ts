@@ -52,6 +52,22 @@ export interface IoasMapOptions {
   readonly flags?: number;
 }
 
+/** What {@link IommufdClient.ioasMapFile} maps. */
+export interface IoasMapFileOptions {
+  /** The IOAS to map into. */
+  readonly ioasId: number;
+  /** The process's descriptor of a memory file or a DMA buffer; it may be closed after the call. */
+  readonly fd: number;
+  /** First byte of the file; default 0. */
+  readonly start?: U64;
+  /** Bytes. */
+  readonly length: U64;
+  /** The IOVA to map at (this sets FIXED_IOVA); without it the kernel chooses. */
+  readonly iova?: U64;
+  /** `IOMMU_IOAS_MAP_*`; default READABLE and WRITEABLE. */
+  readonly flags?: number;
+}
+
 /** What {@link IommufdClient.ioasCopy} copies. */
 export interface IoasCopyOptions {
   /** The IOAS to map into. */
@@ -179,6 +195,36 @@ export class IommufdClient implements Disposable {
       flags: toU32("flags", flags) | fixed,
     });
     return { iova: reply.iova };
+  }
+
+  /**
+   * IOMMU_IOAS_MAP_FILE: maps a part of a memfd, of a file on tmpfs or
+   * hugetlbfs, or of a DMA buffer, and returns where. The file is kept as long
+   * as it is mapped. What kind of file it is, and how long, is looked at once a
+   * device or an access uses it.
+   *
+   * Throws EBADF without such a descriptor, EINVAL for a file without memory
+   * of its own or beyond its end, ENODEV for a DMA buffer that was taken back,
+   * and otherwise as {@link ioasMap}.
+   */
+  ioasMapFile(options: IoasMapFileOptions): { iova: bigint } {
+    const { iova, flags = DEFAULT_FLAGS } = options;
+    const fixed = iova === undefined ? 0 : uapi.IOMMU_IOAS_MAP_FIXED_IOVA;
+    const reply = this.#descriptor.call(uapi.IommuIoasMapFile, {
+      ...options,
+      flags: toU32("flags", flags) | fixed,
+    });
+    return { iova: reply.iova };
+  }
+
+  /**
+   * IOMMU_IOAS_CHANGE_PROCESS: the process of this client becomes the owner of
+   * all that is mapped, and pays for it. Throws EINVAL unless all of it is
+   * mapped from files, EBUSY while some is being unmapped, ENOMEM if the
+   * process may not lock so much memory.
+   */
+  ioasChangeProcess(): void {
+    this.#descriptor.call(uapi.IommuIoasChangeProcess, {});
   }
 
   /**

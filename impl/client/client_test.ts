@@ -394,7 +394,7 @@ describe("IommufdClient", () => {
     );
     assertEquals(
       error.message,
-      "open failed with ENOENT: there is no such device (path /dev/vfio/vfio)",
+      "open failed with ENOENT: there is no such file (path /dev/vfio/vfio)",
     );
   });
 

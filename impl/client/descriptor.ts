@@ -60,16 +60,16 @@ export class Descriptor {
     return layout.decode(bytes);
   }
 
-  /** An ioctl with the bytes of a struct, which are updated in place; `passed` is what an error tells of them. */
+  /** An ioctl with the bytes of a struct, which are updated in place; `passed` is what an error tells of them. Returns its result. */
   send(
     { name, number }: Numbered,
     bytes: Uint8Array,
     { args, fields }: Passed<object>,
-  ): void {
+  ): number {
     this.#checkOpen();
     const { process, fd } = this;
     const ret = process.ioctlStruct(fd, number, bytes);
-    check(process, ret, name, args, fields);
+    return check(process, ret, name, args, fields);
   }
 
   /** An ioctl whose argument is a plain number, called `name`; returns its result. */

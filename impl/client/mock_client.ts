@@ -7,6 +7,7 @@
  * @module
  */
 
+import { O_CLOEXEC, O_RDWR } from "../uapi/mman.ts";
 import * as uapi from "../uapi/selftest.ts";
 import {
   type Names,
@@ -238,17 +239,50 @@ export class MockClient {
     this.#call(uapi.TestTriggerIopf, options);
   }
 
-  /** One operation in the form that the revision has. */
+  /**
+   * DMABUF_GET: a new DMA buffer of `length` bytes, rounded up to pages. Throws
+   * EINVAL for none and for more than 2 MiB, EMFILE, ENOMEM.
+   */
+  dmabufGet(
+    options: { readonly length: number; readonly openFlags?: number },
+  ): { dmabufFd: number } {
+    const passed = { openFlags: O_RDWR | O_CLOEXEC, ...options };
+    return { dmabufFd: this.#send(uapi.TestDmabufGet, passed).ret };
+  }
+
+  /**
+   * DMABUF_REVOKE: takes a DMA buffer back from those who have it mapped, for
+   * good; with `revoked` false it can be mapped again. Throws EBADF without
+   * such a descriptor, EINVAL for a file of another kind.
+   */
+  dmabufRevoke(
+    options: { readonly dmabufFd: number; readonly revoked: boolean },
+  ): void {
+    const revoked = toBoolean("revoked", options.revoked) ? 1 : 0;
+    this.#call(uapi.TestDmabufRevoke, { ...options, revoked });
+  }
+
+  /** One operation; returns its struct as the kernel left it. */
   #call<T extends uapi.TestCmd>(
     layout: uapi.TestOp<T>,
     options: object,
     names: Names<T> = {},
   ): T {
+    return this.#send(layout, options, names).reply;
+  }
+
+  /** One operation in the form that the revision has. */
+  #send<T extends uapi.TestCmd>(
+    layout: uapi.TestOp<T>,
+    options: object,
+    names: Names<T> = {},
+  ): { ret: number; reply: T } {
     const passed = pass<T>(layout, options, names);
     const { revision } = this.#descriptor.process.kernel;
     const bytes = uapi.encodeTestOp(layout, revision, passed.values);
     const { number } = uapi.TestCmd.ioctl;
-    this.#descriptor.send({ ...layout.op, number }, bytes, passed);
-    return layout.decode(bytes);
+    const { op } = layout;
+    const ret = this.#descriptor.send({ ...op, number }, bytes, passed);
+    return { ret, reply: layout.decode(bytes) };
   }
 }

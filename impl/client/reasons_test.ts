@@ -4,60 +4,19 @@
  * An error names the cause that it had, not one that the errno may have.
  */
 
-import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { describe, it } from "@std/testing/bdd";
-import { Kernel } from "../kernel.ts";
-import type { Process } from "../kernel/simulated/process.ts";
+import { assertEquals } from "@std/assert";
+import { it } from "@std/testing/bdd";
 import { Ioas } from "../iommufd/ioas/ioas.ts";
 import { iommufdCtxFromFd } from "../iommufd/main.ts";
 import * as uapi from "../uapi/mod.ts";
-import { IommufdClient } from "./client.ts";
-import { IommufdError } from "./error.ts";
+import {
+  describeReasons,
+  IOVA,
+  PAGE,
+  type Scenario,
+} from "./testing/reasons.ts";
 
-const PAGE = uapi.PAGE_SIZE;
-const IOVA = uapi.MOCK_APERTURE_START;
 const TOP = 2n ** 64n;
-
-/** What a scenario starts with: an IOAS without domain and one with, and 16 pages. */
-class Bench {
-  readonly process: Process = new Kernel().spawn();
-  readonly io = IommufdClient.open(this.process);
-  readonly ioasId = this.io.ioasAlloc().ioasId;
-  readonly ptId = this.io.ioasAlloc().ioasId;
-  readonly device = this.io.mock.mockDomain({ ptId: this.ptId });
-  readonly devId = this.device.idevId!;
-  readonly userVa = this.process.mmap(
-    0,
-    16 * PAGE,
-    uapi.PROT_READ | uapi.PROT_WRITE,
-    uapi.MAP_SHARED | uapi.MAP_ANONYMOUS,
-  );
-
-  /** Maps a page of the memory at the first IOVA of a domain. */
-  map(options: { ioasId?: number; [name: string]: unknown } = {}): void {
-    const { ioasId, userVa } = this;
-    const page = { ioasId, userVa, length: PAGE, iova: IOVA };
-    this.io.ioasMap({ ...page, ...options });
-  }
-
-  /** A HWPT that can be a parent, and one that is nested on it. */
-  nest(faultId?: number): { readonly parent: number; readonly nested: number } {
-    const { io: { hwpt }, devId, ptId } = this;
-    const flags = uapi.IOMMU_HWPT_ALLOC_NEST_PARENT;
-    const parent = hwpt.alloc({ devId, ptId, flags }).hwptId;
-    const nested = hwpt.alloc({
-      devId,
-      ptId: parent,
-      dataType: uapi.IOMMU_HWPT_DATA_SELFTEST,
-      data: new Uint8Array(4),
-      ...faultId === undefined ? {} : { faultId },
-    });
-    return { parent, nested: nested.hwptId };
-  }
-}
-
-/** How the message goes on behind the call, and what fails so. */
-type Scenario = readonly [string, (bench: Bench) => unknown];
 
 const PLACES: readonly Scenario[] = [
   ["EINVAL: the length is 0", (b) => b.map({ length: 0 })],
@@ -320,26 +279,12 @@ const ACCESSES: readonly Scenario[] = [
   }],
 ];
 
-for (
-  const [what, scenarios] of Object.entries({
-    "choosing and taking a place": PLACES,
-    "copying": COPIES,
-    "unmapping and destroying": REMOVALS,
-    "ranges and options": RANGES,
-    "attaching": ATTACHMENTS,
-    "accesses": ACCESSES,
-  })
-) {
-  describe(`an error of ${what}`, () => {
-    for (const [message, fail] of scenarios) {
-      it(`says ${message}`, () => {
-        const bench = new Bench();
-        const error = assertThrows(() => fail(bench), IommufdError);
-        assertStringIncludes(error.message, ` failed with ${message} (`);
-      });
-    }
-  });
-}
+describeReasons("choosing and taking a place", PLACES);
+describeReasons("copying", COPIES);
+describeReasons("unmapping and destroying", REMOVALS);
+describeReasons("ranges and options", RANGES);
+describeReasons("attaching", ATTACHMENTS);
+describeReasons("accesses", ACCESSES);
 
 it("an errno that nobody catches says its name and what it means", () => {
   assertEquals(Deno.inspect(uapi.EINVAL), "EINVAL: invalid argument");
