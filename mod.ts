@@ -124,5 +124,9 @@ export type * from "./impl/iommu/viommu/viommu.ts";
 export { s32, u16, u32, u64, u8 } from "./impl/uapi/layout/roles.ts";
 export { type Struct, struct } from "./impl/uapi/layout/struct.ts";
 export { MockDevice, MockIommuOps } from "./impl/mock/mock_device.ts";
-export { MockBlockedDomain, MockDomain } from "./impl/mock/mock_domain.ts";
+export {
+  type DirtyPages,
+  MockBlockedDomain,
+  MockDomain,
+} from "./impl/mock/mock_domain.ts";
 export { MockNestedDomain } from "./impl/mock/mock_nested_domain.ts";

@@ -9,6 +9,7 @@
 import type { RevisionName } from "../impl/uapi/revision.ts";
 import type { Test } from "./harness/harness.ts";
 import { narrow } from "./harness/table.ts";
+import { registerChangeProcess } from "./iommufd/change_process.ts";
 import { registerIommufd } from "./iommufd/iommufd.ts";
 import { registerIommufdDirtyTracking } from "./iommufd/iommufd_dirty_tracking.ts";
 import { registerIommufdFailNth } from "./iommufd/iommufd_fail_nth.ts";
@@ -41,6 +42,7 @@ import { registerVfioCompatMockDomain } from "./iommufd/vfio_compat_mock_domain.
 export function allTests(uapi: RevisionName): Test[] {
   const registry: Test[] = [];
   registerIommufd(registry);
+  registerChangeProcess(registry);
   registerIommufdIoas(registry);
   registerIommufdMockDomain(registry);
   registerIommufdDirtyTracking(registry);

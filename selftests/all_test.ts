@@ -21,6 +21,7 @@ const KERNEL: readonly [string, string, string][] = [
     `simple_close cmd_fail +cmd_length cmd_ex_fail global_options simple_ioctls
      unmap_cmd map_cmd info_cmd set_iommu_cmd vfio_ioas`,
   ],
+  ["change_process", "~account_none ~account_user ~account_mm", "basic"],
   [
     "iommufd_ioas",
     "no_domain mock_domain two_mock_domain mock_domain_limit",
@@ -29,11 +30,13 @@ const KERNEL: readonly [string, string, string][] = [
      unmap_fully_contained_areas area_auto_iova ~reserved_overflow area_allowed copy_area
      iova_ranges +access_domain_destory -access +access_pin +access_pin_unmap
      access_rw access_rw_unaligned fork_gone fork_present
-     ioas_option_huge_pages +ioas_iova_alloc +ioas_align_change +copy_sweep`,
+     ioas_option_huge_pages +ioas_iova_alloc +ioas_align_change +copy_sweep
+     ~dmabuf_simple ~dmabuf_revoke`,
   ],
   [
     "iommufd_mock_domain",
-    "one_domain two_domains one_domain_hugepage two_domains_hugepage",
+    `one_domain two_domains one_domain_hugepage two_domains_hugepage
+     ~one_domain_file ~one_domain_file_hugepage`,
     "basic +ro_unshare all_aligns all_aligns_copy user_copy +replace +alloc_hwpt",
   ],
   [
@@ -71,7 +74,8 @@ function kernelIds(uapi: RevisionName): string[] {
 
 /** The tests of the kernel's program iommufd_fail_nth, which v3 did not have yet. */
 function failNthIds(uapi: RevisionName): string[] {
-  const names = `+basic +map_domain +map_two_domains +access_rw +access_pin
+  const names =
+    `+basic +map_domain ~map_file_domain +map_two_domains +access_rw +access_pin
     +access_pin_domain +device`;
   return wordsIn(uapi, names).map((name) => `basic_fail_nth.${name}`);
 }
@@ -80,7 +84,7 @@ for (
   const [uapi, count, failNth] of [
     ["v3", 100, 0],
     ["6.12", 190, 7],
-    ["7.3", 194, 7],
+    ["7.3", 219, 8],
   ] as const
 ) {
   describe(`allTests("${uapi}")`, () => {

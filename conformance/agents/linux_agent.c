@@ -112,60 +112,116 @@ static void kill_processes(void)
 	process_count = 0;
 }
 
-/*
- * Sends a request to a process and puts its answer out; false if the process
- * ended over it.
- */
-static bool ask(struct process *p, char *request, struct text *out)
+/* A process's answer to a request, and a descriptor that came with it. */
+struct answer {
+	/* Valid until the next; NULL if the process ended over the request. */
+	char *text;
+	/* -1 for none. */
+	int passed;
+};
+
+/* Sends a process a request, with a descriptor unless `pass` is -1. */
+static struct answer ask(struct process *p, const char *request, int pass)
 {
 	static struct stream answers;
-	size_t len = strlen(request);
-	char *answer;
+	static struct text line;
+	struct answer answer = { .passed = -1 };
 
 	if (!answers.in.data)
 		stream_open(&answers, -1);
 	answers.fd = p->channel;
 	answers.in.len = answers.next = 0;
-	request[len] = '\n';
-	if (!write_all(p->channel, request, len + 1))
-		return false;
-	answer = read_line(&answers);
-	if (!answer)
-		return false;
-	if (answers.passed >= 0) {
+	line.len = 0;
+	put(&line, request);
+	put(&line, "\n");
+	if (send_text(p->channel, &line, pass))
+		answer.text = read_line(&answers);
+	if (answer.text)
+		answer.passed = answers.passed;
+	return answer;
+}
+
+/* Puts out why a process does not answer. */
+static void put_end(struct text *out, struct process *p)
+{
+	if (p->channel >= 0)
+		reap(p);
+	put(out, "died");
+	put_text(out, p->reason);
+}
+
+/* Asks a process, and puts its answer out. */
+static void ask_and_put(struct process *p, const char *request, int pass,
+			struct text *out)
+{
+	struct answer answer = { .passed = -1 };
+
+	if (p->channel >= 0)
+		answer = ask(p, request, pass);
+	if (!answer.text) {
+		put_end(out, p);
+	} else if (answer.passed >= 0) {
 		/* "ok PID" of a fork, with the child's channel. */
 		put(out, "ok");
-		put_num(out, add_process(atoi(answer + 3), answers.passed));
+		put_num(out, add_process(atoi(answer.text + 3), answer.passed));
 	} else {
-		put(out, answer);
+		put(out, answer.text);
 	}
-	return true;
+}
+
+/* The process of a number, which must not have been asked to end; NULL for none. */
+static struct process *find_process(struct call *c, uint64_t number)
+{
+	uint64_t index = number - first_process;
+
+	if (index >= process_count)
+		c->error = "there is no such process";
+	else if (processes[index].exited)
+		c->error = "the process has ended";
+	return c->error ? NULL : &processes[index];
+}
+
+/* "passfd FD TO": one lends the descriptor, the other takes it. */
+static void pass_fd(struct call *c, struct process *from)
+{
+	char lend[40];
+	struct process *to;
+	struct answer lent;
+	int fd;
+
+	word(c);
+	fd = number(c);
+	to = find_process(c, number(c));
+	if (!parsed(c))
+		return;
+	snprintf(lend, sizeof(lend), "lendfd %d", fd);
+	lent = from->channel < 0 ? (struct answer){ 0 } : ask(from, lend, -1);
+	if (!lent.text) {
+		put_end(c->out, from);
+	} else if (lent.passed < 0) {
+		put(c->out, lent.text);
+	} else {
+		ask_and_put(to, "takefd", lent.passed, c->out);
+		close(lent.passed);
+	}
 }
 
 /* A request to a process of the tests; puts the whole reply out. */
 static void process_request(struct call *c, uint64_t process)
 {
-	uint64_t index = process - first_process;
-	bool exit = !strcmp(c->at, "exit");
-	struct process *p;
+	struct process *p = find_process(c, process);
 
-	if (index >= process_count) {
-		c->error = "there is no such process";
+	if (!p)
 		return;
-	}
-	p = &processes[index];
-	if (p->channel >= 0 && exit) {
+	if (p->channel >= 0 && !strcmp(c->at, "exit")) {
 		kill(p->pid, SIGKILL);
 		reap(p);
 		p->exited = true;
 		put(c->out, "ok");
-	} else if (p->exited) {
-		c->error = "the process has ended";
-	} else if (p->channel < 0 || !ask(p, c->at, c->out)) {
-		if (p->channel >= 0)
-			reap(p);
-		put(c->out, "died");
-		put_text(c->out, p->reason);
+	} else if (!strncmp(c->at, "passfd ", strlen("passfd "))) {
+		pass_fd(c, p);
+	} else {
+		ask_and_put(p, c->at, -1, c->out);
 	}
 }
 

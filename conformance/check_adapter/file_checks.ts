@@ -34,12 +34,15 @@ import {
   assertOk,
   assertTrue,
 } from "../../selftests/harness/harness.ts";
-import type { TargetProcess } from "../../selftests/target/target.ts";
+import { TargetProcess } from "../../selftests/target/target.ts";
 import { call } from "../../selftests/target/verbs.ts";
-import type { Check } from "./bench.ts";
+import { probeFiles, probePassFd } from "../targets/file_probes.ts";
+import { type Check, refuses } from "./bench.ts";
 
 /** A descriptor that no process has. */
 const NO_FD = 999;
+/** A number that no process has. */
+const NO_PROCESS = 99999;
 
 /** Opens `/dev/iommu`. */
 async function openIommu(process: TargetProcess): Promise<number> {
@@ -190,6 +193,21 @@ export const FILE_CHECKS: readonly Check[] = [
       assertEq(await process.write(fd, u64(7)), 8, "write of an eventfd");
       assertEq(await process.read(fd, into), 8, "read of what was written");
       assertBytes(into, u64(7), "value that was written");
+    },
+  },
+  {
+    name: "unlink, pread, pwrite, lseek, fallocate and fcntl",
+    needs: "files",
+    run: probeFiles,
+  },
+  {
+    name: "passfd",
+    needs: "passfd",
+    async run(bench) {
+      const { process, target } = bench;
+      await probePassFd(bench);
+      await probePassFd(bench, await TargetProcess.spawn(target));
+      await refuses(bench, `${process.number} passfd 0 ${NO_PROCESS}`);
     },
   },
   {

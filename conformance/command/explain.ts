@@ -27,6 +27,8 @@ const NEEDS: Readonly<Record<Need, string>> = {
   fail_nth: "fault injection: the Nth step that can fail does",
   setrlimit: "limits that can be set",
   setuid: "processes that give up being root, or a capability",
+  files: "memory files with seals, holes and offsets, and names in /dev/shm",
+  passfd: "descriptors that one process gives another",
   hwpt: "IOMMU_HWPT_ALLOC, IOMMU_GET_HW_INFO and IOMMU_HWPT_INVALIDATE",
   dirty: "dirty tracking",
   faults: "IO page faults: IOMMU_FAULT_QUEUE_ALLOC",

@@ -28,9 +28,9 @@ Which targets and tests:
                            stdio:CMD ARGS…, unix:PATH, tcp:HOST:PORT
                                  an adapter that speaks the protocol of
                                  protocol.md: a program to start, or a socket
-                           linux-vm:[accel=kvm|tcg]
+                           linux-vm:[REVISION][,accel=kvm|tcg]
                                  real Linux in a virtual machine, as "deno task
-                                 linux:build" built it
+                                 linux:build" built it; default the newest
                            replay:FILE
                                  the recorded calls of a test that failed
   --uapi REVISION        ${

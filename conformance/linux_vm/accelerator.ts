@@ -11,12 +11,8 @@ import { readJson, writeJson } from "./cache.ts";
 import { output } from "./programs.ts";
 import type { Accelerator } from "./qemu.ts";
 
-/** What was found out, and of what. */
-interface Answer {
-  readonly accelerator: Accelerator;
-  /** The kernel that was booted. */
-  readonly kernel: string;
-}
+/** What was found out, by the path of the kernel that was booted. */
+type Answers = Readonly<Record<string, Accelerator>>;
 
 /** What a choice depends on. */
 export interface ProbeOptions {
@@ -37,10 +33,11 @@ export async function chooseAccelerator(
   // The folder may have come from another machine.
   if (!await hasKvm()) return "tcg";
   const path = `${folder}accelerator.json`;
-  const known = await readJson<Answer>(path);
-  if (known?.kernel === kernel) return known.accelerator;
+  const known = await readJson<Answers>(path) ?? {};
+  const answer = known[kernel];
+  if (answer === "kvm" || answer === "tcg") return answer;
   const accelerator = await bootsWithKvm() ? "kvm" : "tcg";
-  await writeJson(path, { accelerator, kernel });
+  await writeJson(path, { ...known, [kernel]: accelerator });
   return accelerator;
 }
 

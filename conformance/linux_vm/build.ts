@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * Builds what `linux-vm:` boots: a kernel with iommufd's selftest support, from
- * Debian's source package, and a first file system with the agent. Does nothing
+ * Builds what `linux-vm:` boots: kernels with iommufd's selftest support, from
+ * Debian's source packages, and a first file system with the agent, which is
+ * the same for all. Arguments: which kernels, by default all. Does nothing
  * where all of it is up to date.
  *
  * @module
@@ -10,21 +11,19 @@
 
 import {
   agentSources,
-  type Built,
   cacheFolder,
   hashOf,
   hashOfSources,
+  INITRAMFS,
   kernelSources,
+  noteBuilt,
   sourcePath,
-  type Sources,
-  writeBuilt,
 } from "./cache.ts";
 import { CHARACTER_DEVICE, cpioArchive, DIRECTORY, PROGRAM } from "./cpio.ts";
-import { refusedOptions } from "./kernel_config.ts";
-import { isThere, missingTools, run, type Tool } from "./programs.ts";
-
-const PACKAGE = "linux-source-6.12";
-const TARBALL = `/usr/src/${PACKAGE}.tar.xz`;
+import { buildKernel } from "./kernels/build_kernel.ts";
+import { type Kernel, kernelOf, KERNELS } from "./kernels/kernels.ts";
+import type { Say } from "./kernels/source.ts";
+import { isThere, requireTools, run, type Tool } from "./programs.ts";
 
 /** What the agent is built with. */
 const AGENT_TOOLS: readonly Tool[] = [
@@ -32,10 +31,9 @@ const AGENT_TOOLS: readonly Tool[] = [
   { what: "/usr/include/stdio.h", debianPackage: "libc6-dev" },
 ];
 
-/** What the kernel is built with besides. */
+/** What a kernel is built with besides. */
 const KERNEL_TOOLS: readonly Tool[] = [
   ...AGENT_TOOLS,
-  { what: TARBALL, debianPackage: PACKAGE },
   { what: "tar", debianPackage: "tar" },
   { what: "xz", debianPackage: "xz-utils" },
   { what: "make", debianPackage: "make" },
@@ -46,85 +44,28 @@ const KERNEL_TOOLS: readonly Tool[] = [
   { what: "/usr/include/gelf.h", debianPackage: "libelf-dev" },
 ];
 
-/** Says what is going on. */
-type Say = (sentence: string) => void;
-
-/** Builds what is not up to date. Rejects with the reason if that fails. */
-async function build(folder: string, say: Say): Promise<Built> {
-  await requireTools(KERNEL_TOOLS);
-  await Deno.mkdir(folder, { recursive: true });
-  const built: Built = {
-    sources: await hashOfSources(),
-    kernel: (await buildKernel(folder, say, await kernelSources()))[0]!,
-    initramfs: await buildInitramfs(folder, say),
-  };
-  await writeBuilt(folder, built);
-  await removeOthers(folder, built);
-  return built;
-}
-
-async function requireTools(tools: readonly Tool[]): Promise<void> {
-  const missing = await missingTools(tools);
-  if (missing.length > 0) throw new Error(missing.join("\n"));
-}
-
-/** What a build of the kernel gives: where it is in the tree, by the name that it is kept under. */
-const KERNEL = { bzImage: "arch/x86/boot/bzImage" };
-
-/** The same with symbols, for {@link tracingKernelSources}. */
-export const TRACING_KERNEL = {
-  "tracing-bzImage": KERNEL.bzImage,
-  "tracing-vmlinux": "vmlinux",
-};
-
-/** The paths of what a build of the kernel with a configuration gives; it is built if they are not there. */
-export async function buildKernel(
+/** Builds what is not up to date; resolves to the paths. Rejects with the reason if that fails. */
+async function build(
+  kernel: Kernel,
   folder: string,
   say: Say,
-  sources: Sources,
-  products: Readonly<Record<string, string>> = KERNEL,
 ): Promise<string[]> {
-  const version = await run("dpkg-query", ["-W", "-f", "${Version}", PACKAGE]);
-  const hash = await hashOf(JSON.stringify(sources), version);
-  const paths = Object.keys(products).map((name) => `${folder}${name}-${hash}`);
-  if (await isThere(paths.at(-1)!)) return paths;
-
-  const tree = `${folder}tree`;
-  await remove(tree);
-  await Deno.mkdir(tree);
-  say(`Unpacking ${PACKAGE} ${version}`);
-  await run("tar", ["-xf", TARBALL, "-C", tree, "--strip-components=1"]);
-  await configure(tree, Object.values(sources).join("\n"));
-  say("Compiling the kernel, which takes some minutes");
-  await make(tree, ["bzImage", `-j${navigator.hardwareConcurrency}`]);
-  for (const [at, path] of Object.values(products).entries()) {
-    await Deno.rename(`${tree}/${path}`, paths[at]!);
-  }
-  await remove(tree);
-  return paths;
-}
-
-/** Writes the configuration. Rejects if the kernel does not take an option. */
-async function configure(tree: string, fragment: string): Promise<void> {
-  const path = `${tree}/fragment.config`;
-  await Deno.writeTextFile(path, fragment);
-  await make(tree, ["allnoconfig", `KCONFIG_ALLCONFIG=${path}`]);
-  const config = await Deno.readTextFile(`${tree}/.config`);
-  const refused = refusedOptions(fragment, config);
-  if (refused.length > 0) {
-    throw new Error(`The kernel does not take ${refused.join(", ")}`);
-  }
-}
-
-/** Runs make for the kernel; what comes out depends on neither person nor day. */
-async function make(tree: string, args: readonly string[]): Promise<void> {
-  const env = {
-    ARCH: "x86_64",
-    KBUILD_BUILD_USER: "iommufd-kit",
-    KBUILD_BUILD_HOST: "localhost",
-    KBUILD_BUILD_TIMESTAMP: "1970-01-01",
-  };
-  await run("make", ["-s", "-C", tree, ...args], { env });
+  await requireTools(KERNEL_TOOLS);
+  await Deno.mkdir(folder, { recursive: true });
+  const [image] = await buildKernel(kernel, { folder, say });
+  const initramfs = await buildInitramfs(folder, say);
+  const { revision } = kernel;
+  await noteBuilt(folder, {
+    [revision]: {
+      sources: await hashOfSources(await kernelSources(kernel)),
+      path: image!,
+    },
+    [INITRAMFS]: {
+      sources: await hashOfSources(await agentSources()),
+      path: initramfs,
+    },
+  });
+  return [image!, initramfs];
 }
 
 /** The path of the first file system, which is built if it is not there. */
@@ -132,7 +73,7 @@ async function buildInitramfs(folder: string, say: Say): Promise<string> {
   const sources = await agentSources();
   const compiler = await run("gcc", ["--version"]);
   const hash = await hashOf(JSON.stringify(sources), compiler);
-  const initramfs = `${folder}initramfs-${hash}`;
+  const initramfs = `${folder}${INITRAMFS}-${hash}`;
   if (await isThere(initramfs)) return initramfs;
 
   say("Compiling the agent");
@@ -158,33 +99,42 @@ export async function compileAgent(path: string): Promise<void> {
   await run("gcc", [...flags, "-o", path, ...files]);
 }
 
-/** Removes what was built from older sources. */
-async function removeOthers(folder: string, built: Built): Promise<void> {
-  for await (const { name } of Deno.readDir(folder)) {
-    const path = folder + name;
-    if (!/^(bzImage|initramfs)-/.test(name)) continue;
-    if (path !== built.kernel && path !== built.initramfs) await remove(path);
+/** The kernels that arguments name. Throws where there is no such kernel. */
+export function chosenKernels(names: readonly string[]): readonly Kernel[] {
+  if (names.length === 0) return KERNELS;
+  return names.map((name) => {
+    const kernel = kernelOf(name);
+    if (kernel !== undefined) return kernel;
+    const all = KERNELS.map(({ revision }) => revision).join(" or ");
+    throw new Error(`There is no kernel "${name}": it must be ${all}.`);
+  });
+}
+
+/** The task; resolves to the exit code. A kernel that cannot be built does not keep others from it. */
+async function main(args: readonly string[]): Promise<number> {
+  let code = 0;
+  async function attempt(body: () => Promise<void>): Promise<void> {
+    try {
+      await body();
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      console.error(error.message);
+      code = 1;
+    }
   }
-}
-
-async function remove(path: string): Promise<void> {
-  if (await isThere(path)) await Deno.remove(path, { recursive: true });
-}
-
-/** The task; resolves to the exit code. */
-async function main(): Promise<number> {
-  try {
+  await attempt(async () => {
     if (Deno.build.arch !== "x86_64") {
       throw new Error("linux:build needs an x86-64 machine.");
     }
-    const { kernel, initramfs } = await build(cacheFolder(), console.log);
-    console.log(`Up to date: ${kernel}\n            ${initramfs}`);
-    return 0;
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    console.error(error.message);
-    return 1;
-  }
+    for (const kernel of chosenKernels(args)) {
+      await attempt(async () => {
+        const paths = await build(kernel, cacheFolder(), console.log);
+        console.log(`Linux ${kernel.revision} is up to date:`);
+        for (const path of paths) console.log(`  ${path}`);
+      });
+    }
+  });
+  return code;
 }
 
-if (import.meta.main) Deno.exit(await main());
+if (import.meta.main) Deno.exit(await main(Deno.args));

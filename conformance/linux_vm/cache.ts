@@ -3,24 +3,37 @@
 /**
  * Where a built kernel and its first file system are kept, and how it is known
  * that they are up to date: files are named by a hash of what they were made
- * from, and `current.json` says which of them belong to the sources as they are.
+ * from, and `built.json` says which of them belong to the sources as they are.
  *
  * @module
  */
 
-/** What was built. */
+import type { Kernel } from "./kernels/kernels.ts";
+
+/** A file that was built. */
 export interface Built {
   /** The hash of the sources in this package. */
   readonly sources: string;
+  /** Path of the file. */
+  readonly path: string;
+}
+
+/** What is booted. */
+export interface Bootable {
   /** Path of the kernel. */
   readonly kernel: string;
   /** Path of the first file system. */
   readonly initramfs: string;
 }
 
+/** What the first file system is known by; a kernel is known by its revision. */
+export const INITRAMFS = "initramfs";
+
 /** Names the folder, in the package's own tree. */
 const FOLDER = new URL("../../.cache/linux/", import.meta.url);
 const CONFORMANCE = new URL("../", import.meta.url);
+/** What the folder has that is up to date. */
+const NOTE = "built.json";
 
 /** The folder. Throws where the package does not come from a folder at all. */
 export function cacheFolder(): string {
@@ -33,17 +46,15 @@ export function cacheFolder(): string {
 /** Sources by path, from `conformance/` on. */
 export type Sources = Readonly<Record<string, string>>;
 
-/** The sources of the kernel: its configuration. */
-export async function kernelSources(): Promise<Sources> {
-  return await readSources(["linux_vm/kernel.config"]);
-}
-
-/** The sources of the kernel that tells which steps it comes to. */
-export async function tracingKernelSources(): Promise<Sources> {
-  return await readSources([
-    "linux_vm/kernel.config",
-    "linux_vm/fault_steps/tracing.config",
-  ]);
+/** The sources of a kernel: its configuration, `.config` by name, and what is mended of it. */
+export async function kernelSources(
+  { config, mends }: Kernel,
+  more: readonly string[] = [],
+): Promise<Sources> {
+  const files = config.map((name) => `linux_vm/kernels/${name}`);
+  const sources = await readSources([...files, ...more]);
+  const edits = mends.map(({ wrong, replacement }) => `${wrong}${replacement}`);
+  return { ...sources, mends: edits.join("\n") };
 }
 
 /** The sources of the first file system: the agent. */
@@ -81,36 +92,67 @@ export async function hashOf(...parts: readonly string[]): Promise<string> {
   return new Uint8Array(hash, 0, 8).toHex();
 }
 
-/** A hash of all sources as they are now. */
-export async function hashOfSources(): Promise<string> {
-  const sources = { ...await kernelSources(), ...await agentSources() };
+/** A hash of sources. */
+export async function hashOfSources(sources: Sources): Promise<string> {
   return await hashOf(JSON.stringify(sources));
 }
 
-/** Notes what is built; the files are in the folder, which may move. */
-export function writeBuilt(folder: string, built: Built): Promise<void> {
-  const { sources, kernel, initramfs } = built;
-  const inFolder = (path: string) => path.slice(folder.length);
-  return writeJson(`${folder}current.json`, {
-    sources,
-    kernel: inFolder(kernel),
-    initramfs: inFolder(initramfs),
-  });
+/** What was built, by what it is known by. */
+type BuiltFiles = Readonly<Record<string, Built>>;
+
+/** Notes what is built, with what was noted before; the files are in the folder, which may move. Others of the same kind are removed. */
+export async function noteBuilt(
+  folder: string,
+  built: BuiltFiles,
+): Promise<void> {
+  const inFolder = Object.entries(built).map(([name, { sources, path }]) =>
+    [name, { sources, path: path.slice(folder.length) }] as const
+  );
+  const all = { ...await readBuilt(folder), ...Object.fromEntries(inFolder) };
+  await writeJson(folder + NOTE, all);
+  const current = Object.values(all).map(({ path }) => path);
+  const kinds = new Set(current.map(kindOf));
+  for await (const { name } of Deno.readDir(folder)) {
+    if (!kinds.has(kindOf(name)) || current.includes(name)) continue;
+    await Deno.remove(folder + name);
+  }
 }
 
-/** What is built and up to date. Rejects with what to do if nothing is. */
-export async function findBuilt(folder: string): Promise<Built> {
-  const built = await readJson<Built>(`${folder}current.json`);
-  if (built === undefined) {
-    throw new Error('No kernel is built: run "deno task linux:build" first');
+/** What a file is, without the hash that its name ends with. */
+function kindOf(name: string): string {
+  return name.slice(0, name.lastIndexOf("-") + 1);
+}
+
+async function readBuilt(folder: string): Promise<BuiltFiles> {
+  return await readJson<BuiltFiles>(folder + NOTE) ?? {};
+}
+
+/** What is built of a kernel and up to date. Rejects with what to do if nothing is. */
+export async function findBuilt(
+  folder: string,
+  kernel: Kernel,
+): Promise<Bootable> {
+  const built = await readBuilt(folder);
+  const { revision } = kernel;
+  const task = `run "deno task linux:build ${revision}"`;
+  function upToDate(name: string, sources: string): string {
+    const found = built[name];
+    if (found === undefined) {
+      throw new Error(`Linux ${revision} is not built: ${task} first`);
+    }
+    if (found.sources === sources) return folder + found.path;
+    throw new Error(`Linux ${revision} was built from other sources: ${task}`);
   }
-  const { sources, kernel, initramfs } = built;
-  if (sources !== await hashOfSources()) {
-    throw new Error(
-      'The kernel was built from other sources: run "deno task linux:build"',
-    );
-  }
-  return { sources, kernel: folder + kernel, initramfs: folder + initramfs };
+  return {
+    kernel: upToDate(
+      revision,
+      await hashOfSources(await kernelSources(kernel)),
+    ),
+    initramfs: upToDate(
+      INITRAMFS,
+      await hashOfSources(await agentSources()),
+    ),
+  };
 }
 
 /** What a JSON file of the folder holds; undefined if it is not there or is broken. */

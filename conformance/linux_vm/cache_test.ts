@@ -5,6 +5,7 @@ import {
   assertEquals,
   assertNotEquals,
   assertRejects,
+  assertStringIncludes,
 } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import {
@@ -12,8 +13,10 @@ import {
   findBuilt,
   hashOf,
   hashOfSources,
-  writeBuilt,
+  kernelSources,
+  noteBuilt,
 } from "./cache.ts";
+import { NEWEST } from "./kernels/kernels.ts";
 
 describe("the cache", () => {
   it("knows the agent's sources", async () => {
@@ -32,15 +35,62 @@ describe("the cache", () => {
   it("finds what was built from the sources as they are, and nothing else", async () => {
     const folder = `${await Deno.makeTempDir()}/`;
     try {
-      const nothing = await assertRejects(() => findBuilt(folder), Error);
-      assert(nothing.message.includes("linux:build"));
-      const built = { kernel: `${folder}k`, initramfs: `${folder}i` };
-      const sources = await hashOfSources();
-      await writeBuilt(folder, { ...built, sources });
-      assertEquals(await findBuilt(folder), { ...built, sources });
-      await writeBuilt(folder, { ...built, sources: "other" });
-      const stale = await assertRejects(() => findBuilt(folder), Error);
-      assert(stale.message.includes("other sources"));
+      const nothing = await assertRejects(
+        () => findBuilt(folder, NEWEST),
+        Error,
+        "is not built",
+      );
+      assertStringIncludes(nothing.message, `linux:build ${NEWEST.revision}`);
+      const sources = await hashOfSources(await kernelSources(NEWEST));
+      const ofAgent = await hashOfSources(await agentSources());
+      const initramfs = { sources: ofAgent, path: `${folder}initramfs-1` };
+      const kernel = { sources, path: `${folder}bzImage-1` };
+      await noteBuilt(folder, { [NEWEST.revision]: kernel, initramfs });
+      assertEquals(await findBuilt(folder, NEWEST), {
+        kernel: kernel.path,
+        initramfs: initramfs.path,
+      });
+      const old = { sources: "other", path: `${folder}initramfs-0` };
+      await noteBuilt(folder, { initramfs: old });
+      await assertRejects(
+        () => findBuilt(folder, NEWEST),
+        Error,
+        "other sources",
+      );
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  });
+
+  it("keeps one of each, and nothing of what was before", async () => {
+    const folder = `${await Deno.makeTempDir()}/`;
+    try {
+      const files = ["bzImage-1-a", "bzImage-1-old", "bzImage-2-b"];
+      const others = ["initramfs-c", "initramfs-old", "linux_agent"];
+      for (const name of [...files, ...others]) {
+        await Deno.writeTextFile(folder + name, "");
+      }
+      const built = (name: string) => ({ sources: "", path: folder + name });
+      await noteBuilt(folder, {
+        "1": built("bzImage-1-a"),
+        initramfs: built("initramfs-old"),
+      });
+      await Deno.writeTextFile(`${folder}initramfs-c`, "");
+      await noteBuilt(folder, {
+        "2": built("bzImage-2-b"),
+        initramfs: built("initramfs-c"),
+      });
+      const names = await Array.fromAsync(
+        Deno.readDir(folder),
+        ({ name }) => name,
+      );
+      assertEquals(names.sort(), [
+        "built.json",
+        "bzImage-1-a",
+        "bzImage-2-b",
+        "initramfs-c",
+        "linux_agent",
+      ]);
     } finally {
       await Deno.remove(folder, { recursive: true });
     }

@@ -20,6 +20,12 @@ export async function missingTools(tools: readonly Tool[]): Promise<string[]> {
   return tools.filter((_, index) => !there[index]).map(missingTool);
 }
 
+/** Rejects with what is missing, if anything is. */
+export async function requireTools(tools: readonly Tool[]): Promise<void> {
+  const missing = await missingTools(tools);
+  if (missing.length > 0) throw new Error(missing.join("\n"));
+}
+
 /** Says that a tool is missing, and where it comes from. */
 function missingTool({ what, debianPackage }: Tool): string {
   return `${what} is missing: install it with "apt-get install ${debianPackage}".`;
@@ -41,8 +47,13 @@ export async function isThere(what: string): Promise<boolean> {
   }
 }
 
-/** What is added to the environment of a program. */
-type RunOptions = Pick<Deno.CommandOptions, "env">;
+/** Removes a file or a folder with all that is in it. */
+export async function removeIfThere(path: string): Promise<void> {
+  if (await isThere(path)) await Deno.remove(path, { recursive: true });
+}
+
+/** What is added to the environment of a program, and where it runs. */
+type RunOptions = Pick<Deno.CommandOptions, "env" | "cwd">;
 
 /** Runs a program that has nothing to read. */
 export function output(

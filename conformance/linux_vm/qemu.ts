@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { Built } from "./cache.ts";
+import type { Bootable } from "./cache.ts";
 import type { Tool } from "./programs.ts";
 
 /** What runs the guest's instructions. */
@@ -29,7 +29,7 @@ const PORT = "/dev/vport0p1";
  * would wake a sleeping one: without KVM, a call then takes 10 ms and not 0.4.
  */
 export function qemuArgs(
-  { kernel, initramfs }: Pick<Built, "kernel" | "initramfs">,
+  { kernel, initramfs }: Bootable,
   accelerator: Accelerator,
 ): string[] {
   const kernelLine = [

@@ -16,36 +16,43 @@ import {
   type TargetSpec,
 } from "../targets/target_spec.ts";
 import { chooseAccelerator, hasKvm } from "./accelerator.ts";
-import { type Built, cacheFolder, findBuilt } from "./cache.ts";
-import { missingTools } from "./programs.ts";
+import { type Bootable, cacheFolder, findBuilt } from "./cache.ts";
+import { type Kernel, kernelOf, KERNELS, NEWEST } from "./kernels/kernels.ts";
+import { requireTools } from "./programs.ts";
 import { type Accelerator, QEMU, qemuArgs } from "./qemu.ts";
 
 /** Milliseconds within which a kernel boots under KVM, many times over. */
 const KVM_BOOT_MS = 10_000;
 
-/** `linux-vm:[accel=kvm|tcg]`. Throws {@link UsageError}. */
+/** `linux-vm:[REVISION][,accel=kvm|tcg]`: by default the newest kernel. Throws {@link UsageError}. */
 export function parseLinuxVm(rest: string, spec: string): TargetSpec {
-  const match = /^(?:accel=(kvm|tcg))?$/.exec(rest);
-  if (match === null) {
-    refuseTarget(spec, "linux-vm: takes accel=kvm, accel=tcg or nothing.");
+  const match = /^([\w.]*)(?:(?:^|,)accel=(kvm|tcg))?$/.exec(rest);
+  const [, revision = "", accelerator] = match ?? [];
+  const kernel = revision === "" ? NEWEST : kernelOf(revision);
+  if (match === null || kernel === undefined) {
+    const names = KERNELS.map(({ revision }) => revision).join(" or ");
+    refuseTarget(
+      spec,
+      `linux-vm: takes ${names}, accel=kvm or accel=tcg, both as in ${NEWEST.revision},accel=tcg, or nothing.`,
+    );
   }
-  const accelerator = match[1] as Accelerator | undefined;
   return {
     spec,
-    revisions: () => Promise.resolve(["6.12"]),
-    open: (_uapi, options = {}) => openLinuxVm(accelerator, options),
+    revisions: () => Promise.resolve([kernel.revision]),
+    open: (_uapi, options = {}) =>
+      openLinuxVm(kernel, accelerator as Accelerator | undefined, options),
   };
 }
 
 /** Boots it; without an accelerator, one that works is found out. */
 async function openLinuxVm(
+  kernel: Kernel,
   accelerator: Accelerator | undefined,
   { timeoutMs }: OpenOptions,
 ): Promise<Target> {
-  const [missing] = await missingTools([QEMU]);
-  if (missing !== undefined) throw new Error(missing);
+  await requireTools([QEMU]);
   const folder = cacheFolder();
-  const built = await findBuilt(folder);
+  const built = await findBuilt(folder, kernel);
   accelerator ??= await chooseAccelerator({
     folder,
     kernel: built.kernel,
@@ -56,7 +63,7 @@ async function openLinuxVm(
 }
 
 function boot(
-  built: Built,
+  built: Bootable,
   accelerator: Accelerator,
   replyTimeoutMs: number | undefined,
 ): Promise<Target> {
@@ -65,7 +72,10 @@ function boot(
 }
 
 /** True if the agent answers within a short time. */
-async function boots(built: Built, accelerator: Accelerator): Promise<boolean> {
+async function boots(
+  built: Bootable,
+  accelerator: Accelerator,
+): Promise<boolean> {
   try {
     const target = await boot(built, accelerator, KVM_BOOT_MS);
     await target.close();

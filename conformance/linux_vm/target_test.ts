@@ -3,19 +3,30 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { UsageError } from "../lib/usage_error.ts";
+import { NEWEST } from "./kernels/kernels.ts";
 import { parseLinuxVm } from "./target.ts";
 
 describe("linux-vm:", () => {
-  it("is Linux 6.12, with or without a choice of the accelerator", async () => {
-    for (const rest of ["", "accel=kvm", "accel=tcg"]) {
+  it("is Linux in a revision, by default the newest, with or without a choice of the accelerator", async () => {
+    for (
+      const [rest, revision] of [
+        ["", NEWEST.revision],
+        ["accel=kvm", NEWEST.revision],
+        ["accel=tcg", NEWEST.revision],
+        ["6.12", "6.12"],
+        ["7.3", "7.3"],
+        ["6.12,accel=tcg", "6.12"],
+      ] as const
+    ) {
       const target = parseLinuxVm(rest, `linux-vm:${rest}`);
       assertEquals(target.spec, `linux-vm:${rest}`);
-      assertEquals(await target.revisions(), ["6.12"]);
+      assertEquals(await target.revisions(), [revision]);
     }
   });
 
   it("takes nothing else", () => {
-    for (const rest of ["accel=", "accel=xen", "v3", "accel=tcg,"]) {
+    const wrong = ["accel=", "accel=xen", "v3", "accel=tcg,", "6.12accel=tcg"];
+    for (const rest of wrong) {
       assertThrows(() => parseLinuxVm(rest, `linux-vm:${rest}`), UsageError);
     }
   });

@@ -61,6 +61,7 @@ const PARSE: Readonly<
   number: (words, name) => words.number(name),
   u64: (words, name) => words.bigint(name),
   command: (words, name) => words.number(name),
+  process: (words, name) => words.number(name),
   text: (words, name) => words.text(name),
   bytes: (words, name) => words.bytes(name),
   struct: (words, name) => words.bytes(name),

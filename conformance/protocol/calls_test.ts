@@ -35,6 +35,7 @@ const ARGUMENTS: Readonly<Record<Kind, readonly Argument[]>> = {
   number: [0, 4096, -1, 2 ** 47, 2 ** 64 - 4096],
   u64: [0n, 2n ** 64n - 1n, -(2n ** 63n)],
   command: [0x3b81, 0, 0xffffffff],
+  process: [1, 12],
   text: ["/dev/iommu", "", "nä\n me;"],
   bytes: BYTES,
   struct: BYTES,

@@ -44,6 +44,7 @@ import type {
   TargetInfo,
   TargetProcess,
 } from "../../selftests/target/target.ts";
+import { probeFiles, probePassFd } from "./file_probes.ts";
 import type { Need } from "../../selftests/target/capabilities.ts";
 
 /** Huge pages that the tests need at the same time. */
@@ -88,6 +89,12 @@ function registerProbes(registry: Test[]): void {
   probe("fail_nth", "The first step can be made to fail", probeFailNth);
   probe("setrlimit", "A limit can be set", probeSetrlimit);
   probe("setuid", "A process can give up being root", probeSetuid);
+  probe("files", "Memory files have seals, holes and names", probeFiles);
+  probe(
+    "passfd",
+    "A process can be given a descriptor",
+    (context) => probePassFd(context),
+  );
   probe("vfio", "/dev/vfio/vfio opens an iommufd", probeVfio);
   probe("hwpt", "A HWPT can be allocated", probeHwpt);
   probe("dirty", "Dirty tracking can be turned on", probeDirty);

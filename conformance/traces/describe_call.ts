@@ -68,6 +68,8 @@ function formatArguments(call: Call, revision: Revision): string {
       case "struct":
       case "numbers":
         return [];
+      case "process":
+        return processName(Number(args[i]));
       case "u64":
         return verb.args[i - 1]?.[1] === "command"
           ? describeArg(Number(args[i - 1]), args[i] as number | bigint)

@@ -10,7 +10,7 @@
 import { type Revision, REVISIONS } from "../../impl/uapi/revision.ts";
 import type { Caller, Target } from "../../selftests/target/target.ts";
 import { TargetFailure } from "../../selftests/target/target_failure.ts";
-import type { Call } from "../../selftests/target/verbs.ts";
+import { type Call, withProcesses } from "../../selftests/target/verbs.ts";
 import { formatText } from "../protocol/codec.ts";
 import type { MadeCall } from "../reports/results.ts";
 import { describeCall } from "./describe_call.ts";
@@ -115,7 +115,10 @@ export class Recorder implements Caller {
     this.#tell(recorded, calls.length === 1 ? 0 : undefined);
     const number = this.#processes[process - 1]!;
     try {
-      const results = await this.#target.make(number, calls);
+      const results = await this.#target.make(
+        number,
+        withProcesses(calls, (process) => this.#processes[process - 1]!),
+      );
       if (results.length !== calls.length) {
         const [came, made] = [results.length, calls.length];
         const why = `The target has ${came} results for ${made} calls`;

@@ -42,6 +42,8 @@ import {
 } from "../uapi/selftest.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import { MOCK_MEMORY_MAX } from "./iopte.ts";
+import { AmdMockDomain } from "./amd_domain.ts";
+import { FlatMockDomain } from "./flat_domain.ts";
 import { MockBlockedDomain, MockDomain } from "./mock_domain.ts";
 import { MockNestedDomain } from "./mock_nested_domain.ts";
 import { MockViommu } from "./mock_viommu.ts";
@@ -275,14 +277,19 @@ export class MockIommuOps implements IommuOps {
   pageResponse(): void {}
 
   #newDomain(dev: Device, dirtyTracking: boolean): MockDomain {
-    this.iommu.kernel.step("mock.domain");
-    return new MockDomain({
+    const { kernel } = this.iommu;
+    kernel.step("mock.domain");
+    const PagingDomain = PAGE_TABLES[kernel.revision.mock.pageTable];
+    return new PagingDomain({
       owner: this,
       huge: (flagsOf(dev) & MOCK_FLAGS_DEVICE_HUGE_IOVA) !== 0,
       dirtyTracking,
     });
   }
 }
+
+/** The domains with each of the page tables. */
+const PAGE_TABLES = { flat: FlatMockDomain, amdv1: AmdMockDomain };
 
 const UNKNOWN_DATA = EOPNOTSUPP.because(
   "the IOMMU driver does not know the type of the data",

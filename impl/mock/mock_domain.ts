@@ -1,43 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * The mock IOMMU's domains and page table: a sparse array with one entry per
- * 2 KiB of IOVA, see iopte.ts.
+ * The mock IOMMU's domains: what they have in common, whatever page table is
+ * behind them.
  *
  * @module
  */
 
 import type { Device } from "../iommu/device.ts";
 import type { DirtyBitmap, DirtyOps } from "../iommu/dirty.ts";
-import { Domain } from "../iommu/domain.ts";
-import type { FrameRuns } from "../kernel/interfaces/physical_memory.ts";
-import { type Iova, plus } from "../lib/brands.ts";
-import { LEAF_SIZE, SparseUint32Array } from "../lib/sparse_array.ts";
-import { XarrayNodes } from "../lib/xarray_nodes.ts";
+import { Domain, type DomainOptions } from "../iommu/domain.ts";
 import { EINVAL } from "../uapi/errno.ts";
-import {
-  MOCK_APERTURE_LAST,
-  MOCK_APERTURE_START,
-  MOCK_FLAGS_DEVICE_NO_DIRTY,
-  MOCK_HUGE_PAGE_SIZE,
-  MOCK_IO_PAGE_SIZE,
-} from "../uapi/selftest.ts";
-import { PAGE_SIZE } from "../uapi/mman.ts";
-import {
-  PTE_HUGE,
-  PTE_PFN_MASK,
-  PTE_PRESENT,
-  PTE_START_OR_LAST,
-} from "./iopte.ts";
-import { collectDirty, markDirty } from "./mock_dirty.ts";
+import { MOCK_FLAGS_DEVICE_NO_DIRTY } from "../uapi/selftest.ts";
 import type { MockDevice, MockIommuOps } from "./mock_device.ts";
-
-/** log2 of the mock's frames in a CPU page. */
-const FRAME_SHIFT = Math.log2(PAGE_SIZE / MOCK_IO_PAGE_SIZE);
-/** Entries from one CPU page to the next. */
-const PAGE_ENTRIES: number = PAGE_SIZE / MOCK_IO_PAGE_SIZE;
-/** What is read where the table has no leaf. */
-const NO_ENTRIES = new Uint32Array(LEAF_SIZE);
 
 /** The domain that blocks all DMA of mock devices (Linux: mock_blocking_domain). */
 export class MockBlockedDomain extends Domain {
@@ -54,42 +29,39 @@ export class MockBlockedDomain extends Domain {
 export interface MockDomainOptions {
   /** The driver. */
   readonly owner: MockIommuOps;
-  /** It has 1 MiB pages too. */
+  /** It has 1 MiB pages; its page table says beside which others. */
   readonly huge?: boolean;
   /** It can track which pages were written; devices that cannot do not get in. */
   readonly dirtyTracking?: boolean;
 }
 
+/** What is to be dirty: bit n of `bits` stands for `pageSize` bytes from IOVA `iova + n * pageSize` on. */
+export interface DirtyPages {
+  /** First IOVA. */
+  readonly iova: bigint;
+  /** Bytes that a bit stands for, not 0. */
+  readonly pageSize: bigint;
+  /** Bits. */
+  readonly count: number;
+  /** The bits, beginning with the lowest of byte 0. */
+  readonly bits: Uint8Array;
+}
+
 /** A paging domain of the mock (Linux: struct mock_iommu_domain). */
-export class MockDomain extends Domain implements DirtyOps {
+export abstract class MockDomain extends Domain implements DirtyOps {
   /** Its user maps into it. */
   override readonly type = "paging";
   /** Itself if it can track writes. */
   override readonly dirtyOps: DirtyOps | undefined;
-  readonly #ops: MockIommuOps;
-  readonly #huge: boolean;
-  readonly #ptes = new SparseUint32Array();
   #tracksDirty = false;
 
-  /** An empty domain, with 2 KiB pages only and no dirty tracking unless told otherwise. It needs no device. */
-  constructor(options: MockDomainOptions) {
-    const { owner, huge = false, dirtyTracking = false } = options;
-    super({
-      owner,
-      pgsizeBitmap: BigInt(
-        MOCK_IO_PAGE_SIZE | (huge ? MOCK_HUGE_PAGE_SIZE : 0),
-      ),
-      apertureStart: BigInt(MOCK_APERTURE_START),
-      apertureEnd: BigInt(MOCK_APERTURE_LAST),
-    });
-    this.#ops = owner;
-    this.#huge = huge;
+  /** A domain with what its page table can do. */
+  constructor(
+    { owner, dirtyTracking = false }: MockDomainOptions,
+    pageTable: Omit<DomainOptions, "owner">,
+  ) {
+    super({ owner, ...pageTable });
     this.dirtyOps = dirtyTracking ? this : undefined;
-  }
-
-  /** Entries that are present: one for each 2 KiB that is mapped. */
-  get entries(): number {
-    return this.#ptes.count;
   }
 
   /** Whether dirty tracking is on. */
@@ -109,250 +81,29 @@ export class MockDomain extends Domain implements DirtyOps {
     mock.changeDomain(this, old);
   }
 
-  /**
-   * Stores one entry for each 2 KiB. Warns where something was mapped.
-   * Throws ENOENT when fault injection says so. (Linux: mock_domain_map_pages.)
-   */
-  override mapPages(
-    iova: number,
-    paddr: number,
-    pgsize: number,
-    pgcount: number,
-    _prot: number,
-  ): number {
-    const { kernel } = this.#ops.iommu;
-    kernel.step("mock.map");
-    const first = this.#entryOf(iova, pgsize);
-    const count = this.#entryCount(pgsize, pgcount);
-    const frame = Math.floor(paddr / MOCK_IO_PAGE_SIZE);
-    kernel.allocNodes(
-      () => XarrayNodes.ofArray(this.#ptes),
-      first,
-      first + count - 1,
-    );
-    const flags = PTE_PRESENT | (pgsize === MOCK_IO_PAGE_SIZE ? 0 : PTE_HUGE);
-    const ptes = this.#ptes;
-    const present = ptes.fillIncreasing(first, count, flags + frame, 1);
-    ptes.set(first, ptes.get(first) | PTE_START_OR_LAST);
-    ptes.set(
-      first + count - 1,
-      ptes.get(first + count - 1) | PTE_START_OR_LAST,
-    );
-    if (present > 0) this.#warn(iova, `is mapped over ${present} entries`);
-    return pgsize * pgcount;
-  }
-
-  /**
-   * As a call of {@link mapPages} for each run would, in one pass over the
-   * entries: 5 times as fast where every run is a single page.
-   */
-  override mapRuns(
-    iova: Iova,
-    runs: FrameRuns,
-    from: number,
-    to: number,
-    prot: number,
-  ): Iova {
-    const { kernel } = this.#ops.iommu;
-    // Each call can be made to fail, so that takes the calls.
-    if (this.#huge || kernel.injectsFaults) {
-      return super.mapRuns(iova, runs, from, to, prot);
-    }
-    let count = 0;
-    for (let run = from; run < to; run++) count += runs.npfns[run]!;
-    count *= PAGE_ENTRIES;
-    const first = this.#entryOf(iova, MOCK_IO_PAGE_SIZE);
-    const before = this.#ptes.count;
-    const cursor = { run: from, done: 0 };
-    for (let done = 0; done < count;) {
-      const at = (first + done) % LEAF_SIZE;
-      const inLeaf = Math.min(LEAF_SIZE - at, count - done);
-      const leaf = this.#ptes.claim(first + done, inLeaf);
-      fillRuns(leaf, at, at + inLeaf, runs, cursor);
-      done += inLeaf;
-    }
-    const present = count - (this.#ptes.count - before);
-    if (present > 0) this.#warn(iova, `is mapped over ${present} entries`);
-    return plus(iova, count * MOCK_IO_PAGE_SIZE);
-  }
-
-  /**
-   * Clears one entry for each 2 KiB. Warns when it does not begin and end
-   * where maps did, and in some revisions when entries are missing.
-   * (Linux: mock_domain_unmap_pages.)
-   */
-  override unmapPages(iova: number, pgsize: number, pgcount: number): number {
-    const first = this.#entryOf(iova, pgsize);
-    const last = first + this.#entryCount(pgsize, pgcount) - 1;
-    const { revision } = this.#ops.iommu.kernel;
-    const tolerates = revision.mock.unmapToleratesMissing;
-    const ptes = this.#ptes;
-    if (!this.#huge) {
-      const bounded = isBound(ptes.get(first), tolerates) &&
-        isBound(ptes.get(last), tolerates);
-      if (!bounded) this.#warn(iova, "is unmapped in the middle of a map");
-    }
-    const missing = last - first + 1 - ptes.clearRange(first, last);
-    if (missing > 0 && !tolerates) {
-      this.#warn(iova, `is unmapped with ${missing} entries missing`);
-    }
-    return pgsize * pgcount;
-  }
-
-  /** The physical address of a mapped 2 KiB. Warns when it is not mapped. (Linux: mock_domain_iova_to_phys.) */
-  override iovaToPhys(iova: number): number {
-    const pte = this.#ptes.get(this.#entryOf(iova, MOCK_IO_PAGE_SIZE));
-    if (pte === 0) this.#warn(iova, "is looked up but not mapped");
-    return (pte & PTE_PFN_MASK) * MOCK_IO_PAGE_SIZE;
-  }
-
-  /** The physical address of the 2 KiB with a number, that is IOVA / 2048; undefined when not mapped. For checks: never warns. */
-  lookup(index: number): number | undefined {
-    const pte = this.#ptes.get(index);
-    return pte === 0 ? undefined : (pte & PTE_PFN_MASK) * MOCK_IO_PAGE_SIZE;
-  }
-
-  /** The frames of consecutive pages, from every second entry. Warns when one is not mapped. */
-  override readPfns(
-    iova: number,
-    npages: number,
-    out: Int32Array,
-    at: number,
-  ): void {
-    let index = this.#entryOf(iova, MOCK_IO_PAGE_SIZE);
-    let missing = 0;
-    for (let done = 0; done < npages;) {
-      const from = index % LEAF_SIZE;
-      const inLeaf = Math.ceil((LEAF_SIZE - from) / PAGE_ENTRIES);
-      const count = Math.min(npages - done, inLeaf);
-      const leaf = this.#ptes.leaf(index) ?? NO_ENTRIES;
-      missing += readLeaf(leaf, from, count, out, at + done);
-      done += count;
-      index += count * PAGE_ENTRIES;
-    }
-    if (missing > 0) this.#warn(iova, `is read with ${missing} pages missing`);
-  }
-
   /** Turns tracking on or off; EINVAL to turn it on in a domain that cannot (Linux: mock_domain_set_dirty_tracking). */
   setDirtyTracking(enable: boolean): void {
     if (enable && this.dirtyOps === undefined) throw EINVAL;
     this.#tracksDirty = enable;
   }
 
-  /**
-   * Reports what {@link markDirty} marked, in pages of 2 KiB or 1 MiB. Throws
-   * EINVAL if somebody wants to know while tracking is off. (Linux:
-   * mock_domain_read_and_clear_dirty.)
-   */
-  readAndClearDirty(
+  /** Reports what {@link markDirty} marked. */
+  abstract readAndClearDirty(
     iova: number,
     size: number,
     flags: number,
     dirty: DirtyBitmap,
-  ): void {
-    if (!this.#tracksDirty && dirty.isRecording) throw EINVAL;
-    const first = Math.floor(iova / MOCK_IO_PAGE_SIZE);
-    const end = Math.ceil((iova + size) / MOCK_IO_PAGE_SIZE);
-    collectDirty(this.#ptes, first, end, flags, dirty);
-  }
+  ): void;
 
-  /**
-   * As if a device had written: marks the entries whose bit in `bits` is set,
-   * from bit `at` on for `count` entries from number `first` on (that is, IOVA
-   * / 2048). Returns how many of them are mapped and so were marked.
-   */
-  markDirty(
-    first: number,
-    count: number,
-    bits: Uint8Array,
-    at: number,
-  ): number {
-    return markDirty(this.#ptes, first, count, bits, at);
-  }
+  /** As if a device had written; returns what the test operation DIRTY returns (Linux: iommufd_test_dirty). */
+  abstract markDirty(pages: DirtyPages): number;
 
-  /** Warns unless it is empty (Linux: mock_domain_free). */
-  override free(): void {
-    this.warnings.on(
-      !this.#ptes.isEmpty,
-      `A mock domain is freed with ${this.#ptes.count} entries`,
-    );
-  }
+  /** Bytes that are mapped. For checks. */
+  abstract get mappedBytes(): number;
 
-  /** The index of an IOVA's entry. Warns when an address or size is not a multiple of 2 KiB. */
-  #entryOf(iova: number, pgsize: number): number {
-    if (((iova | pgsize) & (MOCK_IO_PAGE_SIZE - 1)) !== 0) {
-      this.#warn(iova, `or page size ${pgsize} is not aligned`);
-    }
-    return Math.floor(iova / MOCK_IO_PAGE_SIZE);
-  }
+  /** The physical address behind an IOVA, a multiple of the smallest page; undefined when not mapped. For checks: never warns. */
+  abstract lookup(iova: number): number | undefined;
 
-  /** Composes the text only when there is something to say: these checks run once per call. */
-  #warn(iova: number, what: string): void {
-    const text = `Mock IOVA 0x${iova.toString(16)} ${what}`;
-    this.warnings.on(true, text);
-  }
-
-  #entryCount(pgsize: number, pgcount: number): number {
-    return Math.floor(pgsize / MOCK_IO_PAGE_SIZE) * pgcount;
-  }
-}
-
-/** Fills part of a leaf with runs, from where `cursor` is; moves the cursor on. */
-function fillRuns(
-  leaf: Uint32Array,
-  from: number,
-  end: number,
-  runs: FrameRuns,
-  cursor: { run: number; done: number },
-): void {
-  const { pfns, npfns } = runs;
-  let { run, done } = cursor;
-  for (let at = from; at < end;) {
-    if (npfns[run] === 1 && done === 0 && at + 1 < end) {
-      // Scattered memory is nothing but these: both entries are edges.
-      const pte = PTE_PRESENT | PTE_START_OR_LAST | (pfns[run]! << FRAME_SHIFT);
-      leaf[at] = pte;
-      leaf[at + 1] = pte + 1;
-      at += PAGE_ENTRIES;
-      run++;
-      continue;
-    }
-    const length = npfns[run]! * PAGE_ENTRIES;
-    const stop = Math.min(end, at + length - done);
-    let pte = (PTE_PRESENT | (pfns[run]! << FRAME_SHIFT)) + done;
-    for (let i = at; i < stop; i++) leaf[i] = pte++;
-    if (done === 0) leaf[at]! |= PTE_START_OR_LAST;
-    done += stop - at;
-    if (done === length) {
-      leaf[stop - 1]! |= PTE_START_OR_LAST;
-      run++;
-      done = 0;
-    }
-    at = stop;
-  }
-  cursor.run = run;
-  cursor.done = done;
-}
-
-/** Whether an entry may be the first or last one of an unmap. */
-function isBound(pte: number, toleratesMissing: boolean): boolean {
-  if (pte === 0) return toleratesMissing;
-  return (pte & PTE_START_OR_LAST) !== 0;
-}
-
-/** Reads the frames of `count` pages of one leaf; returns how many are missing. */
-function readLeaf(
-  leaf: Uint32Array,
-  from: number,
-  count: number,
-  out: Int32Array,
-  at: number,
-): number {
-  let missing = 0;
-  for (let i = from, to = at; to < at + count; i += PAGE_ENTRIES, to++) {
-    const pte = leaf[i]!;
-    if (pte === 0) missing++;
-    out[to] = (pte & PTE_PFN_MASK) >> FRAME_SHIFT;
-  }
-  return missing;
+  /** The physical address behind an IOVA, a multiple of the smallest page; 0 when not mapped. */
+  abstract override iovaToPhys(iova: number): number;
 }

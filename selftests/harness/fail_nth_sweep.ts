@@ -27,10 +27,11 @@ import {
   type Fixture,
 } from "./harness.ts";
 import type { Need } from "../target/capabilities.ts";
+import { memfdMmap } from "../ioctls/file_ioctls.ts";
 import { Iommufd } from "../ioctls/ioctls.ts";
 
 /** The kernel's bound on the steps of one test. */
-const MAX_ROUNDS = 400;
+const MAX_ROUNDS = 1000;
 
 /** Bytes of {@link SweepSelf.buffer}. */
 export const SWEEP_BUFFER_SIZE: number = 2 * 1024 * 1024;
@@ -49,13 +50,16 @@ export interface SweepSelf {
   readonly base: Iommufd;
   /** {@link SWEEP_BUFFER_SIZE} bytes of shared memory. */
   readonly buffer: number;
+  /** A memory file of as many bytes. */
+  readonly file: number;
 }
 
 /** Prepares the memory: the setup of the fixtures with sweeps. */
 export async function setUpSweep(context: Context): Promise<SweepSelf> {
   const base = await Iommufd.prepare(context);
   const buffer = await base.mmap(SWEEP_BUFFER_SIZE, MAP_SHARED);
-  return { context, base, buffer };
+  const { fd: file } = await memfdMmap(base, SWEEP_BUFFER_SIZE);
+  return { context, base, buffer, file };
 }
 
 /** A sequence of calls that is swept. */
@@ -98,6 +102,8 @@ export class Round {
   readonly base: Iommufd;
   /** The memory to map. */
   readonly buffer: number;
+  /** The file to map. */
+  readonly file: number;
   /** Whether the step to fail was reached. */
   hit = false;
   readonly #nth: number;
@@ -105,9 +111,10 @@ export class Round {
   #counting = false;
 
   /** Fails step `nth` after {@link Round.enable}; none if 0. */
-  constructor({ base, buffer }: SweepSelf, nth: number) {
+  constructor({ base, buffer, file }: SweepSelf, nth: number) {
     this.base = base;
     this.buffer = buffer;
+    this.file = file;
     this.#nth = nth;
   }
 

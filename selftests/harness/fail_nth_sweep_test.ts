@@ -67,7 +67,7 @@ describe("a sweep", () => {
 
   it("wants an end", async () => {
     const failNth = (nth: number): number => Math.min(nth, 1);
-    await finds(run(openIoas, { failNth }), "fewer than 400 steps");
+    await finds(run(openIoas, { failNth }), "fewer than 1000 steps");
   });
 
   it("wants the first round to succeed", async () => {

@@ -35,6 +35,13 @@ import {
 } from "../../impl/uapi/iommufd.ts";
 import type { Lifetime, Version } from "../../impl/uapi/revision/versions.ts";
 import type { Struct } from "../../impl/uapi/layout/struct.ts";
+import type { Need } from "../target/capabilities.ts";
+import {
+  IOMMU_IOAS_CHANGE_PROCESS,
+  IOMMU_IOAS_MAP_FILE,
+  IommuIoasChangeProcess,
+  IommuIoasMapFile,
+} from "./file_ioctls.ts";
 
 /** An ioctl whose struct starts with its size. */
 export interface SizedIoctl extends Lifetime {
@@ -44,6 +51,8 @@ export interface SizedIoctl extends Lifetime {
   readonly cmd: number;
   /** The smallest size it accepts, bytes. */
   readonly last: number;
+  /** What it needs of the target. */
+  readonly need: Need | undefined;
 }
 
 /** One row: the ioctl, its struct and the last field that it must have. */
@@ -52,12 +61,14 @@ function row<T extends { size: number }>(
   layout: Struct<T>,
   lastField: keyof T & string,
   since: Version = "v3",
+  need?: Need,
 ): SizedIoctl {
   return {
     layout: layout as unknown as Struct<{ size: number }>,
     cmd,
     last: layout.offsetofend(lastField),
     since,
+    need,
   };
 }
 
@@ -65,9 +76,9 @@ function row<T extends { size: number }>(
 export const SIZED_IOCTLS: readonly SizedIoctl[] = [
   row(IOMMU_DESTROY, IommuDestroy, "id"),
   // The last byte of `__reserved[3]`.
-  row(IOMMU_GET_HW_INFO, IommuHwInfo, "reserved2", "6.6"),
-  row(IOMMU_HWPT_ALLOC, IommuHwptAlloc, "reserved", "6.6"),
-  row(IOMMU_HWPT_INVALIDATE, IommuHwptInvalidate, "reserved", "6.8"),
+  row(IOMMU_GET_HW_INFO, IommuHwInfo, "reserved2", "6.6", "hwpt"),
+  row(IOMMU_HWPT_ALLOC, IommuHwptAlloc, "reserved", "6.6", "hwpt"),
+  row(IOMMU_HWPT_INVALIDATE, IommuHwptInvalidate, "reserved", "6.8", "hwpt"),
   row(IOMMU_IOAS_ALLOC, IommuIoasAlloc, "outIoasId"),
   row(IOMMU_IOAS_IOVA_RANGES, IommuIoasIovaRanges, "outIovaAlignment"),
   row(IOMMU_IOAS_ALLOW_IOVAS, IommuIoasAllowIovas, "allowedIovas"),
@@ -76,4 +87,12 @@ export const SIZED_IOCTLS: readonly SizedIoctl[] = [
   row(IOMMU_IOAS_UNMAP, IommuIoasUnmap, "length"),
   row(IOMMU_OPTION, IommuOption, "val64"),
   row(IOMMU_VFIO_IOAS, IommuVfioIoas, "reserved"),
+  row(IOMMU_IOAS_MAP_FILE, IommuIoasMapFile, "iova", "7.3", "map_file"),
+  row(
+    IOMMU_IOAS_CHANGE_PROCESS,
+    IommuIoasChangeProcess,
+    "reserved",
+    "7.3",
+    "map_file",
+  ),
 ];

@@ -11,7 +11,8 @@ import { IOMMU_TEST_CMD } from "../../impl/uapi/selftest.ts";
 import { type Field, fieldsOf } from "../../impl/uapi/layout/struct.ts";
 import { SIZED_IOCTLS } from "./command_table.ts";
 import { testCmdForm } from "./mock_ioctls.ts";
-import { ALL_BITS, STRUCT_ROWS } from "./struct_table.ts";
+import { ALL_BITS } from "./struct_row.ts";
+import { STRUCT_ROWS } from "./struct_table.ts";
 
 /** The model's row of an ioctl that has a struct. */
 function modelRow(cmd: number): IoctlStruct<object> {

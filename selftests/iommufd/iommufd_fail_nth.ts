@@ -42,6 +42,7 @@ import {
   type SweepSelf,
 } from "../harness/fail_nth_sweep.ts";
 import { type Fixture, fixture, type Test } from "../harness/harness.ts";
+import { mapFile } from "../ioctls/file_ioctls.ts";
 import { getHwInfo, hwptAlloc } from "../ioctls/hwpt_ioctls.ts";
 import { type Iommufd, MAP_RW } from "../ioctls/ioctls.ts";
 
@@ -60,6 +61,12 @@ export const SEQUENCES: readonly Sequence[] = [
     { v3: 77, "6.12": 143 },
     callMapDomain,
   ),
+  {
+    ...kernelSequence("map_file_domain", "mapping a file into a domain", {
+      "7.3": 1,
+    }, callMapFileDomain),
+    needs: ["map_file"],
+  },
   kernelSequence("map_two_domains", "mapping into two domains", {
     v3: 97,
     "6.12": 179,
@@ -159,6 +166,15 @@ async function callMapDomain(round: Round): Promise<void> {
   await round.enable();
   const { stdevId } = await round.step(() => io.mock.domain(ioasId));
   await round.step(() => io.map(ioasId, round.buffer, SHORT));
+  await round.step(() => io.destroy(stdevId));
+  await round.step(() => io.mock.domain(ioasId));
+}
+
+async function callMapFileDomain(round: Round): Promise<void> {
+  const [io, ioasId] = await openIoas(round);
+  await round.enable();
+  const { stdevId } = await round.step(() => io.mock.domain(ioasId));
+  await round.step(() => mapFile(io, ioasId, round.file, 0, SHORT));
   await round.step(() => io.destroy(stdevId));
   await round.step(() => io.mock.domain(ioasId));
 }

@@ -7,7 +7,14 @@
  * @module
  */
 
-import { EBUSY, EFAULT, ENOENT, EOPNOTSUPP } from "../../impl/uapi/errno.ts";
+import {
+  EBUSY,
+  EFAULT,
+  EINVAL,
+  ENOENT,
+  EOPNOTSUPP,
+  type Errno,
+} from "../../impl/uapi/errno.ts";
 import {
   IOMMU_HWPT_ALLOC_NEST_PARENT,
   IOMMU_IOAS_MAP_READABLE,
@@ -30,17 +37,24 @@ import {
   fixture,
   type Test,
 } from "../harness/harness.ts";
+import type { Version } from "../../impl/uapi/revision/versions.ts";
+import { mapFile, memfdMmap } from "../ioctls/file_ioctls.ts";
 import { hwptAlloc } from "../ioctls/hwpt_ioctls.ts";
 import { Iommufd } from "../ioctls/ioctls.ts";
 import { copyProt } from "../iommufd_ioas/iommufd_ioas_copy.ts";
 import type { MockDomain } from "../ioctls/mock_ioctls.ts";
+import type { Need } from "../target/capabilities.ts";
 
 /** Parameters of a variant. */
 export interface MockDomainVariant {
   /** Mock devices attached to the IOAS. */
   readonly mockDomains: number;
-  /** Whether the memory is of huge pages. */
+  /** Whether the memory is of huge pages, or as long as those. */
   readonly hugepages: boolean;
+  /** Whether the memory is a file's, and mapped as such. */
+  readonly file: boolean;
+  /** The first version that has the variant. */
+  readonly since?: Version;
 }
 
 /** What the tests share. */
@@ -60,21 +74,46 @@ export interface MockDomainSelf {
 /** The fixture under construction. */
 type MockDomainFixture = Fixture<MockDomainVariant, MockDomainSelf>;
 
-/** The kernel's variants. */
+/** The kernel's variants with memory that is no file's. */
 export const MOCK_DOMAIN_VARIANTS: Readonly<Record<string, MockDomainVariant>> =
   {
-    one_domain: { mockDomains: 1, hugepages: false },
-    two_domains: { mockDomains: 2, hugepages: false },
-    one_domain_hugepage: { mockDomains: 1, hugepages: true },
-    two_domains_hugepage: { mockDomains: 2, hugepages: true },
+    one_domain: { mockDomains: 1, hugepages: false, file: false },
+    two_domains: { mockDomains: 2, hugepages: false, file: false },
+    one_domain_hugepage: { mockDomains: 1, hugepages: true, file: false },
+    two_domains_hugepage: { mockDomains: 2, hugepages: true, file: false },
   };
+
+/** The kernel's variants with files. */
+export const FILE_VARIANTS: Readonly<Record<string, MockDomainVariant>> = {
+  one_domain_file: {
+    mockDomains: 1,
+    hugepages: false,
+    file: true,
+    since: "7.3",
+  },
+  one_domain_file_hugepage: {
+    mockDomains: 1,
+    hugepages: true,
+    file: true,
+    since: "7.3",
+  },
+};
+
+/** What a variant of the fixture needs of the target. */
+export function mockDomainNeeds(
+  { hugepages, file }: MockDomainVariant,
+): readonly Need[] {
+  if (file) return ["map_file"];
+  return hugepages ? ["hugetlb"] : [];
+}
 
 /** Adds the fixture's tests to `registry`. */
 export function registerIommufdMockDomain(registry: Test[]): void {
   const f: MockDomainFixture = fixture(registry, "iommufd_mock_domain", {
-    variants: MOCK_DOMAIN_VARIANTS,
+    variants: { ...MOCK_DOMAIN_VARIANTS, ...FILE_VARIANTS },
     upstream: true,
-    needs: ({ hugepages }) => hugepages ? ["hugetlb"] : [],
+    scopeOf: (variant) => variant,
+    needs: mockDomainNeeds,
     setup: setupMockDomain,
     teardown: ({ io }) => io.teardown(),
   });
@@ -116,6 +155,50 @@ export async function checkMockIova(
   if (second) await io.mock.checkMap(second.hwptId, iova, length, uptr);
 }
 
+/** Memory to map into the IOAS. */
+export interface Memory {
+  /** Its address. */
+  readonly address: number;
+  /** Maps a part of it; returns the IOVA. */
+  map(
+    ioasId: number,
+    start: number,
+    length: number | bigint,
+    errno?: Errno,
+  ): Promise<bigint>;
+  /** Takes it away from the process. */
+  unmap(): Promise<void>;
+}
+
+function userMemory(io: Iommufd, address: number, length: number): Memory {
+  return {
+    address,
+    map: (ioasId, start, ...rest) => io.map(ioasId, address + start, ...rest),
+    unmap: () => io.munmap(address, length),
+  };
+}
+
+async function fileMemory(io: Iommufd, length: number): Promise<Memory> {
+  const { fd, address } = await memfdMmap(io, length);
+  return {
+    address,
+    map: (ioasId, ...rest) => mapFile(io, ioasId, fd, ...rest),
+    async unmap() {
+      await io.munmap(address, length);
+      assertEq(await io.process.close(fd), 0, "close the file");
+    },
+  };
+}
+
+/** Fresh memory of a variant's kind. */
+export async function memoryOf(
+  { io, mmapFlags, mmapSize }: MockDomainSelf,
+  { file }: MockDomainVariant,
+): Promise<Memory> {
+  if (file) return await fileMemory(io, mmapSize);
+  return userMemory(io, await io.mmap(mmapSize, mmapFlags), mmapSize);
+}
+
 /** Asserts that all pages that `[start, end)` covers whole from its first page on have `refs` pins. */
 export async function checkCoveredRefs(
   io: Iommufd,
@@ -134,23 +217,40 @@ export async function checkCoveredRefs(
 function registerBasic(f: MockDomainFixture): void {
   f.test("basic", {
     description: "A map reaches the domains; bad memory is found and undone",
-  }, async (self) => {
-    const { io, ioasId, mmapSize, mmapFlags } = self;
-    const iova = await io.map(ioasId, io.buffer, io.page);
-    await checkMockIova(self, io.buffer, iova, io.page);
-
-    const buf = await io.mmap(mmapSize, mmapFlags);
-    await io.munmap(buf + mmapSize / 2, mmapSize / 2);
-    await io.map(ioasId, buf, mmapSize, EFAULT);
-    await io.munmap(buf, mmapSize / 2);
-    await io.map(ioasId, buf, mmapSize, EFAULT);
-  });
+  }, (self, { file }) => file ? checkBasicFile(self) : checkBasic(self));
 
   f.test("ro_unshare", {
     description:
       "A write to private file memory does not change the page that is mapped for reading",
     since: "6.2",
   }, checkReadOnlyUnshare);
+}
+
+/** Test `basic`. */
+async function checkBasic(self: MockDomainSelf): Promise<void> {
+  const { io, ioasId, mmapSize, mmapFlags } = self;
+  const iova = await io.map(ioasId, io.buffer, io.page);
+  await checkMockIova(self, io.buffer, iova, io.page);
+
+  const buf = await io.mmap(mmapSize, mmapFlags);
+  await io.munmap(buf + mmapSize / 2, mmapSize / 2);
+  await io.map(ioasId, buf, mmapSize, EFAULT);
+  await io.munmap(buf, mmapSize / 2);
+  await io.map(ioasId, buf, mmapSize, EFAULT);
+}
+
+/** The same with a file: a part that it does not have, or has no more, is bad. */
+async function checkBasicFile(self: MockDomainSelf): Promise<void> {
+  const { io, ioasId, mmapSize } = self;
+  const whole = await memfdMmap(io, io.memory.bufferSize);
+  const iova = await mapFile(io, ioasId, whole.fd, 0, io.page);
+  await checkMockIova(self, whole.address, iova, io.page);
+
+  const { fd } = await memfdMmap(io, mmapSize);
+  await mapFile(io, ioasId, fd, 0, mmapSize + 1, EINVAL);
+  assertEq(await io.process.ftruncate(fd, 0), 0, "ftruncate");
+  await mapFile(io, ioasId, fd, 0, mmapSize, EINVAL);
+  assertEq(await io.process.close(fd), 0, "close the file");
 }
 
 /** Test `ro_unshare`. */
@@ -215,8 +315,8 @@ function registerAllAligns(f: MockDomainFixture): void {
  * `kit_mock_domain` does.
  */
 async function forAllAligns(
-  { io, ioasId, mmapFlags, mmapSize }: MockDomainSelf,
-  { hugepages }: MockDomainVariant,
+  self: MockDomainSelf,
+  variant: MockDomainVariant,
   check: (
     buf: number,
     start: number,
@@ -224,20 +324,23 @@ async function forAllAligns(
     iova: bigint,
   ) => Promise<void>,
 ): Promise<void> {
+  const { io, ioasId, mmapSize } = self;
+  const { hugepages } = variant;
   const mockPage = Number(io.mockPage);
   const step = hugepages ? mmapSize / 16 : mockPage;
-  const buf = await io.mmap(mmapSize, mmapFlags);
+  const memory = await memoryOf(self, variant);
+  const buf = memory.address;
   await io.mock.checkRefs(buf, mmapSize, 0);
   for (let start = 0; start < mmapSize; start += step) {
     let end = hugepages ? mmapSize : start + mockPage;
     for (; end < mmapSize; end += mockPage) {
-      const iova = await io.map(ioasId, buf + start, end - start);
+      const iova = await memory.map(ioasId, start, end - start);
       await check(buf, start, end, iova);
       await io.unmap(ioasId, iova, end - start);
     }
   }
   await io.mock.checkRefs(buf, mmapSize, 0);
-  await io.munmap(buf, mmapSize);
+  await memory.unmap();
 }
 
 /** Test `user_copy`. */
@@ -245,22 +348,26 @@ function registerUserCopy(f: MockDomainFixture): void {
   f.test("user_copy", {
     description:
       "Pages that an access pinned in one IOAS can be copied to one with domains",
-  }, async (self) => {
+  }, async (self, { file }) => {
     const { io, ioasId } = self;
+    const { bufferSize } = io.memory;
+    const memory = file
+      ? await fileMemory(io, bufferSize)
+      : userMemory(io, io.buffer, bufferSize);
     let source = await io.ioasAlloc();
-    let srcIova = await io.map(source, io.buffer, io.bufferSize);
+    let srcIova = await memory.map(source, 0, bufferSize);
     const access = await io.mock.createAccess(source, true);
-    let item = await pinAndCopy(self, access, source, srcIova);
+    let item = await pinAndCopy(self, memory, access, source, srcIova);
 
     // Moving to another IOAS makes the access give up what it pinned.
     if (io.revision.access.attachesLater) {
       const old = source;
       source = await io.ioasAlloc();
-      srcIova = await io.map(source, io.buffer, io.bufferSize);
+      srcIova = await memory.map(source, 0, bufferSize);
       await io.mock.accessReplaceIoas(access, source);
       await io.unmap(ioasId, BigInt(MOCK_APERTURE_START), io.bufferSize);
       await io.destroy(old);
-      item = await pinAndCopy(self, access, source, srcIova);
+      item = await pinAndCopy(self, memory, access, source, srcIova);
     }
     await io.mock.destroyAccessPages(access, item);
     await io.mock.destroyAccess(access);
@@ -271,6 +378,7 @@ function registerUserCopy(f: MockDomainFixture): void {
 /** Pins the buffer through an access, copies it to the domains and checks them; returns the item. */
 async function pinAndCopy(
   self: MockDomainSelf,
+  { address }: Memory,
   access: number,
   src: number,
   srcIova: bigint,
@@ -279,10 +387,10 @@ async function pinAndCopy(
   const length = io.bufferSize;
   const dstIova = BigInt(MOCK_APERTURE_START);
   const prot = copyProt(io.revision);
-  const range = { iova: srcIova, length, uptr: io.buffer };
+  const range = { iova: srcIova, length, uptr: address };
   const item = await io.mock.accessPages(access, range);
   await io.copy({ dst: ioasId, src, srcIova, length, dstIova, prot });
-  await checkMockIova(self, io.buffer, dstIova, length);
+  await checkMockIova(self, address, dstIova, length);
   return item;
 }
 

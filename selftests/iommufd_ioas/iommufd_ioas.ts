@@ -21,6 +21,7 @@ import { registerAccess } from "./iommufd_ioas_access.ts";
 import { registerArea } from "./iommufd_ioas_area.ts";
 import { registerAutoIova } from "./iommufd_ioas_auto_iova.ts";
 import { registerCopyArea, registerCopySweep } from "./iommufd_ioas_copy.ts";
+import { registerDmabuf } from "./iommufd_ioas_dmabuf.ts";
 import { registerFork } from "./iommufd_ioas_fork.ts";
 import {
   registerAllocHwptNested,
@@ -86,6 +87,7 @@ export function registerIommufdIoas(registry: Test[]): void {
   registerFork(f);
   registerOptions(f);
   registerCopySweep(f);
+  registerDmabuf(f);
 }
 
 /** Opens an iommufd with an IOAS and the variant's mock devices. */

@@ -39,11 +39,15 @@ import {
   hwptSelftestSize,
   triggerIopf,
 } from "../ioctls/hwpt_ioctls.ts";
+import { testDifferences } from "../iommufd/test_differences.ts";
 import type { Iommufd } from "../ioctls/ioctls.ts";
 import type { IoasFixture, IoasSelf } from "./iommufd_ioas.ts";
 
 /** Each entry of a nested domain's IOTLB before anything is invalidated. */
 const FULL = IOMMU_TEST_IOTLB_DEFAULT;
+
+/** Requests that one call can have. */
+const INVALIDATE_ENTRY_NUM_MAX = 1 << 19;
 
 /** Adds `alloc_hwpt_nested` to the fixture. */
 export function registerAllocHwptNested(f: IoasFixture): void {
@@ -86,7 +90,8 @@ export function registerGetHwInfo(f: IoasFixture): void {
       return;
     }
     await getHwInfo(io, idevId, 0);
-    await getHwInfo(io, idevId, TestHwInfo.size);
+    const exact = TestHwInfo.size;
+    await getHwInfo(io, idevId, exact);
     await getHwInfo(io, idevId, larger);
     await getHwInfo(io, idevId, TestHwInfo.offsetofend("flags"));
     const { outMaxPasidLog2 } = await getHwInfo(io, idevId, 0);
@@ -205,6 +210,12 @@ async function checkInvalidateErrors(
   await hwptInvalidate(io, nested, one, 0, EINVAL, { dataType: wrongType });
   await hwptInvalidate(io, nested, one, 0, EINVAL, { entryLen: size + 1 });
   await hwptInvalidate(io, nested, one, 0, EINVAL, { entryLen: 1 });
+  if (testDifferences(io.revision).checksInvalidateBounds) {
+    const entryLen = io.context.pageSize + 1;
+    await hwptInvalidate(io, nested, one, 0, EINVAL, { entryLen });
+    const entryNum = INVALIDATE_ENTRY_NUM_MAX + 1;
+    await hwptInvalidate(io, nested, one, 0, EINVAL, { entryNum });
+  }
   await hwptInvalidate(io, nested, [unknown], 0, EOPNOTSUPP);
   await hwptInvalidate(io, nested, one, 0, EINVAL, { dataUptr: 0n });
   await hwptInvalidate(io, nested, one, 0, EINVAL, { entryLen: 0 });

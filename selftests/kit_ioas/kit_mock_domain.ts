@@ -24,7 +24,10 @@ import { type Iommufd, U64_MAX } from "../ioctls/ioctls.ts";
 import {
   checkCoveredRefs,
   checkMockIova,
+  FILE_VARIANTS,
+  memoryOf,
   MOCK_DOMAIN_VARIANTS,
+  mockDomainNeeds,
   type MockDomainSelf,
   type MockDomainVariant,
   setupMockDomain,
@@ -39,7 +42,7 @@ export function registerKitMockDomain(registry: Test[]): void {
   const f: KitFixture = fixture(registry, "kit_mock_domain", {
     variants: MOCK_DOMAIN_VARIANTS,
     upstream: false,
-    needs: ({ hugepages }) => hugepages ? ["hugetlb"] : [],
+    needs: mockDomainNeeds,
     setup: setupMockDomain,
     teardown: ({ io }) => io.teardown(),
   });
@@ -47,37 +50,56 @@ export function registerKitMockDomain(registry: Test[]): void {
   registerMemory(f);
   registerLifetime(f);
   registerRefusals(f);
+
+  const files: KitFixture = fixture(registry, "kit_mock_domain_file", {
+    variants: FILE_VARIANTS,
+    since: "7.3",
+    upstream: false,
+    needs: mockDomainNeeds,
+    setup: setupMockDomain,
+    teardown: ({ io }) => io.teardown(),
+  });
+  registerAllAligns(files);
 }
 
 /** The two tests whose kernel namesakes never reach the end of the buffer. */
 function registerAllAligns(f: KitFixture): void {
-  f.test("all_aligns", {
-    description:
-      "Memory is pinned once at every alignment and length, up to the end of the buffer",
-    reference: "iommufd.c iommufd_mock_domain.all_aligns; D5.1",
-  }, (self) =>
-    forAllAligns(self, async (buf, start, end, iova) => {
-      await checkMockIova(self, buf + start, iova, end - start);
-      await checkCoveredRefs(self.io, buf, start, end, 1);
-    }));
+  f.test(
+    "all_aligns",
+    {
+      description:
+        "Memory is pinned once at every alignment and length, up to the end of the buffer",
+      reference: "iommufd.c iommufd_mock_domain.all_aligns; D5.1",
+    },
+    (self, variant) =>
+      forAllAligns(self, variant, async (buf, start, end, iova) => {
+        await checkMockIova(self, buf + start, iova, end - start);
+        await checkCoveredRefs(self.io, buf, start, end, 1);
+      }),
+  );
 
-  f.test("all_aligns_copy", {
-    description:
-      "At every alignment and length a domain can be added and removed, up to the end of the buffer",
-    reference: "iommufd.c iommufd_mock_domain.all_aligns_copy; D5.1",
-  }, (self) =>
-    forAllAligns(self, async (buf, start, end, iova) => {
-      const added = await self.io.mock.domain(self.ioasId);
-      await checkMockIova(self, buf + start, iova, end - start, added);
-      await checkCoveredRefs(self.io, buf, start, end, 1);
-      await self.io.mock.destroyDomain(added);
-      await checkMockIova(self, buf + start, iova, end - start);
-    }));
+  f.test(
+    "all_aligns_copy",
+    {
+      description:
+        "At every alignment and length a domain can be added and removed, up to the end of the buffer",
+      reference: "iommufd.c iommufd_mock_domain.all_aligns_copy; D5.1",
+    },
+    (self, variant) =>
+      forAllAligns(self, variant, async (buf, start, end, iova) => {
+        const added = await self.io.mock.domain(self.ioasId);
+        await checkMockIova(self, buf + start, iova, end - start, added);
+        await checkCoveredRefs(self.io, buf, start, end, 1);
+        await self.io.mock.destroyDomain(added);
+        await checkMockIova(self, buf + start, iova, end - start);
+      }),
+  );
 }
 
 /** Maps every sub-range in 16 steps, runs `check` on it, and unmaps it. */
 async function forAllAligns(
-  { io, ioasId, mmapFlags, mmapSize }: MockDomainSelf,
+  self: MockDomainSelf,
+  variant: MockDomainVariant,
   check: (
     buf: number,
     start: number,
@@ -85,19 +107,21 @@ async function forAllAligns(
     iova: bigint,
   ) => Promise<void>,
 ): Promise<void> {
+  const { io, ioasId, mmapSize } = self;
   const step = mmapSize / 16;
-  const buf = await io.mmap(mmapSize, mmapFlags);
+  const memory = await memoryOf(self, variant);
+  const buf = memory.address;
   await io.mock.checkRefs(buf, mmapSize, 0);
   for (let start = 0; start < mmapSize; start += step) {
     for (let end = start + step; end <= mmapSize; end += step) {
-      const iova = await io.map(ioasId, buf + start, end - start);
+      const iova = await memory.map(ioasId, start, end - start);
       await check(buf, start, end, iova);
       const unmapped = await io.unmap(ioasId, iova, end - start);
       assertEq(unmapped, BigInt(end - start), "bytes unmapped");
     }
   }
   await io.mock.checkRefs(buf, mmapSize, 0);
-  await io.munmap(buf, mmapSize);
+  await memory.unmap();
 }
 
 /** What memory can be mapped for. */

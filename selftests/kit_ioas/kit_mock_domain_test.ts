@@ -2,4 +2,4 @@
 
 import { denoTests } from "../testing/deno_tests.ts";
 
-await denoTests("kit_mock_domain");
+await denoTests("kit_mock_domain", "kit_mock_domain_file");

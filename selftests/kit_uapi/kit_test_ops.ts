@@ -161,7 +161,8 @@ function registerChecks(f: OpsFixture): void {
     }));
     row("memory that is not there", EFAULT, () => ({ uptr: 2n ** 31n }));
     row("an id of nothing", ENOENT, () => ({ id: 999 }));
-    row("alignment before the id", EINVAL, () => ({
+    const isIdFirst = selftest.checkMapFindsHwptFirst;
+    row("alignment and the id", isIdFirst ? ENOENT : EINVAL, () => ({
       id: 999,
       iova: IOVA + 1n,
     }));

@@ -17,6 +17,10 @@ export type Need =
   | "fail_nth"
   | "setrlimit"
   | "setuid"
+  /** Files of memory: seals, holes, offsets, names in `/dev/shm`. */
+  | "files"
+  /** Descriptors that one process gives another. */
+  | "passfd"
   /** HWPT_ALLOC, GET_HW_INFO, HWPT_INVALIDATE. */
   | "hwpt"
   /** HWPT_SET_DIRTY_TRACKING, HWPT_GET_DIRTY_BITMAP. */

@@ -37,6 +37,8 @@ const CAPABILITIES: readonly string[] = [
   "fail_nth",
   "setrlimit",
   "setuid",
+  "files",
+  "passfd",
   "time",
 ];
 
@@ -56,6 +58,8 @@ export const IMPL_CALLS: {
   open: (p, path, flags) => p.open(path, flags),
   close: (p, fd) => p.close(fd),
   dup: (p, fd) => p.dup(fd),
+  unlink: (p, path) => p.unlink(path),
+  passfd: (p, fd, to) => p.passFd(fd, processOf(p.kernel, to)),
   ioctl: (p, fd, cmd, arg) => p.ioctlStruct(fd, cmd, arg),
   ioctlarg: (p, fd, cmd, arg) => p.ioctl(fd, cmd, arg),
   mmap: (p, addr, length, prot, flags, fd, offset) =>
@@ -65,11 +69,17 @@ export const IMPL_CALLS: {
   madvise: (p, addr, length, advice) => p.madvise(addr, length, advice),
   read: (p, fd, into) => p.read(fd, into),
   write: (p, fd, bytes) => p.write(fd, bytes),
+  pread: (p, fd, into, offset) => p.read(fd, into, offset),
+  pwrite: (p, fd, bytes, offset) => p.write(fd, bytes, offset),
+  lseek: (p, fd, offset, whence) => p.lseek(fd, offset, whence),
   poll: (p, fd, events) => p.poll(fd, events),
   peek: (p, addr, into) => touch(() => p.peekInto(addr, into)),
   poke: (p, addr, bytes) => touch(() => p.poke(addr, bytes)),
   memfd: (p, name, flags) => p.memfdCreate(name, flags),
   ftruncate: (p, fd, length) => p.ftruncate(fd, length),
+  fallocate: (p, fd, mode, offset, length) =>
+    p.fallocate(fd, mode, offset, length),
+  fcntl: (p, fd, cmd, arg) => p.fcntl(fd, cmd, arg),
   eventfd: (p, value, flags) => p.eventfd(value, flags),
   pipe: (p, fds) => {
     const { ret, readFd, writeFd } = p.pipe();
@@ -92,6 +102,17 @@ export const IMPL_CALLS: {
     return 0;
   },
 };
+
+/** The process of a number. Throws {@link TargetFailure} where there is none. */
+function processOf(
+  { processes }: { readonly processes: Iterable<Process> },
+  number: number,
+): Process {
+  for (const process of processes) {
+    if (process.pid === number) return process;
+  }
+  throw new TargetFailure("error", `there is no process ${number}`);
+}
 
 /** Does something with a process's memory: 0, or -EFAULT for memory that it does not have. */
 function touch(memory: () => void): number {
@@ -167,10 +188,7 @@ export class Model {
 
   /** The process of a number. Throws {@link TargetFailure} where there is none. */
   process(number: number): Process {
-    for (const process of this.kernel.processes) {
-      if (process.pid === number) return process;
-    }
-    throw new TargetFailure("error", `there is no process ${number}`);
+    return processOf(this.kernel, number);
   }
 
   /** Makes calls; their results. */

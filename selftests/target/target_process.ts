@@ -77,7 +77,7 @@ export class TargetProcess {
     return await this.#caller.time(this.number, times, calls);
   }
 
-  /** Opens a path; `/dev/iommu` at least. */
+  /** Opens a path; `/dev/iommu` at least. A file that is made gets the mode 0600. */
   open(path: string, flags: number = O_RDWR): Promise<number> {
     return this.#make("open", path, flags);
   }
@@ -90,6 +90,16 @@ export class TargetProcess {
   /** Duplicates a descriptor to the lowest free one. */
   dup(fd: number): Promise<number> {
     return this.#make("dup", fd);
+  }
+
+  /** Takes the name of a file away, in a file system of memory: `/dev/shm`. */
+  unlink(path: string): Promise<number> {
+    return this.#make("unlink", path);
+  }
+
+  /** Gives another process a descriptor of what `fd` is open to; returns the other's descriptor. */
+  passFd(fd: number, to: TargetProcess): Promise<number> {
+    return this.#make("passfd", fd, to.number);
   }
 
   /**
@@ -142,6 +152,21 @@ export class TargetProcess {
     return this.#make("write", fd, bytes);
   }
 
+  /** Reads up to `into.length` bytes from byte `offset` of a file on. */
+  pread(fd: number, into: Uint8Array, offset: number): Promise<number> {
+    return this.#make("pread", fd, into, offset);
+  }
+
+  /** Writes bytes from byte `offset` of a file on. */
+  pwrite(fd: number, bytes: Uint8Array, offset: number): Promise<number> {
+    return this.#make("pwrite", fd, bytes, offset);
+  }
+
+  /** Moves the position of a file, `SEEK_*`; returns it. */
+  lseek(fd: number, offset: number, whence: number): Promise<number> {
+    return this.#make("lseek", fd, offset, whence);
+  }
+
   /** The `POLL*` conditions out of `events` that hold now, without waiting. */
   poll(fd: number, events: number): Promise<number> {
     return this.#make("poll", fd, events);
@@ -164,9 +189,24 @@ export class TargetProcess {
     return this.#make("memfd", name, flags);
   }
 
-  /** Sets the length of a memory file. */
+  /** Sets the length of a file of memory. */
   ftruncate(fd: number, length: number): Promise<number> {
     return this.#make("ftruncate", fd, length);
+  }
+
+  /** Allocates a part of a memory file, or drops it: `mode` is `FALLOC_FL_*`. */
+  fallocate(
+    fd: number,
+    mode: number,
+    offset: number,
+    length: number,
+  ): Promise<number> {
+    return this.#make("fallocate", fd, mode, offset, length);
+  }
+
+  /** Asks or changes something about a descriptor, `F_*`. */
+  fcntl(fd: number, cmd: number, arg = 0): Promise<number> {
+    return this.#make("fcntl", fd, cmd, arg);
   }
 
   /** Makes an eventfd with a first value; returns its descriptor. */

@@ -34,6 +34,8 @@ describe("TargetProcess", () => {
     await process.open("/dev/iommu");
     await process.close(3);
     await process.dup(3);
+    await process.unlink("/dev/shm/name");
+    await process.passFd(3, process);
     await process.ioctl(3, 1, bytes);
     await process.ioctlArg(3, 1, 2n);
     await process.mmap(0, 4096, 0, 0);
@@ -42,11 +44,16 @@ describe("TargetProcess", () => {
     await process.madvise(0, 4096, 0);
     await process.read(3, bytes);
     await process.write(3, bytes);
+    await process.pread(3, bytes, 0);
+    await process.pwrite(3, bytes, 0);
+    await process.lseek(3, 0, 0);
     await process.poll(3, 0);
     await process.peek(16, 1);
     await process.poke(16, bytes);
     await process.memfdCreate("name", 0);
     await process.ftruncate(3, 0);
+    await process.fallocate(3, 0, 0, 1);
+    await process.fcntl(3, 0);
     await process.eventfd(0, 0);
     await process.pipe();
     await process.setrlimit(8, 0n);

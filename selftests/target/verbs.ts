@@ -22,6 +22,8 @@ export type Kind =
   | "u64"
   /** The number of an ioctl. */
   | "command"
+  /** The number of another process. */
+  | "process"
   /** A text. */
   | "text"
   /** Bytes that the call reads. */
@@ -68,6 +70,19 @@ export const VERBS = [
   },
   { name: "close", args: [["FD", "number"]], returns: "RET", timed: true },
   { name: "dup", args: [["FD", "number"]], returns: "RET" },
+  {
+    name: "unlink",
+    args: [["PATH", "text"]],
+    returns: "RET",
+    needs: "files",
+  },
+  {
+    name: "passfd",
+    args: [["FD", "number"], ["TO", "process"]],
+    returns: "RET",
+    needs: "passfd",
+    title: "pass_fd",
+  },
   {
     name: "ioctl",
     args: [["FD", "number"], ["CMD", "command"], ["STRUCT", "struct"]],
@@ -120,6 +135,24 @@ export const VERBS = [
     returns: "RET",
   },
   {
+    name: "pread",
+    args: [["FD", "number"], ["COUNT", "into"], ["OFFSET", "number"]],
+    returns: "RET",
+    needs: "files",
+  },
+  {
+    name: "pwrite",
+    args: [["FD", "number"], ["BYTES", "bytes"], ["OFFSET", "number"]],
+    returns: "RET",
+    needs: "files",
+  },
+  {
+    name: "lseek",
+    args: [["FD", "number"], ["OFFSET", "number"], ["WHENCE", "number"]],
+    returns: "RET",
+    needs: "files",
+  },
+  {
     name: "poll",
     args: [["FD", "number"], ["EVENTS", "number"]],
     returns: "RET",
@@ -146,6 +179,23 @@ export const VERBS = [
     name: "ftruncate",
     args: [["FD", "number"], ["LENGTH", "number"]],
     returns: "RET",
+  },
+  {
+    name: "fallocate",
+    args: [
+      ["FD", "number"],
+      ["MODE", "number"],
+      ["OFFSET", "number"],
+      ["LENGTH", "number"],
+    ],
+    returns: "RET",
+    needs: "files",
+  },
+  {
+    name: "fcntl",
+    args: [["FD", "number"], ["CMD", "number"], ["ARG", "number"]],
+    returns: "RET",
+    needs: "files",
   },
   {
     name: "eventfd",
@@ -203,6 +253,8 @@ export interface ArgumentTypes {
   u64: number | bigint;
   /** As C has it. */
   command: number;
+  /** As the target numbers them. */
+  process: number;
   /** Without its end. */
   text: string;
   /** Left as they are. */
@@ -261,6 +313,22 @@ export function withStruct({ verb, args }: Call, struct: Uint8Array): Call {
     verb,
     args: args.map((arg, i) => verb.args[i]![1] === "struct" ? struct : arg),
   };
+}
+
+/** The same calls with other numbers for the processes that they name. */
+export function withProcesses(
+  calls: readonly Call[],
+  renumber: (process: number) => number,
+): readonly Call[] {
+  const names = ({ verb }: Call) =>
+    verb.args.some(([, kind]) => kind === "process");
+  if (!calls.some(names)) return calls;
+  return calls.map(({ verb, args }) => ({
+    verb,
+    args: args.map((arg, i) =>
+      verb.args[i]![1] === "process" ? renumber(arg as number) : arg
+    ),
+  }));
 }
 
 /**

@@ -54,7 +54,7 @@ void stream_open(struct stream *s, int fd);
 /* The next line without its end, or NULL when there is none. */
 char *read_line(struct stream *s);
 bool write_all(int fd, const char *from, size_t len);
-/* Sends text, and a descriptor with it unless `pass` is 0. */
+/* Sends text, and a descriptor with it unless `pass` is -1. */
 bool send_text(int socket, const struct text *t, int pass);
 
 /* A request: what is left of its words, and the reply so far. */
@@ -65,8 +65,12 @@ struct call {
 	bool faulted;
 	/* Why it could not be carried out. */
 	const char *error;
-	/* A descriptor to send with the reply; 0 for none. */
+	/* The descriptor that came with the request; -1 for none. */
+	int passed;
+	/* A descriptor to send with the reply; -1 for none. */
 	int pass;
+	/* It is of no use here afterwards. */
+	bool close_passed;
 };
 
 /* The next word. They set `error` where it is not what it should be. */

@@ -181,11 +181,8 @@ static void do_plain(struct call *c, const struct verb *verb)
 		put_bytes(c->out, m.place, m.len);
 }
 
-static void do_read(struct call *c)
+static void read_bytes(struct call *c, struct made *m, size_t count)
 {
-	int fd = number(c);
-	size_t count = number(c);
-	struct made m = { .nr = SYS_read, .counts = true };
 	char *into;
 	long ret;
 
@@ -198,11 +195,30 @@ static void do_read(struct call *c)
 	}
 	/* Not there yet, the memory would be one more step that can fail. */
 	memset(into, 0, count);
-	memcpy(m.args, (long[]){ fd, (long)into, count }, 3 * sizeof(long));
-	ret = make(&m);
+	m->args[1] = (long)into;
+	ret = make(m);
 	put_num(c->out, ret);
 	put_bytes(c->out, into, ret > 0 ? ret : 0);
 	free(into);
+}
+
+static void do_read(struct call *c)
+{
+	struct made m = { .nr = SYS_read, .counts = true };
+
+	m.args[0] = number(c);
+	m.args[2] = number(c);
+	read_bytes(c, &m, m.args[2]);
+}
+
+static void do_pread(struct call *c)
+{
+	struct made m = { .nr = SYS_pread64 };
+
+	m.args[0] = number(c);
+	m.args[2] = number(c);
+	m.args[3] = number(c);
+	read_bytes(c, &m, m.args[2]);
 }
 
 static void do_poll(struct call *c)
@@ -378,6 +394,33 @@ static void do_fork(struct call *c)
 	}
 	put_num(c->out, pid);
 	c->pass = pair[0];
+	c->close_passed = true;
+}
+
+/* A descriptor for the supervisor, to hand on. */
+static void do_lendfd(struct call *c)
+{
+	int fd = number(c);
+
+	if (!parsed(c))
+		return;
+	if (fcntl(fd, F_GETFD) < 0) {
+		put_num(c->out, -errno);
+		return;
+	}
+	put_num(c->out, 0);
+	c->pass = fd;
+}
+
+/* The one that came with this request: where it arrived, it stays. */
+static void do_takefd(struct call *c)
+{
+	if (!parsed(c))
+		return;
+	if (c->passed >= 0)
+		fcntl(c->passed, F_SETFD, 0);
+	/* The kernel leaves out what there is no room for. */
+	put_num(c->out, c->passed < 0 ? -EMFILE : c->passed);
 }
 
 static void do_batch(struct call *c);
@@ -393,6 +436,9 @@ static const struct verb verbs[] = {
 	  .timed = true },
 	{ .name = "close", .nr = SYS_close, .args = "n", .timed = true },
 	{ .name = "dup", .nr = SYS_dup, .args = "n" },
+	{ .name = "unlink", .nr = SYS_unlink, .args = "t" },
+	{ .name = "lendfd", .run = do_lendfd },
+	{ .name = "takefd", .run = do_takefd },
 	{ .name = "ioctlarg", .nr = SYS_ioctl, .args = "nnn", .counts = true,
 	  .timed = true },
 	{ .name = "mmap", .nr = SYS_mmap, .args = "nnnnnn" },
@@ -401,9 +447,14 @@ static const struct verb verbs[] = {
 	{ .name = "madvise", .nr = SYS_madvise, .args = "nnn" },
 	{ .name = "read", .run = do_read },
 	{ .name = "write", .nr = SYS_write, .args = "nb", .counts = true },
+	{ .name = "pread", .run = do_pread },
+	{ .name = "pwrite", .nr = SYS_pwrite64, .args = "nbn" },
+	{ .name = "lseek", .nr = SYS_lseek, .args = "nnn" },
 	{ .name = "poll", .run = do_poll },
 	{ .name = "memfd", .nr = SYS_memfd_create, .args = "tn" },
 	{ .name = "ftruncate", .nr = SYS_ftruncate, .args = "nn" },
+	{ .name = "fallocate", .nr = SYS_fallocate, .args = "nnnn" },
+	{ .name = "fcntl", .nr = SYS_fcntl, .args = "nnn" },
 	{ .name = "eventfd", .nr = SYS_eventfd2, .args = "nn" },
 	{ .name = "pipe", .run = do_pipe },
 	{ .name = "setrlimit", .run = do_setrlimit },
@@ -451,7 +502,7 @@ static void do_batch(struct call *c)
 		c->error = "a word is missing";
 	c->at = NULL;
 	for (bool first = true; rest && !c->error; first = false) {
-		struct call one = { .at = rest, .out = c->out };
+		struct call one = { .at = rest, .out = c->out, .pass = -1 };
 
 		rest = cut_call(rest);
 		if (!first)

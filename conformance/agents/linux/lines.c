@@ -159,7 +159,7 @@ bool send_text(int socket, const struct text *t, int pass)
 	struct message m;
 	struct cmsghdr *control;
 
-	if (!pass)
+	if (pass < 0)
 		return write_all(socket, t->data, t->len);
 	message_init(&m, t->data, t->len);
 	control = CMSG_FIRSTHDR(&m.header);

@@ -14,9 +14,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <linux/magic.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -24,8 +26,9 @@
 #define HUGE_PAGES_NEEDED 64
 #define HUGE_PAGES_WANTED "128"
 #define HUGE_PAGE_SIZE (2UL << 20)
+#define TMPFS "/dev/shm"
 
-/* Commands of iommufd, the last three younger than it. */
+/* Commands of iommufd, all but the first younger than it. */
 #define CMD_IOAS_ALLOC 0x81
 #define CMD_HWPT_ALLOC 0x89
 #define CMD_SET_DIRTY_TRACKING 0x8b
@@ -33,6 +36,7 @@
 #define CMD_IOAS_MAP_FILE 0x8f
 #define CMD_VIOMMU_ALLOC 0x90
 #define CMD_VEVENTQ_ALLOC 0x93
+#define CMD_IOAS_NOIOMMU_GET_PA 0x95
 
 static int kmsg = -1;
 static long long pins_before;
@@ -98,6 +102,14 @@ static bool has_huge_pages(void)
 	return map != MAP_FAILED && !munmap(map, len);
 }
 
+/* True if there is a file system of memory where the tests look for one. */
+static bool has_tmpfs(void)
+{
+	struct statfs fs;
+
+	return !statfs(TMPFS, &fs) && fs.f_type == TMPFS_MAGIC;
+}
+
 /* Writes a setting; false if it is not there or does not take the value. */
 static bool set(const char *path, const char *value)
 {
@@ -138,6 +150,12 @@ static bool setup_fault_injection(void)
 	       !access("/proc/thread-self/fail-nth", R_OK | W_OK);
 }
 
+/* The newest revision of the user API that the kernel has all of. */
+static const char *uapi(void)
+{
+	return has_command(CMD_IOAS_NOIOMMU_GET_PA) ? "7.3" : "6.12";
+}
+
 void put_facts(struct text *out)
 {
 	bool root = !geteuid();
@@ -150,6 +168,8 @@ void put_facts(struct text *out)
 		{ "fail_nth", root && setup_fault_injection() },
 		{ "setrlimit", root },
 		{ "setuid", root },
+		{ "files", has_tmpfs() },
+		{ "passfd", true },
 		{ "vfio", vfio_is_iommufd() },
 		{ "hwpt", has_command(CMD_HWPT_ALLOC) },
 		{ "dirty", has_command(CMD_SET_DIRTY_TRACKING) },
@@ -167,8 +187,8 @@ void put_facts(struct text *out)
 
 	uname(&system);
 	snprintf(facts, sizeof(facts),
-		 " protocol=1 name=linux version=%s uapi=6.12 page=%ld hugepage=%lu capabilities=",
-		 system.release, sysconf(_SC_PAGESIZE), HUGE_PAGE_SIZE);
+		 " protocol=1 name=linux version=%s uapi=%s page=%ld hugepage=%lu capabilities=",
+		 system.release, uapi(), sysconf(_SC_PAGESIZE), HUGE_PAGE_SIZE);
 	put(out, facts);
 	for (size_t i = 0; i < ARRAY_SIZE(capabilities); i++) {
 		if (!capabilities[i].there)
@@ -281,6 +301,7 @@ static void mount_at(const char *type, const char *path)
 void bring_up(void)
 {
 	mount_at("devtmpfs", "/dev");
+	mount_at("tmpfs", TMPFS);
 	mount_at("proc", "/proc");
 	mount_at("sysfs", "/sys");
 	mount_at("debugfs", "/sys/kernel/debug");

@@ -44,7 +44,8 @@ void start_worker(int channel)
 	setup_calls();
 	stream_open(&in, CHANNEL_FD);
 	while ((line = read_line(&in))) {
-		struct call c = { .at = line, .out = &out };
+		struct call c = { .at = line, .out = &out,
+				  .passed = in.passed, .pass = -1 };
 
 		out.len = 0;
 		answer(&c);
@@ -53,7 +54,7 @@ void start_worker(int channel)
 		put(&out, "\n");
 		if (!send_text(CHANNEL_FD, &out, c.pass))
 			break;
-		if (c.pass)
+		if (c.close_passed)
 			close(c.pass);
 	}
 	_exit(0);

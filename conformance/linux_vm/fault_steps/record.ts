@@ -18,8 +18,10 @@ import {
 } from "../../../selftests/target/target.ts";
 import { connectTarget } from "../../protocol/client.ts";
 import { spawnConnection } from "../../protocol/stdio.ts";
-import { buildKernel, TRACING_KERNEL } from "../build.ts";
-import { cacheFolder, findBuilt, tracingKernelSources } from "../cache.ts";
+import { chosenKernels } from "../build.ts";
+import { cacheFolder, findBuilt } from "../cache.ts";
+import { buildKernel, TRACING_KERNEL } from "../kernels/build_kernel.ts";
+import type { Kernel } from "../kernels/kernels.ts";
 import {
   formatSteps,
   recordSteps,
@@ -123,16 +125,16 @@ async function functionsAt(
   return new Map([...addresses].map((address, at) => [address, found[at]!]));
 }
 
-/** The task: records, writes, compares; resolves to the exit code. */
-async function main(): Promise<number> {
+/** Records a kernel and compares; resolves to whether the model's steps are the same. */
+async function record(chosen: Kernel): Promise<boolean> {
   const folder = cacheFolder();
-  const { initramfs } = await findBuilt(folder);
-  const [kernel, symbols] = await buildKernel(
+  const { initramfs } = await findBuilt(folder, chosen);
+  const [kernel, symbols] = await buildKernel(chosen, {
     folder,
-    console.log,
-    await tracingKernelSources(),
-    TRACING_KERNEL,
-  );
+    say: console.log,
+    products: TRACING_KERNEL,
+    config: ["linux_vm/fault_steps/tracing.config"],
+  });
   const args = qemuArgs({ kernel: kernel!, initramfs }, "tcg");
   const target = await connectTarget(spawnConnection(QEMU.what, args), {});
   try {
@@ -146,10 +148,19 @@ async function main(): Promise<number> {
     const same = seen === modelled;
     console.log(`Recorded ${version} in ${record.pathname}`);
     console.log(`The model's are ${same ? "the same" : "others"}.`);
-    return same ? 0 : 1;
+    return same;
   } finally {
     await target.close();
   }
 }
 
-if (import.meta.main) Deno.exit(await main());
+/** The task, for the kernels that the arguments name; resolves to the exit code. */
+async function main(args: readonly string[]): Promise<number> {
+  let code = 0;
+  for (const kernel of chosenKernels(args)) {
+    if (!await record(kernel)) code = 1;
+  }
+  return code;
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -18,6 +18,7 @@ import {
   SWEEP_BUFFER_SIZE,
 } from "../../../selftests/harness/fail_nth_sweep.ts";
 import type { Context } from "../../../selftests/harness/harness.ts";
+import { memfdMmap } from "../../../selftests/ioctls/file_ioctls.ts";
 import { SEQUENCES } from "../../../selftests/iommufd/iommufd_fail_nth.ts";
 import { SEQUENCES as KIT_SEQUENCES } from "../../../selftests/kit_uapi/kit_fail_nth.ts";
 import { Model, targetOf } from "../../../selftests/target/impl_target.ts";
@@ -74,7 +75,8 @@ export async function recordSteps(
     const { base } = await setUpSweep(context);
     const flags = MAP_SHARED | MAP_HUGETLB;
     const buffer = await base.mmap(SWEEP_BUFFER_SIZE, flags);
-    const self = { context, base, buffer };
+    const { fd: file } = await memfdMmap(base, SWEEP_BUFFER_SIZE, MAP_HUGETLB);
+    const self = { context, base, buffer, file };
     // It is the whole kernel's, and an earlier sequence may have left it small.
     const io = await base.reopen();
     await io.mock.setMemoryLimit();

@@ -159,6 +159,14 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
     killer: "kit_hwpt.data_on_ioas",
   }]),
   ...inFile("impl/mock/mock_domain.ts", [{
+    name: "mock-dirty-device",
+    find:
+      "this.dirtyOps !== undefined && mock.flags & MOCK_FLAGS_DEVICE_NO_DIRTY",
+    replace: "false",
+    breaks: "A device that cannot track gets into a domain that does",
+    killer: "kit_fault.failed_replace",
+  }]),
+  ...inFile("impl/mock/flat_domain.ts", [{
     name: "mock-last-marker",
     find: "      leaf[stop - 1]! |= PTE_START_OR_LAST;\n",
     replace: "",
@@ -177,13 +185,6 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
     breaks: "The first IOPTE of a map lacks its mark",
     killer: "kit_test_ops.check_map_other_pages",
   }, {
-    name: "mock-dirty-device",
-    find:
-      "this.dirtyOps !== undefined && mock.flags & MOCK_FLAGS_DEVICE_NO_DIRTY",
-    replace: "false",
-    breaks: "A device that cannot track gets into a domain that does",
-    killer: "kit_fault.failed_replace",
-  }, {
     name: "mock-aperture",
     find: "apertureEnd: BigInt(MOCK_APERTURE_LAST)",
     replace: "apertureEnd: BigInt(MOCK_APERTURE_LAST) - 1n",
@@ -191,7 +192,7 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
     killer: "kit_vfio_compat.Ver1v2.get_info_caps",
   }, {
     name: "mock-untracked-read",
-    find: "    if (!this.#tracksDirty && dirty.isRecording) throw EINVAL;\n",
+    find: "    if (!this.tracksDirty && dirty.isRecording) throw EINVAL;\n",
     replace: "",
     breaks: "Dirty pages are told although tracking is off",
     killer: "kit_dirty.off",
@@ -202,7 +203,7 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
     breaks: "A run that goes on in the next leaf begins anew there",
     killer: "kit_mock_domain.one_domain.long_runs",
   }]),
-  ...inFile("impl/mock/mock_dirty.ts", [{
+  ...inFile("impl/mock/flat_dirty.ts", [{
     name: "mock-no-clear",
     find: "(flags & IOMMU_DIRTY_NO_CLEAR) === 0",
     replace: "true",

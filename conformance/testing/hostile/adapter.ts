@@ -60,6 +60,7 @@ function always(result: number): Kind {
       case "ioctl":
         return `${ok} ${result} ${args[2]}`;
       case "read":
+      case "pread":
         return `${ok} ${result} -`;
       case "peek":
         return `${ok} ${"00".repeat(Number(args[1])) || "-"}`;

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { MockDomain } from "../../mock/mock_domain.ts";
+import { FlatMockDomain } from "../../mock/flat_domain.ts";
 import type { MockDevice } from "../../mock/mock_device.ts";
 import { IommufdDevice } from "../attach/device.ts";
 import { addDomain, removeDomain } from "../ioas/domains.ts";
@@ -84,9 +84,9 @@ class SelftestDomain extends IommufdObject {
   }
 }
 
-function allocMockDomain(ctx: IommufdCtx): MockDomain {
+function allocMockDomain(ctx: IommufdCtx): FlatMockDomain {
   ctx.kernel.step("mock.domain");
-  return new MockDomain({ owner: ctx.kernel.mock, huge: false });
+  return new FlatMockDomain({ owner: ctx.kernel.mock, huge: false });
 }
 
 /** MOCK_DOMAIN: attaches a new mock device, or where the revision has none, a mock domain. */

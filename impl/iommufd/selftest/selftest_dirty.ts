@@ -6,7 +6,6 @@
  * @module
  */
 
-import { U64_MAX } from "../../lib/u64.ts";
 import { MockDomain } from "../../mock/mock_domain.ts";
 import { EINVAL, EOVERFLOW } from "../../uapi/errno.ts";
 import type { TestDirty } from "../../uapi/selftest.ts";
@@ -18,8 +17,8 @@ import type { CommandBuffer } from "../objects/ucmd.ts";
 const MAX_BITS = BigInt(2 ** 24 * 8);
 
 /**
- * DIRTY: marks the IOPTEs whose bit is set in the user's bitmap, and returns
- * how many. (Linux: iommufd_test_dirty.)
+ * DIRTY: marks the IOPTEs whose bit is set in the user's bitmap. How many are
+ * counted is the mock's affair. (Linux: iommufd_test_dirty.)
  */
 export function testDirty(ucmd: CommandBuffer, cmd: TestDirty): void {
   const { ctx, process } = ucmd;
@@ -44,24 +43,8 @@ export function testDirty(ucmd: CommandBuffer, cmd: TestDirty): void {
     ctx.kernel.allocVirtual("selftest.bitmap", Math.ceil(count / 64) * 8);
     const bits = new Uint8Array(Math.ceil(count / 8));
     process.mm.copyFromUser(bits, Number(uptr));
-    cmd.outNrDirty = BigInt(mark(domain, cmd, count, bits));
+    const pages = { iova, pageSize, count, bits };
+    cmd.outNrDirty = BigInt(domain.markDirty(pages));
     ucmd.respond();
   });
-}
-
-/**
- * Marks the entries with number `IOVA / pageSize`, which is that IOVA's own
- * entry only when the page size is the mock's. A range that goes past the end
- * of the IOVA space goes on at entry 0.
- */
-function mark(
-  domain: MockDomain,
-  { iova, pageSize }: TestDirty,
-  count: number,
-  bits: Uint8Array,
-): number {
-  const untilWrap = Number((U64_MAX - iova) / pageSize + 1n);
-  const before = Math.min(count, untilWrap);
-  const marked = domain.markDirty(Number(iova / pageSize), before, bits, 0);
-  return marked + domain.markDirty(0, count - before, bits, before);
 }

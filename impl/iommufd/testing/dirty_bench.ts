@@ -8,7 +8,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import type { MockDomain } from "../../mock/mock_domain.ts";
+import type { FlatMockDomain } from "../../mock/flat_domain.ts";
 import {
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
   IOMMU_HWPT_DIRTY_TRACKING_ENABLE,
@@ -56,11 +56,11 @@ export class DirtyBench extends HwptBench {
   }
 
   /** The domain of the HWPT. */
-  get domain(): MockDomain {
+  get domain(): FlatMockDomain {
     const { objects } = this.machine.ctx;
     const hwpt = objects.get(this.hwpt, HwptPaging);
     hwpt.put();
-    return hwpt.domain as MockDomain;
+    return hwpt.domain as FlatMockDomain;
   }
 
   /** SET_DIRTY_TRACKING; 0 or the errno's name. */

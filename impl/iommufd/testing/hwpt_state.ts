@@ -90,7 +90,7 @@ function describePaging(
         (_, i) => domain.iovaToPhys(Number(start) + i * GRANULE) / GRANULE,
       )
     ),
-    count: domain.entries,
+    count: domain.mappedBytes / GRANULE,
   });
 }
 

@@ -16,12 +16,22 @@ export class SelftestDifferences extends Differences {
   readonly mockDomainBindsDevice: boolean = this.since("6.4");
   /** The operations validate lengths, flags and limits (S25). */
   readonly opsValidate: boolean = this.since("6.2");
+  /** MD_CHECK_MAP looks the HWPT up before it looks at the range (iommufd_test_md_check_pa). */
+  readonly checkMapFindsHwptFirst: boolean = this.since("6.19");
   /** ACCESS_PAGES, ACCESS_RW and COPY know MOCK_FLAGS_ACCESS_SYZ (iommufd_test_syz_conv_iova; not in v3 L8887). */
   readonly hasSyzFlag: boolean = this.since("6.2");
 }
 
 /** The mock IOMMU. */
 export class MockDifferences extends Differences {
-  /** It tolerates unmapping what is not mapped; else it warns (S11; mock_domain_unmap_pages). */
+  /**
+   * Its page table (selftest.c). "flat": one entry for each 2 KiB, and errors
+   * are kernel warnings. "amdv1": AMD's format, with entries of every power of
+   * two (generic_pt/fmt/amdv1.h).
+   */
+  readonly pageTable: "flat" | "amdv1" = this.from<"flat" | "amdv1">({
+    v3: "flat",
+  });
+  /** The flat table tolerates unmapping what is not mapped; else it warns (S11; mock_domain_unmap_pages). */
   readonly unmapToleratesMissing: boolean = this.since("6.8");
 }

@@ -2,7 +2,8 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { kernelSources } from "./cache.ts";
+import { kernelSources } from "../cache.ts";
+import { KERNELS } from "./kernels.ts";
 import { optionLines, refusedOptions } from "./kernel_config.ts";
 
 const FRAGMENT = `# A comment with CONFIG_NOT_THIS=y
@@ -31,13 +32,15 @@ describe("kernel configurations", () => {
     );
   });
 
-  it("ask for each option once, and for the selftests' among them", async () => {
-    const [fragment] = Object.values(await kernelSources());
-    const options = optionLines(fragment!);
-    const names = options.map((line) => line.split("=", 1)[0]);
-    assertEquals(names.length, new Set(names).size);
-    for (const name of ["IOMMUFD_TEST", "FAILSLAB", "HUGETLBFS"]) {
-      assert(options.includes(`CONFIG_${name}=y`));
-    }
-  });
+  for (const kernel of KERNELS) {
+    it(`ask for each option once, and for the selftests' among them (${kernel.revision})`, async () => {
+      const fragment = Object.values(await kernelSources(kernel)).join("\n");
+      const options = optionLines(fragment);
+      const names = options.map((line) => line.split("=", 1)[0]);
+      assertEquals(names.length, new Set(names).size);
+      for (const name of ["IOMMUFD_TEST", "FAILSLAB", "HUGETLBFS"]) {
+        assert(options.includes(`CONFIG_${name}=y`));
+      }
+    });
+  }
 });

@@ -11,7 +11,7 @@ import {
   MOCK_FLAGS_DEVICE_HUGE_IOVA,
   MOCK_FLAGS_DEVICE_NO_DIRTY,
 } from "../uapi/selftest.ts";
-import { MockDomain } from "./mock_domain.ts";
+import { FlatMockDomain } from "./flat_domain.ts";
 
 const GRANULE = 2048;
 const MIB = 2 ** 20;
@@ -39,9 +39,9 @@ function setup(
     readonly huge?: readonly number[];
     readonly small?: readonly (readonly [first: number, count: number])[];
   },
-): MockDomain {
+): FlatMockDomain {
   const owner = new Kernel({ memory: 2 * MIB }).mock;
-  const domain = new MockDomain({ owner, huge: true, dirtyTracking: true });
+  const domain = new FlatMockDomain({ owner, huge: true, dirtyTracking: true });
   domain.setDirtyTracking(true);
   for (const number of huge) domain.mapPages(number * MIB, 0, MIB, 1, 3);
   for (const [first, count] of small) {
@@ -51,16 +51,27 @@ function setup(
 }
 
 /** Marks entries. */
-function mark(domain: MockDomain, ...entries: readonly number[]): void {
-  const one = new Uint8Array([1]);
+function mark(domain: FlatMockDomain, ...entries: readonly number[]): void {
   for (const entry of entries) {
-    assertEquals(domain.markDirty(entry, 1, one, 0), 1);
+    assertEquals(markAll(domain, entry, 1, new Uint8Array([1])), 1);
   }
+}
+
+/** Marks those of `count` entries from `first` on whose bit is set; returns how many. */
+function markAll(
+  domain: FlatMockDomain,
+  first: number,
+  count: number,
+  bits: Uint8Array,
+): number {
+  const pageSize = BigInt(GRANULE);
+  const iova = BigInt(first) * pageSize;
+  return domain.markDirty({ iova, pageSize, count, bits });
 }
 
 /** What the entries from `first` up to `end` report. */
 function collect(
-  domain: MockDomain,
+  domain: FlatMockDomain,
   first: number,
   end: number,
   flags = 0,
@@ -71,7 +82,7 @@ function collect(
   return notes.pages;
 }
 
-describe("a mock domain that tracks writes", () => {
+describe("a flat mock domain that tracks writes", () => {
   it("reports dirty entries once, or every time without clearing", () => {
     const domain = setup({ small: [[100, 20]] });
     mark(domain, 101, 102, 119);
@@ -146,9 +157,9 @@ describe("a mock domain that tracks writes", () => {
   it("marks what is mapped only, counting what was dirty already", () => {
     const domain = setup({ small: [[10, 4], [1020, 8]] });
     const bits = new Uint8Array(256).fill(0xff);
-    assertEquals(domain.markDirty(12, 1012, bits, 0), 2 + 4);
-    assertEquals(domain.markDirty(12, 1013, bits, 5), 2 + 5);
-    assertEquals(domain.markDirty(12, 1013, new Uint8Array(128), 0), 0);
+    assertEquals(markAll(domain, 12, 1012, bits), 2 + 4);
+    assertEquals(markAll(domain, 12, 1013, bits), 2 + 5);
+    assertEquals(markAll(domain, 12, 1013, new Uint8Array(128)), 0);
     const marked = [12, 13, 1020, 1021, 1022, 1023, 1024];
     const pages = marked.map((entry) => `${entry}+1`);
     assertEquals(collect(domain, 0, 2000), pages);
@@ -158,9 +169,9 @@ describe("a mock domain that tracks writes", () => {
     const { mock } = new Kernel({ memory: 2 * MIB });
     const incapable = mock.createDevice(MOCK_FLAGS_DEVICE_NO_DIRTY);
     const capable = mock.createDevice(MOCK_FLAGS_DEVICE_HUGE_IOVA);
-    const tracking = new MockDomain({ owner: mock, dirtyTracking: true });
-    const plain = new MockDomain({ owner: mock });
-    const attach = (to: MockDomain, dev: typeof capable) =>
+    const tracking = new FlatMockDomain({ owner: mock, dirtyTracking: true });
+    const plain = new FlatMockDomain({ owner: mock });
+    const attach = (to: FlatMockDomain, dev: typeof capable) =>
       errnoOf(() => to.attachDev(dev, null));
     assertStrictEquals(attach(tracking, incapable), EINVAL);
     assertStrictEquals(attach(tracking, capable), undefined);
@@ -169,7 +180,7 @@ describe("a mock domain that tracks writes", () => {
 
   it("cannot be one without being made so", () => {
     const { mock } = new Kernel({ memory: 2 * MIB });
-    const plain = new MockDomain({ owner: mock });
+    const plain = new FlatMockDomain({ owner: mock });
     assertStrictEquals(plain.dirtyOps, undefined);
     assertStrictEquals(errnoOf(() => plain.setDirtyTracking(true)), EINVAL);
     plain.setDirtyTracking(false);
@@ -222,7 +233,7 @@ describe("collecting at random", () => {
           entry.dirty = true;
           marked++;
         }
-        assertEquals(domain.markDirty(0, 2560, bits, 0), marked);
+        assertEquals(markAll(domain, 0, 2560, bits), marked);
         for (const [first, length, keep] of ranges) {
           const end = first + length + 1;
           const flags = keep ? IOMMU_DIRTY_NO_CLEAR : 0;

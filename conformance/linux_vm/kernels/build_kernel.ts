@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Builds a kernel from its source.
+ *
+ * @module
+ */
+
+import { hashOf, kernelSources, type Sources } from "../cache.ts";
+import { isThere, removeIfThere, run } from "../programs.ts";
+import { refusedOptions } from "./kernel_config.ts";
+import { type Kernel, mended } from "./kernels.ts";
+import { findSource, installedSource, type Say } from "./source.ts";
+
+/** Where a build leaves the kernel in the tree. */
+const IMAGE = "arch/x86/boot/bzImage";
+
+/** The files that a build gives: where they are in the tree, by the name that they are kept under. */
+export type Products = Readonly<Record<string, string>>;
+
+/** A kernel to boot. */
+export const KERNEL: Products = { bzImage: IMAGE };
+
+/** The same with symbols, and a configuration that says more. */
+export const TRACING_KERNEL: Products = {
+  "tracing-bzImage": IMAGE,
+  "tracing-vmlinux": "vmlinux",
+};
+
+/** How a kernel is built. */
+export interface BuildOptions {
+  /** Where it is kept. */
+  readonly folder: string;
+  /** Is told what goes on. */
+  readonly say: Say;
+  /** What it gives. */
+  readonly products?: Products;
+  /** More files of configuration, from `conformance/` on. */
+  readonly config?: readonly string[];
+}
+
+/** The paths of what the build of a kernel gives; it is built if they are not there. */
+export async function buildKernel(
+  kernel: Kernel,
+  { folder, say, products = KERNEL, config = [] }: BuildOptions,
+): Promise<string[]> {
+  const sources = await kernelSources(kernel, config);
+  const installed = await installedSource(kernel);
+  const hash = await hashOf(JSON.stringify(sources), installed?.version ?? "");
+  const paths = Object.keys(products).map((name) =>
+    `${folder}${name}-${kernel.revision}-${hash}`
+  );
+  if (await isThere(paths.at(-1)!)) return paths;
+
+  const { name, version, tarball } = await findSource(kernel, folder, say);
+  const tree = `${folder}tree`;
+  await removeIfThere(tree);
+  await Deno.mkdir(tree);
+  say(`Unpacking ${name} ${version}`);
+  await run("tar", ["-xf", tarball, "-C", tree, "--strip-components=1"]);
+  const fixed = await mend(tree, kernel, say);
+  await configure(tree, configOf(sources));
+  say(`Compiling ${name}, which takes some minutes`);
+  // The kernel tells what of its bugs it is without.
+  const suffix = fixed.map((bug) => `-without-${bug}`).join("");
+  const jobs = `-j${navigator.hardwareConcurrency}`;
+  await make(tree, ["bzImage", jobs, `LOCALVERSION=${suffix}`]);
+  for (const [at, path] of Object.values(products).entries()) {
+    await Deno.rename(`${tree}/${path}`, paths[at]!);
+  }
+  await removeIfThere(tree);
+  return paths;
+}
+
+/** Corrects the slips; resolves to those that were there. */
+async function mend(tree: string, kernel: Kernel, say: Say): Promise<string[]> {
+  const fixed = [];
+  for (const each of kernel.mends) {
+    const path = `${tree}/${each.file}`;
+    const source = mended(await Deno.readTextFile(path), each);
+    if (source === undefined) {
+      say(`${each.file} has no ${each.bug}: it stays as it is`);
+      continue;
+    }
+    say(`Mending ${each.bug} in ${each.file}`);
+    await Deno.writeTextFile(path, source);
+    fixed.push(each.bug);
+  }
+  return fixed;
+}
+
+function configOf(sources: Sources): string {
+  return Object.keys(sources).filter((name) => name.endsWith(".config"))
+    .map((name) => sources[name]).join("\n");
+}
+
+/** Writes the configuration. Rejects if the kernel does not take an option. */
+async function configure(tree: string, fragment: string): Promise<void> {
+  const path = `${tree}/fragment.config`;
+  await Deno.writeTextFile(path, fragment);
+  await make(tree, ["allnoconfig", `KCONFIG_ALLCONFIG=${path}`]);
+  const config = await Deno.readTextFile(`${tree}/.config`);
+  const refused = refusedOptions(fragment, config);
+  if (refused.length > 0) {
+    throw new Error(`The kernel does not take ${refused.join(", ")}`);
+  }
+}
+
+/** Runs make for the kernel; what comes out depends on neither person nor day. */
+async function make(tree: string, args: readonly string[]): Promise<void> {
+  const env = {
+    ARCH: "x86_64",
+    KBUILD_BUILD_USER: "iommufd-kit",
+    KBUILD_BUILD_HOST: "localhost",
+    KBUILD_BUILD_TIMESTAMP: "1970-01-01",
+  };
+  await run("make", ["-s", "-C", tree, ...args], { env });
+}

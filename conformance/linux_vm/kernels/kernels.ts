@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The kernels that `linux-vm:` can boot, newest last: one for each revision
+ * that real Linux has. A row is all that another one takes.
+ *
+ * @module
+ */
+
+import type { RevisionName } from "../../../impl/uapi/revision.ts";
+import type { KnownBug } from "../../../selftests/harness/known_bugs.ts";
+
+/** A slip in the kernel's test module that keeps it from being tested: the build corrects it. */
+export interface Mend {
+  /** Which one, in the table of known bugs. */
+  readonly bug: KnownBug;
+  /** The file of the kernel's source. */
+  readonly file: string;
+  /** What is wrong there. */
+  readonly wrong: RegExp;
+  /** What stands there instead; `$1` is a group of {@link wrong}. */
+  readonly replacement: string;
+  /** What stands there where it is right. */
+  readonly right: RegExp;
+}
+
+/** A kernel. */
+export interface Kernel {
+  /** The revision that it has. */
+  readonly revision: RevisionName;
+  /** Debian's packages with its source: the group is a number, of which the greatest wins. */
+  readonly packages: RegExp;
+  /** The least number. */
+  readonly least: number;
+  /** Its configuration: files of this folder. */
+  readonly config: readonly string[];
+  /** What the build corrects. */
+  readonly mends: readonly Mend[];
+}
+
+/** The kernels, oldest first. */
+export const KERNELS: readonly Kernel[] = [
+  {
+    revision: "6.12",
+    packages: /^linux-source-6\.(12)$/,
+    least: 12,
+    config: ["kernel.config", "kernel-6.12.config"],
+    mends: [],
+  },
+  {
+    revision: "7.3",
+    packages: /^linux-source-7\.(\d+)$/,
+    least: 3,
+    config: ["kernel.config", "kernel-7.3.config"],
+    mends: [{
+      bug: "drops_dmabuf_descriptor",
+      file: "drivers/iommu/iommufd/selftest.c",
+      wrong:
+        /(\brc = dma_buf_fd\(dmabuf, \w+\);\s+if \(rc < 0\) \{[^}]*\}\s+return )0;/,
+      replacement: "$1rc;",
+      right:
+        /\brc = dma_buf_fd\(dmabuf, \w+\);\s+if \(rc < 0\) \{[^}]*\}\s+return rc;|\breturn dma_buf_fd\(/,
+    }],
+  },
+];
+
+/** The newest, which `linux-vm:` boots where nothing else is said. */
+export const NEWEST: Kernel = KERNELS.at(-1)!;
+
+/** The kernel with a revision; undefined if there is none. */
+export function kernelOf(revision: string): Kernel | undefined {
+  return KERNELS.find((kernel) => kernel.revision === revision);
+}
+
+/** The source with the slip corrected; undefined where there is none. Throws where neither is found. */
+export function mended(source: string, mend: Mend): string | undefined {
+  if (mend.wrong.test(source)) {
+    return source.replace(mend.wrong, mend.replacement);
+  }
+  if (mend.right.test(source)) return undefined;
+  throw new Error(
+    `Whether ${mend.file} has the slip ${mend.bug} cannot be told: neither form is in it`,
+  );
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Tries what a target says that it can do with files.
+ *
+ * @module
+ */
+
+import { EBADF, ENOENT, EPERM } from "../../impl/uapi/errno.ts";
+import {
+  F_ADD_SEALS,
+  F_GET_SEALS,
+  F_SEAL_GROW,
+  FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_PUNCH_HOLE,
+  MFD_ALLOW_SEALING,
+  O_CREAT,
+  O_EXCL,
+  O_RDONLY,
+  O_RDWR,
+  SEEK_END,
+} from "../../impl/uapi/mman.ts";
+import {
+  assertBytes,
+  assertEq,
+  assertErrno,
+  assertOk,
+} from "../../selftests/harness/harness.ts";
+import type { TargetProcess } from "../../selftests/target/target.ts";
+
+/** What a probe works with. */
+interface OneProcess {
+  readonly process: TargetProcess;
+  readonly pageSize: number;
+}
+
+/** Bytes that are written, and no bytes. */
+const BYTES = new Uint8Array([1, 0x80, 0xff]);
+const NOTHING = new Uint8Array(BYTES.length);
+
+/** Files of memory have offsets, holes, seals, and names. */
+export async function probeFiles(on: OneProcess): Promise<void> {
+  await probeOffsets(on);
+  await probeSeals(on);
+  const path = "/dev/shm/iommufd-kit-probe";
+  const fresh = O_RDWR | O_CREAT | O_EXCL;
+  const { process } = on;
+  const fd = assertOk(await process.open(path, fresh), "open of a new file");
+  assertEq(await process.unlink(path), 0, "unlink");
+  assertEq(await process.write(fd, BYTES), BYTES.length, "write of the file");
+  assertErrno(await process.unlink(path), ENOENT, "unlink once more");
+  assertEq(await process.close(fd), 0, "close");
+}
+
+/** `pread`, `pwrite`, `lseek` and `fallocate`. */
+async function probeOffsets({ process, pageSize }: OneProcess): Promise<void> {
+  const { length } = BYTES;
+  const fd = assertOk(await process.memfdCreate("probe", 0), "memfd");
+  assertEq(await process.pwrite(fd, BYTES, pageSize), length, "pwrite");
+  const end = pageSize + length;
+  assertEq(await process.lseek(fd, 0, SEEK_END), end, "lseek to the end");
+  const into = new Uint8Array(length + 1);
+  assertEq(await process.pread(fd, into, pageSize), length, "pread");
+  assertBytes(into.subarray(0, length), BYTES, "what was written");
+  const hole = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+  const punched = await process.fallocate(fd, hole, pageSize, pageSize);
+  assertEq(punched, 0, "fallocate to punch a hole");
+  assertEq(await process.pread(fd, into, pageSize), length, "pread of it");
+  assertBytes(into.subarray(0, length), NOTHING, "what is in the hole");
+  assertEq(await process.close(fd), 0, "close");
+}
+
+/** `fcntl`, and the path of a descriptor. */
+async function probeSeals({ process, pageSize }: OneProcess): Promise<void> {
+  const memfd = await process.memfdCreate("probe", MFD_ALLOW_SEALING);
+  const fd = assertOk(memfd, "memfd with seals");
+  assertEq(await process.fcntl(fd, F_GET_SEALS), 0, "first seals");
+  const added = await process.fcntl(fd, F_ADD_SEALS, F_SEAL_GROW);
+  assertEq(added, 0, "a seal");
+  assertEq(await process.fcntl(fd, F_GET_SEALS), F_SEAL_GROW, "seals");
+  const longer = await process.ftruncate(fd, pageSize);
+  assertErrno(longer, EPERM, "ftruncate of what is sealed");
+  const path = `/proc/self/fd/${fd}`;
+  const again = assertOk(await process.open(path, O_RDONLY), `open ${path}`);
+  const written = await process.write(again, BYTES);
+  assertErrno(written, EBADF, "write of what is open for reading");
+  assertEq(await process.close(again), 0, "close");
+  assertEq(await process.close(fd), 0, "close");
+}
+
+/** A descriptor that is passed is open to the same file: it has its position too. */
+export async function probePassFd(
+  { process }: OneProcess,
+  to: TargetProcess = process,
+): Promise<void> {
+  const fd = assertOk(await process.memfdCreate("probe", 0), "memfd");
+  const passed = await process.passFd(fd, to);
+  assertOk(passed, "descriptor that was passed");
+  assertEq(await process.write(fd, BYTES), BYTES.length, "write");
+  const into = new Uint8Array(BYTES.length);
+  assertEq(await to.read(passed, into), 0, "read where the write ended");
+  assertEq(await to.close(passed), 0, "close of what was passed");
+  assertErrno(await process.passFd(999, to), EBADF, "no descriptor, passed");
+  assertEq(await process.close(fd), 0, "close");
+}

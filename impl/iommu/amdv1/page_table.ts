@@ -1,0 +1,475 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * A page table in AMD's format: see entry.ts. Linux: generic_pt/iommu_pt.h.
+ *
+ * Inside, IOVA and memory are counted in granules, so that every number is
+ * exact, and its low bits are there for the operators of 32 bits.
+ *
+ * @module
+ */
+
+import type { FrameRuns } from "../../kernel/interfaces/physical_memory.ts";
+import { EADDRINUSE, EINVAL, ENXIO, ERANGE } from "../../uapi/errno.ts";
+import { PAGE_SIZE } from "../../uapi/mman.ts";
+import { type DirtyBitmap, IOMMU_DIRTY_NO_CLEAR } from "../dirty.ts";
+import { IOMMU_READ, IOMMU_WRITE } from "../domain.ts";
+import { DirtyWalk } from "./dirty_walk.ts";
+import {
+  addressOf,
+  D,
+  frameOf,
+  indexOf,
+  IR,
+  isTable,
+  itemSize,
+  IW,
+  leafHigh,
+  leafLow,
+  orderOf,
+  TABLE_ITEMS,
+  TABLE_ORDER,
+  tableHigh,
+  tableLow,
+} from "./entry.ts";
+import {
+  alignmentOf,
+  type AmdV1Format,
+  lengthOrder,
+  levelOf,
+} from "./format.ts";
+import { mapPages, readPages } from "./pages.ts";
+import { type Table, TableMemory } from "./table.ts";
+
+const NOT_EMPTY = EADDRINUSE.because("something is mapped there");
+
+/** An entry, for those who look at a page table. */
+export interface AmdV1Entry {
+  /** First IOVA that it maps. */
+  readonly iova: number;
+  /** First address in memory. */
+  readonly paddr: number;
+  /** Bytes. */
+  readonly size: number;
+  /** The level of its table, counted from 0. */
+  readonly level: number;
+  /** Its items, as the hardware has them. */
+  readonly items: readonly bigint[];
+}
+
+/** A tree of tables, with entries as large as can be. */
+export class AmdV1PageTable {
+  /** The variant. */
+  readonly format: AmdV1Format;
+  readonly #memory = new TableMemory();
+  readonly #top: Table = this.#memory.alloc();
+  readonly #topLevel: number;
+  /** Granules of the IOVA space. */
+  readonly #granules: number;
+  /** Granules of a CPU page. */
+  readonly #pageGranules: number;
+  /** The level of the table that {@link #find} found last. */
+  #level = 0;
+
+  /** A page table that maps nothing. */
+  constructor(format: AmdV1Format) {
+    this.format = format;
+    this.#topLevel = format.levels - 1;
+    this.#granules = format.iovaSize / format.granule;
+    this.#pageGranules = PAGE_SIZE / format.granule;
+  }
+
+  /** Tables in use, with the top one. */
+  get tables(): number {
+    return this.#memory.used;
+  }
+
+  /**
+   * Maps `size` bytes of memory from `paddr` on at `iova`, each time with the
+   * largest entry that fits both addresses and what is left. `prot` is
+   * `IOMMU_*` bits. Throws EINVAL without any right, ERANGE for what cannot be
+   * reached, ENXIO for what fits no size, EADDRINUSE where something is
+   * mapped; nothing is mapped then. (Linux: map_range.)
+   */
+  map(iova: number, paddr: number, size: number, prot: number): void {
+    const attributes = this.#attributesOf(prot);
+    const { addressSize, granule, iovaSize, pageSizes } = this.format;
+    if (paddr >= addressSize) {
+      throw ERANGE.because("the memory is beyond what an entry can hold");
+    }
+    if (((iova | paddr | size) & (pageSizes[0]! - 1)) !== 0) {
+      throw ENXIO.because("IOVA, memory and length fit no size of an entry");
+    }
+    if (iova + size > iovaSize) {
+      throw ERANGE.because("the IOVA is beyond what the table can hold");
+    }
+    this.#map(iova / granule, paddr / granule, size / granule, attributes);
+  }
+
+  /**
+   * Maps runs of frames, numbers `from` up to `to`, exclusive, of `runs`, at
+   * consecutive IOVA from `iova` on, as {@link map} does with each; returns
+   * the bytes. Throws as that, with nothing mapped.
+   */
+  mapRuns(
+    iova: number,
+    runs: FrameRuns,
+    from: number,
+    to: number,
+    prot: number,
+  ): number {
+    const { granule } = this.format;
+    const first = iova / granule;
+    const items = this.#pageGranules;
+    const attributes = this.#attributesOf(prot);
+    // A page that begins within a page of IOVA takes two entries.
+    const aligned = first % items === 0;
+    let at = first;
+    try {
+      for (let run = from; run < to;) {
+        if (aligned && runs.npfns[run] === 1) {
+          const table = this.#tableFor(at, 0);
+          const index = indexOf(at, 0);
+          const done = mapPages(table, index, items, runs, run, to, attributes);
+          if (done === 0) throw NOT_EMPTY;
+          table.live += done * items;
+          run += done;
+          at += done * items;
+        } else {
+          const count = runs.npfns[run]! * items;
+          this.#map(at, runs.pfns[run]! * items, count, attributes);
+          run++;
+          at += count;
+        }
+      }
+    } catch (error) {
+      this.#undo(first, at);
+      throw error;
+    }
+    return (at - first) * granule;
+  }
+
+  /**
+   * Unmaps whole entries from `iova` on until `size` bytes or more are gone;
+   * returns how many. It stops at a hole, and at once if `iova` is not where
+   * an entry begins. Tables that the range covers are given back. (Linux:
+   * unmap_range.)
+   */
+  unmap(iova: number, size: number): number {
+    const { granule, iovaSize } = this.format;
+    if (size === 0 || iova % granule !== 0 || iova + size > iovaSize) return 0;
+    const first = iova / granule;
+    const end = first + Math.ceil(size / granule);
+    return (this.#unmap(this.#top, this.#topLevel, first, end) - first) *
+      granule;
+  }
+
+  /** The address in memory that `iova` stands for; undefined in a hole. (Linux: iova_to_phys.) */
+  lookup(iova: number): number | undefined {
+    const { granule } = this.format;
+    const at = Math.floor(iova / granule);
+    const table = this.#find(at);
+    if (table === undefined) return undefined;
+    return this.#frameAt(table, at) * granule + iova % granule;
+  }
+
+  /**
+   * Stores in `out`, from `to` on, the frames of `npages` CPU pages, of which
+   * the first begins at `iova`; 0 for one that begins in a hole.
+   */
+  readPfns(iova: number, npages: number, out: Int32Array, to: number): void {
+    const items = this.#pageGranules;
+    let at = iova / this.format.granule;
+    for (let done = 0; done < npages;) {
+      const left = npages - done;
+      const table = this.#find(at);
+      let count = 1;
+      if (table === undefined) {
+        out[to + done] = 0;
+      } else if (this.#level === 0) {
+        const index = indexOf(at, 0);
+        count = readPages(table, index, items, left, out, to + done);
+      } else {
+        count = Math.min(
+          left,
+          Math.ceil(this.#granulesFrom(table, at) / items),
+        );
+        let pfn = Math.floor(this.#frameAt(table, at) / items);
+        for (let i = to + done; i < to + done + count; i++) out[i] = pfn++;
+      }
+      done += count;
+      at += count * items;
+    }
+  }
+
+  /** As if a device had written to `iova`, where that is mapped: marks one item. (Linux: set_dirty.) */
+  setDirty(iova: number): void {
+    const at = Math.floor(iova / this.format.granule);
+    const table = this.#find(at);
+    if (table !== undefined) table.words[2 * indexOf(at, this.#level)]! |= D;
+  }
+
+  /**
+   * Reports the entries among `size` bytes from `iova` on that were written
+   * through, and makes them clean unless `flags` has IOMMU_DIRTY_NO_CLEAR. See
+   * dirty_walk.ts. (Linux: read_and_clear_dirty.)
+   */
+  readDirty(
+    iova: number,
+    size: number,
+    flags: number,
+    dirty: DirtyBitmap,
+  ): void {
+    const { granule } = this.format;
+    const first = Math.floor(iova / granule);
+    const end = Math.ceil((iova + size) / granule);
+    const clears = (flags & IOMMU_DIRTY_NO_CLEAR) === 0;
+    const walk = new DirtyWalk(first, end, granule, clears, dirty);
+    this.#visit(this.#top, this.#topLevel, first, end, walk);
+    walk.flush();
+  }
+
+  /** All entries, in the order of their IOVA. */
+  entries(): AmdV1Entry[] {
+    const { granule } = this.format;
+    const found: AmdV1Entry[] = [];
+    this.#visit(this.#top, this.#topLevel, 0, this.#granules, {
+      visit: (table, index, items, at, size, level) => {
+        found.push({
+          iova: at * granule,
+          paddr: this.#frameAt(table, at, level) * granule,
+          size: size * granule,
+          level,
+          items: table.items(index, items),
+        });
+      },
+    });
+    return found;
+  }
+
+  #attributesOf(prot: number): number {
+    if ((prot & (IOMMU_READ | IOMMU_WRITE)) === 0) {
+      throw EINVAL.because("the device could neither read nor write");
+    }
+    return this.format.attributes | (prot & IOMMU_READ ? IR : 0) |
+      (prot & IOMMU_WRITE ? IW : 0);
+  }
+
+  #map(first: number, frame: number, count: number, attributes: number): void {
+    const { format } = this;
+    const offset = frame - first;
+    // IOVA and memory differ in a bit below any larger entry.
+    const cap = format.orderAtMost(alignmentOf(Math.abs(offset)));
+    const end = first + count;
+    let at = first;
+    try {
+      while (at < end) {
+        const order = format.orderAtMost(
+          Math.min(cap, alignmentOf(at), lengthOrder(end - at)),
+        );
+        const size = 2 ** order;
+        // A smaller one is followed by a larger one; of the largest there are many.
+        const wanted = order === cap ? Math.floor((end - at) / size) : 1;
+        at += size *
+          this.#mapEntries(at, at + offset, order, wanted, attributes);
+      }
+    } catch (error) {
+      this.#undo(first, at);
+      throw error;
+    }
+  }
+
+  /** Maps up to `wanted` entries of an order, as many as there are in one table; returns how many. */
+  #mapEntries(
+    at: number,
+    frame: number,
+    order: number,
+    wanted: number,
+    attributes: number,
+  ): number {
+    const level = levelOf(order);
+    const items = 2 ** (order - level * TABLE_ORDER);
+    const table = this.#tableFor(at, level);
+    const index = indexOf(at, level);
+    const count = Math.min(wanted, (TABLE_ITEMS - index) / items);
+    this.#vacate(table, level, index, count * items);
+    for (let i = 0; i < count; i++) {
+      const from = frame + i * 2 ** order;
+      const low = leafLow(from, order, level);
+      const high = leafHigh(from, order, level, attributes);
+      table.store(index + i * items, items, low, high);
+    }
+    return count;
+  }
+
+  /** The table of a level for a granule of IOVA; makes those that are missing. Throws EADDRINUSE where a larger entry is. */
+  #tableFor(at: number, level: number): Table {
+    let table = this.#top;
+    for (let above = this.#topLevel; above > level; above--) {
+      const index = indexOf(at, above);
+      const low = table.low(index);
+      if (low === 0) {
+        const lower = this.#memory.alloc();
+        const frame = lower.page * this.#pageGranules;
+        table.store(index, 1, tableLow(frame, above), tableHigh(frame));
+        table = lower;
+      } else {
+        if (!isTable(low)) throw NOT_EMPTY;
+        table = this.#lower(table, index);
+      }
+    }
+    return table;
+  }
+
+  #lower(table: Table, index: number): Table {
+    const frame = addressOf(table.low(index), table.high(index));
+    return this.#memory.at(frame / this.#pageGranules);
+  }
+
+  /** Frees tables that map nothing in the way of an entry. Throws EADDRINUSE if something is mapped. (Linux: clear_contig.) */
+  #vacate(table: Table, level: number, index: number, count: number): void {
+    if (table.live === 0) return;
+    for (let i = index; i < index + count; i++) {
+      const low = table.low(i);
+      if (low === 0) continue;
+      if (!isTable(low)) throw NOT_EMPTY;
+      const lower = this.#lower(table, i);
+      this.#vacate(lower, level - 1, 0, TABLE_ITEMS);
+      table.clear(i, 1);
+      this.#memory.free(lower);
+    }
+  }
+
+  #undo(first: number, end: number): void {
+    if (end > first) this.#unmap(this.#top, this.#topLevel, first, end);
+  }
+
+  /** Unmaps from granule `first` on, below one table, until `end` or more; returns where it ended. */
+  #unmap(table: Table, level: number, first: number, end: number): number {
+    const size = itemSize(level);
+    let at = first;
+    let index = indexOf(at, level);
+    while (at < end && index < TABLE_ITEMS) {
+      const low = table.low(index);
+      if (low === 0) return at;
+      if (!isTable(low)) {
+        const order = orderOf(low, table.high(index), level);
+        if (at % 2 ** order !== 0) return at;
+        const items = entriesFrom(table, level, index, (end - at) / size);
+        table.clear(index, items);
+        at += items * size;
+        index += items;
+        continue;
+      }
+      const next = (Math.floor(at / size) + 1) * size;
+      const wanted = Math.min(end, next);
+      const lower = this.#lower(table, index);
+      const stop = this.#unmap(lower, level - 1, at, wanted);
+      if (stop < wanted) return stop;
+      if (at === next - size && next <= end) {
+        table.clear(index, 1);
+        this.#memory.free(lower);
+      }
+      at = stop;
+      index++;
+    }
+    return at;
+  }
+
+  /** Shows a visitor the entries that have a granule of a range, below one table. */
+  #visit(
+    table: Table,
+    level: number,
+    first: number,
+    end: number,
+    visitor: Visitor,
+  ): void {
+    if (table.live === 0) return;
+    const size = itemSize(level);
+    let index = indexOf(first, level);
+    let at = first - first % size;
+    while (at < end && index < TABLE_ITEMS) {
+      const low = table.low(index);
+      let items = 1;
+      if (low !== 0 && isTable(low)) {
+        const lower = this.#lower(table, index);
+        const from = Math.max(first, at);
+        this.#visit(lower, level - 1, from, Math.min(end, at + size), visitor);
+      } else if (low !== 0) {
+        items = 2 ** orderOf(low, table.high(index), level) / size;
+        const before = index % items;
+        index -= before;
+        at -= before * size;
+        visitor.visit(table, index, items, at, items * size, level);
+      }
+      index += items;
+      at += items * size;
+    }
+  }
+
+  /** The table with the item that maps a granule; undefined if none does. Its level is in `#level`. */
+  #find(at: number): Table | undefined {
+    if (at >= this.#granules) return undefined;
+    let table = this.#top;
+    let level = this.#topLevel;
+    for (;; level--) {
+      const index = indexOf(at, level);
+      const low = table.low(index);
+      if (low === 0) return undefined;
+      if (!isTable(low)) break;
+      table = this.#lower(table, index);
+    }
+    this.#level = level;
+    return table;
+  }
+
+  /** The granule of memory behind one of IOVA, which an entry of `table` maps. */
+  #frameAt(table: Table, at: number, level = this.#level): number {
+    const index = indexOf(at, level);
+    const low = table.low(index);
+    const high = table.high(index);
+    const order = orderOf(low, high, level);
+    return frameOf(low, high, order) + at % 2 ** order;
+  }
+
+  /** How many granules the entry of `table` maps from one of IOVA on. */
+  #granulesFrom(table: Table, at: number): number {
+    const index = indexOf(at, this.#level);
+    const low = table.low(index);
+    const size = 2 ** orderOf(low, table.high(index), this.#level);
+    return size - at % size;
+  }
+}
+
+/** Who looks at entries: `items` items from `index` on, which map `size` granules from `at` on. */
+interface Visitor {
+  visit(
+    table: Table,
+    index: number,
+    items: number,
+    at: number,
+    size: number,
+    level: number,
+  ): void;
+}
+
+/** How many items the entries have that follow each other from `index` on, where one begins, to `wanted` items or beyond. */
+function entriesFrom(
+  table: Table,
+  level: number,
+  index: number,
+  wanted: number,
+): number {
+  const end = Math.min(index + wanted, TABLE_ITEMS);
+  // Nothing is missing in a full table of the lowest level.
+  if (level === 0 && table.live === TABLE_ITEMS && end === TABLE_ITEMS) {
+    return end - index;
+  }
+  let at = index;
+  while (at < end) {
+    const low = table.low(at);
+    if (low === 0 || isTable(low)) break;
+    at += 2 ** orderOf(low, table.high(at), level) / itemSize(level);
+  }
+  return at - index;
+}

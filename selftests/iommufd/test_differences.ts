@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * What the kernel's tests came to do within fixtures and tests that they had
+ * before, although the kernel did not change there, or had another way.
+ *
+ * @module
+ */
+
+import { Differences } from "../../impl/uapi/revision/differences.ts";
+import type { Revision } from "../../impl/uapi/revision.ts";
+
+/** The differences as they are in one version. */
+export class TestDifferences extends Differences {
+  /** `alloc_hwpt_nested` tries requests that are too long or too many. */
+  readonly checksInvalidateBounds: boolean = this.since("7.3");
+}
+
+/** The differences in the tests of a revision. */
+export function testDifferences({ name }: Revision): TestDifferences {
+  return new TestDifferences(name);
+}
