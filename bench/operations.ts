@@ -12,6 +12,7 @@ import { areaScenarios } from "./operations/areas.ts";
 import { copyScenarios } from "./operations/copy.ts";
 import { dirtyScenarios } from "./operations/dirty.ts";
 import { faultScenarios } from "./operations/fault.ts";
+import { fileScenarios } from "./operations/files.ts";
 import { forkScenarios } from "./operations/fork.ts";
 import { mapScenarios } from "./operations/map.ts";
 import { objectScenarios } from "./operations/objects.ts";
@@ -25,6 +26,7 @@ export function allScenarios(): Scenario[] {
     ...systemCallScenarios(),
     ...objectScenarios(),
     ...mapScenarios(),
+    ...fileScenarios(),
     ...copyScenarios(),
     ...accessScenarios(),
     ...areaScenarios(),
