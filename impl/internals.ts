@@ -13,6 +13,7 @@ export type { AccountMode, PagesOwner } from "./iommufd/pages/accounting.ts";
 export type { AreaSlice, IoptArea } from "./iommufd/pages/area.ts";
 export type { IommufdFault } from "./iommufd/events/fault.ts";
 export type {
+  Attachment,
   Attachments,
   AttachStrategy,
   Change,

@@ -29,6 +29,7 @@ import { registerKitInvalidate } from "./kit_hwpt/kit_invalidate.ts";
 import { registerKitMap } from "./kit_ioas/kit_map.ts";
 import { registerKitMemoryLimit } from "./kit_pages/kit_memory_limit.ts";
 import { registerKitMockDomain } from "./kit_ioas/kit_mock_domain.ts";
+import { registerKitPasid } from "./kit_pasid/kit_pasid.ts";
 import { registerKitRanges } from "./kit_ioas/kit_ranges.ts";
 import { registerKitRlimit } from "./kit_pages/kit_rlimit.ts";
 import { registerKitStruct } from "./kit_uapi/kit_struct.ts";
@@ -66,6 +67,7 @@ export function allTests(uapi: RevisionName): Test[] {
   registerKitInvalidate(registry);
   registerKitDirty(registry);
   registerKitFault(registry);
+  registerKitPasid(registry);
   registerKitFailNth(registry);
   registerKitVfioCompat(registry);
   registerKitVfioStruct(registry);

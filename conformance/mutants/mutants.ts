@@ -13,6 +13,7 @@ import { IOAS_MUTANTS } from "./tables/ioas.ts";
 import { MEMORY_MUTANTS } from "./tables/memory.ts";
 import { MOCK_MUTANTS } from "./tables/mock.ts";
 import { PAGES_MUTANTS } from "./tables/pages.ts";
+import { PASID_MUTANTS } from "./tables/pasid.ts";
 
 /** All mutants, by subject and then by file. */
 export const MUTANTS: readonly Mutant[] = [
@@ -22,4 +23,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...HWPT_MUTANTS,
   ...MEMORY_MUTANTS,
   ...MOCK_MUTANTS,
+  ...PASID_MUTANTS,
 ];

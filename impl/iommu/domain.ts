@@ -128,6 +128,15 @@ export abstract class Domain {
   abstract attachDev(dev: Device, old: Domain | null): void;
 
   /**
+   * The same for DMA that carries a PASID, without touching what the device
+   * does without. `old` is the domain that the PASID had, null for none; for
+   * the blocked domain, which must always succeed, it is the one that goes. A
+   * driver that has it on one domain has it on all, the blocked one included.
+   * (Linux: set_dev_pasid.)
+   */
+  setDevPasid?(dev: Device, pasid: number, old: Domain | null): void;
+
+  /**
    * Maps `pgcount` pages of `pgsize` bytes, contiguous in IOVA and physical
    * memory, all aligned to `pgsize`. `prot` is `IOMMU_*` bits. Returns the
    * bytes mapped, at least one page; when they are fewer than asked the core

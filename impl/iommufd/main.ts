@@ -85,7 +85,7 @@ export class Iommufd {
     const ops = [...IOCTL_OPS, ...kernel.options.ioctls];
     this.table = ioctlTable(ops, kernel.revision);
     this.attaching = kernel.revision.attach.keptWith === "group"
-      ? new AttachPerGroup(kernel.options)
+      ? new AttachPerGroup(kernel)
       : new AttachPerHwpt();
     kernel.registerDevice("/dev/iommu", () => this.open(ACCOUNT_USER));
     if (kernel.revision.vfio.hasDevice) {

@@ -97,6 +97,10 @@ export const FAULT_STEPS = {
     in: "iopt_table_enforce_dev_resv_regions",
   },
   "group.alloc": { errno: "ENOMEM", in: "iommufd_get_group" },
+  "attach.alloc": {
+    errno: "ENOMEM",
+    in: { v3: "", "6.15": "iommufd_hw_pagetable_attach" },
+  },
   "attach.handle": { errno: "ENOMEM", in: "iommufd_hwpt_attach_device" },
   "replace.handle": { errno: "ENOMEM", in: "iommufd_hwpt_replace_device" },
   "bitmap.alloc": { errno: "ENOMEM", in: "iova_bitmap_alloc" },

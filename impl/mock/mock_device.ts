@@ -21,10 +21,18 @@ import { copyStructFromUser, type UserData } from "../iommu/user_data.ts";
 import type { Viommu, ViommuOps } from "../iommu/viommu/viommu.ts";
 import { KernelBug } from "../kernel/warn.ts";
 import { IdTable } from "../lib/id_table.ts";
-import { EINVAL, ENODEV, ENOENT, EOPNOTSUPP, Errno } from "../uapi/errno.ts";
+import {
+  EINVAL,
+  ENODEV,
+  ENOENT,
+  ENOMEM,
+  EOPNOTSUPP,
+  Errno,
+} from "../uapi/errno.ts";
 import {
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
   IOMMU_HWPT_ALLOC_NEST_PARENT,
+  IOMMU_HWPT_ALLOC_PASID,
 } from "../uapi/iommufd.ts";
 import {
   HwptSelftest,
@@ -32,11 +40,14 @@ import {
   IOMMU_HW_INFO_TYPE_SELFTEST,
   IOMMU_HWPT_DATA_SELFTEST,
   IOMMU_TEST_DEV_CACHE_DEFAULT,
+  IOMMU_TEST_PASID_RESERVED,
   IOMMU_VEVENTQ_TYPE_SELFTEST,
   IOMMU_VIOMMU_TYPE_SELFTEST,
   MOCK_DEV_CACHE_NUM,
   MOCK_FLAGS_DEVICE_HUGE_IOVA,
   MOCK_FLAGS_DEVICE_NO_DIRTY,
+  MOCK_FLAGS_DEVICE_PASID,
+  MOCK_PASID_WIDTH,
   TestHwInfo,
   ViommuEventSelftest,
 } from "../uapi/selftest.ts";
@@ -48,12 +59,9 @@ import { MockBlockedDomain, MockDomain } from "./mock_domain.ts";
 import { MockNestedDomain } from "./mock_nested_domain.ts";
 import { MockViommu } from "./mock_viommu.ts";
 
-/** The flags that a device can be made with. */
-const DEVICE_FLAGS = MOCK_FLAGS_DEVICE_NO_DIRTY | MOCK_FLAGS_DEVICE_HUGE_IOVA;
-
 /** The flags that a domain can be allocated with. */
 const PAGING_FLAGS = IOMMU_HWPT_ALLOC_NEST_PARENT |
-  IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
+  IOMMU_HWPT_ALLOC_DIRTY_TRACKING | IOMMU_HWPT_ALLOC_PASID;
 
 /** A device of the selftest's bus (Linux: struct mock_dev). */
 export class MockDevice extends Device {
@@ -68,6 +76,8 @@ export class MockDevice extends Device {
     .fill(IOMMU_TEST_DEV_CACHE_DEFAULT);
   /** Where it reports events, and as what, while it is attached to a nested domain of a virtual IOMMU. */
   #events: { readonly viommu: Viommu; readonly virtId: bigint } | undefined;
+  /** It refuses another domain for the reserved PASID. */
+  #refusesReserved = false;
 
   /** Called by {@link MockIommuOps.createDevice} only. */
   constructor(ops: MockIommuOps, id: number, flags: number) {
@@ -75,6 +85,9 @@ export class MockDevice extends Device {
     this.ops = ops;
     this.id = id;
     this.flags = flags;
+    this.maxPasids = flags & MOCK_FLAGS_DEVICE_PASID
+      ? 1 << MOCK_PASID_WIDTH
+      : ops.iommu.kernel.revision.mock.plainMaxPasids;
   }
 
   /**
@@ -109,6 +122,22 @@ export class MockDevice extends Device {
       virtId: Number(BigInt.asUintN(32, virtId)),
     });
     viommu.reportEvent(IOMMU_VEVENTQ_TYPE_SELFTEST, event);
+  }
+
+  /**
+   * Uses a domain for its DMA with a PASID: no virtual IOMMU need know it.
+   * Throws as {@link changeDomain}, and ENOMEM for a second domain of
+   * IOMMU_TEST_PASID_RESERVED, once, so that tests see what becomes of that.
+   * (Linux: mock_domain_set_dev_pasid_nop.)
+   */
+  changePasid(domain: Domain, pasid: number, old: Domain | null): void {
+    if (pasid === IOMMU_TEST_PASID_RESERVED) {
+      const attaches = domain.type !== "blocked";
+      const refuses = attaches && this.#refusesReserved;
+      this.#refusesReserved = attaches && !refuses;
+      if (refuses) throw ENOMEM.because("the mock refuses a domain for a test");
+    }
+    this.ops.iopfQueue.changeDomain(this, domain, old);
   }
 
   /** Takes the device off the bus; nothing uses it any more (Linux: mock_dev_destroy). */
@@ -159,10 +188,10 @@ export class MockIommuOps implements IommuOps {
    * (Linux: mock_dev_create.)
    */
   createDevice(flags = 0): MockDevice {
-    if ((flags & ~DEVICE_FLAGS) !== 0) {
+    const { kernel } = this.iommu;
+    if ((flags & ~kernel.revision.mock.deviceFlags) !== 0) {
       throw EINVAL.because("a device flag is unknown");
     }
-    const { kernel } = this.iommu;
     kernel.step("mock.device");
     const id = this.devices.alloc();
     try {
@@ -234,7 +263,7 @@ export class MockIommuOps implements IommuOps {
     userData: UserData,
   ): MockNestedDomain {
     if (userData.type !== IOMMU_HWPT_DATA_SELFTEST) throw UNKNOWN_DATA;
-    if (flags !== 0) throw EOPNOTSUPP;
+    if (flags & ~IOMMU_HWPT_ALLOC_PASID) throw EOPNOTSUPP;
     if (!(parent instanceof MockDomain)) throw EINVAL;
     return this.allocNested(userData, undefined);
   }

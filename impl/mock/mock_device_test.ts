@@ -95,7 +95,7 @@ describe("a mock device", () => {
 
   it("cannot be made with unknown flags", () => {
     const { ops } = newOps();
-    assertStrictEquals(errnoOf(() => ops.createDevice(4)), EINVAL);
+    assertStrictEquals(errnoOf(() => ops.createDevice(8)), EINVAL);
     assertStrictEquals(errnoOf(() => ops.createDevice(3)), undefined);
     assertEquals(ops.devices.size, 1);
   });

@@ -23,6 +23,11 @@ export class MockBlockedDomain extends Domain {
   override attachDev(dev: Device, old: Domain | null): void {
     (dev as MockDevice).changeDomain(this, old);
   }
+
+  /** The same for DMA with a PASID (Linux: mock_domain_set_dev_pasid_nop). */
+  override setDevPasid(dev: Device, pasid: number, old: Domain | null): void {
+    (dev as MockDevice).changePasid(this, pasid, old);
+  }
 }
 
 /** What a {@link MockDomain} can do. */
@@ -79,6 +84,11 @@ export abstract class MockDomain extends Domain implements DirtyOps {
       this.dirtyOps !== undefined && mock.flags & MOCK_FLAGS_DEVICE_NO_DIRTY
     ) throw EINVAL.because("the IOMMU cannot track the device's writes");
     mock.changeDomain(this, old);
+  }
+
+  /** The same for DMA with a PASID, without regard to dirty tracking (Linux: mock_domain_set_dev_pasid_nop). */
+  override setDevPasid(dev: Device, pasid: number, old: Domain | null): void {
+    (dev as MockDevice).changePasid(this, pasid, old);
   }
 
   /** Turns tracking on or off; EINVAL to turn it on in a domain that cannot (Linux: mock_domain_set_dirty_tracking). */

@@ -46,6 +46,11 @@ export class MockNestedDomain extends Domain {
     (dev as MockDevice).changeDomain(this, old);
   }
 
+  /** The same for DMA with a PASID (Linux: mock_domain_set_dev_pasid_nop). */
+  override setDevPasid(dev: Device, pasid: number, old: Domain | null): void {
+    (dev as MockDevice).changePasid(this, pasid, old);
+  }
+
   /**
    * Clears one entry, or all, for each request. Throws EINVAL for another type
    * of request and for an entry that does not exist, EOPNOTSUPP for unknown

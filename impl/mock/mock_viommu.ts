@@ -20,6 +20,7 @@ import {
 import type { HwQueue, Viommu, ViommuOps } from "../iommu/viommu/viommu.ts";
 import type { MemoryObject } from "../kernel/interfaces/memory_object.ts";
 import { EEXIST, EFAULT, EINVAL, EIO, EOPNOTSUPP } from "../uapi/errno.ts";
+import { IOMMU_HWPT_ALLOC_PASID } from "../uapi/iommufd.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import {
   IOMMU_HW_QUEUE_TYPE_SELFTEST,
@@ -71,7 +72,9 @@ export class MockViommu implements ViommuOps {
 
   /** A nested domain that gets its devices' numbers from this virtual IOMMU. Throws EOPNOTSUPP for flags and types of data that it does not know, and what copying throws. */
   domainAllocNested(flags: number, userData: UserData): Domain {
-    if (flags !== 0) throw EOPNOTSUPP.because("a flag is unknown");
+    if (flags & ~IOMMU_HWPT_ALLOC_PASID) {
+      throw EOPNOTSUPP.because("a flag is unknown");
+    }
     return this.#driver.allocNested(userData, this.#viommu);
   }
 

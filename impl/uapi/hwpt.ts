@@ -35,6 +35,8 @@ export const IOMMU_HWPT_ALLOC_NEST_PARENT: number = 1 << 0;
 export const IOMMU_HWPT_ALLOC_DIRTY_TRACKING: number = 1 << 1;
 /** `faultId` is set. */
 export const IOMMU_HWPT_FAULT_ID_VALID: number = 1 << 2;
+/** The HWPT may be attached to PASIDs, and to devices that use some (Linux 6.15). */
+export const IOMMU_HWPT_ALLOC_PASID: number = 1 << 3;
 /** No driver data. */
 export const IOMMU_HWPT_DATA_NONE: number = 0;
 /** Intel VT-d first-stage data. */
@@ -88,6 +90,7 @@ export const IommuHwptAlloc: IoctlStruct<IommuHwptAlloc> = ioctl(
       NEST_PARENT: IOMMU_HWPT_ALLOC_NEST_PARENT,
       DIRTY_TRACKING: IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
       FAULT_ID_VALID: IOMMU_HWPT_FAULT_ID_VALID,
+      PASID: IOMMU_HWPT_ALLOC_PASID,
     }),
     devId: role.id("DEVICE"),
     ptId: role.idElse(EINVAL, "IOAS", "HWPT_PAGING", "VIOMMU"),

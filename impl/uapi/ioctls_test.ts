@@ -79,6 +79,10 @@ MD_CHECK_IOTLB 72: iotlbId 16 iotlb 20
 TRIGGER_IOPF 72: devId 16 pasid 20 grpid 24 perm 28 addr 32
 DEV_CHECK_CACHE 72: cacheId 16 cache 20
 TRIGGER_VEVENT 72: devId 16
+PASID_ATTACH 72: pasid 16 ptId 20
+PASID_REPLACE 72: pasid 16 ptId 20
+PASID_DETACH 72: pasid 16
+PASID_CHECK_HWPT 72: pasid 16 hwptId 20
 iommu_test_cmd 72: size 0 op 4 id 8 reserved 12 last 64
 `;
 

@@ -30,6 +30,7 @@ import {
   MOCK_FLAGS_ACCESS_WRITE,
   MOCK_FLAGS_DEVICE_HUGE_IOVA,
   MOCK_FLAGS_DEVICE_NO_DIRTY,
+  MOCK_FLAGS_DEVICE_PASID,
 } from "./selftest_values.ts";
 import { type FieldSpec, type Struct, struct } from "./layout/struct.ts";
 
@@ -69,6 +70,14 @@ export const IOMMU_TEST_OP_MD_CHECK_IOTLB: number = 14;
 /** Test operation TRIGGER_IOPF; v3 counts from 0. */
 export const IOMMU_TEST_OP_TRIGGER_IOPF: number = 15;
 
+/** Test operation PASID_ATTACH; v3 counts from 0. */
+export const IOMMU_TEST_OP_PASID_ATTACH: number = 18;
+/** Test operation PASID_REPLACE; v3 counts from 0. */
+export const IOMMU_TEST_OP_PASID_REPLACE: number = 19;
+/** Test operation PASID_DETACH; v3 counts from 0. */
+export const IOMMU_TEST_OP_PASID_DETACH: number = 20;
+/** Test operation PASID_CHECK_HWPT; v3 counts from 0. */
+export const IOMMU_TEST_OP_PASID_CHECK_HWPT: number = 21;
 /** Test operation DMABUF_GET; v3 counts from 0. */
 export const IOMMU_TEST_OP_DMABUF_GET: number = 22;
 /** Test operation DMABUF_REVOKE; v3 counts from 0. */
@@ -185,6 +194,7 @@ export const TestMockDomainFlags: TestOp<TestMockDomainFlags> = testOp(
     devFlags: role.flags({
       NO_DIRTY: MOCK_FLAGS_DEVICE_NO_DIRTY,
       HUGE_IOVA: MOCK_FLAGS_DEVICE_HUGE_IOVA,
+      PASID: MOCK_FLAGS_DEVICE_PASID,
     }),
   },
 );
@@ -423,6 +433,63 @@ export const TestTriggerIopf: TestOp<TestTriggerIopf> = testOp(
     grpid: role.u32(),
     perm: role.flags(PGFAULT_PERMS),
     addr: role.iova(),
+  },
+);
+
+/** PASID_ATTACH: attaches a mock device for its DMA with a PASID. */
+export interface TestPasidAttach extends TestCmd {
+  /** The PASID; 0 is the device's DMA without one. */
+  pasid: number;
+  /** IOAS or HWPT; reply: the HWPT. */
+  ptId: number;
+}
+
+/** The fields of PASID_ATTACH and PASID_REPLACE. */
+const PASID_ATTACH = {
+  id: role.id("SELFTEST"),
+  pasid: role.u32(),
+  ptId: role.inout(pageTable()),
+};
+
+/** Layout of {@link TestPasidAttach}. */
+export const TestPasidAttach: TestOp<TestPasidAttach> = testOp(
+  { IOMMU_TEST_OP_PASID_ATTACH, since: "6.15" },
+  PASID_ATTACH,
+);
+
+/** Layout of {@link TestPasidAttach} for PASID_REPLACE: attaches it elsewhere. */
+export const TestPasidReplace: TestOp<TestPasidAttach> = testOp(
+  { IOMMU_TEST_OP_PASID_REPLACE, since: "6.15" },
+  PASID_ATTACH,
+);
+
+/** PASID_DETACH: detaches a mock device for a PASID. */
+export interface TestPasidDetach extends TestCmd {
+  /** The PASID. */
+  pasid: number;
+}
+
+/** Layout of {@link TestPasidDetach}. */
+export const TestPasidDetach: TestOp<TestPasidDetach> = testOp(
+  { IOMMU_TEST_OP_PASID_DETACH, since: "6.15" },
+  { id: role.id("SELFTEST"), pasid: role.u32() },
+);
+
+/** PASID_CHECK_HWPT: checks what a mock device is attached to for a PASID. */
+export interface TestPasidCheckHwpt extends TestCmd {
+  /** The PASID. */
+  pasid: number;
+  /** The HWPT; 0 if it is attached to none. */
+  hwptId: number;
+}
+
+/** Layout of {@link TestPasidCheckHwpt}. */
+export const TestPasidCheckHwpt: TestOp<TestPasidCheckHwpt> = testOp(
+  { IOMMU_TEST_OP_PASID_CHECK_HWPT, since: "6.15" },
+  {
+    id: role.id("SELFTEST"),
+    pasid: role.u32(),
+    hwptId: role.id("HWPT_PAGING", "HWPT_NESTED"),
   },
 );
 

@@ -32,6 +32,12 @@ export const MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES: number = 1 << 0;
 export const MOCK_FLAGS_DEVICE_NO_DIRTY: number = 1 << 0;
 /** MOCK_DOMAIN_FLAGS: device whose domains have 1 MiB IO pages too. */
 export const MOCK_FLAGS_DEVICE_HUGE_IOVA: number = 1 << 1;
+/** MOCK_DOMAIN_FLAGS: device with PASIDs (Linux 6.15). */
+export const MOCK_FLAGS_DEVICE_PASID: number = 1 << 2;
+/** Bits of the PASIDs of a mock device that has some. */
+export const MOCK_PASID_WIDTH: number = 20;
+/** A PASID that a mock device refuses another domain for, the first time after it was attached. */
+export const IOMMU_TEST_PASID_RESERVED: number = 1024;
 /** Last entry of a nested mock domain's IOTLB. */
 export const MOCK_NESTED_DOMAIN_IOTLB_ID_MAX: number = 3;
 /** Entries of a nested mock domain's IOTLB. */

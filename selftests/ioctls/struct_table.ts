@@ -14,6 +14,7 @@ import {
   IOMMU_HWPT_ALLOC,
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
   IOMMU_HWPT_ALLOC_NEST_PARENT,
+  IOMMU_HWPT_ALLOC_PASID,
   IOMMU_HWPT_DIRTY_TRACKING_ENABLE,
   IOMMU_HWPT_GET_DIRTY_BITMAP,
   IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR,
@@ -231,7 +232,9 @@ const HWPT_ROWS: readonly StructRow[] = [
     reserved: ["reserved"],
     // hw_pagetable.c does not look at it.
     ignored: ["reserved2"],
-    flags: () => IOMMU_HWPT_ALLOC_NEST_PARENT | IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+    flags: ({ attach }) =>
+      IOMMU_HWPT_ALLOC_NEST_PARENT | IOMMU_HWPT_ALLOC_DIRTY_TRACKING |
+      (attach.hasPasids ? IOMMU_HWPT_ALLOC_PASID : 0),
     flagsAfterIds: true,
     values: ({ ioasId, idevId }) => ({ devId: idevId, ptId: ioasId }),
     done: ({ io }, { outHwptId }) => io.destroy(outHwptId),

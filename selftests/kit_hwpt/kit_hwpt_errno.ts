@@ -66,7 +66,7 @@ function registerOrder(f: HwptFixture): void {
       dataType: 1,
       devId: 999,
       ptId: 999,
-      flags: 1 << 3,
+      flags: 1 << 4,
     };
     addSteps<HwptSelf, Partial<IommuHwptAlloc>>(t, wrong, [
       ["a reserved field", EOPNOTSUPP, () => ({ reserved: 0 })],
@@ -178,7 +178,7 @@ function registerNestedOrder(f: HwptFixture): void {
     const wrong = { flags: NEST_PARENT, dataType: 1, dataLen: 1 };
     addSteps<NestedState, Partial<IommuHwptAlloc>>(t, wrong, [
       ["a parent in a parent", EOPNOTSUPP, () => ({ flags: DIRTY })],
-      ["one that tracks", EOPNOTSUPP, () => ({ flags: 1 << 3 })],
+      ["one that tracks", EOPNOTSUPP, () => ({ flags: 1 << 4 })],
       ["an unknown flag", EOPNOTSUPP, () => ({ flags: FAULT | DIRTY })],
       [
         "one that tracks and has a fault queue",

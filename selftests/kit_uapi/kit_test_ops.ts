@@ -32,6 +32,7 @@ import {
   MOCK_FLAGS_ACCESS_SYZ,
   MOCK_FLAGS_DEVICE_HUGE_IOVA,
   MOCK_FLAGS_DEVICE_NO_DIRTY,
+  MOCK_FLAGS_DEVICE_PASID,
   TestCreateAccess,
   TestMockDomain,
 } from "../../impl/uapi/selftest.ts";
@@ -335,16 +336,18 @@ function registerMakers(f: OpsFixture): void {
     description: "MOCK_DOMAIN_FLAGS refuses flags it does not know",
     reference: "selftest.c mock_dev_create",
     since: "6.7",
-  }, (t) => {
+  }, (t, _variant, { mock }) => {
     const both = MOCK_FLAGS_DEVICE_HUGE_IOVA | MOCK_FLAGS_DEVICE_NO_DIRTY;
-    const rows: [string, number, Errno?][] = [
-      ["the first unknown flag", 1 << 2, EINVAL],
+    const pasid = MOCK_FLAGS_DEVICE_PASID;
+    const rows: [string, number, (Errno | undefined)?][] = [
+      ["the first unknown flag", 1 << 3, EINVAL],
       ["the last unknown flag", 0x80000000, EINVAL],
-      ["a known and an unknown flag", 1 | 1 << 2, EINVAL],
+      ["a known and an unknown flag", 1 | 1 << 3, EINVAL],
       ["no flags", 0],
       ["NO_DIRTY", MOCK_FLAGS_DEVICE_NO_DIRTY],
       ["HUGE_IOVA", MOCK_FLAGS_DEVICE_HUGE_IOVA],
       ["both flags", both],
+      ["PASID", pasid, mock.deviceFlags & pasid ? undefined : EINVAL],
     ];
     for (const [what, flags, errno] of rows) {
       t.case(

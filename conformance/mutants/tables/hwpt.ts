@@ -128,8 +128,8 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
     killer: "basic_fail_nth.device",
   }, {
     name: "hwpt-unused",
-    find: "    hwpt.ref();\n    this.#devices.add(idev);",
-    replace: "    this.#devices.add(idev);",
+    find: "    undo.move();\n    hwpt.ref();\n",
+    replace: "    undo.move();\n",
     breaks: "A HWPT can be destroyed under its devices",
     killer: "kit_commands.object_types",
   }, {
@@ -140,7 +140,7 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
     killer: "kit_fault.replace_same_hwpt",
   }, {
     name: "replaced-uncounted",
-    find: "    for (const _ of this.#devices) hwpt.ref();\n",
+    find: "    for (const _ of devices) hwpt.ref();\n",
     replace: "",
     breaks: "A HWPT that replaced another can be destroyed under its devices",
     killer: "kit_hwpt.destroy_order",

@@ -147,7 +147,7 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/mock/mock_device.ts", [{
     name: "mock-device-flags",
-    find: "if ((flags & ~DEVICE_FLAGS) !== 0) {",
+    find: "if ((flags & ~kernel.revision.mock.deviceFlags) !== 0) {",
     replace: "if (false) {",
     breaks: "Mock devices take unknown flags",
     killer: "kit_test_ops.mock_domain_flags",

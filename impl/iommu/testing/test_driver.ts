@@ -50,6 +50,17 @@ export class TestDomain extends Domain {
     device.left.push(old);
   }
 
+  override setDevPasid(dev: Device, pasid: number, old: Domain | null): void {
+    const device = dev as TestDevice;
+    const from = old === null ? "nothing" : old.type;
+    device.pasidCalls.push(`${pasid}: ${from} to ${this.type}`);
+    const errno = device.refusesPasid.get(this);
+    if (errno !== undefined) throw errno;
+    (this.owner as TestOps).iopfQueue?.changeDomain(dev, this, old);
+    if (this.type === "blocked") device.pasids.delete(pasid);
+    else device.pasids.set(pasid, this);
+  }
+
   override mapPages(
     iova: number,
     paddr: number,
@@ -108,6 +119,12 @@ export class TestDevice extends Device {
   readonly left: (Domain | null)[] = [];
   /** What attaching a domain fails with. */
   readonly refuses = new Map<Domain, Errno>();
+  /** The domain of each PASID. */
+  readonly pasids = new Map<number, TestDomain>();
+  /** What its driver was asked about PASIDs: `PASID: FROM to TO`. */
+  readonly pasidCalls: string[] = [];
+  /** What attaching a domain to a PASID fails with. */
+  readonly refusesPasid = new Map<Domain, Errno>();
   readonly resv: ResvRegion[] = [];
   readonly caps = new Set<IommuCap>();
 

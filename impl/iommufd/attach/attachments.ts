@@ -14,20 +14,42 @@ import type { HwPagetable, HwptPaging } from "../hwpt/hw_pagetable.ts";
 import type { Ioas } from "../ioas/ioas.ts";
 import type { IommufdDevice } from "./device.ts";
 
-/** What the devices of an IOMMU group in a context are attached to. */
-export interface Attachments {
+/** Devices of a group that are attached to a HWPT. */
+export interface Attachment {
+  /** The PASID of the DMA that it is for; IOMMU_NO_PASID for DMA without one. */
+  readonly pasid: number;
+  /** The HWPT. */
+  readonly hwpt: HwPagetable;
+  /** The devices. */
+  readonly devices: ReadonlySet<IommufdDevice>;
+}
+
+/**
+ * What the devices of an IOMMU group in a context are attached to, for each
+ * PASID of their DMA. DMA without PASID is IOMMU_NO_PASID, one like others.
+ */
+export interface Attachments extends Iterable<Attachment> {
   /** Whether none of them is attached. */
   readonly isEmpty: boolean;
 
   /**
-   * Attaches a device; the HWPT gains a user. Throws EINVAL when the HWPT does
-   * not fit the device and another one may, EADDRINUSE when the IOAS maps what
-   * the device reserves, ENOMEM, and what the driver throws.
+   * Attaches a device; the HWPT gains a user. Throws EBUSY when the device is
+   * attached already, EINVAL when the HWPT does not fit the device and another
+   * one may, EADDRINUSE when the IOAS maps what the device reserves, ENOMEM,
+   * and what the driver throws.
    */
-  attach(idev: IommufdDevice, hwpt: HwPagetable, flags: number): void;
+  attach(
+    idev: IommufdDevice,
+    hwpt: HwPagetable,
+    pasid: number,
+    flags: number,
+  ): void;
 
-  /** Detaches a device; returns the HWPT, whose user the caller gives up. */
-  detach(idev: IommufdDevice): HwPagetable;
+  /**
+   * Detaches a device; returns the HWPT, whose user the caller gives up, or
+   * undefined if it is not attached and the revision accepts that.
+   */
+  detach(idev: IommufdDevice, pasid: number): HwPagetable | undefined;
 
   /**
    * Moves a device, and whoever shares its HWPT, to another one. Returns the
@@ -35,15 +57,19 @@ export interface Attachments {
    * same. Throws EINVAL when the device is not attached, otherwise as
    * {@link attach}; nothing has changed then.
    */
-  replace(idev: IommufdDevice, hwpt: HwPagetable): HwPagetable | undefined;
+  replace(
+    idev: IommufdDevice,
+    hwpt: HwPagetable,
+    pasid: number,
+  ): HwPagetable | undefined;
 }
 
 /** How a device changes what it is attached to. */
 export interface Change {
-  /** It was not attached before. */
-  readonly isAttach: boolean;
   /** Changes to a HWPT; returns the one before, to be given up. Throws EINVAL if another HWPT may fit. */
   to(hwpt: HwPagetable): HwPagetable | undefined;
+  /** Takes it back, if the device was not attached before. */
+  readonly undo?: () => void;
 }
 
 /** The strategy. */

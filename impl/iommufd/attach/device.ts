@@ -24,7 +24,7 @@ import {
   deviceClaimDmaOwner,
   deviceReleaseDmaOwner,
 } from "../../iommu/dma_owner.ts";
-import type { Group } from "../../iommu/group.ts";
+import { type Group, IOMMU_NO_PASID } from "../../iommu/group.ts";
 import { isMockDevice } from "../../mock/mock_device.ts";
 import { EINVAL, ENOENT, type Errno } from "../../uapi/errno.ts";
 import type { Change } from "./attachments.ts";
@@ -114,24 +114,30 @@ export class IommufdDevice extends IommufdObject {
   }
 
   /**
-   * Attaches the device to an IOAS or a HWPT; DMA is possible when it returns.
-   * For an IOAS a fitting HWPT is found or made. Returns the id of the HWPT,
-   * which user space should be told.
+   * Attaches the device to an IOAS or a HWPT; DMA is possible when it returns:
+   * DMA with a PASID, where one is given. For an IOAS a fitting HWPT is found
+   * or made. Returns the id of the HWPT, which user space should be told.
    *
-   * Throws ENOENT without such an object; EINVAL for another kind of object,
-   * for a HWPT that does not fit, and when the rest of the group is attached
-   * elsewhere; EADDRINUSE when the IOAS maps what the device or its IOMMU
-   * reserves; EFAULT and ENOMEM when memory of the IOAS cannot be pinned. With
-   * `flags` see IOMMUFD_ATTACH_FLAGS_ALLOW_UNSAFE_INTERRUPT.
-   * (Linux: iommufd_device_attach.)
+   * Throws ENOENT without such an object; EBUSY when the device is attached
+   * already, for this PASID; EINVAL for another kind of object, for a HWPT that
+   * does not fit, and when the rest of the group is attached elsewhere;
+   * EADDRINUSE when the IOAS maps what the device or its IOMMU reserves; EFAULT
+   * and ENOMEM when memory of the IOAS cannot be pinned. With `flags` see
+   * IOMMUFD_ATTACH_FLAGS_ALLOW_UNSAFE_INTERRUPT.
+   *
+   * A group that uses PASIDs has only HWPTs that were allocated with
+   * IOMMU_HWPT_ALLOC_PASID, else EINVAL: an IOAS will not do, as the HWPTs that
+   * are made for one are not. Throws EOPNOTSUPP for an IOMMU driver without
+   * PASIDs. (Linux: iommufd_device_attach.)
    */
-  attach(ptId: number, flags = 0): number {
+  attach(ptId: number, pasid: number = IOMMU_NO_PASID, flags = 0): number {
+    const { attachments } = this.igroup;
     const id = this.#change(ptId, {
-      isAttach: true,
       to: (hwpt) => {
-        this.igroup.attachments.attach(this, hwpt, flags);
+        attachments.attach(this, hwpt, pasid, flags);
         return undefined;
       },
+      undo: () => attachments.detach(this, pasid)?.unref(),
     });
     // Catches drivers that unbind without detaching.
     this.ref();
@@ -144,17 +150,29 @@ export class IommufdDevice extends IommufdObject {
    * and EINVAL when it is not attached. Returns the id of the new HWPT. For
    * revisions that keep devices per group. (Linux: iommufd_device_replace.)
    */
-  replace(ptId: number): number {
-    return this.#change(ptId, {
-      isAttach: false,
-      to: (hwpt) => this.igroup.attachments.replace(this, hwpt),
-    });
+  replace(ptId: number, pasid: number = IOMMU_NO_PASID): number {
+    const { attachments } = this.igroup;
+    const to = (hwpt: HwPagetable) => attachments.replace(this, hwpt, pasid);
+    return this.#change(ptId, { to });
   }
 
-  /** Detaches it: its DMA is blocked again (Linux: iommufd_device_detach). */
-  detach(): void {
-    this.igroup.attachments.detach(this).drop();
+  /**
+   * Detaches it: its DMA is blocked again, that with the PASID where one is
+   * given. What is not attached stays so, where the revision accepts that.
+   * (Linux: iommufd_device_detach.)
+   */
+  detach(pasid: number = IOMMU_NO_PASID): void {
+    const hwpt = this.igroup.attachments.detach(this, pasid);
+    if (hwpt === undefined) return;
+    hwpt.drop();
     this.unref();
+  }
+
+  /** The PASIDs that it is attached for, IOMMU_NO_PASID if it is attached without one. */
+  get pasids(): number[] {
+    return [...this.igroup.attachments]
+      .filter(({ devices }) => devices.has(this))
+      .map(({ pasid }) => pasid);
   }
 
   /** Linux: iommufd_device_change_pt. Returns the id of the HWPT. */

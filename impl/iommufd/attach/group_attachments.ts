@@ -12,10 +12,12 @@
  */
 
 import type { Device } from "../../iommu/device.ts";
-import type { Group } from "../../iommu/group.ts";
+import { type Group, IOMMU_NO_PASID } from "../../iommu/group.ts";
 import { groupHasIsolatedMsi } from "../../iommu/msi.ts";
 import { getResvRegions } from "../../iommu/resv.ts";
+import type { KernelCore } from "../../kernel/core.ts";
 import { KernelBug } from "../../kernel/warn.ts";
+import { XarrayNodes } from "../../lib/xarray_nodes.ts";
 import { isMockDevice } from "../../mock/mock_device.ts";
 import { EINVAL, EPERM } from "../../uapi/errno.ts";
 import {
@@ -26,38 +28,44 @@ import {
 import { type HwPagetable, HwptPaging } from "../hwpt/hw_pagetable.ts";
 import { enforceResvRegions } from "../ioas/reserved.ts";
 import type { Ioas } from "../ioas/ioas.ts";
-import type { IommufdOptions } from "../kernel.ts";
-import type { Attachments, AttachStrategy, Change } from "./attachments.ts";
+import type { IommufdKernel } from "../kernel.ts";
+import type {
+  Attachment,
+  Attachments,
+  AttachStrategy,
+  Change,
+} from "./attachments.ts";
 import type { IommufdDevice } from "./device.ts";
 
 /** The strategy of one kernel. */
 export class AttachPerGroup implements AttachStrategy {
-  readonly #options: IommufdOptions;
+  readonly #kernel: IommufdKernel;
 
   /** For a kernel with options that may change. */
-  constructor(options: IommufdOptions) {
-    this.#options = options;
+  constructor(kernel: IommufdKernel) {
+    this.#kernel = kernel;
   }
 
   /** Nothing is attached yet. */
   attachmentsOf(): Attachments {
-    return new GroupAttachments();
+    return new GroupAttachments(this.#kernel);
   }
 
   /** The mock's devices raise no interrupts. */
   checkBind(dev: Device, group: Group): void {
     if (
       !isMockDevice(dev) && !groupHasIsolatedMsi(group) &&
-      !this.#options.allowUnsafeInterrupts
+      !this.#kernel.options.allowUnsafeInterrupts
     ) throw EPERM.because("the device's interrupts are not isolated");
   }
 
   /** A new device is attached before the domain is filled, an attached one moves after that. */
   changeToNew(ioas: Ioas, idev: IommufdDevice, change: Change) {
-    if (change.isAttach) {
+    const { undo } = change;
+    if (undo !== undefined) {
       const attach = (hwpt: HwptPaging) => {
         change.to(hwpt);
-        return () => idev.igroup.attachments.detach(idev).unref();
+        return undo;
       };
       return { hwpt: HwptPaging.alloc(ioas, idev, { attach }), old: undefined };
     }
@@ -67,81 +75,143 @@ export class AttachPerGroup implements AttachStrategy {
   }
 }
 
-/** What the devices of a group are attached to. */
+/** What the devices of a group are attached to for one PASID (Linux: struct iommufd_attach). */
+interface GroupAttachment extends Attachment {
+  hwpt: HwPagetable;
+  readonly devices: Set<IommufdDevice>;
+}
+
+/** What the devices of a group are attached to (Linux: pasid_attach of struct iommufd_group). */
 class GroupAttachments implements Attachments {
-  readonly #devices: Set<IommufdDevice> = new Set();
-  #hwpt: HwPagetable | undefined;
+  readonly #byPasid: Map<number, GroupAttachment> = new Map();
+  readonly #kernel: KernelCore;
   /** Start of the software MSI window of its devices. */
   #swMsiStart: bigint | undefined;
 
-  /** Whether no device is attached. */
-  get isEmpty(): boolean {
-    return this.#hwpt === undefined && this.#devices.size === 0;
+  constructor(kernel: KernelCore) {
+    this.#kernel = kernel;
   }
 
-  /** All devices use one HWPT: another is EINVAL. (Linux: iommufd_hw_pagetable_attach.) */
-  attach(idev: IommufdDevice, hwpt: HwPagetable): void {
-    if (this.#hwpt !== undefined && this.#hwpt !== hwpt) {
+  /** Whether no device is attached. */
+  get isEmpty(): boolean {
+    return this.#byPasid.size === 0;
+  }
+
+  /** One for each PASID. */
+  [Symbol.iterator](): Iterator<Attachment> {
+    return this.#byPasid.values();
+  }
+
+  /** All devices use one HWPT for a PASID: another is EINVAL. (Linux: iommufd_hw_pagetable_attach.) */
+  attach(idev: IommufdDevice, hwpt: HwPagetable, pasid: number): void {
+    const present = this.#byPasid.get(pasid);
+    this.#allocate(idev, pasid);
+    if (present?.devices.has(idev)) {
+      const { attachTwiceErrno } = this.#kernel.revision.attach;
+      throw attachTwiceErrno.because("the device is attached already");
+    }
+    if (present !== undefined && present.hwpt !== hwpt) {
       throw EINVAL.because("the group of the device is attached elsewhere");
     }
     const { paging } = hwpt;
-    const first = this.#devices.size === 0;
-    this.#reserve(idev, paging, { wantSwMsi: true });
-    try {
-      if (first) {
-        this.#setupMsi(paging);
-        hwptAttachDevice(hwpt, idev);
-        this.#hwpt = hwpt;
-      }
-    } catch (error) {
-      paging.ioas.iopt.removeReservedIova(idev.dev);
-      throw error;
+    using undo = new DisposableStack();
+    // What a device reserves does not depend on the PASID.
+    if (pasid === IOMMU_NO_PASID) {
+      this.#reserve(idev, paging, { wantSwMsi: true });
+      undo.defer(() => paging.ioas.iopt.removeReservedIova(idev.dev));
     }
+    if (present === undefined) {
+      if (pasid === IOMMU_NO_PASID) this.#setupMsi(paging);
+      this.#checkPasid(hwpt, pasid);
+      hwptAttachDevice(hwpt, idev, pasid);
+      this.#byPasid.set(pasid, { pasid, hwpt, devices: new Set([idev]) });
+    } else {
+      present.devices.add(idev);
+    }
+    undo.move();
     hwpt.ref();
-    this.#devices.add(idev);
   }
 
   /** Linux: iommufd_hw_pagetable_detach. */
-  detach(idev: IommufdDevice): HwPagetable {
-    const hwpt = this.#hwpt;
-    if (hwpt === undefined || !this.#devices.delete(idev)) {
+  detach(idev: IommufdDevice, pasid: number): HwPagetable | undefined {
+    const present = this.#byPasid.get(pasid);
+    if (present === undefined || !present.devices.delete(idev)) {
+      if (this.#kernel.revision.attach.detachesNothing) return undefined;
       throw new KernelBug(`Device ${idev.dev.name} is not attached`);
     }
-    if (this.#devices.size === 0) {
-      hwptDetachDevice(hwpt, idev);
-      this.#hwpt = undefined;
+    const { hwpt, devices } = present;
+    if (devices.size === 0) {
+      hwptDetachDevice(hwpt, idev, pasid);
+      this.#byPasid.delete(pasid);
     }
-    hwpt.paging.ioas.iopt.removeReservedIova(idev.dev);
+    if (pasid === IOMMU_NO_PASID) {
+      hwpt.paging.ioas.iopt.removeReservedIova(idev.dev);
+    }
     return hwpt;
   }
 
   /** Moves the whole group (Linux: iommufd_device_do_replace). */
-  replace(idev: IommufdDevice, hwpt: HwPagetable): HwPagetable | undefined {
-    const old = this.#hwpt;
-    if (old === undefined || !this.#devices.has(idev)) {
+  replace(
+    idev: IommufdDevice,
+    hwpt: HwPagetable,
+    pasid: number,
+  ): HwPagetable | undefined {
+    const present = this.#byPasid.get(pasid);
+    if (present === undefined || !present.devices.has(idev)) {
       throw EINVAL.because("the device is not attached");
     }
+    const { hwpt: old, devices } = present;
     if (old === hwpt) return undefined;
 
-    const sameIoas = hwpt.paging.ioas === old.paging.ioas;
+    const isRid = pasid === IOMMU_NO_PASID;
+    const moves = isRid && hwpt.paging.ioas !== old.paging.ioas;
     try {
-      if (!sameIoas) {
-        for (const cur of this.#devices) {
+      if (moves) {
+        for (const cur of devices) {
           this.#reserve(cur, hwpt.paging, { wantSwMsi: false });
         }
       }
-      this.#setupMsi(hwpt.paging);
-      hwptReplaceDevice(idev, hwpt, old);
+      if (isRid) this.#setupMsi(hwpt.paging);
+      this.#checkPasid(hwpt, pasid);
+      hwptReplaceDevice(idev, hwpt, old, pasid);
     } catch (error) {
       // Linux also gives up what the group holds in an IOAS that stays.
-      if (!sameIoas) this.#unreserve(hwpt.paging);
+      if (moves) unreserve(devices, hwpt.paging);
       throw error;
     }
-    if (!sameIoas) this.#unreserve(old.paging);
-    this.#hwpt = hwpt;
-    for (const _ of this.#devices) hwpt.ref();
-    for (let n = this.#devices.size; n > 1; n--) old.unref();
+    if (moves) unreserve(devices, old.paging);
+    present.hwpt = hwpt;
+    for (const _ of devices) hwpt.ref();
+    for (let n = devices.size; n > 1; n--) old.unref();
     return old;
+  }
+
+  /** Throws EINVAL if one of PASIDs and DMA without PASID would use a HWPT that was not allocated for PASIDs. (Linux: iommufd_hwpt_pasid_compat.) */
+  #checkPasid(hwpt: HwPagetable, pasid: number): void {
+    const rid = this.#byPasid.get(IOMMU_NO_PASID);
+    const pasids = this.#byPasid.size - (rid === undefined ? 0 : 1);
+    if (pasid === IOMMU_NO_PASID && pasids === 0) return;
+    if (!hwpt.pasidCompat || rid?.hwpt.pasidCompat === false) {
+      throw EINVAL.because("the HWPT was not allocated for PASIDs");
+    }
+  }
+
+  /** What Linux allocates to remember an attachment, before it looks at it. */
+  #allocate({ id }: IommufdDevice, pasid: number): void {
+    if (!this.#kernel.revision.attach.allocatesByPasid) return;
+    const present = this.#byPasid.get(pasid);
+    if (present === undefined) {
+      this.#allocNodes(this.#byPasid.keys(), pasid);
+      this.#kernel.step("attach.alloc");
+    }
+    const ids = [...present?.devices ?? []].map((idev) => idev.id);
+    this.#allocNodes(ids, id);
+  }
+
+  #allocNodes(held: Iterable<number>, index: number): void {
+    const options = { rootHoldsEntry: false };
+    const nodes = () => XarrayNodes.of(held, options);
+    this.#kernel.allocNodes(nodes, index, index);
   }
 
   /** Reserves what one device cannot translate. */
@@ -159,16 +229,18 @@ class GroupAttachments implements Attachments {
     if (start !== undefined) this.#swMsiStart = start;
   }
 
-  #unreserve(paging: HwptPaging): void {
-    for (const { dev } of this.#devices) {
-      paging.ioas.iopt.removeReservedIova(dev);
-    }
-  }
-
   /** Gives the domain its MSI window, once, if the driver wants one (Linux: iommufd_group_setup_msi). */
   #setupMsi(paging: HwptPaging): void {
     if (this.#swMsiStart === undefined || paging.msiCookie) return;
     paging.domain.getMsiCookie(this.#swMsiStart);
     paging.msiCookie = true;
   }
+}
+
+/** Gives up what devices reserve in an IOAS (Linux: iommufd_group_remove_reserved_iova). */
+function unreserve(
+  devices: Iterable<IommufdDevice>,
+  { ioas }: HwptPaging,
+): void {
+  for (const { dev } of devices) ioas.iopt.removeReservedIova(dev);
 }

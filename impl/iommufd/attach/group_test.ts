@@ -45,7 +45,6 @@ describe("device replace", () => {
     assertEquals(outcome(() => a.replace(b.id)), "EINVAL");
     assertEquals(bench.machine.destroy(other), 0);
     a.detach();
-    assertThrows(() => a.detach(), KernelBug, "is not attached");
     for (const idev of [a, b]) idev.unbind();
     bench.end();
   });

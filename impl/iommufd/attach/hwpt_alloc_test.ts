@@ -10,6 +10,7 @@ import {
   IOMMU_HWPT_ALLOC,
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
   IOMMU_HWPT_ALLOC_NEST_PARENT,
+  IOMMU_HWPT_ALLOC_PASID,
   IOMMU_HWPT_FAULT_ID_VALID,
   IommuHwptAlloc,
 } from "../../uapi/iommufd.ts";
@@ -24,6 +25,7 @@ import { Bench } from "../testing/bench.ts";
 import { HwptBench } from "../testing/hwpt_bench.ts";
 import { IOVA, Machine, PAGE } from "../testing/machine.ts";
 
+const PASID = IOMMU_HWPT_ALLOC_PASID;
 const NEST_PARENT = IOMMU_HWPT_ALLOC_NEST_PARENT;
 const DIRTY = IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
 const FAULT = IOMMU_HWPT_FAULT_ID_VALID;
@@ -142,12 +144,14 @@ describe("HWPT_ALLOC", () => {
 });
 
 describe("HWPT_ALLOC of an IOAS", () => {
-  it("knows two flags", () => {
+  it("knows three flags", () => {
     const bench = new HwptBench();
-    for (const flags of [0, NEST_PARENT, DIRTY, NEST_PARENT | DIRTY]) {
+    for (
+      const flags of [0, NEST_PARENT, DIRTY, PASID, NEST_PARENT | DIRTY | PASID]
+    ) {
       assertEquals(bench.alloc({ flags }).ret, 0);
     }
-    for (const flags of [FAULT, FAULT | NEST_PARENT, 8, 0x80000000]) {
+    for (const flags of [FAULT, FAULT | NEST_PARENT, 16, 0x80000000]) {
       assertEquals(bench.alloc({ flags }).ret, "EOPNOTSUPP");
     }
     bench.end();
@@ -301,15 +305,16 @@ describe("HWPT_ALLOC of an IOAS", () => {
 });
 
 describe("HWPT_ALLOC of a parent", () => {
-  it("needs data, and takes no flags but FAULT_ID_VALID", () => {
+  it("needs data, and takes no flags but FAULT_ID_VALID and PASID", () => {
     const bench = new HwptBench();
     const ptId = bench.parent();
     const data = bench.data();
     assertEquals(bench.alloc({ ptId }).ret, "EOPNOTSUPP");
-    for (const flags of [NEST_PARENT, DIRTY, 8, 0x80000000, FAULT | DIRTY]) {
+    for (const flags of [NEST_PARENT, DIRTY, 16, 0x80000000, FAULT | DIRTY]) {
       assertEquals(bench.alloc({ ptId, ...data, flags }).ret, "EOPNOTSUPP");
     }
     assertEquals(bench.alloc({ ptId, ...data }).ret, 0);
+    assertEquals(bench.alloc({ ptId, ...data, flags: PASID }).ret, 0);
     bench.end();
   });
 

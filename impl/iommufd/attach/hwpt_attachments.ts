@@ -12,7 +12,7 @@
 
 import { attachGroup, detachGroup } from "../../iommu/attach.ts";
 import { deviceIommuCapable } from "../../iommu/device.ts";
-import type { Group } from "../../iommu/group.ts";
+import { type Group, IOMMU_NO_PASID } from "../../iommu/group.ts";
 import { pagingDomainAlloc } from "../../iommu/group_domain.ts";
 import { getGroupResvRegions } from "../../iommu/resv.ts";
 import { KernelBug } from "../../kernel/warn.ts";
@@ -21,7 +21,12 @@ import { type HwPagetable, HwptPaging } from "../hwpt/hw_pagetable.ts";
 import { addDomain, removeDomain } from "../ioas/domains.ts";
 import type { Ioas } from "../ioas/ioas.ts";
 import { enforceResvRegions } from "../ioas/reserved.ts";
-import type { Attachments, AttachStrategy, Change } from "./attachments.ts";
+import type {
+  Attachment,
+  Attachments,
+  AttachStrategy,
+  Change,
+} from "./attachments.ts";
 import type { IommufdDevice } from "./device.ts";
 
 /**
@@ -68,12 +73,27 @@ class HwptAttachments implements Attachments {
     return this.#hwpts.size === 0;
   }
 
+  /** One for each device. */
+  *[Symbol.iterator](): Generator<Attachment> {
+    for (const [idev, hwpt] of this.#hwpts) {
+      yield { pasid: IOMMU_NO_PASID, hwpt, devices: new Set([idev]) };
+    }
+  }
+
   /**
    * Throws EINVAL also when the domain cannot enforce the coherency that the
    * device has, EPERM when its interrupts are not isolated and the flag is not
    * set, and the errnos of adding a domain.
    */
-  attach(idev: IommufdDevice, { paging }: HwPagetable, flags: number): void {
+  attach(
+    idev: IommufdDevice,
+    { paging }: HwPagetable,
+    pasid: number,
+    flags: number,
+  ): void {
+    if (pasid !== IOMMU_NO_PASID) {
+      throw new KernelBug("This revision cannot attach a PASID");
+    }
     const { ioas, domain } = paging;
     const devices = this.#all.get(paging) ?? new Set();
     if (idev.enforceCacheCoherency && !paging.tryEnforceCacheCoherency()) {

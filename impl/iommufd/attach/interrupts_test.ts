@@ -2,6 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { IOMMU_NO_PASID } from "../../iommu/group.ts";
 import { IOMMUFD_ATTACH_FLAGS_ALLOW_UNSAFE_INTERRUPT } from "./hwpt_attachments.ts";
 import { Bench, region } from "../testing/bench.ts";
 import { REVISION_NAMES } from "../../uapi/revision.ts";
@@ -26,7 +27,11 @@ describe("interrupts", () => {
     const idev = bench.bind(bench.a);
     assertEquals(outcome(() => idev.attach(ioasId)), "EPERM");
     assertEquals(bench.uses(bench.a), "blocked");
-    idev.attach(ioasId, IOMMUFD_ATTACH_FLAGS_ALLOW_UNSAFE_INTERRUPT);
+    idev.attach(
+      ioasId,
+      IOMMU_NO_PASID,
+      IOMMUFD_ATTACH_FLAGS_ALLOW_UNSAFE_INTERRUPT,
+    );
     idev.detach();
     idev.unbind();
     bench.end();

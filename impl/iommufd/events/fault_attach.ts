@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * Attaching a group to a HWPT, and answering the page faults that came through
+ * Attaching a group to a HWPT, for one PASID or none, and answering the page faults that came through
  * an attachment which ends.
  *
  * A group is attached once, for the first of its devices, and detached with
@@ -14,9 +14,12 @@
  */
 
 import {
+  attachDevicePasid,
   attachGroupHandle,
   attachHandleGet,
+  detachDevicePasid,
   detachGroupHandle,
+  replaceDevicePasid,
   replaceGroupHandle,
 } from "../../iommu/attach.ts";
 import type { Device } from "../../iommu/device.ts";
@@ -41,21 +44,28 @@ export class IommufdAttachHandle extends AttachHandle {
 export function hwptAttachDevice(
   hwpt: HwPagetable,
   idev: IommufdDevice,
+  pasid: number,
 ): void {
+  const { domain } = hwpt;
   checkFaults(hwpt, idev.dev);
   idev.ctx.kernel.step("attach.handle");
   const handle = new IommufdAttachHandle(idev);
-  attachGroupHandle(hwpt.domain, idev.igroup.group, handle);
+  if (pasid === IOMMU_NO_PASID) {
+    attachGroupHandle(domain, idev.igroup.group, handle);
+  } else attachDevicePasid(domain, idev.dev, pasid, handle);
 }
 
 /** Detaches a device's group; faults that came through are answered (Linux: iommufd_hwpt_detach_device). */
 export function hwptDetachDevice(
   hwpt: HwPagetable,
   idev: IommufdDevice,
+  pasid: number,
 ): void {
+  const { domain } = hwpt;
   const { group } = idev.igroup;
-  const handle = attachHandleGet(group, IOMMU_NO_PASID);
-  detachGroupHandle(hwpt.domain, group);
+  const handle = attachHandleGet(group, pasid);
+  if (pasid === IOMMU_NO_PASID) detachGroupHandle(domain, group);
+  else detachDevicePasid(domain, idev.dev, pasid);
   hwpt.fault?.autoResponse(handle);
 }
 
@@ -68,12 +78,16 @@ export function hwptReplaceDevice(
   idev: IommufdDevice,
   hwpt: HwPagetable,
   old: HwPagetable,
+  pasid: number,
 ): void {
+  const { domain } = hwpt;
   checkFaults(hwpt, idev.dev);
   const { group } = idev.igroup;
-  const oldHandle = attachHandleGet(group, IOMMU_NO_PASID);
+  const oldHandle = attachHandleGet(group, pasid);
   idev.ctx.kernel.step("replace.handle");
-  replaceGroupHandle(group, hwpt.domain, new IommufdAttachHandle(idev));
+  const handle = new IommufdAttachHandle(idev);
+  if (pasid === IOMMU_NO_PASID) replaceGroupHandle(group, domain, handle);
+  else replaceDevicePasid(domain, idev.dev, pasid, handle);
   old.fault?.autoResponse(oldHandle);
 }
 

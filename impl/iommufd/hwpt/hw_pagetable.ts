@@ -17,6 +17,7 @@ import { EINVAL, ENOENT, EOPNOTSUPP, type Errno } from "../../uapi/errno.ts";
 import {
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
   IOMMU_HWPT_ALLOC_NEST_PARENT,
+  IOMMU_HWPT_ALLOC_PASID,
 } from "../../uapi/iommufd.ts";
 import type { IommufdDevice } from "../attach/device.ts";
 import { addDomain, removeDomain } from "../ioas/domains.ts";
@@ -29,7 +30,7 @@ import type { NestedMaker, NestingBase } from "./hwpt_nested.ts";
 
 /** The flags that a HWPT of an IOAS can be allocated with. */
 const PAGING_FLAGS = IOMMU_HWPT_ALLOC_NEST_PARENT |
-  IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
+  IOMMU_HWPT_ALLOC_DIRTY_TRACKING | IOMMU_HWPT_ALLOC_PASID;
 
 /** How {@link HwptPaging.alloc} makes a HWPT. */
 export interface PagingOptions {
@@ -47,9 +48,17 @@ export abstract class HwPagetable extends IommufdObject {
   static override readonly notFound: Errno = ENOENT.because(
     "there is no HWPT with this id",
   );
+  /** It was allocated for PASIDs, and for devices that use some. */
+  readonly pasidCompat: boolean;
   /** Where page faults of attached devices go, if anywhere. */
   fault: IommufdFault | undefined;
   #domain: Domain | undefined;
+
+  /** A HWPT without domain. `flags` are `IOMMU_HWPT_ALLOC_*`. */
+  constructor(ctx: IommufdCtx, flags: number) {
+    super(ctx);
+    this.pasidCompat = (flags & IOMMU_HWPT_ALLOC_PASID) !== 0;
+  }
 
   /** The domain. */
   get domain(): Domain {
@@ -103,7 +112,7 @@ export class HwptPaging extends HwPagetable implements NestingBase {
 
   /** A HWPT without domain: see {@link create}. */
   constructor(ctx: IommufdCtx, ioas: Ioas, flags = 0) {
-    super(ctx);
+    super(ctx, flags);
     this.ioas = ioas;
     this.nestParent = (flags & IOMMU_HWPT_ALLOC_NEST_PARENT) !== 0;
     ioas.ref();
@@ -235,7 +244,7 @@ export class HwptPaging extends HwPagetable implements NestingBase {
 
 /** Throws EOPNOTSUPP if device or driver cannot do what is asked for. */
 function checkPaging(
-  { dev }: IommufdDevice,
+  { ctx, dev }: IommufdDevice,
   flags: number,
   userData: UserData | undefined,
 ): void {
@@ -244,10 +253,17 @@ function checkPaging(
     throw EOPNOTSUPP.because("the IOMMU driver takes no flags and no data");
   }
   if (flags & ~PAGING_FLAGS) throw UNKNOWN_FLAG;
+  checkPasidFlag(ctx, flags);
   if (
     flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING &&
     !deviceIommuCapable(dev, "dirty-tracking")
   ) throw EOPNOTSUPP.because("the IOMMU cannot track the device's writes");
+}
+
+/** Throws EOPNOTSUPP for IOMMU_HWPT_ALLOC_PASID where the revision has no PASIDs. */
+export function checkPasidFlag({ kernel }: IommufdCtx, flags: number): void {
+  const wantsPasid = (flags & IOMMU_HWPT_ALLOC_PASID) !== 0;
+  if (wantsPasid && !kernel.revision.attach.hasPasids) throw UNKNOWN_FLAG;
 }
 
 /** The driver's domain for a device. */

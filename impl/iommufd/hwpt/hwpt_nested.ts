@@ -13,11 +13,18 @@
 import type { Domain } from "../../iommu/domain.ts";
 import type { UserData, UserDataArray } from "../../iommu/user_data.ts";
 import { EINVAL, ENOENT, EOPNOTSUPP, type Errno } from "../../uapi/errno.ts";
-import { IOMMU_HWPT_FAULT_ID_VALID } from "../../uapi/iommufd.ts";
+import {
+  IOMMU_HWPT_ALLOC_PASID,
+  IOMMU_HWPT_FAULT_ID_VALID,
+} from "../../uapi/iommufd.ts";
 import type { IommufdDevice } from "../attach/device.ts";
 import type { IommufdObject } from "../objects/object.ts";
 import { UNKNOWN_FLAG } from "../objects/refusals.ts";
-import { HwPagetable, type HwptPaging } from "./hw_pagetable.ts";
+import {
+  checkPasidFlag,
+  HwPagetable,
+  type HwptPaging,
+} from "./hw_pagetable.ts";
 
 /** Has a driver make a nested domain. Throws what that throws. */
 export type NestedMaker = (flags: number, userData: UserData) => Domain;
@@ -48,8 +55,8 @@ export class HwptNested extends HwPagetable {
   /** What it was allocated on. */
   readonly base: NestingBase;
 
-  private constructor(base: NestingBase) {
-    super(base.ctx);
+  private constructor(base: NestingBase, flags: number) {
+    super(base.ctx, flags);
     this.base = base;
     base.ref();
     base.nested++;
@@ -77,13 +84,14 @@ export class HwptNested extends HwPagetable {
     const { ctx } = base;
     base.checkNesting(idev);
     const driverFlags = flags & ~IOMMU_HWPT_FAULT_ID_VALID;
-    if (driverFlags !== 0) throw UNKNOWN_FLAG;
+    if (driverFlags & ~IOMMU_HWPT_ALLOC_PASID) throw UNKNOWN_FLAG;
+    checkPasidFlag(ctx, flags);
     if (userData.len === 0) {
       throw EOPNOTSUPP.because("a nested HWPT needs data for the IOMMU driver");
     }
     const makeDomain = base.nestedMaker(idev);
 
-    const hwpt = new HwptNested(base);
+    const hwpt = new HwptNested(base, flags);
     try {
       const domain = makeDomain(driverFlags, userData);
       hwpt.adopt(domain);

@@ -39,6 +39,12 @@ import { testDmabufGet, testDmabufRevoke } from "./selftest_dmabuf.ts";
 import { testDirty } from "./selftest_dirty.ts";
 import { testTriggerIopf } from "./selftest_fault.ts";
 import { testDevCheckCache, testTriggerVevent } from "./selftest_viommu.ts";
+import {
+  testPasidAttach,
+  testPasidCheckHwpt,
+  testPasidDetach,
+  testPasidReplace,
+} from "./selftest_pasid.ts";
 import { CommandBuffer, type IoctlOp } from "../objects/ucmd.ts";
 
 /** Bytes that one run of frames needs in a batch; less memory holds none. */
@@ -82,6 +88,10 @@ const OPERATIONS: ReadonlyMap<
   operation(uapi.TestTriggerIopf, testTriggerIopf),
   operation(uapi.TestDevCheckCache, testDevCheckCache),
   operation(uapi.TestTriggerVevent, testTriggerVevent),
+  operation(uapi.TestPasidAttach, testPasidAttach),
+  operation(uapi.TestPasidReplace, testPasidReplace),
+  operation(uapi.TestPasidDetach, testPasidDetach),
+  operation(uapi.TestPasidCheckHwpt, testPasidCheckHwpt),
   operation(uapi.TestDmabufGet, testDmabufGet),
   operation(uapi.TestDmabufRevoke, testDmabufRevoke),
 ]);

@@ -21,7 +21,7 @@ import type {
 import type { CommandBuffer } from "../objects/ucmd.ts";
 
 /** A mock device that user space attached and owns (Linux: struct selftest_obj). */
-class SelftestDevice extends IommufdObject {
+export class SelftestDevice extends IommufdObject {
   #mock: MockDevice | undefined;
   #idev: IommufdDevice | undefined;
 
@@ -42,16 +42,20 @@ class SelftestDevice extends IommufdObject {
     return { idevId: idev.id, hwptId };
   }
 
-  /** Moves the device to another IOAS or HWPT; returns the HWPT's id. */
-  replace(ptId: number): number {
-    return this.#idev!.replace(ptId);
+  /** The device that is bound. */
+  get idev(): IommufdDevice {
+    return this.#idev!;
   }
 
-  /** Linux: iommufd_selftest_destroy. */
+  /**
+   * Detaches the device and takes it off its bus. Linux leaves PASIDs attached,
+   * so that the device can never be freed. (Linux: iommufd_selftest_destroy.)
+   */
   override destroy(): void {
-    if (this.#idev === undefined) return;
-    this.#idev.detach();
-    this.#idev.unbind();
+    const idev = this.#idev;
+    if (idev === undefined) return;
+    for (const pasid of idev.pasids) idev.detach(pasid);
+    idev.unbind();
     this.#mock!.destroy();
   }
 }
@@ -136,7 +140,7 @@ export function testMockDomainReplace(
   cmd: TestMockDomainReplace,
 ): void {
   ucmd.ctx.objects.get(cmd.id, SelftestDevice).putAfter((sobj) => {
-    cmd.ptId = sobj.replace(cmd.ptId);
+    cmd.ptId = sobj.idev.replace(cmd.ptId);
     ucmd.respond();
   });
 }

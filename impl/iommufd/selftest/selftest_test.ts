@@ -15,6 +15,7 @@ import {
   IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE,
   IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT,
   MOCK_FLAGS_DEVICE_HUGE_IOVA,
+  MOCK_FLAGS_DEVICE_PASID,
   TestAddReserved,
   TestCheckMap,
   TestCheckRefs,
@@ -340,7 +341,7 @@ describe("MOCK_DOMAIN with a device", () => {
     machine.end();
   });
 
-  it("knows two device flags", () => {
+  it("knows three device flags", () => {
     const machine = new Machine();
     const id = machine.ioas();
     const ask = (devFlags: number) =>
@@ -348,9 +349,10 @@ describe("MOCK_DOMAIN with a device", () => {
         id,
         devFlags,
       });
-    assertEquals(ask(4).ret, "EINVAL");
+    assertEquals(ask(8).ret, "EINVAL");
     assertEquals(ids(machine), [1]);
     assertEquals(ask(MOCK_FLAGS_DEVICE_HUGE_IOVA).ret, 0);
+    assertEquals(ask(MOCK_FLAGS_DEVICE_PASID).ret, 0);
     machine.end();
   });
 

@@ -32,6 +32,7 @@ export const SLOT_PAGES = 2;
 
 /** Flags of HWPT_ALLOC. */
 const NEST_PARENT = 1;
+const PASID = 8;
 const DIRTY_TRACKING = 2;
 const FAULT_ID_VALID = 4;
 /** Type of the mock's driver data, and their length. */
@@ -268,7 +269,7 @@ export class NaiveContext {
     device: NaiveDevice,
     { flags, dataLen }: NaiveAlloc,
   ): NaiveHwpt {
-    if (flags & ~(NEST_PARENT | DIRTY_TRACKING)) throw EOPNOTSUPP;
+    if (flags & ~(NEST_PARENT | DIRTY_TRACKING | PASID)) throw EOPNOTSUPP;
     if (flags & DIRTY_TRACKING && device.noDirty) throw EOPNOTSUPP;
     if (dataLen !== 0) throw EOPNOTSUPP;
     return this.#newPaging(ioas, flags, false);
@@ -276,7 +277,7 @@ export class NaiveContext {
 
   #allocNested(parent: NaivePaging, args: NaiveAlloc): NaiveHwpt {
     const { flags, dataType, dataLen, dataIsThere, iotlb, faultId } = args;
-    if (flags & ~FAULT_ID_VALID || dataLen === 0) throw EOPNOTSUPP;
+    if (flags & ~(FAULT_ID_VALID | PASID) || dataLen === 0) throw EOPNOTSUPP;
     if (parent.isAuto || !parent.isParent) throw EINVAL;
     if (dataType !== DATA_TYPE) throw EOPNOTSUPP;
     if (dataLen !== DATA_LENGTH) throw EINVAL;

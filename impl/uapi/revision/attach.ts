@@ -6,6 +6,7 @@
  * @module
  */
 
+import { EBUSY, EINVAL, type Errno } from "../errno.ts";
 import { Differences } from "./differences.ts";
 
 /** Devices. */
@@ -25,6 +26,14 @@ export class AttachDifferences extends Differences {
   readonly revertSkipsFailed: boolean = this.since("6.19");
   /** Page faults of a PCI virtual function are refused only if it has PRI (iommufd_hwpt_compatible_device). */
   readonly refusesOnlyVfsWithPri: boolean = this.since("6.16");
+  /** HWPTs can be allocated for PASIDs (IOMMU_HWPT_ALLOC_PASID of iommufd_hwpt_alloc). */
+  readonly hasPasids: boolean = this.since("6.15");
+  /** What attaching a device that is attached throws; with its own HWPT, older ones corrupted their list (iommufd_hw_pagetable_attach). */
+  readonly attachTwiceErrno: Errno = this.from({ v3: EINVAL, "6.15": EBUSY });
+  /** Detaching a device that is not attached does nothing; else it is a fault of the driver's (iommufd_device_detach). */
+  readonly detachesNothing: boolean = this.since("6.15");
+  /** Attachments are remembered by PASID, in memory that is allocated before anything is checked (pasid_attach, pasid_array). */
+  readonly allocatesByPasid: boolean = this.since("6.15");
   /** An MSI and a software MSI region together are a driver bug; else the real one wins (S20). */
   readonly warnsMixedMsiRegions: boolean = this.since("6.2");
 }

@@ -24,6 +24,10 @@ export class SelftestDifferences extends Differences {
 
 /** The mock IOMMU. */
 export class MockDifferences extends Differences {
+  /** Bits of `MOCK_FLAGS_DEVICE_*` that a device can be made with (mock_dev_create). */
+  readonly deviceFlags: number = this.from({ v3: 0b011, "6.15": 0b111 });
+  /** How many PASIDs a device has that was made without; a device with 1 has none but IOMMU_NO_PASID (pasid-num-bits of mock_dev_create). */
+  readonly plainMaxPasids: number = this.from({ v3: 0, "6.15": 1 });
   /**
    * Its page table (selftest.c). "flat": one entry for each 2 KiB, and errors
    * are kernel warnings. "amdv1": AMD's format, with entries of every power of
