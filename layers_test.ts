@@ -32,6 +32,7 @@ const LAYERS = [
   "conformance/running",
   "conformance/expectations",
   "conformance/check_adapter",
+  "conformance/known_bugs",
   "conformance/mutants",
   "conformance/command",
   "conformance/.",

@@ -15,7 +15,7 @@ import {
   type RunHooks,
   type Test,
 } from "../../selftests/harness/harness.ts";
-import { KNOWN_BUGS, LINUX } from "../../selftests/harness/known_bugs.ts";
+import { hasBug, KNOWN_BUGS } from "../../selftests/harness/known_bugs.ts";
 import { Recorder } from "../traces/recorder.ts";
 import type { AboutTest, Failure, TestResult } from "../reports/results.ts";
 import {
@@ -145,10 +145,10 @@ export function skipReason(
   if (skipsItself !== undefined) {
     return { reason: "the test skips itself", message: skipsItself };
   }
-  if (knownBug !== undefined && info.capabilities.includes(LINUX)) {
+  if (knownBug !== undefined && hasBug(info, knownBug)) {
     return {
       reason: `not applicable: bug ${knownBug} of Linux`,
-      message: `Linux has a known bug there: ${KNOWN_BUGS[knownBug]}`,
+      message: `Linux has a known bug there: ${KNOWN_BUGS[knownBug].linux}`,
     };
   }
   const missing = test.needs.filter((need) =>

@@ -236,13 +236,20 @@ describe("runTest()", () => {
 
   it("skips a test where Linux has a known bug on Linux, and nowhere else", async () => {
     const test = passingTest("a.b", { knownBug: "unlocks_dead_owner" });
-    const linux = new FakeTarget({ capabilities: ["linux"] });
+    const linux = new FakeTarget({ capabilities: ["linux"], uapi: "6.12" });
     const { status, reason, message } = await runTest(test, linux);
     assertEquals(status, "skip");
     assertEquals(reason, "not applicable: bug unlocks_dead_owner of Linux");
     assertStringIncludes(message!, "do_update_pinned");
     assertEquals(linux.counts.spawn, 0);
-    assertEquals((await runTest(test, new FakeTarget())).status, "pass");
+    const model = new FakeTarget({ uapi: "6.12" });
+    assertEquals((await runTest(test, model)).status, "pass");
+  });
+
+  it("runs it on a Linux that does not have the bug", async () => {
+    const test = passingTest("a.b", { knownBug: "drops_dmabuf_descriptor" });
+    const linux = new FakeTarget({ capabilities: ["linux"], uapi: "6.12" });
+    assertEquals((await runTest(test, linux)).status, "pass");
   });
 
   it("skips a test that skips itself, in its own words", async () => {
