@@ -105,7 +105,9 @@ function explain(
   const needs = [...new Set(test.needs)];
   if (needs.length === 0) fact("needs", "nothing but the plain system calls");
   for (const need of needs) fact("needs", `${need}: ${NEEDS[need]}`);
-  if (test.knownBug) fact("not on", `Linux: ${KNOWN_BUGS[test.knownBug].linux}`);
+  if (test.knownBug) {
+    fact("not on", `Linux: ${KNOWN_BUGS[test.knownBug].linux}`);
+  }
   const { cases = [] } = test.table ?? {};
   for (const { id } of cases) fact("case", splitId(id)[1]!);
   fact("revisions", test.uapi.join(", "));

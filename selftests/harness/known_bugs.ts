@@ -55,6 +55,66 @@ export const KNOWN_BUGS = {
     right:
       "the operation returns the descriptor; the kernel of linux-vm: is mended",
   },
+  maps_keep_any_file: {
+    since: "6.13",
+    linux:
+      "io_pagetable.c iopt_map_file_pages: an area keeps whatever file it was given open, so that an iommufd that maps itself is never released",
+    right: "the iommufd is released with the process",
+  },
+  unpins_unused_folios: {
+    since: "6.13",
+    linux:
+      "pages.c pfn_reader_release_pins: after an error unpins as many folios of a file as the array could hold, not as were pinned",
+    right: "what was pinned is unpinned",
+  },
+  takes_from_dead_owner: {
+    since: "6.13",
+    linux:
+      "ioas.c iommufd_ioas_change_process: in RLIMIT_MODE 1, where the former owner is gone, it fails with a warning, has charged the caller all the same, and that is never given back",
+    right: "the memory is the caller's, and its unmap gives the charge back",
+  },
+  leaves_pins_with_owner: {
+    since: "6.13",
+    linux:
+      "ioas.c need_charge_update: pins of memory that was mapped with CAP_IPC_LOCK stay counted (VmPin) with the former owner, and are taken from the new one",
+    right: "they are counted with the new owner",
+  },
+  loses_dirty_of_cut_entry: {
+    since: "7.3",
+    linux:
+      "iommu_pt.h record_dirty: a read of dirty bits that begins inside an entry drops and clears them, one that ends inside an entry sets bits behind those that were asked for",
+    right: "the bits that were asked for are set, and no dirt is lost",
+  },
+  keeps_viommu_of_failed_attach: {
+    since: "7.3",
+    linux:
+      "selftest.c mock_domain_nop_attach: a device whose attach fails for want of page faults reports events to the virtual IOMMU all the same, also after that is gone",
+    right: "a failed attach changes nothing",
+  },
+  warns_of_map_without_access: {
+    since: "7.3",
+    linux:
+      "iommu_pt.h: warns of VFIO_IOMMU_MAP_DMA with neither right where there is a domain",
+    right: "it fails without a warning",
+  },
+  warns_of_most_invalidations: {
+    since: "6.13",
+    linux:
+      "selftest.c mock_viommu_cache_invalidate: asks for more memory than there can be for 2^19 entries, which the core allows, with a warning",
+    right: "they are done",
+  },
+  keeps_device_with_pasid: {
+    since: "6.15",
+    linux:
+      "selftest.c iommufd_selftest_destroy: a device that is destroyed with a PASID attached is never freed, nor what it is attached to, and four warnings say so",
+    right: "the PASID is detached first",
+  },
+  unreserves_huge_page_twice: {
+    since: "6.2",
+    linux:
+      "hugetlb.c: a pinned private huge page that is dropped and touched again makes the count of reserved huge pages negative",
+    right: "huge pages are counted right",
+  },
 } as const satisfies Readonly<Record<string, BugOfLinux>>;
 
 /** The name of a bug of Linux. */
