@@ -30,6 +30,7 @@ import { HwptClient } from "./hwpt_client.ts";
 import { MockClient } from "./mock_client.ts";
 import { OptionClient } from "./option_client.ts";
 import { VfioClient } from "./vfio_client.ts";
+import { ViommuClient } from "./viommu_client.ts";
 
 /** The flags of a map or a copy unless others are given. */
 const DEFAULT_FLAGS = uapi.IOMMU_IOAS_MAP_READABLE |
@@ -117,6 +118,8 @@ export class IommufdClient implements Disposable {
   readonly option: OptionClient;
   /** The ioctls for hardware page tables, where the revision has them. */
   readonly hwpt: HwptClient;
+  /** The ioctls for virtual IOMMUs, where the revision has them. */
+  readonly viommu: ViommuClient;
   /** The VFIO container ioctls on the same descriptor. */
   readonly vfio: VfioClient;
   /** The ioctl of the kernel's selftest module: mock devices, checks, accesses. */
@@ -130,6 +133,7 @@ export class IommufdClient implements Disposable {
     this.#descriptor = new Descriptor(process, fd);
     this.option = new OptionClient(this.#descriptor);
     this.hwpt = new HwptClient(this.#descriptor);
+    this.viommu = new ViommuClient(this.#descriptor);
     this.vfio = new VfioClient(this.#descriptor);
     this.mock = new MockClient(this.#descriptor);
   }

@@ -239,6 +239,24 @@ export class MockClient {
     this.#call(uapi.TestTriggerIopf, options);
   }
 
+  /** DEV_CHECK_CACHE: throws EINVAL unless a word of a mock device's cache has a value. */
+  devCheckCache(options: {
+    readonly devId: number;
+    readonly cacheId: number;
+    readonly cache: number;
+  }): void {
+    this.#call(uapi.TestDevCheckCache, options, { id: "devId" });
+  }
+
+  /**
+   * TRIGGER_VEVENT: a mock device reports an event to its virtual IOMMU. Throws
+   * ENOENT unless it is attached to a HWPT that is nested by one, EOPNOTSUPP
+   * without a queue for the event.
+   */
+  triggerVevent(options: { readonly devId: number }): void {
+    this.#call(uapi.TestTriggerVevent, options);
+  }
+
   /**
    * DMABUF_GET: a new DMA buffer of `length` bytes, rounded up to pages. Throws
    * EINVAL for none and for more than 2 MiB, EMFILE, ENOMEM.
