@@ -44,7 +44,7 @@ const KERNEL: readonly [string, string, string][] = [
     `domain_dirty8k domain_dirty16k domain_dirty64k domain_dirty128k
      domain_dirty320k domain_dirty64M domain_dirty64M_huge domain_dirty128M
      domain_dirty128M_huge`,
-    `+enforce_dirty +set_dirty_tracking +device_dirty_capability
+    `+enforce_dirty +set_dirty_tracking ~pasid_set_dirty_tracking +device_dirty_capability
      +get_dirty_bitmap +get_dirty_bitmap_no_clear`,
   ],
   [
@@ -52,6 +52,14 @@ const KERNEL: readonly [string, string, string][] = [
     "Ver1v2 Ver1v0",
     "simple_close option_huge_pages get_info map huge_map",
   ],
+  [
+    "iommufd_viommu",
+    "~no_viommu ~mock_viommu",
+    `viommu_auto_destroy viommu_negative_tests viommu_alloc_nested_iopf
+     viommu_alloc_with_data vdevice_alloc vdevice_cache hw_queue
+     vdevice_tombstone`,
+  ],
+  ["iommufd_device_pasid", "~no_pasid ~has_pasid", "pasid_attach"],
 ];
 
 /** The words of a text that a revision has, without their marks. */
@@ -84,7 +92,7 @@ for (
   const [uapi, count, failNth] of [
     ["v3", 100, 0],
     ["6.12", 190, 7],
-    ["7.3", 219, 8],
+    ["7.3", 246, 8],
   ] as const
 ) {
   describe(`allTests("${uapi}")`, () => {

@@ -42,6 +42,12 @@ import {
   IommuIoasChangeProcess,
   IommuIoasMapFile,
 } from "./file_ioctls.ts";
+import {
+  IOMMU_VDEVICE_ALLOC,
+  IOMMU_VIOMMU_ALLOC,
+  IommuVdeviceAlloc,
+  IommuViommuAlloc,
+} from "./viommu_ioctls.ts";
 
 /** An ioctl whose struct starts with its size. */
 export interface SizedIoctl extends Lifetime {
@@ -88,6 +94,8 @@ export const SIZED_IOCTLS: readonly SizedIoctl[] = [
   row(IOMMU_OPTION, IommuOption, "val64"),
   row(IOMMU_VFIO_IOAS, IommuVfioIoas, "reserved"),
   row(IOMMU_IOAS_MAP_FILE, IommuIoasMapFile, "iova", "7.3", "map_file"),
+  row(IOMMU_VIOMMU_ALLOC, IommuViommuAlloc, "outViommuId", "7.3", "viommu"),
+  row(IOMMU_VDEVICE_ALLOC, IommuVdeviceAlloc, "virtId", "7.3", "viommu"),
   row(
     IOMMU_IOAS_CHANGE_PROCESS,
     IommuIoasChangeProcess,

@@ -46,6 +46,12 @@ import {
   setDirtyTracking,
 } from "../ioctls/hwpt_ioctls.ts";
 import { Iommufd } from "../ioctls/ioctls.ts";
+import {
+  IOMMU_HWPT_ALLOC_PASID,
+  MOCK_FLAGS_DEVICE_PASID,
+  pasidAttach,
+  pasidDetach,
+} from "../ioctls/pasid_ioctls.ts";
 
 /** Parameters of a variant. */
 interface DirtyVariant {
@@ -167,6 +173,37 @@ function registerTracking(f: DirtyFixture): void {
     await setDirtyTracking(io, hwpt, true);
     await setDirtyTracking(io, hwpt, false);
     await io.destroy(domain.stdevId);
+    await io.destroy(hwpt);
+  });
+
+  f.test("pasid_set_dirty_tracking", {
+    description:
+      "Dirty tracking can be turned on and off while a PASID is attached",
+    since: "7.3",
+    needs: () => ["pasid"],
+  }, async ({ io, ioasId, idevId: devId }) => {
+    const pasid = 100;
+    const hasPasids = MOCK_FLAGS_DEVICE_PASID;
+    const hwpt = await hwptAlloc(io, {
+      devId,
+      ptId: ioasId,
+      flags: IOMMU_HWPT_ALLOC_PASID | flags,
+    });
+    const { stdevId } = await io.mock.domainFlags(hwpt, hasPasids);
+    await pasidAttach(io, stdevId, pasid, hwpt);
+    await setDirtyTracking(io, hwpt, true);
+    await setDirtyTracking(io, hwpt, false);
+    await pasidDetach(io, stdevId, pasid);
+    await io.destroy(stdevId);
+
+    // Its own HWPT is not for PASIDs: that is why, not that it cannot track.
+    const other = await io.ioasAlloc();
+    const incapable = await io.mock.domainFlags(
+      other,
+      hasPasids | MOCK_FLAGS_DEVICE_NO_DIRTY,
+    );
+    await pasidAttach(io, incapable.stdevId, pasid, hwpt, EINVAL);
+    await io.destroy(incapable.stdevId);
     await io.destroy(hwpt);
   });
 

@@ -22,6 +22,8 @@
 
 import { ENOENT } from "../../impl/uapi/errno.ts";
 import {
+  IOMMU_HWPT_ALLOC_NEST_PARENT,
+  IOMMU_HWPT_FAULT_ID_VALID,
   IOMMU_IOAS_ALLOW_IOVAS,
   IommuIoasAllowIovas,
   IommuIovaRange,
@@ -41,10 +43,37 @@ import {
   SWEEP_BUFFER_SIZE,
   type SweepSelf,
 } from "../harness/fail_nth_sweep.ts";
-import { type Fixture, fixture, type Test } from "../harness/harness.ts";
+import {
+  assertEq,
+  type Fixture,
+  fixture,
+  type Test,
+} from "../harness/harness.ts";
 import { mapFile } from "../ioctls/file_ioctls.ts";
-import { getHwInfo, hwptAlloc } from "../ioctls/hwpt_ioctls.ts";
+import {
+  faultQueueAlloc,
+  getHwInfo,
+  hwptAlloc,
+  nestedAlloc,
+} from "../ioctls/hwpt_ioctls.ts";
 import { type Iommufd, MAP_RW } from "../ioctls/ioctls.ts";
+import {
+  IOMMU_HWPT_ALLOC_PASID,
+  MOCK_FLAGS_DEVICE_PASID,
+  pasidAttach,
+  pasidDetach,
+  pasidReplace,
+} from "../ioctls/pasid_ioctls.ts";
+import { veventqAlloc } from "../ioctls/vevent_ioctls.ts";
+import {
+  hwQueueAlloc,
+  vdeviceAlloc,
+  viommuAlloc,
+} from "../ioctls/viommu_ioctls.ts";
+import { testDifferences } from "./test_differences.ts";
+
+/** Any PASID. */
+const PASID = 200;
 
 /** Bytes that most tests map. */
 const SHORT = 262144;
@@ -240,6 +269,7 @@ async function pinSwept(
 
 async function callDevice(round: Round): Promise<void> {
   const io = await round.open();
+  const { hasPasidDevice } = testDifferences(io.revision);
   const ioasId = await io.ioasAlloc();
   const other = await io.ioasAlloc();
   const iova = BigInt(MOCK_APERTURE_START);
@@ -248,10 +278,44 @@ async function callDevice(round: Round): Promise<void> {
   }
   await round.enable();
   const { stdevId, idevId: devId } = await round.step(() =>
-    io.mock.domain(ioasId)
+    hasPasidDevice
+      ? io.mock.domainFlags(ioasId, MOCK_FLAGS_DEVICE_PASID)
+      : io.mock.domain(ioasId)
   );
   await round.step(() => getHwInfo(io, devId, TestHwInfo.size));
-  const hwpt = await round.step(() => hwptAlloc(io, { devId, ptId: ioasId }));
+  const flags = hasPasidDevice ? IOMMU_HWPT_ALLOC_PASID : 0;
+  const onIoas = { devId, ptId: ioasId, flags };
+  const hwpt = await round.step(() => hwptAlloc(io, onIoas));
   await round.step(() => io.mock.replaceDomain(stdevId, other));
   await round.step(() => io.mock.replaceDomain(stdevId, hwpt));
+  if (!hasPasidDevice) return;
+
+  const parent = await round.step(() =>
+    hwptAlloc(io, { ...onIoas, flags: flags | IOMMU_HWPT_ALLOC_NEST_PARENT })
+  );
+  await callViommu(round, io, devId, parent, iova);
+  const forPasids = await round.step(() => hwptAlloc(io, onIoas));
+  await round.step(() => pasidAttach(io, stdevId, PASID, parent));
+  await round.step(() => pasidReplace(io, stdevId, PASID, forPasids));
+  await round.step(() => pasidDetach(io, stdevId, PASID));
+}
+
+/** The part of {@link callDevice} that is about a vIOMMU, and page faults beside it. */
+async function callViommu(
+  round: Round,
+  io: Iommufd,
+  devId: number,
+  parent: number,
+  iova: bigint,
+): Promise<void> {
+  const viommuId = await round.step(() => viommuAlloc(io, devId, parent));
+  await round.step(() => vdeviceAlloc(io, viommuId, devId, 0));
+  const queue = { index: 0, iova, length: io.page };
+  await round.step(() => hwQueueAlloc(io, viommuId, queue));
+  const { faultId, faultFd } = await round.step(() => faultQueueAlloc(io));
+  assertEq(await io.process.close(faultFd), 0, "close the fault queue");
+  const flags = IOMMU_HWPT_FAULT_ID_VALID;
+  await round.step(() => nestedAlloc(io, devId, parent, { flags, faultId }));
+  const { veventqFd } = await round.step(() => veventqAlloc(io, viommuId, 2));
+  assertEq(await io.process.close(veventqFd), 0, "close the vEVENTQ");
 }

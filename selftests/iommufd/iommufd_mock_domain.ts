@@ -43,7 +43,9 @@ import { hwptAlloc } from "../ioctls/hwpt_ioctls.ts";
 import { Iommufd } from "../ioctls/ioctls.ts";
 import { copyProt } from "../iommufd_ioas/iommufd_ioas_copy.ts";
 import type { MockDomain } from "../ioctls/mock_ioctls.ts";
+import { devCheckCacheAll } from "../ioctls/viommu_ioctls.ts";
 import type { Need } from "../target/capabilities.ts";
+import { testDifferences } from "./test_differences.ts";
 
 /** Parameters of a variant. */
 export interface MockDomainVariant {
@@ -131,8 +133,10 @@ export async function setupMockDomain(
   const io = await Iommufd.open(context);
   const ioasId = await io.ioasAlloc();
   const domains: MockDomain[] = [];
+  const { checksDeviceCache } = testDifferences(io.revision);
   for (let i = 0; i < mockDomains; i++) {
     domains.push(await io.mock.domain(ioasId));
+    if (checksDeviceCache) await devCheckCacheAll(io, domains[0]!.idevId);
   }
   // With MAP_POPULATE mmap itself fails where there are too few huge pages.
   const mmapFlags = MAP_SHARED | (hugepages ? MAP_HUGETLB | MAP_POPULATE : 0);

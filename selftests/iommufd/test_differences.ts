@@ -12,6 +12,10 @@ import type { Revision } from "../../impl/uapi/revision.ts";
 
 /** The differences as they are in one version. */
 export class TestDifferences extends Differences {
+  /** Fixtures with mock devices look at the cache of each. */
+  readonly checksDeviceCache: boolean = this.since("7.3");
+  /** `iommufd_ioas.mock_domain` has a device with PASIDs beside the other. */
+  readonly hasPasidDevice: boolean = this.since("7.3");
   /** `alloc_hwpt_nested` tries requests that are too long or too many. */
   readonly checksInvalidateBounds: boolean = this.since("7.3");
 }

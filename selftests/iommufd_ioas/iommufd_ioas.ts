@@ -16,7 +16,10 @@ import {
   fixture,
   type Test,
 } from "../harness/harness.ts";
+import { testDifferences } from "../iommufd/test_differences.ts";
 import { Iommufd } from "../ioctls/ioctls.ts";
+import { MOCK_FLAGS_DEVICE_PASID } from "../ioctls/pasid_ioctls.ts";
+import { devCheckCacheAll } from "../ioctls/viommu_ioctls.ts";
 import { registerAccess } from "./iommufd_ioas_access.ts";
 import { registerArea } from "./iommufd_ioas_area.ts";
 import { registerAutoIova } from "./iommufd_ioas_auto_iova.ts";
@@ -37,6 +40,8 @@ export interface IoasVariant {
   readonly mockDomains: number;
   /** Temporary memory limit, bytes; the default without. */
   readonly memoryLimit?: number;
+  /** Whether there is a mock device with PASIDs too, in the revisions that have such. */
+  readonly pasidCapable?: boolean;
 }
 
 /** What the tests share. */
@@ -51,6 +56,8 @@ export interface IoasSelf {
   readonly hwptId: number;
   /** Its bound device, 0 without one. */
   readonly idevId: number;
+  /** The bound device with PASIDs, 0 without one. */
+  readonly pasidDevId: number;
   /** Lowest IOVA that can be mapped. */
   readonly baseIova: bigint;
 }
@@ -61,7 +68,7 @@ export type IoasFixture = Fixture<IoasVariant, IoasSelf>;
 /** The kernel's variants. */
 const VARIANTS: Readonly<Record<string, IoasVariant>> = {
   no_domain: { mockDomains: 0 },
-  mock_domain: { mockDomains: 1 },
+  mock_domain: { mockDomains: 1, pasidCapable: true },
   two_mock_domain: { mockDomains: 2 },
   mock_domain_limit: { mockDomains: 1, memoryLimit: 16 },
 };
@@ -99,11 +106,16 @@ export async function setupIoas(
   const ioasId = await io.ioasAlloc();
   await io.mock.setMemoryLimit(variant.memoryLimit);
   let domain = { stdevId: 0, hwptId: 0, idevId: 0 };
+  const { checksDeviceCache, hasPasidDevice } = testDifferences(io.revision);
   for (let i = 0; i < variant.mockDomains; i++) {
     domain = await io.mock.domain(ioasId);
+    if (checksDeviceCache) await devCheckCacheAll(io, domain.idevId);
   }
+  const { idevId: pasidDevId } = variant.pasidCapable && hasPasidDevice
+    ? await io.mock.domainFlags(ioasId, MOCK_FLAGS_DEVICE_PASID)
+    : { idevId: 0 };
   const baseIova = variant.mockDomains ? BigInt(MOCK_APERTURE_START) : 0n;
-  return { io, ioasId, ...domain, baseIova };
+  return { io, ioasId, ...domain, pasidDevId, baseIova };
 }
 
 /** Resets the batch limit and runs the common teardown. */

@@ -41,6 +41,7 @@ import {
 } from "../ioctls/hwpt_ioctls.ts";
 import { testDifferences } from "../iommufd/test_differences.ts";
 import type { Iommufd } from "../ioctls/ioctls.ts";
+import { MOCK_PASID_WIDTH } from "../ioctls/pasid_ioctls.ts";
 import type { IoasFixture, IoasSelf } from "./iommufd_ioas.ts";
 
 /** Each entry of a nested domain's IOTLB before anything is invalidated. */
@@ -82,7 +83,7 @@ export function registerGetHwInfo(f: IoasFixture): void {
       "Hardware information fills a buffer of any size, and zeroes what is beyond it",
     since: "6.6",
     needs: () => ["hwpt"],
-  }, async ({ io, idevId }) => {
+  }, async ({ io, idevId, pasidDevId }) => {
     const larger = TestHwInfo.size + 8;
     if (!idevId) {
       await getHwInfo(io, idevId, TestHwInfo.size, ENOENT);
@@ -96,6 +97,10 @@ export function registerGetHwInfo(f: IoasFixture): void {
     await getHwInfo(io, idevId, TestHwInfo.offsetofend("flags"));
     const { outMaxPasidLog2 } = await getHwInfo(io, idevId, 0);
     assertEq(outMaxPasidLog2, 0, "width of a PASID");
+    if (pasidDevId) {
+      const { outMaxPasidLog2 } = await getHwInfo(io, pasidDevId, 0);
+      assertEq(outMaxPasidLog2, MOCK_PASID_WIDTH, "width of a PASID");
+    }
   });
 }
 
