@@ -19,7 +19,7 @@ import {
   TestTriggerIopf,
 } from "../../impl/uapi/selftest.ts";
 import { POLLIN } from "../../impl/uapi/mman.ts";
-import { assertEq, assertErrno } from "../harness/harness.ts";
+import { assertEq, assertErrno, assertOk } from "../harness/harness.ts";
 import type { Iommufd } from "./ioctls.ts";
 
 /** Bytes of one fault. */
@@ -51,6 +51,7 @@ export async function readFaults(
 ): Promise<IommuHwptPgfault[]> {
   const bytes = new Uint8Array(room * FAULT_SIZE);
   const got = await io.process.read(fd, bytes);
+  assertOk(got, "read");
   assertEq(got % FAULT_SIZE, 0, "bytes read, beside whole faults");
   return Array.from(
     { length: got / FAULT_SIZE },
@@ -92,6 +93,7 @@ export async function answer(
   taken: number = cookies.length,
 ): Promise<void> {
   const got = await io.process.write(fd, answers(cookies));
+  assertOk(got, "answer");
   assertEq(got, taken * ANSWER_SIZE, "bytes of answers taken");
 }
 
