@@ -29,6 +29,16 @@ export interface MockDomainIds {
   readonly idevId: number | undefined;
 }
 
+/** What a mock device is attached to for a PASID. */
+export interface PasidOptions {
+  /** The device. */
+  readonly stdevId: number;
+  /** The PASID. */
+  readonly pasid: number;
+  /** IOAS or HWPT. */
+  readonly ptId: number;
+}
+
 /** A range of IOVA that an access uses. */
 export interface AccessOptions {
   /** The access's descriptor, from {@link MockClient.createAccess}. */
@@ -90,6 +100,42 @@ export class MockClient {
     const names = { id: "stdevId" };
     const { ptId } = this.#call(uapi.TestMockDomainReplace, options, names);
     return { hwptId: ptId };
+  }
+
+  /**
+   * PASID_ATTACH: attaches a mock device for its DMA with a PASID, 0 for that
+   * without; returns its HWPT. Throws EBUSY when it is attached already; EINVAL
+   * for a PASID that it does not have, and for a HWPT, its own or this one, that
+   * was not allocated with IOMMU_HWPT_ALLOC_PASID; otherwise as
+   * {@link mockDomain}.
+   */
+  pasidAttach(options: PasidOptions): { hwptId: number } {
+    const names = { id: "stdevId" };
+    const { ptId } = this.#call(uapi.TestPasidAttach, options, names);
+    return { hwptId: ptId };
+  }
+
+  /** PASID_REPLACE: attaches it elsewhere for the PASID. Throws EINVAL when it is not attached, otherwise as {@link pasidAttach}. */
+  pasidReplace(options: PasidOptions): { hwptId: number } {
+    const names = { id: "stdevId" };
+    const { ptId } = this.#call(uapi.TestPasidReplace, options, names);
+    return { hwptId: ptId };
+  }
+
+  /** PASID_DETACH: detaches a mock device for a PASID, if it is attached. */
+  pasidDetach(
+    options: { readonly stdevId: number; readonly pasid: number },
+  ): void {
+    this.#call(uapi.TestPasidDetach, options, { id: "stdevId" });
+  }
+
+  /** PASID_CHECK_HWPT: throws EINVAL unless a mock device is attached to the HWPT for a PASID, or to none if `hwptId` is 0. */
+  pasidCheckHwpt(options: {
+    readonly stdevId: number;
+    readonly pasid: number;
+    readonly hwptId: number;
+  }): void {
+    this.#call(uapi.TestPasidCheckHwpt, options, { id: "stdevId" });
   }
 
   /** MD_CHECK_MAP: throws EINVAL unless a mock domain maps the range to the memory at `userVa`. */

@@ -6,6 +6,7 @@
  * @module
  */
 
+import type { Group } from "../iommu/group.ts";
 import { Access } from "../iommufd/access/access.ts";
 import { ACCOUNT_MM } from "../iommufd/pages/accounting.ts";
 import { IommufdDevice } from "../iommufd/attach/device.ts";
@@ -100,7 +101,7 @@ function factsOf(
   names: Names,
 ): string[] {
   if (object instanceof Ioas) return ioasFacts(object, names);
-  if (object instanceof HwPagetable) return hwptFacts(object, all);
+  if (object instanceof HwPagetable) return hwptFacts(object, all, names);
   if (object instanceof IommufdDevice) return deviceFacts(object, names);
   if (object instanceof Access) return accessFacts(object);
   if (object instanceof IommufdFault) {
@@ -120,15 +121,23 @@ function ioasFacts({ iopt }: Ioas, names: Names): string[] {
   return facts;
 }
 
-function hwptFacts(hwpt: HwPagetable, all: readonly IommufdObject[]): string[] {
+function hwptFacts(
+  hwpt: HwPagetable,
+  all: readonly IommufdObject[],
+  names: Names,
+): string[] {
   const facts = hwpt instanceof HwptNested
     ? [`nested on ${kindOf(hwpt.base)} ${hwpt.base.id}`]
     : pagingFacts(hwpt.paging);
+  if (hwpt.pasidCompat) facts.push("for PASIDs");
   if (hwpt.fault !== undefined) facts.push(`faults to ${hwpt.fault.id}`);
+  const { domain } = hwpt;
   for (const object of all) {
-    const attached = object instanceof IommufdDevice &&
-      object.dev.group?.domain === hwpt.domain;
-    if (attached) facts.push(object.dev.name);
+    if (!(object instanceof IommufdDevice) || !object.dev.group) continue;
+    const { name, group } = object.dev;
+    if (group.domain === domain) facts.push(name);
+    const pasids = names.pasids(group).get(domain);
+    if (pasids !== undefined) facts.push(`${pasids} of ${name}`);
   }
   return facts;
 }
@@ -158,7 +167,16 @@ function deviceFacts({ dev }: IommufdDevice, names: Names): string[] {
     dev.name,
     group === null ? "no group" : `group ${group.id}`,
     hwpt === undefined ? "detached: DMA is blocked" : `attached to ${hwpt}`,
+    ...pasidFacts(group, names),
   ];
+}
+
+/** What the PASIDs of a device are attached to. */
+function pasidFacts(group: Group | null, names: Names): string[] {
+  if (group === null) return [];
+  return [...names.pasids(group)].map(([domain, pasids]) =>
+    `${pasids} to ${names.hwpt(domain) ?? "a domain"}`
+  );
 }
 
 function accessFacts(access: Access): string[] {

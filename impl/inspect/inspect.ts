@@ -52,7 +52,8 @@ import { count, grouped } from "./units.ts";
  * sizes, the IOVA that it can map; `auto` if the kernel made it for devices
  * that attached to the IOAS, `parent` if others may be nested on it, whether
  * dirty tracking is on if it can track writes, `coherent` if it enforces cache coherency; the fault
- * queue that its page faults go to, and the devices that are attached to it.
+ * queue that its page faults go to, and the devices that are attached to it, or
+ * their PASIDs, for which it was allocated then.
  *
  * The axis of an IOAS, lowest IOVA first, one line for each span: its first
  * IOVA; `##` for an area, `xx` for reserved IOVA, nothing where nothing is

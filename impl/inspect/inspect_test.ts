@@ -11,9 +11,14 @@ import type { Process } from "../kernel/simulated/process.ts";
 import {
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
   IOMMU_HWPT_ALLOC_NEST_PARENT,
+  IOMMU_HWPT_ALLOC_PASID,
   IOMMU_IOAS_MAP_READABLE,
 } from "../uapi/iommufd.ts";
-import { HwptSelftest, IOMMU_HWPT_DATA_SELFTEST } from "../uapi/selftest.ts";
+import {
+  HwptSelftest,
+  IOMMU_HWPT_DATA_SELFTEST,
+  MOCK_FLAGS_DEVICE_PASID,
+} from "../uapi/selftest.ts";
 import {
   MAP_ANONYMOUS,
   MAP_FIXED,
@@ -277,6 +282,42 @@ context 1 (process 1 fd 3): 5 objects, pinned memory is charged to the user
    7  HWPT          2  nested on HWPT 6, faults to 5, iommufd_mock0
 `,
     );
+  });
+
+  it("shows what the PASIDs of a device are attached to", () => {
+    const { kernel, iommufd } = setUp();
+    const { hwpt, mock } = iommufd;
+    const { ioasId } = iommufd.ioasAlloc();
+    const devFlags = MOCK_FLAGS_DEVICE_PASID;
+    const { stdevId, idevId } = mock.mockDomain({ ptId: ioasId, devFlags });
+    const alloc = {
+      devId: idevId!,
+      ptId: ioasId,
+      flags: IOMMU_HWPT_ALLOC_PASID,
+    };
+    const [rid, one, many] = [0, 1, 2].map(() => hwpt.alloc(alloc).hwptId);
+    mock.mockDomainReplace({ stdevId, ptId: rid! });
+    for (let pasid = 10; pasid > 3; pasid--) {
+      mock.pasidAttach({ stdevId, pasid, ptId: many! });
+    }
+    mock.pasidAttach({ stdevId, pasid: 2, ptId: one! });
+    assertStringIncludes(
+      inspect(kernel),
+      `
+   3  device       11  iommufd_mock0, group 0, attached to HWPT 5, PASIDs 4, 5, 6, 7 and 3 more to HWPT 7, PASID 2 to HWPT 6
+   5  HWPT          2  IOAS 1, 2 KiB pages, IOVA 0x1000000-0x7fffffff, for PASIDs, iommufd_mock0
+   6  HWPT          2  IOAS 1, 2 KiB pages, IOVA 0x1000000-0x7fffffff, for PASIDs, PASID 2 of iommufd_mock0
+   7  HWPT          8  IOAS 1, 2 KiB pages, IOVA 0x1000000-0x7fffffff, for PASIDs, PASIDs 4, 5, 6, 7 and 3 more of iommufd_mock0
+`,
+    );
+    mock.pasidReplace({ stdevId, pasid: 2, ptId: rid! });
+    mock.pasidCheckHwpt({ stdevId, pasid: 2, hwptId: rid! });
+    assertStringIncludes(
+      inspect(kernel),
+      "iommufd_mock0, PASID 2 of iommufd_mock0\n",
+    );
+    mock.pasidDetach({ stdevId, pasid: 2 });
+    mock.pasidCheckHwpt({ stdevId, pasid: 2, hwptId: 0 });
   });
 
   it("finds contexts by their descriptors, in every process", () => {

@@ -8,6 +8,7 @@
 
 import { Device } from "../iommu/device.ts";
 import type { Domain } from "../iommu/domain.ts";
+import type { Group } from "../iommu/group.ts";
 import { Access } from "../iommufd/access/access.ts";
 import { IommufdDevice } from "../iommufd/attach/device.ts";
 import { IommufdFault } from "../iommufd/events/fault.ts";
@@ -16,6 +17,7 @@ import { Ioas } from "../iommufd/ioas/ioas.ts";
 import type { IommufdCtx } from "../iommufd/main.ts";
 import type { IommufdObject } from "../iommufd/objects/object.ts";
 import type { IoptPages } from "../iommufd/pages/pages.ts";
+import { pasidsByDomain } from "./pasids.ts";
 import { viommuKind } from "./viommu.ts";
 
 /** The kind of an object (Linux: enum iommufd_object_type). */
@@ -32,6 +34,7 @@ export function kindOf(object: IommufdObject): string {
 export class Names {
   readonly #hwpts = new Map<Domain, number>();
   readonly #pages = new Map<IoptPages, string>();
+  readonly #pasids = new Map<Group, ReadonlyMap<Domain, string>>();
 
   /** Looks at the context's HWPTs. */
   constructor(ctx: IommufdCtx) {
@@ -46,6 +49,16 @@ export class Names {
   hwpt(domain: Domain | null): string | undefined {
     const id = domain === null ? undefined : this.#hwpts.get(domain);
     return id === undefined ? undefined : `HWPT ${id}`;
+  }
+
+  /** The PASIDs of a group's devices by the domain that they are attached to. */
+  pasids(group: Group): ReadonlyMap<Domain, string> {
+    let pasids = this.#pasids.get(group);
+    if (pasids === undefined) {
+      pasids = pasidsByDomain(group);
+      this.#pasids.set(group, pasids);
+    }
+    return pasids;
   }
 
   /** The owner of a reserved range. */
