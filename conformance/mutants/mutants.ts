@@ -8,6 +8,7 @@
 
 import type { Mutant } from "./mutant.ts";
 import { CORE_MUTANTS } from "./tables/core.ts";
+import { FILES_MUTANTS } from "./tables/files.ts";
 import { HWPT_MUTANTS } from "./tables/hwpt.ts";
 import { IOAS_MUTANTS } from "./tables/ioas.ts";
 import { MEMORY_MUTANTS } from "./tables/memory.ts";
@@ -22,6 +23,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...PAGES_MUTANTS,
   ...HWPT_MUTANTS,
   ...MEMORY_MUTANTS,
+  ...FILES_MUTANTS,
   ...MOCK_MUTANTS,
   ...PASID_MUTANTS,
 ];

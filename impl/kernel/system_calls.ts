@@ -41,6 +41,9 @@ import type { Task } from "./interfaces/task.ts";
 /** Most bytes of one read or write (Linux: MAX_RW_COUNT). */
 const MAX_RW_COUNT = 2 ** 31 - PAGE_SIZE;
 
+/** The last place to count a position from (Linux: SEEK_HOLE). */
+const SEEK_MAX = 4;
+
 /** All seals, of which F_SEAL_EXEC is the last (Linux: F_ALL_SEALS). */
 const F_ALL_SEALS = 2 * F_SEAL_EXEC - 1;
 
@@ -171,8 +174,9 @@ export abstract class SystemCalls implements Task {
   /** Moves the position of a file, `SEEK_*`; returns it. EBADF, EINVAL, ESPIPE. */
   lseek(fd: number, offset: number, whence: number): number {
     return this.syscall(() => {
-      if (!Number.isSafeInteger(offset)) throw EINVAL;
-      return this.files.lookup(fd).seek(offset, whence);
+      const file = this.files.lookup(fd);
+      if (!Number.isSafeInteger(offset) || whence > SEEK_MAX) throw EINVAL;
+      return file.seek(offset, whence);
     });
   }
 

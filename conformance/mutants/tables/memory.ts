@@ -87,8 +87,8 @@ export const MEMORY_MUTANTS: readonly Mutant[] = [
   ...inFile("impl/kernel/simulated/mappings/address_space.ts", [{
     name: "populate-over-hole",
     find:
-      "      if (vma.start > next) throw ENOMEM;\n      if ((vma.prot & access)",
-    replace: "      if ((vma.prot & access)",
+      "      if (vma.start > next) throw ENOMEM;\n      if (vma.device !== undefined",
+    replace: "      if (vma.device !== undefined",
     breaks: "MADV_POPULATE_* goes on behind a hole",
     killer: "kit_user_memory.populate",
   }, {
@@ -126,14 +126,14 @@ export const MEMORY_MUTANTS: readonly Mutant[] = [
     killer: "kit_user_memory.file_shared",
   }, {
     name: "may-write",
-    find: "mayWrite: !shared || file?.access !== O_RDONLY,",
-    replace: "mayWrite: !shared || file?.access === O_RDONLY,",
+    find: "(!shared || file?.access !== O_RDONLY),",
+    replace: "(!shared || file?.access === O_RDONLY),",
     breaks: "A shared mapping of a file cannot be made writable",
     killer: "kit_user_memory.file_write_later",
   }]),
   ...inFile("impl/kernel/files/memory_file.ts", [{
     name: "truncate-nothing",
-    find: "    this.#object.truncate(length);",
+    find: "    this.#inode.truncate(length);",
     replace: "    length;",
     breaks: "ftruncate does nothing",
     killer: "kit_user_memory.file_length",

@@ -20,6 +20,11 @@ export class NullFile extends File {
     return count;
   }
 
+  /** It stays at the beginning. */
+  override seek(): number {
+    return 0;
+  }
+
   /** At any offset the same. */
   override get hasOffsets(): boolean {
     return true;

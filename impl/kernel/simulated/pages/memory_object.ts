@@ -35,12 +35,15 @@ export class SimulatedObject implements MemoryObject {
   readonly #pages = new PageTable();
   readonly #frames: Frames;
   #size: number;
+  /** Index of the page after the last one that has a byte. Those that were allocated behind it are not there yet. */
+  #end: number;
   #refs = 1;
 
   /** `size` in bytes; a multiple of the huge page size if `huge`. */
   constructor(frames: Frames, size: number, huge: boolean) {
     this.#frames = frames;
     this.#size = size;
+    this.#end = Math.ceil(size / PAGE_SIZE);
     this.huge = huge;
   }
 
@@ -69,9 +72,8 @@ export class SimulatedObject implements MemoryObject {
 
   /** The frame of page `index`, 0 if it is missing. Throws EFAULT beyond the end. */
   present(index: number): number {
-    const pte = this.#pages.get(index);
-    if (pte === 0 && index >= Math.ceil(this.#size / PAGE_SIZE)) throw EFAULT;
-    return pte >> PTE_PFN_SHIFT;
+    if (index >= this.#end) throw EFAULT;
+    return this.#pages.get(index) >> PTE_PFN_SHIFT;
   }
 
   /**
@@ -84,7 +86,8 @@ export class SimulatedObject implements MemoryObject {
 
   /** Pins the frames of `count` pages from page `index` on, as many as are present; returns how many. */
   pin(index: number, count: number, out: Int32Array, at: number): number {
-    return this.#pages.pin(this.#frames, index, count, out, at);
+    const there = Math.min(count, this.#end - index);
+    return this.#pages.pin(this.#frames, index, there, out, at);
   }
 
   /** Whether any of its pages is pinned (Linux: memfd_wait_for_pins). */
@@ -98,10 +101,11 @@ export class SimulatedObject implements MemoryObject {
    * hugetlbfs_setattr.)
    */
   truncate(size: number): void {
-    const shrinks = size < this.#size;
-    this.#size = size;
-    if (!shrinks) return;
+    const grows = size > this.#size;
     const end = Math.ceil(size / PAGE_SIZE);
+    this.#size = size;
+    this.#end = end;
+    if (grows) return;
     this.#dropPrivate(end, Infinity);
     this.#pages.zap(this.#frames, end, Infinity);
     this.#clear(size, end * PAGE_SIZE);
@@ -142,7 +146,7 @@ export class SimulatedObject implements MemoryObject {
 
   /** Makes it at least `size` bytes long (Linux: hugetlbfs_file_mmap). */
   extend(size: number): void {
-    if (size > this.#size) this.#size = size;
+    if (size > this.#size) this.truncate(size);
   }
 
   /** Fills `to` from byte `offset` on; returns the bytes up to the end of the object. */

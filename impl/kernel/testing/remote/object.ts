@@ -42,9 +42,8 @@ export class RemoteObject implements MemoryObject {
   }
 
   present(index: number): number {
-    const pfn = this.#pfns.get(index) ?? 0;
-    if (pfn === 0 && index * PAGE_SIZE >= this.size) throw EFAULT;
-    return pfn;
+    if (index * PAGE_SIZE >= this.size) throw EFAULT;
+    return this.#pfns.get(index) ?? 0;
   }
 
   frameAt(index: number): number {
@@ -54,7 +53,8 @@ export class RemoteObject implements MemoryObject {
   pin(index: number, count: number, out: Int32Array, at: number): number {
     for (let i = 0; i < count; i++) {
       const pfn = this.#pfns.get(index + i);
-      if (pfn === undefined) return i;
+      const end = (index + i) * PAGE_SIZE >= this.size;
+      if (pfn === undefined || end) return i;
       this.#frames.pin(pfn);
       out[at + i] = pfn;
     }

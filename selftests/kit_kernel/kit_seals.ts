@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Fixture `kit_seals`: what a memory file may be sealed against, when, and what
+ * that forbids.
+ *
+ * @module
+ */
+
+import {
+  EACCES,
+  EBADF,
+  EBUSY,
+  EINVAL,
+  EPERM,
+  type Errno,
+} from "../../impl/uapi/errno.ts";
+import {
+  F_ADD_SEALS,
+  F_GET_SEALS,
+  F_SEAL_EXEC,
+  F_SEAL_FUTURE_WRITE,
+  F_SEAL_GROW,
+  F_SEAL_SEAL,
+  F_SEAL_SHRINK,
+  F_SEAL_WRITE,
+  FALLOC_FL_KEEP_SIZE,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  MFD_ALLOW_SEALING,
+  MFD_EXEC,
+  MFD_HUGETLB,
+  MFD_NOEXEC_SEAL,
+  O_RDONLY,
+  O_RDWR,
+  PROT_READ,
+} from "../../impl/uapi/mman.ts";
+import { MOCK_APERTURE_START } from "../../impl/uapi/selftest.ts";
+import {
+  assertBytes,
+  assertEq,
+  assertErrno,
+  assertOk,
+  type Context,
+  type Fixture,
+  fixture,
+  type TargetProcess,
+  type Test,
+} from "../harness/harness.ts";
+import { Iommufd } from "../ioctls/ioctls.ts";
+import {
+  assertDone,
+  mapFile,
+  memfd,
+  PUNCH,
+  reopen,
+  RW,
+} from "./memory_files.ts";
+
+type SealsFixture = Fixture<undefined, Context>;
+
+const IOVA = BigInt(MOCK_APERTURE_START);
+/** What becomes of a file that is executable and sealed so. */
+const EXEC_SEALS = F_SEAL_EXEC | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE |
+  F_SEAL_FUTURE_WRITE;
+
+/** Adds the fixture's tests to `registry`. */
+export function registerKitSeals(registry: Test[]): void {
+  const f: SealsFixture = fixture(registry, "kit_seals", {
+    upstream: false,
+    needs: () => ["files"],
+    setup: (context) => Promise.resolve(context),
+  });
+  registerFirst(f);
+  registerAdding(f);
+  registerForbidden(f);
+  registerWriters(f);
+  registerPins(f);
+}
+
+/** The seals of a file must be these. */
+async function assertSeals(
+  process: TargetProcess,
+  fd: number,
+  seals: number,
+): Promise<void> {
+  assertEq(await process.fcntl(fd, F_GET_SEALS), seals, "seals");
+}
+
+/** Seals a file. */
+async function seal(
+  process: TargetProcess,
+  fd: number,
+  seals: number,
+  errno?: Errno,
+): Promise<void> {
+  const ret = await process.fcntl(fd, F_ADD_SEALS, seals);
+  assertDone(ret, errno, `F_ADD_SEALS 0x${seals.toString(16)}`);
+}
+
+/** The seals of a file that is new. */
+function registerFirst(f: SealsFixture): void {
+  f.table("first", {
+    description: "A memory file can be sealed if it was made for that",
+    reference: "mm/memfd.c memfd_create",
+  }, (t) => {
+    const rows: [string, number, number][] = [
+      ["no flags", 0, F_SEAL_SEAL],
+      ["MFD_EXEC", MFD_EXEC, F_SEAL_SEAL],
+      ["MFD_ALLOW_SEALING", MFD_ALLOW_SEALING, 0],
+      ["MFD_NOEXEC_SEAL", MFD_NOEXEC_SEAL, F_SEAL_EXEC],
+      ["both", MFD_NOEXEC_SEAL | MFD_ALLOW_SEALING, F_SEAL_EXEC],
+    ];
+    for (const [what, flags, seals] of rows) {
+      t.case(what, async ({ process }) => {
+        await assertSeals(process, await memfd(process, 0, flags), seals);
+      });
+    }
+    t.case("no memory file", async ({ process }) => {
+      const { writeFd } = await process.pipe();
+      for (const fd of [await process.open("/dev/null"), writeFd]) {
+        assertErrno(await process.fcntl(fd, F_GET_SEALS), EINVAL, "seals");
+        await seal(process, fd, F_SEAL_GROW, EINVAL);
+      }
+    });
+    t.case("no file", async ({ process }) => {
+      assertErrno(await process.fcntl(999, F_GET_SEALS), EBADF, "seals");
+      await seal(process, 999, F_SEAL_GROW, EBADF);
+    });
+  });
+
+  f.test("first_huge", {
+    description: "A memory file of huge pages can be sealed as any other",
+    reference: "mm/memfd.c memfd_create",
+    needs: () => ["hugetlb"],
+  }, async ({ process, hugePageSize }) => {
+    const flags = MFD_HUGETLB | MFD_ALLOW_SEALING;
+    const fd = await memfd(process, hugePageSize, flags);
+    await assertSeals(process, fd, 0);
+    await seal(process, fd, F_SEAL_SHRINK);
+    const odd = await process.ftruncate(fd, 1);
+    assertErrno(odd, EINVAL, "a length that is no multiple comes first");
+    assertErrno(await process.ftruncate(fd, 0), EPERM, "ftruncate to 0");
+  });
+}
+
+/** F_ADD_SEALS. */
+function registerAdding(f: SealsFixture): void {
+  f.table("add", {
+    description:
+      "Seals are added by who may write the file, until it is sealed against seals",
+    reference: "mm/memfd.c memfd_add_seals",
+  }, (t) => {
+    t.case("for reading only, an unknown seal", async ({ process }) => {
+      const fd = await reopen(process, await memfd(process, 0), O_RDONLY);
+      await seal(process, fd, 0x40, EPERM);
+      await assertSeals(process, fd, 0);
+    });
+    t.case("an unknown seal, of a sealed file", async ({ process }) => {
+      await seal(process, await memfd(process, 0, 0), 0x40, EINVAL);
+    });
+    t.case("of a sealed file", async ({ process }) => {
+      const fd = await memfd(process, 0, 0);
+      await seal(process, fd, F_SEAL_GROW, EPERM);
+      await seal(process, fd, 0, EPERM);
+    });
+    t.case("one after the other", async ({ process }) => {
+      const fd = await memfd(process, 0);
+      await seal(process, fd, 0);
+      await seal(process, fd, F_SEAL_GROW);
+      await seal(process, fd, F_SEAL_SHRINK | F_SEAL_GROW);
+      await assertSeals(process, await reopen(process, fd), 6);
+      await seal(process, fd, F_SEAL_SEAL | F_SEAL_WRITE);
+      await assertSeals(process, fd, 15);
+      await seal(process, fd, F_SEAL_FUTURE_WRITE, EPERM);
+    });
+    t.case("F_SEAL_EXEC of an executable", async ({ process }) => {
+      const fd = await memfd(process, 0);
+      await seal(process, fd, F_SEAL_EXEC);
+      await assertSeals(process, fd, EXEC_SEALS);
+    });
+    t.case("F_SEAL_EXEC of no executable", async ({ process }) => {
+      const fd = await memfd(process, 0, MFD_NOEXEC_SEAL);
+      await seal(process, fd, F_SEAL_EXEC);
+      await assertSeals(process, fd, F_SEAL_EXEC);
+    });
+  });
+}
+
+/** What is done to a file of two pages. */
+type Deed = (
+  process: TargetProcess,
+  fd: number,
+  page: number,
+) => Promise<number>;
+
+/** The deeds that a seal may forbid, by what they are. */
+const DEEDS: Readonly<Record<string, Deed>> = {
+  "ftruncate to less": (process, fd, page) => process.ftruncate(fd, page),
+  "ftruncate to the same": (process, fd, page) =>
+    process.ftruncate(fd, 2 * page),
+  "ftruncate to more": (process, fd, page) => process.ftruncate(fd, 3 * page),
+  "fallocate within": (process, fd, page) => process.fallocate(fd, 0, 0, page),
+  "fallocate beyond": (process, fd, page) =>
+    process.fallocate(fd, 0, 0, 2 * page + 1),
+  "fallocate beyond, the length kept": (process, fd, page) =>
+    process.fallocate(fd, FALLOC_FL_KEEP_SIZE, 2 * page, page),
+  "a hole": (process, fd, page) => process.fallocate(fd, PUNCH, 0, page),
+  "write within": (process, fd, page) =>
+    process.pwrite(fd, new Uint8Array(8), page),
+  "write beyond": (process, fd, page) =>
+    process.pwrite(fd, new Uint8Array(8), 2 * page),
+  "shared mapping to write": (process, fd, page) =>
+    process.mmap(0, page, RW, MAP_SHARED, fd),
+  "shared mapping to read": (process, fd, page) =>
+    process.mmap(0, page, PROT_READ, MAP_SHARED, fd),
+  "private mapping to write": (process, fd, page) =>
+    process.mmap(0, page, RW, MAP_PRIVATE, fd),
+  "open to write": (process, fd) => process.open(`/proc/self/fd/${fd}`, O_RDWR),
+};
+
+/** What seals forbid. */
+function registerForbidden(f: SealsFixture): void {
+  const growing = [
+    "ftruncate to more",
+    "fallocate beyond",
+    "fallocate beyond, the length kept",
+    "write beyond",
+  ];
+  const writing = [
+    "a hole",
+    "write within",
+    "write beyond",
+    "shared mapping to write",
+  ];
+  const rows: [string, number, readonly string[]][] = [
+    ["none", 0, []],
+    ["F_SEAL_SEAL", F_SEAL_SEAL, []],
+    ["F_SEAL_SHRINK", F_SEAL_SHRINK, ["ftruncate to less"]],
+    ["F_SEAL_GROW", F_SEAL_GROW, growing],
+    ["F_SEAL_WRITE", F_SEAL_WRITE, writing],
+    ["F_SEAL_FUTURE_WRITE", F_SEAL_FUTURE_WRITE, writing],
+  ];
+  for (const huge of [false, true]) {
+    f.table(huge ? "forbids_huge" : "forbids", {
+      description: "A seal forbids what it is about, and nothing else",
+      reference:
+        "mm/shmem.c shmem_setattr, shmem_write_begin, shmem_fallocate; fs/hugetlbfs/inode.c",
+      needs: () => huge ? ["hugetlb"] : [],
+    }, (t) => {
+      for (const [name, seals, forbidden] of rows) {
+        for (const [what, deed] of Object.entries(DEEDS)) {
+          // Files of huge pages have no write.
+          if (huge && what.startsWith("write")) continue;
+          t.case(`${name}: ${what}`, async (context) => {
+            const { process } = context;
+            const page = huge ? context.hugePageSize : context.pageSize;
+            const flags = MFD_ALLOW_SEALING | (huge ? MFD_HUGETLB : 0);
+            const fd = await memfd(process, 2 * page, flags);
+            await seal(process, fd, seals);
+            const ret = await deed(process, fd, page);
+            if (forbidden.includes(what)) assertErrno(ret, EPERM, what);
+            else assertOk(ret, what);
+          });
+        }
+      }
+    });
+  }
+
+  f.test("write_up_to_the_end", {
+    description:
+      "Of a write beyond the end of a file that cannot grow nothing is written, if it is within a page",
+    reference: "mm/shmem.c shmem_write_begin",
+  }, async ({ process, pageSize }) => {
+    const fd = await memfd(process, 100);
+    await seal(process, fd, F_SEAL_GROW);
+    const bytes = new Uint8Array(20).fill(1);
+    assertErrno(await process.pwrite(fd, bytes, 90), EPERM, "write");
+    const seen = new Uint8Array(pageSize);
+    assertEq(await process.pread(fd, seen, 0), 100, "read");
+    assertBytes(seen, new Uint8Array(pageSize), "bytes");
+    assertEq(await process.pwrite(fd, bytes, 80), 20, "write up to the end");
+  });
+
+  f.test("mprotect", {
+    description:
+      "What was mapped to read when the file was sealed against writes stays so",
+    reference: "mm/memfd.c memfd_check_seals_mmap",
+  }, async ({ process, pageSize }) => {
+    for (const seals of [F_SEAL_WRITE, F_SEAL_FUTURE_WRITE]) {
+      const fd = await memfd(process, pageSize);
+      await seal(process, fd, seals);
+      const shared = await mapFile(
+        process,
+        fd,
+        pageSize,
+        MAP_SHARED,
+        PROT_READ,
+      );
+      const ret = await process.mprotect(shared, pageSize, RW);
+      assertErrno(ret, EACCES, "mprotect of a shared mapping");
+      const own = await mapFile(process, fd, pageSize, MAP_PRIVATE, PROT_READ);
+      const other = await process.mprotect(own, pageSize, RW);
+      assertEq(other, 0, "mprotect of a private mapping");
+    }
+  });
+
+  f.test("future_write", {
+    description:
+      "A mapping that may write goes on to do so after F_SEAL_FUTURE_WRITE, whatever becomes of it",
+    reference: "mm/memfd.c memfd_add_seals",
+  }, async ({ process, pageSize }) => {
+    const fd = await memfd(process, pageSize);
+    const early = await mapFile(process, fd, pageSize, MAP_SHARED);
+    await seal(process, fd, F_SEAL_FUTURE_WRITE);
+    await process.poke(early, new Uint8Array([7]));
+    const seen = new Uint8Array(1);
+    assertEq(await process.pread(fd, seen, 0), 1, "read");
+    assertEq(seen[0]!, 7, "byte of the file");
+    assertEq(await process.mprotect(early, pageSize, PROT_READ), 0, "mprotect");
+    assertEq(await process.mprotect(early, pageSize, RW), 0, "mprotect back");
+    await seal(process, fd, F_SEAL_WRITE, EBUSY);
+  });
+}
+
+/** Who keeps a file from being sealed against writes. */
+function registerWriters(f: SealsFixture): void {
+  f.table("writers", {
+    description:
+      "A file is not sealed against writes while a shared mapping may write it, now or later",
+    reference:
+      "mm/memfd.c memfd_add_seals; include/linux/fs.h mapping_deny_writable",
+  }, (t) => {
+    const rows: [string, number, number, number, boolean][] = [
+      ["to write", O_RDWR, MAP_SHARED, RW, true],
+      ["to read", O_RDWR, MAP_SHARED, PROT_READ, true],
+      ["of a descriptor to read", O_RDONLY, MAP_SHARED, PROT_READ, false],
+      ["private", O_RDWR, MAP_PRIVATE, RW, false],
+    ];
+    for (const [what, access, flags, prot, writes] of rows) {
+      t.case(what, async ({ process, pageSize }) => {
+        const fd = await memfd(process, 3 * pageSize);
+        const from = await reopen(process, fd, access);
+        const length = 3 * pageSize;
+        const at = await mapFile(process, from, length, flags, prot);
+        assertEq(await process.close(from), 0, "close");
+        await process.peek(at, length);
+        await seal(process, fd, F_SEAL_GROW);
+        if (writes) {
+          await seal(process, fd, F_SEAL_WRITE, EBUSY);
+          const middle = await process.munmap(at + pageSize, pageSize);
+          assertEq(middle, 0, "munmap of the middle");
+          await seal(process, fd, F_SEAL_WRITE | F_SEAL_SHRINK, EBUSY);
+          const first = await process.munmap(at, pageSize);
+          assertEq(first, 0, "munmap of the beginning");
+          await seal(process, fd, F_SEAL_WRITE, EBUSY);
+          assertEq(await process.munmap(at, length), 0, "munmap of all");
+          await assertSeals(process, fd, F_SEAL_GROW);
+        }
+        await seal(process, fd, F_SEAL_WRITE);
+      });
+    }
+  });
+
+  f.test("writers_child", {
+    description: "A child's mapping is one more that may write",
+    reference: "mm/mmap.c dup_mmap",
+    needs: () => ["fork"],
+  }, async ({ process, pageSize }) => {
+    const fd = await memfd(process, pageSize);
+    const at = await mapFile(process, fd, pageSize, MAP_SHARED);
+    const child = await process.fork();
+    assertEq(await process.munmap(at, pageSize), 0, "munmap");
+    await seal(process, fd, F_SEAL_WRITE, EBUSY);
+    await child.exit();
+    await seal(process, fd, F_SEAL_WRITE);
+  });
+}
+
+/** Pins that outlive the mapping. */
+function registerPins(f: SealsFixture): void {
+  f.test("pins", {
+    description:
+      "A file is not sealed against writes while a device may write its pages",
+    reference: "mm/memfd.c memfd_wait_for_pins",
+  }, async (context) => {
+    const { process, pageSize } = context;
+    const io = await Iommufd.open(context);
+    const ioasId = await io.ioasAlloc();
+    await io.mock.domain(ioasId);
+    const fd = await memfd(process, 2 * pageSize);
+    const at = await mapFile(process, fd, 2 * pageSize, MAP_SHARED);
+    await io.mapFixed(ioasId, at, pageSize, IOVA);
+    assertEq(await process.munmap(at, 2 * pageSize), 0, "munmap");
+    await seal(process, fd, F_SEAL_WRITE, EBUSY);
+    await seal(process, fd, F_SEAL_FUTURE_WRITE);
+    await io.unmap(ioasId, IOVA, pageSize);
+    await seal(process, fd, F_SEAL_WRITE);
+    await io.teardown();
+  });
+
+  f.test("pins_of_dropped_pages", {
+    description: "A page that the file does not have any more does not count",
+    reference: "mm/memfd.c memfd_wait_for_pins",
+  }, async (context) => {
+    const { process, pageSize } = context;
+    const io = await Iommufd.open(context);
+    const ioasId = await io.ioasAlloc();
+    await io.mock.domain(ioasId);
+    const fd = await memfd(process, 2 * pageSize);
+    const at = await mapFile(process, fd, 2 * pageSize, MAP_SHARED);
+    await io.mapFixed(ioasId, at, pageSize, IOVA);
+    assertEq(await process.munmap(at, 2 * pageSize), 0, "munmap");
+    const hole = await process.fallocate(fd, PUNCH, 0, pageSize);
+    assertEq(hole, 0, "a hole");
+    await seal(process, fd, F_SEAL_WRITE);
+    assertOk(await process.fcntl(fd, F_GET_SEALS), "seals");
+    await io.unmap(ioasId, IOVA, pageSize);
+    await io.teardown();
+  });
+}

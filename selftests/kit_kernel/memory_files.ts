@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * What the fixtures about files of memory share.
+ *
+ * @module
+ */
+
+import type { Errno } from "../../impl/uapi/errno.ts";
+import {
+  FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_PUNCH_HOLE,
+  MFD_ALLOW_SEALING,
+  O_RDWR,
+  PROT_READ,
+  PROT_WRITE,
+} from "../../impl/uapi/mman.ts";
+import {
+  assertEq,
+  assertErrno,
+  assertOk,
+  type TargetProcess,
+} from "../harness/harness.ts";
+
+/** To read and to write. */
+export const RW: number = PROT_READ | PROT_WRITE;
+
+/** fallocate: drops pages. */
+export const PUNCH: number = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+
+/** The result of a call must be 0, or an errno. */
+export function assertDone(
+  ret: number,
+  errno: Errno | undefined,
+  what: string,
+): void {
+  if (errno === undefined) assertEq(ret, 0, what);
+  else assertErrno(ret, errno, what);
+}
+
+/** A memfd of `length` bytes that can be sealed. */
+export async function memfd(
+  process: TargetProcess,
+  length: number,
+  flags: number = MFD_ALLOW_SEALING,
+): Promise<number> {
+  const fd = assertOk(await process.memfdCreate("kit", flags), "memfd");
+  assertEq(await process.ftruncate(fd, length), 0, "ftruncate");
+  return fd;
+}
+
+/** Another descriptor of what `fd` is open to, with a position of its own. */
+export async function reopen(
+  process: TargetProcess,
+  fd: number,
+  flags: number = O_RDWR,
+): Promise<number> {
+  const path = `/proc/self/fd/${fd}`;
+  return assertOk(await process.open(path, flags), `open ${path}`);
+}
+
+/** Maps a part of a file. */
+export async function mapFile(
+  process: TargetProcess,
+  fd: number,
+  length: number,
+  flags: number,
+  prot: number = RW,
+  offset = 0,
+): Promise<number> {
+  const addr = await process.mmap(0, length, prot, flags, fd, offset);
+  return assertOk(addr, "mmap of a file");
+}
