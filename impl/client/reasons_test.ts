@@ -133,7 +133,7 @@ const REMOVALS: readonly Scenario[] = [
     "EBUSY: its descriptor uses the object",
     (b) => b.io.destroy(b.io.hwpt.faultQueueAlloc().faultId),
   ],
-  ["EBUSY: a HWPT uses the object", (b) => {
+  ["EBUSY: a nested HWPT uses the object", (b) => {
     const { faultId, faultFd } = b.io.hwpt.faultQueueAlloc();
     b.nest(faultId);
     b.process.close(faultFd);
@@ -236,7 +236,7 @@ const ATTACHMENTS: readonly Scenario[] = [
     "EOPNOTSUPP: the HWPT cannot track writes",
     (b) => b.io.hwpt.setDirtyTracking({ hwptId: b.device.hwptId, on: true }),
   ],
-  ["ENOENT: there is no nested HWPT with this id", (b) =>
+  ["EINVAL: the object has no cache", (b) =>
     b.io.hwpt.invalidate({
       hwptId: b.device.hwptId,
       dataType: 0,

@@ -179,6 +179,22 @@ const OBJECTS: readonly Scenario[] = [
     const ptId = nestedBy(b, viommuOf(b));
     b.io.mock.mockDomainReplace({ stdevId: b.device.stdevId, ptId });
   }],
+  ["EBUSY: a vIOMMU uses the object", (b) => {
+    const hwptId = parentOf(b);
+    b.io.viommu.alloc({ devId: b.devId, hwptId, type: TYPE });
+    b.io.destroy(hwptId);
+  }],
+  ["EBUSY: a vDEVICE uses the object", (b) => {
+    const { io, devId } = b;
+    const viommuId = viommuOf(b);
+    io.viommu.vdeviceAlloc({ viommuId, devId, virtId: VIRT_ID });
+    io.destroy(viommuId);
+  }],
+  ["EBUSY: a vEVENTQ uses the object", (b) => {
+    const viommuId = viommuOf(b);
+    queueOf(b, viommuId);
+    b.io.destroy(viommuId);
+  }],
   ["EBUSY: a nested HWPT uses the object", (b) => {
     const viommuId = viommuOf(b);
     nestedBy(b, viommuId);

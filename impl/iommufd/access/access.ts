@@ -96,6 +96,16 @@ export class Access extends IommufdObject implements IoptAccess {
     this.iovaAlignment = pins ? PAGE_SIZE : 1;
   }
 
+  /** For a message. */
+  override get called(): string {
+    return "an access";
+  }
+
+  /** For a message. */
+  override get uses(): readonly (IommufdObject | undefined)[] {
+    return [this.#ioas];
+  }
+
   /**
    * An access without IOAS. The driver is a user until it releases it; the
    * access keeps the context. Throws ENOMEM. (Linux: iommufd_access_create. In

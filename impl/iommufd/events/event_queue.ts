@@ -23,6 +23,11 @@ export abstract class EventQueue extends IommufdObject {
   /** Its descriptor, while it is open. */
   file: File | undefined;
 
+  /** For a message. */
+  override get user(): string {
+    return "its descriptor";
+  }
+
   /** Whether there is something to read. */
   abstract get isReadable(): boolean;
 

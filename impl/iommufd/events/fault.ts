@@ -47,11 +47,6 @@ export class IommufdFault extends EventQueue {
   /** Both by attachment; a group that was read has its cookie. */
   readonly #cameThrough = new Map<AttachHandle, Map<IopfGroup, Cookie>>();
 
-  /** For a message. */
-  override get user(): string {
-    return this.file === undefined ? "a HWPT" : "its descriptor";
-  }
-
   /** Whether a group is unread. */
   override get isReadable(): boolean {
     return this.unread.size > 0;

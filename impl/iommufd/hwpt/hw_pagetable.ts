@@ -99,8 +99,6 @@ export class HwptPaging extends HwPagetable implements NestingBase {
   static override readonly notFound: Errno = ENOENT.because(
     "there is no HWPT of an IOAS with this id",
   );
-  /** Nested HWPTs and virtual IOMMUs on it. */
-  nested = 0;
   /** The IOAS. */
   readonly ioas: Ioas;
   /** Nested HWPTs may be allocated on it. */
@@ -119,8 +117,13 @@ export class HwptPaging extends HwPagetable implements NestingBase {
   }
 
   /** For a message. */
-  override get user(): string {
-    return this.nested > 0 ? "a nested HWPT or a vIOMMU" : super.user;
+  override get called(): string {
+    return "a HWPT";
+  }
+
+  /** For a message. */
+  override get uses(): readonly (IommufdObject | undefined)[] {
+    return [this.ioas, this.fault];
   }
 
   /** Itself. */

@@ -33,8 +33,6 @@ export type NestedMaker = (flags: number, userData: UserData) => Domain;
 export interface NestingBase extends IommufdObject {
   /** The parent. */
   readonly paging: HwptPaging;
-  /** Nested HWPTs on it, and what else is. */
-  nested: number;
   /** Throws what comes before all that is said about a nested HWPT. */
   checkNesting(idev: IommufdDevice): void;
   /** Throws if there can be none for the device. */
@@ -59,7 +57,6 @@ export class HwptNested extends HwPagetable {
     super(base.ctx, flags);
     this.base = base;
     base.ref();
-    base.nested++;
   }
 
   /** The parent, which translates what comes out of this one: devices see its IOAS. */
@@ -109,6 +106,16 @@ export class HwptNested extends HwPagetable {
     return hwpt;
   }
 
+  /** For a message. */
+  override get called(): string {
+    return "a nested HWPT";
+  }
+
+  /** For a message. */
+  override get uses(): readonly (IommufdObject | undefined)[] {
+    return [this.base, this.fault];
+  }
+
   /** Has the driver forget what user space changed. Throws EOPNOTSUPP for a domain that cannot, and what the driver throws. */
   cacheInvalidate(array: UserDataArray): void {
     const { domain } = this;
@@ -121,7 +128,6 @@ export class HwptNested extends HwPagetable {
   /** Frees the domain and lets go of what it is on (Linux: iommufd_hwpt_nested_destroy). */
   override destroy(): void {
     super.destroy();
-    this.base.nested--;
     this.base.unref();
   }
 }

@@ -64,11 +64,6 @@ export class Ioas extends IommufdObject {
     this.iopt = new IoPagetable(ctx.kernel);
   }
 
-  /** For a message. */
-  override get user(): string {
-    return this.iopt.accesses.isEmpty ? "a HWPT" : "an access";
-  }
-
   /** Unmaps everything (Linux: iommufd_ioas_destroy). */
   override destroy(): void {
     if (this.ctx.vfioIoas === this) this.ctx.vfioIoas = undefined;

@@ -51,7 +51,17 @@ export abstract class IommufdObject {
     this.id = ctx.objects.reserve();
   }
 
-  /** Who else than the table may hold it, for a message. */
+  /** What a message calls it. */
+  get called(): string {
+    return "an object";
+  }
+
+  /** The objects of which it is a user, as long as it is in the table. */
+  get uses(): readonly (IommufdObject | undefined)[] {
+    return [];
+  }
+
+  /** Who else than objects of the table may use it, for a message. */
   get user(): string {
     return "its driver";
   }
@@ -192,8 +202,7 @@ export class ObjectTable {
     const object = this.#ids.get(id);
     if (object === undefined) throw IommufdObject.notFound;
     if (object.users !== 1) {
-      const { user } = object;
-      throw EBUSY.because(`${user} uses the object`);
+      throw EBUSY.because(`${this.#userOf(object)} uses the object`);
     }
     this.#destroy(object);
   }
@@ -257,6 +266,14 @@ export class ObjectTable {
       );
       if (stuck) break;
     }
+  }
+
+  /** Who keeps an object from being destroyed, for a message. */
+  #userOf(object: IommufdObject): string {
+    for (const [, other] of this.#ids) {
+      if (other.uses.includes(object)) return other.called;
+    }
+    return object.user;
   }
 
   #destroy(

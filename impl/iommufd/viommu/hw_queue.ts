@@ -74,6 +74,16 @@ export class IommufdHwQueue extends IommufdObject implements HwQueue {
   }
 
   /** For a message. */
+  override get called(): string {
+    return "a HW queue";
+  }
+
+  /** For a message. */
+  override get uses(): readonly (IommufdObject | undefined)[] {
+    return [this.viommu, this.#access];
+  }
+
+  /** For a message. */
   override get user(): string {
     return "another HW queue";
   }

@@ -49,6 +49,16 @@ export class IommufdVdevice extends IommufdObject implements Vdevice {
     idev.vdevice = this;
   }
 
+  /** For a message. */
+  override get called(): string {
+    return "a vDEVICE";
+  }
+
+  /** For a message. */
+  override get uses(): readonly (IommufdObject | undefined)[] {
+    return [this.viommu, this.#idev];
+  }
+
   /** The device. */
   get dev(): Device {
     return this.#idev.dev;

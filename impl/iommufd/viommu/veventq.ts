@@ -35,6 +35,7 @@ import {
   openEventQueue,
 } from "../events/event_queue.ts";
 import { RESERVED_FIELD, UNKNOWN_FLAG } from "../objects/refusals.ts";
+import type { IommufdObject } from "../objects/object.ts";
 import type { Ucmd } from "../objects/ucmd.ts";
 import { IommufdViommu } from "./viommu.ts";
 
@@ -80,8 +81,13 @@ export class Veventq extends EventQueue {
   }
 
   /** For a message. */
-  override get user(): string {
-    return "its descriptor";
+  override get called(): string {
+    return "a vEVENTQ";
+  }
+
+  /** For a message. */
+  override get uses(): readonly (IommufdObject | undefined)[] {
+    return [this.viommu];
   }
 
   /** Whether there is an event, or the header that tells of lost ones. */

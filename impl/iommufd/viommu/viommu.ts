@@ -59,8 +59,6 @@ export class IommufdViommu extends IommufdObject
   readonly virtIds: Map<Device, bigint> = new Map();
   /** Its queues of events, by type. */
   readonly veventqs: Map<number, Veventq> = new Map();
-  /** Nested HWPTs on it. */
-  nested = 0;
   #ops: ViommuOps = {};
 
   /** Without a driver yet. */
@@ -70,7 +68,6 @@ export class IommufdViommu extends IommufdObject
     this.iommuOps = iommuOps;
     this.paging = paging;
     paging.ref();
-    paging.nested++;
   }
 
   /** What the driver implements; nothing before it has set it up. */
@@ -79,8 +76,18 @@ export class IommufdViommu extends IommufdObject
   }
 
   /** For a message. */
+  override get called(): string {
+    return "a vIOMMU";
+  }
+
+  /** For a message. */
+  override get uses(): readonly (IommufdObject | undefined)[] {
+    return [this.paging];
+  }
+
+  /** For a message. */
   override get user(): string {
-    return this.nested > 0 ? "a nested HWPT" : "an object or a mapping";
+    return "a mapping of its memory";
   }
 
   /** Has the driver set it up. Throws what that throws. */
@@ -164,7 +171,6 @@ export class IommufdViommu extends IommufdObject
   /** Linux: iommufd_viommu_destroy. */
   override destroy(): void {
     this.#ops.destroy?.();
-    this.paging.nested--;
     this.paging.unref();
   }
 }
