@@ -193,31 +193,31 @@ async function callBasic(round: Round): Promise<void> {
 async function callMapDomain(round: Round): Promise<void> {
   const [io, ioasId] = await openIoas(round);
   await round.enable();
-  const { stdevId } = await round.step(() => io.mock.domain(ioasId));
+  const { stdevId } = await round.device(() => io.mock.domain(ioasId));
   await round.step(() => io.map(ioasId, round.buffer, SHORT));
   await round.step(() => io.destroy(stdevId));
-  await round.step(() => io.mock.domain(ioasId));
+  await round.device(() => io.mock.domain(ioasId));
 }
 
 async function callMapFileDomain(round: Round): Promise<void> {
   const [io, ioasId] = await openIoas(round);
   await round.enable();
-  const { stdevId } = await round.step(() => io.mock.domain(ioasId));
+  const { stdevId } = await round.device(() => io.mock.domain(ioasId));
   await round.step(() => mapFile(io, ioasId, round.file, 0, SHORT));
   await round.step(() => io.destroy(stdevId));
-  await round.step(() => io.mock.domain(ioasId));
+  await round.device(() => io.mock.domain(ioasId));
 }
 
 async function callMapTwoDomains(round: Round): Promise<void> {
   const [io, ioasId] = await openIoas(round);
   const first = await io.mock.domain(ioasId);
   await round.enable();
-  const second = await round.step(() => io.mock.domain(ioasId));
+  const second = await round.device(() => io.mock.domain(ioasId));
   await round.step(() => io.map(ioasId, round.buffer, SHORT));
   await round.step(() => io.destroy(first.stdevId));
   await round.step(() => io.destroy(second.stdevId));
-  await round.step(() => io.mock.domain(ioasId));
-  await round.step(() => io.mock.domain(ioasId));
+  await round.device(() => io.mock.domain(ioasId));
+  await round.device(() => io.mock.domain(ioasId));
 }
 
 async function callAccessRw(round: Round): Promise<void> {
@@ -277,7 +277,7 @@ async function callDevice(round: Round): Promise<void> {
     await io.mapFixed(id, round.buffer, io.page, iova);
   }
   await round.enable();
-  const { stdevId, idevId: devId } = await round.step(() =>
+  const { stdevId, idevId: devId } = await round.device(() =>
     hasPasidDevice
       ? io.mock.domainFlags(ioasId, MOCK_FLAGS_DEVICE_PASID)
       : io.mock.domain(ioasId)

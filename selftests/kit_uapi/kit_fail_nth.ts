@@ -224,8 +224,8 @@ async function callScattered(round: Round): Promise<void> {
   await io.mapFixed(ioasId, buf, size, IOVA);
   await io.mock.setMemoryLimit(24);
   await round.enable();
-  await round.step(() => io.mock.domain(ioasId));
-  await round.step(() => io.mock.domain(ioasId));
+  await round.device(() => io.mock.domain(ioasId));
+  await round.device(() => io.mock.domain(ioasId));
   const iova = await round.step(() => io.map(ioasId, buf, size));
   await round.stepOnce(() => io.unmap(ioasId, iova, size), ENOENT);
   // A map that was repeated because its answer failed is there twice.
@@ -243,7 +243,7 @@ async function callHugePages(round: Round): Promise<void> {
   const buf = await io.mmap(hugePageSize, flags);
   const ioasId = await io.ioasAlloc();
   await round.enable();
-  await round.step(() =>
+  await round.device(() =>
     io.mock.domainFlags(ioasId, MOCK_FLAGS_DEVICE_HUGE_IOVA)
   );
   const skip = hugePageSize / 4;
@@ -266,7 +266,7 @@ async function callCharged(round: Round): Promise<void> {
   const length = 8n * io.page;
   await io.mapFixed(ioasId, round.buffer, length, IOVA);
   await round.enable();
-  await round.step(() => io.mock.domain(ioasId));
+  await round.device(() => io.mock.domain(ioasId));
   const more = await round.step(() => io.map(ioasId, round.buffer, length));
   await round.stepOnce(() => io.unmap(ioasId, more, length), ENOENT);
 }
@@ -295,7 +295,7 @@ async function callVfio(round: Round): Promise<void> {
   await round.enable();
   await round.step(() => vfioIoas(io, IOMMU_VFIO_IOAS_SET, ioasId));
   await round.step(() => setIommu(io, VFIO_TYPE1_IOMMU));
-  await round.step(() => io.mock.domain(ioasId));
+  await round.device(() => io.mock.domain(ioasId));
   const got = await round.step(() => vfioIoas(io, IOMMU_VFIO_IOAS_GET));
   assertEq(got, ioasId, "the IOAS of the container");
   const length = 6n * io.page;
