@@ -32,6 +32,8 @@ import { registerKitFiles } from "./kit_uapi/kit_files.ts";
 import { registerKitHwInfo } from "./kit_hwpt/kit_hw_info.ts";
 import { registerKitHwpt } from "./kit_hwpt/kit_hwpt.ts";
 import { registerKitInvalidate } from "./kit_hwpt/kit_invalidate.ts";
+import { registerKitDmabuf } from "./kit_file/kit_dmabuf.ts";
+import { registerKitMapFile } from "./kit_file/kit_map_file.ts";
 import { registerKitMap } from "./kit_ioas/kit_map.ts";
 import { registerKitMemoryLimit } from "./kit_pages/kit_memory_limit.ts";
 import { registerKitMockDomain } from "./kit_ioas/kit_mock_domain.ts";
@@ -61,6 +63,8 @@ export function allTests(uapi: RevisionName): Test[] {
   registerKitStruct(registry);
   registerKitTestOps(registry);
   registerKitMap(registry);
+  registerKitMapFile(registry);
+  registerKitDmabuf(registry);
   registerKitChosenIova(registry);
   registerKitRanges(registry);
   registerKitCopy(registry);
