@@ -32,6 +32,7 @@ import { registerKitFiles } from "./kit_uapi/kit_files.ts";
 import { registerKitHwInfo } from "./kit_hwpt/kit_hw_info.ts";
 import { registerKitHwpt } from "./kit_hwpt/kit_hwpt.ts";
 import { registerKitInvalidate } from "./kit_hwpt/kit_invalidate.ts";
+import { registerKitChangeProcess } from "./kit_file/kit_change_process.ts";
 import { registerKitDmabuf } from "./kit_file/kit_dmabuf.ts";
 import { registerKitMapFile } from "./kit_file/kit_map_file.ts";
 import { registerKitMap } from "./kit_ioas/kit_map.ts";
@@ -65,6 +66,7 @@ export function allTests(uapi: RevisionName): Test[] {
   registerKitMap(registry);
   registerKitMapFile(registry);
   registerKitDmabuf(registry);
+  registerKitChangeProcess(registry);
   registerKitChosenIova(registry);
   registerKitRanges(registry);
   registerKitCopy(registry);

@@ -73,6 +73,7 @@ export { default as "selftests/iommufd_ioas/iommufd_ioas_fork.ts" } from "./iomm
 export { default as "selftests/iommufd_ioas/iommufd_ioas_hwpt.ts" } from "./iommufd_ioas/iommufd_ioas_hwpt.ts" with { type: "text" };
 export { default as "selftests/iommufd_ioas/iommufd_ioas_iova_ranges.ts" } from "./iommufd_ioas/iommufd_ioas_iova_ranges.ts" with { type: "text" };
 export { default as "selftests/iommufd_ioas/iommufd_ioas_option.ts" } from "./iommufd_ioas/iommufd_ioas_option.ts" with { type: "text" };
+export { default as "selftests/kit_file/kit_change_process.ts" } from "./kit_file/kit_change_process.ts" with { type: "text" };
 export { default as "selftests/kit_file/kit_dmabuf.ts" } from "./kit_file/kit_dmabuf.ts" with { type: "text" };
 export { default as "selftests/kit_file/kit_dmabuf_revoke.ts" } from "./kit_file/kit_dmabuf_revoke.ts" with { type: "text" };
 export { default as "selftests/kit_file/kit_file_memory.ts" } from "./kit_file/kit_file_memory.ts" with { type: "text" };
