@@ -13,6 +13,7 @@ import { HWPT_MUTANTS } from "./tables/hwpt.ts";
 import { IOAS_MUTANTS } from "./tables/ioas.ts";
 import { MEMORY_MUTANTS } from "./tables/memory.ts";
 import { MOCK_MUTANTS } from "./tables/mock.ts";
+import { MAP_FILE_MUTANTS } from "./tables/map_file.ts";
 import { PAGES_MUTANTS } from "./tables/pages.ts";
 import { PASID_MUTANTS } from "./tables/pasid.ts";
 
@@ -21,6 +22,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...CORE_MUTANTS,
   ...IOAS_MUTANTS,
   ...PAGES_MUTANTS,
+  ...MAP_FILE_MUTANTS,
   ...HWPT_MUTANTS,
   ...MEMORY_MUTANTS,
   ...FILES_MUTANTS,

@@ -138,4 +138,5 @@ const UNREACHABLE = new Set([
   "impl/iommufd/attach/attachments.ts",
   "impl/iommufd/kernel.ts",
   "impl/iommufd/ioctl_table.ts",
+  "impl/iommufd/pages/source.ts",
 ]);

@@ -2,4 +2,4 @@
 
 import { denoTests } from "../testing/deno_tests.ts";
 
-await denoTests("kit_change_process");
+await denoTests("kit_change_process", "kit_change_process_mixed");
