@@ -380,7 +380,8 @@ export class SimpleIommu implements IommuOps {
   }
 
   capable(_dev: Device, cap: IommuCap): boolean {
-    return cap === "cache-coherency" || cap === "dirty-tracking";
+    return cap === "cache-coherency" || cap === "dirty-tracking" ||
+      cap === "pci-ats-supported";
   }
 
   deviceGroup(_dev: Device): Group {

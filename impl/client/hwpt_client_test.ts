@@ -13,6 +13,7 @@ import {
 } from "../uapi/errno.ts";
 import {
   IOMMU_HW_CAP_DIRTY_TRACKING,
+  IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED,
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
   IOMMU_HWPT_ALLOC_NEST_PARENT,
   IOMMUFD_PAGE_RESP_SUCCESS,
@@ -139,10 +140,14 @@ describe("HwptClient", () => {
         flags: 0,
         testReg: IOMMU_HW_INFO_SELFTEST_REGVAL,
       });
-      assertEquals(info.capabilities, IOMMU_HW_CAP_DIRTY_TRACKING);
+      // The mock's devices cannot use ATS.
+      const always = IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED;
+      const tracks = IOMMU_HW_CAP_DIRTY_TRACKING;
+      assertEquals(info.capabilities, always | tracks);
       const devFlags = MOCK_FLAGS_DEVICE_NO_DIRTY;
       const plain = iommufd.mock.mockDomain({ ptId: ioasId, devFlags });
-      assertEquals(iommufd.hwpt.getHwInfo(plain.idevId!).capabilities, 0n);
+      const { capabilities } = iommufd.hwpt.getHwInfo(plain.idevId!);
+      assertEquals(capabilities, always);
       assertFails(() => iommufd.hwpt.getHwInfo(77), ENOENT, "no device");
     });
   });

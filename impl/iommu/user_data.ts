@@ -56,7 +56,7 @@ export interface UserDataArray {
 
 /**
  * Reads driver data. `type` is what they must be, `last` the last field of the
- * struct's first version. Throws EINVAL for another type and for a length that
+ * struct's first version, `size` what the driver knows of it. Throws EINVAL for another type and for a length that
  * is too small or too large, EFAULT. (Linux: iommu_copy_struct_from_user.)
  */
 export function copyStructFromUser<T extends object>(
@@ -64,8 +64,9 @@ export function copyStructFromUser<T extends object>(
   data: UserData,
   type: number,
   last: keyof T & string,
+  size: number = struct.size,
 ): T {
-  checkStruct(struct, data, type, last);
+  checkStruct(struct, data, type, last, size);
   const bytes = new Uint8Array(struct.size);
   data.mm.copyFromUser(bytes.subarray(0, data.len), data.uptr);
   return struct.at(bytes);
@@ -94,9 +95,10 @@ function checkStruct<T extends object>(
   data: UserData,
   type: number,
   last: keyof T & string,
+  size: number = struct.size,
 ): void {
   if (data.type !== type) throw UNKNOWN_TYPE;
-  if (data.len < struct.offsetofend(last) || data.len > struct.size) {
+  if (data.len < struct.offsetofend(last) || data.len > size) {
     throw EINVAL.because("the IOMMU driver does not know data of that length");
   }
 }

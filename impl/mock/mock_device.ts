@@ -30,6 +30,7 @@ import {
   Errno,
 } from "../uapi/errno.ts";
 import {
+  IOMMU_HW_INFO_TYPE_DEFAULT,
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
   IOMMU_HWPT_ALLOC_NEST_PARENT,
   IOMMU_HWPT_ALLOC_PASID,
@@ -47,6 +48,7 @@ import {
   MOCK_FLAGS_DEVICE_HUGE_IOVA,
   MOCK_FLAGS_DEVICE_NO_DIRTY,
   MOCK_FLAGS_DEVICE_PASID,
+  MOCK_IOMMUPT_HUGE,
   MOCK_PASID_WIDTH,
   TestHwInfo,
   ViommuEventSelftest,
@@ -236,8 +238,10 @@ export class MockIommuOps implements IommuOps {
   }
 
   /**
-   * An empty domain; it takes no data. Throws EOPNOTSUPP for data and for other
-   * flags, ENOMEM. (Linux: mock_domain_alloc_paging_flags.)
+   * An empty domain, with the page table that its data choose
+   * (`iommu_hwpt_selftest`), where the revision takes any. Throws EOPNOTSUPP
+   * for other data, flags and page tables, ENOMEM.
+   * (Linux: mock_domain_alloc_paging_flags.)
    */
   domainAllocPagingFlags(
     dev: Device,
@@ -245,16 +249,21 @@ export class MockIommuOps implements IommuOps {
     userData: UserData | undefined,
   ): MockDomain {
     if (flags & ~PAGING_FLAGS) throw EOPNOTSUPP.because("a flag is unknown");
-    if (userData !== undefined) throw UNKNOWN_DATA;
     const wantsDirty = (flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING) !== 0;
     if (wantsDirty && !this.capable(dev, "dirty-tracking")) throw EOPNOTSUPP;
+    if (userData !== undefined) {
+      const { pagingTakesData } = this.iommu.kernel.revision.mock;
+      if (!pagingTakesData) throw UNKNOWN_DATA;
+      const { pagetableType } = this.#readData(userData);
+      if (pagetableType > MOCK_IOMMUPT_HUGE) throw UNKNOWN_TABLE;
+    }
     return this.#newDomain(dev, wantsDirty);
   }
 
   /**
    * A nested domain; its data are `iommu_hwpt_selftest`. Throws EOPNOTSUPP for
-   * other data and for flags, EINVAL for a parent that is nested itself,
-   * ENOMEM. (Linux: mock_domain_alloc_nested.)
+   * other data and for flags other than PASID, EINVAL for a parent that is not
+   * the mock's, ENOMEM. (Linux: mock_domain_alloc_nested.)
    */
   domainAllocNested(
     _dev: Device,
@@ -262,7 +271,6 @@ export class MockIommuOps implements IommuOps {
     flags: number,
     userData: UserData,
   ): MockNestedDomain {
-    if (userData.type !== IOMMU_HWPT_DATA_SELFTEST) throw UNKNOWN_DATA;
     if (flags & ~IOMMU_HWPT_ALLOC_PASID) throw EOPNOTSUPP;
     if (!(parent instanceof MockDomain)) throw EINVAL;
     return this.allocNested(userData, undefined);
@@ -276,11 +284,9 @@ export class MockIommuOps implements IommuOps {
     userData: UserData,
     viommu: Viommu | undefined,
   ): MockNestedDomain {
-    const type = IOMMU_HWPT_DATA_SELFTEST;
-    if (userData.type !== type) throw UNKNOWN_DATA;
-    const data = copyStructFromUser(HwptSelftest, userData, type, "iotlb");
+    const { iotlb } = this.#readData(userData);
     this.iommu.kernel.step("mock.nested");
-    return new MockNestedDomain(this, data.iotlb, viommu);
+    return new MockNestedDomain(this, iotlb, viommu);
   }
 
   /** One type (Linux: mock_get_viommu_size). */
@@ -293,8 +299,16 @@ export class MockIommuOps implements IommuOps {
     return new MockViommu(this, viommu, userData);
   }
 
-  /** The mock's one register. Throws ENOMEM. (Linux: mock_domain_hw_info.) */
-  hwInfo(_dev: Device, _type: number): HwInfo {
+  /** The mock's one register. Throws EOPNOTSUPP for another type, ENOMEM. (Linux: mock_domain_hw_info.) */
+  hwInfo(_dev: Device, type: number): HwInfo {
+    if (
+      type !== IOMMU_HW_INFO_TYPE_DEFAULT &&
+      type !== IOMMU_HW_INFO_TYPE_SELFTEST
+    ) {
+      throw EOPNOTSUPP.because(
+        "the IOMMU driver does not know the wanted type",
+      );
+    }
     this.iommu.kernel.step("mock.hwInfo");
     return {
       type: IOMMU_HW_INFO_TYPE_SELFTEST,
@@ -304,6 +318,14 @@ export class MockIommuOps implements IommuOps {
 
   /** No hardware waits for the answer (Linux: mock_domain_page_response). */
   pageResponse(): void {}
+
+  /** Driver data of a HWPT. Throws EOPNOTSUPP for another type, and as copyStructFromUser() does. */
+  #readData(userData: UserData): HwptSelftest {
+    const type = IOMMU_HWPT_DATA_SELFTEST;
+    if (userData.type !== type) throw UNKNOWN_DATA;
+    const size = HwptSelftest.sizeIn(this.iommu.kernel.revision.name);
+    return copyStructFromUser(HwptSelftest, userData, type, "iotlb", size);
+  }
 
   #newDomain(dev: Device, dirtyTracking: boolean): MockDomain {
     const { kernel } = this.iommu;
@@ -322,6 +344,10 @@ const PAGE_TABLES = { flat: FlatMockDomain, amdv1: AmdMockDomain };
 
 const UNKNOWN_DATA = EOPNOTSUPP.because(
   "the IOMMU driver does not know the type of the data",
+);
+
+const UNKNOWN_TABLE = EOPNOTSUPP.because(
+  "the mock IOMMU has no such page table",
 );
 
 /** Whether the device is a mock device (Linux: iommufd_selftest_is_mock_dev). */

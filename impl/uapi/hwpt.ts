@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * The ioctls for hardware page tables: what Linux 6.6 to 6.8 added.
+ * The ioctls for hardware page tables: what Linux 6.6 to 6.8 added, and what
+ * has grown since.
  *
  * @module
  */
@@ -41,16 +42,32 @@ export const IOMMU_HWPT_ALLOC_PASID: number = 1 << 3;
 export const IOMMU_HWPT_DATA_NONE: number = 0;
 /** Intel VT-d first-stage data. */
 export const IOMMU_HWPT_DATA_VTD_S1: number = 1;
+/** Arm SMMUv3 stage-1 data. */
+export const IOMMU_HWPT_DATA_ARM_SMMUV3: number = 2;
+/** Data of AMD's guest page table. */
+export const IOMMU_HWPT_DATA_AMD_GUEST: number = 3;
 /** The driver has no hardware information. */
 export const IOMMU_HW_INFO_TYPE_NONE: number = 0;
+/** The driver chooses the type of its hardware information. */
+export const IOMMU_HW_INFO_TYPE_DEFAULT: number = 0;
 /** Intel VT-d. */
 export const IOMMU_HW_INFO_TYPE_INTEL_VTD: number = 1;
+/** Arm SMMUv3. */
+export const IOMMU_HW_INFO_TYPE_ARM_SMMUV3: number = 2;
+/** NVIDIA Tegra241's CMDQV, an extension of SMMUv3. */
+export const IOMMU_HW_INFO_TYPE_TEGRA241_CMDQV: number = 3;
+/** AMD. */
+export const IOMMU_HW_INFO_TYPE_AMD: number = 4;
+/** `outDataType` is the type that is wanted. */
+export const IOMMU_HW_INFO_FLAG_INPUT_TYPE: number = 1 << 0;
 /** The hardware can track dirty pages. */
 export const IOMMU_HW_CAP_DIRTY_TRACKING: bigint = 1n << 0n;
 /** The PCI device may ask for execute permission with a PASID. */
 export const IOMMU_HW_CAP_PCI_PASID_EXEC: bigint = 1n << 1n;
 /** The PCI device may ask for privileged access with a PASID. */
 export const IOMMU_HW_CAP_PCI_PASID_PRIV: bigint = 1n << 2n;
+/** The device must not use PCI ATS. */
+export const IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED: bigint = 1n << 3n;
 /** Turns tracking on. */
 export const IOMMU_HWPT_DIRTY_TRACKING_ENABLE: number = 1;
 /** Leaves the dirty bits set. */
@@ -100,6 +117,8 @@ export const IommuHwptAlloc: IoctlStruct<IommuHwptAlloc> = ioctl(
       dataType: role.choice({
         NONE: IOMMU_HWPT_DATA_NONE,
         VTD_S1: IOMMU_HWPT_DATA_VTD_S1,
+        ARM_SMMUV3: IOMMU_HWPT_DATA_ARM_SMMUV3,
+        AMD_GUEST: IOMMU_HWPT_DATA_AMD_GUEST,
         SELFTEST: IOMMU_HWPT_DATA_SELFTEST,
       }),
       dataLen: role.length("u32"),
@@ -119,7 +138,7 @@ export const IommuHwptAlloc: IoctlStruct<IommuHwptAlloc> = ioctl(
 
 /** Asks for a device's IOMMU hardware information. Linux: `struct iommu_hw_info`, 40 bytes. */
 export interface IommuHwInfo extends Sized {
-  /** Must be 0. */
+  /** `IOMMU_HW_INFO_FLAG_INPUT_TYPE`, or 0. */
   flags: number;
   /** The device. */
   devId: number;
@@ -127,7 +146,7 @@ export interface IommuHwInfo extends Sized {
   dataLen: number;
   /** Address of the buffer. */
   dataUptr: bigint;
-  /** Reply: `IOMMU_HW_INFO_TYPE_*`. */
+  /** `IOMMU_HW_INFO_TYPE_*`, with INPUT_TYPE that which is wanted (Linux: in_data_type); reply: that of the information. */
   outDataType: number;
   /** Reply: width of a PASID in bits, 0 without PASID. */
   outMaxPasidLog2: number;
@@ -147,7 +166,7 @@ export const IommuHwInfo: IoctlStruct<IommuHwInfo> = ioctl(
   "iommu_hw_info",
   {
     size: role.size(),
-    flags: role.flags(),
+    flags: role.flags({ INPUT_TYPE: IOMMU_HW_INFO_FLAG_INPUT_TYPE }),
     devId: role.id("DEVICE"),
     dataLen: role.inout(role.length("u32")),
     dataUptr: role.pointer("writes", "dataLen", {
@@ -156,9 +175,12 @@ export const IommuHwInfo: IoctlStruct<IommuHwInfo> = ioctl(
         structs: { [IOMMU_HW_INFO_TYPE_SELFTEST]: TestHwInfo },
       },
     }),
-    outDataType: role.out(role.choice({
+    outDataType: role.inout(role.choice({
       NONE: IOMMU_HW_INFO_TYPE_NONE,
       INTEL_VTD: IOMMU_HW_INFO_TYPE_INTEL_VTD,
+      ARM_SMMUV3: IOMMU_HW_INFO_TYPE_ARM_SMMUV3,
+      TEGRA241_CMDQV: IOMMU_HW_INFO_TYPE_TEGRA241_CMDQV,
+      AMD: IOMMU_HW_INFO_TYPE_AMD,
       SELFTEST: IOMMU_HW_INFO_TYPE_SELFTEST,
     })),
     outMaxPasidLog2: role.out(role.u8()),
@@ -171,6 +193,7 @@ export const IommuHwInfo: IoctlStruct<IommuHwInfo> = ioctl(
         DIRTY_TRACKING: IOMMU_HW_CAP_DIRTY_TRACKING,
         PCI_PASID_EXEC: IOMMU_HW_CAP_PCI_PASID_EXEC,
         PCI_PASID_PRIV: IOMMU_HW_CAP_PCI_PASID_PRIV,
+        PCI_ATS_NOT_SUPPORTED: IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED,
       }, "u64")),
     }),
   },

@@ -52,7 +52,7 @@ iommu_viommu_selftest 24: inData 0 outData 4 outMmapOffset 8 outMmapLength 16
 iommu_viommu_invalidate_selftest 12: flags 0 vdevId 4 cacheId 8
 iommu_viommu_event_selftest 4: virtId 0
 iommu_test_hw_info 8: flags 0 testReg 4
-iommu_hwpt_selftest 4: iotlb 0
+iommu_hwpt_selftest 8: iotlb 0 pagetableType 4
 iommu_hwpt_invalidate_selftest 8: flags 0 iotlbId 4
 vfio_iommu_type1_info 24: argsz 0 flags 4 iovaPgsizes 8 capOffset 16
 vfio_info_cap_header 8: id 0 version 2 next 4

@@ -19,6 +19,7 @@ export * from "./revision.ts";
 export * from "./revision/access.ts";
 export * from "./revision/attach.ts";
 export * from "./revision/differences.ts";
+export * from "./revision/hwpt.ts";
 export * from "./revision/ioas.ts";
 export * from "./revision/objects.ts";
 export * from "./revision/pages.ts";

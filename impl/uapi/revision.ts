@@ -14,6 +14,7 @@
 import { AccessDifferences } from "./revision/access.ts";
 import { AttachDifferences } from "./revision/attach.ts";
 import type { Resolved } from "./revision/differences.ts";
+import { HwptDifferences } from "./revision/hwpt.ts";
 import { IoasDifferences } from "./revision/ioas.ts";
 import { ObjectDifferences } from "./revision/objects.ts";
 import { PagesDifferences } from "./revision/pages.ts";
@@ -35,6 +36,8 @@ export class Revision {
   readonly pages: Resolved<PagesDifferences>;
   /** Devices. */
   readonly attach: Resolved<AttachDifferences>;
+  /** HWPTs. */
+  readonly hwpt: Resolved<HwptDifferences>;
   /** Accesses. */
   readonly access: Resolved<AccessDifferences>;
   /** The VFIO container. */
@@ -51,6 +54,7 @@ export class Revision {
     this.ioas = Object.freeze(new IoasDifferences(name));
     this.pages = Object.freeze(new PagesDifferences(name));
     this.attach = Object.freeze(new AttachDifferences(name));
+    this.hwpt = Object.freeze(new HwptDifferences(name));
     this.access = Object.freeze(new AccessDifferences(name));
     this.vfio = Object.freeze(new VfioDifferences(name));
     this.selftest = Object.freeze(new SelftestDifferences(name));

@@ -46,8 +46,12 @@ export const MOCK_NESTED_DOMAIN_IOTLB_NUM: number = 4;
 export const IOMMU_HW_INFO_TYPE_SELFTEST: number = 0xfeedbeef;
 /** The mock's register value. */
 export const IOMMU_HW_INFO_SELFTEST_REGVAL: number = 0xdeadbeef;
-/** Type of the mock's nested driver data. */
+/** Type of the mock's driver data. */
 export const IOMMU_HWPT_DATA_SELFTEST: number = 0xdead;
+/** The page table of a mock's HWPT: its ordinary one. */
+export const MOCK_IOMMUPT_DEFAULT: number = 0;
+/** The page table of a mock's HWPT: one for huge pages. */
+export const MOCK_IOMMUPT_HUGE: number = 1;
 /** IOTLB value that the selftests use. */
 export const IOMMU_TEST_IOTLB_DEFAULT: number = 0xbadbeef;
 /** Type of the mock's invalidation requests. */
@@ -71,16 +75,26 @@ export const TestHwInfo: Struct<TestHwInfo> = struct("iommu_test_hw_info", {
   testReg: role.out(role.choice({ REGVAL: IOMMU_HW_INFO_SELFTEST_REGVAL })),
 });
 
-/** Driver data of the mock's nested HWPT. Linux: `struct iommu_hwpt_selftest`, 4 bytes. */
+/** Driver data of the mock's HWPTs. Linux: `struct iommu_hwpt_selftest`, 8 bytes. */
 export interface HwptSelftest {
-  /** First value of each IOTLB entry. */
+  /** First value of each IOTLB entry of a nested HWPT. */
   iotlb: number;
+  /** `MOCK_IOMMUPT_*`: the page table of a HWPT of an IOAS. */
+  pagetableType: number;
 }
 
 /** Layout of {@link HwptSelftest}. */
 export const HwptSelftest: Struct<HwptSelftest> = struct(
   "iommu_hwpt_selftest",
-  { iotlb: role.u32() },
+  {
+    iotlb: role.u32(),
+    ...role.since("6.19", {
+      pagetableType: role.choice({
+        DEFAULT: MOCK_IOMMUPT_DEFAULT,
+        HUGE: MOCK_IOMMUPT_HUGE,
+      }),
+    }),
+  },
 );
 
 /** One invalidation request of the mock. Linux: `struct iommu_hwpt_invalidate_selftest`, 8 bytes. */

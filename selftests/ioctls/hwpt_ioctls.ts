@@ -73,7 +73,7 @@ export const HwptSelftest: Struct<HwptSelftest> = cStruct(
 );
 
 /** Bytes of {@link HwptSelftest} by version. */
-const HWPT_SELFTEST_SIZES: ByVersion<number> = { "6.6": 4 };
+const HWPT_SELFTEST_SIZES: ByVersion<number> = { "6.6": 4, "6.19": 8 };
 
 /** Bytes of {@link HwptSelftest} in a revision. */
 export function hwptSelftestSize(revision: Revision): number {

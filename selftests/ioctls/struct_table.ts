@@ -11,11 +11,13 @@ import {
   IOMMU_DESTROY,
   IOMMU_FAULT_QUEUE_ALLOC,
   IOMMU_GET_HW_INFO,
+  IOMMU_HW_INFO_FLAG_INPUT_TYPE,
   IOMMU_HWPT_ALLOC,
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
   IOMMU_HWPT_ALLOC_NEST_PARENT,
   IOMMU_HWPT_ALLOC_PASID,
   IOMMU_HWPT_DIRTY_TRACKING_ENABLE,
+  IOMMU_HWPT_FAULT_ID_VALID,
   IOMMU_HWPT_GET_DIRTY_BITMAP,
   IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR,
   IOMMU_HWPT_INVALIDATE,
@@ -232,9 +234,11 @@ const HWPT_ROWS: readonly StructRow[] = [
     reserved: ["reserved"],
     // hw_pagetable.c does not look at it.
     ignored: ["reserved2"],
-    flags: ({ attach }) =>
+    // A fault queue is another matter: its id is looked up.
+    flags: ({ attach, hwpt }) =>
       IOMMU_HWPT_ALLOC_NEST_PARENT | IOMMU_HWPT_ALLOC_DIRTY_TRACKING |
-      (attach.hasPasids ? IOMMU_HWPT_ALLOC_PASID : 0),
+      (attach.hasPasids ? IOMMU_HWPT_ALLOC_PASID : 0) |
+      (hwpt.pagingTakesFaultQueue ? IOMMU_HWPT_FAULT_ID_VALID : 0),
     flagsAfterIds: true,
     values: ({ ioasId, idevId }) => ({ devId: idevId, ptId: ioasId }),
     done: ({ io }, { outHwptId }) => io.destroy(outHwptId),
@@ -246,7 +250,8 @@ const HWPT_ROWS: readonly StructRow[] = [
     needs: ["hwpt"],
     replies: true,
     reserved: ["reserved", "reserved1", "reserved2"],
-    flags: () => 0,
+    flags: ({ hwpt }) =>
+      hwpt.hwInfoTakesType ? IOMMU_HW_INFO_FLAG_INPUT_TYPE : 0,
     values: ({ idevId }) => ({ devId: idevId }),
     done(_self, { dataLen }) {
       assertEq(dataLen, 8, "bytes of information");

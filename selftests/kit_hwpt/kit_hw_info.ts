@@ -15,6 +15,8 @@ import {
 import {
   IOMMU_GET_HW_INFO,
   IOMMU_HW_CAP_DIRTY_TRACKING,
+  IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED,
+  IOMMU_HW_INFO_FLAG_INPUT_TYPE,
   IommuHwInfo,
 } from "../../impl/uapi/iommufd.ts";
 import {
@@ -203,7 +205,7 @@ function registerErrnos(f: InfoFixture): void {
     description:
       "Flags and reserved bytes come before the device, the device before the buffer",
     reference: "device.c iommufd_get_hw_info; C2.24",
-  }, (t) => {
+  }, (t, _, { hwpt }) => {
     function refused(
       what: string,
       errno: Errno,
@@ -214,7 +216,11 @@ function registerErrnos(f: InfoFixture): void {
         await getInfo(self, { ...wrong, ...values(self) }, errno);
       });
     }
-    refused("flags", EOPNOTSUPP, () => ({ flags: 1 }));
+    refused("flags", EOPNOTSUPP, () => ({ flags: 2 }));
+    refused("all flags", EOPNOTSUPP, () => ({ flags: 0xffffffff }));
+    if (!hwpt.hwInfoTakesType) {
+      refused("a wanted type", EOPNOTSUPP, () => ({ flags: 1 }));
+    }
     refused("a reserved field", EOPNOTSUPP, () => ({ reserved: 1 }));
     refused("reserved bytes", EOPNOTSUPP, () => ({ reserved2: 1 }));
     refused("an id that nothing has", ENOENT, () => ({}));
@@ -240,13 +246,67 @@ function registerErrnos(f: InfoFixture): void {
       outMaxPasidLog2: 0xff,
       outDataType: 1,
     };
+    // No mock device can use ATS.
+    const { hwInfoTellsMissingAts } = io.revision.hwpt;
+    const always = hwInfoTellsMissingAts
+      ? IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED
+      : 0n;
     const able = await getInfo(self, before);
-    assertEq(able.outCapabilities, IOMMU_HW_CAP_DIRTY_TRACKING, "capabilities");
+    const tracks = IOMMU_HW_CAP_DIRTY_TRACKING;
+    assertEq(able.outCapabilities, always | tracks, "capabilities");
     assertEq(able.outMaxPasidLog2, 0, "width of a PASID");
     const noDirty = MOCK_FLAGS_DEVICE_NO_DIRTY;
     const { idevId: devId } = await io.mock.domainFlags(ioasId, noDirty);
     const unable = await getInfo(self, { ...before, devId });
-    assertEq(unable.outCapabilities, 0n, "capabilities without tracking");
+    assertEq(unable.outCapabilities, always, "capabilities without tracking");
     assertEq(unable.outMaxPasidLog2, 0, "width of a PASID");
+  });
+
+  f.table("wanted_type", {
+    description:
+      "A type can be asked for with its flag; the driver refuses what it does not have",
+    reference: "device.c iommufd_get_hw_info, selftest.c mock_domain_hw_info",
+    since: "6.17",
+  }, (t) => {
+    const INPUT_TYPE = IOMMU_HW_INFO_FLAG_INPUT_TYPE;
+    const own = IOMMU_HW_INFO_TYPE_SELFTEST;
+    type Wanted = Pick<IommuHwInfo, "flags" | "outDataType">;
+    function row(what: string, values: Wanted, errno?: Errno): void {
+      t.case(what, async (self) => {
+        const at = self.end - 16;
+        await self.io.process.poke(at, new Uint8Array(16).fill(JUNK));
+        const buffer = { dataLen: 16, dataUptr: BigInt(at) };
+        const reply = await getInfo(self, { ...buffer, ...values }, errno);
+        const seen = await self.io.process.peek(at, 16);
+        // Refused before anything is written.
+        const untouched = new Uint8Array(16).fill(JUNK);
+        assertBytes(seen, errno ? untouched : information(16), "buffer");
+        const type = errno ? values.outDataType : own;
+        assertEq(reply.outDataType, type, "type");
+      });
+    }
+    row("the default", { flags: INPUT_TYPE, outDataType: 0 });
+    row("the driver's own", { flags: INPUT_TYPE, outDataType: own });
+    const others = [1, 2, 3, 4, own - 1, own + 1, 0xffffffff];
+    for (const outDataType of others) {
+      const what = `type 0x${outDataType.toString(16)}`;
+      row(what, { flags: INPUT_TYPE, outDataType }, EOPNOTSUPP);
+      row(`${what} without the flag`, { flags: 0, outDataType });
+    }
+    // The device comes before its driver, the driver before the buffer.
+    for (
+      const [what, devId, errno] of [
+        ["a type of no device", 999, ENOENT],
+        ["a type and a bad buffer", undefined, EOPNOTSUPP],
+      ] as const
+    ) {
+      t.case(what, (self) =>
+        getInfo(self, {
+          devId: devId ?? self.idevId,
+          flags: INPUT_TYPE,
+          outDataType: 1,
+          dataLen: 8,
+        }, errno));
+    }
   });
 }

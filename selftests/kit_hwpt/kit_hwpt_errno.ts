@@ -6,15 +6,25 @@
  * @module
  */
 
-import { EFAULT, EINVAL, ENOENT, EOPNOTSUPP } from "../../impl/uapi/errno.ts";
+import {
+  EFAULT,
+  EINVAL,
+  ENOENT,
+  EOPNOTSUPP,
+  type Errno,
+} from "../../impl/uapi/errno.ts";
 import {
   IOMMU_HWPT_ALLOC,
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
   IOMMU_HWPT_ALLOC_NEST_PARENT,
+  IOMMU_HWPT_ALLOC_PASID,
   IOMMU_HWPT_FAULT_ID_VALID,
   IommuHwptAlloc,
 } from "../../impl/uapi/iommufd.ts";
-import { IOMMU_HWPT_DATA_SELFTEST } from "../../impl/uapi/selftest.ts";
+import {
+  IOMMU_HWPT_DATA_SELFTEST,
+  IOMMU_TEST_IOTLB_DEFAULT,
+} from "../../impl/uapi/selftest.ts";
 import { MAP_PRIVATE } from "../../impl/uapi/mman.ts";
 import { assertEq, assertTrue } from "../harness/harness.ts";
 import { addSteps } from "../harness/table.ts";
@@ -24,6 +34,8 @@ import {
   hwptData,
   HwptSelftest,
   hwptSelftestSize,
+  MOCK_IOMMUPT_DEFAULT,
+  MOCK_IOMMUPT_HUGE,
   nestedAlloc,
 } from "../ioctls/hwpt_ioctls.ts";
 import { type HwptFixture, type HwptSelf, parentAlloc } from "./kit_hwpt.ts";
@@ -31,6 +43,7 @@ import { type HwptFixture, type HwptSelf, parentAlloc } from "./kit_hwpt.ts";
 const NEST_PARENT = IOMMU_HWPT_ALLOC_NEST_PARENT;
 const DIRTY = IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
 const FAULT = IOMMU_HWPT_FAULT_ID_VALID;
+const PASID = IOMMU_HWPT_ALLOC_PASID;
 
 /** What a table shares that uses no id up: the next one. */
 async function expectId(self: HwptSelf): Promise<HwptSelf & { next: number }> {
@@ -60,14 +73,31 @@ function registerOrder(f: HwptFixture): void {
     reference: "hw_pagetable.c iommufd_hwpt_alloc; C2.9, C2.20",
     prepare: expectId,
     finish: allocExpected,
-  }, (t) => {
+  }, (t, _, { attach, hwpt }) => {
     const wrong = {
       reserved: 1,
       dataType: 1,
       devId: 999,
       ptId: 999,
       flags: 1 << 4,
+      faultId: 999,
     };
+    type Steps = Parameters<
+      typeof addSteps<HwptSelf, Partial<IommuHwptAlloc>>
+    >[2];
+    const queue: Steps = hwpt.pagingTakesFaultQueue
+      ? [
+        [
+          "an id of nothing as fault queue",
+          ENOENT,
+          ({ ioasId }) => ({ faultId: ioasId }),
+        ],
+        ["an IOAS as fault queue", ENOENT, () => ({})],
+      ]
+      : [["a fault queue", EOPNOTSUPP, () => ({ flags: PASID })]];
+    const pasid: Steps = attach.hasPasids
+      ? []
+      : [["a HWPT for PASIDs", EOPNOTSUPP, () => ({ flags: 0 })]];
     addSteps<HwptSelf, Partial<IommuHwptAlloc>>(t, wrong, [
       ["a reserved field", EOPNOTSUPP, () => ({ reserved: 0 })],
       [
@@ -84,13 +114,14 @@ function registerOrder(f: HwptFixture): void {
         ({ stdevId }) => ({ ptId: stdevId }),
       ],
       ["neither IOAS nor HWPT", EINVAL, ({ ioasId }) => ({ ptId: ioasId })],
-      ["an unknown flag", EOPNOTSUPP, () => ({ flags: FAULT })],
-      ["a fault queue", EOPNOTSUPP, () => ({ flags: FAULT | NEST_PARENT })],
       [
-        "a fault queue of a parent",
+        "an unknown flag",
         EOPNOTSUPP,
-        () => ({ flags: DIRTY | NEST_PARENT }),
+        () => ({ flags: FAULT | NEST_PARENT }),
       ],
+      ["a fault queue of a parent", EOPNOTSUPP, () => ({ flags: FAULT })],
+      ...queue,
+      ...pasid,
     ], ({ io }, values, errno) => hwptAlloc(io, values, errno));
     // Without FAULT_ID_VALID nobody looks at the fault queue's id.
     t.case("a fault queue's id without its flag", async (self) => {
@@ -98,6 +129,22 @@ function registerOrder(f: HwptFixture): void {
       const values = { devId: idevId, ptId: ioasId, faultId: 999 };
       await io.destroy(await hwptAlloc(io, values));
     });
+  });
+
+  f.table("alloc_flags", {
+    description: "HWPT_ALLOC takes its flags in every combination that it has",
+    reference: "hw_pagetable.c iommufd_hwpt_paging_alloc",
+    prepare: expectId,
+    finish: allocExpected,
+  }, (t, _, { attach }) => {
+    const known = DIRTY | NEST_PARENT | (attach.hasPasids ? PASID : 0);
+    for (let flags = 0; flags <= known; flags++) {
+      if (flags & ~known) continue;
+      t.case(`flags ${flags}`, async ({ io, ioasId, idevId }) => {
+        const values = { devId: idevId, ptId: ioasId, flags };
+        await io.destroy(await hwptAlloc(io, values));
+      });
+    }
   });
 
   registerNestedOrder(f);
@@ -174,8 +221,10 @@ function registerNestedOrder(f: HwptFixture): void {
       assertEq(nested, next, "id");
       await nestedAlloc(io, idevId, nested, {}, EINVAL);
     },
-  }, (t) => {
+  }, (t, _, { attach }) => {
     const wrong = { flags: NEST_PARENT, dataType: 1, dataLen: 1 };
+    // Where it is known, it is no reason to refuse anything.
+    const more = attach.hasPasids ? PASID : 0;
     addSteps<NestedState, Partial<IommuHwptAlloc>>(t, wrong, [
       ["a parent in a parent", EOPNOTSUPP, () => ({ flags: DIRTY })],
       ["one that tracks", EOPNOTSUPP, () => ({ flags: 1 << 4 })],
@@ -183,7 +232,7 @@ function registerNestedOrder(f: HwptFixture): void {
       [
         "one that tracks and has a fault queue",
         EOPNOTSUPP,
-        () => ({ flags: 0, dataType: 0, dataLen: 0 }),
+        () => ({ flags: more, dataType: 0, dataLen: 0 }),
       ],
       ["no data", EOPNOTSUPP, () => ({ dataType: 1, dataLen: 1 })],
       ["an automatic HWPT", EINVAL, ({ plain }) => ({ ptId: plain })],
@@ -191,7 +240,7 @@ function registerNestedOrder(f: HwptFixture): void {
       [
         "one that is no parent but tracks",
         EINVAL,
-        ({ parent }) => ({ ptId: parent, flags: FAULT, faultId: 999 }),
+        ({ parent }) => ({ ptId: parent, flags: FAULT | more, faultId: 999 }),
       ],
       // The driver's checks.
       [
@@ -207,7 +256,7 @@ function registerNestedOrder(f: HwptFixture): void {
         ENOENT,
         ({ ioasId }) => ({ faultId: ioasId }),
       ],
-      ["an IOAS as fault queue", ENOENT, () => ({ flags: 0 })],
+      ["an IOAS as fault queue", ENOENT, () => ({ flags: more })],
     ], ({ io, idevId, hwptId }, values, errno) => {
       const all = { devId: idevId, ptId: hwptId, ...values };
       return hwptAlloc(io, all, errno);
@@ -223,13 +272,29 @@ function registerData(f: HwptFixture): void {
     reference: "include/linux/iommu.h __iommu_copy_struct_from_user; C3.11",
     prepare: async (self) => ({ ...self, parent: await parentAlloc(self) }),
     finish: ({ io, idevId, parent }) => nestedAlloc(io, idevId, parent),
-  }, (t) => {
-    for (const dataLen of [0, 1, 2, 3, 5, 8, 12, 4096, 0xffffffff]) {
-      t.case(
-        `length ${dataLen}`,
-        ({ io, idevId, parent }) =>
-          nestedAlloc(io, idevId, parent, { dataLen }, EINVAL),
-      );
+  }, (t, _, revision) => {
+    const known = hwptSelftestSize(revision);
+    for (const dataLen of [0, 1, 2, 3, 5, 7, 8, 9, 12, 4096, 0xffffffff]) {
+      t.case(`length ${dataLen}`, async ({ io, idevId, parent }) => {
+        // From the end of its first field on the struct is whole enough.
+        if (dataLen < 4 || dataLen > known) {
+          await nestedAlloc(io, idevId, parent, { dataLen }, EINVAL);
+          return;
+        }
+        const id = await nestedAlloc(io, idevId, parent, { dataLen });
+        await checkIotlb(io, id, new Array(4).fill(IOMMU_TEST_IOTLB_DEFAULT));
+        await io.destroy(id);
+      });
+    }
+    for (const pagetableType of [MOCK_IOMMUPT_HUGE, 2, 0xffffffff]) {
+      if (known === 4) break;
+      // Only a HWPT of an IOAS has a page table to choose.
+      const what = `page table type 0x${pagetableType.toString(16)}`;
+      t.case(what, async ({ io, idevId, parent }) => {
+        const data = await hwptData(io, { pagetableType });
+        const values = { devId: idevId, ptId: parent, ...data };
+        await io.destroy(await hwptAlloc(io, values));
+      });
     }
     t.case(
       "type 0",
@@ -247,19 +312,43 @@ function registerData(f: HwptFixture): void {
   });
 
   f.table("data_on_ioas", {
-    description: "The mock takes no data for a HWPT of an IOAS",
-    reference: "selftest.c mock_domain_alloc_user; C2.23",
-  }, (t) => {
-    t.case(
-      "data",
-      ({ io, ioasId, idevId }) =>
-        nestedAlloc(io, idevId, ioasId, {}, EOPNOTSUPP),
-    );
-    t.case(
-      "data that are not there",
-      ({ io, ioasId, idevId }) =>
-        nestedAlloc(io, idevId, ioasId, { dataUptr: 0n }, EOPNOTSUPP),
-    );
+    description:
+      "The mock takes data for a HWPT of an IOAS that choose its page table, or none",
+    reference: "selftest.c mock_domain_alloc_paging_flags; C2.23",
+    prepare: expectId,
+    finish: allocExpected,
+  }, (t, _, revision) => {
+    /** Allocates with data that have these values, and these lengths and places. */
+    function row(
+      what: string,
+      errno: Errno | undefined,
+      data: Partial<HwptSelftest>,
+      values: Partial<IommuHwptAlloc> = {},
+    ): void {
+      const { pagingTakesData } = revision.mock;
+      const expected = pagingTakesData ? errno : EOPNOTSUPP;
+      t.case(what, async ({ io, ioasId, idevId }) => {
+        const at = { devId: idevId, ptId: ioasId, ...await hwptData(io, data) };
+        const id = await hwptAlloc(io, { ...at, ...values }, expected);
+        if (!expected) await io.destroy(id);
+      });
+    }
+    const huge = { pagetableType: MOCK_IOMMUPT_HUGE };
+    const none = { pagetableType: 2, iotlb: 7 };
+    row("data", undefined, { iotlb: 7, pagetableType: MOCK_IOMMUPT_DEFAULT });
+    row("data of a page table for huge pages", undefined, huge);
+    row("data of a page table that there is not", EOPNOTSUPP, none);
+    row("data without page table", undefined, none, { dataLen: 4 });
+    row("data of the highest page table", EOPNOTSUPP, {
+      pagetableType: 0xffffffff,
+    });
+    row("data that are not there", EFAULT, {}, { dataUptr: 0n });
+    row("data that are too short", EINVAL, {}, { dataLen: 3, dataUptr: 0n });
+    row("data that are too long", EINVAL, {}, { dataLen: 9, dataUptr: 0n });
+    row("data of another type", EOPNOTSUPP, {}, { dataType: 1, dataLen: 3 });
+    row("data for a parent that tracks", undefined, {}, {
+      flags: DIRTY | NEST_PARENT,
+    });
     t.case("no data", async ({ io, ioasId, idevId }) => {
       await io.destroy(await hwptAlloc(io, { devId: idevId, ptId: ioasId }));
     });

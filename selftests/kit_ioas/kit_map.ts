@@ -93,6 +93,11 @@ function badMaps({ pages }: Revision): readonly BadMap[] {
       (page) => ({ userVa: 0n, length: U64_MAX - page + 1n }),
     ],
     [
+      "the longest length",
+      EINVAL,
+      () => ({ userVa: 0n, length: U64_MAX - 1n }),
+    ],
+    [
       "a length that leaves no page, of memory that wraps",
       pages.checksLengthFirst ? EINVAL : EOVERFLOW,
       (page) => ({ userVa: page, length: U64_MAX - page + 1n }),

@@ -153,10 +153,30 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
     killer: "kit_test_ops.mock_domain_flags",
   }, {
     name: "mock-parent-data",
-    find: "    if (userData !== undefined) throw UNKNOWN_DATA;\n",
+    find: "      if (!pagingTakesData) throw UNKNOWN_DATA;\n",
     replace: "",
-    breaks: "A HWPT of an IOAS takes driver data",
+    breaks: "A HWPT of an IOAS takes driver data before it should",
+    uapi: "6.12",
     killer: "kit_hwpt.data_on_ioas",
+  }, {
+    name: "mock-any-table",
+    find: "      if (pagetableType > MOCK_IOMMUPT_HUGE) throw UNKNOWN_TABLE;\n",
+    replace: "",
+    breaks: "The mock makes page tables that there are not",
+    killer: "kit_hwpt.data_on_ioas",
+  }, {
+    name: "mock-data-size",
+    find: "HwptSelftest.sizeIn(this.iommu.kernel.revision.name)",
+    replace: "HwptSelftest.size",
+    breaks: "The mock takes driver data that are longer than it knew",
+    uapi: "6.12",
+    killer: "kit_hwpt.data_length",
+  }, {
+    name: "mock-any-info",
+    find: "      type !== IOMMU_HW_INFO_TYPE_SELFTEST\n",
+    replace: "      false\n",
+    breaks: "The mock gives its hardware information as any type",
+    killer: "kit_hw_info.wanted_type",
   }]),
   ...inFile("impl/mock/mock_domain.ts", [{
     name: "mock-dirty-device",
@@ -266,7 +286,7 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/iommu/user_data.ts", [{
     name: "data-too-long",
-    find: " || data.len > struct.size",
+    find: " || data.len > size",
     replace: "",
     breaks: "Driver data may be longer than the driver knows",
     killer: "kit_invalidate.entry_length",

@@ -25,6 +25,7 @@ import {
   deviceReleaseDmaOwner,
 } from "../../iommu/dma_owner.ts";
 import { type Group, IOMMU_NO_PASID } from "../../iommu/group.ts";
+import { KernelBug } from "../../kernel/warn.ts";
 import { isMockDevice } from "../../mock/mock_device.ts";
 import { EINVAL, ENOENT, type Errno } from "../../uapi/errno.ts";
 import type { Change } from "./attachments.ts";
@@ -43,8 +44,6 @@ export class IommufdDevice extends IommufdObject {
   );
   /** The device. */
   readonly dev: Device;
-  /** Its group in the context. */
-  readonly igroup: IommufdGroup;
   /** What a virtual IOMMU knows it as, if one does. */
   vdevice: IommufdVdevice | undefined;
   /** Its driver gives it back: no virtual IOMMU gets it any more. */
@@ -52,14 +51,23 @@ export class IommufdDevice extends IommufdObject {
   /** A domain for it must enforce cache coherency. */
   readonly enforceCacheCoherency: boolean;
 
-  private constructor(ctx: IommufdCtx, dev: Device, igroup: IommufdGroup) {
+  #igroup: IommufdGroup | undefined;
+
+  private constructor(ctx: IommufdCtx, dev: Device) {
     super(ctx);
     this.dev = dev;
-    this.igroup = igroup;
     this.enforceCacheCoherency = deviceIommuCapable(
       dev,
       "enforce-cache-coherency",
     );
+  }
+
+  /** Its group in the context. */
+  get igroup(): IommufdGroup {
+    if (this.#igroup === undefined) {
+      throw new KernelBug(`${this.dev.name} has not been bound`);
+    }
+    return this.#igroup;
   }
 
   /**
@@ -74,18 +82,26 @@ export class IommufdDevice extends IommufdObject {
    * of somebody else's; ENOMEM. (Linux: iommufd_device_bind.)
    */
   static bindDevice(ctx: IommufdCtx, dev: Device): IommufdDevice {
+    using undo = new DisposableStack();
+    const allocate = () => {
+      const idev = new IommufdDevice(ctx, dev);
+      undo.defer(() => ctx.objects.abort(idev));
+      return idev;
+    };
+    const { bindAllocatesFirst } = ctx.kernel.revision.attach;
+    const early = bindAllocatesFirst ? allocate() : undefined;
     if (!deviceIommuCapable(dev, "cache-coherency")) {
       throw EINVAL.because("the IOMMU is not cache coherent");
     }
-    using undo = new DisposableStack();
     const igroup = IommufdGroup.get(ctx, dev);
     undo.defer(() => igroup.put());
     ctx.attaching.checkBind(dev, igroup.group);
     deviceClaimDmaOwner(dev, ctx);
     undo.defer(() => deviceReleaseDmaOwner(dev));
-    const idev = new IommufdDevice(ctx, dev, igroup);
+    const idev = early ?? allocate();
 
     undo.move();
+    idev.#igroup = igroup;
     // A mock device is an object of the context itself and goes with it.
     if (!isMockDevice(dev)) ctx.get();
     idev.ref();

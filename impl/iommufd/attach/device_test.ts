@@ -6,6 +6,7 @@ import {
   deviceClaimDmaOwner,
   deviceReleaseDmaOwner,
 } from "../../iommu/dma_owner.ts";
+import type { TestDevice } from "../../iommu/testing/test_driver.ts";
 import { EBUSY, EINVAL } from "../../uapi/errno.ts";
 import { iommufdCtxHasGroup, IommufdDevice } from "./device.ts";
 import { HwptPaging } from "../hwpt/hw_pagetable.ts";
@@ -46,6 +47,24 @@ for (const name of REVISION_NAMES) {
       b.unbind();
       IommufdDevice.bindDevice(other, bench.b).unbind();
       other.put();
+      bench.end();
+    });
+
+    it("allocates the object before it checks anything, or after", () => {
+      const bench = new Bench(name);
+      const { bindAllocatesFirst } = bench.machine.kernel.revision.attach;
+      let during = 0;
+      bench.ops.capable = (dev, cap) => {
+        if (cap === "cache-coherency") during = bench.machine.ioas();
+        return (dev as TestDevice).caps.has(cap);
+      };
+      const c = bench.bind(bench.c);
+      assertEquals([c.id, during], bindAllocatesFirst ? [1, 2] : [2, 1]);
+      c.unbind();
+      // One that is refused uses no id up.
+      bench.a.caps.delete("cache-coherency");
+      assertEquals(outcome(() => bench.bind(bench.a)), "EINVAL");
+      assertEquals(bench.machine.ioas(), bindAllocatesFirst ? 1 : 3);
       bench.end();
     });
 

@@ -15,8 +15,6 @@ import {
   deviceIommuOps,
   type HwInfo,
 } from "../../iommu/device.ts";
-import type { Warnings } from "../../kernel/warn.ts";
-import { ENODEV } from "../../uapi/errno.ts";
 import * as uapi from "../../uapi/iommufd.ts";
 import { IommufdDevice } from "./device.ts";
 import { RESERVED_FIELD, UNKNOWN_FLAG } from "../objects/refusals.ts";
@@ -32,10 +30,15 @@ const NO_INFO: HwInfo = {
 export function getHwInfo(ucmd: Ucmd<uapi.IommuHwInfo>): void {
   const { ctx, cmd } = ucmd;
   const { flags, reserved, reserved1, reserved2 } = cmd;
-  if (flags) throw UNKNOWN_FLAG;
+  const { hwInfoTakesType } = ctx.kernel.revision.hwpt;
+  const known = hwInfoTakesType ? uapi.IOMMU_HW_INFO_FLAG_INPUT_TYPE : 0;
+  if (flags & ~known) throw UNKNOWN_FLAG;
   if (reserved || reserved1 || reserved2) throw RESERVED_FIELD;
+  const wanted = flags & uapi.IOMMU_HW_INFO_FLAG_INPUT_TYPE
+    ? cmd.outDataType
+    : uapi.IOMMU_HW_INFO_TYPE_DEFAULT;
   ctx.objects.get(cmd.devId, IommufdDevice).putAfter(({ dev }) => {
-    const { type, bytes } = infoOf(dev, ctx.kernel.warnings);
+    const { type, bytes } = infoOf(dev, wanted);
     writeInfo(ucmd, bytes);
     cmd.outDataType = type;
     // All that there is, so that user space learns how large a buffer it needs.
@@ -46,16 +49,19 @@ export function getHwInfo(ucmd: Ucmd<uapi.IommuHwInfo>): void {
   });
 }
 
-/** What the driver says. Throws ENODEV (with a warning) if it does not say what that is. */
-function infoOf(dev: Device, warnings: Warnings): HwInfo {
-  const info = deviceIommuOps(dev).hwInfo?.(dev, uapi.IOMMU_HW_INFO_TYPE_NONE);
+/** What the driver says. Throws what it throws, and an errno (with a warning) if it does not say what that is. */
+function infoOf(dev: Device, wanted: number): HwInfo {
+  const info = deviceIommuOps(dev).hwInfo?.(dev, wanted);
   if (info === undefined) return NO_INFO;
+  const { warnings, revision } = dev.iommu.kernel;
   const broken = warnings.on(
     info.type === uapi.IOMMU_HW_INFO_TYPE_NONE,
     `IOMMU driver of ${dev.name} gives hardware information without a type`,
   );
   if (broken) {
-    throw ENODEV.because("the IOMMU driver does not say what its words mean");
+    throw revision.hwpt.hwInfoWithoutTypeErrno.because(
+      "the IOMMU driver does not say what its words mean",
+    );
   }
   return info;
 }
@@ -83,6 +89,10 @@ function capabilitiesOf(dev: Device): bigint {
   let capabilities = 0n;
   if (deviceIommuCapable(dev, "dirty-tracking")) {
     capabilities |= uapi.IOMMU_HW_CAP_DIRTY_TRACKING;
+  }
+  const { hwInfoTellsMissingAts } = dev.iommu.kernel.revision.hwpt;
+  if (hwInfoTellsMissingAts && !deviceIommuCapable(dev, "pci-ats-supported")) {
+    capabilities |= uapi.IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED;
   }
   if (dev.maxPasids === 0) return capabilities;
   if (dev.pciPasid?.exec) capabilities |= uapi.IOMMU_HW_CAP_PCI_PASID_EXEC;

@@ -3,11 +3,15 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import type { IommuOps } from "../../iommu/device.ts";
+import { EOPNOTSUPP } from "../../uapi/errno.ts";
 import {
   IOMMU_GET_HW_INFO,
   IOMMU_HW_CAP_DIRTY_TRACKING,
+  IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED as NO_ATS,
   IOMMU_HW_CAP_PCI_PASID_EXEC,
   IOMMU_HW_CAP_PCI_PASID_PRIV,
+  IOMMU_HW_INFO_FLAG_INPUT_TYPE,
+  IOMMU_HW_INFO_TYPE_DEFAULT,
   IOMMU_HW_INFO_TYPE_NONE,
   IommuHwInfo,
 } from "../../uapi/iommufd.ts";
@@ -86,7 +90,7 @@ describe("GET_HW_INFO", () => {
     const bench = new HwptBench();
     for (
       const values of [
-        { flags: 1 },
+        { flags: 2 },
         { flags: 0x80000000 },
         { reserved: 1 },
         { reserved1: 1 },
@@ -104,8 +108,8 @@ describe("GET_HW_INFO", () => {
   it("tells whether dirty tracking can be had", () => {
     for (
       const [flags, capabilities] of [
-        [0, IOMMU_HW_CAP_DIRTY_TRACKING],
-        [MOCK_FLAGS_DEVICE_NO_DIRTY, 0n],
+        [0, NO_ATS | IOMMU_HW_CAP_DIRTY_TRACKING],
+        [MOCK_FLAGS_DEVICE_NO_DIRTY, NO_ATS],
       ] as const
     ) {
       const bench = new HwptBench(flags);
@@ -128,6 +132,8 @@ describe("GET_HW_INFO", () => {
       );
       return [outMaxPasidLog2, outCapabilities];
     };
+    assertEquals(ask(), [0, NO_ATS]);
+    a.caps.add("pci-ats-supported");
     a.pciPasid = { exec: true, priv: true };
     assertEquals(ask(), [0, 0n]);
     a.maxPasids = 1 << 20;
@@ -163,7 +169,50 @@ describe("GET_HW_INFO", () => {
     ops.hwInfo = () => ({ type: 5, bytes });
     assertEquals([ask().outDataType, ask().dataLen], [5, 3]);
     ops.hwInfo = () => ({ type: IOMMU_HW_INFO_TYPE_NONE, bytes });
-    assertEquals(ask().ret, "ENODEV");
+    assertEquals(ask().ret, "EOPNOTSUPP");
+    idev.unbind();
+    bench.end([
+      "IOMMU driver of a gives hardware information without a type",
+    ]);
+  });
+
+  it("asks the driver for the type that is wanted, or for any", () => {
+    const bench = new Bench();
+    const idev = bench.bind(bench.a);
+    const ops: IommuOps = bench.ops;
+    const wanted: number[] = [];
+    ops.hwInfo = (_dev, type) => {
+      wanted.push(type);
+      if (type === 9) throw EOPNOTSUPP;
+      return { type: 5, bytes: new Uint8Array(3) };
+    };
+    const ask = (flags: number, outDataType: number) => {
+      const values = { devId: idev.id, flags, outDataType };
+      const answer = bench.machine.call(IOMMU_GET_HW_INFO, IommuHwInfo, values);
+      return [answer.ret, answer.outDataType];
+    };
+    const flag = IOMMU_HW_INFO_FLAG_INPUT_TYPE;
+    assertEquals(ask(flag, 7), [0, 5]);
+    assertEquals(ask(flag, 9), ["EOPNOTSUPP", 9]);
+    assertEquals(ask(0, 9), [0, 5]);
+    assertEquals(wanted, [7, 9, IOMMU_HW_INFO_TYPE_DEFAULT]);
+    idev.unbind();
+    bench.end();
+  });
+
+  it("is as it was in 6.12", () => {
+    const bench = new Bench("6.12");
+    const idev = bench.bind(bench.a);
+    const ops: IommuOps = bench.ops;
+    const type = IOMMU_HW_INFO_TYPE_NONE;
+    const ask = (flags: number) => {
+      const values = { devId: idev.id, flags };
+      return bench.machine.call(IOMMU_GET_HW_INFO, IommuHwInfo, values);
+    };
+    assertEquals(ask(IOMMU_HW_INFO_FLAG_INPUT_TYPE).ret, "EOPNOTSUPP");
+    assertEquals(ask(0).outCapabilities, 0n);
+    ops.hwInfo = () => ({ type, bytes: new Uint8Array(1) });
+    assertEquals(ask(0).ret, "ENODEV");
     idev.unbind();
     bench.end([
       "IOMMU driver of a gives hardware information without a type",

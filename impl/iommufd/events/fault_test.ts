@@ -119,25 +119,48 @@ describe("FAULT_QUEUE_ALLOC", () => {
 });
 
 describe("a HWPT with a fault queue", () => {
-  it("is nested: a HWPT of an IOAS cannot have one", () => {
+  for (const [name, answer] of [["6.12", "EOPNOTSUPP"], ["7.3", 0]] as const) {
+    it(`is no nesting parent, and in ${name} a HWPT of an IOAS is ${answer}`, () => {
+      const bench = new FaultBench(name);
+      const queue = bench.queue();
+      const device = bench.device();
+      const alloc = (flags: number) =>
+        bench.hwptAlloc(device, {
+          ptId: bench.ioasId,
+          dataType: 0,
+          dataLen: 0,
+          faultId: queue.id,
+          flags: flags | IOMMU_HWPT_FAULT_ID_VALID,
+        });
+      assertEquals(alloc(IOMMU_HWPT_ALLOC_NEST_PARENT).ret, "EOPNOTSUPP");
+      const { ret, outHwptId } = alloc(0);
+      assertEquals(ret, answer);
+      if (ret === 0) assertEquals(bench.destroy(outHwptId), 0);
+      bench.process.close(queue.fd);
+      assertEquals(bench.destroy(queue.id), 0);
+      bench.end();
+    });
+  }
+
+  it("hands out the faults of a HWPT of an IOAS, but for PASIDs", () => {
     const bench = new FaultBench();
     const queue = bench.queue();
     const device = bench.device();
-    const values = {
+    const { outHwptId } = bench.hwptAlloc(device, {
       ptId: bench.ioasId,
       dataType: 0,
       dataLen: 0,
       faultId: queue.id,
-    };
-    for (const flags of [0, IOMMU_HWPT_ALLOC_NEST_PARENT]) {
-      const { ret } = bench.hwptAlloc(device, {
-        ...values,
-        flags: flags | IOMMU_HWPT_FAULT_ID_VALID,
-      });
-      assertEquals(ret, "EOPNOTSUPP");
-    }
-    bench.process.close(queue.fd);
-    assertEquals(bench.destroy(queue.id), 0);
+      flags: IOMMU_HWPT_FAULT_ID_VALID,
+    });
+    assertEquals(bench.replace(device, outHwptId), 0);
+    bench.trigger(device.idev, { grpid: 2, addr: 7n });
+    // The user's own table of PASIDs belongs to a nested domain.
+    bench.trigger(device.idev, { grpid: 3, pasid: 1, addr: 8n });
+    assertEquals(bench.summary(queue), ["1:2:7"]);
+    assertEquals(bench.answers, ["0:3:1"]);
+    assertEquals(bench.replace(device, bench.ioasId), 0);
+    assertEquals(bench.answers, ["0:3:1", "0:2:1"]);
     bench.end();
   });
 

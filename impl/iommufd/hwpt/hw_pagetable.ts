@@ -18,7 +18,9 @@ import {
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
   IOMMU_HWPT_ALLOC_NEST_PARENT,
   IOMMU_HWPT_ALLOC_PASID,
+  IOMMU_HWPT_FAULT_ID_VALID,
 } from "../../uapi/iommufd.ts";
+import type { Revision } from "../../uapi/revision.ts";
 import type { IommufdDevice } from "../attach/device.ts";
 import { addDomain, removeDomain } from "../ioas/domains.ts";
 import type { IommufdFault } from "../events/fault.ts";
@@ -29,8 +31,11 @@ import { UNKNOWN_FLAG } from "../objects/refusals.ts";
 import type { NestedMaker, NestingBase } from "./hwpt_nested.ts";
 
 /** The flags that a HWPT of an IOAS can be allocated with. */
-const PAGING_FLAGS = IOMMU_HWPT_ALLOC_NEST_PARENT |
-  IOMMU_HWPT_ALLOC_DIRTY_TRACKING | IOMMU_HWPT_ALLOC_PASID;
+function pagingFlags({ attach, hwpt }: Revision): number {
+  return IOMMU_HWPT_ALLOC_NEST_PARENT | IOMMU_HWPT_ALLOC_DIRTY_TRACKING |
+    (hwpt.pagingTakesFaultQueue ? IOMMU_HWPT_FAULT_ID_VALID : 0) |
+    (attach.hasPasids ? IOMMU_HWPT_ALLOC_PASID : 0);
+}
 
 /** How {@link HwptPaging.alloc} makes a HWPT. */
 export interface PagingOptions {
@@ -247,7 +252,7 @@ export class HwptPaging extends HwPagetable implements NestingBase {
 
 /** Throws EOPNOTSUPP if device or driver cannot do what is asked for. */
 function checkPaging(
-  { ctx, dev }: IommufdDevice,
+  { dev, ctx }: IommufdDevice,
   flags: number,
   userData: UserData | undefined,
 ): void {
@@ -255,18 +260,14 @@ function checkPaging(
   if (wantsMore && !deviceIommuOps(dev).domainAllocPagingFlags) {
     throw EOPNOTSUPP.because("the IOMMU driver takes no flags and no data");
   }
-  if (flags & ~PAGING_FLAGS) throw UNKNOWN_FLAG;
-  checkPasidFlag(ctx, flags);
+  if (flags & ~pagingFlags(ctx.kernel.revision)) throw UNKNOWN_FLAG;
   if (
     flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING &&
     !deviceIommuCapable(dev, "dirty-tracking")
   ) throw EOPNOTSUPP.because("the IOMMU cannot track the device's writes");
-}
-
-/** Throws EOPNOTSUPP for IOMMU_HWPT_ALLOC_PASID where the revision has no PASIDs. */
-export function checkPasidFlag({ kernel }: IommufdCtx, flags: number): void {
-  const wantsPasid = (flags & IOMMU_HWPT_ALLOC_PASID) !== 0;
-  if (wantsPasid && !kernel.revision.attach.hasPasids) throw UNKNOWN_FLAG;
+  if (
+    flags & IOMMU_HWPT_FAULT_ID_VALID && flags & IOMMU_HWPT_ALLOC_NEST_PARENT
+  ) throw EOPNOTSUPP.because("a nesting parent cannot have a fault queue");
 }
 
 /** The driver's domain for a device. */
@@ -277,6 +278,10 @@ function allocDomain(
 ): Domain {
   const ops = deviceIommuOps(dev);
   return ops.domainAllocPagingFlags
-    ? ops.domainAllocPagingFlags(dev, flags, userData)
+    ? ops.domainAllocPagingFlags(
+      dev,
+      flags & ~IOMMU_HWPT_FAULT_ID_VALID,
+      userData,
+    )
     : pagingDomainAlloc(dev);
 }

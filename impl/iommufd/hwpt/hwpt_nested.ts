@@ -12,7 +12,8 @@
 
 import type { Domain } from "../../iommu/domain.ts";
 import type { UserData, UserDataArray } from "../../iommu/user_data.ts";
-import { EINVAL, ENOENT, EOPNOTSUPP, type Errno } from "../../uapi/errno.ts";
+import type { KernelCore } from "../../kernel/core.ts";
+import { ENOENT, EOPNOTSUPP, type Errno } from "../../uapi/errno.ts";
 import {
   IOMMU_HWPT_ALLOC_PASID,
   IOMMU_HWPT_FAULT_ID_VALID,
@@ -20,11 +21,7 @@ import {
 import type { IommufdDevice } from "../attach/device.ts";
 import type { IommufdObject } from "../objects/object.ts";
 import { UNKNOWN_FLAG } from "../objects/refusals.ts";
-import {
-  checkPasidFlag,
-  HwPagetable,
-  type HwptPaging,
-} from "./hw_pagetable.ts";
+import { HwPagetable, type HwptPaging } from "./hw_pagetable.ts";
 
 /** Has a driver make a nested domain. Throws what that throws. */
 export type NestedMaker = (flags: number, userData: UserData) => Domain;
@@ -66,11 +63,12 @@ export class HwptNested extends HwPagetable {
 
   /**
    * A nested HWPT for a device. The caller publishes or aborts it. Throws
-   * EOPNOTSUPP for flags other than IOMMU_HWPT_FAULT_ID_VALID, without driver
-   * data and for a driver that cannot do it; EINVAL for a parent that was not
-   * allocated to be one or is of another driver, and for a virtual IOMMU that is
-   * not the device's; ENOMEM, and what the driver throws. (Linux:
-   * iommufd_hwpt_nested_alloc, iommufd_viommu_alloc_hwpt_nested.)
+   * EOPNOTSUPP for flags other than IOMMU_HWPT_FAULT_ID_VALID and
+   * IOMMU_HWPT_ALLOC_PASID, without driver data and for a driver that cannot do
+   * it; EINVAL for a parent that was not allocated to be one or is of another
+   * driver, and for a virtual IOMMU that is not the device's; ENOMEM, and what
+   * the driver throws. (Linux: iommufd_hwpt_nested_alloc,
+   * iommufd_viommu_alloc_hwpt_nested.)
    */
   static alloc(
     base: NestingBase,
@@ -80,9 +78,10 @@ export class HwptNested extends HwPagetable {
   ): HwptNested {
     const { ctx } = base;
     base.checkNesting(idev);
-    const driverFlags = flags & ~IOMMU_HWPT_FAULT_ID_VALID;
-    if (driverFlags & ~IOMMU_HWPT_ALLOC_PASID) throw UNKNOWN_FLAG;
-    checkPasidFlag(ctx, flags);
+    const { hasPasids } = ctx.kernel.revision.attach;
+    const known = IOMMU_HWPT_FAULT_ID_VALID |
+      (hasPasids ? IOMMU_HWPT_ALLOC_PASID : 0);
+    if (flags & ~known) throw UNKNOWN_FLAG;
     if (userData.len === 0) {
       throw EOPNOTSUPP.because("a nested HWPT needs data for the IOMMU driver");
     }
@@ -90,15 +89,10 @@ export class HwptNested extends HwPagetable {
 
     const hwpt = new HwptNested(base, flags);
     try {
+      const driverFlags = flags & ~IOMMU_HWPT_FAULT_ID_VALID;
       const domain = makeDomain(driverFlags, userData);
       hwpt.adopt(domain);
-      const broken = ctx.kernel.warnings.on(
-        domain.type !== "nested" || !domain.cacheInvalidateUser,
-        "iommufd: a driver's nested domain is not nested or cannot be invalidated",
-      );
-      if (broken) {
-        throw EINVAL.because("the IOMMU driver's domain is not nested");
-      }
+      checkDomain(domain, ctx.kernel);
     } catch (error) {
       ctx.objects.abortAndDestroy(hwpt);
       throw error;
@@ -129,5 +123,18 @@ export class HwptNested extends HwPagetable {
   override destroy(): void {
     super.destroy();
     this.base.unref();
+  }
+}
+
+/** Throws, with a warning, if a driver's domain is not what it was asked for. */
+function checkDomain(domain: Domain, kernel: KernelCore): void {
+  const { notNestedErrno, nestedNeedsInvalidate } = kernel.revision.hwpt;
+  const isMute = nestedNeedsInvalidate && !domain.cacheInvalidateUser;
+  const broken = kernel.warnings.on(
+    domain.type !== "nested" || isMute,
+    "iommufd: a driver's nested domain is not nested or cannot be invalidated",
+  );
+  if (broken) {
+    throw notNestedErrno.because("the IOMMU driver's domain is not nested");
   }
 }

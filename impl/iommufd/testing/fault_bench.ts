@@ -36,6 +36,7 @@ import {
   TestTriggerIopf,
 } from "../../uapi/selftest.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
+import type { RevisionName } from "../../uapi/revision.ts";
 import { type Answer, Machine } from "./machine.ts";
 
 /** Bytes of one fault. */
@@ -62,8 +63,8 @@ export class FaultBench extends Machine {
   readonly #data: number;
   #parent = 0;
 
-  constructor() {
-    super();
+  constructor(name?: RevisionName) {
+    super(name);
     this.ioasId = this.ioas();
     this.#data = this.memory(1);
     this.process.poke(this.#data, HwptSelftest.encode({ iotlb: 1 }));
@@ -120,7 +121,7 @@ export class FaultBench extends Machine {
       devId,
       ptId: this.#parent,
       dataType: IOMMU_HWPT_DATA_SELFTEST,
-      dataLen: HwptSelftest.size,
+      dataLen: HwptSelftest.sizeIn(this.kernel.revision.name),
       dataUptr: BigInt(this.#data),
       ...values,
     });

@@ -93,7 +93,7 @@ export class HwptBench {
     );
     return {
       dataType: IOMMU_HWPT_DATA_SELFTEST,
-      dataLen: HwptSelftest.size,
+      dataLen: HwptSelftest.sizeIn(this.machine.kernel.revision.name),
       dataUptr: BigInt(this.place),
     };
   }

@@ -300,10 +300,10 @@ export class HwptRun {
       ptId: this.#id(step.b, "ioas"),
       flags: step.c % 9 === 8 ? 1 << step.d % 6 : step.c % 4,
       dataType: step.d % 10 === 9 ? DATA_TYPE : 0,
-      dataLen: step.d % 11 === 9 ? DATA_LENGTH : 0,
+      dataLen: step.d % 11 === 9 ? DATA_LENGTH.min : 0,
       dataIsThere: true,
       iotlb: 0,
-      faultId: 0,
+      faultId: this.#id(step.d, "queue"),
     });
   }
 
@@ -315,7 +315,7 @@ export class HwptRun {
       ptId: this.#id(b, "paging"),
       flags: c % 10 === 9 ? 1 << d % 4 : c % 3 === 0 ? 0 : 4,
       dataType: d % 13 === 12 ? 1 : DATA_TYPE,
-      dataLen: d % 14 === 13 ? d % 6 : DATA_LENGTH,
+      dataLen: d % 14 === 13 ? d % 10 : DATA_LENGTH.max,
       dataIsThere: d % 15 !== 14,
       iotlb: a + 1,
       faultId: this.#id(d, "queue"),

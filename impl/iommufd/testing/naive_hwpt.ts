@@ -32,13 +32,13 @@ export const SLOT_PAGES = 2;
 
 /** Flags of HWPT_ALLOC. */
 const NEST_PARENT = 1;
-const PASID = 8;
 const DIRTY_TRACKING = 2;
 const FAULT_ID_VALID = 4;
+const PASID = 8;
 /** Type of the mock's driver data, and their length. */
 export const DATA_TYPE = 0xdead;
-/** Bytes of the mock's driver data. */
-export const DATA_LENGTH = 4;
+/** Bytes of the mock's driver data, at least and at most. */
+export const DATA_LENGTH = { min: 4, max: 8 };
 /** Entries of a nested domain's cache. */
 const IOTLB_ENTRIES = 4;
 
@@ -234,6 +234,7 @@ export class NaiveContext {
     ioas: NaiveIoas,
     flags: number,
     isAuto: boolean,
+    queueOf: () => NaiveQueue | undefined = () => undefined,
   ): NaivePaging {
     if (ioas.slots[LOW_SLOT] !== undefined) throw EADDRINUSE;
     return {
@@ -245,7 +246,7 @@ export class NaiveContext {
       isTracking: false,
       dirty: new Set(),
       parent: undefined,
-      queue: undefined,
+      queue: queueOf(),
       iotlb: [],
     };
   }
@@ -267,27 +268,30 @@ export class NaiveContext {
   #allocPaging(
     ioas: NaiveIoas,
     device: NaiveDevice,
-    { flags, dataLen }: NaiveAlloc,
+    args: NaiveAlloc,
   ): NaiveHwpt {
-    if (flags & ~(NEST_PARENT | DIRTY_TRACKING | PASID)) throw EOPNOTSUPP;
+    const { flags } = args;
+    const known = NEST_PARENT | DIRTY_TRACKING | FAULT_ID_VALID | PASID;
+    if (flags & ~known) throw EOPNOTSUPP;
     if (flags & DIRTY_TRACKING && device.noDirty) throw EOPNOTSUPP;
-    if (dataLen !== 0) throw EOPNOTSUPP;
-    return this.#newPaging(ioas, flags, false);
+    if (flags & FAULT_ID_VALID && flags & NEST_PARENT) throw EOPNOTSUPP;
+    if (args.dataLen !== 0) checkData(args);
+    return this.#newPaging(ioas, flags, false, () => this.#queueOf(args));
+  }
+
+  /** The queue that a HWPT is to have. */
+  #queueOf({ flags, faultId }: NaiveAlloc): NaiveQueue | undefined {
+    if (!(flags & FAULT_ID_VALID)) return undefined;
+    const thing = this.things.get(faultId);
+    if (thing?.kind !== "queue") throw ENOENT;
+    return thing;
   }
 
   #allocNested(parent: NaivePaging, args: NaiveAlloc): NaiveHwpt {
-    const { flags, dataType, dataLen, dataIsThere, iotlb, faultId } = args;
+    const { flags, dataLen, iotlb } = args;
     if (flags & ~(FAULT_ID_VALID | PASID) || dataLen === 0) throw EOPNOTSUPP;
     if (parent.isAuto || !parent.isParent) throw EINVAL;
-    if (dataType !== DATA_TYPE) throw EOPNOTSUPP;
-    if (dataLen !== DATA_LENGTH) throw EINVAL;
-    if (!dataIsThere) throw EFAULT;
-    let queue: NaiveQueue | undefined;
-    if (flags & FAULT_ID_VALID) {
-      const thing = this.things.get(faultId);
-      if (thing?.kind !== "queue") throw ENOENT;
-      queue = thing;
-    }
+    checkData(args);
     return {
       kind: "nested",
       ioas: parent.ioas,
@@ -297,7 +301,7 @@ export class NaiveContext {
       isTracking: false,
       dirty: new Set(),
       parent,
-      queue,
+      queue: this.#queueOf(args),
       iotlb: new Array<number>(IOTLB_ENTRIES).fill(iotlb),
     };
   }
@@ -502,7 +506,8 @@ export class NaiveContext {
     const device = this.#bound(idevId);
     const { kind, queue } = device.place;
     const fault = { device, grpid, pasid };
-    if (kind !== "nested" || !queue) this.#tell(fault, 1);
+    const isHandled = kind === "nested" || pasid === 0;
+    if (!isHandled || !queue) this.#tell(fault, 1);
     else if (isLost) this.#tell(fault, 2);
     else queue.unread.push(fault);
   }
@@ -539,6 +544,13 @@ export class NaiveContext {
     }
     return cookies.length;
   }
+}
+
+/** Throws as the mock does for driver data. */
+function checkData({ dataType, dataLen, dataIsThere }: NaiveAlloc): void {
+  if (dataType !== DATA_TYPE) throw EOPNOTSUPP;
+  if (dataLen < DATA_LENGTH.min || dataLen > DATA_LENGTH.max) throw EINVAL;
+  if (!dataIsThere) throw EFAULT;
 }
 
 /** True if an IO page of the places has a map. */

@@ -22,6 +22,8 @@ export class AttachDifferences extends Differences {
     v3: "hwpt",
     "6.6": "group",
   });
+  /** bind allocates the object before it checks anything (iommufd_device_bind). */
+  readonly bindAllocatesFirst: boolean = this.since("7.3");
   /** A device that refused a domain is not attached to the one before again (__iommu_group_set_domain_internal). */
   readonly revertSkipsFailed: boolean = this.since("6.19");
   /** Page faults of a PCI virtual function are refused only if it has PRI (iommufd_hwpt_compatible_device). */

@@ -38,4 +38,6 @@ export class MockDifferences extends Differences {
   });
   /** The flat table tolerates unmapping what is not mapped; else it warns (S11; mock_domain_unmap_pages). */
   readonly unmapToleratesMissing: boolean = this.since("6.8");
+  /** A HWPT of an IOAS takes driver data, which choose its page table (mock_domain_alloc_paging_flags). */
+  readonly pagingTakesData: boolean = this.since("6.19");
 }
