@@ -29,9 +29,9 @@ export const IOMMU_IOAS_MAP_FILE: number = 0x3b8f;
 /** ioctl: makes the caller the one who pays for all maps. */
 export const IOMMU_IOAS_CHANGE_PROCESS: number = 0x3b92;
 /** Test operation DMABUF_GET. */
-const IOMMU_TEST_OP_DMABUF_GET = 22;
+export const IOMMU_TEST_OP_DMABUF_GET: number = 22;
 /** Test operation DMABUF_REVOKE. */
-const IOMMU_TEST_OP_DMABUF_REVOKE = 23;
+export const IOMMU_TEST_OP_DMABUF_REVOKE: number = 23;
 
 /** Linux: `struct iommu_ioas_map_file`, 40 bytes. */
 export interface IommuIoasMapFile {

@@ -20,13 +20,13 @@ export const MOCK_PASID_WIDTH: number = 20;
 /** The mock refuses to replace what is attached to this PASID, every second time. */
 export const IOMMU_TEST_PASID_RESERVED: number = 1024;
 /** Test operation PASID_ATTACH. */
-const IOMMU_TEST_OP_PASID_ATTACH = 18;
+export const IOMMU_TEST_OP_PASID_ATTACH: number = 18;
 /** Test operation PASID_REPLACE. */
-const IOMMU_TEST_OP_PASID_REPLACE = 19;
+export const IOMMU_TEST_OP_PASID_REPLACE: number = 19;
 /** Test operation PASID_DETACH. */
-const IOMMU_TEST_OP_PASID_DETACH = 20;
+export const IOMMU_TEST_OP_PASID_DETACH: number = 20;
 /** Test operation PASID_CHECK_HWPT. */
-const IOMMU_TEST_OP_PASID_CHECK_HWPT = 21;
+export const IOMMU_TEST_OP_PASID_CHECK_HWPT: number = 21;
 
 /** What PASID_ATTACH and PASID_REPLACE have in the union; `id` is the selftest device. */
 export interface TestPasidAttach extends TestOp {

@@ -22,7 +22,7 @@ export const IOMMU_VEVENTQ_FLAG_LOST_EVENTS: number = 1 << 0;
 /** The deepest queue. */
 export const VEVENTQ_MAX_DEPTH: number = 1 << 19;
 /** Test operation TRIGGER_VEVENT. */
-const IOMMU_TEST_OP_TRIGGER_VEVENT = 17;
+export const IOMMU_TEST_OP_TRIGGER_VEVENT: number = 17;
 
 /** Linux: `struct iommu_veventq_alloc`, 32 bytes. */
 export interface IommuVeventqAlloc {

@@ -42,7 +42,7 @@ export const IOMMU_TEST_DEV_CACHE_DEFAULT: number = 0xbaddad;
 /** Last word of a mock device's cache. */
 export const MOCK_DEV_CACHE_ID_MAX: number = 3;
 /** Test operation DEV_CHECK_CACHE. */
-const IOMMU_TEST_OP_DEV_CHECK_CACHE = 16;
+export const IOMMU_TEST_OP_DEV_CHECK_CACHE: number = 16;
 
 /** Linux: `struct iommu_viommu_alloc`, 40 bytes. */
 export interface IommuViommuAlloc {
