@@ -37,6 +37,10 @@ import type {
 } from "./attachments.ts";
 import type { IommufdDevice } from "./device.ts";
 
+const NOT_FOR_PASIDS = EINVAL.because(
+  "the HWPT was not allocated for PASIDs",
+);
+
 /** The strategy of one kernel. */
 export class AttachPerGroup implements AttachStrategy {
   readonly #kernel: IommufdKernel;
@@ -191,8 +195,9 @@ class GroupAttachments implements Attachments {
     const rid = this.#byPasid.get(IOMMU_NO_PASID);
     const pasids = this.#byPasid.size - (rid === undefined ? 0 : 1);
     if (pasid === IOMMU_NO_PASID && pasids === 0) return;
-    if (!hwpt.pasidCompat || rid?.hwpt.pasidCompat === false) {
-      throw EINVAL.because("the HWPT was not allocated for PASIDs");
+    if (!hwpt.pasidCompat) throw NOT_FOR_PASIDS;
+    if (rid?.hwpt.pasidCompat === false) {
+      throw EINVAL.because("its HWPT without PASID was not allocated for any");
     }
   }
 
