@@ -18,6 +18,7 @@ import { mapScenarios } from "./operations/map.ts";
 import { objectScenarios } from "./operations/objects.ts";
 import { systemCallScenarios } from "./operations/system_calls.ts";
 import { vfioScenarios } from "./operations/vfio.ts";
+import { viommuScenarios } from "./operations/viommu.ts";
 import type { Scenario } from "./measuring/scenario.ts";
 
 /** Every scenario, group by group. */
@@ -33,6 +34,7 @@ export function allScenarios(): Scenario[] {
     ...vfioScenarios(),
     ...dirtyScenarios(),
     ...faultScenarios(),
+    ...viommuScenarios(),
     ...forkScenarios(),
   ];
 }

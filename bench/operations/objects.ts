@@ -44,19 +44,19 @@ function open(): Scenario {
 }
 
 function ioas(): Scenario {
-  return pair("IOAS_ALLOC", ({ io }) => ({
-    step: ioctl(io.fd, IommuIoasAlloc, {}, { times: CALLS }),
+  return objectsInTurn("objects", "IOAS_ALLOC", ({ io }, times) => ({
+    step: ioctl(io.fd, IommuIoasAlloc, {}, { times }),
     firstId: 1,
     stride: 1,
   }));
 }
 
 function hwpt(): Scenario {
-  return pair("HWPT_ALLOC", async (machine) => {
+  return objectsInTurn("objects", "HWPT_ALLOC", async (machine, times) => {
     const { io } = machine;
     const { ioasId, idevId } = await machine.ioas(1);
     const values = { devId: idevId, ptId: ioasId };
-    const step = ioctl(io.fd, IommuHwptAlloc, values, { times: CALLS });
+    const step = ioctl(io.fd, IommuHwptAlloc, values, { times });
     // After the IOAS, the device's two objects and its HWPT.
     return { step, firstId: ioasId + 4, stride: 1 };
   });
@@ -64,35 +64,39 @@ function hwpt(): Scenario {
 
 /** A mock device makes an object for itself and one for what it is bound to; the HWPT is shared. */
 function device(): Scenario {
-  return pair("MOCK_DOMAIN", async (machine) => {
+  return objectsInTurn("objects", "MOCK_DOMAIN", async (machine, times) => {
     const { io } = machine;
     const { ioasId } = await machine.ioas(1);
     const values = { id: ioasId };
-    const step = testIoctl(io, TestMockDomain, values, { times: CALLS });
+    const step = testIoctl(io, TestMockDomain, values, { times });
     return { step, firstId: ioasId + 4, stride: 2 };
   });
 }
 
 /** Ids are the lowest free ones, so they are the same in each round. */
-interface Objects {
+export interface Objects {
+  /** Makes all of them. */
   readonly step: Step;
+  /** The id of the first. */
   readonly firstId: number;
+  /** From one id to the next. */
   readonly stride: number;
 }
 
-/** A scenario that makes objects and destroys them, oldest first. */
-function pair(
+/** A scenario that makes objects, as many as it is told, and destroys them, oldest first. */
+export function objectsInTurn(
+  group: string,
   name: string,
-  make: (machine: Setup) => Objects | Promise<Objects>,
+  make: (machine: Setup, times: number) => Objects | Promise<Objects>,
 ): Scenario {
   return {
-    group: "objects",
+    group,
     operations: alike({
       alloc: name,
       destroy: `DESTROY after ${name}`,
     }, { calls: CALLS, pages: 0 }),
     async prepare(machine) {
-      const { step, firstId, stride } = await make(machine);
+      const { step, firstId, stride } = await make(machine, CALLS);
       const destroy = ioctl(machine.io.fd, IommuDestroy, { id: firstId }, {
         times: CALLS,
         sweep: { id: stride },
