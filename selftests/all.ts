@@ -24,6 +24,7 @@ import { registerKitCopy } from "./kit_ioas/kit_copy.ts";
 import { registerKitDirty } from "./kit_hwpt/kit_dirty.ts";
 import { registerKitFailNth } from "./kit_uapi/kit_fail_nth.ts";
 import { registerKitFault } from "./kit_hwpt/kit_fault.ts";
+import { registerKitExec } from "./kit_kernel/kit_exec.ts";
 import { registerKitHoles } from "./kit_kernel/kit_holes.ts";
 import { registerKitNames } from "./kit_kernel/kit_names.ts";
 import { registerKitPassing } from "./kit_kernel/kit_passing.ts";
@@ -79,6 +80,7 @@ export function allTests(uapi: RevisionName): Test[] {
   registerKitSeals(registry);
   registerKitHoles(registry);
   registerKitPassing(registry);
+  registerKitExec(registry);
   registerKitUserMemory(registry);
   registerKitHwpt(registry);
   registerKitHwInfo(registry);

@@ -93,6 +93,7 @@ export { default as "selftests/kit_ioas/kit_copy.ts" } from "./kit_ioas/kit_copy
 export { default as "selftests/kit_ioas/kit_map.ts" } from "./kit_ioas/kit_map.ts" with { type: "text" };
 export { default as "selftests/kit_ioas/kit_mock_domain.ts" } from "./kit_ioas/kit_mock_domain.ts" with { type: "text" };
 export { default as "selftests/kit_ioas/kit_ranges.ts" } from "./kit_ioas/kit_ranges.ts" with { type: "text" };
+export { default as "selftests/kit_kernel/kit_exec.ts" } from "./kit_kernel/kit_exec.ts" with { type: "text" };
 export { default as "selftests/kit_kernel/kit_holes.ts" } from "./kit_kernel/kit_holes.ts" with { type: "text" };
 export { default as "selftests/kit_kernel/kit_names.ts" } from "./kit_kernel/kit_names.ts" with { type: "text" };
 export { default as "selftests/kit_kernel/kit_passing.ts" } from "./kit_kernel/kit_passing.ts" with { type: "text" };

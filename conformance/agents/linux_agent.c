@@ -338,6 +338,8 @@ int main(int argc, char **argv)
 {
 	int in = STDIN_FILENO, out = STDOUT_FILENO;
 
+	if (argc == 2 && !strcmp(argv[1], RESUME))
+		resume_worker();
 	if (argc > 2)
 		die("usage: linux_agent [PORT]");
 	if (is_init())

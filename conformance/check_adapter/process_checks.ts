@@ -21,6 +21,7 @@ import {
   probeSetrlimit,
   probeSetuid,
 } from "../targets/probes.ts";
+import { probeExec } from "../targets/file_probes.ts";
 import { type Check, refuses } from "./bench.ts";
 
 const ONE = new Uint8Array([1]);
@@ -65,6 +66,7 @@ export const PROCESS_CHECKS: readonly Check[] = [
     },
   },
   { name: "fork", needs: "fork", run: probeFork },
+  { name: "exec", needs: "exec", run: probeExec },
   {
     name: "exit",
     async run(bench) {

@@ -13,11 +13,14 @@ import {
   F_SEAL_GROW,
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
+  MAP_SHARED,
   MFD_ALLOW_SEALING,
+  MFD_CLOEXEC,
   O_CREAT,
   O_EXCL,
   O_RDONLY,
   O_RDWR,
+  PROT_READ,
   SEEK_END,
 } from "../../impl/uapi/mman.ts";
 import {
@@ -25,8 +28,12 @@ import {
   assertEq,
   assertErrno,
   assertOk,
+  assertTrue,
 } from "../../selftests/harness/harness.ts";
-import type { TargetProcess } from "../../selftests/target/target.ts";
+import {
+  MemoryFault,
+  type TargetProcess,
+} from "../../selftests/target/target.ts";
 
 /** What a probe works with. */
 interface OneProcess {
@@ -86,6 +93,26 @@ async function probeSeals({ process, pageSize }: OneProcess): Promise<void> {
   assertErrno(written, EBADF, "write of what is open for reading");
   assertEq(await process.close(again), 0, "close");
   assertEq(await process.close(fd), 0, "close");
+}
+
+/** A program that runs anew has no memory, and what stays open. */
+export async function probeExec(
+  { process, pageSize }: OneProcess,
+): Promise<void> {
+  const fd = assertOk(await process.memfdCreate("probe", 0), "memfd");
+  const other = await process.memfdCreate("probe", MFD_CLOEXEC);
+  assertOk(other, "memfd that exec closes");
+  assertEq(await process.ftruncate(fd, pageSize), 0, "ftruncate");
+  const addr = await process.mmap(0, pageSize, PROT_READ, MAP_SHARED, fd);
+  assertOk(addr, "mmap");
+  assertEq(await process.exec(), 0, "exec");
+  assertErrno(await process.close(other), EBADF, "close of what exec closed");
+  assertEq(await process.close(fd), 0, "close of what stayed open");
+  const gone = await process.peek(addr, 1).catch((error) => {
+    if (error instanceof MemoryFault) return undefined;
+    throw error;
+  });
+  assertTrue(gone === undefined, "memory is gone after exec");
 }
 
 /** A descriptor that is passed is open to the same file: it has its position too. */

@@ -17,6 +17,7 @@ import {
   REVISIONS,
 } from "../uapi/revision.ts";
 import type { Machine } from "./interfaces/machine.ts";
+import type { ProcessMemory } from "./interfaces/process_memory.ts";
 import type { Task } from "./interfaces/task.ts";
 import type { PhysicalMemory } from "./interfaces/physical_memory.ts";
 import {
@@ -157,7 +158,7 @@ export class KernelCore {
     for (let fd = 0; fd <= 2; fd++) files.install(terminal.get(), 3n);
     terminal.put();
     return this.addProcess({
-      mm: this.machine.createMm((name) => this.step(name)),
+      mm: this.createMm(),
       files,
       credentials: new Credentials(
         uid,
@@ -165,6 +166,11 @@ export class KernelCore {
       ),
       limits,
     });
+  }
+
+  /** Empty memory for a process. */
+  createMm(): ProcessMemory {
+    return this.machine.createMm((name) => this.step(name));
   }
 
   /** Whether a later step of the running process will be made to fail. */

@@ -80,6 +80,15 @@ export class Credentials {
     this.#capabilities.delete(capability);
   }
 
+  /** What another program has: root every capability again, others none (Linux: cap_bprm_creds_from_file). */
+  exec(): void {
+    this.#capabilities.clear();
+    if (this.#uid !== 0) return;
+    for (const capability of ALL_CAPABILITIES) {
+      this.#capabilities.add(capability);
+    }
+  }
+
   /** A copy for a child. */
   fork(): Credentials {
     return new Credentials(this.#uid, this.#capabilities);

@@ -17,10 +17,14 @@ import {
 import {
   F_ADD_SEALS,
   F_GET_SEALS,
+  F_GETFD,
   F_SEAL_EXEC,
+  F_SETFD,
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
+  FD_CLOEXEC,
   O_ACCMODE,
+  O_CLOEXEC,
   O_RDONLY,
   O_RDWR,
   O_WRONLY,
@@ -97,7 +101,8 @@ export abstract class SystemCalls implements Task {
       this.files.nextFree(this.rlimit(RLIMIT_NOFILE));
       // Its dentry is the path's.
       this.kernel.step("file.alloc");
-      return this.install(this.kernel.openPath(path, this, flags));
+      const file = this.kernel.openPath(path, this, flags);
+      return this.install(file, (flags & O_CLOEXEC) !== 0);
     });
   }
 
@@ -128,17 +133,25 @@ export abstract class SystemCalls implements Task {
     });
   }
 
-  /** Asks for seals or adds them: `F_GET_SEALS`, `F_ADD_SEALS`. EBADF, EINVAL, EPERM, EBUSY. */
+  /**
+   * Asks or changes something about a descriptor: `F_GETFD`, `F_SETFD`,
+   * `F_GET_SEALS`, `F_ADD_SEALS`. EBADF, EINVAL, EPERM, EBUSY.
+   */
   fcntl(fd: number, cmd: number, arg: number): number {
     return this.syscall(() => {
       const file = this.files.lookup(fd);
-      if (cmd === F_GET_SEALS) return file.seals;
-      if (cmd !== F_ADD_SEALS) throw EINVAL;
-      if (file.access === O_RDONLY) {
-        throw EPERM.because("the file is not open for writing");
+      switch (cmd) {
+        case F_GETFD:
+          return this.files.closesOnExec(fd) ? FD_CLOEXEC : 0;
+        case F_SETFD:
+          return this.files.setCloseOnExec(fd, (arg & FD_CLOEXEC) !== 0);
+        case F_GET_SEALS:
+          return file.seals;
+        case F_ADD_SEALS:
+          return addSeals(file, arg);
+        default:
+          throw EINVAL;
       }
-      if ((arg & ~F_ALL_SEALS) !== 0) throw EINVAL;
-      file.addSeals(arg);
     });
   }
 
@@ -282,10 +295,11 @@ export abstract class SystemCalls implements Task {
     }
   }
 
-  /** Gives `file` a descriptor; drops it when there is none. */
-  protected install(file: File): number {
+  /** Gives `file` a descriptor, which exec closes or not; drops the file when there is none. */
+  protected install(file: File, closeOnExec = false): number {
     try {
-      return this.files.install(file, this.rlimit(RLIMIT_NOFILE));
+      const limit = this.rlimit(RLIMIT_NOFILE);
+      return this.files.install(file, limit, closeOnExec);
     } catch (error) {
       file.put();
       throw error;
@@ -304,6 +318,15 @@ export abstract class SystemCalls implements Task {
     if (file.access === unfit) throw EBADF;
     return file;
   }
+}
+
+/** Linux: memfd_add_seals, as far as it needs no inode. Throws EPERM, EINVAL, EBUSY. */
+function addSeals(file: File, seals: number): void {
+  if (file.access === O_RDONLY) {
+    throw EPERM.because("the file is not open for writing");
+  }
+  if ((seals & ~F_ALL_SEALS) !== 0) throw EINVAL;
+  file.addSeals(seals);
 }
 
 /** Throws EINVAL unless it is a length; the largest possible one is cut to what one call moves. */

@@ -75,6 +75,12 @@ export const MFD_NOEXEC_SEAL: number = 8;
 /** memfd_create: executable. */
 export const MFD_EXEC: number = 16;
 
+/** fcntl: the flags of a descriptor. */
+export const F_GETFD: number = 1;
+/** fcntl: set them. */
+export const F_SETFD: number = 2;
+/** Flag of a descriptor: closed at exec. */
+export const FD_CLOEXEC: number = 1;
 /** fcntl: add seals. */
 export const F_ADD_SEALS: number = 1033;
 /** fcntl: the seals. */

@@ -19,8 +19,10 @@ import {
   assertEq,
   assertErrno,
   assertOk,
+  assertTrue,
   type TargetProcess,
 } from "../harness/harness.ts";
+import { MemoryFault } from "../target/target_failure.ts";
 
 /** To read and to write. */
 export const RW: number = PROT_READ | PROT_WRITE;
@@ -36,6 +38,19 @@ export function assertDone(
 ): void {
   if (errno === undefined) assertEq(ret, 0, what);
   else assertErrno(ret, errno, what);
+}
+
+/** There must be no memory at an address. */
+export async function assertFaults(
+  process: TargetProcess,
+  address: number,
+): Promise<void> {
+  let faulted = false;
+  await process.peek(address, 1).catch((error) => {
+    faulted = error instanceof MemoryFault;
+    if (!faulted) throw error;
+  });
+  assertTrue(faulted, `no memory is at 0x${address.toString(16)}`);
 }
 
 /** A memfd of `length` bytes that can be sealed. */

@@ -21,6 +21,8 @@ export type Need =
   | "files"
   /** Descriptors that one process gives another. */
   | "passfd"
+  /** Processes that run a program anew. */
+  | "exec"
   /** HWPT_ALLOC, GET_HW_INFO, HWPT_INVALIDATE. */
   | "hwpt"
   /** HWPT_SET_DIRTY_TRACKING, HWPT_GET_DIRTY_BITMAP. */

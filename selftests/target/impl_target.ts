@@ -39,6 +39,7 @@ const CAPABILITIES: readonly string[] = [
   "setuid",
   "files",
   "passfd",
+  "exec",
   "time",
 ];
 
@@ -97,6 +98,7 @@ export const IMPL_CALLS: {
   failnth: (p, nth) => p.setFailNth(nth),
   failnthleft: (p) => p.failNthLeft(),
   fork: (p) => p.fork().pid,
+  exec: (p) => p.exec(),
   exit: (p) => {
     p.exit();
     return 0;

@@ -261,6 +261,14 @@ export class TargetProcess {
     return new TargetProcess(this.#caller, await this.#make("fork"));
   }
 
+  /**
+   * Runs a program anew: its memory is gone, and so are the descriptors that
+   * are closed at exec. Fault injection is off afterwards.
+   */
+  exec(): Promise<number> {
+    return this.#make("exec");
+  }
+
   /** Ends the process. Idempotent. */
   exit(): Promise<void> {
     return this.#exited ??= this.#make("exit").then(() => {});

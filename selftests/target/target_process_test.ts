@@ -63,6 +63,7 @@ describe("TargetProcess", () => {
     await process.setFailNth(1);
     await process.failNthLeft();
     await process.fork();
+    await process.exec();
     await process.exit();
     const made = log.calls.map(({ verb, args }) => [verb.name, args.length]);
     assertEquals(made, VERBS.map(({ name, args }) => [name, args.length]));

@@ -242,6 +242,7 @@ export const VERBS = [
     title: "fail_nth_left",
   },
   { name: "fork", args: [], returns: "process", needs: "fork" },
+  { name: "exec", args: [], returns: "RET", needs: "exec" },
   { name: "exit", args: [], ends: true },
 ] as const;
 

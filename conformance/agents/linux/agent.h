@@ -19,6 +19,9 @@
 #define CHANNEL_FD 1000
 #define FAIL_NTH_FD 1001
 
+/* The argument of a worker that runs this program anew. */
+#define RESUME "--resume"
+
 /* Ends this process with a sentence on standard error. */
 void die(const char *format, ...)
 	__attribute__((noreturn, format(printf, 1, 2)));
@@ -137,6 +140,8 @@ void do_time(struct call *c);
 
 /* Serves the requests that come in by `channel`, as a process of the tests. */
 void start_worker(int channel) __attribute__((noreturn));
+/* Goes on as the worker that this process was before its exec. */
+void resume_worker(void) __attribute__((noreturn));
 
 /* ---- machine.c: the machine around the processes ---------------------- */
 

@@ -397,6 +397,17 @@ static void do_fork(struct call *c)
 	c->close_passed = true;
 }
 
+/* The answer comes from resume_worker(). */
+static void do_exec(struct call *c)
+{
+	if (!parsed(c))
+		return;
+	fcntl(CHANNEL_FD, F_SETFD, 0);
+	execl("/proc/self/exe", "linux_agent", RESUME, NULL);
+	put_num(c->out, -errno);
+	fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC);
+}
+
 /* A descriptor for the supervisor, to hand on. */
 static void do_lendfd(struct call *c)
 {
@@ -464,6 +475,7 @@ static const struct verb verbs[] = {
 	{ .name = "failnth", .run = do_failnth },
 	{ .name = "failnthleft", .run = do_failnthleft },
 	{ .name = "fork", .run = do_fork },
+	{ .name = "exec", .run = do_exec },
 };
 
 const struct verb *find_verb(const char *name)

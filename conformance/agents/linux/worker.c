@@ -3,6 +3,7 @@
 #include "agent.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -34,13 +35,14 @@ static void answer(struct call *c)
 	}
 }
 
-void start_worker(int channel)
+static void serve_channel(void) __attribute__((noreturn));
+
+static void serve_channel(void)
 {
 	struct text out = { 0 };
 	struct stream in;
 	char *line;
 
-	keep_channel_only(channel);
 	setup_calls();
 	stream_open(&in, CHANNEL_FD);
 	while ((line = read_line(&in))) {
@@ -58,4 +60,20 @@ void start_worker(int channel)
 			close(c.pass);
 	}
 	_exit(0);
+}
+
+void start_worker(int channel)
+{
+	keep_channel_only(channel);
+	serve_channel();
+}
+
+void resume_worker(void)
+{
+	static const char done[] = "ok 0\n";
+
+	fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC);
+	if (!write_all(CHANNEL_FD, done, strlen(done)))
+		_exit(0);
+	serve_channel();
 }

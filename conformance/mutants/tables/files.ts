@@ -119,6 +119,53 @@ export const FILES_MUTANTS: readonly Mutant[] = [
     breaks: "Pages that were allocated behind the end can be touched",
     killer: "kit_holes.behind_the_end",
   }]),
+  ...inFile("impl/kernel/files/fd_table.ts", [{
+    name: "exec-closes-nothing",
+    find: "    if (closeOnExec) this.#closeOnExec.add(fd);\n",
+    replace: "",
+    breaks: "Descriptors that are made with O_CLOEXEC survive exec",
+    killer: "kit_exec.descriptors",
+  }, {
+    name: "exec-number-used-before",
+    find: "    this.#closeOnExec.delete(fd);\n    pushHeap",
+    replace: "    pushHeap",
+    breaks: "FD_CLOEXEC stays with a number when it is closed",
+    killer: "kit_exec.descriptors",
+  }, {
+    name: "exec-forgets-parents-flags",
+    find:
+      "    for (const fd of this.#closeOnExec) copy.#closeOnExec.add(fd);\n",
+    replace: "",
+    breaks: "A child's descriptors have no FD_CLOEXEC",
+    killer: "kit_exec.descriptors_of_a_child",
+  }]),
+  ...inFile("impl/kernel/credentials.ts", [{
+    name: "exec-keeps-capabilities",
+    find: "    this.#capabilities.clear();\n    if (this.#uid !== 0) return;",
+    replace: "    if (this.#uid >= 0) return;",
+    breaks: "Root does not get back at exec what it gave up",
+    killer: "kit_exec.capabilities_of_root",
+  }, {
+    name: "exec-all-capabilities",
+    find: "    if (this.#uid !== 0) return;",
+    replace: "    this.#uid;",
+    breaks: "Everybody has all capabilities after exec",
+    killer: "kit_exec.capabilities_of_others",
+  }]),
+  ...inFile("impl/kernel/simulated/process.ts", [{
+    name: "exec-keeps-memory",
+    find: "      mm.release();\n      this.files.exec();",
+    replace: "      this.files.exec();",
+    breaks: "Memory of before exec stays mapped",
+    killer: "kit_exec.memory",
+  }]),
+  ...inFile("impl/iommufd/events/event_queue.ts", [{
+    name: "exec-keeps-queues",
+    find: "  process.files.install(file, limit, true);",
+    replace: "  process.files.install(file, limit);",
+    breaks: "The descriptors of event queues survive exec",
+    killer: "kit_exec.descriptors_of_iommufd",
+  }]),
   ...inFile("impl/kernel/simulated/mappings/vma.ts", [{
     name: "writers-read",
     find: "    else if (this.mayWrite) object.writableMappings++;",

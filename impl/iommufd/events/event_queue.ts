@@ -83,5 +83,5 @@ export function openEventQueue(
   const limit = process.rlimit(RLIMIT_NOFILE);
   answer(process.files.nextFree(limit));
   ucmd.respond();
-  process.files.install(file, limit);
+  process.files.install(file, limit, true);
 }

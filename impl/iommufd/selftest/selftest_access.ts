@@ -159,7 +159,7 @@ export function testCreateAccess(
 
   undo.move();
   file.ioasAccess = access;
-  process.files.install(file, limit);
+  process.files.install(file, limit, true);
 }
 
 /** The descriptor that comes next. Throws ENOMEM, as the selftests have it, if there is none. */

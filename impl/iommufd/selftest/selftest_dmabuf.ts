@@ -17,6 +17,7 @@ import { EBADF, EINVAL, ENODEV, EOPNOTSUPP } from "../../uapi/errno.ts";
 import {
   HPAGE_SIZE,
   O_ACCMODE,
+  O_CLOEXEC,
   PAGE_SIZE,
   RLIMIT_NOFILE,
 } from "../../uapi/mman.ts";
@@ -70,7 +71,8 @@ export function testDmabufGet(
   const file = new DmaBuf(exporter, openFlags & O_ACCMODE);
   try {
     const limit = process.rlimit(RLIMIT_NOFILE);
-    ucmd.result = process.files.install(file, limit);
+    const closes = (openFlags & O_CLOEXEC) !== 0;
+    ucmd.result = process.files.install(file, limit, closes);
   } catch (error) {
     file.put();
     throw error;

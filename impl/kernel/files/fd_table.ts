@@ -15,6 +15,8 @@ export class FdTable {
   readonly #files: (File | undefined)[] = [];
   /** Min-heap of the free descriptors below the highest that was ever open. */
   readonly #free: number[] = [];
+  /** Those that exec closes (Linux: close_on_exec). */
+  readonly #closeOnExec = new Set<number>();
 
   /** The file behind a descriptor, no reference taken; undefined if it is not open. */
   get(fd: number): File | undefined {
@@ -44,18 +46,36 @@ export class FdTable {
     return fd;
   }
 
-  /** Puts `file` at the lowest free descriptor, which takes over the caller's reference. Throws EMFILE, the reference kept. */
-  install(file: File, limit: bigint): number {
+  /**
+   * Puts `file` at the lowest free descriptor, which takes over the caller's
+   * reference; exec closes it if `closeOnExec`. Throws EMFILE, the reference
+   * kept.
+   */
+  install(file: File, limit: bigint, closeOnExec = false): number {
     const fd = this.nextFree(limit);
     if (fd < this.#files.length) popLowest(this.#free);
     this.#files[fd] = file;
+    if (closeOnExec) this.#closeOnExec.add(fd);
     return fd;
+  }
+
+  /** Whether exec closes an open descriptor (Linux: FD_CLOEXEC). */
+  closesOnExec(fd: number): boolean {
+    return this.#closeOnExec.has(fd);
+  }
+
+  /** Says whether exec closes a descriptor. Throws EBADF. */
+  setCloseOnExec(fd: number, closes: boolean): void {
+    this.lookup(fd);
+    if (closes) this.#closeOnExec.add(fd);
+    else this.#closeOnExec.delete(fd);
   }
 
   /** Frees a descriptor and drops its reference. Throws EBADF. */
   close(fd: number): void {
     const file = this.lookup(fd);
     this.#files[fd] = undefined;
+    this.#closeOnExec.delete(fd);
     pushHeap(this.#free, fd);
     file.put();
   }
@@ -67,11 +87,19 @@ export class FdTable {
     }
   }
 
+  /** Closes what does not outlive the program, lowest descriptor first (Linux: do_close_on_exec). */
+  exec(): void {
+    for (const fd of [...this.#closeOnExec].sort((a, b) => a - b)) {
+      this.close(fd);
+    }
+  }
+
   /** A copy with references of its own. */
   fork(): FdTable {
     const copy = new FdTable();
     for (const file of this.#files) copy.#files.push(file?.get());
     for (const fd of this.#free) copy.#free.push(fd);
+    for (const fd of this.#closeOnExec) copy.#closeOnExec.add(fd);
     return copy;
   }
 }

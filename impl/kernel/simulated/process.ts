@@ -50,8 +50,8 @@ export interface ProcessParts {
 
 /** A process: a program of this language that makes system calls. */
 export class Process extends SystemCalls {
-  /** Its memory. */
-  readonly mm: ProcessMemory;
+  /** Its memory, until {@link exec}. */
+  mm: ProcessMemory;
   readonly #credentials: Credentials;
   readonly #limits: ResourceLimits;
   readonly #scratch: Scratch;
@@ -158,7 +158,8 @@ export class Process extends SystemCalls {
         seals: firstSeals(flags),
         executable: (flags & MFD_NOEXEC_SEAL) === 0,
       });
-      return this.install(new MemoryFile(inode));
+      const closes = (flags & MFD_CLOEXEC) !== 0;
+      return this.install(new MemoryFile(inode), closes);
     });
   }
 
@@ -170,7 +171,8 @@ export class Process extends SystemCalls {
       this.kernel.step("eventfd.alloc");
       this.files.nextFree(this.rlimit(RLIMIT_NOFILE));
       this.kernel.step("file.anonymous");
-      return this.install(new EventFd(value, (flags & EFD_SEMAPHORE) !== 0));
+      const file = new EventFd(value, (flags & EFD_SEMAPHORE) !== 0);
+      return this.install(file, (flags & O_CLOEXEC) !== 0);
     });
   }
 
@@ -251,6 +253,22 @@ export class Process extends SystemCalls {
       throw new Error(`Cannot fork process ${this.pid}: ${errnoName(ret)}`);
     }
     return child;
+  }
+
+  /**
+   * Runs another program, the same again: its memory is empty, what is open for
+   * this program alone is closed, and root has all capabilities again. No step
+   * is made to fail any more. (Linux: begin_new_exec.)
+   */
+  exec(): number {
+    return this.syscall(() => {
+      const { mm } = this;
+      this.mm = this.kernel.createMm();
+      mm.release();
+      this.files.exec();
+      this.#credentials.exec();
+      this.faults.nth = 0;
+    });
   }
 
   /** Drops its memory; pinned frames survive by their pins. */

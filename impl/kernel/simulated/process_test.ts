@@ -12,6 +12,7 @@ import {
   CAP_IPC_LOCK,
   MAP_ANONYMOUS,
   MAP_PRIVATE,
+  O_CLOEXEC,
   O_WRONLY,
   PAGE_SIZE,
   POLLIN,
@@ -23,6 +24,7 @@ import {
 } from "../../uapi/mman.ts";
 import { KernelCore } from "../core.ts";
 import { File } from "../files/file.ts";
+import { SegmentationFault } from "../interfaces/process_memory.ts";
 import type { Process } from "./process.ts";
 import { KernelBug } from "../warn.ts";
 
@@ -308,5 +310,27 @@ describe("fault injection", () => {
     for (const nth of [-1, 0.5, NaN]) {
       assertEquals(errnoName(process.setFailNth(nth)), "EINVAL");
     }
+  });
+});
+
+describe("exec", () => {
+  it("leaves no memory, and the descriptors that are not closed", () => {
+    const kernel = new KernelCore({ memory: 2 ** 24 });
+    const process = kernel.spawn({ uid: 1000, capabilities: [CAP_IPC_LOCK] });
+    const rights = PROT_READ | PROT_WRITE;
+    const at = process.mmap(0, PAGE_SIZE, rights, MAP_PRIVATE | MAP_ANONYMOUS);
+    process.poke(at, Uint8Array.of(1));
+    const open = process.eventfd(0, 0);
+    const closed = process.eventfd(0, O_CLOEXEC);
+    const { mm } = process;
+    assertEquals(process.exec(), 0);
+    assertEquals([mm.alive, process.mm.alive], [false, true]);
+    assertEquals(kernel.frames.used, 0);
+    assertThrows(() => process.peek(at, 1), SegmentationFault);
+    assertEquals(process.close(open), 0);
+    assertEquals(errnoName(process.close(closed)), "EBADF");
+    assertEquals(process.capable(CAP_IPC_LOCK), false);
+    process.exit();
+    assertEquals(errnoName(process.exec()), "ESRCH");
   });
 });
