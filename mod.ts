@@ -115,6 +115,7 @@ export {
 } from "./impl/iommu/domain.ts";
 export { AttachHandle, Group } from "./impl/iommu/group.ts";
 export { Iommu } from "./impl/iommu/iommu.ts";
+export { prepareMsi } from "./impl/iommu/msi.ts";
 export { iommuIovaToPhys } from "./impl/iommu/map.ts";
 export * from "./impl/iommu/page_fault.ts";
 export { type FaultParam, IopfQueue } from "./impl/iommu/page_fault_queue.ts";

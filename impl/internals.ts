@@ -8,7 +8,7 @@
  * @module
  */
 
-export type { DmaCookie } from "./iommu/domain.ts";
+export type { DmaCookie, MsiCookie, SwMsiHandler } from "./iommu/domain.ts";
 export type { AccountMode, PagesOwner } from "./iommufd/pages/accounting.ts";
 export type { AreaSlice, IoptArea } from "./iommufd/pages/area.ts";
 export type { IommufdFault } from "./iommufd/events/fault.ts";
@@ -19,6 +19,7 @@ export type {
   Change,
 } from "./iommufd/attach/attachments.ts";
 export type { IommufdGroup } from "./iommufd/attach/group.ts";
+export type * from "./iommufd/attach/sw_msi.ts";
 export type * from "./iommufd/events/event_queue.ts";
 export type { HwPagetable, HwptPaging } from "./iommufd/hwpt/hw_pagetable.ts";
 export type * from "./iommufd/hwpt/hwpt_nested.ts";

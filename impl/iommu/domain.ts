@@ -38,14 +38,28 @@ const SMALLEST_PAGE = { min: 2 ** 11, max: 2 ** 30 };
  */
 export type DomainType = "paging" | "nested" | "blocked" | "identity";
 
+/** A window for MSI doorbells in a domain whose IOVA somebody else manages. */
+export interface MsiCookie {
+  /** Tells it from others. */
+  readonly kind: "msi";
+  /** Where it begins. */
+  readonly base: bigint;
+  /** What is mapped in it: the IOVA by the physical address, both of a page. */
+  readonly doorbells: Map<number, Iova>;
+}
+
+/** Maps the doorbell of a device at a physical address; returns what the device must write to. See prepareMsi() of msi.ts. */
+export type SwMsiHandler = (dev: Device, msiAddr: number) => number;
+
 /**
- * What the DMA layer keeps with a domain (Linux: iommu_dma_cookie): "dma" makes
- * it a domain of the DMA API; "msi" means somebody else manages the IOVA and
- * has set aside a window for MSI doorbells from IOVA `base` on.
+ * What a domain's user keeps with it (Linux: enum iommu_domain_cookie_type):
+ * "dma" makes it a domain of the DMA API; "msi" is a window for MSI doorbells;
+ * "iommufd" means that iommufd is its user and maps them.
  */
 export type DmaCookie =
   | { readonly kind: "dma" }
-  | { readonly kind: "msi"; readonly base: bigint };
+  | MsiCookie
+  | { readonly kind: "iommufd"; readonly swMsi: SwMsiHandler };
 
 /** What a driver says about a new domain. */
 export interface DomainOptions {
@@ -107,7 +121,7 @@ export abstract class Domain {
     return this.owner.iommu.kernel.warnings;
   }
 
-  /** What the DMA layer keeps with it. */
+  /** What its user keeps with it. */
   get cookie(): DmaCookie | undefined {
     return this.#cookie;
   }
@@ -252,7 +266,12 @@ export abstract class Domain {
     if (this.type !== "paging" || this.isDmaDomain) throw EINVAL;
     if (this.#cookie !== undefined) throw EEXIST;
     this.owner.iommu.kernel.step("domain.cookie");
-    this.#cookie = { kind: "msi", base };
+    this.#cookie = { kind: "msi", base, doorbells: new Map() };
+  }
+
+  /** Makes it a domain of iommufd's, which maps MSI doorbells itself (Linux: IOMMU_COOKIE_IOMMUFD). */
+  getIommufdCookie(swMsi: SwMsiHandler): void {
+    this.#cookie = { kind: "iommufd", swMsi };
   }
 
   /**

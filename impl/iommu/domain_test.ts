@@ -70,7 +70,11 @@ describe("an MSI cookie", () => {
   it("can be had once, by the user of an unmanaged domain", () => {
     const domain = bare();
     domain.getMsiCookie(0x8000000n);
-    assertEquals(domain.cookie, { kind: "msi", base: 0x8000000n });
+    assertEquals(domain.cookie, {
+      kind: "msi",
+      base: 0x8000000n,
+      doorbells: new Map(),
+    });
     assertStrictEquals(errnoOf(() => domain.getMsiCookie(0n)), EEXIST);
     assertStrictEquals(errnoOf(() => domain.getDmaCookie()), EEXIST);
     assertEquals(domain.isDmaDomain, false);

@@ -29,6 +29,7 @@ import type { AttachStrategy } from "./attach/attachments.ts";
 import type { IommufdGroup } from "./attach/group.ts";
 import { AttachPerGroup } from "./attach/group_attachments.ts";
 import { AttachPerHwpt } from "./attach/hwpt_attachments.ts";
+import { type SwMsi, swMsiOf } from "./attach/sw_msi.ts";
 import type { Ioas } from "./ioas/ioas.ts";
 import { IOCTL_OPS } from "./ioctl_table.ts";
 import { ObjectTable } from "./objects/object.ts";
@@ -112,6 +113,8 @@ export class IommufdCtx extends File {
   readonly objects: ObjectTable;
   /** How devices attach. */
   readonly attaching: AttachStrategy;
+  /** Interrupts of devices that software maps. */
+  readonly swMsi: SwMsi;
   /** What it knows about the IOMMU groups of its devices (Linux: iommufd_ctx.groups). */
   readonly groups: Map<Group, IommufdGroup> = new Map();
   /** How memory pinned through it is charged. */
@@ -134,6 +137,7 @@ export class IommufdCtx extends File {
     this.#module = module;
     this.kernel = module.kernel;
     this.attaching = module.attaching;
+    this.swMsi = swMsiOf(module.kernel);
     this.accountMode = accountMode;
     this.objects = new ObjectTable(this);
     this.mmapRegions = new MmapRegions(this.kernel);

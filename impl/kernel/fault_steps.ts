@@ -66,6 +66,7 @@ export const FAULT_STEPS = {
   },
   "resvRegion.alloc": { errno: "ENOMEM", in: "iommu_alloc_resv_region" },
   "domain.cookie": { errno: "ENOMEM", in: "cookie_alloc" },
+  "msi.page": { errno: "ENOMEM", in: "iommu_dma_get_msi_page" },
   "iopf.addDevice": { errno: "ENOMEM", in: "iopf_queue_add_device" },
   "iopf.partial": { errno: "ENOMEM", in: "report_partial_fault" },
   "iopf.group": { errno: "ENOMEM", in: "iopf_group_alloc" },
@@ -103,6 +104,10 @@ export const FAULT_STEPS = {
   },
   "attach.handle": { errno: "ENOMEM", in: "iommufd_hwpt_attach_device" },
   "replace.handle": { errno: "ENOMEM", in: "iommufd_hwpt_replace_device" },
+  "swMsi.map": {
+    errno: "ENOMEM",
+    in: { v3: "", "6.15": "iommufd_sw_msi_get_map" },
+  },
   "bitmap.alloc": { errno: "ENOMEM", in: "iova_bitmap_alloc" },
 
   // Accesses.

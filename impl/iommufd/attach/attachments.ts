@@ -13,6 +13,7 @@ import type { Group } from "../../iommu/group.ts";
 import type { HwPagetable, HwptPaging } from "../hwpt/hw_pagetable.ts";
 import type { Ioas } from "../ioas/ioas.ts";
 import type { IommufdDevice } from "./device.ts";
+import type { GroupMsi } from "./sw_msi.ts";
 
 /** Devices of a group that are attached to a HWPT. */
 export interface Attachment {
@@ -75,7 +76,7 @@ export interface Change {
 /** The strategy. */
 export interface AttachStrategy {
   /** The attachments of a group that a context begins to use. */
-  attachmentsOf(group: Group): Attachments;
+  attachmentsOf(group: Group, msi: GroupMsi): Attachments;
 
   /** Throws EPERM if a device must not be bound, because its interrupts are not isolated. */
   checkBind(dev: Device, group: Group): void;

@@ -5,8 +5,8 @@
  * HWPT. The first that attaches decides, the last that detaches frees it. The
  * domain holds the map of its IOAS as soon as there is the HWPT.
  *
- * Linux: iommufd_hw_pagetable_attach, iommufd_hw_pagetable_detach,
- * iommufd_device_do_replace and iommufd_group_setup_msi of device.c.
+ * Linux: iommufd_hw_pagetable_attach, iommufd_hw_pagetable_detach and
+ * iommufd_device_do_replace of device.c.
  *
  * @module
  */
@@ -36,6 +36,7 @@ import type {
   Change,
 } from "./attachments.ts";
 import type { IommufdDevice } from "./device.ts";
+import type { GroupMsi } from "./sw_msi.ts";
 
 const NOT_FOR_PASIDS = EINVAL.because(
   "the HWPT was not allocated for PASIDs",
@@ -51,8 +52,8 @@ export class AttachPerGroup implements AttachStrategy {
   }
 
   /** Nothing is attached yet. */
-  attachmentsOf(): Attachments {
-    return new GroupAttachments(this.#kernel);
+  attachmentsOf(_group: Group, msi: GroupMsi): Attachments {
+    return new GroupAttachments(this.#kernel, msi);
   }
 
   /** The mock's devices raise no interrupts. */
@@ -89,11 +90,11 @@ interface GroupAttachment extends Attachment {
 class GroupAttachments implements Attachments {
   readonly #byPasid: Map<number, GroupAttachment> = new Map();
   readonly #kernel: KernelCore;
-  /** Start of the software MSI window of its devices. */
-  #swMsiStart: bigint | undefined;
+  readonly #msi: GroupMsi;
 
-  constructor(kernel: KernelCore) {
+  constructor(kernel: KernelCore, msi: GroupMsi) {
     this.#kernel = kernel;
+    this.#msi = msi;
   }
 
   /** Whether no device is attached. */
@@ -125,7 +126,7 @@ class GroupAttachments implements Attachments {
       undo.defer(() => paging.ioas.iopt.removeReservedIova(idev.dev));
     }
     if (present === undefined) {
-      if (pasid === IOMMU_NO_PASID) this.#setupMsi(paging);
+      if (pasid === IOMMU_NO_PASID) this.#msi.setUp(paging);
       this.#checkPasid(hwpt, pasid);
       hwptAttachDevice(hwpt, idev, pasid);
       this.#byPasid.set(pasid, { pasid, hwpt, devices: new Set([idev]) });
@@ -175,7 +176,7 @@ class GroupAttachments implements Attachments {
           this.#reserve(cur, hwpt.paging, { wantSwMsi: false });
         }
       }
-      if (isRid) this.#setupMsi(hwpt.paging);
+      if (isRid) this.#msi.setUp(hwpt.paging);
       this.#checkPasid(hwpt, pasid);
       hwptReplaceDevice(idev, hwpt, old, pasid);
     } catch (error) {
@@ -231,14 +232,7 @@ class GroupAttachments implements Attachments {
       getResvRegions(idev.dev),
       options,
     );
-    if (start !== undefined) this.#swMsiStart = start;
-  }
-
-  /** Gives the domain its MSI window, once, if the driver wants one (Linux: iommufd_group_setup_msi). */
-  #setupMsi(paging: HwptPaging): void {
-    if (this.#swMsiStart === undefined || paging.msiCookie) return;
-    paging.domain.getMsiCookie(this.#swMsiStart);
-    paging.msiCookie = true;
+    if (start !== undefined) this.#msi.start = start;
   }
 }
 

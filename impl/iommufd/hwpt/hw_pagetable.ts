@@ -22,6 +22,7 @@ import {
 } from "../../uapi/iommufd.ts";
 import type { Revision } from "../../uapi/revision.ts";
 import type { IommufdDevice } from "../attach/device.ts";
+import type { SwMsiMap } from "../attach/sw_msi.ts";
 import { addDomain, removeDomain } from "../ioas/domains.ts";
 import type { IommufdFault } from "../events/fault.ts";
 import type { Ioas } from "../ioas/ioas.ts";
@@ -84,6 +85,7 @@ export abstract class HwPagetable extends IommufdObject {
   /** Gives it the domain that it frees in the end. */
   protected adopt(domain: Domain): void {
     this.#domain = domain;
+    this.ctx.swMsi.adopt(this);
   }
 
   /** Frees the domain, if there is one already, and lets go of the fault queue (Linux: __iommufd_hwpt_destroy). */
@@ -112,6 +114,8 @@ export class HwptPaging extends HwPagetable implements NestingBase {
   enforceCacheCoherency = false;
   /** The domain has its MSI window. */
   msiCookie = false;
+  /** MSI doorbells that are mapped for the context (Linux: present_sw_msi). */
+  readonly swMsi: Set<SwMsiMap> = new Set();
 
   /** A HWPT without domain: see {@link create}. */
   constructor(ctx: IommufdCtx, ioas: Ioas, flags = 0) {

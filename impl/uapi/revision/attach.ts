@@ -36,6 +36,15 @@ export class AttachDifferences extends Differences {
   readonly detachesNothing: boolean = this.since("6.15");
   /** Attachments are remembered by PASID, in memory that is allocated before anything is checked (pasid_attach, pasid_array). */
   readonly allocatesByPasid: boolean = this.since("6.15");
+  /**
+   * How the doorbells of interrupts are mapped that software must map. "cookie":
+   * by the IOMMU core, in a window of each domain; "list": by iommufd, at the
+   * same place in all domains of a context (iommufd_sw_msi).
+   */
+  readonly softwareMsi: "cookie" | "list" = this.from<"cookie" | "list">({
+    v3: "cookie",
+    "6.15": "list",
+  });
   /** An MSI and a software MSI region together are a driver bug; else the real one wins (S20). */
   readonly warnsMixedMsiRegions: boolean = this.since("6.2");
 }
