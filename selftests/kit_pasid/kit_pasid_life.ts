@@ -7,22 +7,31 @@
  */
 
 import { EBUSY, EINVAL, ENOENT } from "../../impl/uapi/errno.ts";
+import { IOMMU_HWPT_ALLOC_PASID } from "../../impl/uapi/iommufd.ts";
 import {
   MOCK_APERTURE_START,
   MOCK_FLAGS_DEVICE_PASID,
 } from "../../impl/uapi/selftest.ts";
 import { assertEq } from "../harness/harness.ts";
+import { nestedAlloc } from "../ioctls/hwpt_ioctls.ts";
 import {
   pasidAttach,
   pasidCheckHwpt,
   pasidDetach,
 } from "../ioctls/pasid_ioctls.ts";
 import {
+  expectVevents,
+  triggerVevents,
+  veventqAlloc,
+} from "../ioctls/vevent_ioctls.ts";
+import { vdeviceAlloc, viommuAlloc } from "../ioctls/viommu_ioctls.ts";
+import {
   attach,
   detach,
   expectHwpt,
   type PasidFixture,
   pasidHwpt,
+  replace,
 } from "./kit_pasid.ts";
 
 const IOVA = BigInt(MOCK_APERTURE_START);
@@ -31,6 +40,7 @@ const IOVA = BigInt(MOCK_APERTURE_START);
 export function registerLives(f: PasidFixture): void {
   registerHolds(f);
   registerEnds(f);
+  registerViommu(f);
 }
 
 /** What is busy. */
@@ -178,5 +188,49 @@ function registerEnds(f: PasidFixture): void {
       }
       assertEq(await io.nextId(), next, "next id");
     }
+  });
+}
+
+/** PASIDs and virtual IOMMUs. */
+function registerViommu(f: PasidFixture): void {
+  f.test("viommu", {
+    description:
+      "A PASID takes a HWPT of a virtual IOMMU that does not know the device, and the device's events do not care",
+    reference:
+      "selftest.c mock_domain_set_dev_pasid_nop, mock_domain_nop_attach",
+    needs: () => ["viommu"],
+  }, async (self) => {
+    const { io, device: { stdevId, idevId }, rid, a } = self;
+    const viommuId = await viommuAlloc(io, idevId, rid);
+    const flags = IOMMU_HWPT_ALLOC_PASID;
+    const nested = await nestedAlloc(io, idevId, viommuId, { flags });
+    const plain = await nestedAlloc(io, idevId, viommuId);
+    await attach(self, 1, nested);
+    await attach(self, 2, plain, EINVAL);
+    await expectHwpt(self, 1, nested);
+    await io.mock.replaceDomain(stdevId, nested, ENOENT);
+    await replace(self, 0, nested, ENOENT);
+    await triggerVevents(io, idevId, 1, ENOENT);
+    await io.destroy(nested, EBUSY);
+    await io.destroy(viommuId, EBUSY);
+
+    const { veventqId, veventqFd: fd } = await veventqAlloc(io, viommuId, 8);
+    const vdeviceId = await vdeviceAlloc(io, viommuId, idevId, 0x99n);
+    await triggerVevents(io, idevId, 1, ENOENT);
+    await replace(self, 0, nested);
+    await replace(self, 1, a);
+    await triggerVevents(io, idevId, 1);
+    await detach(self, 1);
+    await triggerVevents(io, idevId, 1);
+    await attach(self, 1, nested);
+    await replace(self, 0, rid);
+    await triggerVevents(io, idevId, 1, ENOENT);
+    await expectVevents(io, fd, [[0, 0x99], [1, 0x99]]);
+    await io.destroy(vdeviceId);
+    await replace(self, 1, rid);
+    await replace(self, 1, nested);
+    await detach(self, 1);
+    assertEq(await io.process.close(fd), 0, "close");
+    for (const id of [nested, plain, veventqId, viommuId]) await io.destroy(id);
   });
 }
