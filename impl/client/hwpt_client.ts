@@ -89,12 +89,22 @@ export class HwptClient {
     return { hwptId: outHwptId };
   }
 
-  /** IOMMU_GET_HW_INFO: what the IOMMU driver says about the hardware in front of a device. Throws ENOENT without such a device. */
-  getHwInfo(devId: number): HwInfoReply {
+  /**
+   * IOMMU_GET_HW_INFO: what the IOMMU driver says about the hardware in front
+   * of a device; with `dataType` (`IOMMU_HW_INFO_TYPE_*`), that kind of
+   * information. Throws ENOENT without such a device, EOPNOTSUPP for a type
+   * that the driver does not have.
+   */
+  getHwInfo(devId: number, dataType?: number): HwInfoReply {
     const { process } = this.#descriptor;
     for (let room = FIRST_GUESS;;) {
       using memory = new ScratchMemory(process, room);
+      const wanted = dataType === undefined ? {} : {
+        flags: uapi.IOMMU_HW_INFO_FLAG_INPUT_TYPE,
+        outDataType: toU32("dataType", dataType),
+      };
       const reply = this.#descriptor.call(uapi.IommuHwInfo, {
+        ...wanted,
         devId,
         dataLen: room,
         dataUptr: memory.address,

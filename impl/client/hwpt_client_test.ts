@@ -140,6 +140,9 @@ describe("HwptClient", () => {
         flags: 0,
         testReg: IOMMU_HW_INFO_SELFTEST_REGVAL,
       });
+      assertEquals(iommufd.hwpt.getHwInfo(devId, info.dataType), info);
+      const other = () => iommufd.hwpt.getHwInfo(devId, 77);
+      assertFails(other, EOPNOTSUPP, "outDataType 77");
       // The mock's devices cannot use ATS.
       const always = IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED;
       const tracks = IOMMU_HW_CAP_DIRTY_TRACKING;
