@@ -137,6 +137,9 @@ abstract class Translation extends Domain {
   /** The physical address of an IOVA; undefined if the access (IOMMU_READ or IOMMU_WRITE) is blocked. */
   abstract translate(iova: number, access: number): number | undefined;
 
+  /** The hardware has blocked DMA of a device at an IOVA. */
+  blocked(_dev: Device, _iova: number): void {}
+
   /** Points the hardware at this domain. */
   override attachDev(dev: Device, old: Domain | null): void {
     if (!(dev instanceof SimpleDevice)) throw EINVAL;
@@ -358,10 +361,24 @@ export class SimpleNestedDomain extends Translation {
       );
       if (flags & ~INVALIDATE_ALL || reserved !== 0) throw EOPNOTSUPP;
       if (flags & INVALIDATE_ALL) this.#cache.clear();
-      else this.#cache.delete(Number(addr / BigInt(PAGE_SIZE)));
+      else this.forget(addr);
       array.handled++;
     }
   }
+
+  /** The hardware reads the entry for an address again. */
+  forget(addr: bigint): void {
+    this.#cache.delete(Number(addr / BigInt(PAGE_SIZE)));
+  }
+}
+
+/** The data of a nested HWPT. Throws EOPNOTSUPP for others, EINVAL, EFAULT. */
+export function readStage1(userData: UserData): SimpleStage1 {
+  const type = SIMPLE_IOMMU;
+  if (userData.type !== type) throw EOPNOTSUPP;
+  const data = copyStructFromUser(SimpleStage1, userData, type, "table");
+  if (data.flags !== 0 || data.reserved !== 0) throw EOPNOTSUPP;
+  return data;
 }
 
 // The driver.
@@ -416,11 +433,9 @@ export class SimpleIommu implements IommuOps {
     flags: number,
     userData: UserData,
   ): SimpleNestedDomain {
-    const type = SIMPLE_IOMMU;
-    if (userData.type !== type || flags !== 0) throw EOPNOTSUPP;
+    if (flags !== 0) throw EOPNOTSUPP;
     if (!(parent instanceof SimpleDomain)) throw EINVAL;
-    const data = copyStructFromUser(SimpleStage1, userData, type, "table");
-    if (data.flags !== 0 || data.reserved !== 0) throw EOPNOTSUPP;
+    const data = readStage1(userData);
     this.iommu.kernel.step("driver.alloc");
     return new SimpleNestedDomain(parent, data);
   }
@@ -508,7 +523,10 @@ export class SimpleDevice extends Device {
     const { frames } = this.iommu.kernel;
     for (let done = 0; done < data.length;) {
       const paddr = this.translation?.translate(iova + done, access);
-      if (paddr === undefined) return false;
+      if (paddr === undefined) {
+        this.translation?.blocked(this, iova + done);
+        return false;
+      }
       const offset = paddr % PAGE_SIZE;
       const part = data.subarray(done, done + PAGE_SIZE - offset);
       const pfn = pfnOf(paddr);
