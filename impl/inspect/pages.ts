@@ -15,7 +15,7 @@ import type { IoptPages } from "../iommufd/pages/pages.ts";
 import type { Names } from "./names.ts";
 import { type PagesRun, pagesRuns } from "./pages_runs.ts";
 import { abridge, type Row, table } from "./table.ts";
-import { bytes, count, grouped, hex, range } from "./units.ts";
+import { bytes, count, grouped, range } from "./units.ts";
 
 /** Pages that are shown at each end of a long list. */
 const ENDS = 4;
@@ -51,10 +51,9 @@ function rowsOf(pages: IoptPages, name: string, names: Names): Row[] {
 function title(pages: IoptPages): string {
   const { owner, source, npages, npinned, writable } = pages;
   const access = writable ? "writable" : "read-only";
-  return `${count(npages, "page")} of process ${owner.task.pid} at ` +
-    `${hex(source.start)}, ${access}, ${grouped(npinned)} pinned, charged to ${
-      charged(pages)
-    }`;
+  const what = source.describe(`process ${owner.task.pid}`);
+  return `${count(npages, "page")} ${what}, ${access}, ` +
+    `${grouped(npinned)} pinned, charged to ${charged(pages)}`;
 }
 
 function charged(pages: IoptPages): string {

@@ -21,7 +21,7 @@ export interface PagesRun {
   readonly first: number;
   /** Index of the last page, inclusive. */
   last: number;
-  /** Where their frame numbers are kept; the user's memory means that they are not pinned. */
+  /** Where their frame numbers are kept; what the page is of means that it is not pinned. */
   readonly place: string;
   /** Pins of each frame, by whomever. */
   readonly pins: number;
@@ -36,20 +36,21 @@ export interface PagesRun {
 /**
  * The runs of some pages, by index. Looking for a page goes the way of
  * iommufd: pinned_pfns while an access covers it, else the IO page table of a
- * domain, else the user's memory.
+ * domain, else what it is a page of. What is no memory has no frames.
  */
 export function pagesRuns(pages: IoptPages, names: Names): PagesRun[] {
   const runs: PagesRun[] = [];
   const span = pages.spans(0 as PageIndex, pages.npages - 1 as PageIndex);
   for (; !span.done; span.next()) {
     const { start, last } = span;
-    if (span.isUsed === 1) {
-      addStored(start, last);
-    } else if (span.isUsed === 2) {
-      addDomains(start, last);
-    } else {
+    if (pages.source.frames === undefined || !span.isUsed) {
       const none = { pins: 0, frame: -1, lastFrame: -1, stretches: 0 };
-      runs.push({ first: start, last, place: "user memory", ...none });
+      const { place } = pages.source;
+      runs.push({ first: start, last, place, ...none });
+    } else if (span.isUsed === 1) {
+      addStored(start, last);
+    } else {
+      addDomains(start, last);
     }
   }
   return runs;

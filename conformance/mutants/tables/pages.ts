@@ -25,8 +25,8 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/iommufd/pages/pages.ts", [{
     name: "pages-privilege",
-    find: "task.capable(CAP_IPC_LOCK) ? ACCOUNT_NONE : ACCOUNT_USER;",
-    replace: "ACCOUNT_USER;",
+    find: "this.accountMode = isFree ? ACCOUNT_NONE : ACCOUNT_USER;",
+    replace: "this.accountMode = ACCOUNT_USER;",
     breaks: "CAP_IPC_LOCK does not lift the limit",
     killer: "kit_rlimit_mode.no_limit",
   }]),

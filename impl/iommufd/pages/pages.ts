@@ -86,7 +86,8 @@ export class IoptPages {
     this.npages = npages;
     this.writable = writable;
     this.owner = asOwner(task);
-    this.accountMode = task.capable(CAP_IPC_LOCK) ? ACCOUNT_NONE : ACCOUNT_USER;
+    const isFree = source.frames === undefined || task.capable(CAP_IPC_LOCK);
+    this.accountMode = isFree ? ACCOUNT_NONE : ACCOUNT_USER;
   }
 
   /** Frame number + 1 by page index, for the indexes that `accessTree` covers. */

@@ -31,6 +31,8 @@ export interface PagesSource {
   readonly filling: Filling;
   /** Whether it was taken back for good: nothing of it is in any domain. */
   readonly revoked: boolean;
+  /** What has a page that is not pinned, for a drawing. */
+  readonly place: string;
   /** What it is, for a drawing. */
   describe(owner: string): string;
   /** Gives up what it is a part of: the last one who used it is gone. */

@@ -58,11 +58,15 @@ export class DmaBufMemory implements PagesSource, Filling, DmaBufImporter {
     return this.#range === undefined;
   }
 
+  /** For a drawing: the device, or nothing. */
+  get place(): string {
+    return this.revoked ? "taken back" : "a device";
+  }
+
   /** Where it is in the buffer. */
   describe(owner: string): string {
-    const revoked = this.revoked ? " that was taken back" : "";
     const at = `0x${this.start.toString(16)}`;
-    return `of a DMA buffer${revoked}, mapped by ${owner}, at ${at}`;
+    return `of a DMA buffer, mapped by ${owner}, at ${at}`;
   }
 
   /** Lets the buffer go. */

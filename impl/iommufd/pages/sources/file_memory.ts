@@ -33,6 +33,8 @@ export class FileMemory implements PagesSource, FrameSource {
   readonly frames: this = this;
   /** By pins. */
   readonly filling: Filling = PINNED_FILLING;
+  /** For a drawing. */
+  readonly place = "the file";
   /** Nobody takes it back: what is pinned stays, even where the file is cut. */
   readonly revoked = false;
   /** The file has the memory, whoever is its owner. */

@@ -35,6 +35,8 @@ export class UserMemory implements PagesSource, FrameSource {
   readonly frames: this = this;
   /** By pins. */
   readonly filling: Filling = PINNED_FILLING;
+  /** For a drawing. */
+  readonly place = "user memory";
   /** Nobody takes it back. */
   readonly revoked = false;
   /** It is a part of its owner's address space. */
