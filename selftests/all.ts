@@ -35,6 +35,7 @@ import { registerKitHwpt } from "./kit_hwpt/kit_hwpt.ts";
 import { registerKitInvalidate } from "./kit_hwpt/kit_invalidate.ts";
 import { registerKitChangeProcess } from "./kit_file/kit_change_process.ts";
 import { registerKitDmabuf } from "./kit_file/kit_dmabuf.ts";
+import { registerKitFileFailNth } from "./kit_file/kit_file_fail_nth.ts";
 import { registerKitMapFile } from "./kit_file/kit_map_file.ts";
 import { registerKitMap } from "./kit_ioas/kit_map.ts";
 import { registerKitMemoryLimit } from "./kit_pages/kit_memory_limit.ts";
@@ -68,6 +69,7 @@ export function allTests(uapi: RevisionName): Test[] {
   registerKitMapFile(registry);
   registerKitDmabuf(registry);
   registerKitChangeProcess(registry);
+  registerKitFileFailNth(registry);
   registerKitChosenIova(registry);
   registerKitRanges(registry);
   registerKitCopy(registry);

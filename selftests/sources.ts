@@ -76,6 +76,8 @@ export { default as "selftests/iommufd_ioas/iommufd_ioas_option.ts" } from "./io
 export { default as "selftests/kit_file/kit_change_process.ts" } from "./kit_file/kit_change_process.ts" with { type: "text" };
 export { default as "selftests/kit_file/kit_dmabuf.ts" } from "./kit_file/kit_dmabuf.ts" with { type: "text" };
 export { default as "selftests/kit_file/kit_dmabuf_revoke.ts" } from "./kit_file/kit_dmabuf_revoke.ts" with { type: "text" };
+export { default as "selftests/kit_file/kit_file_fail_nth.ts" } from "./kit_file/kit_file_fail_nth.ts" with { type: "text" };
+export { default as "selftests/kit_file/kit_file_kinds.ts" } from "./kit_file/kit_file_kinds.ts" with { type: "text" };
 export { default as "selftests/kit_file/kit_file_memory.ts" } from "./kit_file/kit_file_memory.ts" with { type: "text" };
 export { default as "selftests/kit_file/kit_map_file.ts" } from "./kit_file/kit_map_file.ts" with { type: "text" };
 export { default as "selftests/kit_hwpt/kit_dirty.ts" } from "./kit_hwpt/kit_dirty.ts" with { type: "text" };

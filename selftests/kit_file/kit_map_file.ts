@@ -52,6 +52,7 @@ import {
   setupIoas,
   teardownIoas,
 } from "../iommufd_ioas/iommufd_ioas.ts";
+import { registerFileKinds } from "./kit_file_kinds.ts";
 import { registerFileMemory } from "./kit_file_memory.ts";
 
 /** The fixture as the files of its tests see it. */
@@ -102,6 +103,7 @@ export function registerKitMapFile(registry: Test[]): void {
   registerKinds(f);
   registerChosenIova(f);
   registerFileMemory(f);
+  registerFileKinds(f);
 }
 
 /** Where a mock domain can map. */
