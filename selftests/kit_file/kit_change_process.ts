@@ -458,6 +458,63 @@ function registerGone(f: OwnerFixture): void {
     await map(self, LIMIT);
   });
 
+  f.test("owner_runs_another_program", {
+    description: "A process takes over what it has mapped before an exec",
+    reference: "ioas.c iommufd_ioas_change_process",
+    needs: () => ["exec"],
+    knownBug: (variant) =>
+      variant.mode ? "takes_from_dead_owner" : leavesPins(variant),
+  }, async (self) => {
+    const { io, ioasId } = self;
+    const child = await io.process.fork();
+    const other = { ...self, io: io.in(child) };
+    const iova = await map(other, 2);
+    assertEq(await child.exec(), 0, "exec");
+    await assertPinned(self, [io.process, 0], [child, 0]);
+    await changeProcess(other.io);
+    await assertPinned(self, [io.process, 0], [child, 2]);
+    // What is pinned from now on is its own as well.
+    const later = await io.copy({
+      src: ioasId,
+      dst: ioasId,
+      srcIova: iova,
+      length: io.page,
+    });
+    await io.unmap(ioasId, iova, 2n * io.page);
+    await assertPinned(self, [io.process, 0], [child, 1]);
+    await io.unmap(ioasId, later, io.page);
+    await assertPinned(self, [io.process, 0], [child, 0]);
+    await child.exit();
+  });
+
+  f.test("passed_descriptor", {
+    description: "Whoever is given the iommufd can take everything over",
+    reference: "ioas.c iommufd_ioas_change_process",
+    needs: () => ["passfd"],
+    knownBug: leavesPins,
+  }, async (self) => {
+    const { io, file } = self;
+    const parent = io.process;
+    // It has neither the iommufd nor, in its memory, the file.
+    const child = await parent.fork();
+    const fresh = await io.reopen();
+    const { mode } = self.variant;
+    await fresh.setOption(IOMMU_OPTION_RLIMIT_MODE, 0, mode);
+    const ioasId = await fresh.ioasAlloc();
+    await fresh.mock.domain(ioasId);
+    await mapFile(fresh, ioasId, file, 0, 2n * io.page);
+    await assertPinned(self, [parent, 2], [child, 0]);
+    const passed = await parent.passFd(fresh.fd, child);
+    const other = io.in(child).at(assertOk(passed, "passfd"));
+    await changeProcess(other);
+    await assertPinned(self, [parent, 0], [child, 2]);
+    assertEq(await parent.close(fresh.fd), 0, "close");
+    await assertPinned(self, [parent, 0], [child, 2]);
+    assertEq(await child.close(other.fd), 0, "close in the child");
+    await assertPinned(self, [parent, 0], [child, 0]);
+    await child.exit();
+  });
+
   f.test("new_owner_gone", {
     description: "A file outlives its new owner as it does its first one",
     reference: "pages.c iopt_release_pages",
