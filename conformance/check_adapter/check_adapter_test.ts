@@ -334,7 +334,10 @@ describe("checkAdapter()", () => {
         "setrlimit",
         "setuid and dropcap",
         "fork",
+        "exec",
         "exit: descriptors are gone when the reply comes",
+        "unlink, pread, pwrite, lseek, fallocate and fcntl",
+        "passfd",
         "time",
       ],
     );

@@ -10,6 +10,7 @@
 import { EINVAL, EPERM } from "../../impl/uapi/errno.ts";
 import {
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+  IOMMU_HWPT_ALLOC_NEST_PARENT,
   IOMMU_IOAS_ALLOC,
   IommuIoasAlloc,
 } from "../../impl/uapi/iommufd.ts";
@@ -39,7 +40,15 @@ import {
   hwptAlloc,
   setDirtyTracking,
 } from "../../selftests/ioctls/hwpt_ioctls.ts";
+import { changeProcess, mapFile } from "../../selftests/ioctls/file_ioctls.ts";
 import { Iommufd } from "../../selftests/ioctls/ioctls.ts";
+import {
+  IOMMU_HWPT_ALLOC_PASID,
+  MOCK_FLAGS_DEVICE_PASID,
+  pasidAttach,
+  pasidDetach,
+} from "../../selftests/ioctls/pasid_ioctls.ts";
+import { viommuAlloc } from "../../selftests/ioctls/viommu_ioctls.ts";
 import type {
   TargetInfo,
   TargetProcess,
@@ -100,6 +109,9 @@ function registerProbes(registry: Test[]): void {
   probe("hwpt", "A HWPT can be allocated", probeHwpt);
   probe("dirty", "Dirty tracking can be turned on", probeDirty);
   probe("faults", "A fault queue can be allocated", probeFaults);
+  probe("map_file", "A memory file can be mapped", probeMapFile);
+  probe("viommu", "A virtual IOMMU can be allocated", probeViommu);
+  probe("pasid", "A PASID can be attached to a HWPT", probePasid);
 }
 
 /** What the probe of a capability that is about processes works with. */
@@ -228,4 +240,35 @@ async function probeFaults(context: Context): Promise<void> {
   const { faultId, faultFd } = await faultQueueAlloc(io);
   assertEq(await io.process.close(faultFd), 0, "close of the fault queue");
   await io.destroy(faultId);
+}
+
+async function probeMapFile(context: Context): Promise<void> {
+  const { io, ptId } = await mockDevice(context);
+  const { process, page } = io;
+  const fd = assertOk(await process.memfdCreate("probe", 0), "memfd");
+  assertEq(await process.ftruncate(fd, Number(page)), 0, "ftruncate");
+  const iova = await mapFile(io, ptId, fd, 0, page);
+  await changeProcess(io);
+  await io.unmap(ptId, iova, page);
+  assertEq(await process.close(fd), 0, "close");
+}
+
+async function probeViommu(context: Context): Promise<void> {
+  const { io, devId, ptId } = await mockDevice(context);
+  const flags = IOMMU_HWPT_ALLOC_NEST_PARENT;
+  const hwptId = await hwptAlloc(io, { devId, ptId, flags });
+  await io.destroy(await viommuAlloc(io, devId, hwptId));
+  await io.destroy(hwptId);
+}
+
+async function probePasid(context: Context): Promise<void> {
+  const io = await Iommufd.open(context);
+  const ptId = await io.ioasAlloc();
+  const device = await io.mock.domainFlags(ptId, MOCK_FLAGS_DEVICE_PASID);
+  const { idevId: devId, stdevId } = device;
+  const flags = IOMMU_HWPT_ALLOC_PASID;
+  const hwptId = await hwptAlloc(io, { devId, ptId, flags });
+  await io.mock.replaceDomain(stdevId, hwptId);
+  await pasidAttach(io, stdevId, 1, hwptId);
+  await pasidDetach(io, stdevId, 1);
 }

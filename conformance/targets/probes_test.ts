@@ -64,6 +64,8 @@ const LIARS: readonly (readonly [alter: Alter, line: RegExp])[] = [
   [without(0x3b89), /^hwpt fail .*ENOTTY$/],
   [without(0x3b8b), /^dirty fail .*ENOTTY$/],
   [without(0x3b8e), /^faults fail .*ENOTTY$/],
+  [without(0x3b8f), /^map_file fail .*ENOTTY$/],
+  [without(0x3b90), /^viommu fail .*ENOTTY$/],
 ];
 
 describe("probeTests()", () => {
