@@ -69,7 +69,7 @@ export interface IommuOps {
   readonly identityDomain?: Domain;
   /** The default domain of every group, when the driver does not leave that to the core. */
   readonly defaultDomain?: Domain;
-  /** Attached to a device before {@link releaseDevice}. */
+  /** Attached to a device before {@link releaseDevice}; often the blocked one, in whose place a device that needs a 1:1 map gets {@link identityDomain}. */
   readonly releaseDomain?: Domain;
 
   /** Whether the device has a capability. Without this it has none. */

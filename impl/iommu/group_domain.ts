@@ -11,7 +11,8 @@
 
 import { EINVAL, ENODEV, EOPNOTSUPP, Errno } from "../uapi/errno.ts";
 import { KernelBug } from "../kernel/warn.ts";
-import type { Device } from "./device.ts";
+import { IOMMU_HWPT_ALLOC_PASID } from "../uapi/iommufd.ts";
+import type { Device, IommuOps } from "./device.ts";
 import type { Domain } from "./domain.ts";
 import type { Group } from "./group.ts";
 
@@ -115,7 +116,7 @@ export function allocDefaultDomain(dev: Device): Domain {
     if (ops.identityDomain === undefined) throw EOPNOTSUPP;
     return ops.identityDomain;
   }
-  const domain = pagingDomainAlloc(dev);
+  const domain = pasidDomainAlloc(dev, ops) ?? pagingDomainAlloc(dev);
   try {
     domain.getDmaCookie();
   } catch (error) {
@@ -123,6 +124,18 @@ export function allocDefaultDomain(dev: Device): Domain {
     throw error;
   }
   return domain;
+}
+
+/** A domain that the PASIDs of a device can be used beside, if it has some and the driver, asked for that, has one. */
+function pasidDomainAlloc(dev: Device, ops: IommuOps): Domain | undefined {
+  const { defaultDomainForPasids } = dev.iommu.kernel.revision.attach;
+  if (!defaultDomainForPasids || dev.maxPasids === 0) return undefined;
+  try {
+    return ops.domainAllocPagingFlags?.(dev, IOMMU_HWPT_ALLOC_PASID, undefined);
+  } catch (error) {
+    if (EOPNOTSUPP.is(error)) return undefined;
+    throw error;
+  }
 }
 
 /**

@@ -4,7 +4,8 @@ import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import fc from "fast-check";
 import { KernelBug } from "../kernel/warn.ts";
-import { EINVAL, ENODEV, ENOMEM } from "../uapi/errno.ts";
+import type { Iova } from "../lib/brands.ts";
+import { EINVAL, ENODEV, ENOMEM, ENOSPC } from "../uapi/errno.ts";
 import { IOMMU_READ } from "./domain.ts";
 import { iommuIovaToPhys } from "./map.ts";
 import { iommuMap, iommuUnmap } from "./testing/numbers.ts";
@@ -54,6 +55,51 @@ const SPLITS: readonly (readonly [number, number, number, string[]])[] = [
   ]],
   [0x1000, 0x1000, 0, []],
 ];
+
+/** A domain whose page table splits ranges itself, in entries of 64 KiB at most. */
+class RangeDomain extends TestDomain {
+  readonly #entry = 0x10000;
+
+  override mapRange(iova: Iova, paddr: number, size: number): void {
+    this.calls.push(`range ${iova} ${paddr} ${size}`);
+    if (paddr === 0) throw ENOSPC;
+  }
+
+  override unmapRange(iova: Iova, size: number): number {
+    this.calls.push(`unrange ${iova} ${size}`);
+    return Math.ceil(size / this.#entry) * this.#entry;
+  }
+}
+
+describe("a page table that splits ranges itself", () => {
+  const options = { owner: new TestOps(), pgsizeBitmap: BigInt(SMALL | LARGE) };
+
+  it("is asked once, whatever the sizes of its pages", () => {
+    const domain = new RangeDomain(options, "paging");
+    iommuMap(domain, 0x1ff000, 0x3ff001, LARGE + SMALL + 7, IOMMU_READ);
+    // It may unmap more than it was asked to: all of an entry.
+    assertEquals(iommuUnmap(domain, 0x1ff000, 0x18000), 0x20000);
+    assertEquals(domain.calls, [
+      `range ${0x1ff000} ${0x3ff001} ${LARGE + SMALL + 7}`,
+      `unrange ${0x1ff000} ${0x18000}`,
+    ]);
+  });
+
+  it("takes back itself what it mapped before it fails", () => {
+    const domain = new RangeDomain(options, "paging");
+    const map = () => iommuMap(domain, 0, 0, SMALL, IOMMU_READ);
+    assertStrictEquals(errnoOf(map), ENOSPC);
+    assertEquals(domain.calls.length, 1);
+  });
+
+  it("is not asked if it does not page", () => {
+    const domain = new RangeDomain(options, "nested");
+    const map = () => iommuMap(domain, 0, SMALL, SMALL, IOMMU_READ);
+    assertStrictEquals(errnoOf(map), EINVAL);
+    assertEquals(iommuUnmap(domain, 0, SMALL), 0);
+    assertEquals(domain.calls, []);
+  });
+});
 
 describe("iommuMap", () => {
   for (const [iova, paddr, size, calls] of SPLITS) {

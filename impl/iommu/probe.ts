@@ -85,7 +85,7 @@ function leaveGroup(dev: Device, group: Group, ops: IommuOps): void {
     `IOMMU group ${group.id} lost its last device while in use`,
   );
 
-  const { releaseDomain } = ops;
+  const releaseDomain = releaseDomainOf(dev, ops);
   if (releaseDomain !== undefined) tryAttach(releaseDomain, dev, group.domain);
   ops.releaseDevice?.(dev);
   if (last) {
@@ -98,6 +98,16 @@ function leaveGroup(dev: Device, group: Group, ops: IommuOps): void {
   dev.group = null;
   dev.requireDirect = false;
   group.put();
+}
+
+/** What a device is left with: where it has a 1:1 map that it needs, nothing that blocks, if the driver has such. */
+function releaseDomainOf(dev: Device, ops: IommuOps): Domain | undefined {
+  const { releaseDomain, blockedDomain, identityDomain } = ops;
+  const { releaseKeepsDirect } = dev.iommu.kernel.revision.attach;
+  const blocks = dev.requireDirect && releaseDomain === blockedDomain;
+  return releaseKeepsDirect && blocks
+    ? identityDomain ?? releaseDomain
+    : releaseDomain;
 }
 
 /** Attaches a new device of the group to its present domain, or sets up the default domain. */

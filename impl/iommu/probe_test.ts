@@ -2,8 +2,17 @@
 
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { EINVAL, ENODEV, ENOMEM, ENOSPC, EOPNOTSUPP } from "../uapi/errno.ts";
-import { Device, deviceIommuCapable } from "./device.ts";
+import { KernelCore } from "../kernel/core.ts";
+import {
+  EINVAL,
+  ENODEV,
+  ENOMEM,
+  ENOSPC,
+  EOPNOTSUPP,
+  type Errno,
+} from "../uapi/errno.ts";
+import { IOMMU_HWPT_ALLOC_PASID as PASID } from "../uapi/iommufd.ts";
+import { Device, deviceIommuCapable, type IommuOps } from "./device.ts";
 import { deviceClaimDmaOwner } from "./dma_owner.ts";
 import { IOMMU_READ } from "./domain.ts";
 import { pagingDomainAlloc } from "./group_domain.ts";
@@ -12,6 +21,7 @@ import { probeDevice, releaseDevice } from "./probe.ts";
 import {
   errnoOf,
   groupOfTwo,
+  LARGE,
   SMALL,
   TestDevice,
   TestDomain,
@@ -51,6 +61,36 @@ describe("probing", () => {
     probeDevice(b);
     assertStrictEquals(b.uses, ops.blockedDomain);
   });
+
+  for (const [name, asked] of [["6.12", []], ["7.3", [PASID]]] as const) {
+    it(`asks in ${name} for a domain beside PASIDs ${asked.length} times`, () => {
+      const kernel = new KernelCore({ memory: LARGE, revision: name });
+      const ops: TestOps & IommuOps = new TestOps(kernel);
+      const flags: number[] = [];
+      let errno: Errno | undefined;
+      ops.domainAllocPagingFlags = (dev, wanted) => {
+        flags.push(wanted);
+        if (errno) throw errno;
+        return ops.domainAllocPaging(dev);
+      };
+      const probe = (maxPasids: number) => {
+        const dev = new TestDevice(ops, "a");
+        dev.maxPasids = maxPasids;
+        probeDevice(dev);
+        return dev.uses!.type;
+      };
+      assertEquals([probe(0), flags], ["paging", []]);
+      assertEquals([probe(8), flags], ["paging", [...asked]]);
+      // A driver without such domains is asked for another.
+      errno = EOPNOTSUPP;
+      assertEquals(probe(8), "paging");
+      errno = ENOSPC;
+      const expected = asked.length > 0 ? ENOSPC : undefined;
+      assertStrictEquals(errnoOf(() => probe(8)), expected);
+      delete ops.domainAllocPagingFlags;
+      assertEquals(probe(8), "paging");
+    });
+  }
 
   it("twice does nothing, and without IOMMU is ENODEV", () => {
     const { ops, a, group } = groupOfTwo();
@@ -161,6 +201,31 @@ describe("a device with regions that must be mapped 1:1", () => {
     assertStrictEquals(errnoOf(() => deviceClaimDmaOwner(dev, {})), EINVAL);
     assertStrictEquals(dev.uses, domain);
   });
+
+  for (
+    const [name, left] of [["6.12", "blocked"], ["7.3", "identity"]] as const
+  ) {
+    it(`is left to a domain of type ${left} in ${name}`, () => {
+      const kernel = new KernelCore({ memory: LARGE, revision: name });
+      const ops = new TestOps(kernel);
+      ops.identityDomain = new TestDomain({ owner: ops }, "identity");
+      ops.releaseDomain = ops.blockedDomain!;
+      const [needs, plain] = ["needs", "plain"].map((name) =>
+        new TestDevice(ops, name)
+      ) as [TestDevice, TestDevice];
+      needs.resv.push({ start: 0x9000n, length: 0x1000n, type: "direct" });
+      for (const dev of [needs, plain]) {
+        probeDevice(dev);
+        releaseDevice(dev);
+      }
+      assertEquals([needs.uses?.type, plain.uses?.type], [left, "blocked"]);
+      // Without an identity domain there is no choice.
+      delete ops.identityDomain;
+      probeDevice(needs);
+      releaseDevice(needs);
+      assertStrictEquals(needs.uses, ops.blockedDomain);
+    });
+  }
 
   it("maps around what another device of the group has mapped", () => {
     const ops = new TestOps();

@@ -507,4 +507,33 @@ function registerReports(f: FaultFixture): void {
       "devices and cookies",
     );
   });
+
+  f.test("paging_hwpt", {
+    description:
+      "A HWPT of an IOAS hands out the faults of its devices, but not those of PASIDs that nothing is attached to",
+    reference: "hw_pagetable.c iommufd_hwpt_paging_alloc, io-pgfault.c",
+    since: "6.14",
+  }, async ({ io, ioasId, device, faultId, fd }) => {
+    const { idevId: devId, stdevId } = device;
+    const flags = IOMMU_HWPT_FAULT_ID_VALID;
+    const hwpt = await hwptAlloc(io, { devId, ptId: ioasId, flags, faultId });
+    await io.mock.replaceDomain(stdevId, hwpt);
+    await io.destroy(hwpt, EBUSY);
+    await trigger(io, devId, { grpid: 3 });
+    await trigger(io, devId, { grpid: 4, pasid: 5 });
+    const [fault, ...more] = await readFaults(io, fd);
+    assertEq(more.length, 0, "more faults");
+    assertEq(fault!.grpid, 3, "group");
+    // Another device has them under its own id.
+    const second = await io.mock.domain(hwpt);
+    await trigger(io, second.idevId, { grpid: 6 });
+    const [other] = await readFaults(io, fd);
+    assertEq(other!.devId, second.idevId, "device");
+    await io.destroy(second.stdevId);
+    // What was not answered is answered when the device moves.
+    await io.mock.replaceDomain(stdevId, ioasId);
+    await trigger(io, devId, { grpid: 7 });
+    await expectFaults(io, fd, []);
+    await io.destroy(hwpt);
+  });
 }

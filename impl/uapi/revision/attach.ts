@@ -26,6 +26,10 @@ export class AttachDifferences extends Differences {
   readonly bindAllocatesFirst: boolean = this.since("7.3");
   /** A device that refused a domain is not attached to the one before again (__iommu_group_set_domain_internal). */
   readonly revertSkipsFailed: boolean = this.since("6.19");
+  /** The default domain of a device with PASIDs is asked for with that flag, if the driver can (__iommu_group_alloc_default_domain). */
+  readonly defaultDomainForPasids: boolean = this.since("6.14");
+  /** A device that needs a 1:1 map is not left to a blocking domain when its driver lets go (iommu_deinit_device). */
+  readonly releaseKeepsDirect: boolean = this.since("7.0");
   /** Page faults of a PCI virtual function are refused only if it has PRI (iommufd_hwpt_compatible_device). */
   readonly refusesOnlyVfsWithPri: boolean = this.since("6.16");
   /** HWPTs can be allocated for PASIDs (IOMMU_HWPT_ALLOC_PASID of iommufd_hwpt_alloc). */
