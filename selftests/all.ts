@@ -48,6 +48,7 @@ import { registerKitTestOps } from "./kit_uapi/kit_test_ops.ts";
 import { registerKitVfioCompat } from "./kit_uapi/kit_vfio_compat.ts";
 import { registerKitVfioStruct } from "./kit_uapi/kit_vfio_struct.ts";
 import { registerKitUserMemory } from "./kit_pages/kit_user_memory.ts";
+import { registerKitViommu } from "./kit_viommu/kit_viommu.ts";
 import { registerVfioCompatMockDomain } from "./iommufd/vfio_compat_mock_domain.ts";
 
 /** The tests that exist in a revision of the uAPI. */
@@ -90,6 +91,7 @@ export function allTests(uapi: RevisionName): Test[] {
   registerKitDirty(registry);
   registerKitFault(registry);
   registerKitPasid(registry);
+  registerKitViommu(registry);
   registerKitFailNth(registry);
   registerKitVfioCompat(registry);
   registerKitVfioStruct(registry);

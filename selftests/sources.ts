@@ -120,6 +120,12 @@ export { default as "selftests/kit_uapi/kit_test_ops.ts" } from "./kit_uapi/kit_
 export { default as "selftests/kit_uapi/kit_vfio_compat.ts" } from "./kit_uapi/kit_vfio_compat.ts" with { type: "text" };
 export { default as "selftests/kit_uapi/kit_vfio_struct.ts" } from "./kit_uapi/kit_vfio_struct.ts" with { type: "text" };
 export { default as "selftests/kit_uapi/kit_vfio_unmap.ts" } from "./kit_uapi/kit_vfio_unmap.ts" with { type: "text" };
+export { default as "selftests/kit_viommu/kit_viommu.ts" } from "./kit_viommu/kit_viommu.ts" with { type: "text" };
+export { default as "selftests/kit_viommu/kit_viommu_cache.ts" } from "./kit_viommu/kit_viommu_cache.ts" with { type: "text" };
+export { default as "selftests/kit_viommu/kit_viommu_device.ts" } from "./kit_viommu/kit_viommu_device.ts" with { type: "text" };
+export { default as "selftests/kit_viommu/kit_viommu_events.ts" } from "./kit_viommu/kit_viommu_events.ts" with { type: "text" };
+export { default as "selftests/kit_viommu/kit_viommu_mmap.ts" } from "./kit_viommu/kit_viommu_mmap.ts" with { type: "text" };
+export { default as "selftests/kit_viommu/kit_viommu_queue.ts" } from "./kit_viommu/kit_viommu_queue.ts" with { type: "text" };
 export { default as "selftests/target/capabilities.ts" } from "./target/capabilities.ts" with { type: "text" };
 export { default as "selftests/target/target.ts" } from "./target/target.ts" with { type: "text" };
 export { default as "selftests/target/target_failure.ts" } from "./target/target_failure.ts" with { type: "text" };

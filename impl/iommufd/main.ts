@@ -88,16 +88,18 @@ export class Iommufd {
     this.attaching = kernel.revision.attach.keptWith === "group"
       ? new AttachPerGroup(kernel)
       : new AttachPerHwpt();
-    kernel.registerDevice("/dev/iommu", () => this.open(ACCOUNT_USER));
+    this.#register("/dev/iommu", ACCOUNT_USER);
     if (kernel.revision.vfio.hasDevice) {
-      kernel.registerDevice("/dev/vfio/vfio", () => this.open(ACCOUNT_MM));
+      this.#register("/dev/vfio/vfio", ACCOUNT_MM);
     }
   }
 
-  /** A new context that charges pinned memory as told. Throws ENOMEM. (Linux: iommufd_fops_open.) */
-  open(accountMode: AccountMode): IommufdCtx {
-    this.kernel.step("iommufd.open");
-    return new IommufdCtx(this, accountMode);
+  /** Makes a path that opens a new context, which charges pinned memory as told. That throws ENOMEM. (Linux: iommufd_fops_open.) */
+  #register(path: string, accountMode: AccountMode): void {
+    this.kernel.registerDevice(path, (_task, access) => {
+      this.kernel.step("iommufd.open");
+      return new IommufdCtx(this, accountMode, access);
+    });
   }
 }
 
@@ -131,9 +133,9 @@ export class IommufdCtx extends File {
   readonly #sizeBytes = new Uint8Array(4);
   readonly #sizeView = new DataView(this.#sizeBytes.buffer);
 
-  /** For {@link Iommufd.open}. */
-  constructor(module: Iommufd, accountMode: AccountMode) {
-    super();
+  /** For {@link Iommufd}, whose paths open it. */
+  constructor(module: Iommufd, accountMode: AccountMode, access: number) {
+    super(access);
     this.#module = module;
     this.kernel = module.kernel;
     this.attaching = module.attaching;

@@ -103,6 +103,12 @@ export const KNOWN_BUGS = {
       "selftest.c mock_viommu_cache_invalidate: asks for more memory than there can be for 2^19 entries, which the core allows, with a warning",
     right: "they are done",
   },
+  forgets_index_of_queue: {
+    since: "6.17",
+    linux:
+      "selftest.c mock_hw_queue_init_phys: does not note a queue's index, so that index 0 is free when queue 1 goes, and 1 never again",
+    right: "the index is free that the queue had",
+  },
   keeps_device_with_pasid: {
     since: "6.15",
     linux:

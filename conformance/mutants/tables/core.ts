@@ -31,8 +31,8 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     killer: "kit_commands.unknown_numbers",
   }, {
     name: "vfio-device-mode",
-    find: 'registerDevice("/dev/vfio/vfio", () => this.open(ACCOUNT_MM))',
-    replace: 'registerDevice("/dev/vfio/vfio", () => this.open(ACCOUNT_USER))',
+    find: 'register("/dev/vfio/vfio", ACCOUNT_MM)',
+    replace: 'register("/dev/vfio/vfio", ACCOUNT_USER)',
     breaks: "/dev/vfio/vfio charges the user",
     killer: "kit_rlimit_mode.vfio_device",
   }]),
