@@ -50,18 +50,13 @@ export function attachGroupHandle(
   group: Group,
   handle: AttachHandle | null,
 ): void {
-  if (handle !== null) handle.domain = domain;
   if (group.pasidArray.has(IOMMU_NO_PASID)) {
     throw EBUSY.because("something else is attached to the group");
   }
   allocEntry(group, IOMMU_NO_PASID);
+  attachGroup(domain, group);
+  if (handle !== null) handle.domain = domain;
   group.pasidArray.set(IOMMU_NO_PASID, handle);
-  try {
-    attachGroup(domain, group);
-  } catch (error) {
-    group.pasidArray.delete(IOMMU_NO_PASID);
-    throw error;
-  }
 }
 
 /** Undoes attachGroupHandle() (Linux: iommu_detach_group_handle). */

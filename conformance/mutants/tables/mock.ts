@@ -257,9 +257,9 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/iommu/attach.ts", [{
     name: "attach-handle-unwind",
-    find: "    group.pasidArray.delete(IOMMU_NO_PASID);\n" +
-      "    throw error;",
-    replace: "    throw error;",
+    find: "  attachGroup(domain, group);\n  if (handle",
+    replace: "  group.pasidArray.set(IOMMU_NO_PASID, handle);\n" +
+      "  attachGroup(domain, group);\n  if (handle",
     breaks: "A group that refused a domain counts as attached",
     killer: "iommufd_dirty_tracking.domain_dirty128k.enforce_dirty",
   }]),

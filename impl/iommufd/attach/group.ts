@@ -15,7 +15,6 @@ import { XarrayNodes } from "../../lib/xarray_nodes.ts";
 import { ENODEV } from "../../uapi/errno.ts";
 import type { IommufdCtx } from "../main.ts";
 import type { Attachments } from "./attachments.ts";
-import type { GroupMsi } from "./sw_msi.ts";
 
 /** An IOMMU group in a context. */
 export class IommufdGroup {
@@ -23,16 +22,14 @@ export class IommufdGroup {
   readonly group: Group;
   /** What its devices are attached to. */
   readonly attachments: Attachments;
-  /** Interrupts of its devices. */
-  readonly msi: GroupMsi;
   readonly #ctx: IommufdCtx;
   #refs = 1;
 
   private constructor(ctx: IommufdCtx, group: Group) {
     this.#ctx = ctx;
     this.group = group.get();
-    this.msi = ctx.swMsi.ofGroup();
-    this.attachments = ctx.attaching.attachmentsOf(group, this.msi);
+    const msi = ctx.swMsi.ofGroup(group);
+    this.attachments = ctx.attaching.attachmentsOf(group, msi);
   }
 
   /**

@@ -11,21 +11,19 @@
  * @module
  */
 
-import type { Device } from "../../iommu/device.ts";
 import { IOMMU_MMIO, IOMMU_READ, IOMMU_WRITE } from "../../iommu/domain.ts";
-import { IOMMU_NO_PASID } from "../../iommu/group.ts";
+import type { Group } from "../../iommu/group.ts";
 import { iommuMap } from "../../iommu/map.ts";
 import type { KernelCore } from "../../kernel/core.ts";
 import { type Iova, plus, toIova } from "../../lib/brands.ts";
 import { EOVERFLOW } from "../../uapi/errno.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
-import { IommufdAttachHandle } from "../events/fault_attach.ts";
 import type { HwPagetable, HwptPaging } from "../hwpt/hw_pagetable.ts";
 
 /** The doorbells of a context. */
 export interface SwMsi {
   /** Those of a group that the context begins to use. */
-  ofGroup(): GroupMsi;
+  ofGroup(group: Group): GroupMsi;
   /** A HWPT has got its domain. */
   adopt(hwpt: HwPagetable): void;
 }
@@ -36,8 +34,6 @@ export interface GroupMsi {
   start: bigint | undefined;
   /** Gives a domain what the interrupts of the group need, which is about to use it. Throws ENOMEM, and what the driver throws. */
   setUp(paging: HwptPaging): void;
-  /** Maps the doorbell at an address into the domain that the group uses; returns what the device must write to. */
-  prepare(paging: HwptPaging, msiAddr: number): number;
 }
 
 /** The strategy of a new context. */
@@ -56,11 +52,6 @@ class CookieMsi implements GroupMsi {
     if (this.start === undefined || paging.msiCookie) return;
     paging.domain.getMsiCookie(this.start);
     paging.msiCookie = true;
-  }
-
-  /** The core does it by itself. */
-  prepare(_paging: HwptPaging, msiAddr: number): number {
-    return msiAddr;
   }
 }
 
@@ -81,21 +72,23 @@ const MAX_DOORBELLS = 64;
 class SwMsiList implements SwMsi {
   readonly #kernel: KernelCore;
   readonly #maps: SwMsiMap[] = [];
+  readonly #groups: WeakMap<Group, ListMsi> = new WeakMap();
 
   constructor(kernel: KernelCore) {
     this.#kernel = kernel;
   }
 
-  ofGroup(): GroupMsi {
-    return new ListMsi(this);
+  ofGroup(group: Group): GroupMsi {
+    const msi = new ListMsi(this);
+    this.#groups.set(group, msi);
+    return msi;
   }
 
   /** Interrupts of devices that use the domain come here (Linux: iommufd_sw_msi). */
   adopt(hwpt: HwPagetable): void {
-    hwpt.domain.getIommufdCookie((dev, msiAddr) => {
-      const group = groupOf(dev);
-      return group?.prepare(hwpt.paging, msiAddr) ?? msiAddr;
-    });
+    hwpt.domain.getIommufdCookie((dev, msiAddr) =>
+      this.#groups.get(dev.group!)!.prepare(hwpt.paging, msiAddr)
+    );
   }
 
   /** The place of a doorbell in a window. Throws EOVERFLOW, ENOMEM. (Linux: iommufd_sw_msi_get_map.) */
@@ -130,6 +123,7 @@ class ListMsi implements GroupMsi {
     }
   }
 
+  /** Maps the doorbell at an address into the domain that the group uses; returns what a device must write to. */
   prepare(paging: HwptPaging, msiAddr: number): number {
     if (this.start === undefined) return msiAddr;
     const page = msiAddr - msiAddr % PAGE_SIZE;
@@ -146,12 +140,4 @@ function install(paging: HwptPaging, map: SwMsiMap): void {
   const prot = IOMMU_READ | IOMMU_WRITE | IOMMU_MMIO;
   iommuMap(paging.domain, map.iova, map.page, PAGE_SIZE, prot);
   paging.swMsi.add(map);
-}
-
-/** The group of a device that iommufd has attached. */
-function groupOf({ group }: Device): GroupMsi | undefined {
-  const handle = group?.pasidArray.get(IOMMU_NO_PASID);
-  return handle instanceof IommufdAttachHandle
-    ? handle.idev.igroup.msi
-    : undefined;
 }
