@@ -25,14 +25,14 @@ export const PASID_MUTANTS: readonly Mutant[] = [
     killer: "kit_pasid.attach_order",
   }, {
     name: "pasid-plain-hwpt",
-    find: "!hwpt.pasidCompat || ",
+    find: "    if (!hwpt.pasidCompat) throw NOT_FOR_PASIDS;\n",
     replace: "",
     breaks: "A PASID takes a HWPT that was not allocated for PASIDs",
     killer: "kit_pasid.attach_order",
   }, {
     name: "pasid-plain-rid",
-    find: " || rid?.hwpt.pasidCompat === false",
-    replace: "",
+    find: "rid?.hwpt.pasidCompat === false",
+    replace: "false",
     breaks: "A PASID is attached while the device is at a plain HWPT",
     killer: "kit_pasid.rid_is_automatic",
   }, {

@@ -207,16 +207,16 @@ class GroupAttachments implements Attachments {
     if (!this.#kernel.revision.attach.allocatesByPasid) return;
     const present = this.#byPasid.get(pasid);
     if (present === undefined) {
-      this.#allocNodes(this.#byPasid.keys(), pasid);
+      this.#allocNodes(() => this.#byPasid.keys(), pasid);
       this.#kernel.step("attach.alloc");
     }
-    const ids = [...present?.devices ?? []].map((idev) => idev.id);
-    this.#allocNodes(ids, id);
+    const devices = present?.devices ?? [];
+    this.#allocNodes(() => [...devices].map((idev) => idev.id), id);
   }
 
-  #allocNodes(held: Iterable<number>, index: number): void {
+  #allocNodes(held: () => Iterable<number>, index: number): void {
     const options = { rootHoldsEntry: false };
-    const nodes = () => XarrayNodes.of(held, options);
+    const nodes = () => XarrayNodes.of(held(), options);
     this.#kernel.allocNodes(nodes, index, index);
   }
 

@@ -392,6 +392,46 @@ export const LATER_SCENARIOS: Readonly<Record<string, Scenario>> = {
     };
   },
 
+  "PASIDs": (n, { iommufd, ioasId, exit }) => {
+    const { hwpt, mock } = iommufd;
+    const devFlags = uapi.MOCK_FLAGS_DEVICE_PASID;
+    const { stdevId, idevId } = mock.mockDomain({ ptId: ioasId, devFlags });
+    const devId = idevId!;
+    const flags = uapi.IOMMU_HWPT_ALLOC_PASID;
+    const parent = hwpt.alloc({
+      devId,
+      ptId: ioasId,
+      flags: flags | uapi.IOMMU_HWPT_ALLOC_NEST_PARENT,
+    }).hwptId;
+    mock.mockDomainReplace({ stdevId, ptId: parent });
+    const { faultId } = hwpt.faultQueueAlloc();
+    const nested = hwpt.alloc({
+      devId,
+      ptId: parent,
+      flags,
+      dataType: uapi.IOMMU_HWPT_DATA_SELFTEST,
+      data: new Uint8Array(uapi.HwptSelftest.size),
+      faultId,
+    }).hwptId;
+    // None is the one that the mock refuses to move.
+    const each = (ptId: number) =>
+      times(2 * n, (i) => ({ stdevId, pasid: 2 + 3 * i, ptId }));
+    return {
+      attach: () => each(nested).forEach((one) => mock.pasidAttach(one)),
+      fault: () =>
+        each(0).forEach(({ pasid }) =>
+          mock.triggerIopf({ devId, pasid, addr: 0 })
+        ),
+      replace: () => each(parent).forEach((one) => mock.pasidReplace(one)),
+      detach: () =>
+        each(0).slice(n).forEach(({ stdevId, pasid }) =>
+          mock.pasidDetach({ stdevId, pasid })
+        ),
+      destroy: () => iommufd.destroy(stdevId),
+      exit,
+    };
+  },
+
   "devices with a fault": (n, bench) => {
     const { iommufd } = bench;
     const { devices, faultFd } = bench.faulting(2 * n);
