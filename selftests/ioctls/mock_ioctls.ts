@@ -36,7 +36,11 @@ import {
   TestMockDomainFlags,
   TestMockDomainReplace,
 } from "../../impl/uapi/selftest.ts";
-import type { Revision } from "../../impl/uapi/revision.ts";
+import {
+  type Revision,
+  REVISION_NAMES,
+  type RevisionName,
+} from "../../impl/uapi/revision.ts";
 import { type ByVersion, valueIn } from "../../impl/uapi/revision/versions.ts";
 import type { Struct } from "../../impl/uapi/layout/struct.ts";
 import { assertEq } from "../harness/harness.ts";
@@ -68,9 +72,14 @@ const TEST_CMD_FORMS: ByVersion<TestCmdForm> = {
   "7.3": { size: 72, minSize: 68, firstOp: 1, ops: 23 },
 };
 
+/** The forms by revision: they are asked for in every call. */
+const FORMS = Object.fromEntries(
+  REVISION_NAMES.map((name) => [name, valueIn(name, TEST_CMD_FORMS)!]),
+) as Record<RevisionName, TestCmdForm>;
+
 /** The test ioctl's form in a revision. */
-export function testCmdForm(revision: Revision): TestCmdForm {
-  return valueIn(revision.name, TEST_CMD_FORMS)!;
+export function testCmdForm({ name }: Revision): TestCmdForm {
+  return FORMS[name];
 }
 
 /** The ids that MOCK_DOMAIN returns. */

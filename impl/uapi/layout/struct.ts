@@ -91,12 +91,18 @@ export function struct<T extends object>(
       this.view = new DataView(bytes.buffer, bytes.byteOffset, size);
     }
   }
-  for (const { name, type, offset } of list) {
-    Object.defineProperty(View.prototype, name, accessor(type, offset));
+  for (const field of list) {
+    Object.defineProperty(View.prototype, field.name, accessor(field));
   }
 
   function at(bytes: Uint8Array): T {
     return new View(bytes) as unknown as T;
+  }
+  const blank = new Uint8Array(size);
+  for (const field of list) {
+    if (field.role.kind === "size") {
+      put(new DataView(blank.buffer), field, size);
+    }
   }
   return {
     name,
@@ -116,12 +122,11 @@ export function struct<T extends object>(
       return values as T;
     },
     encode(values: Partial<T> = {}): Uint8Array<ArrayBuffer> {
-      const bytes = new Uint8Array(size);
-      const view = at(bytes) as Record<string, unknown>;
-      for (const { name, role } of list) {
-        const value = values[name as keyof T];
-        if (value !== undefined) view[name] = value;
-        else if (role.kind === "size") view[name] = size;
+      const bytes = blank.slice();
+      const view = new DataView(bytes.buffer);
+      for (const field of list) {
+        const value = values[field.name as keyof T];
+        if (value !== undefined) put(view, field, value as number | bigint);
       }
       return bytes;
     },
@@ -157,54 +162,60 @@ function sizeOf(fields: readonly Field[], alignment: number): number {
 function alignTo(offset: number, alignment: number): number {
   return Math.ceil(offset / alignment) * alignment;
 }
-/** The getter and setter of one field, little-endian as on x86-64. */
-function accessor(type: FieldType, offset: number): PropertyDescriptor {
+/** Writes the value of a field, little-endian as on x86-64. */
+function put(
+  view: DataView,
+  { type, offset }: Field,
+  value: number | bigint,
+): void {
+  switch (type) {
+    case "u8":
+      return view.setUint8(offset, value as number);
+    case "u16":
+      return view.setUint16(offset, value as number, true);
+    case "u32":
+      return view.setUint32(offset, value as number, true);
+    case "s32":
+      return view.setInt32(offset, value as number, true);
+    case "u64":
+      return view.setBigUint64(offset, value as bigint, true);
+  }
+}
+
+/** The getter and setter of one field. */
+function accessor(field: Field): PropertyDescriptor {
+  type View = { view: DataView };
+  return {
+    get: getter(field),
+    set(this: View, value: number | bigint) {
+      put(this.view, field, value);
+    },
+  };
+}
+
+/** The getter of one field: each type has its own, since they are called often. */
+function getter({ type, offset }: Field): () => number | bigint {
   type View = { view: DataView };
   switch (type) {
     case "u8":
-      return {
-        get(this: View) {
-          return this.view.getUint8(offset);
-        },
-        set(this: View, value: number) {
-          this.view.setUint8(offset, value);
-        },
+      return function (this: View) {
+        return this.view.getUint8(offset);
       };
     case "u16":
-      return {
-        get(this: View) {
-          return this.view.getUint16(offset, true);
-        },
-        set(this: View, value: number) {
-          this.view.setUint16(offset, value, true);
-        },
+      return function (this: View) {
+        return this.view.getUint16(offset, true);
       };
     case "u32":
-      return {
-        get(this: View) {
-          return this.view.getUint32(offset, true);
-        },
-        set(this: View, value: number) {
-          this.view.setUint32(offset, value, true);
-        },
+      return function (this: View) {
+        return this.view.getUint32(offset, true);
       };
     case "s32":
-      return {
-        get(this: View) {
-          return this.view.getInt32(offset, true);
-        },
-        set(this: View, value: number) {
-          this.view.setInt32(offset, value, true);
-        },
+      return function (this: View) {
+        return this.view.getInt32(offset, true);
       };
     case "u64":
-      return {
-        get(this: View) {
-          return this.view.getBigUint64(offset, true);
-        },
-        set(this: View, value: bigint) {
-          this.view.setBigUint64(offset, value, true);
-        },
+      return function (this: View) {
+        return this.view.getBigUint64(offset, true);
       };
   }
 }
