@@ -18,6 +18,8 @@ export class TestDifferences extends Differences {
   readonly hasPasidDevice: boolean = this.since("7.3");
   /** `alloc_hwpt_nested` tries requests that are too long or too many. */
   readonly checksInvalidateBounds: boolean = this.since("7.3");
+  /** `get_hw_info` asks for a type. */
+  readonly asksHwInfoType: boolean = this.since("7.3");
 }
 
 /** The differences in the tests of a revision. */

@@ -21,6 +21,7 @@ import {
 } from "../../impl/uapi/iommufd.ts";
 import {
   HwptInvalidateSelftest,
+  IOMMU_HW_INFO_TYPE_SELFTEST,
   IOMMU_HWPT_DATA_SELFTEST,
   IOMMU_HWPT_INVALIDATE_DATA_SELFTEST_INVALID,
   IOMMU_TEST_INVALIDATE_FLAG_ALL,
@@ -93,6 +94,11 @@ export function registerGetHwInfo(f: IoasFixture): void {
     await getHwInfo(io, idevId, 0);
     const exact = TestHwInfo.size;
     await getHwInfo(io, idevId, exact);
+    if (testDifferences(io.revision).asksHwInfoType) {
+      const type = IOMMU_HW_INFO_TYPE_SELFTEST;
+      await getHwInfo(io, idevId, exact, EOPNOTSUPP, type + 1);
+      await getHwInfo(io, idevId, exact, undefined, type);
+    }
     await getHwInfo(io, idevId, larger);
     await getHwInfo(io, idevId, TestHwInfo.offsetofend("flags"));
     const { outMaxPasidLog2 } = await getHwInfo(io, idevId, 0);
