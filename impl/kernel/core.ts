@@ -6,9 +6,9 @@
  * @module
  */
 
-import { ENOENT, ENOMEM, Errno } from "../uapi/errno.ts";
+import { EINVAL, ENOENT, ENOMEM, Errno } from "../uapi/errno.ts";
 import type { XarrayNodes } from "../lib/xarray_nodes.ts";
-import { O_ACCMODE, PAGE_SIZE } from "../uapi/mman.ts";
+import { O_ACCMODE, O_CREAT, O_DIRECTORY, PAGE_SIZE } from "../uapi/mman.ts";
 import {
   NEWEST,
   type Revision,
@@ -249,10 +249,12 @@ export class KernelCore {
 
   /**
    * Opens a path for a task: a device, a file in /dev/shm, or what a descriptor
-   * of the task is open to. Throws ENOENT, EEXIST, ENOTDIR, and what the file
-   * throws. For `SystemCalls` only.
+   * of the task is open to. Throws ENOENT, EEXIST, EINVAL, ENOTDIR, and what the
+   * file throws. For `SystemCalls` only.
    */
   openPath(path: string, task: Task, flags: number): File {
+    const makesDirectory = O_CREAT | O_DIRECTORY;
+    if ((flags & makesDirectory) === makesDirectory) throw EINVAL;
     const device = this.#devices.get(path);
     if (device !== undefined) {
       checkIsThere(flags);

@@ -12,6 +12,7 @@ import {
   EBADF,
   EEXIST,
   EINVAL,
+  EISDIR,
   ENOENT,
   ENOTDIR,
   ENXIO,
@@ -122,6 +123,8 @@ function registerOpen(f: NamesFixture): void {
       ["a new device", "/dev/null", NEW, EEXIST],
       ["a device as a directory", "/dev/null", O_DIRECTORY, ENOTDIR],
       ["a device, truncated", "/dev/null", O_RDWR | O_TRUNC, undefined],
+      ["a new directory", PATH, O_RDWR | O_CREAT | O_DIRECTORY, EINVAL],
+      ["a directory to write", FOLDER, O_RDWR, EISDIR],
       ["a file without a name", FOLDER, O_TMPFILE | O_RDWR, undefined],
       [
         "a file without a name, to write",
@@ -202,6 +205,7 @@ function registerUnlink(f: NamesFixture): void {
     await remove(process);
     assertErrno(await process.open(PATH), ENOENT, "open");
     assertErrno(await process.unlink(PATH), ENOENT, "unlink");
+    assertErrno(await process.unlink(FOLDER), EISDIR, "unlink of the folder");
     const other = await open(process, PATH, NEW);
     const at = await mapFile(process, old, pageSize, MAP_SHARED);
     assertEq(await process.read(other, new Uint8Array(9)), 0, "read the new");

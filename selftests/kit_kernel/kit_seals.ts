@@ -12,6 +12,7 @@ import {
   EBADF,
   EBUSY,
   EINVAL,
+  ENODEV,
   EPERM,
   type Errno,
 } from "../../impl/uapi/errno.ts";
@@ -122,6 +123,10 @@ function registerFirst(f: SealsFixture): void {
         assertErrno(await process.fcntl(fd, F_GET_SEALS), EINVAL, "seals");
         await seal(process, fd, F_SEAL_GROW, EINVAL);
       }
+    });
+    t.case("no command", async ({ process }) => {
+      const fd = await memfd(process, 0);
+      assertErrno(await process.fcntl(fd, 9999), EINVAL, "fcntl");
     });
     t.case("no file", async ({ process }) => {
       assertErrno(await process.fcntl(999, F_GET_SEALS), EBADF, "seals");
@@ -269,17 +274,47 @@ function registerForbidden(f: SealsFixture): void {
 
   f.test("write_up_to_the_end", {
     description:
-      "Of a write beyond the end of a file that cannot grow nothing is written, if it is within a page",
+      "Of a write that would make a file longer that cannot grow nothing is written",
     reference: "mm/shmem.c shmem_write_begin",
   }, async ({ process, pageSize }) => {
-    const fd = await memfd(process, 100);
+    const length = pageSize + 100;
+    const fd = await memfd(process, length);
     await seal(process, fd, F_SEAL_GROW);
-    const bytes = new Uint8Array(20).fill(1);
-    assertErrno(await process.pwrite(fd, bytes, 90), EPERM, "write");
-    const seen = new Uint8Array(pageSize);
-    assertEq(await process.pread(fd, seen, 0), 100, "read");
-    assertBytes(seen, new Uint8Array(pageSize), "bytes");
-    assertEq(await process.pwrite(fd, bytes, 80), 20, "write up to the end");
+    const bytes = new Uint8Array(length + 1).fill(1);
+    assertErrno(await process.pwrite(fd, bytes, 0), EPERM, "write");
+    const seen = new Uint8Array(length);
+    assertEq(await process.pread(fd, seen, 0), length, "read");
+    assertBytes(seen, new Uint8Array(length), "bytes");
+    const whole = bytes.subarray(0, length);
+    assertEq(await process.pwrite(fd, whole, 0), length, "write to the end");
+    await seal(process, fd, F_SEAL_WRITE);
+    assertErrno(await process.pwrite(fd, whole, 0), EPERM, "write");
+    const nothing = await process.pwrite(fd, new Uint8Array(0), 0);
+    assertEq(nothing, 0, "write of nothing");
+  });
+
+  f.table("memfd", {
+    description: "memfd_create checks its flags, then the name, then the size",
+    reference: "mm/memfd.c memfd_create",
+  }, (t) => {
+    const name = "n".repeat(249);
+    const gigabyte = 30 * 2 ** 26;
+    const rows: [string, string, number, Errno | undefined][] = [
+      ["a long name", name, 0, undefined],
+      ["a longer name", `${name}n`, 0, EINVAL],
+      ["an unknown flag", "kit", 0x20, EINVAL],
+      ["executable and not", "kit", MFD_EXEC | MFD_NOEXEC_SEAL, EINVAL],
+      ["a size without huge pages", "kit", gigabyte, EINVAL],
+      ["a size that is none", "kit", MFD_HUGETLB | 3 * 2 ** 26, ENODEV],
+      ["that, a longer name", `${name}n`, MFD_HUGETLB | 3 * 2 ** 26, EINVAL],
+    ];
+    for (const [what, text, flags, errno] of rows) {
+      t.case(what, async ({ process }) => {
+        const ret = await process.memfdCreate(text, flags);
+        if (errno !== undefined) assertErrno(ret, errno, "memfd_create");
+        else assertOk(ret, "memfd_create");
+      });
+    }
   });
 
   f.test("mprotect", {

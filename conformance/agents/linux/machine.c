@@ -272,15 +272,35 @@ void start_watch(void)
 		pins_before = pinned_pages();
 }
 
+/* What the tests left there would be in the way of others. */
+static void put_files(struct text *out)
+{
+	DIR *folder = opendir(TMPFS);
+	struct dirent *entry;
+
+	while (folder && (entry = readdir(folder))) {
+		char text[sizeof(entry->d_name) + 64];
+
+		if (unlinkat(dirfd(folder), entry->d_name, 0))
+			continue;
+		snprintf(text, sizeof(text), "the file " TMPFS "/%s was left",
+			 entry->d_name);
+		put_text(out, text);
+	}
+	if (folder)
+		closedir(folder);
+}
+
 void put_problems(struct text *out)
 {
 	char text[64];
 	long long pins;
 
 	put_kernel_messages(out);
-	/* On a machine of many, others pin pages too. */
+	/* On a machine of many, others pin pages too, and have files. */
 	if (!is_init())
 		return;
+	put_files(out);
 	pins = pinned_pages();
 	if (pins == pins_before)
 		return;

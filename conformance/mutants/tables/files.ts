@@ -55,8 +55,8 @@ export const FILES_MUTANTS: readonly Mutant[] = [
     killer: "kit_seals.forbids",
   }, {
     name: "seal-grow-write",
-    find: "    if (end <= offset) throw SEALED;",
-    replace: "    if (end <= offset) return object.write(offset, from);",
+    find: " || grows && this.#has(F_SEAL_GROW)) throw SEALED;",
+    replace: ") throw SEALED;",
     breaks: "A write makes a file longer that is sealed against that",
     killer: "kit_seals.write_up_to_the_end",
   }, {
@@ -188,8 +188,8 @@ export const FILES_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/kernel/system_calls.ts", [{
     name: "seal-read-only",
-    find: "      if (file.access === O_RDONLY) {\n        throw EPERM",
-    replace: "      if (false) {\n        throw EPERM",
+    find: "  if (file.access === O_RDONLY) {\n    throw EPERM",
+    replace: "  if (false) {\n    throw EPERM",
     breaks: "Who may only read a file seals it",
     killer: "kit_seals.add",
   }, {

@@ -114,9 +114,10 @@ export class MemoryFile extends File {
     offset?: number,
   ): number {
     if (this.#object.huge) throw EINVAL;
+    this.#inode.checkWrite(offset ?? this.#position, count);
     return this.#inChunks(count, offset, (part, done, at) => {
       process.mm.copyFromUser(part, uaddr + done);
-      return this.#inode.write(at, part);
+      return this.#object.write(at, part);
     });
   }
 

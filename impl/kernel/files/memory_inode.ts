@@ -85,17 +85,11 @@ export class MemoryInode {
     object.truncate(size);
   }
 
-  /** Writes, as far as the seals allow it: returns the bytes. Throws EPERM, ENOMEM. (Linux: shmem_write_begin.) */
-  write(offset: number, from: Uint8Array): number {
-    if (this.isWriteSealed) throw SEALED;
-    const { object } = this;
-    if (!this.#has(F_SEAL_GROW) || offset + from.length <= object.size) {
-      return object.write(offset, from);
-    }
-    // Page by page: one that would make it longer is not written at all.
-    const end = Math.floor(object.size / PAGE_SIZE) * PAGE_SIZE;
-    if (end <= offset) throw SEALED;
-    return object.write(offset, from.subarray(0, end - offset));
+  /** Throws EPERM if the seals forbid a write (Linux: shmem_write_begin, which looks at 2 MiB at a time). */
+  checkWrite(offset: number, length: number): void {
+    if (length === 0) return;
+    const grows = offset + length > this.object.size;
+    if (this.isWriteSealed || grows && this.#has(F_SEAL_GROW)) throw SEALED;
   }
 
   /** Allocates a part or drops it (Linux: shmem_fallocate, hugetlbfs_fallocate). Throws EPERM, ENOMEM. */

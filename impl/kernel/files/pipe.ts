@@ -61,10 +61,6 @@ class PipeReader extends File {
     this.#pipe = pipe;
   }
 
-  override fallocate(): never {
-    throw ESPIPE;
-  }
-
   override read(process: Task, uaddr: number, count: number): number {
     const pipe = this.#pipe;
     if (count === 0) return 0;

@@ -20,7 +20,6 @@ import {
   F_SEAL_SEAL,
   O_ACCMODE,
   O_CREAT,
-  O_DIRECTORY,
   O_RDONLY,
   O_TMPFILE,
 } from "../../uapi/mman.ts";
@@ -73,7 +72,6 @@ export class Tmpfs {
       return MemoryFile.open(entry.inode, flags);
     }
     if ((flags & O_CREAT) === 0) throw ENOENT;
-    if ((flags & O_DIRECTORY) !== 0) throw EINVAL;
     const inode = this.#create();
     this.#entries.set(name, { inode, uid: task.user.uid });
     inode.object.get();
@@ -95,7 +93,7 @@ export class Tmpfs {
 
   #openUnnamed(path: string, flags: number): File | undefined {
     const access = flags & O_ACCMODE;
-    if ((flags & O_CREAT) !== 0 || access === O_RDONLY) throw EINVAL;
+    if (access === O_RDONLY) throw EINVAL;
     const name = nameIn(path);
     if (name === undefined) return undefined;
     if (name === "") return new MemoryFile(this.#create(), access);

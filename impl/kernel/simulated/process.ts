@@ -6,7 +6,7 @@
  * @module
  */
 
-import { EINVAL, errnoName } from "../../uapi/errno.ts";
+import { EINVAL, ENODEV, errnoName } from "../../uapi/errno.ts";
 import {
   F_SEAL_EXEC,
   F_SEAL_SEAL,
@@ -142,7 +142,7 @@ export class Process extends SystemCalls {
     );
   }
 
-  /** Makes a memory file, `MFD_*`. EINVAL, EMFILE, ENOMEM. */
+  /** Makes a memory file, `MFD_*`. EINVAL, EMFILE, ENODEV, ENOMEM. */
   memfdCreate(name: string, flags: number): number {
     return this.syscall(() => {
       const huge = (flags & MFD_HUGETLB) !== 0;
@@ -153,6 +153,7 @@ export class Process extends SystemCalls {
       this.files.nextFree(this.rlimit(RLIMIT_NOFILE));
       this.kernel.step("memfd.inode");
       this.kernel.step("file.anonymous");
+      if (huge && !isHugePageSize(flags)) throw ENODEV;
       const object = this.kernel.machine.createObject(huge);
       const inode = new MemoryInode(object, {
         seals: firstSeals(flags),
@@ -305,5 +306,10 @@ function checkMemfdFlags(flags: number, huge: boolean): void {
   checkFlags(flags, known | (shift << MFD_HUGE_SHIFT));
   const exclusive = MFD_NOEXEC_SEAL | MFD_EXEC;
   if ((flags & exclusive) === exclusive) throw EINVAL;
-  if (shift !== 0 && shift !== HPAGE_SHIFT) throw EINVAL;
+}
+
+/** Whether there are huge pages of the size that the flags of a memfd say. */
+function isHugePageSize(flags: number): boolean {
+  const shift = (flags >>> MFD_HUGE_SHIFT) & 0x3f;
+  return shift === 0 || shift === HPAGE_SHIFT;
 }
