@@ -142,6 +142,9 @@ export function invoke(
   return how(process, six[0], six[1], six[2], six[3], six[4], six[5]);
 }
 
+/** Bytes of memory of a machine: as much as a test may use. Each test boots one, and each frame has a counter. */
+const MEMORY = 2 ** 29;
+
 /** How the model is set up. */
 export interface ImplOptions {
   /** In which order memory is handed out; default `ordered`. */
@@ -164,8 +167,10 @@ export class Model {
   constructor(uapi: RevisionName, options: ImplOptions = {}) {
     const { frameOrder = "ordered", machine, calls = IMPL_CALLS } = options;
     this.#boot = () => {
-      const memory = machine ? { machine: machine() } : { frameOrder };
-      return new Kernel({ revision: uapi, ...memory });
+      return new Kernel({
+        revision: uapi,
+        ...machine ? { machine: machine() } : { frameOrder, memory: MEMORY },
+      });
     };
     this.#calls = new Map(Object.entries(calls));
     this.info = {
