@@ -17,6 +17,9 @@ import type { Scenario } from "./scenario.ts";
 import { openIommufd, REVISION, Setup } from "./setup.ts";
 import type { Step } from "./steps.ts";
 
+/** Bytes of memory: as the machine has that real Linux is timed on. */
+const MEMORY = 2 ** 32;
+
 /** A phase of a round. */
 export interface TimedPhase {
   /** The key of the operation that it measures, if it does. */
@@ -40,7 +43,7 @@ export class Machine extends Setup {
 
   /** Boots. */
   static async boot(frameOrder: FrameOrder = "ordered"): Promise<Machine> {
-    const model = new Model(REVISION, { frameOrder });
+    const model = new Model(REVISION, { frameOrder, memory: MEMORY });
     const target = targetOf(model);
     const process = await TargetProcess.spawn(target);
     const io = await openIommufd(process, target.info);

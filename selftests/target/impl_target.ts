@@ -149,6 +149,8 @@ const MEMORY = 2 ** 29;
 export interface ImplOptions {
   /** In which order memory is handed out; default `ordered`. */
   readonly frameOrder?: FrameOrder;
+  /** Bytes of memory, a multiple of 2 MiB; default as much as a test may use. */
+  readonly memory?: number;
   /** What each kernel runs on; default a simulated machine. */
   readonly machine?: () => Machine;
   /** What the verbs do; default {@link IMPL_CALLS}. */
@@ -165,11 +167,12 @@ export class Model {
 
   /** The model with the behaviour of a revision. */
   constructor(uapi: RevisionName, options: ImplOptions = {}) {
-    const { frameOrder = "ordered", machine, calls = IMPL_CALLS } = options;
+    const { frameOrder = "ordered", memory = MEMORY } = options;
+    const { machine, calls = IMPL_CALLS } = options;
     this.#boot = () => {
       return new Kernel({
         revision: uapi,
-        ...machine ? { machine: machine() } : { frameOrder, memory: MEMORY },
+        ...machine ? { machine: machine() } : { frameOrder, memory },
       });
     };
     this.#calls = new Map(Object.entries(calls));
