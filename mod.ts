@@ -113,7 +113,7 @@ export {
   IOMMU_READ,
   IOMMU_WRITE,
 } from "./impl/iommu/domain.ts";
-export { AttachHandle, Group } from "./impl/iommu/group.ts";
+export { AttachHandle, Group, IOMMU_NO_PASID } from "./impl/iommu/group.ts";
 export { Iommu } from "./impl/iommu/iommu.ts";
 export { prepareMsi } from "./impl/iommu/msi.ts";
 export { iommuIovaToPhys } from "./impl/iommu/map.ts";

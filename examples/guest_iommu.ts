@@ -18,6 +18,7 @@ import {
   EINVAL,
   EOPNOTSUPP,
   Errno,
+  IOMMU_NO_PASID,
   type Struct,
   struct,
   u64,
@@ -94,7 +95,7 @@ class GuestViommu implements ViommuOps {
       );
       const dev = this.#viommu.findDevice(virtId);
       if (!(dev instanceof SimpleDevice)) throw EINVAL;
-      const { translation } = dev;
+      const translation = dev.translations.get(IOMMU_NO_PASID);
       if (translation instanceof GuestDomain) translation.forget(addr);
       array.handled++;
     }

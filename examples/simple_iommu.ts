@@ -9,6 +9,7 @@
  *   is an IOVA of the domain below. It caches what it reads there;
  * - notes in its page table which pages were written;
  * - passes on what a device asks for that is not mapped there yet;
+ * - has a translation for each address space that a device numbers (PASID);
  * - tells what it can do.
  *
  * {@link SimpleDevice} plays a device behind it, so that DMA can be watched.
@@ -32,9 +33,12 @@ import {
   type Iommu,
   IOMMU_DIRTY_NO_CLEAR,
   IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE,
+  IOMMU_FAULT_PAGE_REQUEST_PASID_VALID,
   IOMMU_HW_INFO_TYPE_NONE,
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
   IOMMU_HWPT_ALLOC_NEST_PARENT,
+  IOMMU_HWPT_ALLOC_PASID,
+  IOMMU_NO_PASID,
   IOMMU_PGFAULT_PERM_READ,
   IOMMU_PGFAULT_PERM_WRITE,
   IOMMU_READ,
@@ -125,6 +129,7 @@ export const INVALIDATE_ALL = 1 << 0;
 const LARGE = 2 ** 21;
 const TABLE_ENTRIES = LARGE / PAGE_SIZE;
 const OUTPUT_BITS = 39;
+const PASID_BITS = 8;
 
 /** An entry of the page table: frame number, written, present, and IOMMU_READ and IOMMU_WRITE. */
 const FRAME_SHIFT = 4;
@@ -142,9 +147,14 @@ abstract class Translation extends Domain {
 
   /** Points the hardware at this domain. */
   override attachDev(dev: Device, old: Domain | null): void {
+    this.setDevPasid(dev, IOMMU_NO_PASID, old);
+  }
+
+  /** The same for DMA with a PASID. */
+  override setDevPasid(dev: Device, pasid: number, old: Domain | null): void {
     if (!(dev instanceof SimpleDevice)) throw EINVAL;
     dev.driver.faults.changeDomain(dev, this, old);
-    dev.translation = this;
+    dev.translations.set(pasid, this);
   }
 }
 
@@ -421,7 +431,7 @@ export class SimpleIommu implements IommuOps {
     userData: UserData | undefined,
   ): SimpleDomain {
     const known = IOMMU_HWPT_ALLOC_NEST_PARENT |
-      IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
+      IOMMU_HWPT_ALLOC_DIRTY_TRACKING | IOMMU_HWPT_ALLOC_PASID;
     if (flags & ~known || userData !== undefined) throw EOPNOTSUPP;
     const tracks = (flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING) !== 0;
     return this.domainAllocPaging(dev, tracks);
@@ -433,7 +443,7 @@ export class SimpleIommu implements IommuOps {
     flags: number,
     userData: UserData,
   ): SimpleNestedDomain {
-    if (flags !== 0) throw EOPNOTSUPP;
+    if (flags & ~IOMMU_HWPT_ALLOC_PASID) throw EOPNOTSUPP;
     if (!(parent instanceof SimpleDomain)) throw EINVAL;
     const data = readStage1(userData);
     this.iommu.kernel.step("driver.alloc");
@@ -458,8 +468,8 @@ export class SimpleIommu implements IommuOps {
 export class SimpleDevice extends Device {
   /** The driver of the IOMMU. */
   readonly driver: SimpleIommu;
-  /** What the hardware translates its DMA with. */
-  translation: Translation | undefined;
+  /** What the hardware translates its DMA with, by PASID. */
+  readonly translations = new Map<number, Translation>();
   /** What its requests for pages were answered, oldest first. */
   readonly answers: PageResponse[] = [];
   #groups = 0;
@@ -469,37 +479,49 @@ export class SimpleDevice extends Device {
     super(driver.iommu, name, driver);
     this.driver = driver;
     this.hasIsolatedMsi = true;
+    this.maxPasids = 2 ** PASID_BITS;
     probeDevice(this);
   }
 
   /** DMA from memory; undefined if the IOMMU blocks it. */
-  read(iova: number, length: number): Uint8Array | undefined {
+  read(
+    iova: number,
+    length: number,
+    pasid = IOMMU_NO_PASID,
+  ): Uint8Array | undefined {
     const data = new Uint8Array(length);
-    return this.#dma(iova, data, IOMMU_READ) ? data : undefined;
+    return this.#dma(iova, data, IOMMU_READ, pasid) ? data : undefined;
   }
 
   /** DMA to memory; false if the IOMMU blocks it. Pages before the first blocked one are written. */
-  write(iova: number, data: Uint8Array): boolean {
-    return this.#dma(iova, data, IOMMU_WRITE);
+  write(iova: number, data: Uint8Array, pasid = IOMMU_NO_PASID): boolean {
+    return this.#dma(iova, data, IOMMU_WRITE, pasid);
   }
 
   /**
    * Asks for all pages of a range that DMA would be blocked at, as one group
    * of requests; returns its number. The answer arrives in {@link answers}.
    */
-  request(iova: number, length: number, access: number): number {
+  request(
+    iova: number,
+    length: number,
+    access: number,
+    pasid = IOMMU_NO_PASID,
+  ): number {
+    const translation = this.translations.get(pasid);
     const missing: number[] = [];
     for (let at = iova; at < iova + length; at += PAGE_SIZE) {
-      if (this.translation?.translate(at, access) === undefined) {
-        missing.push(at);
-      }
+      if (translation?.translate(at, access) === undefined) missing.push(at);
     }
+    const valid = pasid === IOMMU_NO_PASID
+      ? 0
+      : IOMMU_FAULT_PAGE_REQUEST_PASID_VALID;
     const grpid = ++this.#groups;
     for (const [index, at] of missing.entries()) {
       const last = index === missing.length - 1;
       this.#report({
-        flags: last ? IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE : 0,
-        pasid: 0,
+        flags: valid | (last ? IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE : 0),
+        pasid,
         grpid,
         perm: access === IOMMU_WRITE
           ? IOMMU_PGFAULT_PERM_WRITE
@@ -519,12 +541,18 @@ export class SimpleDevice extends Device {
     }
   }
 
-  #dma(iova: number, data: Uint8Array, access: number): boolean {
+  #dma(
+    iova: number,
+    data: Uint8Array,
+    access: number,
+    pasid: number,
+  ): boolean {
     const { frames } = this.iommu.kernel;
+    const translation = this.translations.get(pasid);
     for (let done = 0; done < data.length;) {
-      const paddr = this.translation?.translate(iova + done, access);
+      const paddr = translation?.translate(iova + done, access);
       if (paddr === undefined) {
-        this.translation?.blocked(this, iova + done);
+        translation?.blocked(this, iova + done);
         return false;
       }
       const offset = paddr % PAGE_SIZE;

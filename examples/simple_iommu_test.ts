@@ -10,6 +10,7 @@ import {
   IOMMU_HWPT_ALLOC,
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
   IOMMU_HWPT_ALLOC_NEST_PARENT,
+  IOMMU_HWPT_ALLOC_PASID,
   IOMMU_HWPT_FAULT_ID_VALID,
   IOMMU_HWPT_INVALIDATE,
   IOMMU_IOAS_MAP_READABLE,
@@ -259,6 +260,7 @@ describe("a simple IOMMU driver", () => {
     assertEquals(answer.ret, "ok");
     assertEquals(answer.outDataType, SIMPLE_IOMMU);
     assertEquals(answer.outCapabilities, IOMMU_HW_CAP_DIRTY_TRACKING);
+    assertEquals(answer.outMaxPasidLog2, 8);
     const bytes = bench.process.peek(place, SimpleHwInfo.size);
     const info = SimpleHwInfo.decode(bytes);
     assertEquals(info, { inputBits: 21, outputBits: 39 });
@@ -385,6 +387,48 @@ describe("a simple IOMMU driver", () => {
     nic.write(IOVA, new Uint8Array(1));
     hwpt.setDirtyTracking({ hwptId, on: true });
     assertEquals(read(true), none);
+    idev.detach();
+    bench.end();
+  });
+
+  it("keeps the address spaces of PASIDs apart", () => {
+    const bench = new Bench();
+    const { nic, process, idev, ioasId } = bench;
+    const flags = IOMMU_HWPT_ALLOC_PASID;
+    const own = bench.alloc(ioasId, { flags }).outHwptId;
+    process.poke(bench.map(IOVA, PAGE_SIZE), new Uint8Array([1]));
+    const other = bench.iommufd.ioasAlloc().ioasId;
+    const { faultId, faultFd } = bench.iommufd.hwpt.faultQueueAlloc();
+    const space = bench.alloc(other, {
+      flags: flags | IOMMU_HWPT_FAULT_ID_VALID,
+      faultId,
+    }).outHwptId;
+    const prot = PROT_READ | PROT_WRITE;
+    const memory = process.mmap(0, PAGE_SIZE, prot, MAP_SHARED | MAP_ANONYMOUS);
+    const map = {
+      ioasId: other,
+      userVa: memory,
+      length: PAGE_SIZE,
+      iova: IOVA,
+    };
+    bench.iommufd.ioasMap(map);
+    process.poke(memory, new Uint8Array([2]));
+
+    idev.attach(own);
+    idev.attach(space, 7);
+    assertEquals(nic.read(IOVA, 1), new Uint8Array([1]));
+    assertEquals(nic.read(IOVA, 1, 7), new Uint8Array([2]));
+    assertEquals(nic.read(IOVA, 1, 8), undefined);
+    nic.request(IOVA, 2 * PAGE_SIZE, IOMMU_READ, 7);
+    const faults = bench.iommufd.hwpt.readFaults(faultFd);
+    assertEquals(faults.map(({ pasid, addr }) => [pasid, addr]), [
+      [7, BigInt(IOVA + PAGE_SIZE)],
+    ]);
+    idev.replace(own, 7);
+    assertEquals(nic.read(IOVA, 1, 7), new Uint8Array([1]));
+    idev.detach(7);
+    assertEquals(nic.read(IOVA, 1, 7), undefined);
+    assertEquals(nic.read(IOVA, 1), new Uint8Array([1]));
     idev.detach();
     bench.end();
   });
