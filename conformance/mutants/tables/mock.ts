@@ -283,6 +283,12 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
     replace: "if (handle !== undefined || userPasidTable) return handle;",
     breaks: "Faults of the user's own PASIDs go to nobody",
     killer: "iommufd_ioas.mock_domain.alloc_hwpt_nested",
+  }, {
+    name: "fault-any-pasid",
+    find: 'return handleOf(dev, IOMMU_NO_PASID, "nested");',
+    replace: "return handleOf(dev, IOMMU_NO_PASID);",
+    breaks: "Faults of PASIDs go to a HWPT of an IOAS that is not theirs",
+    killer: "kit_fault.paging_hwpt",
   }]),
   ...inFile("impl/iommu/user_data.ts", [{
     name: "data-too-long",

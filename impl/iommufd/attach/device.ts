@@ -25,7 +25,6 @@ import {
   deviceReleaseDmaOwner,
 } from "../../iommu/dma_owner.ts";
 import { type Group, IOMMU_NO_PASID } from "../../iommu/group.ts";
-import { KernelBug } from "../../kernel/warn.ts";
 import { isMockDevice } from "../../mock/mock_device.ts";
 import { EINVAL, ENOENT, type Errno } from "../../uapi/errno.ts";
 import type { Change } from "./attachments.ts";
@@ -44,14 +43,14 @@ export class IommufdDevice extends IommufdObject {
   );
   /** The device. */
   readonly dev: Device;
+  /** Its group in the context; there from {@link bindDevice} on. */
+  igroup!: IommufdGroup;
   /** What a virtual IOMMU knows it as, if one does. */
   vdevice: IommufdVdevice | undefined;
   /** Its driver gives it back: no virtual IOMMU gets it any more. */
   destroying = false;
   /** A domain for it must enforce cache coherency. */
   readonly enforceCacheCoherency: boolean;
-
-  #igroup: IommufdGroup | undefined;
 
   private constructor(ctx: IommufdCtx, dev: Device) {
     super(ctx);
@@ -60,14 +59,6 @@ export class IommufdDevice extends IommufdObject {
       dev,
       "enforce-cache-coherency",
     );
-  }
-
-  /** Its group in the context. */
-  get igroup(): IommufdGroup {
-    if (this.#igroup === undefined) {
-      throw new KernelBug(`${this.dev.name} has not been bound`);
-    }
-    return this.#igroup;
   }
 
   /**
@@ -101,7 +92,7 @@ export class IommufdDevice extends IommufdObject {
     const idev = early ?? allocate();
 
     undo.move();
-    idev.#igroup = igroup;
+    idev.igroup = igroup;
     // A mock device is an object of the context itself and goes with it.
     if (!isMockDevice(dev)) ctx.get();
     idev.ref();

@@ -5,7 +5,7 @@ import { describe, it } from "@std/testing/bdd";
 import type { IommuOps } from "../../iommu/device.ts";
 import { TestDomain } from "../../iommu/testing/test_driver.ts";
 import type { UserData } from "../../iommu/user_data.ts";
-import { EINVAL, errnoName } from "../../uapi/errno.ts";
+import { EINVAL, ENOMEM, errnoName } from "../../uapi/errno.ts";
 import {
   IOMMU_HWPT_ALLOC,
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
@@ -405,6 +405,24 @@ describe("HWPT_ALLOC of a parent", () => {
     assertEquals(bench.replace(bench.ioas), 0);
     assertEquals(machine.destroy(first), 0);
     assertEquals(machine.destroy(parent), 0);
+    bench.end();
+  });
+
+  it("needs a driver that nests: EOPNOTSUPP before the parent is looked at", () => {
+    const bench = new Bench();
+    const { machine } = bench;
+    const idev = bench.bind(bench.a);
+    const auto = idev.attach(machine.ioas());
+    const values = { devId: idev.id, ptId: auto, dataType: 1, dataLen: 4 };
+    const alloc = () =>
+      machine.call(IOMMU_HWPT_ALLOC, IommuHwptAlloc, values).ret;
+    assertEquals(alloc(), "EOPNOTSUPP");
+    (bench.ops as IommuOps).domainAllocNested = () => {
+      throw ENOMEM;
+    };
+    assertEquals(alloc(), "EINVAL");
+    idev.detach();
+    idev.unbind();
     bench.end();
   });
 

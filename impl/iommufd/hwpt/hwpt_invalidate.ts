@@ -9,8 +9,9 @@
  * @module
  */
 
+import { errnoOf } from "../../iommu/group_domain.ts";
 import type { UserDataArray } from "../../iommu/user_data.ts";
-import { EINVAL, Errno } from "../../uapi/errno.ts";
+import { EINVAL } from "../../uapi/errno.ts";
 import type { IommuHwptInvalidate } from "../../uapi/iommufd.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
 import { RESERVED_FIELD } from "../objects/refusals.ts";
@@ -34,16 +35,10 @@ export function hwptInvalidate(ucmd: Ucmd<IommuHwptInvalidate>): void {
     entryNum: cmd.entryNum,
     handled: 0,
   };
-  let result: Errno | undefined;
-  try {
-    invalidate(ucmd, array);
-  } catch (error) {
-    if (!(error instanceof Errno)) throw error;
-    result = error;
-  }
+  const errno = errnoOf(() => invalidate(ucmd, array));
   cmd.entryNum = array.handled;
   ucmd.respond();
-  if (result !== undefined) throw result;
+  if (errno !== undefined) throw errno;
 }
 
 function invalidate(
