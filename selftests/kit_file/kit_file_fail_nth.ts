@@ -92,6 +92,13 @@ const SEQUENCES: readonly Sequence[] = [
     run: callDmabuf,
   },
   {
+    name: "dmabuf_domain",
+    what: "devices that come to a DMA buffer",
+    points: { "7.3": 1 },
+    reference: "io_pagetable.c iopt_fill_domain",
+    run: callDmabufDomain,
+  },
+  {
     name: "change_process",
     what: "a change of process",
     points: { "7.3": 1 },
@@ -180,7 +187,7 @@ async function callAccessRw(round: Round): Promise<void> {
   await round.close(access);
 }
 
-/** A DMA buffer: mapped with a domain and without one, copied, taken back. */
+/** A DMA buffer: mapped without a domain, copied to two of them, taken back. */
 async function callDmabuf(round: Round): Promise<void> {
   const io = await round.open();
   const src = await io.ioasAlloc();
@@ -191,10 +198,22 @@ async function callDmabuf(round: Round): Promise<void> {
   const fd = await round.openStep(() => dmabufGet(io, io.context.pageSize));
   const srcIova = await round.step(() => mapFile(io, src, fd, 0, io.page));
   await round.step(() => io.copy({ src, dst, srcIova, length: io.page }));
-  await round.device(() => io.mock.domain(dst));
   await round.step(() => dmabufRevoke(io, fd, true));
-  await round.device(() => io.mock.domain(dst));
+  await round.step(() => io.copy({ src, dst, srcIova, length: io.page }));
   await round.step(() => io.unmap(dst, 0n, U64_MAX));
+}
+
+/** Devices that come to a DMA buffer before and after it is taken back. */
+async function callDmabufDomain(round: Round): Promise<void> {
+  const io = await round.open();
+  const ioasId = await io.ioasAlloc();
+  const fd = await round.openStep(() => dmabufGet(io, io.context.pageSize));
+  await mapFileFixed(io, ioasId, fd, 0, io.page, IOVA);
+  await mapFileFixed(io, ioasId, fd, 0, io.page, IOVA + io.page);
+  await round.enable();
+  await round.device(() => io.mock.domain(ioasId));
+  await round.step(() => dmabufRevoke(io, fd, true));
+  await round.device(() => io.mock.domain(ioasId));
 }
 
 /** More IOAS than a node of an xarray has entries. */
