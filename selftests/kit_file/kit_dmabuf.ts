@@ -11,6 +11,7 @@ import {
   EBADF,
   EEXIST,
   EINVAL,
+  EMFILE,
   ENODEV,
   ENOENT,
   EOPNOTSUPP,
@@ -38,6 +39,7 @@ import {
   POLLIN,
   PROT_READ,
   RLIMIT_MEMLOCK,
+  RLIMIT_NOFILE,
 } from "../../impl/uapi/mman.ts";
 import { VFIO_TYPE1_IOMMU } from "../../impl/uapi/vfio.ts";
 import {
@@ -186,6 +188,23 @@ function registerOperations(f: DmabufFixture): void {
         assertEq(await io.process.close(fd), 0, "close");
       });
     }
+  });
+
+  f.test("get_without_descriptor", {
+    description: "A buffer for which there is no descriptor is not made",
+    reference: "dma-buf.c dma_buf_fd",
+    needs: () => ["setrlimit"],
+  }, async ({ io }) => {
+    const next = await io.nextFd();
+    const limit = (fds: number) =>
+      io.process.setrlimit(RLIMIT_NOFILE, BigInt(fds));
+    assertEq(await limit(next), 0, "setrlimit");
+    await dmabufGet(io, io.context.pageSize, EMFILE);
+    // The length is looked at before.
+    await dmabufGet(io, 0, EINVAL);
+    assertEq(await limit(next + 1), 0, "setrlimit");
+    assertEq(await dmabufGet(io, io.context.pageSize), next, "descriptor");
+    assertEq(await limit(1024), 0, "setrlimit");
   });
 
   f.table("revoke_errno", {

@@ -34,6 +34,7 @@ import {
   mapFile,
   mapFileFixed,
 } from "../ioctls/file_ioctls.ts";
+import { hwptAlloc } from "../ioctls/hwpt_ioctls.ts";
 import { type Iommufd, U64_MAX } from "../ioctls/ioctls.ts";
 
 /** Where most memory is mapped. */
@@ -118,13 +119,18 @@ async function makeFile(
   return fd;
 }
 
+/** Gives an IOAS two domains: that of a device, and another one. */
+async function twoDomains(io: Iommufd, ptId: number): Promise<void> {
+  const { idevId: devId } = await io.mock.domain(ptId);
+  await hwptAlloc(io, { devId, ptId });
+}
+
 /** A file in two domains, and a copy; then all goes. */
 async function callTwoDomains(round: Round): Promise<void> {
   const io = await round.open();
   const fd = await round.openStep(() => makeFile(io, 10));
   const ioasId = await io.ioasAlloc();
-  await io.mock.domain(ioasId);
-  await io.mock.domain(ioasId);
+  await twoDomains(io, ioasId);
   await io.mock.setMemoryLimit(24);
   await round.enable();
   const length = 10n * io.page;
@@ -192,8 +198,7 @@ async function callDmabuf(round: Round): Promise<void> {
   const io = await round.open();
   const src = await io.ioasAlloc();
   const dst = await io.ioasAlloc();
-  await io.mock.domain(dst);
-  await io.mock.domain(dst);
+  await twoDomains(io, dst);
   await round.enable();
   const fd = await round.openStep(() => dmabufGet(io, io.context.pageSize));
   const srcIova = await round.step(() => mapFile(io, src, fd, 0, io.page));
