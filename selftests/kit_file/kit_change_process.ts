@@ -86,6 +86,7 @@ export function registerKitChangeProcess(registry: Test[]): void {
   registerErrors(f);
   registerMoves(f);
   registerLimits(f);
+  registerUsers(f);
   registerGone(f);
 }
 
@@ -429,6 +430,34 @@ function registerMixed(registry: Test[]): void {
     await limit(io, child, 4);
     await changeProcess(io.in(child));
     await assertPinned(self, [parent, 0], [child, 3]);
+    await child.exit();
+  });
+}
+
+/** Users. */
+function registerUsers(f: OwnerFixture): void {
+  f.test("user_of_same_process", {
+    description: "A process that became another user's takes over from itself",
+    reference: "ioas.c need_charge_update",
+    needs: () => ["setuid"],
+  }, async (self) => {
+    const { io, variant } = self;
+    const child = await io.process.fork();
+    const other = { ...self, io: io.in(child) };
+    const iova = await map(other, LIMIT);
+    // What the child has counts for the user of both.
+    const isUsers = !variant.mode && !variant.privileged;
+    const errno = isUsers ? ENOMEM : undefined;
+    const length = io.page;
+    const own = await mapFile(io, self.ioasId, self.file, 0, length, errno);
+    if (!errno) await io.unmap(self.ioasId, own, length);
+    assertOk(await child.setuid(4711), "setuid");
+    await changeProcess(other.io);
+    await assertPinned(self, [io.process, 0], [child, LIMIT]);
+    await map(self, LIMIT);
+    await assertPinned(self, [io.process, LIMIT], [child, LIMIT]);
+    await io.unmap(self.ioasId, iova, BigInt(LIMIT) * io.page);
+    await assertPinned(self, [io.process, LIMIT], [child, 0]);
     await child.exit();
   });
 }

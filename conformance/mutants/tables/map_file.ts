@@ -99,11 +99,11 @@ export const MAP_FILE_MUTANTS: readonly Mutant[] = [
     killer: "kit_change_process.user.takes_4_memory",
   }]),
   ...inFile("impl/iommufd/pages/sources/dma_buf_memory.ts", [{
-    name: "buffer-unmapped-twice",
-    find: "if (!domains?.delete(domain)) return;",
-    replace: "domains?.delete(domain);",
-    breaks: "A DMA buffer is unmapped from domains that do not have it",
-    killer: "kit_dmabuf.mock_domain.revoked",
+    name: "buffer-books-stay",
+    find: "    if (domains.size === 0) this.mapped.delete(area);\n",
+    replace: "",
+    breaks: "Areas that no domain has stay in the books of a DMA buffer",
+    killer: "kit_dmabuf.mock_domain.many_areas",
   }, {
     name: "buffer-comes-back",
     find: "    this.#range = undefined;\n",
@@ -254,6 +254,12 @@ export const MAP_FILE_MUTANTS: readonly Mutant[] = [
     replace: "return (accountMode !== ACCOUNT_NONE && old.mm !== next.mm) ||",
     breaks: "Pins that nobody is charged for stay with a former owner",
     killer: "kit_change_process.none.moves",
+  }, {
+    name: "owner-user",
+    find: "(accountMode === ACCOUNT_USER && old.user !== next.user)",
+    replace: "false",
+    breaks: "Memory stays charged to the user that its process was of before",
+    killer: "kit_change_process.user.user_of_same_process",
   }, {
     name: "owner-kept",
     find: "  for (const pages of all) pages.owner = owner;\n",
