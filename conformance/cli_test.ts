@@ -19,7 +19,7 @@ async function run(
 }
 
 describe("cli.ts", () => {
-  it("runs a test on the model in both revisions and exits with 0", async () => {
+  it("runs a test on the model in all revisions and exits with 0", async () => {
     const { code, out } = await run("--filter", "iommufd.simple_close");
     assertEquals(code, 0);
     // Standard output is no terminal here: no colours.

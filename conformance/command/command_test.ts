@@ -29,7 +29,7 @@ function run(
 }
 
 describe("runCommand()", () => {
-  it("runs both revisions and exits with 0 when all pass", async () => {
+  it("runs all revisions and exits with 0 when all pass", async () => {
     const { code, out, err } = await run([]);
     assertEquals([code, err], [0, ""]);
     assertStringIncludes(

@@ -52,7 +52,7 @@ function setUp(
   return { kernel, process, iommufd: IommufdClient.open(process) };
 }
 
-/** The scene that both revisions draw: a device, an access on part of an area, and a copy. */
+/** The scene that two revisions draw: a device, an access on part of an area, and a copy. */
 function drawDeviceAccessAndCopy(revision: RevisionName): string {
   const { kernel, iommufd } = setUp(revision);
   const { ioasId } = iommufd.ioasAlloc();

@@ -25,7 +25,7 @@ function runsLikeTheModel(
   );
 }
 
-/** 12 settings of 250 runs each: every difference that changes a path, in both revisions. */
+/** Six settings of 250 runs each in every revision: every difference that changes a path. */
 const SETTINGS: Setting[] = REVISION_NAMES.flatMap((revision) => {
   const base = {
     revision,
