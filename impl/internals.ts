@@ -52,6 +52,10 @@ export type {
   AddressSpace,
   Mapping,
 } from "./kernel/simulated/mappings/address_space.ts";
+export type {
+  MovableSpace,
+  Remap,
+} from "./kernel/simulated/mappings/mremap.ts";
 export type { KernelCore } from "./kernel/core.ts";
 export type {
   Credentials,
@@ -80,6 +84,7 @@ export type { Mm } from "./kernel/interfaces/mm.ts";
 export type * from "./kernel/interfaces/physical_memory.ts";
 export type {
   MmapArgs,
+  MremapArgs,
   ProcessMemory,
 } from "./kernel/interfaces/process_memory.ts";
 export type { Task } from "./kernel/interfaces/task.ts";

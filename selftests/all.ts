@@ -28,6 +28,7 @@ import { registerKitExec } from "./kit_kernel/kit_exec.ts";
 import { registerKitHoles } from "./kit_kernel/kit_holes.ts";
 import { registerKitNames } from "./kit_kernel/kit_names.ts";
 import { registerKitPassing } from "./kit_kernel/kit_passing.ts";
+import { registerKitRemap } from "./kit_kernel/kit_remap.ts";
 import { registerKitSeals } from "./kit_kernel/kit_seals.ts";
 import { registerKitFiles } from "./kit_uapi/kit_files.ts";
 import { registerKitHwInfo } from "./kit_hwpt/kit_hw_info.ts";
@@ -84,6 +85,7 @@ export function allTests(uapi: RevisionName): Test[] {
   registerKitHoles(registry);
   registerKitPassing(registry);
   registerKitExec(registry);
+  registerKitRemap(registry);
   registerKitUserMemory(registry);
   registerKitHwpt(registry);
   registerKitHwInfo(registry);

@@ -338,6 +338,7 @@ describe("checkAdapter()", () => {
         "exit: descriptors are gone when the reply comes",
         "unlink, pread, pwrite, lseek, fallocate and fcntl",
         "passfd",
+        "mremap",
         "time",
       ],
     );

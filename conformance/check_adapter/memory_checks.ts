@@ -24,6 +24,7 @@ import {
 } from "../../selftests/harness/harness.ts";
 import type { TargetProcess } from "../../selftests/target/target.ts";
 import { MemoryFault } from "../../selftests/target/target_failure.ts";
+import { probeMremap } from "../targets/file_probes.ts";
 import { mapMemory } from "../targets/probes.ts";
 import type { Check } from "./bench.ts";
 
@@ -92,6 +93,7 @@ export const MEMORY_CHECKS: readonly Check[] = [
       assertErrno(odd, EINVAL, "munmap of an odd address");
     },
   },
+  { name: "mremap", needs: "mremap", run: probeMremap },
   {
     name: "mprotect",
     async run({ process, pageSize }) {

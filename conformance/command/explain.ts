@@ -28,6 +28,7 @@ const NEEDS: Readonly<Record<Need, string>> = {
   setrlimit: "limits that can be set",
   setuid: "processes that give up being root, or a capability",
   files: "memory files with seals, holes and offsets, and names in /dev/shm",
+  mremap: "mappings that change their length and their place",
   exec: "processes that run a program anew",
   passfd: "descriptors that one process gives another",
   hwpt: "IOMMU_HWPT_ALLOC, IOMMU_GET_HW_INFO and IOMMU_HWPT_INVALIDATE",

@@ -6,21 +6,26 @@
  * @module
  */
 
-import { EBADF, ENOENT, EPERM } from "../../impl/uapi/errno.ts";
+import { EBADF, EINVAL, ENOENT, EPERM } from "../../impl/uapi/errno.ts";
 import {
   F_ADD_SEALS,
   F_GET_SEALS,
   F_SEAL_GROW,
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
+  MAP_ANONYMOUS,
+  MAP_PRIVATE,
   MAP_SHARED,
   MFD_ALLOW_SEALING,
   MFD_CLOEXEC,
+  MREMAP_FIXED,
+  MREMAP_MAYMOVE,
   O_CREAT,
   O_EXCL,
   O_RDONLY,
   O_RDWR,
   PROT_READ,
+  PROT_WRITE,
   SEEK_END,
 } from "../../impl/uapi/mman.ts";
 import {
@@ -41,6 +46,7 @@ interface OneProcess {
   readonly pageSize: number;
 }
 
+const RW = PROT_READ | PROT_WRITE;
 /** Bytes that are written, and no bytes. */
 const BYTES = new Uint8Array([1, 0x80, 0xff]);
 const NOTHING = new Uint8Array(BYTES.length);
@@ -93,6 +99,24 @@ async function probeSeals({ process, pageSize }: OneProcess): Promise<void> {
   assertErrno(written, EBADF, "write of what is open for reading");
   assertEq(await process.close(again), 0, "close");
   assertEq(await process.close(fd), 0, "close");
+}
+
+/** A mapping can be moved, with what is in it. */
+export async function probeMremap(
+  { process, pageSize }: OneProcess,
+): Promise<void> {
+  const flags = MAP_PRIVATE | MAP_ANONYMOUS;
+  const mapped = await process.mmap(0, 4 * pageSize, RW, flags);
+  const from = assertOk(mapped, "mmap");
+  await process.poke(from, BYTES);
+  const to = from + 2 * pageSize;
+  const moves = MREMAP_MAYMOVE | MREMAP_FIXED;
+  const moved = await process.mremap(from, pageSize, pageSize, moves, to);
+  assertEq(moved, to, "mremap");
+  const bytes = await process.peek(to, BYTES.length);
+  assertBytes(bytes, BYTES, "what was moved");
+  const nothing = await process.mremap(from, pageSize, 0, 0);
+  assertErrno(nothing, EINVAL, "mremap to nothing");
 }
 
 /** A program that runs anew has no memory, and what stays open. */

@@ -53,7 +53,12 @@ import type {
   TargetInfo,
   TargetProcess,
 } from "../../selftests/target/target.ts";
-import { probeExec, probeFiles, probePassFd } from "./file_probes.ts";
+import {
+  probeExec,
+  probeFiles,
+  probeMremap,
+  probePassFd,
+} from "./file_probes.ts";
 import type { Need } from "../../selftests/target/capabilities.ts";
 
 /** Huge pages that the tests need at the same time. */
@@ -98,6 +103,7 @@ function registerProbes(registry: Test[]): void {
   probe("fail_nth", "The first step can be made to fail", probeFailNth);
   probe("setrlimit", "A limit can be set", probeSetrlimit);
   probe("setuid", "A process can give up being root", probeSetuid);
+  probe("mremap", "A mapping can be moved", probeMremap);
   probe("exec", "A process can run a program anew", probeExec);
   probe("files", "Memory files have seals, holes and names", probeFiles);
   probe(

@@ -58,6 +58,7 @@ const LIARS: readonly (readonly [alter: Alter, line: RegExp])[] = [
   [at("fallocate", () => "ok 0"), /^files fail what is in the hole, byte 0: /],
   [at("fcntl", () => "ok 0"), /^files fail seals: expected 4, got 0$/],
   [at("unlink", () => "ok 0"), /^files fail unlink once more: /],
+  [at("mremap", () => "ok 0"), /^mremap fail mremap: /],
   [at("exec", () => "ok 0"), /^exec fail close of what exec closed: /],
   [at("passfd", () => "ok 3"), /^passfd fail /],
   [at("open", () => "ok -2"), /^vfio fail open .dev.vfio.vfio: .*ENOENT$/],

@@ -41,6 +41,11 @@ export const MAP_HUGETLB: number = 0x40000;
 /** mmap: exactly at the given address, EEXIST if something is there. */
 export const MAP_FIXED_NOREPLACE: number = 0x100000;
 
+/** mremap: elsewhere if need be. */
+export const MREMAP_MAYMOVE: number = 1;
+/** mremap: exactly at the given address, over whatever is there. */
+export const MREMAP_FIXED: number = 2;
+
 /** open: read only. */
 export const O_RDONLY: number = 0;
 /** open: write only. */

@@ -23,6 +23,8 @@ export type Need =
   | "passfd"
   /** Processes that run a program anew. */
   | "exec"
+  /** Mappings that change their length and their place. */
+  | "mremap"
   /** HWPT_ALLOC, GET_HW_INFO, HWPT_INVALIDATE. */
   | "hwpt"
   /** HWPT_SET_DIRTY_TRACKING, HWPT_GET_DIRTY_BITMAP. */

@@ -40,6 +40,7 @@ const CAPABILITIES: readonly string[] = [
   "files",
   "passfd",
   "exec",
+  "mremap",
   "time",
 ];
 
@@ -66,6 +67,8 @@ export const IMPL_CALLS: {
   mmap: (p, addr, length, prot, flags, fd, offset) =>
     p.mmap(addr, length, prot, flags, fd, offset),
   munmap: (p, addr, length) => p.munmap(addr, length),
+  mremap: (p, addr, oldLength, length, flags, newAddr) =>
+    p.mremap(addr, oldLength, length, flags, newAddr),
   mprotect: (p, addr, length, prot) => p.mprotect(addr, length, prot),
   madvise: (p, addr, length, advice) => p.madvise(addr, length, advice),
   read: (p, fd, into) => p.read(fd, into),

@@ -132,6 +132,17 @@ export class TargetProcess {
     return this.#make("munmap", addr, length);
   }
 
+  /** Changes the length or, with `MREMAP_*`, the place of a mapping; returns its address. */
+  mremap(
+    addr: number,
+    oldLength: number,
+    length: number,
+    flags: number,
+    newAddr = 0,
+  ): Promise<number> {
+    return this.#make("mremap", addr, oldLength, length, flags, newAddr);
+  }
+
   /** Changes the protection of memory. */
   mprotect(addr: number, length: number, prot: number): Promise<number> {
     return this.#make("mprotect", addr, length, prot);

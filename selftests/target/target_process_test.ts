@@ -40,6 +40,7 @@ describe("TargetProcess", () => {
     await process.ioctlArg(3, 1, 2n);
     await process.mmap(0, 4096, 0, 0);
     await process.munmap(0, 4096);
+    await process.mremap(0, 4096, 4096, 0);
     await process.mprotect(0, 4096, 0);
     await process.madvise(0, 4096, 0);
     await process.read(3, bytes);

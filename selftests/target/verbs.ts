@@ -115,6 +115,18 @@ export const VERBS = [
     returns: "RET",
   },
   {
+    name: "mremap",
+    args: [
+      ["ADDR", "number"],
+      ["OLDLENGTH", "number"],
+      ["LENGTH", "number"],
+      ["FLAGS", "number"],
+      ["NEWADDR", "number"],
+    ],
+    returns: "RET",
+    needs: "mremap",
+  },
+  {
     name: "mprotect",
     args: [["ADDR", "number"], ["LENGTH", "number"], ["PROT", "number"]],
     returns: "RET",

@@ -454,6 +454,7 @@ static const struct verb verbs[] = {
 	  .timed = true },
 	{ .name = "mmap", .nr = SYS_mmap, .args = "nnnnnn" },
 	{ .name = "munmap", .nr = SYS_munmap, .args = "nn" },
+	{ .name = "mremap", .nr = SYS_mremap, .args = "nnnnn" },
 	{ .name = "mprotect", .nr = SYS_mprotect, .args = "nnn" },
 	{ .name = "madvise", .nr = SYS_madvise, .args = "nnn" },
 	{ .name = "read", .run = do_read },

@@ -171,6 +171,7 @@ void put_facts(struct text *out)
 		{ "files", has_tmpfs() },
 		{ "passfd", true },
 		{ "exec", true },
+		{ "mremap", true },
 		{ "vfio", vfio_is_iommufd() },
 		{ "hwpt", has_command(CMD_HWPT_ALLOC) },
 		{ "dirty", has_command(CMD_SET_DIRTY_TRACKING) },

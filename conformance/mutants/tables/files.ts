@@ -119,6 +119,38 @@ export const FILES_MUTANTS: readonly Mutant[] = [
     breaks: "Pages that were allocated behind the end can be touched",
     killer: "kit_holes.behind_the_end",
   }]),
+  ...inFile("impl/kernel/simulated/mappings/mremap.ts", [{
+    name: "remap-overlap",
+    find: "  if (from < to + length && to < from + oldLength) {",
+    replace: "  if (false) {",
+    breaks: "A mapping is moved over itself",
+    killer: "kit_remap.errno",
+  }, {
+    name: "remap-leaves-pages",
+    find: "      this.privatePages.table.move(first, end, to / PAGE_SIZE);\n",
+    replace: "      first + end;\n",
+    breaks: "Private memory is lost when it moves",
+    killer: "kit_remap.private",
+  }, {
+    name: "remap-offset",
+    find: "    copy.pageOffset = vma.objectIndex(address / PAGE_SIZE);\n",
+    replace: "    address;\n",
+    breaks: "A part of a file that moves is its beginning then",
+    killer: "kit_remap.file",
+  }, {
+    name: "remap-keeps-old",
+    find:
+      "    for (const old of this.vmas.remove(from, from + kept)) old.close();",
+    replace: "    from + kept;",
+    breaks: "What was moved is in both places",
+    killer: "kit_remap.private",
+  }, {
+    name: "remap-device-grows",
+    find: "  if (grows && (vma.device !== undefined || vma.huge)) {",
+    replace: "  if (grows && vma.huge) {",
+    breaks: "A mapping of a device's memory grows",
+    killer: "kit_remap.region",
+  }]),
   ...inFile("impl/kernel/files/fd_table.ts", [{
     name: "exec-closes-nothing",
     find: "    if (closeOnExec) this.#closeOnExec.add(fd);\n",

@@ -26,6 +26,20 @@ export interface MmapArgs {
   readonly offset: number;
 }
 
+/** The arguments of mremap, addresses and lengths in bytes. */
+export interface MremapArgs {
+  /** Where it is. */
+  readonly addr: number;
+  /** How long it is. */
+  readonly oldLength: number;
+  /** How long it shall be. */
+  readonly length: number;
+  /** `MREMAP_*` bits. */
+  readonly flags: number;
+  /** Where it shall be; ignored without MREMAP_FIXED. */
+  readonly newAddr: number;
+}
+
 /**
  * A process touched memory that it may not touch: SIGSEGV on Linux. (See also
  * {@link BusError}.)
@@ -47,6 +61,8 @@ export interface ProcessMemory extends Mm {
   mmap(task: Task, args: MmapArgs): number;
   /** Unmaps memory. */
   munmap(addr: number, length: number): void;
+  /** Changes the length or the place of a mapping, for a task; returns the place. */
+  mremap(task: Task, args: MremapArgs): number;
   /** Changes the protection of memory. */
   mprotect(addr: number, length: number, prot: number): void;
   /** Gives advice about memory, `MADV_*`. */

@@ -112,6 +112,19 @@ export class Process extends SystemCalls {
     return this.syscall(() => this.mm.munmap(addr, length));
   }
 
+  /** Changes the length or, with `MREMAP_*`, the place of a mapping; returns the place. EINVAL, EFAULT, ENOMEM. */
+  mremap(
+    addr: number,
+    oldLength: number,
+    length: number,
+    flags: number,
+    newAddr = 0,
+  ): number {
+    return this.syscall(() =>
+      this.mm.mremap(this, { addr, oldLength, length, flags, newAddr })
+    );
+  }
+
   /** Changes the protection of memory. EINVAL, EACCES, ENOMEM. */
   mprotect(addr: number, length: number, prot: number): number {
     return this.syscall(() => this.mm.mprotect(addr, length, prot));

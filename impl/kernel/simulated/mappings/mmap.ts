@@ -23,6 +23,7 @@ import {
   MAP_POPULATE,
   MAP_PRIVATE,
   MAP_SHARED,
+  MREMAP_FIXED,
   O_RDONLY,
   O_WRONLY,
   PAGE_SIZE,
@@ -34,11 +35,13 @@ import {
 import type { File, FileMapping } from "../../files/file.ts";
 import type {
   MmapArgs,
+  MremapArgs,
   ProcessMemory,
 } from "../../interfaces/process_memory.ts";
 import type { Task } from "../../interfaces/task.ts";
 import { SimulatedObject } from "../pages/memory_object.ts";
-import { AddressSpace, isKnownAdvice, type Mapping } from "./address_space.ts";
+import { isKnownAdvice, type Mapping } from "./address_space.ts";
+import { MovableSpace } from "./mremap.ts";
 
 /** mmap: the bits that choose between shared and private. */
 const MAP_TYPE = 0x0f;
@@ -55,7 +58,7 @@ const HPAGE_SHIFT = 21;
 const PROT_KNOWN = PROT_READ | PROT_WRITE | PROT_EXEC | 8;
 
 /** The memory of a simulated process. */
-export class SimulatedMemory extends AddressSpace implements ProcessMemory {
+export class SimulatedMemory extends MovableSpace implements ProcessMemory {
   /** Maps memory and returns its address (Linux: ksys_mmap_pgoff, do_mmap). Throws an errno. */
   mmap(task: Task, args: MmapArgs): number {
     const { flags } = args;
@@ -114,6 +117,19 @@ export class SimulatedMemory extends AddressSpace implements ProcessMemory {
       throw EINVAL;
     }
     this.unmap(start, start + size);
+  }
+
+  /** Changes the length or the place of a mapping; returns the place. Throws EINVAL, EFAULT, ENOMEM. */
+  mremap(task: Task, args: MremapArgs): number {
+    checkInt32(args.flags);
+    const fixed = (args.flags & MREMAP_FIXED) !== 0;
+    const remap = {
+      from: asUnsigned(args.addr),
+      oldLength: pageAlign(asUnsigned(args.oldLength)),
+      length: pageAlign(asUnsigned(args.length)),
+      to: fixed ? asUnsigned(args.newAddr) : undefined,
+    };
+    return this.remap(args.flags, remap, task.capable(CAP_SYS_RAWIO));
   }
 
   /** Changes protection (Linux: do_mprotect_pkey). Throws EINVAL, ENOMEM, EACCES. */

@@ -123,6 +123,21 @@ export class PageTable {
     return false;
   }
 
+  /** Moves the pages [first, end) to `to` and following, where there are none (Linux: move_page_tables). */
+  move(first: number, end: number, to: number): void {
+    for (const start of [...this.leafStarts(first, end)]) {
+      const leaf = this.leaf(start)!;
+      const last = Math.min(end - start, LEAF_PAGES);
+      for (let i = Math.max(first - start, 0); i < last; i++) {
+        const pte = leaf[i]!;
+        if (pte === 0) continue;
+        leaf[i] = 0;
+        this.set(start + i - first + to, pte);
+      }
+      if (isZero(leaf)) this.#leaves.delete(start / LEAF_PAGES);
+    }
+  }
+
   /** Drops the pages [first, end): each loses one reference (Linux: zap_page_range). */
   zap(frames: Frames, first: number, end: number): void {
     for (const start of this.leafStarts(first, end)) {

@@ -100,6 +100,10 @@ export class RemoteMemory implements ProcessMemory {
     for (const page of this.#range(addr, length)) this.#drop(page);
   }
 
+  mremap(): never {
+    throw EINVAL;
+  }
+
   mprotect(addr: number, length: number, prot: number): void {
     for (const page of this.#range(addr, length)) {
       const mapped = this.#pages.get(page);
