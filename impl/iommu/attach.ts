@@ -48,14 +48,14 @@ export function detachGroup(_domain: Domain, group: Group): void {
 export function attachGroupHandle(
   domain: Domain,
   group: Group,
-  handle: AttachHandle | null,
+  handle: AttachHandle,
 ): void {
   if (group.pasidArray.has(IOMMU_NO_PASID)) {
     throw EBUSY.because("something else is attached to the group");
   }
   allocEntry(group, IOMMU_NO_PASID);
   attachGroup(domain, group);
-  if (handle !== null) handle.domain = domain;
+  handle.domain = domain;
   group.pasidArray.set(IOMMU_NO_PASID, handle);
 }
 
@@ -74,13 +74,11 @@ export function detachGroupHandle(domain: Domain, group: Group): void {
 export function replaceGroupHandle(
   group: Group,
   domain: Domain,
-  handle: AttachHandle | null,
+  handle: AttachHandle,
 ): void {
-  if (handle !== null) handle.domain = domain;
   groupSetDomain(group, domain);
-  // As in an xarray, storing nothing leaves no entry.
-  if (handle === null) group.pasidArray.delete(IOMMU_NO_PASID);
-  else group.pasidArray.set(IOMMU_NO_PASID, handle);
+  handle.domain = domain;
+  group.pasidArray.set(IOMMU_NO_PASID, handle);
 }
 
 /**
@@ -92,8 +90,8 @@ export function attachHandleGet(
   pasid: number,
   type?: DomainType,
 ): AttachHandle {
-  const handle = group.pasidArray.get(pasid) ?? null;
-  if (handle === null) throw ENOENT;
+  const handle = group.pasidArray.get(pasid);
+  if (handle === undefined) throw ENOENT;
   if (type !== undefined && handle.domain?.type !== type) throw EBUSY;
   return handle;
 }

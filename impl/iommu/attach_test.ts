@@ -70,7 +70,7 @@ describe("attaching a domain to a group", () => {
     b.refuses.set(other, ENOSPC);
     a.refuses.set(domain, ENOSPC);
     assertStrictEquals(
-      errnoOf(() => replaceGroupHandle(group, other, null)),
+      errnoOf(() => replaceGroupHandle(group, other, new AttachHandle())),
       ENOSPC,
     );
     assertEquals(ops.iommu.kernel.warnings.list.length, 1);
@@ -86,7 +86,8 @@ describe("attaching a domain to a group", () => {
       const other = ops.domainAllocPaging(a);
       b.refuses.set(other, ENOSPC);
       for (const dev of [a, b]) dev.left.length = 0;
-      const replace = () => replaceGroupHandle(group, other, null);
+      const replace = () =>
+        replaceGroupHandle(group, other, new AttachHandle());
       assertStrictEquals(errnoOf(replace), ENOSPC);
       assertEquals([a.left, b.left], [
         [domain, other],
@@ -110,9 +111,9 @@ describe("replacing the domain of a group", () => {
     attachGroup(domain, group);
     const other = ops.domainAllocPaging(a);
     const from = a.attempts.length;
-    replaceGroupHandle(group, other, null);
+    replaceGroupHandle(group, other, new AttachHandle());
     assertEquals(a.attempts.slice(from), [other]);
-    replaceGroupHandle(group, other, null);
+    replaceGroupHandle(group, other, new AttachHandle());
     assertEquals(a.attempts.length, from + 1);
   });
 });
@@ -157,14 +158,9 @@ describe("attach handles", () => {
     assertEquals(group.pasidArray.size, 1);
   });
 
-  it("occupy the group even when the attachment has none", () => {
+  it("occupy the group until they are detached", () => {
     const { group, domain } = groupOfTwo();
-    attachGroupHandle(domain, group, null);
-    assertEquals(group.pasidArray.size, 1);
-    assertStrictEquals(
-      errnoOf(() => attachHandleGet(group, IOMMU_NO_PASID)),
-      ENOENT,
-    );
+    attachGroupHandle(domain, group, new AttachHandle());
     assertStrictEquals(
       errnoOf(() => attachGroupHandle(domain, group, new AttachHandle())),
       EBUSY,
@@ -189,8 +185,6 @@ describe("attach handles", () => {
     replaceGroupHandle(group, other, second);
     assertStrictEquals(attachHandleGet(group, IOMMU_NO_PASID), second);
     assertStrictEquals(second.domain, other);
-    replaceGroupHandle(group, domain, null);
-    assertEquals(group.pasidArray.size, 0);
   });
 });
 

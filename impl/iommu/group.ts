@@ -41,11 +41,8 @@ export class Group {
   owner: object | null = null;
   /** Claims of ownership, or kernel drivers that use the DMA API when {@link owner} is null. */
   ownerCnt = 0;
-  /**
-   * Attach handles by PASID; a null stands for an attachment without handle.
-   * (Linux: pasid_array.)
-   */
-  readonly pasidArray: Map<number, AttachHandle | null> = new Map();
+  /** The handles of what is attached, by PASID (Linux: pasid_array). */
+  readonly pasidArray: Map<number, AttachHandle> = new Map();
   #refs = 1;
 
   /** Called by `Iommu.allocGroup()` only. */
