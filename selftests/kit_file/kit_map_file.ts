@@ -25,7 +25,9 @@ import {
 } from "../../impl/uapi/iommufd.ts";
 import { MOCK_APERTURE_START } from "../../impl/uapi/selftest.ts";
 import {
+  MADV_DONTNEED,
   MAP_HUGETLB,
+  MAP_PRIVATE,
   MFD_CLOEXEC,
   MFD_HUGETLB,
   O_RDONLY,
@@ -366,6 +368,28 @@ function registerKinds(f: MapFileFixture): void {
     }
     await io.unmap(ioasId, across, 4n * page);
     await io.munmap(address, 2 * huge);
+    assertEq(await io.process.close(fd), 0, "close");
+  });
+
+  f.test("huge_page_dropped_while_pinned", {
+    description:
+      "Huge memory that is dropped while it is pinned takes nothing from files",
+    reference: "mm/hugetlb.c",
+    needs: () => ["hugetlb"],
+    knownBug: () => "unreserves_huge_page_twice",
+  }, async ({ io, ioasId }) => {
+    const huge = io.context.hugePageSize;
+    const buf = await io.mmap(huge, MAP_PRIVATE | MAP_HUGETLB);
+    await io.process.poke(buf, Uint8Array.of(1));
+    const memory = await io.map(ioasId, buf, huge);
+    assertEq(await io.process.madvise(buf, huge, MADV_DONTNEED), 0, "madvise");
+    await io.process.poke(buf, Uint8Array.of(2));
+    const { fd, address } = await memfdMmap(io, huge, MAP_HUGETLB);
+    const iova = await mapFile(io, ioasId, fd, 0, huge);
+    await io.unmap(ioasId, iova, huge);
+    await io.unmap(ioasId, memory, huge);
+    await io.munmap(address, huge);
+    await io.munmap(buf, huge);
     assertEq(await io.process.close(fd), 0, "close");
   });
 
