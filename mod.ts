@@ -84,6 +84,7 @@ export {
   vfioCompatSetNoIommu,
 } from "./impl/iommufd/vfio_compat/compat_ioas.ts";
 export { File } from "./impl/kernel/files/file.ts";
+export * from "./impl/kernel/files/dma_buf.ts";
 
 // For drivers of both: numbers that are told apart.
 
@@ -110,6 +111,7 @@ export {
   type DomainOptions,
   type DomainType,
   IOMMU_CACHE,
+  IOMMU_MMIO,
   IOMMU_READ,
   IOMMU_WRITE,
 } from "./impl/iommu/domain.ts";
