@@ -37,7 +37,10 @@ interface Step {
 /** Where an access is. */
 interface Place {
   readonly io: Iommufd;
-  readonly access: number;
+  /** The struct of an access, but for what follows and `flags`. */
+  readonly template: Uint8Array;
+  /** Where to make the struct of this one. */
+  readonly args: Uint8Array;
   readonly iova: bigint;
   readonly offset: number;
   readonly length: number;
@@ -59,11 +62,20 @@ export async function checkAccessRw(
   // What is in the buffer is known: it need not be asked for.
   const content = random.bytes(io.memory.bufferSize);
   await io.process.poke(io.buffer, content);
+  const template = encodeTestCmd(
+    io.revision,
+    TestAccessRw,
+    IOMMU_TEST_OP_ACCESS_RW,
+    { id: access, uptr: BigInt(io.scratch) },
+  );
   for (let offset = pageSize - 50; offset < pageSize + 50; offset++) {
     const steps: Step[] = [];
     const bytes = random.bytes(2 * TMP_SIZE);
+    // One allocation for all, since there are many.
+    const structs = new Uint8Array(2 * TMP_SIZE * TestAccessRw.size);
     for (let length = 1; length < TMP_SIZE; length++) {
-      const place = { io, access, iova, offset, length };
+      const args = structs.subarray(2 * length * TestAccessRw.size);
+      const place = { io, template, args, iova, offset, length };
       const before = content.slice(offset, offset + length);
       steps.push(readStep(place, flags, before));
       const tmp = bytes.subarray(length, length + TMP_SIZE);
@@ -82,24 +94,20 @@ export async function checkAccessRw(
   );
 }
 
-/** The access itself. */
+/** The access itself; its struct is made at `at`. */
 function accessCall(
-  { io, access, iova, offset, length }: Place,
+  { io, template, args, iova, offset, length }: Place,
+  at: number,
   flags: number,
 ): Call {
-  const arg = encodeTestCmd(
-    io.revision,
-    TestAccessRw,
-    IOMMU_TEST_OP_ACCESS_RW,
-    {
-      id: access,
-      iova: iova + BigInt(offset),
-      length: BigInt(length),
-      uptr: BigInt(io.scratch),
-      flags,
-    },
-  );
-  return call("ioctl", io.fd, IOMMU_TEST_CMD, arg);
+  const arg = args.subarray(at, at + TestAccessRw.size);
+  arg.set(template);
+  const cmd = TestAccessRw.at(arg);
+  cmd.iova = iova + BigInt(offset);
+  cmd.length = BigInt(length);
+  cmd.flags = flags;
+  const bytes = arg.subarray(0, template.length);
+  return call("ioctl", io.fd, IOMMU_TEST_CMD, bytes);
 }
 
 /** Reads what is in the buffer. */
@@ -110,7 +118,7 @@ function readStep(place: Place, flags: number, expected: Uint8Array): Step {
     what: `ACCESS_RW read of ${length} bytes at offset ${offset}`,
     seen,
     expected,
-    calls: [accessCall(place, flags), call("peek", io.scratch, seen)],
+    calls: [accessCall(place, 0, flags), call("peek", io.scratch, seen)],
   };
 }
 
@@ -124,7 +132,7 @@ function writeStep(place: Place, flags: number, tmp: Uint8Array): Step {
     expected: tmp.subarray(0, length),
     calls: [
       call("poke", io.scratch, tmp),
-      accessCall(place, flags | MOCK_ACCESS_RW_WRITE),
+      accessCall(place, TestAccessRw.size, flags | MOCK_ACCESS_RW_WRITE),
       call("peek", io.buffer + offset, seen),
     ],
   };
