@@ -41,6 +41,7 @@ import {
 import { mapPages, readPages } from "./pages.ts";
 import { type Table, TableMemory } from "./table.ts";
 
+const BEYOND = ERANGE.because("the IOVA is beyond what the table can hold");
 const NOT_EMPTY = EADDRINUSE.because("something is mapped there");
 
 /** An entry, for those who look at a page table. */
@@ -93,16 +94,11 @@ export class AmdV1PageTable {
    */
   map(iova: number, paddr: number, size: number, prot: number): void {
     const attributes = this.#attributesOf(prot);
-    const { addressSize, granule, iovaSize, pageSizes } = this.format;
+    const { addressSize, granule } = this.format;
     if (paddr >= addressSize) {
       throw ERANGE.because("the memory is beyond what an entry can hold");
     }
-    if (((iova | paddr | size) & (pageSizes[0]! - 1)) !== 0) {
-      throw ENXIO.because("IOVA, memory and length fit no size of an entry");
-    }
-    if (iova + size > iovaSize) {
-      throw ERANGE.because("the IOVA is beyond what the table can hold");
-    }
+    this.#checkAligned(iova | paddr | size);
     this.#map(iova / granule, paddr / granule, size / granule, attributes);
   }
 
@@ -118,16 +114,18 @@ export class AmdV1PageTable {
     to: number,
     prot: number,
   ): number {
+    const attributes = this.#attributesOf(prot);
+    this.#checkAligned(iova);
     const { granule } = this.format;
     const first = iova / granule;
     const items = this.#pageGranules;
-    const attributes = this.#attributesOf(prot);
     // A page that begins within a page of IOVA takes two entries.
     const aligned = first % items === 0;
     let at = first;
     try {
       for (let run = from; run < to;) {
         if (aligned && runs.npfns[run] === 1) {
+          if (at >= this.#granules) throw BEYOND;
           const table = this.#tableFor(at, 0);
           const index = indexOf(at, 0);
           const done = mapPages(table, index, items, runs, run, to, attributes);
@@ -255,12 +253,20 @@ export class AmdV1PageTable {
       (prot & IOMMU_WRITE ? IW : 0);
   }
 
+  /** Takes the low bits of what must be a multiple of the smallest page. */
+  #checkAligned(bits: number): void {
+    if ((bits & (this.format.pageSizes[0]! - 1)) !== 0) {
+      throw ENXIO.because("IOVA, memory and length fit no size of an entry");
+    }
+  }
+
   #map(first: number, frame: number, count: number, attributes: number): void {
     const { format } = this;
     const offset = frame - first;
     // IOVA and memory differ in a bit below any larger entry.
     const cap = format.orderAtMost(alignmentOf(Math.abs(offset)));
     const end = first + count;
+    if (end > this.#granules) throw BEYOND;
     let at = first;
     try {
       while (at < end) {
