@@ -10,6 +10,7 @@ import { EEXIST, EINVAL, ENODEV } from "../uapi/errno.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import { type Iova, plus } from "../lib/brands.ts";
 import type { FrameRuns } from "../kernel/interfaces/physical_memory.ts";
+import { addFrames, type FrameList } from "../lib/frame_list.ts";
 import { KernelBug, type Warnings } from "../kernel/warn.ts";
 import type { Device, IommuOps } from "./device.ts";
 import { iommuMap, iommuUnmap, mapByPages, unmapByPages } from "./map.ts";
@@ -28,6 +29,9 @@ export const IOMMU_MMIO = 1 << 4;
 
 /** Last address of a 64-bit IOVA space. */
 const IOVA_LAST = 2n ** 64n - 1n;
+
+/** Frames that are read at a time. */
+const READ_CHUNK = 512;
 
 /** The smallest IO page must lie in this range of bytes: see {@link Domain.pageSizes}. */
 const SMALLEST_PAGE = { min: 2 ** 11, max: 2 ** 30 };
@@ -77,7 +81,7 @@ export interface DomainOptions {
  * A translation (Linux: struct iommu_domain with its iommu_domain_ops). A
  * driver extends it; a domain of type "paging" overrides {@link mapPages} and
  * {@link unmapPages}, or {@link mapRange} and {@link unmapRange} if its page
- * table splits a range itself; {@link iovaToPhys}; and {@link readPfns} for speed.
+ * table splits a range itself; {@link iovaToPhys}; and {@link readPfns} or {@link readRuns} for speed.
  * These are for the core to call: others use iommuMap(), iommuUnmap() and
  * iommuIovaToPhys(), which split requests into pages and unwind.
  *
@@ -246,6 +250,35 @@ export abstract class Domain {
       const paddr = this.iovaToPhys(plus(iova, i * PAGE_SIZE));
       out[at + i] = Math.trunc(paddr / PAGE_SIZE);
     }
+  }
+
+  /**
+   * Adds the frames of up to `npages` consecutive CPU pages, the first of which
+   * begins at `iova`, to a list, until that has `maxRuns` runs and the next
+   * frame does not go on with the last one. Returns how many. The general form
+   * asks {@link readPfns}; a driver with large pages need not look at each CPU
+   * page.
+   */
+  readRuns(
+    iova: Iova,
+    npages: number,
+    list: FrameList,
+    maxRuns: number,
+  ): number {
+    const { tempBuffers } = this.owner.iommu.kernel;
+    const chunk = tempBuffers.take(READ_CHUNK);
+    let done = 0;
+    for (let count = 0; done < npages; done += count) {
+      const left = Math.min(npages - done, READ_CHUNK);
+      this.readPfns(plus(iova, done * PAGE_SIZE), left, chunk, 0);
+      count = addFrames(list, maxRuns, chunk, 0, left);
+      if (count < left) {
+        done += count;
+        break;
+      }
+    }
+    tempBuffers.give(chunk);
+    return done;
   }
 
   /**

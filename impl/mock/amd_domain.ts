@@ -13,6 +13,7 @@ import { AmdV1PageTable } from "../iommu/amdv1/page_table.ts";
 import type { DirtyBitmap } from "../iommu/dirty.ts";
 import type { FrameRuns } from "../kernel/interfaces/physical_memory.ts";
 import { type Iova, plus } from "../lib/brands.ts";
+import type { FrameList } from "../lib/frame_list.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import {
   MOCK_APERTURE_LAST,
@@ -113,6 +114,15 @@ export class AmdMockDomain extends MockDomain {
     at: number,
   ): void {
     this.pageTable.readPfns(iova, npages, out, at);
+  }
+
+  override readRuns(
+    iova: number,
+    npages: number,
+    list: FrameList,
+    maxRuns: number,
+  ): number {
+    return this.pageTable.readRuns(iova, npages, list, maxRuns);
   }
 
   override lookup(iova: number): number | undefined {

@@ -10,6 +10,7 @@
  */
 
 import type { FrameRuns } from "../../kernel/interfaces/physical_memory.ts";
+import { addRun, type FrameList } from "../../lib/frame_list.ts";
 import { EADDRINUSE, EINVAL, ENXIO, ERANGE } from "../../uapi/errno.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
 import { type DirtyBitmap, IOMMU_DIRTY_NO_CLEAR } from "../dirty.ts";
@@ -24,9 +25,9 @@ import {
   isTable,
   itemSize,
   IW,
-  leafHigh,
-  leafLow,
   orderOf,
+  PR,
+  sizeOf,
   TABLE_ITEMS,
   TABLE_ORDER,
   tableHigh,
@@ -38,8 +39,17 @@ import {
   lengthOrder,
   levelOf,
 } from "./format.ts";
-import { mapPages, readPages } from "./pages.ts";
+import {
+  countItems,
+  mapPages,
+  nextItem,
+  readPages,
+  storeEntries,
+} from "./items.ts";
 import { type Table, TableMemory } from "./table.ts";
+
+/** Runs that are read at a time. */
+const LIST_RUNS = 512;
 
 const BEYOND = ERANGE.because("the IOVA is beyond what the table can hold");
 const NOT_EMPTY = EADDRINUSE.because("something is mapped there");
@@ -69,6 +79,12 @@ export class AmdV1PageTable {
   readonly #granules: number;
   /** Granules of a CPU page. */
   readonly #pageGranules: number;
+  /** What {@link readPfns} reads into. */
+  readonly #list: FrameList = {
+    pfns: new Int32Array(LIST_RUNS),
+    npfns: new Int32Array(LIST_RUNS),
+    end: 0,
+  };
   /** The level of the table that {@link #find} found last. */
   #level = 0;
 
@@ -176,28 +192,49 @@ export class AmdV1PageTable {
    * the first begins at `iova`; 0 for one that begins in a hole.
    */
   readPfns(iova: number, npages: number, out: Int32Array, to: number): void {
-    const items = this.#pageGranules;
-    let at = iova / this.format.granule;
+    const list = this.#list;
     for (let done = 0; done < npages;) {
+      list.end = 0;
+      const left = Math.min(npages - done, LIST_RUNS);
+      this.readRuns(iova + done * PAGE_SIZE, left, list, LIST_RUNS);
+      for (let run = 0; run < list.end; run++) {
+        let pfn = list.pfns[run]!;
+        for (let i = list.npfns[run]!; i > 0; i--) out[to + done++] = pfn++;
+      }
+    }
+  }
+
+  /**
+   * Adds the frames of up to `npages` CPU pages, of which the first begins at
+   * `iova`, to a list, as long as they fit into `maxRuns` runs; returns how
+   * many. One that begins in a hole has frame 0.
+   */
+  readRuns(
+    iova: number,
+    npages: number,
+    list: FrameList,
+    maxRuns: number,
+  ): number {
+    const items = this.#pageGranules;
+    const first = iova / this.format.granule;
+    let done = 0;
+    while (done < npages) {
+      const at = first + done * items;
       const left = npages - done;
       const table = this.#find(at);
-      let count = 1;
-      if (table === undefined) {
-        out[to + done] = 0;
-      } else if (this.#level === 0) {
+      let count = 0;
+      if (table !== undefined && this.#level === 0) {
         const index = indexOf(at, 0);
-        count = readPages(table, index, items, left, out, to + done);
-      } else {
-        count = Math.min(
-          left,
-          Math.ceil(this.#granulesFrom(table, at) / items),
-        );
-        let pfn = Math.floor(this.#frameAt(table, at) / items);
-        for (let i = to + done; i < to + done + count; i++) out[i] = pfn++;
+        count = readPages(table, index, items, left, list, maxRuns);
+      }
+      if (count === 0) {
+        const [pfn, size] = this.#pagesFrom(table, at);
+        count = Math.min(size, left);
+        if (!addRun(list, maxRuns, pfn, count)) break;
       }
       done += count;
-      at += count * items;
     }
+    return done;
   }
 
   /** As if a device had written to `iova`, where that is mapped: marks one item. (Linux: set_dirty.) */
@@ -223,7 +260,7 @@ export class AmdV1PageTable {
     const end = Math.ceil((iova + size) / granule);
     const clears = (flags & IOMMU_DIRTY_NO_CLEAR) === 0;
     const walk = new DirtyWalk(first, end, granule, clears, dirty);
-    this.#visit(this.#top, this.#topLevel, first, end, walk);
+    this.#visit(this.#top, this.#topLevel, first, end, D, walk);
     walk.flush();
   }
 
@@ -231,7 +268,7 @@ export class AmdV1PageTable {
   entries(): AmdV1Entry[] {
     const { granule } = this.format;
     const found: AmdV1Entry[] = [];
-    this.#visit(this.#top, this.#topLevel, 0, this.#granules, {
+    this.#visit(this.#top, this.#topLevel, 0, this.#granules, PR, {
       visit: (table, index, items, at, size, level) => {
         found.push({
           iova: at * granule,
@@ -273,7 +310,7 @@ export class AmdV1PageTable {
         const order = format.orderAtMost(
           Math.min(cap, alignmentOf(at), lengthOrder(end - at)),
         );
-        const size = 2 ** order;
+        const size = sizeOf(order);
         // A smaller one is followed by a larger one; of the largest there are many.
         const wanted = order === cap ? Math.floor((end - at) / size) : 1;
         at += size *
@@ -294,17 +331,12 @@ export class AmdV1PageTable {
     attributes: number,
   ): number {
     const level = levelOf(order);
-    const items = 2 ** (order - level * TABLE_ORDER);
+    const items = sizeOf(order - level * TABLE_ORDER);
     const table = this.#tableFor(at, level);
     const index = indexOf(at, level);
     const count = Math.min(wanted, (TABLE_ITEMS - index) / items);
     this.#vacate(table, level, index, count * items);
-    for (let i = 0; i < count; i++) {
-      const from = frame + i * 2 ** order;
-      const low = leafLow(from, order, level);
-      const high = leafHigh(from, order, level, attributes);
-      table.store(index + i * items, items, low, high);
-    }
+    storeEntries(table, index, items, count, frame, order, level, attributes);
     return count;
   }
 
@@ -360,8 +392,9 @@ export class AmdV1PageTable {
       if (low === 0) return at;
       if (!isTable(low)) {
         const order = orderOf(low, table.high(index), level);
-        if (at % 2 ** order !== 0) return at;
-        const items = entriesFrom(table, level, index, (end - at) / size);
+        if (at % sizeOf(order) !== 0) return at;
+        const last = Math.min(index + (end - at) / size, TABLE_ITEMS);
+        const items = countItems(table, level, index, last);
         table.clear(index, items);
         at += items * size;
         index += items;
@@ -382,34 +415,41 @@ export class AmdV1PageTable {
     return at;
   }
 
-  /** Shows a visitor the entries that have a granule of a range, below one table. */
+  /** Shows a visitor the entries below one table that map some of a range and have one of `bits` in the low word of an item. */
   #visit(
     table: Table,
     level: number,
     first: number,
     end: number,
+    bits: number,
     visitor: Visitor,
   ): void {
     if (table.live === 0) return;
     const size = itemSize(level);
-    let index = indexOf(first, level);
-    let at = first - first % size;
-    while (at < end && index < TABLE_ITEMS) {
-      const low = table.low(index);
-      let items = 1;
-      if (low !== 0 && isTable(low)) {
-        const lower = this.#lower(table, index);
-        const from = Math.max(first, at);
-        this.#visit(lower, level - 1, from, Math.min(end, at + size), visitor);
-      } else if (low !== 0) {
-        items = 2 ** orderOf(low, table.high(index), level) / size;
-        const before = index % items;
-        index -= before;
-        at -= before * size;
-        visitor.visit(table, index, items, at, items * size, level);
+    const start = first - first % (size * TABLE_ITEMS);
+    // An entry that the range cuts is looked at as a whole.
+    const [from] = entryOf(table, level, indexOf(first, level));
+    const [, to] = entryOf(table, level, indexOf(end - 1, level));
+    let index = from;
+    while ((index = nextItem(table, index, to, bits)) < to) {
+      const at = start + index * size;
+      if (isTable(table.low(index))) {
+        const lower = this.#lower(table, index++);
+        const [low, high] = [Math.max(first, at), Math.min(end, at + size)];
+        this.#visit(lower, level - 1, low, high, bits, visitor);
+      } else {
+        const [head, next] = entryOf(table, level, index);
+        const count = next - head;
+        visitor.visit(
+          table,
+          head,
+          count,
+          start + head * size,
+          count * size,
+          level,
+        );
+        index = next;
       }
-      index += items;
-      at += items * size;
     }
   }
 
@@ -435,16 +475,33 @@ export class AmdV1PageTable {
     const low = table.low(index);
     const high = table.high(index);
     const order = orderOf(low, high, level);
-    return frameOf(low, high, order) + at % 2 ** order;
+    return frameOf(low, high, order) + at % sizeOf(order);
   }
 
-  /** How many granules the entry of `table` maps from one of IOVA on. */
-  #granulesFrom(table: Table, at: number): number {
+  /** The frame that a granule of IOVA begins in, and how many CPU pages its entry maps from there on; one page of frame 0 where there is no table. */
+  #pagesFrom(table: Table | undefined, at: number): [number, number] {
+    if (table === undefined) return [0, 1];
+    const items = this.#pageGranules;
     const index = indexOf(at, this.#level);
     const low = table.low(index);
-    const size = 2 ** orderOf(low, table.high(index), this.#level);
-    return size - at % size;
+    const size = sizeOf(orderOf(low, table.high(index), this.#level));
+    const pfn = Math.floor(this.#frameAt(table, at) / items);
+    return [pfn, Math.ceil((size - at % size) / items)];
   }
+}
+
+/** The item that the entry of an item begins with, and the one after it; also of an item that is no entry. */
+function entryOf(
+  table: Table,
+  level: number,
+  index: number,
+): [first: number, end: number] {
+  const low = table.low(index);
+  if (low === 0 || isTable(low)) return [index, index + 1];
+  const items = sizeOf(orderOf(low, table.high(index), level)) /
+    itemSize(level);
+  const first = index - index % items;
+  return [first, first + items];
 }
 
 /** Who looks at entries: `items` items from `index` on, which map `size` granules from `at` on. */
@@ -457,25 +514,4 @@ interface Visitor {
     size: number,
     level: number,
   ): void;
-}
-
-/** How many items the entries have that follow each other from `index` on, where one begins, to `wanted` items or beyond. */
-function entriesFrom(
-  table: Table,
-  level: number,
-  index: number,
-  wanted: number,
-): number {
-  const end = Math.min(index + wanted, TABLE_ITEMS);
-  // Nothing is missing in a full table of the lowest level.
-  if (level === 0 && table.live === TABLE_ITEMS && end === TABLE_ITEMS) {
-    return end - index;
-  }
-  let at = index;
-  while (at < end) {
-    const low = table.low(at);
-    if (low === 0 || isTable(low)) break;
-    at += 2 ** orderOf(low, table.high(at), level) / itemSize(level);
-  }
-  return at - index;
 }

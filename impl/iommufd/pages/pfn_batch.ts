@@ -23,6 +23,7 @@ import {
   type Pfn,
   plus,
 } from "../../lib/brands.ts";
+import { addFrames } from "../../lib/frame_list.ts";
 import type { IoptArea } from "./area.ts";
 import type { IoptPages } from "./pages.ts";
 
@@ -30,7 +31,7 @@ import type { IoptPages } from "./pages.ts";
 export const BATCH_ELEMENT_SIZE = 12;
 /** A path that must not fail keeps a batch of this many bytes on the stack. */
 const BACKUP_SIZE = 256;
-/** Frames that are read from a domain or the store at a time. */
+/** Frames that are read from the store at a time. */
 const READ_CHUNK = 512;
 /** Bytes that Linux can allocate in one piece: above, an attempt fails. */
 const KMALLOC_MAX_SIZE = 4 * 1024 * 1024;
@@ -152,37 +153,11 @@ export class PfnBatch {
     this.totalPfns -= skipped;
   }
 
-  /**
-   * Adds frames `from[at]` to `from[end - 1]` as long as they fit; returns how
-   * many did. Linux: batch_add_pfn in a loop.
-   */
-  add(
-    from: Int32Array,
-    at: number,
-    end: number,
-    maxRuns = this.#arraySize,
-  ): number {
-    const { pfns, npfns } = this;
-    let run = this.end - 1;
-    let next = run >= 0 ? pfns[run]! + npfns[run]! : -1;
-    let i = at;
-    while (i < end) {
-      const start = i;
-      while (i < end && from[i] === next) {
-        i++;
-        next++;
-      }
-      if (run >= 0) npfns[run]! += i - start;
-      if (i === end || run + 1 === maxRuns) break;
-      run++;
-      pfns[run] = from[i]!;
-      npfns[run] = 1;
-      next = from[i]! + 1;
-      i++;
-    }
-    this.end = run + 1;
-    this.totalPfns += i - at;
-    return i - at;
+  /** Adds frames `from[at]` to `from[end - 1]` as long as they fit; returns how many did. */
+  add(from: Int32Array, at: number, end: number): number {
+    const added = addFrames(this, this.#arraySize, from, at, end);
+    this.totalPfns += added;
+    return added;
   }
 
   /** Makes an empty batch one run of `npages` frames from `pfn` on (Linux: batch_add_pfn_num). */
@@ -207,15 +182,17 @@ export class PfnBatch {
     maxRuns = this.#arraySize,
   ): void {
     this.#fromDriver = true;
-    const chunk = this.#chunk ??= this.#kernel.tempBuffers.take(READ_CHUNK);
     let index = start;
-    while (index <= last) {
-      const npages = Math.min(last - index + 1, READ_CHUNK);
-      readDomainPfns(domain, area, index, npages, chunk, 0);
-      const added = this.add(chunk, 0, npages, maxRuns);
-      if (added < npages) return;
-      index = plus(index, npages);
+    // The first page's IOVA may lie inside it; the driver goes on in whole pages from there.
+    if (index === area.index && area.pageOffset !== 0) {
+      const iova = area.indexToIova(index);
+      const added = domain.readRuns(iova, 1, this, maxRuns);
+      this.totalPfns += added;
+      index = plus(index, 1);
+      if (added === 0 || index > last) return;
     }
+    const iova = area.indexToIova(index);
+    this.totalPfns += domain.readRuns(iova, last - index + 1, this, maxRuns);
   }
 
   /** Adds the stored frames of the pages `start` to `last`, until full (Linux: batch_from_xarray). */
@@ -288,7 +265,7 @@ export class PfnBatch {
     } catch (error) {
       if (!(error instanceof KernelBug) || !this.#fromDriver) throw error;
       throw new KernelBug(
-        "An IOMMU driver's iovaToPhys() or readPfns() gave other frames than " +
+        "An IOMMU driver's iovaToPhys(), readPfns() or readRuns() gave other frames than " +
           `it was told to map: ${error.message}`,
       );
     }

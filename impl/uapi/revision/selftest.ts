@@ -35,6 +35,7 @@ export class MockDifferences extends Differences {
    */
   readonly pageTable: "flat" | "amdv1" = this.from<"flat" | "amdv1">({
     v3: "flat",
+    "6.19": "amdv1",
   });
   /** The flat table tolerates unmapping what is not mapped; else it warns (S11; mock_domain_unmap_pages). */
   readonly unmapToleratesMissing: boolean = this.since("6.8");

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Loops over the items of one table, where time goes. In a table of the lowest
+ * level a CPU page is one item or two.
+ *
+ * @module
+ */
+
+import type { FrameRuns } from "../../kernel/interfaces/physical_memory.ts";
+import type { FrameList } from "../../lib/frame_list.ts";
+import {
+  isTable,
+  itemSize,
+  leafHigh,
+  leafLow,
+  NEXT_LEVEL,
+  NEXT_LEVEL_SIZED,
+  orderOf,
+  PR,
+  sizeOf,
+  TABLE_ITEMS,
+} from "./entry.ts";
+import type { Table } from "./table.ts";
+
+/** Where the number of a page begins in the low word, by the items of a page. */
+const PAGE_SHIFTS = [0, 12, 13];
+const ADDRESS_SHIFT = 12;
+const LOW_BITS = 20;
+const ADDRESS_HIGH = 2 ** 20 - 1;
+
+/** What marks the entry of a page whose items are `items`: all but address and D of its low word. */
+function pageBits(items: number): number {
+  return items === 1 ? PR : PR | NEXT_LEVEL_SIZED;
+}
+
+/**
+ * Maps runs of a single frame, from number `run` on and below `to`, one CPU
+ * page each, from item `index` on. Ends with the table, at a run of more
+ * frames, and at something that is mapped. Returns how many.
+ */
+export function mapPages(
+  { words }: Table,
+  index: number,
+  items: number,
+  { pfns, npfns }: FrameRuns,
+  run: number,
+  to: number,
+  attributes: number,
+): number {
+  const shift = PAGE_SHIFTS[items]!;
+  const bits = pageBits(items);
+  const second = 2 * (items - 1);
+  let next = run;
+  for (let at = 2 * index; at < 2 * TABLE_ITEMS && next < to; next++) {
+    if (npfns[next] !== 1 || (words[at]! | words[at + second]!) !== 0) break;
+    const pfn = pfns[next]!;
+    const low = bits | (pfn << shift);
+    const high = attributes | (pfn >>> (32 - shift));
+    words[at] = low;
+    words[at + 1] = high;
+    words[at + second] = low;
+    words[at + second + 1] = high;
+    at += 2 + second;
+  }
+  return next - run;
+}
+
+/**
+ * Adds to a list of `maxRuns` runs the frames of up to `npages` CPU pages, each
+ * of which is an entry of its own, the first of them item `index`. Ends with
+ * the table, and before any other entry. Returns how many.
+ */
+export function readPages(
+  { words }: Table,
+  index: number,
+  items: number,
+  npages: number,
+  list: FrameList,
+  maxRuns: number,
+): number {
+  const shift = PAGE_SHIFTS[items]!;
+  const bits = pageBits(items);
+  const mask = PR | NEXT_LEVEL | ((items - 1) << ADDRESS_SHIFT);
+  const { pfns, npfns } = list;
+  const end = 2 * Math.min(index + npages * items, TABLE_ITEMS);
+  let run = list.end - 1;
+  let length = run >= 0 ? npfns[run]! : 0;
+  let next = run >= 0 ? pfns[run]! + length : -1;
+  let at = 2 * index;
+  for (; at < end; at += 2 * items) {
+    const low = words[at]!;
+    if ((low & mask) !== bits) break;
+    const high = words[at + 1]! & ADDRESS_HIGH;
+    const pfn = (low >>> shift) | (high << (32 - shift));
+    if (pfn === next) {
+      length++;
+    } else {
+      if (run + 1 === maxRuns) break;
+      if (run >= 0) npfns[run] = length;
+      run++;
+      pfns[run] = pfn;
+      length = 1;
+    }
+    next = pfn + 1;
+  }
+  if (run >= 0) npfns[run] = length;
+  list.end = run + 1;
+  return (at - 2 * index) / (2 * items);
+}
+
+/**
+ * Stores `count` entries of 2^`order` granules, `items` items each, from item
+ * `index` on, for memory from granule `frame` on. All items are 0 so far.
+ */
+export function storeEntries(
+  table: Table,
+  index: number,
+  items: number,
+  count: number,
+  frame: number,
+  order: number,
+  level: number,
+  attributes: number,
+): void {
+  const { words } = table;
+  let low = leafLow(frame, order, level);
+  let high = leafHigh(frame, order, level, attributes);
+  const lowStep = order < LOW_BITS ? 1 << (order + ADDRESS_SHIFT) : 0;
+  const highStep = order < LOW_BITS ? 0 : sizeOf(order - LOW_BITS);
+  const end = 2 * (index + count * items);
+  for (let at = 2 * index; at < end;) {
+    words[at] = low;
+    words[at + 1] = high;
+    at += 2;
+    for (let item = 1; item < items; item++) {
+      words[at] = low;
+      words[at + 1] = high;
+      at += 2;
+    }
+    const next = (low + lowStep) | 0;
+    high += highStep;
+    // The address goes on in the high word.
+    if (next >>> ADDRESS_SHIFT < low >>> ADDRESS_SHIFT) high++;
+    low = next;
+  }
+  table.live += count * items;
+}
+
+/** How many items the entries have that follow each other from `index` on, where one begins, up to item `end` or beyond. */
+export function countItems(
+  table: Table,
+  level: number,
+  index: number,
+  end: number,
+): number {
+  // Nothing is missing in a full table of the lowest level.
+  if (level === 0 && table.live === TABLE_ITEMS && end === TABLE_ITEMS) {
+    return end - index;
+  }
+  const { words } = table;
+  let at = index;
+  while (at < end) {
+    const low = words[2 * at]!;
+    if (low === 0 || isTable(low)) break;
+    at += sizeOf(orderOf(low, words[2 * at + 1]!, level)) / itemSize(level);
+  }
+  return at - index;
+}
+
+/** The first item from `index` on and below `end` that points to a table or has one of `bits` in its low word; `end` if there is none. */
+export function nextItem(
+  { words }: Table,
+  index: number,
+  end: number,
+  bits: number,
+): number {
+  let at = index;
+  for (; at < end; at++) {
+    const low = words[2 * at]!;
+    if ((low & bits) !== 0 || isTable(low)) break;
+  }
+  return at;
+}
