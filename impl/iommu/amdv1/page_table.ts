@@ -428,27 +428,31 @@ export class AmdV1PageTable {
     const size = itemSize(level);
     const start = first - first % (size * TABLE_ITEMS);
     // An entry that the range cuts is looked at as a whole.
-    const [from] = entryOf(table, level, indexOf(first, level));
-    const [, to] = entryOf(table, level, indexOf(end - 1, level));
-    let index = from;
-    while ((index = nextItem(table, index, to, bits)) < to) {
+    const head = indexOf(first, level);
+    const tail = indexOf(end - 1, level);
+    let index = head - head % entryItems(table, level, head);
+    const items = entryItems(table, level, tail);
+    const stop = tail - tail % items + items;
+    while ((index = nextItem(table, index, stop, bits)) < stop) {
       const at = start + index * size;
       if (isTable(table.low(index))) {
         const lower = this.#lower(table, index++);
-        const [low, high] = [Math.max(first, at), Math.min(end, at + size)];
+        const low = Math.max(first, at);
+        const high = Math.min(end, at + size);
         this.#visit(lower, level - 1, low, high, bits, visitor);
       } else {
-        const [head, next] = entryOf(table, level, index);
-        const count = next - head;
+        const items = entryItems(table, level, index);
+        const before = index % items;
+        index -= before;
         visitor.visit(
           table,
-          head,
-          count,
-          start + head * size,
-          count * size,
+          index,
+          items,
+          at - before * size,
+          items * size,
           level,
         );
-        index = next;
+        index += items;
       }
     }
   }
@@ -490,18 +494,12 @@ export class AmdV1PageTable {
   }
 }
 
-/** The item that the entry of an item begins with, and the one after it; also of an item that is no entry. */
-function entryOf(
-  table: Table,
-  level: number,
-  index: number,
-): [first: number, end: number] {
+/** The items of the entry that an item belongs to; 1 for an item of no entry. */
+function entryItems(table: Table, level: number, index: number): number {
   const low = table.low(index);
-  if (low === 0 || isTable(low)) return [index, index + 1];
-  const items = sizeOf(orderOf(low, table.high(index), level)) /
-    itemSize(level);
-  const first = index - index % items;
-  return [first, first + items];
+  if (low === 0 || isTable(low)) return 1;
+  const order = orderOf(low, table.high(index), level);
+  return sizeOf(order - level * TABLE_ORDER);
 }
 
 /** Who looks at entries: `items` items from `index` on, which map `size` granules from `at` on. */

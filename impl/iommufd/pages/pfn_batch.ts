@@ -265,7 +265,7 @@ export class PfnBatch {
     } catch (error) {
       if (!(error instanceof KernelBug) || !this.#fromDriver) throw error;
       throw new KernelBug(
-        "An IOMMU driver's iovaToPhys(), readPfns() or readRuns() gave other frames than " +
+        "An IOMMU driver's iovaToPhys() or readPfns() gave other frames than " +
           `it was told to map: ${error.message}`,
       );
     }
