@@ -234,7 +234,7 @@ export class MockIommuOps implements IommuOps {
 
   /** An empty domain with the page sizes of the device. Throws ENOMEM. */
   domainAllocPaging(dev: Device): MockDomain {
-    return this.#newDomain(dev, false);
+    return this.#newDomain(false, this.#wantsHuge(dev, undefined));
   }
 
   /**
@@ -251,13 +251,7 @@ export class MockIommuOps implements IommuOps {
     if (flags & ~PAGING_FLAGS) throw EOPNOTSUPP.because("a flag is unknown");
     const wantsDirty = (flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING) !== 0;
     if (wantsDirty && !this.capable(dev, "dirty-tracking")) throw EOPNOTSUPP;
-    if (userData !== undefined) {
-      const { pagingTakesData } = this.iommu.kernel.revision.mock;
-      if (!pagingTakesData) throw UNKNOWN_DATA;
-      const { pagetableType } = this.#readData(userData);
-      if (pagetableType > MOCK_IOMMUPT_HUGE) throw UNKNOWN_TABLE;
-    }
-    return this.#newDomain(dev, wantsDirty);
+    return this.#newDomain(wantsDirty, this.#wantsHuge(dev, userData));
   }
 
   /**
@@ -327,15 +321,22 @@ export class MockIommuOps implements IommuOps {
     return copyStructFromUser(HwptSelftest, userData, type, "iotlb", size);
   }
 
-  #newDomain(dev: Device, dirtyTracking: boolean): MockDomain {
+  /** Whether a page table has 1 MiB pages, which was once said by the device and is by the data now. Throws as {@link domainAllocPagingFlags}. */
+  #wantsHuge(dev: Device, userData: UserData | undefined): boolean {
+    if (userData === undefined) {
+      return (flagsOf(dev) & MOCK_FLAGS_DEVICE_HUGE_IOVA) !== 0;
+    }
+    if (!this.iommu.kernel.revision.mock.pagingTakesData) throw UNKNOWN_DATA;
+    const { pagetableType } = this.#readData(userData);
+    if (pagetableType > MOCK_IOMMUPT_HUGE) throw UNKNOWN_TABLE;
+    return pagetableType === MOCK_IOMMUPT_HUGE;
+  }
+
+  #newDomain(dirtyTracking: boolean, huge: boolean): MockDomain {
     const { kernel } = this.iommu;
     kernel.step("mock.domain");
     const PagingDomain = PAGE_TABLES[kernel.revision.mock.pageTable];
-    return new PagingDomain({
-      owner: this,
-      huge: (flagsOf(dev) & MOCK_FLAGS_DEVICE_HUGE_IOVA) !== 0,
-      dirtyTracking,
-    });
+    return new PagingDomain({ owner: this, huge, dirtyTracking });
   }
 }
 

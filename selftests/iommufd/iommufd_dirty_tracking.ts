@@ -11,6 +11,7 @@ import {
   IOMMU_HW_CAP_DIRTY_TRACKING,
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
   IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR,
+  IOMMU_OPTION_HUGE_PAGES,
 } from "../../impl/uapi/iommufd.ts";
 import {
   MOCK_APERTURE_START,
@@ -42,10 +43,14 @@ import {
   getDirtyBitmap,
   getHwInfo,
   hwptAlloc,
+  hwptData,
   markDirty,
+  MOCK_IOMMUPT_DEFAULT,
+  MOCK_IOMMUPT_HUGE,
   setDirtyTracking,
 } from "../ioctls/hwpt_ioctls.ts";
 import { Iommufd } from "../ioctls/ioctls.ts";
+import { testDifferences } from "./test_differences.ts";
 import {
   IOMMU_HWPT_ALLOC_PASID,
   MOCK_FLAGS_DEVICE_PASID,
@@ -117,7 +122,11 @@ async function setupDirty(
   const bytes = Math.ceil(bits / 8) + context.pageSize;
   const bitmap = await io.mmap(bytes, MAP_PRIVATE);
   const ioasId = await io.ioasAlloc();
-  const { idevId } = variant.hugepages
+  const { choosesPageTable } = testDifferences(io.revision);
+  if (choosesPageTable && !variant.hugepages) {
+    await io.setOption(IOMMU_OPTION_HUGE_PAGES, ioasId, 0n);
+  }
+  const { idevId } = variant.hugepages && !choosesPageTable
     ? await io.mock.domainFlags(ioasId, MOCK_FLAGS_DEVICE_HUGE_IOVA)
     : await io.mock.domain(ioasId);
   return { io, ioasId, idevId, buffer, bitmap };
@@ -241,20 +250,20 @@ function registerBitmaps(f: DirtyFixture): void {
 
 /** Both tests: the bitmap at three alignments. */
 async function checkDirtyBitmaps(
-  { io, idevId: devId, buffer, bitmap }: DirtySelf,
-  { bufferSize, hugepages }: DirtyVariant,
+  self: DirtySelf,
+  variant: DirtyVariant,
   flags: number,
 ): Promise<void> {
+  const { io, buffer, bitmap } = self;
+  const { bufferSize } = variant;
   const iova = BigInt(MOCK_APERTURE_START);
-  const ioasId = await io.ioasAlloc();
+  const { choosesPageTable } = testDifferences(io.revision);
+  const ioasId = choosesPageTable ? self.ioasId : await io.ioasAlloc();
   await io.mapFixed(ioasId, buffer, bufferSize, iova);
-  const hwptId = await hwptAlloc(io, {
-    devId,
-    ptId: ioasId,
-    flags: IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
-  });
+  const hwptId = await allocTracking(self, variant, ioasId);
   await setDirtyTracking(io, hwptId, true);
-  const pteSize = hugepages ? MOCK_HUGE_PAGE_SIZE : Number(io.mockPage);
+  const smallest = choosesPageTable ? io.page : io.mockPage;
+  const pteSize = variant.hugepages ? MOCK_HUGE_PAGE_SIZE : Number(smallest);
   for (const offset of [0, Number(io.mockPage), 0xff1]) {
     await checkDirtyBitmap(
       io,
@@ -270,6 +279,23 @@ async function checkDirtyBitmaps(
     );
   }
   await io.destroy(hwptId);
+}
+
+/** A HWPT that tracks, with the variant's page table where the HWPT has the choice. */
+async function allocTracking(
+  { io, idevId: devId }: DirtySelf,
+  { hugepages }: DirtyVariant,
+  ptId: number,
+): Promise<number> {
+  const flags = IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
+  const values = { devId, ptId, flags };
+  if (!testDifferences(io.revision).choosesPageTable) {
+    return await hwptAlloc(io, values);
+  }
+  const data = await hwptData(io, {
+    pagetableType: hugepages ? MOCK_IOMMUPT_HUGE : MOCK_IOMMUPT_DEFAULT,
+  });
+  return await hwptAlloc(io, { ...values, ...data });
 }
 
 /**

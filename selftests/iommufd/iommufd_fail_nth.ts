@@ -87,7 +87,7 @@ export const SEQUENCES: readonly Sequence[] = [
   kernelSequence(
     "map_domain",
     "mapping into a domain",
-    { v3: 77, "6.12": 143 },
+    { v3: 77, "6.12": 143, "7.3": 141 },
     callMapDomain,
   ),
   {

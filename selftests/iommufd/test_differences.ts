@@ -20,6 +20,8 @@ export class TestDifferences extends Differences {
   readonly checksInvalidateBounds: boolean = this.since("7.3");
   /** `get_hw_info` asks for a type. */
   readonly asksHwInfoType: boolean = this.since("7.3");
+  /** The dirty tracking tests choose a page table for the HWPT, and turn large pages off where it has them all; else the device chooses. */
+  readonly choosesPageTable: boolean = this.since("7.3");
 }
 
 /** The differences in the tests of a revision. */

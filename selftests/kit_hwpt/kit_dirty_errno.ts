@@ -22,6 +22,7 @@ import { IOMMU_TEST_OP_DIRTY, TestDirty } from "../../impl/uapi/selftest.ts";
 import { assertEq } from "../harness/harness.ts";
 import { addSteps } from "../harness/table.ts";
 import {
+  type Bitmap,
   getDirtyBitmap,
   markDirty,
   nestedAlloc,
@@ -201,18 +202,63 @@ function registerMarking(f: DirtyFixture): void {
     description:
       "DIRTY takes IOVA divided by its page size as the number of an IO page, whatever size that has",
     reference: "selftest.c iommufd_test_dirty",
+    until: "6.19",
   }, async (self) => {
     const { page } = self.io;
     const twice = { iova: 2n * IOVA, length: 32n * page, pageSize: page };
     await dirty(self, [0, 5, 31], twice);
     await expectDirty(self, [0, 5, 31]);
     // What is not mapped is not marked, and not counted.
-    const { io } = self;
-    await io.process.poke(io.scratch, bitmapOf([30, 31, 32, 33], 64));
-    const address = io.scratch;
-    const length = 34n * page;
-    const more = rangeOf(self, { ...twice, length, address });
-    assertEq(await markDirty(io, more), 2n, "IO pages marked");
+    const more = { ...twice, length: 34n * page };
+    assertEq(
+      await markBits(self, [30, 31, 32, 33], more),
+      2n,
+      "IO pages marked",
+    );
     await expectDirty(self, [30, 31]);
   });
+
+  f.test("mark_iova", {
+    description:
+      "DIRTY marks the IO page at each IOVA whose bit is set, and counts the bits, mapped or not",
+    reference: "selftest.c iommufd_test_dirty",
+    since: "6.19",
+  }, async (self) => {
+    const { io } = self;
+    const pages = { pageSize: io.page };
+    await dirty(self, [0, 5, 15], pages);
+    await expectDirty(self, [0, 10, 30]);
+    const behind = { ...pages, length: io.bufferSize + 2n * io.page };
+    assertEq(await markBits(self, [15, 16, 17], behind), 3n, "bits counted");
+    await expectDirty(self, [30]);
+    // Within an IO page, and with a size that is no power of two.
+    const odd = {
+      pageSize: 3n,
+      iova: IOVA - IOVA % 3n + 3n,
+      length: 1200n * 3n,
+    };
+    assertEq(await markBits(self, [0, 1], odd), 2n, "bits counted");
+    await expectDirty(self, [0]);
+    // The range goes on behind the end of the IOVA space.
+    const wrapped = {
+      iova: 0n - io.page & U64_MAX,
+      length: IOVA + 2n * io.page,
+    };
+    const bit = Number((IOVA + io.page) / io.mockPage);
+    const size = Math.ceil((bit + 5) / 8);
+    assertEq(await markBits(self, [0, bit], wrapped, size), 2n, "bits counted");
+    await expectDirty(self, [0]);
+  });
+}
+
+/** Marks IO pages; what DIRTY returns. */
+async function markBits(
+  self: DirtySelf,
+  bits: readonly number[],
+  values: Partial<Bitmap>,
+  size = 64,
+): Promise<bigint> {
+  const { io } = self;
+  await io.process.poke(io.scratch, bitmapOf(bits, size));
+  return await markDirty(io, rangeOf(self, { address: io.scratch, ...values }));
 }

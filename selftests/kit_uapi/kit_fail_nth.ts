@@ -111,7 +111,7 @@ export const SEQUENCES: readonly Sequence[] = [
   {
     name: "copy",
     what: "a copy across areas into a domain",
-    points: { v3: 37, "6.12": 37 },
+    points: { v3: 37, "6.12": 37, "7.3": 31 },
     reference: "io_pagetable.c: iopt_get_pages, iopt_fill_domains_pages",
     run: callCopy,
   },
@@ -125,7 +125,7 @@ export const SEQUENCES: readonly Sequence[] = [
   {
     name: "huge_pages",
     what: "mapping with IO pages of two sizes",
-    points: { "6.12": 72 },
+    points: { "6.12": 72, "7.3": 60 },
     reference: "iommu.c: __iommu_map",
     needs: ["hugetlb"],
     run: callHugePages,
@@ -133,7 +133,7 @@ export const SEQUENCES: readonly Sequence[] = [
   {
     name: "charged",
     what: "mapping charged memory",
-    points: { v3: 34, "6.12": 66 },
+    points: { v3: 34, "6.12": 66, "7.3": 65 },
     reference: "pages.c: pfn_reader_user_update_pinned",
     needs: ["setrlimit"],
     run: callCharged,
@@ -148,7 +148,7 @@ export const SEQUENCES: readonly Sequence[] = [
   {
     name: "vfio",
     what: "the VFIO container, cuts included",
-    points: { v3: 39, "6.12": 71 },
+    points: { v3: 39, "6.12": 71, "7.3": 66 },
     reference: "vfio_compat.c: iommufd_vfio_unmap_dma",
     run: callVfio,
   },
@@ -162,7 +162,7 @@ export const SEQUENCES: readonly Sequence[] = [
   {
     name: "nested",
     what: "nested HWPTs and their invalidation",
-    points: { "6.12": 49 },
+    points: { "6.12": 49, "7.3": 41 },
     reference: "hw_pagetable.c: iommufd_hwpt_nested_alloc",
     needs: ["hwpt"],
     run: callNested,
@@ -170,7 +170,7 @@ export const SEQUENCES: readonly Sequence[] = [
   {
     name: "dirty",
     what: "dirty tracking",
-    points: { "6.12": 26 },
+    points: { "6.12": 26, "7.3": 22 },
     reference: "hw_pagetable.c: iommufd_hwpt_get_dirty_bitmap",
     needs: ["hwpt", "dirty"],
     run: callDirty,
@@ -235,17 +235,16 @@ async function callScattered(round: Round): Promise<void> {
   await io.munmap(buf, size);
 }
 
-/** Half a large IO page, then a whole one: the driver is called for each size. */
+/** Half a large IO page, then a whole one: of devices that have both, the driver is called for each size. */
 async function callHugePages(round: Round): Promise<void> {
   const io = await round.open();
   const { hugePageSize } = io.context;
   const flags = MAP_SHARED | MAP_HUGETLB | MAP_POPULATE;
   const buf = await io.mmap(hugePageSize, flags);
   const ioasId = await io.ioasAlloc();
+  const huge = MOCK_FLAGS_DEVICE_HUGE_IOVA & io.revision.mock.deviceFlags;
   await round.enable();
-  await round.device(() =>
-    io.mock.domainFlags(ioasId, MOCK_FLAGS_DEVICE_HUGE_IOVA)
-  );
+  await round.device(() => io.mock.domainFlags(ioasId, huge));
   const skip = hugePageSize / 4;
   const length = hugePageSize - skip;
   const iova = IOVA + BigInt(skip);
@@ -354,7 +353,9 @@ async function callDirty(round: Round): Promise<void> {
   const io = await round.open();
   const ioasId = await io.ioasAlloc();
   const length = 8n * io.page;
-  await io.mapFixed(ioasId, round.buffer, length, IOVA);
+  // From the middle of a page on, so that each IO page has an entry.
+  const memory = BigInt(round.buffer) + io.mockPage;
+  await io.mapFixed(ioasId, memory, length, IOVA);
   const { idevId: devId } = await io.mock.domain(ioasId);
   await round.enable();
   const flags = IOMMU_HWPT_ALLOC_DIRTY_TRACKING;

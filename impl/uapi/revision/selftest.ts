@@ -25,7 +25,11 @@ export class SelftestDifferences extends Differences {
 /** The mock IOMMU. */
 export class MockDifferences extends Differences {
   /** Bits of `MOCK_FLAGS_DEVICE_*` that a device can be made with (mock_dev_create). */
-  readonly deviceFlags: number = this.from({ v3: 0b011, "6.15": 0b111 });
+  readonly deviceFlags: number = this.from({
+    v3: 0b011,
+    "6.15": 0b111,
+    "6.19": 0b101,
+  });
   /** How many PASIDs a device has that was made without; a device with 1 has none but IOMMU_NO_PASID (pasid-num-bits of mock_dev_create). */
   readonly plainMaxPasids: number = this.from({ v3: 0, "6.15": 1 });
   /**
@@ -37,6 +41,8 @@ export class MockDifferences extends Differences {
     v3: "flat",
     "6.19": "amdv1",
   });
+  /** Its page table maps nothing that a device could neither read nor write (generic_pt/iommu_pt.h map_range). */
+  readonly mapNeedsRight: boolean = this.since("6.19");
   /** The flat table tolerates unmapping what is not mapped; else it warns (S11; mock_domain_unmap_pages). */
   readonly unmapToleratesMissing: boolean = this.since("6.8");
   /** A HWPT of an IOAS takes driver data, which choose its page table (mock_domain_alloc_paging_flags). */
