@@ -95,6 +95,7 @@ export {
   pfnOf,
   toIova,
 } from "./impl/lib/brands.ts";
+export type { FrameList } from "./impl/lib/frame_list.ts";
 
 // For drivers of IOMMUs; examples/simple_iommu.ts is one to copy from.
 

@@ -163,8 +163,11 @@ describe("HwptClient", () => {
       const length = 16 * PAGE_SIZE;
       const mapFlags = MAP_PRIVATE | MAP_ANONYMOUS;
       const prot = PROT_READ | PROT_WRITE;
-      const userVa = process.mmap(0, length, prot, mapFlags);
-      const { iova } = iommufd.ioasMap({ ioasId, userVa, length });
+      // From the middle of a page on, so that each IO page has an entry.
+      const size = length + PAGE_SIZE;
+      const userVa = process.mmap(0, size, prot, mapFlags) + 2048;
+      const iova = 2n ** 24n;
+      iommufd.ioasMap({ ioasId, userVa, length, iova });
       const pages = { hwptId, iova, length, pageSize: 2048 };
 
       hwpt.setDirtyTracking({ hwptId, on: true });

@@ -145,10 +145,9 @@ function hwptFacts(
 function pagingFacts(hwpt: HwptPaging): string[] {
   const { domain, ioas } = hwpt;
   const { apertureStart, apertureEnd } = domain;
-  const sizes = domain.pageSizes.map((size) => bytes(BigInt(size)));
   const facts = [
     `IOAS ${ioas.id}`,
-    `${sizes.join(" and ")} pages`,
+    `${sizesOf(domain.pageSizes)} pages`,
     `IOVA ${hex(apertureStart)}-${hex(apertureEnd)}`,
   ];
   if (hwpt.autoDomain) facts.push("auto");
@@ -213,4 +212,13 @@ function drawAllowed(
       ({ length }) => `    ${grouped(length)} more`,
     ),
   ];
+}
+
+/** The sizes of pages, from the first to the last if those between are there too. */
+function sizesOf(pageSizes: readonly number[]): string {
+  const sizes = pageSizes.map((size) => bytes(BigInt(size)));
+  const all = pageSizes.every((size, i) => size === pageSizes[0]! * 2 ** i);
+  return all && sizes.length > 2
+    ? `${sizes[0]} to ${sizes.at(-1)}`
+    : sizes.join(" and ");
 }

@@ -166,7 +166,7 @@ describe("a flat mock domain that tracks writes", () => {
   });
 
   it("takes no device that cannot track", () => {
-    const { mock } = new Kernel({ memory: 2 * MIB });
+    const { mock } = new Kernel({ revision: "6.12", memory: 2 * MIB });
     const incapable = mock.createDevice(MOCK_FLAGS_DEVICE_NO_DIRTY);
     const capable = mock.createDevice(MOCK_FLAGS_DEVICE_HUGE_IOVA);
     const tracking = new FlatMockDomain({ owner: mock, dirtyTracking: true });

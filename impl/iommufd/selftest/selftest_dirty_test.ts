@@ -7,16 +7,36 @@ import {
   IOMMU_TEST_OP_DIRTY,
   TestDirty,
 } from "../../uapi/selftest.ts";
+import type { Iova } from "../../lib/brands.ts";
 import { EFAULT } from "../../uapi/errno.ts";
 import { PAGE_SIZE, PROT_READ } from "../../uapi/mman.ts";
 import { DirtyBench, GRANULE, MAPPED } from "../testing/dirty_bench.ts";
 import { IOVA, Machine } from "../testing/machine.ts";
 
 const KEEP = { flags: 1 };
+/** A revision whose mock has a flat page table. */
+const FLAT = "6.12";
 
 describe("test operation DIRTY", () => {
-  it("returns how many IO pages are mapped and marked, marked before or not", () => {
+  it("marks what is mapped at each IOVA, and returns how many bits are set", () => {
     const bench = new DirtyBench();
+    bench.set(true);
+    assertEquals(bench.write([1, 2]).outNrDirty, 2n);
+    assertEquals(bench.write([2, 3]).outNrDirty, 2n);
+    const length = BigInt(MAPPED + 2) * GRANULE;
+    assertEquals(bench.write([63, 64, 65], { length }).outNrDirty, 3n);
+    assertEquals(bench.read(), [1, 2, 3, 63]);
+    assertEquals(bench.write([0, 31], { pageSize: 4096n }).outNrDirty, 2n);
+    assertEquals(bench.read(), [0, 62]);
+    // Behind the end of the IOVA space it goes on at its beginning.
+    const place = { iova: 2n ** 64n - IOVA, pageSize: IOVA, length: 4n * IOVA };
+    assertEquals(bench.write([0, 1, 2], place).outNrDirty, 3n);
+    assertEquals(bench.read(), [0]);
+    bench.end();
+  });
+
+  it("returns how many IO pages are mapped and marked, marked before or not", () => {
+    const bench = new DirtyBench(0, FLAT);
     bench.set(true);
     assertEquals(bench.write([1, 2]).outNrDirty, 2n);
     assertEquals(bench.write([2, 3]).outNrDirty, 2n);
@@ -37,7 +57,7 @@ describe("test operation DIRTY", () => {
   });
 
   it("counts entries in page sizes, which hits other IOVA unless that is 2 KiB", () => {
-    const bench = new DirtyBench();
+    const bench = new DirtyBench(0, FLAT);
     bench.set(true);
     // Entry n for page n: 4 KiB pages are looked for at half their IOVA.
     const pageSize = 4096n;
@@ -57,9 +77,10 @@ describe("test operation DIRTY", () => {
   });
 
   it("goes on at entry 0 behind the end of the IOVA space", () => {
-    const bench = new DirtyBench();
+    const bench = new DirtyBench(0, FLAT);
     bench.set(true);
-    bench.domain.mapPages(0, 0, 2048, 2, 3);
+    const { domain } = bench;
+    domain.mapPages(0 as Iova, 0, 2048, 2, 3);
     const marked = (bit: number, values: Partial<TestDirty>) =>
       bench.write([bit], values).outNrDirty;
     const even = { iova: 2n ** 64n - 2n * GRANULE, length: 8n * GRANULE };
@@ -75,7 +96,7 @@ describe("test operation DIRTY", () => {
       [0, 1, 2, 3].map((bit) => marked(bit, odd)),
       [0n, 1n, 1n, 0n],
     );
-    bench.domain.unmapPages(0, 2048, 2);
+    domain.unmapPages(0 as Iova, 2048, 2);
     bench.end();
   });
 

@@ -8,7 +8,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import type { FlatMockDomain } from "../../mock/flat_domain.ts";
+import type { MockDomain } from "../../mock/mock_domain.ts";
 import {
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
   IOMMU_HWPT_DIRTY_TRACKING_ENABLE,
@@ -19,9 +19,10 @@ import {
 } from "../../uapi/iommufd.ts";
 import { IOMMU_TEST_OP_DIRTY, TestDirty } from "../../uapi/selftest.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
+import { NEWEST, type RevisionName } from "../../uapi/revision.ts";
 import { HwptPaging } from "../hwpt/hw_pagetable.ts";
 import { HwptBench } from "./hwpt_bench.ts";
-import { type Answer, IOVA } from "./machine.ts";
+import { type Answer, IOVA, Machine } from "./machine.ts";
 
 /** Bytes of an IO page of the mock. */
 export const GRANULE = 2048n;
@@ -44,23 +45,25 @@ export class DirtyBench extends HwptBench {
   /** Memory for the bitmap that is read. */
   readonly bitmap: number = this.machine.memory(BITMAP_SIZE / PAGE_SIZE);
 
-  constructor(devFlags = 0) {
-    super(devFlags);
+  constructor(devFlags = 0, revision: RevisionName = NEWEST) {
+    super(devFlags, new Machine(revision));
     const answer = this.alloc({ flags: IOMMU_HWPT_ALLOC_DIRTY_TRACKING });
     assertEquals(answer.ret, 0);
     this.hwpt = answer.outHwptId;
     const length = RANGE.length;
-    const userVa = BigInt(this.machine.memory(Number(length) / PAGE_SIZE));
+    // From the middle of a page on: then each IO page has an entry of its own.
+    const pages = Number(length) / PAGE_SIZE + 1;
+    const userVa = BigInt(this.machine.memory(pages)) + GRANULE;
     const map = this.machine.map({ ioasId: this.ioas, userVa, length });
     assertEquals(map.ret, 0);
   }
 
   /** The domain of the HWPT. */
-  get domain(): FlatMockDomain {
+  get domain(): MockDomain {
     const { objects } = this.machine.ctx;
     const hwpt = objects.get(this.hwpt, HwptPaging);
     hwpt.put();
-    return hwpt.domain as FlatMockDomain;
+    return hwpt.domain as MockDomain;
   }
 
   /** SET_DIRTY_TRACKING; 0 or the errno's name. */

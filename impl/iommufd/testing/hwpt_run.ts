@@ -13,7 +13,7 @@ import type { MockDevice } from "../../mock/mock_device.ts";
 import { Errno, errnoName } from "../../uapi/errno.ts";
 import * as uapi from "../../uapi/mod.ts";
 import { decodeFaults, encodeAnswers, FAULT_SIZE } from "./fault_bench.ts";
-import { type Answer, FIXED_RW, IOVA, Machine, PAGE } from "./machine.ts";
+import { type Answer, FIXED_RW, Machine, PAGE } from "./machine.ts";
 import {
   DATA_LENGTH,
   DATA_TYPE,
@@ -25,6 +25,7 @@ import {
   SLOTS,
 } from "./naive_hwpt.ts";
 import {
+  FIRST_IOVA,
   SLOT_LENGTH,
   slotIova,
   stateOfKernel,
@@ -398,7 +399,7 @@ export class HwptRun {
       resultOf(
         this.#machine.test(op, uapi.TestDirty, {
           id,
-          iova: IOVA,
+          iova: FIRST_IOVA,
           length: BigInt(SLOTS * SLOT_GRANULES) * GRANULE,
           pageSize: GRANULE,
           uptr: BigInt(this.#scratch),
@@ -421,7 +422,7 @@ export class HwptRun {
         this.#machine.call(cmd, uapi.IommuHwptGetDirtyBitmap, {
           hwptId,
           flags: clear ? 0 : 1,
-          iova: IOVA + BigInt(first) * GRANULE,
+          iova: FIRST_IOVA + BigInt(first) * GRANULE,
           length: BigInt(count) * GRANULE,
           pageSize: GRANULE,
           data: BigInt(data),

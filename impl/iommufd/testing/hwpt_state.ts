@@ -31,9 +31,12 @@ import {
 export const SLOT_LENGTH: bigint = BigInt(SLOT_PAGES) * PAGE;
 const GRANULE = 2048;
 
+/** IOVA of place 0: in the middle of a page, so that each IO page has an entry of its own. */
+export const FIRST_IOVA: bigint = IOVA + BigInt(GRANULE);
+
 /** IOVA of a place. */
 export function slotIova(slot: number): bigint {
-  return slot === LOW_SLOT ? 0n : IOVA + BigInt(slot) * SLOT_LENGTH;
+  return slot === LOW_SLOT ? 0n : FIRST_IOVA + BigInt(slot) * SLOT_LENGTH;
 }
 
 /** What a kernel looks like. */

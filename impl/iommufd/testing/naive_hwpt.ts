@@ -429,13 +429,13 @@ export class NaiveContext {
     hwpt.isTracking = enable;
   }
 
-  /** Test operation DIRTY; how many IO pages were mapped. */
+  /** Test operation DIRTY; how many bits were set. */
   markDirty(id: number, granules: readonly number[]): number {
     const hwpt = this.#paging(id);
     if (!hwpt.isTracking) throw EINVAL;
     const mapped = granules.filter((granule) => isMapped(hwpt.ioas, granule));
     for (const granule of mapped) hwpt.dirty.add(granule);
-    return mapped.length;
+    return granules.length;
   }
 
   /** HWPT_GET_DIRTY_BITMAP from one IO page on; the bits. It ends at a hole, and says nothing of it. */
@@ -448,7 +448,6 @@ export class NaiveContext {
     const hwpt = this.#paging(id);
     if (!hwpt.canTrack) throw EOPNOTSUPP;
     const bits: number[] = [];
-    if (!hwpt.isTracking) return bits;
     for (let bit = 0; bit < count; bit++) {
       const granule = first + bit;
       if (!isMapped(hwpt.ioas, granule)) break;
