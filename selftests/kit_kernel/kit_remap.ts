@@ -18,6 +18,7 @@ import {
   F_ADD_SEALS,
   F_SEAL_WRITE,
   MAP_ANONYMOUS,
+  MAP_HUGETLB,
   MAP_PRIVATE,
   MAP_SHARED,
   MREMAP_FIXED,
@@ -37,6 +38,7 @@ import {
   type TargetProcess,
   type Test,
 } from "../harness/harness.ts";
+import { Random } from "../harness/random.ts";
 import { hwptAlloc } from "../ioctls/hwpt_ioctls.ts";
 import { Iommufd } from "../ioctls/ioctls.ts";
 import { mmapRegion, viommuAllocWithData } from "../ioctls/viommu_ioctls.ts";
@@ -217,6 +219,59 @@ function registerMoves(f: RemapFixture): void {
     const other = assertOk(ret, "mremap");
     await process.poke(at + pageSize, BYTES);
     assertBytes(await process.peek(other, 3), BYTES, "bytes of the other");
+  });
+
+  f.test("huge", {
+    description: "Huge pages move and go whole, and do not grow",
+    reference: "mm/mremap.c align_hugetlb",
+    needs: () => ["hugetlb"],
+  }, async ({ process, pageSize, hugePageSize: huge }) => {
+    const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB;
+    const mapped = await process.mmap(0, 2 * huge, RW, flags);
+    const at = assertOk(mapped, "mmap");
+    const target = await process.mmap(0, 2 * huge, RW, flags);
+    const to = assertOk(target, "mmap of the target");
+    const from = at + huge;
+    await process.poke(from, BYTES);
+    const more = await process.mremap(at, 2 * huge, 2 * huge + 1, 1);
+    assertErrno(more, EINVAL, "mremap to more");
+    const within = await process.mremap(at + pageSize, huge, huge, 0);
+    assertErrno(within, EINVAL, "mremap from within a huge page");
+    const into = await process.mremap(from, huge, huge, MOVES, to + pageSize);
+    assertErrno(into, EINVAL, "mremap to within a huge page");
+    const ret = await process.mremap(from, pageSize, pageSize, MOVES, to);
+    assertEq(ret, to, "mremap");
+    assertBytes(await process.peek(to, 3), BYTES, "what was moved");
+    await assertFaults(process, from);
+    await process.poke(to + huge, BYTES);
+    assertEq(await process.mremap(to, 2 * huge, 1, 0), to, "mremap to less");
+    await assertFaults(process, to + huge);
+    for (const each of [at, to]) {
+      assertEq(await process.munmap(each, huge), 0, "munmap");
+    }
+  });
+
+  f.test("much", {
+    description: "Memory of many pages moves, by any distance",
+    reference: "mm/mremap.c move_page_tables",
+  }, async ({ process, pageSize }) => {
+    const length = 1000 * pageSize;
+    const bytes = new Random(37).bytes(length);
+    for (const distance of [1, 3, 511, 700]) {
+      const flags = MAP_PRIVATE | MAP_ANONYMOUS;
+      const mapped = await process.mmap(0, 3 * length, RW, flags);
+      const at = assertOk(mapped, "mmap");
+      await process.poke(at, bytes);
+      const to = at + length + distance * pageSize;
+      const ret = await process.mremap(at, length, length, MOVES, to);
+      assertEq(ret, to, "mremap");
+      const what = `bytes by ${distance} pages`;
+      assertBytes(await process.peek(to, length), bytes, what);
+      const before = await process.peek(to - pageSize, pageSize);
+      assertBytes(before, new Uint8Array(pageSize), "the page before");
+      await assertFaults(process, at + length - 1);
+      assertEq(await process.munmap(at, 3 * length), 0, "munmap");
+    }
   });
 
   f.test("fork", {

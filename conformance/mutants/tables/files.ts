@@ -145,9 +145,15 @@ export const FILES_MUTANTS: readonly Mutant[] = [
     breaks: "What was moved is in both places",
     killer: "kit_remap.private",
   }, {
+    name: "remap-huge-grows",
+    find: "  if (aligned.length > aligned.oldLength) {",
+    replace: "  if (false) {",
+    breaks: "A mapping of huge pages grows",
+    killer: "kit_remap.huge",
+  }, {
     name: "remap-device-grows",
-    find: "  if (grows && (vma.device !== undefined || vma.huge)) {",
-    replace: "  if (grows && vma.huge) {",
+    find: "  if (length > oldLength && vma.device !== undefined) {",
+    replace: "  if (false) {",
     breaks: "A mapping of a device's memory grows",
     killer: "kit_remap.region",
   }]),

@@ -8,6 +8,7 @@
 
 import { EFAULT, EINVAL, ENOMEM } from "../../../uapi/errno.ts";
 import {
+  HPAGE_SIZE,
   MREMAP_FIXED,
   MREMAP_MAYMOVE,
   PAGE_SIZE,
@@ -35,16 +36,14 @@ export class MovableSpace extends AddressSpace {
    * place. What spans several mappings can only be cut off. Throws EINVAL,
    * EFAULT, ENOMEM. (Linux: do_mremap, of one mapping.)
    */
-  remap(flags: number, remap: Remap, mapsLow: boolean): number {
-    checkParameters(flags, remap);
+  remap(flags: number, wanted: Remap, mapsLow: boolean): number {
+    checkParameters(flags, wanted);
     // It may be cut at both ends, and at one of those where it goes.
     if (this.vmas.count + 2 >= MAX_MAP_COUNT - 3) throw ENOMEM;
-    const { from, oldLength, length, to } = remap;
-    const vma = this.vmas.lookup(from);
+    const vma = this.vmas.lookup(wanted.from);
     if (vma === undefined) throw EFAULT.because("nothing is mapped there");
-    if ([from, oldLength, length, to ?? 0].some((n) => n % vma.granule !== 0)) {
-      throw EINVAL.because("it would cut a huge page");
-    }
+    const remap = vma.huge ? inHugePages(wanted) : wanted;
+    const { from, oldLength, length, to } = remap;
     if (to !== undefined || length > oldLength) checkNew(vma, remap);
     if (to !== undefined) this.unmap(to, to + length);
     if (length < oldLength) this.unmap(from + length, from + oldLength);
@@ -107,6 +106,23 @@ function checkParameters(
   }
 }
 
+/** What is meant of a mapping of huge pages. Throws EINVAL. (Linux: align_hugetlb.) */
+function inHugePages({ from, oldLength, length, to }: Remap): Remap {
+  if (from % HPAGE_SIZE !== 0 || to !== undefined && to % HPAGE_SIZE !== 0) {
+    throw EINVAL.because("the place is within a huge page");
+  }
+  const aligned = {
+    from,
+    oldLength: Math.ceil(oldLength / HPAGE_SIZE) * HPAGE_SIZE,
+    length: Math.ceil(length / HPAGE_SIZE) * HPAGE_SIZE,
+    to,
+  };
+  if (aligned.length > aligned.oldLength) {
+    throw EINVAL.because("a mapping of huge pages cannot grow");
+  }
+  return aligned;
+}
+
 /** What is checked of a mapping that grows or moves. Throws EINVAL, EFAULT. (Linux: check_prep_vma.) */
 function checkNew(vma: Vma, { from, oldLength, length }: Remap): void {
   if (oldLength === 0 && !vma.shared) {
@@ -115,8 +131,7 @@ function checkNew(vma: Vma, { from, oldLength, length }: Remap): void {
   if (Math.min(oldLength, length) > vma.end - from) {
     throw EFAULT.because("it is longer than the mapping");
   }
-  const grows = length > oldLength;
-  if (grows && (vma.device !== undefined || vma.huge)) {
+  if (length > oldLength && vma.device !== undefined) {
     throw EFAULT.because("such a mapping cannot grow");
   }
 }
