@@ -9,6 +9,7 @@
 
 import {
   EBADF,
+  EBUSY,
   EEXIST,
   EINVAL,
   EMFILE,
@@ -21,6 +22,7 @@ import {
 } from "../../impl/uapi/errno.ts";
 import {
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+  IOMMU_HWPT_ALLOC_NEST_PARENT,
   IOMMU_IOAS_MAP_READABLE,
   IOMMU_IOAS_MAP_WRITEABLE,
   IOMMU_OPTION_HUGE_PAGES,
@@ -55,6 +57,7 @@ import {
   dmabufRevoke,
   mapFile,
   mapFileFixed,
+  memfdMmap,
 } from "../ioctls/file_ioctls.ts";
 import {
   getDirtyBitmap,
@@ -63,6 +66,7 @@ import {
   setDirtyTracking,
 } from "../ioctls/hwpt_ioctls.ts";
 import { type Iommufd, U64_MAX } from "../ioctls/ioctls.ts";
+import { hwQueueAlloc, viommuAlloc } from "../ioctls/viommu_ioctls.ts";
 import { setIommu, unmapDma, vfioIoas } from "../ioctls/vfio_ioctls.ts";
 import {
   type IoasSelf,
@@ -406,6 +410,36 @@ function registerUse(f: DmabufFixture): void {
     await io.unmap(ioasId, iova, 3n * page);
     await io.mock.checkRefs(io.buffer, page, 0);
     await io.mock.destroyAccess(access);
+  });
+
+  f.test("hw_queue", {
+    description:
+      "A hardware queue lies in the memory of a file, and not in a buffer",
+    reference: "viommu.c iommufd_hw_queue_alloc_phys",
+    needs: () => ["viommu"],
+  }, async (self) => {
+    const { io, buffer } = self;
+    const { page } = io;
+    const ioasId = await io.ioasAlloc();
+    const { idevId: devId } = await io.mock.domain(ioasId);
+    const flags = IOMMU_HWPT_ALLOC_NEST_PARENT;
+    const hwptId = await hwptAlloc(io, { devId, ptId: ioasId, flags });
+    const viommuId = await viommuAlloc(io, devId, hwptId);
+    await mapFileFixed(io, ioasId, buffer, 0, page, IOVA);
+    const queue = { index: 0, iova: IOVA, length: page };
+    await hwQueueAlloc(io, viommuId, queue, EINVAL);
+    await dmabufRevoke(io, buffer, true);
+    await hwQueueAlloc(io, viommuId, queue, EINVAL);
+    await io.unmap(ioasId, IOVA, page);
+    const { fd, address } = await memfdMmap(io, io.context.pageSize);
+    await mapFileFixed(io, ioasId, fd, 0, page, IOVA);
+    const queueId = await hwQueueAlloc(io, viommuId, queue);
+    await io.unmap(ioasId, IOVA, page, EBUSY);
+    await io.destroy(queueId);
+    await io.mock.checkRefs(address, page, 1);
+    await io.unmap(ioasId, IOVA, page);
+    await io.mock.checkRefs(address, page, 0);
+    assertEq(await io.process.close(fd), 0, "close");
   });
 
   f.test("not_pinned", {

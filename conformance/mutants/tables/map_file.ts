@@ -17,6 +17,13 @@ export const MAP_FILE_MUTANTS: readonly Mutant[] = [
     breaks: "A length of 0 is found after the descriptor",
     killer: "kit_map_file.no_domain.map_errno",
   }, {
+    name: "length-late",
+    find: "  if (checksLengthFirst) checkLength(length);\n",
+    replace: "",
+    breaks: "Before Linux 6.13, a length that is too long is found late",
+    killer: "kit_map.no_domain.map_errno",
+    uapi: "6.12",
+  }, {
     name: "file-wraps",
     find: "  if (start + length - 1n > U64_MAX) throw FILE_WRAPS;\n",
     replace: "",
@@ -84,6 +91,12 @@ export const MAP_FILE_MUTANTS: readonly Mutant[] = [
     replace: "readonly ownerMayChange = false;",
     breaks: "A file cannot change hands",
     killer: "kit_change_process.user.moves",
+  }, {
+    name: "file-no-folios",
+    find: "readonly listsFolios = true;",
+    replace: "readonly listsFolios = false;",
+    breaks: "Pins of a file need no buffer for its folios",
+    killer: "kit_file_fail_nth.access_pin",
   }, {
     name: "file-copy-nothing",
     find: "    return false;\n",
