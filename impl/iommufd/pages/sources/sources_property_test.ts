@@ -19,6 +19,10 @@ const PAGES = 8;
 /** Where the IOVA begins, and how many pages of it are used. */
 const BASE = 0x100_0000;
 const SPAN = 24;
+/** Steps of a call that may be made to fail; half of the calls have none. */
+const STEPS = 20;
+/** What a call comes to that failed because a step did. */
+const INJECTED = "injected";
 const FLAGS = uapi.IOMMU_IOAS_MAP_FIXED_IOVA | uapi.IOMMU_IOAS_MAP_READABLE |
   uapi.IOMMU_IOAS_MAP_WRITEABLE;
 
@@ -59,6 +63,8 @@ class Run extends Bench {
     .pinnable!;
   readonly #buffers = [0, 1].map((n) => this.#buffer(n));
   readonly #processes: Process[];
+  /** The step of the next call that fails. */
+  #nth = 0;
   readonly #owners = new Map<NaivePages, number>();
   /** What was done, for a message. */
   readonly seen = new Set<string>();
@@ -86,7 +92,8 @@ class Run extends Bench {
     return { fd: this.machine.process.files.install(file, 1024n), file };
   }
 
-  step([kind, a, b, c, d]: readonly number[]): void {
+  step([kind, a, b, c, d, nth]: readonly number[]): void {
+    this.#nth = nth! < 2 * STEPS ? Math.max(nth! - STEPS, 0) : 0;
     const ioas = this.#ioases[a! % 2]!;
     const steps = [
       () => this.#map(ioas, b!, c!, d!),
@@ -102,9 +109,19 @@ class Run extends Bench {
     this.#check();
   }
 
+  /** An ioctl in which a step may fail: then nothing happened, unless it was the answer. */
   #call(process: Process, cmd: number, bytes: Uint8Array): string {
+    process.setFailNth(this.#nth);
     const ret = process.ioctlStruct(this.machine.fd, cmd, bytes);
-    return ret < 0 ? errnoName(ret) : "";
+    const isHit = this.#nth > 0 && process.faults.nth === 0;
+    process.setFailNth(0);
+    if (ret >= 0) return "";
+    const why = this.machine.kernel.lastErrno!.why();
+    // It tells of a parent that is not found by an errno of its own.
+    if (isHit && cmd === uapi.IOMMU_HWPT_ALLOC) return INJECTED;
+    if (!why.startsWith("fail_nth")) return errnoName(ret);
+    this.seen.add(why);
+    return why.includes("user.copyTo") ? "" : INJECTED;
   }
 
   #isFree({ areas }: NaiveIoas, at: number, count: number): boolean {
@@ -131,8 +148,7 @@ class Run extends Bench {
       }),
     );
     const free = this.#isFree(ioas, at, count);
-    this.#expect("map", ret, free ? "" : "EEXIST");
-    if (!free) return;
+    if (!this.#expect("map", ret, free ? "" : "EEXIST") || !free) return;
     const pages = { buffer, first, alive: true };
     ioas.areas.push({ at, count, pages, index: 0 });
     this.#owners.set(pages, 0);
@@ -141,12 +157,16 @@ class Run extends Bench {
   #unmap(ioas: NaiveIoas, b: number): void {
     const area = ioas.areas[b % (ioas.areas.length || 1)];
     if (area === undefined) return;
-    const { ret } = this.machine.unmap({
-      ioasId: ioas.id,
-      iova: BigInt(BASE + area.at * SMALL),
-      length: BigInt(area.count * SMALL),
-    });
-    this.#expect("unmap", ret || "", "");
+    const ret = this.#call(
+      this.machine.process,
+      uapi.IOMMU_IOAS_UNMAP,
+      uapi.IommuIoasUnmap.encode({
+        ioasId: ioas.id,
+        iova: BigInt(BASE + area.at * SMALL),
+        length: BigInt(area.count * SMALL),
+      }),
+    );
+    if (!this.#expect("unmap", ret, "")) return;
     ioas.areas = ioas.areas.filter((other) => other !== area);
   }
 
@@ -169,8 +189,7 @@ class Run extends Bench {
       }),
     );
     const free = this.#isFree(to, at, count);
-    this.#expect("copy", ret, free ? "" : "EEXIST");
-    if (!free) return;
+    if (!this.#expect("copy", ret, free ? "" : "EEXIST") || !free) return;
     const index = area.index + skip;
     to.areas.push({ at, count, pages: area.pages, index });
   }
@@ -182,11 +201,8 @@ class Run extends Bench {
       ptId: id,
     });
     const { process } = this.machine;
-    this.#expect(
-      "domain",
-      this.#call(process, uapi.IOMMU_HWPT_ALLOC, bytes),
-      "",
-    );
+    const ret = this.#call(process, uapi.IOMMU_HWPT_ALLOC, bytes);
+    if (!this.#expect("domain", ret, "")) return;
     const hwptId = uapi.IommuHwptAlloc.decode(bytes).outHwptId;
     domains.push({ hwptId, domain: this.ops.domains.at(-1)! });
   }
@@ -216,14 +232,17 @@ class Run extends Bench {
     );
     const areas = this.#ioases.flatMap(({ areas }) => areas);
     const allFiles = areas.every(({ pages }) => pages.buffer < 0);
-    this.#expect("owner", ret, allFiles ? "" : "EINVAL");
+    if (!this.#expect("owner", ret, allFiles ? "" : "EINVAL")) return;
     if (!allFiles) return;
     for (const { pages } of areas) this.#owners.set(pages, n);
   }
 
-  #expect(what: string, actual: string | number, expected: string): void {
+  /** Checks what a call came to; false if a step was made to fail. */
+  #expect(what: string, actual: string | number, expected: string): boolean {
+    if (actual === INJECTED) return false;
     this.seen.add(`${what} ${expected}`.trim());
     assertEquals(actual, expected, what);
+    return true;
   }
 
   #check(): void {
@@ -297,9 +316,16 @@ function assertEq(ret: number): void {
   assertEquals(ret, 0);
 }
 
-it("files and DMA buffers are where the naive books have them", () => {
+it("files and DMA buffers are where the naive books have them, whatever fails", () => {
   const number = fc.nat(1000);
-  const step = fc.tuple(number, number, number, number, number);
+  const step = fc.tuple(
+    number,
+    number,
+    number,
+    number,
+    number,
+    fc.nat(4 * STEPS),
+  );
   const seen = new Set<string>();
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60, size: "max" }), (steps) => {
@@ -310,6 +336,11 @@ it("files and DMA buffers are where the naive books have them", () => {
     }),
     { seed: 1, numRuns: 150 },
   );
+  const steps = ["dmabuf.track", "dmabuf.attach", "pages.pin", "pages.charge"];
+  for (const step of steps) {
+    const why = `fail_nth made the step ${step} fail`;
+    assert(seen.has(why), `never: ${step}, but ${[...seen]}`);
+  }
   for (const what of ["map", "map EEXIST", "copy", "owner", "owner EINVAL"]) {
     assert(seen.has(what), `never: ${what}, but ${[...seen]}`);
   }
