@@ -22,6 +22,7 @@ export { default as "impl/uapi/revision.ts" } from "../impl/uapi/revision.ts" wi
 export { default as "impl/uapi/revision/access.ts" } from "../impl/uapi/revision/access.ts" with { type: "text" };
 export { default as "impl/uapi/revision/attach.ts" } from "../impl/uapi/revision/attach.ts" with { type: "text" };
 export { default as "impl/uapi/revision/differences.ts" } from "../impl/uapi/revision/differences.ts" with { type: "text" };
+export { default as "impl/uapi/revision/hwpt.ts" } from "../impl/uapi/revision/hwpt.ts" with { type: "text" };
 export { default as "impl/uapi/revision/ioas.ts" } from "../impl/uapi/revision/ioas.ts" with { type: "text" };
 export { default as "impl/uapi/revision/objects.ts" } from "../impl/uapi/revision/objects.ts" with { type: "text" };
 export { default as "impl/uapi/revision/pages.ts" } from "../impl/uapi/revision/pages.ts" with { type: "text" };
@@ -113,6 +114,8 @@ export { default as "selftests/kit_pasid/kit_pasid.ts" } from "./kit_pasid/kit_p
 export { default as "selftests/kit_pasid/kit_pasid_fault.ts" } from "./kit_pasid/kit_pasid_fault.ts" with { type: "text" };
 export { default as "selftests/kit_pasid/kit_pasid_life.ts" } from "./kit_pasid/kit_pasid_life.ts" with { type: "text" };
 export { default as "selftests/kit_pasid/kit_pasid_replace.ts" } from "./kit_pasid/kit_pasid_replace.ts" with { type: "text" };
+export { default as "selftests/kit_pasid/pasid_sweeps.ts" } from "./kit_pasid/pasid_sweeps.ts" with { type: "text" };
+export { default as "selftests/kit_uapi/hwpt_sweeps.ts" } from "./kit_uapi/hwpt_sweeps.ts" with { type: "text" };
 export { default as "selftests/kit_uapi/kit_commands.ts" } from "./kit_uapi/kit_commands.ts" with { type: "text" };
 export { default as "selftests/kit_uapi/kit_fail_nth.ts" } from "./kit_uapi/kit_fail_nth.ts" with { type: "text" };
 export { default as "selftests/kit_uapi/kit_files.ts" } from "./kit_uapi/kit_files.ts" with { type: "text" };

@@ -64,6 +64,7 @@ import {
 import { type Iommufd, U64_MAX } from "../ioctls/ioctls.ts";
 import { SEQUENCES as KERNEL_SEQUENCES } from "../iommufd/iommufd_fail_nth.ts";
 import { PASID_SEQUENCES } from "../kit_pasid/pasid_sweeps.ts";
+import { HWPT_SEQUENCES } from "./hwpt_sweeps.ts";
 import { mapDma, setIommu, unmapDma, vfioIoas } from "../ioctls/vfio_ioctls.ts";
 
 /** Where most memory is mapped. */
@@ -80,6 +81,7 @@ export function registerKitFailNth(registry: Test[]): void {
   // The kernel's sequences where they are no tests of the kernel yet.
   registerSweeps(f, KERNEL_SEQUENCES, { until: "6.2" });
   registerSweeps(f, SEQUENCES);
+  registerSweeps(f, HWPT_SEQUENCES);
   registerSweeps(f, PASID_SEQUENCES);
 }
 
