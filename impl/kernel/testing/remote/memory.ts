@@ -17,7 +17,14 @@ import {
   SegmentationFault,
 } from "../../interfaces/process_memory.ts";
 import type { Task } from "../../interfaces/task.ts";
-import { EEXIST, EFAULT, EINVAL, ENOMEM, Errno } from "../../../uapi/errno.ts";
+import {
+  EACCES,
+  EEXIST,
+  EFAULT,
+  EINVAL,
+  ENOMEM,
+  Errno,
+} from "../../../uapi/errno.ts";
 import {
   HPAGE_SIZE,
   MAP_ANONYMOUS,
@@ -26,12 +33,16 @@ import {
   MAP_HUGETLB,
   MAP_SHARED,
   O_RDONLY,
+  O_WRONLY,
   PAGE_SIZE,
   PROT_READ,
   PROT_WRITE,
 } from "../../../uapi/mman.ts";
 import { type RemoteFrames, RemoteStore } from "./frames.ts";
-import type { MemoryObject } from "../../interfaces/memory_object.ts";
+import type {
+  MemoryObject,
+  PrivateMapping,
+} from "../../interfaces/memory_object.ts";
 import { RemoteObject } from "./object.ts";
 
 /** Where addresses that nobody asks for begin, downwards. */
@@ -42,6 +53,7 @@ interface MappingParts {
   readonly object: MemoryObject | undefined;
   readonly pageIndex: number;
   readonly device?: DeviceMapping | undefined;
+  readonly mayWrite?: boolean;
 }
 
 /** One page of the address space. */
@@ -55,8 +67,12 @@ interface Mapped {
   readonly index: number;
   /** The mapping of a device, opened for each page. */
   readonly device: DeviceMapping | undefined;
+  /** Whether it may be made writable. */
+  readonly mayWrite: boolean;
   /** The process's own page, 0 for none. */
   pfn: number;
+  /** What drops that with a page of a file. */
+  copies?: PrivateMapping;
 }
 
 /** See the module. */
@@ -83,13 +99,16 @@ export class RemoteMemory implements ProcessMemory {
     const length = Math.ceil(args.length / unit) * unit;
     if (!(length > 0) || offset % PAGE_SIZE !== 0) throw EINVAL;
     const shared = (flags & MAP_SHARED) !== 0;
+    const readOnly = shared && file?.access === O_RDONLY;
+    const writes = readOnly && (prot & PROT_WRITE) !== 0;
+    if (writes || file?.access === O_WRONLY) throw EACCES;
     const mapping = this.#mappingOf(file, args, length, huge);
-    const { object, pageIndex, device } = mapping;
+    const { object, pageIndex, device, mayWrite = !readOnly } = mapping;
     const start = this.#place(args, length, unit) / PAGE_SIZE;
     for (let i = 0; i < length / PAGE_SIZE; i++) {
       this.#drop(start + i);
       const index = pageIndex + i;
-      const parts = { prot, shared, huge, object, index, device };
+      const parts = { prot, shared, huge, object, index, device, mayWrite };
       this.#add(start + i, { ...parts, pfn: 0 });
     }
     if (file === undefined) object?.put();
@@ -108,6 +127,7 @@ export class RemoteMemory implements ProcessMemory {
     for (const page of this.#range(addr, length)) {
       const mapped = this.#pages.get(page);
       if (mapped === undefined) throw ENOMEM;
+      if ((prot & PROT_WRITE) !== 0 && !mapped.mayWrite) throw EACCES;
       mapped.prot = prot;
     }
   }
@@ -246,18 +266,35 @@ export class RemoteMemory implements ProcessMemory {
 
   #add(page: number, mapped: Mapped): void {
     this.#pages.set(page, mapped);
-    if (mapped.shared && mapped.object) mapped.object.writableMappings++;
-    mapped.object?.get();
+    const { object } = mapped;
+    if (object !== undefined && !mapped.shared) {
+      mapped.copies = { dropPrivate: (...range) => this.#uncopy(page, range) };
+      object.privateMappings.add(mapped.copies);
+    } else if (object !== undefined && mapped.mayWrite) {
+      object.writableMappings++;
+    }
+    object?.get();
     mapped.device?.open();
   }
 
   #drop(page: number): void {
     const mapped = this.#pages.get(page);
+    if (mapped === undefined) return;
     this.#pages.delete(page);
-    if (mapped?.pfn) this.#frames.unmap(mapped.pfn);
-    if (mapped?.shared && mapped.object) mapped.object.writableMappings--;
-    mapped?.object?.put();
-    mapped?.device?.close();
+    const { pfn, object, copies } = mapped;
+    if (pfn !== 0) this.#frames.unmap(pfn);
+    if (copies !== undefined) object!.privateMappings.delete(copies);
+    else if (object !== undefined && mapped.mayWrite) object.writableMappings--;
+    object?.put();
+    mapped.device?.close();
+  }
+
+  /** Drops the process's own page where it stands for one of the file's pages [first, end). */
+  #uncopy(page: number, [first, end]: readonly [number, number]): void {
+    const mapped = this.#pages.get(page)!;
+    if (mapped.pfn === 0 || mapped.index < first || mapped.index >= end) return;
+    this.#frames.unmap(mapped.pfn);
+    mapped.pfn = 0;
   }
 
   /** Throws EFAULT for memory of a device. */

@@ -89,6 +89,7 @@ export class RemoteObject implements MemoryObject {
 
   truncate(size: number): void {
     this.size = size;
+    this.#dropPrivate(Math.ceil(size / PAGE_SIZE), Infinity);
     this.#drop((index) => index * PAGE_SIZE >= size);
     this.#store.zero(size, Infinity);
   }
@@ -103,12 +104,17 @@ export class RemoteObject implements MemoryObject {
     const unit = (this.huge ? HPAGE_SIZE : PAGE_SIZE) / PAGE_SIZE;
     const first = Math.ceil(from / PAGE_SIZE / unit) * unit;
     const end = Math.floor(to / PAGE_SIZE / unit) * unit;
+    if (this.huge) this.#dropPrivate(first, end);
     this.#drop((index) => index >= first && index < end);
     this.#store.zero(from, to);
   }
 
   extend(size: number): void {
     this.size = Math.max(this.size, size);
+  }
+
+  #dropPrivate(first: number, end: number): void {
+    for (const mapping of this.privateMappings) mapping.dropPrivate(first, end);
   }
 
   /** Takes pages out; those that are pinned keep their bytes for that. */
