@@ -29,6 +29,9 @@ export type Say = (sentence: string) => void;
 /** Releases of Debian that may have what the machine's own has not. */
 const SUITES = ["trixie", "trixie-backports", "sid"];
 
+/** Milliseconds between two tries to fetch something. */
+const PAUSE_MS = 20_000;
+
 /** What fetching needs. */
 const TOOLS: readonly Tool[] = [
   { what: "apt-get", debianPackage: "apt" },
@@ -147,6 +150,19 @@ async function machineArchive(): Promise<Archive> {
   );
 }
 
+/** A network has hiccups: three tries, with some time between them. */
+async function patiently(attempt: () => Promise<unknown>): Promise<void> {
+  for (let tries = 1;; tries++) {
+    try {
+      await attempt();
+      return;
+    } catch (error) {
+      if (tries === 3) throw error;
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+  }
+}
+
 /** apt with a folder of its own. */
 class Apt {
   readonly #folder: string;
@@ -164,6 +180,8 @@ class Apt {
       `Dir::Cache=${folder}/cache`,
       "Acquire::Languages=none",
       "Acquire::Retries=5",
+      // Half of the lists would look like packages that are not there.
+      "APT::Update::Error-Mode=any",
       "APT::Architecture=amd64",
       "APT::Architectures=amd64",
       // Its own user may not write here.
@@ -190,7 +208,7 @@ class Apt {
       `${stanza.join("\n")}\n`,
     );
     const apt = new Apt(folder);
-    await apt.#run("apt-get", "-qq", "update");
+    await patiently(() => apt.#run("apt-get", "-qq", "update"));
     return apt;
   }
 
@@ -208,7 +226,8 @@ class Apt {
 
   /** Fetches and unpacks a package; resolves to the folder with its files. */
   async unpack(name: string, version: string): Promise<string> {
-    await this.#run("apt-get", "-qq", "download", `${name}=${version}`);
+    const which = `${name}=${version}`;
+    await patiently(() => this.#run("apt-get", "-qq", "download", which));
     const unpacked = `${this.#folder}/unpacked`;
     for await (const { name: file } of Deno.readDir(this.#folder)) {
       if (!file.endsWith(".deb")) continue;
