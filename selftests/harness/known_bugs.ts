@@ -33,8 +33,8 @@ export const KNOWN_BUGS = {
   unlocks_dead_owner: {
     since: "6.2",
     linux:
-      "pages.c do_update_pinned: in RLIMIT_MODE 1 the last unmap of memory whose process has exited unlocks a lock it did not take, and hangs for ever",
-    right: "the unmap succeeds",
+      "pages.c do_update_pinned: in RLIMIT_MODE 1 a map of memory, some of which was unpinned after the process that owned it had exited, takes a lock that is not there, and hangs for ever",
+    right: "the map succeeds",
   },
   warns_of_wrapped_length: {
     since: "6.2",
