@@ -91,6 +91,12 @@ export const KNOWN_BUGS = {
       "selftest.c mock_domain_nop_attach: a device whose attach fails for want of page faults reports events to the virtual IOMMU all the same, also after that is gone",
     right: "a failed attach changes nothing",
   },
+  takes_any_device_for_mock: {
+    since: "6.13",
+    linux:
+      "selftest.c iommufd_test_trigger_vevent, iommufd_test_dev_check_cache: read the memory of a device of another driver as that of a mock device",
+    right: "the operation is EINVAL",
+  },
   warns_of_map_without_access: {
     since: "7.3",
     linux:
