@@ -61,6 +61,7 @@ import {
 import { triggerVevents } from "../../selftests/ioctls/vevent_ioctls.ts";
 import { mapDma, vfioIoas } from "../../selftests/ioctls/vfio_ioctls.ts";
 import {
+  hwQueueAlloc,
   vdeviceAlloc,
   viommuAlloc,
   viommuInvalidate,
@@ -344,6 +345,19 @@ function registerDevices(f: Programs): void {
       await viommuInvalidate(io, viommuId, [], most, undefined, options);
     },
   );
+
+  f.test(
+    "forgets_index_of_queue",
+    about("forgets_index_of_queue"),
+    async (io) => {
+      const { ioasId, viommuId } = await viommuOf(io);
+      await io.mapFixed(ioasId, io.buffer, io.page, IOVA);
+      const place = (index: number) => ({ index, iova: IOVA, length: io.page });
+      await hwQueueAlloc(io, viommuId, place(0));
+      await io.destroy(await hwQueueAlloc(io, viommuId, place(1)));
+      await hwQueueAlloc(io, viommuId, place(1));
+    },
+  );
 }
 
 /** A virtual IOMMU, and the device behind it. */
@@ -354,7 +368,7 @@ async function viommuOf(io: Iommufd) {
   const parent = await hwptAlloc(io, { devId: idevId, ptId: ioasId, flags });
   await io.mock.replaceDomain(stdevId, parent);
   const viommuId = await viommuAlloc(io, idevId, parent);
-  return { stdevId, idevId, parent, viommuId };
+  return { ioasId, stdevId, idevId, parent, viommuId };
 }
 
 /** The errno that a call fails with, if it does. */
