@@ -28,7 +28,10 @@ export const FAULT_STEPS = {
   "user.copyTo": { errno: "EFAULT", in: "_copy_to_user" },
 
   // Files.
-  "open.name": { errno: "ENOMEM", in: "getname_flags" },
+  "open.name": {
+    errno: "ENOMEM",
+    in: { v3: "getname_flags", "7.3": "alloc_filename" },
+  },
   "open.copy": { errno: "EFAULT", in: "strncpy_from_user" },
   "file.alloc": { errno: "ENOMEM", in: "alloc_empty_file" },
   "file.anonymous": { errno: "ENOMEM", in: "__d_alloc alloc_empty_file" },
@@ -43,15 +46,34 @@ export const FAULT_STEPS = {
   "pipe.alloc": { errno: "ENOMEM", in: "alloc_inode alloc_pipe_info×2" },
 
   // Devices, and what is shown of them under /sys.
+  "softwareNode.add": {
+    errno: "ENOMEM",
+    in: {
+      v3: "",
+      "7.3":
+        "kobject_set_name_vargs property_entries_dup property_entry_copy_data software_node_alloc swnode_register kobject_set_name_vargs __kernfs_new_node×2",
+    },
+  },
+  "softwareNode.uevent": {
+    in: { v3: "", "7.3": "kobject_uevent_env kobject_get_path" },
+  },
+  "fwspec.init": {
+    errno: "ENOMEM",
+    in: { v3: "", "7.3": "dev_iommu_get iommu_fwspec_init" },
+  },
   "device.add": {
     errno: "ENOMEM",
-    in: "kobject_set_name_vargs device_private_init __kernfs_new_node×6",
+    in: {
+      v3: "kobject_set_name_vargs device_private_init __kernfs_new_node×6",
+      "7.3": "device_private_init __kernfs_new_node×10",
+    },
   },
   "uevent": { in: "kobject_uevent_env kobject_get_path" },
   "driver.alloc": { errno: "ENOMEM", in: "a_driver_of_yours" },
 
   // The IOMMU core.
-  "probe.alloc": { errno: "ENOMEM", in: "dev_iommu_get" },
+  // From 7.3 on the mock's devices have it before.
+  "probe.alloc": { errno: "ENOMEM", in: { v3: "dev_iommu_get", "7.3": "" } },
   "probe.link": { errno: "ENOMEM", in: "__kernfs_new_node×3" },
   "iommuGroup.alloc": { errno: "ENOMEM", in: "iommu_group_alloc" },
   "iommuGroup.add": {
@@ -97,7 +119,10 @@ export const FAULT_STEPS = {
     errno: "EINVAL",
     in: "iopt_table_enforce_dev_resv_regions",
   },
-  "group.alloc": { errno: "ENOMEM", in: "iommufd_get_group" },
+  "group.alloc": {
+    errno: "ENOMEM",
+    in: { v3: "iommufd_get_group", "7.3": "iommufd_alloc_group" },
+  },
   "attach.alloc": {
     errno: "ENOMEM",
     in: { v3: "", "6.15": "iommufd_hw_pagetable_attach" },
@@ -127,7 +152,10 @@ export const FAULT_STEPS = {
   "selftest.dmabuf": { errno: "ENOMEM", in: "iommufd_test_dmabuf_get×2" },
   "selftest.bitmap": { errno: "ENOMEM", in: "iommufd_test_dirty" },
   "mock.device": { errno: "ENOMEM", in: "mock_dev_create" },
-  "mock.domain": { errno: "ENOMEM", in: "mock_domain_alloc_paging" },
+  "mock.domain": {
+    errno: "ENOMEM",
+    in: { v3: "mock_domain_alloc_paging", "7.3": "mock_domain_alloc_pgtable" },
+  },
   "mock.nested": { errno: "ENOMEM", in: "__mock_domain_alloc_nested" },
   "mock.viommuPages": { errno: "ENOMEM", in: "mock_viommu_init" },
   "mock.requests": { errno: "ENOMEM", in: "mock_viommu_cache_invalidate" },

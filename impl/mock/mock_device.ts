@@ -144,6 +144,7 @@ export class MockDevice extends Device {
 
   /** Takes the device off the bus; nothing uses it any more (Linux: mock_dev_destroy). */
   destroy(): void {
+    this.iommu.kernel.fails("softwareNode.uevent");
     this.iommu.kernel.fails("uevent");
     releaseDevice(this);
     if (this.ops.devices.erase(this.id) !== this) {
@@ -197,6 +198,9 @@ export class MockIommuOps implements IommuOps {
     kernel.step("mock.device");
     const id = this.devices.alloc();
     try {
+      kernel.step("softwareNode.add");
+      kernel.fails("softwareNode.uevent");
+      kernel.step("fwspec.init");
       kernel.step("device.add");
     } catch (error) {
       this.devices.erase(id);

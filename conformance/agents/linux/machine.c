@@ -327,6 +327,8 @@ void bring_up(void)
 	mount_at("proc", "/proc");
 	mount_at("sysfs", "/sys");
 	mount_at("debugfs", "/sys/kernel/debug");
+	/* Only a kernel that traces has it. */
+	mount("tracefs", "/sys/kernel/tracing", "tracefs", 0, NULL);
 	if (!set("/proc/sys/vm/nr_hugepages", HUGE_PAGES_WANTED))
 		die("cannot reserve huge pages: %m");
 }

@@ -32,7 +32,7 @@ import { run } from "../programs.ts";
 import { QEMU, qemuArgs } from "../qemu.ts";
 import { addressesOf, KPROBES, stepsOf } from "./trace.ts";
 
-const TRACING = "/sys/kernel/debug/tracing/";
+const TRACING = "/sys/kernel/tracing/";
 
 /** What open creates or empties a file for. */
 const O_TRUNC = 0o1000;
