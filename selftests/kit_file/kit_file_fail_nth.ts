@@ -55,7 +55,8 @@ export function registerKitFileFailNth(registry: Test[]): void {
   registerSweeps(f, SEQUENCES);
 }
 
-const SEQUENCES: readonly Sequence[] = [
+/** The sequences about files and DMA buffers. */
+export const SEQUENCES: readonly Sequence[] = [
   {
     name: "two_domains",
     what: "mapping a file into two domains in many small batches",
