@@ -163,6 +163,11 @@ for (const revision of REVISION_NAMES) {
 
     it("lists IOVA ranges, however many there are", () => {
       withIoas(revision, (iommufd, ioasId) => {
+        assertFails(
+          () => iommufd.ioasIovaRanges(77),
+          "IOMMU_IOAS_IOVA_RANGES",
+          ENOENT,
+        );
         const none = iommufd.ioasIovaRanges(ioasId);
         assertEquals(none.ranges, [{ start: 0n, last: 2n ** 64n - 1n }]);
         assertEquals(none.alignment, 1n);
@@ -211,6 +216,10 @@ for (const revision of REVISION_NAMES) {
     it("reads and sets options", () => {
       withIoas(revision, (iommufd, ioasId, process) => {
         const { option } = iommufd;
+        assertEquals(option.getHugePages(ioasId), true);
+        option.setHugePages(ioasId, false);
+        assertEquals(option.getHugePages(ioasId), false);
+        option.setHugePages(ioasId, true);
         assertEquals(option.getHugePages(ioasId), true);
         option.setHugePages(ioasId, false);
         assertEquals(option.getHugePages(ioasId), false);
@@ -363,6 +372,21 @@ describe("IommufdClient", () => {
         () => iommufd.ioasMap(wrong({ ioasId, userVa: 0 })),
         TypeError,
         "length must be an integer from 0 to 2^64-1, not undefined",
+      );
+      assertThrows(
+        () => iommufd.ioasMap(wrong({ ioasId, length: 1 })),
+        TypeError,
+        "userVa must be an integer from 0 to 2^64-1, not undefined",
+      );
+      assertThrows(
+        () => iommufd.ioasMapFile(wrong({ ioasId, length: 1 })),
+        TypeError,
+        "fd must be an integer from 0 to 2^32-1, not undefined",
+      );
+      assertThrows(
+        () => iommufd.hwpt.alloc({ devId: 1, ptId: 1, data: wrong([]) }),
+        TypeError,
+        "data must be a Uint8Array, not an object",
       );
       assertThrows(
         () => iommufd.destroy(wrong(1n)),

@@ -169,6 +169,8 @@ describe("HwptClient", () => {
       const iova = 2n ** 24n;
       iommufd.ioasMap({ ioasId, userVa, length, iova });
       const pages = { hwptId, iova, length, pageSize: 2048 };
+      const none = () => hwpt.getDirtyBitmap({ ...pages, pageSize: 0 });
+      assertFails(none, EINVAL, "pageSize 0x0");
 
       hwpt.setDirtyTracking({ hwptId, on: true });
       const bitmap = new Uint8Array([0b101, 0, 0, 0x80]);
