@@ -19,7 +19,7 @@ const NO_RANGE = EOPNOTSUPP.because(
 
 /** A range of physical addresses. */
 export interface PhysicalRange {
-  /** First address, a multiple of the page size. */
+  /** First address, a multiple of the page size; the number of no page in it has more than 31 bits. */
   readonly paddr: number;
   /** Bytes. */
   readonly length: number;
