@@ -18,6 +18,7 @@ import { registerIommufdIoas } from "./iommufd_ioas/iommufd_ioas.ts";
 import { registerIommufdMockDomain } from "./iommufd/iommufd_mock_domain.ts";
 import { registerIommufdViommu } from "./iommufd/iommufd_viommu.ts";
 import { registerKitAccess } from "./kit_pages/kit_access.ts";
+import { registerKitPageTable } from "./kit_pages/kit_page_table.ts";
 import { registerKitChosenIova } from "./kit_ioas/kit_chosen_iova.ts";
 import { registerKitCommands } from "./kit_uapi/kit_commands.ts";
 import { registerKitCopy } from "./kit_ioas/kit_copy.ts";
@@ -91,6 +92,7 @@ export function allTests(uapi: RevisionName): Test[] {
   registerKitHwInfo(registry);
   registerKitInvalidate(registry);
   registerKitDirty(registry);
+  registerKitPageTable(registry);
   registerKitFault(registry);
   registerKitPasid(registry);
   registerKitViommu(registry);

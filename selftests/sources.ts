@@ -107,6 +107,7 @@ export { default as "selftests/kit_pages/kit_access.ts" } from "./kit_pages/kit_
 export { default as "selftests/kit_pages/kit_access_errno.ts" } from "./kit_pages/kit_access_errno.ts" with { type: "text" };
 export { default as "selftests/kit_pages/kit_access_rw.ts" } from "./kit_pages/kit_access_rw.ts" with { type: "text" };
 export { default as "selftests/kit_pages/kit_memory_limit.ts" } from "./kit_pages/kit_memory_limit.ts" with { type: "text" };
+export { default as "selftests/kit_pages/kit_page_table.ts" } from "./kit_pages/kit_page_table.ts" with { type: "text" };
 export { default as "selftests/kit_pages/kit_rlimit.ts" } from "./kit_pages/kit_rlimit.ts" with { type: "text" };
 export { default as "selftests/kit_pages/kit_user_memory.ts" } from "./kit_pages/kit_user_memory.ts" with { type: "text" };
 export { default as "selftests/kit_pages/kit_user_memory_shared.ts" } from "./kit_pages/kit_user_memory_shared.ts" with { type: "text" };
