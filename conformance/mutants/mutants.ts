@@ -14,6 +14,7 @@ import { IOAS_MUTANTS } from "./tables/ioas.ts";
 import { MEMORY_MUTANTS } from "./tables/memory.ts";
 import { MOCK_MUTANTS } from "./tables/mock.ts";
 import { MAP_FILE_MUTANTS } from "./tables/map_file.ts";
+import { PAGE_TABLE_MUTANTS } from "./tables/page_table.ts";
 import { PAGES_MUTANTS } from "./tables/pages.ts";
 import { PASID_MUTANTS } from "./tables/pasid.ts";
 
@@ -27,5 +28,6 @@ export const MUTANTS: readonly Mutant[] = [
   ...MEMORY_MUTANTS,
   ...FILES_MUTANTS,
   ...MOCK_MUTANTS,
+  ...PAGE_TABLE_MUTANTS,
   ...PASID_MUTANTS,
 ];

@@ -231,6 +231,10 @@ function registerMarking(f: DirtyFixture): void {
     const behind = { ...pages, length: io.bufferSize + 2n * io.page };
     assertEq(await markBits(self, [15, 16, 17], behind), 3n, "bits counted");
     await expectDirty(self, [30]);
+    // As far behind the last IOVA as the page is behind the first.
+    const beyond = { iova: IOVA + 2n ** 38n };
+    assertEq(await markBits(self, [0], beyond), 1n, "bits counted");
+    await expectDirty(self, []);
     // Within an IO page, and with a size that is no power of two.
     const odd = {
       pageSize: 3n,
