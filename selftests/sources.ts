@@ -131,6 +131,7 @@ export { default as "selftests/kit_viommu/kit_viommu_device.ts" } from "./kit_vi
 export { default as "selftests/kit_viommu/kit_viommu_events.ts" } from "./kit_viommu/kit_viommu_events.ts" with { type: "text" };
 export { default as "selftests/kit_viommu/kit_viommu_mmap.ts" } from "./kit_viommu/kit_viommu_mmap.ts" with { type: "text" };
 export { default as "selftests/kit_viommu/kit_viommu_queue.ts" } from "./kit_viommu/kit_viommu_queue.ts" with { type: "text" };
+export { default as "selftests/kit_viommu/viommu_sweeps.ts" } from "./kit_viommu/viommu_sweeps.ts" with { type: "text" };
 export { default as "selftests/target/capabilities.ts" } from "./target/capabilities.ts" with { type: "text" };
 export { default as "selftests/target/target.ts" } from "./target/target.ts" with { type: "text" };
 export { default as "selftests/target/target_failure.ts" } from "./target/target_failure.ts" with { type: "text" };

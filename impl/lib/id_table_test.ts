@@ -103,6 +103,16 @@ describe("IdTable", () => {
     assert(!table.isReserved(id));
   });
 
+  it("keeps a retired id from everybody, for good", () => {
+    const table = filled(3);
+    table.retire(2);
+    assertEquals([table.get(2), table.size], [undefined, 3]);
+    assertEquals([...table], [[1, "object 1"], [3, "object 3"]]);
+    assertEquals(table.alloc(), 4);
+    assertThrows(() => table.retire(2), KernelBug);
+    assertThrows(() => table.retire(9), KernelBug);
+  });
+
   it("gives EBUSY when all ids are in use, and goes on when one is free", () => {
     const table = filled(3, 3);
     assertEquals(errnoOf(() => table.alloc()), EBUSY);

@@ -57,10 +57,10 @@ export class XarrayNodes {
     const before = this.#count();
     if (first === 0) this.#hasZero = true;
     if (last > 0 || !this.#rootHoldsEntry) {
-      const end = Math.floor(last / NODE_SIZE);
-      for (let leaf = Math.floor(first / NODE_SIZE); leaf <= end; leaf++) {
-        this.#leaves.add(leaf);
-      }
+      const leaf = Math.floor(first / NODE_SIZE);
+      // Counted from 0: beyond 2^53 there is no next number.
+      const more = Math.floor(last / NODE_SIZE) - leaf;
+      for (let i = 0; i <= more; i++) this.#leaves.add(leaf + i);
     }
     return this.#count() - before;
   }

@@ -89,4 +89,12 @@ describe("XarrayNodes", () => {
       { seed: 1, numRuns: 300 },
     );
   });
+
+  it("has as many nodes as the height of an index asks for, up to the last one", () => {
+    const nodes = (index: number) =>
+      new XarrayNodes({ rootHoldsEntry: false }).add(index, index);
+    assertEquals([0, 63, 64, 4095, 4096].map(nodes), [1, 1, 2, 2, 3]);
+    assertEquals(nodes(2 ** 64), 11);
+    assertEquals(nodes(2 ** 53), 9);
+  });
 });

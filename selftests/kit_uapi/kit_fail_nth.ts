@@ -64,6 +64,7 @@ import {
 import { type Iommufd, U64_MAX } from "../ioctls/ioctls.ts";
 import { SEQUENCES as KERNEL_SEQUENCES } from "../iommufd/iommufd_fail_nth.ts";
 import { PASID_SEQUENCES } from "../kit_pasid/pasid_sweeps.ts";
+import { VIOMMU_SEQUENCES } from "../kit_viommu/viommu_sweeps.ts";
 import { HWPT_SEQUENCES } from "./hwpt_sweeps.ts";
 import { mapDma, setIommu, unmapDma, vfioIoas } from "../ioctls/vfio_ioctls.ts";
 
@@ -83,6 +84,7 @@ export function registerKitFailNth(registry: Test[]): void {
   registerSweeps(f, SEQUENCES);
   registerSweeps(f, HWPT_SEQUENCES);
   registerSweeps(f, PASID_SEQUENCES);
+  registerSweeps(f, VIOMMU_SEQUENCES);
 }
 
 /** Which step fails. */

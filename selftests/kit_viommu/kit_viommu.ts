@@ -139,7 +139,7 @@ function registerAlloc(f: ViommuFixture): void {
       type: 0,
       devId: 999,
       hwptId: 999,
-      dataLen: 7,
+      dataLen: DATA_SIZE,
       dataUptr: 0n,
     };
     addSteps<AllocState, Partial<IommuViommuAlloc>>(t, wrong, [
@@ -157,6 +157,7 @@ function registerAlloc(f: ViommuFixture): void {
       ["a nested HWPT", ENOENT, ({ device }) => ({ hwptId: device.hwptId })],
       ["a HWPT that is no parent", EINVAL, ({ parent }) => ({
         hwptId: parent,
+        dataLen: 7,
       })],
       ["data that are too short", EINVAL, () => ({ dataLen: DATA_SIZE + 1 })],
       ["data that are too long", EINVAL, () => ({ dataLen: DATA_SIZE })],

@@ -86,6 +86,7 @@ function registerAlloc(f: ViommuFixture): void {
     const second = await io.mock.domain(ioasId);
     await vdeviceAlloc(io, other, second.idevId, 1);
     await io.destroy(id);
+    await io.destroy(await vdeviceAlloc(io, viommuId, device.idevId, 1));
     await vdeviceAlloc(io, other, device.idevId, 1, EEXIST);
     await vdeviceAlloc(io, other, device.idevId, 2);
   });

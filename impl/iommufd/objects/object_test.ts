@@ -95,6 +95,42 @@ describe("object table", () => {
     machine.end();
   });
 
+  it("leaves the id of a tombstone in use, also at the release", () => {
+    const { machine, ctx, log } = setup();
+    const things = [1, 2, 3].map(() => publish(new Thing(ctx, log)));
+    things[1]!.ref();
+    ctx.objects.tombstoneUser(things[1]!);
+    assertEquals(log, [2]);
+    assertEquals(outcome(() => ctx.objects.get(2, Thing)), "ENOENT");
+    assertEquals(outcome(() => ctx.objects.remove(2)), "ENOENT");
+    assertEquals(publish(new Thing(ctx, log)).id, 4);
+    for (const id of [1, 3, 4]) ctx.objects.remove(id);
+    assertEquals(ctx.objects.isEmpty, false);
+    machine.end();
+  });
+
+  it("has those let go who can, when a driver destroys an object", () => {
+    const { machine, ctx, log } = setup();
+    const holder = { thing: undefined as Thing | undefined };
+    class Patient extends Thing {
+      override preDestroy(): void {
+        holder.thing?.put();
+      }
+    }
+    for (const lets of [true, false]) {
+      const thing = publish(new Patient(ctx, log));
+      thing.ref();
+      thing.lock();
+      holder.thing = lets ? thing : undefined;
+      ctx.objects.destroyUser(thing);
+      if (!lets) thing.put();
+    }
+    assertEquals(log, [1]);
+    machine.end([
+      "iommufd: object 1 is still in use when its driver destroys it",
+    ]);
+  });
+
   it("releases a graph of objects from the leaves on", () => {
     const { machine, ctx, log } = setup();
     const root = publish(new Thing(ctx, log));

@@ -68,7 +68,8 @@ export class Veventq extends EventQueue {
   readonly viommu: IommufdViommu;
   /** Oldest first; only the last one can be without data. */
   readonly #unread: Vevent[] = [];
-  #sequence = 0;
+  /** Number of the next event. */
+  sequence = 0;
 
   /** An empty queue, which its virtual IOMMU knows. */
   constructor(viommu: IommufdViommu, type: number, depth: number) {
@@ -110,10 +111,10 @@ export class Veventq extends EventQueue {
     const isLost = noMemory || this.count === this.depth;
     if (this.#tellsOfLost) this.#unread.pop();
     this.#unread.push({
-      sequence: this.#sequence,
+      sequence: this.sequence,
       data: isLost ? undefined : data.slice(),
     });
-    this.#sequence = this.#sequence === MAX_SEQUENCE ? 0 : this.#sequence + 1;
+    this.sequence = this.sequence === MAX_SEQUENCE ? 0 : this.sequence + 1;
     this.file?.pollChanged();
     if (noMemory) throw ENOMEM.because("there is no memory for the event");
   }
