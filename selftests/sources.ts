@@ -99,9 +99,11 @@ export { default as "selftests/kit_ioas/kit_ranges.ts" } from "./kit_ioas/kit_ra
 export { default as "selftests/kit_kernel/kit_exec.ts" } from "./kit_kernel/kit_exec.ts" with { type: "text" };
 export { default as "selftests/kit_kernel/kit_holes.ts" } from "./kit_kernel/kit_holes.ts" with { type: "text" };
 export { default as "selftests/kit_kernel/kit_names.ts" } from "./kit_kernel/kit_names.ts" with { type: "text" };
+export { default as "selftests/kit_kernel/kit_names_access.ts" } from "./kit_kernel/kit_names_access.ts" with { type: "text" };
 export { default as "selftests/kit_kernel/kit_passing.ts" } from "./kit_kernel/kit_passing.ts" with { type: "text" };
 export { default as "selftests/kit_kernel/kit_remap.ts" } from "./kit_kernel/kit_remap.ts" with { type: "text" };
 export { default as "selftests/kit_kernel/kit_seals.ts" } from "./kit_kernel/kit_seals.ts" with { type: "text" };
+export { default as "selftests/kit_kernel/kit_seals_writers.ts" } from "./kit_kernel/kit_seals_writers.ts" with { type: "text" };
 export { default as "selftests/kit_kernel/memory_files.ts" } from "./kit_kernel/memory_files.ts" with { type: "text" };
 export { default as "selftests/kit_pages/kit_access.ts" } from "./kit_pages/kit_access.ts" with { type: "text" };
 export { default as "selftests/kit_pages/kit_access_errno.ts" } from "./kit_pages/kit_access_errno.ts" with { type: "text" };

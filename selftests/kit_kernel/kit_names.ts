@@ -9,16 +9,13 @@
 
 import {
   EACCES,
-  EBADF,
   EEXIST,
   EINVAL,
   EISDIR,
   ENOENT,
   ENOTDIR,
-  ENXIO,
   EPERM,
   type Errno,
-  ESPIPE,
 } from "../../impl/uapi/errno.ts";
 import {
   F_ADD_SEALS,
@@ -26,7 +23,6 @@ import {
   F_SEAL_GROW,
   F_SEAL_SEAL,
   F_SEAL_SHRINK,
-  MAP_PRIVATE,
   MAP_SHARED,
   O_CREAT,
   O_DIRECTORY,
@@ -36,10 +32,7 @@ import {
   O_TMPFILE,
   O_TRUNC,
   O_WRONLY,
-  PROT_READ,
-  SEEK_CUR,
   SEEK_END,
-  SEEK_SET,
 } from "../../impl/uapi/mman.ts";
 import {
   assertBytes,
@@ -52,16 +45,11 @@ import {
   type TargetProcess,
   type Test,
 } from "../harness/harness.ts";
-import {
-  assertDone,
-  mapFile,
-  memfd,
-  PUNCH,
-  reopen,
-  RW,
-} from "./memory_files.ts";
+import { mapFile, memfd, openPath, reopen } from "./memory_files.ts";
+import { registerNamesAccess } from "./kit_names_access.ts";
 
-type NamesFixture = Fixture<undefined, Context>;
+/** The fixture as the files of its tests see it. */
+export type NamesFixture = Fixture<undefined, Context>;
 
 const FOLDER = "/dev/shm";
 /** A file that the tests make and take away again. */
@@ -78,23 +66,12 @@ export function registerKitNames(registry: Test[]): void {
   });
   registerOpen(f);
   registerUnlink(f);
-  registerAccess(f);
-  registerReopen(f);
-  registerPositions(f);
-}
-
-/** Opens a path, which must work. */
-async function open(
-  process: TargetProcess,
-  path: string,
-  flags: number,
-): Promise<number> {
-  return assertOk(await process.open(path, flags), `open ${path}`);
+  registerNamesAccess(f);
 }
 
 /** Makes the file with {@link BYTES} in it. */
 async function make(process: TargetProcess): Promise<number> {
-  const fd = await open(process, PATH, NEW);
+  const fd = await openPath(process, PATH, NEW);
   assertEq(await process.write(fd, BYTES), BYTES.length, "write");
   return fd;
 }
@@ -161,7 +138,7 @@ function registerOpen(f: NamesFixture): void {
     for (const [what, flags, length] of rows) {
       t.case(what, async ({ process }) => {
         const made = await make(process);
-        const fd = await open(process, PATH, flags);
+        const fd = await openPath(process, PATH, flags);
         assertEq(await process.lseek(made, 0, SEEK_END), length, "length");
         for (const each of [made, fd]) await process.close(each);
         await remove(process);
@@ -182,7 +159,7 @@ function registerOpen(f: NamesFixture): void {
   }, async ({ process }) => {
     const fds = [
       await make(process),
-      await open(process, FOLDER, O_TMPFILE | O_RDWR),
+      await openPath(process, FOLDER, O_TMPFILE | O_RDWR),
     ];
     for (const fd of fds) {
       assertEq(await process.fcntl(fd, F_GET_SEALS), F_SEAL_SEAL, "seals");
@@ -206,7 +183,7 @@ function registerUnlink(f: NamesFixture): void {
     assertErrno(await process.open(PATH), ENOENT, "open");
     assertErrno(await process.unlink(PATH), ENOENT, "unlink");
     assertErrno(await process.unlink(FOLDER), EISDIR, "unlink of the folder");
-    const other = await open(process, PATH, NEW);
+    const other = await openPath(process, PATH, NEW);
     const at = await mapFile(process, old, pageSize, MAP_SHARED);
     assertEq(await process.read(other, new Uint8Array(9)), 0, "read the new");
     const again = await reopen(process, old);
@@ -226,7 +203,7 @@ function registerUnlink(f: NamesFixture): void {
     reference: "mm/shmem.c",
   }, async ({ process }) => {
     assertEq(await process.close(await make(process)), 0, "close");
-    const fd = await open(process, PATH, O_RDONLY);
+    const fd = await openPath(process, PATH, O_RDONLY);
     const seen = new Uint8Array(9);
     assertEq(await process.read(fd, seen), BYTES.length, "read");
     assertBytes(seen.subarray(0, BYTES.length), BYTES, "bytes");
@@ -247,193 +224,10 @@ function registerUnlink(f: NamesFixture): void {
     assertErrno(await child.unlink(PATH), EPERM, "unlink");
     assertErrno(await child.unlink(`${PATH}-none`), ENOENT, "unlink of none");
     const own = `${PATH}-own`;
-    assertEq(await child.close(await open(child, own, NEW)), 0, "close");
+    assertEq(await child.close(await openPath(child, own, NEW)), 0, "close");
     assertEq(await process.unlink(own), 0, "unlink by root");
     await child.exit();
     assertEq(await process.close(fd), 0, "close");
     await remove(process);
-  });
-}
-
-/** What the access allows. */
-function registerAccess(f: NamesFixture): void {
-  f.table("access", {
-    description: "A file that is open for one thing cannot be used for another",
-    reference: "fs/read_write.c; fs/open.c do_ftruncate; mm/mmap.c do_mmap",
-  }, (t) => {
-    const byte = new Uint8Array(1);
-    const deeds: [
-      string,
-      Errno | undefined,
-      Errno | undefined,
-      (
-        process: TargetProcess,
-        fd: number,
-      ) => Promise<number>,
-    ][] = [
-      ["read", undefined, EBADF, (p, fd) => p.read(fd, byte)],
-      ["pread", undefined, EBADF, (p, fd) => p.pread(fd, byte, 0)],
-      ["write", EBADF, undefined, (p, fd) => p.write(fd, byte)],
-      ["pwrite", EBADF, undefined, (p, fd) => p.pwrite(fd, byte, 0)],
-      ["lseek", undefined, undefined, (p, fd) => p.lseek(fd, 1, SEEK_SET)],
-      ["ftruncate", EINVAL, undefined, (p, fd) => p.ftruncate(fd, 9)],
-      ["hole", EBADF, undefined, (p, fd) => p.fallocate(fd, PUNCH, 0, 1)],
-      ["get seals", undefined, undefined, (p, fd) => p.fcntl(fd, F_GET_SEALS)],
-      [
-        "seal",
-        EPERM,
-        undefined,
-        (p, fd) => p.fcntl(fd, F_ADD_SEALS, F_SEAL_GROW),
-      ],
-      [
-        "map shared to write",
-        EACCES,
-        EACCES,
-        (p, fd) => p.mmap(0, 1, RW, MAP_SHARED, fd),
-      ],
-      [
-        "map shared to read",
-        undefined,
-        EACCES,
-        (p, fd) => p.mmap(0, 1, PROT_READ, MAP_SHARED, fd),
-      ],
-      [
-        "map private to write",
-        undefined,
-        EACCES,
-        (p, fd) => p.mmap(0, 1, RW, MAP_PRIVATE, fd),
-      ],
-    ];
-    const accesses = [[O_RDONLY, "to read"], [O_WRONLY, "to write"]] as const;
-    for (const [access, how] of accesses) {
-      for (const [what, reading, writing, deed] of deeds) {
-        t.case(`${what}, open ${how}`, async ({ process }) => {
-          const fd = await reopen(process, await memfd(process, 5), access);
-          const errno = access === O_RDONLY ? reading : writing;
-          const ret = await deed(process, fd);
-          if (errno) assertErrno(ret, errno, what);
-          else assertOk(ret, what);
-        });
-      }
-    }
-    t.case("mprotect to write, open to read", async ({ process, pageSize }) => {
-      const fd = await reopen(process, await memfd(process, 5), O_RDONLY);
-      const at = await mapFile(process, fd, pageSize, MAP_SHARED, PROT_READ);
-      const ret = await process.mprotect(at, pageSize, RW);
-      assertErrno(ret, EACCES, "mprotect");
-    });
-  });
-}
-
-/** The paths of descriptors. */
-function registerReopen(f: NamesFixture): void {
-  f.table("reopen", {
-    description:
-      "The path of a descriptor opens the same file anew; what is no file cannot be opened",
-    reference: "fs/proc/fd.c; fs/inode.c no_open",
-  }, (t) => {
-    t.case("a memory file", async ({ process }) => {
-      const fd = await memfd(process, 0);
-      const other = await reopen(process, fd);
-      assertEq(await process.write(fd, BYTES), BYTES.length, "write");
-      const seen = new Uint8Array(BYTES.length);
-      assertEq(await process.read(other, seen), seen.length, "read");
-      assertBytes(seen, BYTES, "bytes, from the beginning");
-    });
-    t.case("a device", async ({ process }) => {
-      const fd = await reopen(process, await open(process, "/dev/null", 2));
-      assertEq(await process.write(fd, BYTES), BYTES.length, "write");
-      assertEq(await process.read(fd, new Uint8Array(3)), 0, "read");
-    });
-    t.case("a new file", async ({ process }) => {
-      const fd = await memfd(process, 0);
-      const ret = await process.open(`/proc/self/fd/${fd}`, NEW);
-      assertErrno(ret, EEXIST, "open");
-    });
-    t.case("a directory", async ({ process }) => {
-      const fd = await memfd(process, 0);
-      const ret = await process.open(`/proc/self/fd/${fd}`, O_DIRECTORY);
-      assertErrno(ret, ENOTDIR, "open");
-    });
-    t.case("an eventfd", async ({ process }) => {
-      const fd = assertOk(await process.eventfd(0, 0), "eventfd");
-      const ret = await process.open(`/proc/self/fd/${fd}`, O_RDWR);
-      assertErrno(ret, ENXIO, "open");
-    });
-  });
-}
-
-/** pread, pwrite and lseek. */
-function registerPositions(f: NamesFixture): void {
-  f.table("lseek", {
-    description: "A position is counted from somewhere, and is not negative",
-    reference: "fs/read_write.c generic_file_llseek_size",
-  }, (t) => {
-    const rows: [string, number, number, number | Errno][] = [
-      ["from the beginning", 7, SEEK_SET, 7],
-      ["from the position", 4, SEEK_CUR, 6],
-      ["back from the position", -2, SEEK_CUR, 0],
-      ["from the end", 0, SEEK_END, 5],
-      ["behind the end", 100, SEEK_END, 105],
-      ["before the beginning", -1, SEEK_SET, EINVAL],
-      ["too far back", -6, SEEK_END, EINVAL],
-      ["from nowhere", 0, 9, EINVAL],
-    ];
-    for (const [what, offset, whence, result] of rows) {
-      t.case(what, async ({ process }) => {
-        const fd = await memfd(process, 5);
-        assertEq(await process.lseek(fd, 2, SEEK_SET), 2, "first position");
-        const ret = await process.lseek(fd, offset, whence);
-        if (typeof result !== "number") assertErrno(ret, result, "lseek");
-        else assertEq(ret, result, "lseek");
-        const at = await process.lseek(fd, 0, SEEK_CUR);
-        assertEq(at, typeof result === "number" ? result : 2, "position");
-      });
-    }
-    t.case("a pipe", async ({ process }) => {
-      const { readFd } = await process.pipe();
-      const ret = await process.lseek(readFd, 0, SEEK_SET);
-      assertErrno(ret, ESPIPE, "lseek");
-      assertErrno(await process.lseek(readFd, 0, 9), EINVAL, "from nowhere");
-    });
-    t.case("/dev/null", async ({ process }) => {
-      const fd = await open(process, "/dev/null", O_RDWR);
-      assertEq(await process.lseek(fd, 5, SEEK_SET), 0, "lseek");
-    });
-    t.case("no file", async ({ process }) => {
-      assertErrno(await process.lseek(999, 0, 0), EBADF, "lseek");
-    });
-  });
-
-  f.table("offsets", {
-    description: "pread and pwrite leave the position; a write makes a hole",
-    reference: "fs/read_write.c ksys_pread64, ksys_pwrite64",
-  }, (t) => {
-    t.case("a memory file", async ({ process }) => {
-      const fd = await memfd(process, 0);
-      assertEq(await process.pwrite(fd, BYTES, 10), BYTES.length, "pwrite");
-      const seen = new Uint8Array(20).fill(9);
-      assertEq(await process.pread(fd, seen, 8), 7, "pread");
-      const expected = new Uint8Array([0, 0, ...BYTES]);
-      assertBytes(seen.subarray(0, 7), expected, "bytes");
-      assertEq(await process.pread(fd, seen, 15), 0, "pread at the end");
-      assertEq(await process.lseek(fd, 0, SEEK_CUR), 0, "position");
-      assertEq(await process.read(fd, seen), 15, "read");
-    });
-    t.case("a negative offset", async ({ process }) => {
-      const fd = await memfd(process, 5);
-      assertErrno(await process.pread(fd, BYTES, -1), EINVAL, "pread");
-      assertErrno(await process.pwrite(fd, BYTES, -1), EINVAL, "pwrite");
-    });
-    t.case("a pipe", async ({ process }) => {
-      const { readFd, writeFd } = await process.pipe();
-      assertErrno(await process.pread(readFd, BYTES, 0), ESPIPE, "pread");
-      assertErrno(await process.pwrite(writeFd, BYTES, 0), ESPIPE, "pwrite");
-    });
-    t.case("no file", async ({ process }) => {
-      assertErrno(await process.pread(999, BYTES, 0), EBADF, "pread");
-      assertErrno(await process.pwrite(999, BYTES, 0), EBADF, "pwrite");
-      assertDone(await process.unlink(`${PATH}-none`), ENOENT, "unlink");
-    });
   });
 }

@@ -8,6 +8,8 @@
 
 import type { Errno } from "../../impl/uapi/errno.ts";
 import {
+  F_ADD_SEALS,
+  F_GET_SEALS,
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
   MFD_ALLOW_SEALING,
@@ -53,6 +55,15 @@ export async function assertFaults(
   assertTrue(faulted, `no memory is at 0x${address.toString(16)}`);
 }
 
+/** Opens a path, which must work. */
+export async function openPath(
+  process: TargetProcess,
+  path: string,
+  flags: number,
+): Promise<number> {
+  return assertOk(await process.open(path, flags), `open ${path}`);
+}
+
 /** A memfd of `length` bytes that can be sealed. */
 export async function memfd(
   process: TargetProcess,
@@ -70,8 +81,7 @@ export async function reopen(
   fd: number,
   flags: number = O_RDWR,
 ): Promise<number> {
-  const path = `/proc/self/fd/${fd}`;
-  return assertOk(await process.open(path, flags), `open ${path}`);
+  return await openPath(process, `/proc/self/fd/${fd}`, flags);
 }
 
 /** Maps a part of a file. */
@@ -85,4 +95,24 @@ export async function mapFile(
 ): Promise<number> {
   const addr = await process.mmap(0, length, prot, flags, fd, offset);
   return assertOk(addr, "mmap of a file");
+}
+
+/** The seals of a file must be these. */
+export async function assertSeals(
+  process: TargetProcess,
+  fd: number,
+  seals: number,
+): Promise<void> {
+  assertEq(await process.fcntl(fd, F_GET_SEALS), seals, "seals");
+}
+
+/** Seals a file. */
+export async function seal(
+  process: TargetProcess,
+  fd: number,
+  seals: number,
+  errno?: Errno,
+): Promise<void> {
+  const ret = await process.fcntl(fd, F_ADD_SEALS, seals);
+  assertDone(ret, errno, `F_ADD_SEALS 0x${seals.toString(16)}`);
 }
