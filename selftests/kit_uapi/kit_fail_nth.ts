@@ -129,7 +129,7 @@ export const SEQUENCES: readonly Sequence[] = [
   {
     name: "huge_pages",
     what: "mapping with IO pages of two sizes",
-    points: { "6.12": 72, "7.3": 60 },
+    points: { "6.12": 72, "7.3": 74 },
     reference: "iommu.c: __iommu_map",
     needs: ["hugetlb"],
     run: callHugePages,
@@ -137,7 +137,7 @@ export const SEQUENCES: readonly Sequence[] = [
   {
     name: "charged",
     what: "mapping charged memory",
-    points: { v3: 34, "6.12": 66, "7.3": 65 },
+    points: { v3: 34, "6.12": 66, "7.3": 79 },
     reference: "pages.c: pfn_reader_user_update_pinned",
     needs: ["setrlimit"],
     run: callCharged,
@@ -152,7 +152,7 @@ export const SEQUENCES: readonly Sequence[] = [
   {
     name: "vfio",
     what: "the VFIO container, cuts included",
-    points: { v3: 39, "6.12": 71, "7.3": 66 },
+    points: { v3: 39, "6.12": 71, "7.3": 80 },
     reference: "vfio_compat.c: iommufd_vfio_unmap_dma",
     run: callVfio,
   },
