@@ -17,12 +17,12 @@ describe("explainIoctl()", () => {
   size      6.11: 48 bytes, at least 24
   struct    iommu_hwpt_alloc
      0  u32  size         size
-     4  u32  flags        flags: NEST_PARENT 0x1, DIRTY_TRACKING 0x2, FAULT_ID_VALID 0x4
+     4  u32  flags        flags: NEST_PARENT 0x1, DIRTY_TRACKING 0x2, FAULT_ID_VALID 0x4, PASID 0x8
      8  u32  dev_id       id: DEVICE
-    12  u32  pt_id        id: IOAS or HWPT_PAGING
+    12  u32  pt_id        id: IOAS or HWPT_PAGING or VIOMMU
     16  u32  out_hwpt_id  out id: HWPT_PAGING or HWPT_NESTED
     20  u32  __reserved   reserved
-    24  u32  data_type    choice: NONE 0, VTD_S1 1, SELFTEST 0xdead (since 6.7)
+    24  u32  data_type    choice: NONE 0, VTD_S1 1, ARM_SMMUV3 2, AMD_GUEST 3, SELFTEST 0xdead (since 6.7)
     28  u32  data_len     length (since 6.7)
     32  u64  data_uptr    pointer: the kernel reads data_len bytes in the format of data_type (since 6.7)
     40  u32  fault_id     id: FAULT, or 0 (since 6.11)

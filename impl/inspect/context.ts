@@ -219,6 +219,6 @@ function sizesOf(pageSizes: readonly number[]): string {
   const sizes = pageSizes.map((size) => bytes(BigInt(size)));
   const all = pageSizes.every((size, i) => size === pageSizes[0]! * 2 ** i);
   return all && sizes.length > 2
-    ? `${sizes[0]} to ${sizes.at(-1)}`
+    ? `${sizes[0]}-${sizes.at(-1)}`
     : sizes.join(" and ");
 }

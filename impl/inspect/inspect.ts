@@ -26,7 +26,7 @@ import { count, grouped } from "./units.ts";
  *    1  IOAS          2  1 area, HWPT 4
  *    2  selftest      1  made by MOCK_DOMAIN
  *    3  device        3  iommufd_mock0, group 0, attached to HWPT 4
- *    4  HWPT          2  IOAS 1, 2 KiB to 64 GiB pages, IOVA 0x1000000-0x7fffffff, auto, iommufd_mock0
+ *    4  HWPT          2  IOAS 1, 2 KiB-64 GiB pages, IOVA 0x1000000-0x7fffffff, auto, iommufd_mock0
  *
  *   IOAS 1: IOVA is aligned to 2 KiB, large IO pages are on
  *

@@ -91,7 +91,7 @@ context 1 (process 1 fd 3): 6 objects, pinned memory is charged to the user
    1  IOAS          3  1 area, HWPT 4, 1 access
    2  selftest      1  made by MOCK_DOMAIN
    3  device        3  iommufd_mock0, group 0, attached to HWPT 4
-   4  HWPT          2  IOAS 1, 2 KiB to 64 GiB pages, IOVA 0x1000000-0x7fffffff, auto, iommufd_mock0
+   4  HWPT          2  IOAS 1, 2 KiB-64 GiB pages, IOVA 0x1000000-0x7fffffff, auto, iommufd_mock0
    5  IOAS          1  1 area
    6  access        2  IOAS 1, needs IOVA aligned to 4 KiB
 
@@ -278,7 +278,7 @@ context 1 (process 1 fd 3): 5 objects, pinned memory is charged to the user
    2  selftest      1  made by MOCK_DOMAIN
    3  device        3  iommufd_mock0, group 0, attached to HWPT 7
    5  fault         3  1 unread, 0 unanswered
-   6  HWPT          2  IOAS 1, 2 KiB to 64 GiB pages, IOVA 0x1000000-0x7fffffff, parent, dirty tracking off
+   6  HWPT          2  IOAS 1, 2 KiB-64 GiB pages, IOVA 0x1000000-0x7fffffff, parent, dirty tracking off
    7  HWPT          2  nested on HWPT 6, faults to 5, iommufd_mock0
 `,
     );
@@ -305,9 +305,9 @@ context 1 (process 1 fd 3): 5 objects, pinned memory is charged to the user
       inspect(kernel),
       `
    3  device       11  iommufd_mock0, group 0, attached to HWPT 5, PASIDs 4, 5, 6, 7 and 3 more to HWPT 7, PASID 2 to HWPT 6
-   5  HWPT          2  IOAS 1, 2 KiB to 64 GiB pages, IOVA 0x1000000-0x7fffffff, for PASIDs, iommufd_mock0
-   6  HWPT          2  IOAS 1, 2 KiB to 64 GiB pages, IOVA 0x1000000-0x7fffffff, for PASIDs, PASID 2 of iommufd_mock0
-   7  HWPT          8  IOAS 1, 2 KiB to 64 GiB pages, IOVA 0x1000000-0x7fffffff, for PASIDs, PASIDs 4, 5, 6, 7 and 3 more of iommufd_mock0
+   5  HWPT          2  IOAS 1, 2 KiB-64 GiB pages, IOVA 0x1000000-0x7fffffff, for PASIDs, iommufd_mock0
+   6  HWPT          2  IOAS 1, 2 KiB-64 GiB pages, IOVA 0x1000000-0x7fffffff, for PASIDs, PASID 2 of iommufd_mock0
+   7  HWPT          8  IOAS 1, 2 KiB-64 GiB pages, IOVA 0x1000000-0x7fffffff, for PASIDs, PASIDs 4, 5, 6, 7 and 3 more of iommufd_mock0
 `,
     );
     mock.pasidReplace({ stdevId, pasid: 2, ptId: rid! });

@@ -48,7 +48,7 @@ it("inspect() draws a virtual IOMMU and what is on it, and a device with PASIDs"
    2  selftest      1  made by MOCK_DOMAIN
    3  device        5  iommufd_mock0, group 0, attached to HWPT 8, PASID 7 to HWPT 5
    4  vEVENTQ       2  of vIOMMU 6, type 0xbeefbeef, 2 of 2 unread
-   5  HWPT          3  IOAS 1, 2 KiB to 64 GiB pages, IOVA 0x1000000-0x7fffffff, parent, for PASIDs, PASID 7 of iommufd_mock0
+   5  HWPT          3  IOAS 1, 2 KiB-64 GiB pages, IOVA 0x1000000-0x7fffffff, parent, for PASIDs, PASID 7 of iommufd_mock0
    6  vIOMMU        5  on HWPT 5, type 0xdeadbeef, 1 device
    7  vDEVICE       1  iommufd_mock0 is 0x99 of vIOMMU 6
    8  HWPT          2  nested on vIOMMU 6, for PASIDs, iommufd_mock0
