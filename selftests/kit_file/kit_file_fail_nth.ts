@@ -67,7 +67,7 @@ export const SEQUENCES: readonly Sequence[] = [
   {
     name: "charged",
     what: "mapping a file that is charged, by a domain that comes later",
-    points: { "7.3": 70 },
+    points: { "7.3": 85 },
     reference: "pages.c pfn_reader_user_update_pinned",
     needs: ["setrlimit"],
     run: callCharged,
@@ -96,7 +96,7 @@ export const SEQUENCES: readonly Sequence[] = [
   {
     name: "dmabuf_domain",
     what: "devices that come to a DMA buffer",
-    points: { "7.3": 90 },
+    points: { "7.3": 121 },
     reference: "io_pagetable.c iopt_fill_domain",
     run: callDmabufDomain,
   },
