@@ -15,7 +15,7 @@ import { errnoOf, TestDomain } from "../iommu/testing/test_driver.ts";
 import type { UserData } from "../iommu/user_data.ts";
 import { KernelCore } from "../kernel/core.ts";
 import { FaultInjection } from "../kernel/fault_injection.ts";
-import type { StepName } from "../kernel/fault_steps.ts";
+import { functionsOfStep, type StepName } from "../kernel/fault_steps.ts";
 import { KernelBug } from "../kernel/warn.ts";
 import {
   EBUSY,
@@ -48,6 +48,11 @@ function newOps(
 ): { ops: MockIommuOps; kernel: FailingKernel } {
   const kernel = new FailingKernel({ revision, memory: 2 ** 21 });
   return { ops: new MockIommuOps(new Iommu(kernel)), kernel };
+}
+
+/** How many steps of Linux stand behind some of the model's. */
+function steps(...names: StepName[]): number {
+  return names.flatMap((name) => functionsOfStep(name, NEWEST)).length;
 }
 
 describe("a mock device", () => {
@@ -170,12 +175,18 @@ describe("a mock device", () => {
   });
 
   it("is there without a group when its IOMMU could not take it", () => {
-    // Steps 1 to 9 are the device and its entries in sysfs, those from 10
-    // on its IOMMU data and links, its group and its place in that.
-    for (let nth = 1; nth <= 26; nth++) {
+    const added = steps("mock.device", "softwareNode.add");
+    const told = added + steps("softwareNode.uevent");
+    const there = told + steps("fwspec.init", "device.add");
+    const probed = there +
+      steps("probe.alloc", "probe.link") +
+      steps("iommuGroup.alloc", "iommuGroup.add", "iommuGroup.join");
+    for (let nth = 1; nth <= probed; nth++) {
       const { ops, kernel } = newOps();
       kernel.faults.nth = nth;
-      if (nth <= 9) {
+      // Nobody minds if an event is not told.
+      if (nth > added && nth <= told) continue;
+      if (nth <= there) {
         assertStrictEquals(errnoOf(() => ops.createDevice()), ENOMEM);
         assertEquals(ops.devices.size, 0);
         continue;
@@ -188,10 +199,12 @@ describe("a mock device", () => {
       assertEquals(ops.iommu.groups.size, 0);
       assertEquals(kernel.warnings.list, []);
     }
-    // The control: the next step is not part of it.
-    const { ops, kernel } = newOps();
-    kernel.faults.nth = 27;
-    assertEquals(ops.createDevice().group?.id, 0);
+    // The controls: these steps are not part of it.
+    for (const nth of [added + 1, told, probed + 1]) {
+      const { ops, kernel } = newOps();
+      kernel.faults.nth = nth;
+      assertEquals(ops.createDevice().group?.id, 0);
+    }
   });
 
   it("is told from devices of other buses", () => {
