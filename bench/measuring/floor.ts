@@ -6,10 +6,11 @@
  * the same on any machine.
  *
  * A page costs: its frame is read from a page table, its pin count is raised,
- * where its run of contiguous frames begins and ends is found out, and two
- * IOPTEs of 2 KiB are stored in each domain. On the way back the frame is read
- * from the IOPTEs, they are cleared, and the pin count is lowered, which may
- * free the frame.
+ * where its run of contiguous frames begins and ends is found out, and the
+ * largest entry that fits is stored in each domain. On the way back the frame
+ * is read from the entry, that is cleared, and the pin count is lowered, which
+ * may free the frame. The frames of small pages are not aligned as their IOVA
+ * is, neither here nor in the model: each has an entry of its own.
  *
  * @module
  */
@@ -18,14 +19,18 @@ import { HPAGE_FRAMES } from "../../impl/kernel/simulated/pages/frames.ts";
 import {
   clean,
   clear,
-  copyIoptes,
+  copyEntries,
+  ENTRY_WORDS,
   markDirty,
   move,
   pin,
   pinAndStore,
+  pinHuge,
   store,
+  storeHuge,
   storePinned,
   unpin,
+  unpinHuge,
   unpinStored,
 } from "./floor_loops.ts";
 import type { Floor } from "./scenario.ts";
@@ -43,6 +48,8 @@ export interface FloorOptions {
   readonly domains?: number;
   /** Whether the frames are scattered; default false. */
   readonly scattered?: boolean;
+  /** Whether they are those of huge pages; default false. */
+  readonly huge?: boolean;
 }
 
 /** A loop and what it works on. */
@@ -71,18 +78,19 @@ function runAll(all: readonly Work[]): number {
 
 /** Mapping memory into domains, and unmapping it: `map` and `unmap`. */
 export function mapFloor(
-  { npages, domains = 1, scattered = false }: FloorOptions,
+  { npages, domains = 1, scattered = false, huge = false }: FloorOptions,
 ): { map: () => number; unmap: () => number } {
   const { pageTable, refcount } = memory(npages, scattered);
-  const first = ioptesOf(npages);
-  const others = Array.from({ length: domains - 1 }, () => ioptesOf(npages));
+  const size = huge ? Math.ceil(npages / HPAGE_FRAMES) : npages;
+  const first = entriesOf(size);
+  const others = Array.from({ length: domains - 1 }, () => entriesOf(size));
   const map = [
-    work(pinAndStore, pageTable, refcount, first),
-    ...others.map((other) => work(store, pageTable, other)),
+    work(huge ? pinHuge : pinAndStore, pageTable, refcount, first),
+    ...others.map((other) => work(huge ? storeHuge : store, pageTable, other)),
   ];
   const unmap = [
     ...others.map((other) => work(clear, other)),
-    work(unpin, refcount, first),
+    work(huge ? unpinHuge : unpin, refcount, first),
     work(clear, first),
   ];
   return { map: () => runAll(map), unmap: () => runAll(unmap) };
@@ -93,9 +101,9 @@ export function mapFloor(
  * Nothing is pinned or unpinned.
  */
 export function copyFloor({ npages, domains = 1 }: FloorOptions): Floor {
-  const source = mappedIoptes(npages);
-  const copies = Array.from({ length: domains }, () => ioptesOf(npages));
-  const copy = copies.map((each) => work(copyIoptes, source, each));
+  const source = mappedEntries(npages);
+  const copies = Array.from({ length: domains }, () => entriesOf(npages));
+  const copy = copies.map((each) => work(copyEntries, source, each));
   const unmap = copies.map((each) => work(clear, each));
   return { copy: () => runAll(copy), unmap: () => runAll(unmap) };
 }
@@ -112,7 +120,7 @@ export function accessFloor({ npages, domains = 1 }: FloorOptions): Floor {
   const fromMemory = domains === 0;
   const pinning = fromMemory
     ? [work(pin, pageTable, refcount, pinned, out)]
-    : [work(storePinned, mappedIoptes(npages), pinned, out)];
+    : [work(storePinned, mappedEntries(npages), pinned, out)];
   const unpinning = [
     ...fromMemory ? [work(unpinStored, refcount, pinned)] : [],
     work(clear, pinned),
@@ -134,16 +142,16 @@ export function rwFloor(length: number, times: number): () => number {
 }
 
 /**
- * Finding the IOPTEs that are dirty, making them clean, and setting a bit for
- * each: `get`, after `mark` has made every other one dirty.
+ * Finding the entries that are dirty, making them clean, and setting the bits
+ * of each: `get`, after `mark` has made all of them dirty.
  */
 export function dirtyFloor(
   npages: number,
 ): { mark: () => number; get: () => number } {
-  const ioptes = mappedIoptes(npages);
-  const bitmap = new Uint8Array(Math.ceil(ioptes.length / 8));
-  const mark = [work(markDirty, ioptes)];
-  const get = [work(clean, ioptes, bitmap)];
+  const entries = mappedEntries(npages);
+  const bitmap = new Uint8Array(Math.ceil(entries.length / 16));
+  const mark = [work(markDirty, entries)];
+  const get = [work(clean, entries, bitmap)];
   return { mark: () => runAll(mark), get: () => runAll(get) };
 }
 
@@ -154,6 +162,7 @@ export function warmFloors(): void {
     const floors: Floor[] = [
       mapFloor(options),
       mapFloor({ ...options, domains: 2 }),
+      mapFloor({ ...options, domains: 2, huge: true }),
       copyFloor(options),
       accessFloor({ ...options, domains: 0 }),
       accessFloor(options),
@@ -179,17 +188,17 @@ function memory(
   };
 }
 
-/** The IOPTEs of pages that are mapped. */
-function mappedIoptes(npages: number): Uint32Array {
+/** The entries of pages that are mapped. */
+function mappedEntries(npages: number): Int32Array {
   const { pageTable, refcount } = memory(npages, false);
-  const ioptes = ioptesOf(npages);
-  pinAndStore(pageTable, refcount, ioptes);
-  return ioptes;
+  const entries = entriesOf(npages);
+  pinAndStore(pageTable, refcount, entries);
+  return entries;
 }
 
-/** Two IOPTEs for each page. */
-function ioptesOf(npages: number): Uint32Array {
-  return new Uint32Array(2 * npages);
+/** Entries that map nothing. */
+function entriesOf(count: number): Int32Array {
+  return new Int32Array(ENTRY_WORDS * count);
 }
 
 function orderedFrames(npages: number): Int32Array {

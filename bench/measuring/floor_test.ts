@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-import { assertEquals, assertNotEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import {
-  PTE_DIRTY,
-  PTE_PFN_MASK,
-  PTE_PRESENT,
-  PTE_START_OR_LAST,
-} from "../../impl/mock/iopte.ts";
+import { AmdV1PageTable } from "../../impl/iommu/amdv1/page_table.ts";
+import { D } from "../../impl/iommu/amdv1/entry.ts";
+import { MOCK_FORMAT } from "../../impl/mock/amd_domain.ts";
 import {
   accessFloor,
   copyFloor,
@@ -17,13 +14,15 @@ import {
 } from "./floor.ts";
 import {
   clean,
-  copyIoptes,
+  copyEntries,
   markDirty,
   pin,
   pinAndStore,
+  pinHuge,
   store,
   storePinned,
   unpin,
+  unpinHuge,
   unpinStored,
 } from "./floor_loops.ts";
 
@@ -31,50 +30,65 @@ import {
 const FRAMES = [5, 6, 9, 3];
 const PAGE_TABLE = Int32Array.from(FRAMES, (pfn) => (pfn << 1) | 1);
 
-/** The IOPTEs of FRAMES: whether marked, and the physical address / 2048. */
-const IOPTES = [
-  [true, 10],
-  [false, 11],
-  [false, 12],
-  [true, 13],
-  [true, 18],
-  [true, 19],
-  [true, 6],
-  [true, 7],
-];
-
-function decode(ioptes: Uint32Array): [boolean, number][] {
-  return [...ioptes].map((pte) => {
-    assertNotEquals(pte & PTE_PRESENT, 0);
-    return [(pte & PTE_START_OR_LAST) !== 0, pte & PTE_PFN_MASK];
-  });
+/** The words of the items that the mock has for runs of frames, from the table of a level. */
+function wordsOf(
+  runs: readonly (readonly [pfn: number, count: number])[],
+): number[] {
+  const table = new AmdV1PageTable(MOCK_FORMAT);
+  let iova = 0;
+  for (const [pfn, count] of runs) {
+    table.map(iova, pfn * 4096, count * 4096, 3);
+    iova += count * 4096;
+  }
+  const items = table.entries().flatMap(({ items }) => items);
+  return [...new Int32Array(BigUint64Array.from(items).buffer)];
 }
 
 describe("the loops of the floors", () => {
-  it("pin each frame once and store two IOPTEs, marked at the ends of runs", () => {
+  it("pin each frame once and store the entries that the mock has", () => {
     const refcount = new Int32Array(10).fill(1);
-    const ioptes = new Uint32Array(8);
-    assertEquals(pinAndStore(PAGE_TABLE, refcount, ioptes), 3);
-    assertEquals(decode(ioptes), IOPTES as [boolean, number][]);
+    const words = new Int32Array(16);
+    assertEquals(pinAndStore(PAGE_TABLE, refcount, words), 3);
+    const runs = FRAMES.map((pfn) => [pfn, 1] as const);
+    assertEquals([...words], wordsOf(runs));
     assertEquals([...refcount], [1, 1, 1, 1025, 1, 1025, 1025, 1, 1, 1025]);
   });
 
+  it("pin huge pages, with an entry for each", () => {
+    const pfns = [1024, 512].flatMap((first) =>
+      Array.from({ length: 512 }, (_, i) => first + i)
+    );
+    const refcount = new Int32Array(1536).fill(1);
+    const words = new Int32Array(8);
+    const pageTable = Int32Array.from(pfns, (pfn) => (pfn << 1) | 1);
+    assertEquals(pinHuge(pageTable, refcount, words), 2);
+    assertEquals([...words], wordsOf([[1024, 512], [512, 512]]));
+    assertEquals([refcount[511], refcount[512], refcount[1535]], [
+      1,
+      1025,
+      1025,
+    ]);
+    refcount[600] = 1024;
+    assertEquals(unpinHuge(refcount, words), 1);
+    assertEquals([refcount[512], refcount[600], refcount[1535]], [1, 0, 1]);
+  });
+
   it("store the same in one more domain, from memory or from a domain", () => {
-    const first = new Uint32Array(8);
+    const first = new Int32Array(16);
     pinAndStore(PAGE_TABLE, new Int32Array(10), first);
-    const second = new Uint32Array(8);
+    const second = new Int32Array(16);
     assertEquals(store(PAGE_TABLE, second), 3);
-    const third = new Uint32Array(8);
-    assertEquals(copyIoptes(first, third), 3);
+    const third = new Int32Array(16);
+    assertEquals(copyEntries(first, third), 3);
     assertEquals([second, third], [first, first]);
   });
 
-  it("unpin the frames of IOPTEs and find those that come free", () => {
+  it("unpin the frames of entries and find those that come free", () => {
     const refcount = new Int32Array(10).fill(1);
     refcount[9] = 0;
-    const ioptes = new Uint32Array(8);
-    pinAndStore(PAGE_TABLE, refcount, ioptes);
-    assertEquals(unpin(refcount, ioptes), 1);
+    const words = new Int32Array(16);
+    pinAndStore(PAGE_TABLE, refcount, words);
+    assertEquals(unpin(refcount, words), 1);
     assertEquals([...refcount], [1, 1, 1, 1, 1, 1, 1, 1, 1, 0]);
   });
 
@@ -89,21 +103,22 @@ describe("the loops of the floors", () => {
     assertEquals(unpinStored(refcount, pinned), 0);
     assertEquals(refcount[5], 1);
 
-    const ioptes = new Uint32Array(8);
-    pinAndStore(PAGE_TABLE, refcount, ioptes);
-    storePinned(ioptes, pinned.fill(0), out.fill(0));
+    const words = new Int32Array(16);
+    pinAndStore(PAGE_TABLE, refcount, words);
+    storePinned(words, pinned.fill(0), out.fill(0));
     assertEquals([...out], FRAMES);
     assertEquals([...pinned], FRAMES.map((pfn) => pfn + 1));
   });
 
-  it("find dirty IOPTEs once", () => {
-    const ioptes = new Uint32Array(16).fill(PTE_PRESENT);
+  it("find dirty entries once", () => {
+    const words = new Int32Array(32);
     const bitmap = new Uint8Array(2);
-    markDirty(ioptes);
-    assertEquals(ioptes[2]! & PTE_DIRTY, PTE_DIRTY);
-    assertEquals(clean(ioptes, bitmap), 8);
-    assertEquals([...bitmap], [0x55, 0x55]);
-    assertEquals(clean(ioptes, bitmap), 0);
+    markDirty(words);
+    assertEquals(words[4]! & D, D);
+    words[8] = 0;
+    assertEquals(clean(words, bitmap), 7);
+    assertEquals([...bitmap], [0xcf, 0xff]);
+    assertEquals(clean(words, bitmap), 0);
   });
 });
 

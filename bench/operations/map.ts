@@ -86,6 +86,7 @@ function mapFloors({ memory, domains, length }: MapOptions): Floor {
     npages: callsOf(length) * pagesOf(length),
     domains,
     scattered: memory === "scattered 4 KiB pages",
+    huge: memory === "huge pages",
   });
 }
 

@@ -67,9 +67,9 @@ export function mapPages(
 }
 
 /**
- * Adds to a list of `maxRuns` runs the frames of up to `npages` CPU pages, each
- * of which is an entry of its own, the first of them item `index`. Ends with
- * the table, and before any other entry. Returns how many.
+ * Adds to a list of `maxRuns` runs the frames of up to `npages` CPU pages, the
+ * first of which begins with item `index`. Ends with the table, and before a
+ * page that begins in a hole. Returns how many.
  */
 export function readPages(
   { words }: Table,
@@ -83,30 +83,42 @@ export function readPages(
   const bits = pageBits(items);
   const mask = PR | NEXT_LEVEL | ((items - 1) << ADDRESS_SHIFT);
   const { pfns, npfns } = list;
+  const step = 2 * items;
   const end = 2 * Math.min(index + npages * items, TABLE_ITEMS);
   let run = list.end - 1;
   let length = run >= 0 ? npfns[run]! : 0;
   let next = run >= 0 ? pfns[run]! + length : -1;
   let at = 2 * index;
-  for (; at < end; at += 2 * items) {
+  while (at < end) {
     const low = words[at]!;
-    if ((low & mask) !== bits) break;
     const high = words[at + 1]! & ADDRESS_HIGH;
-    const pfn = (low >>> shift) | (high << (32 - shift));
+    let pfn = (low >>> shift) | (high << (32 - shift));
+    let count = 1;
+    if ((low & mask) !== bits) {
+      if (low === 0) break;
+      // No size of this level reaches the high word.
+      const size = 1 << orderOf(low, 0, 0);
+      const within = (at >> 1) & (size - 1);
+      const address = (low >>> ADDRESS_SHIFT) - ((size - 1) >> 1) + within;
+      pfn = (address >>> (items - 1)) | (high << (32 - shift));
+      const left = Math.ceil((end - at) / step);
+      count = Math.min(Math.ceil((size - within) / items), left);
+    }
     if (pfn === next) {
-      length++;
+      length += count;
     } else {
       if (run + 1 === maxRuns) break;
       if (run >= 0) npfns[run] = length;
       run++;
       pfns[run] = pfn;
-      length = 1;
+      length = count;
     }
-    next = pfn + 1;
+    next = pfn + count;
+    at += step * count;
   }
   if (run >= 0) npfns[run] = length;
   list.end = run + 1;
-  return (at - 2 * index) / (2 * items);
+  return (at - 2 * index) / step;
 }
 
 /**
