@@ -194,14 +194,14 @@ static void pass_fd(struct call *c, struct process *from)
 	to = find_process(c, number(c));
 	if (!parsed(c))
 		return;
-	snprintf(lend, sizeof(lend), "lendfd %d", fd);
+	snprintf(lend, sizeof(lend), "!lendfd %d", fd);
 	lent = from->channel < 0 ? (struct answer){ 0 } : ask(from, lend, -1);
 	if (!lent.text) {
 		put_end(c->out, from);
 	} else if (lent.passed < 0) {
 		put(c->out, lent.text);
 	} else {
-		ask_and_put(to, "takefd", lent.passed, c->out);
+		ask_and_put(to, "!takefd", lent.passed, c->out);
 		close(lent.passed);
 	}
 }
@@ -213,7 +213,9 @@ static void process_request(struct call *c, uint64_t process)
 
 	if (!p)
 		return;
-	if (p->channel >= 0 && !strcmp(c->at, "exit")) {
+	if (*c->at == '!') {
+		c->error = "the request is unknown";
+	} else if (p->channel >= 0 && !strcmp(c->at, "exit")) {
 		kill(p->pid, SIGKILL);
 		reap(p);
 		p->exited = true;

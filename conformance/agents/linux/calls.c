@@ -448,8 +448,9 @@ static const struct verb verbs[] = {
 	{ .name = "close", .nr = SYS_close, .args = "n", .timed = true },
 	{ .name = "dup", .nr = SYS_dup, .args = "n" },
 	{ .name = "unlink", .nr = SYS_unlink, .args = "t" },
-	{ .name = "lendfd", .run = do_lendfd },
-	{ .name = "takefd", .run = do_takefd },
+	/* Only the supervisor asks for these. */
+	{ .name = "!lendfd", .run = do_lendfd },
+	{ .name = "!takefd", .run = do_takefd },
 	{ .name = "ioctlarg", .nr = SYS_ioctl, .args = "nnn", .counts = true,
 	  .timed = true },
 	{ .name = "mmap", .nr = SYS_mmap, .args = "nnnnnn" },
