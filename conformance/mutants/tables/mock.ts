@@ -147,6 +147,20 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
     uapi: "6.12",
   }]),
   ...inFile("impl/mock/mock_device.ts", [{
+    name: "software-node",
+    find: '      kernel.step("softwareNode.add");\n',
+    replace: "",
+    breaks: "A mock device needs no memory for its properties",
+    killer: "basic_fail_nth.map_domain",
+    uapi: "7.3",
+  }, {
+    name: "fwspec-before-add",
+    find: '      kernel.step("fwspec.init");\n',
+    replace: "",
+    breaks: "A mock device needs no memory to say which IOMMU it is behind",
+    killer: "basic_fail_nth.map_two_domains",
+    uapi: "7.3",
+  }, {
     name: "mock-device-flags",
     find: "if ((flags & ~kernel.revision.mock.deviceFlags) !== 0) {",
     replace: "if (false) {",
