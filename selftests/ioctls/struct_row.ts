@@ -7,7 +7,6 @@
  * @module
  */
 
-import type { Errno } from "../../impl/uapi/errno.ts";
 import type { Revision } from "../../impl/uapi/revision.ts";
 import type { Lifetime } from "../../impl/uapi/revision/versions.ts";
 import type { Field, Struct } from "../../impl/uapi/layout/struct.ts";
@@ -68,15 +67,13 @@ export interface StructRow extends Lifetime {
   readonly needs: readonly Need[];
   /** True if it writes its struct back. */
   readonly replies: boolean;
-  /** What a call that is right comes to, if no test can make one that succeeds. */
-  readonly errno: Errno | undefined;
   /** Bytes of the struct, and of its first version. */
   sizes(revision: Revision): { readonly size: number; readonly min: number };
   /** Flags and reserved fields. */
   readonly bits: readonly Bits[];
   /** Fields with a choice of values. */
   readonly choices: readonly Choice[];
-  /** A call that is right, and makes what it needs for that. */
+  /** A call that succeeds, and makes what it needs for that. */
   prepare(self: StructSelf): Promise<Prepared>;
 }
 
@@ -89,7 +86,6 @@ interface RowOptions<T> extends Lifetime {
   readonly last: keyof T & string;
   readonly needs?: readonly Need[];
   readonly replies?: boolean;
-  readonly errno?: Errno;
   /** Fields that are checked to be 0 in all revisions. */
   readonly reserved?: readonly (keyof T & string)[];
   /** The same, but only where the revision checks reserved fields. */
@@ -123,7 +119,6 @@ export function row<T extends { size: number }>(
     ...options.since && { since: options.since },
     needs: options.needs ?? [],
     replies: options.replies ?? false,
-    errno: options.errno,
     sizes: () => ({ size, min }),
     bits: bitsOf(fields, options),
     choices: Object.entries<number | undefined>(options.choices ?? {}).map((

@@ -204,7 +204,6 @@ const TEST_ROW: StructRow = {
   cmd: IOMMU_TEST_CMD,
   needs: [],
   replies: false,
-  errno: undefined,
   sizes(revision) {
     const { size, minSize } = testCmdForm(revision);
     return { size, min: minSize };

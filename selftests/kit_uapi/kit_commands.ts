@@ -48,8 +48,10 @@ import { STRUCT_ROWS } from "../ioctls/struct_table.ts";
 
 type CommandsFixture = Fixture<undefined, Iommufd>;
 
-/** The first ioctl number that no revision here has. */
+/** The first ioctl number that the oldest revisions do not have. */
 const FIRST_HOLE = 0x3b8f;
+/** IOAS_NOIOMMU_GET_PA: how a kernel is built says whether it can be had. */
+const NOIOMMU_GET_PA = { cmd: 0x3b95, since: "7.3" } as const;
 /** The last one below the test ioctl. */
 const LAST_HOLE = 0x3b9f;
 
@@ -73,8 +75,8 @@ function registerNumbers(f: CommandsFixture): void {
     finish: (io) => io.destroy(999, ENOENT),
   }, (t, _variant, { name }) => {
     const bytes = () => IommuDestroy.encode();
-    const known = STRUCT_ROWS.filter((row) => existsIn(name, row))
-      .map(({ cmd }) => cmd);
+    const known = [...STRUCT_ROWS, NOIOMMU_GET_PA]
+      .filter((row) => existsIn(name, row)).map(({ cmd }) => cmd);
     t.case(
       "a bad address is found first",
       (io) => io.ioctlArg(FIRST_HOLE, 0, EFAULT, "unused number at 0"),
