@@ -44,6 +44,7 @@ import { registerKitMemoryLimit } from "./kit_pages/kit_memory_limit.ts";
 import { registerKitMockDomain } from "./kit_ioas/kit_mock_domain.ts";
 import { registerKitPasid } from "./kit_pasid/kit_pasid.ts";
 import { registerKitRanges } from "./kit_ioas/kit_ranges.ts";
+import { registerKitNoiommu } from "./kit_ioas/kit_noiommu.ts";
 import { registerKitRlimit } from "./kit_pages/kit_rlimit.ts";
 import { registerKitStruct } from "./kit_uapi/kit_struct.ts";
 import { registerKitTestOps } from "./kit_uapi/kit_test_ops.ts";
@@ -93,6 +94,7 @@ export function allTests(uapi: RevisionName): Test[] {
   registerKitInvalidate(registry);
   registerKitDirty(registry);
   registerKitPageTable(registry);
+  registerKitNoiommu(registry);
   registerKitFault(registry);
   registerKitPasid(registry);
   registerKitViommu(registry);

@@ -47,6 +47,7 @@ export { default as "selftests/ioctls/file_ioctls.ts" } from "./ioctls/file_ioct
 export { default as "selftests/ioctls/hwpt_ioctls.ts" } from "./ioctls/hwpt_ioctls.ts" with { type: "text" };
 export { default as "selftests/ioctls/ioctls.ts" } from "./ioctls/ioctls.ts" with { type: "text" };
 export { default as "selftests/ioctls/mock_ioctls.ts" } from "./ioctls/mock_ioctls.ts" with { type: "text" };
+export { default as "selftests/ioctls/noiommu_ioctls.ts" } from "./ioctls/noiommu_ioctls.ts" with { type: "text" };
 export { default as "selftests/ioctls/pasid_ioctls.ts" } from "./ioctls/pasid_ioctls.ts" with { type: "text" };
 export { default as "selftests/ioctls/struct_row.ts" } from "./ioctls/struct_row.ts" with { type: "text" };
 export { default as "selftests/ioctls/struct_table.ts" } from "./ioctls/struct_table.ts" with { type: "text" };
@@ -95,6 +96,7 @@ export { default as "selftests/kit_ioas/kit_chosen_iova.ts" } from "./kit_ioas/k
 export { default as "selftests/kit_ioas/kit_copy.ts" } from "./kit_ioas/kit_copy.ts" with { type: "text" };
 export { default as "selftests/kit_ioas/kit_map.ts" } from "./kit_ioas/kit_map.ts" with { type: "text" };
 export { default as "selftests/kit_ioas/kit_mock_domain.ts" } from "./kit_ioas/kit_mock_domain.ts" with { type: "text" };
+export { default as "selftests/kit_ioas/kit_noiommu.ts" } from "./kit_ioas/kit_noiommu.ts" with { type: "text" };
 export { default as "selftests/kit_ioas/kit_ranges.ts" } from "./kit_ioas/kit_ranges.ts" with { type: "text" };
 export { default as "selftests/kit_kernel/kit_exec.ts" } from "./kit_kernel/kit_exec.ts" with { type: "text" };
 export { default as "selftests/kit_kernel/kit_holes.ts" } from "./kit_kernel/kit_holes.ts" with { type: "text" };

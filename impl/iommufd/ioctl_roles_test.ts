@@ -230,10 +230,14 @@ function eachField<Kind extends Role["kind"]>(
   assert(seen > 0, kind);
 }
 
+/** What is EOPNOTSUPP in the end too, as there is no device without an IOMMU. */
+const NEVER_SUPPORTED = "IOMMU_IOAS_NOIOMMU_GET_PA.";
+
 for (const revision of REVISION_NAMES) {
   describe(`a field in its role [${revision}]`, () => {
     it("reserved: must be zero where that is looked at", () => {
       eachField(revision, "reserved", (what, { checked }, ask) => {
+        if (what.startsWith(NEVER_SUPPORTED)) return;
         const plain = ask(0);
         assert(plain !== "EOPNOTSUPP", what);
         const there = existsIn(revision, checked);
@@ -250,7 +254,7 @@ for (const revision of REVISION_NAMES) {
     it("flags: refused if unknown", () => {
       eachField(revision, "flags", (what, { bits }, ask, { layout }) => {
         // Some operations let bits through, v3's more of them.
-        if ("op" in layout) return;
+        if ("op" in layout || what.startsWith(NEVER_SUPPORTED)) return;
         const errno = what.startsWith("VFIO") ? "EINVAL" : "EOPNOTSUPP";
         const right = bits.READABLE ?? bits.READ ?? 0;
         assert(ask(Number(right)) !== errno, what);

@@ -23,6 +23,7 @@ import {
   ioasIovaRanges,
   ioasMap,
   ioasMapFile,
+  ioasNoiommuGetPa,
   ioasUnmap,
 } from "./ioas/ioas.ts";
 import { option } from "./option.ts";
@@ -43,6 +44,7 @@ export const IOCTL_OPS: readonly IoctlOp[] = [
   ioctlOp(uapi.IommuIoasMap, ioasMap),
   ioctlOp(uapi.IommuIoasMapFile, ioasMapFile),
   ioctlOp(uapi.IommuIoasChangeProcess, ioasChangeProcess),
+  ioctlOp(uapi.IommuIoasNoiommuGetPa, ioasNoiommuGetPa),
   ioctlOp(uapi.IommuIoasUnmap, ioasUnmap),
   ioctlOp(uapi.IommuOption, option),
   ioctlOp(uapi.IommuVfioIoas, vfioIoas),

@@ -37,6 +37,8 @@ export const IOMMU_VFIO_IOAS: number = 0x3b88;
 export const IOMMU_IOAS_MAP_FILE: number = 0x3b8f;
 /** ioctl: Makes the caller the owner of all mapped memory. */
 export const IOMMU_IOAS_CHANGE_PROCESS: number = 0x3b92;
+/** ioctl: tells what an IOVA of devices without IOMMU stands for. */
+export const IOMMU_IOAS_NOIOMMU_GET_PA: number = 0x3b95;
 
 /** Map at the given IOVA. */
 export const IOMMU_IOAS_MAP_FIXED_IOVA: number = 1 << 0;
@@ -240,6 +242,37 @@ export const IommuIoasChangeProcess: IoctlStruct<IommuIoasChangeProcess> =
     "iommu_ioas_change_process",
     { size: role.size(), reserved: role.reserved() },
   );
+
+/** Tells which physical memory an IOVA stands for, for devices without an IOMMU. Linux: `struct iommu_ioas_noiommu_get_pa`, 40 bytes. */
+export interface IommuIoasNoiommuGetPa extends Sized {
+  /** Must be 0. */
+  flags: number;
+  /** The IOAS. */
+  ioasId: number;
+  /** Must be 0. */
+  reserved: number;
+  /** First IOVA. */
+  iova: bigint;
+  /** Bytes; reply: how many of them are contiguous in memory. */
+  length: bigint;
+  /** Reply: the physical address. */
+  outPhys: bigint;
+}
+
+/** Layout of {@link IommuIoasNoiommuGetPa}. */
+export const IommuIoasNoiommuGetPa: IoctlStruct<IommuIoasNoiommuGetPa> = ioctl(
+  { IOMMU_IOAS_NOIOMMU_GET_PA, since: "7.3" },
+  "iommu_ioas_noiommu_get_pa",
+  {
+    size: role.size(),
+    flags: role.flags(),
+    ioasId: role.id("IOAS"),
+    reserved: role.reserved(),
+    iova: role.iova(),
+    length: role.inout(role.length()),
+    outPhys: role.out(role.u64()),
+  },
+);
 
 /** Maps the memory behind one IOVA range at another. Linux: `struct iommu_ioas_copy`, 40 bytes. */
 export interface IommuIoasCopy extends Sized {

@@ -32,6 +32,7 @@ iommu_ioas_map 40: size 0 flags 4 ioasId 8 reserved 12 userVa 16 length 24 iova 
 iommu_ioas_change_process 8: size 0 reserved 4
 iommu_ioas_copy 40: size 0 flags 4 dstIoasId 8 srcIoasId 12 length 16 dstIova 24 srcIova 32
 iommu_ioas_map_file 40: size 0 flags 4 ioasId 8 fd 12 start 16 length 24 iova 32
+iommu_ioas_noiommu_get_pa 40: size 0 flags 4 ioasId 8 reserved 12 iova 16 length 24 outPhys 32
 iommu_ioas_unmap 24: size 0 ioasId 4 iova 8 length 16
 iommu_option 24: size 0 optionId 4 op 8 reserved 10 objectId 12 val64 16
 iommu_vfio_ioas 12: size 0 ioasId 4 op 8 reserved 10
