@@ -11,8 +11,10 @@ import {
   EBUSY,
   EFAULT,
   EINVAL,
+  ENODEV,
   ENOENT,
   ENOTTY,
+  ENXIO,
   EOPNOTSUPP,
 } from "../../impl/uapi/errno.ts";
 import {
@@ -33,7 +35,12 @@ import {
   TestCmd,
 } from "../../impl/uapi/selftest.ts";
 import { existsIn } from "../../impl/uapi/revision/versions.ts";
-import { POLLIN, POLLOUT } from "../../impl/uapi/mman.ts";
+import {
+  MAP_SHARED,
+  POLLIN,
+  POLLOUT,
+  PROT_READ,
+} from "../../impl/uapi/mman.ts";
 import {
   assertBytes,
   assertEq,
@@ -109,6 +116,31 @@ function registerNumbers(f: CommandsFixture): void {
       "DESTROY with a direction and a size",
       (io) => io.ioctl(0xc0083b80, bytes(), ENOTTY),
     );
+  });
+
+  f.test("mmap_nothing", {
+    description:
+      "An iommufd without memory of drivers maps nothing, an access never anything",
+    reference: "main.c iommufd_fops_mmap",
+  }, async (io) => {
+    const { hasMmap } = io.revision.objects;
+    const access = await io.mock.createAccess(await io.ioasAlloc(), false);
+    for (const fd of [io.fd, access]) {
+      const { pageSize } = io.context;
+      const errno = hasMmap && fd === io.fd ? ENXIO : ENODEV;
+      for (const at of [0, pageSize]) {
+        const ret = await io.process.mmap(
+          0,
+          pageSize,
+          PROT_READ,
+          MAP_SHARED,
+          fd,
+          at,
+        );
+        assertErrno(ret, errno, `mmap of descriptor ${fd}`);
+      }
+    }
+    await io.mock.destroyAccess(access);
   });
 
   f.table("other_calls", {
