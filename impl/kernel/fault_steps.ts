@@ -141,7 +141,7 @@ export const FAULT_STEPS = {
 
   // Virtual IOMMUs.
   "vevent.alloc": { errno: "ENOMEM", in: "iommufd_viommu_report_event" },
-  "mmap.region": { errno: "ENOMEM", in: "_iommufd_alloc_mmap mas_alloc_nodes" },
+  "mmap.region": { errno: "ENOMEM", in: "_iommufd_alloc_mmap mt_alloc_one" },
   "hwQueue.pages": { errno: "ENOMEM", in: "iommufd_hw_queue_alloc_phys" },
 
   // The selftest module and its mock IOMMU.

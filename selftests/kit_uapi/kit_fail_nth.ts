@@ -82,9 +82,6 @@ export function registerKitFailNth(registry: Test[]): void {
   // The kernel's sequences where they are no tests of the kernel yet.
   registerSweeps(f, KERNEL_SEQUENCES, { until: "6.2" });
   registerSweeps(f, SEQUENCES);
-  registerSweeps(f, HWPT_SEQUENCES);
-  registerSweeps(f, PASID_SEQUENCES);
-  registerSweeps(f, VIOMMU_SEQUENCES);
 }
 
 /** Which step fails. */
@@ -187,6 +184,9 @@ export const SEQUENCES: readonly Sequence[] = [
     needs: ["hwpt", "faults"],
     run: callFaults,
   },
+  ...HWPT_SEQUENCES,
+  ...PASID_SEQUENCES,
+  ...VIOMMU_SEQUENCES,
 ];
 
 /** Two adjacent areas, copied in one piece into an IOAS with two domains. */

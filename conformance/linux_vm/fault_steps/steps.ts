@@ -21,7 +21,6 @@ import type { Context } from "../../../selftests/harness/harness.ts";
 import { memfdMmap } from "../../../selftests/ioctls/file_ioctls.ts";
 import { SEQUENCES } from "../../../selftests/iommufd/iommufd_fail_nth.ts";
 import { SEQUENCES as FILE_SEQUENCES } from "../../../selftests/kit_file/kit_file_fail_nth.ts";
-import { PASID_SEQUENCES } from "../../../selftests/kit_pasid/pasid_sweeps.ts";
 import { SEQUENCES as KIT_SEQUENCES } from "../../../selftests/kit_uapi/kit_fail_nth.ts";
 import { Model, targetOf } from "../../../selftests/target/impl_target.ts";
 import {
@@ -47,7 +46,7 @@ export interface StepRecorder {
 function* sequences(uapi: RevisionName): Generator<[string, Sequence]> {
   const fixtures = {
     basic_fail_nth: SEQUENCES,
-    kit_fail_nth: [...KIT_SEQUENCES, ...PASID_SEQUENCES],
+    kit_fail_nth: KIT_SEQUENCES,
     kit_file_fail_nth: FILE_SEQUENCES,
   };
   for (const [fixture, list] of Object.entries(fixtures)) {

@@ -16,7 +16,7 @@ export const KPROBES: readonly string[] = [
 
 /** What lies between a step and the function that it is told by: fault injection, allocators, copies. */
 const BELOW =
-  /^(iommufd_)?_*should_fail|^_*(do_)?kv?[mz]*alloc|^_*kmem_cache_|^slab_|^_*(kv?)?memdup|^vmemdup|^kstrdup|^kv?asprintf|^_*(prepare_)?alloc_(frozen_)?pages|^_inline_copy_/;
+  /^(iommufd_)?_*should_fail|^_*(do_)?kv?[mz]*alloc|^_*kmem_cache_|^slab_|^_*(kv?)?memdup|^vmemdup|^kstrdup|^kv?asprintf|^_*(prepare_)?alloc_(frozen_)?pages|^_*get_free_pages|^_inline_copy_/;
 
 /** Steps that depend on what the kernel did before: pages for a slab, numbers of inodes. */
 const BY_CHANCE = /^(allocate_slab|new_slab|radix_tree_node_alloc)/;
