@@ -259,6 +259,13 @@ export const VIOMMU_MUTANTS: readonly Mutant[] = [
     breaks: "Queue 1 needs no queue 0",
     killer: "kit_viommu.hw_queue_order",
   }]),
+  ...inFile("impl/iommufd/selftest/selftest_viommu.ts", [{
+    name: "cache-any-value",
+    find: "if (dev.cache[cacheId] !== cache) {",
+    replace: "if (cacheId >= dev.cache.length) {",
+    breaks: "DEV_CHECK_CACHE does not compare",
+    killer: "kit_viommu.check_cache",
+  }]),
   ...inFile("impl/mock/mock_device.ts", [{
     name: "number-zero-told",
     find: "if (viommu === undefined || virtId === 0n) {",
