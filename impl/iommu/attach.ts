@@ -7,12 +7,19 @@
  * @module
  */
 
-import { EBUSY, EINVAL, ENODEV, ENOENT, EOPNOTSUPP } from "../uapi/errno.ts";
+import {
+  EBUSY,
+  EINVAL,
+  ENODEV,
+  ENOENT,
+  EOPNOTSUPP,
+  errnoOf,
+} from "../uapi/errno.ts";
 import { XarrayNodes } from "../lib/xarray_nodes.ts";
 import { type Device, deviceIommuOps } from "./device.ts";
 import type { Domain, DomainType } from "./domain.ts";
 import { type AttachHandle, type Group, IOMMU_NO_PASID } from "./group.ts";
-import { errnoOf, groupSetCoreDomain, groupSetDomain } from "./group_domain.ts";
+import { groupSetCoreDomain, groupSetDomain } from "./group_domain.ts";
 
 /**
  * Attaches a domain to all devices of a group. Throws EBUSY when another one

@@ -9,7 +9,13 @@
  * @module
  */
 
-import { EINVAL, ENODEV, EOPNOTSUPP, Errno } from "../uapi/errno.ts";
+import {
+  EINVAL,
+  ENODEV,
+  EOPNOTSUPP,
+  type Errno,
+  errnoOf,
+} from "../uapi/errno.ts";
 import { KernelBug } from "../kernel/warn.ts";
 import { IOMMU_HWPT_ALLOC_PASID } from "../uapi/iommufd.ts";
 import type { Device, IommuOps } from "./device.ts";
@@ -108,9 +114,7 @@ export function allocBlockingDomain(group: Group): void {
  * an identity domain that it does not have, ENOMEM.
  * (Linux: iommu_group_alloc_default_domain.)
  */
-export function allocDefaultDomain(dev: Device): Domain {
-  const { ops } = dev;
-  if (ops === null) throw ENODEV;
+export function allocDefaultDomain(dev: Device, ops: IommuOps): Domain {
   if (ops.defaultDomain !== undefined) return ops.defaultDomain;
   if (ops.defDomainType?.(dev) === "identity") {
     if (ops.identityDomain === undefined) throw EOPNOTSUPP;
@@ -144,8 +148,9 @@ function pasidDomainAlloc(dev: Device, ops: IommuOps): Domain | undefined {
  * revision does.
  */
 function revert(group: Group, failed: number, left: Domain): void {
-  const { domain, devices } = group;
-  if (domain === null) return;
+  const { devices } = group;
+  // Only a group that has no device yet is without.
+  const domain = group.domain!;
   const what = "go back to a domain";
   for (const dev of devices.slice(0, failed)) {
     tryDeviceSetDomain(group, dev, domain, left, what);
@@ -183,15 +188,4 @@ export function tryAttach(
   old: Domain | null,
 ): void {
   errnoOf(() => domain.attachDev(dev, old));
-}
-
-/** The errno that something throws, if it does. Another exception is a bug and goes on. */
-export function errnoOf(action: () => void): Errno | undefined {
-  try {
-    action();
-    return undefined;
-  } catch (error) {
-    if (error instanceof Errno) return error;
-    throw error;
-  }
 }

@@ -15,12 +15,11 @@
  */
 
 import { KernelBug } from "../kernel/warn.ts";
-import { EINVAL, Errno } from "../uapi/errno.ts";
+import { asErrno, EINVAL, errnoOf } from "../uapi/errno.ts";
 import { attachHandleGet } from "./attach.ts";
 import { type Device, deviceIommuOps } from "./device.ts";
 import type { DomainType } from "./domain.ts";
 import { type AttachHandle, IOMMU_NO_PASID } from "./group.ts";
-import { errnoOf } from "./group_domain.ts";
 import type { FaultParam } from "./page_fault_queue.ts";
 
 /** A page request's `pasid` is valid. */
@@ -190,8 +189,8 @@ function handleOf(
   try {
     return attachHandleGet(dev.group!, pasid, type);
   } catch (error) {
-    if (error instanceof Errno) return undefined;
-    throw error;
+    asErrno(error);
+    return undefined;
   }
 }
 

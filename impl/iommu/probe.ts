@@ -7,16 +7,14 @@
  */
 
 import type { Iova } from "../lib/brands.ts";
-import { EINVAL, ENODEV } from "../uapi/errno.ts";
+import { EINVAL, ENODEV, errnoOf } from "../uapi/errno.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
-import { KernelBug } from "../kernel/warn.ts";
 import type { Device, IommuOps } from "./device.ts";
 import type { Domain } from "./domain.ts";
 import type { Group } from "./group.ts";
 import {
   allocDefaultDomain,
   deviceSetDomain,
-  errnoOf,
   groupSetDomainNofail,
   tryAttach,
 } from "./group_domain.ts";
@@ -43,7 +41,7 @@ export function probeDevice(dev: Device): void {
     // Its place there, and the links from the device to the group and back.
     kernel.step("iommuGroup.join");
     group.devices.push(dev);
-    joinDomain(dev, group);
+    joinDomain(dev, group, ops);
   } catch (error) {
     leaveGroup(dev, group, ops);
     throw error;
@@ -111,16 +109,13 @@ function releaseDomainOf(dev: Device, ops: IommuOps): Domain | undefined {
 }
 
 /** Attaches a new device of the group to its present domain, or sets up the default domain. */
-function joinDomain(dev: Device, group: Group): void {
+function joinDomain(dev: Device, group: Group, ops: IommuOps): void {
   if (group.defaultDomain === null) {
-    setupDefaultDomain(dev, group);
+    setupDefaultDomain(dev, group, ops);
     return;
   }
-  if (group.domain === null) {
-    throw new KernelBug(`IOMMU group ${group.id} has lost its domain`);
-  }
   tryDirectMappings(group.defaultDomain, dev);
-  deviceSetDomain(group, dev, group.domain, null);
+  deviceSetDomain(group, dev, group.domain!, null);
 }
 
 /**
@@ -128,8 +123,8 @@ function joinDomain(dev: Device, group: Group): void {
  * device is attached, or after it if the driver only allows that.
  * (Linux: iommu_setup_default_domain.)
  */
-function setupDefaultDomain(dev: Device, group: Group): void {
-  const domain = allocDefaultDomain(dev);
+function setupDefaultDomain(dev: Device, group: Group, ops: IommuOps): void {
+  const domain = allocDefaultDomain(dev, ops);
   const mapped = tryDirectMappings(domain, dev);
   group.defaultDomain = domain;
   const errno = groupSetDomainNofail(group, domain);

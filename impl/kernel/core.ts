@@ -6,7 +6,7 @@
  * @module
  */
 
-import { EINVAL, ENOENT, ENOMEM, Errno } from "../uapi/errno.ts";
+import { asErrno, EINVAL, ENOENT, ENOMEM, type Errno } from "../uapi/errno.ts";
 import type { XarrayNodes } from "../lib/xarray_nodes.ts";
 import { O_ACCMODE, O_CREAT, O_DIRECTORY, PAGE_SIZE } from "../uapi/mman.ts";
 import {
@@ -108,9 +108,9 @@ export class KernelCore {
 
   /** The result of a system call for what was thrown: the negative number of an errno. Anything else is thrown on. */
   resultOfError(error: unknown): number {
-    if (!(error instanceof Errno)) throw error;
-    this.lastErrno = error;
-    return -error.code;
+    const errno = asErrno(error);
+    this.lastErrno = errno;
+    return -errno.code;
   }
 
   /** The machine's memory. */

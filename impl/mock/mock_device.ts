@@ -27,7 +27,7 @@ import {
   ENOENT,
   ENOMEM,
   EOPNOTSUPP,
-  Errno,
+  errnoOf,
 } from "../uapi/errno.ts";
 import {
   IOMMU_HW_INFO_TYPE_DEFAULT,
@@ -208,13 +208,9 @@ export class MockIommuOps implements IommuOps {
     }
     const dev = new MockDevice(this, id, flags);
     this.devices.publish(id, dev);
-    try {
-      probeDevice(dev);
-    } catch (error) {
-      // As on any bus, a device that its IOMMU driver failed to take is there
-      // all the same, without a group.
-      if (!(error instanceof Errno)) throw error;
-    }
+    // As on any bus, a device that its IOMMU driver failed to take is there
+    // all the same, without a group.
+    errnoOf(() => probeDevice(dev));
     kernel.fails("uevent");
     return dev;
   }

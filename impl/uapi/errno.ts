@@ -54,6 +54,22 @@ export class Errno {
   }
 }
 
+/** The errno that was caught. Anything else is a bug, which nobody handles: it is thrown on. */
+export function asErrno(error: unknown): Errno {
+  if (error instanceof Errno) return error;
+  throw error;
+}
+
+/** The errno that something throws, if it does. */
+export function errnoOf(action: () => void): Errno | undefined {
+  try {
+    action();
+    return undefined;
+  } catch (error) {
+    return asErrno(error);
+  }
+}
+
 const byCode = new Map<number, Errno>();
 
 function define(code: number, name: string, message: string): Errno {

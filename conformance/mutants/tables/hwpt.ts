@@ -69,8 +69,8 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/iommufd/attach/hwpt_alloc.ts", [{
     name: "alloc-pt-errno",
-    find: "    if (error instanceof Errno) throw NO_PT;\n",
-    replace: "",
+    find: "    throw NO_PT;\n",
+    replace: "    throw error;\n",
     breaks: "HWPT_ALLOC on an id that does not exist is ENOENT",
     killer: "kit_hwpt.other_context",
   }, {
@@ -216,8 +216,8 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
     killer: "kit_dirty.iova_alignment",
   }, {
     name: "dirty-walk-error",
-    find: "    if (!(error instanceof Errno)) throw error;\n",
-    replace: "    throw error;\n",
+    find: "errnoOf(() => walkDirty(iopt, ops, cmd.flags, cmd, bitmap));",
+    replace: "walkDirty(iopt, ops, cmd.flags, cmd, bitmap);",
     breaks: "GET_DIRTY_BITMAP fails where the kernel drops the error",
     killer: "kit_dirty.off",
   }, {

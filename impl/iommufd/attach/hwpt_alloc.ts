@@ -9,7 +9,7 @@
  */
 
 import type { UserData } from "../../iommu/user_data.ts";
-import { EINVAL, Errno } from "../../uapi/errno.ts";
+import { asErrno, EINVAL } from "../../uapi/errno.ts";
 import * as uapi from "../../uapi/iommufd.ts";
 import { IommufdDevice } from "./device.ts";
 import { setHwptFault } from "../events/fault.ts";
@@ -51,8 +51,8 @@ function getPt({ ctx, cmd }: Ucmd<uapi.IommuHwptAlloc>): IommufdObject {
   try {
     return ctx.objects.get(cmd.ptId, IommufdObject);
   } catch (error) {
-    if (error instanceof Errno) throw NO_PT;
-    throw error;
+    asErrno(error);
+    throw NO_PT;
   }
 }
 

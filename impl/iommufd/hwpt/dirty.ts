@@ -12,7 +12,7 @@
 
 import type { DirtyBitmap, DirtyOps } from "../../iommu/dirty.ts";
 import type { Domain } from "../../iommu/domain.ts";
-import { EINVAL, EOPNOTSUPP, Errno } from "../../uapi/errno.ts";
+import { EINVAL, EOPNOTSUPP, errnoOf } from "../../uapi/errno.ts";
 import {
   IOMMU_HWPT_DIRTY_TRACKING_ENABLE,
   IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR,
@@ -73,12 +73,8 @@ export function hwptGetDirtyBitmap(
     checkRange(iopt, cmd);
     const ops = dirtyOpsOf(domain);
     using bitmap = new IovaBitmap(iopt.kernel, process.mm, cmd);
-    try {
-      // The driver's flag for NO_CLEAR is the same bit as user space's.
-      walkDirty(iopt, ops, cmd.flags, cmd, bitmap);
-    } catch (error) {
-      if (!(error instanceof Errno)) throw error;
-    }
+    // The driver's flag for NO_CLEAR is the same bit as user space's.
+    errnoOf(() => walkDirty(iopt, ops, cmd.flags, cmd, bitmap));
   });
 }
 

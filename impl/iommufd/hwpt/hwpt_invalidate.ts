@@ -9,9 +9,8 @@
  * @module
  */
 
-import { errnoOf } from "../../iommu/group_domain.ts";
 import type { UserDataArray } from "../../iommu/user_data.ts";
-import { EINVAL } from "../../uapi/errno.ts";
+import { EINVAL, errnoOf } from "../../uapi/errno.ts";
 import type { IommuHwptInvalidate } from "../../uapi/iommufd.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
 import { RESERVED_FIELD } from "../objects/refusals.ts";

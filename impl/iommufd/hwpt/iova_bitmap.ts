@@ -17,7 +17,7 @@ import type { KernelCore } from "../../kernel/core.ts";
 import { FOLL_WRITE, type Mm } from "../../kernel/interfaces/mm.ts";
 import type { Pfn } from "../../lib/brands.ts";
 import { lowestBit } from "../../lib/u64.ts";
-import { Errno } from "../../uapi/errno.ts";
+import { asErrno } from "../../uapi/errno.ts";
 import { PAGE_SHIFT, PAGE_SIZE, TASK_SIZE } from "../../uapi/mman.ts";
 
 /** Pages of a window: as many pointers as Linux has room for in a page. */
@@ -171,8 +171,8 @@ export class IovaBitmap implements DirtyBitmap, Disposable {
         0,
       );
     } catch (error) {
-      if (error instanceof Errno) return false;
-      throw error;
+      asErrno(error);
+      return false;
     }
     this.#startBit = pageOffset * 8;
     this.#start = Number(index << 3n << this.#shift);

@@ -19,7 +19,8 @@ import {
   EOPNOTSUPP,
   EOVERFLOW,
   EPERM,
-  Errno,
+  type Errno,
+  errnoOf,
 } from "../../uapi/errno.ts";
 import * as uapi from "../../uapi/iommufd.ts";
 import type { HwptPaging } from "../hwpt/hw_pagetable.ts";
@@ -74,15 +75,11 @@ export class Ioas extends IommufdObject {
   /** Unmaps everything (Linux: iommufd_ioas_destroy). */
   override destroy(): void {
     if (this.ctx.vfioIoas === this) this.ctx.vfioIoas = undefined;
-    try {
-      this.iopt.unmapAll({ unmapped: 0n });
-    } catch (error) {
-      if (!(error instanceof Errno)) throw error;
-      this.ctx.kernel.warnings.on(
-        true,
-        `iommufd_ioas_destroy: cannot unmap everything: ${error}`,
-      );
-    }
+    const errno = errnoOf(() => this.iopt.unmapAll({ unmapped: 0n }));
+    this.ctx.kernel.warnings.on(
+      errno !== undefined,
+      `iommufd_ioas_destroy: cannot unmap everything: ${errno}`,
+    );
     this.iopt.destroy();
   }
 }
@@ -270,12 +267,10 @@ export function ioasCopy(ucmd: Ucmd<uapi.IommuIoasCopy>): void {
 /** Replaces the syz form of a source IOVA, unless there is no such IOAS, and clears its flag (Linux: iommufd_test_syz_conv_iova_id). */
 function convertSyz(ctx: IommufdCtx, cmd: uapi.IommuIoasCopy): void {
   cmd.flags &= ~MOCK_FLAGS_ACCESS_SYZ;
-  try {
+  errnoOf(() => {
     cmd.srcIova = ctx.objects.get(cmd.srcIoasId, Ioas)
       .putAfter(({ iopt }) => syzIova(iopt, cmd.srcIova));
-  } catch (error) {
-    if (!(error instanceof Errno)) throw error;
-  }
+  });
 }
 
 /** IOMMU_IOAS_UNMAP. */

@@ -10,11 +10,10 @@ import { IOMMU_NO_PASID } from "../../iommu/group.ts";
 import {
   IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE,
   IOMMU_FAULT_PAGE_REQUEST_PASID_VALID,
-  type PageRequest,
   reportDeviceFault,
 } from "../../iommu/page_fault.ts";
 import { isMockDevice } from "../../mock/mock_device.ts";
-import { EINVAL, Errno } from "../../uapi/errno.ts";
+import { EINVAL, errnoOf } from "../../uapi/errno.ts";
 import type { TestTriggerIopf } from "../../uapi/selftest.ts";
 import { IommufdDevice } from "../attach/device.ts";
 import type { CommandBuffer } from "../objects/ucmd.ts";
@@ -31,14 +30,7 @@ export function testTriggerIopf(
     if (!isMockDevice(idev.dev)) throw EINVAL.because("it is no mock device");
     let flags = IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE;
     if (pasid !== IOMMU_NO_PASID) flags |= IOMMU_FAULT_PAGE_REQUEST_PASID_VALID;
-    report(idev, { flags, pasid, grpid, perm, addr });
+    const request = { flags, pasid, grpid, perm, addr };
+    errnoOf(() => reportDeviceFault(idev.dev, request));
   });
-}
-
-function report({ dev }: IommufdDevice, request: PageRequest): void {
-  try {
-    reportDeviceFault(dev, request);
-  } catch (error) {
-    if (!(error instanceof Errno)) throw error;
-  }
 }

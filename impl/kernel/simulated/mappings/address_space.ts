@@ -7,13 +7,13 @@
  */
 
 import {
+  asErrno,
   EACCES,
   EAGAIN,
   EEXIST,
   EINVAL,
   ENOMEM,
   EPERM,
-  Errno,
 } from "../../../uapi/errno.ts";
 import {
   HPAGE_SIZE,
@@ -170,8 +170,8 @@ export class AddressSpace extends UserPages {
           writes ? PROT_WRITE : PROT_READ,
         );
       } catch (error) {
-        if (error instanceof Errno) return;
-        throw error;
+        asErrno(error);
+        return;
       }
     }
   }

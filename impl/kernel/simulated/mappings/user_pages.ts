@@ -8,7 +8,7 @@
  */
 
 import type { CopyStep } from "../../fault_steps.ts";
-import { EFAULT, ENOMEM, Errno } from "../../../uapi/errno.ts";
+import { asErrno, EFAULT, ENOMEM, Errno } from "../../../uapi/errno.ts";
 import {
   PAGE_SIZE,
   PROT_READ,
@@ -290,7 +290,7 @@ export class UserPages implements Mm {
     address: number,
     length: number,
   ): unknown {
-    if (!(error instanceof Errno)) return error;
+    const errno = asErrno(error);
     const access = verb === "read" ? PROT_READ : PROT_WRITE;
     const message = `Cannot ${verb} ${length} bytes of memory at ${
       formatAddress(address)
@@ -300,7 +300,7 @@ export class UserPages implements Mm {
       const where = formatAddress(bad);
       return new SegmentationFault(`${message}: ${where} is not ${verb}able`);
     }
-    const why = error === USED_UP
+    const why = errno === USED_UP
       ? "no memory is left"
       : "no page is behind the mapping";
     return new BusError(`${message}: ${why}`);
