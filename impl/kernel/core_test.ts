@@ -58,6 +58,13 @@ describe("KernelCore", () => {
     assertEquals(assertThrows(() => frames.alloc()), ENOMEM);
   });
 
+  it("allocates no more for itself than the machine has", () => {
+    const kernel = new KernelCore({ memory: 2 ** 21 });
+    kernel.allocVirtual("selftest.data", 2 ** 21);
+    const more = () => kernel.allocVirtual("selftest.data", 2 ** 21 + 1);
+    assertEquals(ENOMEM.is(assertThrows(more)), true);
+  });
+
   it("spawns root with all capabilities, others with none, or what is asked", () => {
     const kernel = new KernelCore();
     assertEquals(kernel.spawn().capable(CAP_IPC_LOCK), true);

@@ -5,6 +5,7 @@ import { describe, it } from "@std/testing/bdd";
 import { XarrayNodes } from "../lib/xarray_nodes.ts";
 import { EFAULT, ENOMEM } from "../uapi/errno.ts";
 import { KernelCore } from "./core.ts";
+import { functionsOfStep } from "./fault_steps.ts";
 import { sweepCall, sweepSteps } from "./testing/fault_sweep.ts";
 
 const enomem = -ENOMEM.code;
@@ -35,6 +36,25 @@ describe("steps that can be made to fail", () => {
       sweepSteps((kernel) => kernel.allocVirtual("selftest.data", 4097)),
       [0, 0],
     );
+  });
+
+  it("are told by name as they are counted", () => {
+    const kernel = new KernelCore({ memory: 2 ** 22 });
+    const process = kernel.spawn();
+    const names: string[] = [];
+    process.faults.onStep = (name) => names.push(name);
+    process.eventfd(0, 0);
+    assertEquals(names, [], "nobody counts");
+    process.faults.nth = 100;
+    process.eventfd(0, 0);
+    assertEquals(names, ["eventfd.alloc", "file.anonymous"]);
+  });
+
+  it("are none in a version that lacks them", () => {
+    const of = (version: "v3" | "7.3") =>
+      functionsOfStep("attach.alloc", version);
+    assertEquals(of("7.3"), ["iommufd_hw_pagetable_attach"]);
+    assertEquals(of("v3"), []);
   });
 
   it("are the nodes of an xarray, which there is a second attempt for", () => {

@@ -7,7 +7,7 @@
  */
 
 import { EAGAIN, EINVAL } from "../../uapi/errno.ts";
-import { POLLERR, POLLIN, POLLOUT } from "../../uapi/mman.ts";
+import { POLLIN, POLLOUT } from "../../uapi/mman.ts";
 import { File } from "./file.ts";
 import type { Task } from "../interfaces/task.ts";
 
@@ -58,11 +58,10 @@ export class EventFd extends File {
     return COUNTER_SIZE;
   }
 
-  /** POLLIN above 0, POLLOUT below 2^64-2, POLLERR at the overflow. */
+  /** POLLIN above 0, POLLOUT below 2^64-2. */
   override poll(): number {
     let events = 0;
     if (this.#count > 0n) events |= POLLIN;
-    if (this.#count === COUNTER_MAX) events |= POLLERR;
     if (this.#count < COUNTER_MAX - 1n) events |= POLLOUT;
     return events;
   }

@@ -23,6 +23,8 @@ import { FOLL_WRITE } from "../interfaces/mm.ts";
 import { SimulatedMachine } from "../simulated/machine.ts";
 import type { Process } from "../simulated/process.ts";
 import { RemoteMachine } from "../testing/remote/machine.ts";
+import { KernelBug } from "../warn.ts";
+import { NullFile } from "./null_file.ts";
 import { File, type FileMapping, type MapRequest } from "./file.ts";
 
 const RW = PROT_READ | PROT_WRITE;
@@ -70,6 +72,18 @@ class CountedFile extends File {
 function spawn(): Process {
   return new KernelCore({ memory: 2 ** 24 }).spawn();
 }
+
+describe("a file", () => {
+  it("that is released comes not back, and is not released twice", () => {
+    const file = new NullFile();
+    file.get().put();
+    assertEquals(file.refs, 1);
+    file.put();
+    assertThrows(() => file.get(), KernelBug, "get a released file");
+    assertThrows(() => file.put(), KernelBug, "put a released file");
+    assertEquals(file.refs, 0);
+  });
+});
 
 describe("mapping a file", () => {
   it("asks it what is where", () => {

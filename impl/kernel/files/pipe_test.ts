@@ -83,6 +83,24 @@ describe("pipe", () => {
     assertEquals(process.poll(writeFd, POLLOUT), POLLOUT | POLLERR);
   });
 
+  it("moves no bytes where none are asked for, whatever its state", () => {
+    const { process, readFd, writeFd } = setup();
+    const none = new Uint8Array(0);
+    assertEquals(process.read(readFd, none), 0, "empty");
+    assertEquals(process.write(writeFd, counting(PIPE_SIZE)), PIPE_SIZE);
+    assertEquals(process.write(writeFd, none), 0, "full");
+    assertEquals(process.read(readFd, none), 0);
+    process.close(readFd);
+    assertEquals(process.write(writeFd, none), 0, "without a reader");
+  });
+
+  it("can be read as long as there is something in it", () => {
+    const { process, readFd, writeFd } = setup();
+    assertEquals(process.poll(readFd, POLLIN), 0);
+    process.write(writeFd, counting(1));
+    assertEquals(process.poll(readFd, POLLIN), POLLIN);
+  });
+
   it("has one direction, and needs addresses that exist", () => {
     const { process, readFd, writeFd } = setup();
     const byte = new Uint8Array(1);
@@ -100,6 +118,7 @@ describe("pipe", () => {
     const { ret, readFd, writeFd } = process.pipe();
     assertEquals([errnoName(ret), readFd, writeFd], ["EMFILE", -1, -1]);
     assertEquals(process.dup(0), 5, "the first of the two is free again");
+    assertEquals(errnoName(process.pipe().ret), "EMFILE", "not even one");
     process.close(5);
     process.setrlimit(RLIMIT_NOFILE, 7n);
     assertEquals(process.pipe(), { ret: 0, readFd: 5, writeFd: 6 });

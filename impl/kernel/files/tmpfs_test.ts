@@ -6,11 +6,13 @@ import { EINVAL, errnoName } from "../../uapi/errno.ts";
 import {
   F_GET_SEALS,
   F_SEAL_GROW,
+  MAP_SHARED,
   O_CREAT,
   O_EXCL,
   O_RDONLY,
   O_RDWR,
   O_TMPFILE,
+  PROT_READ,
   SEEK_SET,
 } from "../../uapi/mman.ts";
 import { KernelCore } from "../core.ts";
@@ -42,6 +44,17 @@ describe("Tmpfs", () => {
     assertEquals(errnoName(process.open("/tmp/x", NEW)), "ENOENT");
     assertEquals(errnoName(process.open("/tmp", O_TMPFILE | O_RDWR)), "ENOENT");
   });
+
+  it("has files without names in its directory alone", () => {
+    const process = new KernelCore({ memory: 2 ** 24 }).spawn();
+    const unnamed = (path: string, access = O_RDWR) =>
+      errnoName(process.open(path, O_TMPFILE | access));
+    process.open(PATH, NEW);
+    assertEquals(unnamed(PATH), "ENOTDIR", "a file");
+    assertEquals(unnamed("/dev/shm/other"), "ENOENT");
+    assertEquals(unnamed("/dev/shm", O_RDONLY), "EINVAL");
+    assertEquals(unnamed("/dev/shm"), "4", "control");
+  });
 });
 
 describe("MemoryInode", () => {
@@ -52,6 +65,9 @@ describe("MemoryInode", () => {
     assertEquals(errnoName(process.fcntl(exe, F_GET_SEALS, 0)), "EINVAL");
     assertEquals(process.files.lookup(exe).pinnable, undefined);
     assertEquals(process.files.lookup(0).pinnable, undefined);
+    const flags = MAP_SHARED;
+    const addr = process.mmap(0, 1, PROT_READ, flags, exe);
+    assertEquals(addr > 0, true, "nor is it sealed");
     const object = kernel.machine.createObject(false);
     const inode = new MemoryInode(object, { executable: true });
     const refused = assertThrows(() => inode.addSeals(F_SEAL_GROW));

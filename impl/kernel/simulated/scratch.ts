@@ -6,7 +6,7 @@
  * @module
  */
 
-import { EEXIST, EFAULT, ENOMEM } from "../../uapi/errno.ts";
+import { asErrno, EEXIST, ENOMEM } from "../../uapi/errno.ts";
 import {
   MAP_ANONYMOUS,
   MAP_FIXED_NOREPLACE,
@@ -73,7 +73,7 @@ export class Scratch {
       this.#process.mm.putUser(address, bytes);
       return true;
     } catch (error) {
-      if (!EFAULT.is(error)) throw error;
+      asErrno(error);
       return false;
     }
   }

@@ -5,8 +5,12 @@ import { describe, it } from "@std/testing/bdd";
 import { errnoName } from "../../uapi/errno.ts";
 import {
   MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_NORESERVE,
   MAP_PRIVATE,
+  PAGE_SIZE,
   PROT_READ,
+  PROT_WRITE,
   TASK_SIZE,
 } from "../../uapi/mman.ts";
 import { MMAP_BASE } from "./mappings/address_space.ts";
@@ -92,6 +96,24 @@ describe("a struct passed by value", () => {
     assertEquals(process.ioctlStruct(fd, 1, most), 0);
     const more = new Uint8Array(SCRATCH_MAX + 1);
     assertEquals(errnoName(process.ioctlStruct(fd, 1, more)), "ENOMEM");
+  });
+
+  it("cannot be where the process has memory of its own, or no more fits", () => {
+    const { kernel, process, fd } = setup();
+    const args = [PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED] as const;
+    const top = TASK_SIZE - 2 * PAGE_SIZE;
+    assertEquals(process.mmap(top, PAGE_SIZE, ...args), top);
+    const call = () => errnoName(process.ioctlStruct(fd, 1, new Uint8Array(8)));
+    assertEquals(call(), "ENOMEM");
+    process.munmap(top, PAGE_SIZE);
+    assertEquals(call(), "0");
+    process.munmap(top, PAGE_SIZE);
+    const pages = kernel.frames.count;
+    const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    const rest = (pages - 1 - kernel.frames.used) * PAGE_SIZE;
+    const all = process.mmap(0, rest, PROT_READ | PROT_WRITE, flags);
+    process.poke(all, new Uint8Array(rest));
+    assertEquals(call(), "ENOMEM", "no frame is left");
   });
 
   it("is not needed for a bad address", () => {

@@ -92,6 +92,27 @@ describe("mmap", () => {
     assertEquals(huge, BASE + 2 * HPAGE_SIZE);
   });
 
+  it("takes an address within the first page for no hint", () => {
+    const process = spawn();
+    const addr = process.mmap(PAGE_SIZE - 1, 1, RW, ANON);
+    assertEquals(addr, MMAP_BASE - PAGE_SIZE);
+  });
+
+  it("places mappings above the others where there is no room below, and nowhere else", () => {
+    const process = spawn();
+    const low = 65536;
+    const flags = ANON | MAP_NORESERVE;
+    assertEquals(process.mmap(0, MMAP_BASE - low, RW, flags), low);
+    assertEquals(process.mmap(0, PAGE_SIZE, RW, flags), MMAP_BASE);
+    const rest = TASK_SIZE - MMAP_BASE - PAGE_SIZE;
+    assertEquals(
+      errnoName(process.mmap(0, rest + PAGE_SIZE, RW, flags)),
+      "ENOMEM",
+    );
+    assertEquals(process.mmap(0, rest, RW, flags), MMAP_BASE + PAGE_SIZE);
+    assertEquals(errnoName(process.mmap(0, 1, RW, flags)), "ENOMEM");
+  });
+
   it("replaces what is there with MAP_FIXED, not with MAP_FIXED_NOREPLACE", () => {
     const process = spawn();
     process.mmap(BASE, 3 * PAGE_SIZE, RW, ANON | MAP_FIXED);
@@ -172,6 +193,9 @@ describe("mmap", () => {
         3 | 0x80000,
         memfd,
       ]],
+      ["neither, of a file", "EINVAL", [0, 1, RW, 0, memfd]],
+      ["protection that is no int", "EINVAL", [0, 1, 2 ** 32, ANON]],
+      ["flags that are no int", "EINVAL", [0, 1, RW, 0.5]],
       ["file offset too far", "EOVERFLOW", [
         0,
         PAGE_SIZE,

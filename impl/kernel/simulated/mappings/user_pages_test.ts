@@ -118,6 +118,22 @@ describe("pinUserPages", () => {
     });
   }
 
+  it("looks a page up without the permission to read, where it is present", () => {
+    for (const flags of [PRIVATE, SHARED]) {
+      const process = spawn();
+      const addr = process.mmap(0, 2 * PAGE_SIZE, RW, flags);
+      process.poke(addr, new Uint8Array(1));
+      const pfn = process.mm.userPage(addr);
+      process.mprotect(addr, 2 * PAGE_SIZE, PROT_WRITE);
+      assertEquals(process.mm.userPage(addr), pfn);
+      const absent = () => process.mm.userPage(addr + PAGE_SIZE);
+      assertEquals(EFAULT.is(assertThrows(absent)), true);
+      process.mprotect(addr, 2 * PAGE_SIZE, PROT_NONE);
+      const protectedPage = () => process.mm.userPage(addr);
+      assertEquals(EFAULT.is(assertThrows(protectedPage)), true);
+    }
+  });
+
   it("goes on across mappings and stops at a hole", () => {
     const process = spawn();
     process.mmap(BASE, 2 * PAGE_SIZE, RW, PRIVATE | MAP_FIXED);
@@ -239,6 +255,37 @@ describe("copyFromUser and copyToUser", () => {
     const addr = process.mmap(0, length, RW, flags);
     const write = () => process.mm.copyToUser(addr, new Uint8Array(length));
     assertEquals(assertThrows(write), EFAULT);
+  });
+
+  it("fail with EFAULT in every kind of copy when memory ran out", () => {
+    const process = spawn(2 * HPAGE_SIZE);
+    const { mm, kernel } = process;
+    const addr = process.mmap(0, 4 * HPAGE_SIZE, RW, SHARED | 0x4000);
+    const bytes = new Uint8Array(4);
+    const copies: (() => unknown)[] = [
+      () => mm.getUser(bytes, addr),
+      () => mm.putUser(addr, bytes),
+      () => mm.copyFromUser(bytes, addr),
+      () => mm.copyToUser(addr, bytes),
+      () => mm.isZeroed(addr, 4),
+      () => mm.clearUser(addr, 4),
+    ];
+    const first = addr + PAGE_SIZE;
+    for (let at = first; kernel.frames.used < kernel.frames.count - 1;) {
+      mm.putUser(at, bytes);
+      at += PAGE_SIZE;
+    }
+    for (const copy of copies) {
+      assertEquals(EFAULT.is(assertThrows(copy)), true, `${copy}`);
+    }
+    assertThrows(() => process.peek(addr, 1), BusError, "no memory is left");
+    assertThrows(
+      () => process.poke(addr, bytes),
+      BusError,
+      "no memory is left",
+    );
+    process.munmap(first, PAGE_SIZE);
+    process.mm.getUser(bytes, first + PAGE_SIZE);
   });
 
   it("obey the protection as x86 does: whatever can be accessed can be read", () => {

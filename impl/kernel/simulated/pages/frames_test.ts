@@ -48,6 +48,25 @@ describe("Frames", () => {
     }
   });
 
+  it("are put and unpinned no more often than they were taken", () => {
+    const frames = new Frames(HPAGE_SIZE);
+    const pfn = frames.alloc();
+    assertThrows(() => frames.put(pfn, 2), KernelBug, "count falls to -1");
+    assertThrows(() => frames.unpinRange(pfn, 1), KernelBug, "not pinned");
+    const other = frames.alloc();
+    frames.put(other);
+    assertThrows(() => frames.put(other), KernelBug, "count falls to -1");
+  });
+
+  it("that are scattered are as many as those in order", () => {
+    for (const order of ["ordered", { scattered: 7 }] as const) {
+      const frames = new Frames(2 * HPAGE_SIZE, order);
+      const all = Array.from({ length: 1023 }, () => frames.alloc());
+      assertEquals(new Set(all).size, 1023);
+      assertEquals(assertThrows(() => frames.alloc()), ENOMEM);
+    }
+  });
+
   it("forget what was written when they are freed or cleared", () => {
     const frames = new Frames(HPAGE_SIZE);
     const pfn = frames.alloc();
