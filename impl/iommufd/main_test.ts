@@ -106,6 +106,14 @@ for (const name of REVISION_NAMES) {
       machine.end();
     });
 
+    it("maps nothing that no driver offers", () => {
+      const machine = new Machine(name);
+      const { hasMmap } = REVISIONS[name].objects;
+      const ret = machine.process.mmap(0, PAGE_SIZE, 1, 1, machine.fd);
+      assertEquals(errnoName(ret), hasMmap ? "ENXIO" : "ENODEV");
+      machine.end();
+    });
+
     it("does not scan a size that reaches beyond all user addresses: EFAULT", () => {
       const machine = new Machine(name);
       const top = machine.process.mmap(

@@ -285,7 +285,7 @@ export class Access extends IommufdObject implements IoptAccess {
             `Access ${this.id} pins more pages than the ${out.length} that it has room for`,
           );
         }
-        addAccess(area, range, out, at, flags);
+        addAccess(area, range, out, at);
         if (this.isInternal) area.numLocks++;
         at = end;
       }

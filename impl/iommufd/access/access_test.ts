@@ -20,6 +20,7 @@ import {
   type RevisionName,
 } from "../../uapi/revision.ts";
 import { Access, type AccessOps } from "./access.ts";
+import { cutIova } from "../ioas/split.ts";
 import {
   IOMMUFD_ACCESS_RW_READ,
   IOMMUFD_ACCESS_RW_WRITE,
@@ -303,8 +304,11 @@ for (const name of REVISION_NAMES) {
         unmap: () => void asked++,
       });
       stubborn.pinPages(IOVA, PAGE, new Int32Array(1), WRITE);
+      const cut = () => outcome(() => cutIova(access.ioas!.iopt, [IOVA + 9n]));
+      assertEquals(cut(), "EINVAL", "not at the end of a page");
       assertEquals(machine.unmap({ ioasId, length: MAX }).ret, "EDEADLOCK");
       assertEquals(asked, 101);
+      assertEquals(cut(), "EBUSY", "it may go any time now");
       stubborn.unpinPages(IOVA, PAGE);
       assertEquals(machine.unmap({ ioasId, length: MAX }).ret, 0);
       stubborn.release();
@@ -399,10 +403,11 @@ describe("access", () => {
     driver.ops.unmap = (iova, length) => {
       seen.push(outcome(() => driver.pin(IOVA + PAGE, PAGE)));
       seen.push(outcome(() => access.replace(ioasId)));
+      seen.push(outcome(() => access.attach(ioasId)));
       unmap!(iova, length);
     };
     access.replace(other);
-    assertEquals(seen, ["ENOENT", "ENOENT"]);
+    assertEquals(seen, ["ENOENT", "ENOENT", "EBUSY"]);
     assertEquals(driver.asked, [[0n, MAX]]);
     assertEquals(access.ioas?.id, other);
     assertEquals(machine.destroy(ioasId), 0);

@@ -6,10 +6,15 @@ import {
   deviceClaimDmaOwner,
   deviceReleaseDmaOwner,
 } from "../../iommu/dma_owner.ts";
-import type { TestDevice } from "../../iommu/testing/test_driver.ts";
+import {
+  type TestDevice,
+  TestDomain,
+} from "../../iommu/testing/test_driver.ts";
 import { EBUSY, EINVAL } from "../../uapi/errno.ts";
 import { iommufdCtxHasGroup, IommufdDevice } from "./device.ts";
 import { HwptPaging } from "../hwpt/hw_pagetable.ts";
+import { Ioas } from "../ioas/ioas.ts";
+import { cutIova } from "../ioas/split.ts";
 import { iommufdCtxFromFd } from "../main.ts";
 import { Bench, region } from "../testing/bench.ts";
 import { REVISION_NAMES } from "../../uapi/revision.ts";
@@ -194,6 +199,30 @@ for (const name of REVISION_NAMES) {
       assertEquals(bench.ranges(ioasId), [[0n, MAX]]);
       assertEquals(machine.unmap({ ioasId, length: MAX }).ret, 0);
       assertEquals(idev.attach(ioasId), 3);
+      idev.detach();
+      idev.unbind();
+      bench.end();
+    });
+
+    it("keeps others from an area while the driver maps it: EBUSY", () => {
+      const bench = new Bench(name);
+      const { machine } = bench;
+      const ioasId = machine.ioas();
+      const userVa = BigInt(machine.memory(2));
+      const idev = bench.bind(bench.a);
+      idev.attach(ioasId);
+      const [domain] = bench.ops.domains;
+      const { iopt } = machine.ctx.objects.get(ioasId, Ioas)
+        .putAfter((ioas) => ioas);
+      const seen: unknown[] = [];
+      domain!.mapPages = function (...args) {
+        seen.push(machine.unmap({ ioasId, length: MAX }).ret);
+        seen.push(outcome(() => cutIova(iopt, [IOVA + PAGE - 1n])));
+        return TestDomain.prototype.mapPages.apply(this, args);
+      };
+      machine.map({ ioasId, userVa, length: 2n * PAGE });
+      assertEquals(seen.slice(0, 2), ["EBUSY", "EBUSY"]);
+      assertEquals(machine.unmap({ ioasId, length: MAX }).ret, 0);
       idev.detach();
       idev.unbind();
       bench.end();

@@ -209,7 +209,6 @@ export class IoPagetable {
     prot: number,
   ): bigint {
     for (const _ of list.elements) this.kernel.step("area.alloc");
-    if (length === 0n) throw NO_LENGTH;
     if (length & BigInt(this.iovaAlignment - 1)) {
       throw EINVAL.because("the length is not as aligned as the IOAS demands");
     }

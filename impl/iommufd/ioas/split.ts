@@ -15,8 +15,8 @@ import type { IoPagetable } from "./io_pagetable.ts";
  * Splits the areas that map each of `iovas` so that it becomes the last IOVA
  * of an area; where nothing is mapped or an area ends already nothing happens.
  * The first error stops. Throws EBUSY for an area in the making or about to be
- * unmapped, EOPNOTSUPP for a DMA buffer, EINVAL where the cut is misaligned, where accesses use the area
- * and where large pages may be mapped, ENOMEM.
+ * unmapped, EOPNOTSUPP for a DMA buffer, EINVAL where the cut is misaligned and where accesses use the area,
+ * ENOMEM. The IOAS has no large pages any more.
  */
 export function cutIova(iopt: IoPagetable, iovas: readonly bigint[]): void {
   for (const iova of iovas) {
@@ -44,9 +44,6 @@ function splitArea(iopt: IoPagetable, area: IoptArea, iova: bigint): void {
   // As posted, v3 splits it; a pin across the cut could never be given back.
   if (area.numAccesses > 0) {
     throw EINVAL.because("the range cuts an area that an access uses");
-  }
-  if (storageDomain && !iopt.disableLargePages) {
-    throw EINVAL.because("the range cuts an area that may have large pages");
   }
 
   const left = new IoptArea(

@@ -10,7 +10,7 @@
 
 import { min, type PageIndex, plus } from "../../lib/brands.ts";
 import { XarrayNodes } from "../../lib/xarray_nodes.ts";
-import { EINVAL, EPERM } from "../../uapi/errno.ts";
+import { EINVAL } from "../../uapi/errno.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
 import { updatePinned, updateUnpinned } from "./accounting.ts";
 import type { IoptArea } from "./area.ts";
@@ -20,7 +20,6 @@ import { PfnPinner, unpinPfns } from "./pfn_pinner.ts";
 import { PfnReader } from "./pfn_reader.ts";
 import { IOMMUFD_ACCESS_RW_WRITE } from "./source.ts";
 
-const READ_ONLY = EPERM.because("the memory was mapped for reading only");
 const NO_FRAMES = EINVAL.because("it is memory of a device, for devices only");
 
 /** The pages from one index to another, inclusive. */
@@ -34,19 +33,17 @@ export interface PageRange {
 /**
  * Pins the pages `first` to `last` of an area for a driver and stores their
  * frames in `out` from `at` on. Undone by `removeAccess` with the same range.
- * Throws EPERM for writing read-only pages, EINVAL for memory of a device and
- * for files that lack pages, EFAULT, ENOMEM. Linux: iopt_area_add_access.
+ * Throws EINVAL for memory of a device and for files that lack pages, EFAULT,
+ * ENOMEM. Linux: iopt_area_add_access.
  */
 export function addAccess(
   area: IoptArea,
   range: PageRange,
   out: Int32Array,
   at: number,
-  flags: number,
 ): void {
   const { first, last } = range;
   const pages = area.pages!;
-  if (flags & IOMMUFD_ACCESS_RW_WRITE && !pages.writable) throw READ_ONLY;
   if (pages.source.frames === undefined) throw NO_FRAMES;
   const same = pages.accessTree.find(first, last);
   if (same) {
@@ -222,8 +219,8 @@ function unfillStore(
 
 /**
  * Copies between `data` and the pages, from byte `offset` of page `index` on.
- * Throws EPERM for writing read-only pages, else as `addAccess`; what was copied
- * before stays copied. Linux: iopt_pages_rw_access.
+ * Throws as `addAccess`; what was copied before stays copied. Linux:
+ * iopt_pages_rw_access.
  */
 export function rwAccess(
   pages: IoptPages,
@@ -233,7 +230,6 @@ export function rwAccess(
   flags: number,
 ): void {
   const write = (flags & IOMMUFD_ACCESS_RW_WRITE) !== 0;
-  if (write && !pages.writable) throw READ_ONLY;
   const { frames } = pages.source;
   if (frames === undefined) throw NO_FRAMES;
   if (frames.copy(index, offset, data, flags)) return;

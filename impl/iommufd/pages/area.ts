@@ -173,10 +173,9 @@ export class ContigAreas {
     return last < this.#lastIova ? last : this.#lastIova;
   }
 
-  /** Goes on to the area that starts right after the current one. */
+  /** Goes on from the current area, which there is, to the one that starts right after it. */
   next(): void {
-    const area = this.area;
-    if (!area) return;
+    const area = this.area!;
     if (this.#lastIova <= area.last) {
       this.area = undefined;
       return;

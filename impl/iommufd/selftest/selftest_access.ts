@@ -11,9 +11,9 @@ import type { Task } from "../../kernel/interfaces/task.ts";
 import { IntervalTree } from "../../lib/interval_tree.ts";
 import { alignDown, U64_MAX } from "../../lib/u64.ts";
 import {
+  asErrno,
   EBADE,
   EBADFD,
-  EMFILE,
   ENOENT,
   ENOMEM,
   EOPNOTSUPP,
@@ -167,7 +167,8 @@ function freeDescriptor(process: Task, limit: bigint): number {
   try {
     return process.files.nextFree(limit);
   } catch (error) {
-    throw EMFILE.is(error) ? NO_DESCRIPTOR : error;
+    asErrno(error);
+    throw NO_DESCRIPTOR;
   }
 }
 
@@ -194,9 +195,10 @@ function checkLength(revision: Revision, length: bigint): void {
   }
 }
 
-/** The IOVA of a syz form; 0 without IOAS. */
+/** The IOVA of a syz form. */
 function convertSyz(access: Access, syz: bigint): bigint {
-  return access.ioas === undefined ? 0n : syzIova(access.ioas.iopt, syz);
+  // An access of the selftests goes from IOAS to IOAS, and has one at any time.
+  return syzIova(access.ioas!.iopt, syz);
 }
 
 /** ACCESS_PAGES: pins a range and compares the pages with those of user memory. */

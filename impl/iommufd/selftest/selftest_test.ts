@@ -8,6 +8,7 @@ import {
   encodeTestOp,
   IOMMU_TEST_CMD,
   IOMMU_TEST_OP_ADD_RESERVED,
+  IOMMU_TEST_OP_DEV_CHECK_CACHE,
   IOMMU_TEST_OP_MD_CHECK_MAP,
   IOMMU_TEST_OP_MD_CHECK_REFS,
   IOMMU_TEST_OP_MOCK_DOMAIN,
@@ -20,6 +21,7 @@ import {
   TestCheckMap,
   TestCheckRefs,
   TestCmd,
+  TestDevCheckCache,
   TestMemoryLimit,
   TestMockDomain,
   TestMockDomainFlags,
@@ -33,6 +35,7 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from "../../uapi/mman.ts";
+import { IOMMU_TEST_DEV_CACHE_DEFAULT } from "../../uapi/selftest_viommu.ts";
 import { TEST_OPS } from "../../uapi/ioctls.ts";
 import { REVISION_NAMES, type RevisionName } from "../../uapi/revision.ts";
 import { existsIn } from "../../uapi/revision/versions.ts";
@@ -313,6 +316,29 @@ describe("MD_CHECK_MAP", () => {
     const answer = machine.call(IOMMU_HWPT_ALLOC, IommuHwptAlloc, values);
     assertEquals(answer.ret, 0);
     assertEquals(checkMap(machine, { id: answer.outHwptId }), "EINVAL");
+    idev.unbind();
+    bench.end();
+  });
+});
+
+describe("DEV_CHECK_CACHE", () => {
+  it("looks into devices of the mock only: EINVAL", () => {
+    const bench = new Bench();
+    const { machine } = bench;
+    const idev = bench.bind(bench.a);
+    const check = (id: number, cache = IOMMU_TEST_DEV_CACHE_DEFAULT) =>
+      machine.test(IOMMU_TEST_OP_DEV_CHECK_CACHE, TestDevCheckCache, {
+        id,
+        cache,
+      }).ret;
+    const id = machine.ioas();
+    const { outIdevId: mock } = machine.test(
+      IOMMU_TEST_OP_MOCK_DOMAIN,
+      TestMockDomain,
+      { id },
+    );
+    assertEquals([check(mock), check(mock, 0)], [0, "EINVAL"]);
+    assertEquals([check(idev.id), check(99)], ["EINVAL", "ENOENT"]);
     idev.unbind();
     bench.end();
   });
