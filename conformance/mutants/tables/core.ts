@@ -38,8 +38,8 @@ export const CORE_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/iommufd/objects/object.ts", [{
     name: "destroy-busy",
-    find: "if (object.users !== 1) {\n      const { user }",
-    replace: "if (false) {\n      const { user }",
+    find: "if (object.users !== 1) {\n      throw EBUSY",
+    replace: "if (false) {\n      throw EBUSY",
     breaks: "DESTROY does not care who uses an object",
     killer: "kit_commands.device_busy",
   }, {

@@ -72,7 +72,7 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
     killer: "kit_access.no_domain.pin_errno",
   }, {
     name: "access-emfile",
-    find: "throw EMFILE.is(error) ? NO_DESCRIPTOR : error;",
+    find: "throw NO_DESCRIPTOR;",
     replace: "throw error;",
     breaks: "CREATE_ACCESS without a free descriptor is EMFILE",
     killer: "kit_test_ops.create_access_emfile",
@@ -282,9 +282,9 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/iommu/attach.ts", [{
     name: "attach-handle-unwind",
-    find: "  attachGroup(domain, group);\n  if (handle",
+    find: "  attachGroup(domain, group);\n  handle.domain",
     replace: "  group.pasidArray.set(IOMMU_NO_PASID, handle);\n" +
-      "  attachGroup(domain, group);\n  if (handle",
+      "  attachGroup(domain, group);\n  handle.domain",
     breaks: "A group that refused a domain counts as attached",
     killer: "iommufd_dirty_tracking.domain_dirty128k.enforce_dirty",
   }]),

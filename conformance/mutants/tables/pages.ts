@@ -170,8 +170,7 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/iommufd/access/access.ts", [{
     name: "pin-hole-leak",
-    find:
-      "      if (iova < areas.curIova) unpinRange(iopt, iova, areas.curIova - 1n);\n",
+    find: "        this.#unpinRange(iopt, iova, areas.curIova - 1n);\n",
     replace: "",
     breaks: "Pages before a hole stay pinned",
     killer: "kit_access.mock_domain.pin_errno",
