@@ -220,6 +220,7 @@ export const HWPT_MUTANTS: readonly Mutant[] = [
     replace: "walkDirty(iopt, ops, cmd.flags, cmd, bitmap);",
     breaks: "GET_DIRTY_BITMAP fails where the kernel drops the error",
     killer: "kit_dirty.off",
+    uapi: "6.12",
   }, {
     name: "dirty-clear-first-area",
     find: "Number(length), 0, DISCARD);\n",
