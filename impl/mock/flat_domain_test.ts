@@ -7,6 +7,7 @@ import { Iommu } from "../iommu/iommu.ts";
 import { iommuMap, iommuUnmap } from "../iommu/testing/numbers.ts";
 import { errnoOf } from "../iommu/testing/test_driver.ts";
 import { KernelCore } from "../kernel/core.ts";
+import type { Iova } from "../lib/brands.ts";
 import { ENOENT } from "../uapi/errno.ts";
 import {
   NEWEST,
@@ -107,6 +108,12 @@ describe("a flat mock domain", () => {
       "Mock IOVA 0x1000800 is mapped over 2 entries",
     ]);
     assertEquals(domain.entries, 4);
+    const runs = { pfns: Int32Array.of(1, 5), npfns: Int32Array.of(1, 1) };
+    domain.mapRuns(BASE + 4096 as Iova, runs, 0, 2, 3);
+    assertEquals(warnings.slice(1), [
+      "Mock IOVA 0x1001000 is mapped over 2 entries",
+    ]);
+    assertEquals(domain.entries, 6);
   });
 
   it("warns of an unmap that begins or ends within a map", () => {

@@ -25,7 +25,10 @@ import {
   EOPNOTSUPP,
   EPERM,
 } from "../uapi/errno.ts";
-import { IOMMU_HWPT_ALLOC_DIRTY_TRACKING } from "../uapi/iommufd.ts";
+import {
+  IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+  IOMMU_HWPT_ALLOC_NEST_PARENT,
+} from "../uapi/iommufd.ts";
 import {
   IOMMU_HWPT_DATA_SELFTEST,
   MOCK_FLAGS_DEVICE_HUGE_IOVA,
@@ -137,6 +140,24 @@ describe("a mock device", () => {
     assertStrictEquals(errnoOf(attach), EBUSY);
     ops.iopfQueue.removeDevice(dev);
     dev.destroy();
+  });
+
+  it("refuses flags that it does not know", () => {
+    const { ops } = newOps();
+    const dev = ops.createDevice();
+    const type = IOMMU_HWPT_DATA_SELFTEST;
+    const userData = { type, uptr: 0, len: 4 } as UserData;
+    const parent = ops.domainAllocPagingFlags(dev, 0, undefined);
+    const paging = (flags: number) =>
+      errnoOf(() => ops.domainAllocPagingFlags(dev, flags, undefined));
+    const nested = (flags: number) =>
+      errnoOf(() => ops.domainAllocNested(dev, parent, flags, userData));
+    for (const flag of [1 << 4, 1 << 30]) {
+      assertStrictEquals(paging(flag)?.name, "EOPNOTSUPP");
+      assertStrictEquals(nested(flag), EOPNOTSUPP);
+    }
+    assertStrictEquals(nested(IOMMU_HWPT_ALLOC_NEST_PARENT), EOPNOTSUPP);
+    assertStrictEquals(paging(IOMMU_HWPT_ALLOC_NEST_PARENT), undefined);
   });
 
   it("nests in domains of its own driver only, and tracks only if it can", () => {

@@ -66,7 +66,7 @@ export class IommufdDevice extends IommufdObject {
    * until {@link attach}. Until {@link unbind} user space cannot destroy the
    * object, and the context stays.
    *
-   * Throws EINVAL for an IOMMU that is not cache coherent; ENODEV for a device
+   * Throws EINVAL for an IOMMU that is not cache coherent and for a device
    * without group; EPERM when somebody else owns the group, and where the
    * revision checks it here, when its interrupts are not isolated (unless
    * `kernel.options.allowUnsafeInterrupts`); EBUSY when the group uses a domain

@@ -12,7 +12,6 @@
 import type { Device } from "../../iommu/device.ts";
 import type { Group } from "../../iommu/group.ts";
 import { XarrayNodes } from "../../lib/xarray_nodes.ts";
-import { ENODEV } from "../../uapi/errno.ts";
 import type { IommufdCtx } from "../main.ts";
 import type { Attachments } from "./attachments.ts";
 
@@ -33,12 +32,11 @@ export class IommufdGroup {
   }
 
   /**
-   * The device's group in a context, with a reference. Throws ENODEV for a
-   * device without group, ENOMEM. (Linux: iommufd_get_group.)
+   * The group of a device that has one, in a context, with a reference. Throws
+   * ENOMEM. (Linux: iommufd_get_group.)
    */
   static get(ctx: IommufdCtx, dev: Device): IommufdGroup {
-    const { group } = dev;
-    if (group === null) throw ENODEV.because("the device has no IOMMU group");
+    const group = dev.group!;
     const known = ctx.groups.get(group);
     if (known !== undefined) {
       known.#refs++;
