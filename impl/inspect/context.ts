@@ -114,7 +114,7 @@ function factsOf(
 function ioasFacts({ iopt }: Ioas, names: Names): string[] {
   const facts = [count(iopt.areas.size, "area")];
   for (const domain of iopt.domains) {
-    facts.push(names.hwpt(domain) ?? "a domain");
+    facts.push(names.place(domain));
   }
   const { accesses } = iopt;
   if (!accesses.isEmpty) facts.push(count(accesses.size, "access", "accesses"));
@@ -174,7 +174,7 @@ function deviceFacts({ dev }: IommufdDevice, names: Names): string[] {
 function pasidFacts(group: Group | null, names: Names): string[] {
   if (group === null) return [];
   return [...names.pasids(group)].map(([domain, pasids]) =>
-    `${pasids} to ${names.hwpt(domain) ?? "a domain"}`
+    `${pasids} to ${names.place(domain)}`
   );
 }
 

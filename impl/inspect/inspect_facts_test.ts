@@ -12,6 +12,12 @@ import { IOVA, Machine, PAGE } from "../iommufd/testing/machine.ts";
 import { IOMMU_HWPT_ALLOC_DIRTY_TRACKING } from "../uapi/iommufd.ts";
 import { IOMMU_IOAS_MAP_WRITEABLE } from "../uapi/ioas.ts";
 import { MOCK_FLAGS_DEVICE_HUGE_IOVA } from "../uapi/selftest.ts";
+import {
+  MAP_ANONYMOUS,
+  MAP_PRIVATE,
+  PROT_READ,
+  PROT_WRITE,
+} from "../uapi/mman.ts";
 import { VFIO_TYPE1v2_IOMMU } from "../uapi/vfio.ts";
 import { inspect } from "./inspect.ts";
 
@@ -154,4 +160,60 @@ describe("inspect() says of an object", () => {
     iommufd.ioasAllowIovas({ ioasId, ranges });
     assertEquals(linesWith(kernel, "more"), ["2 more"]);
   });
+
+  it("what is in the making, as a driver sees it while it maps", () => {
+    const bench = new Bench();
+    const { kernel } = bench.machine;
+    const ioasId = bench.machine.ioas();
+    const userVa = BigInt(bench.machine.memory(2));
+    bench.machine.map({ ioasId, userVa });
+    const idev = bench.bind(bench.a);
+    const seen: string[] = [];
+    bench.ops.onMap = () => seen.push(...linesWith(kernel, "|##|"));
+    idev.attach(ioasId);
+    bench.machine.map({ ioasId, userVa, iova: IOVA + PAGE });
+    bench.ops.onMap = undefined;
+    assertEquals(seen, [
+      "0x0000000001000000  |##|       4 KiB  rw    P1 0   none",
+      "0x0000000001000000  |##|       4 KiB  rw    P1 0           HWPT 3",
+      "0x0000000001001000  |##|       4 KiB  rw    in the making",
+    ]);
+    idev.detach();
+    idev.unbind();
+    bench.end();
+  });
+
+  it("that its large IO pages are off, and which of two ranges comes first", () => {
+    const kernel = new Kernel();
+    const { mock, option, ...io } = ioasOf(kernel, "/dev/iommu");
+    option.setHugePages(io.ioasId, false);
+    for (const length of [0x2000, 0x1000]) {
+      mock.addReserved({ ioasId: io.ioasId, start: 0x1000, length });
+    }
+    assertStringIncludes(inspect(kernel), ", large IO pages are off");
+    assertEquals(linesWith(kernel, "reserved by").length, 2);
+  });
+
+  it("which process is charged, and how scattered its frames are", () => {
+    const kernel = new Kernel({ frameOrder: { scattered: 1 } });
+    const path = "/dev/vfio/vfio";
+    const { mock, process, map, ioasId } = ioasOf(kernel, path, 1000);
+    mock.mockDomain({ ptId: ioasId });
+    const length = 4 * Number(PAGE);
+    const flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    const userVa = process.mmap(0, length, PROT_READ | PROT_WRITE, flags);
+    map({ ioasId, userVa, length });
+    assertStringIncludes(inspect(kernel), "4 pinned, charged to process 1\n");
+    assertStringIncludes(linesWith(kernel, "HWPT 4  ")[0]!, " stretches");
+  });
 });
+
+/** A process's iommufd with an IOAS. */
+function ioasOf(kernel: Kernel, path: string, uid = 0) {
+  const process = kernel.spawn({ uid });
+  const iommufd = IommufdClient.open(process, path);
+  const { mock, option } = iommufd;
+  const { ioasId } = iommufd.ioasAlloc();
+  const map = iommufd.ioasMap.bind(iommufd);
+  return { process, ioasId, mock, option, map };
+}

@@ -51,6 +51,11 @@ export class Names {
     return id === undefined ? undefined : `HWPT ${id}`;
   }
 
+  /** The same, of a domain that a HWPT in the making may have. */
+  place(domain: Domain): string {
+    return this.hwpt(domain) ?? "a domain";
+  }
+
   /** The PASIDs of a group's devices by the domain that they are attached to. */
   pasids(group: Group): ReadonlyMap<Domain, string> {
     let pasids = this.#pasids.get(group);
@@ -65,7 +70,7 @@ export class Names {
   owner(owner: object | null): string {
     if (owner === null) return "ADD_RESERVED";
     if (owner instanceof Device) return owner.name;
-    return this.hwpt(owner as Domain) ?? "a domain";
+    return this.place(owner as Domain);
   }
 
   /** Pages are called P1, P2, … in the order in which they are asked for. */

@@ -72,8 +72,7 @@ export function pagesRuns(pages: IoptPages, names: Names): PagesRun[] {
 
   function addDomain(area: IoptArea, start: PageIndex, last: PageIndex): void {
     const domain = area.storageDomain!;
-    const place = names.hwpt(domain) ?? "a domain";
-    addChunks(place, start, last, (index, npages, chunk) => {
+    addChunks(names.place(domain), start, last, (index, npages, chunk) => {
       readDomainPfns(domain, area, index, npages, chunk, 0);
     });
   }

@@ -69,6 +69,7 @@ export class TestDomain extends Domain {
     _prot: number,
   ): number {
     this.calls.push(`map ${hex(iova)} ${hex(paddr)} ${hex(pgsize)}x${pgcount}`);
+    (this.owner as TestOps).onMap?.();
     let mapped = 0;
     for (let i = 0; i < Math.min(pgcount, this.pagesPerCall); i++) {
       const at = iova + mapped;
@@ -151,6 +152,8 @@ export class TestOps implements IommuOps {
     alloc?: Errno;
     firstAttach?: Errno;
   } = {};
+  /** What is done before pages are mapped. */
+  onMap: (() => void) | undefined;
   /** All paging domains that were made. */
   readonly domains: TestDomain[] = [];
   defaultType: "identity" | "dma" = "dma";
