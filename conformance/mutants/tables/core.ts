@@ -162,6 +162,7 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     replace: "sizes = sizes & ~belowPage",
     breaks: "GET_INFO forgets the CPU's page size",
     killer: "kit_vfio_compat.Ver1v2.get_info_errno",
+    uapi: "6.12",
   }, {
     name: "vfio-caps-padding",
     find: "  if (!revision.vfio.capsDmaAvailFirst) return size;\n",

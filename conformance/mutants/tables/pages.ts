@@ -43,13 +43,14 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
     find: "pfns[0] = pfns[tail]! + npfns[tail]! - keep;",
     replace: "pfns[0] = pfns[tail]!;",
     breaks: "What a batch keeps are other pages",
-    killer: "iommufd_ioas.mock_domain.access_domain_destory",
+    killer: "iommufd_ioas.mock_domain_limit.access_domain_destory",
   }, {
     name: "batch-unmap-unwind",
     find: "        iommuUnmapNofail(domain, startIova, iova - startIova);\n",
     replace: "",
     breaks: "A batch that cannot be mapped stays half mapped",
     killer: "kit_fail_nth.scattered",
+    uapi: "6.12",
   }, {
     name: "batch-tail",
     find: "batchEnd === area.lastIndex ? end - 1 : end",
@@ -91,6 +92,7 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
     replace: "",
     breaks: "Pages that were pinned ahead stay pinned when a map fails",
     killer: "kit_fail_nth.scattered",
+    uapi: "6.12",
   }]),
   ...inFile("impl/iommufd/pages/pfn_reader.ts", [{
     name: "reader-past-area",
@@ -123,7 +125,7 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
     find: "const end = i < failed ? firstEnd : allEnd;",
     replace: "const end = firstEnd;",
     breaks: "A map that failed is undone in domains that never had it",
-    killer: "kit_fail_nth.scattered",
+    killer: "kit_vfio_compat.Ver1v2.map_dma_without_rights",
   }, {
     name: "unfill-carry",
     find:
