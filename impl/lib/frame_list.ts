@@ -29,22 +29,22 @@ export function addFrames(
 ): number {
   const { pfns, npfns } = list;
   let run = list.end - 1;
+  // Where the last run began, or would have, had all of it been in `from`.
+  let start = run >= 0 ? at - npfns[run]! : at;
   let next = run >= 0 ? pfns[run]! + npfns[run]! : -1;
   let i = at;
-  while (i < end) {
-    const start = i;
-    while (i < end && from[i] === next) {
-      i++;
-      next++;
+  for (; i < end; i++) {
+    const pfn = from[i]!;
+    if (pfn !== next) {
+      if (run + 1 === maxRuns) break;
+      if (run >= 0) npfns[run] = i - start;
+      start = i;
+      pfns[++run] = pfn;
+      next = pfn;
     }
-    if (run >= 0) npfns[run]! += i - start;
-    if (i === end || run + 1 === maxRuns) break;
-    run++;
-    pfns[run] = from[i]!;
-    npfns[run] = 1;
-    next = from[i]! + 1;
-    i++;
+    next++;
   }
+  if (run >= 0) npfns[run] = i - start;
   list.end = run + 1;
   return i - at;
 }

@@ -130,8 +130,8 @@ export const PAGE_TABLE_MUTANTS: readonly Mutant[] = [
     killer: "kit_page_table.up_and_down",
   }, {
     name: "amd-read-break",
-    find: "      if (run + 1 === maxRuns) break;",
-    replace: "      if (run + 2 === maxRuns) break;",
+    find: "    if (!addRun(list, maxRuns, pfn, count)) break;",
+    replace: "    addRun(list, maxRuns, pfn, count);",
     breaks: "Frames are lost where a batch is full",
     killer: "kit_memory_limit.limit_12.pin_and_unfill",
   }, {

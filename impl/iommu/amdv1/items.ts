@@ -8,8 +8,9 @@
  */
 
 import type { FrameRuns } from "../../kernel/interfaces/physical_memory.ts";
-import type { FrameList } from "../../lib/frame_list.ts";
+import { addRun, type FrameList } from "../../lib/frame_list.ts";
 import {
+  D,
   isTable,
   itemSize,
   leafHigh,
@@ -79,46 +80,95 @@ export function readPages(
   list: FrameList,
   maxRuns: number,
 ): number {
+  const { pfns, npfns } = list;
+  const step = 2 * items;
+  const end = 2 * Math.min(index + npages * items, TABLE_ITEMS);
+  let at = 2 * index;
+  while (at < end) {
+    at = readSingles(words, at, end, items, list, maxRuns);
+    if (at >= end) break;
+    const low = words[at]!;
+    if (low === 0) break;
+    const high = words[at + 1]!;
+    // No size of this level reaches the high word.
+    const size = 1 << orderOf(low, 0, 0);
+    const within = (at >> 1) & (size - 1);
+    const address = (low >>> ADDRESS_SHIFT) - ((size - 1) >> 1) + within;
+    const pfn = (address >>> (items - 1)) |
+      ((high & ADDRESS_HIGH) << (LOW_BITS + 1 - items));
+    const left = Math.ceil((end - at) / step);
+    const count = Math.min(Math.ceil((size - within) / items), left);
+    if (!addRun(list, maxRuns, pfn, count)) break;
+    at += step * count;
+    if (count * items === size) {
+      const next = skipFollowing(words, at, end, size, low, high);
+      npfns[list.end - 1]! += (next - at) / step;
+      at = next;
+    }
+  }
+  return (at - 2 * index) / step;
+}
+
+/**
+ * The part of {@link readPages} that scattered memory is read by: entries of
+ * one page, up to one whose frame goes on with the run before. Returns the
+ * word behind them.
+ */
+function readSingles(
+  words: Int32Array,
+  from: number,
+  end: number,
+  items: number,
+  list: FrameList,
+  maxRuns: number,
+): number {
   const shift = PAGE_SHIFTS[items]!;
   const bits = pageBits(items);
   const mask = PR | NEXT_LEVEL | ((items - 1) << ADDRESS_SHIFT);
   const { pfns, npfns } = list;
-  const step = 2 * items;
-  const end = 2 * Math.min(index + npages * items, TABLE_ITEMS);
-  let run = list.end - 1;
-  let length = run >= 0 ? npfns[run]! : 0;
-  let next = run >= 0 ? pfns[run]! + length : -1;
-  let at = 2 * index;
-  while (at < end) {
+  let run = list.end;
+  let next = run > 0 ? pfns[run - 1]! + npfns[run - 1]! : -1;
+  let at = from;
+  for (; at < end && run < maxRuns; at += 2 * items) {
     const low = words[at]!;
-    const high = words[at + 1]! & ADDRESS_HIGH;
-    let pfn = (low >>> shift) | (high << (32 - shift));
-    let count = 1;
-    if ((low & mask) !== bits) {
-      if (low === 0) break;
-      // No size of this level reaches the high word.
-      const size = 1 << orderOf(low, 0, 0);
-      const within = (at >> 1) & (size - 1);
-      const address = (low >>> ADDRESS_SHIFT) - ((size - 1) >> 1) + within;
-      pfn = (address >>> (items - 1)) | (high << (32 - shift));
-      const left = Math.ceil((end - at) / step);
-      count = Math.min(Math.ceil((size - within) / items), left);
-    }
-    if (pfn === next) {
-      length += count;
-    } else {
-      if (run + 1 === maxRuns) break;
-      if (run >= 0) npfns[run] = length;
-      run++;
-      pfns[run] = pfn;
-      length = count;
-    }
-    next = pfn + count;
-    at += step * count;
+    if ((low & mask) !== bits) break;
+    const pfn = (low >>> shift) |
+      ((words[at + 1]! & ADDRESS_HIGH) << (32 - shift));
+    if (pfn === next) break;
+    pfns[run] = pfn;
+    npfns[run++] = 1;
+    next = pfn + 1;
   }
-  if (run >= 0) npfns[run] = length;
-  list.end = run + 1;
-  return (at - 2 * index) / step;
+  list.end = run;
+  return at;
+}
+
+/**
+ * The part of {@link readPages} that contiguous memory is read by: the word
+ * behind the entries that go on with one of `size` items, which ends at `from`
+ * and has the words `low` and `high`. They differ in the low word's address
+ * alone, until it is used up.
+ */
+function skipFollowing(
+  words: Int32Array,
+  from: number,
+  end: number,
+  size: number,
+  low: number,
+  high: number,
+): number {
+  const more = size << ADDRESS_SHIFT;
+  const fit = Math.floor((2 ** 32 - 1 - (low >>> 0)) / more);
+  const stop = Math.min(end, from + 2 * size * fit) - 2 * size;
+  let following = (low & ~D) + more | 0;
+  let at = from;
+  while (
+    at <= stop && (words[at]! & ~D) === following && words[at + 1] === high
+  ) {
+    following = (following + more) | 0;
+    at += 2 * size;
+  }
+  return at;
 }
 
 /**

@@ -134,4 +134,16 @@ describe("a page table", () => {
     assertEquals(table.readRuns(2 * MIB - 4096, 9, list, 2), 2);
     assertEquals([...list.pfns, ...list.npfns], [0x701ff, 0, 1, 1]);
   });
+
+  it("tells frames apart whose addresses no longer fit into the low word", () => {
+    const frames = 2 ** 19;
+    for (const third of [frames, 0]) {
+      const table = new AmdV1PageTable(SMALL);
+      table.map(4096, (frames - 2) * 4096, 2 * 4096, RW);
+      table.map(3 * 4096, third * 4096, 4096, RW);
+      const out = new Int32Array(3);
+      table.readPfns(4096, 3, out, 0);
+      assertEquals([...out], [frames - 2, frames - 1, third]);
+    }
+  });
 });

@@ -142,12 +142,14 @@ export class Frames implements PhysicalMemory {
     const { refcount } = this;
     const { pfns, npfns } = runs;
     for (let run = from; run < to; run++) {
-      const end = pfns[run]! + npfns[run]!;
-      for (let cur = pfns[run]!; cur < end; cur++) {
-        const left = refcount[cur]! - GUP_PIN_COUNTING_BIAS;
-        refcount[cur] = left;
-        if (left <= 0) this.#unpinned(cur, left);
+      // Scattered memory is nothing but these: a loop of their own takes half the time.
+      for (; run < to && npfns[run] === 1; run++) {
+        const pfn = pfns[run]!;
+        const left = refcount[pfn]! - GUP_PIN_COUNTING_BIAS;
+        refcount[pfn] = left;
+        if (left <= 0) this.#unpinned(pfn, left);
       }
+      if (run < to) this.unpinRange(pfns[run]!, npfns[run]!);
     }
   }
 
