@@ -28,24 +28,24 @@ export function addFrames(
   end: number,
 ): number {
   const { pfns, npfns } = list;
-  let run = list.end - 1;
-  // Where the last run began, or would have, had all of it been in `from`.
-  let start = run >= 0 ? at - npfns[run]! : at;
-  let next = run >= 0 ? pfns[run]! + npfns[run]! : -1;
+  let run = list.end;
+  let next = run > 0 ? pfns[run - 1]! + npfns[run - 1]! : -1;
   let i = at;
-  for (; i < end; i++) {
-    const pfn = from[i]!;
-    if (pfn !== next) {
-      if (run + 1 === maxRuns) break;
-      if (run >= 0) npfns[run] = i - start;
-      start = i;
-      pfns[++run] = pfn;
-      next = pfn;
+  for (;;) {
+    // Scattered memory stays in the first loop, contiguous memory in the second.
+    for (; i < end && run < maxRuns; i++) {
+      const pfn = from[i]!;
+      if (pfn === next) break;
+      pfns[run] = pfn;
+      npfns[run++] = 1;
+      next = pfn + 1;
     }
-    next++;
+    const start = i;
+    for (; i < end && from[i] === next; i++) next++;
+    if (i === start) break;
+    npfns[run - 1]! += i - start;
   }
-  if (run >= 0) npfns[run] = i - start;
-  list.end = run + 1;
+  list.end = run;
   return i - at;
 }
 
