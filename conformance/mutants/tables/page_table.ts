@@ -188,8 +188,8 @@ export const PAGE_TABLE_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/lib/frame_list.ts", [{
     name: "frame-list-full",
-    find: "    if (i === end || run + 1 === maxRuns) break;",
-    replace: "    if (i === end || run === maxRuns) break;",
+    find: "    for (; i < end && run < maxRuns; i++) {",
+    replace: "    for (; i < end && run <= maxRuns; i++) {",
     breaks: "A full batch takes one more run",
     killer: "iommufd_ioas.mock_domain.access_domain_destory",
     uapi: "6.12",
