@@ -80,7 +80,7 @@ export function readPages(
   list: FrameList,
   maxRuns: number,
 ): number {
-  const { pfns, npfns } = list;
+  const { npfns } = list;
   const step = 2 * items;
   const end = 2 * Math.min(index + npages * items, TABLE_ITEMS);
   let at = 2 * index;
