@@ -52,6 +52,7 @@ const IOMMUFD_LAYERS = [
   "ioas",
   "events",
   "hwpt",
+  "noiommu",
   "attach",
   "access",
   "viommu",

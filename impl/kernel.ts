@@ -18,6 +18,7 @@
  */
 
 import { Iommu } from "./iommu/iommu.ts";
+import { NoIommuOps } from "./iommufd/noiommu/domain.ts";
 import { Iommufd } from "./iommufd/main.ts";
 import type { IommufdKernel, IommufdOptions } from "./iommufd/kernel.ts";
 import { KernelCore, type KernelOptions } from "./kernel/core.ts";
@@ -29,6 +30,8 @@ export class Kernel extends KernelCore implements IommufdKernel {
   readonly options: IommufdOptions;
   /** The IOMMU core. */
   readonly iommu: Iommu;
+  /** What stands in for the IOMMU driver of devices without an IOMMU. */
+  readonly noIommu: NoIommuOps;
   /** The driver of the mock IOMMU. */
   readonly mock: MockIommuOps;
   /** iommufd. */
@@ -43,6 +46,7 @@ export class Kernel extends KernelCore implements IommufdKernel {
       ioctls: options.ioctls ?? [],
     };
     this.iommu = new Iommu(this);
+    this.noIommu = new NoIommuOps(this.iommu);
     this.mock = new MockIommuOps(this.iommu);
     this.iommufd = new Iommufd(this);
   }

@@ -262,6 +262,24 @@ export class IommufdClient implements Disposable {
     return { length: reply.length };
   }
 
+  /**
+   * IOMMU_IOAS_NOIOMMU_GET_PA: the physical address behind an IOVA, for a
+   * device without an IOMMU that is attached to the IOAS, and how many of
+   * `length` bytes go on from there without a gap; ask again for the rest.
+   *
+   * Throws EPERM without CAP_SYS_RAWIO, ENOENT where nothing is mapped, EINVAL
+   * for a DMA buffer that was taken back, EOPNOTSUPP where no device without an
+   * IOMMU was the first to use the memory.
+   */
+  ioasNoiommuGetPa(options: {
+    readonly ioasId: number;
+    readonly iova: U64;
+    readonly length: U64;
+  }): { phys: bigint; length: bigint } {
+    const reply = this.#descriptor.call(uapi.IommuIoasNoiommuGetPa, options);
+    return { phys: reply.outPhys, length: reply.length };
+  }
+
   /** IOMMU_IOAS_UNMAP of everything; succeeds when there is nothing. Returns the bytes unmapped. */
   ioasUnmapAll(ioasId: number): { length: bigint } {
     return this.ioasUnmap({ ioasId, iova: 0n, length: U64_MAX });

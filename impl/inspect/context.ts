@@ -6,7 +6,8 @@
  * @module
  */
 
-import type { Group } from "../iommu/group.ts";
+import type { Domain } from "../iommu/domain.ts";
+import { type Group, IOMMU_NO_PASID } from "../iommu/group.ts";
 import { Access } from "../iommufd/access/access.ts";
 import { ACCOUNT_MM } from "../iommufd/pages/accounting.ts";
 import { IommufdDevice } from "../iommufd/attach/device.ts";
@@ -133,9 +134,10 @@ function hwptFacts(
   if (hwpt.fault !== undefined) facts.push(`faults to ${hwpt.fault.id}`);
   const { domain } = hwpt;
   for (const object of all) {
-    if (!(object instanceof IommufdDevice) || !object.dev.group) continue;
+    if (!(object instanceof IommufdDevice)) continue;
     const { name, group } = object.dev;
-    if (group.domain === domain) facts.push(name);
+    if (domainOf(object) === domain) facts.push(name);
+    if (group === null) continue;
     const pasids = names.pasids(group).get(domain);
     if (pasids !== undefined) facts.push(`${pasids} of ${name}`);
   }
@@ -159,15 +161,25 @@ function pagingFacts(hwpt: HwptPaging): string[] {
   return facts;
 }
 
-function deviceFacts({ dev }: IommufdDevice, names: Names): string[] {
-  const group = dev.group;
-  const hwpt = group === null ? undefined : names.hwpt(group.domain);
+function deviceFacts(idev: IommufdDevice, names: Names): string[] {
+  const { name, group } = idev.dev;
+  const hwpt = names.hwpt(domainOf(idev));
+  const detached = group === null ? "detached" : "detached: DMA is blocked";
   return [
-    dev.name,
-    group === null ? "no group" : `group ${group.id}`,
-    hwpt === undefined ? "detached: DMA is blocked" : `attached to ${hwpt}`,
+    name,
+    group === null ? "no group, DMA is not translated" : `group ${group.id}`,
+    hwpt === undefined ? detached : `attached to ${hwpt}`,
     ...pasidFacts(group, names),
   ];
+}
+
+/** What a device uses for DMA without PASID; without an IOMMU, what it would use. */
+function domainOf({ dev, igroup }: IommufdDevice): Domain | null {
+  if (dev.group !== null) return dev.group.domain;
+  const rid = [...igroup.attachments].find(({ pasid }) =>
+    pasid === IOMMU_NO_PASID
+  );
+  return rid?.hwpt.domain ?? null;
 }
 
 /** What the PASIDs of a device are attached to. */

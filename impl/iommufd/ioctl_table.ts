@@ -23,9 +23,9 @@ import {
   ioasIovaRanges,
   ioasMap,
   ioasMapFile,
-  ioasNoiommuGetPa,
   ioasUnmap,
 } from "./ioas/ioas.ts";
+import { ioasNoiommuGetPa } from "./noiommu/get_pa.ts";
 import { option } from "./option.ts";
 import { hwQueueAlloc } from "./viommu/hw_queue.ts";
 import { vdeviceAlloc } from "./viommu/vdevice.ts";

@@ -6,6 +6,7 @@
  * @module
  */
 
+import type { IommuOps } from "../iommu/device.ts";
 import type { Iommu } from "../iommu/iommu.ts";
 import type { KernelCore } from "../kernel/core.ts";
 import type { MockIommuOps } from "../mock/mock_device.ts";
@@ -30,6 +31,8 @@ export interface IommufdKernel extends KernelCore {
   readonly options: IommufdOptions;
   /** The IOMMU core. */
   readonly iommu: Iommu;
+  /** What stands in for the IOMMU driver of devices without an IOMMU. */
+  readonly noIommu: IommuOps;
   /** The driver of the mock IOMMU. */
   readonly mock: MockIommuOps;
 }

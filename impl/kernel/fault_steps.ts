@@ -151,6 +151,10 @@ export const FAULT_STEPS = {
   "selftest.data": { errno: "ENOMEM", in: "iommufd_test_access_rw" },
   "selftest.dmabuf": { errno: "ENOMEM", in: "iommufd_test_dmabuf_get×2" },
   "selftest.bitmap": { errno: "ENOMEM", in: "iommufd_test_dirty" },
+  "noIommu.domain": {
+    errno: "ENOMEM",
+    in: { v3: "", "7.3": "noiommu_alloc_paging_flags" },
+  },
   "mock.device": { errno: "ENOMEM", in: "mock_dev_create" },
   "mock.domain": {
     errno: "ENOMEM",

@@ -50,8 +50,8 @@ export const PASID_MUTANTS: readonly Mutant[] = [
     killer: "kit_pasid.without_rid",
   }, {
     name: "pasid-replace-plain",
-    find: "      this.#checkPasid(hwpt, pasid);\n      hwptReplaceDevice",
-    replace: "      hwptReplaceDevice",
+    find: "      this.#checkPasid(hwpt, pasid);\n      this.#link.replace",
+    replace: "      this.#link.replace",
     breaks: "A PASID can be moved to a plain HWPT",
     killer: "kit_pasid.replace_order",
   }, {

@@ -19,16 +19,16 @@
  * @module
  */
 
-import { type Device, deviceIommuCapable } from "../../iommu/device.ts";
 import {
-  deviceClaimDmaOwner,
-  deviceReleaseDmaOwner,
-} from "../../iommu/dma_owner.ts";
+  type Device,
+  deviceIommuCapable,
+  type IommuOps,
+} from "../../iommu/device.ts";
 import { type Group, IOMMU_NO_PASID } from "../../iommu/group.ts";
 import { isMockDevice } from "../../mock/mock_device.ts";
 import { EINVAL, ENOENT, type Errno } from "../../uapi/errno.ts";
 import type { Change } from "./attachments.ts";
-import { IommufdGroup } from "./group.ts";
+import { bindGroup, type BoundGroup } from "./group.ts";
 import { HwPagetable } from "../hwpt/hw_pagetable.ts";
 import { Ioas } from "../ioas/ioas.ts";
 import type { IommufdCtx } from "../main.ts";
@@ -44,7 +44,7 @@ export class IommufdDevice extends IommufdObject {
   /** The device. */
   readonly dev: Device;
   /** Its group in the context; there from {@link bindDevice} on. */
-  igroup!: IommufdGroup;
+  igroup!: BoundGroup;
   /** What a virtual IOMMU knows it as, if one does. */
   vdevice: IommufdVdevice | undefined;
   /** Its driver gives it back: no virtual IOMMU gets it any more. */
@@ -64,7 +64,8 @@ export class IommufdDevice extends IommufdObject {
   /**
    * Puts a device under a context, which then owns its DMA: it is blocked
    * until {@link attach}. Until {@link unbind} user space cannot destroy the
-   * object, and the context stays.
+   * object, and the context stays. Nothing blocks the DMA of a device without
+   * an IOMMU, which some revisions take too: see impl/iommufd/noiommu.
    *
    * Throws EINVAL for an IOMMU that is not cache coherent and for a device
    * without group; EPERM when somebody else owns the group, and where the
@@ -81,14 +82,8 @@ export class IommufdDevice extends IommufdObject {
     };
     const { bindAllocatesFirst } = ctx.kernel.revision.attach;
     const early = bindAllocatesFirst ? allocate() : undefined;
-    if (!deviceIommuCapable(dev, "cache-coherency")) {
-      throw EINVAL.because("the IOMMU is not cache coherent");
-    }
-    const igroup = IommufdGroup.get(ctx, dev);
-    undo.defer(() => igroup.put());
-    ctx.attaching.checkBind(dev, igroup.group);
-    deviceClaimDmaOwner(dev, ctx);
-    undo.defer(() => deviceReleaseDmaOwner(dev));
+    const igroup = bindGroup(ctx, dev);
+    undo.defer(() => igroup.unbind(dev));
     const idev = early ?? allocate();
 
     undo.move();
@@ -98,6 +93,11 @@ export class IommufdDevice extends IommufdObject {
     idev.ref();
     ctx.objects.finalize(idev);
     return idev;
+  }
+
+  /** The driver of its IOMMU, or what stands in for one. */
+  get iommuOps(): IommuOps {
+    return this.igroup.iommuOps(this.dev);
   }
 
   /** Gives the device back; it must be detached (Linux: iommufd_device_unbind). */
@@ -115,8 +115,7 @@ export class IommufdDevice extends IommufdObject {
 
   /** For the object table: see {@link unbind} (Linux: iommufd_device_destroy). */
   override destroy(): void {
-    deviceReleaseDmaOwner(this.dev);
-    this.igroup.put();
+    this.igroup.unbind(this.dev);
     if (!isMockDevice(this.dev)) this.ctx.put();
   }
 

@@ -14,17 +14,12 @@
 import type { Device } from "../../iommu/device.ts";
 import { type Group, IOMMU_NO_PASID } from "../../iommu/group.ts";
 import { groupHasIsolatedMsi } from "../../iommu/msi.ts";
-import { getResvRegions } from "../../iommu/resv.ts";
 import type { KernelCore } from "../../kernel/core.ts";
 import { KernelBug } from "../../kernel/warn.ts";
 import { XarrayNodes } from "../../lib/xarray_nodes.ts";
 import { isMockDevice } from "../../mock/mock_device.ts";
 import { EINVAL, EPERM } from "../../uapi/errno.ts";
-import {
-  hwptAttachDevice,
-  hwptDetachDevice,
-  hwptReplaceDevice,
-} from "../events/fault_attach.ts";
+import { CORE_LINK, type HwptLink } from "../events/fault_attach.ts";
 import { type HwPagetable, HwptPaging } from "../hwpt/hw_pagetable.ts";
 import { enforceResvRegions } from "../ioas/reserved.ts";
 import type { Ioas } from "../ioas/ioas.ts";
@@ -53,7 +48,7 @@ export class AttachPerGroup implements AttachStrategy {
 
   /** Nothing is attached yet. */
   attachmentsOf(_group: Group, msi: GroupMsi): Attachments {
-    return new GroupAttachments(this.#kernel, msi);
+    return new GroupAttachments(this.#kernel, msi, CORE_LINK);
   }
 
   /** The mock's devices raise no interrupts. */
@@ -87,14 +82,17 @@ interface GroupAttachment extends Attachment {
 }
 
 /** What the devices of a group are attached to (Linux: pasid_attach of struct iommufd_group). */
-class GroupAttachments implements Attachments {
+export class GroupAttachments implements Attachments {
   readonly #byPasid: Map<number, GroupAttachment> = new Map();
   readonly #kernel: KernelCore;
   readonly #msi: GroupMsi;
+  readonly #link: HwptLink;
 
-  constructor(kernel: KernelCore, msi: GroupMsi) {
+  /** For a group that attaches in some way. */
+  constructor(kernel: KernelCore, msi: GroupMsi, link: HwptLink) {
     this.#kernel = kernel;
     this.#msi = msi;
+    this.#link = link;
   }
 
   /** Whether no device is attached. */
@@ -128,7 +126,7 @@ class GroupAttachments implements Attachments {
     if (present === undefined) {
       if (pasid === IOMMU_NO_PASID) this.#msi.setUp(paging);
       this.#checkPasid(hwpt, pasid);
-      hwptAttachDevice(hwpt, idev, pasid);
+      this.#link.attach(hwpt, idev, pasid);
       this.#byPasid.set(pasid, { pasid, hwpt, devices: new Set([idev]) });
     } else {
       present.devices.add(idev);
@@ -146,7 +144,7 @@ class GroupAttachments implements Attachments {
     }
     const { hwpt, devices } = present;
     if (devices.size === 0) {
-      hwptDetachDevice(hwpt, idev, pasid);
+      this.#link.detach(hwpt, idev, pasid);
       this.#byPasid.delete(pasid);
     }
     if (pasid === IOMMU_NO_PASID) {
@@ -178,7 +176,7 @@ class GroupAttachments implements Attachments {
       }
       if (isRid) this.#msi.setUp(hwpt.paging);
       this.#checkPasid(hwpt, pasid);
-      hwptReplaceDevice(idev, hwpt, old, pasid);
+      this.#link.replace(idev, hwpt, old, pasid);
     } catch (error) {
       // Linux also gives up what the group holds in an IOAS that stays.
       if (moves) unreserve(devices, hwpt.paging);
@@ -229,7 +227,7 @@ class GroupAttachments implements Attachments {
     const start = enforceResvRegions(
       paging.ioas.iopt,
       idev.dev,
-      getResvRegions(idev.dev),
+      idev.iommuOps.resvRegions?.(idev.dev) ?? [],
       options,
     );
     if (start !== undefined) this.#msi.start = start;

@@ -12,7 +12,6 @@
 import {
   type Device,
   deviceIommuCapable,
-  deviceIommuOps,
   type HwInfo,
 } from "../../iommu/device.ts";
 import * as uapi from "../../uapi/iommufd.ts";
@@ -37,8 +36,9 @@ export function getHwInfo(ucmd: Ucmd<uapi.IommuHwInfo>): void {
   const wanted = flags & uapi.IOMMU_HW_INFO_FLAG_INPUT_TYPE
     ? cmd.outDataType
     : uapi.IOMMU_HW_INFO_TYPE_DEFAULT;
-  ctx.objects.get(cmd.devId, IommufdDevice).putAfter(({ dev }) => {
-    const { type, bytes } = infoOf(dev, wanted);
+  ctx.objects.get(cmd.devId, IommufdDevice).putAfter((idev) => {
+    const { dev } = idev;
+    const { type, bytes } = infoOf(idev, wanted);
     writeInfo(ucmd, bytes);
     cmd.outDataType = type;
     // All that there is, so that user space learns how large a buffer it needs.
@@ -50,8 +50,8 @@ export function getHwInfo(ucmd: Ucmd<uapi.IommuHwInfo>): void {
 }
 
 /** What the driver says. Throws what it throws, and an errno (with a warning) if it does not say what that is. */
-function infoOf(dev: Device, wanted: number): HwInfo {
-  const info = deviceIommuOps(dev).hwInfo?.(dev, wanted);
+function infoOf({ dev, iommuOps }: IommufdDevice, wanted: number): HwInfo {
+  const info = iommuOps.hwInfo?.(dev, wanted);
   if (info === undefined) return NO_INFO;
   const { warnings, revision } = dev.iommu.kernel;
   const broken = warnings.on(

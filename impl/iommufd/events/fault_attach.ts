@@ -40,8 +40,30 @@ export class IommufdAttachHandle extends AttachHandle {
   }
 }
 
+/** How a HWPT gets to the DMA of a group, for one PASID or none. */
+export interface HwptLink {
+  /** For the first device of a group. Throws EINVAL if another HWPT may fit. */
+  attach(hwpt: HwPagetable, idev: IommufdDevice, pasid: number): void;
+  /** After the last one. */
+  detach(hwpt: HwPagetable, idev: IommufdDevice, pasid: number): void;
+  /** In place of `old`. If it throws nothing has changed. */
+  replace(
+    idev: IommufdDevice,
+    hwpt: HwPagetable,
+    old: HwPagetable,
+    pasid: number,
+  ): void;
+}
+
+/** Through the IOMMU core. */
+export const CORE_LINK: HwptLink = {
+  attach: hwptAttachDevice,
+  detach: hwptDetachDevice,
+  replace: hwptReplaceDevice,
+};
+
 /** Attaches a device's group. Throws ENOMEM, EINVAL, and what the drivers throw. (Linux: iommufd_hwpt_attach_device.) */
-export function hwptAttachDevice(
+function hwptAttachDevice(
   hwpt: HwPagetable,
   idev: IommufdDevice,
   pasid: number,
@@ -51,18 +73,18 @@ export function hwptAttachDevice(
   idev.ctx.kernel.step("attach.handle");
   const handle = new IommufdAttachHandle(idev);
   if (pasid === IOMMU_NO_PASID) {
-    attachGroupHandle(domain, idev.igroup.group, handle);
+    attachGroupHandle(domain, idev.dev.group!, handle);
   } else attachDevicePasid(domain, idev.dev, pasid, handle);
 }
 
 /** Detaches a device's group; faults that came through are answered (Linux: iommufd_hwpt_detach_device). */
-export function hwptDetachDevice(
+function hwptDetachDevice(
   hwpt: HwPagetable,
   idev: IommufdDevice,
   pasid: number,
 ): void {
   const { domain } = hwpt;
-  const { group } = idev.igroup;
+  const group = idev.dev.group!;
   const handle = attachHandleGet(group, pasid);
   if (pasid === IOMMU_NO_PASID) detachGroupHandle(domain, group);
   else detachDevicePasid(domain, idev.dev, pasid);
@@ -74,7 +96,7 @@ export function hwptDetachDevice(
  * answered. If it throws nothing has changed. Throws as
  * {@link hwptAttachDevice}. (Linux: iommufd_hwpt_replace_device.)
  */
-export function hwptReplaceDevice(
+function hwptReplaceDevice(
   idev: IommufdDevice,
   hwpt: HwPagetable,
   old: HwPagetable,
@@ -82,7 +104,7 @@ export function hwptReplaceDevice(
 ): void {
   const { domain } = hwpt;
   checkFaults(hwpt, idev.dev);
-  const { group } = idev.igroup;
+  const group = idev.dev.group!;
   const oldHandle = attachHandleGet(group, pasid);
   idev.ctx.kernel.step("replace.handle");
   const handle = new IommufdAttachHandle(idev);
@@ -92,7 +114,7 @@ export function hwptReplaceDevice(
 }
 
 /** Throws EINVAL for page faults of a virtual function (Linux: iommufd_hwpt_compatible_device). */
-function checkFaults(hwpt: HwPagetable, dev: Device): void {
+export function checkFaults(hwpt: HwPagetable, dev: Device): void {
   if (hwpt.fault === undefined || !dev.isVirtualFunction) return;
   const { refusesOnlyVfsWithPri } = hwpt.ctx.kernel.revision.attach;
   if (dev.hasPri || !refusesOnlyVfsWithPri) {

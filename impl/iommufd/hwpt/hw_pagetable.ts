@@ -8,7 +8,7 @@
  * @module
  */
 
-import { deviceIommuCapable, deviceIommuOps } from "../../iommu/device.ts";
+import { deviceIommuCapable } from "../../iommu/device.ts";
 import type { Domain } from "../../iommu/domain.ts";
 import { pagingDomainAlloc } from "../../iommu/group_domain.ts";
 import type { UserData } from "../../iommu/user_data.ts";
@@ -148,8 +148,7 @@ export class HwptPaging extends HwPagetable implements NestingBase {
    * driver that cannot; EINVAL if this HWPT was not allocated to be a parent or
    * is of another driver.
    */
-  nestedMaker({ dev }: IommufdDevice): NestedMaker {
-    const ops = deviceIommuOps(dev);
+  nestedMaker({ dev, iommuOps: ops }: IommufdDevice): NestedMaker {
     if (!ops.domainAllocNested) {
       throw EOPNOTSUPP.because("the IOMMU driver has no nested HWPTs");
     }
@@ -256,12 +255,12 @@ export class HwptPaging extends HwPagetable implements NestingBase {
 
 /** Throws EOPNOTSUPP if device or driver cannot do what is asked for. */
 function checkPaging(
-  { dev, ctx }: IommufdDevice,
+  { dev, ctx, iommuOps }: IommufdDevice,
   flags: number,
   userData: UserData | undefined,
 ): void {
   const wantsMore = flags !== 0 || userData !== undefined;
-  if (wantsMore && !deviceIommuOps(dev).domainAllocPagingFlags) {
+  if (wantsMore && !iommuOps.domainAllocPagingFlags) {
     throw EOPNOTSUPP.because("the IOMMU driver takes no flags and no data");
   }
   if (flags & ~pagingFlags(ctx.kernel.revision)) throw UNKNOWN_FLAG;
@@ -276,11 +275,10 @@ function checkPaging(
 
 /** The driver's domain for a device. */
 function allocDomain(
-  { dev }: IommufdDevice,
+  { dev, iommuOps: ops }: IommufdDevice,
   flags: number,
   userData: UserData | undefined,
 ): Domain {
-  const ops = deviceIommuOps(dev);
   return ops.domainAllocPagingFlags
     ? ops.domainAllocPagingFlags(
       dev,

@@ -16,9 +16,7 @@ import {
   EINVAL,
   EMSGSIZE,
   ENOENT,
-  EOPNOTSUPP,
   EOVERFLOW,
-  EPERM,
   type Errno,
   errnoOf,
 } from "../../uapi/errno.ts";
@@ -27,12 +25,7 @@ import type { HwptPaging } from "../hwpt/hw_pagetable.ts";
 import { IoPagetable, type MapOptions } from "./io_pagetable.ts";
 import type { IommufdCtx } from "../main.ts";
 import { IommufdObject } from "../objects/object.ts";
-import {
-  NO_LENGTH,
-  RESERVED_FIELD,
-  UNKNOWN_FLAG,
-} from "../objects/refusals.ts";
-import { CAP_SYS_RAWIO } from "../../uapi/mman.ts";
+import { RESERVED_FIELD, UNKNOWN_FLAG } from "../objects/refusals.ts";
 import { MOCK_FLAGS_ACCESS_SYZ } from "../../uapi/selftest.ts";
 import { IoptRange } from "./reserved.ts";
 import { syzIova } from "./syz_iova.ts";
@@ -293,30 +286,4 @@ export function ioasUnmap(ucmd: Ucmd<uapi.IommuIoasUnmap>): void {
   } finally {
     ioas.put();
   }
-}
-
-/**
- * IOMMU_IOAS_NOIOMMU_GET_PA. What an IOAS maps is told for devices without an
- * IOMMU alone, and no device of the model is one that can be bound: in the end
- * it is EOPNOTSUPP. (Linux: iommufd_ioas_noiommu_get_pa, iopt_get_phys.)
- */
-export function ioasNoiommuGetPa(
-  { ctx, cmd, process }: Ucmd<uapi.IommuIoasNoiommuGetPa>,
-): void {
-  // Before anything else, unlike all other ioctls.
-  if (!process.capable(CAP_SYS_RAWIO)) {
-    throw EPERM.because("the process lacks CAP_SYS_RAWIO");
-  }
-  if (cmd.flags !== 0) throw UNKNOWN_FLAG;
-  if (cmd.reserved !== 0) throw RESERVED_FIELD;
-  if (cmd.length === 0n) throw NO_LENGTH;
-  if (cmd.iova >= U64_MAX) throw IOVA_TOO_HIGH;
-  ctx.objects.get(cmd.ioasId, Ioas).putAfter(({ iopt }) => {
-    const pages = iopt.areas.first(cmd.iova, cmd.iova)?.pages;
-    if (!pages) throw NOTHING_MAPPED;
-    if (pages.source.revoked) {
-      throw EINVAL.because("the memory was taken back");
-    }
-    throw EOPNOTSUPP.because("no device without an IOMMU uses the IOAS");
-  });
 }

@@ -7,18 +7,31 @@
  *
  * As in Linux an ioctl may go on although a step of it failed: a second attempt
  * is made for some memory, a smaller buffer taken. And where the answer is all
- * that failed, the work may be done: unmapped memory stays unmapped.
+ * that failed, the work may be done: unmapped memory stays unmapped. A mock
+ * device that a failure left without an IOMMU is another kind: it is given back.
  */
 
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { EFAULT, errnoName } from "../../uapi/errno.ts";
+import { IOMMU_DESTROY, IommuDestroy } from "../../uapi/iommufd.ts";
 import { REVISION_NAMES, type RevisionName } from "../../uapi/revision.ts";
 import { anyStep, IoptRun, type Step } from "../testing/iopt_run.ts";
 import type { ModelCall, ModelResult, Setting } from "../testing/iopt_state.ts";
+import { SelftestDevice } from "../selftest/selftest_device.ts";
 
-/** Errnos that a step which is made to fail ends in. */
-const INJECTED = ["ENOMEM", "EFAULT", "ENOENT", "EINVAL", "ENODEV"];
+/**
+ * Errnos that a step which is made to fail ends in. EADDRINUSE is what a mock
+ * device without an IOMMU may get: its domain has no pages as small.
+ */
+const INJECTED = [
+  "ENOMEM",
+  "EFAULT",
+  "ENOENT",
+  "EINVAL",
+  "ENODEV",
+  "EADDRINUSE",
+];
 
 /** How calls ended in which a step failed. */
 interface Outcomes {
@@ -49,6 +62,7 @@ class FailingRun extends IoptRun {
     process.setFailNth(0);
     // Of other errnos the failure is not the reason: the model must know it.
     const failed = ret < 0 && INJECTED.includes(errnoName(ret));
+    if (hit && this.#givesOthersBack()) return super.perform(call);
     if (!hit || !failed) {
       if (hit) this.#outcomes.survived++;
       return this.compare(call, ret);
@@ -56,6 +70,19 @@ class FailingRun extends IoptRun {
     if (this.#isUnchanged()) this.#outcomes.undone++;
     else this.#followUnanswered(call, ret);
     return super.perform(call);
+  }
+
+  /** Destroys devices without an IOMMU; whether there was one. */
+  #givesOthersBack(): boolean {
+    for (const object of this.ctx.objects) {
+      if (!(object instanceof SelftestDevice) || object.idev.dev.group) {
+        continue;
+      }
+      const cmd = IommuDestroy.encode({ id: object.id });
+      assertEquals(this.ioctl(IOMMU_DESTROY, cmd), 0);
+      return true;
+    }
+    return false;
   }
 
   /** Whether the kernel is still as the model is. */

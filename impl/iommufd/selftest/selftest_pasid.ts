@@ -64,7 +64,7 @@ export function testPasidCheckHwpt(
   { id, pasid, hwptId }: TestPasidCheckHwpt,
 ): void {
   ctx.objects.get(id, SelftestDevice).putAfter(({ idev }) => {
-    const attached = idev.igroup.group.pasidArray.get(pasid)?.domain;
+    const attached = idev.dev.group?.pasidArray.get(pasid)?.domain;
     if (hwptId === 0) {
       if (attached) throw EINVAL.because("something is attached");
       return;

@@ -106,7 +106,7 @@ export function vdeviceAlloc(ucmd: Ucmd<IommuVdeviceAlloc>): void {
   const { ctx, cmd } = ucmd;
   ctx.objects.get(cmd.viommuId, IommufdViommu).putAfter((viommu) => {
     ctx.objects.get(cmd.devId, IommufdDevice).putAfter((idev) => {
-      viommu.checkBehind(idev.dev);
+      viommu.checkNesting(idev);
       if (idev.destroying) {
         throw ENOENT.because("the device is being destroyed");
       }

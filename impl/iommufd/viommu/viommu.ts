@@ -13,11 +13,7 @@
  * @module
  */
 
-import {
-  type Device,
-  deviceIommuOps,
-  type IommuOps,
-} from "../../iommu/device.ts";
+import type { Device, IommuOps } from "../../iommu/device.ts";
 import type { Domain } from "../../iommu/domain.ts";
 import type { UserData, UserDataArray } from "../../iommu/user_data.ts";
 import type { Viommu, ViommuOps } from "../../iommu/viommu/viommu.ts";
@@ -101,15 +97,10 @@ export class IommufdViommu extends IommufdObject
   }
 
   /** Throws EINVAL for a device behind another IOMMU. */
-  checkBehind(dev: Device): void {
-    if (deviceIommuOps(dev) !== this.iommuOps) {
+  checkNesting({ iommuOps }: IommufdDevice): void {
+    if (iommuOps !== this.iommuOps) {
       throw EINVAL.because("the device is behind another IOMMU");
     }
-  }
-
-  /** The device must be behind the physical IOMMU. Throws EINVAL. */
-  checkNesting({ dev }: IommufdDevice): void {
-    this.checkBehind(dev);
   }
 
   /** See {@link NestingBase}. Throws EOPNOTSUPP for a driver that cannot. */
@@ -192,8 +183,7 @@ export function viommuAlloc(ucmd: Ucmd<IommuViommuAlloc>): void {
     uptr: Number(cmd.dataUptr),
     len: dataLen,
   };
-  ctx.objects.get(cmd.devId, IommufdDevice).putAfter(({ dev }) => {
-    const iommuOps = deviceIommuOps(dev);
+  ctx.objects.get(cmd.devId, IommufdDevice).putAfter(({ dev, iommuOps }) => {
     if (!iommuOps.viommuInit || !iommuOps.hasViommu?.(dev, type)) {
       throw UNKNOWN_TYPE;
     }

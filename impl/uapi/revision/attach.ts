@@ -24,6 +24,8 @@ export class AttachDifferences extends Differences {
   });
   /** bind allocates the object before it checks anything (iommufd_device_bind). */
   readonly bindAllocatesFirst: boolean = this.since("7.3");
+  /** Devices without an IOMMU are bound too (iommufd_device_is_noiommu). */
+  readonly bindsWithoutIommu: boolean = this.since("7.3");
   /** A device that refused a domain is not attached to the one before again (__iommu_group_set_domain_internal). */
   readonly revertSkipsFailed: boolean = this.since("6.19");
   /** The default domain of a device with PASIDs is asked for with that flag, if the driver can (__iommu_group_alloc_default_domain). */
