@@ -308,4 +308,11 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     breaks: "The offset in a syz IOVA does not count",
     killer: "kit_test_ops.syz_iova",
   }]),
+  ...inFile("impl/iommufd/noiommu/get_pa.ts", [{
+    name: "get-pa-no-length",
+    find: "  if (cmd.length === 0n) throw NO_LENGTH;\n",
+    replace: "",
+    breaks: "GET_PA takes a range of no bytes",
+    killer: "kit_noiommu.get_pa_errno",
+  }]),
 ];
