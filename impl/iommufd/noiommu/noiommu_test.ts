@@ -266,7 +266,6 @@ describe("a device without an IOMMU", () => {
     const bare = new Bare();
     const idev = bare.bind();
     const lines = () => inspect(bare.machine.kernel);
-    const { id } = idev;
     assertEquals(
       lines().includes("no group, DMA is not translated, detached\n"),
       true,
