@@ -18,7 +18,8 @@ export type {
   AttachStrategy,
   Change,
 } from "./iommufd/attach/attachments.ts";
-export type { IommufdGroup } from "./iommufd/attach/group.ts";
+export type { BoundGroup, IommufdGroup } from "./iommufd/attach/group.ts";
+export type { NoIommuDomain, NoIommuOps } from "./iommufd/noiommu/domain.ts";
 export type * from "./iommufd/attach/sw_msi.ts";
 export type * from "./iommufd/events/event_queue.ts";
 export type { HwPagetable, HwptPaging } from "./iommufd/hwpt/hw_pagetable.ts";

@@ -45,6 +45,7 @@ const FORMAT = new AmdV1Format({
 
 /** A map from IOVA to memory, for those who ask (Linux: struct noiommu_domain). */
 export class NoIommuDomain extends Domain {
+  /** It maps. */
   readonly type = "paging";
   readonly #table = new AmdV1PageTable(FORMAT);
 
@@ -58,6 +59,7 @@ export class NoIommuDomain extends Domain {
     throw ENODEV.because("the device has no IOMMU");
   }
 
+  /** See {@link Domain}. */
   override mapRange(
     iova: Iova,
     paddr: number,
@@ -67,14 +69,17 @@ export class NoIommuDomain extends Domain {
     this.#table.map(iova, paddr, size, prot);
   }
 
+  /** See {@link Domain}. */
   override unmapRange(iova: Iova, size: number): number {
     return this.#table.unmap(iova, size);
   }
 
+  /** 0 in a hole. */
   override iovaToPhys(iova: Iova): number {
     return this.#table.lookup(iova) ?? 0;
   }
 
+  /** See {@link Domain}. */
   override readRuns(
     iova: Iova,
     npages: number,
