@@ -195,10 +195,17 @@ export function storeEntries(
     words[at] = low;
     words[at + 1] = high;
     at += 2;
-    for (let item = 1; item < items; item++) {
+    if (items === 2) {
+      // Those of a page of their own: to enter the loop takes longer than this.
       words[at] = low;
       words[at + 1] = high;
       at += 2;
+    } else {
+      for (let item = 1; item < items; item++) {
+        words[at] = low;
+        words[at + 1] = high;
+        at += 2;
+      }
     }
     const next = (low + lowStep) | 0;
     high += highStep;
