@@ -10,6 +10,7 @@ import { Ioas } from "../iommufd/ioas/ioas.ts";
 import { iommufdCtxFromFd } from "../iommufd/main.ts";
 import * as uapi from "../uapi/mod.ts";
 import {
+  type Bench,
   describeReasons,
   IOVA,
   PAGE,
@@ -17,6 +18,34 @@ import {
 } from "./testing/reasons.ts";
 
 const TOP = 2n ** 64n;
+
+/** Asks which memory the first IOVA stands for. */
+function ask(bench: Bench, options: object = {}): void {
+  const { io, ioasId } = bench;
+  io.ioasNoiommuGetPa({ ioasId, iova: IOVA, length: PAGE, ...options });
+}
+
+const ADDRESSES: readonly Scenario[] = [
+  ["EPERM: the process lacks CAP_SYS_RAWIO", (b) => {
+    b.process.dropCapability(uapi.CAP_SYS_RAWIO);
+    ask(b);
+  }],
+  ["EINVAL: the length is 0", (b) => ask(b, { length: 0 })],
+  ["EOVERFLOW: an IOVA is 2^64-1", (b) => ask(b, { iova: TOP - 1n })],
+  ["ENOENT: there is no IOAS with this id", (b) => ask(b, { ioasId: 77 })],
+  ["ENOENT: nothing is mapped in the range", (b) => ask(b)],
+  ["EOPNOTSUPP: no device without an IOMMU uses the IOAS", (b) => {
+    b.map();
+    ask(b);
+  }],
+  ["EINVAL: the memory was taken back", (b) => {
+    const { dmabufFd: fd } = b.io.mock.dmabufGet({ length: PAGE });
+    const { ioasId } = b;
+    b.io.ioasMapFile({ ioasId, fd, length: PAGE, iova: IOVA });
+    b.io.mock.dmabufRevoke({ dmabufFd: fd, revoked: true });
+    ask(b);
+  }],
+];
 
 const PLACES: readonly Scenario[] = [
   ["EINVAL: the length is 0", (b) => b.map({ length: 0 })],
@@ -280,6 +309,7 @@ const ACCESSES: readonly Scenario[] = [
 ];
 
 describeReasons("choosing and taking a place", PLACES);
+describeReasons("asking for an address", ADDRESSES);
 describeReasons("copying", COPIES);
 describeReasons("unmapping and destroying", REMOVALS);
 describeReasons("ranges and options", RANGES);

@@ -382,6 +382,55 @@ describe("IOAS_NOIOMMU_GET_PA", () => {
     bare.end();
   });
 
+  it("looks at what it is asked in this order", () => {
+    const { machine, ioasId } = new Bare();
+    const wrong = {
+      flags: 1,
+      reserved: 1,
+      length: 0n,
+      iova: 2n ** 64n - 1n,
+      ioasId: 99,
+    };
+    const ask = (values: Partial<uapi.IommuIoasNoiommuGetPa>) =>
+      machine.call(
+        uapi.IOMMU_IOAS_NOIOMMU_GET_PA,
+        uapi.IommuIoasNoiommuGetPa,
+        { ...wrong, ...values },
+      ).ret;
+    assertEquals(ask({}), "EOPNOTSUPP");
+    assertEquals(ask({ flags: 0 }), "EOPNOTSUPP");
+    const known = { flags: 0, reserved: 0 };
+    assertEquals(ask(known), "EINVAL");
+    assertEquals(ask({ ...known, length: 1n }), "EOVERFLOW");
+    const placed = { ...known, length: 1n, iova: 0n };
+    assertEquals(ask(placed), "ENOENT");
+    assertEquals(ask({ ...placed, ioasId }), "ENOENT");
+    machine.process.dropCapability(uapi.CAP_SYS_RAWIO);
+    assertEquals(ask({}), "EPERM");
+  });
+
+  it("tells a run of more than a huge page at once", () => {
+    const bare = new Bare();
+    const idev = bare.bind();
+    idev.attach(bare.ioasId);
+    const length = 2 ** 21;
+    const { dmabufFd: fd } = bare.io.mock.dmabufGet({ length });
+    const { ioasId } = bare;
+    for (const iova of [IOVA, IOVA + length]) {
+      bare.io.ioasMapFile({ ioasId, fd, length, iova });
+      const [phys, all] = bare.ask(iova, length + SIZE);
+      assertEquals(all, BigInt(length));
+      const inner = 300 * SIZE + 7;
+      assertEquals(bare.ask(iova + inner, 2 ** 22), [
+        phys + BigInt(inner),
+        BigInt(length - inner),
+      ]);
+    }
+    idev.detach();
+    idev.unbind();
+    bare.end();
+  });
+
   it("tells each page of scattered memory for itself, whichever way it was mapped", () => {
     for (const before of [true, false]) {
       const bare = new Bare();
