@@ -53,8 +53,10 @@ export function mapPages(
   const bits = pageBits(items);
   const second = 2 * (items - 1);
   let next = run;
-  for (let at = 2 * index; at < 2 * TABLE_ITEMS && next < to; next++) {
-    if (npfns[next] !== 1 || (words[at]! | words[at + second]!) !== 0) break;
+  const pages = Math.ceil((TABLE_ITEMS - index) / items);
+  const stop = Math.min(to, run + pages);
+  for (let at = 2 * index; next < stop; next++) {
+    if (npfns[next] !== 1 || words[at] !== 0 || words[at + second] !== 0) break;
     const pfn = pfns[next]!;
     const low = bits | (pfn << shift);
     const high = attributes | (pfn >>> (32 - shift));

@@ -164,16 +164,18 @@ function pinLeaf(
   out: Int32Array,
   at: number,
 ): number {
-  for (let i = 0; i < count; i++) {
-    const pte = leaf[from + i]!;
-    if ((pte & PTE_EXCLUSIVE) === 0) return i;
+  const end = from + count;
+  let to = at;
+  for (let i = from; i < end; i++) {
+    const pte = leaf[i]!;
+    if ((pte & PTE_EXCLUSIVE) === 0) break;
     const pfn = pte >> PTE_PFN_SHIFT;
     const refs = refcount[pfn]! + GUP_PIN_COUNTING_BIAS;
-    if (refs > REFCOUNT_MAX) return i;
+    if (refs > REFCOUNT_MAX) break;
     refcount[pfn] = refs;
-    out[at + i] = pfn;
+    out[to++] = pfn;
   }
-  return count;
+  return to - at;
 }
 
 function isZero(leaf: Int32Array): boolean {
