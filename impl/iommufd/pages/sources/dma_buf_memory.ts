@@ -29,10 +29,6 @@ import type { Filling, PagesSource } from "../source.ts";
 export class DmaBufMemory implements PagesSource, Filling, DmaBufImporter {
   /** Its offset in the buffer. */
   readonly start: bigint;
-  /** The CPU has none. */
-  readonly frames = undefined;
-  /** Itself. */
-  readonly filling: this = this;
   /** The domains that map it, by area (Linux: tracker). */
   readonly mapped: Map<IoptArea, Set<Domain>> = new Map();
   readonly #kernel: KernelCore;
@@ -51,6 +47,16 @@ export class DmaBufMemory implements PagesSource, Filling, DmaBufImporter {
     this.#kernel = kernel;
     this.#range = dmaBuf.attach(this);
     this.#dmaBuf = dmaBuf.get();
+  }
+
+  /** The CPU has none. */
+  get frames(): undefined {
+    return undefined;
+  }
+
+  /** Itself. */
+  get filling(): this {
+    return this;
   }
 
   /** True once its driver took it back. */

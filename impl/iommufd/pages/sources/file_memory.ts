@@ -29,18 +29,6 @@ const PINNED_TOO_OFTEN = EINVAL.because(
 export class FileMemory implements PagesSource, FrameSource {
   /** Its offset in the file. */
   readonly start: bigint;
-  /** Itself. */
-  readonly frames: this = this;
-  /** By pins. */
-  readonly filling: Filling = PINNED_FILLING;
-  /** For a drawing. */
-  readonly place = "the file";
-  /** Nobody takes it back: what is pinned stays, even where the file is cut. */
-  readonly revoked = false;
-  /** The file has the memory, whoever is its owner. */
-  readonly ownerMayChange = true;
-  /** Linux pins folios of files. */
-  readonly listsFolios = true;
   readonly #kernel: KernelCore;
   readonly #memory: MemoryObject | undefined;
 
@@ -49,6 +37,36 @@ export class FileMemory implements PagesSource, FrameSource {
     this.start = start;
     this.#kernel = kernel;
     this.#memory = file.pinnable?.get();
+  }
+
+  /** Itself. */
+  get frames(): this {
+    return this;
+  }
+
+  /** By pins. */
+  get filling(): Filling {
+    return PINNED_FILLING;
+  }
+
+  /** For a drawing. */
+  get place(): string {
+    return "the file";
+  }
+
+  /** Nobody takes it back: what is pinned stays, even where the file is cut. */
+  get revoked(): boolean {
+    return false;
+  }
+
+  /** The file has the memory, whoever is its owner. */
+  get ownerMayChange(): boolean {
+    return true;
+  }
+
+  /** Linux pins folios of files. */
+  get listsFolios(): boolean {
+    return true;
   }
 
   /** What kind of file it is, and where in it. */

@@ -31,18 +31,6 @@ import {
 export class UserMemory implements PagesSource, FrameSource {
   /** Its address. */
   readonly start: bigint;
-  /** Itself. */
-  readonly frames: this = this;
-  /** By pins. */
-  readonly filling: Filling = PINNED_FILLING;
-  /** For a drawing. */
-  readonly place = "user memory";
-  /** Nobody takes it back. */
-  readonly revoked = false;
-  /** It is a part of its owner's address space. */
-  readonly ownerMayChange = false;
-  /** Pins find pages. */
-  readonly listsFolios = false;
   readonly #kernel: KernelCore;
   readonly #mm: Mm;
   readonly #gupFlags: number;
@@ -53,6 +41,36 @@ export class UserMemory implements PagesSource, FrameSource {
     this.#kernel = kernel;
     this.#mm = mm;
     this.#gupFlags = gupFlags(kernel, writable);
+  }
+
+  /** Itself. */
+  get frames(): this {
+    return this;
+  }
+
+  /** By pins. */
+  get filling(): Filling {
+    return PINNED_FILLING;
+  }
+
+  /** For a drawing. */
+  get place(): string {
+    return "user memory";
+  }
+
+  /** Nobody takes it back. */
+  get revoked(): boolean {
+    return false;
+  }
+
+  /** It is a part of its owner's address space. */
+  get ownerMayChange(): boolean {
+    return false;
+  }
+
+  /** Pins find pages. */
+  get listsFolios(): boolean {
+    return false;
   }
 
   /** Whose it is and where. */
