@@ -10,6 +10,9 @@
  * @module
  */
 
+/** Why an errno was thrown; a function where finding out costs more than the call that fails. */
+export type Reason = string | (() => string);
+
 /** One Linux error number, and perhaps why it was thrown. */
 export class Errno {
   /** Positive error number, as in `errno.h` on x86-64. */
@@ -18,10 +21,10 @@ export class Errno {
   readonly name: string;
   /** What it means in general. */
   readonly message: string;
-  readonly #reason: string | undefined;
+  readonly #reason: Reason | undefined;
 
   /** Other code takes the exported constants. */
-  constructor(code: number, name: string, message: string, reason?: string) {
+  constructor(code: number, name: string, message: string, reason?: Reason) {
     this.code = code;
     this.name = name;
     this.message = message;
@@ -30,11 +33,12 @@ export class Errno {
 
   /** What was wrong this time, or else what it means in general: the end of a sentence. */
   why(): string {
-    return this.#reason ?? this.message;
+    const reason = this.#reason ?? this.message;
+    return typeof reason === "string" ? reason : reason();
   }
 
   /** The same errno with a reason. */
-  because(reason: string): Errno {
+  because(reason: Reason): Errno {
     return new Errno(this.code, this.name, this.message, reason);
   }
 

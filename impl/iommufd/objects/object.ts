@@ -202,7 +202,7 @@ export class ObjectTable {
     const object = this.#ids.get(id);
     if (object === undefined) throw IommufdObject.notFound;
     if (object.users !== 1) {
-      throw EBUSY.because(`${this.#userOf(object)} uses the object`);
+      throw EBUSY.because(() => `${this.#userOf(object)} uses the object`);
     }
     this.#destroy(object);
   }

@@ -2,6 +2,7 @@
 
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { errnoOf } from "../../uapi/errno.ts";
 import type { IommufdCtx } from "../main.ts";
 import { IommufdObject } from "./object.ts";
 import { Machine, outcome } from "../testing/machine.ts";
@@ -46,6 +47,26 @@ describe("object table", () => {
     ctx.objects.remove(2);
     assertEquals(publish(new Thing(ctx, log)).id, 2);
     assertEquals(publish(new Thing(ctx, log)).id, 4);
+    machine.end();
+  });
+
+  it("looks for the user of a busy object only when somebody asks why", () => {
+    const { machine, ctx, log } = setup();
+    let asked = 0;
+    class Holder extends Thing {
+      override get called(): string {
+        return "a holder";
+      }
+      override get uses(): readonly (IommufdObject | undefined)[] {
+        asked++;
+        return [this.holds];
+      }
+    }
+    const held = publish(new Thing(ctx, log));
+    publish(new Holder(ctx, log, held));
+    const errno = errnoOf(() => ctx.objects.remove(held.id));
+    assertEquals([errno?.name, asked], ["EBUSY", 0]);
+    assertEquals([errno?.why(), asked], ["a holder uses the object", 1]);
     machine.end();
   });
 
