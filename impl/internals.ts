@@ -69,6 +69,7 @@ export {
   FAULT_STEPS,
   type StepName,
 } from "./kernel/fault_steps.ts";
+export type { Descriptors } from "./kernel/interfaces/descriptors.ts";
 export type { FdTable } from "./kernel/files/fd_table.ts";
 export type {
   DeviceMapping,

@@ -37,8 +37,8 @@ import {
 import type { KernelCore } from "./core.ts";
 import type { User } from "./credentials.ts";
 import { FaultInjection } from "./fault_injection.ts";
-import type { FdTable } from "./files/fd_table.ts";
 import type { File } from "./files/file.ts";
+import type { Descriptors } from "./interfaces/descriptors.ts";
 import type { Mm } from "./interfaces/mm.ts";
 import type { Task } from "./interfaces/task.ts";
 
@@ -62,13 +62,13 @@ export abstract class SystemCalls implements Task {
   /** Process id. */
   readonly pid: number;
   /** Its descriptors. */
-  readonly files: FdTable;
+  readonly files: Descriptors;
   /** Which of its fallible kernel steps fails (Linux: task_struct.fail_nth). */
   readonly faults: FaultInjection = new FaultInjection();
   #exited = false;
 
   /** A task that the kernel does not know yet: see `KernelCore.addTask`. */
-  constructor(kernel: KernelCore, pid: number, files: FdTable) {
+  constructor(kernel: KernelCore, pid: number, files: Descriptors) {
     this.kernel = kernel;
     this.pid = pid;
     this.files = files;

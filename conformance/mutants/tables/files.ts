@@ -197,10 +197,10 @@ export const FILES_MUTANTS: readonly Mutant[] = [
     breaks: "Memory of before exec stays mapped",
     killer: "kit_exec.memory",
   }]),
-  ...inFile("impl/iommufd/events/event_queue.ts", [{
+  ...inFile("impl/kernel/files/fd_table.ts", [{
     name: "exec-keeps-queues",
-    find: "  process.files.install(file, limit, true);",
-    replace: "  process.files.install(file, limit);",
+    find: "    this.install(file, limit, true);",
+    replace: "    this.install(file, limit);",
     breaks: "The descriptors of event queues survive exec",
     killer: "kit_exec.descriptors_of_iommufd",
   }]),

@@ -81,7 +81,8 @@ export function openEventQueue(
   ctx.kernel.step("file.anonymous");
   const file = makeFile();
   const limit = process.rlimit(RLIMIT_NOFILE);
-  answer(process.files.nextFree(limit));
-  ucmd.respond();
-  process.files.install(file, limit, true);
+  process.files.answerAndInstall(file, limit, (fd) => {
+    answer(fd);
+    ucmd.respond();
+  });
 }

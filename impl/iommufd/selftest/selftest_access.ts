@@ -146,7 +146,7 @@ export function testCreateAccess(
   using undo = new DisposableStack();
   undo.defer(() => file.put());
   const limit = process.rlimit(RLIMIT_NOFILE);
-  const fd = freeDescriptor(process, limit);
+  checkFreeDescriptor(process, limit);
   const ops = {
     needsPinPages: file.pins,
     unmap: (iova: bigint, length: bigint) => file.unmap(iova, length),
@@ -154,18 +154,19 @@ export function testCreateAccess(
   const access = Access.create(ctx, ops);
   undo.defer(() => access.release());
   access.attach(ioasId);
-  cmd.outAccessFd = fd;
-  ucmd.respond();
+  process.files.answerAndInstall(file, limit, (fd) => {
+    cmd.outAccessFd = fd;
+    ucmd.respond();
+  });
 
   undo.move();
   file.ioasAccess = access;
-  process.files.install(file, limit, true);
 }
 
-/** The descriptor that comes next. Throws ENOMEM, as the selftests have it, if there is none. */
-function freeDescriptor(process: Task, limit: bigint): number {
+/** Throws ENOMEM, as the selftests have it, if no descriptor can come next. */
+function checkFreeDescriptor(process: Task, limit: bigint): void {
   try {
-    return process.files.nextFree(limit);
+    process.files.nextFree(limit);
   } catch (error) {
     asErrno(error);
     throw NO_DESCRIPTOR;

@@ -8,22 +8,21 @@
 
 import { EBADF, EMFILE } from "../../uapi/errno.ts";
 import { popLowest, pushHeap } from "../../lib/heap.ts";
+import type { Descriptors } from "../interfaces/descriptors.ts";
 import type { File } from "./file.ts";
 
-/** Open files by descriptor (Linux: struct files_struct). */
-export class FdTable {
+/** The descriptors of a simulated program. */
+export class FdTable implements Descriptors {
   readonly #files: (File | undefined)[] = [];
   /** Min-heap of the free descriptors below the highest that was ever open. */
   readonly #free: number[] = [];
   /** Those that exec closes (Linux: close_on_exec). */
   readonly #closeOnExec = new Set<number>();
 
-  /** The file behind a descriptor, no reference taken; undefined if it is not open. */
   get(fd: number): File | undefined {
     return this.#files[fd];
   }
 
-  /** As {@link get}; throws EBADF if it is not open. */
   lookup(fd: number): File {
     const file = this.#files[fd];
     if (file === undefined) throw EBADF;
@@ -37,7 +36,6 @@ export class FdTable {
     }
   }
 
-  /** The lowest free descriptor. Throws EMFILE if that is `limit` or above. (Linux: get_unused_fd_flags.) */
   nextFree(limit: bigint): number {
     const fd = this.#free[0] ?? this.#files.length;
     if (BigInt(fd) >= limit) {
@@ -46,11 +44,6 @@ export class FdTable {
     return fd;
   }
 
-  /**
-   * Puts `file` at the lowest free descriptor, which takes over the caller's
-   * reference; exec closes it if `closeOnExec`. Throws EMFILE, the reference
-   * kept.
-   */
   install(file: File, limit: bigint, closeOnExec = false): number {
     const fd = this.nextFree(limit);
     if (fd < this.#files.length) popLowest(this.#free);
@@ -59,19 +52,25 @@ export class FdTable {
     return fd;
   }
 
-  /** Whether exec closes an open descriptor (Linux: FD_CLOEXEC). */
+  answerAndInstall(
+    file: File,
+    limit: bigint,
+    answer: (fd: number) => void,
+  ): void {
+    answer(this.nextFree(limit));
+    this.install(file, limit, true);
+  }
+
   closesOnExec(fd: number): boolean {
     return this.#closeOnExec.has(fd);
   }
 
-  /** Says whether exec closes a descriptor. Throws EBADF. */
   setCloseOnExec(fd: number, closes: boolean): void {
     this.lookup(fd);
     if (closes) this.#closeOnExec.add(fd);
     else this.#closeOnExec.delete(fd);
   }
 
-  /** Frees a descriptor and drops its reference. Throws EBADF. */
   close(fd: number): void {
     const file = this.lookup(fd);
     this.#files[fd] = undefined;
@@ -80,7 +79,6 @@ export class FdTable {
     file.put();
   }
 
-  /** Closes everything, lowest descriptor first. */
   closeAll(): void {
     for (let fd = 0; fd < this.#files.length; fd++) {
       if (this.#files[fd] !== undefined) this.close(fd);

@@ -8,7 +8,7 @@
 
 import type { User } from "../credentials.ts";
 import type { FaultInjection } from "../fault_injection.ts";
-import type { FdTable } from "../files/fd_table.ts";
+import type { Descriptors } from "./descriptors.ts";
 import type { Mm } from "./mm.ts";
 
 /**
@@ -21,7 +21,7 @@ export interface Task {
   /** Its memory. */
   readonly mm: Mm;
   /** Its descriptors. */
-  readonly files: FdTable;
+  readonly files: Descriptors;
   /** The user that it is charged to. */
   readonly user: User;
   /** Which of its fallible kernel steps fails (Linux: task_struct.fail_nth). */

@@ -50,6 +50,8 @@ export interface ProcessParts {
 
 /** A process: a program of this language that makes system calls. */
 export class Process extends SystemCalls {
+  /** Its descriptors. */
+  declare readonly files: FdTable;
   /** Its memory, until {@link exec}. */
   mm: ProcessMemory;
   readonly #credentials: Credentials;
