@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * What `--help` prints.
+ *
+ * @module
+ */
+
+import { NEWEST, REVISION_NAMES } from "../../impl/uapi/revision.ts";
+
+/** What `--help` prints. */
+export const HELP =
+  `Runs a Linux program, unmodified, on the model: it sees /dev/iommu and
+/dev/vfio/vfio, which the model answers for its own memory.
+
+Usage: deno task run [OPTION]… [--] PROGRAM [ARGUMENT]…
+
+What the program meets:
+  --uapi REVISION        ${REVISION_NAMES.join(", ")}; default ${NEWEST}
+  --as-root              the model believes that the caller is root, with all
+                         capabilities
+  --uid UID              the model believes that it is this user; by default it
+                         believes the truth
+  --memlock BYTES        RLIMIT_MEMLOCK as the model sees it: 64K, 8M, or
+                         unlimited; default the truth
+
+What is told of it:
+  --log[=FILE]           each call that the model answers, a line each, as
+                         strace would: to standard error, or into FILE
+  --transcript FILE      the calls in the protocol of conformance, which can be
+                         played to any implementation of iommufd
+  --inspect              draw what the kernel holds when the program ends; at
+                         once when this command gets SIGUSR1
+  --audit                objects, pins or charges that the program left behind,
+                         and what the kernel would have warned about, are a
+                         failure: a list, and exit code 125
+
+What fails:
+  --fail-nth N           the Nth step of the kernel that can fail does
+  --sweep                run the program again and again, a further step
+                         failing each time, and report how each run ends
+  --timeout MS           time limit of each run of a sweep in milliseconds;
+                         default 30000: what takes longer hangs
+
+  --help, -h             print this
+
+The first word that is no option is the program; what follows is its own.
+
+Exit codes: the program's own, or 128 and the number of the signal that ended
+it; 125 it could not be run, or --audit found something; 126 the program is not
+executable; 127 there is no such program; 2 the command line is wrong.
+Of a sweep: 0 all runs ended by themselves; 1 one hung, was ended by a signal,
+or made the kernel warn.
+`;
