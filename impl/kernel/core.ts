@@ -136,6 +136,11 @@ export class KernelCore {
     this.#devices.set(path, open);
   }
 
+  /** What opens the paths that were registered. */
+  get devices(): ReadonlyMap<string, OpenDevice> {
+    return this.#devices;
+  }
+
   /** The user with an id. */
   user(uid: number): User {
     let user = this.#users.get(uid);

@@ -93,6 +93,18 @@ export abstract class SystemCalls implements Task {
 
   /** Opens a path that the kernel knows, `O_*`. ENOENT, EMFILE, EINVAL, ENOMEM, and what the file answers. */
   open(path: string, flags: number = O_RDWR): number {
+    return this.openWith(
+      flags,
+      () => this.kernel.openPath(path, this, flags),
+    );
+  }
+
+  /**
+   * Opens what `find` opens, who was told the path by others than the kernel:
+   * the steps of {@link open}, and its errnos. The reference of the file is
+   * taken over.
+   */
+  openWith(flags: number, find: () => File): number {
     return this.syscall(() => {
       const access = flags & O_ACCMODE;
       if (!Number.isInteger(flags) || access > O_RDWR) throw EINVAL;
@@ -101,8 +113,7 @@ export abstract class SystemCalls implements Task {
       this.files.nextFree(this.rlimit(RLIMIT_NOFILE));
       // Its dentry is the path's.
       this.kernel.step("file.alloc");
-      const file = this.kernel.openPath(path, this, flags);
-      return this.install(file, (flags & O_CLOEXEC) !== 0);
+      return this.install(find(), (flags & O_CLOEXEC) !== 0);
     });
   }
 

@@ -8,6 +8,7 @@ import { IOMMU_IOAS_ALLOC, IommuIoasAlloc } from "../uapi/iommufd.ts";
 import {
   MAP_ANONYMOUS,
   MAP_PRIVATE,
+  O_RDONLY,
   PAGE_SIZE,
   PROT_READ,
   PROT_WRITE,
@@ -68,6 +69,28 @@ describe("a task that is no simulated process", () => {
     task.exit();
     assertEquals(errnoName(task.close(fd)), "ESRCH");
     assertEquals([...kernel.tasks], []);
+    assertEquals(kernel.audit(), []);
+  });
+
+  it("opens what others than the kernel know the path of, with the steps of open", () => {
+    const machine = new RemoteMachine();
+    const kernel = new Kernel({ machine });
+    const task = new GuestTask(kernel, 4711, machine.createMm(() => {}));
+    const find = () => kernel.devices.get("/dev/iommu")!(task, O_RDONLY);
+    const names: string[] = [];
+    task.faults.onStep = (name) => names.push(name);
+    task.faults.nth = 100;
+    const fd = task.openWith(O_RDONLY, find);
+    assertEquals(task.files.lookup(fd).access, O_RDONLY);
+    assertEquals(names, [
+      "open.name",
+      "open.copy",
+      "file.alloc",
+      "iommufd.open",
+    ]);
+    task.faults.nth = 3;
+    assertEquals(errnoName(task.openWith(O_RDONLY, find)), "ENOMEM");
+    task.exit();
     assertEquals(kernel.audit(), []);
   });
 });
