@@ -43,6 +43,7 @@ const LAYERS = [
   "host/supervise",
   "host/command",
   "host/.",
+  "host/linux_selftests",
   "bench",
   ".",
   "examples",

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Builds Linux's own selftest programs of iommufd and runs them, unmodified, on
+ * the model: each of them with the revision that it was written for, as the
+ * user that calls and, if that is root, as an ordinary one. Fails if a test
+ * does, if a program leaves something behind, or if the kernel would have
+ * warned. Arguments: which revisions, by default all; `--build` only builds;
+ * `--tap=FOLDER` keeps there what the programs print.
+ *
+ * @module
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { chosenKernels } from "../../conformance/linux_vm/build.ts";
+import { cacheFolder } from "../../conformance/linux_vm/cache.ts";
+import type { Kernel } from "../../conformance/linux_vm/kernels/kernels.ts";
+import { buildSelftests, type Programs } from "./build.ts";
+import { type CopiedCommand, copyForEverybody } from "./copy.ts";
+import { PROGRAMS } from "./sources.ts";
+import { parseTap } from "./tap.ts";
+
+/** Pages of 2 MiB that the tests map at a time. */
+const HUGE_PAGES = 128;
+/** The user that has no rights, `nobody`. */
+const ORDINARY = 65534;
+
+/** Runs what was built. */
+class Runner {
+  readonly #copy: CopiedCommand;
+  /** Where what the programs print is kept. */
+  readonly #taps: string | undefined;
+
+  constructor(copy: CopiedCommand, taps: string | undefined) {
+    this.#copy = copy;
+    this.#taps = taps;
+  }
+
+  /** Runs the programs of a kernel as a user; true if all is well. */
+  async run(
+    { revision }: Kernel,
+    programs: Programs,
+    uid: number,
+  ): Promise<boolean> {
+    let good = true;
+    for (const name of PROGRAMS) {
+      const what = `${name} ${revision} as user ${uid}`;
+      const program = `${this.#copy.folder}/${name}-${revision}`;
+      await Deno.copyFile(programs[name], program);
+      const start = performance.now();
+      const { code, stdout, stderr } = await this.#output(
+        ["--uapi", revision, "--audit", "--", program],
+        uid,
+      );
+      const seconds = ((performance.now() - start) / 1000).toFixed(1);
+      const { passed, failed, skipped } = parseTap(stdout);
+      console.log(
+        `${what}: ${passed.length} passed, ${failed.length} failed, ${skipped.length} skipped, exit status ${code}, ${seconds} seconds`,
+      );
+      if (this.#taps !== undefined) {
+        const path = `${this.#taps}/${name}-${revision}-${uid}.tap`;
+        await Deno.writeTextFile(path, stdout);
+      }
+      if (failed.length === 0 && code === 0) continue;
+      good = false;
+      for (const each of failed) console.log(`  failed: ${each}`);
+      console.log(stderr.trim());
+    }
+    return good;
+  }
+
+  async #output(
+    args: readonly string[],
+    uid: number,
+  ): Promise<{ code: number; stdout: string; stderr: string }> {
+    const { deno, folder, env } = this.#copy;
+    const { code, stdout, stderr } = await new Deno.Command(deno, {
+      args: ["run", "-A", `${folder}/host/command.ts`, ...args],
+      cwd: folder,
+      env: { ...env, NO_COLOR: "1" },
+      stdin: "null",
+      ...uid === Deno.uid() ? {} : { uid, gid: uid },
+    }).output();
+    const decoder = new TextDecoder();
+    const [out, err] = [stdout, stderr].map((bytes) => decoder.decode(bytes));
+    return { code, stdout: out!, stderr: err! };
+  }
+}
+
+/** How many huge pages nobody uses. */
+async function freeHugePages(): Promise<number> {
+  const text = await Deno.readTextFile("/proc/meminfo");
+  return Number(/^HugePages_Free:\s*(\d+)/m.exec(text)?.[1] ?? 0);
+}
+
+/** The task; resolves to the exit code. */
+async function main(args: readonly string[]): Promise<number> {
+  const options = parseArgs([...args], {
+    boolean: ["build"],
+    string: ["tap", "_"],
+  });
+  const kernels = chosenKernels(options._.map(String));
+  const built = new Map<Kernel, Programs>();
+  for (const kernel of kernels) {
+    built.set(kernel, await buildSelftests(kernel, cacheFolder(), console.log));
+  }
+  if (options.build) {
+    for (const programs of built.values()) {
+      for (const path of Object.values(programs)) console.log(path);
+    }
+    return 0;
+  }
+  const free = await freeHugePages();
+  if (free < HUGE_PAGES) {
+    throw new Error(
+      `The tests need ${HUGE_PAGES} huge pages of 2 MiB, and ${free} are free: as root, write ${HUGE_PAGES} to /proc/sys/vm/nr_hugepages`,
+    );
+  }
+  using copy = await copyForEverybody();
+  const runner = new Runner(copy, options.tap as string | undefined);
+  const uid = Deno.uid() ?? ORDINARY;
+  const users = uid === 0 ? [0, ORDINARY] : [uid];
+  let good = true;
+  for (const [kernel, programs] of built) {
+    for (const user of users) {
+      good = await runner.run(kernel, programs, user) && good;
+    }
+  }
+  return good ? 0 : 1;
+}
+
+if (import.meta.main) {
+  try {
+    Deno.exit(await main(Deno.args));
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    console.error(error.message);
+    Deno.exit(1);
+  }
+}
