@@ -28,6 +28,7 @@ const LAYERS = [
   "conformance/targets",
   "conformance/traces",
   "conformance/linux_vm",
+  "conformance/linux_here",
   "conformance/agents",
   "conformance/running",
   "conformance/expectations",

@@ -14,6 +14,7 @@ import {
 } from "../impl/uapi/revision.ts";
 import { parseSocket, parseStdio } from "./targets/adapter_targets.ts";
 import { implTarget } from "../selftests/target/impl_target.ts";
+import { parseLinuxHere } from "./linux_here/target.ts";
 import { parseLinuxVm } from "./linux_vm/target.ts";
 import { parseModule } from "./targets/module_target.ts";
 import { parseReplay } from "./traces/replay_target.ts";
@@ -30,6 +31,7 @@ const SCHEMES: Readonly<
   unix: parseSocket,
   tcp: parseSocket,
   "linux-vm": parseLinuxVm,
+  "linux-here": parseLinuxHere,
   replay: parseReplay,
 };
 

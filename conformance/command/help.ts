@@ -31,6 +31,10 @@ Which targets and tests:
                            linux-vm:[REVISION][,accel=kvm|tcg]
                                  real Linux in a virtual machine, as "deno task
                                  linux:build" built it; default the newest
+                           linux-here:[REVISION]
+                                 the model behind this machine's Linux: the
+                                 agent in C, compiled here, as "deno task run"
+                                 runs it
                            replay:FILE
                                  the recorded calls of a test that failed
   --uapi REVISION        ${

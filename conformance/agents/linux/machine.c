@@ -27,6 +27,8 @@
 #define HUGE_PAGES_WANTED "128"
 #define HUGE_PAGE_SIZE (2UL << 20)
 #define TMPFS "/dev/shm"
+/* What a model of Linux complains of, a line each, that nobody was told of yet. */
+#define PROBLEMS "/sys/kernel/iommufd-kit/problems"
 
 /* Commands of iommufd, all but the first younger than it. */
 #define CMD_IOAS_ALLOC 0x81
@@ -38,6 +40,7 @@
 #define CMD_VEVENTQ_ALLOC 0x93
 #define CMD_IOAS_NOIOMMU_GET_PA 0x95
 
+static bool is_model;
 static int kmsg = -1;
 static long long pins_before;
 
@@ -153,7 +156,11 @@ static bool setup_fault_injection(void)
 /* The newest revision of the user API that the kernel has all of. */
 static const char *uapi(void)
 {
-	return has_command(CMD_IOAS_NOIOMMU_GET_PA) ? "7.3" : "6.12";
+	if (has_command(CMD_IOAS_NOIOMMU_GET_PA))
+		return "7.3";
+	if (has_command(CMD_IOAS_ALLOC) && !has_command(CMD_HWPT_ALLOC))
+		return "v3";
+	return "6.12";
 }
 
 void put_facts(struct text *out)
@@ -165,7 +172,7 @@ void put_facts(struct text *out)
 	} capabilities[] = {
 		{ "hugetlb", has_huge_pages() },
 		{ "fork", true },
-		{ "fail_nth", root && setup_fault_injection() },
+		{ "fail_nth", setup_fault_injection() },
 		{ "setrlimit", root },
 		{ "setuid", root },
 		{ "files", has_tmpfs() },
@@ -181,7 +188,7 @@ void put_facts(struct text *out)
 		/* PASIDs have no ioctl of their own; they came with this one. */
 		{ "pasid", has_command(CMD_VEVENTQ_ALLOC) },
 		{ "time", true },
-		{ "linux", true },
+		{ "linux", !is_model },
 	};
 	struct utsname system;
 	const char *comma = "";
@@ -264,8 +271,24 @@ static void put_kernel_messages(struct text *out)
 	}
 }
 
+static void put_model_problems(struct text *out)
+{
+	FILE *file = fopen(PROBLEMS, "re");
+	char line[1024];
+
+	while (file && fgets(line, sizeof(line), file)) {
+		line[strcspn(line, "\n")] = '\0';
+		put_text(out, line);
+	}
+	if (file)
+		fclose(file);
+}
+
 void start_watch(void)
 {
+	is_model = !access(PROBLEMS, R_OK);
+	if (is_model)
+		return;
 	kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (kmsg >= 0)
 		lseek(kmsg, 0, SEEK_END);
@@ -297,6 +320,8 @@ void put_problems(struct text *out)
 	char text[64];
 	long long pins;
 
+	if (is_model)
+		put_model_problems(out);
 	put_kernel_messages(out);
 	/* On a machine of many, others pin pages too, and have files. */
 	if (!is_init())
