@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * Prints the sums of the runner's JSON reports and the tests' JUnit report as
- * one line: `total: N passed, N failed, N skipped`. Exits with 1 if anything
- * failed, or if a report is not there because its step broke. Arguments: paths
- * ending in `.json` or `.xml`.
+ * Prints the sums of the runner's JSON reports, of the tests' JUnit report and
+ * of what Linux's own programs print as one line: `total: N passed, N failed, N
+ * skipped`. Exits with 1 if anything failed, or if a report is not there because
+ * its step broke. Arguments: paths ending in `.json`, `.xml` or `.tap`.
  *
  * @module
  */
 
 import type { JsonReport } from "../conformance/reports/formats/json.ts";
+import { parseTap } from "../host/linux_selftests/tap.ts";
 
 interface Totals {
   passed: number;
@@ -59,6 +60,21 @@ function junitTotals(text: string): Totals {
   return totals;
 }
 
+function tapTotals(text: string): Totals {
+  const { passed, failed, skipped } = parseTap(text);
+  return {
+    passed: passed.length,
+    failed: failed.length,
+    skipped: skipped.length,
+  };
+}
+
+const READERS: Readonly<Record<string, (text: string) => Totals>> = {
+  json: conformanceTotals,
+  xml: junitTotals,
+  tap: tapTotals,
+};
+
 /** The names of all tests that a step lies in. */
 function ancestors(name: string): string[] {
   const parts = name.split(" &gt; ");
@@ -66,7 +82,7 @@ function ancestors(name: string): string[] {
 }
 
 const all = Deno.args.map((path) =>
-  totalsOf(path, path.endsWith(".json") ? conformanceTotals : junitTotals)
+  totalsOf(path, READERS[path.slice(path.lastIndexOf(".") + 1)]!)
 );
 const sum = (key: keyof Totals) => all.reduce((n, each) => n + each[key], 0);
 console.log(
