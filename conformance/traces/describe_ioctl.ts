@@ -11,11 +11,11 @@ import {
   formatNumber,
   formatValue,
 } from "../../impl/uapi/layout/format.ts";
-import type { Ioctl } from "../../impl/uapi/ioctl.ts";
+import type { Ioctl, IoctlStruct } from "../../impl/uapi/ioctl.ts";
 import { IOCTLS, testOpOf } from "../../impl/uapi/ioctls.ts";
 import type { Revision } from "../../impl/uapi/revision.ts";
 import { TestCmd, type TestOp } from "../../impl/uapi/selftest.ts";
-import { fieldsOf } from "../../impl/uapi/layout/struct.ts";
+import { fieldsOf, type Struct } from "../../impl/uapi/layout/struct.ts";
 import type { SentStruct } from "../reports/results.ts";
 
 /** What the names of test operations begin with. */
@@ -24,6 +24,24 @@ const OP_PREFIX = "IOMMU_TEST_OP_";
 /** The row of a table that an ioctl has. */
 function rowOf(cmd: number, table: readonly Ioctl[]): Ioctl | undefined {
   return table.find(({ ioctl }) => ioctl.number === cmd);
+}
+
+/** The row of an ioctl that has a struct. */
+export function structRow(
+  cmd: number,
+  table: readonly Ioctl[] = IOCTLS,
+): IoctlStruct<object> | undefined {
+  const row = rowOf(cmd, table);
+  return row && "fields" in row ? row : undefined;
+}
+
+/** The layout that a struct has: of the test ioctl that of its operation. */
+export function layoutOf(
+  row: IoctlStruct<object>,
+  bytes: Uint8Array,
+  revision: Revision,
+): Struct<object> {
+  return testOp(row.ioctl.number, bytes, revision) ?? row;
 }
 
 /** Name of an ioctl: its C constant, or the number in hexadecimal. */
@@ -65,9 +83,9 @@ export function describeStruct(
   revision: Revision,
   table: readonly Ioctl[] = IOCTLS,
 ): SentStruct | undefined {
-  const row = rowOf(cmd, table);
-  if (row === undefined || !("fields" in row)) return undefined;
-  const layout = testOp(cmd, bytes, revision) ?? row;
+  const row = structRow(cmd, table);
+  if (row === undefined) return undefined;
+  const layout = layoutOf(row, bytes, revision);
 
   const whole = new Uint8Array(Math.max(layout.size, bytes.length));
   whole.set(bytes);
