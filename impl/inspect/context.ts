@@ -63,7 +63,7 @@ function title(ctx: IommufdCtx, number: number, objects: number): string {
 /** The descriptors that the context is open as. */
 function holders(ctx: IommufdCtx): string {
   const found: string[] = [];
-  for (const process of ctx.kernel.processes) {
+  for (const process of ctx.kernel.tasks) {
     for (const [fd, file] of process.files) {
       if (file === ctx) found.push(`process ${process.pid} fd ${fd}`);
     }

@@ -86,7 +86,7 @@ export function inspect(kernel: Kernel): string {
 function drawAccounts(kernel: Kernel): string[] {
   const lines: string[] = [];
   const users = new Set<User>();
-  for (const { pid, user, mm } of kernel.processes) {
+  for (const { pid, user, mm } of kernel.tasks) {
     users.add(user);
     lines.push(
       `process ${pid} (user ${user.uid}): ${
