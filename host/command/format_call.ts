@@ -10,6 +10,7 @@ import {
   describeArg,
   ioctlName,
   ioctlNameWith,
+  structRow,
 } from "../../conformance/traces/describe_ioctl.ts";
 import * as mman from "../../impl/uapi/mman.ts";
 import { type Errno, errnoFromCode } from "../../impl/uapi/errno.ts";
@@ -95,6 +96,7 @@ function namesOf(prefix: string, names: readonly string[]): [string, number][] {
 /** A call that is being made. */
 export class CallText {
   readonly #call: WatchedCall;
+  readonly #bytes: Uint8Array | undefined;
   readonly #struct: StructText | undefined;
 
   /** Looks at what the program passes, before the model does. */
@@ -108,8 +110,6 @@ export class CallText {
     this.#struct = bytes &&
       new StructText(cmd, bytes, process.mm, process.kernel.revision);
   }
-
-  readonly #bytes: Uint8Array | undefined;
 
   /** The call with its result; `errno` is what it failed with, if it did. */
   text(result: number, errno: Errno | undefined): string {
@@ -125,7 +125,8 @@ export class CallText {
     const [fd, cmd, arg] = args as [number, number, number];
     const where = descriptor(fd, path);
     if (this.#bytes === undefined || this.#struct === undefined) {
-      return `${where}, ${ioctlName(cmd)}, ${describeArg(cmd, arg)}`;
+      const text = structRow(cmd) ? pointer(arg) : describeArg(cmd, arg);
+      return `${where}, ${ioctlName(cmd)}, ${text}`;
     }
     const name = ioctlNameWith(cmd, this.#bytes, process.kernel.revision);
     const after = passedStruct(cmd, process.mm, arg);
@@ -151,7 +152,7 @@ export class CallText {
       case "path":
         return JSON.stringify(path ?? "");
       case "address":
-        return value === 0 ? "0" : `0x${value.toString(16)}`;
+        return pointer(value);
       case "bytes":
         return this.#buffer(value, args[index + 1] ?? 0);
       case "into":
@@ -189,6 +190,11 @@ export class CallText {
     if (name.startsWith("open")) return descriptor(result, path);
     return formatNumber(result);
   }
+}
+
+/** An address. */
+function pointer(address: number): string {
+  return address === 0 ? "0" : `0x${address.toString(16)}`;
 }
 
 /** A descriptor and what it is open to, as `3</dev/iommu>`. */

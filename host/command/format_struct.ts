@@ -45,19 +45,21 @@ export function memoryAt(
 }
 
 /**
- * The struct that a program passes to an ioctl, as long as it says that it is.
+ * The struct that a program passes to an ioctl, as long as it says that it is,
+ * but no more than `most` bytes, by default those of the struct as it is known.
  * Undefined for an ioctl without one, or where its memory cannot be read.
  */
 export function passedStruct(
   cmd: number,
   mm: Mm,
   address: number,
+  most?: number,
 ): Uint8Array | undefined {
   const row = structRow(cmd);
   const head = row && memoryAt(mm, address, 4);
   if (row === undefined || head === undefined) return undefined;
   const size = new DataView(head.buffer).getUint32(0, true);
-  return memoryAt(mm, address, Math.max(4, Math.min(size, row.size)));
+  return memoryAt(mm, address, Math.max(4, Math.min(size, most ?? row.size)));
 }
 
 /** The struct of one call, before and after it. */

@@ -109,7 +109,7 @@ describe("the log", () => {
     const { program, text } = logged();
     const fd = program.open("/dev/iommu");
     program.ioctlAt(fd, uapi.IOMMU_DESTROY, 0x10);
-    assertStringIncludes(text().at(-1)!, "IOMMU_DESTROY, 16) = -1 EFAULT (");
+    assertStringIncludes(text().at(-1)!, "IOMMU_DESTROY, 0x10) = -1 EFAULT (");
   });
 
   it("says that a size or a reserved field is not as it should be", () => {
