@@ -49,9 +49,12 @@ function rowsOf(pages: IoptPages, name: string, names: Names): Row[] {
 
 /** Whose memory it is, and who is charged for it. */
 function title(pages: IoptPages): string {
-  const { owner, source, npages, npinned, writable } = pages;
+  const { owner, source, start, npages, npinned, writable } = pages;
   const access = writable ? "writable" : "read-only";
-  const what = source.describe(`process ${owner.task.pid}`);
+  const what = source.describe(
+    `process ${owner.task.pid}`,
+    `0x${start.toString(16)}`,
+  );
   return `${count(npages, "page")} ${what}, ${access}, ` +
     `${grouped(npinned)} pinned, charged to ${charged(pages)}`;
 }

@@ -44,6 +44,11 @@ export class AreaTree<N extends IntervalNode<bigint>>
   /** Counts the changes of the tree and the questions to its columns. */
   #clock = 0;
 
+  /** Number of areas in the tree. */
+  get size(): number {
+    return this.#slots - this.#freeSlots.length;
+  }
+
   /** Adds an area. One that overlaps another is a bug. */
   override insert(node: N): void {
     if (node.inTree) throw new KernelBug("Cannot insert a node twice");

@@ -92,16 +92,10 @@ export function nodeBefore<N extends IntervalNode<Key>>(node: N): N | null {
  */
 export class IntervalTree<K extends Key, N extends IntervalNode<K>> {
   #root: N | null = null;
-  #size = 0;
 
   /** Whether no interval is in the tree (Linux: RB_EMPTY_ROOT). */
   get isEmpty(): boolean {
     return this.#root === null;
-  }
-
-  /** Number of intervals in the tree. */
-  get size(): number {
-    return this.#size;
   }
 
   /** The root of the tree. */
@@ -126,7 +120,6 @@ export class IntervalTree<K extends Key, N extends IntervalNode<K>> {
     if (parent === null) this.#root = node;
     else if (left) parent.treeLeft = node;
     else parent.treeRight = node;
-    this.#size++;
     this.refresh(parent);
   }
 
@@ -145,7 +138,6 @@ export class IntervalTree<K extends Key, N extends IntervalNode<K>> {
     node.treeParent = null;
     node.treeHeight = 0;
     node.treeLast = node.last;
-    this.#size--;
   }
 
   /** An interval with exactly these ends. */

@@ -36,6 +36,12 @@ export const MAP_FILE_MUTANTS: readonly Mutant[] = [
     breaks: "A DMA buffer may be mapped a byte beyond its end",
     killer: "kit_dmabuf.no_domain.map_errno",
   }, {
+    name: "file-from-0",
+    find: "firstPage: pageOf(start)",
+    replace: "firstPage: 0",
+    breaks: "A file is always mapped from its first page on",
+    killer: "kit_map_file.mock_domain.copy_between",
+  }, {
     name: "buffer-as-file",
     find: "return file instanceof DmaBuf\n    ?",
     replace: "return file.noBuffer\n    ?",
@@ -57,8 +63,8 @@ export const MAP_FILE_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/iommufd/pages/sources/file_memory.ts", [{
     name: "file-end",
-    find: "(index + npages) * PAGE_SIZE > memory.size",
-    replace: "(index + npages) * PAGE_SIZE > memory.size + PAGE_SIZE - 1",
+    find: "(first + npages) * PAGE_SIZE > memory.size",
+    replace: "(first + npages) * PAGE_SIZE > memory.size + PAGE_SIZE - 1",
     breaks: "The part of a page at the end of a file can be pinned",
     killer: "kit_map_file.mock_domain.lengths",
   }, {
@@ -75,16 +81,10 @@ export const MAP_FILE_MUTANTS: readonly Mutant[] = [
     killer: "kit_map_file.no_domain.closed_file",
   }, {
     name: "file-hole",
-    find: "        memory.frameAt(index + done);\n",
+    find: "        memory.frameAt(first + done);\n",
     replace: "",
     breaks: "Pages that a file does not have yet cannot be pinned",
     killer: "kit_map_file.mock_domain.missing_pages",
-  }, {
-    name: "file-from-0",
-    find: "Number(this.start) / PAGE_SIZE + first",
-    replace: "first",
-    breaks: "A file is always mapped from its first page on",
-    killer: "kit_map_file.mock_domain.copy_between",
   }, {
     name: "file-owner-fixed",
     find: "get ownerMayChange(): boolean {\n    return true;",

@@ -48,6 +48,7 @@ import {
   allocUserPages,
   type FilePart,
 } from "../pages/alloc_pages.ts";
+import { Mapper } from "../pages/mapper.ts";
 import type { IoptPages } from "../pages/pages.ts";
 import { PagesList } from "../pages/pages_list.ts";
 import { type IoptAccess, notifyUnmap } from "./accesses.ts";
@@ -109,6 +110,8 @@ export class IoPagetable {
   disableLargePages = false;
   /** What its users need IOVA to be aligned to. */
   readonly alignment: AlignmentNeeds = new AlignmentNeeds();
+  /** Who mapped last. */
+  #lastMapper: Mapper | undefined;
 
   /** An empty table with the full IOVA space. */
   constructor(kernel: KernelCore) {
@@ -138,7 +141,13 @@ export class IoPagetable {
    */
   mapUserPages(uptr: bigint, length: bigint, how: MapOptions): bigint {
     const writable = (how.prot & IOMMU_WRITE) !== 0;
-    const pages = allocUserPages(this.kernel, uptr, length, writable);
+    const pages = allocUserPages(
+      this.kernel,
+      this.#mapper(),
+      uptr,
+      length,
+      writable,
+    );
     return this.#mapNew(pages, uptr, length, how);
   }
 
@@ -149,8 +158,18 @@ export class IoPagetable {
    */
   mapFilePages(part: FilePart, how: MapOptions): bigint {
     const writable = (how.prot & IOMMU_WRITE) !== 0;
-    const pages = allocFilePages(this.kernel, part, writable);
+    const mapper = this.#mapper();
+    const pages = allocFilePages(this.kernel, mapper, part, writable);
     return this.#mapNew(pages, part.start, part.length, how);
+  }
+
+  /** The calling process, as all know it that it maps in a row. */
+  #mapper(): Mapper {
+    const task = this.kernel.current!;
+    if (!this.#lastMapper?.is(task)) {
+      this.#lastMapper = new Mapper(this.kernel, task);
+    }
+    return this.#lastMapper;
   }
 
   /** Maps new pages from a byte of their source on (Linux: iopt_map_common). */
@@ -164,7 +183,7 @@ export class IoPagetable {
       pages.accountMode = ACCOUNT_MM;
     }
     using list = new PagesList();
-    list.add(pages, start - pages.source.start, length);
+    list.add(pages, start & BigInt(PAGE_SIZE - 1), length);
     return this.mapPages(list, length, iova, prot);
   }
 
@@ -218,7 +237,7 @@ export class IoPagetable {
       const { pages, startByte } = list.elements[0]!;
       start = allocIova(
         this,
-        BigInt.asUintN(64, pages!.source.start + startByte),
+        BigInt.asUintN(64, pages!.start + startByte),
         length,
       );
     } else {

@@ -66,6 +66,6 @@ function splitArea(iopt: IoPagetable, area: IoptArea, iova: bigint): void {
     half.storageDomain = storageDomain;
     half.numAccesses = area.numAccesses;
     iopt.areas.insert(half);
-    if (storageDomain) pages.domainsTree.insert(half.slice);
+    if (storageDomain) pages.insertSlice(half.slice);
   }
 }

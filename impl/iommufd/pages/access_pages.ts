@@ -55,7 +55,7 @@ export function addAccess(
   pages.kernel.step("access.area");
   fillStore(pages, first, last, out, at);
   area.numAccesses++;
-  pages.accessTree.insert(new PagesAccess(first, last));
+  pages.insertAccess(new PagesAccess(first, last));
 }
 
 /**
@@ -232,7 +232,7 @@ export function rwAccess(
   const write = (flags & IOMMUFD_ACCESS_RW_WRITE) !== 0;
   const { frames } = pages.source;
   if (frames === undefined) throw NO_FRAMES;
-  if (frames.copy(index, offset, data, flags)) return;
+  if (frames.copy(pages.firstPage + index, offset, data, flags)) return;
   rwSlow(pages, index, offset, data, write);
 }
 

@@ -14,11 +14,11 @@ import { U64_MAX } from "../../lib/u64.ts";
 import { EBADF, EINVAL, EOVERFLOW, type Errno } from "../../uapi/errno.ts";
 import { PAGE_SHIFT, PAGE_SIZE } from "../../uapi/mman.ts";
 import { NO_LENGTH } from "../objects/refusals.ts";
+import type { Mapper } from "./mapper.ts";
 import { IoptPages } from "./pages.ts";
 import type { PagesSource } from "./source.ts";
 import { DmaBufMemory } from "./sources/dma_buf_memory.ts";
 import { FileMemory } from "./sources/file_memory.ts";
-import { UserMemory } from "./sources/user_memory.ts";
 
 const TOO_LONG = EINVAL.because("the length is above 2^64-4097");
 const MEMORY_WRAPS = EOVERFLOW.because("the memory reaches beyond 2^64-1");
@@ -30,12 +30,14 @@ const NO_FILE: Errno = EBADF.because("the descriptor is not open");
 const PAGE_MASK = BigInt(PAGE_SIZE - 1);
 
 /**
- * The pages under `length` bytes from `uptr` on, of the calling process.
+ * The pages under `length` bytes from `uptr` on, of the calling process, which
+ * is `mapper`.
  * Throws EINVAL for a length of 0 or above 2^64 - 4097, EOVERFLOW when the
  * end wraps, ENOMEM. Linux: iopt_alloc_user_pages.
  */
 export function allocUserPages(
   kernel: KernelCore,
+  mapper: Mapper,
   uptr: bigint,
   length: bigint,
   writable: boolean,
@@ -43,11 +45,13 @@ export function allocUserPages(
   const { checksUserVaOverflow, checksLengthFirst } = kernel.revision.pages;
   if (checksLengthFirst) checkLength(length);
   if (checksUserVaOverflow && uptr + length > U64_MAX) throw MEMORY_WRAPS;
-  const offset = uptr & PAGE_MASK;
-  const npages = allocPages(kernel, offset, length);
-  const { mm } = kernel.current!;
-  const source = new UserMemory(kernel, mm, uptr - offset, writable);
-  return new IoptPages(kernel, source, npages, writable);
+  const npages = allocPages(kernel, uptr & PAGE_MASK, length);
+  const source = mapper.memory(writable);
+  return new IoptPages(kernel, mapper.owner, source, {
+    firstPage: pageOf(uptr),
+    npages,
+    writable,
+  });
 }
 
 /** A part of an open file of the calling process. */
@@ -69,6 +73,7 @@ export interface FilePart {
  */
 export function allocFilePages(
   kernel: KernelCore,
+  mapper: Mapper,
   { fd, start, length }: FilePart,
   writable: boolean,
 ): IoptPages {
@@ -82,16 +87,24 @@ export function allocFilePages(
   ) {
     throw BEYOND_BUFFER;
   }
-  const offset = start & PAGE_MASK;
-  const npages = allocPages(kernel, offset, length);
-  const source = sourceOf(kernel, file, start - offset);
-  return new IoptPages(kernel, source, npages, writable);
+  const npages = allocPages(kernel, start & PAGE_MASK, length);
+  const source = sourceOf(kernel, file);
+  return new IoptPages(kernel, mapper.owner, source, {
+    firstPage: pageOf(start),
+    npages,
+    writable,
+  });
 }
 
-function sourceOf(kernel: KernelCore, file: File, start: bigint): PagesSource {
+function sourceOf(kernel: KernelCore, file: File): PagesSource {
   return file instanceof DmaBuf
-    ? new DmaBufMemory(kernel, file, start)
-    : new FileMemory(kernel, file, start);
+    ? new DmaBufMemory(kernel, file)
+    : new FileMemory(kernel, file);
+}
+
+/** The page of a source that one of its bytes lies in. */
+function pageOf(byte: bigint): number {
+  return Number(byte >> BigInt(PAGE_SHIFT));
 }
 
 /** How many pages `length` bytes from byte `offset` of a page on are. Throws EINVAL, ENOMEM. Linux: iopt_alloc_pages. */

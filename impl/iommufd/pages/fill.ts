@@ -14,7 +14,6 @@
 
 import type { Domain } from "../../iommu/domain.ts";
 import { max, type PageIndex, plus } from "../../lib/brands.ts";
-import { DoubleSpanIterator } from "../../lib/span_iterator.ts";
 import { updatePinned, updateUnpinned } from "./accounting.ts";
 import type { IoptArea } from "./area.ts";
 import type { IoptPages } from "./pages.ts";
@@ -32,7 +31,7 @@ export function fillDomains(area: IoptArea, pages: IoptPages): void {
   if (storage === undefined) return;
   pages.source.filling.fillDomains(area, pages);
   area.storageDomain = storage;
-  pages.domainsTree.insert(area.slice);
+  pages.insertSlice(area.slice);
 }
 
 /**
@@ -151,14 +150,8 @@ function unfillDomain(
   domain: Domain,
   last: PageIndex = area.lastIndex,
 ): void {
-  const { kernel, domainsTree, accessTree } = pages;
   const unmapper = new Unmapper(area, pages, domain, last);
-  const span = new DoubleSpanIterator(
-    domainsTree,
-    accessTree,
-    area.index,
-    last,
-  );
+  const span = pages.spans(area.index, last);
   for (; !span.done; span.next()) {
     if (span.isUsed) unmapper.batch.skipCarry(span.last - span.start + 1);
     else unmapper.unpin(span.start, span.last);
@@ -167,7 +160,7 @@ function unfillDomain(
   if (unmapper.unmappedEnd !== last + 1) {
     unmapDomain(area, domain, unmapper.unmappedEnd, last);
   }
-  kernel.warnings.on(
+  pages.kernel.warnings.on(
     unmapper.batch.totalPfns !== 0,
     "iopt_area_unfill_domain: pages left in the batch",
   );

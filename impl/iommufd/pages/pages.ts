@@ -22,12 +22,11 @@ import type { PageIndex } from "../../lib/brands.ts";
 import { IntervalNode, IntervalTree } from "../../lib/interval_tree.ts";
 import { DoubleSpanIterator } from "../../lib/span_iterator.ts";
 import { SparseUint32Array } from "../../lib/sparse_array.ts";
-import { CAP_IPC_LOCK } from "../../uapi/mman.ts";
+import { CAP_IPC_LOCK, PAGE_SHIFT } from "../../uapi/mman.ts";
 import {
   ACCOUNT_NONE,
   ACCOUNT_USER,
   type AccountMode,
-  asOwner,
   type PagesOwner,
 } from "./accounting.ts";
 import type { AreaSlice } from "./area.ts";
@@ -47,7 +46,23 @@ export const IN_ACCESS = 1;
 /** What it says of pages that no access uses, but a domain holds. */
 export const IN_DOMAIN = 2;
 
-/** A linear piece of memory; several areas may share it. */
+/** What no access uses. */
+const NO_ACCESSES: IntervalTree<PageIndex, PagesAccess> = new IntervalTree();
+
+/** What no domain holds. */
+const NO_SLICES: IntervalTree<PageIndex, AreaSlice> = new IntervalTree();
+
+/** Which pages of a source some pages are. */
+export interface PagesPlace {
+  /** The page of the source that has index 0. */
+  readonly firstPage: number;
+  /** How many they are. */
+  readonly npages: number;
+  /** Whether a device may write them. */
+  readonly writable: boolean;
+}
+
+/** A linear piece of memory; several areas may share it. There may be very many, so what few need is made when it is. */
 export class IoptPages {
   /** The kernel that it lives in. */
   readonly kernel: KernelCore;
@@ -59,35 +74,64 @@ export class IoptPages {
   lastNpinned = 0;
   /** What is behind it. */
   readonly source: PagesSource;
+  /** The page of the source that has index 0. */
+  readonly firstPage: number;
   /** Who is charged for it. */
   owner: PagesOwner;
   /** Whether a device may write it. */
   readonly writable: boolean;
   /** How pinned pages are charged. */
   accountMode: AccountMode;
-  /** Ranges that accesses use; they may overlap. */
-  readonly accessTree: IntervalTree<PageIndex, PagesAccess> =
-    new IntervalTree();
-  /** Slices of the areas that a domain holds; they may overlap. */
-  readonly domainsTree: IntervalTree<PageIndex, AreaSlice> = new IntervalTree();
   #refs = 1;
+  #accessTree: IntervalTree<PageIndex, PagesAccess> = NO_ACCESSES;
+  #domainsTree: IntervalTree<PageIndex, AreaSlice> = NO_SLICES;
   #pinnedPfns: SparseUint32Array | undefined;
 
-  /** `npages` pages of `source`, not pinned yet, that the calling process pays for. */
+  /** Pages of `source`, not pinned yet, that the calling process pays for. */
   constructor(
     kernel: KernelCore,
+    owner: PagesOwner,
     source: PagesSource,
-    npages: number,
-    writable: boolean,
+    { firstPage, npages, writable }: PagesPlace,
   ) {
-    const task = kernel.current!;
     this.kernel = kernel;
     this.source = source;
+    this.firstPage = firstPage;
     this.npages = npages;
     this.writable = writable;
-    this.owner = asOwner(task);
-    const isFree = source.frames === undefined || task.capable(CAP_IPC_LOCK);
+    this.owner = owner;
+    const isFree = source.frames === undefined ||
+      owner.task.capable(CAP_IPC_LOCK);
     this.accountMode = isFree ? ACCOUNT_NONE : ACCOUNT_USER;
+  }
+
+  /** Its first byte in the source: a place that the kernel chooses for an area is aligned like it. */
+  get start(): bigint {
+    return BigInt(this.firstPage) << BigInt(PAGE_SHIFT);
+  }
+
+  /** Ranges that accesses use; they may overlap. */
+  get accessTree(): Omit<IntervalTree<PageIndex, PagesAccess>, "insert"> {
+    return this.#accessTree;
+  }
+
+  /** Adds a range that an access uses. */
+  insertAccess(access: PagesAccess): void {
+    if (this.#accessTree === NO_ACCESSES) {
+      this.#accessTree = new IntervalTree();
+    }
+    this.#accessTree.insert(access);
+  }
+
+  /** Slices of the areas that a domain holds; they may overlap. */
+  get domainsTree(): Omit<IntervalTree<PageIndex, AreaSlice>, "insert"> {
+    return this.#domainsTree;
+  }
+
+  /** Adds a slice that a domain holds. */
+  insertSlice(slice: AreaSlice): void {
+    if (this.#domainsTree === NO_SLICES) this.#domainsTree = new IntervalTree();
+    this.#domainsTree.insert(slice);
   }
 
   /** Frame number + 1 by page index, for the indexes that `accessTree` covers. */
@@ -98,8 +142,8 @@ export class IoptPages {
   /** The pages `first` to `last`, by who has them pinned: {@link IN_ACCESS}, {@link IN_DOMAIN} or nobody. */
   spans(first: PageIndex, last: PageIndex): DoubleSpanIterator<PageIndex> {
     return new DoubleSpanIterator(
-      this.accessTree,
-      this.domainsTree,
+      this.#accessTree,
+      this.#domainsTree,
       first,
       last,
     );

@@ -79,7 +79,12 @@ export class PfnPinner {
     last: PageIndex,
   ): number {
     const pages = this.#pages;
-    const pinned = pages.source.frames!.pin(first, last, out, at);
+    const pinned = pages.source.frames!.pin(
+      pages.firstPage + first,
+      last - first + 1,
+      out,
+      at,
+    );
     pages.addNpinned(pinned);
     return pinned;
   }

@@ -8,7 +8,6 @@
  */
 
 import type { Domain } from "../../iommu/domain.ts";
-import type { PageIndex } from "../../lib/brands.ts";
 import type { IoptArea } from "./area.ts";
 import type { IoptPages } from "./pages.ts";
 
@@ -21,10 +20,11 @@ export const IOMMUFD_ACCESS_RW_KTHREAD = 1 << 1;
 /** Access flag for selftests: go through the pages even where a plain copy would do. */
 export const IOMMUFD_ACCESS_RW_SLOW_PATH = 1 << 2;
 
-/** What is behind some pages. Page index 0 is at {@link start}. */
+/**
+ * What is behind some pages, which are a part of it: its own pages are numbered
+ * from its start on, see {@link IoptPages.firstPage}.
+ */
 export interface PagesSource {
-  /** First byte, a multiple of the page size: a place that the kernel chooses for an area is aligned like it. */
-  readonly start: bigint;
   /** Where its frames are pinned; undefined for what is no memory of the CPU: only domains get it. */
   readonly frames: FrameSource | undefined;
   /** How domains get it. */
@@ -33,8 +33,8 @@ export interface PagesSource {
   readonly revoked: boolean;
   /** What has a page that is not pinned, for a drawing. */
   readonly place: string;
-  /** What it is, for a drawing. */
-  describe(owner: string): string;
+  /** What it is, for a drawing: pages that an owner has from byte `start` on. */
+  describe(owner: string, start: string): string;
   /** Gives up what it is a part of: the last one who used it is gone. */
   release(): void;
 }
@@ -47,20 +47,20 @@ export interface FrameSource {
   readonly listsFolios: boolean;
 
   /**
-   * Pins the pages from index `first` on, at most to `last`, and stores their
-   * frames in `out` from `at` on; returns how many, at least 1. Throws EFAULT
-   * for bad or vanished memory, EOVERFLOW for the last page of all, EINVAL for
-   * a part of a file that has no pages, ENOMEM.
+   * Pins at most `npages` pages from page `first` of the source on, and stores
+   * their frames in `out` from `at` on; returns how many, at least 1. Throws
+   * EFAULT for bad or vanished memory, EOVERFLOW for the last page of all,
+   * EINVAL for a part of a file that has no pages, ENOMEM.
    */
-  pin(first: PageIndex, last: PageIndex, out: Int32Array, at: number): number;
+  pin(first: number, npages: number, out: Int32Array, at: number): number;
 
   /**
    * Copies between `data` and the source without a look at pinned frames, from
-   * byte `offset` of page `index` on; `flags` are `IOMMUFD_ACCESS_RW_*`. False,
+   * byte `offset` of page `page` of the source on; `flags` are `IOMMUFD_ACCESS_RW_*`. False,
    * with nothing done, where only the frames will do. Throws EFAULT, ENOMEM.
    */
   copy(
-    index: PageIndex,
+    page: number,
     offset: number,
     data: Uint8Array,
     flags: number,

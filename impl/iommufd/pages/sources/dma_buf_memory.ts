@@ -25,10 +25,8 @@ import type { IoptPages } from "../pages.ts";
 import { iommuUnmapNofail, PfnBatch } from "../pfn_batch.ts";
 import type { Filling, PagesSource } from "../source.ts";
 
-/** A part of a DMA buffer. */
+/** A DMA buffer, as some pages have it. */
 export class DmaBufMemory implements PagesSource, Filling, DmaBufImporter {
-  /** Its offset in the buffer. */
-  readonly start: bigint;
   /** The domains that map it, by area (Linux: tracker). */
   readonly mapped: Map<IoptArea, Set<Domain>> = new Map();
   readonly #kernel: KernelCore;
@@ -37,13 +35,11 @@ export class DmaBufMemory implements PagesSource, Filling, DmaBufImporter {
   #range: PhysicalRange | undefined;
 
   /**
-   * From the page-aligned offset `start` of a buffer on. Throws ENODEV while
-   * it is taken back, EOPNOTSUPP if its driver does not share it, ENOMEM.
-   * (Linux: iopt_map_dmabuf.)
+   * Imports a buffer. Throws ENODEV while it is taken back, EOPNOTSUPP if its
+   * driver does not share it, ENOMEM. (Linux: iopt_map_dmabuf.)
    */
-  constructor(kernel: KernelCore, dmaBuf: DmaBuf, start: bigint) {
+  constructor(kernel: KernelCore, dmaBuf: DmaBuf) {
     kernel.step("dmabuf.attach");
-    this.start = start;
     this.#kernel = kernel;
     this.#range = dmaBuf.attach(this);
     this.#dmaBuf = dmaBuf.get();
@@ -70,9 +66,8 @@ export class DmaBufMemory implements PagesSource, Filling, DmaBufImporter {
   }
 
   /** Where it is in the buffer. */
-  describe(owner: string): string {
-    const at = `0x${this.start.toString(16)}`;
-    return `of a DMA buffer, mapped by ${owner}, at ${at}`;
+  describe(owner: string, start: string): string {
+    return `of a DMA buffer, mapped by ${owner}, at ${start}`;
   }
 
   /** Lets the buffer go. */
@@ -92,12 +87,12 @@ export class DmaBufMemory implements PagesSource, Filling, DmaBufImporter {
 
   /** Linux: iopt_dmabuf_track_domain, iopt_area_fill_domain. */
   fillDomain(area: IoptArea, domain: Domain): void {
-    this.#map(area, [domain]);
+    this.#map(area, area.pages!, [domain]);
   }
 
   /** Linux: iopt_dmabuf_track_all_domains, iopt_area_fill_domains. */
-  fillDomains(area: IoptArea): void {
-    this.#map(area, area.iopt.domains);
+  fillDomains(area: IoptArea, pages: IoptPages): void {
+    this.#map(area, pages, area.iopt.domains);
   }
 
   /** Linux: iopt_area_unmap_domain, iopt_dmabuf_untrack_domain. */
@@ -123,12 +118,16 @@ export class DmaBufMemory implements PagesSource, Filling, DmaBufImporter {
     this.#range = undefined;
   }
 
-  #map(area: IoptArea, domains: readonly Domain[]): void {
+  #map(
+    area: IoptArea,
+    pages: IoptPages,
+    domains: readonly Domain[],
+  ): void {
     for (const _ of domains) this.#kernel.step("dmabuf.track");
     if (this.#range === undefined) return;
     const npages = area.lastIndex - area.index + 1;
     const batch = PfnBatch.create(this.#kernel, npages);
-    const first = (this.#range.paddr + Number(this.start)) / PAGE_SIZE;
+    const first = this.#range.paddr / PAGE_SIZE + pages.firstPage;
     batch.setRun(first + area.index, npages);
     try {
       for (const domain of domains) {

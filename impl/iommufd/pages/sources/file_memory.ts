@@ -13,7 +13,6 @@
 import type { KernelCore } from "../../../kernel/core.ts";
 import type { File } from "../../../kernel/files/file.ts";
 import type { MemoryObject } from "../../../kernel/interfaces/memory_object.ts";
-import type { PageIndex } from "../../../lib/brands.ts";
 import { EINVAL } from "../../../uapi/errno.ts";
 import { PAGE_SIZE } from "../../../uapi/mman.ts";
 import { PINNED_FILLING } from "../fill.ts";
@@ -25,16 +24,13 @@ const PINNED_TOO_OFTEN = EINVAL.because(
   "a page is pinned as often as it can be",
 );
 
-/** A part of a file. */
+/** A file. */
 export class FileMemory implements PagesSource, FrameSource {
-  /** Its offset in the file. */
-  readonly start: bigint;
   readonly #kernel: KernelCore;
   readonly #memory: MemoryObject | undefined;
 
-  /** From the page-aligned offset `start` of a file on. */
-  constructor(kernel: KernelCore, file: File, start: bigint) {
-    this.start = start;
+  /** The memory of a file, which it keeps. */
+  constructor(kernel: KernelCore, file: File) {
     this.#kernel = kernel;
     this.#memory = file.pinnable?.get();
   }
@@ -70,10 +66,10 @@ export class FileMemory implements PagesSource, FrameSource {
   }
 
   /** What kind of file it is, and where in it. */
-  describe(owner: string): string {
+  describe(owner: string, start: string): string {
     const kind = this.#memory?.huge ? "a hugetlb file" : "a file";
     const what = this.#memory ? kind : "a file without memory";
-    return `of ${what}, mapped by ${owner}, at 0x${this.start.toString(16)}`;
+    return `of ${what}, mapped by ${owner}, at ${start}`;
   }
 
   /** Lets the memory go. */
@@ -86,21 +82,19 @@ export class FileMemory implements PagesSource, FrameSource {
    * the file was opened, and its seals, do not matter. (Linux:
    * pfn_reader_user_pin, memfd_pin_folios.)
    */
-  pin(first: PageIndex, last: PageIndex, out: Int32Array, at: number): number {
+  pin(first: number, npages: number, out: Int32Array, at: number): number {
     const memory = this.#memory;
     this.#kernel.step("pages.pin");
     if (memory === undefined) throw NO_MEMORY;
-    const index = Number(this.start) / PAGE_SIZE + first;
-    const npages = last - first + 1;
-    if ((index + npages) * PAGE_SIZE > memory.size) throw BEYOND_END;
+    if ((first + npages) * PAGE_SIZE > memory.size) throw BEYOND_END;
     let done = 0;
     try {
       while (
-        (done += memory.pin(index + done, npages - done, out, at + done)) <
+        (done += memory.pin(first + done, npages - done, out, at + done)) <
           npages
       ) {
-        memory.frameAt(index + done);
-        if (memory.pin(index + done, 1, out, at + done) === 0) {
+        memory.frameAt(first + done);
+        if (memory.pin(first + done, 1, out, at + done) === 0) {
           throw PINNED_TOO_OFTEN;
         }
         done++;

@@ -14,7 +14,7 @@ import {
   FOLL_WRITE,
   type Mm,
 } from "../../../kernel/interfaces/mm.ts";
-import type { PageIndex, Pfn } from "../../../lib/brands.ts";
+import type { Pfn } from "../../../lib/brands.ts";
 import { EFAULT, EOVERFLOW } from "../../../uapi/errno.ts";
 import { PAGE_SIZE } from "../../../uapi/mman.ts";
 import { PINNED_FILLING } from "../fill.ts";
@@ -27,17 +27,14 @@ import {
   type PagesSource,
 } from "../source.ts";
 
-/** A linear piece of a process's memory. */
+/** A process's memory, as all pages have it that it maps for reading, or for writing. */
 export class UserMemory implements PagesSource, FrameSource {
-  /** Its address. */
-  readonly start: bigint;
   readonly #kernel: KernelCore;
   readonly #mm: Mm;
   readonly #gupFlags: number;
 
-  /** From the page-aligned address `start` on; `writable` says what its pages are pinned for. */
-  constructor(kernel: KernelCore, mm: Mm, start: bigint, writable: boolean) {
-    this.start = start;
+  /** `writable` says what its pages are pinned for. */
+  constructor(kernel: KernelCore, mm: Mm, writable: boolean) {
     this.#kernel = kernel;
     this.#mm = mm;
     this.#gupFlags = gupFlags(kernel, writable);
@@ -74,20 +71,19 @@ export class UserMemory implements PagesSource, FrameSource {
   }
 
   /** Whose it is and where. */
-  describe(owner: string): string {
-    return `of ${owner} at 0x${this.start.toString(16)}`;
+  describe(owner: string, start: string): string {
+    return `of ${owner} at ${start}`;
   }
 
   /** Nothing is held. */
   release(): void {}
 
   /** Linux: pfn_reader_user_pin. */
-  pin(first: PageIndex, last: PageIndex, out: Int32Array, at: number): number {
+  pin(first: number, npages: number, out: Int32Array, at: number): number {
     const { alive } = this.#mm;
     const kernel = this.#kernel;
     const remote = this.#isRemote;
-    const uaddr = this.#address(first);
-    const npages = last - first + 1;
+    const uaddr = first * PAGE_SIZE;
     if (remote && !alive) {
       throw EFAULT.because("the process that owned the memory is gone");
     }
@@ -99,30 +95,30 @@ export class UserMemory implements PagesSource, FrameSource {
 
   /** Linux: iopt_pages_rw_access. */
   copy(
-    index: PageIndex,
+    page: number,
     offset: number,
     data: Uint8Array,
     flags: number,
   ): boolean {
     const mm = this.#mm;
+    const uaddr = page * PAGE_SIZE;
     const write = (flags & IOMMUFD_ACCESS_RW_WRITE) !== 0;
     if (this.#isRemote || flags & IOMMUFD_ACCESS_RW_SLOW_PATH) {
       const kthread = (flags & IOMMUFD_ACCESS_RW_KTHREAD) !== 0;
       if (!kthread && mm.alive && offset + data.length <= PAGE_SIZE) {
-        this.#copyPage(index, offset, data, write);
+        this.#copyPage(uaddr, offset, data, write);
         return true;
       }
       if (!kthread || !mm.alive) return false;
     }
-    const uaddr = this.#address(index) + offset;
-    if (write) mm.copyToUser(uaddr, data);
-    else mm.copyFromUser(data, uaddr);
+    if (write) mm.copyToUser(uaddr + offset, data);
+    else mm.copyFromUser(data, uaddr + offset);
     return true;
   }
 
   /** Copies within one page of another process (Linux: iopt_pages_rw_page). */
   #copyPage(
-    index: PageIndex,
+    uaddr: number,
     offset: number,
     data: Uint8Array,
     write: boolean,
@@ -131,7 +127,7 @@ export class UserMemory implements PagesSource, FrameSource {
     this.#kernel.step("access.rwPage");
     const flags = FOLL_REMOTE | (write ? FOLL_WRITE : 0);
     const pfn = new Int32Array(1);
-    this.#mm.pinUserPages(this.#address(index), 1, flags, pfn, 0);
+    this.#mm.pinUserPages(uaddr, 1, flags, pfn, 0);
     const page = pfn[0]! as Pfn;
     if (write) frames.write(page, offset, data);
     else frames.read(page, offset, data);
@@ -141,11 +137,6 @@ export class UserMemory implements PagesSource, FrameSource {
   /** Whether somebody else than the owner of the memory makes the call. */
   get #isRemote(): boolean {
     return this.#mm !== this.#kernel.current?.mm;
-  }
-
-  /** Address of page `index` as a number; one that no process can have stays beyond them all. */
-  #address(index: PageIndex): number {
-    return Number(this.start) + index * PAGE_SIZE;
   }
 }
 
