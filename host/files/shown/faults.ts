@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The files of fault injection: `fail-nth` of a task, and the switches in
+ * debugfs that the kernel's selftests set first.
+ *
+ * @module
+ */
+
+import type { FaultInjection } from "../../../impl/kernel/fault_injection.ts";
+import { File } from "../../../impl/kernel/files/file.ts";
+import type { Task } from "../../../impl/kernel/interfaces/task.ts";
+import { EINVAL, ERANGE, ESRCH } from "../../../impl/uapi/errno.ts";
+import type { Node, Served, Tree } from "./node.ts";
+
+/** A value that is read and written as text. */
+export interface Value {
+  /** The text of now. */
+  show(): string;
+  /** Takes a text, of which a newline at the end was cut. Throws EINVAL, ERANGE. */
+  store(text: string): void;
+}
+
+/** Most bytes that are taken of one write (Linux: the buffer of kstrtouint_from_user). */
+const MAX_STORED = 34;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** An opening of a file with a value, read from a position on and written as a whole. */
+export class ValueFile extends File {
+  readonly #value: Value;
+  #position = 0;
+
+  /** Opened with `O_RDONLY`, `O_WRONLY` or `O_RDWR`. */
+  constructor(value: Value, access: number) {
+    super(access);
+    this.#value = value;
+  }
+
+  override get hasOffsets(): boolean {
+    return true;
+  }
+
+  /** Linux: simple_read_from_buffer. */
+  override read(
+    task: Task,
+    uaddr: number,
+    count: number,
+    offset?: number,
+  ): number {
+    const from = offset ?? this.#position;
+    const text = encoder.encode(this.#value.show());
+    const bytes = text.subarray(from, from + count);
+    if (bytes.length > 0) task.mm.copyToUser(uaddr, bytes);
+    if (offset === undefined) this.#position += bytes.length;
+    return bytes.length;
+  }
+
+  override write(task: Task, uaddr: number, count: number): number {
+    const bytes = new Uint8Array(Math.min(count, MAX_STORED));
+    task.mm.copyFromUser(bytes, uaddr);
+    const end = bytes.indexOf(0);
+    const text = decoder.decode(end < 0 ? bytes : bytes.subarray(0, end));
+    this.#value.store(text.replace(/\n$/, ""));
+    return count;
+  }
+}
+
+/** A file with a value: whoever opens it has an opening of its own. */
+export function valueNode(value: Value, mode: number, size = 0): Served {
+  const open = (_task: Task, access: number) => new ValueFile(value, access);
+  return { kind: "served", mode, size, open };
+}
+
+/**
+ * `fail-nth` of a task: how many of its steps are left until one fails. Reading
+ * and writing it are steps themselves. ESRCH when the task is gone. (Linux:
+ * proc_fail_nth_operations.)
+ */
+export function failNthNode(
+  faultsNow: () => FaultInjection | undefined,
+): Served {
+  const faults = () => {
+    const now = faultsNow();
+    if (now === undefined) throw ESRCH;
+    return now;
+  };
+  const value = {
+    show: () => `${faults().nth}\n`,
+    store(text: string) {
+      const nth = parseUnsigned(text, 2 ** 32);
+      faults().nth = nth;
+    },
+  };
+  return valueNode(value, 0o644);
+}
+
+/** A number below `limit`, in the base that it says. Throws EINVAL, ERANGE. (Linux: kstrtoull.) */
+function parseUnsigned(text: string, limit: number): number {
+  const match = /^\+?(?:(0x[0-9a-f]+)|(0[0-7]*)|([1-9][0-9]*))$/i.exec(text);
+  if (match === null) throw EINVAL;
+  const [, hexadecimal, octal, decimal] = match;
+  const value = Number(hexadecimal ?? decimal ?? `0o0${octal}`);
+  if (value >= limit) throw ERANGE;
+  return value;
+}
+
+/** What a switch of debugfs is. */
+type Switch = number | boolean;
+
+/** The switches of every kind of fault, with what they are at first (Linux: FAULT_ATTR_INITIALIZER). */
+const SWITCHES: Readonly<Record<string, Switch>> = {
+  "probability": 0,
+  "interval": 1,
+  "times": 1,
+  "space": 0,
+  "verbose": 2,
+  "verbose_ratelimit_interval_ms": 0,
+  "verbose_ratelimit_burst": 10,
+  "task-filter": false,
+};
+
+/** The kinds of fault, with the switches that each has besides. */
+const KINDS: Readonly<Record<string, Readonly<Record<string, Switch>>>> = {
+  "failslab": { "cache-filter": false, "ignore-gfp-wait": true },
+  "fail_page_alloc": {
+    "ignore-gfp-wait": true,
+    "ignore-gfp-highmem": true,
+    "min-order": 1,
+  },
+  "fail_usercopy": {},
+  "fail_iommufd": {},
+};
+
+const DEBUGFS = "/sys/kernel/debug";
+
+/**
+ * Shows the switches. They keep what is written to them, and change nothing:
+ * the model counts the steps that Linux counts when `ignore-gfp-wait` is off,
+ * and lets fail only what `fail-nth` says.
+ */
+export function showFaultSwitches(tree: Tree): void {
+  for (const [kind, more] of Object.entries(KINDS)) {
+    for (const [name, first] of Object.entries({ ...SWITCHES, ...more })) {
+      tree.add(`${DEBUGFS}/${kind}/${name}`, switchNode(first));
+    }
+  }
+}
+
+function switchNode(first: Switch): Node {
+  let now = first;
+  return valueNode({
+    show: () => `${typeof now === "boolean" ? now ? "Y" : "N" : now}\n`,
+    store(text) {
+      now = typeof first === "boolean"
+        ? parseBoolean(text, now as boolean)
+        : parseUnsigned(text, 2 ** 64);
+    },
+  }, 0o600);
+}
+
+/** Linux: debugfs_write_file_bool, which takes what is no answer for none. */
+function parseBoolean(text: string, now: boolean): boolean {
+  if (/^(y|t|1|on)/i.test(text)) return true;
+  if (/^(n|f|0|of)/i.test(text)) return false;
+  return now;
+}

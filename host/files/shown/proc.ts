@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * What of `/proc/PID` is not the host's: the memory that the model has charged
+ * and pinned, the files of fault injection, and what descriptors are open to.
+ *
+ * @module
+ */
+
+import type { FaultInjection } from "../../../impl/kernel/fault_injection.ts";
+import type { Mm } from "../../../impl/kernel/interfaces/mm.ts";
+import { PAGE_SIZE } from "../../../impl/uapi/mman.ts";
+import { failNthNode } from "./faults.ts";
+import type { Directory, Found, Looker, Node, Text } from "./node.ts";
+
+/** What is known of a process. */
+export interface ShownProcess {
+  readonly pid: number;
+  readonly mm: Mm;
+  /** Which step of a thread fails. */
+  faultsOf(tid: number): FaultInjection;
+}
+
+/** What `/proc` asks others. */
+export interface ProcSources {
+  /** The process that a thread is of; undefined if the model does not know it. */
+  processOf(tid: number): ShownProcess | undefined;
+  /** The text of a file of the host; undefined if there is none. */
+  readHost(path: string): string | undefined;
+  /** Whether a path of the host is a directory. */
+  isDirectory(path: string): boolean;
+  /** The text of a link that a descriptor, or the working folder, of a thread is. */
+  linkOf(tid: number, link: string): string | undefined;
+  /** What is shown where such a link leads. */
+  shownAt(tid: number, link: string): Found | undefined;
+}
+
+/** `/proc`, with what others show in it. */
+export class ProcDirectory implements Directory {
+  readonly kind = "directory";
+  readonly mode = 0o555;
+  readonly hidesHost = false;
+  readonly #sources: ProcSources;
+  readonly #others: Map<string, Node>;
+
+  /** With files that are of no process. */
+  constructor(sources: ProcSources, others: Readonly<Record<string, Node>>) {
+    this.#sources = sources;
+    this.#others = new Map(Object.entries(others));
+    this.#others.set("self", {
+      kind: "link",
+      target: ({ tgid }) => `${tgid}`,
+    });
+    this.#others.set("thread-self", {
+      kind: "link",
+      target: ({ tgid, tid }) => `${tgid}/task/${tid}`,
+    });
+  }
+
+  child(name: string): Node | undefined {
+    const other = this.#others.get(name);
+    if (other !== undefined) return other;
+    const tid = numberOf(name);
+    if (tid === undefined) return undefined;
+    const process = this.#sources.processOf(tid);
+    if (process === undefined) return undefined;
+    const task = () => taskDirectory(process.pid, this.#sources);
+    return threadDirectory(`/proc/${tid}`, tid, this.#sources, { task });
+  }
+
+  names(): Iterable<string> {
+    return this.#others.keys();
+  }
+}
+
+/** `/proc/PID/task`. */
+function taskDirectory(pid: number, sources: ProcSources): Directory {
+  const child = (name: string) => {
+    const tid = numberOf(name);
+    const path = `/proc/${pid}/task/${tid}`;
+    if (tid === undefined || !sources.isDirectory(path)) return undefined;
+    return threadDirectory(path, tid, sources);
+  };
+  return directory(child);
+}
+
+/** The directory of a thread, or of a process, which has names of its own. */
+function threadDirectory(
+  path: string,
+  tid: number,
+  sources: ProcSources,
+  own: Readonly<Record<string, () => Node>> = {},
+): Directory {
+  const faults = () => sources.processOf(tid)?.faultsOf(tid);
+  const nodes: Readonly<Record<string, () => Node>> = {
+    ...own,
+    "status": () => statusNode(path, tid, sources),
+    "fail-nth": () => failNthNode(faults),
+    "fd": () => directory((name) => openLink(tid, `fd/${name}`, sources), 0o500),
+    "cwd": () => openLink(tid, "cwd", sources),
+  };
+  const child = (name: string) =>
+    Object.hasOwn(nodes, name) ? nodes[name]!() : undefined;
+  return directory(child, 0o555, ["fail-nth"]);
+}
+
+/** `status`: what the host says, and more memory locked and pinned. */
+function statusNode(path: string, tid: number, sources: ProcSources): Text {
+  const read = () => {
+    const text = sources.readHost(`${path}/status`);
+    const mm = sources.processOf(tid)?.mm;
+    if (text === undefined || mm === undefined) return text;
+    return addKib(addKib(text, "VmLck", mm.lockedVm), "VmPin", mm.pinnedVm);
+  };
+  return { kind: "text", mode: 0o444, size: 0, read };
+}
+
+/** Adds pages to a line of `/proc/PID/status`, which is in KiB. */
+function addKib(status: string, name: string, pages: number): string {
+  const line = new RegExp(`^(${name}:\\s)(\\s*\\d+)`, "m");
+  return status.replace(line, (_line, label: string, kib: string) => {
+    const sum = Number(kib) + pages * (PAGE_SIZE / 1024);
+    return label + String(sum).padStart(kib.length);
+  });
+}
+
+/** A link of `/proc/PID` to what is open, whatever it says. */
+function openLink(tid: number, link: string, sources: ProcSources): Node {
+  return {
+    kind: "link",
+    target: () => sources.linkOf(tid, link),
+    past: () => sources.shownAt(tid, link),
+  };
+}
+
+function directory(
+  child: (name: string, looker: Looker) => Node | undefined,
+  mode = 0o555,
+  names: readonly string[] = [],
+): Directory {
+  return { kind: "directory", mode, hidesHost: false, child, names: () => names };
+}
+
+function numberOf(name: string): number | undefined {
+  return /^[1-9]\d*$/.test(name) ? Number(name) : undefined;
+}
