@@ -135,6 +135,8 @@ export const ERANGE: Errno = define(34, "ERANGE", "out of range");
 export const EDEADLOCK: Errno = define(35, "EDEADLOCK", "deadlock");
 /** Function not implemented. */
 export const ENOSYS: Errno = define(38, "ENOSYS", "not implemented");
+/** Too many symbolic links. */
+export const ELOOP: Errno = define(40, "ELOOP", "too many symbolic links");
 /** Invalid exchange: the mock found other pages than expected. */
 export const EBADE: Errno = define(52, "EBADE", "invalid exchange");
 /** Value too large: an IOVA, a length or their sum overflows. */

@@ -85,7 +85,10 @@ export function mergeDirents(
   let size = 0;
   let seekTo = 0n;
   for (const record of recordsOf(piece)) {
-    seekTo = new DataView(record.buffer, record.byteOffset).getBigInt64(8, true);
+    seekTo = new DataView(record.buffer, record.byteOffset).getBigInt64(
+      8,
+      true,
+    );
     if (shown(nameOf(record))) continue;
     records.push(record);
     size += record.length;

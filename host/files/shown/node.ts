@@ -39,6 +39,8 @@ export interface Directory {
 /** A symbolic link. */
 export interface Link {
   readonly kind: "link";
+  /** True if the kernel follows the host's own to the same place. */
+  readonly isOfHost?: boolean;
   /** What readlink tells; undefined if there is no such link after all. */
   target(looker: Looker): string | undefined;
   /**

@@ -11,7 +11,14 @@ import type { FaultInjection } from "../../../impl/kernel/fault_injection.ts";
 import type { Mm } from "../../../impl/kernel/interfaces/mm.ts";
 import { PAGE_SIZE } from "../../../impl/uapi/mman.ts";
 import { failNthNode } from "./faults.ts";
-import type { Directory, Found, Looker, Node, Text } from "./node.ts";
+import {
+  type Directory,
+  Folder,
+  type Found,
+  type Looker,
+  type Node,
+  type Text,
+} from "./node.ts";
 
 /** What is known of a process. */
 export interface ShownProcess {
@@ -35,41 +42,33 @@ export interface ProcSources {
   shownAt(tid: number, link: string): Found | undefined;
 }
 
-/** `/proc`, with what others show in it. */
-export class ProcDirectory implements Directory {
-  readonly kind = "directory";
-  readonly mode = 0o555;
-  readonly hidesHost = false;
+/** `/proc`: the processes that the model knows, and what is put into it. */
+export class ProcDirectory extends Folder {
   readonly #sources: ProcSources;
-  readonly #others: Map<string, Node>;
 
-  /** With files that are of no process. */
-  constructor(sources: ProcSources, others: Readonly<Record<string, Node>>) {
+  /** With nothing but processes. */
+  constructor(sources: ProcSources) {
+    super({ mode: 0o555 });
     this.#sources = sources;
-    this.#others = new Map(Object.entries(others));
-    this.#others.set("self", {
+    this.set("self", {
       kind: "link",
+      isOfHost: true,
       target: ({ tgid }) => `${tgid}`,
     });
-    this.#others.set("thread-self", {
+    this.set("thread-self", {
       kind: "link",
+      isOfHost: true,
       target: ({ tgid, tid }) => `${tgid}/task/${tid}`,
     });
   }
 
-  child(name: string): Node | undefined {
-    const other = this.#others.get(name);
-    if (other !== undefined) return other;
+  override child(name: string): Node | undefined {
     const tid = numberOf(name);
-    if (tid === undefined) return undefined;
+    if (tid === undefined) return super.child(name);
     const process = this.#sources.processOf(tid);
     if (process === undefined) return undefined;
     const task = () => taskDirectory(process.pid, this.#sources);
     return threadDirectory(`/proc/${tid}`, tid, this.#sources, { task });
-  }
-
-  names(): Iterable<string> {
-    return this.#others.keys();
   }
 }
 
@@ -96,7 +95,8 @@ function threadDirectory(
     ...own,
     "status": () => statusNode(path, tid, sources),
     "fail-nth": () => failNthNode(faults),
-    "fd": () => directory((name) => openLink(tid, `fd/${name}`, sources), 0o500),
+    "fd": () =>
+      directory((name) => openLink(tid, `fd/${name}`, sources), 0o500),
     "cwd": () => openLink(tid, "cwd", sources),
   };
   const child = (name: string) =>
@@ -128,6 +128,7 @@ function addKib(status: string, name: string, pages: number): string {
 function openLink(tid: number, link: string, sources: ProcSources): Node {
   return {
     kind: "link",
+    isOfHost: true,
     target: () => sources.linkOf(tid, link),
     past: () => sources.shownAt(tid, link),
   };
@@ -138,7 +139,13 @@ function directory(
   mode = 0o555,
   names: readonly string[] = [],
 ): Directory {
-  return { kind: "directory", mode, hidesHost: false, child, names: () => names };
+  return {
+    kind: "directory",
+    mode,
+    hidesHost: false,
+    child,
+    names: () => names,
+  };
 }
 
 function numberOf(name: string): number | undefined {

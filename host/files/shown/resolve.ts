@@ -13,7 +13,14 @@
  */
 
 import { ELOOP, ENOTDIR } from "../../../impl/uapi/errno.ts";
-import { type Directory, type Found, type Looker, namesOf } from "./node.ts";
+import {
+  type Directory,
+  type Found,
+  type Link,
+  type Looker,
+  namesOf,
+  type Node,
+} from "./node.ts";
 
 /** What is asked of the host's files. */
 export interface HostPaths {
@@ -52,9 +59,10 @@ export class PathResolver {
 
   /**
    * What a path leads to; `follows` tells whether a link at its end is
-   * followed. Undefined for what the kernel finds by itself: a path of the
-   * host. One that the kernel would not find, as it leads through something
-   * that is only shown, is a result without a node. Throws ENOTDIR, ELOOP.
+   * followed. Undefined for what the kernel finds by itself: what is the
+   * host's. A path of the host that the kernel would not find, as it leads
+   * through something that is only shown, is a result without a node. Throws
+   * ENOTDIR, ELOOP.
    */
   resolve(
     looker: Looker,
@@ -119,12 +127,7 @@ class Walk {
         if (this.#isPlain(name, names)) return this.#ofHost(name, names);
         if (!this.#enterHost(name, names, leadsOn || follows)) return undefined;
       } else if (node.kind === "link" && (leadsOn || follows)) {
-        const found = node.past?.(this.#looker);
-        const target = node.target(this.#looker);
-        if (found !== undefined) this.#jump(found);
-        else if (target === undefined || (node.past && names.length === 0)) {
-          return undefined;
-        } else this.#followShown(target, names);
+        if (!this.#followShown(node, names)) return undefined;
       } else {
         if (leadsOn && node.kind !== "directory") throw ENOTDIR;
         this.#enter(name);
@@ -134,11 +137,20 @@ class Walk {
   }
 
   #end(): Found | undefined {
-    const { path, node } = this.found;
-    if (node !== undefined) return { path: path === "" ? "/" : path, node };
+    const path = this.found.path === "" ? "/" : this.found.path;
+    const { node } = this.found;
+    if (node !== undefined && !this.#isOfHost(path, node)) {
+      return { path, node };
+    }
     const isLost = this.#leftHost ||
       this.#left.some((path) => !this.#host.isDirectory(path));
-    return isLost ? { path, node } : undefined;
+    return isLost ? { path, node: undefined } : undefined;
+  }
+
+  /** Whether the host has a directory that a program sees as one with a shown one. */
+  #isOfHost(path: string, node: Node): boolean {
+    return node.kind === "directory" && !node.hidesHost &&
+      this.#host.isDirectory(path);
   }
 
   #child(name: string) {
@@ -160,7 +172,8 @@ class Walk {
 
   /** Whether the kernel takes the rest of the path as it is written. */
   #isPlain(name: string, names: readonly string[]): boolean {
-    return !names.includes("..") && !this.#host.hasLinks(this.#rest(name, names));
+    return !names.includes("..") &&
+      !this.#host.hasLinks(this.#rest(name, names));
   }
 
   #rest(name: string, names: readonly string[]): string {
@@ -186,9 +199,19 @@ class Walk {
     return isThere || mayBeMade;
   }
 
-  #followShown(target: string, names: string[]): void {
-    this.#leftHost = true;
+  /** Follows a link that is shown; false where only the kernel knows what it leads to. */
+  #followShown(link: Link, names: string[]): boolean {
+    const found = link.past?.(this.#looker);
+    if (found !== undefined) {
+      this.#jump(found);
+      return true;
+    }
+    const target = link.target(this.#looker);
+    const hasNoPath = link.past !== undefined && names.length === 0;
+    if (target === undefined || hasNoPath) return false;
+    this.#leftHost ||= link.isOfHost !== true;
     this.#follow(target, names);
+    return true;
   }
 
   #follow(target: string, names: string[]): void {
