@@ -58,6 +58,11 @@ export class FailingStep implements Watcher {
     if (this.failed !== undefined) this.#result ??= result;
   }
 
+  /** How many steps were counted. */
+  get count(): number {
+    return this.#number - 1;
+  }
+
   /** The step that failed; undefined while none did. */
   get failed(): Step | undefined {
     return this.#counts || this.faults.nth > 0 ? undefined : this.steps.at(-1);
