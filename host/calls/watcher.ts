@@ -40,16 +40,42 @@ export interface Watcher {
   ended?(process: SystemCalls, status: number): void;
 }
 
-/** A watcher that passes everything on to several. */
+/** A watcher that passes on to several what any of them wants to know: nobody pays for the rest. */
 export function watchers(all: readonly Watcher[]): Watcher {
+  const [enter, leave] = [who(all, "enter"), who(all, "leave")];
+  const [began, exec] = [who(all, "began"), who(all, "exec")];
+  const [closing, ended] = [who(all, "closing"), who(all, "ended")];
   return {
-    enter: (call) => all.forEach((each) => each.enter?.(call)),
-    leave: (call, result) => all.forEach((each) => each.leave?.(call, result)),
-    began: (process, parent) =>
-      all.forEach((each) => each.began?.(process, parent)),
-    exec: (process, path) => all.forEach((each) => each.exec?.(process, path)),
-    closing: (file, path) => all.forEach((each) => each.closing?.(file, path)),
-    ended: (process, status) =>
-      all.forEach((each) => each.ended?.(process, status)),
+    ...enter.length > 0 &&
+      { enter: (call) => enter.forEach((each) => each.enter(call)) },
+    ...leave.length > 0 && {
+      leave: (call, result) =>
+        leave.forEach((each) => each.leave(call, result)),
+    },
+    ...began.length > 0 && {
+      began: (process, parent) =>
+        began.forEach((each) => each.began(process, parent)),
+    },
+    ...exec.length > 0 && {
+      exec: (process, path) => exec.forEach((each) => each.exec(process, path)),
+    },
+    ...closing.length > 0 && {
+      closing: (file, path) =>
+        closing.forEach((each) => each.closing(file, path)),
+    },
+    ...ended.length > 0 && {
+      ended: (process, status) =>
+        ended.forEach((each) => each.ended(process, status)),
+    },
   };
+}
+
+/** Those who want to be told of something. */
+function who<K extends keyof Watcher>(
+  all: readonly Watcher[],
+  what: K,
+): (Watcher & Required<Pick<Watcher, K>>)[] {
+  return all.filter((each): each is Watcher & Required<Pick<Watcher, K>> =>
+    each[what] !== undefined
+  );
 }

@@ -15,6 +15,7 @@ import {
 import { errnoName } from "../../impl/uapi/errno.ts";
 import type { RevisionName } from "../../impl/uapi/revision.ts";
 import type { WatchedCall, Watcher } from "../calls/watcher.ts";
+import { ioctlOf } from "./format_call.ts";
 
 /** A step that a program came to. */
 export interface Step {
@@ -76,7 +77,8 @@ export class FailingStep implements Watcher {
 }
 
 /** A call in a few words: `openat /dev/iommu`, `IOMMU_IOAS_MAP`. */
-function nameOf({ name, args, path }: WatchedCall): string {
-  if (name === "ioctl") return ioctlName(args[1] ?? 0);
+function nameOf(call: WatchedCall): string {
+  const { name, path } = call;
+  if (name === "ioctl") return ioctlName(ioctlOf(call)[1]);
   return path === undefined ? name : `${name} ${path}`;
 }

@@ -104,7 +104,7 @@ export class CallText {
     this.#call = call;
     if (call.name !== "ioctl") return;
     const { process } = call;
-    const [, cmd, arg] = call.args as [number, number, number];
+    const [, cmd, arg] = ioctlOf(call);
     const bytes = passedStruct(cmd, process.mm, arg);
     this.#bytes = bytes;
     this.#struct = bytes &&
@@ -121,8 +121,8 @@ export class CallText {
   }
 
   #ioctl(result: number): string {
-    const { args, path, process } = this.#call;
-    const [fd, cmd, arg] = args as [number, number, number];
+    const { path, process } = this.#call;
+    const [fd, cmd, arg] = ioctlOf(this.#call);
     const where = descriptor(fd, path);
     if (this.#bytes === undefined || this.#struct === undefined) {
       const text = structRow(cmd) ? pointer(arg) : describeArg(cmd, arg);
@@ -148,7 +148,7 @@ export class CallText {
       case "fd":
         return descriptor(value, path);
       case "directory":
-        return value === AT_FDCWD ? "AT_FDCWD" : String(value);
+        return (value | 0) === AT_FDCWD ? "AT_FDCWD" : String(value | 0);
       case "path":
         return JSON.stringify(path ?? "");
       case "address":
@@ -197,9 +197,15 @@ function pointer(address: number): string {
   return address === 0 ? "0" : `0x${address.toString(16)}`;
 }
 
+/** The arguments of an ioctl, of which the first two are ints. */
+export function ioctlOf({ args }: WatchedCall): [number, number, number] {
+  const [fd = 0, cmd = 0, arg = 0] = args;
+  return [fd | 0, cmd >>> 0, arg];
+}
+
 /** A descriptor and what it is open to, as `3</dev/iommu>`. */
 function descriptor(fd: number, path: string | undefined): string {
-  return path === undefined ? String(fd) : `${fd}<${path}>`;
+  return path === undefined ? String(fd | 0) : `${fd | 0}<${path}>`;
 }
 
 /** The names of bits, and what is left as a number. */

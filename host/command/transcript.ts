@@ -25,6 +25,7 @@ import * as mman from "../../impl/uapi/mman.ts";
 import type { RevisionName } from "../../impl/uapi/revision.ts";
 import { type Call, call } from "../../selftests/target/verbs.ts";
 import type { WatchedCall, Watcher } from "../calls/watcher.ts";
+import { ioctlOf } from "./format_call.ts";
 import { memoryAt, passedStruct } from "./format_struct.ts";
 import { PassedMemory, rewriteDescriptors } from "./passed_memory.ts";
 import { type Told, ToldProcess } from "./told_process.ts";
@@ -158,8 +159,8 @@ export class Transcript implements Watcher {
   }
 
   #ioctl(told: ToldProcess, seen: WatchedCall): Made | undefined {
-    const { args, process } = seen;
-    const [fd, cmd, arg] = args as [number, number, number];
+    const { process } = seen;
+    const [fd, cmd, arg] = ioctlOf(seen);
     const number = told.fdOf(process.files.get(fd));
     if (number === undefined) return undefined;
     const { mm } = process;
