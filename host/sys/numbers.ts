@@ -66,6 +66,8 @@ const TABLE = {
   unlink: [87, -1],
   readlink: [89, -1],
   getrlimit: [97, 163],
+  ptrace: [101, 117],
+  fstatfs: [138, 44],
   setrlimit: [160, 164],
   getuid: [102, 174],
   setpgid: [109, 154],

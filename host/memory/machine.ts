@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The machine whose memory is that of the host's processes.
+ *
+ * @module
+ */
+
+import type { CopyStep } from "../../impl/kernel/fault_steps.ts";
+import type { Machine } from "../../impl/kernel/interfaces/machine.ts";
+import { KernelBug } from "../../impl/kernel/warn.ts";
+import { PAGE_SIZE } from "../../impl/uapi/mman.ts";
+import { O_CLOEXEC } from "../sys/structs.ts";
+import { must, type Sys } from "../sys/sys.ts";
+import { Copier } from "./spaces/copier.ts";
+import { FileFinder } from "./shared/file_finder.ts";
+import { HostFrames } from "./frames/frames.ts";
+import { HostMm } from "./host_mm.ts";
+import { HostObject } from "./shared/host_object.ts";
+import {
+  canQuery,
+  ListedMappings,
+  type Mapping,
+  type Mappings,
+  QueriedMappings,
+} from "./spaces/mappings.ts";
+import { Mounts } from "./spaces/mounts.ts";
+import { FileQuestions, OpenFile } from "./shared/open_file.ts";
+import { ProcessSpace } from "./spaces/process_space.ts";
+import type { Lost, Place } from "./shared/shared_pages.ts";
+
+const MFD_CLOEXEC = 1;
+const MFD_HUGETLB = 4;
+/** Files that nobody uses any more and that are kept open, since most are used again. */
+const IDLE_MAX = 8;
+
+/** See the module. */
+export class HostMachine implements Machine {
+  readonly frames: HostFrames = new HostFrames();
+  readonly #sys: Sys;
+  readonly #copier: Copier;
+  readonly #questions: FileQuestions;
+  readonly #finder: FileFinder;
+  readonly #mounts: Mounts;
+  readonly #mappings: (maps: number) => Mappings;
+  readonly #mms = new Set<HostMm>();
+  readonly #objects = new Map<string, HostObject>();
+  readonly #idle = new Set<HostObject>();
+  /** Processes that the kernel does not know, in which shared memory was found. */
+  readonly #strangers = new Map<number, ProcessSpace>();
+
+  /** Nothing of any process yet. */
+  constructor(sys: Sys) {
+    this.#sys = sys;
+    this.#copier = new Copier(sys);
+    this.#questions = new FileQuestions(sys);
+    this.#finder = new FileFinder(this.#questions);
+    this.#mounts = new Mounts(() =>
+      String(sys.readFile(-1, "/proc/self/mountinfo"))
+    );
+    this.#mappings = mappingsOf(this.#copier, this.#questions, this.#mounts);
+  }
+
+  /** Throws: a real process brings its memory, see {@link openMm}. */
+  createMm(): never {
+    throw new KernelBug("Processes of this machine are the host's");
+  }
+
+  /** Memory that programs can map: `HostObject.fd`. */
+  createObject(huge: boolean): HostObject {
+    const { nr } = this.#sys;
+    const name = this.#sys.text("iommufd-kit");
+    const fd = this.#sys.call(nr.memfd_create, name, MFD_CLOEXEC);
+    const file = OpenFile.of(this.#questions, must(fd, "memfd_create"))!;
+    const object = this.#newObject(file.key, huge, true);
+    object.open(file);
+    return object;
+  }
+
+  /** The memory of the process of a thread. Throws EFAULT where it is not to be had. */
+  openMm(tid: number, step: CopyStep): HostMm {
+    const mm = new HostMm({
+      space: this.#openSpace(tid),
+      frames: this.frames,
+      objectOf: (space, mapping) => this.#objectOf(space, mapping),
+      isMemory: (file) => this.#mounts.isMemory(file),
+      step,
+    });
+    this.#mms.add(mm);
+    return mm;
+  }
+
+  /** Nobody has this memory any more: what is pinned of it lives on. Idempotent. */
+  closeMm(mm: HostMm): void {
+    if (!this.#mms.delete(mm)) return;
+    mm.alive = false;
+    const { space } = mm;
+    space.tid = 0;
+    this.frames.keep(mm.pages, 0, Infinity);
+    this.losePlaces({ space, start: 0, end: Infinity });
+    space.close();
+    this.dropIdle();
+  }
+
+  /**
+   * The memory of a file by a descriptor of ours, which is closed or taken
+   * over: the same as that of its mappings. Undefined if its pages cannot be
+   * pinned by their place in it.
+   */
+  objectOfFd(fd: number): HostObject | undefined {
+    const file = OpenFile.of(this.#questions, fd);
+    if (file === undefined || !file.isPinnable) {
+      this.#sys.close(fd);
+      return undefined;
+    }
+    const object = this.#objects.get(file.key) ??
+      this.#newObject(file.key, file.huge, false);
+    if (object.file === undefined) object.open(file);
+    else this.#sys.close(fd);
+    return object.own ? undefined : object;
+  }
+
+  /** The memory of a file if anything of it is in use; `file` is a `fileKey`. */
+  objectOfFile(file: string): HostObject | undefined {
+    return this.#objects.get(file);
+  }
+
+  /** The memory of the file of a descriptor of ours, if anything of it is in use. */
+  objectInUse(fd: number): HostObject | undefined {
+    const status = this.#questions.status(fd);
+    return status && this.objectOfFile(status.key);
+  }
+
+  /** A process is about to lose what it has at some addresses: what is pinned there of files that nobody else maps lives on. */
+  losePlaces(lost: Lost): void {
+    for (const object of this.#objects.values()) {
+      for (const [first, end] of object.pages.losePlaces(lost)) {
+        object.letGo(first, end);
+      }
+    }
+  }
+
+  /** Closes files that nobody uses any more: from now on a program can seal them, and what only we hold is freed. */
+  dropIdle(except?: HostObject): void {
+    for (const object of this.#idle) {
+      if (object === except) continue;
+      this.#idle.delete(object);
+      if (!object.isIdle) continue;
+      object.close();
+      this.#objects.delete(object.key);
+    }
+    if (this.#objects.size > 0) return;
+    for (const space of this.#strangers.values()) space.close();
+    this.#strangers.clear();
+  }
+
+  /** Closes everything: nothing may be pinned any more. */
+  close(): void {
+    for (const mm of [...this.#mms]) this.closeMm(mm);
+    this.dropIdle();
+  }
+
+  #openSpace(tid: number): ProcessSpace {
+    const mappings = this.#mappings;
+    return new ProcessSpace({ copier: this.#copier, tid, mappings });
+  }
+
+  #objectOf(space: ProcessSpace, mapping: Mapping): HostObject {
+    const { file, huge } = mapping;
+    const known = this.#objects.get(file);
+    const object = known ?? this.#newObject(file, huge, false);
+    if (known === undefined) {
+      const found = this.#finder.open(space.tid, mapping);
+      if (found !== undefined) object.open(found);
+    }
+    if (object.file === undefined) {
+      object.pages.addPlace(placeOf(space, mapping));
+    }
+    return object;
+  }
+
+  #newObject(key: string, huge: boolean, own: boolean): HostObject {
+    const object = new HostObject({
+      copier: this.#copier,
+      frames: this.frames,
+      key,
+      huge,
+      own,
+      find: (page, lost) => this.#findPlace(key, page, lost),
+      onIdle: (object) => this.#onIdle(object),
+    });
+    this.#objects.set(key, object);
+    // Until something of it is in use.
+    if (!own) this.#onIdle(object);
+    return object;
+  }
+
+  #onIdle(object: HostObject): void {
+    this.#idle.add(object);
+    if (object.own) this.dropIdle();
+    else if (this.#idle.size > IDLE_MAX) this.dropIdle(object);
+  }
+
+  /** Looks for a process that has a page of a file mapped. */
+  #findPlace(key: string, page: number, lost?: Lost): Place | undefined {
+    for (const { space } of this.#mms) {
+      const place = placeIn(space, key, page, lost);
+      if (place !== undefined) return place;
+    }
+    for (const pid of this.#finder.processesWith(key)) {
+      const known = [...this.#mms].some(({ space }) => space.tid === pid);
+      if (known || pid === Deno.pid) continue;
+      const place = placeIn(this.#stranger(pid), key, page, lost);
+      if (place !== undefined) return place;
+    }
+    return undefined;
+  }
+
+  #stranger(pid: number): ProcessSpace {
+    let space = this.#strangers.get(pid);
+    if (space === undefined) {
+      space = this.#openSpace(pid);
+      this.#strangers.set(pid, space);
+    }
+    return space;
+  }
+}
+
+/** What a mapping says of its file's pages. */
+function placeOf(space: ProcessSpace, mapping: Mapping): Place {
+  return {
+    space,
+    page: mapping.offset / PAGE_SIZE,
+    address: mapping.start,
+    npages: (mapping.end - mapping.start) / PAGE_SIZE,
+  };
+}
+
+/** Where a process has a page of a file, but for what it is about to lose. */
+function placeIn(
+  space: ProcessSpace,
+  file: string,
+  page: number,
+  lost: Lost | undefined,
+): Place | undefined {
+  for (const mapping of space.mappingsIn(0, Infinity)) {
+    if (!mapping.shared || mapping.file !== file) continue;
+    const address = mapping.start + page * PAGE_SIZE - mapping.offset;
+    if (address < mapping.start || address >= mapping.end) continue;
+    const isLost = lost?.space === space && address >= lost.start &&
+      address < lost.end;
+    if (!isLost) return { space, page, address, npages: 1 };
+  }
+  return undefined;
+}
+
+/** How mappings are found on this Linux. */
+function mappingsOf(
+  copier: Copier,
+  questions: FileQuestions,
+  mounts: Mounts,
+): (maps: number) => Mappings {
+  const { sys } = copier;
+  const own = must(sys.openat(-1, "/proc/self/maps", O_CLOEXEC), "open");
+  const query = canQuery(sys, own);
+  sys.close(own);
+  if (query) {
+    const room = QueriedMappings.room(sys);
+    return (maps) => new QueriedMappings(sys, maps, room);
+  }
+  const huge = hugePagesDevice(questions);
+  const isHuge = (file: string) =>
+    (huge !== undefined && file.startsWith(huge)) || mounts.isHuge(file);
+  return (maps) => new ListedMappings(() => readAll(copier, maps), isHuge);
+}
+
+/** Where the kernel has the files of huge pages that are mounted nowhere: how their keys begin. */
+function hugePagesDevice(questions: FileQuestions): string | undefined {
+  const { sys } = questions;
+  const flags = MFD_CLOEXEC | MFD_HUGETLB;
+  const fd = sys.call(sys.nr.memfd_create, sys.text("iommufd-kit"), flags);
+  if (fd < 0) return undefined;
+  const { key } = questions.status(fd)!;
+  sys.close(fd);
+  return key.slice(0, key.lastIndexOf(":") + 1);
+}
+
+/** All of a file of /proc, which comes in pieces, as text. */
+function readAll(copier: Copier, fd: number): string {
+  const decoder = new TextDecoder();
+  const piece = new Uint8Array(65536);
+  let text = "";
+  for (let at = 0, n; (n = copier.readFile(fd, at, piece)) > 0; at += n) {
+    text += decoder.decode(piece.subarray(0, n), { stream: true });
+  }
+  return text;
+}
