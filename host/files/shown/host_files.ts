@@ -6,6 +6,7 @@
  * @module
  */
 
+import { ENOENT, errnoFromCode } from "../../../impl/uapi/errno.ts";
 import {
   AT_FDCWD,
   AT_SYMLINK_NOFOLLOW,
@@ -17,11 +18,14 @@ import {
 import type { Block, Sys } from "../../sys/sys.ts";
 import type { DeviceNumber } from "./node.ts";
 import type { HostPaths } from "./resolve.ts";
+import type { Attributes } from "./stat.ts";
 
 const RESOLVE_NO_SYMLINKS = 4;
 /** Bytes of struct open_how: flags, mode, what to refuse. */
 const OPEN_HOW_SIZE = 24;
 const ELOOP_CODE = 40;
+/** When a file last changed, in struct statx. */
+const MTIME = 0x70;
 const S_IFMT = 0o170000;
 const S_IFDIR = 0o040000;
 
@@ -29,7 +33,7 @@ const S_IFDIR = 0o040000;
 export class HostFiles implements HostPaths {
   readonly #sys: Sys;
   readonly #how: Block;
-  readonly #stat: Block;
+  readonly #statx: Block;
 
   /** Asks by these calls. */
   constructor(sys: Sys) {
@@ -37,7 +41,7 @@ export class HostFiles implements HostPaths {
     this.#how = sys.alloc(OPEN_HOW_SIZE);
     this.#how.view.setUint32(0, O_PATH | O_CLOEXEC, true);
     this.#how.view.setUint32(16, RESOLVE_NO_SYMLINKS, true);
-    this.#stat = sys.alloc(STATX.size);
+    this.#statx = sys.alloc(STATX.size);
   }
 
   readlink(path: string): string | number {
@@ -54,17 +58,27 @@ export class HostFiles implements HostPaths {
   }
 
   isDirectory(path: string): boolean {
-    const stat = this.#statOf(path);
-    return stat !== undefined &&
-      (stat.getUint16(STATX.mode, true) & S_IFMT) === S_IFDIR;
+    if (this.#stat(path) < 0) return false;
+    const mode = this.#statx.view.getUint16(STATX.mode, true);
+    return (mode & S_IFMT) === S_IFDIR;
   }
 
-  /** The device that a path of the host is on; 0:0 if there is no such path. */
-  deviceOf(path: string): DeviceNumber {
-    const stat = this.#statOf(path);
+  /** What stat tells of a file, or of a link itself. Throws the errno that the host says. */
+  attributesOf(path: string): Attributes {
+    const result = this.#stat(path);
+    if (result < 0) throw errnoFromCode(-result) ?? ENOENT;
+    const { view } = this.#statx;
+    const long = (at: number) => Number(view.getBigUint64(at, true));
     return {
-      major: stat?.getUint32(STATX.devMajor, true) ?? 0,
-      minor: stat?.getUint32(STATX.devMinor, true) ?? 0,
+      on: deviceAt(view, STATX.devMajor),
+      ino: long(STATX.ino),
+      mode: view.getUint16(STATX.mode, true),
+      nlink: view.getUint32(STATX.nlink, true),
+      uid: view.getUint32(STATX.uid, true),
+      gid: view.getUint32(STATX.gid, true),
+      number: deviceAt(view, STATX.rdevMajor),
+      size: long(STATX.bytes),
+      time: long(MTIME),
     };
   }
 
@@ -74,18 +88,23 @@ export class HostFiles implements HostPaths {
     return typeof text === "string" ? text : undefined;
   }
 
-  /** What statx writes, the link itself if it is one. */
-  #statOf(path: string): DataView | undefined {
+  /** Fills the block with what statx tells, of a link itself; returns 0 or a negative errno. */
+  #stat(path: string): number {
     const sys = this.#sys;
-    const { address, view } = this.#stat;
-    const result = sys.call(
+    return sys.call(
       sys.nr.statx,
       AT_FDCWD,
       sys.text(path),
       AT_SYMLINK_NOFOLLOW,
       STATX_BASIC_STATS,
-      address,
+      this.#statx.address,
     );
-    return result < 0 ? undefined : view;
   }
+}
+
+function deviceAt(view: DataView, at: number): DeviceNumber {
+  return {
+    major: view.getUint32(at, true),
+    minor: view.getUint32(at + 4, true),
+  };
 }

@@ -129,15 +129,9 @@ export class Shown {
     return this.#resolver.resolve(looker, base, path, follows);
   }
 
-  /** What a descriptor of a program is open to, if that is only shown. */
+  /** What a descriptor of a program is open to, or where `AT_FDCWD` is, if that is only shown. */
   atDescriptor(looker: Looker, fd: number): Found | undefined {
-    return this.#shownAt(looker.tid, `fd/${fd}`);
-  }
-
-  /** The directory that is only shown in which a program is; undefined if it is in one of the host. */
-  workingFolder(looker: Looker): string | undefined {
-    const link = this.#hostLink(looker.tid, "cwd");
-    return link === undefined ? undefined : this.#standIns.directoryNamed(link);
+    return this.#shownAt(looker.tid, linkOfDescriptor(fd));
   }
 
   /** The text of a link in `/proc/TID`, as the program is shown it. */
@@ -147,9 +141,9 @@ export class Shown {
     return this.#shownAt(tid, link)?.path ?? text;
   }
 
-  /** What stat tells of something that is not of the host. */
+  /** What stat tells of something that was found. Throws what the host says of its own. */
   attributesOf(looker: Looker, { path, node }: Found): Attributes {
-    if (node === undefined) throw ENOENT;
+    if (node === undefined) return this.host.attributesOf(path);
     return {
       on: this.#deviceWith(path),
       ino: inodeOf(path),
@@ -232,8 +226,7 @@ export class Shown {
   }
 
   #baseOf({ tid }: Looker, dirfd: number): Base | undefined {
-    const link = dirfd === AT_FDCWD ? "cwd" : `fd/${dirfd}`;
-    const text = this.#hostLink(tid, link);
+    const text = this.#hostLink(tid, linkOfDescriptor(dirfd));
     if (text === undefined) return undefined;
     const path = this.#standIns.directoryNamed(text);
     if (path !== undefined) return { path, isOnlyShown: true };
@@ -273,7 +266,7 @@ export class Shown {
     const top = /^\/[^/]*/.exec(path)?.[0] ?? "/";
     let device = this.#devices.get(top);
     if (device === undefined) {
-      device = this.host.deviceOf(top);
+      device = this.host.attributesOf(top).on;
       this.#devices.set(top, device);
     }
     return device;
@@ -281,6 +274,11 @@ export class Shown {
 }
 
 const ROOT: Base = { path: "/", isOnlyShown: false };
+
+/** What a descriptor is in `/proc/TID`. */
+function linkOfDescriptor(fd: number): string {
+  return fd === AT_FDCWD ? "cwd" : `fd/${fd}`;
+}
 
 function sizeOf(node: Node, looker: Looker): number {
   switch (node.kind) {
