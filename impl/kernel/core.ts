@@ -231,12 +231,18 @@ export class KernelCore {
    * frames that are still in use, users that are still charged.
    */
   audit(): string[] {
-    const problems = this.warnings.list.map((what) =>
-      `The kernel warned: ${what}.`
-    );
-    for (const { pid } of this.#tasks) {
-      problems.push(`Process ${pid} has not exited.`);
-    }
+    return [
+      ...this.warnings.list.map((what) => `The kernel warned: ${what}.`),
+      ...this.#tasks.values().map(({ pid }) =>
+        `Process ${pid} has not exited.`
+      ),
+      ...this.leftBehind(),
+    ];
+  }
+
+  /** What is wrong where no process has anything of the kernel's open, a sentence each: the part of the audit that is not about processes. */
+  leftBehind(): string[] {
+    const problems: string[] = [];
     for (const path of this.tmpfs.paths) {
       problems.push(`The file ${path} was left.`);
     }

@@ -36,6 +36,7 @@ import {
   type Node,
   Tree,
 } from "./node.ts";
+import { PROBLEMS, problemsFile } from "./problems.ts";
 import { ProcDirectory, type ShownProcess } from "./proc.ts";
 import { type Base, PathResolver } from "./resolve.ts";
 import { StandIns } from "./stand_ins.ts";
@@ -92,6 +93,7 @@ export class Shown {
     showMiscDevices(tree, kernel.devices, misc);
     tree.add("/sys/kernel/debug", new Folder({ mode: 0o700, hidesHost: true }));
     showFaultSwitches(tree);
+    tree.add(PROBLEMS, problemsFile(kernel));
     tree.add(
       "/sys/module/iommufd/parameters/allow_unsafe_interrupts",
       attribute("N\n", 0o644),
