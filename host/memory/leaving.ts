@@ -8,10 +8,10 @@
  * @module
  */
 
-import { PAGE_SIZE } from "../../impl/uapi/mman.ts";
-import type { HostMachine } from "./machine.ts";
+import { HPAGE_SIZE, PAGE_SIZE } from "../../impl/uapi/mman.ts";
 import type { HostMm } from "./host_mm.ts";
-import type { Mapping } from "./spaces/mappings.ts";
+import type { HostMachine } from "./machine.ts";
+import type { HostObject } from "./shared/host_object.ts";
 
 /** The addresses [start, end) of a process, whole pages. */
 export interface Range {
@@ -21,8 +21,11 @@ export interface Range {
   readonly end: number;
 }
 
-/** All addresses. */
-export const EVERYTHING: Range = { start: 0, end: 2 ** 52 };
+/** The pages of `length` bytes from an address on. */
+export function rangeOf(address: number, length: number): Range {
+  const start = address - address % PAGE_SIZE;
+  return { start, end: Math.ceil((address + length) / PAGE_SIZE) * PAGE_SIZE };
+}
 
 /** The process lets go of a range, by munmap and what comes to the same. */
 export function keepUnmapped(
@@ -43,22 +46,34 @@ export function keepPrivate(
   frames.keep(pages, start / PAGE_SIZE, end / PAGE_SIZE);
 }
 
-/** The process drops pages of files that it has mapped: MADV_REMOVE. */
+/** The process drops pages of the files that it has mapped in a range: MADV_REMOVE. */
 export function keepRemoved(
   machine: HostMachine,
   { space }: HostMm,
   { start, end }: Range,
 ): void {
   for (const mapping of space.mappingsIn(start, end)) {
-    if (!mapping.shared) continue;
+    const object = mapping.shared && machine.objectOfFile(mapping.file);
+    if (!object) continue;
     const from = Math.max(start, mapping.start);
-    const first = indexOf(mapping, from);
-    const last = first + (Math.min(end, mapping.end) - from) / PAGE_SIZE;
-    machine.objectOfFile(mapping.file)?.letGo(first, last);
+    const to = Math.min(end, mapping.end);
+    const at = mapping.offset + from - mapping.start;
+    keepPunched(object, at, at + to - from);
   }
 }
 
-/** Whether the process has anything pinned in a range. */
+/** The bytes [from, to) of a file become a hole. */
+export function keepPunched(
+  object: HostObject,
+  from: number,
+  to: number,
+): void {
+  const unit = object.huge ? HPAGE_SIZE : PAGE_SIZE;
+  const pages = unit / PAGE_SIZE;
+  object.letGo(Math.ceil(from / unit) * pages, Math.floor(to / unit) * pages);
+}
+
+/** Whether the process has a private page pinned in a range. */
 export function hasPinned(
   { frames }: HostMachine,
   { pages }: HostMm,
@@ -69,16 +84,13 @@ export function hasPinned(
 
 /** The process has moved what was in a range, which is now at `to`: called after that. */
 export function followMoved(
-  { frames }: HostMachine,
-  { pages }: HostMm,
+  machine: HostMachine,
+  { pages, space }: HostMm,
   { start, end }: Range,
   to: number,
 ): void {
   const first = start / PAGE_SIZE;
   const last = end / PAGE_SIZE;
-  frames.move(pages, first, last, pages, to / PAGE_SIZE);
-}
-
-function indexOf({ offset, start }: Mapping, address: number): number {
-  return (offset + address - start) / PAGE_SIZE;
+  machine.frames.move(pages, first, last, pages, to / PAGE_SIZE);
+  machine.movePlaces({ space, start, end }, to);
 }

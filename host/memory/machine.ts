@@ -27,7 +27,7 @@ import {
 import { Mounts } from "./spaces/mounts.ts";
 import { FileQuestions, OpenFile } from "./shared/open_file.ts";
 import { ProcessSpace } from "./spaces/process_space.ts";
-import type { Lost, Place } from "./shared/shared_pages.ts";
+import { isLost, type Lost, type Place } from "./shared/shared_pages.ts";
 
 const MFD_CLOEXEC = 1;
 const MFD_HUGETLB = 4;
@@ -49,12 +49,12 @@ export class HostMachine implements Machine {
   /** Processes that the kernel does not know, in which shared memory was found. */
   readonly #strangers = new Map<number, ProcessSpace>();
 
-  /** Nothing of any process yet. */
-  constructor(sys: Sys) {
+  /** Nothing of any process yet. `opensFiles` is false for a user that the kernel lets open none: for tests. */
+  constructor(sys: Sys, opensFiles = true) {
     this.#sys = sys;
     this.#copier = new Copier(sys);
     this.#questions = new FileQuestions(sys);
-    this.#finder = new FileFinder(this.#questions);
+    this.#finder = new FileFinder(this.#questions, opensFiles);
     this.#mounts = new Mounts(() =>
       String(sys.readFile(-1, "/proc/self/mountinfo"))
     );
@@ -125,19 +125,42 @@ export class HostMachine implements Machine {
     return this.#objects.get(file);
   }
 
-  /** The memory of the file of a descriptor of ours, if anything of it is in use. */
-  objectInUse(fd: number): HostObject | undefined {
-    const status = this.#questions.status(fd);
+  /** The memory of the file at a path, if anything of it is in use. */
+  objectAtPath(path: string): HostObject | undefined {
+    if (this.#objects.size === 0) return undefined;
+    const status = this.#questions.status(-1, path);
     return status && this.objectOfFile(status.key);
   }
 
   /** A process is about to lose what it has at some addresses: what is pinned there of files that nobody else maps lives on. */
   losePlaces(lost: Lost): void {
     for (const object of this.#objects.values()) {
-      for (const [first, end] of object.pages.losePlaces(lost)) {
-        object.letGo(first, end);
-      }
+      object.pages.losePlaces(lost, (first, end) => object.letGo(first, end));
     }
+  }
+
+  /** A process may be about to leave its memory: copies what is pinned of it and nowhere else. */
+  remember(mm: HostMm): void {
+    mm.pages.remember();
+    const all = { space: mm.space, start: 0, end: Infinity };
+    for (const { pages } of this.#objects.values()) pages.remember(all);
+  }
+
+  /** It did not. */
+  forget(mm: HostMm): void {
+    mm.pages.forget();
+    for (const { pages } of this.#objects.values()) pages.forget();
+  }
+
+  /** A process has moved what it had at some addresses to `to`. */
+  movePlaces(moved: Lost, to: number): void {
+    for (const { pages } of this.#objects.values()) pages.movePlaces(moved, to);
+  }
+
+  /** Whether a process is known to share something at some addresses that is to be had in no other way. */
+  hasPlaces(lost: Lost): boolean {
+    const objects = [...this.#objects.values()];
+    return objects.some(({ pages }) => pages.hasPlaces(lost));
   }
 
   /** Closes files that nobody uses any more: from now on a program can seal them, and what only we hold is freed. */
@@ -247,9 +270,9 @@ function placeIn(
     if (!mapping.shared || mapping.file !== file) continue;
     const address = mapping.start + page * PAGE_SIZE - mapping.offset;
     if (address < mapping.start || address >= mapping.end) continue;
-    const isLost = lost?.space === space && address >= lost.start &&
-      address < lost.end;
-    if (!isLost) return { space, page, address, npages: 1 };
+    if (!isLost(space, address, lost)) {
+      return { space, page, address, npages: 1 };
+    }
   }
   return undefined;
 }

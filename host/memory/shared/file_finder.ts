@@ -20,11 +20,13 @@ const DIRENT = { length: 16, name: 19 } as const;
 /** Tries what the kernel may allow. */
 export class FileFinder {
   readonly #questions: FileQuestions;
+  readonly #opensFiles: boolean;
   readonly #names: Block;
 
-  /** Asks with `questions`. */
-  constructor(questions: FileQuestions) {
+  /** Asks with `questions`; tries to open anything if `opensFiles`. */
+  constructor(questions: FileQuestions, opensFiles: boolean) {
     this.#questions = questions;
+    this.#opensFiles = opensFiles;
     this.#names = questions.sys.alloc(NAMES);
   }
 
@@ -34,6 +36,7 @@ export class FileFinder {
 
   /** Opens the file of a mapping to read and write; undefined where that cannot be. */
   open(tid: number, { start, end, file }: Mapping): OpenFile | undefined {
+    if (!this.#opensFiles) return undefined;
     // For root alone.
     const name = `${start.toString(16)}-${end.toString(16)}`;
     const mapped = this.#openAs(`/proc/${tid}/map_files/${name}`, file);

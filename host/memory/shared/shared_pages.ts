@@ -45,6 +45,8 @@ export class SharedPages extends PageStore {
   readonly #onUnused: () => void;
   readonly #find: FindPlace;
   #places: Place[] = [];
+  /** What pages were that a process may be about to leave. */
+  readonly #last = new Map<number, Uint8Array>();
 
   /** Without pages that have a frame; calls `onUnused` when it comes to that again. */
   constructor(find: FindPlace, onUnused: () => void) {
@@ -55,6 +57,7 @@ export class SharedPages extends PageStore {
 
   override unused(): void {
     this.#places = [];
+    this.#last.clear();
     this.#onUnused();
   }
 
@@ -68,36 +71,65 @@ export class SharedPages extends PageStore {
     if (!isThere) this.#places.push(place);
   }
 
-  /**
-   * A process is about to lose what it has at the addresses [start, end).
-   * Returns the pages that are nowhere then, by first and end.
-   */
-  losePlaces(gone: Lost): [first: number, end: number][] {
-    const { space, start, end } = gone;
-    const lost: Place[] = [];
-    const cut = (place: Place): Place[] => {
-      const last = place.address + place.npages * PAGE_SIZE;
-      const from = Math.max(start, place.address);
-      const to = Math.min(end, last);
-      if (place.space !== space || from >= to) return [place];
-      lost.push(part(place, from, to));
-      return [part(place, place.address, from), part(place, to, last)]
-        .filter(({ npages }) => npages > 0);
-    };
-    this.#places = this.#places.flatMap(cut);
-    return lost.flatMap(({ page, npages }) =>
-      this.#nowhere(page, npages, gone)
-    );
+  /** Whether a process has any place at some addresses. */
+  hasPlaces(lost: Lost): boolean {
+    return this.#places.some((place) => within(place, lost) !== undefined);
+  }
+
+  /** A process is about to lose what it has at some addresses: `keep` is called with what is nowhere then. */
+  losePlaces(lost: Lost, keep: (first: number, end: number) => void): void {
+    for (const page of this.#onlyIn(lost)) keep(page, page + 1);
+    this.#cut(lost);
+  }
+
+  /** A process may be about to lose what it has at some addresses: copies what would be nowhere then. */
+  remember(lost: Lost): void {
+    this.#last.clear();
+    for (const page of this.#onlyIn(lost)) {
+      const bytes = new Uint8Array(PAGE_SIZE);
+      this.read(page, 0, bytes);
+      this.#last.set(page, bytes);
+    }
+  }
+
+  /** It did not. */
+  forget(): void {
+    this.#last.clear();
+  }
+
+  /** A process has moved what it had at some addresses to `to`. */
+  movePlaces(moved: Lost, to: number): void {
+    for (const place of this.#cut(moved)) {
+      this.addPlace({ ...place, address: place.address - moved.start + to });
+    }
+  }
+
+  /** Takes out what places a process has at some addresses, and returns that. */
+  #cut(lost: Lost): Place[] {
+    const taken: Place[] = [];
+    this.#places = this.#places.flatMap((place) => {
+      const middle = within(place, lost);
+      if (middle === undefined) return [place];
+      taken.push(middle);
+      const last = middle.address + middle.npages * PAGE_SIZE;
+      return [
+        part(place, place.address, middle.address),
+        part(place, last, place.address + place.npages * PAGE_SIZE),
+      ].filter(({ npages }) => npages > 0);
+    });
+    return taken;
   }
 
   override read(page: number, offset: number, to: Uint8Array): void {
     if (this.view !== undefined) {
       return this.view.read(page * PAGE_SIZE + offset, to);
     }
-    this.#eachPage(page, offset, to, (place, address, part) => {
+    this.#eachPage(page, offset, to, (place, address, part, cur) => {
       const n = place?.space.peek(address, part) ?? 0;
       if (n === part.length) return true;
-      part.fill(0, n);
+      const at = address % PAGE_SIZE;
+      const last = this.#last.get(cur)?.subarray(at, at + part.length);
+      part.set(last ?? new Uint8Array(part.length));
       return false;
     });
   }
@@ -124,13 +156,14 @@ export class SharedPages extends PageStore {
       place: Place | undefined,
       address: number,
       part: Uint8Array,
+      page: number,
     ) => boolean,
   ): void {
     for (let done = 0, cur = page, at = offset; done < data.length; cur++) {
       const end = Math.min(data.length, done + PAGE_SIZE - at);
       const part = data.subarray(done, end);
       const go = (place: Place | undefined) =>
-        visit(place, addressOf(place, cur) + at, part);
+        visit(place, addressOf(place, cur) + at, part, cur);
       const place = this.#placeOf(cur);
       if (!go(place)) {
         this.#places = this.#places.filter((other) => other !== place);
@@ -141,29 +174,44 @@ export class SharedPages extends PageStore {
     }
   }
 
-  #placeOf(page: number, lost?: Lost): Place | undefined {
+  #placeOf(page: number): Place | undefined {
     const known = this.#places.find((place) => has(place, page));
     if (known !== undefined) return known;
-    const found = this.#find(page, lost);
+    const found = this.#find(page);
     if (found !== undefined) this.addPlace(found);
     return found;
   }
 
-  /** Those of some pages with a frame that no process has, one by one. */
-  #nowhere(
-    page: number,
-    npages: number,
-    gone: Lost,
-  ): [first: number, end: number][] {
-    const lost: [first: number, end: number][] = [];
-    if (this.view !== undefined) return lost;
-    for (const [first, n] of this.runsIn(page, page + npages)) {
-      for (let cur = first; cur < first + n; cur++) {
-        if (this.#placeOf(cur, gone) === undefined) lost.push([cur, cur + 1]);
-      }
-    }
-    return lost;
+  /** Pages with a frame that are to be had nowhere else than at some addresses of a process. */
+  #onlyIn(lost: Lost): number[] {
+    if (this.view !== undefined) return [];
+    const places = this.#places.flatMap((place) => within(place, lost) ?? []);
+    return places.flatMap(({ page, npages }) =>
+      [...this.runsIn(page, page + npages)].flatMap(([first, n]) =>
+        Array.from({ length: n }, (_, i) => first + i)
+          .filter((page) => !this.#isElsewhere(page, lost))
+      )
+    );
   }
+
+  #isElsewhere(page: number, lost: Lost): boolean {
+    const isKnown = this.#places.some((place) =>
+      has(place, page) && !isLost(place.space, addressOf(place, page), lost)
+    );
+    const found = isKnown ? undefined : this.#find(page, lost);
+    if (found !== undefined) this.addPlace(found);
+    return isKnown || found !== undefined;
+  }
+}
+
+/** Whether an address of a process is among those that do not count. */
+export function isLost(
+  space: ProcessSpace,
+  address: number,
+  lost: Lost | undefined,
+): boolean {
+  return lost !== undefined && space === lost.space && address >= lost.start &&
+    address < lost.end;
 }
 
 function has({ page, npages }: Place, wanted: number): boolean {
@@ -173,6 +221,14 @@ function has({ page, npages }: Place, wanted: number): boolean {
 function addressOf(place: Place | undefined, page: number): number {
   if (place === undefined) return 0;
   return place.address + (page - place.page) * PAGE_SIZE;
+}
+
+/** What of a place is at some addresses of a process. */
+function within(place: Place, { space, start, end }: Lost): Place | undefined {
+  const from = Math.max(start, place.address);
+  const to = Math.min(end, place.address + place.npages * PAGE_SIZE);
+  if (place.space !== space || from >= to) return undefined;
+  return part(place, from, to);
 }
 
 /** A part of a place, by address. */

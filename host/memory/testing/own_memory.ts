@@ -31,10 +31,16 @@ export const sys: Sys = Sys.shared;
 
 /** A machine, and this process on it. */
 export class OwnMemory implements Disposable {
-  readonly machine: HostMachine = new HostMachine(sys);
-  readonly mm: HostMm = this.machine.openMm(Deno.pid, () => {});
+  readonly machine: HostMachine;
+  readonly mm: HostMm;
   readonly #mapped: [address: number, length: number][] = [];
   readonly #fds: number[] = [];
+
+  /** As root has it, or as a user who may not open what is mapped. */
+  constructor({ opensFiles = true }: { opensFiles?: boolean } = {}) {
+    this.machine = new HostMachine(sys, opensFiles);
+    this.mm = this.machine.openMm(Deno.pid, () => {});
+  }
 
   /** Maps pages; returns their address. */
   map(

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+import { assert, assertEquals } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { FOLL_LONGTERM, FOLL_WRITE } from "../../impl/kernel/interfaces/mm.ts";
+import {
+  FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_PUNCH_HOLE,
+  MADV_DONTNEED,
+  MAP_FIXED,
+  MAP_SHARED,
+  MREMAP_MAYMOVE,
+  PAGE_SIZE,
+} from "../../impl/uapi/mman.ts";
+import {
+  followMoved,
+  hasPinned,
+  keepPrivate,
+  keepPunched,
+  keepRemoved,
+  keepUnmapped,
+  rangeOf,
+} from "./leaving.ts";
+import { OwnMemory, PRIVATE, RW, SHARED, sys } from "./testing/own_memory.ts";
+
+const LONG_WRITE = FOLL_LONGTERM | FOLL_WRITE;
+const MADV_REMOVE = 9;
+
+/** Each page's first byte becomes its number, from 1 on. */
+function number(own: OwnMemory, at: number, pages: number): void {
+  const bytes = own.bytes(at, pages * PAGE_SIZE);
+  for (let i = 0; i < pages; i++) bytes[i * PAGE_SIZE] = i + 1;
+}
+
+/** The first byte of each frame. */
+function firstBytes(own: OwnMemory, pfns: readonly number[]): number[] {
+  return pfns.map((pfn) => own.read(pfn)[0]!);
+}
+
+for (const opensFiles of [true, false]) {
+  const who = opensFiles ? "root" : "a user who may not open what is mapped";
+  describe(`what is pinned, to ${who}`, () => {
+    for (
+      const [kind, flags] of [["private", PRIVATE], ["shared", SHARED]] as const
+    ) {
+      it(`stays when ${kind} memory is unmapped, and what is mapped there then is something else`, () => {
+        using own = new OwnMemory({ opensFiles });
+        const { machine, mm } = own;
+        const at = own.map(3, flags);
+        number(own, at, 3);
+        const pfns = own.pin(at, 3, LONG_WRITE);
+        const range = rangeOf(at + PAGE_SIZE, PAGE_SIZE);
+        keepUnmapped(machine, mm, range);
+        const again = flags | MAP_FIXED;
+        sys.call(sys.nr.mmap, range.start, PAGE_SIZE, RW, again, -1, 0);
+        own.bytes(range.start)[0] = 9;
+        assertEquals(firstBytes(own, pfns), [1, 2, 3]);
+        own.write(pfns[1]!, 20);
+        own.write(pfns[2]!, 30);
+        assertEquals(own.bytes(range.start)[0], 9);
+        assertEquals(own.bytes(range.end)[0], 30);
+        const fresh = own.pin(range.start, 1, LONG_WRITE);
+        assert(fresh[0] !== pfns[1]);
+        assertEquals(firstBytes(own, [...pfns, ...fresh]), [1, 20, 30, 9]);
+        own.unpin([...pfns, ...fresh]);
+        assertEquals(machine.frames.used, 0);
+      });
+
+      it(`goes with ${kind} memory that is moved`, () => {
+        using own = new OwnMemory({ opensFiles });
+        const { machine, mm } = own;
+        const at = own.map(4, flags);
+        number(own, at, 4);
+        const pfns = own.pin(at, 4, LONG_WRITE);
+        const to = own.map(4, PRIVATE);
+        const length = 4 * PAGE_SIZE;
+        const { mremap } = sys.nr;
+        const fixed = MREMAP_MAYMOVE | 2;
+        assertEquals(sys.call(mremap, at, length, length, fixed, to), to);
+        followMoved(machine, mm, rangeOf(at, length), to);
+        own.write(pfns[2]!, 7);
+        assertEquals(own.bytes(to + 2 * PAGE_SIZE)[0], 7);
+        own.bytes(to)[0] = 8;
+        assertEquals(firstBytes(own, pfns), [8, 2, 7, 4]);
+        assertEquals(own.pin(to, 4, LONG_WRITE), pfns);
+        own.unpin([...pfns, ...pfns]);
+        assertEquals(machine.frames.used, 0);
+      });
+
+      it(`of ${kind} memory stays when the process is gone`, () => {
+        using own = new OwnMemory({ opensFiles });
+        const { machine, mm } = own;
+        const at = own.map(2, flags);
+        number(own, at, 2);
+        const pfns = own.pin(at, 2, LONG_WRITE);
+        machine.remember(mm);
+        machine.closeMm(mm);
+        machine.closeMm(mm);
+        assert(!mm.alive);
+        sys.unmap(at, 2 * PAGE_SIZE);
+        assertEquals(firstBytes(own, pfns), [1, 2]);
+        own.write(pfns[0]!, 5);
+        assertEquals(firstBytes(own, pfns), [5, 2]);
+        own.unpin(pfns);
+        assertEquals(machine.frames.used, 0);
+      });
+    }
+
+    it("stays when a process drops its private pages", () => {
+      using own = new OwnMemory({ opensFiles });
+      const { machine, mm } = own;
+      const at = own.map(2, PRIVATE);
+      number(own, at, 2);
+      const pfns = own.pin(at, 2, LONG_WRITE);
+      const range = rangeOf(at, PAGE_SIZE);
+      assert(hasPinned(machine, mm, range));
+      keepPrivate(machine, mm, range);
+      assert(!hasPinned(machine, mm, range));
+      sys.call(sys.nr.madvise, at, PAGE_SIZE, MADV_DONTNEED);
+      assertEquals([own.bytes(at)[0], ...firstBytes(own, pfns)], [0, 1, 2]);
+      own.unpin(pfns);
+    });
+
+    it("stays when pages of a file are removed, and the file has others then", () => {
+      using own = new OwnMemory({ opensFiles });
+      const { machine, mm } = own;
+      const fd = own.memfd(4);
+      const at = own.map(4, MAP_SHARED, RW, fd);
+      number(own, at, 4);
+      const pfns = own.pin(at, 4, LONG_WRITE);
+      keepRemoved(machine, mm, rangeOf(at + PAGE_SIZE, PAGE_SIZE));
+      sys.call(sys.nr.madvise, at + PAGE_SIZE, PAGE_SIZE, MADV_REMOVE);
+      const object = machine.objectAtPath(`/proc/self/fd/${fd}`)!;
+      // Of a page of which only a part becomes a hole nothing is dropped.
+      keepPunched(object, 2 * PAGE_SIZE + 1, 4 * PAGE_SIZE);
+      const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+      const { fallocate } = sys.nr;
+      sys.call(fallocate, fd, mode, 2 * PAGE_SIZE + 1, 2 * PAGE_SIZE - 1);
+      assertEquals(firstBytes(own, pfns), [1, 2, 3, 4]);
+      const bytes = own.bytes(at, 4 * PAGE_SIZE);
+      const now = [0, 1, 2, 3].map((i) => bytes[i * PAGE_SIZE]);
+      assertEquals(now, [1, 0, 3, 0]);
+      own.write(pfns[2]!, 9);
+      assertEquals(bytes[2 * PAGE_SIZE], 9);
+      const again = own.pin(at, 4, LONG_WRITE);
+      assertEquals([0, 2].map((i) => again[i] === pfns[i]), [true, true]);
+      assertEquals([1, 3].map((i) => again[i] === pfns[i]), [false, false]);
+      own.unpin([...pfns, ...again]);
+    });
+
+    it("stays when a file is cut off", () => {
+      using own = new OwnMemory({ opensFiles });
+      const fd = own.memfd(2);
+      const at = own.map(2, MAP_SHARED, RW, fd);
+      number(own, at, 2);
+      const pfns = own.pin(at, 2, LONG_WRITE);
+      own.machine.objectAtPath(`/proc/self/fd/${fd}`)!.letGo(1, Infinity);
+      sys.call(sys.nr.ftruncate, fd, PAGE_SIZE);
+      assertEquals(firstBytes(own, pfns), [1, 2]);
+      sys.call(sys.nr.ftruncate, fd, 2 * PAGE_SIZE);
+      assertEquals(own.bytes(at, 2 * PAGE_SIZE)[PAGE_SIZE], 0);
+      own.unpin(pfns);
+    });
+
+    it("of shared memory stays with the other mapping", () => {
+      using own = new OwnMemory({ opensFiles });
+      const { machine, mm } = own;
+      const fd = own.memfd(1);
+      const [at, other] = [
+        own.map(1, MAP_SHARED, RW, fd),
+        own.map(1, MAP_SHARED, RW, fd),
+      ];
+      const pfns = own.pin(at, 1, LONG_WRITE);
+      keepUnmapped(machine, mm, rangeOf(at, PAGE_SIZE));
+      sys.unmap(at, PAGE_SIZE);
+      own.write(pfns[0]!, 6);
+      assertEquals(own.bytes(other)[0], 6);
+      assertEquals(own.pin(other, 1, LONG_WRITE), pfns);
+      own.unpin([...pfns, ...pfns]);
+    });
+  });
+}
