@@ -217,6 +217,20 @@ describe("A path fails", () => {
   }
 });
 
+describe("A path fails", () => {
+  it("with ELOOP after 40 links", () => {
+    const tree = new Tree();
+    tree.add("/0", attribute("end"));
+    for (let i = 1; i <= 41; i++) tree.link(`/${i}`, `${i - 1}`);
+    const resolver = new PathResolver(tree.root, new ListedHost({}));
+    const base = { path: "/", isOnlyShown: false };
+    const follow = (path: string) => resolver.resolve(LOOKER, base, path, true);
+    assertEquals(follow("/40")?.path, "/0");
+    const error = assertThrows(() => follow("/41"));
+    assertEquals((error as unknown as Errno).name, "ELOOP");
+  });
+});
+
 describe("A tree", () => {
   it("loses the directories that were there for what is removed", () => {
     const tree = new Tree();

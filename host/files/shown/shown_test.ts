@@ -110,6 +110,26 @@ describe("The devices of a kernel", () => {
     ]);
   });
 
+  it("are found through links of the host", () => {
+    const folder = Deno.makeTempDirSync();
+    Deno.symlinkSync("/dev/iommu", `${folder}/device`);
+    Deno.symlinkSync("/dev", `${folder}/devices`);
+    for (const path of ["device", "devices/iommu"]) {
+      assertEquals(find(`${folder}/${path}`)?.path, "/dev/iommu");
+    }
+    assertEquals(find(`${folder}/device`, false), undefined, "the link");
+    Deno.removeSync(folder, { recursive: true });
+  });
+
+  it("are found with no descriptor left open", () => {
+    const open = () => [...Deno.readDirSync("/proc/self/fd")].length;
+    const before = open();
+    for (const path of ["/dev/null", "/dev/stdin", "/etc/passwd", "/nothing"]) {
+      assertEquals(find(path), undefined);
+    }
+    assertEquals(open(), before);
+  });
+
   it("are not what every host has", () => {
     assertEquals(find("/dev/null"), undefined);
     assertEquals(find("/proc/self/exe"), undefined);
@@ -390,6 +410,17 @@ describe("A descriptor for what is only shown", () => {
 });
 
 describe("A socket that stands for an open file", () => {
+  it("is opened again as what it was opened as", () => {
+    const { shown, find, process } = fixture();
+    const { node } = find("/dev/iommu")!;
+    assert(node?.kind === "device");
+    const file = shown.openServed(node.open, process, O_RDWR);
+    const again = file.reopen(process, O_RDONLY);
+    assertEquals([again.access, again === file], [O_RDONLY, false]);
+    again.put();
+    file.put();
+  });
+
   it("is the device that it was opened as, and opens it again", () => {
     const { shown, looker, sockets, process, kernel } = fixture();
     const pair = sys.alloc(8);

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * All mutants of the host.
+ *
+ * @module
+ */
+
+import type { HostMutant } from "./mutant.ts";
+import { SHOWN_MUTANTS } from "./tables/shown.ts";
+
+/** All of them, by subject. */
+export const MUTANTS: readonly HostMutant[] = [
+  ...SHOWN_MUTANTS,
+];
