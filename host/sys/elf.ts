@@ -37,6 +37,9 @@ const DT_STRTAB = 5;
 const DT_SYMTAB = 6;
 const DT_STRSZ = 10;
 const DT_SYMENT = 11;
+const DT_FLAGS_1 = 0x6ffffffb;
+/** Never unloaded: a child that shares this memory may still run in it when the runtime ends. */
+const DF_1_NODELETE = 8;
 /** A global function. */
 const STB_GLOBAL_STT_FUNC = 0x12;
 
@@ -72,7 +75,7 @@ export function sharedObject(
 }
 
 const PROGRAM_HEADERS = 4;
-const DYNAMIC_ENTRIES = 6;
+const DYNAMIC_ENTRIES = 7;
 
 function layOut(strings: number, code: readonly Uint8Array[]): Layout {
   let end = EHDR_SIZE + PROGRAM_HEADERS * PHDR_SIZE;
@@ -163,6 +166,7 @@ function putDynamic(view: DataView, layout: Layout, strings: number): void {
     [DT_SYMTAB, layout.symbols],
     [DT_STRSZ, strings],
     [DT_SYMENT, SYM_SIZE],
+    [DT_FLAGS_1, DF_1_NODELETE],
     [DT_NULL, 0],
   ] as const;
   for (const [i, [tag, value]] of entries.entries()) {

@@ -74,6 +74,7 @@ const TABLE = {
   getppid: [110, 173],
   setsid: [112, 157],
   prctl: [157, 167],
+  capget: [125, 90],
   gettid: [186, 178],
   getxattr: [191, 8],
   lgetxattr: [192, 9],

@@ -13,8 +13,16 @@
  */
 
 import type { Argument } from "./load.ts";
-import type { Block, Sys } from "./sys.ts";
-import type { SyscallName } from "./numbers.ts";
+import type { Block } from "./sys.ts";
+import type { Numbers, SyscallName } from "./numbers.ts";
+
+/** Where entries take their memory, and the numbers of their calls. */
+export interface ScriptMemory {
+  /** Numbers by name. */
+  readonly nr: Numbers;
+  /** Memory that lives as long as the script. */
+  alloc(bytes: number): Block;
+}
 
 /** Words of an entry: number, six arguments, where the result goes, three next entries. */
 const WORDS = 11;
@@ -36,18 +44,18 @@ export interface Next {
 /** One call of a script. */
 export class Entry {
   readonly #block: Block;
-  readonly #result: Block;
+  #result: Block;
 
-  /** Takes memory for it. */
+  /** Takes memory for it; arguments that are left out are 0. */
   constructor(
-    sys: Sys,
+    memory: ScriptMemory,
     name: SyscallName,
-    args: readonly Argument[],
+    args: readonly Argument[] = [],
   ) {
-    this.#block = sys.alloc(8 * WORDS);
-    this.#result = sys.alloc(8);
-    this.#put(0, sys.nr[name]);
-    args.forEach((value, i) => this.setArgument(i, value));
+    this.#block = memory.alloc(8 * WORDS);
+    this.#result = memory.alloc(8);
+    this.#put(0, memory.nr[name]);
+    args.forEach((value, i) => this.#put(1 + i, value));
     this.#put(RESULT_AT, this.#result.address);
     this.#result.view.setBigInt64(0, NONE, true);
   }
@@ -57,30 +65,28 @@ export class Entry {
     return this.#block.address;
   }
 
-  /** The address of an argument, for what fills it in. */
-  addressOfArgument(index: number): number {
-    return this.#block.address + 8 * (1 + index);
-  }
-
-  /** Its result; undefined before there is one, or if that went elsewhere. */
+  /** Its result; undefined before there is one. */
   get result(): number | undefined {
     const result = this.#result.view.getBigInt64(0, true);
     return result === NONE ? undefined : Number(result);
   }
 
-  /** Forgets its result. */
-  reset(): void {
+  /** Where its result goes. The lower half is 0 until then, unlike an errno or a descriptor above 0. */
+  get resultAddress(): number {
+    return this.#result.address;
+  }
+
+  /** Has the result stored in an argument of another entry, where {@link result} finds it too. */
+  storeIn(entry: Entry, index: number): void {
+    const { bytes: { buffer, byteOffset } } = entry.#block;
+    const at = 8 * (1 + index);
+    this.#result = {
+      address: entry.address + at,
+      bytes: new Uint8Array(buffer, byteOffset + at, 8),
+      view: new DataView(buffer, byteOffset + at, 8),
+    };
+    this.#put(RESULT_AT, this.#result.address);
     this.#result.view.setBigInt64(0, NONE, true);
-  }
-
-  /** Sets an argument. */
-  setArgument(index: number, value: Argument): void {
-    this.#put(1 + index, value);
-  }
-
-  /** Has the result stored elsewhere, such as in an argument of another entry. */
-  storeAt(address: number): void {
-    this.#put(RESULT_AT, address);
   }
 
   /** Says what is next. */
@@ -96,16 +102,13 @@ export class Entry {
 }
 
 /**
- * Chains entries that follow each other unless one fails; then `failed` is
- * next. Returns the last, whose next is still to be said.
+ * Has entries follow each other, whatever sign their results have, but after an
+ * errno `failed` is next. The last one's next is still to be said.
  */
-export function chain(entries: readonly Entry[], failed: Entry): Entry {
-  for (const [i, entry] of entries.entries()) {
+export function chain(entries: readonly Entry[], failed: Entry): void {
+  entries.forEach((entry, i) => {
     const next = entries[i + 1];
-    entry.then({
-      negative: failed,
-      ...(next === undefined ? {} : { zero: next, positive: next }),
-    });
-  }
-  return entries.at(-1)!;
+    if (next === undefined) return;
+    entry.then({ negative: failed, zero: next, positive: next });
+  });
 }

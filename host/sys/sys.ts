@@ -59,8 +59,7 @@ export class Sys {
   /** Numbers by name. */
   readonly nr: Numbers;
   readonly #code: LoadedObject;
-  #chunk: Block | undefined;
-  #used = 0;
+  #chunk: Arena | undefined;
   readonly #text: Block;
   readonly #encoder = new TextEncoder();
 
@@ -113,18 +112,15 @@ export class Sys {
   /** Memory that lives as long as this process, aligned to 16 bytes, zero. */
   alloc(bytes: number): Block {
     if (bytes > CHUNK / 4) return this.map(bytes);
-    if (this.#chunk === undefined || this.#used + bytes > CHUNK) {
-      this.#chunk = this.map(CHUNK);
-      this.#used = 0;
+    if (this.#chunk === undefined || this.#chunk.left < bytes) {
+      this.#chunk = this.arena(CHUNK);
     }
-    const { address, bytes: { buffer } } = this.#chunk;
-    const at = this.#used;
-    this.#used += (bytes + 15) & ~15;
-    return {
-      address: address + at,
-      bytes: new Uint8Array(buffer, at, bytes),
-      view: new DataView(buffer, at, bytes),
-    };
+    return this.#chunk.alloc(bytes);
+  }
+
+  /** Memory to be taken in parts, and given back at once. */
+  arena(bytes: number): Arena {
+    return new Arena(this, this.map(bytes));
   }
 
   /** Fresh memory of whole pages, which {@link unmap} gives back. */
@@ -232,6 +228,62 @@ export class Sys {
   /** A signal to a process, 0 to ask whether it is there. */
   pidfdSendSignal(pidfd: number, signal: number): number {
     return this.call(this.nr.pidfd_send_signal, pidfd, signal, 0, 0);
+  }
+}
+
+/** Memory that is taken in parts. */
+export class Arena {
+  /** Numbers of calls, for scripts. */
+  readonly nr: Numbers;
+  readonly #sys: Sys;
+  readonly #block: Block;
+  #used = 0;
+
+  /** For {@link Sys.arena} only. */
+  constructor(sys: Sys, block: Block) {
+    this.nr = sys.nr;
+    this.#sys = sys;
+    this.#block = block;
+  }
+
+  /** Bytes that are left. */
+  get left(): number {
+    return this.#block.bytes.length - this.#used;
+  }
+
+  /** A part, aligned to 16 bytes, zero. Throws a RangeError if there is not so much left. */
+  alloc(bytes: number): Block {
+    const { address, bytes: { buffer } } = this.#block;
+    const at = this.#used;
+    if (bytes > this.left) throw new RangeError("The arena is too small");
+    this.#used += (bytes + 15) & ~15;
+    return {
+      address: address + at,
+      bytes: new Uint8Array(buffer, at, bytes),
+      view: new DataView(buffer, at, bytes),
+    };
+  }
+
+  /** A text with a zero byte at its end; returns its address. */
+  text(text: string): number {
+    const bytes = new TextEncoder().encode(`${text}\0`);
+    const block = this.alloc(bytes.length);
+    block.bytes.set(bytes);
+    return block.address;
+  }
+
+  /** Texts, as an array of addresses with a 0 at its end; returns its address. */
+  texts(texts: readonly string[]): number {
+    const block = this.alloc(8 * (texts.length + 1));
+    texts.forEach((text, i) =>
+      block.view.setBigUint64(8 * i, BigInt(this.text(text)), true)
+    );
+    return block.address;
+  }
+
+  /** Gives all of it back: nobody may touch any part any more. */
+  release(): void {
+    this.#sys.unmap(this.#block.address, this.#block.bytes.length);
   }
 }
 

@@ -117,6 +117,12 @@ export const ENOTDIR: Errno = define(20, "ENOTDIR", "not a directory");
 export const EISDIR: Errno = define(21, "EISDIR", "is a directory");
 /** Invalid argument. */
 export const EINVAL: Errno = define(22, "EINVAL", "invalid argument");
+/** The system has as many open files as it may. */
+export const ENFILE: Errno = define(
+  23,
+  "ENFILE",
+  "too many open files in the system",
+);
 /** Too many open files in this process. */
 export const EMFILE: Errno = define(24, "EMFILE", "too many open files");
 /** Not an ioctl of this file. Linux's ENOIOCTLCMD reaches user space as this. */

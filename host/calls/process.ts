@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * A real process, as a task of the model.
+ *
+ * @module
+ */
+
+import type { Kernel } from "../../impl/kernel.ts";
+import type { User } from "../../impl/kernel/credentials.ts";
+import type { Mm } from "../../impl/kernel/interfaces/mm.ts";
+import { SystemCalls } from "../../impl/kernel/system_calls.ts";
+import type { Caller } from "../files/caller.ts";
+import type { HostDescriptors } from "../files/descriptors.ts";
+
+/** The memory of a real process. */
+export interface ProcessMm extends Mm {
+  /** Who can be asked for it: a thread that has it now. */
+  readonly space: { tid: number };
+  /** Its private pages. */
+  readonly pages: {
+    /** Copies what is pinned of them: they may be gone soon. */
+    remember(): void;
+    /** They are still there. */
+    forget(): void;
+  };
+}
+
+/** Where the memory of processes comes from. */
+export interface Memories {
+  /** That of a thread. Throws EFAULT if the thread is gone. */
+  openMm(tid: number): ProcessMm;
+  /** Nobody has it any more; what is pinned stays. */
+  closeMm(mm: ProcessMm): void;
+}
+
+/** What the model believes of the one who calls. */
+export interface Beliefs {
+  /** The user id of a process. */
+  uidOf(pid: number): number;
+  /** Whether a process has a capability, `CAP_*`. */
+  capable(pid: number, capability: number): boolean;
+  /** A soft limit of a process, `RLIMIT_*`. Throws EINVAL for what is none. */
+  limitOf(pid: number, resource: number): bigint;
+}
+
+/** Memory with how many processes have it: a child of vfork has its parent's until exec. */
+export class SharedMm {
+  /** It. */
+  readonly mm: ProcessMm;
+  readonly #memories: Memories;
+  #users = 1;
+
+  /** Of one process. */
+  constructor(memories: Memories, tid: number) {
+    this.mm = memories.openMm(tid);
+    this.#memories = memories;
+  }
+
+  /** One more has it. */
+  get(): this {
+    this.#users++;
+    return this;
+  }
+
+  /** One less; the last one lets go of it. */
+  put(): void {
+    if (--this.#users === 0) this.#memories.closeMm(this.mm);
+  }
+}
+
+/** An exec that may have come to pass. */
+export interface PendingExec {
+  /** Of which program. */
+  readonly path: string;
+  /** The memory before it, as a descriptor (/proc/PID/mem). */
+  readonly memory: number;
+}
+
+/** What a process is made of. */
+export interface HostProcessParts {
+  /** What answers. */
+  readonly kernel: Kernel;
+  /** Its thread group's number. */
+  readonly pid: number;
+  /** A descriptor of it. */
+  readonly pidfd: number;
+  /** Its descriptors. */
+  readonly files: HostDescriptors;
+  /** What the model believes of it. */
+  readonly beliefs: Beliefs;
+  /** Where its memory comes from. */
+  readonly memories: Memories;
+  /** Whose memory it has until it runs another program, if another's. */
+  readonly lender: HostProcess | undefined;
+}
+
+/** One thread group. */
+export class HostProcess extends SystemCalls {
+  declare readonly files: HostDescriptors;
+  /** A descriptor of it. */
+  readonly pidfd: number;
+  /** The program that it may be running by now instead. */
+  exec: PendingExec | undefined;
+  readonly #beliefs: Beliefs;
+  readonly #memories: Memories;
+  #lender: HostProcess | undefined;
+  #mm: SharedMm | undefined;
+  /** The thread that makes a call, or made the last one. */
+  #tid: number;
+
+  /** A process that the kernel does not know yet. */
+  constructor(parts: HostProcessParts) {
+    super(parts.kernel, parts.pid, parts.files);
+    this.pidfd = parts.pidfd;
+    this.#beliefs = parts.beliefs;
+    this.#memories = parts.memories;
+    this.#lender = parts.lender;
+    this.#tid = parts.pid;
+  }
+
+  /** Its memory. Throws EFAULT if it has ended. */
+  get mm(): ProcessMm {
+    return this.#shared.mm;
+  }
+
+  /** Whose memory it has, if another's. */
+  get lender(): HostProcess | undefined {
+    return this.#lender;
+  }
+
+  get #shared(): SharedMm {
+    this.#mm ??= this.#lender === undefined
+      ? new SharedMm(this.#memories, this.#tid)
+      : this.#lender.#shared.get();
+    return this.#mm;
+  }
+
+  /** The user that it is charged to. */
+  get user(): User {
+    return this.kernel.user(this.#beliefs.uidOf(this.pid));
+  }
+
+  /** True if it has a capability, `CAP_*`. */
+  capable(capability: number): boolean {
+    return this.#beliefs.capable(this.pid, capability);
+  }
+
+  /** The soft limit of a resource, `RLIMIT_*`. Throws EINVAL for what is none. */
+  rlimit(resource: number): bigint {
+    return this.#beliefs.limitOf(this.pid, resource);
+  }
+
+  /** One of its threads begins a call. */
+  begin(tid: number, caller: Caller): void {
+    this.#tid = tid;
+    this.files.begin(caller);
+    if (this.#mm !== undefined) this.#mm.mm.space.tid = tid;
+  }
+
+  /** It may be about to run another program. What is pinned is remembered. */
+  execBegins(exec: PendingExec): void {
+    this.exec = exec;
+    this.#mm?.mm.pages.remember();
+  }
+
+  /** Whether it came to pass is known. */
+  execEnded(runsAnother: boolean): void {
+    this.exec = undefined;
+    if (runsAnother) this.releaseMemory();
+    else this.#mm?.mm.pages.forget();
+  }
+
+  /** Lets go of the memory. */
+  protected override releaseMemory(): void {
+    this.#mm?.put();
+    this.#mm = undefined;
+    this.#lender = undefined;
+  }
+}

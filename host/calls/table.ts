@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * All calls of programs that the supervisor is asked about.
+ *
+ * @module
+ */
+
+import type { SyscallName } from "../sys/numbers.ts";
+import type { NotifiedCall } from "./call.ts";
+import { EXEC_CALLS } from "./exec.ts";
+import { IOCTL_CALLS } from "./ioctl.ts";
+import { OPEN_CALLS } from "./open.ts";
+import { READ_WRITE_CALLS } from "./read_write.ts";
+
+/** The table; the filter is made of it. */
+export const NOTIFIED_CALLS: readonly NotifiedCall[] = [
+  ...OPEN_CALLS,
+  ...IOCTL_CALLS,
+  ...READ_WRITE_CALLS,
+  ...EXEC_CALLS,
+];
+
+/** Calls that programs do not have, because what they open would be unseen. */
+export const REFUSED_CALLS: readonly SyscallName[] = ["io_uring_setup"];

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The descriptors of a real process, as the model sees them: those that are
+ * open to a file of the model. They are the host's own, so that dup, fork, exec
+ * and close need no help.
+ *
+ * @module
+ */
+
+import { EBADF, EMFILE } from "../../impl/uapi/errno.ts";
+import type { File } from "../../impl/kernel/files/file.ts";
+import type { Descriptors } from "../../impl/kernel/interfaces/descriptors.ts";
+import { KernelBug } from "../../impl/kernel/warn.ts";
+import type { Caller } from "./caller.ts";
+import type { EmulatedFile, EmulatedFiles } from "./emulated.ts";
+import type { InodeId } from "./thread_folder.ts";
+
+/** The descriptors of a process: those of its thread that makes a call. */
+export class HostDescriptors implements Descriptors {
+  readonly #files: EmulatedFiles;
+  readonly #inode: InodeId = { ino: 0, device: 0 };
+  #caller: Caller | undefined;
+  /** Which was asked for last in this call, and what it is: the model asks again. */
+  #lastFd = -1;
+  #last: EmulatedFile | undefined;
+  /** By which path the next file is opened that is installed. */
+  path: string | undefined;
+
+  /** Among the files that programs hold. */
+  constructor(files: EmulatedFiles) {
+    this.#files = files;
+  }
+
+  /** A call begins. */
+  begin(caller: Caller): void {
+    this.#caller = caller;
+    this.#lastFd = -1;
+    this.#last = undefined;
+    this.path = undefined;
+  }
+
+  /** What a descriptor is open to, if that is the model's. */
+  emulated(fd: number): EmulatedFile | undefined {
+    if (fd === this.#lastFd) return this.#last;
+    const caller = this.#caller;
+    if (caller === undefined || fd < 0) return undefined;
+    const found = caller.folder.inodeOf(fd, this.#inode) === 0
+      ? this.#files.find(this.#inode)
+      : undefined;
+    if (found !== undefined) this.#files.seen(found, caller.pidfd, fd);
+    this.#lastFd = fd;
+    this.#last = found;
+    return found;
+  }
+
+  get(fd: number): File | undefined {
+    return this.emulated(fd)?.file;
+  }
+
+  lookup(fd: number): File {
+    const file = this.get(fd);
+    if (file === undefined) throw EBADF;
+    return file;
+  }
+
+  *[Symbol.iterator](): Generator<[fd: number, file: File], void, undefined> {
+    for (const fd of this.#caller?.folder.descriptors() ?? []) {
+      const file = this.get(fd);
+      if (file !== undefined) yield [fd, file];
+    }
+  }
+
+  nextFree(limit: bigint): number {
+    const fd = this.#asking.folder.lowestFree();
+    if (BigInt(fd) >= limit) {
+      throw EMFILE.because("the process has as many open files as it may");
+    }
+    return fd;
+  }
+
+  install(file: File, _limit: bigint, closeOnExec = false): number {
+    const fd = this.#files
+      .install(file, this.#asking, this.path, closeOnExec);
+    this.#lastFd = -1;
+    return fd;
+  }
+
+  answerAndInstall(
+    file: File,
+    limit: bigint,
+    answer: (fd: number) => void,
+  ): void {
+    const expected = this.nextFree(limit);
+    answer(expected);
+    const fd = this.install(file, limit, true);
+    if (fd !== expected) answer(fd);
+  }
+
+  /** The host knows that itself. */
+  closesOnExec(_fd: number): boolean {
+    throw new KernelBug("The host knows which descriptors exec closes");
+  }
+
+  /** The host does that itself. */
+  setCloseOnExec(_fd: number, _closes: boolean): void {
+    throw new KernelBug("The host says which descriptors exec closes");
+  }
+
+  /** The host does that itself. */
+  close(_fd: number): void {
+    throw new KernelBug("The host closes descriptors");
+  }
+
+  /** Nothing is left to do: the host closes what a process has at its end. */
+  closeAll(): void {}
+
+  get #asking(): Caller {
+    if (this.#caller !== undefined) return this.#caller;
+    throw new KernelBug("No thread of the process makes a call");
+  }
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Open files of the model that programs hold.
+ *
+ * What a program has is one end of a pair of sockets; the supervisor has the
+ * other. The inode of the program's end says which file a descriptor is open
+ * to, however it came to be: by dup, by fork, in a message. When the last of
+ * them is gone, the supervisor's end is hung up.
+ *
+ * A byte in the program's end makes it ready to be read, as poll sees it.
+ *
+ * @module
+ */
+
+import { ENFILE, type Errno, errnoFromCode } from "../../impl/uapi/errno.ts";
+import { POLLIN } from "../../impl/uapi/mman.ts";
+import type { File } from "../../impl/kernel/files/file.ts";
+import { AT_EMPTY_PATH, O_CLOEXEC, STATX } from "../sys/structs.ts";
+import { type Block, must, type Sys } from "../sys/sys.ts";
+import type { Caller } from "./caller.ts";
+import { type InodeId, readInode } from "./thread_folder.ts";
+
+const AF_UNIX = 1;
+const SOCK_SEQPACKET = 5;
+const MSG_DONTWAIT = 0x40;
+const STATX_INO = 0x100;
+
+/** One open file that programs hold. */
+export interface EmulatedFile {
+  /** It. */
+  readonly file: File;
+  /** By which path it was opened; undefined if by none. */
+  readonly path: string | undefined;
+  /** The number of the inode that the program's descriptors have. */
+  readonly ino: number;
+}
+
+/** The same, with what nobody else needs. */
+interface Held extends EmulatedFile {
+  /** The supervisor's end. */
+  readonly fd: number;
+  /** Whether there is a byte in the program's end. */
+  ready: boolean;
+  /** Who was last seen to have it, and where: through that the byte is taken back. */
+  holder: { pidfd: number; fd: number };
+  unsubscribe: () => void;
+}
+
+/** Who tells of hang-ups. */
+export interface HangUps {
+  /** From now on `hungUp` is called when the other side of `fd` is gone. */
+  watch(fd: number, hungUp: () => void): void;
+  /** No longer. */
+  unwatch(fd: number): void;
+}
+
+/** All of them, by inode. */
+export class EmulatedFiles {
+  readonly #sys: Sys;
+  readonly #hangUps: HangUps;
+  readonly #held = new Map<number, Held>();
+  readonly #scratch: Block;
+  readonly #inode: InodeId = { ino: 0, device: 0 };
+  /** The file system of sockets. */
+  #sockets = -1;
+  /** Called before a file is released whose last descriptor is gone. */
+  onClosing: ((file: EmulatedFile) => void) | undefined;
+
+  /** None yet. */
+  constructor(sys: Sys, hangUps: HangUps) {
+    this.#sys = sys;
+    this.#hangUps = hangUps;
+    this.#scratch = sys.alloc(STATX.size);
+  }
+
+  /** How many there are. */
+  get size(): number {
+    return this.#held.size;
+  }
+
+  /** All of them. */
+  values(): Iterable<EmulatedFile> {
+    return this.#held.values();
+  }
+
+  /** The one with an inode; undefined if it is none of these. */
+  find(inode: InodeId): EmulatedFile | undefined {
+    if (inode.device !== this.#sockets) return undefined;
+    return this.#held.get(inode.ino);
+  }
+
+  /** The one whose socket has an inode of this number. */
+  findSocket(ino: number): EmulatedFile | undefined {
+    return this.#held.get(ino);
+  }
+
+  /** Notes that a process has one, and where. */
+  seen(emulated: EmulatedFile, pidfd: number, fd: number): void {
+    const { holder } = emulated as Held;
+    holder.pidfd = pidfd;
+    holder.fd = fd;
+  }
+
+  /**
+   * Gives a caller a descriptor of a file, whose reference is taken over;
+   * returns the number. Throws, with the reference kept, ENFILE if the
+   * supervisor has no descriptors left, and what the host says, as EMFILE.
+   */
+  install(
+    file: File,
+    caller: Caller,
+    path: string | undefined,
+    closeOnExec: boolean,
+  ): number {
+    const [own, theirs] = this.#pair();
+    const { ino } = this.#inodeOf(theirs);
+    const fd = caller.addDescriptor(theirs, closeOnExec);
+    this.#sys.close(theirs);
+    if (fd < 0) {
+      this.#sys.close(own);
+      throw errnoOfHost(fd);
+    }
+    const holder = { pidfd: caller.pidfd, fd };
+    const held: Held = {
+      file,
+      path,
+      ino,
+      fd: own,
+      ready: false,
+      holder,
+      unsubscribe: file.onPollChange(() => this.#showReadiness(held)),
+    };
+    this.#held.set(ino, held);
+    this.#hangUps.watch(own, () => this.#release(held));
+    this.#showReadiness(held);
+    return fd;
+  }
+
+  /** Releases all that are left, as if their last descriptors were gone. */
+  releaseAll(): void {
+    for (const held of [...this.#held.values()]) this.#release(held);
+  }
+
+  #release(held: Held): void {
+    this.#held.delete(held.ino);
+    this.#hangUps.unwatch(held.fd);
+    this.#sys.close(held.fd);
+    held.unsubscribe();
+    this.onClosing?.(held);
+    held.file.put();
+  }
+
+  #pair(): [own: number, theirs: number] {
+    const { nr } = this.#sys;
+    const { address, view } = this.#scratch;
+    const type = SOCK_SEQPACKET | O_CLOEXEC;
+    if (this.#sys.call(nr.socketpair, AF_UNIX, type, 0, address) < 0) {
+      throw ENFILE.because("the supervisor can open no more files");
+    }
+    return [view.getInt32(0, true), view.getInt32(4, true)];
+  }
+
+  #inodeOf(fd: number): InodeId {
+    const sys = this.#sys;
+    const { address, view } = this.#scratch;
+    const empty = sys.text("");
+    const mask = STATX_INO;
+    must(
+      sys.call(sys.nr.statx, fd, empty, AT_EMPTY_PATH, mask, address),
+      "statx",
+    );
+    readInode(view, this.#inode);
+    this.#sockets = this.#inode.device;
+    return this.#inode;
+  }
+
+  /** Puts the byte in, or takes it out, as the file's poll says. */
+  #showReadiness(held: Held): void {
+    const ready = (held.file.poll() & POLLIN) !== 0;
+    if (ready === held.ready) return;
+    held.ready = ready ? this.#put(held) : !this.#take(held);
+  }
+
+  /** Puts the byte in; true if it is in. */
+  #put({ fd }: Held): boolean {
+    const { nr } = this.#sys;
+    const at = this.#scratch.address;
+    return this.#sys.call(nr.sendto, fd, at, 1, MSG_DONTWAIT) === 1;
+  }
+
+  /** Takes the byte out, by way of who has the other end; true if it is out. */
+  #take({ holder, ino }: Held): boolean {
+    const sys = this.#sys;
+    const fd = sys.pidfdGetfd(holder.pidfd, holder.fd);
+    if (fd < 0) return false;
+    try {
+      // By now the number may be that of something else.
+      if (this.#inodeOf(fd).ino !== ino) return false;
+      const at = this.#scratch.address;
+      return sys.call(sys.nr.recvfrom, fd, at, 1, MSG_DONTWAIT) === 1;
+    } finally {
+      sys.close(fd);
+    }
+  }
+}
+
+/** What the host answered, as the model's errno. */
+function errnoOfHost(result: number): Errno {
+  return errnoFromCode(-result) ?? ENFILE;
+}

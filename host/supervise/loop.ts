@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The loop in which calls are answered. While there is traffic it does not
+ * leave this thread; with none for a while, another thread waits. In between
+ * the runtime gets its turns, so that timers and tests go on.
+ *
+ * @module
+ */
+
+import { setImmediate } from "node:timers";
+import type { Epoll } from "./epoll.ts";
+
+/** Milliseconds without traffic after which another thread waits. */
+const IDLE_MS = 1;
+/** Milliseconds after which the runtime gets a turn. */
+const TURN_MS = 5;
+
+/** Dispatches what happens. */
+export class Loop {
+  readonly #epoll: Epoll;
+  #running: Promise<void> | undefined;
+
+  /** Stands still. */
+  constructor(epoll: Epoll) {
+    this.#epoll = epoll;
+  }
+
+  /** Runs while `goesOn` says so; rejects with what a handler throws. */
+  run(goesOn: () => boolean): Promise<void> {
+    this.#epoll.wake();
+    return this.#running ??= this.#run(goesOn)
+      .finally(() => this.#running = undefined);
+  }
+
+  async #run(goesOn: () => boolean): Promise<void> {
+    let turn = performance.now();
+    while (goesOn()) {
+      const count = this.#epoll.dispatch(IDLE_MS);
+      if (!goesOn()) return;
+      if (count === 0) await this.#epoll.sleep();
+      else if (performance.now() - turn < TURN_MS) continue;
+      else await new Promise<void>((resolve) => setImmediate(() => resolve()));
+      turn = performance.now();
+    }
+  }
+}

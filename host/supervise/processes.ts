@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Which process of the model a thread of the host belongs to.
+ *
+ * @module
+ */
+
+import { hasSameMemory } from "../calls/exec.ts";
+import { type Beliefs, HostProcess, type Memories } from "../calls/process.ts";
+import type { Host } from "../calls/call.ts";
+import type { Caller } from "../files/caller.ts";
+import { HostDescriptors } from "../files/descriptors.ts";
+import { ThreadFolder } from "../files/thread_folder.ts";
+import { AT_FDCWD } from "../sys/structs.ts";
+import type { Epoll } from "./epoll.ts";
+import type { Listener } from "./listener.ts";
+
+const ESRCH = 3;
+
+/** A thread that made a call. */
+export class Thread implements Caller {
+  /** Its process. */
+  readonly process: HostProcess;
+  /** Its folder in /proc. */
+  readonly folder: ThreadFolder;
+  /** Where its calls come in. */
+  readonly listener: Listener;
+
+  /** Of a process that is known. */
+  constructor(
+    process: HostProcess,
+    folder: ThreadFolder,
+    listener: Listener,
+  ) {
+    this.process = process;
+    this.folder = folder;
+    this.listener = listener;
+  }
+
+  /** Its process, as a descriptor. */
+  get pidfd(): number {
+    return this.process.pidfd;
+  }
+
+  /** Gives it a descriptor. */
+  addDescriptor(fd: number, closeOnExec: boolean): number {
+    return this.listener.addDescriptor(fd, closeOnExec);
+  }
+}
+
+/** What processes need. */
+export interface ProcessesParts {
+  /** What all who answer calls share. */
+  readonly host: Host;
+  /** Where the ends of processes are seen. */
+  readonly epoll: Epoll;
+  /** What the model believes of them. */
+  readonly beliefs: Beliefs;
+  /** Where their memory comes from. */
+  readonly memories: Memories;
+}
+
+/** All that made a call and have not ended. */
+export class Processes {
+  readonly #parts: ProcessesParts;
+  readonly #threads = new Map<number, Thread>();
+  readonly #processes = new Map<number, HostProcess>();
+
+  /** None yet. */
+  constructor(parts: ProcessesParts) {
+    this.#parts = parts;
+  }
+
+  /** Those that are known, oldest first. */
+  values(): Iterable<HostProcess> {
+    return this.#processes.values();
+  }
+
+  /** The process of a thread that is known. */
+  processOf(tid: number): HostProcess | undefined {
+    return this.#threads.get(tid)?.process ?? this.#processes.get(tid);
+  }
+
+  /** The thread that makes a call; undefined if it is gone. Throws a SysError if the supervisor can open no more. */
+  thread(tid: number, listener: Listener): Thread | undefined {
+    const known = this.#threads.get(tid);
+    if (known !== undefined && this.#isStill(known, tid)) return known;
+    this.#forget(tid);
+    return this.#meet(tid, listener);
+  }
+
+  /** A process has ended. */
+  ended(process: HostProcess, status: number): void {
+    if (!this.#processes.delete(process.pid)) return;
+    const { host, epoll } = this.#parts;
+    for (const [tid, thread] of this.#threads) {
+      if (thread.process === process) this.#forget(tid);
+    }
+    epoll.unwatch(process.pidfd);
+    if (process.exec !== undefined) host.sys.close(process.exec.memory);
+    process.exit();
+    host.sys.close(process.pidfd);
+    host.watcher.ended?.(process, status);
+  }
+
+  /** Whether a thread's number is still that of this process's: it may have been given anew. */
+  #isStill({ process }: Thread, tid: number): boolean {
+    const { sys } = this.#parts.host;
+    return sys.call(sys.nr.tgkill, process.pid, tid, 0) !== -ESRCH;
+  }
+
+  #forget(tid: number): void {
+    this.#threads.get(tid)?.folder.close();
+    this.#threads.delete(tid);
+  }
+
+  #meet(tid: number, listener: Listener): Thread | undefined {
+    const { sys } = this.#parts.host;
+    const ids = this.#idsOf(tid);
+    if (ids === undefined) return undefined;
+    const process = this.#process(ids.pid, ids.parent);
+    if (process === undefined) return undefined;
+    const folder = ThreadFolder.open(sys, tid);
+    if (typeof folder === "number") return undefined;
+    const thread = new Thread(process, folder, listener);
+    this.#threads.set(tid, thread);
+    return thread;
+  }
+
+  /** The thread group and the parent of a thread. */
+  #idsOf(tid: number): { pid: number; parent: number } | undefined {
+    const { sys } = this.#parts.host;
+    const text = sys.readFile(AT_FDCWD, `/proc/${tid}/status`);
+    if (typeof text === "number") return undefined;
+    const number = (name: string) =>
+      Number(new RegExp(`^${name}:\\t(\\d+)$`, "m").exec(text)?.[1]);
+    return { pid: number("Tgid"), parent: number("PPid") };
+  }
+
+  #process(pid: number, parentPid: number): HostProcess | undefined {
+    const known = this.#processes.get(pid);
+    if (known !== undefined) return known;
+    const { host, epoll, beliefs, memories } = this.#parts;
+    const { sys, kernel } = host;
+    const pidfd = sys.pidfdOpen(pid);
+    if (pidfd < 0) return undefined;
+    const parent = this.#processes.get(parentPid);
+    const lender = parent !== undefined && hasSameMemory(sys, { pid }, parent)
+      ? parent
+      : undefined;
+    const files = new HostDescriptors(host.files);
+    const parts = { kernel, pid, pidfd, files, beliefs, memories, lender };
+    const process = new HostProcess(parts);
+    this.#processes.set(pid, process);
+    kernel.addTask(process);
+    epoll.watchReadable(pidfd, () => this.ended(process, -1));
+    host.watcher.began?.(process, parent);
+    return process;
+  }
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * A program that runs under supervision, with all its descendants.
+ *
+ * @module
+ */
+
+import { AT_FDCWD, SIGKILL } from "../sys/structs.ts";
+import { type Arena, must, type Sys } from "../sys/sys.ts";
+import { Listener } from "./listener.ts";
+import { type Scripts, scriptsOf } from "./launch.ts";
+
+const ENOENT = 2;
+const EACCES = 13;
+const X_OK = 1;
+const WNOHANG = 1;
+/** Nanoseconds between two looks at a program that starts. */
+const LOOK_NS = 50_000n;
+/** Bytes for the scripts, beside what the program is passed. */
+const SCRIPTS = 16384;
+/** Bytes for each text that is passed, beside its own. */
+const PER_TEXT = 32;
+
+/** What is to be run, and how. */
+export interface ProgramOptions {
+  /** The program: a path, or a name to be looked for in PATH. */
+  readonly program: string;
+  /** Its arguments, without its name. */
+  readonly args?: readonly string[];
+  /** Its environment; default this process's. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Its working folder; default this process's. */
+  readonly cwd?: string;
+  /** What its descriptors 0 to 2 are, as descriptors of this process; default the same. */
+  readonly stdio?: readonly [number, number, number];
+}
+
+/** How a program ended: one of the two is there. */
+export interface ProgramEnd {
+  /** The status it exited with. */
+  readonly code: number | undefined;
+  /** The signal that killed it. */
+  readonly signal: number | undefined;
+}
+
+/** A program could not be started. */
+export class ProgramError extends Error {
+  /** Name of the class. */
+  override name = "ProgramError";
+  /** The errno of it, positive. */
+  readonly errno: number;
+
+  /** Says which and why. */
+  constructor(program: string, errno: number) {
+    const why = errno === ENOENT
+      ? "there is no such program"
+      : errno === EACCES
+      ? "it may not be run"
+      : `errno ${errno}`;
+    super(`Cannot run ${program}: ${why}.`);
+    this.errno = errno;
+  }
+}
+
+/** A program that was started. */
+export class Program {
+  /** Where its calls come in. */
+  readonly listener: Listener;
+  /** The process that ends when all of the program's have, as a descriptor. */
+  readonly guard: number;
+  /** How it ended, once nothing is left of it. Rejects if it could not run, or the supervisor failed. */
+  readonly ended: Promise<ProgramEnd>;
+  readonly #sys: Sys;
+  readonly #name: string;
+  readonly #arena: Arena;
+  readonly #scripts: Scripts;
+  readonly #settle: {
+    resolve: (end: ProgramEnd) => void;
+    reject: (reason: unknown) => void;
+  };
+  /** What people should be told of it. */
+  readonly complaints: string[] = [];
+
+  /** Starts it. Throws {@link ProgramError}. */
+  constructor(sys: Sys, filter: Uint8Array, options: ProgramOptions) {
+    const { program, args = [], cwd, stdio = [0, 1, 2] } = options;
+    const env = options.env ?? Deno.env.toObject();
+    const path = findProgram(sys, program, env["PATH"], cwd);
+    const texts = Object.entries(env).map(([name, value]) =>
+      `${name}=${value}`
+    );
+    const all = [path, program, ...args, ...texts, cwd ?? ""];
+    const size = all.reduce((sum, text) => sum + 3 * text.length + PER_TEXT, 0);
+    this.#sys = sys;
+    this.#name = program;
+    this.#arena = sys.arena(SCRIPTS + filter.length + size);
+    const start = {
+      path,
+      args: [program, ...args],
+      env: texts,
+      cwd,
+      stdio,
+      filter,
+    };
+    const needs = { supervisor: Deno.pid, pidMax: pidMaxOf(sys) };
+    this.#scripts = scriptsOf(this.#arena, start, needs);
+    sys.run(this.#scripts.first.address);
+    const guardPid = must(this.#scripts.guard.result!, "clone");
+    this.guard = must(sys.pidfdOpen(guardPid), "pidfd_open");
+    this.listener = new Listener(sys, this.#awaitListener(guardPid));
+    const { promise, ...settle } = Promise.withResolvers<ProgramEnd>();
+    this.ended = promise;
+    this.#settle = settle;
+  }
+
+  /** The number of its first process. */
+  get pid(): number {
+    return this.#scripts.process.result!;
+  }
+
+  /** Sends its first process a signal. */
+  kill(signal: number): void {
+    this.#sys.call(this.#sys.nr.kill, this.pid, signal);
+  }
+
+  /** Notes what people should be told. */
+  complain(what: string): void {
+    this.complaints.push(what);
+  }
+
+  /** For the supervisor: nothing is left of it. */
+  end(): void {
+    const { status, exec, guard } = this.#scripts;
+    const sys = this.#sys;
+    sys.call(sys.nr.wait4, guard.result!, 0, 0, 0);
+    sys.close(this.guard);
+    this.listener.close();
+    const errno = exec.result;
+    const word = status.view.getInt32(0, true);
+    this.#arena.release();
+    if (errno !== undefined) {
+      this.#settle.reject(new ProgramError(this.#name, -errno));
+    } else this.#settle.resolve(endOf(word));
+  }
+
+  /** For the supervisor: it failed. All that runs is killed. */
+  fail(reason: unknown): void {
+    this.listener.close();
+    this.kill(SIGKILL);
+    this.#settle.reject(reason);
+  }
+
+  /** Waits until the filter is installed; returns the listener's number. */
+  #awaitListener(guardPid: number): number {
+    const sys = this.#sys;
+    const { filter } = this.#scripts;
+    const time = this.#arena.alloc(16);
+    time.view.setBigInt64(8, LOOK_NS, true);
+    while (filter.result === undefined) {
+      if (sys.call(sys.nr.wait4, guardPid, 0, WNOHANG, 0) !== 0) break;
+      sys.call(sys.nr.nanosleep, time.address, 0);
+    }
+    const { result } = filter;
+    if (result !== undefined && result >= 0) return result;
+    sys.close(this.guard);
+    throw new ProgramError(this.#name, -(result ?? -EACCES));
+  }
+}
+
+/** What wait tells of an end. */
+function endOf(status: number): ProgramEnd {
+  const signal = status & 0x7f;
+  return signal === 0
+    ? { code: (status >> 8) & 0xff, signal: undefined }
+    : { code: undefined, signal };
+}
+
+/** Where a program is: as its path says, or in the folders of `folders`. Throws {@link ProgramError}. */
+function findProgram(
+  sys: Sys,
+  program: string,
+  folders: string | undefined,
+  cwd: string | undefined,
+): string {
+  const candidates = program.includes("/")
+    ? [program]
+    : (folders ?? "/usr/local/bin:/usr/bin:/bin").split(":")
+      .map((folder) => `${folder === "" ? "." : folder}/${program}`);
+  let errno = ENOENT;
+  for (const path of candidates) {
+    const from = path.startsWith("/") ? path : `${cwd ?? "."}/${path}`;
+    const result = sys
+      .call(sys.nr.faccessat, AT_FDCWD, sys.text(from), X_OK);
+    if (result === 0) return path;
+    if (result !== -ENOENT) errno = -result;
+  }
+  throw new ProgramError(program, errno);
+}
+
+/** One more than the highest number of a process. */
+function pidMaxOf(sys: Sys): number {
+  const text = sys.readFile(AT_FDCWD, "/proc/sys/kernel/pid_max");
+  return typeof text === "number" ? 2 ** 22 : Number(text);
+}

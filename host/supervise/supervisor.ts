@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Runs programs on a kernel of the model.
+ *
+ * @module
+ */
+
+import type { Kernel } from "../../impl/kernel.ts";
+import type { HostBeliefs } from "../calls/beliefs.ts";
+import {
+  type Answer,
+  type Call,
+  CONTINUE,
+  type Host,
+  type NotifiedCall,
+} from "../calls/call.ts";
+import { settleExec } from "../calls/exec.ts";
+import type { HostProcess, Memories } from "../calls/process.ts";
+import { NOTIFIED_CALLS, REFUSED_CALLS } from "../calls/table.ts";
+import type { Watcher } from "../calls/watcher.ts";
+import { EmulatedFiles } from "../files/emulated.ts";
+import type { SyscallName } from "../sys/numbers.ts";
+import { Sys } from "../sys/sys.ts";
+import { Epoll } from "./epoll.ts";
+import { filterOf } from "./filter.ts";
+import type { Listener } from "./listener.ts";
+import { Loop } from "./loop.ts";
+import { Processes, type Thread } from "./processes.ts";
+import { Program, type ProgramOptions } from "./program.ts";
+
+const ENFILE = 23;
+
+/** What a supervisor serves, and how. */
+export interface SupervisorOptions {
+  /** What answers. Its machine must be one of real memory. */
+  readonly kernel: Kernel;
+  /** Where the memory of processes comes from. */
+  readonly memories: Memories;
+  /** What the model believes of programs. */
+  readonly beliefs: HostBeliefs;
+  /** Who watches. */
+  readonly watcher?: Watcher;
+}
+
+/** Runs programs, several at a time if need be, until they have ended. */
+export class Supervisor {
+  readonly #host: Host;
+  readonly #epoll: Epoll;
+  readonly #loop: Loop;
+  readonly #processes: Processes;
+  readonly #filter: Uint8Array;
+  readonly #byNumber = new Map<number, NotifiedCall>();
+  readonly #programs = new Set<Program>();
+
+  /** Runs nothing yet. Throws an Error that says what the host lacks. */
+  constructor(options: SupervisorOptions) {
+    const { kernel, memories, beliefs, watcher = {} } = options;
+    const sys = Sys.shared;
+    this.#epoll = new Epoll(sys);
+    const files = new EmulatedFiles(sys, this.#epoll);
+    files.onClosing = ({ file, path }) => watcher.closing?.(file, path ?? "");
+    this.#host = { sys, kernel, files, watcher };
+    const { nr, architecture } = sys;
+    for (const call of NOTIFIED_CALLS) this.#byNumber.set(nr[call.name], call);
+    this.#filter = filterOf({
+      architecture,
+      nr,
+      calls: NOTIFIED_CALLS,
+      refused: REFUSED_CALLS,
+    });
+    const epoll = this.#epoll;
+    this.#processes = new Processes({
+      host: this.#host,
+      epoll,
+      beliefs,
+      memories,
+    });
+    this.#loop = new Loop(epoll);
+  }
+
+  /** The processes that are known, oldest first. */
+  get processes(): Iterable<HostProcess> {
+    return this.#processes.values();
+  }
+
+  /** Starts a program. Throws {@link ProgramError} if it cannot be. */
+  start(options: ProgramOptions): Program {
+    const program = new Program(this.#host.sys, this.#filter, options);
+    this.#programs.add(program);
+    const { listener } = program;
+    this.#epoll.watchLast(listener.fd, () => this.#serve(program));
+    this.#epoll.watchReadable(program.guard, () => this.#ended(program));
+    void this.#loop.run(() => this.#programs.size > 0)
+      .catch((error) => this.#broke(error));
+    return program;
+  }
+
+  /** One call of a program. */
+  #serve(program: Program): void {
+    const { listener } = program;
+    if (!listener.receive()) return;
+    if (!listener.isNative) return this.#refuse(program);
+    const thread = this.#threadOf(listener);
+    if (thread === undefined) return;
+    const { process } = thread;
+    process.begin(listener.tid, thread);
+    const { sys, watcher } = this.#host;
+    const notified = this.#byNumber.get(listener.nr)!;
+    if (process.exec !== undefined) {
+      const path = settleExec(sys, process);
+      if (path !== undefined) watcher.exec?.(process, path);
+    }
+    const call = new ReceivedCall(this.#host, notified.name, thread);
+    this.#answer(listener, notified.handle(call));
+  }
+
+  #answer(listener: Listener, answer: Answer): void {
+    if (answer === CONTINUE) listener.continue();
+    else listener.answer(answer);
+  }
+
+  /** Who makes a call; undefined if there is nobody to answer any more. */
+  #threadOf(listener: Listener): Thread | undefined {
+    const thread = this.#processes.thread(listener.tid, listener);
+    if (thread === undefined && listener.waits) listener.answer(-ENFILE);
+    return thread;
+  }
+
+  /** A program for another architecture, of which there are calls that nobody here knows. */
+  #refuse(program: Program): void {
+    const { tid } = program.listener;
+    program.complain(
+      `Process ${tid} is a program for another architecture, such as one of 32 bits, and was killed: build it for ${this.#host.sys.architecture}.`,
+    );
+    const { sys } = this.#host;
+    sys.call(sys.nr.kill, tid, 9);
+  }
+
+  /** All processes of a program are gone. */
+  #ended(program: Program): void {
+    this.#programs.delete(program);
+    this.#epoll.unwatch(program.guard);
+    this.#epoll.unwatch(program.listener.fd);
+    // What they had open is hung up by now.
+    while (this.#epoll.dispatch(0) > 0);
+    if (this.#programs.size === 0) this.#endAll();
+    program.end();
+  }
+
+  /** No program runs any more: what is left was sent to others, or to nobody. */
+  #endAll(): void {
+    for (const process of [...this.#processes.values()]) {
+      this.#processes.ended(process, -1);
+    }
+    this.#host.files.releaseAll();
+  }
+
+  /** The supervisor itself failed: no program goes on. */
+  #broke(error: unknown): void {
+    for (const program of this.#programs) {
+      this.#programs.delete(program);
+      program.fail(error);
+    }
+  }
+}
+
+/** A call that was received. */
+class ReceivedCall implements Call {
+  readonly host: Host;
+  readonly name: SyscallName;
+  readonly tid: number;
+  readonly process: HostProcess;
+  readonly #listener: Listener;
+
+  constructor(host: Host, name: SyscallName, thread: Thread) {
+    this.host = host;
+    this.name = name;
+    this.process = thread.process;
+    this.#listener = thread.listener;
+    this.tid = thread.listener.tid;
+  }
+
+  arg(index: number): number {
+    return this.#listener.arg(index);
+  }
+
+  int(index: number): number {
+    return this.#listener.int(index);
+  }
+
+  arg64(index: number): bigint {
+    return this.#listener.arg64(index);
+  }
+
+  answerWithDescriptor(): void {
+    this.#listener.answerWithDescriptor();
+  }
+
+  addDescriptor(fd: number, closeOnExec: boolean): number {
+    return this.#listener.addDescriptor(fd, closeOnExec);
+  }
+
+  goOn(): void {
+    this.#listener.continue();
+  }
+}
