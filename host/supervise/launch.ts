@@ -19,6 +19,7 @@
 import { chain, Entry } from "../sys/script.ts";
 import {
   CLONE_FILES,
+  CLONE_PARENT_SETTID,
   CLONE_VM,
   PR_SET_CHILD_SUBREAPER,
   PR_SET_NO_NEW_PRIVS,
@@ -91,10 +92,10 @@ export interface GuardNeeds {
 export interface Scripts {
   /** Where the supervisor begins. */
   readonly first: Entry;
-  /** Makes the guard; its result is the guard's number. */
-  readonly guard: Entry;
-  /** Makes the process; its result is the process's number. */
-  readonly process: Entry;
+  /** The guard's number, once there is one: 64 bits. */
+  readonly guard: Block;
+  /** The process's number, once there is one: 64 bits. */
+  readonly process: Block;
   /** Installs the filter; its result is the listener's number, in the supervisor too. */
   readonly filter: Entry;
   /** Becomes the program: a result is an errno. */
@@ -125,19 +126,37 @@ export function scriptsOf(
     0,
     SIGSET,
   ]);
-  const flags = CLONE_VM | CLONE_FILES | SIGCHLD;
-  const guard = new Entry(arena, "clone", [flags]);
-  const process = new Entry(arena, "clone", [flags]);
+  const guardPid = arena.alloc(8);
+  const guard = cloneTo(arena, guardPid);
+  const isThere = new Entry(arena, "kill", [0, 0]);
+  const processPid = isThere.argument(0);
+  const process = cloneTo(arena, processPid);
   const program = programScript(arena, start, masks);
   const status = arena.alloc(8);
   const { cwd } = start;
-  const parts = { ...needs, cwd, process, program, status };
+  const parts = { ...needs, cwd, process, isThere, program, status };
   const entry = guardScript(arena, parts);
   block.then({ zero: guard });
   guard.then({ negative: restore, zero: entry, positive: restore });
   restore.then({});
   const { filter, exec } = program;
-  return { first: block, guard, process, filter, exec, status };
+  return {
+    first: block,
+    guard: guardPid,
+    process: processPid,
+    filter,
+    exec,
+    status,
+  };
+}
+
+/**
+ * Makes a child that shares memory and descriptors. The kernel stores its
+ * number: the child, for which it is 0, would store over the entry's result.
+ */
+function cloneTo(arena: Arena, pid: Block): Entry {
+  const flags = CLONE_VM | CLONE_FILES | CLONE_PARENT_SETTID | SIGCHLD;
+  return new Entry(arena, "clone", [flags, 0, pid.address]);
 }
 
 /** The part that becomes the program. */
@@ -226,7 +245,9 @@ interface GuardParts extends GuardNeeds {
   readonly cwd: string | undefined;
   /** Makes the process. */
   readonly process: Entry;
-  /** What that does. */
+  /** Asks whether that is there. */
+  readonly isThere: Entry;
+  /** What it does. */
   readonly program: ProgramScript;
   /** Where its end is stored. */
   readonly status: Block;
@@ -276,7 +297,7 @@ function folderEntries(arena: Arena, cwd: string | undefined): Entry[] {
 /** Waits until the program or the supervisor ends, and for orphans meanwhile; then comes `killing`. */
 function watchingScript(
   arena: Arena,
-  { process, status }: GuardParts,
+  { isThere, status }: GuardParts,
   killing: Entry,
 ): Entry {
   const { supervisor, signals } = GUARD_FD;
@@ -292,8 +313,6 @@ function watchingScript(
     WNOHANG | WALL,
     0,
   ]);
-  const isThere = new Entry(arena, "kill", [0, 0]);
-  process.storeIn(isThere, 0);
   first.then({ negative: first, zero: first, positive: alive });
   alive.then({ negative: killing, zero: drain, positive: killing });
   drain.then({ negative: reap, zero: reap, positive: reap });

@@ -7,7 +7,7 @@
  */
 
 import { AT_FDCWD, SIGKILL } from "../sys/structs.ts";
-import { type Arena, must, type Sys } from "../sys/sys.ts";
+import { type Arena, type Block, must, type Sys } from "../sys/sys.ts";
 import { Listener } from "./listener.ts";
 import { type Scripts, scriptsOf } from "./launch.ts";
 
@@ -106,9 +106,9 @@ export class Program {
     const needs = { supervisor: Deno.pid, pidMax: pidMaxOf(sys) };
     this.#scripts = scriptsOf(this.#arena, start, needs);
     sys.run(this.#scripts.first.address);
-    const guardPid = must(this.#scripts.guard.result!, "clone");
-    this.guard = must(sys.pidfdOpen(guardPid), "pidfd_open");
-    this.listener = new Listener(sys, this.#awaitListener(guardPid));
+    const guard = numberIn(this.#scripts.guard);
+    this.guard = must(sys.pidfdOpen(guard), "pidfd_open");
+    this.listener = new Listener(sys, this.#awaitListener(guard));
     const { promise, ...settle } = Promise.withResolvers<ProgramEnd>();
     this.ended = promise;
     this.#settle = settle;
@@ -116,7 +116,7 @@ export class Program {
 
   /** The number of its first process. */
   get pid(): number {
-    return this.#scripts.process.result!;
+    return numberIn(this.#scripts.process);
   }
 
   /** Sends its first process a signal. */
@@ -133,7 +133,7 @@ export class Program {
   end(): void {
     const { status, exec, guard } = this.#scripts;
     const sys = this.#sys;
-    sys.call(sys.nr.wait4, guard.result!, 0, 0, 0);
+    sys.call(sys.nr.wait4, numberIn(guard), 0, 0, 0);
     sys.close(this.guard);
     this.listener.close();
     const errno = exec.result;
@@ -152,13 +152,13 @@ export class Program {
   }
 
   /** Waits until the filter is installed; returns the listener's number. */
-  #awaitListener(guardPid: number): number {
+  #awaitListener(guard: number): number {
     const sys = this.#sys;
     const { filter } = this.#scripts;
     const time = this.#arena.alloc(16);
     time.view.setBigInt64(8, LOOK_NS, true);
     while (filter.result === undefined) {
-      if (sys.call(sys.nr.wait4, guardPid, 0, WNOHANG, 0) !== 0) break;
+      if (sys.call(sys.nr.wait4, guard, 0, WNOHANG, 0) !== 0) break;
       sys.call(sys.nr.nanosleep, time.address, 0);
     }
     const { result } = filter;
@@ -166,6 +166,11 @@ export class Program {
     sys.close(this.guard);
     throw new ProgramError(this.#name, -(result ?? -EACCES));
   }
+}
+
+/** The number in a block. */
+function numberIn(block: Block): number {
+  return Number(block.view.getBigInt64(0, true));
 }
 
 /** What wait tells of an end. */

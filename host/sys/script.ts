@@ -78,15 +78,20 @@ export class Entry {
 
   /** Has the result stored in an argument of another entry, where {@link result} finds it too. */
   storeIn(entry: Entry, index: number): void {
-    const { bytes: { buffer, byteOffset } } = entry.#block;
+    this.#result = entry.argument(index);
+    this.#put(RESULT_AT, this.#result.address);
+    this.#result.view.setBigInt64(0, NONE, true);
+  }
+
+  /** The memory of an argument. */
+  argument(index: number): Block {
+    const { address, bytes: { buffer, byteOffset } } = this.#block;
     const at = 8 * (1 + index);
-    this.#result = {
-      address: entry.address + at,
+    return {
+      address: address + at,
       bytes: new Uint8Array(buffer, byteOffset + at, 8),
       view: new DataView(buffer, byteOffset + at, 8),
     };
-    this.#put(RESULT_AT, this.#result.address);
-    this.#result.view.setBigInt64(0, NONE, true);
   }
 
   /** Says what is next. */

@@ -153,6 +153,8 @@ export const KCMP_FILES = 2;
 
 /** clone. */
 export const CLONE_VM = 0x100;
+/** clone: store the child's number. */
+export const CLONE_PARENT_SETTID = 0x100000;
 /** clone, unshare. */
 export const CLONE_FILES = 0x400;
 
