@@ -8,6 +8,8 @@
 
 import type { Kernel } from "../../impl/kernel.ts";
 import type { EmulatedFiles } from "../files/emulated.ts";
+import type { Shown } from "../files/shown/shown.ts";
+import type { HostMachine } from "../memory/machine.ts";
 import type { SyscallName } from "../sys/numbers.ts";
 import type { Sys } from "../sys/sys.ts";
 import type { HostProcess } from "./process.ts";
@@ -50,8 +52,12 @@ export interface Host {
   readonly sys: Sys;
   /** What answers. */
   readonly kernel: Kernel;
+  /** Whose memory programs have. */
+  readonly machine: HostMachine;
   /** The open files that programs hold. */
   readonly files: EmulatedFiles;
+  /** What programs are shown besides. */
+  readonly shown: Shown;
   /** Who watches. */
   readonly watcher: Watcher;
 }

@@ -6,7 +6,8 @@
  * @module
  */
 
-import { AT_FDCWD } from "../sys/structs.ts";
+import type { Found } from "../files/shown/node.ts";
+import { AT_FDCWD, O_CLOEXEC, OPEN_FLAGS } from "../sys/structs.ts";
 import { EFAULT } from "../../impl/uapi/errno.ts";
 import {
   type Answer,
@@ -19,20 +20,48 @@ import { pathAt } from "./path.ts";
 
 function openPath(
   call: Call,
-  _dir: number,
+  dir: number,
   address: number,
   flags: number,
 ): Answer {
   const path = pathAt(call, address);
   if (path === undefined) return CONTINUE;
-  const { kernel } = call.host;
-  if (!kernel.devices.has(path) || !path.startsWith("/dev/")) return CONTINUE;
-  if (path === "/dev/null") return CONTINUE;
-  const { process } = call;
+  const { process, tid, host: { kernel, shown, sys } } = call;
+  const looker = { tgid: process.pid, tid };
+  const follows = (flags & OPEN_FLAGS[sys.architecture].O_NOFOLLOW) === 0;
+  try {
+    const found = shown.resolve(looker, dir, path, follows);
+    if (found === undefined) return CONTINUE;
+    const fd = shown.openReal(looker, found, flags);
+    return fd === undefined
+      ? openServed(call, found, flags)
+      : giveReal(call, fd, flags);
+  } catch (error) {
+    return kernel.resultOfError(error);
+  }
+}
+
+/** Gives the program a descriptor of a real file, which is closed here. */
+function giveReal(call: Call, fd: number, flags: number): Answer {
+  if (fd < 0) return fd;
+  call.answerWithDescriptor();
+  const result = call.addDescriptor(fd, (flags & O_CLOEXEC) !== 0);
+  call.host.sys.close(fd);
+  return result;
+}
+
+/** Opens what the model serves. */
+function openServed(call: Call, found: Found, flags: number): Answer {
+  const { node, path } = found;
+  if (node?.kind !== "device" && node?.kind !== "served") return CONTINUE;
+  const { process, host: { shown } } = call;
   return answered(call, path, () => {
     call.answerWithDescriptor();
     process.files.path = path;
-    return process.open(path, flags);
+    return process.openWith(
+      flags,
+      () => shown.openServed(node.open, process, flags),
+    );
   });
 }
 

@@ -8,31 +8,12 @@
 
 import type { Kernel } from "../../impl/kernel.ts";
 import type { User } from "../../impl/kernel/credentials.ts";
-import type { Mm } from "../../impl/kernel/interfaces/mm.ts";
+import { FaultInjection } from "../../impl/kernel/fault_injection.ts";
 import { SystemCalls } from "../../impl/kernel/system_calls.ts";
 import type { Caller } from "../files/caller.ts";
 import type { HostDescriptors } from "../files/descriptors.ts";
-
-/** The memory of a real process. */
-export interface ProcessMm extends Mm {
-  /** Who can be asked for it: a thread that has it now. */
-  readonly space: { tid: number };
-  /** Its private pages. */
-  readonly pages: {
-    /** Copies what is pinned of them: they may be gone soon. */
-    remember(): void;
-    /** They are still there. */
-    forget(): void;
-  };
-}
-
-/** Where the memory of processes comes from. */
-export interface Memories {
-  /** That of a thread. Throws EFAULT if the thread is gone. */
-  openMm(tid: number): ProcessMm;
-  /** Nobody has it any more; what is pinned stays. */
-  closeMm(mm: ProcessMm): void;
-}
+import type { HostMm } from "../memory/host_mm.ts";
+import type { HostMachine } from "../memory/machine.ts";
 
 /** What the model believes of the one who calls. */
 export interface Beliefs {
@@ -47,14 +28,14 @@ export interface Beliefs {
 /** Memory with how many processes have it: a child of vfork has its parent's until exec. */
 export class SharedMm {
   /** It. */
-  readonly mm: ProcessMm;
-  readonly #memories: Memories;
+  readonly mm: HostMm;
+  readonly #machine: HostMachine;
   #users = 1;
 
   /** Of one process. */
-  constructor(memories: Memories, tid: number) {
-    this.mm = memories.openMm(tid);
-    this.#memories = memories;
+  constructor(machine: HostMachine, mm: HostMm) {
+    this.#machine = machine;
+    this.mm = mm;
   }
 
   /** One more has it. */
@@ -65,7 +46,7 @@ export class SharedMm {
 
   /** One less; the last one lets go of it. */
   put(): void {
-    if (--this.#users === 0) this.#memories.closeMm(this.mm);
+    if (--this.#users === 0) this.#machine.closeMm(this.mm);
   }
 }
 
@@ -90,7 +71,9 @@ export interface HostProcessParts {
   /** What the model believes of it. */
   readonly beliefs: Beliefs;
   /** Where its memory comes from. */
-  readonly memories: Memories;
+  readonly machine: HostMachine;
+  /** Which step of the kernel fails, for all its threads together; undefined to count each alone. */
+  readonly faults: FaultInjection | undefined;
   /** Whose memory it has until it runs another program, if another's. */
   readonly lender: HostProcess | undefined;
 }
@@ -103,9 +86,12 @@ export class HostProcess extends SystemCalls {
   /** The program that it may be running by now instead. */
   exec: PendingExec | undefined;
   readonly #beliefs: Beliefs;
-  readonly #memories: Memories;
+  readonly #machine: HostMachine;
   #lender: HostProcess | undefined;
   #mm: SharedMm | undefined;
+  readonly #faults: FaultInjection | undefined;
+  /** By thread, those that were asked for. */
+  readonly #faultsByThread = new Map<number, FaultInjection>();
   /** The thread that makes a call, or made the last one. */
   #tid: number;
 
@@ -114,14 +100,21 @@ export class HostProcess extends SystemCalls {
     super(parts.kernel, parts.pid, parts.files);
     this.pidfd = parts.pidfd;
     this.#beliefs = parts.beliefs;
-    this.#memories = parts.memories;
+    this.#machine = parts.machine;
+    this.#faults = parts.faults;
+    this.faults = this.faultsOf(parts.pid);
     this.#lender = parts.lender;
     this.#tid = parts.pid;
   }
 
   /** Its memory. Throws EFAULT if it has ended. */
-  get mm(): ProcessMm {
+  get mm(): HostMm {
     return this.#shared.mm;
+  }
+
+  /** The same, if it was looked at: of other memory nothing is pinned. */
+  get openedMm(): HostMm | undefined {
+    return this.#mm?.mm ?? this.#lender?.openedMm;
   }
 
   /** Whose memory it has, if another's. */
@@ -131,9 +124,25 @@ export class HostProcess extends SystemCalls {
 
   get #shared(): SharedMm {
     this.#mm ??= this.#lender === undefined
-      ? new SharedMm(this.#memories, this.#tid)
+      ? new SharedMm(this.#machine, this.#openMm())
       : this.#lender.#shared.get();
     return this.#mm;
+  }
+
+  #openMm(): HostMm {
+    const { kernel } = this;
+    return this.#machine.openMm(this.#tid, (name) => kernel.step(name));
+  }
+
+  /** Which step of a thread fails. */
+  faultsOf(tid: number): FaultInjection {
+    if (this.#faults !== undefined) return this.#faults;
+    let faults = this.#faultsByThread.get(tid);
+    if (faults === undefined) {
+      faults = new FaultInjection();
+      this.#faultsByThread.set(tid, faults);
+    }
+    return faults;
   }
 
   /** The user that it is charged to. */
@@ -154,8 +163,14 @@ export class HostProcess extends SystemCalls {
   /** One of its threads begins a call. */
   begin(tid: number, caller: Caller): void {
     this.#tid = tid;
+    this.faults = this.faultsOf(tid);
     this.files.begin(caller);
     if (this.#mm !== undefined) this.#mm.mm.space.tid = tid;
+  }
+
+  /** The call was answered. */
+  end(): void {
+    this.files.end();
   }
 
   /** It may be about to run another program. What is pinned is remembered. */

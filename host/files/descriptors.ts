@@ -13,12 +13,18 @@ import type { File } from "../../impl/kernel/files/file.ts";
 import type { Descriptors } from "../../impl/kernel/interfaces/descriptors.ts";
 import { KernelBug } from "../../impl/kernel/warn.ts";
 import type { Caller } from "./caller.ts";
+import type { HostMachine } from "../memory/machine.ts";
+import type { Sys } from "../sys/sys.ts";
+import { HostFile } from "./host_file.ts";
 import type { EmulatedFile, EmulatedFiles } from "./emulated.ts";
 import type { InodeId } from "./thread_folder.ts";
 
 /** The descriptors of a process: those of its thread that makes a call. */
 export class HostDescriptors implements Descriptors {
+  readonly #sys: Sys;
+  readonly #machine: HostMachine;
   readonly #files: EmulatedFiles;
+  #borrowed: HostFile[] = [];
   readonly #inode: InodeId = { ino: 0, device: 0 };
   #caller: Caller | undefined;
   /** Which was asked for last in this call, and what it is: the model asks again. */
@@ -28,7 +34,9 @@ export class HostDescriptors implements Descriptors {
   path: string | undefined;
 
   /** Among the files that programs hold. */
-  constructor(files: EmulatedFiles) {
+  constructor(sys: Sys, machine: HostMachine, files: EmulatedFiles) {
+    this.#sys = sys;
+    this.#machine = machine;
     this.#files = files;
   }
 
@@ -55,7 +63,24 @@ export class HostDescriptors implements Descriptors {
   }
 
   get(fd: number): File | undefined {
-    return this.emulated(fd)?.file;
+    return this.emulated(fd)?.file ?? this.#borrow(fd);
+  }
+
+  /** A call ends: what of the host's was named in it is given back. */
+  end(): void {
+    if (this.#borrowed.length === 0) return;
+    for (const file of this.#borrowed) file.put();
+    this.#borrowed = [];
+  }
+
+  /** A file of the host that is named in a call. */
+  #borrow(fd: number): File | undefined {
+    if (this.#caller === undefined || fd < 0) return undefined;
+    const own = this.#sys.pidfdGetfd(this.#caller.pidfd, fd);
+    if (own < 0) return undefined;
+    const file = new HostFile(this.#sys, this.#machine, own);
+    this.#borrowed.push(file);
+    return file;
   }
 
   lookup(fd: number): File {
@@ -66,8 +91,8 @@ export class HostDescriptors implements Descriptors {
 
   *[Symbol.iterator](): Generator<[fd: number, file: File], void, undefined> {
     for (const fd of this.#caller?.folder.descriptors() ?? []) {
-      const file = this.get(fd);
-      if (file !== undefined) yield [fd, file];
+      const emulated = this.emulated(fd);
+      if (emulated !== undefined) yield [fd, emulated.file];
     }
   }
 

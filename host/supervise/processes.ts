@@ -6,8 +6,9 @@
  * @module
  */
 
+import type { FaultInjection } from "../../impl/kernel/fault_injection.ts";
 import { hasSameMemory } from "../calls/exec.ts";
-import { type Beliefs, HostProcess, type Memories } from "../calls/process.ts";
+import { type Beliefs, HostProcess } from "../calls/process.ts";
 import type { Host } from "../calls/call.ts";
 import type { Caller } from "../files/caller.ts";
 import { HostDescriptors } from "../files/descriptors.ts";
@@ -57,8 +58,8 @@ export interface ProcessesParts {
   readonly epoll: Epoll;
   /** What the model believes of them. */
   readonly beliefs: Beliefs;
-  /** Where their memory comes from. */
-  readonly memories: Memories;
+  /** Which step of the kernel fails, for all of them together; undefined to count each thread alone. */
+  readonly faults: FaultInjection | undefined;
 }
 
 /** All that made a call and have not ended. */
@@ -141,17 +142,25 @@ export class Processes {
   #process(pid: number, parentPid: number): HostProcess | undefined {
     const known = this.#processes.get(pid);
     if (known !== undefined) return known;
-    const { host, epoll, beliefs, memories } = this.#parts;
-    const { sys, kernel } = host;
+    const { host, epoll, beliefs, faults } = this.#parts;
+    const { sys, kernel, machine } = host;
     const pidfd = sys.pidfdOpen(pid);
     if (pidfd < 0) return undefined;
     const parent = this.#processes.get(parentPid);
     const lender = parent !== undefined && hasSameMemory(sys, { pid }, parent)
       ? parent
       : undefined;
-    const files = new HostDescriptors(host.files);
-    const parts = { kernel, pid, pidfd, files, beliefs, memories, lender };
-    const process = new HostProcess(parts);
+    const files = new HostDescriptors(sys, machine, host.files);
+    const process = new HostProcess({
+      kernel,
+      machine,
+      pid,
+      pidfd,
+      files,
+      beliefs,
+      faults,
+      lender,
+    });
     this.#processes.set(pid, process);
     kernel.addTask(process);
     epoll.watchReadable(pidfd, () => this.ended(process, -1));

@@ -7,7 +7,8 @@
  */
 
 import type { Kernel } from "../../impl/kernel.ts";
-import type { HostBeliefs } from "../calls/beliefs.ts";
+import type { FaultInjection } from "../../impl/kernel/fault_injection.ts";
+import { HostBeliefs, type Pretence } from "../calls/beliefs.ts";
 import {
   type Answer,
   type Call,
@@ -16,10 +17,12 @@ import {
   type NotifiedCall,
 } from "../calls/call.ts";
 import { settleExec } from "../calls/exec.ts";
-import type { HostProcess, Memories } from "../calls/process.ts";
+import type { HostProcess } from "../calls/process.ts";
 import { NOTIFIED_CALLS, REFUSED_CALLS } from "../calls/table.ts";
 import type { Watcher } from "../calls/watcher.ts";
 import { EmulatedFiles } from "../files/emulated.ts";
+import { Shown } from "../files/shown/shown.ts";
+import { HostMachine } from "../memory/machine.ts";
 import type { SyscallName } from "../sys/numbers.ts";
 import { Sys } from "../sys/sys.ts";
 import { Epoll } from "./epoll.ts";
@@ -33,12 +36,12 @@ const ENFILE = 23;
 
 /** What a supervisor serves, and how. */
 export interface SupervisorOptions {
-  /** What answers. Its machine must be one of real memory. */
+  /** What answers. Its machine must be a {@link HostMachine}. */
   readonly kernel: Kernel;
-  /** Where the memory of processes comes from. */
-  readonly memories: Memories;
-  /** What the model believes of programs. */
-  readonly beliefs: HostBeliefs;
+  /** What the model is to believe of programs; default the truth. */
+  readonly pretence?: Pretence;
+  /** Which step of the kernel fails, for all processes together; default each thread counts alone. */
+  readonly faults?: FaultInjection;
   /** Who watches. */
   readonly watcher?: Watcher;
 }
@@ -53,14 +56,24 @@ export class Supervisor {
   readonly #byNumber = new Map<number, NotifiedCall>();
   readonly #programs = new Set<Program>();
 
-  /** Runs nothing yet. Throws an Error that says what the host lacks. */
+  /** Runs nothing yet. Throws a TypeError for a kernel without real memory. */
   constructor(options: SupervisorOptions) {
-    const { kernel, memories, beliefs, watcher = {} } = options;
+    const { kernel, pretence, faults, watcher = {} } = options;
+    const { machine } = kernel;
+    if (!(machine instanceof HostMachine)) {
+      throw new TypeError("The kernel must have a HostMachine as its machine");
+    }
     const sys = Sys.shared;
     this.#epoll = new Epoll(sys);
     const files = new EmulatedFiles(sys, this.#epoll);
     files.onClosing = ({ file, path }) => watcher.closing?.(file, path ?? "");
-    this.#host = { sys, kernel, files, watcher };
+    const shown = new Shown({
+      kernel,
+      sys,
+      processOf: (tid) => this.#processes.processOf(tid),
+      fileOfSocket: (inode) => files.findSocket(inode),
+    });
+    this.#host = { sys, kernel, machine, files, shown, watcher };
     const { nr, architecture } = sys;
     for (const call of NOTIFIED_CALLS) this.#byNumber.set(nr[call.name], call);
     this.#filter = filterOf({
@@ -73,8 +86,8 @@ export class Supervisor {
     this.#processes = new Processes({
       host: this.#host,
       epoll,
-      beliefs,
-      memories,
+      beliefs: new HostBeliefs(sys, pretence),
+      faults,
     });
     this.#loop = new Loop(epoll);
   }
@@ -113,6 +126,7 @@ export class Supervisor {
     }
     const call = new ReceivedCall(this.#host, notified.name, thread);
     this.#answer(listener, notified.handle(call));
+    process.end();
   }
 
   #answer(listener: Listener, answer: Answer): void {

@@ -64,7 +64,7 @@ export abstract class SystemCalls implements Task {
   /** Its descriptors. */
   readonly files: Descriptors;
   /** Which of its fallible kernel steps fails (Linux: task_struct.fail_nth). */
-  readonly faults: FaultInjection = new FaultInjection();
+  faults: FaultInjection = new FaultInjection();
   #exited = false;
 
   /** A task that the kernel does not know yet: see `KernelCore.addTask`. */
