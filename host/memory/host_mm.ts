@@ -17,6 +17,7 @@ import {
   type Mm,
 } from "../../impl/kernel/interfaces/mm.ts";
 import type { Pfn } from "../../impl/lib/brands.ts";
+import type { FrameList } from "../../impl/lib/frame_list.ts";
 import { EFAULT, ENOMEM, Errno } from "../../impl/uapi/errno.ts";
 import { PAGE_SIZE, PROT_WRITE, TASK_SIZE } from "../../impl/uapi/mman.ts";
 import type { HostFrames } from "./frames/frames.ts";
@@ -74,8 +75,7 @@ export class HostMm implements Mm {
     uaddr: number,
     npages: number,
     gupFlags: number,
-    out: Int32Array,
-    at: number,
+    list: FrameList,
   ): number {
     let done = 0;
     try {
@@ -86,8 +86,8 @@ export class HostMm implements Mm {
         const wanted = Math.min(npages - done, left);
         const n = this.#allowed(mapping, address, wanted, gupFlags);
         const pinned = mapping.shared
-          ? this.#pinShared(mapping, address, n, gupFlags, out, at + done)
-          : this.#pinPrivate(mapping, address, n, out, at + done);
+          ? this.#pinShared(mapping, address, n, gupFlags, list)
+          : this.#pinPrivate(mapping, address, n, list);
         if (pinned === 0) throw TOO_OFTEN;
         done += pinned;
       }
@@ -204,8 +204,7 @@ export class HostMm implements Mm {
     address: number,
     npages: number,
     gupFlags: number,
-    out: Int32Array,
-    at: number,
+    list: FrameList,
   ): number {
     const { isMemory } = this.#parts;
     const forLong = FOLL_WRITE | FOLL_LONGTERM;
@@ -213,15 +212,14 @@ export class HostMm implements Mm {
       throw WRITTEN_BACK;
     }
     const object = this.#objectOf(mapping);
-    return object.pin(indexOf(mapping, address), npages, out, at);
+    return object.pin(indexOf(mapping, address), npages, list);
   }
 
   #pinPrivate(
     mapping: Mapping,
     address: number,
     npages: number,
-    out: Int32Array,
-    at: number,
+    list: FrameList,
   ): number {
     const { frames } = this.#parts;
     const page = address / PAGE_SIZE;
@@ -231,7 +229,7 @@ export class HostMm implements Mm {
       n = this.space.makeOwn(address, npages, writable);
       if (n === 0) throw NOT_THERE;
     }
-    return frames.pin(this.pages, page, n, mapping.huge, out, at);
+    return frames.pin(this.pages, page, n, mapping.huge, list);
   }
 
   /** The errno for memory that could not be copied. */

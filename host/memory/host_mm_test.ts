@@ -7,6 +7,7 @@ import {
   FOLL_LONGTERM,
   FOLL_WRITE,
 } from "../../impl/kernel/interfaces/mm.ts";
+import { expandRuns, makeFrameList } from "../../impl/lib/frame_list.ts";
 import { EFAULT } from "../../impl/uapi/errno.ts";
 import {
   MAP_PRIVATE,
@@ -105,8 +106,10 @@ describe("pinned shared memory", () => {
     const pfns = own.pin(a, 4, LONG_WRITE);
     assertEquals(own.pin(b, 2, LONG_WRITE), pfns.slice(2));
     const object = own.machine.objectOfFd(sys.call(sys.nr.dup, fd))!.get();
+    const list = makeFrameList(4);
+    assertEquals(object.pin(0, 4, list), 4);
     const out = new Int32Array(4);
-    assertEquals(object.pin(0, 4, out, 0), 4);
+    assertEquals(expandRuns(list, out, 0), 4);
     assertEquals([...out], pfns);
     own.write(pfns[2]!, 8);
     assertEquals([own.bytes(b)[0], own.read(pfns[2]!)[0]], [8, 8]);

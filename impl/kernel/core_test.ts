@@ -2,6 +2,7 @@
 
 import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { expandRuns, makeFrameList } from "../lib/frame_list.ts";
 import {
   CAP_IPC_LOCK,
   MAP_ANONYMOUS,
@@ -98,7 +99,7 @@ describe("KernelCore", () => {
     const process = kernel.spawn();
     const flags = MAP_PRIVATE | MAP_ANONYMOUS;
     const addr = process.mmap(0, 8192, PROT_READ | PROT_WRITE, flags);
-    process.mm.pinUserPages(addr, 2, 0, new Int32Array(2), 0);
+    process.mm.pinUserPages(addr, 2, 0, makeFrameList(2));
     kernel.user(7).lockedVm = -1;
     kernel.warnings.on(true, "the map is torn");
     kernel.spawn();
@@ -118,8 +119,10 @@ describe("KernelCore", () => {
       const process = kernel.spawn();
       const flags = MAP_PRIVATE | MAP_ANONYMOUS;
       const addr = process.mmap(0, 1 << 20, PROT_READ | PROT_WRITE, flags);
+      const list = makeFrameList(256);
+      process.mm.pinUserPages(addr, 256, 0, list);
       const out = new Int32Array(256);
-      process.mm.pinUserPages(addr, 256, 0, out, 0);
+      assertEquals(expandRuns(list, out, 0), 256);
       const contiguous = out.every((pfn, i) => pfn === out[0]! + i);
       assertEquals(contiguous, frameOrder === "ordered");
       assertEquals(new Set(out).size, 256);

@@ -7,6 +7,8 @@
  * @module
  */
 
+import type { FrameList } from "../lib/frame_list.ts";
+
 /** Entries of a buffer that is kept: what Linux's largest default buffer holds. */
 const KEPT_ENTRIES = 8192;
 
@@ -18,6 +20,17 @@ export class TempBuffers {
   take(entries: number): Int32Array {
     if (entries > KEPT_ENTRIES) return new Int32Array(entries);
     return this.#idle.pop() ?? new Int32Array(KEPT_ENTRIES);
+  }
+
+  /** An empty list with room for `runs` runs. */
+  takeList(runs: number): FrameList {
+    return { pfns: this.take(runs), npfns: this.take(runs), end: 0 };
+  }
+
+  /** Gives the buffers of a list back. */
+  giveList({ pfns, npfns }: FrameList): void {
+    this.give(pfns);
+    this.give(npfns);
   }
 
   /** Gives a buffer back; nobody uses it any more. */

@@ -16,6 +16,16 @@ export interface FrameList {
   end: number;
 }
 
+/** The frame that would go on with the last run of a list; -1 without one. */
+export function endOf({ pfns, npfns, end }: FrameList): number {
+  return end === 0 ? -1 : (pfns[end - 1]! + npfns[end - 1]!) | 0;
+}
+
+/** An empty list with room for `runs` runs. */
+export function makeFrameList(runs: number): FrameList {
+  return { pfns: new Int32Array(runs), npfns: new Int32Array(runs), end: 0 };
+}
+
 /**
  * Adds the frames `from[at]` to `from[end - 1]`, as long as they fit into
  * `maxRuns` runs; returns how many did. (Linux: batch_add_pfn in a loop.)
@@ -29,7 +39,7 @@ export function addFrames(
 ): number {
   const { pfns, npfns } = list;
   let run = list.end;
-  let next = run > 0 ? pfns[run - 1]! + npfns[run - 1]! : -1;
+  let next = endOf(list);
   let i = at;
   for (;;) {
     // Scattered memory stays in the first loop, contiguous memory in the second.
@@ -38,10 +48,10 @@ export function addFrames(
       if (pfn === next) break;
       pfns[run] = pfn;
       npfns[run++] = 1;
-      next = pfn + 1;
+      next = (pfn + 1) | 0;
     }
     const start = i;
-    for (; i < end && from[i] === next; i++) next++;
+    for (; i < end && from[i] === next; i++) next = (next + 1) | 0;
     if (i === start) break;
     npfns[run - 1]! += i - start;
   }
@@ -57,7 +67,7 @@ export function addRun(
   count: number,
 ): boolean {
   const { pfns, npfns, end } = list;
-  if (end > 0 && pfns[end - 1]! + npfns[end - 1]! === pfn) {
+  if (endOf(list) === pfn) {
     npfns[end - 1]! += count;
     return true;
   }
@@ -66,4 +76,40 @@ export function addRun(
   npfns[end] = count;
   list.end = end + 1;
   return true;
+}
+
+/**
+ * Adds the runs of `from`, number `first` and those that follow, as long as
+ * they fit into `maxRuns` runs; returns how many did.
+ */
+export function addRuns(
+  list: FrameList,
+  maxRuns: number,
+  from: FrameList,
+  first: number,
+): number {
+  const { pfns, npfns } = from;
+  let run = first;
+  // Only the first one can go on with what is there.
+  if (run < from.end && addRun(list, maxRuns, pfns[run]!, npfns[run]!)) run++;
+  const stop = Math.min(from.end, run + maxRuns - list.end);
+  list.pfns.set(pfns.subarray(run, stop), list.end);
+  list.npfns.set(npfns.subarray(run, stop), list.end);
+  list.end += stop - run;
+  run = stop;
+  return run - first;
+}
+
+/** Stores the frames of a list in `out` from `at` on; returns how many. */
+export function expandRuns(
+  { pfns, npfns, end }: FrameList,
+  out: Int32Array,
+  at: number,
+): number {
+  let to = at;
+  for (let run = 0; run < end; run++) {
+    let pfn = pfns[run]!;
+    for (const stop = to + npfns[run]!; to < stop; to++) out[to] = pfn++;
+  }
+  return to - at;
 }

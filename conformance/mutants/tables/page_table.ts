@@ -112,20 +112,22 @@ export const PAGE_TABLE_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/iommu/amdv1/items.ts", [{
     name: "amd-second-item",
-    find: "    words[at + second] = low;\n",
+    find: "    values[at + second] = value;\n",
     replace: "",
     breaks: "Only the first half of a single page is mapped",
     killer: "kit_memory_limit.limit_4096.map",
   }, {
     name: "amd-next-entry",
-    find: "    const next = (low + lowStep) | 0;",
-    replace: "    const next = low;",
+    find: "    values[at + 1] = value;\n    value += step;",
+    replace: "    values[at + 1] = value;",
     breaks: "All entries of a map point to the first one's memory",
     killer: "kit_page_table.apart",
   }, {
     name: "amd-step-items",
-    find: "    for (let item = 1; item < items; item++) {",
-    replace: "    for (let item = 2; item < items; item++) {",
+    find:
+      "    for (const stop = at + items; at < stop; at++) values[at] = value;",
+    replace:
+      "    for (const stop = at + items; at < stop; at++) if (at + 1 < stop) values[at] = value;",
     breaks: "An entry lacks its last item",
     killer: "kit_page_table.up_and_down",
   }, {

@@ -88,9 +88,17 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
   ...inFile("impl/iommufd/pages/pfn_pinner.ts", [{
     name: "pinner-leak",
     find:
-      "    unpinPfns(this.#pages, this.pfns!, first - this.start, this.end - first);\n",
+      "    this.#pages.kernel.frames.unpinRuns(list, this.#next, list.end);\n",
     replace: "",
     breaks: "Pages that were pinned ahead stay pinned when a map fails",
+    killer: "kit_fail_nth.scattered",
+    uapi: "6.12",
+  }, {
+    name: "pinner-again",
+    find: "    this.#next += batch.addRuns(this.#list!, this.#next);",
+    replace: "    batch.addRuns(this.#list!, this.#next);",
+    breaks:
+      "What did not fit into a batch is not what the next one begins with",
     killer: "kit_fail_nth.scattered",
     uapi: "6.12",
   }]),
@@ -212,7 +220,7 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/iommufd/pages/access_pages.ts", [{
     name: "pin-fault-leak",
-    find: "    unpinPfns(pages, out, at, index - first);\n",
+    find: "    pages.kernel.frames.unpin(out, at, index - first);\n",
     replace: "",
     breaks: "Pages before bad memory stay pinned",
     killer: "basic_fail_nth.access_pin",

@@ -15,6 +15,7 @@ import type {
   FrameRuns,
   PhysicalMemory,
 } from "../../../impl/kernel/interfaces/physical_memory.ts";
+import { addRun, type FrameList } from "../../../impl/lib/frame_list.ts";
 import { KernelBug } from "../../../impl/kernel/warn.ts";
 import { PAGE_SIZE } from "../../../impl/uapi/mman.ts";
 import { Blocks } from "./blocks.ts";
@@ -62,17 +63,16 @@ export class HostFrames implements PhysicalMemory {
   #flags = new Uint8Array(4096);
 
   /**
-   * Pins `count` pages of a store from `page` on and stores their numbers in
-   * `out` from `at` on. Stops at one whose count would overflow; returns how
-   * many were pinned. Throws ENOMEM.
+   * Pins `count` pages of a store from `page` on and adds their numbers to
+   * `list`. Stops at one whose count would overflow; returns how many were
+   * pinned. Throws ENOMEM.
    */
   pin(
     store: PageStore,
     page: number,
     count: number,
     compound: boolean,
-    out: Int32Array,
-    at: number,
+    list: FrameList,
   ): number {
     for (let done = 0; done < count;) {
       const leaf = this.#leafOf(store, page + done);
@@ -85,7 +85,7 @@ export class HostFrames implements PhysicalMemory {
         if (pins === PINS_MAX) return done + i;
         if (pins === 0) this.#pinned++;
         this.#pins[pfn] = pins + 1;
-        out[at + done + i] = pfn;
+        addRun(list, Infinity, pfn, 1);
       }
       done += n;
     }

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { expandRuns, makeFrameList } from "../../../impl/lib/frame_list.ts";
 import { KernelBug } from "../../../impl/kernel/warn.ts";
 import { PAGE_SIZE } from "../../../impl/uapi/mman.ts";
 import { HostFrames, PINS_MAX } from "./frames.ts";
@@ -38,8 +39,10 @@ function pin(
   count: number,
   compound = false,
 ): number[] {
+  const list = makeFrameList(count);
+  assertEquals(frames.pin(store, page, count, compound, list), count);
   const out = new Int32Array(count);
-  assertEquals(frames.pin(store, page, count, compound, out, 0), count);
+  assertEquals(expandRuns(list, out, 0), count);
   return [...out];
 }
 
@@ -115,9 +118,9 @@ describe("a pinned page", () => {
     const [pfn] = pin(frames, store, 0, 1);
     for (let i = 1; i < PINS_MAX; i++) pin(frames, store, 0, 1);
     assertEquals(frames.pins(pfn!), PINS_MAX);
-    const out = new Int32Array(2);
-    assertEquals(frames.pin(store, 0, 2, false, out, 0), 0);
-    assertEquals(frames.pin(store, 1, 2, false, out, 0), 2);
+    const list = makeFrameList(2);
+    assertEquals(frames.pin(store, 0, 2, false, list), 0);
+    assertEquals(frames.pin(store, 1, 2, false, list), 2);
   });
 
   it("cannot be unpinned more often than it was pinned", () => {

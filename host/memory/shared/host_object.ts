@@ -11,6 +11,7 @@ import type {
   MemoryObject,
   PrivateMapping,
 } from "../../../impl/kernel/interfaces/memory_object.ts";
+import type { FrameList } from "../../../impl/lib/frame_list.ts";
 import { EFAULT, ENOMEM } from "../../../impl/uapi/errno.ts";
 import {
   FALLOC_FL_KEEP_SIZE,
@@ -136,10 +137,10 @@ export class HostObject implements MemoryObject {
   }
 
   /** Throws EFAULT where a page cannot be had. */
-  pin(index: number, count: number, out: Int32Array, at: number): number {
+  pin(index: number, count: number, list: FrameList): number {
     const n = this.available(index, count);
     if (n === 0) throw BEYOND_END;
-    return this.#frames.pin(this.pages, index, n, this.huge, out, at);
+    return this.#frames.pin(this.pages, index, n, this.huge, list);
   }
 
   /** How many of `count` pages from `index` on there are, allocated where they are huge. Throws EFAULT where the host has no huge page for the first. */

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { expandRuns, makeFrameList } from "../../../impl/lib/frame_list.ts";
 import {
   MAP_ANONYMOUS,
   MAP_PRIVATE,
@@ -74,9 +75,11 @@ export class OwnMemory implements Disposable {
 
   /** Pins pages; returns their frames. */
   pin(address: number, pages: number, flags: number): number[] {
-    const out = new Int32Array(pages);
-    const n = this.mm.pinUserPages(address, pages, flags, out, 0);
-    return [...out.subarray(0, n)];
+    const list = makeFrameList(pages);
+    const n = this.mm.pinUserPages(address, pages, flags, list);
+    const out = new Int32Array(n);
+    expandRuns(list, out, 0);
+    return [...out];
   }
 
   /** Unpins frames. */

@@ -7,8 +7,7 @@
  * @module
  */
 
-import type { FrameRuns } from "../../kernel/interfaces/physical_memory.ts";
-import { addRun, type FrameList } from "../../lib/frame_list.ts";
+import { addRun, endOf, type FrameList } from "../../lib/frame_list.ts";
 import {
   D,
   isTable,
@@ -35,38 +34,44 @@ function pageBits(items: number): number {
   return items === 1 ? PR : PR | NEXT_LEVEL_SIZED;
 }
 
-/**
- * Maps runs of a single frame, from number `run` on and below `to`, one CPU
- * page each, from item `index` on. Ends with the table, at a run of more
- * frames, and at something that is mapped. Returns how many.
- */
-export function mapPages(
-  { words }: Table,
-  index: number,
-  items: number,
-  { pfns, npfns }: FrameRuns,
+/** How many of the runs from number `run` on and below `to` have a single frame, before one that has more. */
+export function countSingles(
+  npfns: Int32Array,
   run: number,
   to: number,
-  attributes: number,
 ): number {
-  const shift = PAGE_SHIFTS[items]!;
-  const bits = pageBits(items);
-  const second = 2 * (items - 1);
   let next = run;
-  const pages = Math.ceil((TABLE_ITEMS - index) / items);
-  const stop = Math.min(to, run + pages);
-  for (let at = 2 * index; next < stop; next++) {
-    if (npfns[next] !== 1 || words[at] !== 0 || words[at + second] !== 0) break;
-    const pfn = pfns[next]!;
-    const low = bits | (pfn << shift);
-    const high = attributes | (pfn >>> (32 - shift));
-    words[at] = low;
-    words[at + 1] = high;
-    words[at + second] = low;
-    words[at + second + 1] = high;
-    at += 2 + second;
-  }
+  while (next < to && npfns[next] === 1) next++;
   return next - run;
+}
+
+/**
+ * Stores entries of one CPU page, `items` items each, from item `index` on, for
+ * the frames `pfns[from]` up to `pfns[to - 1]`. All items are 0 so far.
+ */
+export function storePages(
+  table: Table,
+  index: number,
+  items: number,
+  pfns: Int32Array,
+  from: number,
+  to: number,
+  attributes: number,
+): void {
+  const { values } = table;
+  const low = pageBits(items);
+  const zero = table.compose(index, low, attributes);
+  const next = low + (1 << PAGE_SHIFTS[items]!);
+  const step = table.compose(index, next, attributes) - zero;
+  const second = items - 1;
+  let at = index;
+  for (let run = from; run < to; run++) {
+    const value = zero + pfns[run]! * step;
+    values[at] = value;
+    values[at + second] = value;
+    at += items;
+  }
+  table.live += at - index;
 }
 
 /**
@@ -129,7 +134,7 @@ function readSingles(
   const mask = PR | NEXT_LEVEL | ((items - 1) << ADDRESS_SHIFT);
   const { pfns, npfns } = list;
   let run = list.end;
-  let next = run > 0 ? pfns[run - 1]! + npfns[run - 1]! : -1;
+  let next = endOf(list);
   let at = from;
   for (; at < end && run < maxRuns; at += 2 * items) {
     const low = words[at]!;
@@ -139,7 +144,7 @@ function readSingles(
     if (pfn === next) break;
     pfns[run] = pfn;
     npfns[run++] = 1;
-    next = pfn + 1;
+    next = (pfn + 1) | 0;
   }
   list.end = run;
   return at;
@@ -187,35 +192,52 @@ export function storeEntries(
   level: number,
   attributes: number,
 ): void {
-  const { words } = table;
-  let low = leafLow(frame, order, level);
-  let high = leafHigh(frame, order, level, attributes);
-  const lowStep = order < LOW_BITS ? 1 << (order + ADDRESS_SHIFT) : 0;
-  const highStep = order < LOW_BITS ? 0 : sizeOf(order - LOW_BITS);
-  const end = 2 * (index + count * items);
-  for (let at = 2 * index; at < end;) {
-    words[at] = low;
-    words[at + 1] = high;
-    at += 2;
-    if (items === 2) {
-      // Those of a page of their own: to enter the loop takes longer than this.
-      words[at] = low;
-      words[at + 1] = high;
-      at += 2;
-    } else {
-      for (let item = 1; item < items; item++) {
-        words[at] = low;
-        words[at + 1] = high;
-        at += 2;
-      }
-    }
-    const next = (low + lowStep) | 0;
-    high += highStep;
-    // The address goes on in the high word.
-    if (next >>> ADDRESS_SHIFT < low >>> ADDRESS_SHIFT) high++;
-    low = next;
-  }
+  const { values } = table;
+  const end = index + count * items;
+  const first = table.compose(
+    index,
+    leafLow(frame, order, level),
+    leafHigh(frame, order, level, attributes),
+  );
+  const next = frame + sizeOf(order);
+  const step = table.compose(
+    index,
+    leafLow(next, order, level),
+    leafHigh(next, order, level, attributes),
+  ) - first;
+  if (items === 2) storePairs(values, index, end, first, step);
+  else storeEach(values, index, end, items, first, step);
   table.live += count * items;
+}
+
+function storePairs(
+  values: Float64Array,
+  index: number,
+  end: number,
+  first: number,
+  step: number,
+): void {
+  let value = first;
+  for (let at = index; at < end; at += 2) {
+    values[at] = value;
+    values[at + 1] = value;
+    value += step;
+  }
+}
+
+function storeEach(
+  values: Float64Array,
+  index: number,
+  end: number,
+  items: number,
+  first: number,
+  step: number,
+): void {
+  let value = first;
+  for (let at = index; at < end;) {
+    for (const stop = at + items; at < stop; at++) values[at] = value;
+    value += step;
+  }
 }
 
 /** How many items the entries have that follow each other from `index` on, where one begins, up to item `end` or beyond. */

@@ -41,10 +41,11 @@ import {
 } from "./format.ts";
 import {
   countItems,
-  mapPages,
+  countSingles,
   nextItem,
   readPages,
   storeEntries,
+  storePages,
 } from "./items.ts";
 import { type Table, TableMemory } from "./table.ts";
 
@@ -141,14 +142,9 @@ export class AmdV1PageTable {
     try {
       for (let run = from; run < to;) {
         if (aligned && runs.npfns[run] === 1) {
-          if (at >= this.#granules) throw BEYOND;
-          const table = this.#tableFor(at, 0);
-          const index = indexOf(at, 0);
-          const done = mapPages(table, index, items, runs, run, to, attributes);
-          if (done === 0) throw NOT_EMPTY;
-          table.live += done * items;
-          run += done;
-          at += done * items;
+          const count = this.#mapSingles(at, runs, run, to, attributes);
+          run += count;
+          at += count * items;
         } else {
           const count = runs.npfns[run]! * items;
           this.#map(at, runs.pfns[run]! * items, count, attributes);
@@ -295,6 +291,25 @@ export class AmdV1PageTable {
     if ((bits & (this.format.pageSizes[0]! - 1)) !== 0) {
       throw ENXIO.because("IOVA, memory and length fit no size of an entry");
     }
+  }
+
+  /** Maps runs of a single frame, as many as there are in one table; returns how many. */
+  #mapSingles(
+    at: number,
+    { pfns, npfns }: FrameRuns,
+    run: number,
+    to: number,
+    attributes: number,
+  ): number {
+    if (at >= this.#granules) throw BEYOND;
+    const items = this.#pageGranules;
+    const table = this.#tableFor(at, 0);
+    const index = indexOf(at, 0);
+    const most = (TABLE_ITEMS - index) / items;
+    const count = countSingles(npfns, run, Math.min(to, run + most));
+    this.#vacate(table, 0, index, count * items);
+    storePages(table, index, items, pfns, run, run + count, attributes);
+    return count;
   }
 
   #map(first: number, frame: number, count: number, attributes: number): void {

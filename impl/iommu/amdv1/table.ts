@@ -15,6 +15,11 @@ export class Table {
   readonly page: number;
   /** The memory: two words for each item. */
   readonly words: Int32Array = new Int32Array(2 * TABLE_ITEMS);
+  /**
+   * The same memory, a number for each item: see items.ts. 64 bits that are
+   * neither infinite nor NaN, since those from 52 to 59 are 0.
+   */
+  readonly values: Float64Array = new Float64Array(this.words.buffer);
   /** Items that are not 0. */
   live = 0;
 
@@ -37,6 +42,13 @@ export class Table {
   items(index: number, count: number): bigint[] {
     const items = new BigUint64Array(this.words.buffer);
     return [...items.subarray(index, index + count)];
+  }
+
+  /** Stores an item, which will be overwritten, and returns it as a number. */
+  compose(index: number, low: number, high: number): number {
+    this.words[2 * index] = low;
+    this.words[2 * index + 1] = high;
+    return this.values[index]!;
   }
 
   /** Stores the same in `count` items from `index` on, all of them 0 so far. */

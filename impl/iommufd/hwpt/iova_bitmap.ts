@@ -16,6 +16,7 @@ import type { DirtyBitmap } from "../../iommu/dirty.ts";
 import type { KernelCore } from "../../kernel/core.ts";
 import { FOLL_WRITE, type Mm } from "../../kernel/interfaces/mm.ts";
 import type { Pfn } from "../../lib/brands.ts";
+import { expandRuns } from "../../lib/frame_list.ts";
 import { lowestBit } from "../../lib/u64.ts";
 import { asErrno } from "../../uapi/errno.ts";
 import { PAGE_SHIFT, PAGE_SIZE, TASK_SIZE } from "../../uapi/mman.ts";
@@ -162,17 +163,16 @@ export class IovaBitmap implements DirtyBitmap, Disposable {
     const npages = Math.min(Number(wanted), WINDOW_PAGES);
     // All of it or nothing must be user space; where mappings end is another matter.
     if (first + npages * PAGE_SIZE > TASK_SIZE) return false;
+    const { tempBuffers } = this.#kernel;
+    const list = tempBuffers.takeList(npages);
     try {
-      this.#npages = this.#mm.pinUserPages(
-        first,
-        npages,
-        FOLL_WRITE,
-        this.#pfns,
-        0,
-      );
+      this.#mm.pinUserPages(first, npages, FOLL_WRITE, list);
+      this.#npages = expandRuns(list, this.#pfns, 0);
     } catch (error) {
       asErrno(error);
       return false;
+    } finally {
+      tempBuffers.giveList(list);
     }
     this.#startBit = pageOffset * 8;
     this.#start = Number(index << 3n << this.#shift);

@@ -16,7 +16,7 @@ import { updatePinned, updateUnpinned } from "./accounting.ts";
 import type { IoptArea } from "./area.ts";
 import { IN_ACCESS, IN_DOMAIN, type IoptPages, PagesAccess } from "./pages.ts";
 import { PfnBatch, readDomainPfns, readStoredPfns } from "./pfn_batch.ts";
-import { PfnPinner, unpinPfns } from "./pfn_pinner.ts";
+import { PfnPinner } from "./pfn_pinner.ts";
 import { PfnReader } from "./pfn_reader.ts";
 import { IOMMUFD_ACCESS_RW_WRITE } from "./source.ts";
 
@@ -115,6 +115,8 @@ function fillStore(
   } catch (error) {
     if (stored !== first) unfillStore(pages, first, plus(stored, -1));
     throw error;
+  } finally {
+    pinner.release();
   }
 }
 
@@ -160,7 +162,8 @@ function fillFromSource(
     }
     storePfns(pages, first, last, out, at);
   } catch (error) {
-    unpinPfns(pages, out, at, index - first);
+    pages.kernel.frames.unpin(out, at, index - first);
+    pages.subNpinned(index - first);
     throw error;
   }
 }

@@ -23,7 +23,7 @@ import {
   type Pfn,
   plus,
 } from "../../lib/brands.ts";
-import { addFrames } from "../../lib/frame_list.ts";
+import { addFrames, addRuns, type FrameList } from "../../lib/frame_list.ts";
 import type { IoptArea } from "./area.ts";
 import type { IoptPages } from "./pages.ts";
 
@@ -151,6 +151,15 @@ export class PfnBatch {
     pfns[0]! += skipped;
     npfns[0]! -= skipped;
     this.totalPfns -= skipped;
+  }
+
+  /** Adds the runs of a list from number `first` on as long as they fit; returns how many did. */
+  addRuns(list: FrameList, first: number): number {
+    const added = addRuns(this, this.#arraySize, list, first);
+    let npages = 0;
+    for (let i = first; i < first + added; i++) npages += list.npfns[i]!;
+    this.totalPfns += npages;
+    return added;
   }
 
   /** Adds frames `from[at]` to `from[end - 1]` as long as they fit; returns how many did. */

@@ -7,43 +7,49 @@
  */
 
 import { min, type PageIndex, plus } from "../../lib/brands.ts";
+import { expandRuns, type FrameList } from "../../lib/frame_list.ts";
 import type { IoptPages } from "./pages.ts";
-import { tempAlloc } from "./pfn_batch.ts";
+import { type PfnBatch, tempAlloc } from "./pfn_batch.ts";
 
 /** Bytes of one entry of Linux's buffer: a pointer to a struct page. */
 const PAGE_POINTER_SIZE = 8;
 
-/**
- * The pages pinned last, which nothing else knows of yet: the frames of page
- * indexes `start` up to `end` exclusive are `pfns[0]` and following.
- */
+/** The pages pinned last, as long as nothing else knows of them. */
 export class PfnPinner {
-  /** First page index in the buffer. */
-  start = 0 as PageIndex;
-  /** Page index after the last one in the buffer. */
-  end = 0 as PageIndex;
-  /** Frames in the buffer. */
-  pfns: Int32Array | undefined;
   readonly #pages: IoptPages;
-  /** Pages that fit into the buffer; 0 before it is allocated. */
+  /** Pages that fit into Linux's buffer; 0 before it is allocated. */
   #capacity = 0;
+  /** The frames of the pages pinned last. */
+  #list: FrameList | undefined;
+  /** The first run that nothing else knows of. */
+  #next = 0;
+  /** Pages in that and the following runs. */
+  #left = 0;
 
   /** Pins pages of `pages`. */
   constructor(pages: IoptPages) {
     this.#pages = pages;
   }
 
+  /** Whether something else knows of all pages. */
+  get isEmpty(): boolean {
+    return this.#left === 0;
+  }
+
   /**
    * Pins pages from index `first` on, at most to `last` and as many as the
-   * buffer holds; at least one. Throws as `FrameSource.pin`. Linux:
-   * pfn_reader_user_pin.
+   * buffer holds; at least one. It must be empty. Throws as `FrameSource.pin`.
+   * Linux: pfn_reader_user_pin.
    */
   pin(first: PageIndex, last: PageIndex): void {
-    const most = this.#limit(first, last);
-    this.pfns ??= this.#pages.kernel.tempBuffers.take(this.#capacity);
-    const pinned = this.#pin(this.pfns, 0, first, most);
-    this.start = first;
-    this.end = plus(first, pinned);
+    this.#left = this.#pin(first, this.#limit(first, last));
+  }
+
+  /** Moves the first pages to a batch, as many as fit. */
+  moveTo(batch: PfnBatch): void {
+    const before = batch.totalPfns;
+    this.#next += batch.addRuns(this.#list!, this.#next);
+    this.#left -= batch.totalPfns - before;
   }
 
   /**
@@ -57,8 +63,8 @@ export class PfnPinner {
     last: PageIndex,
   ): number {
     const { listsFolios } = this.#pages.source.frames!;
-    const most = listsFolios ? this.#limit(first, last) : last;
-    return this.#pin(out, at, first, most);
+    this.#pin(first, listsFolios ? this.#limit(first, last) : last);
+    return expandRuns(this.#list!, out, at);
   }
 
   /** The last page of at most as many as Linux's buffer holds, which is allocated at first. */
@@ -72,44 +78,40 @@ export class PfnPinner {
     return min(last, plus(first, this.#capacity - 1));
   }
 
-  #pin(
-    out: Int32Array,
-    at: number,
-    first: PageIndex,
-    last: PageIndex,
-  ): number {
+  #pin(first: PageIndex, last: PageIndex): number {
     const pages = this.#pages;
-    const pinned = pages.source.frames!.pin(
-      pages.firstPage + first,
-      last - first + 1,
-      out,
-      at,
-    );
+    const npages = last - first + 1;
+    const list = this.#emptyList(npages);
+    const from = pages.firstPage + first;
+    const pinned = pages.source.frames!.pin(from, npages, list);
     pages.addNpinned(pinned);
     return pinned;
   }
 
-  /** Unpins what is in the buffer from index `first` on. */
-  unpinFrom(first: PageIndex): void {
-    if (this.end <= first) return;
-    unpinPfns(this.#pages, this.pfns!, first - this.start, this.end - first);
-    this.end = first;
+  /** The list, emptied, with room for `runs` runs. */
+  #emptyList(runs: number): FrameList {
+    if (this.#list === undefined || this.#list.pfns.length < runs) {
+      this.release();
+      this.#list = this.#pages.kernel.tempBuffers.takeList(runs);
+    }
+    this.#list.end = 0;
+    this.#next = 0;
+    return this.#list;
+  }
+
+  /** Unpins the pages that nothing else knows of, not marking them dirty: nothing was done with them. */
+  unpinRest(): void {
+    if (this.isEmpty) return;
+    const list = this.#list!;
+    this.#pages.kernel.frames.unpinRuns(list, this.#next, list.end);
+    this.#pages.subNpinned(this.#left);
+    this.#left = 0;
   }
 
   /** Frees the buffer (Linux: pfn_reader_user_destroy). */
   release(): void {
-    if (this.pfns) this.#pages.kernel.tempBuffers.give(this.pfns);
-    this.pfns = undefined;
+    if (this.#list === undefined) return;
+    this.#pages.kernel.tempBuffers.giveList(this.#list);
+    this.#list = undefined;
   }
-}
-
-/** Unpins `npages` frames from `pfns[at]` on, not marking them dirty: nothing was done with them. */
-export function unpinPfns(
-  pages: IoptPages,
-  pfns: Int32Array,
-  at: number,
-  npages: number,
-): void {
-  pages.kernel.frames.unpin(pfns, at, npages);
-  pages.subNpinned(npages);
 }

@@ -97,12 +97,8 @@ export class PfnReader {
       return;
     }
     const pinner = this.#pinner;
-    if (start >= pinner.end) pinner.pin(start, span.last);
-    this.batch.add(
-      pinner.pfns!,
-      start - pinner.start,
-      pinner.end - pinner.start,
-    );
+    if (pinner.isEmpty) pinner.pin(start, span.last);
+    pinner.moveTo(this.batch);
   }
 
   /** Unpins the pages of the batch that nothing else holds (Linux: pfn_reader_unpin). */
@@ -125,7 +121,7 @@ export class PfnReader {
    * pins only to fall. Linux: pfn_reader_release_pins.
    */
   releasePins(): void {
-    this.#pinner.unpinFrom(this.batchEnd);
+    this.#pinner.unpinRest();
     if (this.batchStart === this.batchEnd) return;
     this.unpin();
     this.batchStart = this.batchEnd;

@@ -8,6 +8,7 @@
  */
 
 import type { Domain } from "../../iommu/domain.ts";
+import type { FrameList } from "../../lib/frame_list.ts";
 import type { IoptArea } from "./area.ts";
 import type { IoptPages } from "./pages.ts";
 
@@ -47,12 +48,13 @@ export interface FrameSource {
   readonly listsFolios: boolean;
 
   /**
-   * Pins at most `npages` pages from page `first` of the source on, and stores
-   * their frames in `out` from `at` on; returns how many, at least 1. Throws
-   * EFAULT for bad or vanished memory, EOVERFLOW for the last page of all,
-   * EINVAL for a part of a file that has no pages, ENOMEM.
+   * Pins at most `npages` pages from page `first` of the source on, and adds
+   * their frames to `list`, which is empty and has room for so many runs;
+   * returns how many, at least 1. Throws EFAULT for bad or vanished memory,
+   * EOVERFLOW for the last page of all, EINVAL for a part of a file that has no
+   * pages, ENOMEM.
    */
-  pin(first: number, npages: number, out: Int32Array, at: number): number;
+  pin(first: number, npages: number, list: FrameList): number;
 
   /**
    * Copies between `data` and the source without a look at pinned frames, from

@@ -2,6 +2,7 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { makeFrameList } from "../../lib/frame_list.ts";
 import { EFAULT, EINVAL, ENODEV, EPERM, errnoName } from "../../uapi/errno.ts";
 import {
   MADV_DOFORK,
@@ -160,10 +161,9 @@ describe("mapping memory of a device", () => {
       process.poke(at, Uint8Array.of(5));
       assertEquals([...process.peek(map(process, PAGE_SIZE), 1)], [5]);
       const { mm } = process;
-      const pfns = new Int32Array(1);
       for (
         const pin of [
-          () => mm.pinUserPages(at, 1, FOLL_WRITE, pfns, 0),
+          () => mm.pinUserPages(at, 1, FOLL_WRITE, makeFrameList(1)),
           () => mm.userPage(at),
         ]
       ) assertEquals(EFAULT.is(assertThrows(pin)), true);

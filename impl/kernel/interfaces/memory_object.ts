@@ -6,6 +6,8 @@
  * @module
  */
 
+import type { FrameList } from "../../lib/frame_list.ts";
+
 /** A private mapping of an object, as far as the object needs to know it. */
 export interface PrivateMapping {
   /** Drops the mapping's own copies of the object's pages [first, end). */
@@ -39,11 +41,11 @@ export interface MemoryObject {
   /** The frame of page `index`, allocated if it is missing. Throws EFAULT beyond the end, ENOMEM. */
   frameAt(index: number): number;
   /**
-   * Pins the frames of `count` pages from page `index` on and stores their
-   * numbers in `out` from `at` on. Stops at the first that is missing or whose
-   * count would overflow; returns how many were pinned.
+   * Pins the frames of `count` pages from page `index` on and adds them to
+   * `list`, which has room for so many runs. Stops at the first that is missing
+   * or whose count would overflow; returns how many were pinned.
    */
-  pin(index: number, count: number, out: Int32Array, at: number): number;
+  pin(index: number, count: number, list: FrameList): number;
 
   /** Fills `to` from byte `offset` on; returns the bytes up to the end of the object. */
   read(offset: number, to: Uint8Array): number;

@@ -10,6 +10,7 @@
  */
 
 import type { Pfn } from "../../lib/brands.ts";
+import type { FrameList } from "../../lib/frame_list.ts";
 
 /** gup flag: the pages will be written; breaks copy-on-write. */
 export const FOLL_WRITE = 1 << 0;
@@ -34,8 +35,8 @@ export interface Mm {
 
   /**
    * Pins up to `npages` pages from the page-aligned address `uaddr` on and
-   * stores their frame numbers in `out` from index `at` on. Returns how many
-   * were pinned, at least 1: fewer than asked when a later page cannot be
+   * adds their frames to `list`, which has room for so many runs. Returns how
+   * many were pinned, at least 1: fewer than asked when a later page cannot be
    * had. Throws EFAULT when the first one cannot, ENOMEM when there is no
    * frame. (Linux: pin_user_pages_fast, pin_user_pages_remote.)
    */
@@ -43,8 +44,7 @@ export interface Mm {
     uaddr: number,
     npages: number,
     gupFlags: number,
-    out: Int32Array,
-    at: number,
+    list: FrameList,
   ): number;
 
   /**

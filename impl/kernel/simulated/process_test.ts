@@ -7,6 +7,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { makeFrameList } from "../../lib/frame_list.ts";
 import { EINVAL, ENOSPC, errnoName, ESRCH } from "../../uapi/errno.ts";
 import {
   CAP_IPC_LOCK,
@@ -204,8 +205,8 @@ describe("fork", () => {
     const length = 5000 * PAGE_SIZE;
     const rw = PROT_READ | PROT_WRITE;
     const addr = process.mmap(0, length, rw, MAP_PRIVATE | MAP_ANONYMOUS);
-    const out = new Int32Array(5000);
-    assertEquals(process.mm.pinUserPages(addr, 5000, 0, out, 0), 5000);
+    const list = makeFrameList(5000);
+    assertEquals(process.mm.pinUserPages(addr, 5000, 0, list), 5000);
     const { used } = kernel.frames;
     const hog = kernel.spawn();
     const left = hog.mmap(0, length * 2, rw, MAP_PRIVATE | MAP_ANONYMOUS);

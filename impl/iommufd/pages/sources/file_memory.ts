@@ -13,6 +13,7 @@
 import type { KernelCore } from "../../../kernel/core.ts";
 import type { File } from "../../../kernel/files/file.ts";
 import type { MemoryObject } from "../../../kernel/interfaces/memory_object.ts";
+import type { FrameList } from "../../../lib/frame_list.ts";
 import { EINVAL } from "../../../uapi/errno.ts";
 import { PAGE_SIZE } from "../../../uapi/mman.ts";
 import { PINNED_FILLING } from "../fill.ts";
@@ -82,7 +83,7 @@ export class FileMemory implements PagesSource, FrameSource {
    * the file was opened, and its seals, do not matter. (Linux:
    * pfn_reader_user_pin, memfd_pin_folios.)
    */
-  pin(first: number, npages: number, out: Int32Array, at: number): number {
+  pin(first: number, npages: number, list: FrameList): number {
     const memory = this.#memory;
     this.#kernel.step("pages.pin");
     if (memory === undefined) throw NO_MEMORY;
@@ -90,17 +91,16 @@ export class FileMemory implements PagesSource, FrameSource {
     let done = 0;
     try {
       while (
-        (done += memory.pin(first + done, npages - done, out, at + done)) <
-          npages
+        (done += memory.pin(first + done, npages - done, list)) < npages
       ) {
         memory.frameAt(first + done);
-        if (memory.pin(first + done, 1, out, at + done) === 0) {
+        if (memory.pin(first + done, 1, list) === 0) {
           throw PINNED_TOO_OFTEN;
         }
         done++;
       }
     } catch (error) {
-      this.#kernel.frames.unpin(out, at, done);
+      this.#kernel.frames.unpinRuns(list, 0, list.end);
       throw error;
     }
     return npages;

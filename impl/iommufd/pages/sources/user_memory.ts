@@ -15,6 +15,7 @@ import {
   type Mm,
 } from "../../../kernel/interfaces/mm.ts";
 import type { Pfn } from "../../../lib/brands.ts";
+import { type FrameList, makeFrameList } from "../../../lib/frame_list.ts";
 import { EFAULT, EOVERFLOW } from "../../../uapi/errno.ts";
 import { PAGE_SIZE } from "../../../uapi/mman.ts";
 import { PINNED_FILLING } from "../fill.ts";
@@ -79,7 +80,7 @@ export class UserMemory implements PagesSource, FrameSource {
   release(): void {}
 
   /** Linux: pfn_reader_user_pin. */
-  pin(first: number, npages: number, out: Int32Array, at: number): number {
+  pin(first: number, npages: number, list: FrameList): number {
     const { alive } = this.#mm;
     const kernel = this.#kernel;
     const remote = this.#isRemote;
@@ -90,7 +91,7 @@ export class UserMemory implements PagesSource, FrameSource {
     kernel.step("pages.pin");
     if (!remote) checkGupRange(kernel, uaddr, npages);
     const flags = this.#gupFlags | (remote ? FOLL_REMOTE : 0);
-    return this.#mm.pinUserPages(uaddr, npages, flags, out, at);
+    return this.#mm.pinUserPages(uaddr, npages, flags, list);
   }
 
   /** Linux: iopt_pages_rw_access. */
@@ -126,12 +127,12 @@ export class UserMemory implements PagesSource, FrameSource {
     const { frames } = this.#kernel;
     this.#kernel.step("access.rwPage");
     const flags = FOLL_REMOTE | (write ? FOLL_WRITE : 0);
-    const pfn = new Int32Array(1);
-    this.#mm.pinUserPages(uaddr, 1, flags, pfn, 0);
-    const page = pfn[0]! as Pfn;
+    const list = makeFrameList(1);
+    this.#mm.pinUserPages(uaddr, 1, flags, list);
+    const page = list.pfns[0]! as Pfn;
     if (write) frames.write(page, offset, data);
     else frames.read(page, offset, data);
-    frames.unpin(pfn, 0, 1);
+    frames.unpinRange(page, 1);
   }
 
   /** Whether somebody else than the owner of the memory makes the call. */

@@ -8,6 +8,7 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { expandRuns, makeFrameList } from "../../../lib/frame_list.ts";
 import fc from "fast-check";
 import type { Pfn } from "../../../lib/brands.ts";
 import {
@@ -266,14 +267,16 @@ class Twin {
       if (write && !page.writable) break;
     }
     const flags = FOLL_LONGTERM | (write ? FOLL_WRITE : 0);
-    const out = new Int32Array(count);
+    const list = makeFrameList(count);
     const pin = () =>
-      naive.process.mm.pinUserPages(at(first), count, flags, out, 0);
+      naive.process.mm.pinUserPages(at(first), count, flags, list);
     if (expected === 0) {
       assertThrows(pin);
       return;
     }
     assertEquals(pin(), expected);
+    const out = new Int32Array(count);
+    assertEquals(expandRuns(list, out, 0), expected);
     for (let i = 0; i < expected; i++) {
       const page = naive.pages.get(first + i)!;
       if (!page.shared) page.own ??= valueOf(page);

@@ -16,6 +16,7 @@ import {
   TASK_SIZE,
 } from "../../../uapi/mman.ts";
 import type { Pfn } from "../../../lib/brands.ts";
+import type { FrameList } from "../../../lib/frame_list.ts";
 import type { Frames } from "../pages/frames.ts";
 import {
   FOLL_FORCE,
@@ -75,8 +76,7 @@ export class UserPages implements Mm {
     uaddr: number,
     npages: number,
     gupFlags: number,
-    out: Int32Array,
-    at: number,
+    list: FrameList,
   ): number {
     const first = Math.floor(uaddr / PAGE_SIZE);
     let done = 0;
@@ -89,12 +89,12 @@ export class UserPages implements Mm {
         const allowed = gupAllowed(vma, gupFlags);
         if (!allowed && !fastAllowed(vma, gupFlags)) throw PROTECTED;
         const count = Math.min(npages - done, vma.end / PAGE_SIZE - page);
-        const pinned = this.#pinPresent(vma, page, count, out, at + done);
+        const pinned = this.#pinPresent(vma, page, count, list);
         done += pinned;
         if (pinned === count) continue;
         if (!allowed) throw PROTECTED;
         this.#makePinnable(vma, page + pinned);
-        if (this.#pinPresent(vma, page + pinned, 1, out, at + done) === 0) {
+        if (this.#pinPresent(vma, page + pinned, 1, list) === 0) {
           // The page is there, so its pin count is what overflowed.
           throw ENOMEM.because("a page is pinned as often as it can be");
         }
@@ -222,14 +222,13 @@ export class UserPages implements Mm {
     vma: Vma,
     page: number,
     count: number,
-    out: Int32Array,
-    at: number,
+    list: FrameList,
   ): number {
     if (vma.shared) {
       const index = vma.objectIndex(page);
-      return vma.object!.pin(index, count, out, at);
+      return vma.object!.pin(index, count, list);
     }
-    return this.privatePages.table.pin(this.frames, page, count, out, at);
+    return this.privatePages.table.pin(this.frames, page, count, list);
   }
 
   #makePinnable(vma: Vma, page: number): void {

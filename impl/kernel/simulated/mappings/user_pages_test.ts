@@ -2,6 +2,7 @@
 
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { addRun, expandRuns, makeFrameList } from "../../../lib/frame_list.ts";
 import { EFAULT, ENOMEM } from "../../../uapi/errno.ts";
 import {
   HPAGE_SIZE,
@@ -51,11 +52,11 @@ function pinned(
   flags: number,
   npages = 1,
 ): number {
-  const out = new Int32Array(npages);
+  const list = makeFrameList(npages);
   const before = process.kernel.frames.used;
   try {
-    const n = process.mm.pinUserPages(addr, npages, flags, out, 0);
-    process.kernel.frames.unpin(out, 0, n);
+    const n = process.mm.pinUserPages(addr, npages, flags, list);
+    process.kernel.frames.unpinRuns(list, 0, list.end);
     return n;
   } catch (error) {
     assertEquals(error, EFAULT);
@@ -144,15 +145,17 @@ describe("pinUserPages", () => {
     assertEquals(pinned(process, BASE + 3 * PAGE_SIZE, FOLL_WRITE, 2), 0);
   });
 
-  it("writes only the part of the array that it was given", () => {
+  it("adds frames behind those that are in the list", () => {
     const process = spawn();
     const addr = process.mmap(0, 2 * PAGE_SIZE, RW, PRIVATE);
+    const list = makeFrameList(3);
+    addRun(list, 3, 7000, 1);
+    assertEquals(process.mm.pinUserPages(addr, 2, FOLL_WRITE, list), 2);
     const out = new Int32Array(5).fill(-1);
-    assertEquals(process.mm.pinUserPages(addr, 2, FOLL_WRITE, out, 2), 2);
-    assertEquals(
-      out.map((pfn) => pfn > 0 ? 1 : pfn),
-      Int32Array.of(-1, -1, 1, 1, -1),
-    );
+    assertEquals(expandRuns(list, out, 1), 3);
+    const pfn = process.mm.userPage(addr);
+    const next = process.mm.userPage(addr + PAGE_SIZE);
+    assertEquals([...out], [-1, 7000, pfn, next, -1]);
   });
 
   it("fails with EFAULT for addresses that no process has", () => {
@@ -181,10 +184,10 @@ describe("pinUserPages", () => {
     process.poke(addr + PAGE_SIZE, Uint8Array.of(1));
     const pfn = process.mm.userPage(addr + PAGE_SIZE);
     const most = 2 ** 31 - 1 - GUP_PIN_COUNTING_BIAS;
-    const out = new Int32Array(2);
+    const list = makeFrameList(3);
     frames.refcount[pfn] = most + 1;
-    assertEquals(process.mm.pinUserPages(addr, 2, 0, out, 0), 1);
-    const full = () => process.mm.pinUserPages(addr + PAGE_SIZE, 1, 0, out, 0);
+    assertEquals(process.mm.pinUserPages(addr, 2, 0, list), 1);
+    const full = () => process.mm.pinUserPages(addr + PAGE_SIZE, 1, 0, list);
     assertEquals(assertThrows(full), ENOMEM);
     frames.refcount[pfn] = most;
     assertEquals(full(), 1, "control: one less fits");
@@ -197,11 +200,12 @@ describe("pinUserPages", () => {
     const fd = process.memfdCreate("m", 0);
     process.ftruncate(fd, length);
     const addr = process.mmap(0, length, RW, MAP_SHARED, fd);
-    const out = new Int32Array(frames.count + 1);
-    const got = process.mm.pinUserPages(addr, out.length, 0, out, 0);
+    const npages = frames.count + 1;
+    const list = makeFrameList(npages + 1);
+    const got = process.mm.pinUserPages(addr, npages, 0, list);
     assertEquals(got, frames.used);
     const more = () =>
-      process.mm.pinUserPages(addr + got * PAGE_SIZE, 1, 0, out, 0);
+      process.mm.pinUserPages(addr + got * PAGE_SIZE, 1, 0, list);
     assertEquals(assertThrows(more), ENOMEM);
   });
 

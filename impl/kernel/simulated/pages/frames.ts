@@ -129,27 +129,33 @@ export class Frames implements PhysicalMemory {
   /** Unpins `npages` frames from `pfn` on. */
   unpinRange(pfn: number, npages: number): void {
     const { refcount } = this;
-    const end = pfn + npages;
+    const end = (pfn + npages) | 0;
     for (let cur = pfn; cur < end; cur++) {
-      const left = refcount[cur]! - GUP_PIN_COUNTING_BIAS;
+      const left = (refcount[cur]! - GUP_PIN_COUNTING_BIAS) | 0;
       refcount[cur] = left;
       if (left <= 0) this.#unpinned(cur, left);
     }
   }
 
   /** Unpins the runs `from` up to `to`, exclusive. */
-  unpinRuns(runs: FrameRuns, from: number, to: number): void {
+  unpinRuns({ pfns, npfns }: FrameRuns, from: number, to: number): void {
     const { refcount } = this;
-    const { pfns, npfns } = runs;
     for (let run = from; run < to; run++) {
       // Scattered memory is nothing but these: a loop of their own takes half the time.
       for (; run < to && npfns[run] === 1; run++) {
         const pfn = pfns[run]!;
-        const left = refcount[pfn]! - GUP_PIN_COUNTING_BIAS;
+        const left = (refcount[pfn]! - GUP_PIN_COUNTING_BIAS) | 0;
         refcount[pfn] = left;
         if (left <= 0) this.#unpinned(pfn, left);
       }
-      if (run < to) this.unpinRange(pfns[run]!, npfns[run]!);
+      if (run === to) return;
+      // Not unpinRange(): that is so short that V8 would compile it here, badly.
+      const end = (pfns[run]! + npfns[run]!) | 0;
+      for (let pfn = pfns[run]!; pfn < end; pfn++) {
+        const left = (refcount[pfn]! - GUP_PIN_COUNTING_BIAS) | 0;
+        refcount[pfn] = left;
+        if (left <= 0) this.#unpinned(pfn, left);
+      }
     }
   }
 

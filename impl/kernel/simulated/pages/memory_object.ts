@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { FrameList } from "../../../lib/frame_list.ts";
 import { EFAULT } from "../../../uapi/errno.ts";
 import { PAGE_SIZE } from "../../../uapi/mman.ts";
 import type { Frames } from "./frames.ts";
@@ -85,9 +86,9 @@ export class SimulatedObject implements MemoryObject {
   }
 
   /** Pins the frames of `count` pages from page `index` on, as many as are present; returns how many. */
-  pin(index: number, count: number, out: Int32Array, at: number): number {
+  pin(index: number, count: number, list: FrameList): number {
     const there = Math.min(count, this.#end - index);
-    return this.#pages.pin(this.#frames, index, there, out, at);
+    return this.#pages.pin(this.#frames, index, there, list);
   }
 
   /** Whether any of its pages is pinned (Linux: memfd_wait_for_pins). */

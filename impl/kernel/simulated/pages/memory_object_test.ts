@@ -2,6 +2,7 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { makeFrameList } from "../../../lib/frame_list.ts";
 import { EFAULT, ENOMEM } from "../../../uapi/errno.ts";
 import { HPAGE_SIZE, PAGE_SIZE } from "../../../uapi/mman.ts";
 import { Frames, HPAGE_FRAMES } from "./frames.ts";
@@ -88,14 +89,14 @@ describe("MemoryObject", () => {
     const frames = new Frames(HPAGE_SIZE * 2);
     const object = new SimulatedObject(frames, 2 * PAGE_SIZE, false);
     object.allocate(0, 2);
-    const pfns = new Int32Array(1);
+    const list = makeFrameList(1);
     assertEquals(object.isPinned(), false);
-    assertEquals(object.pin(1, 1, pfns, 0), 1);
+    assertEquals(object.pin(1, 1, list), 1);
     assertEquals(object.isPinned(), true);
     object.punch(PAGE_SIZE, 2 * PAGE_SIZE);
     assertEquals(object.isPinned(), false, "it is not its page any more");
-    assertEquals(frames.pins(pfns[0]!), 1);
-    frames.unpin(pfns, 0, 1);
+    assertEquals(frames.pins(list.pfns[0]!), 1);
+    frames.unpinRuns(list, 0, 1);
     assertEquals(frames.used, 1);
   });
 

@@ -11,6 +11,7 @@
  * @module
  */
 
+import { endOf, type FrameList } from "../../../lib/frame_list.ts";
 import { type Frames, GUP_PIN_COUNTING_BIAS } from "./frames.ts";
 
 /** Pages of one leaf: as many as a huge page has, so that an aligned huge page is one leaf. */
@@ -25,8 +26,8 @@ export const PTE_EXCLUSIVE = 1;
 /** An entry is `pfn << PTE_PFN_SHIFT | flags`; 0 means that no page is there. */
 export const PTE_PFN_SHIFT = 1;
 
-/** Frame counts are Int32. */
-const REFCOUNT_MAX = 2 ** 31 - 1;
+/** The highest count of a frame that can be pinned once more: counts are Int32. */
+const PINNABLE_MAX = 2 ** 31 - 1 - GUP_PIN_COUNTING_BIAS;
 
 /** A sparse array of page table entries. */
 export class PageTable {
@@ -89,26 +90,27 @@ export class PageTable {
   }
 
   /**
-   * Pins the frames of `count` pages from page `index` on and stores their
-   * numbers in `out` from `at` on. Stops at the first page that is missing, not
-   * exclusive, or whose count would overflow; returns how many were pinned.
+   * Pins the frames of `count` pages from page `index` on and adds them to
+   * `list`, which has room for so many runs. Stops at the first page that is
+   * missing, not exclusive, or whose count would overflow; returns how many
+   * were pinned.
    */
-  pin(
-    frames: Frames,
-    index: number,
-    count: number,
-    out: Int32Array,
-    at: number,
-  ): number {
+  pin(frames: Frames, index: number, count: number, list: FrameList): number {
+    const { refcount } = frames;
     let done = 0;
     while (done < count) {
       const leaf = this.leaf(index + done);
       if (leaf === undefined) return done;
       const from = (index + done) % LEAF_PAGES;
-      const n = Math.min(LEAF_PAGES - from, count - done);
-      const pinned = pinLeaf(leaf, from, n, frames.refcount, out, at + done);
-      done += pinned;
-      if (pinned < n) return done;
+      const end = Math.min(LEAF_PAGES, from + count - done);
+      let at = from;
+      for (let before = -1; before !== at && at < end;) {
+        before = at;
+        at = pinSingles(leaf, at, end, refcount, list);
+        at = pinFollowing(leaf, at, end, refcount, list);
+      }
+      done += at - from;
+      if (at < end) return done;
     }
     return done;
   }
@@ -155,27 +157,59 @@ export class PageTable {
   }
 }
 
-/** The innermost loop of pinning: one leaf, typed arrays only. */
-function pinLeaf(
+/**
+ * Pins the pages `from` up to `end` of a leaf that are a run of frames of their
+ * own; returns the first that is not, or cannot be pinned. Scattered memory
+ * stays in this loop.
+ */
+function pinSingles(
   leaf: Int32Array,
   from: number,
-  count: number,
+  end: number,
   refcount: Int32Array,
-  out: Int32Array,
-  at: number,
+  list: FrameList,
 ): number {
-  const end = from + count;
-  let to = at;
-  for (let i = from; i < end; i++) {
+  const { pfns, npfns } = list;
+  let run = list.end;
+  let next = endOf(list);
+  let i = from;
+  for (; i < end; i++) {
     const pte = leaf[i]!;
-    if ((pte & PTE_EXCLUSIVE) === 0) break;
     const pfn = pte >> PTE_PFN_SHIFT;
-    const refs = refcount[pfn]! + GUP_PIN_COUNTING_BIAS;
-    if (refs > REFCOUNT_MAX) break;
-    refcount[pfn] = refs;
-    out[to++] = pfn;
+    const refs = refcount[pfn]!;
+    if (
+      pfn === next || (pte & PTE_EXCLUSIVE) === 0 || refs > PINNABLE_MAX
+    ) break;
+    refcount[pfn] = refs + GUP_PIN_COUNTING_BIAS;
+    pfns[run] = pfn;
+    npfns[run++] = 1;
+    next = (pfn + 1) | 0;
   }
-  return to - at;
+  list.end = run;
+  return i;
+}
+
+/** As {@link pinSingles}, those that go on with the last run. Contiguous memory stays in this loop. */
+function pinFollowing(
+  leaf: Int32Array,
+  from: number,
+  end: number,
+  refcount: Int32Array,
+  list: FrameList,
+): number {
+  if (list.end === 0) return from;
+  let pfn = endOf(list);
+  let pte = (pfn << PTE_PFN_SHIFT) | PTE_EXCLUSIVE;
+  let i = from;
+  for (; i < end && leaf[i] === pte; i++) {
+    const refs = refcount[pfn]!;
+    if (refs > PINNABLE_MAX) break;
+    refcount[pfn] = refs + GUP_PIN_COUNTING_BIAS;
+    pfn = (pfn + 1) | 0;
+    pte = (pte + (1 << PTE_PFN_SHIFT)) | 0;
+  }
+  list.npfns[list.end - 1]! += i - from;
+  return i;
 }
 
 function isZero(leaf: Int32Array): boolean {

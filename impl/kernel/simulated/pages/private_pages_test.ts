@@ -7,6 +7,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { makeFrameList } from "../../../lib/frame_list.ts";
 import type { Pfn } from "../../../lib/brands.ts";
 import { EFAULT } from "../../../uapi/errno.ts";
 import {
@@ -40,9 +41,9 @@ function setup(npages = 1, flags = ANON, length = npages * PAGE_SIZE) {
 
 /** Pins one page and returns its frame. */
 function pin(process: Process, addr: number, flags: number): Pfn {
-  const out = new Int32Array(1);
-  assertEquals(process.mm.pinUserPages(addr, 1, flags, out, 0), 1);
-  return out[0]! as Pfn;
+  const list = makeFrameList(1);
+  assertEquals(process.mm.pinUserPages(addr, 1, flags, list), 1);
+  return list.pfns[0]! as Pfn;
 }
 
 function unpin(kernel: KernelCore, pfn: Pfn): void {

@@ -9,6 +9,7 @@
 
 import type { CopyStep } from "../../fault_steps.ts";
 import type { Pfn } from "../../../lib/brands.ts";
+import { addRun, type FrameList } from "../../../lib/frame_list.ts";
 import type { DeviceMapping, File } from "../../files/file.ts";
 import { FOLL_WRITE } from "../../interfaces/mm.ts";
 import {
@@ -167,8 +168,7 @@ export class RemoteMemory implements ProcessMemory {
     uaddr: number,
     npages: number,
     gupFlags: number,
-    out: Int32Array,
-    at: number,
+    list: FrameList,
   ): number {
     const access = gupFlags & FOLL_WRITE ? PROT_WRITE : PROT_READ;
     let done = 0;
@@ -177,7 +177,7 @@ export class RemoteMemory implements ProcessMemory {
         const pfn = this.#frame(uaddr + done * PAGE_SIZE, access, true);
         this.#refuseDevice(uaddr + done * PAGE_SIZE);
         this.#frames.pin(pfn);
-        out[at + done] = pfn;
+        addRun(list, Infinity, pfn, 1);
       }
     } catch (error) {
       if (done === 0 || !(error instanceof Errno)) throw error;

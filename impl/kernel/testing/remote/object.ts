@@ -10,6 +10,7 @@ import type {
   MemoryObject,
   PrivateMapping,
 } from "../../interfaces/memory_object.ts";
+import { addRun, type FrameList } from "../../../lib/frame_list.ts";
 import { EFAULT } from "../../../uapi/errno.ts";
 import { HPAGE_SIZE, PAGE_SIZE } from "../../../uapi/mman.ts";
 import { type RemoteFrames, RemoteStore } from "./frames.ts";
@@ -50,13 +51,13 @@ export class RemoteObject implements MemoryObject {
     return this.present(index) || this.#add(index);
   }
 
-  pin(index: number, count: number, out: Int32Array, at: number): number {
+  pin(index: number, count: number, list: FrameList): number {
     for (let i = 0; i < count; i++) {
       const pfn = this.#pfns.get(index + i);
       const end = (index + i) * PAGE_SIZE >= this.size;
       if (pfn === undefined || end) return i;
       this.#frames.pin(pfn);
-      out[at + i] = pfn;
+      addRun(list, Infinity, pfn, 1);
     }
     return count;
   }
