@@ -10,12 +10,16 @@ import type { SyscallName } from "../sys/numbers.ts";
 import type { NotifiedCall } from "./call.ts";
 import { EXEC_CALLS } from "./exec.ts";
 import { IOCTL_CALLS } from "./ioctl.ts";
+import { LIST_CALLS } from "./list.ts";
+import { LOOK_CALLS } from "./look.ts";
 import { OPEN_CALLS } from "./open.ts";
 import { READ_WRITE_CALLS } from "./read_write.ts";
 
 /** The table; the filter is made of it. */
 export const NOTIFIED_CALLS: readonly NotifiedCall[] = [
   ...OPEN_CALLS,
+  ...LOOK_CALLS,
+  ...LIST_CALLS,
   ...IOCTL_CALLS,
   ...READ_WRITE_CALLS,
   ...EXEC_CALLS,

@@ -82,7 +82,7 @@ export class Shown {
     this.#standIns = new StandIns(sys);
     this.#resolver = new PathResolver(this.tree.root, this.host);
     // Whoever runs the programs was given the devices.
-    this.#owner = { uid: Deno.uid() ?? 0, gid: Deno.gid() ?? 0 };
+    this.#owner = this.host.attributesOf(`/proc/${Deno.pid}`);
     this.#show(kernel);
   }
 
@@ -151,7 +151,8 @@ export class Shown {
       ino: inodeOf(path),
       mode: modeOf(node),
       nlink: node.kind === "directory" ? 2 : 1,
-      ...this.#owner,
+      uid: this.#owner.uid,
+      gid: this.#owner.gid,
       number: node.kind === "device" ? node.number : NO_DEVICE,
       size: sizeOf(node, looker),
       time: this.#started,

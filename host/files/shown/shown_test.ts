@@ -58,7 +58,7 @@ describe("The devices of a kernel", () => {
     assertEquals(iommu.mode, 0o020660);
     assertEquals(iommu.number.major, 10);
     assert(iommu.number.minor > 255, "a number that was free");
-    assertEquals(iommu.uid, Deno.uid());
+    assertEquals(iommu.uid, sys.call(sys.nr.getuid));
     const vfio = stat("/dev/vfio/vfio");
     assertEquals([vfio.mode, vfio.number], [0o020666, {
       major: 10,
@@ -122,12 +122,16 @@ describe("The devices of a kernel", () => {
   });
 
   it("are found with no descriptor left open", () => {
-    const open = () => [...Deno.readDirSync("/proc/self/fd")].length;
-    const before = open();
+    const lowestFree = () => {
+      const fd = sys.openat(AT_FDCWD, "/dev/null", O_RDONLY);
+      sys.close(fd);
+      return fd;
+    };
+    const before = lowestFree();
     for (const path of ["/dev/null", "/dev/stdin", "/etc/passwd", "/nothing"]) {
       assertEquals(find(path), undefined);
     }
-    assertEquals(open(), before);
+    assertEquals(lowestFree(), before);
   });
 
   it("are not what every host has", () => {
@@ -325,7 +329,7 @@ describe("A descriptor for what is only shown", () => {
 
   it("is an empty folder for a directory, which is gone", () => {
     withOpened("/sys/devices/virtual/misc/iommu", O_DIRECTORY, (fd, at) => {
-      const link = Deno.readLinkSync(`/proc/self/fd/${fd}`);
+      const link = String(sys.readlinkat(AT_FDCWD, `/proc/self/fd/${fd}`));
       assertMatch(link, / \(deleted\)$/);
       const found = at.shown.atDescriptor(at.looker, fd);
       assertEquals(found?.path, "/sys/devices/virtual/misc/iommu");
@@ -377,7 +381,10 @@ describe("A descriptor for what is only shown", () => {
     const { shown, looker } = fixture();
     const lost: Found = { path: "/dev/null", node: undefined };
     const fd = shown.openReal(looker, lost, O_RDONLY)!;
-    assertEquals(Deno.readLinkSync(`/proc/self/fd/${fd}`), "/dev/null");
+    assertEquals(
+      String(sys.readlinkat(AT_FDCWD, `/proc/self/fd/${fd}`)),
+      "/dev/null",
+    );
     sys.close(fd);
     const missing: Found = { path: "/nothing", node: undefined };
     assertEquals(shown.openReal(looker, missing, O_RDONLY), -2);
@@ -426,7 +433,8 @@ describe("A socket that stands for an open file", () => {
     const pair = sys.alloc(8);
     sys.call(sys.nr.socketpair, 1, 5, 0, pair.address);
     const [fd, other] = [0, 4].map((at) => pair.view.getInt32(at, true));
-    const inode = /\d+/.exec(Deno.readLinkSync(`/proc/self/fd/${fd}`))![0];
+    const inode =
+      /\d+/.exec(String(sys.readlinkat(AT_FDCWD, `/proc/self/fd/${fd}`)))![0];
     assertEquals(
       shown.atDescriptor(looker, fd!),
       undefined,
