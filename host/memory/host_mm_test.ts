@@ -321,6 +321,53 @@ describe("a copy", () => {
   });
 });
 
+const free = /HugePages_Free: +(\d+)/.exec(
+  String(sys.readFile(-1, "/proc/meminfo")),
+)?.[1];
+const hasHugePages = Number(free) >= 4;
+
+describe("huge pages", { skip: !hasHugePages }, () => {
+  const HUGETLB = 0x40000;
+  const PAGES = 512;
+
+  for (
+    const [kind, flags] of [["private", PRIVATE], ["shared", SHARED]] as const
+  ) {
+    it(`of ${kind} memory are known as such, whole and aligned`, () => {
+      using own = new OwnMemory();
+      const at = own.map(2 * PAGES, flags | HUGETLB);
+      const bytes = own.bytes(at, 2 * PAGES * PAGE_SIZE);
+      bytes[5 * PAGE_SIZE] = 3;
+      const pfns = own.pin(at + PAGE_SIZE, 2 * PAGES - 1, LONG_WRITE);
+      const { frames } = own.machine;
+      assertEquals(pfns[0]! % PAGES, 1);
+      assertEquals(pfns, pfns.map((_, i) => pfns[0]! + i));
+      assert(pfns.every((pfn) => frames.isCompound(pfn)));
+      assert(frames.isCompound(own.mm.userPage(at)));
+      assertEquals(own.read(pfns[4]!), [3]);
+      own.write(pfns[PAGES]!, 7);
+      assertEquals(bytes[(PAGES + 1) * PAGE_SIZE], 7);
+      own.unpin(pfns);
+      assertEquals(frames.used, 0);
+    });
+  }
+
+  it("of a file are given back when nobody uses it", () => {
+    using own = new OwnMemory();
+    const MFD_HUGETLB = 4;
+    const fd = own.memfd(PAGES, MFD_HUGETLB);
+    const at = own.map(PAGES, MAP_SHARED, RW, fd);
+    const pfns = own.pin(at, PAGES, LONG_WRITE);
+    own.write(pfns[PAGES - 1]!, 1);
+    assertEquals(own.bytes(at, PAGES * PAGE_SIZE)[(PAGES - 1) * PAGE_SIZE], 1);
+    own.unpin(pfns);
+    assert(own.machine.objectOfFile(own.mm.space.mapping(at)!.file));
+    const { file } = own.mm.space.mapping(at)!;
+    own.machine.dropIdle();
+    assertEquals(own.machine.objectOfFile(file), undefined);
+  });
+});
+
 describe("a process that is not there", () => {
   it("has no memory", () => {
     using own = new OwnMemory();

@@ -23,6 +23,7 @@ import {
   type Mapping,
   type Mappings,
   QueriedMappings,
+  readAll,
 } from "./spaces/mappings.ts";
 import { Mounts } from "./spaces/mounts.ts";
 import { FileQuestions, OpenFile } from "./shared/open_file.ts";
@@ -306,15 +307,4 @@ function hugePagesDevice(questions: FileQuestions): string | undefined {
   const { key } = questions.status(fd)!;
   sys.close(fd);
   return key.slice(0, key.lastIndexOf(":") + 1);
-}
-
-/** All of a file of /proc, which comes in pieces, as text. */
-function readAll(copier: Copier, fd: number): string {
-  const decoder = new TextDecoder();
-  const piece = new Uint8Array(65536);
-  let text = "";
-  for (let at = 0, n; (n = copier.readFile(fd, at, piece)) > 0; at += n) {
-    text += decoder.decode(piece.subarray(0, n), { stream: true });
-  }
-  return text;
 }

@@ -9,9 +9,14 @@
  * @module
  */
 
-import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../../../impl/uapi/mman.ts";
+import {
+  PROT_EXEC,
+  PROT_READ,
+  PROT_WRITE,
+  TASK_SIZE,
+} from "../../../impl/uapi/mman.ts";
 import type { Block, Sys } from "../../sys/sys.ts";
-import { getLong, setLong } from "./copier.ts";
+import { type Copier, getLong, setLong } from "./copier.ts";
 
 /** A mapping (Linux: struct vm_area_struct). */
 export interface Mapping {
@@ -118,14 +123,14 @@ export class QueriedMappings implements Mappings {
 const LINE =
   /^([0-9a-f]+)-([0-9a-f]+) ([r-])([w-])([x-])([sp]) ([0-9a-f]+) ([0-9a-f]+):([0-9a-f]+) (\d+)/;
 
-/** All mappings in the text of /proc/PID/maps; `isHuge` knows the files of huge pages. */
+/** All mappings in the text of /proc/PID/maps but what every process has of the kernel; `isHuge` knows the files of huge pages. */
 export function parseMaps(
   text: string,
   isHuge: (file: string) => boolean,
 ): Mapping[] {
   return text.split("\n").flatMap((line) => {
     const match = LINE.exec(line);
-    if (match === null) return [];
+    if (match === null || parseInt(match[2]!, 16) > TASK_SIZE) return [];
     const [, start, end, r, w, x, s, offset, major, minor, inode] = match;
     const hex = (digits: string | undefined) => parseInt(digits!, 16);
     const file = inode === "0"
@@ -160,4 +165,15 @@ export class ListedMappings implements Mappings {
     const found = all.find(({ end }) => address < end);
     return orNext || (found && found.start <= address) ? found : undefined;
   }
+}
+
+/** All of a file of /proc, which comes in pieces, as text. */
+export function readAll(copier: Copier, fd: number): string {
+  const decoder = new TextDecoder();
+  const piece = new Uint8Array(65536);
+  let text = "";
+  for (let at = 0, n; (n = copier.readFile(fd, at, piece)) > 0; at += n) {
+    text += decoder.decode(piece.subarray(0, n), { stream: true });
+  }
+  return text;
 }
