@@ -176,14 +176,14 @@ export class HostProcess extends SystemCalls {
   /** It may be about to run another program. What is pinned is remembered. */
   execBegins(exec: PendingExec): void {
     this.exec = exec;
-    this.#mm?.mm.pages.remember();
+    if (this.#mm !== undefined) this.#machine.remember(this.#mm.mm);
   }
 
   /** Whether it came to pass is known. */
   execEnded(runsAnother: boolean): void {
     this.exec = undefined;
     if (runsAnother) this.releaseMemory();
-    else this.#mm?.mm.pages.forget();
+    else if (this.#mm !== undefined) this.#machine.forget(this.#mm.mm);
   }
 
   /** Lets go of the memory. */

@@ -12,6 +12,7 @@ import { EXEC_CALLS } from "./exec.ts";
 import { IOCTL_CALLS } from "./ioctl.ts";
 import { LIST_CALLS } from "./list.ts";
 import { LOOK_CALLS } from "./look.ts";
+import { MEMORY_CALLS } from "./memory.ts";
 import { OPEN_CALLS } from "./open.ts";
 import { READ_WRITE_CALLS } from "./read_write.ts";
 
@@ -22,6 +23,7 @@ export const NOTIFIED_CALLS: readonly NotifiedCall[] = [
   ...LIST_CALLS,
   ...IOCTL_CALLS,
   ...READ_WRITE_CALLS,
+  ...MEMORY_CALLS,
   ...EXEC_CALLS,
 ];
 

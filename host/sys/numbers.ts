@@ -72,6 +72,7 @@ const TABLE = {
   getuid: [102, 174],
   setpgid: [109, 154],
   getppid: [110, 173],
+  shmdt: [67, 197],
   setsid: [112, 157],
   prctl: [157, 167],
   capget: [125, 90],
