@@ -42,6 +42,8 @@ const LAYERS = [
   "host/files",
   "host/calls",
   "host/supervise",
+  "host/watch",
+  "host/run",
   "host/command",
   "host/.",
   "host/linux_selftests",

@@ -11,16 +11,16 @@ import type { Kernel } from "../../impl/kernel.ts";
 import { errnoOfStep } from "../../impl/kernel/fault_steps.ts";
 import type { RevisionName } from "../../impl/uapi/revision.ts";
 import { type Watcher, watchers } from "../calls/watcher.ts";
-import { Drawing } from "./drawing.ts";
-import { FailingStep } from "./failing_step.ts";
+import { Drawing } from "../watch/drawing.ts";
+import { FailingStep } from "../watch/failing_step.ts";
 import { HELP } from "./help.ts";
-import { LeftBehind } from "./left_behind.ts";
-import { Log } from "./log.ts";
+import { LeftBehind } from "../watch/left_behind.ts";
+import { Log } from "../watch/log.ts";
 import { type Options, parseOptions } from "./options.ts";
-import { CannotRun, type RunningProgram, type Start } from "./program.ts";
-import { signalNumber } from "./status.ts";
+import { CannotRun, type RunningProgram, type Start } from "../run/program.ts";
+import { signalNumber } from "../watch/status.ts";
 import { sweep, type SweptRun } from "./sweep.ts";
-import { Transcript } from "./transcript.ts";
+import { Transcript } from "../watch/transcript.ts";
 
 /** What was left behind is a failure, or the program could not be run. */
 const EXIT_FAILURE = 125;

@@ -12,9 +12,9 @@ import {
   CannotRun,
   type RunningProgram,
   type StartOptions,
-} from "./program.ts";
-import { signalNumber, statusOf } from "./status.ts";
-import { WatchedProgram } from "./testing/watched_program.ts";
+} from "../run/program.ts";
+import { signalNumber, statusOf } from "../watch/status.ts";
+import { WatchedProgram } from "../watch/testing/watched_program.ts";
 
 /** What a program does; what `wait` tells of it. */
 type Body = (

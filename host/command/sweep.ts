@@ -9,8 +9,8 @@
 
 import { printable } from "../../conformance/lib/printable.ts";
 import { count } from "../../impl/inspect/units.ts";
-import type { FailingStep, Step } from "./failing_step.ts";
-import { describeEnd, type ProgramStatus } from "./status.ts";
+import type { FailingStep, Step } from "../watch/failing_step.ts";
+import { describeEnd, type ProgramStatus } from "../watch/status.ts";
 
 /** What a run came to. */
 export interface SweptRun {

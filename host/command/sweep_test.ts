@@ -5,11 +5,11 @@ import { describe, it } from "@std/testing/bdd";
 import { Kernel } from "../../mod.ts";
 import * as uapi from "../../impl/uapi/mod.ts";
 import { watchers } from "../calls/watcher.ts";
-import { FailingStep } from "./failing_step.ts";
-import { LeftBehind } from "./left_behind.ts";
-import { statusOf } from "./status.ts";
+import { FailingStep } from "../watch/failing_step.ts";
+import { LeftBehind } from "../watch/left_behind.ts";
+import { statusOf } from "../watch/status.ts";
 import { type RunOnce, sweep, type SweptRun } from "./sweep.ts";
-import { WatchedProgram } from "./testing/watched_program.ts";
+import { WatchedProgram } from "../watch/testing/watched_program.ts";
 
 /** A program that ends with what wait tells; undefined if it hangs. */
 type Program = (program: WatchedProgram) => number | undefined;

@@ -9,7 +9,7 @@
 import type { Kernel } from "../../impl/kernel.ts";
 import type { FaultInjection } from "../../impl/kernel/fault_injection.ts";
 import type { Watcher } from "../calls/watcher.ts";
-import type { ProgramStatus } from "./status.ts";
+import type { ProgramStatus } from "../watch/status.ts";
 
 /** Where a standard stream of a program leads: where that of this process does, to this process, or nowhere. */
 export type Stdio = "inherit" | "piped" | "null";
