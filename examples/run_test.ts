@@ -7,7 +7,7 @@ const FOLDER = new URL("programs/", import.meta.url).pathname;
 
 /** Compiles a program of the folder; undefined where there is no compiler. */
 async function compile(name: string): Promise<string | undefined> {
-  const program = await Deno.makeTempFile({ prefix: name });
+  const program = `${await Deno.makeTempDir()}/${name}`;
   try {
     const args = ["-o", program, `${FOLDER}${name}.c`];
     const { success } = await new Deno.Command("cc", { args }).output();

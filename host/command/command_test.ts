@@ -101,6 +101,7 @@ async function run(line: string, body: Body, hasTerminal = false) {
         get stderr() {
           return piped();
         },
+        complaints: [],
         kill: (signal = "SIGTERM") => signals.kill(signal),
       };
     },

@@ -54,6 +54,8 @@ export interface RunningProgram {
   readonly stdout: ReadableStream<Uint8Array>;
   /** What it complains of. Throws a TypeError unless that is piped. */
   readonly stderr: ReadableStream<Uint8Array>;
+  /** What people should be told of it, a sentence each. */
+  readonly complaints: readonly string[];
   /** Sends it a signal; default SIGTERM. */
   kill(signal?: Deno.Signal): void;
 }

@@ -69,6 +69,8 @@ export class Program {
   readonly listener: Listener;
   /** The process that ends when all of the program's have, as a descriptor. */
   readonly guard: number;
+  /** The number of its first process. */
+  readonly pid: number;
   /** How it ended, once nothing is left of it. Rejects if it could not run, or the supervisor failed. */
   readonly ended: Promise<ProgramEnd>;
   readonly #sys: Sys;
@@ -81,6 +83,7 @@ export class Program {
   };
   /** What people should be told of it. */
   readonly complaints: string[] = [];
+  #over = false;
 
   /** Starts it. Throws {@link ProgramError}. */
   constructor(sys: Sys, filter: Uint8Array, options: ProgramOptions) {
@@ -109,19 +112,15 @@ export class Program {
     const guard = numberIn(this.#scripts.guard);
     this.guard = must(sys.pidfdOpen(guard), "pidfd_open");
     this.listener = new Listener(sys, this.#awaitListener(guard));
+    this.pid = numberIn(this.#scripts.process);
     const { promise, ...settle } = Promise.withResolvers<ProgramEnd>();
     this.ended = promise;
     this.#settle = settle;
   }
 
-  /** The number of its first process. */
-  get pid(): number {
-    return numberIn(this.#scripts.process);
-  }
-
-  /** Sends its first process a signal. */
+  /** Sends its first process a signal, unless it has ended. */
   kill(signal: number): void {
-    this.#sys.call(this.#sys.nr.kill, this.pid, signal);
+    if (!this.#over) this.#sys.call(this.#sys.nr.kill, this.pid, signal);
   }
 
   /** Notes what people should be told. */
@@ -133,6 +132,7 @@ export class Program {
   end(): void {
     const { status, exec, guard } = this.#scripts;
     const sys = this.#sys;
+    this.#over = true;
     sys.call(sys.nr.wait4, numberIn(guard), 0, 0, 0);
     sys.close(this.guard);
     this.listener.close();
