@@ -42,6 +42,8 @@ export interface NotifiedCall {
   readonly name: SyscallName;
   /** One of these must hold; default always. */
   readonly when?: readonly Condition[];
+  /** Whether its first argument is a descriptor, and it is ours only if that is of a file of the model's. */
+  readonly onDescriptor?: true;
   /** Answers it. */
   readonly handle: (call: Call) => Answer;
 }

@@ -37,5 +37,6 @@ function ioctl(call: Call): Answer {
 export const IOCTL_CALLS: readonly NotifiedCall[] = [{
   name: "ioctl",
   when: [{ argument: 1, mask: TYPE_MASK, test: "equals", value: TYPE }],
+  onDescriptor: true,
   handle: ioctl,
 }];

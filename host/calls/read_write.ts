@@ -60,7 +60,7 @@ function single(name: SyscallName, move: Move, isAt: boolean): NotifiedCall {
   const handle = ofModel((call) =>
     move(call, call.arg(1), call.arg(2), isAt ? offsetOf(call) : undefined)
   );
-  return { name, when: ABOVE_2, handle };
+  return { name, when: ABOVE_2, onDescriptor: true, handle };
 }
 
 /** A call that moves bytes from or to several. */
@@ -68,7 +68,7 @@ function vector(name: SyscallName, move: Move, isAt: boolean): NotifiedCall {
   const handle = ofModel((call) =>
     moveParts(call, move, isAt ? offsetOf(call) : undefined)
   );
-  return { name, when: ABOVE_2, handle };
+  return { name, when: ABOVE_2, onDescriptor: true, handle };
 }
 
 /** The offset of the calls that have one: a long. */

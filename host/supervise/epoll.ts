@@ -18,18 +18,32 @@ import { type Block, must, type Sys } from "../sys/sys.ts";
 
 /** Most events that are taken at a time. */
 const BATCH = 256;
+/** Bytes of a struct pollfd. */
+const POLLFD = 8;
+/** Where in it what happened is. */
+const REVENTS = 6;
 
 /** What is called when there is something. */
 interface Source {
   readonly fd: number;
   /** What the host's kernel keeps of it. Never given again: there may be events of one that is forgotten. */
   readonly id: number;
-  readonly happened: (events: number) => void;
-  /** Whether all that happened before must be known first: calls of programs. */
-  readonly last: boolean;
+  readonly happened: () => void;
 }
 
-/** A set of descriptors, each with what is called for it. */
+/** A listener: there is a call to be taken. */
+interface CallSource {
+  readonly fd: number;
+  readonly called: () => void;
+}
+
+/**
+ * A set of descriptors, each with what is called for it.
+ *
+ * Listeners are not in the epoll, but beside it in what is polled: only who
+ * waits for a listener itself is woken on the processor of the caller
+ * (SYNC_WAKE_UP).
+ */
 export class Epoll implements HangUps {
   readonly #sys: Sys;
   readonly #fd: number;
@@ -41,8 +55,12 @@ export class Epoll implements HangUps {
   #lastId = 0;
   readonly #wake: number;
   readonly #scratch: Block;
-  /** Of the thread that sleeps. */
-  readonly #slept: Block;
+  /** The epoll, and behind it the listeners. */
+  #polled: Block;
+  #listeners: readonly CallSource[] = [];
+  /** Which listener comes first: each in turn. */
+  #turn = 0;
+  readonly #timeout: Block;
 
   /** An empty set. Throws a SysError if the process can open no more. */
   constructor(sys: Sys) {
@@ -53,25 +71,30 @@ export class Epoll implements HangUps {
     this.#fd = must(sys.call(sys.nr.epoll_create1, O_CLOEXEC), "epoll_create1");
     this.#events = sys.alloc(BATCH * size);
     this.#scratch = sys.alloc(16);
-    this.#slept = sys.alloc(size);
-    const flags = O_CLOEXEC;
-    this.#wake = must(sys.call(sys.nr.eventfd2, 0, flags), "eventfd2");
+    this.#timeout = sys.alloc(16);
+    this.#polled = this.#pollOf([]);
+    this.#wake = must(sys.call(sys.nr.eventfd2, 0, O_CLOEXEC), "eventfd2");
     this.watchReadable(this.#wake, () => this.#drainWake());
   }
 
   /** Calls `hungUp` when the other side of a socket is gone. */
   watch(fd: number, hungUp: () => void): void {
-    this.#add(fd, 0, hungUp, false);
+    this.#add(fd, 0, hungUp);
   }
 
-  /** Calls `happened`, with what epoll says, when there is something to read. */
-  watchReadable(fd: number, happened: (events: number) => void): void {
-    this.#add(fd, EPOLLIN, happened, false);
+  /** Calls `happened` when there is something to read. */
+  watchReadable(fd: number, happened: () => void): void {
+    this.#add(fd, EPOLLIN, happened);
   }
 
-  /** The same, after all others that have something at the same time. */
-  watchLast(fd: number, happened: (events: number) => void): void {
-    this.#add(fd, EPOLLIN, happened, true);
+  /** Calls `called` when a listener has a call, after all else that happened before that. */
+  listen(fd: number, called: () => void): void {
+    this.#listenTo([...this.#listeners, { fd, called }]);
+  }
+
+  /** Forgets a listener, before it is closed. */
+  unlisten(fd: number): void {
+    this.#listenTo(this.#listeners.filter((each) => each.fd !== fd));
   }
 
   /** Forgets a descriptor, before it is closed. */
@@ -83,28 +106,34 @@ export class Epoll implements HangUps {
     this.#control(EPOLL_CTL_DEL, fd, 0, 0);
   }
 
-  /** Waits up to some milliseconds, and calls what is to be called; returns for how many. */
-  dispatch(timeoutMs: number): number {
-    const count = this.#wait(timeoutMs);
-    let last: Source | undefined;
-    for (let i = 0; i < count; i++) {
-      const source = this.#sourceOf(i);
-      if (source === undefined) continue;
-      if (source.last) last = source;
-      else source.happened(this.#eventsOf(i));
+  /** Waits up to some milliseconds, and calls what is to be called; true if there was something. */
+  dispatch(timeoutMs: number): boolean {
+    const { nr } = this.#sys;
+    const { address, view } = this.#polled;
+    const count = 1 + this.#listeners.length;
+    // The kernel stores what is left of the time.
+    this.#timeout.view.setUint32(8, timeoutMs * 1_000_000, true);
+    const timeout = this.#timeout.address;
+    const found = this.#sys
+      .call(nr.ppoll, address, count, timeout, 0, 8);
+    if (found <= 0) return false;
+    const called = this.#nextListener();
+    if (view.getInt16(REVENTS, true) !== 0) {
+      // With more than a batch the call comes later.
+      if (this.#dispatchEvents() === BATCH) return true;
     }
-    // A full batch may have left out what comes first.
-    if (last !== undefined && count < BATCH && this.#byId.has(last.id)) {
-      last.happened(EPOLLIN);
+    if (called !== undefined && this.#listeners.includes(called)) {
+      called.called();
     }
-    return count;
+    return true;
   }
 
   /** Waits in another thread until there is something. */
   async sleep(): Promise<void> {
     const { nr } = this.#sys;
-    const { address } = this.#slept;
-    await this.#sys.callLater(nr.epoll_pwait, this.#fd, address, 1, -1, 0, 8);
+    const { address } = this.#polled;
+    const count = 1 + this.#listeners.length;
+    await this.#sys.callLater(nr.ppoll, address, count, 0, 0, 8);
   }
 
   /** Ends {@link sleep}. */
@@ -120,43 +149,63 @@ export class Epoll implements HangUps {
     this.#sys.close(this.#fd);
   }
 
-  #add(
-    fd: number,
-    events: number,
-    happened: (events: number) => void,
-    last: boolean,
-  ): void {
+  /** The listener with a call whose turn it is. */
+  #nextListener(): CallSource | undefined {
+    const { view } = this.#polled;
+    const count = this.#listeners.length;
+    for (let i = 0; i < count; i++) {
+      const index = (this.#turn + i) % count;
+      const at = POLLFD * (1 + index) + REVENTS;
+      if (view.getInt16(at, true) === 0) continue;
+      this.#turn = index + 1;
+      return this.#listeners[index];
+    }
+    return undefined;
+  }
+
+  /** Calls what is to be called of the epoll; returns for how many. */
+  #dispatchEvents(): number {
+    const { nr } = this.#sys;
+    const { address, view } = this.#events;
+    const count = this.#sys
+      .call(nr.epoll_pwait, this.#fd, address, BATCH, 0, 0, 8);
+    for (let i = 0; i < count; i++) {
+      const id = view.getUint32(i * this.#size + this.#data, true);
+      this.#byId.get(id)?.happened();
+    }
+    return count;
+  }
+
+  #listenTo(listeners: readonly CallSource[]): void {
+    this.#listeners = listeners;
+    this.#polled = this.#pollOf(listeners.map(({ fd }) => fd));
+  }
+
+  /** An array of struct pollfd. One that a thread may be waiting with is not changed. */
+  #pollOf(listeners: readonly number[]): Block {
+    const fds = [this.#fd, ...listeners];
+    const block = this.#sys.alloc(POLLFD * fds.length);
+    fds.forEach((fd, i) => {
+      block.view.setInt32(POLLFD * i, fd, true);
+      block.view.setInt16(POLLFD * i + 4, EPOLLIN, true);
+    });
+    return block;
+  }
+
+  #add(fd: number, events: number, happened: () => void): void {
     const id = ++this.#lastId;
-    const source = { fd, id, happened, last };
+    const source = { fd, id, happened };
     this.#byId.set(id, source);
     this.#byFd.set(fd, source);
     must(this.#control(EPOLL_CTL_ADD, fd, events, id), "epoll_ctl");
   }
 
-  #control(operation: number, fd: number, events: number, id: number) {
+  #control(operation: number, fd: number, events: number, id: number): number {
     const { nr } = this.#sys;
     const { view, address } = this.#scratch;
     view.setUint32(0, events, true);
     view.setUint32(this.#data, id, true);
     return this.#sys.call(nr.epoll_ctl, this.#fd, operation, fd, address);
-  }
-
-  #wait(timeoutMs: number): number {
-    const { nr } = this.#sys;
-    const { address } = this.#events;
-    const count = this.#sys
-      .call(nr.epoll_pwait, this.#fd, address, BATCH, timeoutMs, 0, 8);
-    return Math.max(count, 0);
-  }
-
-  #eventsOf(index: number): number {
-    return this.#events.view.getUint32(index * this.#size, true);
-  }
-
-  /** Whose event it is; undefined if that was forgotten meanwhile. */
-  #sourceOf(index: number): Source | undefined {
-    const at = index * this.#size + this.#data;
-    return this.#byId.get(this.#events.view.getUint32(at, true));
   }
 
   #drainWake(): void {

@@ -36,9 +36,9 @@ export class Loop {
   async #run(goesOn: () => boolean): Promise<void> {
     let turn = performance.now();
     while (goesOn()) {
-      const count = this.#epoll.dispatch(IDLE_MS);
+      const something = this.#epoll.dispatch(IDLE_MS);
       if (!goesOn()) return;
-      if (count === 0) await this.#epoll.sleep();
+      if (!something) await this.#epoll.sleep();
       else if (performance.now() - turn < TURN_MS) continue;
       else await new Promise<void>((resolve) => setImmediate(() => resolve()));
       turn = performance.now();

@@ -83,6 +83,11 @@ export class Processes {
     return this.#threads.get(tid)?.process ?? this.#processes.get(tid);
   }
 
+  /** The thread of a number that is known: another may have that number by now. */
+  known(tid: number): Thread | undefined {
+    return this.#threads.get(tid);
+  }
+
   /** The thread that makes a call; undefined if it is gone. Throws a SysError if the supervisor can open no more. */
   thread(tid: number, listener: Listener): Thread | undefined {
     const known = this.#threads.get(tid);

@@ -24,6 +24,7 @@ import { EmulatedFiles } from "../files/emulated.ts";
 import { Shown } from "../files/shown/shown.ts";
 import { HostMachine } from "../memory/machine.ts";
 import type { SyscallName } from "../sys/numbers.ts";
+import { MissingNeeds, missingNeeds } from "../sys/needs.ts";
 import { Sys } from "../sys/sys.ts";
 import { Epoll } from "./epoll.ts";
 import { filterOf } from "./filter.ts";
@@ -56,7 +57,7 @@ export class Supervisor {
   readonly #byNumber = new Map<number, NotifiedCall>();
   readonly #programs = new Set<Program>();
 
-  /** Runs nothing yet. Throws a TypeError for a kernel without real memory. */
+  /** Runs nothing yet. Throws {@link MissingNeeds}, and a TypeError for a kernel without real memory. */
   constructor(options: SupervisorOptions) {
     const { kernel, pretence, faults, watcher = {} } = options;
     const { machine } = kernel;
@@ -64,6 +65,8 @@ export class Supervisor {
       throw new TypeError("The kernel must have a HostMachine as its machine");
     }
     const sys = Sys.shared;
+    const missing = missingNeeds(sys);
+    if (missing.length > 0) throw new MissingNeeds(missing);
     this.#epoll = new Epoll(sys);
     const files = new EmulatedFiles(sys, this.#epoll);
     files.onClosing = ({ file, path }) => watcher.closing?.(file, path ?? "");
@@ -102,7 +105,7 @@ export class Supervisor {
     const program = new Program(this.#host.sys, this.#filter, options);
     this.#programs.add(program);
     const { listener } = program;
-    this.#epoll.watchLast(listener.fd, () => this.#serve(program));
+    this.#epoll.listen(listener.fd, () => this.#serve(program));
     this.#epoll.watchReadable(program.guard, () => this.#ended(program));
     void this.#loop.run(() => this.#programs.size > 0)
       .catch((error) => this.#broke(error));
@@ -114,19 +117,35 @@ export class Supervisor {
     const { listener } = program;
     if (!listener.receive()) return;
     if (!listener.isNative) return this.#refuse(program);
-    const thread = this.#threadOf(listener);
+    const notified = this.#byNumber.get(listener.nr)!;
+    const thread = this.#quickly(notified, listener) ??
+      this.#threadOf(listener);
     if (thread === undefined) return;
     const { process } = thread;
-    process.begin(listener.tid, thread);
-    const { sys, watcher } = this.#host;
-    const notified = this.#byNumber.get(listener.nr)!;
-    if (process.exec !== undefined) {
-      const path = settleExec(sys, process);
-      if (path !== undefined) watcher.exec?.(process, path);
-    }
+    if (process.exec !== undefined) this.#settleExec(process);
     const call = new ReceivedCall(this.#host, notified.name, thread);
     this.#answer(listener, notified.handle(call));
     process.end();
+  }
+
+  /**
+   * Who makes a call on a file of the model's: that the descriptor is found in
+   * the folder of the thread says that this is still the thread's.
+   */
+  #quickly(notified: NotifiedCall, listener: Listener): Thread | undefined {
+    if (!notified.onDescriptor) return undefined;
+    const thread = this.#processes.known(listener.tid);
+    if (thread === undefined) return undefined;
+    const { process } = thread;
+    process.begin(listener.tid, thread);
+    const emulated = process.files.emulated(listener.int(0));
+    return emulated === undefined ? undefined : thread;
+  }
+
+  #settleExec(process: HostProcess): void {
+    const { sys, watcher } = this.#host;
+    const path = settleExec(sys, process);
+    if (path !== undefined) watcher.exec?.(process, path);
   }
 
   #answer(listener: Listener, answer: Answer): void {
@@ -137,7 +156,8 @@ export class Supervisor {
   /** Who makes a call; undefined if there is nobody to answer any more. */
   #threadOf(listener: Listener): Thread | undefined {
     const thread = this.#processes.thread(listener.tid, listener);
-    if (thread === undefined && listener.waits) listener.answer(-ENFILE);
+    if (thread !== undefined) thread.process.begin(listener.tid, thread);
+    else if (listener.waits) listener.answer(-ENFILE);
     return thread;
   }
 
@@ -155,9 +175,9 @@ export class Supervisor {
   #ended(program: Program): void {
     this.#programs.delete(program);
     this.#epoll.unwatch(program.guard);
-    this.#epoll.unwatch(program.listener.fd);
+    this.#epoll.unlisten(program.listener.fd);
     // What they had open is hung up by now.
-    while (this.#epoll.dispatch(0) > 0);
+    while (this.#epoll.dispatch(0));
     if (this.#programs.size === 0) this.#endAll();
     program.end();
   }
