@@ -14,13 +14,16 @@ import type { Caller } from "../files/caller.ts";
 import type { HostDescriptors } from "../files/descriptors.ts";
 import type { HostMm } from "../memory/host_mm.ts";
 import type { HostMachine } from "../memory/machine.ts";
+import type { Capabilities } from "./credentials/capabilities.ts";
 
 /** What the model believes of the one who calls. */
 export interface Beliefs {
   /** The user id of a process. */
   uidOf(pid: number): number;
-  /** Whether a process has a capability, `CAP_*`. */
+  /** Whether a process truly has a capability, `CAP_*`. */
   capable(pid: number, capability: number): boolean;
+  /** What a program has at its start against the truth; undefined for the truth. */
+  readonly pretended: Capabilities | undefined;
   /** A soft limit of a process, `RLIMIT_*`. Throws EINVAL for what is none. */
   limitOf(pid: number, resource: number): bigint;
 }
@@ -74,6 +77,8 @@ export interface HostProcessParts {
   readonly machine: HostMachine;
   /** Which step of the kernel fails, for all its threads together; undefined to count each alone. */
   readonly faults: FaultInjection | undefined;
+  /** Who started it, if that is known. */
+  readonly parent: HostProcess | undefined;
   /** Whose memory it has until it runs another program, if another's. */
   readonly lender: HostProcess | undefined;
 }
@@ -85,6 +90,8 @@ export class HostProcess extends SystemCalls {
   readonly pidfd: number;
   /** The program that it may be running by now instead. */
   exec: PendingExec | undefined;
+  /** What it may against the truth; undefined where the truth is believed. */
+  pretended: Capabilities | undefined;
   readonly #beliefs: Beliefs;
   readonly #machine: HostMachine;
   #lender: HostProcess | undefined;
@@ -104,6 +111,7 @@ export class HostProcess extends SystemCalls {
     this.#faults = parts.faults;
     this.faults = this.faultsOf(parts.pid);
     this.#lender = parts.lender;
+    this.pretended = parts.parent?.pretended ?? parts.beliefs.pretended;
     this.#tid = parts.pid;
   }
 
@@ -152,7 +160,10 @@ export class HostProcess extends SystemCalls {
 
   /** True if it has a capability, `CAP_*`. */
   capable(capability: number): boolean {
-    return this.#beliefs.capable(this.pid, capability);
+    if (this.pretended === undefined) {
+      return this.#beliefs.capable(this.pid, capability);
+    }
+    return (this.pretended.effective >> BigInt(capability) & 1n) === 1n;
   }
 
   /** The soft limit of a resource, `RLIMIT_*`. Throws EINVAL for what is none. */
@@ -182,8 +193,13 @@ export class HostProcess extends SystemCalls {
   /** Whether it came to pass is known. */
   execEnded(runsAnother: boolean): void {
     this.exec = undefined;
-    if (runsAnother) this.releaseMemory();
-    else if (this.#mm !== undefined) this.#machine.forget(this.#mm.mm);
+    if (!runsAnother) {
+      if (this.#mm !== undefined) this.#machine.forget(this.#mm.mm);
+      return;
+    }
+    this.releaseMemory();
+    // Root has all of them again.
+    this.pretended = this.#beliefs.pretended;
   }
 
   /** Lets go of the memory. */

@@ -8,6 +8,7 @@
 
 import type { SyscallName } from "../sys/numbers.ts";
 import type { NotifiedCall } from "./call.ts";
+import { CAPABILITY_CALLS } from "./credentials/capabilities.ts";
 import { EXEC_CALLS } from "./exec.ts";
 import { IOCTL_CALLS } from "./ioctl.ts";
 import { LIST_CALLS } from "./list.ts";
@@ -25,6 +26,7 @@ export const NOTIFIED_CALLS: readonly NotifiedCall[] = [
   ...READ_WRITE_CALLS,
   ...MEMORY_CALLS,
   ...EXEC_CALLS,
+  ...CAPABILITY_CALLS,
 ];
 
 /** Calls that programs do not have, because what they open would be unseen. */

@@ -4,8 +4,7 @@
  * Builds Linux's own selftest programs of iommufd and runs them, unmodified, on
  * the model: each of them with the revision that it was written for, as the
  * user that calls and, if that is root, as an ordinary one. Fails if a test
- * does, if a program leaves something behind, or if the kernel would have
- * warned. Arguments: which revisions, by default all; `--build` only builds;
+ * does, or if the kernel warned or is not well afterwards. Arguments: which revisions, by default all; `--build` only builds;
  * `--tap=FOLDER` keeps there what the programs print.
  *
  * @module
@@ -49,7 +48,7 @@ class Runner {
       await Deno.copyFile(programs[name], program);
       const start = performance.now();
       const { code, stdout, stderr } = await this.#output(
-        ["--uapi", revision, "--audit", "--", program],
+        [revision, program],
         uid,
       );
       const seconds = ((performance.now() - start) / 1000).toFixed(1);
@@ -75,7 +74,12 @@ class Runner {
   ): Promise<{ code: number; stdout: string; stderr: string }> {
     const { deno, folder, env } = this.#copy;
     const { code, stdout, stderr } = await new Deno.Command(deno, {
-      args: ["run", "-A", `${folder}/host/command.ts`, ...args],
+      args: [
+        "run",
+        "-A",
+        `${folder}/host/linux_selftests/on_model.ts`,
+        ...args,
+      ],
       cwd: folder,
       env: { ...env, NO_COLOR: "1" },
       stdin: "null",

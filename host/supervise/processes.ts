@@ -164,6 +164,7 @@ export class Processes {
       files,
       beliefs,
       faults,
+      parent,
       lender,
     });
     this.#processes.set(pid, process);

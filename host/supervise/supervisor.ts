@@ -8,7 +8,7 @@
 
 import type { Kernel } from "../../impl/kernel.ts";
 import type { FaultInjection } from "../../impl/kernel/fault_injection.ts";
-import { HostBeliefs, type Pretence } from "../calls/beliefs.ts";
+import { HostBeliefs, type Pretence } from "../calls/credentials/beliefs.ts";
 import {
   type Answer,
   type Call,

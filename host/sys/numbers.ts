@@ -76,6 +76,7 @@ const TABLE = {
   setsid: [112, 157],
   prctl: [157, 167],
   capget: [125, 90],
+  capset: [126, 91],
   gettid: [186, 178],
   getxattr: [191, 8],
   lgetxattr: [192, 9],

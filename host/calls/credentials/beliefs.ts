@@ -6,14 +6,15 @@
  * @module
  */
 
-import { RLIMIT_MEMLOCK } from "../../impl/uapi/mman.ts";
-import { HostCredentials } from "../files/credentials.ts";
-import type { Sys } from "../sys/sys.ts";
-import type { Beliefs } from "./process.ts";
+import { RLIMIT_MEMLOCK } from "../../../impl/uapi/mman.ts";
+import { HostCredentials } from "../../files/credentials.ts";
+import type { Sys } from "../../sys/sys.ts";
+import { type Capabilities, capabilitiesOfUser } from "./capabilities.ts";
+import type { Beliefs } from "../process.ts";
 
 /** What is believed against the truth; the truth where nothing is said. */
 export interface Pretence {
-  /** The user id. Every capability comes with 0, none with others. */
+  /** The user id. Every capability comes with 0, until it is dropped, and none with others. */
   readonly uid?: number | undefined;
   /** RLIMIT_MEMLOCK, bytes. */
   readonly memlock?: bigint | undefined;
@@ -35,8 +36,12 @@ export class HostBeliefs implements Beliefs {
   }
 
   capable(pid: number, capability: number): boolean {
+    return this.#truth.capable(pid, capability);
+  }
+
+  get pretended(): Capabilities | undefined {
     const { uid } = this.#pretence;
-    return uid === undefined ? this.#truth.capable(pid, capability) : uid === 0;
+    return uid === undefined ? undefined : capabilitiesOfUser(uid);
   }
 
   limitOf(pid: number, resource: number): bigint {
