@@ -37,14 +37,14 @@ function firstBytes(own: OwnMemory, pfns: readonly number[]): number[] {
   return pfns.map((pfn) => own.read(pfn)[0]!);
 }
 
-for (const opensFiles of [true, false]) {
-  const who = opensFiles ? "root" : "a user who may not open what is mapped";
+for (const mapFiles of [true, false]) {
+  const who = mapFiles ? "root" : "an ordinary user";
   describe(`what is pinned, to ${who}`, () => {
     for (
       const [kind, flags] of [["private", PRIVATE], ["shared", SHARED]] as const
     ) {
       it(`stays when ${kind} memory is unmapped, and what is mapped there then is something else`, () => {
-        using own = new OwnMemory({ opensFiles });
+        using own = new OwnMemory({ mapFiles });
         const { machine, mm } = own;
         const at = own.map(3, flags);
         number(own, at, 3);
@@ -67,7 +67,7 @@ for (const opensFiles of [true, false]) {
       });
 
       it(`goes with ${kind} memory that is moved`, () => {
-        using own = new OwnMemory({ opensFiles });
+        using own = new OwnMemory({ mapFiles });
         const { machine, mm } = own;
         const at = own.map(4, flags);
         number(own, at, 4);
@@ -88,7 +88,7 @@ for (const opensFiles of [true, false]) {
       });
 
       it(`of ${kind} memory stays when the process is gone`, () => {
-        using own = new OwnMemory({ opensFiles });
+        using own = new OwnMemory({ mapFiles });
         const { machine, mm } = own;
         const at = own.map(2, flags);
         number(own, at, 2);
@@ -107,7 +107,7 @@ for (const opensFiles of [true, false]) {
     }
 
     it("stays when a process drops its private pages", () => {
-      using own = new OwnMemory({ opensFiles });
+      using own = new OwnMemory({ mapFiles });
       const { machine, mm } = own;
       const at = own.map(2, PRIVATE);
       number(own, at, 2);
@@ -122,7 +122,7 @@ for (const opensFiles of [true, false]) {
     });
 
     it("stays when pages of a file are removed, and the file has others then", () => {
-      using own = new OwnMemory({ opensFiles });
+      using own = new OwnMemory({ mapFiles });
       const { machine, mm } = own;
       const fd = own.memfd(4);
       const at = own.map(4, MAP_SHARED, RW, fd);
@@ -149,7 +149,7 @@ for (const opensFiles of [true, false]) {
     });
 
     it("stays when a file is cut off", () => {
-      using own = new OwnMemory({ opensFiles });
+      using own = new OwnMemory({ mapFiles });
       const fd = own.memfd(2);
       const at = own.map(2, MAP_SHARED, RW, fd);
       number(own, at, 2);
@@ -163,7 +163,7 @@ for (const opensFiles of [true, false]) {
     });
 
     it("of shared memory stays with the other mapping", () => {
-      using own = new OwnMemory({ opensFiles });
+      using own = new OwnMemory({ mapFiles });
       const { machine, mm } = own;
       const fd = own.memfd(1);
       const [at, other] = [

@@ -50,12 +50,12 @@ export class HostMachine implements Machine {
   /** Processes that the kernel does not know, in which shared memory was found. */
   readonly #strangers = new Map<number, ProcessSpace>();
 
-  /** Nothing of any process yet. `opensFiles` is false for a user that the kernel lets open none: for tests. */
-  constructor(sys: Sys, opensFiles = true) {
+  /** Nothing of any process yet. `mapFiles` is false to do without /proc/PID/map_files, as for an ordinary user: for tests. */
+  constructor(sys: Sys, mapFiles = true) {
     this.#sys = sys;
     this.#copier = new Copier(sys);
     this.#questions = new FileQuestions(sys);
-    this.#finder = new FileFinder(this.#questions, opensFiles);
+    this.#finder = new FileFinder(this.#questions, mapFiles);
     this.#mounts = new Mounts(() =>
       String(sys.readFile(-1, "/proc/self/mountinfo"))
     );

@@ -20,13 +20,13 @@ const DIRENT = { length: 16, name: 19 } as const;
 /** Tries what the kernel may allow. */
 export class FileFinder {
   readonly #questions: FileQuestions;
-  readonly #opensFiles: boolean;
+  readonly #mapFiles: boolean;
   readonly #names: Block;
 
-  /** Asks with `questions`; tries to open anything if `opensFiles`. */
-  constructor(questions: FileQuestions, opensFiles: boolean) {
+  /** Asks with `questions`; tries /proc/PID/map_files, which is for root alone, if `mapFiles`. */
+  constructor(questions: FileQuestions, mapFiles: boolean) {
     this.#questions = questions;
-    this.#opensFiles = opensFiles;
+    this.#mapFiles = mapFiles;
     this.#names = questions.sys.alloc(NAMES);
   }
 
@@ -36,10 +36,9 @@ export class FileFinder {
 
   /** Opens the file of a mapping to read and write; undefined where that cannot be. */
   open(tid: number, { start, end, file }: Mapping): OpenFile | undefined {
-    if (!this.#opensFiles) return undefined;
-    // For root alone.
-    const name = `${start.toString(16)}-${end.toString(16)}`;
-    const mapped = this.#openAs(`/proc/${tid}/map_files/${name}`, file);
+    const mapped = this.#mapFiles
+      ? this.#openAs(`/proc/${tid}/map_files/${hex(start)}-${hex(end)}`, file)
+      : undefined;
     if (mapped !== undefined) return mapped;
     for (const fd of this.#numbersIn(`/proc/${tid}/fd`)) {
       const open = this.#openAs(`/proc/${tid}/fd/${fd}`, file);
@@ -90,6 +89,10 @@ export class FileFinder {
     this.#sys.close(fd);
     return undefined;
   }
+}
+
+function hex(address: number): string {
+  return address.toString(16);
 }
 
 /** The number that a name with a zero byte behind it is; -1 for another. */

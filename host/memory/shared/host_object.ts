@@ -145,9 +145,10 @@ export class HostObject implements MemoryObject {
 
   /** How many of `count` pages from `index` on there are, allocated where they are huge. Throws EFAULT where the host has no huge page for the first. */
   available(index: number, count: number): number {
-    const n = Math.min(count, Math.ceil(this.size / PAGE_SIZE) - index);
     const { view } = this.pages;
-    if (n <= 0 || !this.huge || view === undefined) return Math.max(0, n);
+    if (view === undefined) return this.pages.countBehind(index, count);
+    const n = Math.min(count, Math.ceil(this.size / PAGE_SIZE) - index);
+    if (n <= 0 || !this.huge) return Math.max(0, n);
     if (view.populate(index, n)) return n;
     for (let i = 0; i < n; i++) {
       if (view.populate(index + i, 1)) continue;

@@ -120,6 +120,20 @@ export class SharedPages extends PageStore {
     return taken;
   }
 
+  /** How many of `n` pages from `page` on are behind mappings: a file may be shorter. */
+  countBehind(page: number, n: number): number {
+    const byte = new Uint8Array(1);
+    for (let i = 0; i < n; i++) {
+      if (this.frameOf(page + i) !== 0) continue;
+      const place = this.#placeOf(page + i);
+      const address = addressOf(place, page + i);
+      if (place === undefined || place.space.peek(address, byte) === 0) {
+        return i;
+      }
+    }
+    return n;
+  }
+
   override read(page: number, offset: number, to: Uint8Array): void {
     if (this.view !== undefined) {
       return this.view.read(page * PAGE_SIZE + offset, to);

@@ -37,9 +37,9 @@ export class OwnMemory implements Disposable {
   readonly #mapped: [address: number, length: number][] = [];
   readonly #fds: number[] = [];
 
-  /** As root has it, or as a user who may not open what is mapped. */
-  constructor({ opensFiles = true }: { opensFiles?: boolean } = {}) {
-    this.machine = new HostMachine(sys, opensFiles);
+  /** As root has it, or as an ordinary user. */
+  constructor({ mapFiles = true }: { mapFiles?: boolean } = {}) {
+    this.machine = new HostMachine(sys, mapFiles);
     this.mm = this.machine.openMm(Deno.pid, () => {});
   }
 
