@@ -10,7 +10,7 @@
 
 export type { DmaCookie, MsiCookie, SwMsiHandler } from "./iommu/domain.ts";
 export type { AccountMode, PagesOwner } from "./iommufd/pages/accounting.ts";
-export type { AreaSlice, IoptArea } from "./iommufd/pages/area.ts";
+export type { IoptArea } from "./iommufd/pages/area.ts";
 export type { IommufdFault } from "./iommufd/events/fault.ts";
 export type {
   Attachment,

@@ -55,8 +55,7 @@ function spansOf(iopt: IoPagetable, names: Names): Span[] {
   const used: Span[] = [
     ...reservedSpans(iopt, names),
     ...Array.from(iopt.areas, (area): Span => {
-      const { start, last } = area;
-      return { kind: "area", start, last, area };
+      return { kind: "area", start: area.iova, last: area.lastIova, area };
     }),
   ].sort((a, b) => a.start < b.start ? -1 : a.start > b.start ? 1 : 0);
 

@@ -63,9 +63,9 @@ export function pagesRuns(pages: IoptPages, names: Names): PagesRun[] {
 
   function addDomains(start: PageIndex, last: PageIndex): void {
     for (let index = start; index <= last;) {
-      const found = pages.domainsTree.first(index, index)!;
-      const end = min(found.last, last);
-      addDomain(found.area, index, end);
+      const area = pages.domainsTree.first(index, index)!;
+      const end = min(area.lastIndex, last);
+      addDomain(area, index, end);
       index = plus(end, 1);
     }
   }

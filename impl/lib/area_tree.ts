@@ -13,13 +13,7 @@
 
 import { KernelBug } from "./kernel_bug.ts";
 import { FitColumn, placeIn } from "./fit_column.ts";
-import {
-  type IntervalNode,
-  IntervalTree,
-  nodeAfter,
-  nodeBefore,
-} from "./interval_tree.ts";
-import { U64_MAX } from "./u64.ts";
+import { RowTree } from "./row_tree.ts";
 
 /** A tree of up to so many areas is walked; it needs no columns. */
 const WALK_SIZE = 8;
@@ -33,66 +27,79 @@ const PATIENCE = 8;
 /** Columns that a tree keeps at most. */
 const MAX_COLUMNS = 5;
 
-/** Intervals of 64-bit addresses that never overlap, by address. */
-export class AreaTree<N extends IntervalNode<bigint>>
-  extends IntervalTree<bigint, N> {
-  /** Slots below this one were given out. */
-  #slots = 0;
-  /** Slots that were given back. */
-  #freeSlots: number[] = [];
+/** What can be in an {@link AreaTree}: the tree knows where it begins and ends, it knows its row. */
+export interface AreaRow {
+  /** Its row in the tree; outside of one it means nothing. */
+  row: number;
+}
+
+/** Intervals of 64-bit addresses that never overlap, by address, and what they belong to. */
+export class AreaTree<A extends AreaRow> extends RowTree {
+  /** By row. */
+  #areas: (A | undefined)[] = [];
   readonly #columns: FitColumn[] = [];
   /** Counts the changes of the tree and the questions to its columns. */
   #clock = 0;
 
-  /** Number of areas in the tree. */
-  get size(): number {
-    return this.#slots - this.#freeSlots.length;
-  }
-
-  /** Adds an area. One that overlaps another is a bug. */
-  override insert(node: N): void {
-    if (node.inTree) throw new KernelBug("Cannot insert a node twice");
-    node.treeSlot = this.#freeSlots.pop() ?? this.#slots++;
-    for (const column of this.#columns) column.reserve(node.treeSlot);
-    super.insert(node);
-    const prior = nodeBefore(node);
-    const following = nodeAfter(node);
-    if (
-      prior !== null && prior.last >= node.start ||
-      following !== null && following.start <= node.last
-    ) {
-      super.remove(node);
-      this.#freeSlots.push(node.treeSlot);
-      throw new KernelBug("Cannot insert an area over another");
-    }
+  /** Adds an area from `start` to `last`. One that overlaps another is a bug. */
+  insert(area: A, start: bigint, last: bigint): void {
+    if (this.has(area)) throw new KernelBug("Cannot insert an area twice");
+    for (const column of this.#columns) column.reserve(this.rowsEnd);
+    const row = this.insertRow(start, last);
+    area.row = row;
+    this.#areas[row] = area;
     if (this.#columns.length === 0) return;
-    for (const column of this.#columns) {
-      column.measure(node, following);
-      if (prior !== null) column.measure(prior, node);
-    }
-    this.refresh(node);
-    this.refresh(prior);
-    this.#retireColumns();
+    this.#measure(row);
+    this.#measure(this.rowBefore(row));
+    this.#retireColumns(1);
   }
 
   /** Takes an area out of the tree. */
-  override remove(node: N): void {
-    if (this.#columns.length === 0) {
-      super.remove(node);
-    } else {
-      const prior = node.inTree ? nodeBefore(node) : null;
-      const following = nodeAfter(node);
-      super.remove(node);
-      if (prior !== null) {
-        for (const column of this.#columns) column.measure(prior, following);
-        this.refresh(prior);
-      }
-      this.#retireColumns();
+  remove(area: A): void {
+    this.cut(area, area);
+  }
+
+  /** Takes out the areas from one to another; returns how many bytes they have together. */
+  cut(first: A, last: A): bigint {
+    if (!this.has(first)) throw new KernelBug("Cannot remove an area twice");
+    const { size } = this;
+    const prior = this.#columns.length > 0 ? this.rowBefore(first.row) : 0;
+    const bytes = this.cutRows(first.row, last.row);
+    if (this.isEmpty) this.#areas = [];
+    if (this.#columns.length > 0) {
+      this.#measure(prior);
+      this.#retireColumns(size - this.size);
     }
-    this.#freeSlots.push(node.treeSlot);
-    if (this.isEmpty) {
-      this.#slots = 0;
-      this.#freeSlots = [];
+    return bytes;
+  }
+
+  /** Whether an area is in the tree. */
+  has(area: A): boolean {
+    return this.#areas[area.row] === area;
+  }
+
+  /** The first of the areas that intersect [start, last]. */
+  first(start: bigint, last: bigint): A | undefined {
+    const row = this.firstRow(start);
+    return row !== 0 && this.startOf(row) <= last
+      ? this.#areas[row]
+      : undefined;
+  }
+
+  /** The last of the areas that start at or before an address. */
+  lastUpTo(address: bigint): A | undefined {
+    return this.#areas[this.lastRow(address)];
+  }
+
+  /** The area after another. */
+  after(area: A): A | undefined {
+    return this.#areas[this.rowAfter(area.row)];
+  }
+
+  /** All areas by address. */
+  *[Symbol.iterator](): Generator<A, void, undefined> {
+    for (let row = this.firstRow(0n); row !== 0; row = this.rowAfter(row)) {
+      yield this.#areas[row]!;
     }
   }
 
@@ -116,11 +123,11 @@ export class AreaTree<N extends IntervalNode<bigint>>
     alignment: bigint,
     pageOffset: bigint,
   ): bigint | undefined {
-    const start = this.first(first, U64_MAX);
-    if (start === undefined || first < start.start) {
-      const end = start === undefined ? last : min(start.start - 1n, last);
+    const start = this.firstRow(first);
+    if (start === 0 || first < this.startOf(start)) {
+      const end = start === 0 ? last : min(this.startOf(start) - 1n, last);
       const found = placeIn(first, end, length, alignment, pageOffset);
-      if (found !== undefined || start === undefined) return found;
+      if (found !== undefined || start === 0) return found;
     }
     const need = FitColumn.need(length);
     let column = this.size > WALK_SIZE ? this.#column(1n, 0n) : undefined;
@@ -128,11 +135,14 @@ export class AreaTree<N extends IntervalNode<bigint>>
     let cur = start;
     for (;;) {
       if (column !== undefined) cur = column.find(cur, need);
-      if (cur.last >= last) return undefined;
-      const following = nodeAfter(cur);
-      const end = following === null ? last : min(following.start - 1n, last);
-      const found = placeIn(cur.last + 1n, end, length, alignment, pageOffset);
-      if (found !== undefined || following === null) return found;
+      const hole = this.lastOf(cur) + 1n;
+      if (hole > last) return undefined;
+      const following = this.rowAfter(cur);
+      const end = following === 0
+        ? last
+        : min(this.startOf(following) - 1n, last);
+      const found = placeIn(hole, end, length, alignment, pageOffset);
+      if (found !== undefined || following === 0) return found;
       cur = following;
       if (++misses === PATIENCE && column !== undefined) {
         column = this.#column(alignment, pageOffset);
@@ -140,14 +150,32 @@ export class AreaTree<N extends IntervalNode<bigint>>
     }
   }
 
-  /** Derives what a node knows about its subtree, in the columns too. */
-  protected override recompute(node: N): boolean {
-    let changed = super.recompute(node);
+  /** Forgets the area of a row. */
+  protected override freed(row: number): void {
+    this.#areas[row] = undefined;
+  }
+
+  /** Lets the columns know. */
+  protected override changed(row: number, through: number): void {
     const columns = this.#columns;
-    for (let i = 0; i < columns.length; i++) {
-      if (columns[i]!.recompute(node)) changed = true;
+    if (columns.length === 0) return;
+    let passed = false;
+    for (let cur = row; cur !== 0; cur = this.parentOf(cur)) {
+      let changed = false;
+      for (const column of columns) {
+        if (column.recompute(cur)) changed = true;
+      }
+      passed ||= cur === through;
+      if (passed && !changed) return;
     }
-    return changed;
+  }
+
+  /** Measures the hole behind a row, if it is one. */
+  #measure(row: number): void {
+    if (row === 0) return;
+    const following = this.rowAfter(row);
+    for (const column of this.#columns) column.measure(row, following);
+    this.changed(row, row);
   }
 
   /** The column for an alignment and offset, built if need be. */
@@ -158,7 +186,7 @@ export class AreaTree<N extends IntervalNode<bigint>>
     );
     if (column === undefined) {
       if (columns.length === MAX_COLUMNS) columns.splice(this.#stalest(), 1);
-      column = new FitColumn(this.root, this.#slots, alignment, pageOffset);
+      column = new FitColumn(this, this.root, { alignment, pageOffset });
       columns.push(column);
     }
     column.asked = ++this.#clock;
@@ -178,8 +206,8 @@ export class AreaTree<N extends IntervalNode<bigint>>
    * Drops a column that was not asked while the tree changed more often than
    * it has areas: by then its upkeep has cost as much as to build it anew.
    */
-  #retireColumns(): void {
-    this.#clock++;
+  #retireColumns(changes: number): void {
+    this.#clock += changes;
     const index = this.#stalest();
     const idle = this.#clock - this.#columns[index]!.asked;
     if (idle > this.size + WALK_SIZE) this.#columns.splice(index, 1);

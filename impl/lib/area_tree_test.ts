@@ -4,8 +4,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import fc from "fast-check";
 import { KernelBug } from "./kernel_bug.ts";
-import { AreaTree } from "./area_tree.ts";
-import { IntervalNode } from "./interval_tree.ts";
+import { type AreaRow, AreaTree } from "./area_tree.ts";
 import { U64_MAX } from "./u64.ts";
 
 /** What firstFit is asked for. */
@@ -15,6 +14,24 @@ interface Question {
   readonly length: bigint;
   readonly alignment: bigint;
   readonly pageOffset: bigint;
+}
+
+/** An area that knows by itself where it is. */
+class Area implements AreaRow {
+  row = 0;
+
+  constructor(readonly start: bigint, readonly last: bigint) {}
+}
+
+/** A tree that takes areas which know where they are, and shows its shape. */
+class TestTree extends AreaTree<Area> {
+  add(area: Area): void {
+    this.insert(area, area.start, area.last);
+  }
+
+  get top(): number {
+    return this.root;
+  }
 }
 
 /** The walk over all holes that Linux does, word for word. */
@@ -39,7 +56,7 @@ function walk(
 }
 
 function ask(
-  tree: AreaTree<IntervalNode<bigint>>,
+  tree: TestTree,
   { first, last, length, alignment, pageOffset }: Question,
 ): bigint | undefined {
   return tree.firstFit(first, last, length, alignment, pageOffset);
@@ -67,16 +84,16 @@ function compareWithWalk(
   const steps = fc.array(step, { maxLength: 250, size: "max" });
   fc.assert(
     fc.property(steps, (steps) => {
-      const tree = new AreaTree<IntervalNode<bigint>>();
-      const model: IntervalNode<bigint>[] = [];
+      const tree = new TestTree();
+      const model: Area[] = [];
       for (const s of steps) {
         const end = s.at + s.areaLength - 1n;
         const last = end < U64_MAX ? end : U64_MAX;
         const free = !model.some((n) => n.start <= last && s.at <= n.last);
         if (s.kind === "insert" && free) {
-          const node = new IntervalNode(s.at, last);
-          tree.insert(node);
-          model.push(node);
+          const area = new Area(s.at, last);
+          tree.add(area);
+          model.push(area);
         } else if (s.kind === "remove" && model.length > 0) {
           tree.remove(model.splice(s.nth % model.length, 1)[0]!);
         } else if (s.kind === "ask") {
@@ -94,14 +111,10 @@ function compareWithWalk(
 }
 
 /** Areas that leave `count` holes of 8 KiB, all at odd multiples of 4 KiB. */
-function misaligned<N extends IntervalNode<bigint>>(
-  count: number,
-  create: (start: bigint, last: bigint) => N,
-): AreaTree<N> {
-  const tree = new AreaTree<N>();
+function misaligned<T extends TestTree>(count: number, tree: T): T {
   for (let i = 0; i <= count; i++) {
     const start = BigInt(i) * 16384n + 12288n;
-    tree.insert(create(start, start + 8191n));
+    tree.add(new Area(start, start + 8191n));
   }
   return tree;
 }
@@ -114,27 +127,36 @@ const ALIGNED_8K: Question = {
   pageOffset: 0n,
 };
 
-/** Counts how often the links of its nodes are followed. */
-let steps = 0;
+/** Counts how often the links between its rows are followed. */
+class CountedTree extends TestTree {
+  steps = 0;
 
-class CountedNode extends IntervalNode<bigint> {
-  constructor(start: bigint, last: bigint) {
-    super(start, last);
-    for (const link of ["treeLeft", "treeRight", "treeParent"]) {
-      let target: unknown = null;
-      Object.defineProperty(this, link, {
-        get: () => (steps++, target),
-        set: (to) => target = to,
-      });
-    }
+  override leftOf(row: number): number {
+    this.steps++;
+    return super.leftOf(row);
+  }
+
+  override rightOf(row: number): number {
+    this.steps++;
+    return super.rightOf(row);
+  }
+
+  override parentOf(row: number): number {
+    this.steps++;
+    return super.parentOf(row);
+  }
+
+  override rowAfter(row: number): number {
+    this.steps++;
+    return super.rowAfter(row);
   }
 }
 
 /** Links followed to answer a question. */
-function stepsFor(tree: AreaTree<CountedNode>, question: Question): number {
-  steps = 0;
+function stepsFor(tree: CountedTree, question: Question): number {
+  tree.steps = 0;
   ask(tree, question);
-  return steps;
+  return tree.steps;
 }
 
 describe("AreaTree.firstFit", () => {
@@ -188,20 +210,20 @@ describe("AreaTree.firstFit", () => {
   });
 
   it("never takes the last byte of a hole as the first one, as Linux", () => {
-    const tree = new AreaTree<IntervalNode<bigint>>();
-    tree.insert(new IntervalNode(0n, 9n));
-    tree.insert(new IntervalNode(11n, 19n));
+    const tree = new TestTree();
+    tree.add(new Area(0n, 9n));
+    tree.add(new Area(11n, 19n));
     assertEquals(tree.firstFit(0n, 100n, 1n, 1n, 0n), 20n);
     assertEquals(tree.firstFit(0n, 20n, 1n, 1n, 0n), undefined);
   });
 
   it("tells apart holes above 2^53 bytes that differ by one byte", () => {
-    const tree = new AreaTree<IntervalNode<bigint>>();
+    const tree = new TestTree();
     const hole = 1n << 54n;
     let at = 0n;
     const starts: bigint[] = [];
     for (let i = 0; i < 40; i++) {
-      tree.insert(new IntervalNode(at, at));
+      tree.add(new Area(at, at));
       starts.push(at + 1n);
       at += hole + BigInt(i) + 1n;
     }
@@ -213,7 +235,7 @@ describe("AreaTree.firstFit", () => {
   });
 
   it("stays in the range that it is given", () => {
-    const tree = misaligned(20, (start, last) => new IntervalNode(start, last));
+    const tree = misaligned(20, new TestTree());
     const question = { ...ALIGNED_8K, alignment: 4096n };
     assertEquals(ask(tree, question), 20480n);
     assertEquals(ask(tree, { ...question, first: 20481n }), 36864n);
@@ -222,10 +244,8 @@ describe("AreaTree.firstFit", () => {
   });
 
   it("takes logarithmic time where every hole is long enough but misaligned", () => {
-    const create = (start: bigint, last: bigint) =>
-      new CountedNode(start, last);
     const counts = [1000, 100_000].map((holes) => {
-      const tree = misaligned(holes, create);
+      const tree = misaligned(holes, new CountedTree());
       const answer = BigInt(holes + 1) * 16384n + 8192n;
       assertEquals(ask(tree, ALIGNED_8K), answer);
       return stepsFor(tree, ALIGNED_8K);
@@ -234,15 +254,12 @@ describe("AreaTree.firstFit", () => {
     assert(counts[1]! < 300, `${counts[1]} steps over 100000 holes`);
 
     // Control: the first question has to look at all holes, and is seen to.
-    const fresh = misaligned(1000, create);
+    const fresh = misaligned(1000, new CountedTree());
     assert(stepsFor(fresh, ALIGNED_8K) > 1000);
   });
 
   it("stays fast while areas come and go between the questions", () => {
-    const tree = misaligned(
-      2000,
-      (start, last) => new CountedNode(start, last),
-    );
+    const tree = misaligned(2000, new CountedTree());
     ask(tree, ALIGNED_8K);
     const nodes = [...tree];
     let most = 0;
@@ -251,16 +268,13 @@ describe("AreaTree.firstFit", () => {
       tree.remove(node);
       most = Math.max(most, stepsFor(tree, ALIGNED_8K));
       assertEquals(ask(tree, ALIGNED_8K), node.start - 4096n);
-      tree.insert(node);
+      tree.add(node);
     }
     assert(most < 200, `${most} steps`);
   });
 
   it("answers right when many alignments and offsets are asked in turn", () => {
-    const tree = misaligned(
-      200,
-      (start, last) => new IntervalNode(start, last),
-    );
+    const tree = misaligned(200, new TestTree());
     const areas = [...tree];
     for (let i = 0; i < 400; i++) {
       const question = {
@@ -276,28 +290,152 @@ describe("AreaTree.firstFit", () => {
 
 describe("AreaTree", () => {
   it("takes an area over another for a bug, and stays as it was", () => {
-    const tree = new AreaTree<IntervalNode<bigint>>();
+    const tree = new TestTree();
     for (let i = 0n; i < 20n; i++) {
-      tree.insert(new IntervalNode(i * 100n, i * 100n + 49n));
+      tree.add(new Area(i * 100n, i * 100n + 49n));
     }
     tree.firstFit(0n, U64_MAX, 10n, 2n, 0n);
     for (const [start, last] of [[149n, 150n], [90n, 100n], [0n, 5000n]]) {
-      const node = new IntervalNode(start!, last!);
-      assertThrows(() => tree.insert(node), KernelBug);
-      assert(!node.inTree);
+      const area = new Area(start!, last!);
+      assertThrows(() => tree.add(area), KernelBug);
+      assert(!tree.has(area));
     }
     assertEquals([...tree].length, 20);
     assertEquals(tree.firstFit(0n, U64_MAX, 50n, 1n, 0n), 50n);
-    tree.insert(new IntervalNode(50n, 99n));
+    tree.add(new Area(50n, 99n));
     assertEquals(tree.firstFit(0n, U64_MAX, 50n, 1n, 0n), 150n);
   });
 
   it("takes inserting or removing twice for a bug", () => {
-    const tree = new AreaTree<IntervalNode<bigint>>();
-    const node = new IntervalNode(1n, 2n);
-    assertThrows(() => tree.remove(node), KernelBug);
-    tree.insert(node);
-    assertThrows(() => tree.insert(node), KernelBug);
+    const tree = new TestTree();
+    const area = new Area(1n, 2n);
+    assertThrows(() => tree.remove(area), KernelBug);
+    tree.add(area);
+    assertThrows(() => tree.add(area), KernelBug);
     assertEquals(tree.size, 1);
   });
+
+  it("cuts and finds as a sorted array does, up to 2^64-1", () => {
+    const cuts = { areas: 0, whole: 0 };
+    const base = fc.constantFrom(0n, 2n ** 32n - 60n, U64_MAX - 121n);
+    const at = fc.bigInt({ min: 0n, max: 119n });
+    const step = fc.record({
+      kind: fc.constantFrom("insert", "insert", "insert", "insert", "cut"),
+      at,
+      length: fc.bigInt({ min: 1n, max: 3n }),
+      from: fc.nat(),
+      count: fc.nat(30),
+      asks: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(
+        base,
+        fc.array(step, { maxLength: 120, size: "max" }),
+        (base, steps) => {
+          const tree = new TestTree();
+          let model: Area[] = [];
+          for (const { kind, at, length, from, count, asks } of steps) {
+            // Columns come with questions.
+            if (asks) tree.firstFit(base, U64_MAX, 3n, 1n, 0n);
+            const start = base + at;
+            const last = start + length - 1n;
+            if (kind === "cut" && model.length > 0) {
+              const first = from % model.length;
+              const gone = model.splice(first, count + 1);
+              const bytes = tree.cut(gone[0]!, gone.at(-1)!);
+              const lengths = gone.map((area) => area.last - area.start + 1n);
+              assertEquals(bytes, lengths.reduce((sum, each) => sum + each));
+              cuts.areas += gone.length;
+              if (model.length === 0) cuts.whole++;
+            } else if (model.every((a) => a.last < start || last < a.start)) {
+              const area = new Area(start, last);
+              tree.add(area);
+              model = [...model, area].sort((a, b) =>
+                a.start < b.start ? -1 : 1
+              );
+            }
+            assertSame([...tree], model);
+            checkShape(tree);
+            assertFinds(tree, model, start, last);
+          }
+        },
+      ),
+      { seed: 1, numRuns: 150 },
+    );
+    assert(cuts.areas > 1000 && cuts.whole > 50, JSON.stringify(cuts));
+  });
+
+  it("has short paths, whether areas come in order or not", () => {
+    const n = 1 << 14;
+    for (const stride of [1, 5_003]) {
+      const tree = new TestTree();
+      for (let i = 0; i < n; i++) {
+        const at = BigInt(i * stride % n);
+        tree.add(new Area(at, at));
+      }
+      const depth = checkShape(tree);
+      assert(depth < 4 * Math.log2(n), `${depth} rows deep`);
+    }
+  });
+
+  it("finds out whether a path is long: the control has no priorities", () => {
+    class List extends TestTree {
+      override rightOf(row: number): number {
+        return row < 200 ? row + 1 : 0;
+      }
+    }
+    assertThrows(() => checkShape(misaligned(10, new List())));
+  });
+
+  it("uses rows again", () => {
+    const tree = misaligned(100, new TestTree());
+    const end = tree.rowsEnd;
+    const areas = [...tree];
+    tree.cut(areas[10]!, areas[59]!);
+    for (const { start, last } of areas.slice(10, 60)) {
+      tree.add(new Area(start, last));
+    }
+    assertEquals(tree.rowsEnd, end);
+    tree.cut([...tree][0]!, [...tree].at(-1)!);
+    assertEquals([tree.size, tree.rowsEnd], [0, 1]);
+  });
 });
+
+function assertSame(actual: readonly Area[], expected: readonly Area[]): void {
+  assertEquals(actual.length, expected.length);
+  actual.forEach((area, i) => assert(area === expected[i], `area ${i}`));
+}
+
+/** Compares what is found of a range, and around each area, with what an array has. */
+function assertFinds(
+  tree: TestTree,
+  model: readonly Area[],
+  start: bigint,
+  last: bigint,
+): void {
+  const first = model.find((area) => area.last >= start && area.start <= last);
+  assert(tree.first(start, last) === first);
+  assert(tree.lastUpTo(last) === model.findLast((area) => area.start <= last));
+  model.forEach((area, i) => {
+    assert(tree.after(area) === model[i + 1], `after ${i}`);
+    assertEquals(tree.rowBefore(area.row), model[i - 1]?.row ?? 0);
+    assertEquals(tree.startOf(area.row), area.start);
+    assertEquals(tree.lastOf(area.row), area.last);
+  });
+}
+
+/** Checks order and links of a tree; returns how deep it is. */
+function checkShape(tree: TestTree): number {
+  const rows = new Set<number>();
+  const depth = (row: number, parent: number): number => {
+    if (row === 0) return 0;
+    assert(!rows.has(row), "a row is there twice");
+    rows.add(row);
+    assertEquals(tree.parentOf(row), parent);
+    const left = depth(tree.leftOf(row), row);
+    return 1 + Math.max(left, depth(tree.rightOf(row), row));
+  };
+  const deepest = depth(tree.top, 0);
+  assertEquals(rows.size, tree.size);
+  return deepest;
+}

@@ -6,11 +6,16 @@
  * @module
  */
 
-import type { IntervalNode } from "./interval_tree.ts";
+import type { RowTree } from "./row_tree.ts";
 import { alignUp } from "./u64.ts";
 
-/** A node of an area tree. */
-export type Area = IntervalNode<bigint>;
+/** What a place is looked for. */
+export interface Wish {
+  /** Bytes, a power of two. */
+  readonly alignment: bigint;
+  /** Bits that the start has within its page. */
+  readonly pageOffset: bigint;
+}
 
 /**
  * Fits are kept as exact numbers up to this one, and as this one above it. A
@@ -44,9 +49,9 @@ function candidate(
 }
 
 /**
- * For each node of an area tree: how long a range fits in the hole between it
- * and the next node, and the longest such fit in its subtree. The hole behind
- * the last node counts as {@link FIT_MAX}: it ends where the search ends,
+ * For each row of an area tree: how long a range fits in the hole between it
+ * and the next one, and the longest such fit in its subtree. The hole behind
+ * the last row counts as {@link FIT_MAX}: it ends where the search ends,
  * which only the search knows.
  */
 export class FitColumn {
@@ -57,20 +62,17 @@ export class FitColumn {
   /** When the column was last asked, by its tree's clock. */
   asked = 0;
 
-  /** By slot of the node: at 2 * slot its own hole's fit, after it the subtree's longest. */
+  readonly #tree: RowTree;
+  /** At 2 * row its own hole's fit, after it the subtree's longest. */
   #fits: Float64Array;
 
-  /** The column of the tree at `root`, whose nodes have slots below `slots`. Takes O(n). */
-  constructor(
-    root: Area | null,
-    slots: number,
-    alignment: bigint,
-    pageOffset: bigint,
-  ) {
+  /** The column of a tree with that root. Takes O(n). */
+  constructor(tree: RowTree, root: number, { alignment, pageOffset }: Wish) {
+    this.#tree = tree;
     this.alignment = alignment;
     this.pageOffset = pageOffset;
-    this.#fits = new Float64Array(2 * slots);
-    if (root !== null) this.#build(root, null);
+    this.#fits = new Float64Array(2 * tree.rowsEnd);
+    if (root !== 0) this.#build(root, 0);
   }
 
   /** The fit that a search for `length` bytes has to look for. */
@@ -78,82 +80,74 @@ export class FitColumn {
     return length < FIT_MAX ? Number(length) : FIT_MAX;
   }
 
-  /** Makes room for the node of a slot. Its values mean nothing until it is measured. */
-  reserve(slot: number): void {
-    if (2 * slot < this.#fits.length) return;
-    const fits = new Float64Array(4 * slot + 2);
+  /** Makes room for a row. Its values mean nothing until it is measured. */
+  reserve(row: number): void {
+    if (2 * row < this.#fits.length) return;
+    const fits = new Float64Array(4 * row + 2);
     fits.set(this.#fits);
     this.#fits = fits;
   }
 
-  /** Measures the hole between `node` and `following`, the next node if there is one. */
-  measure(node: Area, following: Area | null): void {
-    this.#fits[2 * node.treeSlot] = following === null
+  /** Measures the hole between a row and the following one, 0 if there is none. */
+  measure(row: number, following: number): void {
+    const tree = this.#tree;
+    this.#fits[2 * row] = following === 0
       ? FIT_MAX
-      : this.#fit(node.last + 1n, following.start - 1n);
+      : this.#fit(tree.lastOf(row) + 1n, tree.startOf(following) - 1n);
   }
 
-  /** Derives the longest fit in the subtree of `node`; returns whether that changed. */
-  recompute(node: Area): boolean {
+  /** Derives the longest fit in the subtree of a row; returns whether that changed. */
+  recompute(row: number): boolean {
     const fits = this.#fits;
-    const { treeLeft: left, treeRight: right } = node;
-    const at = 2 * node.treeSlot;
-    let longest = fits[at]!;
-    if (left !== null) {
-      longest = Math.max(longest, fits[2 * left.treeSlot + 1]!);
-    }
-    if (right !== null) {
-      longest = Math.max(longest, fits[2 * right.treeSlot + 1]!);
-    }
-    if (fits[at + 1] === longest) return false;
-    fits[at + 1] = longest;
+    // Row 0, which is none, fits nothing.
+    const longest = Math.max(
+      fits[2 * row]!,
+      fits[2 * this.#tree.leftOf(row) + 1]!,
+      fits[2 * this.#tree.rightOf(row) + 1]!,
+    );
+    if (fits[2 * row + 1] === longest) return false;
+    fits[2 * row + 1] = longest;
     return true;
   }
 
   /**
-   * The first node at or behind `node` in the tree whose hole fits `need`
-   * bytes; at worst that is the last node. Takes O(log n).
+   * The first row at or behind one in the tree whose hole fits `need` bytes; at
+   * worst that is the last row. Takes O(log n).
    */
-  find<N extends Area>(node: N, need: number): N {
-    let cur = node;
+  find(row: number, need: number): number {
+    const tree = this.#tree;
+    let cur = row;
     for (;;) {
-      if (this.#fits[2 * cur.treeSlot]! >= need) return cur;
-      const right = cur.treeRight;
-      if (right !== null && this.#longest(right) >= need) {
-        return this.#findIn(right, need);
-      }
-      let child: N;
+      if (this.#fits[2 * cur]! >= need) return cur;
+      const right = tree.rightOf(cur);
+      if (this.#fits[2 * right + 1]! >= need) return this.#findIn(right, need);
+      let child: number;
       do {
         child = cur;
-        cur = cur.treeParent!;
-      } while (cur.treeRight === child);
+        cur = tree.parentOf(cur);
+      } while (tree.rightOf(cur) === child);
     }
   }
 
-  /** The first node of a subtree, in which there is one, whose hole fits `need` bytes. */
-  #findIn<N extends Area>(root: N, need: number): N {
+  /** The first row of a subtree, in which there is one, whose hole fits `need` bytes. */
+  #findIn(root: number, need: number): number {
+    const tree = this.#tree;
     let cur = root;
     for (;;) {
-      const left = cur.treeLeft;
-      if (left !== null && this.#longest(left) >= need) cur = left;
-      else if (this.#fits[2 * cur.treeSlot]! >= need) return cur;
-      else cur = cur.treeRight!;
+      const left = tree.leftOf(cur);
+      if (this.#fits[2 * left + 1]! >= need) cur = left;
+      else if (this.#fits[2 * cur]! >= need) return cur;
+      else cur = tree.rightOf(cur);
     }
   }
 
-  #longest(node: Area): number {
-    return this.#fits[2 * node.treeSlot + 1]!;
-  }
-
-  /** Measures a subtree from its end to its start; `following` is the node behind it. Returns its first node. */
-  #build(node: Area, following: Area | null): Area {
-    const { treeLeft: left, treeRight: right } = node;
-    this.measure(
-      node,
-      right === null ? following : this.#build(right, following),
-    );
-    const first = left === null ? node : this.#build(left, node);
-    this.recompute(node);
+  /** Measures a subtree from its end to its start; `following` is the row behind it. Returns its first row. */
+  #build(row: number, following: number): number {
+    const left = this.#tree.leftOf(row);
+    const right = this.#tree.rightOf(row);
+    this.measure(row, right === 0 ? following : this.#build(right, following));
+    const first = left === 0 ? row : this.#build(left, row);
+    this.recompute(row);
     return first;
   }
 

@@ -33,8 +33,6 @@ export class IntervalNode<K extends Key> {
   treeParent: this | null = null;
   /** Nodes on the longest way down from here, this one included; 0 outside a tree. */
   treeHeight = 0;
-  /** The node's place in tables that an AreaTree keeps; other trees leave it alone. */
-  treeSlot = 0;
   /** Largest last in this subtree (Linux: __subtree_last). */
   treeLast: K;
 
@@ -57,7 +55,7 @@ function heightOf<K extends Key>(node: IntervalNode<K> | null): number {
 }
 
 /** The node that follows `node` in the order of the tree (Linux: rb_next). */
-export function nodeAfter<N extends IntervalNode<Key>>(node: N): N | null {
+function nodeAfter<N extends IntervalNode<Key>>(node: N): N | null {
   let cur = node.treeRight;
   if (cur !== null) {
     while (cur.treeLeft !== null) cur = cur.treeLeft;
@@ -66,21 +64,6 @@ export function nodeAfter<N extends IntervalNode<Key>>(node: N): N | null {
   let child = node;
   for (cur = node.treeParent; cur !== null; cur = cur.treeParent) {
     if (cur.treeLeft === child) return cur;
-    child = cur;
-  }
-  return null;
-}
-
-/** The node that precedes `node` in the order of the tree (Linux: rb_prev). */
-export function nodeBefore<N extends IntervalNode<Key>>(node: N): N | null {
-  let cur = node.treeLeft;
-  if (cur !== null) {
-    while (cur.treeRight !== null) cur = cur.treeRight;
-    return cur;
-  }
-  let child = node;
-  for (cur = node.treeParent; cur !== null; cur = cur.treeParent) {
-    if (cur.treeRight === child) return cur;
     child = cur;
   }
   return null;
@@ -120,7 +103,7 @@ export class IntervalTree<K extends Key, N extends IntervalNode<K>> {
     if (parent === null) this.#root = node;
     else if (left) parent.treeLeft = node;
     else parent.treeRight = node;
-    this.refresh(parent);
+    this.#refresh(parent);
   }
 
   /** Takes an interval out of this tree, after which it can be inserted again (Linux: interval_tree_remove). */
@@ -129,7 +112,7 @@ export class IntervalTree<K extends Key, N extends IntervalNode<K>> {
     const { treeLeft: left, treeRight: right, treeParent: parent } = node;
     if (left === null || right === null) {
       this.#replace(node, left ?? right);
-      this.refresh(parent);
+      this.#refresh(parent);
     } else {
       this.#removeInner(node, left, right);
     }
@@ -196,10 +179,10 @@ export class IntervalTree<K extends Key, N extends IntervalNode<K>> {
 
   /**
    * Makes the nodes from `from` upwards agree with their children again:
-   * balance, heights and whatever {@link recompute} derives. It ends when
-   * nothing changes any more, but not before `through` was done.
+   * balance, heights and the largest last. It ends when nothing changes any
+   * more, but not before `through` was done.
    */
-  protected refresh(from: N | null, through: N | null = from): void {
+  #refresh(from: N | null, through: N | null = from): void {
     let passed = false;
     let cur = from;
     while (cur !== null) {
@@ -212,7 +195,7 @@ export class IntervalTree<K extends Key, N extends IntervalNode<K>> {
   }
 
   /** Derives what `node` knows about its subtree; returns whether that changed. */
-  protected recompute(node: N): boolean {
+  #recompute(node: N): boolean {
     const { treeLeft: left, treeRight: right } = node;
     const height = 1 + Math.max(heightOf(left), heightOf(right));
     let last = node.last;
@@ -240,7 +223,7 @@ export class IntervalTree<K extends Key, N extends IntervalNode<K>> {
     this.#replace(node, heir);
     // What its new parent knows is about `node`: the heir must count as changed.
     heir.treeHeight = 0;
-    this.refresh(from, heir);
+    this.#refresh(from, heir);
   }
 
   /** Puts `substitute` where `node` hangs in the tree. */
@@ -270,7 +253,7 @@ export class IntervalTree<K extends Key, N extends IntervalNode<K>> {
       this.#rotateLeft(node);
       return true;
     }
-    return this.recompute(node);
+    return this.#recompute(node);
   }
 
   #rotateLeft(node: N): void {
@@ -281,8 +264,8 @@ export class IntervalTree<K extends Key, N extends IntervalNode<K>> {
     if (middle !== null) middle.treeParent = node;
     top.treeLeft = node;
     node.treeParent = top;
-    this.recompute(node);
-    this.recompute(top);
+    this.#recompute(node);
+    this.#recompute(top);
   }
 
   #rotateRight(node: N): void {
@@ -293,8 +276,8 @@ export class IntervalTree<K extends Key, N extends IntervalNode<K>> {
     if (middle !== null) middle.treeParent = node;
     top.treeRight = node;
     node.treeParent = top;
-    this.recompute(node);
-    this.recompute(top);
+    this.#recompute(node);
+    this.#recompute(top);
   }
 }
 

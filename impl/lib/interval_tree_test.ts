@@ -4,12 +4,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import fc from "fast-check";
 import { KernelBug } from "./kernel_bug.ts";
-import {
-  IntervalNode,
-  IntervalTree,
-  nodeAfter,
-  nodeBefore,
-} from "./interval_tree.ts";
+import { IntervalNode, IntervalTree } from "./interval_tree.ts";
 import type { Key } from "./key.ts";
 
 /** A tree whose shape can be looked at. */
@@ -199,17 +194,5 @@ describe("IntervalTree", () => {
     }
     assertEquals(starts, Array.from({ length: 100 }, (_, i) => i));
     assert(tree.isEmpty);
-  });
-});
-
-describe("nodeAfter and nodeBefore", () => {
-  it("walk all nodes in both directions", () => {
-    const tree = new IntervalTree<number, IntervalNode<number>>();
-    for (let i = 0; i < 50; i++) tree.insert(new IntervalNode(i * 3 % 50, 60));
-    const nodes = [...tree];
-    nodes.forEach((node, i) => {
-      assert(nodeAfter(node) === (nodes[i + 1] ?? null));
-      assert(nodeBefore(node) === (nodes[i - 1] ?? null));
-    });
   });
 });

@@ -64,16 +64,10 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/iommufd/ioas/io_pagetable.ts", [{
     name: "unmap-cuts-tail",
-    find: "if (area.start < start || area.last > last) {",
-    replace: "if (area.start < start) {",
+    find: " ||\n          area === end && area.lastIova > last\n",
+    replace: "\n",
     breaks: "UNMAP removes an area that sticks out of the range",
     killer: "iommufd_ioas.no_domain.area",
-  }, {
-    name: "unmap-counts-last",
-    find: "result.unmapped += area.length;",
-    replace: "result.unmapped = area.length;",
-    breaks: "UNMAP counts the last area only",
-    killer: "iommufd_ioas.mock_domain.unmap_fully_contained_areas",
   }, {
     name: "reserve-allowed",
     find: " || this.allowed.first(start, last)",
@@ -101,8 +95,8 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     killer: "kit_copy.copy_bad_memory",
   }, {
     name: "chosen-iova-freed-area",
-    find: "    this.areas.remove(area);\n    this.searched.clear();\n",
-    replace: "    this.areas.remove(area);\n",
+    find: "cut(first, removed);\n        this.searched.clear();\n",
+    replace: "cut(first, removed);\n",
     breaks: "Choosing an IOVA does not see where an area was unmapped",
     killer: "kit_map.mock_domain.chosen_iova",
   }, {
@@ -178,10 +172,8 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/iommufd/pages/area.ts", [{
     name: "contiguous-end",
-    find:
-      "this.done = this.area !== undefined && this.#lastIova <= this.area.last;",
-    replace:
-      "this.done = this.area !== undefined && this.#lastIova < this.area.last;",
+    find: "this.#lastIova <= this.area.lastIova;",
+    replace: "this.#lastIova < this.area.lastIova;",
     breaks: "A range that ends with an area is not mapped throughout",
     killer: "iommufd_ioas.no_domain.copy_area",
   }, {
@@ -190,14 +182,33 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     replace: "indexOf(startByte + length)",
     breaks: "An area has one page too many",
     killer: "iommufd_ioas.mock_domain.area",
-  }]),
-  ...inFile("impl/iommufd/ioas/alignment.ts", [{
+  }, {
     name: "align-page-offset",
-    find: "(area.alignmentBits | area.pageOffset) & mask",
-    replace: "area.alignmentBits & mask",
+    find: "return this.iopt.areas.alignmentBits(this.row) | this.pageOffset;",
+    replace: "return this.iopt.areas.alignmentBits(this.row);",
     breaks: "A domain is taken although memory is not aligned",
     killer: "iommufd_ioas.no_domain.ioas_align_change",
+  }]),
+  ...inFile("impl/lib/row_tree.ts", [{
+    name: "unmap-counts-last",
+    find: "      low += words[at + LAST]!",
+    replace: "      low = words[at + LAST]!",
+    breaks: "UNMAP counts the last area only",
+    killer: "iommufd_ioas.mock_domain.unmap_fully_contained_areas",
   }, {
+    name: "unmap-loses-behind",
+    find: "    this.#merge(before, after, 0, RIGHT);\n",
+    replace: "    this.#merge(before, 0, 0, RIGHT);\n",
+    breaks: "UNMAP of several areas loses those behind them",
+    killer: "kit_viommu.locked",
+  }, {
+    name: "unmap-loses-before",
+    find: "    this.#merge(before, after, 0, RIGHT);\n",
+    replace: "    this.#merge(0, after, 0, RIGHT);\n",
+    breaks: "UNMAP of several areas loses those before them",
+    killer: "kit_fail_nth.copy",
+  }]),
+  ...inFile("impl/iommufd/ioas/alignment.ts", [{
     name: "alignment-of-all",
     find:
       "    if (users > 0) this.#users.set(alignment, users);\n    else this.#users.delete(alignment);",
@@ -261,8 +272,8 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     killer: "kit_vfio_compat.Ver1v0.unmap_dma_cut",
   }, {
     name: "split-wrong-page",
-    find: "    area.startByte(rightStart),\n",
-    replace: "    area.startByte(start),\n",
+    find: "startByte: area.startByte(from)",
+    replace: "startByte: area.startByte(start)",
     breaks: "The right half of an area has the left half's memory",
     killer: "kit_vfio_compat.Ver1v0.unmap_dma_under_pin",
   }, {
@@ -273,8 +284,8 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     killer: "kit_vfio_compat.Ver1v0.unmap_dma_under_pin",
   }, {
     name: "split-rights",
-    find: "    area.startByte(rightStart),\n    prot,",
-    replace: "    area.startByte(rightStart),\n    area.prot | 3,",
+    find: "new IoptArea(iopt, slices[i]!, prot)",
+    replace: "new IoptArea(iopt, slices[i]!, prot | i * 3)",
     breaks: "The second part of an area that is split has all rights",
     killer: "kit_vfio_compat.Ver1v0.unmap_dma_rights",
   }]),
@@ -303,8 +314,8 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/iommufd/ioas/syz_iova.ts", [{
     name: "syz-offset",
-    find: "area.start + (syz >> 32n)",
-    replace: "area.start",
+    find: "area.iova + (syz >> 32n)",
+    replace: "area.iova",
     breaks: "The offset in a syz IOVA does not count",
     killer: "kit_test_ops.syz_iova",
   }]),

@@ -385,7 +385,7 @@ function indexes(
 function isAligned(areas: ContigAreas, area: IoptArea): boolean {
   const mask = BigInt(PAGE_SIZE - 1);
   if (area.startByte(areas.curIova) & mask) return false;
-  return areas.done || (area.startByte(area.last) & mask) === mask;
+  return areas.done || (area.startByte(area.lastIova) & mask) === mask;
 }
 
 /** Throws EPERM unless the area may be read, or written with IOMMUFD_ACCESS_RW_WRITE (Linux: check_area_prot). */

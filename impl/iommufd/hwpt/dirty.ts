@@ -88,8 +88,8 @@ function dirtyOpsOf({ dirtyOps }: Domain): DirtyOps {
 function clearDirty(iopt: IoPagetable, ops: DirtyOps): void {
   for (const area of iopt.areas) {
     if (!area.pages) continue;
-    const { start, length } = area;
-    ops.readAndClearDirty(Number(start), Number(length), 0, DISCARD);
+    const { iova, length } = area;
+    ops.readAndClearDirty(Number(iova), Number(length), 0, DISCARD);
   }
 }
 

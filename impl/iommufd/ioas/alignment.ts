@@ -47,7 +47,7 @@ export function checkIovaAlignment(iopt: IoPagetable, alignment: number): void {
   if (alignment <= iopt.iovaAlignment) return;
   const mask = alignment - 1;
   for (const area of iopt.areas) {
-    if ((area.alignmentBits | area.pageOffset) & mask) {
+    if (area.alignmentBits & mask) {
       throw EADDRINUSE.because("an area is not as aligned as is needed then");
     }
   }

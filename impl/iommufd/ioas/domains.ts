@@ -84,11 +84,11 @@ function fillAreas(iopt: IoPagetable, domain: Domain): void {
 
 function setStorage(area: IoptArea, domain: Domain): void {
   area.storageDomain = domain;
-  area.pages!.insertSlice(area.slice);
+  area.pages!.insertArea(area);
 }
 
 function clearStorage(area: IoptArea): void {
-  area.pages!.domainsTree.remove(area.slice);
+  area.pages!.domainsTree.remove(area);
   area.storageDomain = null;
 }
 

@@ -273,14 +273,13 @@ export class IoPagetable {
     const last = lastIova(iova, length);
     const area = new IoptArea(
       this,
-      { start: iova, last },
-      startByte,
+      { startByte, length },
       pages.source.filling.domainProt(prot),
     );
     if (area.lastIndex >= pages.npages) {
       throw EOVERFLOW.because("the memory has more pages than can be counted");
     }
-    this.areas.insert(area);
+    this.areas.insert(area, iova, last);
     return area;
   }
 
@@ -342,41 +341,59 @@ export class IoPagetable {
   #unmapRange(first: bigint, last: bigint, result: UnmapResult): void {
     let start = first;
     let tries = 0;
-    let area: IoptArea | undefined;
-    while ((area = this.areas.first(start, last))) {
-      if (!area.pages) throw EBUSY.because("an area is still being mapped");
-      if (area.numLocks > 0) throw LOCKED;
-      if (area.start < start || area.last > last) {
-        throw ENOENT.because("the range cuts an area");
-      }
-      if (area.start !== start) tries = 0;
-      if (area.numAccesses > 0) {
-        start = area.start;
-        area.preventAccess = true;
-        notifyUnmap(this, area.start, area.length);
-        const stuck = ++tries > MAX_UNMAP_TRIES;
-        if (
-          this.kernel.warnings.on(
-            stuck,
-            "iopt_unmap_iova_range: an access does not unpin",
-          )
-        ) throw EDEADLOCK.because("an access does not unpin its pages");
-        continue;
-      }
-      result.unmapped += area.length;
-      this.#removeArea(area);
-      // What a callback mapped behind this point is not this call's to unmap.
-      if (area.last >= last) break;
-      start = area.last + 1n;
+    let used: IoptArea | undefined;
+    // What a callback mapped before this point is not this call's to unmap.
+    while ((used = this.#unmapUnused(start, last, result))) {
+      if (used.iova !== start) tries = 0;
+      start = used.iova;
+      used.preventAccess = true;
+      notifyUnmap(this, start, used.length);
+      const stuck = ++tries > MAX_UNMAP_TRIES;
+      if (
+        this.kernel.warnings.on(
+          stuck,
+          "iopt_unmap_iova_range: an access does not unpin",
+        )
+      ) throw EDEADLOCK.because("an access does not unpin its pages");
     }
   }
 
-  #removeArea(area: IoptArea): void {
-    const pages = area.pages!;
-    area.pages = null;
-    unfillDomains(area, pages);
-    this.abortArea(area);
-    pages.put();
+  /**
+   * Removes the areas of a range up to the first that an access uses, which is
+   * returned. They leave the tree together, at the end: until then nobody calls
+   * anybody who could look.
+   */
+  #unmapUnused(
+    start: bigint,
+    last: bigint,
+    result: UnmapResult,
+  ): IoptArea | undefined {
+    const { areas } = this;
+    const first = areas.first(start, last);
+    if (first === undefined) return undefined;
+    const end = areas.lastUpTo(last);
+    let removed: IoptArea | undefined;
+    try {
+      for (let area: IoptArea | undefined = first; area !== undefined;) {
+        if (!area.pages) throw EBUSY.because("an area is still being mapped");
+        if (area.numLocks > 0) throw LOCKED;
+        // Only the first one and the last one can stick out of the range.
+        if (
+          area === first && area.iova < start ||
+          area === end && area.lastIova > last
+        ) throw ENOENT.because("the range cuts an area");
+        if (area.numAccesses > 0) return area;
+        removeContent(area);
+        removed = area;
+        area = area === end ? undefined : areas.after(area);
+      }
+      return undefined;
+    } finally {
+      if (removed !== undefined) {
+        result.unmapped += areas.cut(first, removed);
+        this.searched.clear();
+      }
+    }
   }
 
   /**
@@ -413,4 +430,12 @@ export class IoPagetable {
     this.reserved.removeOwned(owner);
     this.searched.clear();
   }
+}
+
+/** Takes an area that nobody uses out of the domains, and lets its pages go. */
+function removeContent(area: IoptArea): void {
+  const pages = area.pages!;
+  area.pages = null;
+  unfillDomains(area, pages);
+  pages.put();
 }

@@ -144,10 +144,10 @@ function firstInAreaHoles(
     );
     if (start === undefined) return undefined;
     const following = iopt.areas.first(start, last);
-    const end = following === undefined ? last : following.start - 1n;
+    const end = following === undefined ? last : following.iova - 1n;
     const iova = firstFree(iopt, start, end, wanted);
     if (iova !== undefined || following === undefined) return iova;
-    from = following.start;
+    from = following.iova;
   }
 }
 

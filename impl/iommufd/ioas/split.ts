@@ -26,7 +26,7 @@ export function cutIova(iopt: IoPagetable, iovas: readonly bigint[]): void {
 }
 
 function splitArea(iopt: IoPagetable, area: IoptArea, iova: bigint): void {
-  const { pages, storageDomain, start, last, prot } = area;
+  const { pages, storageDomain, iova: start, lastIova: last, prot } = area;
   const { kernel } = iopt;
   if (iova === start || iova === last) return;
   if (!pages || area.preventAccess) {
@@ -46,26 +46,19 @@ function splitArea(iopt: IoPagetable, area: IoptArea, iova: bigint): void {
     throw EINVAL.because("the range cuts an area that an access uses");
   }
 
-  const left = new IoptArea(
-    iopt,
-    { start, last: iova },
-    area.startByte(start),
-    prot,
-  );
-  const right = new IoptArea(
-    iopt,
-    { start: rightStart, last },
-    area.startByte(rightStart),
-    prot,
-  );
+  const halves = [[start, iova], [rightStart, last]] as const;
+  const slices = halves.map(([from, to]) => {
+    return { startByte: area.startByte(from), length: to - from + 1n };
+  });
   iopt.areas.remove(area);
-  if (storageDomain) pages.domainsTree.remove(area.slice);
+  if (storageDomain) pages.domainsTree.remove(area);
   pages.get();
-  for (const half of [left, right]) {
+  halves.forEach(([from, to], i) => {
+    const half = new IoptArea(iopt, slices[i]!, prot);
     half.pages = pages;
     half.storageDomain = storageDomain;
     half.numAccesses = area.numAccesses;
-    iopt.areas.insert(half);
-    if (storageDomain) pages.insertSlice(half.slice);
-  }
+    iopt.areas.insert(half, from, to);
+    if (storageDomain) pages.insertArea(half);
+  });
 }

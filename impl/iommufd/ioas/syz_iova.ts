@@ -15,7 +15,7 @@ import type { IoPagetable } from "./io_pagetable.ts";
 export function syzIova(iopt: IoPagetable, syz: bigint): bigint {
   let nth = Number(syz & 0xffff_ffffn);
   for (const area of iopt.areas) {
-    if (nth-- === 0) return BigInt.asUintN(64, area.start + (syz >> 32n));
+    if (nth-- === 0) return BigInt.asUintN(64, area.iova + (syz >> 32n));
   }
   return 0n;
 }

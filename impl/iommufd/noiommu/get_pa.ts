@@ -75,7 +75,7 @@ function getPhys(iopt: IoPagetable, iova: bigint, length: bigint): Memory {
   if (!(area.storageDomain instanceof NoIommuDomain)) {
     throw EOPNOTSUPP.because("no device without an IOMMU uses the IOAS");
   }
-  const left = area.last - iova + 1n;
+  const left = area.lastIova - iova + 1n;
   return readRun(area.storageDomain, iova, length < left ? length : left);
 }
 

@@ -130,7 +130,7 @@ function fillFromDomains(
 ): void {
   let index = first;
   while (index <= last) {
-    const area = pages.domainsTree.first(index, index)!.area;
+    const area = pages.domainsTree.first(index, index)!;
     const end = min(area.lastIndex, last);
     const npages = end - index + 1;
     readDomainPfns(

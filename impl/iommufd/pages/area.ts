@@ -18,42 +18,34 @@ import type { IoptPages } from "./pages.ts";
 /** The bits of an offset within a page. */
 const PAGE_MASK = BigInt(PAGE_SIZE - 1);
 
-/**
- * The pages of an area as an interval of page indexes, last inclusive. It is
- * in `IoptPages.domainsTree` while a domain holds them.
- */
-export class AreaSlice extends IntervalNode<PageIndex> {
-  /** The area whose pages these are. */
-  readonly area: IoptArea;
-
-  /** The slice from page `start` to page `last`. */
-  constructor(area: IoptArea, start: PageIndex, last: PageIndex) {
-    super(start, last);
-    this.area = area;
-  }
+/** What of some pages an area maps. */
+export interface Slice {
+  /** First byte within the pages. */
+  readonly startByte: bigint;
+  /** Bytes. */
+  readonly length: bigint;
 }
 
 /**
- * A range of IOVA, `start` to `last` inclusive, that maps a slice of
- * `pages`. It is a node of `IoPagetable.areas`.
+ * A range of IOVA that maps a slice of `pages`. It is an interval of page
+ * indexes, which is in `IoptPages.domainsTree` while a domain holds them
+ * (Linux: iopt_area.pages_node); where it is in IOVA is in its row of
+ * `IoPagetable.areas`. There may be very many, so an area has nothing that it
+ * can do without.
  *
  * Invariants: `pages` is null while the area is being set up or torn down;
  * no domain holds such an area unless this call put it there.
- * `storageDomain` is set exactly while `slice` is in the pages' domainsTree.
+ * `storageDomain` is set exactly while the area is in the pages' domainsTree.
  */
-export class IoptArea extends IntervalNode<bigint> {
+export class IoptArea extends IntervalNode<PageIndex> {
   /** The IO page table that the area belongs to. */
   readonly iopt: IoPagetable;
+  /** Its row there, for that. */
+  row = 0;
   /** What it maps; null while it is being set up or torn down. */
   pages: IoptPages | null = null;
-  /** Index of the first page within the pages. */
-  readonly index: PageIndex;
-  /** Index of the last page, inclusive. */
-  readonly lastIndex: PageIndex;
   /** Bytes into its first page at which the area starts. */
   readonly pageOffset: number;
-  /** The low bits of start and length, OR'ed: all that an alignment up to a page looks at. */
-  readonly alignmentBits: number;
   /** `IOMMU_READ`, `IOMMU_WRITE`, `IOMMU_CACHE`. */
   readonly prot: number;
   /** A domain whose IOPTEs stand for the list of frames, or null if none is filled. */
@@ -64,47 +56,53 @@ export class IoptArea extends IntervalNode<bigint> {
   numAccesses = 0;
   /** Those of them that keep it from being unmapped. */
   numLocks = 0;
-  #slice: AreaSlice | undefined;
-  /** Start and length as numbers: exact for an area in a domain, since its granules have 2 KiB or more. */
-  readonly #iova: Iova;
-  readonly #bytes: number;
 
-  /** An area over `length` bytes of pages from byte `startByte` on. */
-  constructor(
-    iopt: IoPagetable,
-    range: { start: bigint; last: bigint },
-    startByte: bigint,
-    prot: number,
-  ) {
-    super(range.start, range.last);
+  /** An area over a slice of pages, which is not in the IO page table yet. */
+  constructor(iopt: IoPagetable, { startByte, length }: Slice, prot: number) {
+    super(indexOf(startByte), indexOf(startByte + length - 1n));
     this.iopt = iopt;
     this.prot = prot;
-    const length = range.last - range.start + 1n;
-    this.#iova = Number(range.start) as Iova;
-    this.#bytes = Number(length);
-    this.alignmentBits = Number((range.start | length) & PAGE_MASK);
     this.pageOffset = Number(startByte & PAGE_MASK);
-    this.index = indexOf(startByte);
-    this.lastIndex = indexOf(startByte + length - 1n);
   }
 
-  /** The area's interval of page indexes. */
-  get slice(): AreaSlice {
-    return this.#slice ??= new AreaSlice(this, this.index, this.lastIndex);
+  /** Index of the first page within the pages (Linux: iopt_area_index). */
+  get index(): PageIndex {
+    return this.start;
   }
 
-  /** Length in bytes. */
+  /** Index of the last page, inclusive (Linux: iopt_area_last_index). */
+  get lastIndex(): PageIndex {
+    return this.last;
+  }
+
+  /** First IOVA (Linux: iopt_area_iova). */
+  get iova(): bigint {
+    return this.iopt.areas.startOf(this.row);
+  }
+
+  /** Last IOVA, inclusive (Linux: iopt_area_last_iova). */
+  get lastIova(): bigint {
+    return this.iopt.areas.lastOf(this.row);
+  }
+
+  /** Length in bytes (Linux: iopt_area_length). */
   get length(): bigint {
-    return this.last - this.start + 1n;
+    return this.lastIova - this.iova + 1n;
+  }
+
+  /** The low bits of where it starts and ends, OR'ed: all that an alignment up to a page looks at. */
+  get alignmentBits(): number {
+    return this.iopt.areas.alignmentBits(this.row) | this.pageOffset;
   }
 
   /** Byte offset within the pages of what `iova` maps (Linux: iopt_area_start_byte). */
   startByte(iova: bigint): bigint {
+    const first = this.iova;
     this.iopt.kernel.warnings.on(
-      iova < this.start || iova > this.last,
+      iova < first || iova > this.lastIova,
       "iopt_area_start_byte: IOVA outside the area",
     );
-    return iova - this.start + BigInt(this.pageOffset) +
+    return iova - first + BigInt(this.pageOffset) +
       (BigInt(this.index) << BigInt(PAGE_SHIFT));
   }
 
@@ -115,12 +113,14 @@ export class IoptArea extends IntervalNode<bigint> {
 
   /**
    * IOVA of the first byte that page `index` maps, as a number, for an area
-   * that is in a domain (Linux: iopt_area_index_to_iova).
+   * that is in a domain: its granules have 2 KiB or more (Linux:
+   * iopt_area_index_to_iova).
    */
   indexToIova(index: PageIndex): Iova {
-    if (index === this.index) return this.#iova;
+    const iova = this.iopt.areas.startNumber(this.row) as Iova;
+    if (index === this.index) return iova;
     const bytes = (index - this.index) * PAGE_SIZE;
-    return plus(this.#iova, bytes - this.pageOffset);
+    return plus(iova, bytes - this.pageOffset);
   }
 
   /**
@@ -128,9 +128,9 @@ export class IoptArea extends IntervalNode<bigint> {
    * end of the IOVA space (Linux: iopt_area_index_to_iova_last, plus one).
    */
   indexToIovaEnd(index: PageIndex): Iova {
-    if (index === this.lastIndex) return plus(this.#iova, this.#bytes);
-    const bytes = (index - this.index + 1) * PAGE_SIZE;
-    return plus(this.#iova, bytes - this.pageOffset);
+    return index === this.lastIndex
+      ? this.iopt.areas.endNumber(this.row) as Iova
+      : this.indexToIova(plus(index, 1));
   }
 }
 
@@ -169,24 +169,25 @@ export class ContigAreas {
 
   /** Last IOVA of the range that the current area maps, inclusive. */
   get curLast(): bigint {
-    const last = this.area!.last;
+    const last = this.area!.lastIova;
     return last < this.#lastIova ? last : this.#lastIova;
   }
 
   /** Goes on from the current area, which there is, to the one that starts right after it. */
   next(): void {
     const area = this.area!;
-    if (this.#lastIova <= area.last) {
+    if (this.done) {
       this.area = undefined;
       return;
     }
-    this.curIova = area.last + 1n;
-    const next = this.#iopt.areas.next(area, this.curIova, this.#lastIova);
-    this.#visit(next?.start === this.curIova ? next : undefined);
+    this.curIova = area.lastIova + 1n;
+    const next = this.#iopt.areas.after(area);
+    this.#visit(next?.iova === this.curIova ? next : undefined);
   }
 
   #visit(area: IoptArea | undefined): void {
     this.area = area?.pages ? area : undefined;
-    this.done = this.area !== undefined && this.#lastIova <= this.area.last;
+    this.done = this.area !== undefined &&
+      this.#lastIova <= this.area.lastIova;
   }
 }

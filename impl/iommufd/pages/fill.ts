@@ -31,7 +31,7 @@ export function fillDomains(area: IoptArea, pages: IoptPages): void {
   if (storage === undefined) return;
   pages.source.filling.fillDomains(area, pages);
   area.storageDomain = storage;
-  pages.insertSlice(area.slice);
+  pages.insertArea(area);
 }
 
 /**
@@ -45,7 +45,7 @@ export function unfillDomains(area: IoptArea, pages: IoptPages): void {
   for (const domain of area.iopt.domains) {
     if (domain !== storage) filling.unmapDomain(area, domain);
   }
-  pages.domainsTree.remove(area.slice);
+  pages.domainsTree.remove(area);
   filling.unfillDomain(area, pages, storage);
   area.storageDomain = null;
 }

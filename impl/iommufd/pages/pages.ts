@@ -29,7 +29,7 @@ import {
   type AccountMode,
   type PagesOwner,
 } from "./accounting.ts";
-import type { AreaSlice } from "./area.ts";
+import type { IoptArea } from "./area.ts";
 import type { PagesSource } from "./source.ts";
 
 /**
@@ -50,7 +50,7 @@ export const IN_DOMAIN = 2;
 const NO_ACCESSES: IntervalTree<PageIndex, PagesAccess> = new IntervalTree();
 
 /** What no domain holds. */
-const NO_SLICES: IntervalTree<PageIndex, AreaSlice> = new IntervalTree();
+const NO_AREAS: IntervalTree<PageIndex, IoptArea> = new IntervalTree();
 
 /** Which pages of a source some pages are. */
 export interface PagesPlace {
@@ -84,7 +84,7 @@ export class IoptPages {
   accountMode: AccountMode;
   #refs = 1;
   #accessTree: IntervalTree<PageIndex, PagesAccess> = NO_ACCESSES;
-  #domainsTree: IntervalTree<PageIndex, AreaSlice> = NO_SLICES;
+  #domainsTree: IntervalTree<PageIndex, IoptArea> = NO_AREAS;
   #pinnedPfns: SparseUint32Array | undefined;
 
   /** Pages of `source`, not pinned yet, that the calling process pays for. */
@@ -123,15 +123,15 @@ export class IoptPages {
     this.#accessTree.insert(access);
   }
 
-  /** Slices of the areas that a domain holds; they may overlap. */
-  get domainsTree(): Omit<IntervalTree<PageIndex, AreaSlice>, "insert"> {
+  /** The areas that a domain holds; they may overlap. */
+  get domainsTree(): Omit<IntervalTree<PageIndex, IoptArea>, "insert"> {
     return this.#domainsTree;
   }
 
-  /** Adds a slice that a domain holds. */
-  insertSlice(slice: AreaSlice): void {
-    if (this.#domainsTree === NO_SLICES) this.#domainsTree = new IntervalTree();
-    this.#domainsTree.insert(slice);
+  /** Adds an area that a domain holds. */
+  insertArea(area: IoptArea): void {
+    if (this.#domainsTree === NO_AREAS) this.#domainsTree = new IntervalTree();
+    this.#domainsTree.insert(area);
   }
 
   /** Frame number + 1 by page index, for the indexes that `accessTree` covers. */

@@ -84,7 +84,7 @@ export class PfnReader {
     }
     if (span.isUsed === IN_DOMAIN) {
       // As far as the first area reaches; the next call finds the next one.
-      const area = this.#pages.domainsTree.first(start, start)?.area;
+      const area = this.#pages.domainsTree.first(start, start);
       const domain = area?.storageDomain;
       if (
         this.#pages.kernel.warnings.on(

@@ -111,7 +111,7 @@ function paging(facts: {
 
 /** Where an IOAS has maps. */
 function areasOf({ iopt }: Ioas): bigint[] {
-  return [...iopt.areas].map(({ start }) => start);
+  return [...iopt.areas].map(({ iova }) => iova);
 }
 
 /** What the model looks like. */

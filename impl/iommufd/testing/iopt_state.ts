@@ -253,7 +253,10 @@ export class IoptState {
 
   #checkIoas({ id, naive }: LiveIoas): void {
     const { iopt } = this.#object(id, Ioas);
-    assertRanges([...iopt.areas], [...naive.areas].sort(byStart), "areas");
+    const areas = Array.from(iopt.areas, ({ iova, lastIova }) => {
+      return { start: iova, last: lastIova };
+    });
+    assertRanges(areas, [...naive.areas].sort(byStart), "areas");
     assertRanges(
       [...iopt.reserved].sort(byEnds),
       [...naive.reserved].sort(byEnds),
