@@ -104,10 +104,11 @@ export type {
 } from "./kernel/simulated/mappings/vma.ts";
 export type { SystemCalls } from "./kernel/system_calls.ts";
 export type { Warnings } from "./kernel/warn.ts";
-export type { AreaTree } from "./lib/area_tree.ts";
+export type { AreaRow, AreaTree } from "./lib/area_tree.ts";
 export type { IdTable } from "./lib/id_table.ts";
 export type { DoubleSpanIterator } from "./lib/span_iterator.ts";
 export type { IntervalNode, IntervalTree } from "./lib/interval_tree.ts";
+export type { RowTree } from "./lib/row_tree.ts";
 export type { Key } from "./lib/key.ts";
 export type { SparseUint32Array } from "./lib/sparse_array.ts";
 export type { XarrayNodes } from "./lib/xarray_nodes.ts";
