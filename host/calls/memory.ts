@@ -125,9 +125,14 @@ function mremap(call: Call): Answer {
 }
 
 /** Others may hold what is pinned of a process that ends. */
-const exitGroup = keeping(({ host }, mm) => {
+const keepAtExit = keeping(({ host }, mm) => {
   if (host.kernel.tasks.size > 1) host.machine.remember(mm);
 });
+
+function exitGroup(call: Call): Answer {
+  call.process.exits = call.int(0);
+  return keepAtExit(call);
+}
 
 /** The file of a descriptor of the caller, if anything of it may be pinned. */
 function objectOf(call: Call): HostObject | undefined {

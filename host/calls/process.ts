@@ -92,6 +92,8 @@ export class HostProcess extends SystemCalls {
   exec: PendingExec | undefined;
   /** What it may against the truth; undefined where the truth is believed. */
   pretended: Capabilities | undefined;
+  /** The status that it ends with, once it has said so. */
+  exits: number | undefined;
   readonly #beliefs: Beliefs;
   readonly #machine: HostMachine;
   #lender: HostProcess | undefined;

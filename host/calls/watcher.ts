@@ -34,8 +34,8 @@ export interface Watcher {
   began?(process: SystemCalls, parent: SystemCalls | undefined): void;
   /** A process runs another program. */
   exec?(process: SystemCalls, path: string): void;
-  /** The last descriptor of an open file is gone, and the file is about to be released. */
-  closing?(file: File, path: string): void;
+  /** The last descriptor of an open file is gone, and the file is about to be released: `ends` if its process did not close it, but ends. */
+  closing?(file: File, path: string, ends: boolean): void;
   /** A process is gone: `status` is what wait told, -1 where that is not known. */
   ended?(process: SystemCalls, status: number): void;
 }
@@ -60,8 +60,8 @@ export function watchers(all: readonly Watcher[]): Watcher {
       exec: (process, path) => exec.forEach((each) => each.exec(process, path)),
     },
     ...closing.length > 0 && {
-      closing: (file, path) =>
-        closing.forEach((each) => each.closing(file, path)),
+      closing: (file, path, ends) =>
+        closing.forEach((each) => each.closing(file, path, ends)),
     },
     ...ended.length > 0 && {
       ended: (process, status) =>

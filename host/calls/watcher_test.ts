@@ -14,7 +14,7 @@ describe("watchers()", () => {
       leave: (_, result) => told.push(`${name} leave ${result}`),
       began: (_, parent) => told.push(`${name} began ${parent === undefined}`),
       exec: (_, path) => told.push(`${name} exec ${path}`),
-      closing: (_, path) => told.push(`${name} closing ${path}`),
+      closing: (_, path, ends) => told.push(`${name} closing ${path} ${ends}`),
       ended: (_, status) => told.push(`${name} ended ${status}`),
     });
     const both = watchers([all("a"), {}, all("b")]);
@@ -24,14 +24,14 @@ describe("watchers()", () => {
     both.leave!(call, 3);
     both.exec!(process, "/x");
     process.open("/dev/iommu");
-    both.closing!(process.files.get(3)!, "/dev/iommu");
+    both.closing!(process.files.get(3)!, "/dev/iommu", true);
     both.ended!(process, 0);
     const each = [
       "began true",
       "enter",
       "leave 3",
       "exec /x",
-      "closing /dev/iommu",
+      "closing /dev/iommu true",
       "ended 0",
     ];
     assertEquals(told, each.flatMap((what) => [`a ${what}`, `b ${what}`]));

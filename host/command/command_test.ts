@@ -139,7 +139,7 @@ describe("run", () => {
 
   it("says in a note what was left behind", async () => {
     const { code, err } = await run("./x", messy);
-    const left = "/dev/iommu was closed with 1 object: IOAS 1.";
+    const left = "/dev/iommu was left open with 1 object: IOAS 1.";
     assertEquals([code, err], [0, `run: ${left}\n`]);
   });
 

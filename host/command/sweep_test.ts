@@ -89,7 +89,7 @@ describe("a sweep", () => {
       const { ret } = program.ioctl(fd, uapi.IommuIoasAlloc);
       return ret < 0 ? 1 << 8 : 0;
     });
-    const left = "    left: /dev/iommu was closed with 1 object: IOAS 1.";
+    const left = "    left: /dev/iommu was left open with 1 object: IOAS 1.";
     assertEquals(lines[1], left);
     // Where the kernel goes on in another way, the IOAS is there.
     assertEquals(result.left, lines.filter((line) => line === left).length - 1);

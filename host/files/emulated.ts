@@ -34,6 +34,8 @@ export interface EmulatedFile {
   readonly path: string | undefined;
   /** The number of the inode that the program's descriptors have. */
   readonly ino: number;
+  /** Who was last seen to have it, and where. */
+  readonly holder: { pidfd: number; fd: number };
 }
 
 /** The same, with what nobody else needs. */
@@ -42,8 +44,6 @@ interface Held extends EmulatedFile {
   readonly fd: number;
   /** Whether there is a byte in the program's end. */
   ready: boolean;
-  /** Who was last seen to have it, and where: through that the byte is taken back. */
-  holder: { pidfd: number; fd: number };
   unsubscribe: () => void;
 }
 
@@ -97,7 +97,7 @@ export class EmulatedFiles {
 
   /** Notes that a process has one, and where. */
   seen(emulated: EmulatedFile, pidfd: number, fd: number): void {
-    const { holder } = emulated as Held;
+    const { holder } = emulated;
     holder.pidfd = pidfd;
     holder.fd = fd;
   }

@@ -90,8 +90,9 @@ export function start(
       ...cwd !== undefined && { cwd },
       stdio: [fd0!, fd1!, fd2!],
     });
-    return new Started(started, kernel, sys, streams);
+    return new Started(started, supervisor, kernel, sys, streams);
   } catch (error) {
+    supervisor.close();
     for (const { own } of streams) if (own !== undefined) sys.close(own);
     throw cannotRun(error);
   } finally {
@@ -113,13 +114,21 @@ class Started implements RunningProgram {
   readonly status: Promise<ProgramStatus>;
   readonly pid: number;
   readonly #program: Program;
+  readonly #supervisor: Supervisor;
   readonly #stdin: WritableStream<Uint8Array> | undefined;
   readonly #stdout: ReadableStream<Uint8Array> | undefined;
   readonly #stderr: ReadableStream<Uint8Array> | undefined;
   #running = true;
 
-  constructor(program: Program, kernel: Kernel, sys: Sys, streams: Streams) {
+  constructor(
+    program: Program,
+    supervisor: Supervisor,
+    kernel: Kernel,
+    sys: Sys,
+    streams: Streams,
+  ) {
     const [stdin, stdout, stderr] = streams;
+    this.#supervisor = supervisor;
     this.#program = program;
     this.kernel = kernel;
     this.pid = program.pid;
@@ -161,6 +170,7 @@ class Started implements RunningProgram {
       throw cannotRun(error);
     } finally {
       this.#running = false;
+      this.#supervisor.close();
     }
   }
 }

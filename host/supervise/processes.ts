@@ -18,6 +18,8 @@ import type { Epoll } from "./epoll.ts";
 import type { Listener } from "./listener.ts";
 
 const ESRCH = 3;
+/** A flag of a process in /proc: it is ending. */
+const PF_EXITING = 0x4;
 
 /** A thread that made a call. */
 export class Thread implements Caller {
@@ -96,8 +98,24 @@ export class Processes {
     return this.#meet(tid, listener);
   }
 
+  /** The process that a descriptor is of, by its number here. */
+  withPidfd(pidfd: number): HostProcess | undefined {
+    return this.#processes.values().find((each) => each.pidfd === pidfd);
+  }
+
+  /** Whether a process is about to end, or has: it lets go of all that it has. */
+  isEnding({ pid, exits }: HostProcess): boolean {
+    if (exits !== undefined) return true;
+    const { sys } = this.#parts.host;
+    const text = sys.readFile(AT_FDCWD, `/proc/${pid}/stat`);
+    if (typeof text === "number") return true;
+    // Behind its name, which may be anything.
+    const fields = text.slice(text.lastIndexOf(")")).split(" ");
+    return (Number(fields[7]) & PF_EXITING) !== 0;
+  }
+
   /** A process has ended. */
-  ended(process: HostProcess, status: number): void {
+  ended(process: HostProcess): void {
     if (!this.#processes.delete(process.pid)) return;
     const { host, epoll } = this.#parts;
     for (const [tid, thread] of this.#threads) {
@@ -107,7 +125,8 @@ export class Processes {
     if (process.exec !== undefined) host.sys.close(process.exec.memory);
     process.exit();
     host.sys.close(process.pidfd);
-    host.watcher.ended?.(process, status);
+    const { exits } = process;
+    host.watcher.ended?.(process, exits === undefined ? -1 : exits << 8);
   }
 
   /** Whether a thread's number is still that of this process's: it may have been given anew. */
@@ -169,7 +188,7 @@ export class Processes {
     });
     this.#processes.set(pid, process);
     kernel.addTask(process);
-    epoll.watchReadable(pidfd, () => this.ended(process, -1));
+    epoll.watchReadable(pidfd, () => this.ended(process));
     host.watcher.began?.(process, parent);
     return process;
   }

@@ -20,7 +20,7 @@ import { settleExec } from "../calls/exec.ts";
 import type { HostProcess } from "../calls/process.ts";
 import { NOTIFIED_CALLS, REFUSED_CALLS } from "../calls/table.ts";
 import type { Watcher } from "../calls/watcher.ts";
-import { EmulatedFiles } from "../files/emulated.ts";
+import { type EmulatedFile, EmulatedFiles } from "../files/emulated.ts";
 import { Shown } from "../files/shown/shown.ts";
 import { HostMachine } from "../memory/machine.ts";
 import type { SyscallName } from "../sys/numbers.ts";
@@ -69,7 +69,7 @@ export class Supervisor {
     if (missing.length > 0) throw new MissingNeeds(missing);
     this.#epoll = new Epoll(sys);
     const files = new EmulatedFiles(sys, this.#epoll);
-    files.onClosing = ({ file, path }) => watcher.closing?.(file, path ?? "");
+    files.onClosing = (closing) => this.#closing(closing);
     const shown = new Shown({
       kernel,
       sys,
@@ -110,6 +110,11 @@ export class Supervisor {
     void this.#loop.run(() => this.#programs.size > 0)
       .catch((error) => this.#broke(error));
     return program;
+  }
+
+  /** Gives up what it holds, when no program runs: nothing can be started any more. */
+  close(): void {
+    this.#epoll.close();
   }
 
   /** One call of a program. */
@@ -182,10 +187,21 @@ export class Supervisor {
     program.end();
   }
 
+  /** The last descriptor of a file is gone. */
+  #closing(
+    { file, path = "a file without a name", holder }: EmulatedFile,
+  ): void {
+    const { watcher } = this.#host;
+    if (watcher.closing === undefined) return;
+    const process = this.#processes.withPidfd(holder.pidfd);
+    const ends = process === undefined || this.#processes.isEnding(process);
+    watcher.closing(file, path, ends);
+  }
+
   /** No program runs any more: what is left was sent to others, or to nobody. */
   #endAll(): void {
     for (const process of [...this.#processes.values()]) {
-      this.#processes.ended(process, -1);
+      this.#processes.ended(process);
     }
     this.#host.files.releaseAll();
   }

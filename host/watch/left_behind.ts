@@ -22,19 +22,19 @@ import type { Watcher } from "../calls/watcher.ts";
 /** Objects that are named. */
 const MAX_OBJECTS = 12;
 
-/** Notes what contexts hold when their last descriptor goes. */
+/** Notes what contexts hold that a process did not close before it ended. */
 export class LeftBehind implements Watcher {
   readonly #found: string[] = [];
 
-  closing(file: File, path: string): void {
-    if (!(file instanceof IommufdCtx)) return;
+  closing(file: File, path: string, ends: boolean): void {
+    if (!ends || !(file instanceof IommufdCtx)) return;
     const objects = [...file.objects];
     if (objects.length === 0) return;
     const names = objects.slice(0, MAX_OBJECTS)
       .map((object) => `${kindOf(object)} ${object.id}`);
     if (objects.length > names.length) names.push("…");
     this.#found.push(
-      `${path} was closed with ${count(objects.length, "object")}: ${
+      `${path} was left open with ${count(objects.length, "object")}: ${
         names.join(", ")
       }.`,
       ...pinned(objects.filter((object) => object instanceof Ioas)),

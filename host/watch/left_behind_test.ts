@@ -36,7 +36,7 @@ describe("what a program leaves behind", () => {
     const { kernel, left, program } = mapping(true);
     program.exit();
     assertEquals(left.report(kernel), [
-      "/dev/iommu was closed with 4 objects: IOAS 1, selftest 2, device 3, HWPT 4.",
+      "/dev/iommu was left open with 4 objects: IOAS 1, selftest 2, device 3, HWPT 4.",
       "IOVA was mapped in 1 area: 2 pages pinned, charged to user 1000.",
     ]);
   });
@@ -54,6 +54,13 @@ describe("what a program leaves behind", () => {
       length: 2n ** 64n - 1n,
     });
     program.ioctl(fd, uapi.IommuDestroy, { id: 1 });
+    program.exit();
+    assertEquals(left.report(kernel), []);
+  });
+
+  it("is nothing where the file was closed: that destroys all", () => {
+    const { kernel, left, program, fd } = mapping(true);
+    program.close(fd);
     program.exit();
     assertEquals(left.report(kernel), []);
   });

@@ -25,6 +25,8 @@ import { describeStatus } from "./status.ts";
  */
 export class Log implements Watcher {
   readonly #write: (line: string) => void;
+  /** What is not told of processes until they make a call: most never do. */
+  readonly #untold = new Map<SystemCalls, string[]>();
   #text: CallText | undefined;
   #warnings = 0;
 
@@ -34,6 +36,11 @@ export class Log implements Watcher {
   }
 
   enter(call: WatchedCall): void {
+    const { process } = call;
+    for (const text of this.#untold.get(process) ?? []) {
+      this.#line(process, text);
+    }
+    this.#untold.delete(process);
     this.#text = new CallText(call);
     this.#warnings = call.process.kernel.warnings.list.length;
     // That of an older call would explain this one.
@@ -55,13 +62,14 @@ export class Log implements Watcher {
   }
 
   began(process: SystemCalls, parent: SystemCalls | undefined): void {
-    if (parent !== undefined) {
-      this.#line(process, `+++ forked by ${parent.pid} +++`);
-    }
+    const forked = parent && `+++ forked by ${parent.pid} +++`;
+    this.#untold.set(process, forked === undefined ? [] : [forked]);
   }
 
   exec(process: SystemCalls, path: string): void {
-    this.#line(process, `+++ runs ${JSON.stringify(path)} +++`);
+    const text = `+++ runs ${JSON.stringify(path)} +++`;
+    if (!this.#untold.has(process)) this.#line(process, text);
+    else this.#untold.set(process, [text]);
   }
 
   closing(_file: unknown, path: string): void {
@@ -69,6 +77,7 @@ export class Log implements Watcher {
   }
 
   ended(process: SystemCalls, status: number): void {
+    if (this.#untold.delete(process)) return;
     this.#line(process, `+++ ${describeStatus(status)} +++`);
   }
 

@@ -129,11 +129,38 @@ describe("the log", () => {
     const child = program.process.fork() as typeof program.process;
     log.began(child, program.process);
     program.call("close", [3], "/dev/iommu", () => 0, 99);
+    const name = "ioctl";
+    const call = { process: child, tid: 2, name, args: [3], path: undefined };
+    log.enter(call);
+    log.leave(call, 0);
+    log.exec(child, "/bin/true");
     log.ended(child, 11);
     assertEquals(lines, [
-      "[pid 2] +++ forked by 1 +++",
       "[pid 1 thread 99] close(3</dev/iommu>) = 0",
+      "[pid 2] +++ forked by 1 +++",
+      "[pid 2] ioctl(3, 0x0, 0) = 0",
+      '[pid 2] +++ runs "/bin/true" +++',
       "[pid 2] +++ killed by SIGSEGV +++",
+    ]);
+  });
+
+  it("does not tell of processes that make no call", () => {
+    const { program, lines, log } = logged();
+    const { kernel } = program.process;
+    const [shell, client] = [kernel.spawn(), kernel.spawn()];
+    log.began(shell, program.process);
+    log.exec(shell, "/bin/sh");
+    log.ended(shell, 0);
+    log.began(client, program.process);
+    log.exec(client, "/bin/sh");
+    log.exec(client, "/bin/client");
+    const name = "close";
+    const call = { process: client, tid: 3, name, args: [3], path: undefined };
+    log.enter(call);
+    log.leave(call, 0);
+    assertEquals(lines, [
+      '[pid 3] +++ runs "/bin/client" +++',
+      "[pid 3] close(3) = 0",
     ]);
   });
 

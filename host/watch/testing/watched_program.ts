@@ -95,17 +95,17 @@ export class WatchedProgram {
     );
   }
 
-  /** The last close of a descriptor. */
-  close(fd: number): void {
+  /** The last close of a descriptor; `ends` if the process does not close it itself. */
+  close(fd: number, ends = false): void {
     const file = this.process.files.lookup(fd);
-    this.#watcher.closing?.(file, this.#paths.get(fd)!);
+    this.#watcher.closing?.(file, this.#paths.get(fd)!, ends);
     this.process.close(fd);
   }
 
   /** Closes all that is open, and ends. */
   exit(status = 0): void {
     for (const [fd] of [...this.process.files]) {
-      if (this.#paths.has(fd)) this.close(fd);
+      if (this.#paths.has(fd)) this.close(fd, true);
     }
     this.process.exit();
     this.#watcher.ended?.(this.process, status << 8);
