@@ -14,7 +14,7 @@
  */
 
 import { ENFILE, type Errno, errnoFromCode } from "../../impl/uapi/errno.ts";
-import { POLLIN } from "../../impl/uapi/mman.ts";
+import { POLLIN, RLIMIT_NOFILE } from "../../impl/uapi/mman.ts";
 import type { File } from "../../impl/kernel/files/file.ts";
 import { AT_EMPTY_PATH, O_CLOEXEC, STATX } from "../sys/structs.ts";
 import { type Block, must, type Sys } from "../sys/sys.ts";
@@ -25,6 +25,8 @@ const AF_UNIX = 1;
 const SOCK_SEQPACKET = 5;
 const MSG_DONTWAIT = 0x40;
 const STATX_INO = 0x100;
+/** Descriptors of the supervisor that are not for files of programs. */
+const RESERVED = 32;
 
 /** One open file that programs hold. */
 export interface EmulatedFile {
@@ -152,13 +154,26 @@ export class EmulatedFiles {
   }
 
   #pair(): [own: number, theirs: number] {
-    const { nr } = this.#sys;
+    const sys = this.#sys;
     const { address, view } = this.#scratch;
     const type = SOCK_SEQPACKET | O_CLOEXEC;
-    if (this.#sys.call(nr.socketpair, AF_UNIX, type, 0, address) < 0) {
-      throw ENFILE.because("the supervisor can open no more files");
+    const result = sys.call(sys.nr.socketpair, AF_UNIX, type, 0, address);
+    const own = view.getInt32(0, true);
+    const theirs = view.getInt32(4, true);
+    if (result === 0 && theirs < this.#descriptorLimit()) return [own, theirs];
+    if (result === 0) {
+      sys.close(own);
+      sys.close(theirs);
     }
-    return [view.getInt32(0, true), view.getInt32(4, true)];
+    throw ENFILE.because("the supervisor can open no more files");
+  }
+
+  /** Descriptors of the supervisor from here on are for what programs need besides their files. */
+  #descriptorLimit(): number {
+    const sys = this.#sys;
+    const { address, view } = this.#scratch;
+    sys.call(sys.nr.prlimit64, 0, RLIMIT_NOFILE, 0, address);
+    return Number(view.getBigUint64(0, true)) - RESERVED;
   }
 
   #inodeOf(fd: number): InodeId {

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { after, describe, it } from "@std/testing/bdd";
+import type { Kernel } from "../../impl/kernel.ts";
+import { RLIMIT_NOFILE } from "../../impl/uapi/mman.ts";
+import { hostKernel } from "../run/start.ts";
+import { run, type RunResult } from "../run/run.ts";
+import { AT_FDCWD } from "../sys/structs.ts";
+import { Sys } from "../sys/sys.ts";
+import { buildBehaviour } from "./testing/behaviour.ts";
+import { killSupervisor } from "./testing/kills.ts";
+
+const onLinux = Deno.build.os === "linux";
+const folder = Deno.makeTempDirSync();
+const built = onLinux ? buildBehaviour(folder) : undefined;
+const sys = onLinux ? Sys.shared : undefined!;
+
+/** Runs the program in one of its ways; nothing may be left of it. */
+async function behave(
+  way: string,
+  args: readonly string[] = [],
+  kernel: Kernel = hostKernel(),
+): Promise<RunResult> {
+  const result = await run(built!, [way, ...args], { kernel });
+  assertEquals(kernel.audit(), []);
+  return result;
+}
+
+/** What it prints when all is well. */
+async function printed(
+  way: string,
+  ...args: readonly string[]
+): Promise<string> {
+  const { code, stdout } = await behave(way, args);
+  assertEquals(code, 0, stdout);
+  return stdout;
+}
+
+describe("A program under supervision", { skip: built === undefined }, () => {
+  after(() => Deno.removeSync(folder, { recursive: true }));
+
+  it("shares a file with children of fork, vfork and posix_spawn, and with what it becomes", async () => {
+    assertEquals(await printed("children"), "4\n5\n7\n");
+  });
+
+  it("has no file after an exec that closes it", async () => {
+    const { code, stdout } = await behave("cloexec");
+    assertEquals([code, stdout], [1, "-9\n"]);
+  });
+
+  it("makes calls in many threads at a time", async () => {
+    assertEquals(await printed("threads"), "401\n");
+  });
+
+  it("goes on in another thread when its first has ended", async () => {
+    await printed("first_thread_ends");
+  });
+
+  it("makes no call twice when signals arrive meanwhile", async () => {
+    await printed("signals");
+  });
+
+  it("meets its limit of descriptors, and can go on", async () => {
+    assertEquals(await printed("descriptors"), "EMFILE\n");
+  });
+
+  it("has children that die in the middle", async () => {
+    assertEquals(await printed("forks", "100"), "1\n");
+  });
+
+  it("keeps a file open that is in flight over a socket", async () => {
+    await printed("pass");
+  });
+
+  it("leaves no process behind, whatever those do", async () => {
+    const { code } = await behave("daemons");
+    assertEquals(code, 7);
+    assertEquals(namesOf("behaviour daemons"), []);
+  });
+
+  it("has no io_uring", async () => {
+    await printed("uring");
+  });
+
+  it("is killed when it is one of 32 bits", {
+    skip: Deno.build.arch !== "x86_64",
+  }, async () => {
+    const { signal } = await behave("call32");
+    assertEquals(signal, "SIGKILL");
+  });
+
+  it("is told ENFILE when the supervisor has no descriptors left, and can go on", async () => {
+    const restore = limitOwnDescriptors(64);
+    try {
+      const told = await printed("descriptors", "1024");
+      assertEquals(told, "ENFILE\n");
+    } finally {
+      restore();
+    }
+  });
+
+  it("does not outlive its supervisor, nor does anything else of it", async () => {
+    for (const way of ["hold", "busy"]) {
+      const moment = { afterMs: 20, from: "program" } as const;
+      await killSupervisor(sys, built!, way, moment);
+      assertEquals(namesOf(`behaviour ${way}`), []);
+    }
+  });
+
+  it("cannot be started if it is none", async () => {
+    await assertRejects(() => run("/does/not/exist"));
+    await assertRejects(() => run(folder));
+  });
+});
+
+/** The processes that were started in one way. */
+function namesOf(command: string): string[] {
+  const listed = sys.openat(AT_FDCWD, "/proc", 0);
+  assert(listed >= 0);
+  sys.close(listed);
+  const found: string[] = [];
+  const max = Number(sys.readFile(AT_FDCWD, "/proc/sys/kernel/pid_max"));
+  for (let pid = 1; pid < max; pid++) {
+    if (sys.call(sys.nr.kill, pid, 0) !== 0) continue;
+    const text = sys.readFile(AT_FDCWD, `/proc/${pid}/cmdline`);
+    if (typeof text === "number") continue;
+    const line = text.replaceAll("\0", " ");
+    if (line.startsWith(folder) && line.includes(command)) found.push(line);
+  }
+  return found;
+}
+
+/** Lets this process open only so many more files; the function that is returned takes that back. */
+function limitOwnDescriptors(more: number): () => void {
+  const block = sys.alloc(32);
+  const { prlimit64 } = sys.nr;
+  sys.call(prlimit64, 0, RLIMIT_NOFILE, 0, block.address);
+  const free = sys.openat(AT_FDCWD, "/dev/null", 0);
+  sys.close(free);
+  block.view.setBigUint64(16, BigInt(free + more), true);
+  block.view.setBigUint64(24, block.view.getBigUint64(8, true), true);
+  sys.call(prlimit64, 0, RLIMIT_NOFILE, block.address + 16, 0);
+  return () => {
+    sys.call(prlimit64, 0, RLIMIT_NOFILE, block.address, 0);
+  };
+}
