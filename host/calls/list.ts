@@ -6,7 +6,7 @@
  * @module
  */
 
-import { EINVAL, ENOTDIR, ERANGE } from "../../impl/uapi/errno.ts";
+import { EACCES, EINVAL, ENOTDIR, ERANGE } from "../../impl/uapi/errno.ts";
 import {
   type Dirent,
   direntsSize,
@@ -18,6 +18,7 @@ import { AT_FDCWD } from "../sys/structs.ts";
 import { type Answer, type Call, CONTINUE, type NotifiedCall } from "./call.ts";
 import { about, lookerOf, orErrno, put } from "./look.ts";
 import { peek, poke } from "./copy.ts";
+import { TracedThread } from "./traced_thread.ts";
 
 const SEEK_SET = 0;
 const SEEK_CUR = 1;
@@ -109,32 +110,26 @@ function chdir(call: Call): Answer {
     const { shown } = call.host;
     if (shown.directoryAt(lookerOf(call), AT_FDCWD)?.path === path) return 0;
     const real = node === undefined ? path : shown.enterableBy(path);
-    return goOnWithPath(call, call.arg(0), real);
+    return enterBy(call, call.arg(0), real);
   });
 }
 
-/** Lets the host make a call that enters a directory with another path at an address. */
-function goOnWithPath(call: Call, address: number, path: string): Answer {
+/**
+ * Has the host enter a directory by another path than the one at an address,
+ * where the program finds its own again. Throws EACCES where the program is
+ * being debugged, so that it cannot be stopped in between.
+ */
+function enterBy(call: Call, address: number, path: string): Answer {
   const text = new TextEncoder().encode(`${path}\0`);
   const before = peek(call, address, text.length);
-  if (before === undefined || !poke(call, address, text)) return CONTINUE;
-  call.goOn();
-  waitForOtherFolder(call);
-  poke(call, address, before);
+  const thread = before && TracedThread.of(call.host.sys, call.tid);
+  if (thread === undefined) throw EACCES;
+  const goOn = () => {
+    poke(call, address, text);
+    call.goOn();
+  };
+  thread.resultAfter(goOn, () => poke(call, address, before!));
   return CONTINUE;
-}
-
-/** Most times that the supervisor looks whether a program has gone where it was let go. */
-const MAX_LOOKS = 2000;
-
-/** Waits until the working folder of a program is another, or for long. */
-function waitForOtherFolder(call: Call): void {
-  const { shown, sys } = call.host;
-  const folder = () => shown.directoryAt(lookerOf(call), AT_FDCWD)?.path;
-  const before = folder();
-  for (let i = 0; i < MAX_LOOKS && folder() === before; i++) {
-    sys.call(sys.nr.sched_yield);
-  }
 }
 
 /** Tells the working folder, if it is one that is only shown. */

@@ -58,15 +58,20 @@ export class TracedThread {
   }
 
   /**
-   * Has it go on, by `goOn`, and lets go of it when it has made its call.
-   * Returns what the call came to; undefined if it died meanwhile.
+   * Has it go on, by `goOn`, and lets go of it when it has made its call and
+   * `whileStopped` was called. Returns what the call came to; undefined if it
+   * died meanwhile.
    */
-  resultAfter(goOn: () => void): number | undefined {
+  resultAfter(
+    goOn: () => void,
+    whileStopped?: () => void,
+  ): number | undefined {
     goOn();
     const sys = this.#sys;
     const room = sys.map(ROOM);
     const signal = this.#waitForStop(room);
     const result = signal === undefined ? undefined : this.#result(room);
+    if (signal !== undefined) whileStopped?.();
     sys.unmap(room.address, ROOM);
     const { ptrace } = sys.nr;
     if (signal !== undefined) {

@@ -194,7 +194,7 @@ export class Shown {
     const { path, node } = found;
     const { O_DIRECTORY } = OPEN_FLAGS[this.#sources.sys.architecture];
     if (node === undefined) {
-      return this.#sources.sys.openat(AT_FDCWD, path, flags, 0o666);
+      return this.#sources.sys.openat(AT_FDCWD, path, flags & ~O_PATH, 0o666);
     }
     if (node.kind === "directory") return this.#openDirectory(path, flags);
     if ((flags & O_DIRECTORY) !== 0) throw ENOTDIR;
@@ -225,7 +225,7 @@ export class Shown {
 
   #openDirectory(path: string, flags: number): number {
     if ((flags & O_ACCMODE) !== O_RDONLY) throw EISDIR;
-    return this.#standIns.openDirectory(path, flags & O_PATH);
+    return this.#standIns.openDirectory(path);
   }
 
   #baseOf({ tid }: Looker, dirfd: number): Base | undefined {

@@ -9,7 +9,7 @@
  * @module
  */
 
-import { AT_FDCWD, O_CLOEXEC, O_PATH } from "../../sys/structs.ts";
+import { AT_FDCWD, O_CLOEXEC } from "../../sys/structs.ts";
 import { must, type Sys } from "../../sys/sys.ts";
 import { OPEN_FLAGS } from "../../sys/structs.ts";
 
@@ -33,11 +33,11 @@ export class StandIns {
     this.#sys = sys;
   }
 
-  /** Opens the stand-in of a directory; `flags` are added. The caller closes it. */
-  openDirectory(path: string, flags = 0): number {
+  /** Opens the stand-in of a directory. The caller closes it. */
+  openDirectory(path: string): number {
     const fd = this.#folders.get(path) ?? this.#makeFolder(path);
     const { O_DIRECTORY } = OPEN_FLAGS[this.#sys.architecture];
-    return this.#reopen(fd, O_RDONLY | O_DIRECTORY | flags);
+    return this.#reopen(fd, O_RDONLY | O_DIRECTORY);
   }
 
   /** A path of this process to the stand-in of a directory, which other processes can enter too. */
@@ -46,22 +46,22 @@ export class StandIns {
     return `/proc/${Deno.pid}/fd/${fd}`;
   }
 
-  /** Opens a file with a text; `flags` are added. The caller closes it. */
-  openText(path: string, text: string, flags = 0): number {
+  /** Opens a file with a text, to be read. The caller closes it. */
+  openText(path: string, text: string): number {
     const sys = this.#sys;
     const name = sys.text(`${MARK}${path}`.slice(0, MAX_NAME));
     const fd = must(sys.call(sys.nr.memfd_create, name, MFD_CLOEXEC), "memfd");
     try {
       this.#write(fd, new TextEncoder().encode(text));
-      return this.#reopen(fd, O_RDONLY | flags);
+      return this.#reopen(fd, O_RDONLY);
     } finally {
       sys.close(fd);
     }
   }
 
-  /** Opens what is nothing but a place: a descriptor with O_PATH. */
+  /** Opens what is nothing but a place. Not with O_PATH: no program can be given such a descriptor. */
   openPlace(path: string): number {
-    return this.openText(path, "", O_PATH);
+    return this.openText(path, "");
   }
 
   /** The path of the directory that a descriptor stands for, by its name in `/proc/PID/fd`. */

@@ -199,8 +199,8 @@ export const SHOWN_MUTANTS: readonly HostMutant[] = [
   }),
   shown("stand_ins.ts", {
     name: "shown-text-writable",
-    find: "return this.#reopen(fd, O_RDONLY | flags);",
-    replace: "return this.#reopen(fd, 2 | flags);",
+    find: "return this.#reopen(fd, O_RDONLY);",
+    replace: "return this.#reopen(fd, 2);",
     breaks: "a program can write into a text that is only read",
     killer: [
       "A descriptor for what is only shown",
