@@ -17,6 +17,7 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from "../../impl/uapi/mman.ts";
+import { keepUnmapped, rangeOf } from "./leaving.ts";
 import { OwnMemory, PRIVATE, RW, SHARED, sys } from "./testing/own_memory.ts";
 
 const LONG_READ = FOLL_LONGTERM;
@@ -127,6 +128,7 @@ describe("pinned shared memory", () => {
     const pfns = own.pin(at, 2, LONG_WRITE);
     own.write(pfns[1]!, 6);
     assertEquals(own.bytes(at, 2 * PAGE_SIZE)[PAGE_SIZE], 6);
+    keepUnmapped(own.machine, own.mm, rangeOf(at, 2 * PAGE_SIZE));
     sys.unmap(at, 2 * PAGE_SIZE);
     assertEquals([...own.read(pfns[0]!), ...own.read(pfns[1]!)], [4, 6]);
     own.unpin(pfns);

@@ -78,6 +78,8 @@ for (const mapFiles of [true, false]) {
         const fixed = MREMAP_MAYMOVE | 2;
         assertEquals(sys.call(mremap, at, length, length, fixed, to), to);
         followMoved(machine, mm, rangeOf(at, length), to);
+        const again = PRIVATE | MAP_FIXED;
+        sys.call(sys.nr.mmap, at, length, RW, again, -1, 0);
         own.write(pfns[2]!, 7);
         assertEquals(own.bytes(to + 2 * PAGE_SIZE)[0], 7);
         own.bytes(to)[0] = 8;

@@ -17,6 +17,7 @@ import type {
 } from "../../../impl/kernel/interfaces/physical_memory.ts";
 import { addRun, type FrameList } from "../../../impl/lib/frame_list.ts";
 import { KernelBug } from "../../../impl/kernel/warn.ts";
+import { ENOMEM } from "../../../impl/uapi/errno.ts";
 import { PAGE_SIZE } from "../../../impl/uapi/mman.ts";
 import { Blocks } from "./blocks.ts";
 import { grown } from "./grown.ts";
@@ -74,22 +75,26 @@ export class HostFrames implements PhysicalMemory {
     compound: boolean,
     list: FrameList,
   ): number {
-    for (let done = 0; done < count;) {
-      const leaf = this.#leafOf(store, page + done);
-      const from = (page + done) % LEAF_PAGES;
-      const n = Math.min(LEAF_PAGES - from, count - done);
-      for (let i = 0; i < n; i++) {
-        const pfn = leaf.pfns[from + i] ||
-          this.#add(store, leaf, page + done + i, compound);
-        const pins = this.#pins[pfn]!;
-        if (pins === PINS_MAX) return done + i;
-        if (pins === 0) this.#pinned++;
-        this.#pins[pfn] = pins + 1;
-        addRun(list, Infinity, pfn, 1);
+    let done = 0;
+    try {
+      while (done < count) {
+        const leaf = this.#leafOf(store, page + done);
+        const from = (page + done) % LEAF_PAGES;
+        const end = Math.min(LEAF_PAGES, from + count - done);
+        for (let i = from; i < end; i++, done++) {
+          const pfn = leaf.pfns[i] ||
+            this.#add(store, leaf, page + done, compound);
+          const pins = this.#pins[pfn]!;
+          if (pins === PINS_MAX) return done;
+          if (pins === 0) this.#pinned++;
+          this.#pins[pfn] = pins + 1;
+          addRun(list, Infinity, pfn, 1);
+        }
       }
-      done += n;
+    } catch (error) {
+      if (done === 0 || !ENOMEM.is(error)) throw error;
     }
-    return count;
+    return done;
   }
 
   /** Gives a page a number that it has until {@link release}. Throws ENOMEM. */

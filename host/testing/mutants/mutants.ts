@@ -7,9 +7,11 @@
  */
 
 import type { HostMutant } from "./mutant.ts";
+import { MEMORY_MUTANTS } from "./tables/memory.ts";
 import { SHOWN_MUTANTS } from "./tables/shown.ts";
 
 /** All of them, by subject. */
 export const MUTANTS: readonly HostMutant[] = [
+  ...MEMORY_MUTANTS,
   ...SHOWN_MUTANTS,
 ];
