@@ -97,6 +97,21 @@ export {
 } from "./impl/lib/brands.ts";
 export type { FrameList } from "./impl/lib/frame_list.ts";
 
+// For devices of one's own: `kernel.addPciDevice(new MyDevice())`.
+
+export {
+  type Bar,
+  type BarOptions,
+  type Register,
+  type Registers,
+} from "./impl/pci/bar.ts";
+export type { PciBus, PciPlace } from "./impl/pci/bus.ts";
+export type { Identity, MsixPlace } from "./impl/pci/config_layout.ts";
+export { PciDevice, type PciDeviceOptions } from "./impl/pci/device.ts";
+export { type Dma, DmaFault } from "./impl/pci/dma.ts";
+export { CopyEngine } from "./impl/pci/devices/copy_engine.ts";
+export { Igb } from "./impl/pci/devices/igb.ts";
+
 // For drivers of IOMMUs; examples/simple_iommu.ts is one to copy from.
 
 export {

@@ -73,6 +73,7 @@ export type { Descriptors } from "./kernel/interfaces/descriptors.ts";
 export type { FdTable } from "./kernel/files/fd_table.ts";
 export type {
   DeviceMapping,
+  Eventfd,
   FileMapping,
   MapRequest,
   OpenDevice,
@@ -104,6 +105,14 @@ export type {
 } from "./kernel/simulated/mappings/vma.ts";
 export type { SystemCalls } from "./kernel/system_calls.ts";
 export type { Warnings } from "./kernel/warn.ts";
+export type { ConfigSpace } from "./pci/config_space.ts";
+export type { InterruptSink, PciFunction } from "./pci/function.ts";
+export type { PciDomain } from "./pci/iommu.ts";
+export type { ConfigActions, VirtualConfig } from "./vfio/config.ts";
+export type { VfioDevice } from "./vfio/device.ts";
+export type { IrqRequest, Irqs } from "./vfio/irqs.ts";
+export type { VfioPciDevice } from "./vfio/pci_device.ts";
+export type { Vfio } from "./vfio/vfio.ts";
 export type { AreaRow, AreaTree } from "./lib/area_tree.ts";
 export type { IdTable } from "./lib/id_table.ts";
 export type { DoubleSpanIterator } from "./lib/span_iterator.ts";

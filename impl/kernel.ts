@@ -23,6 +23,10 @@ import { Iommufd } from "./iommufd/main.ts";
 import type { IommufdKernel, IommufdOptions } from "./iommufd/kernel.ts";
 import { KernelCore, type KernelOptions } from "./kernel/core.ts";
 import { MockIommuOps } from "./mock/mock_device.ts";
+import { PciBus, type PciPlace } from "./pci/bus.ts";
+import type { PciDevice } from "./pci/device.ts";
+import type { VfioDevice } from "./vfio/device.ts";
+import { Vfio } from "./vfio/vfio.ts";
 
 /** A machine with `/dev/iommu`. Kernels are independent of each other. */
 export class Kernel extends KernelCore implements IommufdKernel {
@@ -36,6 +40,10 @@ export class Kernel extends KernelCore implements IommufdKernel {
   readonly mock: MockIommuOps;
   /** iommufd. */
   readonly iommufd: Iommufd;
+  /** The PCI devices. */
+  readonly pci: PciBus;
+  /** VFIO, which has all of them. */
+  readonly vfio: Vfio;
 
   /** A machine with no processes. */
   constructor(options: KernelOptions & Partial<IommufdOptions> = {}) {
@@ -49,6 +57,23 @@ export class Kernel extends KernelCore implements IommufdKernel {
     this.noIommu = new NoIommuOps(this.iommu);
     this.mock = new MockIommuOps(this.iommu);
     this.iommufd = new Iommufd(this);
+    this.pci = new PciBus(this.iommu);
+    this.vfio = new Vfio(this);
+  }
+
+  /**
+   * Puts a PCI device into the machine and gives it to VFIO: a program finds it
+   * as `/dev/vfio/devices/vfioN`. Throws a RangeError for a place that is taken
+   * and for a revision without such files, an Error for a device that is in a
+   * machine already.
+   */
+  addPciDevice(device: PciDevice, place?: PciPlace): VfioDevice {
+    if (!this.revision.vfio.hasDeviceFiles) {
+      throw new RangeError(
+        `Revision ${this.revision.name} has no files of VFIO devices`,
+      );
+    }
+    return this.vfio.add(this.pci.add(device, place));
   }
 
   /**

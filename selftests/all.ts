@@ -49,6 +49,11 @@ import { registerKitRlimit } from "./kit_pages/kit_rlimit.ts";
 import { registerKitStruct } from "./kit_uapi/kit_struct.ts";
 import { registerKitTestOps } from "./kit_uapi/kit_test_ops.ts";
 import { registerKitVfioCompat } from "./kit_uapi/kit_vfio_compat.ts";
+import { registerKitVfioConfig } from "./kit_vfio/kit_vfio_config.ts";
+import { registerKitVfioIrq } from "./kit_vfio/kit_vfio_irq.ts";
+import { registerKitVfioRegion } from "./kit_vfio/kit_vfio_region.ts";
+import { registerKitVfioDma } from "./kit_vfio/kit_vfio_dma.ts";
+import { registerKitVfioDevice } from "./kit_vfio/kit_vfio_device.ts";
 import { registerKitVfioStruct } from "./kit_uapi/kit_vfio_struct.ts";
 import { registerKitUserMemory } from "./kit_pages/kit_user_memory.ts";
 import { registerKitViommu } from "./kit_viommu/kit_viommu.ts";
@@ -101,6 +106,11 @@ export function allTests(uapi: RevisionName): Test[] {
   registerKitFailNth(registry);
   registerKitVfioCompat(registry);
   registerKitVfioStruct(registry);
+  registerKitVfioDevice(registry);
+  registerKitVfioRegion(registry);
+  registerKitVfioConfig(registry);
+  registerKitVfioIrq(registry);
+  registerKitVfioDma(registry);
   return registry.flatMap((test) =>
     narrow(test, (each) => each.uapi.includes(uapi)) ?? []
   );

@@ -38,6 +38,7 @@ const NEEDS: Readonly<Record<Need, string>> = {
   viommu: "virtual IOMMUs: IOMMU_VIOMMU_ALLOC and the ioctls of its objects",
   pasid: "devices with PASIDs, and HWPTs that can be attached to them",
   vfio: "an iommufd behind /dev/vfio/vfio",
+  vfio_device: "a VFIO device, an 82576 as QEMU has it",
 };
 
 /** What is known of each test that one of the globs matches, with a command of `commands`, and of ioctls by name. Throws {@link UsageError} for a glob that matches none. */

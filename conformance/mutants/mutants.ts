@@ -17,6 +17,7 @@ import { MAP_FILE_MUTANTS } from "./tables/map_file.ts";
 import { PAGE_TABLE_MUTANTS } from "./tables/page_table.ts";
 import { PAGES_MUTANTS } from "./tables/pages.ts";
 import { PASID_MUTANTS } from "./tables/pasid.ts";
+import { VFIO_MUTANTS } from "./tables/vfio.ts";
 import { VIOMMU_MUTANTS } from "./tables/viommu.ts";
 
 /** All mutants, by subject and then by file. */
@@ -32,4 +33,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...PAGE_TABLE_MUTANTS,
   ...PASID_MUTANTS,
   ...VIOMMU_MUTANTS,
+  ...VFIO_MUTANTS,
 ];

@@ -48,6 +48,7 @@ import {
   pasidAttach,
   pasidDetach,
 } from "../../selftests/ioctls/pasid_ioctls.ts";
+import { bound } from "../../selftests/ioctls/vfio_device_ioctls.ts";
 import { viommuAlloc } from "../../selftests/ioctls/viommu_ioctls.ts";
 import type {
   TargetInfo,
@@ -112,6 +113,7 @@ function registerProbes(registry: Test[]): void {
     (context) => probePassFd(context),
   );
   probe("vfio", "/dev/vfio/vfio opens an iommufd", probeVfio);
+  probe("vfio_device", "A device can be bound", probeVfioDevice);
   probe("hwpt", "A HWPT can be allocated", probeHwpt);
   probe("dirty", "Dirty tracking can be turned on", probeDirty);
   probe("faults", "A fault queue can be allocated", probeFaults);
@@ -225,6 +227,11 @@ async function probeVfio({ process }: Context): Promise<void> {
     IommuIoasAlloc.encode(),
   );
   assertEq(ret, 0, `IOMMU_IOAS_ALLOC on ${path}`);
+}
+
+async function probeVfioDevice(context: Context): Promise<void> {
+  const { device } = await bound(await Iommufd.open(context));
+  assertEq(await device.config(0, 4), 0x10c98086, "the ids of an 82576");
 }
 
 async function probeHwpt(context: Context): Promise<void> {

@@ -62,6 +62,7 @@ const LIARS: readonly (readonly [alter: Alter, line: RegExp])[] = [
   [at("exec", () => "ok 0"), /^exec fail close of what exec closed: /],
   [at("passfd", () => "ok 3"), /^passfd fail /],
   [at("open", () => "ok -2"), /^vfio fail open .dev.vfio.vfio: .*ENOENT$/],
+  [without(0x3b76), /^vfio_device fail .*ENOTTY$/],
   [without(0x3b89), /^hwpt fail .*ENOTTY$/],
   [without(0x3b8b), /^dirty fail .*ENOTTY$/],
   [without(0x3b8e), /^faults fail .*ENOTTY$/],

@@ -79,6 +79,7 @@ function openFiles(machine: Machine, ioas: number): World["fds"] {
     "DMA buffer": buffer,
     "fault queue": -1,
     "event queue": -1,
+    iommufd: fd,
   };
 }
 

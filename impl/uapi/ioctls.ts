@@ -16,6 +16,7 @@ import { existsIn } from "./revision/versions.ts";
 import * as selftest from "./selftest.ts";
 import type { TestCmd, TestOp } from "./selftest.ts";
 import * as vfio from "./vfio.ts";
+import * as vfioDevice from "./vfio_device.ts";
 import * as viommu from "./viommu.ts";
 
 /** What a module of rows exports. */
@@ -43,6 +44,9 @@ export const IOCTLS: readonly Ioctl[] = rows(
   viommu,
   selftest,
 );
+
+/** The ioctls of VFIO devices and groups. Some have the number of another one of a container. */
+export const VFIO_IOCTLS: readonly Ioctl[] = rows("ioctl", vfioDevice);
 
 /** The operations of IOMMU_TEST_CMD. */
 export const TEST_OPS: readonly TestOp<TestCmd>[] = rows("op", selftest);

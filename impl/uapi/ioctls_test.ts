@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { ioctl, type IoctlStruct } from "./ioctl.ts";
-import { IOCTLS, TEST_OPS } from "./ioctls.ts";
+import { IOCTLS, TEST_OPS, VFIO_IOCTLS } from "./ioctls.ts";
 import { IommuHwInfo, IommuHwptAlloc } from "./iommufd.ts";
 import { VERSIONS } from "./revision/versions.ts";
 import * as role from "./layout/roles.ts";
@@ -61,6 +61,14 @@ vfio_iommu_type1_info_cap_iova_range 16: id 0 version 2 next 4 nrIovas 8 reserve
 vfio_iommu_type1_info_dma_avail 12: id 0 version 2 next 4 avail 8
 vfio_iommu_type1_dma_map 32: argsz 0 flags 4 vaddr 8 iova 16 length 24
 vfio_iommu_type1_dma_unmap 24: argsz 0 flags 4 iova 8 length 16
+vfio_group_status 8: argsz 0 flags 4
+vfio_device_bind_iommufd 24: argsz 0 flags 4 iommufd 8 outDevid 12 tokenUuidPtr 16
+vfio_device_attach_iommufd_pt 16: argsz 0 flags 4 ptId 8 pasid 12
+vfio_device_detach_iommufd_pt 12: argsz 0 flags 4 pasid 8
+vfio_device_info 24: argsz 0 flags 4 numRegions 8 numIrqs 12 capOffset 16 pad 20
+vfio_region_info 32: argsz 0 flags 4 index 8 capOffset 12 length 16 offset 24
+vfio_irq_info 16: argsz 0 flags 4 index 8 count 12
+vfio_irq_set 20: argsz 0 flags 4 index 8 start 12 count 16
 ADD_RESERVED 72: start 16 length 24
 MOCK_DOMAIN 72: outStdevId 16 outHwptId 20 outIdevId 24
 MD_CHECK_MAP 72: iova 16 length 24 uptr 32
@@ -123,9 +131,12 @@ describe("the table of ioctls", () => {
   });
 
   it("has a row for each number and each name", () => {
-    const rows = IOCTLS.map(({ ioctl }) => ioctl);
+    for (const table of [IOCTLS, VFIO_IOCTLS]) {
+      const numbers = table.map(({ ioctl }) => ioctl.number);
+      assertEquals(new Set(numbers).size, numbers.length);
+    }
+    const rows = [...IOCTLS, ...VFIO_IOCTLS].map(({ ioctl }) => ioctl);
     assertEquals(new Set(rows.map(({ name }) => name)).size, rows.length);
-    assertEquals(new Set(rows.map(({ number }) => number)).size, rows.length);
     const constants = EXPORTS.filter(([name, value]) =>
       typeof value === "number" && value >> 8 === uapi.IOMMUFD_TYPE &&
       !name.endsWith("_TYPE")

@@ -38,7 +38,9 @@ export type Need =
   /** HWPTs for PASIDs, and devices that have them. */
   | "pasid"
   /** `/dev/vfio/vfio` opens an iommufd. */
-  | "vfio";
+  | "vfio"
+  /** `/dev/vfio/devices/vfio0` is a network card of Intel's, an 82576 as QEMU has it. */
+  | "vfio_device";
 
 const LIFETIMES: Readonly<Partial<Record<Need, Lifetime>>> = {
   vfio: { since: "6.2" },

@@ -16,9 +16,10 @@ import {
   SegmentationFault,
 } from "../../impl/kernel/interfaces/process_memory.ts";
 import type { Process } from "../../impl/kernel/simulated/process.ts";
+import { Igb } from "../../impl/pci/devices/igb.ts";
 import { EFAULT } from "../../impl/uapi/errno.ts";
 import { HPAGE_SIZE, PAGE_SIZE } from "../../impl/uapi/mman.ts";
-import type { RevisionName } from "../../impl/uapi/revision.ts";
+import { type RevisionName, REVISIONS } from "../../impl/uapi/revision.ts";
 import { kernelCapabilities } from "./capabilities.ts";
 import type { Target, TargetInfo, Timing } from "./target.ts";
 import { TargetFailure } from "./target_failure.ts";
@@ -172,11 +173,14 @@ export class Model {
   constructor(uapi: RevisionName, options: ImplOptions = {}) {
     const { frameOrder = "ordered", memory = MEMORY } = options;
     const { machine, calls = IMPL_CALLS } = options;
+    const hasDevice = REVISIONS[uapi].vfio.hasDeviceFiles;
     this.#boot = () => {
-      return new Kernel({
+      const kernel = new Kernel({
         revision: uapi,
         ...machine ? { machine: machine() } : { frameOrder, memory },
       });
+      if (hasDevice) kernel.addPciDevice(new Igb());
+      return kernel;
     };
     this.#calls = new Map(Object.entries(calls));
     this.info = {
@@ -185,7 +189,11 @@ export class Model {
       uapi,
       pageSize: PAGE_SIZE,
       hugePageSize: HPAGE_SIZE,
-      capabilities: [...CAPABILITIES, ...kernelCapabilities(uapi)],
+      capabilities: [
+        ...CAPABILITIES,
+        ...kernelCapabilities(uapi),
+        ...hasDevice ? ["vfio_device"] : [],
+      ],
     };
   }
 

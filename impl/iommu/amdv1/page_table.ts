@@ -184,6 +184,20 @@ export class AmdV1PageTable {
   }
 
   /**
+   * The same for an access of a device, `IOMMU_READ` or `IOMMU_WRITE`; undefined
+   * also where the entry does not allow it. As the hardware does it.
+   */
+  translate(iova: number, access: number): number | undefined {
+    const { granule } = this.format;
+    const at = Math.floor(iova / granule);
+    const table = this.#find(at);
+    if (table === undefined) return undefined;
+    const high = table.high(indexOf(at, this.#level));
+    if ((high & this.#attributesOf(access) & (IR | IW)) === 0) return undefined;
+    return this.#frameAt(table, at) * granule + iova % granule;
+  }
+
+  /**
    * Stores in `out`, from `to` on, the frames of `npages` CPU pages, of which
    * the first begins at `iova`; 0 for one that begins in a hole.
    */

@@ -8,7 +8,7 @@
 
 import { EAGAIN, EINVAL } from "../../uapi/errno.ts";
 import { POLLIN, POLLOUT } from "../../uapi/mman.ts";
-import { File } from "./file.ts";
+import { type Eventfd, File } from "./file.ts";
 import type { Task } from "../interfaces/task.ts";
 
 /** eventfd: a read takes 1 instead of everything. */
@@ -21,7 +21,7 @@ const COUNTER_MAX = 2n ** 64n - 1n;
  * An eventfd. Nothing may block in the model, so that where Linux would wait
  * both kinds answer EAGAIN, with O_NONBLOCK or without.
  */
-export class EventFd extends File {
+export class EventFd extends File implements Eventfd {
   #count: bigint;
   readonly #semaphore: boolean;
 
@@ -30,6 +30,26 @@ export class EventFd extends File {
     super();
     this.#count = BigInt(initial);
     this.#semaphore = semaphore;
+  }
+
+  /** Itself. */
+  override get eventfd(): this {
+    return this;
+  }
+
+  /** Adds 1, unless it is full (Linux: eventfd_signal). */
+  signal(): void {
+    if (this.#count === COUNTER_MAX) return;
+    this.#count++;
+    this.pollChanged();
+  }
+
+  /** Makes it 0; returns what it was (Linux: eventfd_ctx_do_read). */
+  take(): bigint {
+    const count = this.#count;
+    this.#count = 0n;
+    this.pollChanged();
+    return count;
   }
 
   /** Takes the count and stores its 8 bytes. Throws EINVAL for a shorter buffer, EAGAIN at 0, EFAULT. */

@@ -78,6 +78,16 @@ export interface DeviceMapping {
   open(): void;
   /** There is one less. */
   close(): void;
+  /** The program stored `length` bytes at byte `offset` of the memory, where the machine can see that. */
+  stored?(offset: number, length: number): void;
+}
+
+/** The counter of an eventfd, for whoever has it signalled, or waits for it (Linux: struct eventfd_ctx). */
+export interface Eventfd extends File {
+  /** Adds 1, unless it is full (Linux: eventfd_signal). */
+  signal(): void;
+  /** Makes it 0; returns what it was (Linux: eventfd_ctx_do_read). */
+  take(): bigint;
 }
 
 /**
@@ -208,6 +218,11 @@ export abstract class File {
    * for another file. (Linux: what memfd_pin_folios takes.)
    */
   get pinnable(): MemoryObject | undefined {
+    return undefined;
+  }
+
+  /** Its counter, if it is an eventfd. */
+  get eventfd(): Eventfd | undefined {
     return undefined;
   }
 

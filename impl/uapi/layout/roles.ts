@@ -53,13 +53,14 @@ export interface Extent {
   };
 }
 
-/** What a descriptor is open for: an access, a fault queue, memory, a DMA buffer. */
+/** What a descriptor is open for: an access, a fault queue, memory, a DMA buffer, an iommufd. */
 export type FileKind =
   | "access"
   | "fault queue"
   | "event queue"
   | "file"
-  | "DMA buffer";
+  | "DMA buffer"
+  | "iommufd";
 
 /** What the kernel does with the memory behind a pointer. */
 export type Use = "reads" | "writes" | "reads or writes" | "pins";

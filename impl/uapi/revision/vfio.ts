@@ -20,6 +20,10 @@ export class VfioDifferences extends Differences {
   readonly capsDmaAvailFirst: boolean = this.since("6.6");
   /** What the DMA_AVAIL capability reports (S21). */
   readonly dmaAvail: number = this.from({ v3: 0xffff, "6.2": 0xffffffff });
+  /** There are devices in /dev/vfio/devices (VFIO_DEVICE_CDEV). */
+  readonly hasDeviceFiles: boolean = this.since("6.6");
+  /** A token of a virtual function comes with BIND_IOMMUFD, whose struct grew and may grow (vfio_df_ioctl_bind_iommufd). */
+  readonly bindHasToken: boolean = this.since("6.17");
   /** Opening /dev/vfio/vfio gives an iommufd that charges per process (S23). */
   readonly hasDevice: boolean = this.since("6.2");
 }

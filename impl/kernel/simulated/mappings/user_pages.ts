@@ -209,6 +209,7 @@ export class UserPages implements Mm {
     } catch (error) {
       throw this.#signal(error, "write", address, from.length);
     }
+    this.#tellDevice(address, from.length);
   }
 
   /** Faults in the pages [first, end) for `access`, PROT_READ or PROT_WRITE. Throws EFAULT, ENOMEM. */
@@ -280,6 +281,15 @@ export class UserPages implements Mm {
     } catch (error) {
       throw ENOMEM.is(error) ? USED_UP : error;
     }
+  }
+
+  /** Memory of a device was stored to, if it is that. */
+  #tellDevice(address: number, length: number): void {
+    const vma = this.vmas.lookup(address);
+    if (vma?.device?.stored === undefined) return;
+    const page = Math.floor(address / PAGE_SIZE);
+    const offset = vma.objectIndex(page) * PAGE_SIZE + address % PAGE_SIZE;
+    vma.device.stored(offset, length);
   }
 
   /** What the CPU raises where the kernel would return an errno. */

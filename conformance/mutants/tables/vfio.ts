@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Faults of VFIO devices.
+ *
+ * @module
+ */
+
+import { inFile, type Mutant } from "../mutant.ts";
+
+/** See the module. */
+export const VFIO_MUTANTS: readonly Mutant[] = [
+  ...inFile("impl/vfio/device.ts", [{
+    name: "vfio-two-owners",
+    find: "if (this.core.isOpen) {",
+    replace: "if (false) {",
+    breaks: "A device can be bound through two descriptors",
+    killer: "kit_vfio_device.one_owner",
+  }, {
+    name: "vfio-attach-again",
+    find: "this.#attached ? idev.replace(ptId) : idev.attach(ptId)",
+    replace: "idev.attach(ptId)",
+    breaks: "A device that is attached cannot be attached elsewhere",
+    killer: "kit_vfio_device.attach",
+  }, {
+    name: "vfio-close-leaves-pasid",
+    find:
+      "    for (const pasid of [...this.#pasids]) this.detachPasid(pasid);\n",
+    replace: "",
+    breaks: "A closed device stays attached for a PASID",
+    killer: "kit_vfio_device.pasid",
+  }]),
+  ...inFile("impl/vfio/config.ts", [{
+    name: "vfio-bar-size",
+    find: "& -bar.size | bar.flags",
+    replace: "| bar.flags",
+    breaks: "A BAR does not tell its size",
+    killer: "kit_vfio_config.bars",
+  }, {
+    name: "vfio-msi-by-config",
+    find: "if (!isOn) flags &= ~pci.PCI_MSI_FLAGS_ENABLE;",
+    replace: "",
+    breaks: "MSI can be switched on in configuration space",
+    killer: "kit_vfio_config.messages",
+  }, {
+    name: "vfio-ids-writable",
+    find: "this.#declare(pci.PCI_VENDOR_ID, 4, all, 0);",
+    replace: "this.#declare(pci.PCI_VENDOR_ID, 4, all, all);",
+    breaks: "A user can change the ids of a device",
+    killer: "kit_vfio_config.header",
+  }]),
+  ...inFile("impl/vfio/pci_device.ts", [{
+    name: "vfio-reset-config",
+    find: "    device.reset();\n    device.config.restore(before);",
+    replace: "    device.reset();",
+    breaks: "A reset takes the configuration space with it",
+    killer: "kit_vfio_config.reset_keeps",
+  }, {
+    name: "vfio-memory-stays",
+    find: "      if (bar !== undefined && !bar.isIo) bar.resize(answers);",
+    replace: "",
+    breaks: "Memory can be accessed by a mapping while it is off",
+    killer: "kit_vfio_region.memory_off",
+  }, {
+    name: "vfio-power-ignored",
+    find: "return state < D3HOT && ",
+    replace: "return ",
+    breaks: "Memory answers in D3hot",
+    killer: "kit_vfio_region.power_off",
+  }]),
+  ...inFile("impl/vfio/irqs.ts", [{
+    name: "vfio-irq-undo",
+    find:
+      "        for (let undo = start; undo < vector; undo++) this.#disconnect(undo);\n",
+    replace: "",
+    breaks: "A range of vectors of which one fails stays connected",
+    killer: "kit_vfio_irq.msix",
+  }, {
+    name: "vfio-irq-stays-on",
+    find: "        if (!isOn) this.#disableMessages();\n",
+    replace: "",
+    breaks: "A failed call leaves messages on",
+    killer: "kit_vfio_irq.msi",
+  }, {
+    name: "vfio-irq-two-kinds",
+    find:
+      "if (!isOn && this.#mode !== undefined) throw OTHER_IS_ON;\n    if (type",
+    replace: "if (type",
+    breaks: "MSI and MSI-X are on together",
+    killer: "kit_vfio_irq.msix",
+  }]),
+  ...inFile("impl/vfio/regions.ts", [{
+    name: "vfio-msix-table",
+    find: "if (hidden) part.fill(0xff);\n      else ",
+    replace: "",
+    breaks: "The table of MSI-X can be read",
+    killer: "kit_vfio_region.access",
+  }, {
+    name: "vfio-mapping-loose",
+    find: "open: () => void hold.get(),",
+    replace: "open: () => hold,",
+    breaks: "A mapping does not hold the device",
+    killer: "kit_vfio_device.mapping_holds_device",
+  }]),
+  ...inFile("impl/pci/iommu.ts", [{
+    name: "pci-detached-dma",
+    find: "    (dev as PciFunction).translations.set(pasid, this);",
+    replace:
+      '    if (this.type !== "blocked") (dev as PciFunction).translations.set(pasid, this);',
+    breaks: "A detached device goes on with its DMA",
+    killer: "kit_vfio_dma.detached",
+  }]),
+  ...inFile("impl/iommu/amdv1/page_table.ts", [{
+    name: "dma-rights",
+    find:
+      "if ((high & this.#attributesOf(access) & (IR | IW)) === 0) return undefined;",
+    replace: "if (high === 0) return undefined;",
+    breaks: "A device writes memory that is mapped for reading",
+    killer: "kit_vfio_dma.rights",
+  }]),
+];

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The configuration space of a device from what its author says of it.
+ *
+ * @module
+ */
+
+import type { Bar } from "./bar.ts";
+import {
+  ConfigSpace,
+  PCI_BASE_ADDRESS_0,
+  PCI_CACHE_LINE_SIZE,
+  PCI_CAP_ID_EXP,
+  PCI_CAP_ID_MSI,
+  PCI_CAP_ID_MSIX,
+  PCI_CAP_ID_PM,
+  PCI_CAPABILITY_LIST,
+  PCI_CFG_SPACE_EXP_SIZE,
+  PCI_COMMAND,
+  PCI_DEVICE_ID,
+  PCI_EXP_DEVCAP_FLR,
+  PCI_EXT_CAP_ID_ARI,
+  PCI_EXT_CAP_ID_ERR,
+  PCI_INTERRUPT_LINE,
+  PCI_INTERRUPT_PIN,
+  PCI_REVISION_ID,
+  PCI_STATUS,
+  PCI_STATUS_CAP_LIST,
+  PCI_SUBSYSTEM_VENDOR_ID,
+  PCI_VENDOR_ID,
+} from "./config_space.ts";
+
+/** Where the table of MSI-X and its pending bits are. */
+export interface MsixPlace {
+  /** Vectors, 1 to 2048. */
+  readonly vectors: number;
+  /** The BAR. */
+  readonly bar: number;
+  /** Offset of the table in it. */
+  readonly table: number;
+  /** Offset of the pending bits in it. */
+  readonly pending: number;
+}
+
+/** What of a device its configuration space tells. */
+export interface Identity {
+  /** Vendor id. */
+  readonly vendor: number;
+  /** Device id. */
+  readonly device: number;
+  /** Class: base class, subclass, interface. */
+  readonly class: number;
+  /** Revision; default 0. */
+  readonly revision?: number;
+  /** Subsystem vendor id; default the vendor id. */
+  readonly subsystemVendor?: number;
+  /** Subsystem id; default the device id. */
+  readonly subsystem?: number;
+  /** The pin of its legacy interrupt, 1 to 4, or 0 for none; default 1. */
+  readonly interruptPin?: number;
+  /** Its messages, a power of two up to 32; default 1, 0 for no such capability. */
+  readonly msi?: number;
+  /** Whether it has a function level reset; default true. */
+  readonly flr?: boolean;
+}
+
+/** Where the capabilities are: the same for all devices, as those of igb in QEMU. */
+const PM = 0x40;
+const MSI = 0x50;
+const MSIX = 0x70;
+const EXP = 0xa0;
+const AER = 0x100;
+const ARI = 0x150;
+
+/** IO, MEMORY, MASTER, SERR and INTX_DISABLE can be written. */
+const COMMAND_WRITABLE = 0x507;
+/** MSI: addresses of 64 bits, and a mask for each vector. */
+const MSI_64BIT_MASK = 0x180;
+/** PCI Express: version 2, role based errors. */
+const EXP_VERSION = 2;
+const EXP_ROLE_BASED_ERRORS = 0x8000;
+/** All errors that can be masked. */
+const AER_ERRORS = 0x3fff030;
+
+/** Configuration space with a header and capabilities. */
+export function layOut(
+  identity: Identity,
+  bars: readonly (Bar | undefined)[],
+  msix: MsixPlace | undefined,
+): ConfigSpace {
+  const config = new ConfigSpace(PCI_CFG_SPACE_EXP_SIZE);
+  addHeader(config, identity);
+  bars.forEach((bar, index) => addBar(config, bar, index));
+  const caps = [
+    addPowerManagement,
+    ...identity.msi === 0 ? [] : [addMsi],
+    ...msix ? [(config: ConfigSpace) => addMsix(config, msix)] : [],
+    addExpress,
+  ];
+  let link = PCI_CAPABILITY_LIST;
+  for (const add of caps) {
+    const at = add(config, identity);
+    config.set(link, 1, at);
+    link = at + 1;
+  }
+  addExtended(config, AER, PCI_EXT_CAP_ID_ERR, 0x48, ARI);
+  config.declare(AER + 4, 4, 0, 0, AER_ERRORS);
+  config.declare(AER + 8, 4, 0, AER_ERRORS);
+  config.declare(AER + 12, 4, 0x462030, AER_ERRORS);
+  addExtended(config, ARI, PCI_EXT_CAP_ID_ARI, 8, 0);
+  config.finish();
+  return config;
+}
+
+function addHeader(config: ConfigSpace, identity: Identity): void {
+  const { vendor, device, class: code, revision = 0 } = identity;
+  config.declare(PCI_VENDOR_ID, 2, vendor);
+  config.declare(PCI_DEVICE_ID, 2, device);
+  config.declare(PCI_COMMAND, 2, 0, COMMAND_WRITABLE);
+  config.declare(PCI_STATUS, 2, PCI_STATUS_CAP_LIST);
+  config.declare(PCI_REVISION_ID, 4, code * 256 + revision);
+  config.declare(PCI_CACHE_LINE_SIZE, 1, 0, 0xff);
+  config.declare(
+    PCI_SUBSYSTEM_VENDOR_ID,
+    2,
+    identity.subsystemVendor ?? vendor,
+  );
+  config.declare(
+    PCI_SUBSYSTEM_VENDOR_ID + 2,
+    2,
+    identity.subsystem ?? device,
+  );
+  config.declare(PCI_INTERRUPT_LINE, 1, 0, 0xff);
+  config.declare(PCI_INTERRUPT_PIN, 1, identity.interruptPin ?? 1);
+}
+
+/** The bits of an address below the size of the BAR are fixed. */
+function addBar(
+  config: ConfigSpace,
+  bar: Bar | undefined,
+  index: number,
+): void {
+  if (bar === undefined) return;
+  const at = PCI_BASE_ADDRESS_0 + 4 * index;
+  const mask = -bar.size;
+  config.declare(at, 4, bar.flags, mask);
+  if (!bar.isWide) return;
+  config.declare(at + 4, 4, 0, Math.floor(-bar.size / 2 ** 32));
+}
+
+function addPowerManagement(config: ConfigSpace): number {
+  config.declare(PM, 8, PCI_CAP_ID_PM);
+  config.declare(PM + 2, 2, 0x0003);
+  config.declare(PM + 4, 2, 0, 0x3);
+  return PM;
+}
+
+function addMsi(config: ConfigSpace, { msi = 1 }: Identity): number {
+  const log2 = Math.log2(msi);
+  if (log2 % 1 !== 0 || !(msi >= 1 && msi <= 32)) {
+    throw new RangeError(
+      `A device has 1, 2, 4, 8, 16 or 32 messages, not ${msi}`,
+    );
+  }
+  config.declare(MSI, 2, PCI_CAP_ID_MSI);
+  config.declare(MSI + 2, 2, MSI_64BIT_MASK | log2 << 1, 0x71);
+  config.declare(MSI + 4, 4, 0, -4);
+  config.declare(MSI + 8, 4, 0, -1);
+  config.declare(MSI + 12, 2, 0, 0xffff);
+  config.declare(MSI + 14, 2, 0);
+  config.declare(MSI + 16, 4, 0, 2 ** msi - 1);
+  config.declare(MSI + 20, 4, 0);
+  return MSI;
+}
+
+function addMsix(config: ConfigSpace, msix: MsixPlace): number {
+  config.declare(MSIX, 2, PCI_CAP_ID_MSIX);
+  config.declare(MSIX + 2, 2, msix.vectors - 1, 0xc000);
+  config.declare(MSIX + 4, 4, msix.table | msix.bar);
+  config.declare(MSIX + 8, 4, msix.pending | msix.bar);
+  return MSIX;
+}
+
+function addExpress(config: ConfigSpace, { flr = true }: Identity): number {
+  config.declare(EXP, 2, PCI_CAP_ID_EXP);
+  config.declare(EXP + 2, 2, EXP_VERSION);
+  const devcap = EXP_ROLE_BASED_ERRORS | (flr ? PCI_EXP_DEVCAP_FLR : 0);
+  config.declare(EXP + 4, 4, devcap);
+  config.declare(EXP + 8, 2, 0x2810, 0x7fff);
+  config.declare(EXP + 10, 2, 0, 0, 0xf);
+  for (let at = EXP + 12; at < EXP + 0x3c; at += 4) config.declare(at, 4, 0);
+  config.declare(EXP + 0x28, 2, 0, 0xffff);
+  return EXP;
+}
+
+/** An extended capability of `length` bytes, all read-only. */
+function addExtended(
+  config: ConfigSpace,
+  at: number,
+  id: number,
+  length: number,
+  next: number,
+): void {
+  for (let i = 0; i < length; i += 4) config.declare(at + i, 4, 0);
+  config.set(at, 4, next * 2 ** 20 + 0x10000 + id);
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The base class of a device of one's own: what it is, its registers, and what
+ * it can do: DMA and interrupts.
+ *
+ * @module
+ */
+
+import { Bar, type BarOptions, type Register, type Registers } from "./bar.ts";
+import { type Identity, layOut, type MsixPlace } from "./config_layout.ts";
+import {
+  type ConfigSpace,
+  PCI_COMMAND,
+  PCI_COMMAND_MASTER,
+  PCI_STATUS,
+  PCI_STATUS_INTERRUPT,
+} from "./config_space.ts";
+import type { Dma } from "./dma.ts";
+import type { PciFunction } from "./function.ts";
+
+/** How many BARs a function can have. */
+const BARS = 6;
+/** Bytes of an entry of the table of MSI-X. */
+const MSIX_ENTRY = 16;
+
+/** What a device is. */
+export interface PciDeviceOptions extends Identity {
+  /** Its BARs by their number; one with `wide` takes the next place too. */
+  readonly bars?: readonly (BarOptions | undefined)[];
+  /** Vectors of MSI-X, in a BAR of their own behind the others; or where they are. Default none. */
+  readonly msix?: number | MsixPlace;
+}
+
+/**
+ * A device that can be put into a machine: `kernel.addPciDevice(new MyDevice())`.
+ * It is as after a reset until a program does something with it.
+ */
+export abstract class PciDevice {
+  /** Its configuration space. */
+  readonly config: ConfigSpace;
+  /** Its BARs. */
+  readonly bars: readonly (Bar | undefined)[];
+  /** Where the table of MSI-X is. */
+  readonly msix: MsixPlace | undefined;
+  #function: PciFunction | undefined;
+  #intx = false;
+
+  /** A device that is in no machine. Throws a RangeError for what cannot be. */
+  constructor(options: PciDeviceOptions) {
+    const bars: (Bar | undefined)[] = [];
+    for (const [index, bar] of (options.bars ?? []).entries()) {
+      if (bar !== undefined) bars[index] = new Bar(bar);
+    }
+    this.msix = typeof options.msix === "number"
+      ? ownBar(options.msix, bars)
+      : options.msix;
+    for (const [index, bar] of bars.entries()) {
+      const taken = bar?.isWide ? index + 1 : index;
+      if (taken >= BARS || (bar?.isWide && bars[taken] !== undefined)) {
+        throw new RangeError(`There is no place for BAR ${index}`);
+      }
+    }
+    this.bars = Object.freeze(bars);
+    this.config = layOut(options, bars, this.msix);
+  }
+
+  /** Its place in a machine. Throws an Error while it is in none. */
+  get function(): PciFunction {
+    if (this.#function === undefined) {
+      throw new Error("The device is not in a machine yet");
+    }
+    return this.#function;
+  }
+
+  /** Its DMA. */
+  get dma(): Dma {
+    return this.function.dma;
+  }
+
+  /** Puts it into a machine, once. Throws an Error for a device that is in one. For `PciBus` only. */
+  plug(into: PciFunction): void {
+    if (this.#function !== undefined) {
+      throw new Error("The device is in a machine already");
+    }
+    this.#function = into;
+  }
+
+  /** Declares registers in a BAR. Throws a RangeError for one that is not there. */
+  protected registers<Name extends string>(
+    bar: number,
+    table: Readonly<Record<Name, Register>>,
+  ): Registers<Name> {
+    const found = this.bars[bar];
+    if (found === undefined) throw new RangeError(`There is no BAR ${bar}`);
+    return found.declare(table);
+  }
+
+  /**
+   * Sends a message: the user's interrupt of that vector. It is dropped while
+   * bus mastering is off, as it is a write, and where nobody takes it.
+   */
+  msi(vector: number): void {
+    const command = this.config.read(PCI_COMMAND, 2);
+    if ((command & PCI_COMMAND_MASTER) === 0) return;
+    this.function.sink?.message(vector);
+  }
+
+  /** Whether the legacy interrupt is asserted; the user gets it until the device takes it back. */
+  get intx(): boolean {
+    return this.#intx;
+  }
+
+  /** Asserts the legacy interrupt, or takes it back. */
+  set intx(asserted: boolean) {
+    this.#intx = asserted;
+    const status = this.config.read(PCI_STATUS, 2) & ~PCI_STATUS_INTERRUPT;
+    this.config.set(
+      PCI_STATUS,
+      2,
+      asserted ? status | PCI_STATUS_INTERRUPT : status,
+    );
+    if (asserted) this.function.sink?.intx();
+  }
+
+  /** A function level reset, or another: registers and configuration are as in the beginning. */
+  reset(): void {
+    this.resetRegisters();
+    this.config.reset();
+    this.#intx = false;
+    this.onReset();
+  }
+
+  /** All registers are as in the beginning, but not the configuration: a reset of the device's own. */
+  protected resetRegisters(): void {
+    for (const bar of this.bars) bar?.reset();
+  }
+
+  /**
+   * Looks what programs stored in memory that they have mapped, and acts on
+   * it; returns whether there was something. For whoever cannot see stores.
+   */
+  poll(): boolean {
+    let found = false;
+    for (const bar of this.bars) if (bar?.poll()) found = true;
+    return found;
+  }
+
+  /** What the device forgets at a reset, beside its registers. */
+  protected onReset(): void {}
+}
+
+/** Puts the table of MSI-X into a BAR of its own, behind all others. */
+function ownBar(vectors: number, bars: (Bar | undefined)[]): MsixPlace {
+  if (!Number.isInteger(vectors) || vectors < 1 || vectors > 2048) {
+    throw new RangeError(`A device has 1 to 2048 vectors, not ${vectors}`);
+  }
+  const bar = bars.length + (bars.at(-1)?.isWide ? 1 : 0);
+  const half = Math.max(
+    4096,
+    2 ** Math.ceil(Math.log2(vectors * MSIX_ENTRY)),
+  );
+  bars[bar] = new Bar({ size: 2 * half });
+  return { vectors, bar, table: 0, pending: half };
+}

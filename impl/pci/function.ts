@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * A PCI device as the kernel knows it: its name, its place on a bus, its IOMMU
+ * (Linux: struct pci_dev).
+ *
+ * @module
+ */
+
+import { Device, type IommuOps } from "../iommu/device.ts";
+import type { PciBus } from "./bus.ts";
+import type { PciDevice } from "./device.ts";
+import { Dma } from "./dma.ts";
+import type { PciDomain } from "./iommu.ts";
+
+/** Who gets the interrupts of a function: what its driver set up (Linux: request_irq). */
+export interface InterruptSink {
+  /** A message, by its vector, was sent. */
+  message(vector: number): void;
+  /** The legacy interrupt is asserted. */
+  intx(): void;
+}
+
+/** One function of a device on a bus. */
+export class PciFunction extends Device {
+  /** What it is. */
+  readonly device: PciDevice;
+  /** The bus that it is on. */
+  readonly bus: PciBus;
+  /** Its bus number. */
+  readonly busNumber: number;
+  /** Its device number on the bus and its function number, as PCI packs them. */
+  readonly devfn: number;
+  /** A device that the IOMMU cannot tell from it: it is in that one's group. */
+  readonly groupWith: PciFunction | undefined;
+  /** The domains that translate its DMA, by PASID. */
+  readonly translations: Map<number, PciDomain> = new Map();
+  /** Its DMA. */
+  readonly dma: Dma;
+  /** Who gets its interrupts; nobody while that is undefined. */
+  sink: InterruptSink | undefined;
+  /** Where the BARs begin, as DMA of another device reaches them. */
+  readonly barAddresses: number[] = [];
+
+  /** For {@link PciBus}. */
+  constructor(
+    bus: PciBus,
+    ops: IommuOps,
+    device: PciDevice,
+    place: { busNumber: number; devfn: number; groupWith?: PciFunction },
+  ) {
+    const { busNumber, devfn, groupWith } = place;
+    super(bus.iommu, nameOf(busNumber, devfn), ops);
+    this.bus = bus;
+    this.device = device;
+    this.busNumber = busNumber;
+    this.devfn = devfn;
+    this.groupWith = groupWith;
+    this.dma = new Dma(this);
+    this.hasIsolatedMsi = true;
+  }
+}
+
+/** The name of a function, as `0000:00:04.0`. */
+export function nameOf(busNumber: number, devfn: number): string {
+  const bus = busNumber.toString(16).padStart(2, "0");
+  const slot = (devfn >> 3).toString(16).padStart(2, "0");
+  return `0000:${bus}:${slot}.${devfn & 7}`;
+}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The IOMMU in front of the PCI devices: 48 bits of IOVA with pages of 4 KiB,
+ * 2 MiB and 1 GiB, dirty tracking, a translation for each PASID, and the window
+ * of x86's interrupts, which cannot be mapped. It tells what an IOMMU of Intel
+ * tells that has no nesting; the format of its tables, which nobody sees, is
+ * AMD's.
+ *
+ * Linux: drivers/iommu/intel, as a user meets it.
+ *
+ * @module
+ */
+
+import { AmdV1Format } from "../iommu/amdv1/format.ts";
+import { AmdV1PageTable } from "../iommu/amdv1/page_table.ts";
+import type { Device, HwInfo, IommuCap, IommuOps } from "../iommu/device.ts";
+import type { DirtyBitmap, DirtyOps } from "../iommu/dirty.ts";
+import { Domain, IOMMU_WRITE } from "../iommu/domain.ts";
+import { type Group, IOMMU_NO_PASID } from "../iommu/group.ts";
+import type { Iommu } from "../iommu/iommu.ts";
+import { IopfQueue } from "../iommu/page_fault_queue.ts";
+import type { ResvRegion } from "../iommu/resv.ts";
+import type { UserData } from "../iommu/user_data.ts";
+import type { FrameRuns } from "../kernel/interfaces/physical_memory.ts";
+import { type Iova, plus } from "../lib/brands.ts";
+import type { FrameList } from "../lib/frame_list.ts";
+import { ENODEV, EOPNOTSUPP } from "../uapi/errno.ts";
+import {
+  IOMMU_HW_INFO_TYPE_DEFAULT,
+  IOMMU_HW_INFO_TYPE_INTEL_VTD,
+  IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+  IOMMU_HWPT_ALLOC_PASID,
+} from "../uapi/iommufd.ts";
+import { u32, u64 } from "../uapi/layout/roles.ts";
+import { type Struct, struct } from "../uapi/layout/struct.ts";
+import { PAGE_SIZE } from "../uapi/mman.ts";
+import { PciFunction } from "./function.ts";
+
+const IOVA_BITS = 48;
+
+const FORMAT = new AmdV1Format({
+  granule: PAGE_SIZE,
+  levels: 4,
+  iovaSize: 2 ** IOVA_BITS,
+  addressSize: 2 ** 52,
+  pageSizes: [PAGE_SIZE, 2 ** 21, 2 ** 30],
+  attributes: 0,
+});
+
+/** Where x86 takes writes of devices for interrupts. */
+const MSI_WINDOW: ResvRegion = {
+  start: 0xfee00000n,
+  length: 0x100000n,
+  type: "msi",
+};
+
+/** Linux: `struct iommu_hw_info_vtd`. */
+interface HwInfoVtd {
+  flags: number;
+  reserved: number;
+  capReg: bigint;
+  ecapReg: bigint;
+}
+
+const HwInfoVtd: Struct<HwInfoVtd> = struct("iommu_hw_info_vtd", {
+  flags: u32(),
+  reserved: u32(),
+  capReg: u64(),
+  ecapReg: u64(),
+});
+
+/** 48 bits of guest address, four levels, large pages of 2 MiB and 1 GiB. */
+const CAP_REG = 47n << 16n | 1n << 10n | 3n << 34n;
+/** Coherent, queued invalidation, remapped interrupts. */
+const ECAP_REG = 1n << 0n | 1n << 1n | 1n << 3n;
+
+/** Flags that a domain can be allocated with. */
+const PAGING_FLAGS = IOMMU_HWPT_ALLOC_DIRTY_TRACKING | IOMMU_HWPT_ALLOC_PASID;
+
+/** A domain of this IOMMU. */
+export abstract class PciDomain extends Domain {
+  /** Where DMA at an IOVA goes, `IOMMU_READ` or `IOMMU_WRITE`; undefined where it is blocked. */
+  abstract translate(iova: number, access: number): number | undefined;
+
+  /** Points the hardware at this domain. */
+  override attachDev(dev: Device, old: Domain | null): void {
+    this.setDevPasid(dev, IOMMU_NO_PASID, old);
+  }
+
+  /** The same for DMA with a PASID. */
+  override setDevPasid(dev: Device, pasid: number, old: Domain | null): void {
+    const ops = this.owner as PciIommuOps;
+    ops.iopfQueue.changeDomain(dev, this, old);
+    (dev as PciFunction).translations.set(pasid, this);
+  }
+}
+
+/** Lets nothing through. */
+class BlockedDomain extends PciDomain {
+  override readonly type = "blocked";
+
+  override translate(): undefined {
+    return undefined;
+  }
+}
+
+/** A page table. */
+export class PciPagingDomain extends PciDomain implements DirtyOps {
+  /** Its user maps into it. */
+  override readonly type = "paging";
+  /** Itself if it can track writes. */
+  override readonly dirtyOps: DirtyOps | undefined;
+  /** Its page table. */
+  readonly pageTable: AmdV1PageTable = new AmdV1PageTable(FORMAT);
+  #tracksDirty = false;
+
+  /** An empty one. */
+  constructor(owner: PciIommuOps, dirtyTracking: boolean) {
+    super({
+      owner,
+      pgsizeBitmap: FORMAT.pgsizeBitmap,
+      apertureEnd: BigInt(FORMAT.iovaSize - 1),
+    });
+    this.dirtyOps = dirtyTracking ? this : undefined;
+  }
+
+  override translate(iova: number, access: number): number | undefined {
+    const paddr = this.pageTable.translate(iova, access);
+    if (paddr !== undefined && this.#tracksDirty && access === IOMMU_WRITE) {
+      this.pageTable.setDirty(iova);
+    }
+    return paddr;
+  }
+
+  override mapRange(iova: Iova, paddr: number, size: number, prot: number) {
+    this.pageTable.map(iova, paddr, size, prot);
+  }
+
+  override mapRuns(
+    iova: Iova,
+    runs: FrameRuns,
+    from: number,
+    to: number,
+    prot: number,
+  ): Iova {
+    return plus(iova, this.pageTable.mapRuns(iova, runs, from, to, prot));
+  }
+
+  override unmapRange(iova: Iova, size: number): number {
+    return this.pageTable.unmap(iova, size);
+  }
+
+  /** 0 in a hole. */
+  override iovaToPhys(iova: number): number {
+    return this.pageTable.lookup(iova) ?? 0;
+  }
+
+  override readPfns(iova: number, npages: number, out: Int32Array, at: number) {
+    this.pageTable.readPfns(iova, npages, out, at);
+  }
+
+  override readRuns(
+    iova: number,
+    npages: number,
+    list: FrameList,
+    maxRuns: number,
+  ): number {
+    return this.pageTable.readRuns(iova, npages, list, maxRuns);
+  }
+
+  /** Whether it notes what devices write. */
+  get tracksDirty(): boolean {
+    return this.#tracksDirty;
+  }
+
+  /** Begins to note what devices write, or ends. */
+  setDirtyTracking(enable: boolean): void {
+    this.#tracksDirty = enable;
+  }
+
+  /** Reports what was written. */
+  readAndClearDirty(
+    iova: number,
+    size: number,
+    flags: number,
+    dirty: DirtyBitmap,
+  ): void {
+    this.pageTable.readDirty(iova, size, flags, dirty);
+  }
+}
+
+/** The driver of the IOMMU. */
+export class PciIommuOps implements IommuOps {
+  /** The IOMMU core that it registers with. */
+  readonly iommu: Iommu;
+  /** Blocks all DMA. */
+  readonly blockedDomain: Domain;
+  /** Its devices that may make page requests. */
+  readonly iopfQueue: IopfQueue = new IopfQueue();
+
+  /** A driver without devices. */
+  constructor(iommu: Iommu) {
+    this.iommu = iommu;
+    this.blockedDomain = new BlockedDomain({ owner: this });
+  }
+
+  /** DMA is coherent, and dirty pages can be tracked. */
+  capable(_dev: Device, cap: IommuCap): boolean {
+    return cap === "cache-coherency" || cap === "dirty-tracking";
+  }
+
+  /** Throws ENODEV for what is no PCI device. */
+  probeDevice(dev: Device): void {
+    if (!(dev instanceof PciFunction)) throw ENODEV;
+  }
+
+  /** That of the device that it cannot be told from, or one of its own. */
+  deviceGroup(dev: Device): Group {
+    const { groupWith } = dev as PciFunction;
+    return groupWith?.group?.get() ?? this.iommu.allocGroup();
+  }
+
+  /** An empty page table. */
+  domainAllocPaging(): PciPagingDomain {
+    return new PciPagingDomain(this, false);
+  }
+
+  /** An empty page table, with dirty tracking where that is wanted. Throws EOPNOTSUPP for data, and for nesting. */
+  domainAllocPagingFlags(
+    _dev: Device,
+    flags: number,
+    userData: UserData | undefined,
+  ): PciPagingDomain {
+    if (flags & ~PAGING_FLAGS) {
+      throw EOPNOTSUPP.because("the IOMMU cannot nest");
+    }
+    if (userData !== undefined) {
+      throw EOPNOTSUPP.because("the IOMMU driver takes no data");
+    }
+    const dirty = (flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING) !== 0;
+    return new PciPagingDomain(this, dirty);
+  }
+
+  /** What its registers say. Throws EOPNOTSUPP for another type. */
+  hwInfo(_dev: Device, type: number): HwInfo {
+    if (
+      type !== IOMMU_HW_INFO_TYPE_DEFAULT &&
+      type !== IOMMU_HW_INFO_TYPE_INTEL_VTD
+    ) {
+      throw EOPNOTSUPP.because(
+        "the IOMMU driver does not know the wanted type",
+      );
+    }
+    const bytes = HwInfoVtd.encode({ capReg: CAP_REG, ecapReg: ECAP_REG });
+    return { type: IOMMU_HW_INFO_TYPE_INTEL_VTD, bytes };
+  }
+
+  /** The window of interrupts. */
+  resvRegions(): readonly ResvRegion[] {
+    return [MSI_WINDOW];
+  }
+
+  /** The device looks at the page table again by itself. */
+  pageResponse(): void {}
+}

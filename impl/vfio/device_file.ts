@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * An open device: the file behind `/dev/vfio/devices/vfioN`.
+ *
+ * Linux: struct vfio_device_file, vfio_device_fops of
+ * drivers/vfio/vfio_main.c.
+ *
+ * @module
+ */
+
+import {
+  File,
+  type FileMapping,
+  type MapRequest,
+} from "../kernel/files/file.ts";
+import type { KernelCore } from "../kernel/core.ts";
+import type { Task } from "../kernel/interfaces/task.ts";
+import { EINVAL, ENOTTY } from "../uapi/errno.ts";
+import {
+  VFIO_DEVICE_ATTACH_IOMMUFD_PT,
+  VFIO_DEVICE_BIND_IOMMUFD,
+  VFIO_DEVICE_DETACH_IOMMUFD_PT,
+  VFIO_DEVICE_GET_INFO,
+  VFIO_DEVICE_GET_IRQ_INFO,
+  VFIO_DEVICE_GET_REGION_INFO,
+  VFIO_DEVICE_RESET,
+  VFIO_DEVICE_SET_IRQS,
+} from "../uapi/vfio_device.ts";
+import { attachPt, type Binding, bindIommufd, detachPt } from "./cdev.ts";
+import type { VfioDevice } from "./device.ts";
+import { getInfo, getIrqInfo, getRegionInfo, setIrqs } from "./info.ts";
+import { accessRegion, mapRegion } from "./regions.ts";
+
+const UNBOUND = EINVAL.because("the descriptor is not bound to an iommufd");
+
+/** One open file of a device. */
+export class VfioDeviceFile extends File {
+  /** The device. */
+  readonly vfioDevice: VfioDevice;
+  readonly #kernel: KernelCore;
+  /** What it is bound to, from the moment on that it may be used. */
+  #binding: Binding | undefined;
+  #position = 0;
+
+  /** Not bound yet. */
+  constructor(kernel: KernelCore, device: VfioDevice, access: number) {
+    super(access);
+    this.#kernel = kernel;
+    this.vfioDevice = device;
+  }
+
+  /** Linux: vfio_device_fops_unl_ioctl. */
+  override ioctl(task: Task, cmd: number, arg: number | bigint): number {
+    const uaddr = Number(arg);
+    if (cmd === VFIO_DEVICE_BIND_IOMMUFD) {
+      this.#binding = bindIommufd(this.#kernel, this, task, uaddr);
+      return 0;
+    }
+    this.#checkBound();
+    const { vfioDevice: device } = this;
+    switch (cmd) {
+      case VFIO_DEVICE_ATTACH_IOMMUFD_PT:
+        attachPt(this.#kernel, device, task, uaddr);
+        return 0;
+      case VFIO_DEVICE_DETACH_IOMMUFD_PT:
+        detachPt(this.#kernel, device, task, uaddr);
+        return 0;
+      case VFIO_DEVICE_GET_INFO:
+        getInfo(device.core, task, uaddr);
+        return 0;
+      case VFIO_DEVICE_GET_REGION_INFO:
+        getRegionInfo(device.core, task, uaddr);
+        return 0;
+      case VFIO_DEVICE_GET_IRQ_INFO:
+        getIrqInfo(device.core, task, uaddr);
+        return 0;
+      case VFIO_DEVICE_SET_IRQS:
+        return setIrqs(device.core, task, uaddr);
+      case VFIO_DEVICE_RESET:
+        device.core.resetByUser();
+        return 0;
+      default:
+        throw ENOTTY.because("the device does not have the ioctl");
+    }
+  }
+
+  /** Whether it is bound. */
+  get isBound(): boolean {
+    return this.#binding !== undefined;
+  }
+
+  /** It has a position, which cannot be moved, and can be read elsewhere. */
+  override get hasOffsets(): boolean {
+    return true;
+  }
+
+  /** Reads from a region. Throws EINVAL, EFAULT, EIO. */
+  override read(
+    task: Task,
+    uaddr: number,
+    count: number,
+    offset?: number,
+  ): number {
+    return this.#access(task, uaddr, count, offset, false);
+  }
+
+  /** Writes to a region. Throws EINVAL, EFAULT, EIO. */
+  override write(
+    task: Task,
+    uaddr: number,
+    count: number,
+    offset?: number,
+  ): number {
+    return this.#access(task, uaddr, count, offset, true);
+  }
+
+  /** Maps a BAR. Throws EINVAL. A mapping holds the file. */
+  override mmap(request: MapRequest): FileMapping {
+    this.#checkBound();
+    return mapRegion(this.vfioDevice.core, request, this);
+  }
+
+  /** Closes the device, if it is bound. */
+  protected override release(): void {
+    this.#binding?.release();
+  }
+
+  #access(
+    task: Task,
+    uaddr: number,
+    count: number,
+    offset: number | undefined,
+    writes: boolean,
+  ): number {
+    this.#checkBound();
+    const transfer = { task, uaddr, count, writes };
+    const at = offset ?? this.#position;
+    const done = accessRegion(this.vfioDevice.core, at, transfer);
+    if (offset === undefined) this.#position += done;
+    return done;
+  }
+
+  #checkBound(): void {
+    if (!this.isBound) throw UNBOUND;
+  }
+}

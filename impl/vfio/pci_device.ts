@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * A PCI device that VFIO has, and its state while it is open.
+ *
+ * Linux: drivers/vfio/pci/vfio_pci_core.c, struct vfio_pci_core_device.
+ *
+ * @module
+ */
+
+import { KernelBug } from "../kernel/warn.ts";
+import {
+  PCI_CAP_ID_EXP,
+  PCI_CAP_ID_MSI,
+  PCI_CAP_ID_PM,
+  PCI_COMMAND,
+  PCI_COMMAND_IO,
+  PCI_COMMAND_MEMORY,
+  PCI_EXP_DEVCAP,
+  PCI_EXP_DEVCAP_FLR,
+  PCI_MSI_FLAGS,
+  PCI_PM_CTRL,
+  PCI_PM_CTRL_STATE_MASK,
+} from "../pci/config_space.ts";
+import type { PciFunction } from "../pci/function.ts";
+import { EINVAL } from "../uapi/errno.ts";
+import {
+  VFIO_PCI_ERR_IRQ_INDEX,
+  VFIO_PCI_INTX_IRQ_INDEX,
+  VFIO_PCI_MSI_IRQ_INDEX,
+  VFIO_PCI_MSIX_IRQ_INDEX,
+  VFIO_PCI_NUM_IRQS,
+} from "../uapi/vfio_device.ts";
+import { type ConfigActions, VirtualConfig } from "./config.ts";
+import { Irqs } from "./irqs.ts";
+
+/** Power states from this one on: memory does not answer. */
+const D3HOT = 3;
+
+/** What there is while a device is open. */
+interface Open {
+  readonly config: VirtualConfig;
+  readonly irqs: Irqs;
+  /** The hardware's configuration space at the open. */
+  readonly saved: Uint8Array;
+}
+
+/** One device of VFIO's. */
+export class VfioPciDevice implements ConfigActions {
+  /** The device. */
+  readonly pci: PciFunction;
+  /** A function reset works. */
+  readonly canReset: boolean;
+  #open: Open | undefined;
+  /** Whether its memory answers now. */
+  #answers = false;
+
+  /** A device that is not open. */
+  constructor(pci: PciFunction) {
+    const { config } = pci.device;
+    const exp = config.findCapability(PCI_CAP_ID_EXP);
+    this.pci = pci;
+    this.canReset =
+      (config.read(exp + PCI_EXP_DEVCAP, 4) & PCI_EXP_DEVCAP_FLR) !== 0;
+  }
+
+  /** Whether somebody has it open. */
+  get isOpen(): boolean {
+    return this.#open !== undefined;
+  }
+
+  /** Its configuration space. A bug while it is not open. */
+  get config(): VirtualConfig {
+    return this.#state.config;
+  }
+
+  /** Its interrupts. A bug while it is not open. */
+  get irqs(): Irqs {
+    return this.#state.irqs;
+  }
+
+  /** Whether MSI is on, and log2 of the messages at most. */
+  get msi(): { readonly isOn: boolean; readonly log2: number } {
+    const { mode, msiLog2 } = this.irqs;
+    return { isOn: mode === VFIO_PCI_MSI_IRQ_INDEX, log2: msiLog2 };
+  }
+
+  /** Whether its memory may be accessed: the user's MEMORY bit, and the power state (Linux: __vfio_pci_memory_enabled). */
+  get memoryEnabled(): boolean {
+    const { config } = this.pci.device;
+    const at = config.findCapability(PCI_CAP_ID_PM) + PCI_PM_CTRL;
+    const state = config.read(at, 1) & PCI_PM_CTRL_STATE_MASK;
+    return state < D3HOT && (this.config.command & PCI_COMMAND_MEMORY) !== 0;
+  }
+
+  /** Somebody opens it: it answers, is reset, and may not do DMA yet (Linux: vfio_pci_core_enable). */
+  enable(): void {
+    const { device, iommu } = this.pci;
+    const { machine } = iommu.kernel;
+    const answers = PCI_COMMAND_MEMORY | PCI_COMMAND_IO;
+    device.config.write(PCI_COMMAND, 2, answers);
+    if (this.canReset) this.#reset();
+    const saved = device.config.save();
+    const irqs = new Irqs(this.pci);
+    this.pci.sink = irqs;
+    this.#open = { config: new VirtualConfig(device, this), irqs, saved };
+    for (const bar of device.bars) bar?.enable(machine.createObject(false));
+    this.#answers = true;
+  }
+
+  /** Nobody has it open any more (Linux: vfio_pci_core_disable). */
+  disable(): void {
+    const { irqs, saved } = this.#state;
+    const { device } = this.pci;
+    irqs.release();
+    this.pci.sink = undefined;
+    device.poll();
+    for (const bar of device.bars) bar?.disable();
+    device.config.restore(saved);
+    if (this.canReset) this.#reset();
+    device.config.write(PCI_COMMAND, 2, 0);
+    this.#open = undefined;
+    this.#answers = false;
+  }
+
+  /** How many interrupts of a kind it has (Linux: vfio_pci_get_irq_count). */
+  irqCount(index: number): number {
+    const { config, msix } = this.pci.device;
+    if (index === VFIO_PCI_INTX_IRQ_INDEX) {
+      return this.config.interruptPin === 0 ? 0 : 1;
+    }
+    if (index === VFIO_PCI_MSI_IRQ_INDEX) {
+      const at = config.findCapability(PCI_CAP_ID_MSI);
+      if (at === 0) return 0;
+      return 1 << (config.read(at + PCI_MSI_FLAGS, 1) >> 1 & 7);
+    }
+    if (index === VFIO_PCI_MSIX_IRQ_INDEX) return msix?.vectors ?? 0;
+    return index >= VFIO_PCI_ERR_IRQ_INDEX && index < VFIO_PCI_NUM_IRQS ? 1 : 0;
+  }
+
+  /** The device's memory answers, or not, as it should now: what was stored before counts. */
+  memoryChanged(): void {
+    const answers = this.memoryEnabled;
+    if (answers === this.#answers) return;
+    const { device } = this.pci;
+    device.poll();
+    this.#answers = answers;
+    for (const bar of device.bars) {
+      if (bar !== undefined && !bar.isIo) bar.resize(answers);
+    }
+  }
+
+  /** The user's command register masks the legacy interrupt, or not. */
+  maskIntx(masked: boolean): void {
+    this.irqs.disableIntx(masked);
+  }
+
+  /** Resets it, while it is open: its configuration and its interrupts stay (Linux: pci_try_reset_function). */
+  resetFunction(): void {
+    this.#reset();
+  }
+
+  /** RESET. Throws EINVAL for a device without function reset. (Linux: vfio_pci_ioctl_reset.) */
+  resetByUser(): void {
+    if (!this.canReset) throw EINVAL.because("the device has no reset");
+    this.#reset();
+  }
+
+  get #state(): Open {
+    if (this.#open === undefined) {
+      throw new KernelBug(`${this.pci.name} is not open`);
+    }
+    return this.#open;
+  }
+
+  /** A function reset with the configuration as it was before. */
+  #reset(): void {
+    const { device } = this.pci;
+    const before = device.config.save();
+    device.reset();
+    device.config.restore(before);
+  }
+}
