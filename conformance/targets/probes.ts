@@ -48,7 +48,7 @@ import {
   pasidAttach,
   pasidDetach,
 } from "../../selftests/ioctls/pasid_ioctls.ts";
-import { bound } from "../../selftests/ioctls/vfio_device_ioctls.ts";
+import { bound } from "../../selftests/kit_vfio/vfio_ioctls.ts";
 import { viommuAlloc } from "../../selftests/ioctls/viommu_ioctls.ts";
 import type {
   TargetInfo,

@@ -16,7 +16,7 @@ import { existsIn } from "./revision/versions.ts";
 import * as selftest from "./selftest.ts";
 import type { TestCmd, TestOp } from "./selftest.ts";
 import * as vfio from "./vfio.ts";
-import * as vfioDevice from "./vfio_device.ts";
+import * as vfioDevice from "./vfio/device.ts";
 import * as viommu from "./viommu.ts";
 
 /** What a module of rows exports. */

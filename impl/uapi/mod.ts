@@ -38,4 +38,4 @@ export type {
 } from "./layout/roles.ts";
 export * from "./layout/struct.ts";
 export * from "./vfio.ts";
-export * from "./vfio_device.ts";
+export * from "./vfio/device.ts";

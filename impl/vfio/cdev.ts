@@ -19,7 +19,7 @@ import {
   VfioDeviceAttachIommufdPt,
   VfioDeviceBindIommufd,
   VfioDeviceDetachIommufdPt,
-} from "../uapi/vfio_device.ts";
+} from "../uapi/vfio/device.ts";
 import type { VfioDevice } from "./device.ts";
 import { checkFlags, checkSize, load } from "./structs.ts";
 

@@ -26,7 +26,7 @@ import {
   VFIO_DEVICE_GET_REGION_INFO,
   VFIO_DEVICE_RESET,
   VFIO_DEVICE_SET_IRQS,
-} from "../uapi/vfio_device.ts";
+} from "../uapi/vfio/device.ts";
 import { attachPt, type Binding, bindIommufd, detachPt } from "./cdev.ts";
 import type { VfioDevice } from "./device.ts";
 import { getInfo, getIrqInfo, getRegionInfo, setIrqs } from "./info.ts";

@@ -40,7 +40,7 @@ import {
   VfioIrqInfo,
   VfioIrqSet,
   VfioRegionInfo,
-} from "../uapi/vfio_device.ts";
+} from "../uapi/vfio/device.ts";
 import { VfioInfoCapHeader } from "../uapi/vfio.ts";
 import type { VfioPciDevice } from "./pci_device.ts";
 import { isMappable, REGION_STRIDE } from "./regions.ts";

@@ -33,7 +33,7 @@ import {
   VFIO_PCI_MSI_IRQ_INDEX,
   VFIO_PCI_MSIX_IRQ_INDEX,
   VFIO_PCI_REQ_IRQ_INDEX,
-} from "../uapi/vfio_device.ts";
+} from "../uapi/vfio/device.ts";
 import { eventfdOf, Trigger, Waiter } from "./signal.ts";
 
 /** What SET_IRQS says, checked: see {@link Irqs.set}. */

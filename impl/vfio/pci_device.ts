@@ -30,7 +30,7 @@ import {
   VFIO_PCI_MSI_IRQ_INDEX,
   VFIO_PCI_MSIX_IRQ_INDEX,
   VFIO_PCI_NUM_IRQS,
-} from "../uapi/vfio_device.ts";
+} from "../uapi/vfio/device.ts";
 import { type ConfigActions, VirtualConfig } from "./config.ts";
 import { Irqs } from "./irqs.ts";
 

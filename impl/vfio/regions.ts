@@ -19,7 +19,7 @@ import { PAGE_SIZE } from "../uapi/mman.ts";
 import {
   VFIO_PCI_CONFIG_REGION_INDEX,
   VFIO_PCI_OFFSET_SHIFT,
-} from "../uapi/vfio_device.ts";
+} from "../uapi/vfio/device.ts";
 import type { VfioPciDevice } from "./pci_device.ts";
 
 /** Bytes from the beginning of one region to that of the next. */

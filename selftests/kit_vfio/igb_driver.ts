@@ -16,7 +16,7 @@ import {
   assertOk,
   type TargetProcess,
 } from "../harness/harness.ts";
-import { REGION, type VfioFile } from "../ioctls/vfio_device_ioctls.ts";
+import { REGION, type VfioFile } from "./vfio_ioctls.ts";
 
 /** Registers. */
 const R = {

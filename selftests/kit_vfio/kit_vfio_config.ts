@@ -13,13 +13,7 @@ import {
   type Table,
   type Test,
 } from "../harness/harness.ts";
-import {
-  IRQ,
-  REGION,
-  SET,
-  VFIO,
-  VfioFile,
-} from "../ioctls/vfio_device_ioctls.ts";
+import { IRQ, REGION, SET, VFIO, VfioFile } from "./vfio_ioctls.ts";
 import { vfioFixture, type VfioSelf } from "./kit_vfio_device.ts";
 
 /** Adds the fixture's tests to `registry`. */

@@ -48,7 +48,7 @@ import {
   VFIO,
   VFIO_DEVICE_PATH,
   VfioFile,
-} from "../ioctls/vfio_device_ioctls.ts";
+} from "./vfio_ioctls.ts";
 
 /** What the tests share. */
 export interface VfioSelf {

@@ -25,7 +25,8 @@ import {
   assertOk,
   type Test,
 } from "../harness/harness.ts";
-import { IRQ, SET, VFIO } from "../ioctls/vfio_device_ioctls.ts";
+import { hwptAlloc } from "../ioctls/hwpt_ioctls.ts";
+import { IRQ, SET, VFIO } from "./vfio_ioctls.ts";
 import { IgbDriver } from "./igb_driver.ts";
 import { vfioFixture, type VfioSelf } from "./kit_vfio_device.ts";
 
@@ -183,12 +184,19 @@ export function registerKitVfioDma(registry: Test[]): void {
       reference: "iommufd_device_detach",
     },
     (self) =>
-      withDriver(self, async ({ io, device, driver, memory, ioasId }) => {
-        await io.process.poke(memory + 0x2000, pattern(5));
-        await device.detach();
-        assertEq(await driver.copy(SOURCE, TARGET, 1024), false, "blocked");
-        await device.attach(ioasId);
-      }),
+      withDriver(
+        self,
+        async ({ io, device, devId, driver, memory, ioasId }) => {
+          await io.process.poke(memory + 0x2000, pattern(5));
+          const hwptId = await hwptAlloc(io, { devId, ptId: ioasId });
+          await device.attach(hwptId);
+          assertEq(await driver.copy(SOURCE, TARGET, 1024), true, "attached");
+          await device.detach();
+          assertEq(await driver.copy(SOURCE, TARGET, 1024), false, "blocked");
+          await device.attach(ioasId);
+          await io.destroy(hwptId);
+        },
+      ),
   );
 
   f.test("reset", {

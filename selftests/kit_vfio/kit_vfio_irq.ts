@@ -24,13 +24,7 @@ import {
   type TargetProcess,
   type Test,
 } from "../harness/harness.ts";
-import {
-  IRQ,
-  type IrqSet,
-  SET,
-  VFIO,
-  type VfioFile,
-} from "../ioctls/vfio_device_ioctls.ts";
+import { IRQ, type IrqSet, SET, VFIO, type VfioFile } from "./vfio_ioctls.ts";
 import { vfioFixture, type VfioSelf } from "./kit_vfio_device.ts";
 
 /** What an eventfd may not do but answer at once. */

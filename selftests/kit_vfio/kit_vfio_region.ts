@@ -23,7 +23,7 @@ import {
   type Table,
   type Test,
 } from "../harness/harness.ts";
-import { REGION, type VfioFile } from "../ioctls/vfio_device_ioctls.ts";
+import { REGION, type VfioFile } from "./vfio_ioctls.ts";
 import { vfioFixture, type VfioSelf } from "./kit_vfio_device.ts";
 
 /** Bytes of BAR 0. */

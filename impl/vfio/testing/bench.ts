@@ -29,7 +29,7 @@ import {
   VfioDeviceAttachIommufdPt,
   VfioDeviceBindIommufd,
   VfioIrqSet,
-} from "../../uapi/vfio_device.ts";
+} from "../../uapi/vfio/device.ts";
 import type { VfioDevice } from "../device.ts";
 import { REGION_STRIDE } from "../regions.ts";
 

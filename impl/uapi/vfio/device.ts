@@ -8,8 +8,13 @@
  * @module
  */
 
-import { ioctl, type IoctlStruct, numbered, type PlainIoctl } from "./ioctl.ts";
-import * as role from "./layout/roles.ts";
+import {
+  ioctl,
+  type IoctlStruct,
+  numbered,
+  type PlainIoctl,
+} from "../ioctl.ts";
+import * as role from "../layout/roles.ts";
 
 /** ioctl of a group: asks for its state. */
 export const VFIO_GROUP_GET_STATUS: number = 0x3b67;

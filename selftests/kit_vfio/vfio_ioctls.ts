@@ -16,8 +16,8 @@ import {
   assertOk,
   type TargetProcess,
 } from "../harness/harness.ts";
-import { cStruct } from "./c_struct.ts";
-import { assertResult, type Iommufd } from "./ioctls.ts";
+import { cStruct } from "../ioctls/c_struct.ts";
+import { assertResult, type Iommufd } from "../ioctls/ioctls.ts";
 
 /** Where the device is. */
 export const VFIO_DEVICE_PATH = "/dev/vfio/devices/vfio0";
