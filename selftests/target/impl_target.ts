@@ -161,6 +161,19 @@ export interface ImplOptions {
   readonly calls?: ImplCalls;
 }
 
+/**
+ * A card that is put into the machine when it is opened first: the numbers of
+ * groups, on which depends how many steps of the kernel can fail, stay those
+ * of a machine without it.
+ */
+function plugWhenOpened(kernel: Kernel): void {
+  const path = "/dev/vfio/devices/vfio0";
+  kernel.registerDevice(path, (task, access) => {
+    kernel.addPciDevice(new Igb());
+    return kernel.openPath(path, task, access);
+  });
+}
+
 /** The model behind the table of verbs: one machine, another one after each reset. */
 export class Model {
   /** What it is. */
@@ -179,7 +192,7 @@ export class Model {
         revision: uapi,
         ...machine ? { machine: machine() } : { frameOrder, memory },
       });
-      if (hasDevice) kernel.addPciDevice(new Igb());
+      if (hasDevice) plugWhenOpened(kernel);
       return kernel;
     };
     this.#calls = new Map(Object.entries(calls));
