@@ -194,7 +194,9 @@ export class HostMm implements Mm {
     if (mayPin(mapping, gupFlags)) return npages;
     if (!mayPinTouched(mapping, gupFlags)) throw PROTECTED;
     const page = address - address % PAGE_SIZE;
-    const touched = this.space.countPresent(page, npages);
+    const touched = mapping.shared
+      ? this.space.countPresent(page, npages)
+      : this.space.countOwn(page, npages);
     if (touched === 0) throw PROTECTED;
     return touched;
   }

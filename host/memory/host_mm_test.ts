@@ -121,6 +121,20 @@ describe("pinned shared memory", () => {
     assertEquals(own.machine.frames.used, 0);
   });
 
+  it("is written also where its descriptor may only be read", () => {
+    using own = new OwnMemory();
+    const fd = own.memfd(1);
+    const reader = sys.openat(-1, `/proc/self/fd/${fd}`, 0);
+    const object = own.machine.objectOfFd(reader)!.get();
+    const list = makeFrameList(1);
+    object.pin(0, 1, list);
+    own.write(list.pfns[0]!, 5);
+    const at = own.map(1, MAP_SHARED, RW, fd);
+    assertEquals([own.bytes(at)[0], own.read(list.pfns[0]!)[0]], [5, 5]);
+    own.unpin([list.pfns[0]!]);
+    object.put();
+  });
+
   it("without a file lives on when the program unmaps it", () => {
     using own = new OwnMemory();
     const at = own.map(2, SHARED);

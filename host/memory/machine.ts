@@ -30,6 +30,7 @@ import { FileQuestions, OpenFile } from "./shared/open_file.ts";
 import { ProcessSpace } from "./spaces/process_space.ts";
 import { isLost, type Lost, type Place } from "./shared/shared_pages.ts";
 
+const O_RDWR = 2;
 const MFD_CLOEXEC = 1;
 const MFD_HUGETLB = 4;
 /** Files that nobody uses any more and that are kept open, since most are used again. */
@@ -109,15 +110,15 @@ export class HostMachine implements Machine {
    * pinned by their place in it.
    */
   objectOfFd(fd: number): HostObject | undefined {
-    const file = OpenFile.of(this.#questions, fd);
-    if (file === undefined || !file.isPinnable) {
+    if (!OpenFile.of(this.#questions, fd)?.isPinnable) {
       this.#sys.close(fd);
       return undefined;
     }
+    const file = OpenFile.of(this.#questions, this.#toWrite(fd))!;
     const object = this.#objects.get(file.key) ??
       this.#newObject(file.key, file.huge, false);
     if (object.file === undefined) object.open(file);
-    else this.#sys.close(fd);
+    else this.#sys.close(file.fd);
     return object.own ? undefined : object;
   }
 
@@ -201,6 +202,15 @@ export class HostMachine implements Machine {
       object.pages.addPlace(placeOf(space, mapping));
     }
     return object;
+  }
+
+  /** A descriptor that can write what another is of, if that can be: how a file was opened does not matter to pins. */
+  #toWrite(fd: number): number {
+    const path = `/proc/self/fd/${fd}`;
+    const again = this.#sys.openat(-1, path, O_RDWR | O_CLOEXEC);
+    if (again < 0) return fd;
+    this.#sys.close(fd);
+    return again;
   }
 
   #newObject(key: string, huge: boolean, own: boolean): HostObject {

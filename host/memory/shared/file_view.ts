@@ -28,7 +28,7 @@ const WINDOW_PAGES = WINDOW / PAGE_SIZE;
 export interface FileViewParts {
   /** Makes the calls. */
   readonly copier: Copier;
-  /** A descriptor of the file, which can read and write. */
+  /** A descriptor of the file. */
   readonly fd: number;
   /** Whether the file keeps its length for certain, so that its bytes can be touched. */
   readonly steady: boolean;
@@ -40,18 +40,20 @@ export interface FileViewParts {
 export class FileView {
   readonly #parts: FileViewParts;
   readonly #windows = new Map<number, Block>();
+  #isSteady: boolean;
 
   /** Maps nothing yet. */
   constructor(parts: FileViewParts) {
     this.#parts = parts;
+    this.#isSteady = parts.steady;
   }
 
   /** Fills `to` from a byte on; what is beyond the end is zero. */
   read(position: number, to: Uint8Array): void {
-    const { copier, steady } = this.#parts;
+    const { copier } = this.#parts;
     this.#eachPart(position, to, (block, at, part) => {
       if (block === undefined) part.fill(0);
-      else if (steady) copy(block.bytes, at, part, 0, part.length);
+      else if (this.#isSteady) copy(block.bytes, at, part, 0, part.length);
       else {
         const n = copier.readProcess(Deno.pid, block.address + at, part);
         part.fill(0, n);
@@ -61,10 +63,10 @@ export class FileView {
 
   /** Writes `from` from a byte on; what is beyond the end stays out of the file. */
   write(position: number, from: Uint8Array): void {
-    const { copier, steady } = this.#parts;
+    const { copier } = this.#parts;
     this.#eachPart(position, from, (block, at, part) => {
       if (block === undefined) return;
-      if (steady) copy(part, 0, block.bytes, at, part.length);
+      if (this.#isSteady) copy(part, 0, block.bytes, at, part.length);
       else copier.writeProcess(Deno.pid, block.address + at, part);
     });
   }
@@ -133,11 +135,17 @@ export class FileView {
 
   #map(number: number, length: number): Block | undefined {
     const { copier: { sys }, fd } = this.#parts;
-    const prot = PROT_READ | PROT_WRITE;
-    const flags = MAP_SHARED | MAP_NORESERVE;
-    const offset = number * WINDOW;
-    const { mmap } = sys.nr;
-    const address = sys.call(mmap, 0, length, prot, flags, fd, offset);
+    const map = (prot: number) => {
+      const flags = MAP_SHARED | MAP_NORESERVE;
+      const { mmap } = sys.nr;
+      return sys.call(mmap, 0, length, prot, flags, fd, number * WINDOW);
+    };
+    let address = map(PROT_READ | PROT_WRITE);
+    if (address < 0) {
+      // Nobody lets us write it: the kernel says so again at each write.
+      this.#isSteady = false;
+      address = map(PROT_READ);
+    }
     if (address < 0) return undefined;
     const window = sys.blockAt(address, length);
     this.#windows.set(number, window);

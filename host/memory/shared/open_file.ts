@@ -78,7 +78,7 @@ export class FileQuestions {
 
 /** A regular file. */
 export class OpenFile {
-  /** Its descriptor, which can read and write. */
+  /** Its descriptor. */
   readonly fd: number;
   /** Which it is, as `fileKey`. */
   readonly key: string;

@@ -130,7 +130,13 @@ export class ProcessSpace {
 
   /** How many pages, from the first on, the process has touched. */
   countPresent(address: number, npages: number): number {
-    return this.#countLeading(address, npages, PM_PRESENT | PM_SWAP);
+    const there = PM_PRESENT | PM_SWAP;
+    return this.#countLeading(address, npages, (bits) => (bits & there) !== 0);
+  }
+
+  /** How many pages, from the first on, are the process's own and nobody else's. */
+  countOwn(address: number, npages: number): number {
+    return this.#countLeading(address, npages, isOwn);
   }
 
   /** Writes each page that is not the process's own the byte that it has. Returns how many pages could be written. */
@@ -138,28 +144,24 @@ export class ProcessSpace {
     const byte = this.#byte;
     for (let i = 0; i < npages; i++) {
       const at = address + i * PAGE_SIZE;
-      if (this.#isOwn(at)) continue;
+      if (this.#hasPagemap() && this.countOwn(at, 1) === 1) continue;
       if (this.peek(at, byte) === 0 || this.poke(at, byte) === 0) return i;
     }
     return npages;
   }
 
-  /** Whether a page is no file's and nobody else's. */
-  #isOwn(address: number): boolean {
-    if (!this.#hasPagemap() || this.#lookUp(address, 1) === 0) return false;
-    const entry = this.#view.getUint32(4, true);
-    const own = PM_PRESENT | PM_MMAP_EXCLUSIVE;
-    return ((entry & (own | PM_FILE)) >>> 0) === own >>> 0;
-  }
-
-  #countLeading(address: number, npages: number, bits: number): number {
+  #countLeading(
+    address: number,
+    npages: number,
+    isMeant: (bits: number) => boolean,
+  ): number {
     if (!this.#hasPagemap()) return npages;
     for (let done = 0; done < npages;) {
       const n = Math.min(PAGEMAP_PAGES, npages - done);
       const found = this.#lookUp(address + done * PAGE_SIZE, n);
       for (let i = 0; i < found; i++) {
-        const entry = this.#view.getUint32(i * 8 + 4, true);
-        if ((entry & bits) === 0) return done + i;
+        const bits = this.#view.getUint32(i * 8 + 4, true);
+        if (!isMeant(bits)) return done + i;
       }
       if (found < n) return done + found;
       done += n;
@@ -182,4 +184,10 @@ export class ProcessSpace {
     const at = address / PAGE_SIZE * 8;
     return this.#copier.readFile(this.#pagemap, at, entries) / 8;
   }
+}
+
+/** Whether the bits of a page say that it is no file's and nobody else's. */
+function isOwn(bits: number): boolean {
+  const own = PM_PRESENT | PM_MMAP_EXCLUSIVE;
+  return ((bits & (own | PM_FILE)) >>> 0) === own >>> 0;
 }
