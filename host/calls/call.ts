@@ -7,6 +7,7 @@
  */
 
 import type { Kernel } from "../../impl/kernel.ts";
+import type { DeviceMappings } from "../files/device_mappings.ts";
 import type { EmulatedFiles } from "../files/emulated.ts";
 import type { Shown } from "../files/shown/shown.ts";
 import type { HostMachine } from "../memory/machine.ts";
@@ -58,6 +59,8 @@ export interface Host {
   readonly machine: HostMachine;
   /** The open files that programs hold. */
   readonly files: EmulatedFiles;
+  /** What programs have mapped of devices. */
+  readonly mapped: DeviceMappings;
   /** What programs are shown besides. */
   readonly shown: Shown;
   /** Who watches. */

@@ -7,13 +7,12 @@
  * @module
  */
 
-import { EBUSY } from "../../impl/uapi/errno.ts";
+import { EBUSY, EFAULT } from "../../impl/uapi/errno.ts";
 import {
   F_ADD_SEALS,
   F_SEAL_WRITE,
   FALLOC_FL_PUNCH_HOLE,
   MADV_DONTNEED,
-  MAP_FIXED,
   MREMAP_FIXED,
   MREMAP_MAYMOVE,
   PAGE_SIZE,
@@ -29,6 +28,7 @@ import {
   type Range,
   rangeOf,
 } from "../memory/leaving.ts";
+import type { HostMachine } from "../memory/machine.ts";
 import type { HostObject } from "../memory/shared/host_object.ts";
 import { type Answer, type Call, CONTINUE, type NotifiedCall } from "./call.ts";
 import { pathAt } from "./path.ts";
@@ -57,10 +57,6 @@ function rangeAt(call: Call, address: number, length: number): Range {
 
 const munmap = keeping((call, mm) => {
   if (call.arg(0) % PAGE_SIZE !== 0) return;
-  keepUnmapped(call.host.machine, mm, rangeAt(call, 0, 1));
-});
-
-const mmap = keeping((call, mm) => {
   keepUnmapped(call.host.machine, mm, rangeAt(call, 0, 1));
 });
 
@@ -97,6 +93,16 @@ function madvise(call: Call): Answer {
   }
 }
 
+/** Whether a device's memory is mapped at an address: it cannot grow (Linux: VM_DONTEXPAND). */
+function isDevice(
+  machine: HostMachine,
+  { space }: HostMm,
+  address: number,
+): boolean {
+  const file = space.mapping(address)?.file;
+  return file !== undefined && machine.objectOfFile(file)?.own === true;
+}
+
 /** What is pinned stays the page that it is, wherever it goes. */
 function mremap(call: Call): Answer {
   const mm = call.process.openedMm;
@@ -104,6 +110,7 @@ function mremap(call: Call): Answer {
   const { machine, sys } = call.host;
   const [from, oldLength, length] = [call.arg(0), call.arg(1), call.arg(2)];
   const flags = call.int(3);
+  if (length > oldLength && isDevice(machine, mm, from)) return -EFAULT.code;
   const old = rangeOf(from, oldLength);
   const staying = rangeOf(from, Math.min(oldLength, length));
   keepUnmapped(machine, mm, { start: staying.end, end: old.end });
@@ -180,11 +187,6 @@ function addSeals(call: Call): Answer {
 /** The family. */
 export const MEMORY_CALLS: readonly NotifiedCall[] = [
   { name: "munmap", handle: munmap },
-  {
-    name: "mmap",
-    when: [{ argument: 3, test: "anyBit", value: MAP_FIXED }],
-    handle: mmap,
-  },
   { name: "mremap", handle: mremap },
   { name: "brk", handle: brk },
   { name: "shmdt", handle: shmdt },

@@ -8,6 +8,7 @@
 
 import type { Kernel } from "../../impl/kernel.ts";
 import type { User } from "../../impl/kernel/credentials.ts";
+import type { FileMapping, MapRequest } from "../../impl/kernel/files/file.ts";
 import { FaultInjection } from "../../impl/kernel/fault_injection.ts";
 import { SystemCalls } from "../../impl/kernel/system_calls.ts";
 import type { Caller } from "../files/caller.ts";
@@ -171,6 +172,15 @@ export class HostProcess extends SystemCalls {
   /** The soft limit of a resource, `RLIMIT_*`. Throws EINVAL for what is none. */
   rlimit(resource: number): bigint {
     return this.#beliefs.limitOf(this.pid, resource);
+  }
+
+  /** What of a file is to be mapped, or a negative errno: EBADF, and what the file answers. */
+  fileMapping(fd: number, request: MapRequest): FileMapping | number {
+    let found: FileMapping | undefined;
+    const result = this.syscall(() => {
+      found = this.files.lookup(fd).mmap(request);
+    });
+    return found ?? result;
   }
 
   /** One of its threads begins a call. */

@@ -14,6 +14,7 @@ import { IOCTL_CALLS } from "./ioctl.ts";
 import { LIST_CALLS } from "./list.ts";
 import { LOOK_CALLS } from "./look.ts";
 import { MEMORY_CALLS } from "./memory.ts";
+import { MMAP_CALLS } from "./mmap.ts";
 import { OPEN_CALLS } from "./open.ts";
 import { READ_WRITE_CALLS } from "./read_write.ts";
 
@@ -25,6 +26,7 @@ export const NOTIFIED_CALLS: readonly NotifiedCall[] = [
   ...IOCTL_CALLS,
   ...READ_WRITE_CALLS,
   ...MEMORY_CALLS,
+  ...MMAP_CALLS,
   ...EXEC_CALLS,
   ...CAPABILITY_CALLS,
 ];

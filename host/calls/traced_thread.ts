@@ -2,19 +2,30 @@
 
 /**
  * What a call that the host makes comes to: a thread is stopped when it has
- * made it, and its registers are read.
+ * made it, and its registers are read. There it can also be had to make other
+ * calls in its place.
  *
  * @module
  */
 
 import type { Architecture } from "../sys/machine_code.ts";
 import { setLong } from "../memory/spaces/copier.ts";
+import { ESRCH } from "../../impl/uapi/errno.ts";
 import { type Block, must, type Sys } from "../sys/sys.ts";
 
 const PTRACE_DETACH = 17;
+const PTRACE_SYSCALL = 24;
+const PTRACE_SETOPTIONS = 0x4200;
 const PTRACE_GETREGSET = 0x4204;
+const PTRACE_SETREGSET = 0x4205;
 const PTRACE_SEIZE = 0x4206;
 const PTRACE_INTERRUPT = 0x4207;
+const PTRACE_GETSIGMASK = 0x420a;
+const PTRACE_SETSIGMASK = 0x420b;
+/** A stop for a call is told from one for a signal. */
+const PTRACE_O_TRACESYSGOOD = 1;
+/** What such a stop has instead of a signal. */
+const SYSCALL_STOP = 5 | 0x80;
 const PTRACE_EVENT_STOP = 128;
 const NT_PRSTATUS = 1;
 
@@ -27,17 +38,50 @@ const CLD_TRAPPED = 4;
 /** siginfo of a child: what is used of it. */
 const SIGINFO = { size: 128, code: 8, status: 24 } as const;
 
-/** Where the registers of a thread have the result of its call. */
-const RESULT: Readonly<Record<Architecture, { size: number; at: number }>> = {
-  x86_64: { size: 27 * 8, at: 10 * 8 },
-  aarch64: { size: 34 * 8, at: 0 },
+/** Where the registers of a thread have what a call is, by index. */
+interface Layout {
+  /** How many there are. */
+  readonly count: number;
+  readonly result: number;
+  readonly number: number;
+  readonly args: readonly number[];
+  /** The address of the next instruction. */
+  readonly next: number;
+  /** Bytes of the instruction that makes a call. */
+  readonly instruction: number;
+}
+
+const LAYOUTS: Readonly<Record<Architecture, Layout>> = {
+  x86_64: {
+    count: 27,
+    result: 10,
+    number: 10,
+    args: [14, 13, 12, 7, 9, 8],
+    next: 16,
+    instruction: 2,
+  },
+  aarch64: {
+    count: 34,
+    result: 0,
+    number: 8,
+    args: [0, 1, 2, 3, 4, 5],
+    next: 32,
+    instruction: 4,
+  },
 };
 
 /** Bytes of memory for what the kernel tells. */
 const ROOM = 4096;
-/** Where in it a struct iovec is, and the registers. */
+/** Where in it a struct iovec is, a mask of signals, and the registers. */
 const IOVEC = SIGINFO.size;
-const REGISTERS = IOVEC + 16;
+const SIGNALS = IOVEC + 16;
+const REGISTERS = SIGNALS + 16;
+
+/** Makes a call in the name of a stopped thread; its result. */
+export type MakeCall = (nr: number, args: readonly number[]) => number;
+
+/** The thread is dead. */
+class Died extends Error {}
 
 /** A thread that waits for its answer, and that we may stop. */
 export class TracedThread {
@@ -108,21 +152,111 @@ export class TracedThread {
     sys.call(sys.nr.waitid, P_PID, tid, address, WEXITED | WALL, 0);
   }
 
-  #result({ address, view }: Block): number {
-    const sys = this.#sys;
-    const { size, at } = RESULT[sys.architecture];
+  /**
+   * Has it go on, by `goOn`, with a call that comes to nothing, and then make
+   * those that `body` makes: what that returns is the result that the program
+   * sees. These calls must not be such that the supervisor is asked about.
+   * Returns it; undefined if the thread died meanwhile.
+   */
+  resultOfOthers(
+    goOn: () => void,
+    body: (make: MakeCall) => number,
+  ): number | undefined {
+    goOn();
+    const room = this.#sys.map(ROOM);
+    try {
+      return this.#resultOfOthers(room, body);
+    } catch (error) {
+      if (error instanceof Died) return undefined;
+      throw error;
+    } finally {
+      this.#sys.unmap(room.address, ROOM);
+    }
+  }
+
+  #resultOfOthers(
+    room: Block,
+    body: (make: MakeCall) => number,
+  ): number | undefined {
+    let signal = this.#waitForStop(room);
+    if (signal === undefined) return undefined;
+    // Signals are for the program, behind its call.
+    const { address, view } = room;
+    this.#ptrace(PTRACE_SETOPTIONS, 0, PTRACE_O_TRACESYSGOOD);
+    this.#ptrace(PTRACE_GETSIGMASK, 8, address + SIGNALS);
+    const blocked = view.getBigUint64(SIGNALS, true);
+    view.setBigUint64(SIGNALS, ~0n, true);
+    this.#ptrace(PTRACE_SETSIGMASK, 8, address + SIGNALS);
+    this.#registers(PTRACE_GETREGSET, room);
+    const { count, result } = LAYOUTS[this.#sys.architecture];
+    const before = room.bytes.slice(REGISTERS, REGISTERS + 8 * count);
+
+    const value = body((nr, args) => {
+      room.bytes.set(before, REGISTERS);
+      this.#prepare(room, nr, args);
+      for (const _ of ["before", "behind"]) {
+        signal = this.#goToCall(room) || signal;
+      }
+      return this.#result(room);
+    });
+
+    room.bytes.set(before, REGISTERS);
+    view.setBigInt64(REGISTERS + 8 * result, BigInt(value), true);
+    this.#registers(PTRACE_SETREGSET, room);
+    view.setBigUint64(SIGNALS, blocked, true);
+    this.#ptrace(PTRACE_SETSIGMASK, 8, address + SIGNALS);
+    this.#ptrace(PTRACE_DETACH, 0, 0);
+    const { nr } = this.#sys;
+    if (signal) this.#sys.call(nr.tkill, this.#tid, signal);
+    return value;
+  }
+
+  /** Writes registers with which it makes a call next: it is behind the instruction of one. */
+  #prepare(room: Block, nr: number, args: readonly number[]): void {
+    const { view } = room;
+    const layout = LAYOUTS[this.#sys.architecture];
+    const at = (index: number) => REGISTERS + 8 * index;
+    const next = view.getBigUint64(at(layout.next), true);
+    const { instruction } = layout;
+    view.setBigUint64(at(layout.next), next - BigInt(instruction), true);
+    for (const [i, index] of layout.args.entries()) {
+      view.setBigInt64(at(index), BigInt(args[i] ?? 0), true);
+    }
+    view.setBigInt64(at(layout.number), BigInt(nr), true);
+    this.#registers(PTRACE_SETREGSET, room);
+  }
+
+  /** Lets it go on to the next beginning or end of a call; returns a signal that cannot be blocked and came in between, or 0. */
+  #goToCall(room: Block): number {
+    let came = 0;
+    for (;;) {
+      this.#ptrace(PTRACE_SYSCALL, 0, 0);
+      const signal = this.#waitForStop(room);
+      if (signal === undefined) throw new Died();
+      if (signal === SYSCALL_STOP) return came;
+      came ||= signal;
+    }
+  }
+
+  #result(room: Block): number {
+    this.#registers(PTRACE_GETREGSET, room);
+    const { result } = LAYOUTS[this.#sys.architecture];
+    return Number(room.view.getBigInt64(REGISTERS + 8 * result, true));
+  }
+
+  /** Reads its registers, or writes them. */
+  #registers(request: number, { address, view }: Block): void {
+    const { count } = LAYOUTS[this.#sys.architecture];
     setLong(view, IOVEC, address + REGISTERS);
-    setLong(view, IOVEC + 8, size);
-    const { ptrace } = sys.nr;
-    const iovec = address + IOVEC;
-    const got = sys.call(
-      ptrace,
-      PTRACE_GETREGSET,
-      this.#tid,
-      NT_PRSTATUS,
-      iovec,
-    );
-    must(got, "reading the registers of a thread");
-    return Number(view.getBigInt64(REGISTERS + at, true));
+    setLong(view, IOVEC + 8, 8 * count);
+    this.#ptrace(request, NT_PRSTATUS, address + IOVEC);
+  }
+
+  /** Throws {@link Died} if there is no thread any more that stands still. */
+  #ptrace(request: number, address: number, data: number): void {
+    const { ptrace } = this.#sys.nr;
+    const result = this.#sys.call(ptrace, request, this.#tid, address, data);
+    if (result === -ESRCH.code) throw new Died();
+    must(result, "ptrace");
   }
 }

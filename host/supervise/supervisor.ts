@@ -20,6 +20,7 @@ import { settleExec } from "../calls/exec.ts";
 import type { HostProcess } from "../calls/process.ts";
 import { NOTIFIED_CALLS, REFUSED_CALLS } from "../calls/table.ts";
 import type { Watcher } from "../calls/watcher.ts";
+import { DeviceMappings } from "../files/device_mappings.ts";
 import { type EmulatedFile, EmulatedFiles } from "../files/emulated.ts";
 import { Shown } from "../files/shown/shown.ts";
 import { HostMachine } from "../memory/machine.ts";
@@ -76,7 +77,8 @@ export class Supervisor {
       processOf: (tid) => this.#processes.processOf(tid),
       fileOfSocket: (inode) => files.findSocket(inode),
     });
-    this.#host = { sys, kernel, machine, files, shown, watcher };
+    const mapped = new DeviceMappings(sys);
+    this.#host = { sys, kernel, machine, files, mapped, shown, watcher };
     const { nr, architecture } = sys;
     for (const call of NOTIFIED_CALLS) this.#byNumber.set(nr[call.name], call);
     this.#filter = filterOf({
@@ -122,6 +124,7 @@ export class Supervisor {
     const { listener } = program;
     if (!listener.receive()) return;
     if (!listener.isNative) return this.#refuse(program);
+    this.#host.mapped.settle();
     const notified = this.#byNumber.get(listener.nr)!;
     const thread = this.#quickly(notified, listener) ??
       this.#threadOf(listener);
@@ -203,6 +206,7 @@ export class Supervisor {
     for (const process of [...this.#processes.values()]) {
       this.#processes.ended(process);
     }
+    this.#host.mapped.releaseAll();
     this.#host.files.releaseAll();
   }
 

@@ -86,6 +86,7 @@ const TABLE = {
   getdents64: [217, 61],
   epoll_wait: [232, -1],
   epoll_ctl: [233, 21],
+  tkill: [200, 130],
   tgkill: [234, 131],
   waitid: [247, 95],
   inotify_add_watch: [254, 27],

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * mmap of files of the model. A program cannot be given a mapping; but the
+ * thread that asks can be had to make one of a file that it is lent.
+ *
+ * @module
+ */
+
+import type { File } from "../../impl/kernel/files/file.ts";
+import { EACCES, EAGAIN, EINVAL } from "../../impl/uapi/errno.ts";
+import {
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  O_RDONLY,
+  O_WRONLY,
+  PAGE_SIZE,
+  PROT_WRITE,
+} from "../../impl/uapi/mman.ts";
+import { keepUnmapped, rangeOf } from "../memory/leaving.ts";
+import type { HostObject } from "../memory/shared/host_object.ts";
+import {
+  type Answer,
+  answered,
+  type Call,
+  CONTINUE,
+  type NotifiedCall,
+} from "./call.ts";
+import { TracedThread } from "./traced_thread.ts";
+
+/** The bits that choose between shared and private. */
+const MAP_TYPE = 0xf;
+/**
+ * What calls that we have a thread make are known by: a flag that means nothing
+ * on a machine with an MMU (Linux: MAP_UNINITIALIZED).
+ */
+const OURS = 0x4000000;
+
+function mmap(call: Call): Answer {
+  const { process, host } = call;
+  const flags = call.int(3);
+  const mm = process.openedMm;
+  if ((flags & MAP_FIXED) !== 0 && mm !== undefined) {
+    keepUnmapped(host.machine, mm, rangeOf(call.arg(0), call.arg(1)));
+  }
+  if ((flags & MAP_ANONYMOUS) !== 0) return CONTINUE;
+  const emulated = process.files.emulated(call.int(4));
+  if (emulated === undefined) return CONTINUE;
+  const { file, path } = emulated;
+  return answered(call, path, () => mapFile(call, file));
+}
+
+/** Linux: ksys_mmap_pgoff, do_mmap. */
+function mapFile(call: Call, file: File): number {
+  const [offset, prot, flags] = [call.arg(5), call.int(2), call.int(3)];
+  const length = Math.ceil(call.arg(1) / PAGE_SIZE) * PAGE_SIZE;
+  if (length === 0 || offset % PAGE_SIZE !== 0) return -EINVAL.code;
+  const shared = (flags & MAP_TYPE) !== MAP_PRIVATE;
+  const writes = shared && (prot & PROT_WRITE) !== 0;
+  if (file.access === O_WRONLY || writes && file.access === O_RDONLY) {
+    return -EACCES.code;
+  }
+  const found = call.process.fileMapping(call.int(4), {
+    offset,
+    length,
+    prot,
+    shared: shared && file.access !== O_RDONLY,
+  });
+  if (typeof found === "number") return found;
+
+  const { sys, mapped } = call.host;
+  const thread = TracedThread.of(sys, call.tid);
+  if (thread === undefined) return -EAGAIN.code;
+  const own = mapped.open(found.object as HostObject, found.device);
+  const fd = call.addDescriptor(own, true);
+  sys.close(own);
+  // The host's kernel finds nothing that can be mapped behind its descriptor.
+  const result = thread.resultOfOthers(() => call.goOn(), (make) => {
+    if (fd < 0) return fd;
+    const type = flags & ~MAP_TYPE | MAP_SHARED | OURS;
+    const at = found.pageIndex * PAGE_SIZE;
+    const { nr } = sys;
+    const address = make(nr.mmap, [call.arg(0), length, prot, type, fd, at]);
+    make(nr.close, [fd]);
+    return address;
+  });
+  return result ?? 0;
+}
+
+/** The family. */
+export const MMAP_CALLS: readonly NotifiedCall[] = [{
+  name: "mmap",
+  when: [
+    { argument: 3, mask: MAP_FIXED | OURS, test: "equals", value: MAP_FIXED },
+    { argument: 3, mask: MAP_ANONYMOUS | OURS, test: "equals", value: 0 },
+  ],
+  handle: mmap,
+}];
