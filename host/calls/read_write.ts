@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * Reading and writing through descriptors above 2: those up to it are left
- * alone, so that what programs print costs nothing.
+ * Reading and writing. Those of the first three descriptors too, which a shell
+ * makes of what it redirects.
  *
  * @module
  */
@@ -14,7 +14,6 @@ import {
   type Answer,
   answered,
   type Call,
-  type Condition,
   CONTINUE,
   type NotifiedCall,
 } from "./call.ts";
@@ -23,11 +22,6 @@ import {
 const IOVEC = 16;
 /** Most parts of one call (Linux: UIO_MAXIOV). */
 const MAX_PARTS = 1024;
-
-/** A descriptor that may be a file of the model's. */
-const ABOVE_2: readonly Condition[] = [
-  { argument: 0, test: "above", value: 2 },
-];
 
 /** Moves one part: the address, the bytes, and the offset in the file, or undefined. */
 type Move = (
@@ -60,7 +54,7 @@ function single(name: SyscallName, move: Move, isAt: boolean): NotifiedCall {
   const handle = ofModel((call) =>
     move(call, call.arg(1), call.arg(2), isAt ? offsetOf(call) : undefined)
   );
-  return { name, when: ABOVE_2, onDescriptor: true, handle };
+  return { name, onDescriptor: true, handle };
 }
 
 /** A call that moves bytes from or to several. */
@@ -68,7 +62,7 @@ function vector(name: SyscallName, move: Move, isAt: boolean): NotifiedCall {
   const handle = ofModel((call) =>
     moveParts(call, move, isAt ? offsetOf(call) : undefined)
   );
-  return { name, when: ABOVE_2, onDescriptor: true, handle };
+  return { name, onDescriptor: true, handle };
 }
 
 /** The offset of the calls that have one: a long. */

@@ -7,8 +7,9 @@
  */
 
 import type { SyscallName } from "../sys/numbers.ts";
-import type { NotifiedCall } from "./call.ts";
+import { CONTINUE, type NotifiedCall } from "./call.ts";
 import { CAPABILITY_CALLS } from "./credentials/capabilities.ts";
+import { DESCRIPTOR_CALLS } from "./descriptor.ts";
 import { EXEC_CALLS } from "./exec.ts";
 import { IOCTL_CALLS } from "./ioctl.ts";
 import { LIST_CALLS } from "./list.ts";
@@ -19,7 +20,7 @@ import { OPEN_CALLS } from "./open.ts";
 import { READ_WRITE_CALLS } from "./read_write.ts";
 
 /** The table; the filter is made of it. */
-export const NOTIFIED_CALLS: readonly NotifiedCall[] = [
+export const NOTIFIED_CALLS: readonly NotifiedCall[] = joined([
   ...OPEN_CALLS,
   ...LOOK_CALLS,
   ...LIST_CALLS,
@@ -29,7 +30,27 @@ export const NOTIFIED_CALLS: readonly NotifiedCall[] = [
   ...MMAP_CALLS,
   ...EXEC_CALLS,
   ...CAPABILITY_CALLS,
-];
+  ...DESCRIPTOR_CALLS,
+]);
+
+/** Rows in which each name is once: those of one name answer one after the other, until one does. */
+function joined(rows: readonly NotifiedCall[]): NotifiedCall[] {
+  const byName = Map.groupBy(rows, ({ name }) => name);
+  return [...byName.values()].map((same) => same.reduce(joinTwo));
+}
+
+function joinTwo(one: NotifiedCall, other: NotifiedCall): NotifiedCall {
+  const { when } = one;
+  const conditions = when && other.when && [...when, ...other.when];
+  return {
+    name: one.name,
+    ...(conditions === undefined ? {} : { when: conditions }),
+    handle(call) {
+      const answer = one.handle(call);
+      return answer === CONTINUE ? other.handle(call) : answer;
+    },
+  };
+}
 
 /** Calls that programs do not have, because what they open would be unseen. */
 export const REFUSED_CALLS: readonly SyscallName[] = ["io_uring_setup"];
