@@ -117,6 +117,8 @@ export class EmulatedFiles {
   ): number {
     const [own, theirs] = this.#pair();
     const { ino } = this.#inodeOf(theirs);
+    // Before the program has it: it may look at once.
+    const ready = isReady(file) && this.#put(own);
     const fd = caller.addDescriptor(theirs, closeOnExec);
     this.#sys.close(theirs);
     if (fd < 0) {
@@ -129,13 +131,12 @@ export class EmulatedFiles {
       path,
       ino,
       fd: own,
-      ready: false,
+      ready,
       holder,
       unsubscribe: file.onPollChange(() => this.#showReadiness(held)),
     };
     this.#held.set(ino, held);
     this.#hangUps.watch(own, () => this.#release(held));
-    this.#showReadiness(held);
     return fd;
   }
 
@@ -192,13 +193,13 @@ export class EmulatedFiles {
 
   /** Puts the byte in, or takes it out, as the file's poll says. */
   #showReadiness(held: Held): void {
-    const ready = (held.file.poll() & POLLIN) !== 0;
+    const ready = isReady(held.file);
     if (ready === held.ready) return;
-    held.ready = ready ? this.#put(held) : !this.#take(held);
+    held.ready = ready ? this.#put(held.fd) : !this.#take(held);
   }
 
-  /** Puts the byte in; true if it is in. */
-  #put({ fd }: Held): boolean {
+  /** Puts the byte in by the supervisor's end; true if it is in. */
+  #put(fd: number): boolean {
     const { nr } = this.#sys;
     const at = this.#scratch.address;
     return this.#sys.call(nr.sendto, fd, at, 1, MSG_DONTWAIT) === 1;
@@ -218,6 +219,11 @@ export class EmulatedFiles {
       sys.close(fd);
     }
   }
+}
+
+/** Whether a file can be read now, as poll says. */
+function isReady(file: File): boolean {
+  return (file.poll() & POLLIN) !== 0;
 }
 
 /** What the host answered, as the model's errno. */

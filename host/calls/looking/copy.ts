@@ -7,8 +7,8 @@
  * @module
  */
 
-import { AT_FDCWD, O_CLOEXEC } from "../sys/structs.ts";
-import type { Call } from "./call.ts";
+import { AT_FDCWD, O_CLOEXEC } from "../../sys/structs.ts";
+import type { Call } from "../call.ts";
 
 /** Bytes of the two struct iovec. */
 const VECTORS = 32;

@@ -7,21 +7,26 @@
  * @module
  */
 
-import { asErrno, EACCES, EFAULT, EINVAL } from "../../impl/uapi/errno.ts";
-import type { Found, Looker } from "../files/shown/node.ts";
+import { asErrno, EACCES, EFAULT, EINVAL } from "../../../impl/uapi/errno.ts";
+import type { Found, Looker } from "../../files/shown/node.ts";
 import {
   type Attributes,
   encodeStat,
   encodeStatx,
-} from "../files/shown/stat.ts";
+} from "../../files/shown/stat.ts";
 import {
   AT_EMPTY_PATH,
   AT_FDCWD,
   AT_SYMLINK_NOFOLLOW,
-} from "../sys/structs.ts";
-import { type Answer, type Call, CONTINUE, type NotifiedCall } from "./call.ts";
+} from "../../sys/structs.ts";
+import {
+  type Answer,
+  type Call,
+  CONTINUE,
+  type NotifiedCall,
+} from "../call.ts";
 import { copyOut } from "./copy.ts";
-import { pathAt } from "./path.ts";
+import { pathAt } from "../path.ts";
 
 /** Linux: no extended attribute of that name. */
 const ENODATA_CODE = 61;

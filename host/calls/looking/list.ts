@@ -6,19 +6,24 @@
  * @module
  */
 
-import { EACCES, EINVAL, ENOTDIR, ERANGE } from "../../impl/uapi/errno.ts";
+import { EACCES, EINVAL, ENOTDIR, ERANGE } from "../../../impl/uapi/errno.ts";
 import {
   type Dirent,
   direntsSize,
   encodeDirents,
   mergeDirents,
-} from "../files/shown/dirents.ts";
-import { inodeOf } from "../files/shown/stat.ts";
-import { AT_FDCWD } from "../sys/structs.ts";
-import { type Answer, type Call, CONTINUE, type NotifiedCall } from "./call.ts";
+} from "../../files/shown/dirents.ts";
+import { inodeOf } from "../../files/shown/stat.ts";
+import { AT_FDCWD } from "../../sys/structs.ts";
+import {
+  type Answer,
+  type Call,
+  CONTINUE,
+  type NotifiedCall,
+} from "../call.ts";
 import { about, lookerOf, orErrno, put } from "./look.ts";
 import { peek, poke } from "./copy.ts";
-import { TracedThread } from "./traced_thread.ts";
+import { TracedThread } from "../traced_thread.ts";
 
 const SEEK_SET = 0;
 const SEEK_CUR = 1;

@@ -2,19 +2,19 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { Kernel } from "../../impl/kernel.ts";
-import { errnoName } from "../../impl/uapi/errno.ts";
-import { Shown } from "../files/shown/shown.ts";
-import type { SyscallName } from "../sys/numbers.ts";
+import { Kernel } from "../../../impl/kernel.ts";
+import { errnoName } from "../../../impl/uapi/errno.ts";
+import { Shown } from "../../files/shown/shown.ts";
+import type { SyscallName } from "../../sys/numbers.ts";
 import {
   AT_EMPTY_PATH,
   AT_FDCWD,
   AT_SYMLINK_NOFOLLOW,
   O_CLOEXEC,
   OPEN_FLAGS,
-} from "../sys/structs.ts";
-import { type Block, must, Sys } from "../sys/sys.ts";
-import { type Answer, type Call, CONTINUE } from "./call.ts";
+} from "../../sys/structs.ts";
+import { type Block, must, Sys } from "../../sys/sys.ts";
+import { type Answer, type Call, CONTINUE } from "../call.ts";
 import { LIST_CALLS } from "./list.ts";
 import { LOOK_CALLS } from "./look.ts";
 
