@@ -305,19 +305,17 @@ export class PfnBatch {
    */
   rw(data: Uint8Array, offset: number, write: boolean): number {
     const { frames } = this.#kernel;
+    const { pfns, npfns, end } = this;
     let copied = 0;
-    let pageOffset = offset;
-    for (let cur = 0; cur < this.end; cur++) {
-      const runEnd = this.pfns[cur]! + this.npfns[cur]!;
-      for (let pfn = this.pfns[cur]!; pfn < runEnd; pfn++) {
-        if (copied === data.length) return copied;
-        const bytes = Math.min(data.length - copied, PAGE_SIZE - pageOffset);
-        const part = data.subarray(copied, copied + bytes);
-        if (write) frames.write(pfn as Pfn, pageOffset, part);
-        else frames.read(pfn as Pfn, pageOffset, part);
-        copied += bytes;
-        pageOffset = 0;
-      }
+    let at = offset;
+    for (let cur = 0; cur < end && copied < data.length; cur++) {
+      const left = npfns[cur]! * PAGE_SIZE - at;
+      const bytes = Math.min(data.length - copied, left);
+      const part = data.subarray(copied, copied + bytes);
+      if (write) frames.write(pfns[cur]! as Pfn, at, part);
+      else frames.read(pfns[cur]! as Pfn, at, part);
+      copied += bytes;
+      at = 0;
     }
     return copied;
   }

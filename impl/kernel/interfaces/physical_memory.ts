@@ -41,9 +41,9 @@ export interface PhysicalMemory {
   /** Unpins the runs `from` up to `to`, exclusive. */
   unpinRuns(runs: FrameRuns, from: number, to: number): void;
 
-  /** Fills `to` from byte `offset` of a frame on; it must end within the page. */
+  /** Fills `to` from byte `offset` of a frame on. It may reach into the frames that follow by number. */
   read(pfn: Pfn, offset: number, to: Uint8Array): void;
-  /** Writes `from` at byte `offset` of a frame; it must end within the page. */
+  /** Writes `from` at byte `offset` of a frame. It may reach into the frames that follow by number. */
   write(pfn: Pfn, offset: number, from: Uint8Array): void;
   /**
    * Sets the bits `first` to `last`, inclusive, counted from the lowest bit of

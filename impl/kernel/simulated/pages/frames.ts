@@ -185,8 +185,19 @@ export class Frames implements PhysicalMemory {
     return this.#hugeLive[Math.trunc(pfn / HPAGE_FRAMES)]! > 0;
   }
 
-  /** Fills `to` from byte `offset` of a frame on; it must end within the page. */
+  /** Fills `to` from byte `offset` of a frame on. It may reach into the frames that follow. */
   read(pfn: number, offset: number, to: Uint8Array): void {
+    if (offset + to.length <= PAGE_SIZE) {
+      return this.#readPage(pfn, offset, to);
+    }
+    for (let cur = pfn, at = offset, done = 0; done < to.length; at = 0) {
+      const end = Math.min(to.length, done + PAGE_SIZE - at);
+      this.#readPage(cur++, at, to.subarray(done, end));
+      done = end;
+    }
+  }
+
+  #readPage(pfn: number, offset: number, to: Uint8Array): void {
     const bytes = this.#bytes.get(pfn);
     if (bytes === undefined) to.fill(0);
     else if (to.length > SMALL_COPY) {
@@ -196,8 +207,19 @@ export class Frames implements PhysicalMemory {
     }
   }
 
-  /** Writes `from` at byte `offset` of a frame; it must end within the page. */
+  /** Writes `from` at byte `offset` of a frame. It may reach into the frames that follow. */
   write(pfn: number, offset: number, from: Uint8Array): void {
+    if (offset + from.length <= PAGE_SIZE) {
+      return this.#writePage(pfn, offset, from);
+    }
+    for (let cur = pfn, at = offset, done = 0; done < from.length; at = 0) {
+      const end = Math.min(from.length, done + PAGE_SIZE - at);
+      this.#writePage(cur++, at, from.subarray(done, end));
+      done = end;
+    }
+  }
+
+  #writePage(pfn: number, offset: number, from: Uint8Array): void {
     const bytes = this.#writable(pfn);
     if (from.length > SMALL_COPY) bytes.set(from, offset);
     else for (let i = 0; i < from.length; i++) bytes[offset + i] = from[i]!;

@@ -33,6 +33,24 @@ describe("Frames", () => {
     assertEquals(contents(frames, pfn), expected);
   });
 
+  it("that follow each other are copied in one go", () => {
+    const frames = new Frames(HPAGE_SIZE);
+    const pfn = frames.alloc();
+    const pfns = [pfn, frames.alloc(), frames.alloc()];
+    assertEquals(pfns, [pfn, pfn + 1, pfn + 2]);
+    const bytes = new Uint8Array(2 * PAGE_SIZE).map((_, i) => i % 251);
+    frames.write(pfn, 100, bytes);
+    const all = new Uint8Array(3 * PAGE_SIZE);
+    all.set(bytes, 100);
+    pfns.forEach((pfn, i) => {
+      const page = all.subarray(i * PAGE_SIZE, (i + 1) * PAGE_SIZE);
+      assertEquals(contents(frames, pfn), page);
+    });
+    const part = new Uint8Array(PAGE_SIZE + 2);
+    frames.read(pfn, PAGE_SIZE - 1, part);
+    assertEquals(part, all.slice(PAGE_SIZE - 1, 2 * PAGE_SIZE + 1));
+  });
+
   it("refuse a write to the zero page, and to a frame that nobody has", () => {
     const frames = new Frames(HPAGE_SIZE);
     const pfn = frames.alloc();

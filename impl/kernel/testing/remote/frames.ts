@@ -123,13 +123,17 @@ export class RemoteFrames implements PhysicalMemory {
   }
 
   read(pfn: number, offset: number, to: Uint8Array): void {
-    const { store, page } = this.#get(pfn);
-    store.read(page, offset, to);
+    for (const [cur, at, part] of this.#parts(pfn, offset, to)) {
+      const { store, page } = this.#get(cur);
+      store.read(page, at, part);
+    }
   }
 
   write(pfn: number, offset: number, from: Uint8Array): void {
-    const { store, page } = this.#get(pfn);
-    store.write(page, offset, from);
+    for (const [cur, at, part] of this.#parts(pfn, offset, from)) {
+      const { store, page } = this.#get(cur);
+      store.write(page, at, part);
+    }
   }
 
   setBits(pfn: number, first: number, last: number): void {
@@ -138,6 +142,16 @@ export class RemoteFrames implements PhysicalMemory {
       this.read(pfn, bit >> 3, byte);
       byte[0]! |= 1 << (bit & 7);
       this.write(pfn, bit >> 3, byte);
+    }
+  }
+
+  *#parts(pfn: number, offset: number, bytes: Uint8Array) {
+    for (let done = 0; done < bytes.length;) {
+      const at = (offset + done) % PAGE_SIZE;
+      const cur = pfn + Math.floor((offset + done) / PAGE_SIZE);
+      const part = bytes.subarray(done, done + PAGE_SIZE - at);
+      yield [cur, at, part] as const;
+      done += part.length;
     }
   }
 
