@@ -12,6 +12,7 @@ import type { FileMapping, MapRequest } from "../../impl/kernel/files/file.ts";
 import { FaultInjection } from "../../impl/kernel/fault_injection.ts";
 import { SystemCalls } from "../../impl/kernel/system_calls.ts";
 import type { Caller } from "../files/caller.ts";
+import { KnownCredentials } from "./credentials/known.ts";
 import type { HostDescriptors } from "../files/descriptors.ts";
 import type { HostMm } from "../memory/host_mm.ts";
 import type { HostMachine } from "../memory/machine.ts";
@@ -95,6 +96,8 @@ export class HostProcess extends SystemCalls {
   pretended: Capabilities | undefined;
   /** The status that it ends with, once it has said so. */
   exits: number | undefined;
+  /** Who it is. */
+  readonly credentials: KnownCredentials;
   readonly #beliefs: Beliefs;
   readonly #machine: HostMachine;
   #lender: HostProcess | undefined;
@@ -105,11 +108,12 @@ export class HostProcess extends SystemCalls {
   /** The thread that makes a call, or made the last one. */
   #tid: number;
 
-  /** A process that the kernel does not know yet. */
+  /** A process that the kernel does not know yet. Throws ESRCH if it is gone. */
   constructor(parts: HostProcessParts) {
     super(parts.kernel, parts.pid, parts.files);
     this.pidfd = parts.pidfd;
     this.#beliefs = parts.beliefs;
+    this.credentials = new KnownCredentials(parts.beliefs, parts.pid);
     this.#machine = parts.machine;
     this.#faults = parts.faults;
     this.faults = this.faultsOf(parts.pid);
@@ -158,13 +162,13 @@ export class HostProcess extends SystemCalls {
 
   /** The user that it is charged to. */
   get user(): User {
-    return this.kernel.user(this.#beliefs.uidOf(this.pid));
+    return this.kernel.user(this.credentials.uid);
   }
 
   /** True if it has a capability, `CAP_*`. */
   capable(capability: number): boolean {
     if (this.pretended === undefined) {
-      return this.#beliefs.capable(this.pid, capability);
+      return this.credentials.capable(capability);
     }
     return (this.pretended.effective >> BigInt(capability) & 1n) === 1n;
   }
@@ -188,7 +192,7 @@ export class HostProcess extends SystemCalls {
     this.#tid = tid;
     this.faults = this.faultsOf(tid);
     this.files.begin(caller);
-    if (this.#mm !== undefined) this.#mm.mm.space.tid = tid;
+    this.#mm?.mm.beginCall(tid);
   }
 
   /** The call was answered. */
@@ -210,6 +214,7 @@ export class HostProcess extends SystemCalls {
       return;
     }
     this.releaseMemory();
+    this.credentials.exec();
     // Root has all of them again.
     this.pretended = this.#beliefs.pretended;
   }

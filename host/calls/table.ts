@@ -9,6 +9,7 @@
 import type { SyscallName } from "../sys/numbers.ts";
 import { CONTINUE, type NotifiedCall } from "./call.ts";
 import { CAPABILITY_CALLS } from "./credentials/capabilities.ts";
+import { CREDENTIAL_CALLS } from "./credentials/known.ts";
 import { DESCRIPTOR_CALLS } from "./descriptor.ts";
 import { EXEC_CALLS } from "./exec.ts";
 import { IOCTL_CALLS } from "./ioctl.ts";
@@ -30,6 +31,7 @@ export const NOTIFIED_CALLS: readonly NotifiedCall[] = joined([
   ...MMAP_CALLS,
   ...EXEC_CALLS,
   ...CAPABILITY_CALLS,
+  ...CREDENTIAL_CALLS,
   ...DESCRIPTOR_CALLS,
 ]);
 

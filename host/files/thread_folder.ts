@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * A thread's folder in /proc: what its descriptors are open to.
+ * A thread's folder of descriptors in /proc: what its descriptors are open to.
  *
  * @module
  */
@@ -13,8 +13,8 @@ import type { Block, Sys } from "../sys/sys.ts";
 const STATX_INO = 0x100;
 /** Bytes for names of a folder at a time. */
 const NAMES = 4096;
-/** Texts of paths that are kept are those of lower descriptors. */
-const KEPT_PATHS = 1024;
+/** Texts of numbers that are kept are those of lower descriptors. */
+const KEPT = 1024;
 
 /** Where the parts of a struct linux_dirent64 are. */
 const DIRENT = { length: 16, name: 19 } as const;
@@ -32,7 +32,7 @@ class Scratch {
   readonly statx: Block;
   readonly names: Block;
   readonly #sys: Sys;
-  readonly #paths: number[] = [];
+  readonly #names: number[] = [];
 
   constructor(sys: Sys) {
     this.#sys = sys;
@@ -40,10 +40,10 @@ class Scratch {
     this.names = sys.alloc(NAMES);
   }
 
-  /** The address of the text `fd/N`. */
-  pathOf(fd: number): number {
-    if (fd >= KEPT_PATHS) return this.#sys.text(`fd/${fd}`);
-    return this.#paths[fd] ??= this.#keep(`fd/${fd}\0`);
+  /** The address of a number as text. */
+  nameOf(fd: number): number {
+    if (fd >= KEPT) return this.#sys.text(`${fd}`);
+    return this.#names[fd] ??= this.#keep(`${fd}\0`);
   }
 
   #keep(text: string): number {
@@ -62,18 +62,18 @@ export class ThreadFolder {
   static #shared: Scratch | undefined;
   readonly #sys: Sys;
   readonly #scratch: Scratch;
-  /** A descriptor of it. */
-  readonly fd: number;
+  /** The folder of its descriptors. */
+  readonly #fd: number;
 
   private constructor(sys: Sys, fd: number) {
     this.#sys = sys;
     this.#scratch = ThreadFolder.#shared ??= new Scratch(sys);
-    this.fd = fd;
+    this.#fd = fd;
   }
 
   /** Opens the folder of a thread; a negative errno if there is none. */
   static open(sys: Sys, tid: number): ThreadFolder | number {
-    const fd = sys.openat(AT_FDCWD, `/proc/${tid}`, O_PATH | O_CLOEXEC);
+    const fd = sys.openat(AT_FDCWD, `/proc/${tid}/fd`, O_PATH | O_CLOEXEC);
     return fd < 0 ? fd : new ThreadFolder(sys, fd);
   }
 
@@ -81,9 +81,9 @@ export class ThreadFolder {
   inodeOf(fd: number, out: InodeId): number {
     const { statx } = this.#scratch;
     const { nr } = this.#sys;
-    const path = this.#scratch.pathOf(fd);
+    const name = this.#scratch.nameOf(fd);
     const result = this.#sys
-      .call(nr.statx, this.fd, path, 0, STATX_INO, statx.address);
+      .call(nr.statx, this.#fd, name, 0, STATX_INO, statx.address);
     if (result === 0) readInode(statx.view, out);
     return result;
   }
@@ -102,7 +102,7 @@ export class ThreadFolder {
   *descriptors(): Generator<number, void, undefined> {
     const sys = this.#sys;
     const { names } = this.#scratch;
-    const folder = sys.openat(this.fd, "fd", O_CLOEXEC);
+    const folder = sys.openat(this.#fd, ".", O_CLOEXEC);
     if (folder < 0) return;
     try {
       for (;;) {
@@ -119,7 +119,7 @@ export class ThreadFolder {
 
   /** Closes it. */
   close(): void {
-    this.#sys.close(this.fd);
+    this.#sys.close(this.#fd);
   }
 }
 

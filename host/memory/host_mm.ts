@@ -24,6 +24,7 @@ import type { HostFrames } from "./frames/frames.ts";
 import type { HostObject } from "./shared/host_object.ts";
 import type { Mapping } from "./spaces/mappings.ts";
 import { mayPin, mayPinTouched } from "./permissions.ts";
+import { ReadAhead } from "./read_ahead.ts";
 import { PrivatePages } from "./spaces/private_pages.ts";
 import type { ProcessSpace } from "./spaces/process_space.ts";
 
@@ -63,12 +64,19 @@ export class HostMm implements Mm {
   /** Its private pages. */
   readonly pages: PrivatePages;
   readonly #parts: MmParts;
+  readonly #ahead = new ReadAhead();
 
   /** Of a process that runs. */
   constructor(parts: MmParts) {
     this.#parts = parts;
     this.space = parts.space;
     this.pages = new PrivatePages(parts.space);
+  }
+
+  /** A thread that has this memory begins a call. */
+  beginCall(tid: number): void {
+    this.space.tid = tid;
+    this.#ahead.forget();
   }
 
   pinUserPages(
@@ -124,11 +132,13 @@ export class HostMm implements Mm {
 
   getUser(to: Uint8Array, uaddr: number): void {
     if (!isUserRange(uaddr, to.length)) throw NO_MEMORY;
+    if (this.#ahead.read(this.space, uaddr, to)) return;
     if (this.#read(uaddr, to) < to.length) throw this.#why(uaddr, to.length);
   }
 
   putUser(uaddr: number, from: Uint8Array): void {
     if (!isUserRange(uaddr, from.length)) throw NO_MEMORY;
+    this.#ahead.forget();
     if (this.space.write(uaddr, from) === from.length) return;
     throw this.#why(uaddr, from.length);
   }

@@ -108,7 +108,9 @@ export class Listener {
     if (this.#answered) return;
     const { view } = this.#response;
     view.setUint32(NOTIF_RESP.flags, 0, true);
-    view.setBigInt64(NOTIF_RESP.val, BigInt(Math.max(result, 0)), true);
+    const value = Math.max(result, 0);
+    view.setUint32(NOTIF_RESP.val, value, true);
+    view.setUint32(NOTIF_RESP.val + 4, value / 2 ** 32, true);
     view.setInt32(NOTIF_RESP.error, Math.min(result, 0), true);
     this.#send();
   }
@@ -119,7 +121,8 @@ export class Listener {
     const { view } = this.#response;
     const flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
     view.setUint32(NOTIF_RESP.flags, flags, true);
-    view.setBigInt64(NOTIF_RESP.val, 0n, true);
+    view.setUint32(NOTIF_RESP.val, 0, true);
+    view.setUint32(NOTIF_RESP.val + 4, 0, true);
     view.setInt32(NOTIF_RESP.error, 0, true);
     this.#send();
   }

@@ -15,6 +15,8 @@ import type { Epoll } from "./epoll.ts";
 const IDLE_MS = 1;
 /** Milliseconds after which the runtime gets a turn. */
 const TURN_MS = 5;
+/** Calls after which it looks at the clock. */
+const GLANCE = 16;
 
 /** Dispatches what happens. */
 export class Loop {
@@ -35,10 +37,11 @@ export class Loop {
 
   async #run(goesOn: () => boolean): Promise<void> {
     let turn = performance.now();
-    while (goesOn()) {
+    for (let count = 1; goesOn(); count++) {
       const something = this.#epoll.dispatch(IDLE_MS);
       if (!goesOn()) return;
       if (!something) await this.#epoll.sleep();
+      else if (count % GLANCE !== 0) continue;
       else if (performance.now() - turn < TURN_MS) continue;
       else await new Promise<void>((resolve) => setImmediate(() => resolve()));
       turn = performance.now();

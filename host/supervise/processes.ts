@@ -7,6 +7,7 @@
  */
 
 import type { FaultInjection } from "../../impl/kernel/fault_injection.ts";
+import { ESRCH } from "../../impl/uapi/errno.ts";
 import { hasSameMemory } from "../calls/exec.ts";
 import { type Beliefs, HostProcess } from "../calls/process.ts";
 import type { Host } from "../calls/call.ts";
@@ -17,7 +18,6 @@ import { AT_FDCWD } from "../sys/structs.ts";
 import type { Epoll } from "./epoll.ts";
 import type { Listener } from "./listener.ts";
 
-const ESRCH = 3;
 /** A flag of a process in /proc: it is ending. */
 const PF_EXITING = 0x4;
 
@@ -132,7 +132,7 @@ export class Processes {
   /** Whether a thread's number is still that of this process's: it may have been given anew. */
   #isStill({ process }: Thread, tid: number): boolean {
     const { sys } = this.#parts.host;
-    return sys.call(sys.nr.tgkill, process.pid, tid, 0) !== -ESRCH;
+    return sys.call(sys.nr.tgkill, process.pid, tid, 0) !== -ESRCH.code;
   }
 
   #forget(tid: number): void {
@@ -175,21 +175,28 @@ export class Processes {
       ? parent
       : undefined;
     const files = new HostDescriptors(sys, machine, host.files);
-    const process = new HostProcess({
-      kernel,
-      machine,
-      pid,
-      pidfd,
-      files,
-      beliefs,
-      faults,
-      parent,
-      lender,
-    });
+    const parts = { kernel, machine, pid, pidfd, files, beliefs, faults };
+    const process = unlessGone(() =>
+      new HostProcess({ ...parts, parent, lender })
+    );
+    if (process === undefined) {
+      sys.close(pidfd);
+      return undefined;
+    }
     this.#processes.set(pid, process);
     kernel.addTask(process);
     epoll.watchReadable(pidfd, () => this.ended(process));
     host.watcher.began?.(process, parent);
     return process;
+  }
+}
+
+/** What is made of a process; undefined if that is gone meanwhile. */
+function unlessGone<T>(make: () => T): T | undefined {
+  try {
+    return make();
+  } catch (error) {
+    if (ESRCH.is(error)) return undefined;
+    throw error;
   }
 }

@@ -132,8 +132,17 @@ export class Supervisor {
     const { process } = thread;
     if (process.exec !== undefined) this.#settleExec(process);
     const call = new ReceivedCall(this.#host, notified.name, thread);
-    this.#answer(listener, notified.handle(call));
+    this.#answer(listener, this.#answerOf(notified, call));
     process.end();
+  }
+
+  /** What a handler answers; an errno that it throws is one too, as where the process is gone meanwhile. */
+  #answerOf(notified: NotifiedCall, call: Call): Answer {
+    try {
+      return notified.handle(call);
+    } catch (error) {
+      return this.#host.kernel.resultOfError(error);
+    }
   }
 
   /**

@@ -8,31 +8,28 @@
 
 import { sharedObject } from "./elf.ts";
 
-const LONGS = ["i64", "i64", "i64", "i64", "i64", "i64", "i64"] as const;
+const DOUBLES = ["f64", "f64", "f64", "f64", "f64", "f64", "f64"] as const;
 
 const SYMBOLS = {
-  call: { parameters: LONGS, result: "f64" },
+  call: { parameters: DOUBLES, result: "f64" },
   callLater: {
     name: "call",
-    parameters: LONGS,
+    parameters: DOUBLES,
     result: "f64",
     nonblocking: true,
   },
   run: { parameters: ["i64"], result: "f64" },
 } as const;
 
-/** A number as a system call takes it: an integer, an address, or 64 bits. */
-export type Argument = number | bigint;
-
-/** The number of a call, and its arguments. */
+/** The number of a call, and its arguments: integers that a double has exactly, such as addresses. */
 export type CallArguments = [
   nr: number,
-  a: Argument,
-  b: Argument,
-  c: Argument,
-  d: Argument,
-  e: Argument,
-  f: Argument,
+  a: number,
+  b: number,
+  c: number,
+  d: number,
+  e: number,
+  f: number,
 ];
 
 /** The functions of the object, once it is loaded: see machine_code.ts. */
@@ -42,7 +39,7 @@ export interface LoadedObject {
   /** Makes a call in another thread. */
   callLater(...args: CallArguments): Promise<number>;
   /** Runs a script. */
-  run(entry: Argument): number;
+  run(entry: number): number;
 }
 
 /** Folders that may be allowed to hold a program: the usual one is mounted without that right in places. */

@@ -12,7 +12,6 @@
  * @module
  */
 
-import type { Argument } from "./load.ts";
 import type { Block } from "./sys.ts";
 import type { Numbers, SyscallName } from "./numbers.ts";
 
@@ -50,7 +49,7 @@ export class Entry {
   constructor(
     memory: ScriptMemory,
     name: SyscallName,
-    args: readonly Argument[] = [],
+    args: readonly number[] = [],
   ) {
     this.#block = memory.alloc(8 * WORDS);
     this.#result = memory.alloc(8);
@@ -101,7 +100,7 @@ export class Entry {
     this.#put(NEXT_AT + 2, positive?.address ?? 0);
   }
 
-  #put(word: number, value: Argument): void {
+  #put(word: number, value: number): void {
     this.#block.view.setBigInt64(8 * word, BigInt(value), true);
   }
 }

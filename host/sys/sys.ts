@@ -11,8 +11,7 @@
  */
 
 import { type Architecture, MACHINE_CODE } from "./machine_code.ts";
-import { type Argument, type LoadedObject, loadObject } from "./load.ts";
-export type { Argument } from "./load.ts";
+import { type LoadedObject, loadObject } from "./load.ts";
 import { type Numbers, numbersOf, type SyscallName } from "./numbers.ts";
 
 /** Memory of this process that system calls can be told of. */
@@ -81,12 +80,12 @@ export class Sys {
   /** Makes a call by number. */
   call(
     nr: number,
-    a: Argument = 0,
-    b: Argument = 0,
-    c: Argument = 0,
-    d: Argument = 0,
-    e: Argument = 0,
-    f: Argument = 0,
+    a: number = 0,
+    b: number = 0,
+    c: number = 0,
+    d: number = 0,
+    e: number = 0,
+    f: number = 0,
   ): number {
     return this.#code.call(nr, a, b, c, d, e, f);
   }
@@ -94,12 +93,12 @@ export class Sys {
   /** Makes a call in another thread, so that this one goes on meanwhile. */
   callLater(
     nr: number,
-    a: Argument = 0,
-    b: Argument = 0,
-    c: Argument = 0,
-    d: Argument = 0,
-    e: Argument = 0,
-    f: Argument = 0,
+    a: number = 0,
+    b: number = 0,
+    c: number = 0,
+    d: number = 0,
+    e: number = 0,
+    f: number = 0,
   ): Promise<number> {
     return this.#code.callLater(nr, a, b, c, d, e, f);
   }
@@ -180,7 +179,7 @@ export class Sys {
   }
 
   /** An ioctl. */
-  ioctl(fd: number, command: number, argument: Argument): number {
+  ioctl(fd: number, command: number, argument: number): number {
     return this.call(this.nr.ioctl, fd, command, argument);
   }
 

@@ -81,7 +81,7 @@ const capget = pretended((call, sets) => {
   return 0;
 });
 
-const capset = pretended((call, before) => {
+const pretendedCapset = pretended((call, before) => {
   const data = new Uint8Array(DATA);
   call.process.mm.getUser(data, call.arg(1));
   const view = new DataView(data.buffer);
@@ -95,6 +95,11 @@ const capset = pretended((call, before) => {
   call.process.pretended = { effective, permitted, inheritable };
   return 0;
 });
+
+function capset(call: Call): Answer {
+  call.process.credentials.change();
+  return pretendedCapset(call);
+}
 
 /** The family. */
 export const CAPABILITY_CALLS: readonly NotifiedCall[] = [

@@ -27,6 +27,7 @@ class Caller {
     pid: number;
     pretended: Capabilities | undefined;
     mm: unknown;
+    credentials: unknown;
   };
 
   constructor(pretended: Capabilities | undefined) {
@@ -45,7 +46,8 @@ class Caller {
         memory.set(from, address);
       },
     };
-    this.process = { pid: PID, pretended, mm };
+    const credentials = { change() {} };
+    this.process = { pid: PID, pretended, mm, credentials };
   }
 
   call(name: "capget" | "capset", data = DATA) {
