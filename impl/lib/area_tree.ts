@@ -97,10 +97,16 @@ export class AreaTree<A extends AreaRow> extends RowTree {
   }
 
   /** All areas by address. */
-  *[Symbol.iterator](): Generator<A, void, undefined> {
-    for (let row = this.firstRow(0n); row !== 0; row = this.rowAfter(row)) {
-      yield this.#areas[row]!;
-    }
+  [Symbol.iterator](): Iterator<A> {
+    let row = this.firstRow(0n);
+    return {
+      next: () => {
+        const value = this.#areas[row]!;
+        const done = row === 0;
+        if (!done) row = this.rowAfter(row);
+        return { done, value };
+      },
+    };
   }
 
   /**

@@ -93,10 +93,10 @@ export function addRuns(
   // Only the first one can go on with what is there.
   if (run < from.end && addRun(list, maxRuns, pfns[run]!, npfns[run]!)) run++;
   const stop = Math.min(from.end, run + maxRuns - list.end);
-  list.pfns.set(pfns.subarray(run, stop), list.end);
-  list.npfns.set(npfns.subarray(run, stop), list.end);
-  list.end += stop - run;
-  run = stop;
+  for (; run < stop; run++) {
+    list.pfns[list.end] = pfns[run]!;
+    list.npfns[list.end++] = npfns[run]!;
+  }
   return run - first;
 }
 

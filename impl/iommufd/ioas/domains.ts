@@ -84,7 +84,7 @@ function fillAreas(iopt: IoPagetable, domain: Domain): void {
 
 function setStorage(area: IoptArea, domain: Domain): void {
   area.storageDomain = domain;
-  area.pages!.insertArea(area);
+  area.pages!.domainsTree.insert(area);
 }
 
 function clearStorage(area: IoptArea): void {

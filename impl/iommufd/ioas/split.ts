@@ -59,6 +59,6 @@ function splitArea(iopt: IoPagetable, area: IoptArea, iova: bigint): void {
     half.storageDomain = storageDomain;
     half.numAccesses = area.numAccesses;
     iopt.areas.insert(half, from, to);
-    if (storageDomain) pages.insertArea(half);
+    if (storageDomain) pages.domainsTree.insert(half);
   });
 }

@@ -31,7 +31,7 @@ export function fillDomains(area: IoptArea, pages: IoptPages): void {
   if (storage === undefined) return;
   pages.source.filling.fillDomains(area, pages);
   area.storageDomain = storage;
-  pages.insertArea(area);
+  pages.domainsTree.insert(area);
 }
 
 /**

@@ -49,9 +49,6 @@ export const IN_DOMAIN = 2;
 /** What no access uses. */
 const NO_ACCESSES: IntervalTree<PageIndex, PagesAccess> = new IntervalTree();
 
-/** What no domain holds. */
-const NO_AREAS: IntervalTree<PageIndex, IoptArea> = new IntervalTree();
-
 /** Which pages of a source some pages are. */
 export interface PagesPlace {
   /** The page of the source that has index 0. */
@@ -63,7 +60,7 @@ export interface PagesPlace {
 }
 
 /** A linear piece of memory; several areas may share it. There may be very many, so what few need is made when it is. */
-export class IoptPages {
+export class IoptPages extends IntervalTree<PageIndex, IoptArea> {
   /** The kernel that it lives in. */
   readonly kernel: KernelCore;
   /** Pages that there are. */
@@ -84,7 +81,6 @@ export class IoptPages {
   accountMode: AccountMode;
   #refs = 1;
   #accessTree: IntervalTree<PageIndex, PagesAccess> = NO_ACCESSES;
-  #domainsTree: IntervalTree<PageIndex, IoptArea> = NO_AREAS;
   #pinnedPfns: SparseUint32Array | undefined;
 
   /** Pages of `source`, not pinned yet, that the calling process pays for. */
@@ -94,6 +90,7 @@ export class IoptPages {
     source: PagesSource,
     { firstPage, npages, writable }: PagesPlace,
   ) {
+    super();
     this.kernel = kernel;
     this.source = source;
     this.firstPage = firstPage;
@@ -123,15 +120,9 @@ export class IoptPages {
     this.#accessTree.insert(access);
   }
 
-  /** The areas that a domain holds; they may overlap. */
-  get domainsTree(): Omit<IntervalTree<PageIndex, IoptArea>, "insert"> {
-    return this.#domainsTree;
-  }
-
-  /** Adds an area that a domain holds. */
-  insertArea(area: IoptArea): void {
-    if (this.#domainsTree === NO_AREAS) this.#domainsTree = new IntervalTree();
-    this.#domainsTree.insert(area);
+  /** The areas that a domain holds; they may overlap. The pages are that tree themselves: each would have one more object otherwise. */
+  get domainsTree(): IntervalTree<PageIndex, IoptArea> {
+    return this;
   }
 
   /** Frame number + 1 by page index, for the indexes that `accessTree` covers. */
@@ -143,7 +134,7 @@ export class IoptPages {
   spans(first: PageIndex, last: PageIndex): DoubleSpanIterator<PageIndex> {
     return new DoubleSpanIterator(
       this.#accessTree,
-      this.#domainsTree,
+      this,
       first,
       last,
     );

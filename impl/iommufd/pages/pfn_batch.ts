@@ -78,7 +78,7 @@ export class PfnBatch {
   readonly npfns: Int32Array;
   readonly #kernel: KernelCore;
   /** Runs that fit. */
-  #arraySize: number;
+  readonly capacity: number;
   /** Whether a driver said some of the frames. */
   #fromDriver = false;
   /** Where frames are read to before they become runs; made when needed. */
@@ -86,9 +86,9 @@ export class PfnBatch {
 
   private constructor(kernel: KernelCore, runs: number) {
     this.#kernel = kernel;
-    this.#arraySize = runs;
-    this.pfns = kernel.tempBuffers.take(this.#arraySize);
-    this.npfns = kernel.tempBuffers.take(this.#arraySize);
+    this.capacity = runs;
+    this.pfns = kernel.tempBuffers.take(runs);
+    this.npfns = kernel.tempBuffers.take(runs);
   }
 
   /** Frees the batch; it must not be used again (Linux: batch_destroy). */
@@ -155,7 +155,7 @@ export class PfnBatch {
 
   /** Adds the runs of a list from number `first` on as long as they fit; returns how many did. */
   addRuns(list: FrameList, first: number): number {
-    const added = addRuns(this, this.#arraySize, list, first);
+    const added = addRuns(this, this.capacity, list, first);
     let npages = 0;
     for (let i = first; i < first + added; i++) npages += list.npfns[i]!;
     this.totalPfns += npages;
@@ -164,7 +164,7 @@ export class PfnBatch {
 
   /** Adds frames `from[at]` to `from[end - 1]` as long as they fit; returns how many did. */
   add(from: Int32Array, at: number, end: number): number {
-    const added = addFrames(this, this.#arraySize, from, at, end);
+    const added = addFrames(this, this.capacity, from, at, end);
     this.totalPfns += added;
     return added;
   }
@@ -188,7 +188,7 @@ export class PfnBatch {
     area: IoptArea,
     start: PageIndex,
     last: PageIndex,
-    maxRuns = this.#arraySize,
+    maxRuns = this.capacity,
   ): void {
     this.#fromDriver = true;
     let index = start;

@@ -31,22 +31,22 @@ export class PfnPinner {
     this.#pages = pages;
   }
 
-  /** Whether something else knows of all pages. */
-  get isEmpty(): boolean {
-    return this.#left === 0;
-  }
-
   /**
-   * Pins pages from index `first` on, at most to `last` and as many as the
-   * buffer holds; at least one. It must be empty. Throws as `FrameSource.pin`.
-   * Linux: pfn_reader_user_pin.
+   * Adds pages from index `first` on to a batch, at most to `last`. If it has
+   * none pinned it pins some, at least one and as many as Linux's buffer
+   * holds: in the batch itself, where that is empty and they all fit. Throws
+   * as `FrameSource.pin`. Linux: pfn_reader_user_pin, batch_from_pages.
    */
-  pin(first: PageIndex, last: PageIndex): void {
-    this.#left = this.#pin(first, this.#limit(first, last));
-  }
-
-  /** Moves the first pages to a batch, as many as fit. */
-  moveTo(batch: PfnBatch): void {
+  addTo(batch: PfnBatch, first: PageIndex, last: PageIndex): void {
+    if (this.#left === 0) {
+      const end = this.#limit(first, last);
+      const npages = end - first + 1;
+      if (batch.end === 0 && npages <= batch.capacity) {
+        batch.totalPfns = this.#pin(first, npages, batch);
+        return;
+      }
+      this.#left = this.#pin(first, npages, this.#emptyList(npages));
+    }
     const before = batch.totalPfns;
     this.#next += batch.addRuns(this.#list!, this.#next);
     this.#left -= batch.totalPfns - before;
@@ -63,8 +63,11 @@ export class PfnPinner {
     last: PageIndex,
   ): number {
     const { listsFolios } = this.#pages.source.frames!;
-    this.#pin(first, listsFolios ? this.#limit(first, last) : last);
-    return expandRuns(this.#list!, out, at);
+    const end = listsFolios ? this.#limit(first, last) : last;
+    const npages = end - first + 1;
+    const list = this.#emptyList(npages);
+    this.#pin(first, npages, list);
+    return expandRuns(list, out, at);
   }
 
   /** The last page of at most as many as Linux's buffer holds, which is allocated at first. */
@@ -78,10 +81,8 @@ export class PfnPinner {
     return min(last, plus(first, this.#capacity - 1));
   }
 
-  #pin(first: PageIndex, last: PageIndex): number {
+  #pin(first: PageIndex, npages: number, list: FrameList): number {
     const pages = this.#pages;
-    const npages = last - first + 1;
-    const list = this.#emptyList(npages);
     const from = pages.firstPage + first;
     const pinned = pages.source.frames!.pin(from, npages, list);
     pages.addNpinned(pinned);
@@ -101,7 +102,7 @@ export class PfnPinner {
 
   /** Unpins the pages that nothing else knows of, not marking them dirty: nothing was done with them. */
   unpinRest(): void {
-    if (this.isEmpty) return;
+    if (this.#left === 0) return;
     const list = this.#list!;
     this.#pages.kernel.frames.unpinRuns(list, this.#next, list.end);
     this.#pages.subNpinned(this.#left);

@@ -96,9 +96,7 @@ export class PfnReader {
       this.batch.fromDomain(domain!, area!, start, last);
       return;
     }
-    const pinner = this.#pinner;
-    if (pinner.isEmpty) pinner.pin(start, span.last);
-    pinner.moveTo(this.batch);
+    this.#pinner.addTo(this.batch, start, span.last);
   }
 
   /** Unpins the pages of the batch that nothing else holds (Linux: pfn_reader_unpin). */
