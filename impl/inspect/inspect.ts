@@ -8,6 +8,7 @@
 
 import type { Kernel } from "../kernel.ts";
 import type { User } from "../kernel/core.ts";
+import { errnoOf } from "../uapi/errno.ts";
 import { drawContext } from "./context.ts";
 import { count, grouped } from "./units.ts";
 
@@ -86,13 +87,18 @@ export function inspect(kernel: Kernel): string {
 function drawAccounts(kernel: Kernel): string[] {
   const lines: string[] = [];
   const users = new Set<User>();
-  for (const { pid, user, mm } of kernel.tasks) {
-    users.add(user);
-    lines.push(
-      `process ${pid} (user ${user.uid}): ${
-        count(mm.lockedVm, "page")
-      } locked, ${grouped(mm.pinnedVm)} pinned`,
-    );
+  for (const task of kernel.tasks) {
+    // One that is about to go may have no memory any more, or no user.
+    errnoOf(() => {
+      const { pid, user, mm: { lockedVm, pinnedVm } } = task;
+      users.add(user);
+      const locked = count(lockedVm, "page");
+      lines.push(
+        `process ${pid} (user ${user.uid}): ${locked} locked, ${
+          grouped(pinnedVm)
+        } pinned`,
+      );
+    });
   }
   for (const { uid, lockedVm } of users) {
     lines.push(`user ${uid}: ${count(lockedVm, "page")} locked`);

@@ -4,6 +4,9 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { IommufdClient } from "../client/client.ts";
 import { Kernel } from "../kernel.ts";
+import { FaultInjection } from "../kernel/fault_injection.ts";
+import { FdTable } from "../kernel/files/fd_table.ts";
+import { ESRCH } from "../uapi/errno.ts";
 import { Access } from "../iommufd/access/access.ts";
 import { IOMMUFD_ACCESS_RW_WRITE } from "../iommufd/pages/source.ts";
 import { iommufdCtxFromFd } from "../iommufd/main.ts";
@@ -71,6 +74,31 @@ describe("inspect() says of a context", () => {
       "2",
       "not",
       "shown",
+    ]);
+  });
+});
+
+describe("inspect() says of tasks", () => {
+  it("nothing of one that is about to go, and has no memory any more", () => {
+    const kernel = new Kernel();
+    const { user } = kernel.spawn();
+    const nothing = {
+      pid: 4711,
+      files: new FdTable(),
+      user,
+      faults: new FaultInjection(),
+      capable: () => false,
+      rlimit: () => 0n,
+    };
+    kernel.addTask({
+      ...nothing,
+      get mm(): never {
+        throw ESRCH;
+      },
+    });
+    assertEquals(inspect(kernel).split("\n").slice(2), [
+      "process 1 (user 0): 0 pages locked, 0 pinned",
+      "user 0: 0 pages locked",
     ]);
   });
 });
