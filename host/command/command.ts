@@ -103,6 +103,7 @@ async function runOne(
   const forget = passSignals(program, observers.drawing, environment);
   try {
     const status = await program.status;
+    for (const what of program.complaints) environment.err(`run: ${what}\n`);
     const clean = observers.report();
     return options.audit && !clean ? EXIT_FAILURE : status.code;
   } finally {

@@ -10,11 +10,11 @@ import { Kernel } from "../../impl/kernel.ts";
 import type { KernelOptions } from "../../impl/kernel/core.ts";
 import type { IommufdOptions } from "../../impl/iommufd/kernel.ts";
 import { HostMachine } from "../memory/machine.ts";
-import { type Program, ProgramError } from "../supervise/program.ts";
+import { ProgramError } from "../supervise/find_program.ts";
+import type { Program } from "../supervise/program.ts";
 import { Supervisor } from "../supervise/supervisor.ts";
 import { Sys } from "../sys/sys.ts";
 import { type ProgramStatus, signalNumber, statusOf } from "../watch/status.ts";
-import { findProgram } from "./find_program.ts";
 import {
   CannotRun,
   type RunningProgram,
@@ -69,8 +69,6 @@ export function start(
     ...options.clearEnv ? {} : Deno.env.toObject(),
     ...options.env,
   };
-  const path = env["PATH"] ?? "/usr/local/bin:/usr/bin:/bin";
-  findProgram(sys, program, { cwd, path });
   const kernel = options.kernel ?? hostKernel();
   const supervisor = new Supervisor({
     kernel,

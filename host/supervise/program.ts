@@ -8,12 +8,11 @@
 
 import { AT_FDCWD, SIGKILL } from "../sys/structs.ts";
 import { type Arena, type Block, must, type Sys } from "../sys/sys.ts";
+import { findProgram, ProgramError } from "./find_program.ts";
 import { Listener } from "./listener.ts";
 import { type Scripts, scriptsOf } from "./launch.ts";
 
-const ENOENT = 2;
 const EACCES = 13;
-const X_OK = 1;
 const WNOHANG = 1;
 /** Nanoseconds between two looks at a program that starts. */
 const LOOK_NS = 50_000n;
@@ -44,25 +43,6 @@ export interface ProgramEnd {
   readonly signal: number | undefined;
 }
 
-/** A program could not be started. */
-export class ProgramError extends Error {
-  /** Name of the class. */
-  override name = "ProgramError";
-  /** The errno of it, positive. */
-  readonly errno: number;
-
-  /** Says which and why. */
-  constructor(program: string, errno: number) {
-    const why = errno === ENOENT
-      ? "there is no such program"
-      : errno === EACCES
-      ? "it may not be run"
-      : `errno ${errno}`;
-    super(`Cannot run ${program}: ${why}.`);
-    this.errno = errno;
-  }
-}
-
 /** A program that was started. */
 export class Program {
   /** Where its calls come in. */
@@ -89,7 +69,7 @@ export class Program {
   constructor(sys: Sys, filter: Uint8Array, options: ProgramOptions) {
     const { program, args = [], cwd, stdio = [0, 1, 2] } = options;
     const env = options.env ?? Deno.env.toObject();
-    const path = findProgram(sys, program, env["PATH"], cwd);
+    const path = findProgram(sys, program, { cwd, path: env["PATH"] });
     const texts = Object.entries(env).map(([name, value]) =>
       `${name}=${value}`
     );
@@ -179,28 +159,6 @@ function endOf(status: number): ProgramEnd {
   return signal === 0
     ? { code: (status >> 8) & 0xff, signal: undefined }
     : { code: undefined, signal };
-}
-
-/** Where a program is: as its path says, or in the folders of `folders`. Throws {@link ProgramError}. */
-function findProgram(
-  sys: Sys,
-  program: string,
-  folders: string | undefined,
-  cwd: string | undefined,
-): string {
-  const candidates = program.includes("/")
-    ? [program]
-    : (folders ?? "/usr/local/bin:/usr/bin:/bin").split(":")
-      .map((folder) => `${folder === "" ? "." : folder}/${program}`);
-  let errno = ENOENT;
-  for (const path of candidates) {
-    const from = path.startsWith("/") ? path : `${cwd ?? "."}/${path}`;
-    const result = sys
-      .call(sys.nr.faccessat, AT_FDCWD, sys.text(from), X_OK);
-    if (result === 0) return path;
-    if (result !== -ENOENT) errno = -result;
-  }
-  throw new ProgramError(program, errno);
 }
 
 /** One more than the highest number of a process. */

@@ -3,8 +3,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { Sys } from "../sys/sys.ts";
-import { findProgram } from "./find_program.ts";
-import { CannotRun } from "./program.ts";
+import { findProgram, ProgramError } from "./find_program.ts";
 
 const sys = Sys.shared;
 
@@ -32,7 +31,7 @@ describe("findProgram()", () => {
       assertEquals(findProgram(sys, script, here), script);
       const there = { cwd: folder, path };
       assertEquals(findProgram(sys, "./script", there), "./script");
-      assertThrows(() => findProgram(sys, "./script", here), CannotRun);
+      assertThrows(() => findProgram(sys, "./script", here), ProgramError);
     });
   });
 
@@ -45,25 +44,25 @@ describe("findProgram()", () => {
     });
   });
 
-  const refusals: [name: string, code: number, message: string][] = [
-    ["none", 127, "There is no program none in PATH."],
-    ["./none", 127, "There is no program ./none."],
-    ["./script/x", 127, "There is no program ./script/x."],
-    ["./text", 126, "./text is not executable."],
-    ["text", 126, "./text is not executable."],
-    ["./folder", 126, "./folder is a folder."],
-    ["./old", 126, "./old is a program for 32 bits"],
+  const refusals: [name: string, errno: number, message: string][] = [
+    ["none", 2, "There is no program none in PATH."],
+    ["./none", 2, "There is no program ./none."],
+    ["./script/x", 2, "There is no program ./script/x."],
+    ["./text", 13, "./text is not executable."],
+    ["text", 13, "./text is not executable."],
+    ["./folder", 21, "./folder is a folder."],
+    ["./old", 8, "./old is no program for this machine, or one for 32 bits."],
   ];
-  for (const [name, code, message] of refusals) {
-    it(`refuses ${name} with ${code}: ${message}`, () => {
+  for (const [name, errno, message] of refusals) {
+    it(`refuses ${name}: ${message}`, () => {
       withFolder((folder) => {
         const place = { cwd: folder, path: "." };
         const error = assertThrows(
           () => findProgram(sys, name, place),
-          CannotRun,
+          ProgramError,
           message,
         );
-        assertEquals(error.code, code);
+        assertEquals(error.errno, errno);
       });
     });
   }
