@@ -13,6 +13,7 @@ import { HostMachine } from "../memory/machine.ts";
 import { ProgramError } from "../supervise/find_program.ts";
 import type { Program } from "../supervise/program.ts";
 import { Supervisor } from "../supervise/supervisor.ts";
+import { MissingNeeds } from "../sys/needs.ts";
 import { Sys } from "../sys/sys.ts";
 import { type ProgramStatus, signalNumber, statusOf } from "../watch/status.ts";
 import {
@@ -64,18 +65,13 @@ export function start(
   options: StartOptions = {},
 ): RunningProgram {
   const sys = systemCalls();
-  const { cwd, uid, memlock, faults, watcher } = options;
+  const { cwd } = options;
   const env = {
     ...options.clearEnv ? {} : Deno.env.toObject(),
     ...options.env,
   };
   const kernel = options.kernel ?? hostKernel();
-  const supervisor = new Supervisor({
-    kernel,
-    pretence: { uid, memlock },
-    ...faults && { faults },
-    ...watcher && { watcher },
-  });
+  const supervisor = supervisorOf(kernel, options);
   const { stdin = "null", stdout = "inherit", stderr = "inherit" } = options;
   const streams = [stdin, stdout, stderr]
     .map((stdio, fd) => openStream(sys, fd, stdio)) as Streams;
@@ -98,10 +94,30 @@ export function start(
   }
 }
 
+function supervisorOf(
+  kernel: Kernel,
+  { uid, memlock, faults, watcher }: StartOptions,
+): Supervisor {
+  try {
+    return new Supervisor({
+      kernel,
+      pretence: { uid, memlock },
+      ...faults && { faults },
+      ...watcher && { watcher },
+    });
+  } catch (error) {
+    throw cannotRun(error);
+  }
+}
+
 type Streams = [Stream, Stream, Stream];
 
 /** What people are told of a program that could not be started. */
 function cannotRun(error: unknown): unknown {
+  if (error instanceof MissingNeeds) {
+    const list = error.missing.map((what) => `\n  ${what}`).join("");
+    return new CannotRun(125, `This host cannot run programs:${list}`);
+  }
   if (!(error instanceof ProgramError)) return error;
   return new CannotRun(error.errno === ENOENT ? 127 : 126, error.message);
 }

@@ -21,6 +21,7 @@ import {
   CLONE_FILES,
   CLONE_PARENT_SETTID,
   CLONE_VM,
+  CLOSE_RANGE_UNSHARE,
   PR_SET_CHILD_SUBREAPER,
   PR_SET_NO_NEW_PRIVS,
   PR_SET_PDEATHSIG,
@@ -193,7 +194,7 @@ function programScript(
   ];
   const byDefault = arena.alloc(32).address;
   const after = [
-    new Entry(arena, "unshare", [CLONE_FILES]),
+    ownDescriptors(arena),
     ...descriptorEntries(arena, stdio),
     // This runtime ignores the signal, and exec would keep that.
     new Entry(arena, "rt_sigaction", [SIGPIPE, byDefault, 0, SIGSET]),
@@ -215,6 +216,12 @@ function programScript(
   const going = wakeThen(after[0]!);
   filter.then({ negative: wakeThen(end), zero: going, positive: going });
   return { first: before[0]!, filter, exec, keep };
+}
+
+/** Makes the table of descriptors one's own: unshare would do it, but containers have no such call. */
+function ownDescriptors(arena: Arena): Entry {
+  const none = 0xffffffff;
+  return new Entry(arena, "close_range", [none, none, CLOSE_RANGE_UNSHARE]);
 }
 
 /** Puts the supervisor's descriptors `stdio` at 0 and following. */
@@ -266,7 +273,7 @@ function guardScript(arena: Arena, parts: GuardParts): Entry {
     process,
   ];
   const rest = [
-    new Entry(arena, "unshare", [CLONE_FILES]),
+    ownDescriptors(arena),
     program.keep,
     new Entry(arena, "close_range", [GUARD_FD.listener + 1, 0xffffffff, 0]),
     new Entry(arena, "pidfd_open", [supervisor, 0]),

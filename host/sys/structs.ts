@@ -155,8 +155,10 @@ export const KCMP_FILES = 2;
 export const CLONE_VM = 0x100;
 /** clone: store the child's number. */
 export const CLONE_PARENT_SETTID = 0x100000;
-/** clone, unshare. */
+/** clone. */
 export const CLONE_FILES = 0x400;
+/** close_range: in a table of one's own. */
+export const CLOSE_RANGE_UNSHARE = 2;
 
 /** Signals. */
 export const SIGKILL = 9;
