@@ -100,6 +100,7 @@ const TABLE = {
   readlinkat: [267, 78],
   faccessat: [269, 48],
   ppoll: [271, 73],
+  unshare: [272, 97],
   epoll_pwait: [281, 22],
   fallocate: [285, 47],
   signalfd4: [289, 74],
