@@ -9,6 +9,7 @@
 
 import type { KernelCore } from "../kernel/core.ts";
 import { IdTable } from "../lib/id_table.ts";
+import { TableMemory } from "./amdv1/table.ts";
 import { Group } from "./group.ts";
 
 /** The IOMMU core of one kernel. */
@@ -20,6 +21,8 @@ export class Iommu {
     first: 0,
     max: 2 ** 31 - 1,
   });
+  /** The memory that page tables lie in. */
+  readonly tableMemory: TableMemory = new TableMemory();
   /**
    * Whether the platform's interrupt controllers isolate the MSIs of every
    * device, as ARM's GIC ITS does (Linux before 6.3: irq_domain_check_msi_remap).

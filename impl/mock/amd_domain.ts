@@ -65,14 +65,14 @@ export class AmdMockDomain extends MockDomain {
 
   /** An empty domain. It needs no device. */
   constructor(options: MockDomainOptions) {
-    const { huge = false } = options;
+    const { huge = false, owner } = options;
     const format = huge ? MOCK_HUGE_FORMAT : MOCK_FORMAT;
     super(options, {
       pgsizeBitmap: format.pgsizeBitmap,
       apertureStart: huge ? 0n : BigInt(MOCK_APERTURE_START),
       apertureEnd: BigInt(huge ? format.iovaSize - 1 : MOCK_APERTURE_LAST),
     });
-    this.pageTable = new AmdV1PageTable(format);
+    this.pageTable = new AmdV1PageTable(format, owner.iommu.tableMemory);
   }
 
   override mapRange(
@@ -96,6 +96,11 @@ export class AmdMockDomain extends MockDomain {
 
   override unmapRange(iova: Iova, size: number): number {
     return this.pageTable.unmap(iova, size);
+  }
+
+  /** Frees the page table. */
+  override free(): void {
+    this.pageTable.free();
   }
 
   override get mappedBytes(): number {

@@ -69,19 +69,36 @@ export const PAGE_TABLE_MUTANTS: readonly Mutant[] = [
     killer: "kit_vfio_compat.Ver1v2.map_dma_without_rights",
   }, {
     name: "amd-beyond",
-    find: "    if (at >= this.#granules) return undefined;",
-    replace: "",
+    find: "    return at >= this.#granules ? undefined : this.#tree.find(at);",
+    replace: "    return this.#tree.find(at);",
     breaks: "An IOVA behind the end of the table is looked up at its beginning",
     killer: "kit_dirty.mark_iova",
-  }, {
+  }]),
+  ...inFile("impl/iommu/amdv1/tree.ts", [{
     name: "amd-unmap-table",
-    find: "      if (at === next - size && next <= end) {",
-    replace: "      if (next <= end) {",
+    find: "      const isWhole = at === next - size && wanted === next;",
+    replace: "      const isWhole = wanted === next;",
     breaks: "A table is freed of which a part was not unmapped",
     killer: "vfio_compat_mock_domain.Ver1v0.huge_map",
   }, {
+    name: "amd-full-table",
+    find:
+      "      const isFull = isWhole && level === 1 && lower.live === TABLE_ITEMS;",
+    replace: "      const isFull = level === 1 && lower.live === TABLE_ITEMS;",
+    breaks: "All of a full table is unmapped with a part of it",
+    killer: "vfio_compat_mock_domain.Ver1v0.huge_map",
+  }]),
+  ...inFile("impl/iommu/amdv1/tree.ts", [{
+    name: "amd-stale-table",
+    find:
+      "        const lower = this.#memory.alloc(isFilled && above - 1 === level);",
+    replace: "        const lower = this.#memory.alloc(above - 1 === level);",
+    breaks: "A table that is used again still has its old entries",
+    killer: "kit_mock_domain.one_domain_hugepage.all_aligns",
+  }]),
+  ...inFile("impl/iommu/amdv1/page_table.ts", [{
     name: "amd-set-dirty",
-    find: "words[2 * indexOf(at, this.#level)]! |= D;",
+    find: "words[2 * indexOf(at, this.#tree.level)]! |= D;",
     replace: "words[2 * indexOf(at, 0)]! |= D;",
     breaks: "A write through a large entry marks another one",
     killer: "kit_page_table.entry_sizes",
@@ -91,19 +108,21 @@ export const PAGE_TABLE_MUTANTS: readonly Mutant[] = [
     replace: "    const clears = true;",
     breaks: "NO_CLEAR clears",
     killer: "kit_dirty.no_clear",
-  }, {
+  }]),
+  ...inFile("impl/iommu/amdv1/walk.ts", [{
     name: "amd-entry-head",
-    find: "    let index = head - head % entryItems(table, level, head);",
-    replace: "    let index = head;",
+    find: "  let index = head - head % entryItems(table, level, head);",
+    replace: "  let index = head;",
     breaks: "A read that begins within an entry does not see who wrote before",
     killer: "kit_page_table.cut_entry",
   }, {
     name: "amd-entry-tail",
-    find: "    const stop = tail - tail % items + items;",
-    replace: "    const stop = tail + 1;",
+    find: "  const stop = tail - tail % items + items;",
+    replace: "  const stop = tail + 1;",
     breaks: "A read that ends within an entry does not see who wrote behind",
     killer: "kit_page_table.cut_entry",
-  }, {
+  }]),
+  ...inFile("impl/iommu/amdv1/page_table.ts", [{
     name: "amd-frame-offset",
     find: "    return frameOf(low, high, order) + at % sizeOf(order);",
     replace: "    return frameOf(low, high, order);",
@@ -112,7 +131,7 @@ export const PAGE_TABLE_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/iommu/amdv1/items.ts", [{
     name: "amd-second-item",
-    find: "    values[at + second] = value;\n",
+    find: "      values[at + 1] = value;\n",
     replace: "",
     breaks: "Only the first half of a single page is mapped",
     killer: "kit_memory_limit.limit_4096.map",
@@ -138,34 +157,35 @@ export const PAGE_TABLE_MUTANTS: readonly Mutant[] = [
     killer: "kit_memory_limit.limit_12.pin_and_unfill",
   }, {
     name: "amd-dirty-bits",
-    find: "    if ((low & bits) !== 0 || isTable(low)) break;",
-    replace: "    if (isTable(low)) break;",
+    find: "    while (at < end && (words[2 * at]! & bits) === 0) at++;",
+    replace: "    at = end;",
     breaks: "No entry is dirty",
     killer: "kit_dirty.no_clear",
   }]),
   ...inFile("impl/iommu/amdv1/dirty_walk.ts", [{
     name: "amd-cut-start",
-    find: "    const start = Math.max(at, this.first);",
-    replace: "    const start = at;",
+    find: "    const from = Math.max(at, this.#first);",
+    replace: "    const from = at;",
     breaks: "A read reports what lies before its range",
     killer: "kit_page_table.cut_entry",
   }, {
     name: "amd-cut-end",
-    find: "    const stop = Math.min(at + size, this.end);",
-    replace: "    const stop = at + size;",
+    find: "    const to = Math.min(at + size, this.#end);",
+    replace: "    const to = at + size;",
     breaks: "A read writes behind the bits that were asked for",
     killer: "kit_page_table.cut_entry",
   }, {
     name: "amd-cut-clean",
-    find: "    const isWhole = stop - start === size;",
-    replace: "    const isWhole = true;",
+    find: "      this.#report(from, to - from, 1);\n",
+    replace:
+      "      this.#report(from, to - from, 1);\n      if (this.#clears) makeClean(table, head, items);\n",
     breaks: "A read of a part makes all of an entry clean",
     killer: "kit_page_table.cut_entry",
   }, {
     name: "amd-one-dirty-item",
-    find: "    if ((words[at]! & D) !== 0) return true;",
-    replace: "    return (words[at]! & D) !== 0;",
-    breaks: "Only the first item of an entry tells whether it is dirty",
+    find: "    const head = index - index % items;",
+    replace: "    const head = index;",
+    breaks: "An entry begins with the item that is dirty",
     killer: "kit_page_table.entry_sizes",
   }]),
   ...inFile("impl/mock/amd_domain.ts", [{

@@ -16,15 +16,14 @@
  */
 
 import type { DirtyBitmap } from "../dirty.ts";
-import { D } from "./entry.ts";
-import type { Table } from "./table.ts";
+import { itemSize } from "./entry.ts";
+import { makeClean, takeDirtyPairs } from "./items.ts";
+import { entryItems, type TablePart, type Visitor } from "./walk.ts";
 
 /** A range of granules, and what was found in it so far. */
-export class DirtyWalk {
-  /** Its first granule. */
-  readonly first: number;
-  /** The granule after its last. */
-  readonly end: number;
+export class DirtyWalk implements Visitor {
+  readonly #first: number;
+  readonly #end: number;
   readonly #granule: number;
   readonly #clears: boolean;
   readonly #dirty: DirtyBitmap;
@@ -41,36 +40,41 @@ export class DirtyWalk {
     clears: boolean,
     dirty: DirtyBitmap,
   ) {
-    this.first = first;
-    this.end = end;
+    this.#first = first;
+    this.#end = end;
     this.#granule = granule;
     this.#clears = clears;
     this.#dirty = dirty;
   }
 
-  /** Looks at the entry of `items` items from `index` on, which maps `size` granules from granule `at` on. */
-  visit(
-    table: Table,
-    index: number,
-    items: number,
-    at: number,
-    size: number,
-  ): void {
-    if (!isDirty(table.words, index, items)) return;
-    const start = Math.max(at, this.first);
-    const stop = Math.min(at + size, this.end);
-    this.#report(start, stop - start);
-    const isWhole = stop - start === size;
-    if (this.#clears && isWhole) makeClean(table.words, index, items);
+  /** Takes an entry with a dirty item; of those of two items those behind it too. */
+  visit({ table, level, start, stop }: TablePart, index: number): number {
+    const items = entryItems(table, level, index);
+    const head = index - index % items;
+    const size = items * itemSize(level);
+    const at = start + head * itemSize(level);
+    const from = Math.max(at, this.#first);
+    const to = Math.min(at + size, this.#end);
+    if (to - from < size) {
+      this.#report(from, to - from, 1);
+      return head + items;
+    }
+    let count = 1;
+    if (items === 2 && level === 0) {
+      const last = Math.min(stop, head + this.#end - at);
+      count = takeDirtyPairs(table, head, last, this.#clears);
+    } else if (this.#clears) makeClean(table, head, items);
+    this.#report(at, size, count);
+    return head + count * items;
   }
 
-  #report(start: number, size: number): void {
+  #report(start: number, size: number, count: number): void {
     if (size !== this.#size || start !== this.#start + this.#count * size) {
       this.flush();
       this.#start = start;
       this.#size = size;
     }
-    this.#count++;
+    this.#count += count;
   }
 
   /** Reports what was found and not yet reported. */
@@ -83,18 +87,5 @@ export class DirtyWalk {
       this.#count,
     );
     this.#count = 0;
-  }
-}
-
-function isDirty(words: Int32Array, index: number, items: number): boolean {
-  for (let at = 2 * index; at < 2 * (index + items); at += 2) {
-    if ((words[at]! & D) !== 0) return true;
-  }
-  return false;
-}
-
-function makeClean(words: Int32Array, index: number, items: number): void {
-  for (let at = 2 * index; at < 2 * (index + items); at += 2) {
-    words[at]! &= ~D;
   }
 }

@@ -4,6 +4,10 @@
  * Loops over the items of one table, where time goes. In a table of the lowest
  * level a CPU page is one item or two.
  *
+ * Some numbers are made integers of 32 bits by `| 0`. They are that anyway, but
+ * V8 does not see it when it compiles a loop in the middle of its caller, and
+ * counts in floating point, which takes up to twice as long.
+ *
  * @module
  */
 
@@ -11,7 +15,6 @@ import { addRun, endOf, type FrameList } from "../../lib/frame_list.ts";
 import {
   D,
   isTable,
-  itemSize,
   leafHigh,
   leafLow,
   NEXT_LEVEL,
@@ -20,8 +23,9 @@ import {
   PR,
   sizeOf,
   TABLE_ITEMS,
+  TABLE_ORDER,
 } from "./entry.ts";
-import type { Table } from "./table.ts";
+import { stepOf, type Table } from "./table.ts";
 
 /** Where the number of a page begins in the low word, by the items of a page. */
 const PAGE_SHIFTS = [0, 12, 13];
@@ -59,17 +63,20 @@ export function storePages(
   attributes: number,
 ): void {
   const { values } = table;
-  const low = pageBits(items);
-  const zero = table.compose(index, low, attributes);
-  const next = low + (1 << PAGE_SHIFTS[items]!);
-  const step = table.compose(index, next, attributes) - zero;
-  const second = items - 1;
-  let at = index;
-  for (let run = from; run < to; run++) {
-    const value = zero + pfns[run]! * step;
-    values[at] = value;
-    values[at + second] = value;
-    at += items;
+  const zero = table.put(index, pageBits(items), attributes);
+  const step = items * stepOf(attributes);
+  const end = to | 0;
+  let at = index | 0;
+  if (items === 2) {
+    for (let run = from | 0; run < end; run++, at = (at + 2) | 0) {
+      const value = zero + pfns[run]! * step;
+      values[at] = value;
+      values[at + 1] = value;
+    }
+  } else {
+    for (let run = from | 0; run < end; run++, at = (at + 1) | 0) {
+      values[at] = zero + pfns[run]! * step;
+    }
   }
   table.live += at - index;
 }
@@ -80,7 +87,7 @@ export function storePages(
  * page that begins in a hole. Returns how many.
  */
 export function readPages(
-  { words }: Table,
+  { words, values }: Table,
   index: number,
   items: number,
   npages: number,
@@ -88,38 +95,37 @@ export function readPages(
   maxRuns: number,
 ): number {
   const { npfns } = list;
-  const step = 2 * items;
-  const end = 2 * Math.min(index + npages * items, TABLE_ITEMS);
-  let at = 2 * index;
+  const end = Math.min(index + npages * items, TABLE_ITEMS);
+  let at = index;
   while (at < end) {
     at = readSingles(words, at, end, items, list, maxRuns);
     if (at >= end) break;
-    const low = words[at]!;
+    const low = words[2 * at]!;
     if (low === 0) break;
-    const high = words[at + 1]!;
+    const high = words[2 * at + 1]!;
     // No size of this level reaches the high word.
     const size = 1 << orderOf(low, 0, 0);
-    const within = (at >> 1) & (size - 1);
+    const within = at & (size - 1);
     const address = (low >>> ADDRESS_SHIFT) - ((size - 1) >> 1) + within;
     const pfn = (address >>> (items - 1)) |
       ((high & ADDRESS_HIGH) << (LOW_BITS + 1 - items));
-    const left = Math.ceil((end - at) / step);
+    const left = Math.ceil((end - at) / items);
     const count = Math.min(Math.ceil((size - within) / items), left);
     if (!addRun(list, maxRuns, pfn, count)) break;
-    at += step * count;
+    at += items * count;
     if (count * items === size) {
-      const next = skipFollowing(words, at, end, size, low, high);
-      npfns[list.end - 1]! += (next - at) / step;
+      const next = skipFollowing(values, at, end, size, stepOf(high));
+      npfns[list.end - 1]! += (next - at) / items;
       at = next;
     }
   }
-  return (at - 2 * index) / step;
+  return (at - index) / items;
 }
 
 /**
  * The part of {@link readPages} that scattered memory is read by: entries of
  * one page, up to one whose frame goes on with the run before. Returns the
- * word behind them.
+ * item behind them.
  */
 function readSingles(
   words: Int32Array,
@@ -135,12 +141,14 @@ function readSingles(
   const { pfns, npfns } = list;
   let run = list.end;
   let next = endOf(list);
-  let at = from;
-  for (; at < end && run < maxRuns; at += 2 * items) {
-    const low = words[at]!;
+  const stop = Math.min(end, from + items * (maxRuns - run)) | 0;
+  const stride = items | 0;
+  let at = from | 0;
+  for (; at < stop; at += stride) {
+    const low = words[2 * at]!;
     if ((low & mask) !== bits) break;
     const pfn = (low >>> shift) |
-      ((words[at + 1]! & ADDRESS_HIGH) << (32 - shift));
+      ((words[2 * at + 1]! & ADDRESS_HIGH) << (32 - shift));
     if (pfn === next) break;
     pfns[run] = pfn;
     npfns[run++] = 1;
@@ -151,29 +159,26 @@ function readSingles(
 }
 
 /**
- * The part of {@link readPages} that contiguous memory is read by: the word
- * behind the entries that go on with one of `size` items, which ends at `from`
- * and has the words `low` and `high`. They differ in the low word's address
- * alone, until it is used up.
+ * The part of {@link readPages} that contiguous memory is read by: the item
+ * behind the entries that go on with one of `size` items, which ends at `from`.
+ * They differ in the address alone, by which their numbers grow by `step` for
+ * each item. A dirty one is left to the caller.
  */
 function skipFollowing(
-  words: Int32Array,
+  values: Float64Array,
   from: number,
   end: number,
   size: number,
-  low: number,
-  high: number,
+  step: number,
 ): number {
-  const more = size << ADDRESS_SHIFT;
-  const fit = Math.floor((2 ** 32 - 1 - (low >>> 0)) / more);
-  const stop = Math.min(end, from + 2 * size * fit) - 2 * size;
-  let following = (low & ~D) + more | 0;
+  const more = size * step;
+  const stop = end - size;
+  let before = values[from - size]!;
   let at = from;
-  while (
-    at <= stop && (words[at]! & ~D) === following && words[at + 1] === high
-  ) {
-    following = (following + more) | 0;
-    at += 2 * size;
+  for (; at <= stop; at += size) {
+    const value = values[at]!;
+    if (value - before !== more) break;
+    before = value;
   }
   return at;
 }
@@ -194,17 +199,12 @@ export function storeEntries(
 ): void {
   const { values } = table;
   const end = index + count * items;
-  const first = table.compose(
+  const first = table.put(
     index,
     leafLow(frame, order, level),
     leafHigh(frame, order, level, attributes),
   );
-  const next = frame + sizeOf(order);
-  const step = table.compose(
-    index,
-    leafLow(next, order, level),
-    leafHigh(next, order, level, attributes),
-  ) - first;
+  const step = stepOf(attributes) * sizeOf(order);
   if (items === 2) storePairs(values, index, end, first, step);
   else storeEach(values, index, end, items, first, step);
   table.live += count * items;
@@ -217,8 +217,9 @@ function storePairs(
   first: number,
   step: number,
 ): void {
+  const stop = end | 0;
   let value = first;
-  for (let at = index; at < end; at += 2) {
+  for (let at = index | 0; at < stop; at += 2) {
     values[at] = value;
     values[at + 1] = value;
     value += step;
@@ -256,7 +257,8 @@ export function countItems(
   while (at < end) {
     const low = words[2 * at]!;
     if (low === 0 || isTable(low)) break;
-    at += sizeOf(orderOf(low, words[2 * at + 1]!, level)) / itemSize(level);
+    const order = orderOf(low, words[2 * at + 1]!, level);
+    at += sizeOf(order - level * TABLE_ORDER);
   }
   return at - index;
 }
@@ -264,14 +266,54 @@ export function countItems(
 /** The first item from `index` on and below `end` that points to a table or has one of `bits` in its low word; `end` if there is none. */
 export function nextItem(
   { words }: Table,
+  level: number,
   index: number,
   end: number,
   bits: number,
 ): number {
   let at = index;
+  if (level === 0) {
+    while (at < end && (words[2 * at]! & bits) === 0) at++;
+    return at;
+  }
   for (; at < end; at++) {
     const low = words[2 * at]!;
     if ((low & bits) !== 0 || isTable(low)) break;
   }
   return at;
+}
+
+/**
+ * How many entries of two items follow each other that are dirty, from item
+ * `index` on and below `end`; makes them clean if `clears`. In a table of the
+ * lowest level.
+ */
+export function takeDirtyPairs(
+  { words }: Table,
+  index: number,
+  end: number,
+  clears: boolean,
+): number {
+  const mask = PR | NEXT_LEVEL | (1 << ADDRESS_SHIFT);
+  const bits = pageBits(2);
+  let at = index;
+  for (; at + 2 <= end; at += 2) {
+    const first = words[2 * at]!;
+    const second = words[2 * at + 2]!;
+    if ((first & mask) !== bits || ((first | second) & D) === 0) break;
+    if (!clears) continue;
+    words[2 * at] = first & ~D;
+    words[2 * at + 2] = second & ~D;
+  }
+  return (at - index) / 2;
+}
+
+/** Makes `items` items from `index` on clean. */
+export function makeClean(
+  { words }: Table,
+  index: number,
+  items: number,
+): void {
+  const end = 2 * (index + items);
+  for (let at = 2 * index; at < end; at += 2) words[at]! &= ~D;
 }

@@ -10,19 +10,17 @@
  */
 
 import type { FrameRuns } from "../../kernel/interfaces/physical_memory.ts";
-import { addRun, type FrameList } from "../../lib/frame_list.ts";
-import { EADDRINUSE, EINVAL, ENXIO, ERANGE } from "../../uapi/errno.ts";
+import { addRun, type FrameList, makeFrameList } from "../../lib/frame_list.ts";
+import { EINVAL, ENXIO, ERANGE } from "../../uapi/errno.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
 import { type DirtyBitmap, IOMMU_DIRTY_NO_CLEAR } from "../dirty.ts";
 import { IOMMU_READ, IOMMU_WRITE } from "../domain.ts";
 import { DirtyWalk } from "./dirty_walk.ts";
 import {
-  addressOf,
   D,
   frameOf,
   indexOf,
   IR,
-  isTable,
   itemSize,
   IW,
   orderOf,
@@ -30,8 +28,6 @@ import {
   sizeOf,
   TABLE_ITEMS,
   TABLE_ORDER,
-  tableHigh,
-  tableLow,
 } from "./entry.ts";
 import {
   alignmentOf,
@@ -39,21 +35,15 @@ import {
   lengthOrder,
   levelOf,
 } from "./format.ts";
-import {
-  countItems,
-  countSingles,
-  nextItem,
-  readPages,
-  storeEntries,
-  storePages,
-} from "./items.ts";
+import { countSingles, readPages, storeEntries, storePages } from "./items.ts";
 import { type Table, TableMemory } from "./table.ts";
+import { TableTree } from "./tree.ts";
+import { entryItems, walk } from "./walk.ts";
 
 /** Runs that are read at a time. */
 const LIST_RUNS = 512;
 
 const BEYOND = ERANGE.because("the IOVA is beyond what the table can hold");
-const NOT_EMPTY = EADDRINUSE.because("something is mapped there");
 
 /** An entry, for those who look at a page table. */
 export interface AmdV1Entry {
@@ -73,33 +63,25 @@ export interface AmdV1Entry {
 export class AmdV1PageTable {
   /** The variant. */
   readonly format: AmdV1Format;
-  readonly #memory = new TableMemory();
-  readonly #top: Table = this.#memory.alloc();
-  readonly #topLevel: number;
+  readonly #tree: TableTree;
   /** Granules of the IOVA space. */
   readonly #granules: number;
   /** Granules of a CPU page. */
   readonly #pageGranules: number;
   /** What {@link readPfns} reads into. */
-  readonly #list: FrameList = {
-    pfns: new Int32Array(LIST_RUNS),
-    npfns: new Int32Array(LIST_RUNS),
-    end: 0,
-  };
-  /** The level of the table that {@link #find} found last. */
-  #level = 0;
+  #list: FrameList | undefined;
 
-  /** A page table that maps nothing. */
-  constructor(format: AmdV1Format) {
+  /** A page table that maps nothing, with tables in some memory. */
+  constructor(format: AmdV1Format, memory: TableMemory = new TableMemory()) {
     this.format = format;
-    this.#topLevel = format.levels - 1;
     this.#granules = format.iovaSize / format.granule;
     this.#pageGranules = PAGE_SIZE / format.granule;
+    this.#tree = new TableTree(memory, format.levels, this.#pageGranules);
   }
 
   /** Tables in use, with the top one. */
   get tables(): number {
-    return this.#memory.used;
+    return this.#tree.count;
   }
 
   /**
@@ -170,8 +152,7 @@ export class AmdV1PageTable {
     if (size === 0 || iova % granule !== 0 || iova + size > iovaSize) return 0;
     const first = iova / granule;
     const end = first + Math.ceil(size / granule);
-    return (this.#unmap(this.#top, this.#topLevel, first, end) - first) *
-      granule;
+    return (this.#tree.unmap(first, end) - first) * granule;
   }
 
   /** The address in memory that `iova` stands for; undefined in a hole. (Linux: iova_to_phys.) */
@@ -202,7 +183,7 @@ export class AmdV1PageTable {
    * the first begins at `iova`; 0 for one that begins in a hole.
    */
   readPfns(iova: number, npages: number, out: Int32Array, to: number): void {
-    const list = this.#list;
+    const list = this.#list ??= makeFrameList(LIST_RUNS);
     for (let done = 0; done < npages;) {
       list.end = 0;
       const left = Math.min(npages - done, LIST_RUNS);
@@ -233,7 +214,7 @@ export class AmdV1PageTable {
       const left = npages - done;
       const table = this.#find(at);
       let count = 0;
-      if (table !== undefined && this.#level === 0) {
+      if (table !== undefined && this.#tree.level === 0) {
         const index = indexOf(at, 0);
         count = readPages(table, index, items, left, list, maxRuns);
       }
@@ -251,7 +232,9 @@ export class AmdV1PageTable {
   setDirty(iova: number): void {
     const at = Math.floor(iova / this.format.granule);
     const table = this.#find(at);
-    if (table !== undefined) table.words[2 * indexOf(at, this.#level)]! |= D;
+    if (table !== undefined) {
+      table.words[2 * indexOf(at, this.#tree.level)]! |= D;
+    }
   }
 
   /**
@@ -269,27 +252,35 @@ export class AmdV1PageTable {
     const first = Math.floor(iova / granule);
     const end = Math.ceil((iova + size) / granule);
     const clears = (flags & IOMMU_DIRTY_NO_CLEAR) === 0;
-    const walk = new DirtyWalk(first, end, granule, clears, dirty);
-    this.#visit(this.#top, this.#topLevel, first, end, D, walk);
-    walk.flush();
+    const found = new DirtyWalk(first, end, granule, clears, dirty);
+    walk(this.#tree, first, end, D, found);
+    found.flush();
   }
 
   /** All entries, in the order of their IOVA. */
   entries(): AmdV1Entry[] {
     const { granule } = this.format;
     const found: AmdV1Entry[] = [];
-    this.#visit(this.#top, this.#topLevel, 0, this.#granules, PR, {
-      visit: (table, index, items, at, size, level) => {
+    walk(this.#tree, 0, this.#granules, PR, {
+      visit: ({ table, level, start }, index) => {
+        const items = entryItems(table, level, index);
+        const at = start + index * itemSize(level);
         found.push({
           iova: at * granule,
           paddr: this.#frameAt(table, at, level) * granule,
-          size: size * granule,
+          size: items * itemSize(level) * granule,
           level,
           items: table.items(index, items),
         });
+        return index + items;
       },
     });
     return found;
+  }
+
+  /** Gives all tables back: nothing is mapped, and never will be (Linux: pt_iommu_deinit). */
+  free(): void {
+    this.#tree.free();
   }
 
   #attributesOf(prot: number): number {
@@ -317,11 +308,10 @@ export class AmdV1PageTable {
   ): number {
     if (at >= this.#granules) throw BEYOND;
     const items = this.#pageGranules;
-    const table = this.#tableFor(at, 0);
     const index = indexOf(at, 0);
     const most = (TABLE_ITEMS - index) / items;
     const count = countSingles(npfns, run, Math.min(to, run + most));
-    this.#vacate(table, 0, index, count * items);
+    const table = this.#vacant(at, 0, index, count * items);
     storePages(table, index, items, pfns, run, run + count, attributes);
     return count;
   }
@@ -361,149 +351,32 @@ export class AmdV1PageTable {
   ): number {
     const level = levelOf(order);
     const items = sizeOf(order - level * TABLE_ORDER);
-    const table = this.#tableFor(at, level);
     const index = indexOf(at, level);
     const count = Math.min(wanted, (TABLE_ITEMS - index) / items);
-    this.#vacate(table, level, index, count * items);
+    const table = this.#vacant(at, level, index, count * items);
     storeEntries(table, index, items, count, frame, order, level, attributes);
     return count;
   }
 
-  /** The table of a level for a granule of IOVA; makes those that are missing. Throws EADDRINUSE where a larger entry is. */
-  #tableFor(at: number, level: number): Table {
-    let table = this.#top;
-    for (let above = this.#topLevel; above > level; above--) {
-      const index = indexOf(at, above);
-      const low = table.low(index);
-      if (low === 0) {
-        const lower = this.#memory.alloc();
-        const frame = lower.page * this.#pageGranules;
-        table.store(index, 1, tableLow(frame, above), tableHigh(frame));
-        table = lower;
-      } else {
-        if (!isTable(low)) throw NOT_EMPTY;
-        table = this.#lower(table, index);
-      }
-    }
+  /** The table of a level for a granule of IOVA, in which `count` items from `index` on are 0, to be stored next. Throws EADDRINUSE. */
+  #vacant(at: number, level: number, index: number, count: number): Table {
+    const tree = this.#tree;
+    const table = tree.tableFor(at, level, count === TABLE_ITEMS);
+    tree.vacate(table, level, index, count);
     return table;
-  }
-
-  #lower(table: Table, index: number): Table {
-    const frame = addressOf(table.low(index), table.high(index));
-    return this.#memory.at(frame / this.#pageGranules);
-  }
-
-  /** Frees tables that map nothing in the way of an entry. Throws EADDRINUSE if something is mapped. (Linux: clear_contig.) */
-  #vacate(table: Table, level: number, index: number, count: number): void {
-    if (table.live === 0) return;
-    for (let i = index; i < index + count; i++) {
-      const low = table.low(i);
-      if (low === 0) continue;
-      if (!isTable(low)) throw NOT_EMPTY;
-      const lower = this.#lower(table, i);
-      this.#vacate(lower, level - 1, 0, TABLE_ITEMS);
-      table.clear(i, 1);
-      this.#memory.free(lower);
-    }
   }
 
   #undo(first: number, end: number): void {
-    if (end > first) this.#unmap(this.#top, this.#topLevel, first, end);
+    if (end > first) this.#tree.unmap(first, end);
   }
 
-  /** Unmaps from granule `first` on, below one table, until `end` or more; returns where it ended. */
-  #unmap(table: Table, level: number, first: number, end: number): number {
-    const size = itemSize(level);
-    let at = first;
-    let index = indexOf(at, level);
-    while (at < end && index < TABLE_ITEMS) {
-      const low = table.low(index);
-      if (low === 0) return at;
-      if (!isTable(low)) {
-        const order = orderOf(low, table.high(index), level);
-        if (at % sizeOf(order) !== 0) return at;
-        const last = Math.min(index + (end - at) / size, TABLE_ITEMS);
-        const items = countItems(table, level, index, last);
-        table.clear(index, items);
-        at += items * size;
-        index += items;
-        continue;
-      }
-      const next = (Math.floor(at / size) + 1) * size;
-      const wanted = Math.min(end, next);
-      const lower = this.#lower(table, index);
-      const stop = this.#unmap(lower, level - 1, at, wanted);
-      if (stop < wanted) return stop;
-      if (at === next - size && next <= end) {
-        table.clear(index, 1);
-        this.#memory.free(lower);
-      }
-      at = stop;
-      index++;
-    }
-    return at;
-  }
-
-  /** Shows a visitor the entries below one table that map some of a range and have one of `bits` in the low word of an item. */
-  #visit(
-    table: Table,
-    level: number,
-    first: number,
-    end: number,
-    bits: number,
-    visitor: Visitor,
-  ): void {
-    if (table.live === 0) return;
-    const size = itemSize(level);
-    const start = first - first % (size * TABLE_ITEMS);
-    // An entry that the range cuts is looked at as a whole.
-    const head = indexOf(first, level);
-    const tail = indexOf(end - 1, level);
-    let index = head - head % entryItems(table, level, head);
-    const items = entryItems(table, level, tail);
-    const stop = tail - tail % items + items;
-    while ((index = nextItem(table, index, stop, bits)) < stop) {
-      const at = start + index * size;
-      if (isTable(table.low(index))) {
-        const lower = this.#lower(table, index++);
-        const low = Math.max(first, at);
-        const high = Math.min(end, at + size);
-        this.#visit(lower, level - 1, low, high, bits, visitor);
-      } else {
-        const items = entryItems(table, level, index);
-        const before = index % items;
-        index -= before;
-        visitor.visit(
-          table,
-          index,
-          items,
-          at - before * size,
-          items * size,
-          level,
-        );
-        index += items;
-      }
-    }
-  }
-
-  /** The table with the item that maps a granule; undefined if none does. Its level is in `#level`. */
+  /** As {@link TableTree.find}, also for what is beyond the table. */
   #find(at: number): Table | undefined {
-    if (at >= this.#granules) return undefined;
-    let table = this.#top;
-    let level = this.#topLevel;
-    for (;; level--) {
-      const index = indexOf(at, level);
-      const low = table.low(index);
-      if (low === 0) return undefined;
-      if (!isTable(low)) break;
-      table = this.#lower(table, index);
-    }
-    this.#level = level;
-    return table;
+    return at >= this.#granules ? undefined : this.#tree.find(at);
   }
 
   /** The granule of memory behind one of IOVA, which an entry of `table` maps. */
-  #frameAt(table: Table, at: number, level = this.#level): number {
+  #frameAt(table: Table, at: number, level = this.#tree.level): number {
     const index = indexOf(at, level);
     const low = table.low(index);
     const high = table.high(index);
@@ -515,30 +388,10 @@ export class AmdV1PageTable {
   #pagesFrom(table: Table | undefined, at: number): [number, number] {
     if (table === undefined) return [0, 1];
     const items = this.#pageGranules;
-    const index = indexOf(at, this.#level);
+    const index = indexOf(at, this.#tree.level);
     const low = table.low(index);
-    const size = sizeOf(orderOf(low, table.high(index), this.#level));
+    const size = sizeOf(orderOf(low, table.high(index), this.#tree.level));
     const pfn = Math.floor(this.#frameAt(table, at) / items);
     return [pfn, Math.ceil((size - at % size) / items)];
   }
-}
-
-/** The items of the entry that an item belongs to; 1 for an item of no entry. */
-function entryItems(table: Table, level: number, index: number): number {
-  const low = table.low(index);
-  if (low === 0 || isTable(low)) return 1;
-  const order = orderOf(low, table.high(index), level);
-  return sizeOf(order - level * TABLE_ORDER);
-}
-
-/** Who looks at entries: `items` items from `index` on, which map `size` granules from `at` on. */
-interface Visitor {
-  visit(
-    table: Table,
-    index: number,
-    items: number,
-    at: number,
-    size: number,
-    level: number,
-  ): void;
 }

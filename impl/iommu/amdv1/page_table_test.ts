@@ -2,9 +2,11 @@
 
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { makeFrameList } from "../../lib/frame_list.ts";
 import { errnoOf } from "../testing/test_driver.ts";
 import type { AmdV1Format } from "./format.ts";
 import { AmdV1PageTable } from "./page_table.ts";
+import { TableMemory } from "./table.ts";
 import { HARDWARE, powers, SMALL } from "./testing/formats.ts";
 
 const RW = 3;
@@ -122,6 +124,32 @@ describe("a page table", () => {
     assertEquals(table.tables, 2);
   });
 
+  it("shares the memory for tables with others, and leaves it when it goes", () => {
+    const memory = new TableMemory();
+    const table = new AmdV1PageTable(SMALL, memory);
+    const other = new AmdV1PageTable(SMALL, memory);
+    table.map(4096, 0x100000, 2 * MIB, RW);
+    other.map(64 * MIB, 2048, 4096, RW);
+    assertEquals([table.tables, other.tables], [2 + 3, 3]);
+    assertEquals(memory.used, 5 + 3);
+    assertEquals(table.lookup(64 * MIB), undefined);
+    assertEquals(other.lookup(4096), undefined);
+    table.free();
+    assertEquals(memory.used, 3);
+    // What these tables mapped is gone, whether all items are stored again or not.
+    for (const size of [6144, 6 * MIB]) {
+      const next = new AmdV1PageTable(SMALL, memory);
+      assertEquals(next.entries(), []);
+      next.map(2 * MIB, 2048, size, RW);
+      const total = next.entries().reduce((sum, { size }) => sum + size, 0);
+      assertEquals(total, size);
+      assertEquals(next.unmap(2 * MIB, size), size);
+      next.free();
+      assertEquals(memory.used, 3);
+    }
+    assertEquals(other.lookup(64 * MIB + 2048), 4096);
+  });
+
   it("reads frames from large entries, small ones and holes", () => {
     const table = new AmdV1PageTable(SMALL);
     table.map(0, 0x7000_0000, 2 * MIB, RW);
@@ -130,7 +158,7 @@ describe("a page table", () => {
     table.readPfns(0, 517, out, 0);
     const expected = Array.from({ length: 512 }, (_, i) => 0x70000 + i);
     assertEquals([...out], [...expected, 0, 5, 6, 7, 0]);
-    const list = { pfns: new Int32Array(2), npfns: new Int32Array(2), end: 0 };
+    const list = makeFrameList(2);
     assertEquals(table.readRuns(2 * MIB - 4096, 9, list, 2), 2);
     assertEquals([...list.pfns, ...list.npfns], [0x701ff, 0, 1, 1]);
   });

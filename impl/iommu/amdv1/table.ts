@@ -6,7 +6,6 @@
  * @module
  */
 
-import { KernelBug } from "../../lib/kernel_bug.ts";
 import { TABLE_ITEMS } from "./entry.ts";
 
 /** One table of 512 items, which is a page of memory: item n is the words 2n and 2n+1. */
@@ -16,8 +15,10 @@ export class Table {
   /** The memory: two words for each item. */
   readonly words: Int32Array = new Int32Array(2 * TABLE_ITEMS);
   /**
-   * The same memory, a number for each item: see items.ts. 64 bits that are
-   * neither infinite nor NaN, since those from 52 to 59 are 0.
+   * The same memory with a number for each item, which is how a loop stores 64
+   * bits at once. The bits 52 to 59 of an item are 0, so that none is infinite
+   * or NaN; and those that differ in the address alone are as far apart as
+   * their addresses, see {@link stepOf}.
    */
   readonly values: Float64Array = new Float64Array(this.words.buffer);
   /** Items that are not 0. */
@@ -44,22 +45,11 @@ export class Table {
     return [...items.subarray(index, index + count)];
   }
 
-  /** Stores an item, which will be overwritten, and returns it as a number. */
-  compose(index: number, low: number, high: number): number {
+  /** Stores words in an item, and returns it as a number. */
+  put(index: number, low: number, high: number): number {
     this.words[2 * index] = low;
     this.words[2 * index + 1] = high;
     return this.values[index]!;
-  }
-
-  /** Stores the same in `count` items from `index` on, all of them 0 so far. */
-  store(index: number, count: number, low: number, high: number): void {
-    const { words } = this;
-    const end = 2 * (index + count);
-    for (let at = 2 * index; at < end; at += 2) {
-      words[at] = low;
-      words[at + 1] = high;
-    }
-    this.live += count;
   }
 
   /** Makes `count` items from `index` on 0, none of which was. */
@@ -67,12 +57,27 @@ export class Table {
     this.words.fill(0, 2 * index, 2 * (index + count));
     this.live -= count;
   }
+
+  /** Makes it empty. Where `isFilled` all items will be stored next, and are left as they are. */
+  reset(isFilled: boolean): void {
+    if (this.live > 0 && !isFilled) this.words.fill(0);
+    this.live = 0;
+  }
 }
 
+/** What the numbers of entries with these attributes differ by, for each granule that their addresses do. */
+export function stepOf(attributes: number): number {
+  return STEPS[attributes >>> 28]!;
+}
+
+const STEPS = Float64Array.from({ length: 8 }, (_, bits) => {
+  const table = new Table(0);
+  return table.put(0, 1 << 12, bits << 28) - table.put(0, 0, bits << 28);
+});
+
 /**
- * The pages that the tables of one page table lie in. A table that is given
- * back is kept for the next use, because an array is dearer to make than to
- * clear.
+ * The memory that the tables of a machine lie in. A table that is given back is
+ * kept for the next use, because an array is dearer to make than to clear.
  */
 export class TableMemory {
   /** Tables by the number of their page; that begins with 1. */
@@ -84,18 +89,20 @@ export class TableMemory {
     return this.#tables.length - this.#spare.length;
   }
 
-  /** A table of zeros. */
-  alloc(): Table {
+  /** An empty table; see {@link Table.reset}. */
+  alloc(isFilled = false): Table {
     const spare = this.#spare.pop();
-    if (spare !== undefined) return spare;
+    if (spare !== undefined) {
+      spare.reset(isFilled);
+      return spare;
+    }
     const table = new Table(this.#tables.length + 1);
     this.#tables.push(table);
     return table;
   }
 
-  /** Takes a table back, all of whose items are 0. */
+  /** Takes a table back, whatever its items are. */
   free(table: Table): void {
-    if (table.live !== 0) throw new KernelBug("A table in use is freed");
     this.#spare.push(table);
   }
 

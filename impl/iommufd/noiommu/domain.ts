@@ -47,11 +47,12 @@ const FORMAT = new AmdV1Format({
 export class NoIommuDomain extends Domain {
   /** It maps. */
   readonly type = "paging";
-  readonly #table = new AmdV1PageTable(FORMAT);
+  readonly #table: AmdV1PageTable;
 
   /** One that maps nothing. */
   constructor(owner: NoIommuOps) {
     super({ owner, pgsizeBitmap: FORMAT.pgsizeBitmap });
+    this.#table = new AmdV1PageTable(FORMAT, owner.iommu.tableMemory);
   }
 
   /** Only the IOMMU core asks for this, which knows no such device. */
@@ -72,6 +73,11 @@ export class NoIommuDomain extends Domain {
   /** See {@link Domain}. */
   override unmapRange(iova: Iova, size: number): number {
     return this.#table.unmap(iova, size);
+  }
+
+  /** Frees the page table. */
+  override free(): void {
+    this.#table.free();
   }
 
   /** 0 in a hole. */
