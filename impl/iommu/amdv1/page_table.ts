@@ -173,7 +173,7 @@ export class AmdV1PageTable {
     const at = Math.floor(iova / granule);
     const table = this.#find(at);
     if (table === undefined) return undefined;
-    const high = table.high(indexOf(at, this.#level));
+    const high = table.high(indexOf(at, this.#tree.level));
     if ((high & this.#attributesOf(access) & (IR | IW)) === 0) return undefined;
     return this.#frameAt(table, at) * granule + iova % granule;
   }
