@@ -8,6 +8,7 @@
  * @module
  */
 
+export type { Table, TableMemory } from "./iommu/amdv1/table.ts";
 export type { DmaCookie, MsiCookie, SwMsiHandler } from "./iommu/domain.ts";
 export type { AccountMode, PagesOwner } from "./iommufd/pages/accounting.ts";
 export type { IoptArea } from "./iommufd/pages/area.ts";
