@@ -48,6 +48,7 @@ const LAYERS = [
   "host/run",
   "host/command",
   "host/.",
+  "host/bench",
   "host/linux_selftests",
   "bench",
   ".",

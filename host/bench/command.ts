@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Measures what calls of a real program cost on the model, beside what a
+ * notification costs that is answered at once, in the same run.
+ *
+ * ```sh
+ * deno task bench:host [ROUNDS]
+ * ```
+ *
+ * The best of some rounds counts, in which everything takes its turn. The exit
+ * status is 1 if something costs more than it may.
+ *
+ * @module
+ */
+
+import { Sys } from "../sys/sys.ts";
+import { bare, buildCalls, supervised } from "./programs.ts";
+
+/** Pages of the long mappings. */
+const PAGES = 512;
+/** What is measured, with how many calls a round. */
+const KINDS = {
+  unknown: { what: "an ioctl that is none", count: 4000 },
+  option: { what: "OPTION, get", count: 4000 },
+  alloc_destroy: { what: "IOAS_ALLOC and DESTROY", count: 2000 },
+  open_close: { what: "open /dev/iommu and close", count: 1000 },
+  open_other: { what: "open another file and close", count: 2000 },
+  map_unmap: { what: "MAP and UNMAP of 16 shared pages", count: 1000 },
+  shared_1: { what: "MAP of a new shared page", count: 300 },
+  shared_512: { what: `MAP of ${PAGES} new shared pages`, count: 30 },
+  private_1: { what: "MAP of a new private page", count: 300 },
+  private_512: { what: `MAP of ${PAGES} new private pages`, count: 30 },
+} as const;
+
+type Kind = keyof typeof KINDS;
+
+/** How often a bare notification a call without memory may cost. */
+const MOST_TIMES = 2;
+/** Microseconds that a page may cost that is pinned for the first time. */
+const MOST_PER_PAGE = 3;
+
+/** Microseconds for each call. */
+interface Measured {
+  bare: number;
+  readonly kinds: Map<Kind, number>;
+}
+
+async function measure(rounds: number): Promise<Measured> {
+  const sys = Sys.shared;
+  const folder = Deno.makeTempDirSync();
+  const measured: Measured = { bare: Infinity, kinds: new Map() };
+  try {
+    const path = buildCalls(folder);
+    for (let round = 0; round < rounds; round++) {
+      measured.bare = Math.min(measured.bare, bare(sys, path, 4000));
+      for (const kind of Object.keys(KINDS) as Kind[]) {
+        const { count } = KINDS[kind];
+        const time = await supervised(sys, path, kind, count);
+        const best = measured.kinds.get(kind) ?? Infinity;
+        measured.kinds.set(kind, Math.min(best, time));
+      }
+    }
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+  return measured;
+}
+
+/** Microseconds of one page more. */
+function perPage({ kinds }: Measured, of: "shared" | "private"): number {
+  const [one, many] = [kinds.get(`${of}_1`)!, kinds.get(`${of}_512`)!];
+  return (many - one) / (PAGES - 1);
+}
+
+function print(measured: Measured): void {
+  console.log("| call | µs | bare notifications |");
+  console.log("| --- | --: | --: |");
+  console.log(`| bare notification | ${measured.bare.toFixed(1)} | 1 |`);
+  for (const [kind, time] of measured.kinds) {
+    const times = time / measured.bare;
+    const { what } = KINDS[kind];
+    console.log(`| ${what} | ${time.toFixed(1)} | ${times.toFixed(1)} |`);
+  }
+  for (const  of of["shared", "private"] as const) {
+    const time = perPage(measured, of);
+    console.log(`| each ${of} page more | ${time.toFixed(2)} | |`);
+  }
+}
+
+/** What costs more than it may. */
+function tooMuch(measured: Measured): string[] {
+  const times = measured.kinds.get("unknown")! / measured.bare;
+  const pages = (["shared", "private"] as const)
+    .filter((of) => perPage(measured, of) > MOST_PER_PAGE)
+    .map((of) => `A ${of} page costs more than ${MOST_PER_PAGE} µs.`);
+  return times <= MOST_TIMES ? pages : [
+    `A call without memory costs ${
+      times.toFixed(2)
+    } bare notifications, more than ${MOST_TIMES}.`,
+    ...pages,
+  ];
+}
+
+if (import.meta.main) {
+  const measured = await measure(Number(Deno.args[0] ?? 5));
+  print(measured);
+  const problems = tooMuch(measured);
+  for (const problem of problems) console.error(problem);
+  Deno.exit(problems.length > 0 ? 1 : 0);
+}
