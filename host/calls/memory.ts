@@ -7,11 +7,8 @@
  * @module
  */
 
-import { EBUSY, EFAULT } from "../../impl/uapi/errno.ts";
+import { EFAULT } from "../../impl/uapi/errno.ts";
 import {
-  F_ADD_SEALS,
-  F_SEAL_WRITE,
-  FALLOC_FL_PUNCH_HOLE,
   MADV_DONTNEED,
   MREMAP_FIXED,
   MREMAP_MAYMOVE,
@@ -22,16 +19,13 @@ import {
   followMoved,
   hasPinned,
   keepPrivate,
-  keepPunched,
   keepRemoved,
   keepUnmapped,
   type Range,
   rangeOf,
 } from "../memory/leaving.ts";
 import type { HostMachine } from "../memory/machine.ts";
-import type { HostObject } from "../memory/shared/host_object.ts";
 import { type Answer, type Call, CONTINUE, type NotifiedCall } from "./call.ts";
-import { pathAt } from "./path.ts";
 import { TracedThread } from "./traced_thread.ts";
 
 const MADV_FREE = 8;
@@ -141,49 +135,6 @@ function exitGroup(call: Call): Answer {
   return keepAtExit(call);
 }
 
-/** The file of a descriptor of the caller, if anything of it may be pinned. */
-function objectOf(call: Call): HostObject | undefined {
-  const path = `/proc/${call.tid}/fd/${call.int(0)}`;
-  return call.host.machine.objectAtPath(path);
-}
-
-function ftruncate(call: Call): Answer {
-  cut(objectOf(call), call.arg(1));
-  return CONTINUE;
-}
-
-function truncate(call: Call): Answer {
-  const path = pathAt(call, call.arg(0));
-  if (path === undefined) return CONTINUE;
-  const from = path.startsWith("/") ? "root" : "cwd/";
-  const { machine } = call.host;
-  cut(machine.objectAtPath(`/proc/${call.tid}/${from}${path}`), call.arg(1));
-  return CONTINUE;
-}
-
-/** A file is about to end at a byte. */
-function cut(object: HostObject | undefined, size: number): void {
-  object?.letGo(Math.ceil(size / PAGE_SIZE), Infinity);
-}
-
-function fallocate(call: Call): Answer {
-  const object = objectOf(call);
-  const [from, length] = [call.arg(2), call.arg(3)];
-  if (object !== undefined) keepPunched(object, from, from + length);
-  return CONTINUE;
-}
-
-/** What is pinned may be written, so that nobody seals it against that. */
-function addSeals(call: Call): Answer {
-  const { machine } = call.host;
-  machine.dropIdle();
-  const seals = call.int(2);
-  if ((seals & F_SEAL_WRITE) === 0 || !objectOf(call)?.isPinned()) {
-    return CONTINUE;
-  }
-  return -EBUSY.code;
-}
-
 /** The family. */
 export const MEMORY_CALLS: readonly NotifiedCall[] = [
   { name: "munmap", handle: munmap },
@@ -202,16 +153,4 @@ export const MEMORY_CALLS: readonly NotifiedCall[] = [
     handle: madvise,
   },
   { name: "exit_group", handle: exitGroup },
-  { name: "ftruncate", handle: ftruncate },
-  { name: "truncate", handle: truncate },
-  {
-    name: "fallocate",
-    when: [{ argument: 1, test: "anyBit", value: FALLOC_FL_PUNCH_HOLE }],
-    handle: fallocate,
-  },
-  {
-    name: "fcntl",
-    when: [{ argument: 1, test: "equals", value: F_ADD_SEALS }],
-    handle: addSeals,
-  },
 ];

@@ -9,6 +9,7 @@
 import type { Found } from "../files/shown/node.ts";
 import { AT_FDCWD, O_CLOEXEC, OPEN_FLAGS } from "../sys/structs.ts";
 import { EFAULT } from "../../impl/uapi/errno.ts";
+import { O_TRUNC } from "../../impl/uapi/mman.ts";
 import {
   type Answer,
   answered,
@@ -16,6 +17,7 @@ import {
   CONTINUE,
   type NotifiedCall,
 } from "./call.ts";
+import { keepTruncated } from "./file_length.ts";
 import { pathAt } from "./path.ts";
 
 function openPath(
@@ -31,7 +33,10 @@ function openPath(
   const follows = (flags & OPEN_FLAGS[sys.architecture].O_NOFOLLOW) === 0;
   try {
     const found = shown.resolve(looker, dir, path, follows);
-    if (found === undefined) return CONTINUE;
+    if (found === undefined) {
+      if ((flags & O_TRUNC) !== 0) keepTruncated(call, dir, path);
+      return CONTINUE;
+    }
     const fd = shown.openReal(looker, found, flags);
     return fd === undefined
       ? openServed(call, found, flags)

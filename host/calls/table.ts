@@ -15,6 +15,7 @@ import { EXEC_CALLS } from "./exec.ts";
 import { IOCTL_CALLS } from "./ioctl.ts";
 import { LIST_CALLS } from "./looking/list.ts";
 import { LOOK_CALLS } from "./looking/look.ts";
+import { FILE_LENGTH_CALLS } from "./file_length.ts";
 import { MEMORY_CALLS } from "./memory.ts";
 import { MMAP_CALLS } from "./mmap.ts";
 import { OPEN_CALLS } from "./open.ts";
@@ -28,6 +29,7 @@ export const NOTIFIED_CALLS: readonly NotifiedCall[] = joined([
   ...IOCTL_CALLS,
   ...READ_WRITE_CALLS,
   ...MEMORY_CALLS,
+  ...FILE_LENGTH_CALLS,
   ...MMAP_CALLS,
   ...EXEC_CALLS,
   ...CAPABILITY_CALLS,

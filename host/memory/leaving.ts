@@ -11,7 +11,7 @@
 import { HPAGE_SIZE, PAGE_SIZE } from "../../impl/uapi/mman.ts";
 import type { HostMm } from "./host_mm.ts";
 import type { HostMachine } from "./machine.ts";
-import type { HostObject } from "./shared/host_object.ts";
+import type { Mapping } from "./spaces/mappings.ts";
 
 /** The addresses [start, end) of a process, whole pages. */
 export interface Range {
@@ -53,24 +53,60 @@ export function keepRemoved(
   { start, end }: Range,
 ): void {
   for (const mapping of space.mappingsIn(start, end)) {
-    const object = mapping.shared && machine.objectOfFile(mapping.file);
-    if (!object) continue;
+    if (!mapping.shared) continue;
     const from = Math.max(start, mapping.start);
     const to = Math.min(end, mapping.end);
     const at = mapping.offset + from - mapping.start;
-    keepPunched(object, at, at + to - from);
+    keepPunched(machine, mapping.file, at, at + to - from);
   }
 }
 
-/** The bytes [from, to) of a file become a hole. */
+/** The bytes [from, to) of a file, a `fileKey`, become a hole. */
 export function keepPunched(
-  object: HostObject,
+  machine: HostMachine,
+  file: string,
   from: number,
   to: number,
 ): void {
+  const object = machine.objectOfFile(file);
+  if (object === undefined) return;
   const unit = object.huge ? HPAGE_SIZE : PAGE_SIZE;
-  const pages = unit / PAGE_SIZE;
-  object.letGo(Math.ceil(from / unit) * pages, Math.floor(to / unit) * pages);
+  const first = Math.ceil(from / unit) * unit;
+  const end = Math.floor(to / unit) * unit;
+  object.letGo(first / PAGE_SIZE, end / PAGE_SIZE);
+}
+
+/** A file, a `fileKey`, is to end at a byte: pages behind it are dropped, from private mappings too. */
+export function keepCut(
+  machine: HostMachine,
+  file: string,
+  size: number,
+): void {
+  const end = Math.ceil(size / PAGE_SIZE) * PAGE_SIZE;
+  machine.objectOfFile(file)?.letGo(end / PAGE_SIZE, Infinity);
+  for (const mm of machine.mms) {
+    for (const mapping of pinnedMappings(mm)) {
+      if (mapping.shared || mapping.file !== file) continue;
+      const cut = mapping.start + end - mapping.offset;
+      const start = Math.max(cut, mapping.start);
+      if (start >= mapping.end) continue;
+      keepPrivate(machine, mm, { start, end: mapping.end });
+    }
+  }
+}
+
+/** The mappings of private pages that have frames. */
+function pinnedMappings({ pages, space }: HostMm): Mapping[] {
+  const found: Mapping[] = [];
+  let done = 0;
+  for (const [page, n] of [...pages.runsIn(0, Infinity)]) {
+    const end = (page + n) * PAGE_SIZE;
+    for (const mapping of space.mappingsIn(page * PAGE_SIZE, end)) {
+      if (mapping.end > done) found.push(mapping);
+      done = Math.max(done, mapping.end);
+    }
+  }
+  return found;
 }
 
 /** Whether the process has a private page pinned in a range. */

@@ -8,6 +8,7 @@ import {
   FALLOC_FL_PUNCH_HOLE,
   MADV_DONTNEED,
   MAP_FIXED,
+  MAP_PRIVATE,
   MAP_SHARED,
   MREMAP_MAYMOVE,
   PAGE_SIZE,
@@ -15,6 +16,7 @@ import {
 import {
   followMoved,
   hasPinned,
+  keepCut,
   keepPrivate,
   keepPunched,
   keepRemoved,
@@ -132,9 +134,9 @@ for (const mapFiles of [true, false]) {
       const pfns = own.pin(at, 4, LONG_WRITE);
       keepRemoved(machine, mm, rangeOf(at + PAGE_SIZE, PAGE_SIZE));
       sys.call(sys.nr.madvise, at + PAGE_SIZE, PAGE_SIZE, MADV_REMOVE);
-      const object = machine.objectAtPath(`/proc/self/fd/${fd}`)!;
+      const file = machine.fileAtPath(`/proc/self/fd/${fd}`)!;
       // Of a page of which only a part becomes a hole nothing is dropped.
-      keepPunched(object, 2 * PAGE_SIZE + 1, 4 * PAGE_SIZE);
+      keepPunched(machine, file, 2 * PAGE_SIZE + 1, 4 * PAGE_SIZE);
       const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
       const { fallocate } = sys.nr;
       sys.call(fallocate, fd, mode, 2 * PAGE_SIZE + 1, 2 * PAGE_SIZE - 1);
@@ -155,12 +157,20 @@ for (const mapFiles of [true, false]) {
       const fd = own.memfd(2);
       const at = own.map(2, MAP_SHARED, RW, fd);
       number(own, at, 2);
-      const pfns = own.pin(at, 2, LONG_WRITE);
-      own.machine.objectAtPath(`/proc/self/fd/${fd}`)!.letGo(1, Infinity);
+      const copy = own.map(2, MAP_PRIVATE, RW, fd);
+      number(own, copy, 2);
+      const pfns = [
+        ...own.pin(at, 2, LONG_WRITE),
+        ...own.pin(copy, 2, LONG_WRITE),
+      ];
+      const { machine } = own;
+      keepCut(machine, machine.fileAtPath(`/proc/self/fd/${fd}`)!, PAGE_SIZE);
       sys.call(sys.nr.ftruncate, fd, PAGE_SIZE);
-      assertEquals(firstBytes(own, pfns), [1, 2]);
+      assertEquals(firstBytes(own, pfns), [1, 2, 1, 2]);
       sys.call(sys.nr.ftruncate, fd, 2 * PAGE_SIZE);
       assertEquals(own.bytes(at, 2 * PAGE_SIZE)[PAGE_SIZE], 0);
+      assertEquals(own.bytes(copy, 2 * PAGE_SIZE)[PAGE_SIZE], 0);
+      assertEquals(firstBytes(own, pfns), [1, 2, 1, 2]);
       own.unpin(pfns);
     });
 

@@ -127,11 +127,15 @@ export class HostMachine implements Machine {
     return this.#objects.get(file);
   }
 
-  /** The memory of the file at a path, if anything of it is in use. */
-  objectAtPath(path: string): HostObject | undefined {
-    if (this.#objects.size === 0) return undefined;
-    const status = this.#questions.status(-1, path);
-    return status && this.objectOfFile(status.key);
+  /** Which file is at a path, as a `fileKey`, if anything is pinned that it could matter to. */
+  fileAtPath(path: string): string | undefined {
+    if (this.frames.used === 0) return undefined;
+    return this.#questions.status(-1, path)?.key;
+  }
+
+  /** The memory of all processes that are known. */
+  get mms(): Iterable<HostMm> {
+    return this.#mms;
   }
 
   /** A process is about to lose what it has at some addresses: what is pinned there of files that nobody else maps lives on. */

@@ -21,11 +21,13 @@ const GLANCE = 16;
 /** Dispatches what happens. */
 export class Loop {
   readonly #epoll: Epoll;
+  readonly #onIdle: () => void;
   #running: Promise<void> | undefined;
 
-  /** Stands still. */
-  constructor(epoll: Epoll) {
+  /** Stands still. Calls `onIdle` when there was no traffic for a while. */
+  constructor(epoll: Epoll, onIdle: () => void) {
     this.#epoll = epoll;
+    this.#onIdle = onIdle;
   }
 
   /** Runs while `goesOn` says so; rejects with what a handler throws. */
@@ -40,8 +42,10 @@ export class Loop {
     for (let count = 1; goesOn(); count++) {
       const something = this.#epoll.dispatch(IDLE_MS);
       if (!goesOn()) return;
-      if (!something) await this.#epoll.sleep();
-      else if (count % GLANCE !== 0) continue;
+      if (!something) {
+        this.#onIdle();
+        await this.#epoll.sleep();
+      } else if (count % GLANCE !== 0) continue;
       else if (performance.now() - turn < TURN_MS) continue;
       else await new Promise<void>((resolve) => setImmediate(() => resolve()));
       turn = performance.now();

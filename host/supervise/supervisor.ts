@@ -94,7 +94,7 @@ export class Supervisor {
       beliefs: new HostBeliefs(sys, pretence),
       faults,
     });
-    this.#loop = new Loop(epoll);
+    this.#loop = new Loop(epoll, () => machine.dropIdle());
   }
 
   /** The processes that are known, oldest first. */

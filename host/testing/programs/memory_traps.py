@@ -170,6 +170,11 @@ def file_cut():
     iommu.dma_write(iova, 1, 8)
     equal([peek(at, page) for page in range(4)], [0, 8, 0, 0])
     equal(iommu.sees(iova, 4), [1, 8, 9, 4])
+    name = f"/proc/self/fd/{fd}"
+    os.close(os.open(name, os.O_RDWR | os.O_TRUNC))
+    iommu.dma_write(iova, 1, 5)
+    os.truncate(name, 4 * PAGE)
+    equal([peek(at, 1), iommu.sees(iova, 4)], [0, [1, 5, 9, 4]])
 
 
 def beyond_end():

@@ -196,8 +196,8 @@ export const MEMORY_MUTANTS: readonly HostMutant[] = [
     it: "stays what it is when it is of a heap that shrinks",
   }, {
     name: "memory-cut-unseen",
-    find: "object?.letGo(Math.ceil(size / PAGE_SIZE), Infinity);",
-    replace: "object; size;",
+    find: "machine.objectOfFile(file)?.letGo(end / PAGE_SIZE, Infinity);",
+    replace: "",
     breaks: "A device reads zeros from a file that was cut off",
     it: "stays what it is when it is of a file that is cut off and gets holes",
   }]),
