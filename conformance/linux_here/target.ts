@@ -21,7 +21,7 @@ import {
   hashOfSources,
   noteBuilt,
 } from "../linux_vm/cache.ts";
-import { isThere, run } from "../linux_vm/programs.ts";
+import { isThere } from "../linux_vm/programs.ts";
 import { connectTarget } from "../protocol/client.ts";
 import { spawnConnection } from "../protocol/stdio.ts";
 import {
@@ -54,12 +54,10 @@ async function openLinuxHere(
   { timeoutMs }: OpenOptions = {},
 ): Promise<Target> {
   const agent = await builtAgent(cacheFolder());
-  const uid = Number(await run("id", ["-u"]));
   const connection = spawnConnection(Deno.execPath(), [
-    ...["run", "--quiet", "--allow-all", SUPERVISOR.href, "--uapi", uapi],
+    ...["run", "--quiet", "--allow-all", SUPERVISOR.href],
     // To the tests a process has all rights.
-    ...uid === 0 ? [] : ["--as-root"],
-    ...["--", agent],
+    ...["--as-root", "--uapi", uapi, "--", agent],
   ]);
   return connectTarget(connection, { replyTimeoutMs: timeoutMs });
 }

@@ -12,23 +12,10 @@ import type { FileMapping, MapRequest } from "../../impl/kernel/files/file.ts";
 import { FaultInjection } from "../../impl/kernel/fault_injection.ts";
 import { SystemCalls } from "../../impl/kernel/system_calls.ts";
 import type { Caller } from "../files/caller.ts";
-import { KnownCredentials } from "./credentials/known.ts";
 import type { HostDescriptors } from "../files/descriptors.ts";
 import type { HostMm } from "../memory/host_mm.ts";
 import type { HostMachine } from "../memory/machine.ts";
-import type { Capabilities } from "./credentials/capabilities.ts";
-
-/** What the model believes of the one who calls. */
-export interface Beliefs {
-  /** The user id of a process. */
-  uidOf(pid: number): number;
-  /** Whether a process truly has a capability, `CAP_*`. */
-  capable(pid: number, capability: number): boolean;
-  /** What a program has at its start against the truth; undefined for the truth. */
-  readonly pretended: Capabilities | undefined;
-  /** A soft limit of a process, `RLIMIT_*`. Throws EINVAL for what is none. */
-  limitOf(pid: number, resource: number): bigint;
-}
+import type { Identity } from "./credentials/identity.ts";
 
 /** Memory with how many processes have it: a child of vfork has its parent's until exec. */
 export class SharedMm {
@@ -73,14 +60,12 @@ export interface HostProcessParts {
   readonly pidfd: number;
   /** Its descriptors. */
   readonly files: HostDescriptors;
-  /** What the model believes of it. */
-  readonly beliefs: Beliefs;
+  /** Who it is. */
+  readonly identity: Identity;
   /** Where its memory comes from. */
   readonly machine: HostMachine;
   /** Which step of the kernel fails, for all its threads together; undefined to count each alone. */
   readonly faults: FaultInjection | undefined;
-  /** Who started it, if that is known. */
-  readonly parent: HostProcess | undefined;
   /** Whose memory it has until it runs another program, if another's. */
   readonly lender: HostProcess | undefined;
 }
@@ -90,15 +75,12 @@ export class HostProcess extends SystemCalls {
   declare readonly files: HostDescriptors;
   /** A descriptor of it. */
   readonly pidfd: number;
+  /** Who it is. */
+  readonly identity: Identity;
   /** The program that it may be running by now instead. */
   exec: PendingExec | undefined;
-  /** What it may against the truth; undefined where the truth is believed. */
-  pretended: Capabilities | undefined;
   /** The status that it ends with, once it has said so. */
   exits: number | undefined;
-  /** Who it is. */
-  readonly credentials: KnownCredentials;
-  readonly #beliefs: Beliefs;
   readonly #machine: HostMachine;
   #lender: HostProcess | undefined;
   #mm: SharedMm | undefined;
@@ -108,17 +90,15 @@ export class HostProcess extends SystemCalls {
   /** The thread that makes a call, or made the last one. */
   #tid: number;
 
-  /** A process that the kernel does not know yet. Throws ESRCH if it is gone. */
+  /** A process that the kernel does not know yet. */
   constructor(parts: HostProcessParts) {
     super(parts.kernel, parts.pid, parts.files);
     this.pidfd = parts.pidfd;
-    this.#beliefs = parts.beliefs;
-    this.credentials = new KnownCredentials(parts.beliefs, parts.pid);
+    this.identity = parts.identity;
     this.#machine = parts.machine;
     this.#faults = parts.faults;
     this.faults = this.faultsOf(parts.pid);
     this.#lender = parts.lender;
-    this.pretended = parts.parent?.pretended ?? parts.beliefs.pretended;
     this.#tid = parts.pid;
   }
 
@@ -162,20 +142,17 @@ export class HostProcess extends SystemCalls {
 
   /** The user that it is charged to. */
   get user(): User {
-    return this.kernel.user(this.credentials.uid);
+    return this.kernel.user(this.identity.uid);
   }
 
   /** True if it has a capability, `CAP_*`. */
   capable(capability: number): boolean {
-    if (this.pretended === undefined) {
-      return this.credentials.capable(capability);
-    }
-    return (this.pretended.effective >> BigInt(capability) & 1n) === 1n;
+    return this.identity.capable(capability);
   }
 
   /** The soft limit of a resource, `RLIMIT_*`. Throws EINVAL for what is none. */
   rlimit(resource: number): bigint {
-    return this.#beliefs.limitOf(this.pid, resource);
+    return this.identity.limit(resource);
   }
 
   /** What of a file is to be mapped, or a negative errno: EBADF, and what the file answers. */
@@ -214,9 +191,7 @@ export class HostProcess extends SystemCalls {
       return;
     }
     this.releaseMemory();
-    this.credentials.exec();
-    // Root has all of them again.
-    this.pretended = this.#beliefs.pretended;
+    this.identity.exec();
   }
 
   /** Lets go of the memory. */

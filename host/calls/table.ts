@@ -9,7 +9,8 @@
 import type { SyscallName } from "../sys/numbers.ts";
 import { CONTINUE, type NotifiedCall } from "./call.ts";
 import { CAPABILITY_CALLS } from "./credentials/capabilities.ts";
-import { CREDENTIAL_CALLS } from "./credentials/known.ts";
+import { LIMIT_CALLS } from "./credentials/limits.ts";
+import { USER_CALLS } from "./credentials/users.ts";
 import { DESCRIPTOR_CALLS } from "./descriptor.ts";
 import { EXEC_CALLS } from "./exec.ts";
 import { IOCTL_CALLS } from "./ioctl.ts";
@@ -33,7 +34,8 @@ export const NOTIFIED_CALLS: readonly NotifiedCall[] = joined([
   ...MMAP_CALLS,
   ...EXEC_CALLS,
   ...CAPABILITY_CALLS,
-  ...CREDENTIAL_CALLS,
+  ...LIMIT_CALLS,
+  ...USER_CALLS,
   ...DESCRIPTOR_CALLS,
 ]);
 

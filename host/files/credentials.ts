@@ -34,6 +34,13 @@ const RESOURCES = [
 /** What `/proc/PID/uid_map` says where all users are the machine's. */
 const ALL_USERS = /^\s*0\s+0\s+4294967295\s*$/;
 
+/** A limit of a resource. */
+export interface Limit {
+  readonly soft: bigint;
+  /** What it can be raised to. */
+  readonly hard: bigint;
+}
+
 /** Asks the host each time: a process changes its user and its limits by itself. */
 export class HostCredentials {
   readonly #sys: Sys;
@@ -55,27 +62,40 @@ export class HostCredentials {
    * has it in a user namespace. Throws ESRCH. (Linux: capable.)
    */
   capable(pid: number, capability: number): boolean {
-    const effective = field(this.#read(pid, "status"), /^CapEff:\s+(\w+)/m);
-    const has = BigInt(`0x${effective}`) >> BigInt(capability) & 1n;
+    const has = this.capabilitiesOf(pid) >> BigInt(capability) & 1n;
     return has === 1n && ALL_USERS.test(this.#read(pid, "uid_map"));
   }
 
-  /** The soft limit of a resource of a process, `RLIMIT_*`. Throws EINVAL for what is none, ESRCH. */
-  limitOf(pid: number, resource: number): bigint {
+  /** All capabilities of a process, on the machine or not: bit N is the capability N. Throws ESRCH. */
+  capabilitiesOf(pid: number): bigint {
+    const effective = field(this.#read(pid, "status"), /^CapEff:\s+(\w+)/m);
+    return BigInt(`0x${effective}`);
+  }
+
+  /** The limit of a resource of a process, `RLIMIT_*`. Throws EINVAL for what is none, ESRCH. */
+  limitOf(pid: number, resource: number): Limit {
     if (RESOURCES[resource] === undefined) throw EINVAL;
     const { nr } = this.#sys;
     const { address, view } = this.#limit;
     const result = this.#sys.call(nr.prlimit64, pid, resource, 0, address);
     // That of another user is told by /proc alone, without CAP_SYS_RESOURCE.
     if (result < 0) return this.limitInProc(pid, resource);
-    return view.getBigUint64(0, true);
+    const [soft, hard] = [
+      view.getBigUint64(0, true),
+      view.getBigUint64(8, true),
+    ];
+    return { soft, hard };
   }
 
   /** The same, as `/proc/PID/limits` says it. */
-  limitInProc(pid: number, resource: number): bigint {
-    const line = new RegExp(`^${RESOURCES[resource]}\\s+(\\w+)`, "m");
-    const soft = field(this.#read(pid, "limits"), line);
-    return soft === "unlimited" ? RLIM_INFINITY : BigInt(soft);
+  limitInProc(pid: number, resource: number): Limit {
+    const text = this.#read(pid, "limits");
+    const [soft, hard] = ["", "\\w+\\s+"].map((before) => {
+      const name = RESOURCES[resource];
+      const found = field(text, new RegExp(`^${name}\\s+${before}(\\w+)`, "m"));
+      return found === "unlimited" ? RLIM_INFINITY : BigInt(found);
+    });
+    return { soft: soft!, hard: hard! };
   }
 
   #read(pid: number, file: string): string {

@@ -55,16 +55,20 @@ describe("What the host says of a process", () => {
     const memlock = 8;
     for (const soft of [0n, 12288n]) {
       withLimit(memlock, soft, () => {
-        assertEquals(credentials.limitOf(pid, memlock), soft);
-        assertEquals(credentials.limitInProc(pid, memlock), soft);
+        assertEquals(credentials.limitOf(pid, memlock).soft, soft);
+        assertEquals(credentials.limitInProc(pid, memlock).soft, soft);
       });
     }
   });
 
   it("may be that there is no limit", () => {
     const cpu = 0;
-    assertEquals(credentials.limitOf(pid, cpu), RLIM_INFINITY, "of this one");
-    assertEquals(credentials.limitInProc(pid, cpu), RLIM_INFINITY);
+    assertEquals(
+      credentials.limitOf(pid, cpu).soft,
+      RLIM_INFINITY,
+      "of this one",
+    );
+    assertEquals(credentials.limitInProc(pid, cpu).soft, RLIM_INFINITY);
   });
 
   it("is nothing of what is no resource, and of nobody", () => {

@@ -14,7 +14,7 @@
  */
 
 import { ENFILE, type Errno, errnoFromCode } from "../../impl/uapi/errno.ts";
-import { POLLIN, RLIMIT_NOFILE } from "../../impl/uapi/mman.ts";
+import { POLLIN, POLLOUT, RLIMIT_NOFILE } from "../../impl/uapi/mman.ts";
 import type { File } from "../../impl/kernel/files/file.ts";
 import { AT_EMPTY_PATH, O_CLOEXEC, STATX } from "../sys/structs.ts";
 import { type Block, must, type Sys } from "../sys/sys.ts";
@@ -24,6 +24,10 @@ import { type InodeId, readInode } from "./thread_folder.ts";
 const AF_UNIX = 1;
 const SOCK_SEQPACKET = 5;
 const MSG_DONTWAIT = 0x40;
+const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
+/** Bytes that are sent at a time to fill a socket. */
+const PLUG = 256;
 const STATX_INO = 0x100;
 /** Descriptors of the supervisor that are not for files of programs. */
 const RESERVED = 32;
@@ -119,6 +123,7 @@ export class EmulatedFiles {
     const { ino } = this.#inodeOf(theirs);
     // Before the program has it: it may look at once.
     const ready = isReady(file) && this.#put(own);
+    if ((file.poll() & POLLOUT) === 0) this.#plug(theirs);
     const fd = caller.addDescriptor(theirs, closeOnExec);
     this.#sys.close(theirs);
     if (fd < 0) {
@@ -189,6 +194,16 @@ export class EmulatedFiles {
     readInode(view, this.#inode);
     this.#sockets = this.#inode.device;
     return this.#inode;
+  }
+
+  /** Fills what the program's end has room for, so that it is never ready to be written: nobody reads what is in there. */
+  #plug(theirs: number): void {
+    const { nr } = this.#sys;
+    const { address, view } = this.#scratch;
+    // The least that the kernel takes is more than that.
+    view.setInt32(0, 0, true);
+    this.#sys.call(nr.setsockopt, theirs, SOL_SOCKET, SO_SNDBUF, address, 4);
+    while (this.#sys.call(nr.sendto, theirs, address, PLUG, MSG_DONTWAIT) > 0);
   }
 
   /** Puts the byte in, or takes it out, as the file's poll says. */

@@ -9,7 +9,8 @@
 import type { FaultInjection } from "../../impl/kernel/fault_injection.ts";
 import { ESRCH } from "../../impl/uapi/errno.ts";
 import { hasSameMemory } from "../calls/exec.ts";
-import { type Beliefs, HostProcess } from "../calls/process.ts";
+import { type Beliefs, Identity } from "../calls/credentials/identity.ts";
+import { HostProcess } from "../calls/process.ts";
 import type { Host } from "../calls/call.ts";
 import type { Caller } from "../files/caller.ts";
 import { HostDescriptors } from "../files/descriptors.ts";
@@ -175,10 +176,11 @@ export class Processes {
       ? parent
       : undefined;
     const files = new HostDescriptors(sys, machine, host.files);
-    const parts = { kernel, machine, pid, pidfd, files, beliefs, faults };
-    const process = unlessGone(() =>
-      new HostProcess({ ...parts, parent, lender })
-    );
+    const parts = { kernel, machine, pid, pidfd, files, faults, lender };
+    const process = unlessGone(() => {
+      const identity = new Identity(beliefs, pid, parent?.identity);
+      return new HostProcess({ ...parts, identity });
+    });
     if (process === undefined) {
       sys.close(pidfd);
       return undefined;

@@ -8,7 +8,7 @@
 
 import type { Kernel } from "../../impl/kernel.ts";
 import type { FaultInjection } from "../../impl/kernel/fault_injection.ts";
-import { HostBeliefs, type Pretence } from "../calls/credentials/beliefs.ts";
+import { Beliefs, type Pretence } from "../calls/credentials/identity.ts";
 import {
   type Answer,
   type Call,
@@ -91,7 +91,7 @@ export class Supervisor {
     this.#processes = new Processes({
       host: this.#host,
       epoll,
-      beliefs: new HostBeliefs(sys, pretence),
+      beliefs: new Beliefs(sys, pretence),
       faults,
     });
     this.#loop = new Loop(epoll, () => machine.dropIdle());

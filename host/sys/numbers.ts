@@ -47,6 +47,7 @@ const TABLE = {
   sendmsg: [46, 211],
   recvmsg: [47, 212],
   socketpair: [53, 199],
+  setsockopt: [54, 208],
   clone: [56, 220],
   fork: [57, -1],
   vfork: [58, -1],

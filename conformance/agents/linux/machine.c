@@ -173,7 +173,7 @@ void put_facts(struct text *out)
 		{ "hugetlb", has_huge_pages() },
 		{ "fork", true },
 		{ "fail_nth", setup_fault_injection() },
-		{ "setrlimit", root },
+		{ "setrlimit", root || is_model },
 		{ "setuid", root },
 		{ "files", has_tmpfs() },
 		{ "passfd", true },

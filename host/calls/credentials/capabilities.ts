@@ -15,41 +15,25 @@ import {
   CONTINUE,
   type NotifiedCall,
 } from "../call.ts";
-
-/** Sets of capabilities; bit N is the capability N. */
-export interface Capabilities {
-  readonly effective: bigint;
-  /** What may be made effective. */
-  readonly permitted: bigint;
-  readonly inheritable: bigint;
-}
+import { ALL_CAPABILITIES, type Capabilities } from "./identity.ts";
 
 /** The version of the structs that has 64 of them (Linux: _LINUX_CAPABILITY_VERSION_3). */
 const VERSION_3 = 0x20080522;
 /** Bytes of struct __user_cap_header_struct, and of two of struct __user_cap_data_struct. */
 const HEADER = 8;
 const DATA = 24;
-/** The youngest capability (Linux: CAP_LAST_CAP). */
-const LAST = 40n;
-const ALL = (1n << (LAST + 1n)) - 1n;
-
-/** Those of root, or of a user without any. */
-export function capabilitiesOfUser(uid: number): Capabilities {
-  const all = uid === 0 ? ALL : 0n;
-  return { effective: all, permitted: all, inheritable: 0n };
-}
-
 /** The caller's, if it asks for its own and they are pretended. */
 function asked(call: Call): Capabilities | undefined {
   const { process } = call;
-  if (process.pretended === undefined) return undefined;
+  const { capabilities } = process.identity;
+  if (capabilities === undefined) return undefined;
   const header = new Uint8Array(HEADER);
   process.mm.getUser(header, call.arg(0));
   const view = new DataView(header.buffer);
   const pid = view.getInt32(4, true);
   const own = pid === 0 || pid === process.pid || pid === call.tid;
   const known = view.getUint32(0, true) === VERSION_3;
-  return own && known ? process.pretended : undefined;
+  return own && known ? capabilities : undefined;
 }
 
 /** What of the calls is the model's: the rest, and what is at no address, is for the host. */
@@ -87,17 +71,17 @@ const pretendedCapset = pretended((call, before) => {
   const view = new DataView(data.buffer);
   const [effective, permitted, inheritable] = [0, 4, 8].map((at) =>
     (BigInt(view.getUint32(at, true)) |
-      BigInt(view.getUint32(12 + at, true)) << 32n) & ALL
+      BigInt(view.getUint32(12 + at, true)) << 32n) & ALL_CAPABILITIES
   ) as [bigint, bigint, bigint];
   const isMore = (permitted & ~before.permitted) !== 0n ||
     (effective & ~permitted) !== 0n;
   if (isMore) return -EPERM.code;
-  call.process.pretended = { effective, permitted, inheritable };
+  call.process.identity.capabilities = { effective, permitted, inheritable };
   return 0;
 });
 
 function capset(call: Call): Answer {
-  call.process.credentials.change();
+  call.process.identity.change();
   return pretendedCapset(call);
 }
 

@@ -9,13 +9,16 @@ import {
   CAP_SYS_RESOURCE,
 } from "../../../impl/uapi/mman.ts";
 import { type Call, CONTINUE } from "../call.ts";
-import {
-  type Capabilities,
-  capabilitiesOfUser,
-  CAPABILITY_CALLS,
-} from "./capabilities.ts";
+import { CAPABILITY_CALLS } from "./capabilities.ts";
+import { ALL_CAPABILITIES, type Capabilities } from "./identity.ts";
 
 const PID = 77;
+const ROOT: Capabilities = {
+  effective: ALL_CAPABILITIES,
+  permitted: ALL_CAPABILITIES,
+  inheritable: 0n,
+};
+const NOBODY: Capabilities = { effective: 0n, permitted: 0n, inheritable: 0n };
 const HEADER = 0;
 const DATA = 8;
 
@@ -25,9 +28,8 @@ class Caller {
   readonly view = new DataView(this.memory.buffer);
   readonly process: {
     pid: number;
-    pretended: Capabilities | undefined;
+    identity: { capabilities: Capabilities | undefined; change(): void };
     mm: unknown;
-    credentials: unknown;
   };
 
   constructor(pretended: Capabilities | undefined) {
@@ -46,8 +48,8 @@ class Caller {
         memory.set(from, address);
       },
     };
-    const credentials = { change() {} };
-    this.process = { pid: PID, pretended, mm, credentials };
+    const identity = { capabilities: pretended, change() {} };
+    this.process = { pid: PID, identity, mm };
   }
 
   call(name: "capget" | "capset", data = DATA) {
@@ -69,7 +71,8 @@ class Caller {
   }
 
   has(capability: number): boolean {
-    return (this.process.pretended!.effective >> BigInt(capability) & 1n) ===
+    return (this.process.identity.capabilities!.effective >>
+        BigInt(capability) & 1n) ===
       1n;
   }
 }
@@ -79,7 +82,7 @@ const PERMITTED = 4;
 
 describe("the capabilities of who is believed to be root", () => {
   it("are all there, and gone one by one when they are dropped", () => {
-    const caller = new Caller(capabilitiesOfUser(0));
+    const caller = new Caller(ROOT);
     assertEquals(caller.call("capget"), 0);
     caller.drop(CAP_IPC_LOCK, EFFECTIVE);
     caller.drop(CAP_SYS_RAWIO, EFFECTIVE, PERMITTED);
@@ -90,7 +93,7 @@ describe("the capabilities of who is believed to be root", () => {
   });
 
   it("come back as far as they are permitted", () => {
-    const caller = new Caller(capabilitiesOfUser(0));
+    const caller = new Caller(ROOT);
     caller.call("capget");
     const all = caller.memory.slice();
     caller.drop(CAP_IPC_LOCK, EFFECTIVE);
@@ -105,7 +108,7 @@ describe("the capabilities of who is believed to be root", () => {
   });
 
   it("cannot be effective without being permitted", () => {
-    const caller = new Caller(capabilitiesOfUser(0));
+    const caller = new Caller(ROOT);
     caller.call("capget");
     caller.drop(CAP_IPC_LOCK, PERMITTED);
     assertEquals(caller.call("capset"), -EPERM.code);
@@ -115,22 +118,22 @@ describe("the capabilities of who is believed to be root", () => {
 describe("the calls of capabilities", () => {
   it("are the host's where nothing is pretended, of others, and of another version", () => {
     assertEquals(new Caller(undefined).call("capget"), CONTINUE);
-    const other = new Caller(capabilitiesOfUser(0));
+    const other = new Caller(ROOT);
     other.view.setInt32(4, PID + 1, true);
     assertEquals(other.call("capget"), CONTINUE);
-    const old = new Caller(capabilitiesOfUser(0));
+    const old = new Caller(ROOT);
     old.view.setUint32(HEADER, 0x19980330, true);
     assertEquals(old.call("capset"), CONTINUE);
   });
 
   it("have none for an ordinary user", () => {
-    const caller = new Caller(capabilitiesOfUser(1000));
+    const caller = new Caller(NOBODY);
     assertEquals(caller.call("capget"), 0);
     assertEquals(caller.memory.subarray(DATA), new Uint8Array(24));
   });
 
   it("are EFAULT where there is no memory", () => {
-    const caller = new Caller(capabilitiesOfUser(0));
+    const caller = new Caller(ROOT);
     assertEquals(caller.call("capget", 16), -EFAULT.code);
   });
 });
