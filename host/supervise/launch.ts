@@ -79,6 +79,8 @@ export interface Start {
   readonly stdio: readonly number[];
   /** The filter it runs under, as bytes. */
   readonly filter: Uint8Array;
+  /** Whether the supervisor may filter calls of programs that gain rights by exec. */
+  readonly mayGainRights: boolean;
 }
 
 /** What a guard needs of the supervisor. */
@@ -188,7 +190,10 @@ function programScript(
   ]);
   filter.storeIn(keep, 0);
   const before = [
-    new Entry(arena, "prctl", [PR_SET_NO_NEW_PRIVS, 1]),
+    // Else exec would not be what it is without a filter: root has all rights after it.
+    ...start.mayGainRights
+      ? []
+      : [new Entry(arena, "prctl", [PR_SET_NO_NEW_PRIVS, 1])],
     new Entry(arena, "prctl", [PR_SET_PDEATHSIG, SIGKILL]),
     filter,
   ];

@@ -6,12 +6,15 @@
  * @module
  */
 
+import { HostCredentials } from "../files/credentials.ts";
 import { AT_FDCWD, SIGKILL } from "../sys/structs.ts";
 import { type Arena, type Block, must, type Sys } from "../sys/sys.ts";
 import { findProgram, ProgramError } from "./find_program.ts";
 import { Listener } from "./listener.ts";
 import { type Scripts, scriptsOf } from "./launch.ts";
 
+/** A capability. */
+const CAP_SYS_ADMIN = 21n;
 const EACCES = 13;
 const WNOHANG = 1;
 /** Nanoseconds between two looks at a program that starts. */
@@ -85,6 +88,7 @@ export class Program {
       cwd,
       stdio,
       filter,
+      mayGainRights: hasSysAdmin(sys),
     };
     const needs = { supervisor: Deno.pid, pidMax: pidMaxOf(sys) };
     this.#scripts = scriptsOf(this.#arena, start, needs);
@@ -165,4 +169,10 @@ function endOf(status: number): ProgramEnd {
 function pidMaxOf(sys: Sys): number {
   const text = sys.readFile(AT_FDCWD, "/proc/sys/kernel/pid_max");
   return typeof text === "number" ? 2 ** 22 : Number(text);
+}
+
+/** Whether this process may filter without giving up to gain rights. */
+function hasSysAdmin(sys: Sys): boolean {
+  const own = new HostCredentials(sys).capabilitiesOf(Deno.pid);
+  return (own >> CAP_SYS_ADMIN & 1n) === 1n;
 }
