@@ -49,15 +49,18 @@ describe("kernel", () => {
     assertEquals(plain.options, {
       allowUnsafeInterrupts: false,
       vfioNoIommu: false,
+      vfioContainer: "iommufd",
       ioctls: [],
     });
     const other = new Kernel({
       allowUnsafeInterrupts: true,
       vfioNoIommu: true,
+      vfioContainer: "iommufd",
     });
     assertEquals(other.options, {
       allowUnsafeInterrupts: true,
       vfioNoIommu: true,
+      vfioContainer: "iommufd",
       ioctls: [],
     });
   });

@@ -53,6 +53,7 @@ import { registerKitVfioConfig } from "./kit_vfio/kit_vfio_config.ts";
 import { registerKitVfioIrq } from "./kit_vfio/kit_vfio_irq.ts";
 import { registerKitVfioRegion } from "./kit_vfio/kit_vfio_region.ts";
 import { registerKitVfioDma } from "./kit_vfio/kit_vfio_dma.ts";
+import { registerKitVfioGroup } from "./kit_vfio/kit_vfio_group.ts";
 import { registerKitVfioDevice } from "./kit_vfio/kit_vfio_device.ts";
 import { registerKitVfioStruct } from "./kit_uapi/kit_vfio_struct.ts";
 import { registerKitUserMemory } from "./kit_pages/kit_user_memory.ts";
@@ -111,6 +112,7 @@ export function allTests(uapi: RevisionName): Test[] {
   registerKitVfioConfig(registry);
   registerKitVfioIrq(registry);
   registerKitVfioDma(registry);
+  registerKitVfioGroup(registry);
   return registry.flatMap((test) =>
     narrow(test, (each) => each.uapi.includes(uapi)) ?? []
   );

@@ -35,7 +35,11 @@ const TOKEN_SIZE = 16;
 /** BIND_IOMMUFD. Throws EFAULT, E2BIG, EINVAL, EBADF, EBADFD, and what binding throws. */
 export function bindIommufd(
   kernel: KernelCore,
-  file: { readonly vfioDevice: VfioDevice; readonly isBound: boolean },
+  file: {
+    readonly vfioDevice: VfioDevice;
+    readonly isBound: boolean;
+    readonly isOfGroup: boolean;
+  },
   task: Task,
   uaddr: number,
 ): Binding {
@@ -45,16 +49,19 @@ export function bindIommufd(
     : 0;
   if (cmd.iommufd < 0) throw EINVAL.because("the descriptor cannot be one");
   checkFlags(cmd.flags, known);
+  const { vfioDevice: device } = file;
+  if (file.isOfGroup) throw EINVAL.because("the descriptor is of a group");
+  using undo = new DisposableStack();
+  device.group.block();
+  undo.defer(() => device.group.unblock());
   if (file.isBound) throw EINVAL.because("the descriptor is bound already");
   if (cmd.flags & VFIO_DEVICE_BIND_FLAG_TOKEN) {
     task.mm.copyFromUser(new Uint8Array(TOKEN_SIZE), Number(cmd.tokenUuidPtr));
     throw EINVAL.because("the device has no virtual functions");
   }
-  const { vfioDevice: device } = file;
-  using undo = new DisposableStack();
   const ctx = iommufdCtxFromFd(task, cmd.iommufd);
   undo.defer(() => ctx.put());
-  cmd.outDevid = device.open(ctx);
+  cmd.outDevid = device.openAlone(ctx);
   undo.defer(() => device.close());
   const { offset } = VfioDeviceBindIommufd.fields.outDevid;
   task.mm.copyToUser(uaddr + offset, bytes.subarray(offset, offset + 4));

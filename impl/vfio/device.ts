@@ -12,14 +12,20 @@ import type { IommufdCtx } from "../iommufd/main.ts";
 import { IommufdDevice } from "../iommufd/attach/device.ts";
 import type { PciFunction } from "../pci/function.ts";
 import { EINVAL } from "../uapi/errno.ts";
+import { vfioCompatIoasGetId } from "../iommufd/vfio_compat/compat_ioas.ts";
+import type { VfioGroup } from "./group.ts";
 import { VfioPciDevice } from "./pci_device.ts";
 
 /** One device. */
 export class VfioDevice {
+  /** Its group. */
+  readonly group: VfioGroup;
   /** The number in the name of its file. */
   readonly index: number;
   /** The PCI device. */
   readonly core: VfioPciDevice;
+  /** How often it is open. */
+  #opened = 0;
   /** What iommufd calls it while it is bound. */
   #idev: IommufdDevice | undefined;
   /** It is attached without PASID by ATTACH (Linux: iommufd_attached). */
@@ -28,7 +34,8 @@ export class VfioDevice {
   readonly #pasids: Set<number> = new Set();
 
   /** A device that nobody has open. */
-  constructor(index: number, pci: PciFunction) {
+  constructor(index: number, pci: PciFunction, group: VfioGroup) {
+    this.group = group;
     this.index = index;
     this.core = new VfioPciDevice(pci);
   }
@@ -44,25 +51,54 @@ export class VfioDevice {
   }
 
   /**
-   * Binds it to an iommufd and opens it; returns its id there. Throws EINVAL
-   * if it is open, and what binding throws. (Linux: vfio_df_open,
-   * vfio_df_device_first_open.)
+   * Opens it for a descriptor of its own: it is bound to an iommufd. Returns
+   * its id there. Throws EINVAL if it is open, and what binding throws.
+   * (Linux: vfio_df_open.)
    */
-  open(ctx: IommufdCtx): number {
-    if (this.core.isOpen) {
+  openAlone(ctx: IommufdCtx): number {
+    if (this.#opened > 0) {
       throw EINVAL.because("the device is bound through another descriptor");
     }
-    this.#idev = IommufdDevice.bindDevice(ctx, this.pci);
-    this.core.enable();
-    return this.#idev.id;
+    this.#openFirst(ctx);
+    this.#opened++;
+    return this.#idev!.id;
   }
 
-  /** The opposite of {@link open}: it is detached first (Linux: vfio_df_close). */
+  /**
+   * Opens it for its group, once more if it is open. The first time it is
+   * bound to the iommufd of the group and attached there, if that has one:
+   * throws what these throw. (Linux: vfio_df_group_open.)
+   */
+  openInGroup(ctx: IommufdCtx | undefined): void {
+    if (this.#opened === 0) {
+      this.#openFirst(ctx);
+      try {
+        if (ctx !== undefined) this.attach(vfioCompatIoasGetId(ctx));
+      } catch (error) {
+        this.#closeLast();
+        throw error;
+      }
+    }
+    this.#opened++;
+  }
+
+  /** The opposite of an open; with the last one it is detached and unbound (Linux: vfio_df_close). */
   close(): void {
+    if (--this.#opened === 0) this.#closeLast();
+  }
+
+  #openFirst(ctx: IommufdCtx | undefined): void {
+    if (ctx !== undefined) {
+      this.#idev = IommufdDevice.bindDevice(ctx, this.pci);
+    }
+    this.core.enable();
+  }
+
+  #closeLast(): void {
     this.core.disable();
     for (const pasid of [...this.#pasids]) this.detachPasid(pasid);
     this.detach();
-    this.#idev!.unbind();
+    this.#idev?.unbind();
     this.#idev = undefined;
   }
 

@@ -38,14 +38,23 @@ const UNBOUND = EINVAL.because("the descriptor is not bound to an iommufd");
 export class VfioDeviceFile extends File {
   /** The device. */
   readonly vfioDevice: VfioDevice;
+  /** It was opened by a group. */
+  readonly isOfGroup: boolean;
   readonly #kernel: KernelCore;
   /** What it is bound to, from the moment on that it may be used. */
   #binding: Binding | undefined;
   #position = 0;
 
-  /** Not bound yet. */
-  constructor(kernel: KernelCore, device: VfioDevice, access: number) {
+  /** Not bound yet; or, of a group, bound already. */
+  constructor(
+    kernel: KernelCore,
+    device: VfioDevice,
+    access: number,
+    ofGroup?: Binding,
+  ) {
     super(access);
+    this.isOfGroup = ofGroup !== undefined;
+    this.#binding = ofGroup;
     this.#kernel = kernel;
     this.vfioDevice = device;
   }
@@ -59,13 +68,17 @@ export class VfioDeviceFile extends File {
     }
     this.#checkBound();
     const { vfioDevice: device } = this;
+    if (!this.isOfGroup) {
+      switch (cmd) {
+        case VFIO_DEVICE_ATTACH_IOMMUFD_PT:
+          attachPt(this.#kernel, device, task, uaddr);
+          return 0;
+        case VFIO_DEVICE_DETACH_IOMMUFD_PT:
+          detachPt(this.#kernel, device, task, uaddr);
+          return 0;
+      }
+    }
     switch (cmd) {
-      case VFIO_DEVICE_ATTACH_IOMMUFD_PT:
-        attachPt(this.#kernel, device, task, uaddr);
-        return 0;
-      case VFIO_DEVICE_DETACH_IOMMUFD_PT:
-        detachPt(this.#kernel, device, task, uaddr);
-        return 0;
       case VFIO_DEVICE_GET_INFO:
         getInfo(device.core, task, uaddr);
         return 0;

@@ -161,6 +161,8 @@ export function mapRegion(
     device: {
       open: () => void hold.get(),
       close: () => hold.put(),
+      physical: (at) =>
+        device.memoryEnabled ? device.pci.barAddresses[index]! + at : undefined,
       stored: (at, length) => bar.stored(at, length),
     },
   };

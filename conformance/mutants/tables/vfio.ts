@@ -118,4 +118,31 @@ export const VFIO_MUTANTS: readonly Mutant[] = [
     breaks: "A device writes memory that is mapped for reading",
     killer: "kit_vfio_dma.rights",
   }]),
+  ...inFile("impl/vfio/group.ts", [{
+    name: "vfio-group-and-device",
+    find: "    this.#blocks++;\n",
+    replace: "",
+    breaks: "A group can be opened while a device of it is bound",
+    killer: "kit_vfio_group.one_user",
+  }, {
+    name: "vfio-group-twice",
+    find:
+      'if (this.#isOpen) throw EBUSY.because("the group is open");\n    this.#isOpen',
+    replace: "this.#isOpen",
+    breaks: "A group can be opened twice",
+    killer: "kit_vfio_group.one_user",
+  }]),
+  ...inFile("impl/vfio/group_file.ts", [{
+    name: "vfio-name-prefix",
+    find: 'if (rest !== "" && !rest.startsWith(" ")) continue;',
+    replace: "",
+    breaks: "A device is found by a name that begins as its own",
+    killer: "kit_vfio_group.names",
+  }, {
+    name: "vfio-status-owned",
+    find: ": iommuGroup.ownerCnt === 0\n",
+    replace: ": true\n",
+    breaks: "A group that somebody owns is viable",
+    killer: "kit_vfio_group.container_goes_first",
+  }]),
 ];

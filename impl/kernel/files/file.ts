@@ -78,6 +78,8 @@ export interface DeviceMapping {
   open(): void;
   /** There is one less. */
   close(): void;
+  /** Where a byte of the memory is, as DMA reaches it; undefined while it is nowhere. */
+  physical?(offset: number): number | undefined;
   /** The program stored `length` bytes at byte `offset` of the memory, where the machine can see that. */
   stored?(offset: number, length: number): void;
 }

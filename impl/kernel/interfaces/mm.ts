@@ -54,6 +54,13 @@ export interface Mm {
   userPage(uaddr: number): Pfn;
 
   /**
+   * The physical address of the page behind an address, as DMA reaches it, where
+   * it is a device's and may be accessed so; undefined for other memory. Absent
+   * where memory of devices cannot be found. (Linux: follow_pfnmap_start.)
+   */
+  devicePage?(uaddr: number, write: boolean): number | undefined;
+
+  /**
    * Fills `to` from the user's memory. Throws EFAULT, which fault injection
    * causes too; `to` may then be filled in part.
    */

@@ -123,6 +123,15 @@ export class UserPages implements Mm {
     return pfn as Pfn;
   }
 
+  /** Linux: follow_pfnmap_start. See `Mm`. */
+  devicePage(uaddr: number, write: boolean): number | undefined {
+    const vma = this.vmas.lookup(uaddr);
+    const access = write ? PROT_WRITE : PROT_READ;
+    if (vma === undefined || (vma.prot & access) === 0) return undefined;
+    const index = vma.objectIndex(Math.floor(uaddr / PAGE_SIZE));
+    return vma.device?.physical?.(index * PAGE_SIZE);
+  }
+
   /** Linux: copy_from_user. See `Mm`. */
   copyFromUser(to: Uint8Array, uaddr: number): void {
     this.copyStep("user.copyFrom");

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Groups: the devices that the IOMMU cannot tell from each other have one user,
+ * who has either the file of the group, or files of the devices.
+ *
+ * Linux: struct vfio_group, drivers/vfio/group.c.
+ *
+ * @module
+ */
+
+import type { Group } from "../iommu/group.ts";
+import type { IommufdCtx } from "../iommufd/main.ts";
+import type { KernelCore } from "../kernel/core.ts";
+import { EBUSY } from "../uapi/errno.ts";
+import type { VfioDevice } from "./device.ts";
+
+/** What translates for a group: a container that it was put into. */
+export interface GroupContainer {
+  /** The iommufd that its devices are bound to, if it is one. */
+  readonly iommufd: IommufdCtx | undefined;
+  /** A device of the group is opened first. Throws EINVAL before the container has a type. */
+  useFor(group: VfioGroup): void;
+  /** It is closed. */
+  unuseFor(group: VfioGroup): void;
+  /** The group leaves. Throws EBUSY if it may not. */
+  leave(group: VfioGroup): void;
+}
+
+/** One group with devices of VFIO's. */
+export class VfioGroup {
+  /** The kernel. */
+  readonly kernel: KernelCore;
+  /** The group of the IOMMU core. */
+  readonly iommuGroup: Group;
+  /** Its devices. */
+  readonly devices: VfioDevice[] = [];
+  /** What it was put into. */
+  container: GroupContainer | undefined;
+  #isOpen = false;
+  /** Devices that are bound through files of their own (Linux: cdev_device_open_cnt). */
+  #blocks = 0;
+
+  /** Nobody has it. */
+  constructor(kernel: KernelCore, iommuGroup: Group) {
+    this.kernel = kernel;
+    this.iommuGroup = iommuGroup;
+  }
+
+  /** Its file is opened. Throws EBUSY for a second one, and while a device is bound through its own. */
+  open(): void {
+    if (this.#blocks > 0) {
+      throw EBUSY.because(
+        "a device of the group is bound through its own file",
+      );
+    }
+    if (this.#isOpen) throw EBUSY.because("the group is open");
+    this.#isOpen = true;
+  }
+
+  /** Its file is closed. */
+  close(): void {
+    this.container?.leave(this);
+    this.container = undefined;
+    this.#isOpen = false;
+  }
+
+  /** A device is bound through its own file. Throws EBUSY while the group's is open. (Linux: vfio_device_block_group.) */
+  block(): void {
+    if (this.#isOpen) throw EBUSY.because("the group is open");
+    this.#blocks++;
+  }
+
+  /** The opposite of {@link block}. */
+  unblock(): void {
+    this.#blocks--;
+  }
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * `/dev/vfio/vfio` as VFIO's own: a container, which gets a page table when its
+ * type is set and loses it with its last group.
+ *
+ * Linux: drivers/vfio/container.c, and the ioctls of vfio_iommu_type1.c.
+ *
+ * @module
+ */
+
+import { IOMMU_READ, IOMMU_WRITE } from "../../iommu/domain.ts";
+import {
+  groupClaimDmaOwner,
+  groupReleaseDmaOwner,
+} from "../../iommu/dma_owner.ts";
+import type { IommufdKernel } from "../../iommufd/kernel.ts";
+import { File } from "../../kernel/files/file.ts";
+import type { Task } from "../../kernel/interfaces/task.ts";
+import { EACCES, EBUSY, EINVAL, ENODEV, ENOTTY } from "../../uapi/errno.ts";
+import {
+  VFIO_API_VERSION,
+  VFIO_CHECK_EXTENSION,
+  VFIO_DMA_MAP_FLAG_READ,
+  VFIO_DMA_MAP_FLAG_WRITE,
+  VFIO_DMA_UNMAP_FLAG_ALL,
+  VFIO_GET_API_VERSION,
+  VFIO_IOMMU_DIRTY_PAGES,
+  VFIO_IOMMU_GET_INFO,
+  VFIO_IOMMU_MAP_DMA,
+  VFIO_IOMMU_UNMAP_DMA,
+  VFIO_SET_IOMMU,
+  VFIO_TYPE1_IOMMU,
+  VFIO_TYPE1v2_IOMMU,
+  VFIO_UNMAP_ALL,
+  VFIO_UPDATE_VADDR,
+  VfioIommuType1DmaMap,
+  VfioIommuType1DmaUnmap,
+} from "../../uapi/vfio.ts";
+import {
+  VFIO_DMA_MAP_FLAG_VADDR,
+  VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP,
+  VFIO_DMA_UNMAP_FLAG_VADDR,
+} from "../../uapi/vfio/type1.ts";
+import type { GroupContainer, VfioGroup } from "../group.ts";
+import { checkFlags, load } from "../structs.ts";
+import { dirtyPages, loadBitmap, markAll } from "./dirty.ts";
+import { getInfo } from "./info.ts";
+import { Type1Iommu } from "./iommu.ts";
+
+const NO_TYPE = EINVAL.because("the container has no type");
+
+/** An open container. */
+export class Type1Container extends File implements GroupContainer {
+  /** It is no iommufd. */
+  readonly iommufd: undefined = undefined;
+  readonly #kernel: IommufdKernel;
+  /** Groups that are in it, and their open devices. */
+  readonly #groups: Map<VfioGroup, number> = new Map();
+  #iommu: Type1Iommu | undefined;
+
+  /** Without groups, and without a type. */
+  constructor(kernel: IommufdKernel, access: number) {
+    super(access);
+    this.#kernel = kernel;
+  }
+
+  /** Linux: vfio_fops_unl_ioctl, vfio_iommu_type1_ioctl. */
+  override ioctl(task: Task, cmd: number, arg: number | bigint): number {
+    const value = Number(arg);
+    switch (cmd) {
+      case VFIO_GET_API_VERSION:
+        return VFIO_API_VERSION;
+      case VFIO_CHECK_EXTENSION:
+        return this.#hasExtension(value) ? 1 : 0;
+      case VFIO_SET_IOMMU:
+        this.#setIommu(value);
+        return 0;
+    }
+    const iommu = this.#iommu;
+    if (iommu === undefined) throw NO_TYPE;
+    switch (cmd) {
+      case VFIO_IOMMU_GET_INFO:
+        getInfo(iommu, task, value);
+        return 0;
+      case VFIO_IOMMU_MAP_DMA:
+        mapDma(iommu, task, value);
+        return 0;
+      case VFIO_IOMMU_UNMAP_DMA:
+        unmapDma(iommu, task, value);
+        return 0;
+      case VFIO_IOMMU_DIRTY_PAGES:
+        if (!iommu.isV2) throw EACCES.because("version 1 tracks nothing");
+        dirtyPages(iommu, task, value);
+        return 0;
+      default:
+        throw ENOTTY.because("the container does not have the ioctl");
+    }
+  }
+
+  /** Puts a group into it, whose DMA it owns from then on. Throws EPERM, EBUSY, and what attaching throws. (Linux: vfio_container_attach_group.) */
+  attachGroup(group: VfioGroup): this {
+    const { iommuGroup } = group;
+    groupClaimDmaOwner(iommuGroup, group);
+    try {
+      this.#iommu?.attach(iommuGroup, this.#kernel.options);
+    } catch (error) {
+      groupReleaseDmaOwner(iommuGroup);
+      throw error;
+    }
+    this.#groups.set(group, 0);
+    return this.get();
+  }
+
+  /** A device of a group is opened. Throws EINVAL before the type is set. (Linux: vfio_group_use_container.) */
+  useFor(group: VfioGroup): void {
+    if (this.#iommu === undefined) throw NO_TYPE;
+    this.#groups.set(group, this.#groups.get(group)! + 1);
+  }
+
+  /** It is closed. */
+  unuseFor(group: VfioGroup): void {
+    this.#groups.set(group, this.#groups.get(group)! - 1);
+  }
+
+  /** A group leaves; EBUSY while it has open devices. With the last one the type goes. (Linux: vfio_group_detach_container.) */
+  leave(group: VfioGroup): void {
+    if (this.#groups.get(group)! > 0) {
+      throw EBUSY.because("the group has open devices");
+    }
+    this.#iommu?.detach(group.iommuGroup);
+    groupReleaseDmaOwner(group.iommuGroup);
+    this.#groups.delete(group);
+    if (this.#groups.size === 0) {
+      this.#iommu?.release();
+      this.#iommu = undefined;
+    }
+    this.put();
+  }
+
+  #hasExtension(extension: number): boolean {
+    switch (extension) {
+      case VFIO_TYPE1_IOMMU:
+      case VFIO_TYPE1v2_IOMMU:
+      case VFIO_UNMAP_ALL:
+        return true;
+      case VFIO_UPDATE_VADDR:
+        return this.#iommu !== undefined;
+      default:
+        return false;
+    }
+  }
+
+  /** Linux: vfio_ioctl_set_iommu. */
+  #setIommu(type: number): void {
+    const groups = [...this.#groups.keys()].map(({ iommuGroup }) => iommuGroup);
+    const [first] = groups;
+    if (first === undefined) throw EINVAL.because("no group is in it");
+    if (this.#iommu !== undefined) throw EINVAL.because("it has a type");
+    if (type !== VFIO_TYPE1_IOMMU && type !== VFIO_TYPE1v2_IOMMU) {
+      throw ENODEV.because("the type is unknown");
+    }
+    using undo = new DisposableStack();
+    const iommu = new Type1Iommu(first, type === VFIO_TYPE1v2_IOMMU);
+    undo.defer(() => iommu.release());
+    for (const group of groups) {
+      iommu.attach(group, this.#kernel.options);
+      undo.defer(() => iommu.detach(group));
+    }
+    undo.move();
+    this.#iommu = iommu;
+  }
+}
+
+/** MAP_DMA. */
+function mapDma(iommu: Type1Iommu, task: Task, uaddr: number): void {
+  const { cmd } = load(task, uaddr, VfioIommuType1DmaMap);
+  const { flags, iova, vaddr, length } = cmd;
+  checkFlags(
+    flags,
+    VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE | VFIO_DMA_MAP_FLAG_VADDR,
+  );
+  const prot = (flags & VFIO_DMA_MAP_FLAG_READ ? IOMMU_READ : 0) |
+    (flags & VFIO_DMA_MAP_FLAG_WRITE ? IOMMU_WRITE : 0);
+  const range = { iova, length, vaddr, prot };
+  if (flags & VFIO_DMA_MAP_FLAG_VADDR) iommu.changeAddress(task, range);
+  else iommu.map(task, range);
+}
+
+/** UNMAP_DMA: the bytes unmapped go back to the caller. */
+function unmapDma(iommu: Type1Iommu, task: Task, uaddr: number): void {
+  const { bytes, cmd } = load(task, uaddr, VfioIommuType1DmaUnmap);
+  const { flags, iova, length } = cmd;
+  const all = (flags & VFIO_DMA_UNMAP_FLAG_ALL) !== 0;
+  const lose = (flags & VFIO_DMA_UNMAP_FLAG_VADDR) !== 0;
+  const dirty = (flags & VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP) !== 0;
+  checkFlags(
+    flags,
+    VFIO_DMA_UNMAP_FLAG_ALL | VFIO_DMA_UNMAP_FLAG_VADDR |
+      VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP,
+  );
+  if (dirty && (all || lose)) {
+    throw EINVAL.because("a bitmap is for a range that is unmapped");
+  }
+  if (all && (iova !== 0n || length !== 0n)) {
+    throw EINVAL.because("ALL takes no range");
+  }
+  const range = all ? undefined : { iova, length };
+  const bitmap = dirty
+    ? loadBitmap(iommu, task, uaddr + bytes.length, cmd.argsz - bytes.length, {
+      iova,
+      length,
+    })
+    : undefined;
+  if (bitmap !== undefined) markAll(iommu, task, { iova, length }, bitmap);
+  cmd.length = lose ? iommu.loseAddresses(range) : iommu.unmap(range);
+  task.mm.copyToUser(uaddr, bytes);
+}

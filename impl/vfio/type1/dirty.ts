@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Dirty tracking of a type1 container: it does not ask the hardware, so that
+ * every page that is mapped counts as written.
+ *
+ * Linux: vfio_iommu_type1_dirty_pages, vfio_iova_dirty_bitmap.
+ *
+ * @module
+ */
+
+import type { Task } from "../../kernel/interfaces/task.ts";
+import { U64_MAX } from "../../lib/u64.ts";
+import { EINVAL, EOVERFLOW } from "../../uapi/errno.ts";
+import {
+  VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP,
+  VFIO_IOMMU_DIRTY_PAGES_FLAG_START,
+  VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP,
+  VfioBitmap,
+  VfioIommuType1DirtyBitmap,
+  VfioIommuType1DirtyRange,
+} from "../../uapi/vfio/type1.ts";
+import { checkFlags, checkSize, load } from "../structs.ts";
+import type { Type1Iommu } from "./iommu.ts";
+
+/** Bytes of the longest bitmap (Linux: DIRTY_BITMAP_SIZE_MAX). */
+export const DIRTY_BITMAP_SIZE_MAX: number = 2 ** 28;
+
+const NOT_TRACKED = EINVAL.because("what is written is not noted");
+
+/** What a bitmap is about. */
+interface Range {
+  readonly iova: bigint;
+  readonly length: bigint;
+}
+
+/** VFIO_IOMMU_DIRTY_PAGES. Throws EFAULT, EINVAL, EOVERFLOW. */
+export function dirtyPages(
+  iommu: Type1Iommu,
+  task: Task,
+  uaddr: number,
+): void {
+  const layout = VfioIommuType1DirtyBitmap;
+  const { cmd } = load(task, uaddr, layout);
+  checkFlags(
+    cmd.flags,
+    VFIO_IOMMU_DIRTY_PAGES_FLAG_START | VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP |
+      VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP,
+  );
+  switch (cmd.flags) {
+    case VFIO_IOMMU_DIRTY_PAGES_FLAG_START:
+      iommu.tracksDirty = true;
+      return;
+    case VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP:
+      iommu.tracksDirty = false;
+      return;
+    case VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP:
+      getBitmap(iommu, task, uaddr + layout.size, cmd.argsz - layout.size);
+      return;
+    default:
+      throw EINVAL.because("there must be one flag");
+  }
+}
+
+function getBitmap(
+  iommu: Type1Iommu,
+  task: Task,
+  uaddr: number,
+  room: number,
+): void {
+  const layout = VfioIommuType1DirtyRange;
+  checkSize(room, layout.size + VfioBitmap.size);
+  const bytes = new Uint8Array(layout.size);
+  task.mm.copyFromUser(bytes, uaddr);
+  const { iova, length } = layout.at(bytes);
+  if (length === 0n) throw EINVAL.because("the length is 0");
+  if (iova + length - 1n > U64_MAX) {
+    throw EOVERFLOW.because("the range ends beyond 2^64");
+  }
+  const range = { iova, length };
+  const at = uaddr + layout.size;
+  const bitmap = loadBitmap(iommu, task, at, room - layout.size, range);
+  if ((iova | length) % iommu.pageSize !== 0n) {
+    throw EINVAL.because("the range is not of whole pages");
+  }
+  markAll(iommu, task, range, bitmap);
+}
+
+/** The address of a bitmap for a range. Throws EINVAL for one that is too short, or of other pages. */
+export function loadBitmap(
+  iommu: Type1Iommu,
+  task: Task,
+  uaddr: number,
+  room: number,
+  range: Range,
+): number {
+  checkSize(room, VfioBitmap.size);
+  const bytes = new Uint8Array(VfioBitmap.size);
+  task.mm.copyFromUser(bytes, uaddr);
+  const { pgsize, length, data } = VfioBitmap.at(bytes);
+  if (!iommu.tracksDirty) throw NOT_TRACKED;
+  if (pgsize !== iommu.pageSize) {
+    throw EINVAL.because("a bit stands for the smallest page");
+  }
+  const words = (range.length / pgsize + 63n) / 64n;
+  if (
+    length === 0n || length > BigInt(DIRTY_BITMAP_SIZE_MAX) ||
+    length < 8n * words
+  ) throw EINVAL.because("the bitmap does not fit the range");
+  return Number(data);
+}
+
+/** Sets the bits of all pages of a range that are mapped. Throws EFAULT, EINVAL for a range that cuts a mapping. */
+export function markAll(
+  iommu: Type1Iommu,
+  task: Task,
+  range: Range,
+  uaddr: number,
+): void {
+  for (const dma of iommu.uncut(range)) {
+    const first = Number((dma.start - range.iova) / iommu.pageSize);
+    const end = first + Number(dma.length / iommu.pageSize);
+    const from = Math.floor(first / 8);
+    const bytes = new Uint8Array(Math.ceil(end / 8) - from);
+    task.mm.copyFromUser(bytes, uaddr + from);
+    for (let bit = first; bit < end; bit++) {
+      bytes[Math.floor(bit / 8) - from]! |= 1 << bit % 8;
+    }
+    task.mm.copyToUser(uaddr + from, bytes);
+  }
+}
