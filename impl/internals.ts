@@ -113,6 +113,7 @@ export type { ConfigActions, VirtualConfig } from "./vfio/config.ts";
 export type { VfioDevice } from "./vfio/device.ts";
 export type { IrqRequest, Irqs } from "./vfio/irqs.ts";
 export type { VfioPciDevice } from "./vfio/pci_device.ts";
+export type { GroupContainer, VfioGroup } from "./vfio/group.ts";
 export type { Vfio } from "./vfio/vfio.ts";
 export type { AreaRow, AreaTree } from "./lib/area_tree.ts";
 export type { IdTable } from "./lib/id_table.ts";
