@@ -14,6 +14,7 @@ const ENOENT = 2;
 const ENOEXEC = 8;
 const EACCES = 13;
 const ENOTDIR = 20;
+const EBUSY = 16;
 const EISDIR = 21;
 /** access: may be executed. */
 const X_OK = 1;
@@ -56,6 +57,7 @@ const WHY: Readonly<Record<number, string>> = {
   [ENOEXEC]: "is no program for this machine, or one for 32 bits",
   [EACCES]: "is not executable",
   [EISDIR]: "is a folder",
+  [EBUSY]: "cannot be run under two supervisors at a time",
 };
 
 /** The path of a program. Throws a {@link ProgramError}. */

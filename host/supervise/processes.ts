@@ -15,12 +15,15 @@ import type { Host } from "../calls/call.ts";
 import type { Caller } from "../files/caller.ts";
 import { HostDescriptors } from "../files/descriptors.ts";
 import { ThreadFolder } from "../files/thread_folder.ts";
-import { AT_FDCWD } from "../sys/structs.ts";
+import { AT_FDCWD, SIGKILL } from "../sys/structs.ts";
 import type { Epoll } from "./epoll.ts";
 import type { Listener } from "./listener.ts";
 
 /** A flag of a process in /proc: it is ending. */
 const PF_EXITING = 0x4;
+
+/** Milliseconds that an end is waited for at a time. */
+const POLL_MS = 100;
 
 /** A thread that made a call. */
 export class Thread implements Caller {
@@ -128,6 +131,18 @@ export class Processes {
     host.sys.close(process.pidfd);
     const { exits } = process;
     host.watcher.ended?.(process, exits === undefined ? -1 : exits << 8);
+  }
+
+  /** Kills the processes whose calls come in at a listener, and waits for their ends. */
+  killAll(listener: Listener): void {
+    const { sys } = this.#parts.host;
+    const { epoll } = this.#parts;
+    const left = () =>
+      [...this.#threads.values()].filter((thread) =>
+        thread.listener === listener
+      );
+    for (const { pidfd } of left()) sys.pidfdSendSignal(pidfd, SIGKILL);
+    while (left().length > 0) epoll.dispatch(POLL_MS);
   }
 
   /** Whether a thread's number is still that of this process's: it may have been given anew. */

@@ -112,13 +112,26 @@ export class Program {
     this.complaints.push(what);
   }
 
+  /**
+   * For the supervisor: its guard has ended. False if somebody killed that:
+   * then there may be something left of the program.
+   */
+  guardEnded(): boolean {
+    const { guard, status } = this.#scripts;
+    const { wait4 } = this.#sys.nr;
+    const own = this.#arena.alloc(8);
+    this.#over = true;
+    this.#sys.call(wait4, numberIn(guard), own.address, 0, 0);
+    const word = own.view.getInt32(0, true);
+    // The program dies with its guard, which did not come to say so.
+    if (word !== 0) status.view.setInt32(0, word, true);
+    return word === 0;
+  }
+
   /** For the supervisor: nothing is left of it. */
   end(): void {
-    const { status, exec, guard } = this.#scripts;
-    const sys = this.#sys;
-    this.#over = true;
-    sys.call(sys.nr.wait4, numberIn(guard), 0, 0, 0);
-    sys.close(this.guard);
+    const { status, exec } = this.#scripts;
+    this.#sys.close(this.guard);
     this.listener.close();
     const errno = exec.result;
     const word = status.view.getInt32(0, true);
@@ -130,8 +143,11 @@ export class Program {
 
   /** For the supervisor: it failed. All that runs is killed. */
   fail(reason: unknown): void {
-    this.listener.close();
     this.kill(SIGKILL);
+    this.guardEnded();
+    this.#sys.close(this.guard);
+    this.listener.close();
+    this.#arena.release();
     this.#settle.reject(reason);
   }
 
@@ -148,6 +164,9 @@ export class Program {
     const { result } = filter;
     if (result !== undefined && result >= 0) return result;
     sys.close(this.guard);
+    // The guard may still run in it.
+    sys.call(sys.nr.wait4, guard, 0, 0, 0);
+    this.#arena.release();
     throw new ProgramError(this.#name, -(result ?? -EACCES));
   }
 }

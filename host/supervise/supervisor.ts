@@ -193,6 +193,7 @@ export class Supervisor {
     this.#programs.delete(program);
     this.#epoll.unwatch(program.guard);
     this.#epoll.unlisten(program.listener.fd);
+    if (!program.guardEnded()) this.#processes.killAll(program.listener);
     // What they had open is hung up by now.
     while (this.#epoll.dispatch(0));
     if (this.#programs.size === 0) this.#endAll();
@@ -221,8 +222,11 @@ export class Supervisor {
 
   /** The supervisor itself failed: no program goes on. */
   #broke(error: unknown): void {
-    for (const program of this.#programs) {
+    const programs = [...this.#programs];
+    for (const program of programs) {
       this.#programs.delete(program);
+      this.#epoll.unwatch(program.guard);
+      this.#epoll.unlisten(program.listener.fd);
       program.fail(error);
     }
   }

@@ -108,6 +108,37 @@ describe("A program under supervision", { skip: built === undefined }, () => {
     }
   });
 
+  it("ends when it kills its guard, with all that made calls", async () => {
+    const script =
+      `${built} hold & sleep 0.05; ${built} hold & kill -9 $PPID; sleep 9`;
+    const kernel = hostKernel();
+    const { signal } = await run("sh", ["-c", script], { kernel });
+    assertEquals(signal, "SIGKILL");
+    assertEquals(kernel.audit(), []);
+    assertEquals(namesOf("behaviour hold"), []);
+  });
+
+  it("cannot be started under a second supervisor", async () => {
+    const command = new URL("../command.ts", import.meta.url).pathname;
+    const args = ["run", "-A", "--no-check", command, "--", built!, "uring"];
+    const { code, stderr } = await run(Deno.execPath(), args);
+    assertEquals([code, stderr.includes("two supervisors")], [126, true]);
+  });
+
+  it("is killed when the supervisor fails, which tells why", async () => {
+    const kernel = hostKernel();
+    kernel.registerDevice("/dev/broken", () => {
+      throw new Error("This device is broken");
+    });
+    const script = `${built} hold & exec 3</dev/broken; sleep 9`;
+    await assertRejects(
+      () => run("sh", ["-c", script], { kernel }),
+      Error,
+      "This device is broken",
+    );
+    assertEquals(namesOf("behaviour hold"), []);
+  });
+
   it("cannot be started if it is none", async () => {
     await assertRejects(() => run("/does/not/exist"));
     await assertRejects(() => run(folder));
