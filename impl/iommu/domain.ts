@@ -13,7 +13,13 @@ import type { FrameRuns } from "../kernel/interfaces/physical_memory.ts";
 import { addFrames, type FrameList } from "../lib/frame_list.ts";
 import { KernelBug, type Warnings } from "../kernel/warn.ts";
 import type { Device, IommuOps } from "./device.ts";
-import { iommuMap, iommuUnmap, mapByPages, unmapByPages } from "./map.ts";
+import {
+  iommuMap,
+  iommuUnmap,
+  mapByPages,
+  mapPageByPage,
+  unmapByPages,
+} from "./map.ts";
 import type { IopfHandler } from "./page_fault.ts";
 import type { DirtyOps } from "./dirty.ts";
 import type { UserDataArray } from "./user_data.ts";
@@ -183,6 +189,15 @@ export abstract class Domain {
    */
   mapRange(iova: Iova, paddr: number, size: number, prot: number): void {
     mapByPages(this, iova, paddr, size, prot);
+  }
+
+  /**
+   * As {@link mapRange} of one CPU page after the other, so that any of them
+   * can be unmapped alone later: type 1 of VFIO, version 1, promises that. A
+   * driver that overrides it must leave the same IOPTEs behind.
+   */
+  mapSmall(iova: Iova, paddr: number, size: number, prot: number): void {
+    mapPageByPage(this, iova, paddr, size, prot);
   }
 
   /**

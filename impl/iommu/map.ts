@@ -62,6 +62,25 @@ export function mapByPages(
   }
 }
 
+/** The general form of {@link Domain.mapSmall} (Linux: batch_iommu_map_small). */
+export function mapPageByPage(
+  domain: Domain,
+  iova: Iova,
+  paddr: number,
+  size: number,
+  prot: number,
+): void {
+  let done = 0;
+  try {
+    for (; done < size; done += PAGE_SIZE) {
+      iommuMap(domain, plus(iova, done), paddr + done, PAGE_SIZE, prot);
+    }
+  } catch (error) {
+    iommuUnmap(domain, iova, done);
+    throw error;
+  }
+}
+
 /**
  * Unmaps up to `size` bytes at `iova` and returns how many were unmapped:
  * fewer when the driver finds nothing, 0 when the domain does not page or

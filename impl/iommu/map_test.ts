@@ -4,7 +4,7 @@ import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import fc from "fast-check";
 import { KernelBug } from "../kernel/warn.ts";
-import type { Iova } from "../lib/brands.ts";
+import { type Iova, toIova } from "../lib/brands.ts";
 import { EINVAL, ENODEV, ENOMEM, ENOSPC } from "../uapi/errno.ts";
 import { IOMMU_READ } from "./domain.ts";
 import { iommuIovaToPhys } from "./map.ts";
@@ -144,6 +144,23 @@ describe("iommuMap", () => {
     domain.failAt = undefined;
     iommuMap(domain, 0x1ff000, 0x3ff000, 2 * LARGE + 3 * SMALL, IOMMU_READ);
     assertEquals(domain.pages.size, 5);
+  });
+
+  it("page by page makes a call for each CPU page, and unwinds them", () => {
+    const domain = newDomain();
+    domain.mapSmall(toIova(0x200000n), LARGE, 3 * SMALL, IOMMU_READ);
+    assertEquals(domain.calls, [
+      "map 0x200000 0x200000 0x1000x1",
+      "map 0x201000 0x201000 0x1000x1",
+      "map 0x202000 0x202000 0x1000x1",
+    ]);
+    domain.pages.clear();
+    domain.failAt = { iova: 0x202000, errno: ENOMEM };
+    const map = () =>
+      domain.mapSmall(toIova(0x200000n), LARGE, 3 * SMALL, IOMMU_READ);
+    assertStrictEquals(errnoOf(map), ENOMEM);
+    assertEquals(domain.pages.size, 0);
+    assertEquals(domain.calls.slice(-1), ["unmap 0x200000 0x1000x2"]);
   });
 
   it("is EINVAL for what is not aligned to the smallest page", () => {

@@ -84,6 +84,15 @@ export class AmdMockDomain extends MockDomain {
     this.pageTable.map(iova, paddr, size, prot);
   }
 
+  override mapSmall(
+    iova: Iova,
+    paddr: number,
+    size: number,
+    prot: number,
+  ): void {
+    this.pageTable.map(iova, paddr, size, prot, PAGE_SIZE);
+  }
+
   override mapRuns(
     iova: Iova,
     runs: FrameRuns,

@@ -122,14 +122,13 @@ export const PAGE_TABLE_MUTANTS: readonly Mutant[] = [
     breaks: "A read that ends within an entry does not see who wrote behind",
     killer: "kit_page_table.cut_entry",
   }]),
-  ...inFile("impl/iommu/amdv1/page_table.ts", [{
+  ...inFile("impl/iommu/amdv1/items.ts", [{
     name: "amd-frame-offset",
-    find: "    return frameOf(low, high, order) + at % sizeOf(order);",
-    replace: "    return frameOf(low, high, order);",
+    find: "  return frameOf(low, high, order) + at % sizeOf(order);",
+    replace: "  return frameOf(low, high, order);",
     breaks: "All of an entry translates like its first granule",
     killer: "kit_page_table.entry_sizes",
-  }]),
-  ...inFile("impl/iommu/amdv1/items.ts", [{
+  }, {
     name: "amd-second-item",
     find: "      values[at + 1] = value;\n",
     replace: "",
@@ -189,6 +188,12 @@ export const PAGE_TABLE_MUTANTS: readonly Mutant[] = [
     killer: "kit_page_table.entry_sizes",
   }]),
   ...inFile("impl/mock/amd_domain.ts", [{
+    name: "amd-small",
+    find: "    this.pageTable.map(iova, paddr, size, prot, PAGE_SIZE);",
+    replace: "    this.pageTable.map(iova, paddr, size, prot);",
+    breaks: "What was mapped page by page is unmapped as a whole",
+    killer: "kit_page_table.small_pages",
+  }, {
     name: "amd-huge-aperture",
     find: "      apertureStart: huge ? 0n : BigInt(MOCK_APERTURE_START),",
     replace: "      apertureStart: BigInt(MOCK_APERTURE_START),",

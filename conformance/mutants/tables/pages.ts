@@ -59,8 +59,8 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
     killer: "kit_memory_limit.limit_24.map_unaligned",
   }, {
     name: "small-pages",
-    find: "if (small) mapSmall(",
-    replace: "if (small && !small) mapSmall(",
+    find: "if (small) domain.mapSmall(",
+    replace: "if (small && !small) domain.mapSmall(",
     breaks: "Large pages are used although they are turned off",
     killer: "vfio_compat_mock_domain.Ver1v0.huge_map",
   }, {

@@ -14,6 +14,8 @@
 import { addRun, endOf, type FrameList } from "../../lib/frame_list.ts";
 import {
   D,
+  frameOf,
+  indexOf,
   isTable,
   leafHigh,
   leafLow,
@@ -316,4 +318,13 @@ export function makeClean(
 ): void {
   const end = 2 * (index + items);
   for (let at = 2 * index; at < end; at += 2) words[at]! &= ~D;
+}
+
+/** The granule of memory behind granule `at` of IOVA, which an entry of a table of `level` maps. */
+export function frameAt(table: Table, level: number, at: number): number {
+  const index = indexOf(at, level);
+  const low = table.low(index);
+  const high = table.high(index);
+  const order = orderOf(low, high, level);
+  return frameOf(low, high, order) + at % sizeOf(order);
 }

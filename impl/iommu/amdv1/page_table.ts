@@ -16,15 +16,13 @@ import { PAGE_SIZE } from "../../uapi/mman.ts";
 import { type DirtyBitmap, IOMMU_DIRTY_NO_CLEAR } from "../dirty.ts";
 import { IOMMU_READ, IOMMU_WRITE } from "../domain.ts";
 import { DirtyWalk } from "./dirty_walk.ts";
+import { type AmdV1Entry, entriesOf } from "./entries.ts";
 import {
   D,
-  frameOf,
   indexOf,
   IR,
-  itemSize,
   IW,
   orderOf,
-  PR,
   sizeOf,
   TABLE_ITEMS,
   TABLE_ORDER,
@@ -35,29 +33,21 @@ import {
   lengthOrder,
   levelOf,
 } from "./format.ts";
-import { countSingles, readPages, storeEntries, storePages } from "./items.ts";
+import {
+  countSingles,
+  frameAt,
+  readPages,
+  storeEntries,
+  storePages,
+} from "./items.ts";
 import { type Table, TableMemory } from "./table.ts";
 import { TableTree } from "./tree.ts";
-import { entryItems, walk } from "./walk.ts";
+import { walk } from "./walk.ts";
 
 /** Runs that are read at a time. */
 const LIST_RUNS = 512;
 
 const BEYOND = ERANGE.because("the IOVA is beyond what the table can hold");
-
-/** An entry, for those who look at a page table. */
-export interface AmdV1Entry {
-  /** First IOVA that it maps. */
-  readonly iova: number;
-  /** First address in memory. */
-  readonly paddr: number;
-  /** Bytes. */
-  readonly size: number;
-  /** The level of its table, counted from 0. */
-  readonly level: number;
-  /** Its items, as the hardware has them. */
-  readonly items: readonly bigint[];
-}
 
 /** A tree of tables, with entries as large as can be. */
 export class AmdV1PageTable {
@@ -89,16 +79,30 @@ export class AmdV1PageTable {
    * largest entry that fits both addresses and what is left. `prot` is
    * `IOMMU_*` bits. Throws EINVAL without any right, ERANGE for what cannot be
    * reached, ENXIO for what fits no size, EADDRINUSE where something is
-   * mapped; nothing is mapped then. (Linux: map_range.)
+   * mapped; nothing is mapped then. No entry is larger than `largest` bytes.
+   * (Linux: map_range.)
    */
-  map(iova: number, paddr: number, size: number, prot: number): void {
+  map(
+    iova: number,
+    paddr: number,
+    size: number,
+    prot: number,
+    largest: number = this.format.iovaSize,
+  ): void {
     const attributes = this.#attributesOf(prot);
     const { addressSize, granule } = this.format;
     if (paddr >= addressSize) {
       throw ERANGE.because("the memory is beyond what an entry can hold");
     }
     this.#checkAligned(iova | paddr | size);
-    this.#map(iova / granule, paddr / granule, size / granule, attributes);
+    const order = lengthOrder(largest / granule);
+    this.#map(
+      iova / granule,
+      paddr / granule,
+      size / granule,
+      attributes,
+      order,
+    );
   }
 
   /**
@@ -161,7 +165,7 @@ export class AmdV1PageTable {
     const at = Math.floor(iova / granule);
     const table = this.#find(at);
     if (table === undefined) return undefined;
-    return this.#frameAt(table, at) * granule + iova % granule;
+    return frameAt(table, this.#tree.level, at) * granule + iova % granule;
   }
 
   /**
@@ -175,7 +179,7 @@ export class AmdV1PageTable {
     if (table === undefined) return undefined;
     const high = table.high(indexOf(at, this.#tree.level));
     if ((high & this.#attributesOf(access) & (IR | IW)) === 0) return undefined;
-    return this.#frameAt(table, at) * granule + iova % granule;
+    return frameAt(table, this.#tree.level, at) * granule + iova % granule;
   }
 
   /**
@@ -259,23 +263,7 @@ export class AmdV1PageTable {
 
   /** All entries, in the order of their IOVA. */
   entries(): AmdV1Entry[] {
-    const { granule } = this.format;
-    const found: AmdV1Entry[] = [];
-    walk(this.#tree, 0, this.#granules, PR, {
-      visit: ({ table, level, start }, index) => {
-        const items = entryItems(table, level, index);
-        const at = start + index * itemSize(level);
-        found.push({
-          iova: at * granule,
-          paddr: this.#frameAt(table, at, level) * granule,
-          size: items * itemSize(level) * granule,
-          level,
-          items: table.items(index, items),
-        });
-        return index + items;
-      },
-    });
-    return found;
+    return entriesOf(this.#tree, this.#granules, this.format.granule);
   }
 
   /** Gives all tables back: nothing is mapped, and never will be (Linux: pt_iommu_deinit). */
@@ -316,11 +304,19 @@ export class AmdV1PageTable {
     return count;
   }
 
-  #map(first: number, frame: number, count: number, attributes: number): void {
+  #map(
+    first: number,
+    frame: number,
+    count: number,
+    attributes: number,
+    most = Infinity,
+  ): void {
     const { format } = this;
     const offset = frame - first;
     // IOVA and memory differ in a bit below any larger entry.
-    const cap = format.orderAtMost(alignmentOf(Math.abs(offset)));
+    const cap = format.orderAtMost(
+      Math.min(most, alignmentOf(Math.abs(offset))),
+    );
     const end = first + count;
     if (end > this.#granules) throw BEYOND;
     let at = first;
@@ -375,15 +371,6 @@ export class AmdV1PageTable {
     return at >= this.#granules ? undefined : this.#tree.find(at);
   }
 
-  /** The granule of memory behind one of IOVA, which an entry of `table` maps. */
-  #frameAt(table: Table, at: number, level = this.#tree.level): number {
-    const index = indexOf(at, level);
-    const low = table.low(index);
-    const high = table.high(index);
-    const order = orderOf(low, high, level);
-    return frameOf(low, high, order) + at % sizeOf(order);
-  }
-
   /** The frame that a granule of IOVA begins in, and how many CPU pages its entry maps from there on; one page of frame 0 where there is no table. */
   #pagesFrom(table: Table | undefined, at: number): [number, number] {
     if (table === undefined) return [0, 1];
@@ -391,7 +378,7 @@ export class AmdV1PageTable {
     const index = indexOf(at, this.#tree.level);
     const low = table.low(index);
     const size = sizeOf(orderOf(low, table.high(index), this.#tree.level));
-    const pfn = Math.floor(this.#frameAt(table, at) / items);
+    const pfn = Math.floor(frameAt(table, this.#tree.level, at) / items);
     return [pfn, Math.ceil((size - at % size) / items)];
   }
 }

@@ -124,6 +124,19 @@ describe("a page table", () => {
     assertEquals(table.tables, 2);
   });
 
+  it("has no larger entries than a map allows", () => {
+    const table = new AmdV1PageTable(SMALL);
+    table.map(0, 0, MIB, RW, 4096);
+    table.map(MIB + 2048, 2048, 6144, RW, 4096);
+    const sizes = table.entries().map(({ size }) => size);
+    assertEquals(sizes.slice(256), [2048, 4096]);
+    assertEquals(new Set(sizes.slice(0, 256)), new Set([4096]));
+    assertEquals(table.unmap(4096, 1), 4096);
+    const map = () => table.map(0, MIB, MIB, RW, 4096);
+    assertEquals(errnoOf(map)?.name, "EADDRINUSE");
+    assertEquals(table.entries().length, 257);
+  });
+
   it("shares the memory for tables with others, and leaves it when it goes", () => {
     const memory = new TableMemory();
     const table = new AmdV1PageTable(SMALL, memory);

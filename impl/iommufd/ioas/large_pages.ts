@@ -31,6 +31,6 @@ export function disableLargePages(iopt: IoPagetable): void {
   }
   checkIovaAlignment(iopt, PAGE_SIZE);
   iopt.disableLargePages = true;
-  // See mapSmall() in pfn_batch.ts.
+  // See Domain.mapSmall().
   iopt.alignment.add(PAGE_SIZE);
 }

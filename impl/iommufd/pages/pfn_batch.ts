@@ -250,7 +250,7 @@ export class PfnBatch {
         const size = npfns[cur]! * PAGE_SIZE - pageOffset;
         const next = min(areaEnd, plus(iova, size));
         const paddr = pfns[cur]! * PAGE_SIZE + pageOffset;
-        if (small) mapSmall(domain, iova, paddr, next - iova, area.prot);
+        if (small) domain.mapSmall(iova, paddr, next - iova, area.prot);
         else iommuMap(domain, iova, paddr, next - iova, area.prot);
         iova = next;
         pageOffset = 0;
@@ -352,28 +352,6 @@ export function readStoredPfns(
 ): void {
   const missing = pages.pinnedPfns.readInto(index, npages, out, at, -1);
   pages.kernel.warnings.on(missing > 0, "pinned_pfns: no frame at an index");
-}
-
-/**
- * Maps a run page by page, so that any page can be unmapped alone later. Type1
- * version 1 promises that. Linux: batch_iommu_map_small.
- */
-function mapSmall(
-  domain: Domain,
-  iova: Iova,
-  paddr: number,
-  size: number,
-  prot: number,
-): void {
-  let done = 0;
-  try {
-    for (; done < size; done += PAGE_SIZE) {
-      iommuMap(domain, plus(iova, done), paddr + done, PAGE_SIZE, prot);
-    }
-  } catch (error) {
-    if (done > 0) iommuUnmapNofail(domain, iova, done);
-    throw error;
-  }
 }
 
 /** Unmaps; anything but exactly what was asked for is a bug of the driver or here. */
