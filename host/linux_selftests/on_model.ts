@@ -9,20 +9,12 @@
  * @module
  */
 
-import { Kernel } from "../../impl/kernel.ts";
 import type { RevisionName } from "../../impl/uapi/revision.ts";
-import { HostMachine } from "../memory/machine.ts";
-import { Supervisor } from "../supervise/supervisor.ts";
-import { Sys } from "../sys/sys.ts";
+import { hostKernel, start } from "../mod.ts";
 
 const [revision, program, ...args] = Deno.args;
-const kernel = new Kernel({
-  revision: revision as RevisionName,
-  machine: new HostMachine(Sys.shared),
-});
-const supervisor = new Supervisor({ kernel, pretence: { uid: 0 } });
-const { code, signal } = await supervisor.start({ program: program!, args })
-  .ended;
+const kernel = hostKernel({ revision: revision as RevisionName });
+const { code } = await start(program!, args, { kernel, uid: 0 }).status;
 const problems = kernel.audit();
 for (const problem of problems) console.error(problem);
-Deno.exit(problems.length > 0 ? 125 : code ?? 128 + signal!);
+Deno.exit(problems.length > 0 ? 125 : code ?? 1);
