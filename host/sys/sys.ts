@@ -61,6 +61,7 @@ export class Sys {
   #chunk: Arena | undefined;
   readonly #text: Block;
   readonly #encoder = new TextEncoder();
+  readonly #decoder = new TextDecoder();
 
   static #shared: Sys | undefined;
 
@@ -196,7 +197,7 @@ export class Sys {
       half,
     );
     if (length < 0) return length;
-    return new TextDecoder().decode(to.bytes.slice(half, half + length));
+    return this.#decoder.decode(to.bytes.subarray(half, half + length));
   }
 
   /** Everything in a file, such as one of /proc, as text; a negative errno as a number. */

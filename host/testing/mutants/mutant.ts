@@ -24,3 +24,11 @@ export interface HostMutant {
 
 /** A test: its file, from the root of the project on; what is described; what it does. */
 export type Killer = readonly [file: string, about: string, it: string];
+
+/** Mutants of one file. */
+export function inFile(
+  file: string,
+  faults: readonly Omit<HostMutant, "file">[],
+): readonly HostMutant[] {
+  return faults.map((fault) => ({ file, ...fault }));
+}

@@ -45,8 +45,8 @@ async function tryMutant(mutant: HostMutant): Promise<string | undefined> {
     throw error;
   });
   if (typeof trial === "string") return trial;
-  const { failed, passed, output } = trial;
-  if (failed.includes(killer[2])) return undefined;
+  const { hung, failed, passed, output } = trial;
+  if (hung || failed.includes(killer[2])) return undefined;
   if (passed.length + failed.length === 0) {
     return `no test could run: ${output.trim().split("\n").at(-1)}`;
   }

@@ -11,8 +11,13 @@ import type { HostMutant, Killer } from "./mutant.ts";
 
 const ROOT = new URL("../../../", import.meta.url);
 
-/** How a trial ended: which tests failed, and whether the named one passed. */
+/** Milliseconds after which tests count as hung: without a fault they take a few hundredths of that. */
+const HUNG_MS = 60_000;
+
+/** How a trial ended: which tests failed, and which passed. */
 export interface Trial {
+  /** Whether it had to be stopped. */
+  readonly hung: boolean;
   /** What the tests of a describe that failed are called. */
   readonly failed: readonly string[];
   /** What those that passed are called. */
@@ -29,7 +34,7 @@ export async function tryTests(
   const importMap = importMapOf(
     mutant && { ...mutant, killer: mutant.killer.join(" ") },
   );
-  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+  const { stdout, stderr, signal } = await new Deno.Command(Deno.execPath(), {
     args: [
       "test",
       "--allow-all",
@@ -46,10 +51,12 @@ export async function tryTests(
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
+    signal: AbortSignal.timeout(HUNG_MS),
   }).output();
   const decoder = new TextDecoder();
   const output = decoder.decode(stdout) + decoder.decode(stderr);
   return {
+    hung: signal !== null,
     failed: namesEndingIn("FAILED", output),
     passed: namesEndingIn("ok", output),
     output,

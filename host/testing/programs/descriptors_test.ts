@@ -226,7 +226,7 @@ tell([os.isatty(fd), errno_of(os.lseek, fd, 0, 0), errno_of(os.ftruncate, fd, 0)
         "EINVAL",
         "EINVAL",
         "EINVAL",
-        "ENODEV",
+        "ENXIO",
         "ENOTDIR",
         "ENOTTY",
         "EINVAL",
