@@ -127,8 +127,8 @@ export class DoubleSpanIterator<K extends Key> {
   last: K;
 
   readonly #limit: K;
-  readonly #span1: SpanIterator<K>;
-  readonly #span2: SpanIterator<K>;
+  readonly #span1: SpanIterator<K> | undefined;
+  readonly #span2: SpanIterator<K> | undefined;
 
   /**
    * Tiles [first, last] by two trees; `first` is not after `last` (Linux:
@@ -143,8 +143,13 @@ export class DoubleSpanIterator<K extends Key> {
     this.start = first;
     this.last = last;
     this.#limit = last;
-    this.#span1 = new SpanIterator(tree1, first, last);
-    this.#span2 = new SpanIterator(tree2, first, last);
+    // An empty tree is a hole, for which nothing needs to be looked up.
+    this.#span1 = tree1.isEmpty
+      ? undefined
+      : new SpanIterator(tree1, first, last);
+    this.#span2 = tree2.isEmpty
+      ? undefined
+      : new SpanIterator(tree2, first, last);
     this.#update();
   }
 
@@ -159,9 +164,9 @@ export class DoubleSpanIterator<K extends Key> {
       this.isUsed = -1;
       return;
     }
-    const start = after(this.last);
-    this.#span1.advance(start);
-    this.#span2.advance(start);
+    this.start = after(this.last);
+    this.#span1?.advance(this.start);
+    this.#span2?.advance(this.start);
     this.#update();
   }
 
@@ -169,13 +174,18 @@ export class DoubleSpanIterator<K extends Key> {
   #update(): void {
     const span1 = this.#span1;
     const span2 = this.#span2;
-    this.start = span1.start;
-    if (!span1.isHole) {
-      this.isUsed = 1;
+    this.last = this.#limit;
+    if (span1 !== undefined) {
       this.last = span1.last;
-      return;
+      if (!span1.isHole) {
+        this.isUsed = 1;
+        return;
+      }
     }
-    this.isUsed = span2.isHole ? 0 : 2;
-    this.last = isBefore(span1.last, span2.last) ? span1.last : span2.last;
+    this.isUsed = 0;
+    if (span2 !== undefined) {
+      if (!span2.isHole) this.isUsed = 2;
+      if (isBefore(span2.last, this.last)) this.last = span2.last;
+    }
   }
 }

@@ -104,6 +104,20 @@ export const MAP_FILE_MUTANTS: readonly Mutant[] = [
     breaks: "An access copies nothing from or to a file",
     killer: "kit_map_file.no_domain.access_rw",
   }]),
+  ...inFile("impl/iommufd/pages/mapper.ts", [{
+    name: "mapper-reads",
+    find: "return writable ? this.#write : this.#read;",
+    replace: "return this.#read;",
+    breaks: "Memory is pinned for reading that devices may write",
+    killer: "kit_access.no_domain.rw_read_only_memory",
+  }, {
+    name: "mapper-first",
+    find:
+      "return owner.task === task && owner.mm === task.mm &&\n      owner.user === task.user;",
+    replace: "return owner.task !== undefined && task !== undefined;",
+    breaks: "Whoever maps first owns all memory of an IOAS",
+    killer: "kit_change_process.none.user_of_same_process",
+  }]),
   ...inFile("impl/iommufd/pages/sources/user_memory.ts", [{
     name: "memory-changes-hands",
     find: "get ownerMayChange(): boolean {\n    return false;",
