@@ -361,10 +361,10 @@ export function iommuUnmapNofail(
   size: number,
 ): void {
   const unmapped = iommuUnmap(domain, iova, size);
+  if (unmapped === size) return;
+  const at = `IOVA 0x${iova.toString(16)}`;
   domain.warnings.on(
-    unmapped !== size,
-    `iommu_unmap_nofail: ${unmapped} of ${size} bytes at IOVA 0x${
-      iova.toString(16)
-    } unmapped`,
+    true,
+    `iommu_unmap_nofail: ${unmapped} of ${size} bytes at ${at} unmapped`,
   );
 }
