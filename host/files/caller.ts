@@ -10,6 +10,10 @@ import type { ThreadFolder } from "./thread_folder.ts";
 
 /** A thread in the middle of a system call. */
 export interface Caller {
+  /** Its number. */
+  readonly tid: number;
+  /** Whether it is the first of its process: its number is not given anew while that is known. */
+  readonly isFirst: boolean;
   /** Its folder in /proc. */
   readonly folder: ThreadFolder;
   /** Its process, as a descriptor. */

@@ -27,6 +27,8 @@ export class HostDescriptors implements Descriptors {
   #borrowed: HostFile[] = [];
   readonly #inode: InodeId = { ino: 0, device: 0 };
   #caller: Caller | undefined;
+  /** By descriptor, what was found there last. */
+  readonly #found = new Map<number, EmulatedFile>();
   /** Which was asked for last in this call, and what it is: the model asks again. */
   #lastFd = -1;
   #last: EmulatedFile | undefined;
@@ -53,12 +55,27 @@ export class HostDescriptors implements Descriptors {
     if (fd === this.#lastFd) return this.#last;
     const caller = this.#caller;
     if (caller === undefined || fd < 0) return undefined;
-    const found = caller.folder.inodeOf(fd, this.#inode) === 0
-      ? this.#files.find(this.#inode)
-      : undefined;
+    const found = this.#again(caller, fd) ?? this.#find(caller, fd);
     if (found !== undefined) this.#files.seen(found, caller.pidfd, fd);
     this.#lastFd = fd;
     this.#last = found;
+    return found;
+  }
+
+  /** What was found at a descriptor before, if it is there still. */
+  #again(caller: Caller, fd: number): EmulatedFile | undefined {
+    if (!caller.isFirst) return undefined;
+    const guess = this.#found.get(fd);
+    if (guess === undefined) return undefined;
+    return this.#files.isOpenAt(guess, caller.tid, fd) ? guess : undefined;
+  }
+
+  #find(caller: Caller, fd: number): EmulatedFile | undefined {
+    const found = caller.folder.inodeOf(fd, this.#inode) === 0
+      ? this.#files.find(this.#inode)
+      : undefined;
+    if (found === undefined) this.#found.delete(fd);
+    else this.#found.set(fd, found);
     return found;
   }
 

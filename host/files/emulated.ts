@@ -16,7 +16,13 @@
 import { ENFILE, type Errno, errnoFromCode } from "../../impl/uapi/errno.ts";
 import { POLLIN, POLLOUT, RLIMIT_NOFILE } from "../../impl/uapi/mman.ts";
 import type { File } from "../../impl/kernel/files/file.ts";
-import { AT_EMPTY_PATH, O_CLOEXEC, STATX } from "../sys/structs.ts";
+import {
+  AT_EMPTY_PATH,
+  EPOLL_CTL_ADD,
+  KCMP_EPOLL_TFD,
+  O_CLOEXEC,
+  STATX,
+} from "../sys/structs.ts";
 import { type Block, must, type Sys } from "../sys/sys.ts";
 import type { Caller } from "./caller.ts";
 import { type InodeId, readInode } from "./thread_folder.ts";
@@ -48,6 +54,10 @@ export interface EmulatedFile {
 interface Held extends EmulatedFile {
   /** The supervisor's end. */
   readonly fd: number;
+  /** An epoll that has the program's end without holding it: kcmp can tell by it. */
+  readonly witness: number;
+  /** The number that the program's end had when the epoll got it. */
+  readonly witnessed: number;
   /** Whether there is a byte in the program's end. */
   ready: boolean;
   unsubscribe: () => void;
@@ -68,6 +78,7 @@ export class EmulatedFiles {
   readonly #held = new Map<number, Held>();
   readonly #scratch: Block;
   readonly #inode: InodeId = { ino: 0, device: 0 };
+  readonly #pid = Deno.pid;
   /** The file system of sockets. */
   #sockets = -1;
   /** Called before a file is released whose last descriptor is gone. */
@@ -101,6 +112,20 @@ export class EmulatedFiles {
     return this.#held.get(ino);
   }
 
+  /** Whether a thread's descriptor is of this file: quicker than to ask what it is of. */
+  isOpenAt(emulated: EmulatedFile, tid: number, fd: number): boolean {
+    const held = emulated as Held;
+    // One that is released has no witness any more, but somebody else its number.
+    if (this.#held.get(held.ino) !== held) return false;
+    const { view, address } = this.#scratch;
+    view.setUint32(0, held.witness, true);
+    view.setUint32(4, held.witnessed, true);
+    view.setUint32(8, 0, true);
+    const { kcmp } = this.#sys.nr;
+    const type = KCMP_EPOLL_TFD;
+    return this.#sys.call(kcmp, tid, this.#pid, type, fd, address) === 0;
+  }
+
   /** Notes that a process has one, and where. */
   seen(emulated: EmulatedFile, pidfd: number, fd: number): void {
     const { holder } = emulated;
@@ -120,7 +145,9 @@ export class EmulatedFiles {
     closeOnExec: boolean,
   ): number {
     const [own, theirs] = this.#pair();
-    const { ino } = this.#inodeOf(theirs);
+    const { ino, device } = this.#inodeOf(theirs);
+    this.#sockets = device;
+    const witness = this.#witness(theirs);
     // Before the program has it: it may look at once.
     const ready = isReady(file) && this.#put(own);
     if ((file.poll() & POLLOUT) === 0) this.#plug(theirs);
@@ -128,6 +155,7 @@ export class EmulatedFiles {
     this.#sys.close(theirs);
     if (fd < 0) {
       this.#sys.close(own);
+      this.#sys.close(witness);
       throw errnoOfHost(fd);
     }
     const holder = { pidfd: caller.pidfd, fd };
@@ -136,6 +164,8 @@ export class EmulatedFiles {
       path,
       ino,
       fd: own,
+      witness,
+      witnessed: theirs,
       ready,
       holder,
       unsubscribe: file.onPollChange(() => this.#showReadiness(held)),
@@ -154,6 +184,7 @@ export class EmulatedFiles {
     this.#held.delete(held.ino);
     this.#hangUps.unwatch(held.fd);
     this.#sys.close(held.fd);
+    this.#sys.close(held.witness);
     held.unsubscribe();
     this.onClosing?.(held);
     held.file.put();
@@ -182,6 +213,17 @@ export class EmulatedFiles {
     return Number(view.getBigUint64(0, true)) - RESERVED;
   }
 
+  /** An epoll with a descriptor. */
+  #witness(fd: number): number {
+    const sys = this.#sys;
+    const { nr } = sys;
+    const { address, view } = this.#scratch;
+    const epoll = sys.call(nr.epoll_create1, O_CLOEXEC);
+    view.setUint32(0, 0, true);
+    sys.call(nr.epoll_ctl, epoll, EPOLL_CTL_ADD, fd, address);
+    return epoll;
+  }
+
   #inodeOf(fd: number): InodeId {
     const sys = this.#sys;
     const { address, view } = this.#scratch;
@@ -192,7 +234,6 @@ export class EmulatedFiles {
       "statx",
     );
     readInode(view, this.#inode);
-    this.#sockets = this.#inode.device;
     return this.#inode;
   }
 

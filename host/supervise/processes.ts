@@ -27,6 +27,8 @@ const POLL_MS = 100;
 
 /** A thread that made a call. */
 export class Thread implements Caller {
+  /** Its number. */
+  readonly tid: number;
   /** Its process. */
   readonly process: HostProcess;
   /** Its folder in /proc. */
@@ -36,13 +38,20 @@ export class Thread implements Caller {
 
   /** Of a process that is known. */
   constructor(
+    tid: number,
     process: HostProcess,
     folder: ThreadFolder,
     listener: Listener,
   ) {
+    this.tid = tid;
     this.process = process;
     this.folder = folder;
     this.listener = listener;
+  }
+
+  /** Whether it is the first of its process. */
+  get isFirst(): boolean {
+    return this.tid === this.process.pid;
   }
 
   /** Its process, as a descriptor. */
@@ -164,7 +173,7 @@ export class Processes {
     if (process === undefined) return undefined;
     const folder = ThreadFolder.open(sys, tid);
     if (typeof folder === "number") return undefined;
-    const thread = new Thread(process, folder, listener);
+    const thread = new Thread(tid, process, folder, listener);
     this.#threads.set(tid, thread);
     return thread;
   }

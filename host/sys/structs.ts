@@ -148,8 +148,8 @@ export const EPOLLHUP = 16;
 
 /** kcmp: the same memory. */
 export const KCMP_VM = 1;
-/** kcmp: the same table of descriptors. */
-export const KCMP_FILES = 2;
+/** kcmp: whether a descriptor is of what an epoll has. */
+export const KCMP_EPOLL_TFD = 7;
 
 /** clone. */
 export const CLONE_VM = 0x100;
