@@ -110,6 +110,11 @@ export type { Identity, MsixPlace } from "./impl/pci/config_layout.ts";
 export { PciDevice, type PciDeviceOptions } from "./impl/pci/device.ts";
 export { type Dma, DmaFault } from "./impl/pci/dma.ts";
 export { CopyEngine } from "./impl/pci/devices/copy_engine.ts";
+export { NvmeDrive } from "./impl/pci/devices/nvme/nvme.ts";
+export {
+  NvmeMemory,
+  type NvmeStorage,
+} from "./impl/pci/devices/nvme/storage.ts";
 export { Igb } from "./impl/pci/devices/igb.ts";
 
 // For drivers of IOMMUs; examples/simple_iommu.ts is one to copy from.

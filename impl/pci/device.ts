@@ -11,8 +11,13 @@ import { Bar, type BarOptions, type Register, type Registers } from "./bar.ts";
 import { type Identity, layOut, type MsixPlace } from "./config_layout.ts";
 import {
   type ConfigSpace,
+  PCI_CAP_ID_MSI,
+  PCI_CAP_ID_MSIX,
   PCI_COMMAND,
   PCI_COMMAND_MASTER,
+  PCI_MSI_FLAGS,
+  PCI_MSI_FLAGS_ENABLE,
+  PCI_MSIX_FLAGS_ENABLE,
   PCI_STATUS,
   PCI_STATUS_INTERRUPT,
 } from "./config_space.ts";
@@ -104,6 +109,17 @@ export abstract class PciDevice {
     const command = this.config.read(PCI_COMMAND, 2);
     if ((command & PCI_COMMAND_MASTER) === 0) return;
     this.function.sink?.message(vector);
+  }
+
+  /** Whether its user has switched messages on, MSI or MSI-X: a device with both asserts no legacy interrupt then. */
+  get usesMessages(): boolean {
+    const { config } = this;
+    const isOn = (id: number, bit: number): boolean => {
+      const at = config.findCapability(id);
+      return at !== 0 && (config.read(at + PCI_MSI_FLAGS, 2) & bit) !== 0;
+    };
+    return isOn(PCI_CAP_ID_MSIX, PCI_MSIX_FLAGS_ENABLE) ||
+      isOn(PCI_CAP_ID_MSI, PCI_MSI_FLAGS_ENABLE);
   }
 
   /** Whether the legacy interrupt is asserted; the user gets it until the device takes it back. */

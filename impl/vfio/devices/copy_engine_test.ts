@@ -11,12 +11,12 @@ import {
   COPY_STATUS_FAULT,
   COPY_STATUS_INVALID,
   CopyEngine,
-} from "../pci/devices/copy_engine.ts";
-import { IOMMU_HWPT_ALLOC_DIRTY_TRACKING } from "../uapi/iommufd.ts";
-import { IommuHwptSetDirtyTracking } from "../uapi/iommufd.ts";
-import { IommuHwptGetDirtyBitmap } from "../uapi/iommufd.ts";
-import { VFIO_DEVICE_RESET, VFIO_PCI_MSIX_IRQ_INDEX } from "../uapi/mod.ts";
-import { Bench, bytesOf, IOVA, LENGTH, numberFrom } from "./testing/bench.ts";
+} from "../../pci/devices/copy_engine.ts";
+import { IOMMU_HWPT_ALLOC_DIRTY_TRACKING } from "../../uapi/iommufd.ts";
+import { IommuHwptSetDirtyTracking } from "../../uapi/iommufd.ts";
+import { IommuHwptGetDirtyBitmap } from "../../uapi/iommufd.ts";
+import { VFIO_DEVICE_RESET, VFIO_PCI_MSIX_IRQ_INDEX } from "../../uapi/mod.ts";
+import { Bench, bytesOf, IOVA, LENGTH, numberFrom } from "../testing/bench.ts";
 
 const REG = {
   id: 0,
