@@ -7,7 +7,7 @@
  * @module
  */
 
-import { type Figures, growth } from "./figures.ts";
+import { type Figures, FLOOR_LIMIT, growth, isAboutPages } from "./figures.ts";
 
 /** Lowest and highest value that is all right. */
 export type Band = readonly [number, number];
@@ -52,7 +52,7 @@ export function operationsOf({ ratios, growth }: Bands): Set<string> {
   ]);
 }
 
-/** Compares figures with all bands. */
+/** Compares figures with all bands. No band goes beyond {@link FLOOR_LIMIT} where that counts. */
 export function compare(bands: Bands, all: readonly Figures[]): Check[] {
   const byName = new Map(all.map((figures) => [figures.name, figures]));
   return [
@@ -61,7 +61,7 @@ export function compare(bands: Bands, all: readonly Figures[]): Check[] {
         `${name}: times the floor`,
         [name],
         byName.get(name)?.ratio ?? NaN,
-        band,
+        limited(band, byName.get(name)),
       )
     ),
     ...bands.growth.map(({ from, to, band }) =>
@@ -73,6 +73,11 @@ export function compare(bands: Bands, all: readonly Figures[]): Check[] {
       )
     ),
   ];
+}
+
+function limited([low, high]: Band, figures: Figures | undefined): Band {
+  const isLimited = figures !== undefined && isAboutPages(figures);
+  return [low, isLimited ? Math.min(high, FLOOR_LIMIT) : high];
 }
 
 /** Bands around what was measured; the names and pairs are those of `bands`. */

@@ -75,6 +75,17 @@ describe("compare()", () => {
     }
   });
 
+  it("refuses four times the floor of many pages, whatever the band", () => {
+    const bands: Bands = { ratios: { "map, 100 MiB": [1, 9] }, growth: [] };
+    const verdict = (milliseconds: number, floor: number) =>
+      compare(bands, [figures(100, [milliseconds], [floor])])[0]!.ok;
+    assertEquals([verdict(4, 1), verdict(4.1, 1)], [true, false]);
+    // This floor is shorter than a system call.
+    assertEquals(verdict(0.0041, 0.0009), true);
+    const few: Bands = { ratios: { "map, 1 MiB": [1, 9] }, growth: [] };
+    assertEquals(compare(few, [figures(1, [8], [1])])[0]!.ok, true);
+  });
+
   it("refuses growth outside of its band, and names both operations", () => {
     const [, found] = compare(BANDS, [ONE, figures(100, [2000], [1])]);
     assertEquals(found!.ok, false);

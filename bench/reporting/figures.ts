@@ -43,6 +43,19 @@ export function figuresOf({ operation, times, floor }: Result): Figures {
   };
 }
 
+/** How many times its floor an operation may take where {@link isAboutPages}. */
+export const FLOOR_LIMIT = 4;
+
+/** 16 MiB. */
+const MANY_PAGES = 4096;
+/** Milliseconds of a system call that does nothing: a shorter floor says nothing. */
+const SYSTEM_CALL = 0.001;
+
+/** Whether its pages are what an operation takes its time for, and not the system call around them. */
+export function isAboutPages({ operation, floor = 0 }: Figures): boolean {
+  return operation.pages >= MANY_PAGES && floor >= SYSTEM_CALL;
+}
+
 /**
  * The power of the size that the time grew with from a smaller operation to a
  * larger one of the same series: 0 is no growth, 1 is as the size. NaN if one

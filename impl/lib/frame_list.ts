@@ -108,8 +108,10 @@ export function expandRuns(
 ): number {
   let to = at;
   for (let run = 0; run < end; run++) {
-    let pfn = pfns[run]!;
-    for (const stop = to + npfns[run]!; to < stop; to++) out[to] = pfn++;
+    const stop = (to + npfns[run]!) | 0;
+    for (let pfn = pfns[run]!; to < stop; to++, pfn = (pfn + 1) | 0) {
+      out[to] = pfn;
+    }
   }
   return to - at;
 }

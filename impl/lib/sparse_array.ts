@@ -150,7 +150,7 @@ export class SparseUint32Array {
       const end = Math.min(from + count - done, LEAF_SIZE);
       let added = 0;
       for (let i = from, j = at + done; i < end; i++, j++) {
-        const value = source[j]! + delta;
+        const value = (source[j]! + delta) | 0;
         if (value < 1) throw new KernelBug(`Cannot store ${value}`);
         if (values[i] === 0) added++;
         values[i] = value;

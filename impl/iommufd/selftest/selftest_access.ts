@@ -219,16 +219,22 @@ export function testAccessPages(
   }
 
   const iova = flags & syz ? convertSyz(access, cmd.iova) : cmd.iova;
-  const pages = allocPages(ucmd, iova, length);
-  access.pinPages(iova, length, pages, flags & MOCK_FLAGS_ACCESS_WRITE);
+  const npages = allocPages(ucmd, iova, length);
+  const buffer = kernel.tempBuffers.take(npages);
   try {
-    if (cmd.uptr !== 0n) {
-      comparePages(process, Number(cmd.uptr - iova % PAGE), pages);
+    const pages = buffer.subarray(0, npages);
+    access.pinPages(iova, length, pages, flags & MOCK_FLAGS_ACCESS_WRITE);
+    try {
+      if (cmd.uptr !== 0n) {
+        comparePages(process, Number(cmd.uptr - iova % PAGE), pages);
+      }
+      kernel.step("selftest.item");
+    } catch (error) {
+      access.unpinPages(iova, length);
+      throw error;
     }
-    kernel.step("selftest.item");
-  } catch (error) {
-    access.unpinPages(iova, length);
-    throw error;
+  } finally {
+    kernel.tempBuffers.give(buffer);
   }
   cmd.outAccessPagesId = file.addItem(iova, length);
   try {
@@ -239,12 +245,12 @@ export function testAccessPages(
   }
 }
 
-/** Room for the frames of a range. Throws ENOMEM. */
+/** Makes room for the pages of a range; returns how many they are. Throws ENOMEM. */
 function allocPages(
   { ctx }: CommandBuffer,
   iova: bigint,
   length: bigint,
-): Int32Array {
+): number {
   const end = iova + length;
   const bytes = alignDown(end + PAGE - 1n, PAGE) - alignDown(iova, PAGE);
   // A range that wraps is refused later; its count of pages wraps as well.
@@ -253,7 +259,7 @@ function allocPages(
   const npages = (wraps ? BigInt.asUintN(64, bytes) : bytes) / PAGE;
   if (npages * POINTER_SIZE > MAX_ALLOCATION) throw TOO_LONG;
   ctx.kernel.allocVirtual("selftest.pages", Number(npages * POINTER_SIZE));
-  return new Int32Array(Number(npages));
+  return Number(npages);
 }
 
 /** Throws EBADE unless user memory has these frames, EFAULT (Linux: iommufd_test_check_pages). */
