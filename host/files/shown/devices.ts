@@ -8,7 +8,10 @@
  */
 
 import type { OpenDevice } from "../../../impl/kernel/files/file.ts";
-import { attribute, type DeviceNumber, type Tree } from "./node.ts";
+import type { Kernel } from "../../../impl/kernel.ts";
+import type { VfioDevice } from "../../../impl/vfio/device.ts";
+import { attribute, type DeviceNumber, type Text, type Tree } from "./node.ts";
+import { pciDirectory, showPciDevice } from "./pci.ts";
 
 /** What there is to know of a character device. */
 export interface DeviceDescription {
@@ -36,6 +39,13 @@ const MISC: Readonly<Record<string, { mode: number; minor?: number }>> = {
   "/dev/iommu": { mode: 0o660 },
   "/dev/vfio/vfio": { mode: 0o666, minor: 196 },
 };
+
+/** The highest major number that is given to who wants any (Linux: CHRDEV_MAJOR_DYN_END and above). */
+const MAX_MAJOR = 254;
+/** What the paths of VFIO's files have before their number. */
+const DEVICES = "devices/vfio";
+const VFIO_PATH = /^\/dev\/vfio\/(devices\/vfio|)(\d+)$/;
+const VFIO_GROUP = /^\/dev\/vfio\/\d+$/;
 
 /** Shows a device in every place. */
 export function showDevice(tree: Tree, device: DeviceDescription): void {
@@ -68,25 +78,68 @@ function upFrom(at: string): string {
   return "../".repeat(at.split("/").length + 1);
 }
 
-/**
- * Shows the devices that a kernel has registered, but for those that every host
- * has, as misc devices with minor numbers that are free on the host.
- * `miscOfHost` reads its `/proc/misc`.
- */
-export function showMiscDevices(
-  tree: Tree,
-  devices: ReadonlyMap<string, OpenDevice>,
-  miscOfHost: () => string,
-): void {
-  const taken = new Set(miscOfHost().match(/^ *\d+/gm)?.map(Number));
-  const lines: string[] = [];
-  for (const [path, open] of devices) {
-    if (!path.startsWith("/dev/") || path === "/dev/null") continue;
+/** What is asked of the host's own devices. */
+export interface HostDevices {
+  /** The text of a file; undefined if there is none. */
+  read(path: string): string | undefined;
+}
+
+/** The devices of a kernel, which may become more. */
+export class ShownDevices {
+  readonly #tree: Tree;
+  readonly #kernel: Kernel;
+  readonly #host: HostDevices;
+  readonly #shown = new Set<string>();
+  /** Minor numbers of misc devices that are taken, on the host or here. */
+  readonly #minors: Set<number>;
+  /** Lines of `/proc/misc`, the newest first. */
+  #misc = "";
+  /** Major numbers of classes that are here alone, by what `/proc/devices` calls them. */
+  readonly #majors = new Map<string, number>();
+
+  /** Shows those that there are by now, but for what every host has. */
+  constructor(tree: Tree, kernel: Kernel, host: HostDevices) {
+    this.#tree = tree;
+    this.#kernel = kernel;
+    this.#host = host;
+    const misc = () => host.read("/proc/misc") ?? "";
+    this.#minors = new Set(misc().match(/^ *\d+/gm)?.map(Number));
+    tree.add("/proc/misc", procFile(() => this.#misc + misc()));
+    tree.add("/proc/devices", procFile(() => this.#procDevices()));
+    this.update();
+  }
+
+  /** Shows what was registered meanwhile. */
+  update(): void {
+    const { devices } = this.#kernel;
+    if (devices.size === this.#shown.size) return;
+    for (const [path, open] of devices) {
+      if (this.#shown.has(path)) continue;
+      this.#shown.add(path);
+      if (path.startsWith("/dev/") && path !== "/dev/null") {
+        this.#show(path, open);
+      }
+    }
+  }
+
+  #show(path: string, open: OpenDevice): void {
+    const { devices, groups } = this.#kernel.vfio;
+    const [, kind, number] = VFIO_PATH.exec(path) ?? [];
+    const device = kind === DEVICES ? devices[Number(number)] : undefined;
+    const group = [...groups.keys()].find(({ id }) => id === Number(number));
+    if (device !== undefined) this.#showVfioDevice(path, device, open);
+    else if (kind === "" && group !== undefined) {
+      this.#showGroup(path, group.id, open);
+    } else this.#showMisc(path, open);
+  }
+
+  /** A misc device, with a minor number that is free. */
+  #showMisc(path: string, open: OpenDevice): void {
     const { mode, minor: wanted } = MISC[path] ?? { mode: 0o600 };
-    const minor = wanted ?? nextMinor(taken);
-    taken.add(minor);
+    const minor = wanted ?? nextMinor(this.#minors);
+    this.#minors.add(minor);
     const name = path.slice(path.lastIndexOf("/") + 1);
-    showDevice(tree, {
+    showDevice(this.#tree, {
       path,
       number: { major: MISC_MAJOR, minor },
       mode,
@@ -95,11 +148,70 @@ export function showMiscDevices(
       tellsMode: true,
       open,
     });
-    lines.unshift(`${String(minor).padStart(3)} ${name}\n`);
+    this.#misc = `${String(minor).padStart(3)} ${name}\n${this.#misc}`;
   }
-  const added = lines.join("");
-  const read = () => added + miscOfHost();
-  tree.add("/proc/misc", { kind: "text", mode: 0o444, size: 0, read });
+
+  /** The file of a group: its minor number counts such files. */
+  #showGroup(path: string, id: number, open: OpenDevice): void {
+    const major = this.#majorOf("vfio");
+    const minor = [...this.#shown].filter((one) => VFIO_GROUP.test(one)).length;
+    showDevice(this.#tree, {
+      path,
+      number: { major, minor: minor - 1 },
+      mode: 0o600,
+      at: `virtual/vfio/${id}`,
+      ofClass: "vfio",
+      tellsMode: false,
+      open,
+    });
+  }
+
+  /** The file of a device, and the device. */
+  #showVfioDevice(path: string, device: VfioDevice, open: OpenDevice): void {
+    // Groups are registered first.
+    this.#majorOf("vfio");
+    const at = `${pciDirectory(device.pci)}/vfio-dev/vfio${device.index}`;
+    showPciDevice(this.#tree, device);
+    showDevice(this.#tree, {
+      path,
+      number: { major: this.#majorOf("vfio-dev"), minor: device.index },
+      mode: 0o600,
+      at,
+      ofClass: "vfio-dev",
+      tellsMode: false,
+      open,
+    });
+    this.#tree.link(`/sys/devices/${at}/device`, `../../../${device.pci.name}`);
+  }
+
+  /** The major number of a class, the highest that is free at first. */
+  #majorOf(name: string): number {
+    let major = this.#majors.get(name);
+    if (major !== undefined) return major;
+    const text = this.#host.read("/proc/devices") ?? "";
+    const taken = new Set(text.match(/^ *\d+/gm)?.map(Number));
+    for (const other of this.#majors.values()) taken.add(other);
+    for (major = MAX_MAJOR; taken.has(major);) major--;
+    this.#majors.set(name, major);
+    return major;
+  }
+
+  /** `/proc/devices`: the host's, and among its character devices ours. */
+  #procDevices(): string {
+    const text = this.#host.read("/proc/devices") ?? "Character devices:\n\n";
+    const end = text.indexOf("\n\n");
+    const lines = text.slice(0, end < 0 ? text.length : end).split("\n");
+    for (const [name, major] of this.#majors) {
+      const after = lines.findIndex((line) => parseInt(line) > major);
+      const place = after < 0 ? lines.length : after;
+      lines.splice(place, 0, `${String(major).padStart(3)} ${name}`);
+    }
+    return lines.join("\n") + (end < 0 ? "\n" : text.slice(end));
+  }
+}
+
+function procFile(read: () => string): Text {
+  return { kind: "text", mode: 0o444, size: 0, read };
 }
 
 function nextMinor(taken: ReadonlySet<number>): number {

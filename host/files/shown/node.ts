@@ -77,8 +77,18 @@ export interface Text {
   read(looker: Looker): string | undefined;
 }
 
+/** The same, of bytes. */
+export interface Bytes {
+  readonly kind: "bytes";
+  readonly mode: number;
+  /** What stat says. */
+  readonly size: number;
+  /** The bytes of now. */
+  read(): Uint8Array;
+}
+
 /** What can be at a path. */
-export type Node = Directory | Link | Device | Served | Text;
+export type Node = Directory | Link | Device | Served | Text | Bytes;
 
 /** What was found at a path. */
 export interface Found {

@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { KernelCore } from "../../../impl/kernel/core.ts";
+import type { Kernel } from "../../../impl/kernel.ts";
 import {
   checkIsThere,
   type File,
@@ -23,7 +23,7 @@ import {
 } from "../../../impl/uapi/errno.ts";
 import { AT_FDCWD, O_PATH, OPEN_FLAGS } from "../../sys/structs.ts";
 import type { Sys } from "../../sys/sys.ts";
-import { showMiscDevices } from "./devices.ts";
+import { ShownDevices } from "./devices.ts";
 import type { Dirent } from "./dirents.ts";
 import { showFaultSwitches } from "./faults.ts";
 import { HostFiles } from "./host_files.ts";
@@ -51,7 +51,7 @@ export interface ServedFile {
 
 /** What is asked of those who serve programs. */
 export interface ShownSources {
-  readonly kernel: KernelCore;
+  readonly kernel: Kernel;
   readonly sys: Sys;
   /** The process that a thread is of; undefined for one that the model does not know. */
   processOf(tid: number): ShownProcess | undefined;
@@ -70,11 +70,13 @@ export class Shown {
   readonly #sources: ShownSources;
   readonly #resolver: PathResolver;
   readonly #standIns: StandIns;
-  readonly #devices = new Map<string, DeviceNumber>();
+  readonly #machine: ShownDevices;
+  /** What the file systems at the top of paths are on. */
+  readonly #fileSystems = new Map<string, DeviceNumber>();
   readonly #owner: { readonly uid: number; readonly gid: number };
   readonly #started = Math.floor(Date.now() / 1000);
 
-  /** Shows the devices of a kernel, fault injection, and its processes. */
+  /** Shows the devices of a kernel, those that it gets later too, fault injection, and its processes. */
   constructor(sources: ShownSources) {
     const { sys, kernel } = sources;
     this.#sources = sources;
@@ -83,20 +85,19 @@ export class Shown {
     this.#resolver = new PathResolver(this.tree.root, this.host);
     // Whoever runs the programs was given the devices.
     this.#owner = this.host.attributesOf(`/proc/${Deno.pid}`);
+    this.tree.add("/proc", new ProcDirectory(this.#procSources()));
+    this.#machine = new ShownDevices(this.tree, kernel, this.host);
     this.#show(kernel);
   }
 
-  #show(kernel: KernelCore): void {
-    const { tree, host } = this;
-    tree.add("/proc", new ProcDirectory(this.#procSources()));
-    const misc = () => host.read("/proc/misc") ?? "";
-    showMiscDevices(tree, kernel.devices, misc);
+  #show(kernel: Kernel): void {
+    const { tree } = this;
     tree.add("/sys/kernel/debug", new Folder({ mode: 0o700, hidesHost: true }));
     showFaultSwitches(tree);
     tree.add(PROBLEMS, problemsFile(kernel));
     tree.add(
       "/sys/module/iommufd/parameters/allow_unsafe_interrupts",
-      attribute("N\n", 0o644),
+      attribute(kernel.options.allowUnsafeInterrupts ? "Y\n" : "N\n", 0o644),
     );
   }
 
@@ -123,6 +124,7 @@ export class Shown {
     path: string,
     follows: boolean,
   ): Found | undefined {
+    this.#machine.update();
     if (path.startsWith("/")) {
       return this.#resolver.resolve(looker, ROOT, path, follows);
     }
@@ -161,6 +163,7 @@ export class Shown {
 
   /** What is shown in the directory at a path without links, besides `.` and `..`. */
   entriesOf(looker: Looker, path: string): Dirent[] {
+    this.#machine.update();
     const entries: Dirent[] = [];
     const directory = this.#resolver.at(looker, path)?.node;
     if (directory?.kind !== "directory") return entries;
@@ -200,7 +203,7 @@ export class Shown {
     if ((flags & O_DIRECTORY) !== 0) throw ENOTDIR;
     if ((flags & O_PATH) !== 0) return this.#standIns.openPlace(path);
     if (node.kind === "link") throw ELOOP;
-    if (node.kind !== "text") return undefined;
+    if (node.kind !== "text" && node.kind !== "bytes") return undefined;
     checkIsThere(flags);
     if ((flags & O_ACCMODE) !== O_RDONLY) throw EACCES;
     const text = node.read(looker);
@@ -267,10 +270,10 @@ export class Shown {
 
   #deviceWith(path: string): DeviceNumber {
     const top = /^\/[^/]*/.exec(path)?.[0] ?? "/";
-    let device = this.#devices.get(top);
+    let device = this.#fileSystems.get(top);
     if (device === undefined) {
       device = this.host.attributesOf(top).on;
-      this.#devices.set(top, device);
+      this.#fileSystems.set(top, device);
     }
     return device;
   }
@@ -286,6 +289,7 @@ function linkOfDescriptor(fd: number): string {
 function sizeOf(node: Node, looker: Looker): number {
   switch (node.kind) {
     case "text":
+    case "bytes":
     case "served":
       return node.size;
     case "link":

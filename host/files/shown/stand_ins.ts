@@ -47,12 +47,15 @@ export class StandIns {
   }
 
   /** Opens a file with a text, to be read. The caller closes it. */
-  openText(path: string, text: string): number {
+  openText(path: string, text: string | Uint8Array): number {
     const sys = this.#sys;
     const name = sys.text(`${MARK}${path}`.slice(0, MAX_NAME));
     const fd = must(sys.call(sys.nr.memfd_create, name, MFD_CLOEXEC), "memfd");
     try {
-      this.#write(fd, new TextEncoder().encode(text));
+      const bytes = typeof text === "string"
+        ? new TextEncoder().encode(text)
+        : text;
+      this.#write(fd, bytes);
       return this.#reopen(fd, O_RDONLY);
     } finally {
       sys.close(fd);

@@ -16,6 +16,7 @@ const DT_BY_KIND: Readonly<Record<Node["kind"], number>> = {
   directory: 4, // DT_DIR
   served: 8, // DT_REG
   text: 8,
+  bytes: 8,
   link: 10, // DT_LNK
 };
 

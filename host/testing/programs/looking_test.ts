@@ -2,6 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { Igb } from "../../../impl/pci/devices/igb.ts";
 import { hostKernel, python, runProgram, withPython } from "./run.ts";
 
 describe("A program that looks for the devices", () => {
@@ -158,6 +159,66 @@ find /dev/vfio -type c
       "",
     ]);
     assertEquals(output.includes("cannot"), false, output);
+  });
+});
+
+describe("A program that looks for a PCI device", () => {
+  it("finds it as virtual machines do, and binds it", withPython, async () => {
+    const kernel = hostKernel();
+    const { name, group } = kernel.addPciDevice(new Igb()).pci;
+    const told = await python(
+      `
+sysfs = "/sys/bus/pci/devices/${name}"
+[vfio] = [name for name in os.listdir(sysfs + "/vfio-dev") if name.startswith("vfio")]
+major, minor = map(int, open(f"{sysfs}/vfio-dev/{vfio}/dev").read().split(":"))
+fd = os.open("/dev/vfio/devices/" + vfio, os.O_RDWR)
+st = os.fstat(fd)
+tell([stat.S_ISCHR(st.st_mode), st.st_rdev == os.makedev(major, minor),
+      os.path.samefile(f"/dev/char/{major}:{minor}", "/dev/vfio/devices/" + vfio)])
+tell(os.path.basename(os.path.realpath(sysfs + "/subsystem")))
+group = os.path.basename(os.readlink(sysfs + "/iommu_group"))
+tell([group, os.path.exists("/dev/vfio/" + group), os.listdir(f"/sys/kernel/iommu_groups/{group}/devices")])
+iommu = os.open("/dev/iommu", os.O_RDWR)
+request = bytearray(struct.pack("IIiIQ", 24, 0, iommu, 0, 0))
+fcntl.ioctl(fd, 0x3b76, request)
+tell(struct.unpack("IIiIQ", request)[3])
+`,
+      { kernel },
+    );
+    const { id } = group!;
+    assertEquals(told, [
+      [true, true, true],
+      "pci",
+      [`${id}`, true, [name]],
+      1,
+    ]);
+    assertEquals(kernel.audit(), []);
+  });
+
+  it("scans the bus as DPDK does", withPython, async () => {
+    const kernel = hostKernel();
+    const { name } = kernel.addPciDevice(new Igb()).pci;
+    const told = await python(
+      `
+bus = "/sys/bus/pci/devices"
+for name in os.listdir(bus):
+    device = os.path.join(bus, name)
+    ids = [int(open(f"{device}/{file}").read(), 16)
+           for file in ("vendor", "device", "subsystem_vendor", "subsystem_device", "class")]
+    resources = [[int(word, 16) for word in line.split()] for line in open(device + "/resource")]
+    node = int(open(device + "/numa_node").read())
+    if name == "${name}":
+        driver = os.path.basename(os.readlink(device + "/driver"))
+        config = os.open(device + "/config", os.O_RDONLY)
+        tell([ids[:2], len(resources), node, driver, os.pread(config, 4, 0).hex(), os.fstat(config).st_size])
+tell([os.path.isdir(path) for path in ("/sys/module/vfio", "/sys/module/vfio_pci", "/dev/vfio")])
+`,
+      { kernel },
+    );
+    assertEquals(told, [
+      [[0x8086, 0x10c9], 13, -1, "vfio-pci", "8680c910", 4096],
+      [true, true, true],
+    ]);
   });
 });
 

@@ -227,4 +227,45 @@ export const SHOWN_MUTANTS: readonly HostMutant[] = [
       "is opened again as what it was opened as",
     ],
   }),
+  shown("devices.ts", {
+    name: "shown-device-too-late",
+    find: "if (devices.size === this.#shown.size) return;",
+    replace: "if (this.#shown.size > 0) return;",
+    breaks: "a device that came after the program is not seen",
+    killer: [
+      "A PCI device of VFIO's",
+      "is seen when it came after the program",
+    ],
+    test: "pci_test.ts",
+  }),
+  shown("devices.ts", {
+    name: "shown-major-twice",
+    find: "for (const other of this.#majors.values()) taken.add(other);",
+    replace: "",
+    breaks: "a device and a group have the same number",
+    killer: ["A PCI device of VFIO's", "has files with numbers of their own"],
+    test: "pci_test.ts",
+  }),
+  shown("pci.ts", {
+    name: "shown-resource-length",
+    find: "start + bar.size - 1",
+    replace: "start + bar.size",
+    breaks: "a BAR is a byte longer in sysfs than it is",
+    killer: [
+      "A PCI device of VFIO's",
+      "has its BARs and its configuration space",
+    ],
+    test: "pci_test.ts",
+  }),
+  shown("pci.ts", {
+    name: "shown-group-of-all",
+    find: "const member = `/sys/${group}/devices/${pci.name}`;",
+    replace: "const member = `/sys/kernel/iommu_groups/devices/${pci.name}`;",
+    breaks: "the group of a device does not have it",
+    killer: [
+      "A PCI device of VFIO's",
+      "is found on its bus, by its driver and by its group",
+    ],
+    test: "pci_test.ts",
+  }),
 ];
