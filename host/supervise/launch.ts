@@ -101,6 +101,8 @@ export interface Scripts {
   readonly process: Block;
   /** Installs the filter; its result is the listener's number, in the supervisor too. */
   readonly filter: Entry;
+  /** Gives it descriptors of its own: until it has a result, those of the supervisor must stay as they are. */
+  readonly own: Entry;
   /** Becomes the program: a result is an errno. */
   readonly exec: Entry;
   /** The program's end, as wait tells it: 32 bits. */
@@ -142,12 +144,13 @@ export function scriptsOf(
   block.then({ zero: guard });
   guard.then({ negative: restore, zero: entry, positive: restore });
   restore.then({});
-  const { filter, exec } = program;
+  const { filter, own, exec } = program;
   return {
     first: block,
     guard: guardPid,
     process: processPid,
     filter,
+    own,
     exec,
     status,
   };
@@ -166,6 +169,7 @@ function cloneTo(arena: Arena, pid: Block): Entry {
 interface ProgramScript {
   readonly first: Entry;
   readonly filter: Entry;
+  readonly own: Entry;
   readonly exec: Entry;
   /** The guard's copy of the listener, whose number is the filter's result. */
   readonly keep: Entry;
@@ -198,8 +202,9 @@ function programScript(
     filter,
   ];
   const byDefault = arena.alloc(32).address;
+  const own = ownDescriptors(arena);
   const after = [
-    ownDescriptors(arena),
+    own,
     ...descriptorEntries(arena, stdio),
     // This runtime ignores the signal, and exec would keep that.
     new Entry(arena, "rt_sigaction", [SIGPIPE, byDefault, 0, SIGSET]),
@@ -218,9 +223,9 @@ function programScript(
     wake.then({ negative: next, zero: next, positive: next });
     return wake;
   };
-  const going = wakeThen(after[0]!);
+  const going = wakeThen(own);
   filter.then({ negative: wakeThen(end), zero: going, positive: going });
-  return { first: before[0]!, filter, exec, keep };
+  return { first: before[0]!, filter, own, exec, keep };
 }
 
 /** Makes the table of descriptors one's own: unshare would do it, but containers have no such call. */

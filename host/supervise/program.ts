@@ -151,13 +151,13 @@ export class Program {
     this.#settle.reject(reason);
   }
 
-  /** Waits until the filter is installed; returns the listener's number. */
+  /** Waits until the filter is installed and the descriptors are the program's own; returns the listener's number. */
   #awaitListener(guard: number): number {
     const sys = this.#sys;
-    const { filter } = this.#scripts;
+    const { filter, own } = this.#scripts;
     const time = this.#arena.alloc(16);
     time.view.setBigInt64(8, LOOK_NS, true);
-    while (filter.result === undefined) {
+    while (own.result === undefined) {
       if (sys.call(sys.nr.wait4, guard, 0, WNOHANG, 0) !== 0) break;
       sys.call(sys.nr.nanosleep, time.address, 0);
     }
