@@ -28,7 +28,7 @@ import {
 import { Mounts } from "./spaces/mounts.ts";
 import { FileQuestions, OpenFile } from "./shared/open_file.ts";
 import { ProcessSpace } from "./spaces/process_space.ts";
-import { isLost, type Lost, type Place } from "./shared/shared_pages.ts";
+import { type Lost, type Place, without } from "./shared/shared_pages.ts";
 
 const O_RDWR = 2;
 const MFD_CLOEXEC = 1;
@@ -224,7 +224,7 @@ export class HostMachine implements Machine {
       key,
       huge,
       own,
-      find: (page, lost) => this.#findPlace(key, page, lost),
+      find: (lost) => this.#findPlaces(key, lost),
       onIdle: (object) => this.#onIdle(object),
     });
     this.#objects.set(key, object);
@@ -239,19 +239,19 @@ export class HostMachine implements Machine {
     else if (this.#idle.size > IDLE_MAX) this.dropIdle(object);
   }
 
-  /** Looks for a process that has a page of a file mapped. */
-  #findPlace(key: string, page: number, lost?: Lost): Place | undefined {
-    for (const { space } of this.#mms) {
-      const place = placeIn(space, key, page, lost);
-      if (place !== undefined) return place;
-    }
-    for (const pid of this.#finder.processesWith(key)) {
-      const known = [...this.#mms].some(({ space }) => space.tid === pid);
-      if (known || pid === Deno.pid) continue;
-      const place = placeIn(this.#stranger(pid), key, page, lost);
-      if (place !== undefined) return place;
-    }
-    return undefined;
+  /** Where processes have a file mapped. */
+  #findPlaces(key: string, lost?: Lost): Place[] {
+    const known = [...this.#mms].map(({ space }) => space);
+    const tids = new Set([Deno.pid, ...known.map(({ tid }) => tid)]);
+    const strangers = [...this.#finder.processesWith(key)]
+      .filter((pid) => !tids.has(pid))
+      .map((pid) => this.#stranger(pid));
+    const places = [...known, ...strangers].flatMap((space) =>
+      placesIn(space, key)
+    );
+    return lost === undefined
+      ? places
+      : places.flatMap((place) => without(place, lost));
   }
 
   #stranger(pid: number): ProcessSpace {
@@ -274,22 +274,11 @@ function placeOf(space: ProcessSpace, mapping: Mapping): Place {
   };
 }
 
-/** Where a process has a page of a file, but for what it is about to lose. */
-function placeIn(
-  space: ProcessSpace,
-  file: string,
-  page: number,
-  lost: Lost | undefined,
-): Place | undefined {
-  for (const mapping of space.mappingsIn(0, Infinity)) {
-    if (!mapping.shared || mapping.file !== file) continue;
-    const address = mapping.start + page * PAGE_SIZE - mapping.offset;
-    if (address < mapping.start || address >= mapping.end) continue;
-    if (!isLost(space, address, lost)) {
-      return { space, page, address, npages: 1 };
-    }
-  }
-  return undefined;
+/** Where a process has a file mapped. */
+function placesIn(space: ProcessSpace, file: string): Place[] {
+  return [...space.mappingsIn(0, Infinity)]
+    .filter((mapping) => mapping.shared && mapping.file === file)
+    .map((mapping) => placeOf(space, mapping));
 }
 
 /** How mappings are found on this Linux. */

@@ -22,7 +22,7 @@ import { KernelBug } from "../../../impl/kernel/warn.ts";
 import type { Copier } from "../spaces/copier.ts";
 import type { HostFrames } from "../frames/frames.ts";
 import type { OpenFile } from "./open_file.ts";
-import { type FindPlace, SharedPages } from "./shared_pages.ts";
+import { type FindPlaces, SharedPages } from "./shared_pages.ts";
 
 const BEYOND_END = EFAULT.because("the file ends before an address");
 const NO_HUGE_PAGE = EFAULT.because("the host has no huge page left");
@@ -40,7 +40,7 @@ export interface HostObjectParts {
   /** Whether it is the model's own: memory of a device. */
   readonly own: boolean;
   /** Looks for a process that has it mapped. */
-  readonly find: FindPlace;
+  readonly find: FindPlaces;
   /** Nobody refers to it, and none of its pages has a frame. */
   readonly onIdle: (object: HostObject) => void;
 }

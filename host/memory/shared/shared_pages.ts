@@ -35,21 +35,26 @@ export interface Lost {
   readonly end: number;
 }
 
-/** Looks for a place of a page of a file in any process, but for what is about to be lost. */
-export type FindPlace = (page: number, lost?: Lost) => Place | undefined;
+/** Looks for all places of a file in all processes, but for what is about to be lost. */
+export type FindPlaces = (lost?: Lost) => readonly Place[];
+
+/** Pages [first, end). */
+type Run = readonly [first: number, end: number];
 
 /** See the module. */
 export class SharedPages extends PageStore {
   /** The file, once it could be opened. */
   view: FileView | undefined;
   readonly #onUnused: () => void;
-  readonly #find: FindPlace;
+  readonly #find: FindPlaces;
   #places: Place[] = [];
+  /** Whether all places are known that there were when the last one was lost. */
+  #isSearched = false;
   /** What pages were that a process may be about to leave. */
   readonly #last = new Map<number, Uint8Array>();
 
   /** Without pages that have a frame; calls `onUnused` when it comes to that again. */
-  constructor(find: FindPlace, onUnused: () => void) {
+  constructor(find: FindPlaces, onUnused: () => void) {
     super();
     this.#find = find;
     this.#onUnused = onUnused;
@@ -78,17 +83,20 @@ export class SharedPages extends PageStore {
 
   /** A process is about to lose what it has at some addresses: `keep` is called with what is nowhere then. */
   losePlaces(lost: Lost, keep: (first: number, end: number) => void): void {
-    for (const page of this.#onlyIn(lost)) keep(page, page + 1);
+    for (const [first, end] of this.#onlyIn(lost)) keep(first, end);
     this.#cut(lost);
   }
 
   /** A process may be about to lose what it has at some addresses: copies what would be nowhere then. */
   remember(lost: Lost): void {
     this.#last.clear();
-    for (const page of this.#onlyIn(lost)) {
-      const bytes = new Uint8Array(PAGE_SIZE);
-      this.read(page, 0, bytes);
-      this.#last.set(page, bytes);
+    for (const [first, end] of this.#onlyIn(lost)) {
+      const bytes = new Uint8Array((end - first) * PAGE_SIZE);
+      this.read(first, 0, bytes);
+      for (let page = first; page < end; page++) {
+        const at = (page - first) * PAGE_SIZE;
+        this.#last.set(page, bytes.subarray(at, at + PAGE_SIZE));
+      }
     }
   }
 
@@ -107,134 +115,140 @@ export class SharedPages extends PageStore {
   /** Takes out what places a process has at some addresses, and returns that. */
   #cut(lost: Lost): Place[] {
     const taken: Place[] = [];
+    this.#isSearched = false;
     this.#places = this.#places.flatMap((place) => {
-      const middle = within(place, lost);
-      if (middle === undefined) return [place];
-      taken.push(middle);
-      const last = middle.address + middle.npages * PAGE_SIZE;
-      return [
-        part(place, place.address, middle.address),
-        part(place, last, place.address + place.npages * PAGE_SIZE),
-      ].filter(({ npages }) => npages > 0);
+      const inside = within(place, lost);
+      if (inside !== undefined) taken.push(inside);
+      return without(place, lost);
     });
     return taken;
   }
 
   /** How many of `n` pages from `page` on are behind mappings: a file may be shorter. */
   countBehind(page: number, n: number): number {
-    const byte = new Uint8Array(1);
-    for (let i = 0; i < n; i++) {
-      if (this.frameOf(page + i) !== 0) continue;
-      const place = this.#placeOf(page + i);
-      const address = addressOf(place, page + i);
-      if (place === undefined || place.space.peek(address, byte) === 0) {
-        return i;
-      }
+    let there = 0;
+    // What follows the first page that is not there is not there either.
+    for (let missing = n + 1; there + 1 < missing;) {
+      const middle = missing > n ? n : (there + missing) >> 1;
+      if (this.#isBehind(page + middle - 1)) there = middle;
+      else missing = middle;
     }
-    return n;
+    return there;
   }
 
   override read(page: number, offset: number, to: Uint8Array): void {
-    if (this.view !== undefined) {
-      return this.view.read(page * PAGE_SIZE + offset, to);
-    }
-    this.#eachPage(page, offset, to, (place, address, part, cur) => {
-      const n = place?.space.peek(address, part) ?? 0;
-      if (n === part.length) return true;
-      const at = address % PAGE_SIZE;
-      const last = this.#last.get(cur)?.subarray(at, at + part.length);
+    const start = page * PAGE_SIZE + offset;
+    if (this.view !== undefined) return this.view.read(start, to);
+    this.#transfer(start, to, peek, (page, at, part) => {
+      const last = this.#last.get(page)?.subarray(at, at + part.length);
       part.set(last ?? new Uint8Array(part.length));
-      return false;
     });
   }
 
   override write(page: number, offset: number, from: Uint8Array): void {
-    if (this.view !== undefined) {
-      return this.view.write(page * PAGE_SIZE + offset, from);
-    }
-    this.#eachPage(
-      page,
-      offset,
-      from,
-      (place, address, part) =>
-        place?.space.poke(address, part) === part.length,
-    );
+    const start = page * PAGE_SIZE + offset;
+    if (this.view !== undefined) return this.view.write(start, from);
+    this.#transfer(start, from, poke, () => {});
   }
 
-  /** Calls `visit` with each page's part of `data`, once more with another process where it returns false. */
-  #eachPage(
-    page: number,
-    offset: number,
+  /**
+   * Has `move` move `data`, from byte `start` of the file on, in as large parts
+   * as a process has them, and tells `missing` of each page that no process has.
+   */
+  #transfer(
+    start: number,
     data: Uint8Array,
-    visit: (
-      place: Place | undefined,
-      address: number,
-      part: Uint8Array,
-      page: number,
-    ) => boolean,
+    move: (space: ProcessSpace, address: number, part: Uint8Array) => number,
+    missing: (page: number, at: number, part: Uint8Array) => void,
   ): void {
-    for (let done = 0, cur = page, at = offset; done < data.length; cur++) {
-      const end = Math.min(data.length, done + PAGE_SIZE - at);
-      const part = data.subarray(done, end);
-      const go = (place: Place | undefined) =>
-        visit(place, addressOf(place, cur) + at, part, cur);
-      const place = this.#placeOf(cur);
-      if (!go(place)) {
-        this.#places = this.#places.filter((other) => other !== place);
-        go(this.#placeOf(cur));
+    let failedAt = -1;
+    for (let done = 0; done < data.length;) {
+      const page = Math.floor((start + done) / PAGE_SIZE);
+      const place = this.#placeOf(page);
+      if (place === undefined || failedAt === done) {
+        const at = (start + done) % PAGE_SIZE;
+        const part = data.subarray(done, done + PAGE_SIZE - at);
+        missing(page, at, part);
+        done += part.length;
+        continue;
       }
-      done = end;
-      at = 0;
+      const at = start + done - place.page * PAGE_SIZE;
+      const part = data.subarray(done, done + place.npages * PAGE_SIZE - at);
+      const moved = move(place.space, place.address + at, part);
+      done += moved;
+      if (moved === part.length) continue;
+      // Perhaps another process has it.
+      failedAt = done;
+      this.#cut({ space: place.space, start: 0, end: Infinity });
     }
+  }
+
+  #isBehind(page: number): boolean {
+    if (this.frameOf(page) !== 0) return true;
+    const place = this.#placeOf(page);
+    if (place === undefined) return false;
+    const address = place.address + (page - place.page) * PAGE_SIZE;
+    return place.space.peek(address, new Uint8Array(1)) === 1;
   }
 
   #placeOf(page: number): Place | undefined {
-    const known = this.#places.find((place) => has(place, page));
-    if (known !== undefined) return known;
-    const found = this.#find(page);
-    if (found !== undefined) this.addPlace(found);
-    return found;
+    const known = () => this.#places.find((place) => has(place, page));
+    return known() ?? (this.#search() ? known() : undefined);
+  }
+
+  /** Looks for more places; false if all are known. */
+  #search(): boolean {
+    if (this.#isSearched) return false;
+    this.#isSearched = true;
+    for (const place of this.#find()) this.addPlace(place);
+    return true;
   }
 
   /** Pages with a frame that are to be had nowhere else than at some addresses of a process. */
-  #onlyIn(lost: Lost): number[] {
+  #onlyIn(lost: Lost): Run[] {
     if (this.view !== undefined) return [];
-    const places = this.#places.flatMap((place) => within(place, lost) ?? []);
-    return places.flatMap(({ page, npages }) =>
-      [...this.runsIn(page, page + npages)].flatMap(([first, n]) =>
-        Array.from({ length: n }, (_, i) => first + i)
-          .filter((page) => !this.#isElsewhere(page, lost))
-      )
-    );
-  }
-
-  #isElsewhere(page: number, lost: Lost): boolean {
-    const isKnown = this.#places.some((place) =>
-      has(place, page) && !isLost(place.space, addressOf(place, page), lost)
-    );
-    const found = isKnown ? undefined : this.#find(page, lost);
-    if (found !== undefined) this.addPlace(found);
-    return isKnown || found !== undefined;
+    const runs = this.#places.flatMap((place) => {
+      const inside = within(place, lost);
+      return inside === undefined ? [] : runsOf(this, inside);
+    });
+    const others = this.#places.flatMap((place) => without(place, lost));
+    const left = uncovered(runs, others);
+    if (left.length === 0) return left;
+    const found = this.#find(lost);
+    for (const place of found) this.addPlace(place);
+    return uncovered(left, found);
   }
 }
 
-/** Whether an address of a process is among those that do not count. */
-export function isLost(
-  space: ProcessSpace,
-  address: number,
-  lost: Lost | undefined,
-): boolean {
-  return lost !== undefined && space === lost.space && address >= lost.start &&
-    address < lost.end;
+function peek(space: ProcessSpace, address: number, to: Uint8Array): number {
+  return space.peek(address, to);
+}
+
+function poke(space: ProcessSpace, address: number, from: Uint8Array): number {
+  return space.poke(address, from);
+}
+
+/** Runs of a place's pages that have a frame. */
+function runsOf(pages: PageStore, { page, npages }: Place): Run[] {
+  return [...pages.runsIn(page, page + npages)]
+    .map(([first, n]): Run => [first, first + n]);
+}
+
+/** What of some runs is at none of some places. */
+function uncovered(runs: readonly Run[], places: readonly Place[]): Run[] {
+  return places.reduce<Run[]>(
+    (left, { page, npages }) =>
+      left.flatMap(([first, end]) => {
+        const before: Run = [first, Math.min(end, page)];
+        const behind: Run = [Math.max(first, page + npages), end];
+        return [before, behind].filter(([first, end]) => first < end);
+      }),
+    [...runs],
+  );
 }
 
 function has({ page, npages }: Place, wanted: number): boolean {
   return page <= wanted && wanted < page + npages;
-}
-
-function addressOf(place: Place | undefined, page: number): number {
-  if (place === undefined) return 0;
-  return place.address + (page - place.page) * PAGE_SIZE;
 }
 
 /** What of a place is at some addresses of a process. */
@@ -243,6 +257,17 @@ function within(place: Place, { space, start, end }: Lost): Place | undefined {
   const to = Math.min(end, place.address + place.npages * PAGE_SIZE);
   if (place.space !== space || from >= to) return undefined;
   return part(place, from, to);
+}
+
+/** What of a place is not at some addresses of a process. */
+export function without(place: Place, lost: Lost): Place[] {
+  const inside = within(place, lost);
+  if (inside === undefined) return [place];
+  const last = inside.address + inside.npages * PAGE_SIZE;
+  return [
+    part(place, place.address, inside.address),
+    part(place, last, place.address + place.npages * PAGE_SIZE),
+  ].filter(({ npages }) => npages > 0);
 }
 
 /** A part of a place, by address. */

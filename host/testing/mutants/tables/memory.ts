@@ -157,7 +157,7 @@ export const MEMORY_MUTANTS: readonly HostMutant[] = [
   }]),
   ...faults("memory/shared/shared_pages.ts", LEAVING, [{
     name: "memory-shared-lost",
-    find: "for (const page of this.#onlyIn(lost)) keep(page, page + 1);",
+    find: "for (const [first, end] of this.#onlyIn(lost)) keep(first, end);",
     replace: "",
     breaks: "Shared memory that is unmapped is lost to an ordinary user",
     it:
