@@ -33,7 +33,7 @@ function fixture(uid = sys.call(sys.nr.getuid)) {
     sys,
     processOf: (tid) =>
       tid === Deno.pid
-        ? { pid: tid, mm: process.mm, faultsOf: () => process.faults }
+        ? { pid: tid, openedMm: process.mm, faultsOf: () => process.faults }
         : undefined,
     fileOfSocket: () => undefined,
   });

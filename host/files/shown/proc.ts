@@ -23,7 +23,8 @@ import {
 /** What is known of a process. */
 export interface ShownProcess {
   readonly pid: number;
-  readonly mm: Mm;
+  /** Its memory, if anything of it was ever used: of other memory nothing is pinned. */
+  readonly openedMm: Mm | undefined;
   /** Which step of a thread fails. */
   faultsOf(tid: number): FaultInjection;
 }
@@ -67,8 +68,10 @@ export class ProcDirectory extends Folder {
     if (tid === undefined) return super.child(name);
     const process = this.#sources.processOf(tid);
     if (process === undefined) return undefined;
-    const task = () => taskDirectory(process.pid, this.#sources);
-    return threadDirectory(`/proc/${tid}`, tid, this.#sources, { task });
+    const { pid } = process;
+    const thread = { path: `/proc/${tid}`, pid, tid };
+    const task = () => taskDirectory(pid, this.#sources);
+    return threadDirectory(thread, this.#sources, { task });
   }
 }
 
@@ -78,22 +81,29 @@ function taskDirectory(pid: number, sources: ProcSources): Directory {
     const tid = numberOf(name);
     const path = `/proc/${pid}/task/${tid}`;
     if (tid === undefined || !sources.isDirectory(path)) return undefined;
-    return threadDirectory(path, tid, sources);
+    return threadDirectory({ path, pid, tid }, sources);
   };
   return directory(child);
 }
 
+/** A thread, which may not have made a call yet, and its directory. */
+interface ThreadPlace {
+  readonly path: string;
+  readonly pid: number;
+  readonly tid: number;
+}
+
 /** The directory of a thread, or of a process, which has names of its own. */
 function threadDirectory(
-  path: string,
-  tid: number,
+  thread: ThreadPlace,
   sources: ProcSources,
   own: Readonly<Record<string, () => Node>> = {},
 ): Directory {
-  const faults = () => sources.processOf(tid)?.faultsOf(tid);
+  const { pid, tid } = thread;
+  const faults = () => sources.processOf(pid)?.faultsOf(tid);
   const nodes: Readonly<Record<string, () => Node>> = {
     ...own,
-    "status": () => statusNode(path, tid, sources),
+    "status": () => statusNode(thread, sources),
     "fail-nth": () => failNthNode(faults),
     "fd": () =>
       directory((name) => openLink(tid, `fd/${name}`, sources), 0o500),
@@ -105,10 +115,10 @@ function threadDirectory(
 }
 
 /** `status`: what the host says, and more memory locked and pinned. */
-function statusNode(path: string, tid: number, sources: ProcSources): Text {
+function statusNode({ path, pid }: ThreadPlace, sources: ProcSources): Text {
   const read = () => {
     const text = sources.readHost(`${path}/status`);
-    const mm = sources.processOf(tid)?.mm;
+    const mm = sources.processOf(pid)?.openedMm;
     if (text === undefined || mm === undefined) return text;
     return addKib(addKib(text, "VmLck", mm.lockedVm), "VmPin", mm.pinnedVm);
   };

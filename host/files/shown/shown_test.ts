@@ -17,6 +17,7 @@ import { AT_FDCWD, O_PATH } from "../../sys/structs.ts";
 import { Sys } from "../../sys/sys.ts";
 import type { Found } from "./node.ts";
 import { type ServedFile, Shown } from "./shown.ts";
+import { StandIns } from "./stand_ins.ts";
 
 const sys = Sys.shared;
 
@@ -31,7 +32,7 @@ function fixture() {
     sys,
     processOf: (tid) =>
       tid === Deno.pid
-        ? { pid: tid, mm: process.mm, faultsOf: () => process.faults }
+        ? { pid: tid, openedMm: process.mm, faultsOf: () => process.faults }
         : undefined,
     fileOfSocket: (inode) => sockets.get(inode),
   });
@@ -259,7 +260,7 @@ describe("fail-nth", () => {
       sys,
       processOf: (tid) =>
         isThere
-          ? { pid: tid, mm: process.mm, faultsOf: () => process.faults }
+          ? { pid: tid, openedMm: process.mm, faultsOf: () => process.faults }
           : undefined,
       fileOfSocket: () => undefined,
     });
@@ -405,6 +406,12 @@ describe("A descriptor for what is only shown", () => {
       assertEquals(errnoOf(open), errno);
     });
   }
+
+  it("is refused where no folder can be made", () => {
+    const standIns = new StandIns(sys, "/nothing");
+    const open = () => standIns.openDirectory("/dev/vfio");
+    assertEquals(errnoOf(open), "ENOSPC");
+  });
 
   it("is refused for a link that is not to be followed", () => {
     const { shown, looker, find } = fixture();

@@ -9,9 +9,9 @@
  * @module
  */
 
-import { AT_FDCWD, O_CLOEXEC } from "../../sys/structs.ts";
-import { must, type Sys } from "../../sys/sys.ts";
-import { OPEN_FLAGS } from "../../sys/structs.ts";
+import { ENFILE, ENOSPC } from "../../../impl/uapi/errno.ts";
+import { AT_FDCWD, O_CLOEXEC, OPEN_FLAGS } from "../../sys/structs.ts";
+import type { Sys } from "../../sys/sys.ts";
 
 const MFD_CLOEXEC = 1;
 /** What the names of memory files that stand for something begin with. */
@@ -28,12 +28,15 @@ export class StandIns {
   /** The paths that the names of the folders stand for. */
   readonly #paths = new Map<string, string>();
 
-  /** Made with these calls. */
-  constructor(sys: Sys) {
+  readonly #folder: string | undefined;
+
+  /** Made with these calls, of folders in `folder`, if not in the usual one. */
+  constructor(sys: Sys, folder?: string) {
     this.#sys = sys;
+    this.#folder = folder;
   }
 
-  /** Opens the stand-in of a directory. The caller closes it. */
+  /** Opens the stand-in of a directory. The caller closes it. Throws ENFILE, ENOSPC. */
   openDirectory(path: string): number {
     const fd = this.#folders.get(path) ?? this.#makeFolder(path);
     const { O_DIRECTORY } = OPEN_FLAGS[this.#sys.architecture];
@@ -50,7 +53,7 @@ export class StandIns {
   openText(path: string, text: string | Uint8Array): number {
     const sys = this.#sys;
     const name = sys.text(`${MARK}${path}`.slice(0, MAX_NAME));
-    const fd = must(sys.call(sys.nr.memfd_create, name, MFD_CLOEXEC), "memfd");
+    const fd = opened(sys.call(sys.nr.memfd_create, name, MFD_CLOEXEC));
     try {
       const bytes = typeof text === "string"
         ? new TextEncoder().encode(text)
@@ -88,21 +91,30 @@ export class StandIns {
   #makeFolder(path: string): number {
     const sys = this.#sys;
     const { O_DIRECTORY } = OPEN_FLAGS[sys.architecture];
-    const temporary = Deno.makeTempDirSync({ prefix: "iommufd-kit-" });
+    const temporary = this.#makeTemporary();
     const flags = O_DIRECTORY | O_CLOEXEC;
     const fd = sys.openat(AT_FDCWD, temporary, flags);
     Deno.removeSync(temporary);
-    must(fd, "opening a temporary folder");
+    opened(fd);
     this.#folders.set(path, fd);
     const link = sys.readlinkat(AT_FDCWD, `/proc/self/fd/${fd}`);
     this.#paths.set(String(link), path);
     return fd;
   }
 
+  #makeTemporary(): string {
+    const dir = this.#folder;
+    try {
+      const where = dir === undefined ? {} : { dir };
+      return Deno.makeTempDirSync({ ...where, prefix: "iommufd-kit-" });
+    } catch {
+      throw ENOSPC.because("the supervisor can make no temporary folder");
+    }
+  }
+
   #reopen(fd: number, flags: number): number {
     const path = `/proc/self/fd/${fd}`;
-    const opened = this.#sys.openat(AT_FDCWD, path, flags | O_CLOEXEC);
-    return must(opened, `opening ${path}`);
+    return opened(this.#sys.openat(AT_FDCWD, path, flags | O_CLOEXEC));
   }
 
   #write(fd: number, bytes: Uint8Array): void {
@@ -111,6 +123,12 @@ export class StandIns {
     block.bytes.set(bytes);
     const written = sys.write(fd, block, bytes.length);
     sys.unmap(block.address, block.bytes.length);
-    must(written, "writing to a memory file");
+    if (written < 0) throw ENOSPC.because("the supervisor has no memory left");
   }
+}
+
+/** A descriptor. Throws ENFILE, which the program gets, where the supervisor can have none. */
+function opened(fd: number): number {
+  if (fd >= 0) return fd;
+  throw ENFILE.because("the supervisor can open no more files");
 }
