@@ -2,7 +2,7 @@
 
 /** Programs in other languages, as they are, on the model and without it. */
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { hostKernel, run, type RunResult } from "@iommufd/kit/host";
 import type { RevisionName } from "../../impl/uapi/revision.ts";
@@ -99,4 +99,31 @@ describe("a program without the model", () => {
         );
       }),
   );
+});
+
+const QEMU = "qemu-system-x86_64";
+const NO_QEMU = !await isThere(QEMU) && "there is no QEMU";
+
+describe("QEMU on the model", () => {
+  it("finds VFIO's container, and no device", { skip: NO_QEMU }, async () => {
+    const calls: string[] = [];
+    const log = (line: string) => void calls.push(line);
+    const machine = [
+      "-machine",
+      "none",
+      "-display",
+      "none",
+      "-monitor",
+      "none",
+    ];
+    const drive = ["-drive", "file=nvme://0000:00:04.0/1,if=none,id=drive"];
+    const { code, stderr } = await run(QEMU, [...machine, ...drive], { log });
+    assertStringIncludes(stderr, "Failed to find iommu group");
+    assertEquals(code, 1);
+    const ioctls = calls.map((line) => /ioctl\(.*, (VFIO_\w+)/.exec(line)?.[1]);
+    assertEquals(ioctls.filter((name) => name !== undefined), [
+      "VFIO_GET_API_VERSION",
+      "VFIO_CHECK_EXTENSION",
+    ]);
+  });
 });

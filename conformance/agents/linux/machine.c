@@ -156,9 +156,12 @@ static bool setup_fault_injection(void)
 /* The newest revision of the user API that the kernel has all of. */
 static const char *uapi(void)
 {
+	uint32_t struct_size = 0;
+
 	if (has_command(CMD_IOAS_NOIOMMU_GET_PA))
 		return "7.3";
-	if (has_command(CMD_IOAS_ALLOC) && !has_command(CMD_HWPT_ALLOC))
+	/* Structs that are too short were another error then. */
+	if (try_ioctl("/dev/iommu", CMD_IOAS_ALLOC, &struct_size) == EOPNOTSUPP)
 		return "v3";
 	return "6.12";
 }
