@@ -294,24 +294,43 @@ static void do_setrlimit(struct call *c)
 	put_num(c->out, ret);
 }
 
+/* What a process may do. */
+struct rights {
+	struct __user_cap_data_struct capabilities[_LINUX_CAPABILITY_U32S_3];
+	struct rlimit64 memlock;
+};
+
+static struct __user_cap_header_struct capability_header = {
+	.version = _LINUX_CAPABILITY_VERSION_3,
+};
+
+static void get_rights(struct rights *r)
+{
+	raw(SYS_capget, &capability_header, r->capabilities);
+	raw(SYS_prlimit64, 0, RLIMIT_MEMLOCK, NULL, &r->memlock);
+}
+
+static void set_rights(const struct rights *r)
+{
+	raw(SYS_prlimit64, 0, RLIMIT_MEMLOCK, &r->memlock, NULL);
+	raw(SYS_capset, &capability_header, r->capabilities);
+}
+
 static void do_dropcap(struct call *c)
 {
-	struct __user_cap_header_struct header = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
-	};
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
 	unsigned int cap = number(c);
 	long ret;
 
 	if (!parsed(c))
 		return;
-	ret = raw(SYS_capget, &header, data);
+	ret = raw(SYS_capget, &capability_header, data);
 	if (!ret && cap / 32 >= ARRAY_SIZE(data))
 		ret = -EINVAL;
 	if (!ret) {
 		data[cap / 32].effective &= ~(1U << cap % 32);
 		data[cap / 32].permitted &= ~(1U << cap % 32);
-		ret = raw(SYS_capset, &header, data);
+		ret = raw(SYS_capset, &capability_header, data);
 	}
 	put_num(c->out, ret);
 }
@@ -364,9 +383,14 @@ static void do_failnthleft(struct call *c)
 		put_num(c->out, fail_nth);
 }
 
-/* The supervisor is the parent of all: it waits for them, and kills them. */
+/*
+ * The supervisor is the parent of all: it waits for them, and kills them. So a
+ * model that goes by parents takes a child for the supervisor's: it sets itself
+ * what it has from its maker.
+ */
 static void do_fork(struct call *c)
 {
+	struct rights rights;
 	int pair[2];
 	long pid;
 
@@ -376,8 +400,10 @@ static void do_fork(struct call *c)
 		c->error = "there is no channel for the child";
 		return;
 	}
+	get_rights(&rights);
 	pid = raw(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
 	if (!pid) {
+		set_rights(&rights);
 		dup3(pair[1], CHANNEL_FD, O_CLOEXEC);
 		close(pair[0]);
 		close(pair[1]);

@@ -42,21 +42,18 @@ export class Beliefs {
   readonly pretence: Pretence;
   /** Who the supervisor is. */
   readonly ownUid: number;
-  /** What the supervisor may not, and so no program either. */
-  readonly lacking: bigint;
 
   /** Asks the host. */
   constructor(sys: Sys, pretence: Pretence = {}) {
     this.truth = new HostCredentials(sys);
     this.pretence = pretence;
     this.ownUid = this.truth.uidOf(Deno.pid);
-    this.lacking = ALL_CAPABILITIES & ~this.truth.capabilitiesOf(Deno.pid);
   }
 
-  /** What the program may at its start against the truth; undefined for the truth: that of root is told by the host, but for what root lacks. */
+  /** What the program may at its start against the truth; undefined for the truth. */
   get capabilities(): Capabilities | undefined {
     const { uid } = this.pretence;
-    if (uid === undefined || uid === 0 && this.ownUid === 0) return undefined;
+    if (uid === undefined) return undefined;
     const all = uid === 0 ? ALL_CAPABILITIES : 0n;
     return { effective: all, permitted: all, inheritable: 0n };
   }
@@ -105,13 +102,8 @@ export class Identity {
   /** True if it has a capability, `CAP_*`. Throws ESRCH if it is gone. */
   capable(capability: number): boolean {
     const { capabilities } = this;
-    const bit = 1n << BigInt(capability);
-    if (capabilities !== undefined) {
-      return (capabilities.effective & bit) !== 0n;
-    }
-    if (this.trulyCapable(capability)) return true;
-    const { pretence, lacking } = this.#beliefs;
-    return pretence.uid === 0 && this.uid === 0 && (lacking & bit) !== 0n;
+    if (capabilities === undefined) return this.trulyCapable(capability);
+    return (capabilities.effective >> BigInt(capability) & 1n) === 1n;
   }
 
   /** True if it has a capability on the host. Throws ESRCH if it is gone. */
