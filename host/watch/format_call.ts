@@ -105,10 +105,10 @@ export class CallText {
     if (call.name !== "ioctl") return;
     const { process } = call;
     const [, cmd, arg] = ioctlOf(call);
-    const bytes = passedStruct(cmd, process.mm, arg);
+    const bytes = passedStruct(cmd, process, arg);
     this.#bytes = bytes;
     this.#struct = bytes &&
-      new StructText(cmd, bytes, process.mm, process.kernel.revision);
+      new StructText(cmd, bytes, process);
   }
 
   /** The call with its result; `errno` is what it failed with, if it did. */
@@ -129,7 +129,7 @@ export class CallText {
       return `${where}, ${ioctlName(cmd)}, ${text}`;
     }
     const name = ioctlNameWith(cmd, this.#bytes, process.kernel.revision);
-    const after = passedStruct(cmd, process.mm, arg);
+    const after = passedStruct(cmd, process, arg);
     const answer = after && this.#struct.answered(after, result >= 0);
     return `${where}, ${name}, ${this.#struct.passed()}${answer ?? ""}`;
   }
@@ -174,7 +174,7 @@ export class CallText {
   #buffer(address: number, length: number): string {
     const shown = Math.max(0, Math.min(length, MAX_BYTES));
     const bytes = shown > 0 &&
-      memoryAt(this.#call.process.mm, address, shown);
+      memoryAt(this.#call.process, address, shown);
     if (!bytes) return formatNumber(address);
     return `"${bytes.toHex()}"${length > shown ? "…" : ""}`;
   }

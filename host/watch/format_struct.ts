@@ -11,7 +11,7 @@ import {
   layoutOf,
   structRow,
 } from "../../conformance/traces/describe_ioctl.ts";
-import type { Mm } from "../../impl/kernel/interfaces/mm.ts";
+import type { SystemCalls } from "../../impl/kernel/system_calls.ts";
 import { asErrno } from "../../impl/uapi/errno.ts";
 import type { IoctlStruct } from "../../impl/uapi/ioctl.ts";
 import { cName, formatValue } from "../../impl/uapi/layout/format.ts";
@@ -28,15 +28,15 @@ const MAX_ELEMENTS = 4;
 /** Values of a struct by the names of its fields. */
 type Values = Readonly<Record<string, number | bigint>>;
 
-/** Bytes of a program's memory; undefined where it has none. */
+/** Bytes of a program's memory; undefined where it has none, as when it is about to go. */
 export function memoryAt(
-  mm: Mm,
+  process: SystemCalls,
   address: number,
   length: number,
 ): Uint8Array | undefined {
   const bytes = new Uint8Array(length);
   try {
-    mm.getUser(bytes, address);
+    process.mm.getUser(bytes, address);
     return bytes;
   } catch (error) {
     asErrno(error);
@@ -51,15 +51,19 @@ export function memoryAt(
  */
 export function passedStruct(
   cmd: number,
-  mm: Mm,
+  process: SystemCalls,
   address: number,
   most?: number,
 ): Uint8Array | undefined {
   const row = structRow(cmd);
-  const head = row && memoryAt(mm, address, 4);
+  const head = row && memoryAt(process, address, 4);
   if (row === undefined || head === undefined) return undefined;
   const size = new DataView(head.buffer).getUint32(0, true);
-  return memoryAt(mm, address, Math.max(4, Math.min(size, most ?? row.size)));
+  return memoryAt(
+    process,
+    address,
+    Math.max(4, Math.min(size, most ?? row.size)),
+  );
 }
 
 /** The struct of one call, before and after it. */
@@ -69,17 +73,18 @@ export class StructText {
   readonly #fields: readonly Field[];
   readonly #before: Values;
   readonly #revision: Revision;
-  readonly #mm: Mm;
+  readonly #process: SystemCalls;
 
   /** `bytes` are what {@link passedStruct} found. */
-  constructor(cmd: number, bytes: Uint8Array, mm: Mm, revision: Revision) {
+  constructor(cmd: number, bytes: Uint8Array, process: SystemCalls) {
+    const { revision } = process.kernel;
     this.#row = structRow(cmd)!;
     this.#layout = layoutOf(this.#row, bytes, revision);
     this.#fields = fieldsOf(this.#layout)
       .filter(({ offset }) => offset < bytes.length);
     this.#before = this.#valuesOf(bytes);
     this.#revision = revision;
-    this.#mm = mm;
+    this.#process = process;
   }
 
   /** What the program passed: `{flags=0x2 (WRITEABLE), ioas_id=1}`. */
@@ -142,7 +147,7 @@ export class StructText {
     const texts: string[] = [];
     for (let i = 0; i < Math.min(count, MAX_ELEMENTS); i++) {
       const address = Number(values[name]) + i * unit.size;
-      const bytes = memoryAt(this.#mm, address, unit.size);
+      const bytes = memoryAt(this.#process, address, unit.size);
       if (bytes === undefined) break;
       texts.push(formatElement(unit, bytes));
     }

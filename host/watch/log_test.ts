@@ -212,3 +212,22 @@ describe("the log", () => {
     );
   });
 });
+
+describe("a program that is about to go", () => {
+  it("is told of as far as that can be: it has no memory any more", () => {
+    const { program, text } = logged();
+    const fd = program.open("/dev/iommu");
+    Object.defineProperty(program.process, "mm", {
+      get() {
+        throw uapi.ESRCH;
+      },
+    });
+    const { IOMMU_DESTROY } = uapi;
+    program.call("ioctl", [fd, IOMMU_DESTROY, 4096], "/dev/iommu", () => 0);
+    program.call("write", [fd, 4096, 8], "/dev/iommu", () => 8);
+    assertEquals(text().slice(1), [
+      "ioctl(3</dev/iommu>, IOMMU_DESTROY, 0x1000) = 0",
+      "write(3</dev/iommu>, 0x1000, 8) = 8",
+    ]);
+  });
+});

@@ -11,7 +11,6 @@ import {
   layoutOf,
   structRow,
 } from "../../conformance/traces/describe_ioctl.ts";
-import type { Mm } from "../../impl/kernel/interfaces/mm.ts";
 import type { SystemCalls } from "../../impl/kernel/system_calls.ts";
 import type { Extent } from "../../impl/uapi/layout/roles.ts";
 import { type Field, fieldsOf } from "../../impl/uapi/layout/struct.ts";
@@ -69,17 +68,17 @@ export class PassedMemory {
   /** What makes it as the program has it. */
   readonly calls: readonly Told[];
   readonly #written: readonly { address: number; length: number }[];
-  readonly #mm: Mm;
+  readonly #process: SystemCalls;
 
   /** Looks at what the pointers of a struct lead to. */
   constructor(
     cmd: number,
     struct: Uint8Array,
-    { mm }: SystemCalls,
+    process: SystemCalls,
     revision: Revision,
     told: ToldProcess,
   ) {
-    this.#mm = mm;
+    this.#process = process;
     const calls: Told[] = [];
     const written: { address: number; length: number }[] = [];
     const { fields, values } = fieldsIn(cmd, struct, revision);
@@ -88,9 +87,9 @@ export class PassedMemory {
       const address = Number(values[name]);
       const length = extentOf(role.count, role.extent, values);
       if (length === 0) continue;
-      calls.push(...mapped(mm, told, address, length));
+      calls.push(...mapped(process, told, address, length));
       if (role.use === "pins" || length > MAX_POINTED) continue;
-      const bytes = memoryAt(mm, address, length);
+      const bytes = memoryAt(process, address, length);
       if (bytes === undefined) continue;
       calls.push({ call: call("poke", address, bytes), result: 0 });
       if (role.use !== "reads") written.push({ address, length });
@@ -103,7 +102,7 @@ export class PassedMemory {
   *answers(result: number): Iterable<Call> {
     if (result < 0) return;
     for (const { address, length } of this.#written) {
-      const bytes = memoryAt(this.#mm, address, length);
+      const bytes = memoryAt(this.#process, address, length);
       if (bytes !== undefined) yield call("peek", address, bytes);
     }
   }
@@ -121,7 +120,7 @@ function extentOf(count: string, { unit }: Extent, values: Values): number {
 
 /** Calls that map the pages of a range which the program has and which are not mapped yet, up to the first that it does not have. */
 function mapped(
-  mm: Mm,
+  process: SystemCalls,
   { pages }: ToldProcess,
   address: number,
   length: number,
@@ -137,7 +136,7 @@ function mapped(
   let page = first;
   for (; page < Math.min(end, first + MAX_PAGES); page++) {
     if (pages.has(page)) flush(page);
-    else if (memoryAt(mm, page * mman.PAGE_SIZE, 1) === undefined) break;
+    else if (memoryAt(process, page * mman.PAGE_SIZE, 1) === undefined) break;
     else pages.add(page);
   }
   flush(page);

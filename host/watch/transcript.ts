@@ -21,6 +21,7 @@ import {
 } from "../../conformance/traces/transcript.ts";
 import type { File } from "../../impl/kernel/files/file.ts";
 import type { SystemCalls } from "../../impl/kernel/system_calls.ts";
+import { errnoOf } from "../../impl/uapi/errno.ts";
 import * as mman from "../../impl/uapi/mman.ts";
 import type { RevisionName } from "../../impl/uapi/revision.ts";
 import { type Call, call } from "../../selftests/target/verbs.ts";
@@ -83,10 +84,13 @@ export class Transcript implements Watcher {
       return;
     }
     this.#keep({ request: "0 spawn", reply: `ok ${number}` });
-    const limit = process.rlimit(mman.RLIMIT_MEMLOCK);
-    this.#say(told, call("setrlimit", mman.RLIMIT_MEMLOCK, limit));
-    const { uid } = process.user;
-    if (uid !== 0) this.#say(told, call("setuid", uid));
+    // Nobody knows any more who it was if it is about to go.
+    errnoOf(() => {
+      const limit = process.rlimit(mman.RLIMIT_MEMLOCK);
+      this.#say(told, call("setrlimit", mman.RLIMIT_MEMLOCK, limit));
+      const { uid } = process.user;
+      if (uid !== 0) this.#say(told, call("setuid", uid));
+    });
     if (this.#failNth > 0) this.#say(told, call("failnth", this.#failNth));
   }
 
@@ -163,8 +167,7 @@ export class Transcript implements Watcher {
     const [fd, cmd, arg] = ioctlOf(seen);
     const number = told.fdOf(process.files.get(fd));
     if (number === undefined) return undefined;
-    const { mm } = process;
-    const struct = passedStruct(cmd, mm, arg, MAX_BUFFER);
+    const struct = passedStruct(cmd, process, arg, MAX_BUFFER);
     if (struct === undefined) {
       const recorded = this.#record(told, call("ioctlarg", number, cmd, arg));
       return { recorded, end: (result) => result };
@@ -181,7 +184,7 @@ export class Transcript implements Watcher {
       recorded: this.#record(told, call("ioctl", number, cmd, struct)),
       memory,
       end(result) {
-        const after = memoryAt(mm, arg, struct.length);
+        const after = memoryAt(process, arg, struct.length);
         if (after === undefined) return result;
         struct.set(after);
         rewriteDescriptors(cmd, struct, revision, "in", told.toldBy(process));
@@ -202,12 +205,12 @@ export class Transcript implements Watcher {
     const number = told.fdOf(process.files.get(fd));
     if (number === undefined) return undefined;
     const length = Math.min(count, MAX_BUFFER);
-    const bytes = memoryAt(process.mm, address, length);
+    const bytes = memoryAt(process, address, length);
     if (bytes === undefined) return undefined;
     return {
       recorded: this.#record(told, call(name, number, bytes)),
       end(result) {
-        const after = memoryAt(process.mm, address, Math.max(result, 0));
+        const after = memoryAt(process, address, Math.max(result, 0));
         if (name === "read" && after !== undefined) bytes.set(after);
         return result;
       },

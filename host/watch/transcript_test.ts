@@ -139,4 +139,24 @@ describe("the transcript of a program", () => {
     assertStringIncludes(text, " failnth 9\n");
     assertEquals(differences(text), []);
   });
+
+  it("is of a program that is about to go too, as far as that can be", () => {
+    const kernel = new Kernel();
+    const transcript = new Transcript(kernel.revision.name);
+    const process = kernel.spawn();
+    for (const name of ["user", "mm"]) {
+      Object.defineProperty(process, name, {
+        get() {
+          throw uapi.ESRCH;
+        },
+      });
+    }
+    transcript.began(process, undefined);
+    const args = [3, uapi.IOMMU_DESTROY, 4096];
+    const seen = { process, tid: 1, name: "ioctl", args, path: undefined };
+    transcript.enter(seen);
+    transcript.leave(seen, 0);
+    transcript.ended(process);
+    assertStringIncludes(transcript.text([]), "# left out: 1 calls");
+  });
 });
