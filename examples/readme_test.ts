@@ -19,7 +19,8 @@ function example(name: string): string {
 }
 
 Deno.test("each example in README.md is a file that runs", () => {
-  assertEquals(blocks("ts"), [example("first.ts"), example("client_test.ts")]);
+  const files = ["first.ts", "client_test.ts", "run_test.ts"];
+  assertEquals(blocks("ts"), files.map(example));
 });
 
 function deno(...args: string[]): { code: number; output: string } {

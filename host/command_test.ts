@@ -9,6 +9,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { noClients } from "./testing/real_programs.ts";
 import config from "../deno.json" with { type: "json" };
 
 const ROOT = new URL("../", import.meta.url).pathname;
@@ -38,7 +39,7 @@ async function run(line: string, options: Partial<Deno.CommandOptions> = {}) {
   return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
 }
 
-describe("deno task run", () => {
+describe("deno task run", { skip: noClients }, () => {
   it("passes on what the program prints, and its exit status", async () => {
     const { code, out, err } = await run(`python3 ${NAME} open ioas close 5`);
     assertEquals([code, out, err], [5, "ioas 1\n", ""]);
