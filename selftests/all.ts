@@ -54,6 +54,7 @@ import { registerKitVfioIrq } from "./kit_vfio/kit_vfio_irq.ts";
 import { registerKitVfioRegion } from "./kit_vfio/kit_vfio_region.ts";
 import { registerKitVfioDma } from "./kit_vfio/kit_vfio_dma.ts";
 import { registerKitVfioGroup } from "./kit_vfio/kit_vfio_group.ts";
+import { registerKitVfioFeature } from "./kit_vfio/kit_vfio_feature.ts";
 import { registerKitVfioDevice } from "./kit_vfio/kit_vfio_device.ts";
 import { registerKitVfioStruct } from "./kit_uapi/kit_vfio_struct.ts";
 import { registerKitUserMemory } from "./kit_pages/kit_user_memory.ts";
@@ -112,6 +113,7 @@ export function allTests(uapi: RevisionName): Test[] {
   registerKitVfioConfig(registry);
   registerKitVfioIrq(registry);
   registerKitVfioDma(registry);
+  registerKitVfioFeature(registry);
   registerKitVfioGroup(registry);
   return registry.flatMap((test) =>
     narrow(test, (each) => each.uapi.includes(uapi)) ?? []

@@ -17,6 +17,7 @@ import * as selftest from "./selftest.ts";
 import type { TestCmd, TestOp } from "./selftest.ts";
 import * as vfio from "./vfio.ts";
 import * as vfioDevice from "./vfio/device.ts";
+import * as vfioFeature from "./vfio/feature.ts";
 import * as viommu from "./viommu.ts";
 
 /** What a module of rows exports. */
@@ -46,7 +47,11 @@ export const IOCTLS: readonly Ioctl[] = rows(
 );
 
 /** The ioctls of VFIO devices and groups. Some have the number of another one of a container. */
-export const VFIO_IOCTLS: readonly Ioctl[] = rows("ioctl", vfioDevice);
+export const VFIO_IOCTLS: readonly Ioctl[] = rows(
+  "ioctl",
+  vfioDevice,
+  vfioFeature,
+);
 
 /** The operations of IOMMU_TEST_CMD. */
 export const TEST_OPS: readonly TestOp<TestCmd>[] = rows("op", selftest);

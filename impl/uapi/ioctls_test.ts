@@ -68,6 +68,17 @@ vfio_device_detach_iommufd_pt 12: argsz 0 flags 4 pasid 8
 vfio_device_info 24: argsz 0 flags 4 numRegions 8 numIrqs 12 capOffset 16 pad 20
 vfio_region_info 32: argsz 0 flags 4 index 8 capOffset 12 length 16 offset 24
 vfio_irq_info 16: argsz 0 flags 4 index 8 count 12
+vfio_device_feature 8: argsz 0 flags 4
+vfio_device_feature_dma_buf 16: regionIndex 0 openFlags 4 flags 8 nrRanges 12
+vfio_region_dma_range 16: offset 0 length 8
+vfio_pci_dependent_device 8: devid 0 segment 4 bus 6 devfn 7
+vfio_pci_hot_reset_info 12: argsz 0 flags 4 count 8
+vfio_pci_hot_reset 12: argsz 0 flags 4 count 8
+vfio_device_ioeventfd 32: argsz 0 flags 4 offset 8 data 16 fd 24 reserved 28
+vfio_iommu_type1_info_cap_migration 32: id 0 version 2 next 4 flags 8 pgsizeBitmap 16 maxDirtyBitmapSize 24
+vfio_bitmap 24: pgsize 0 length 8 data 16
+vfio_iommu_type1_dirty_bitmap 8: argsz 0 flags 4
+vfio_iommu_type1_dirty_bitmap_get 16: iova 0 length 8
 vfio_irq_set 20: argsz 0 flags 4 index 8 start 12 count 16
 ADD_RESERVED 72: start 16 length 24
 MOCK_DOMAIN 72: outStdevId 16 outHwptId 20 outIdevId 24
@@ -190,7 +201,7 @@ describe("the table of ioctls", () => {
         seen++;
       }
     }
-    assertEquals(seen, 21);
+    assertEquals(seen, 22);
   });
 
   it("has bits that do not overlap, and values that differ", () => {

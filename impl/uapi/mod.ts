@@ -39,3 +39,5 @@ export type {
 export * from "./layout/struct.ts";
 export * from "./vfio.ts";
 export * from "./vfio/device.ts";
+export * from "./vfio/feature.ts";
+export * from "./vfio/type1.ts";

@@ -21,7 +21,7 @@ import {
   VfioDeviceDetachIommufdPt,
 } from "../uapi/vfio/device.ts";
 import type { VfioDevice } from "./device.ts";
-import { checkFlags, checkSize, load } from "./structs.ts";
+import { checkFlags, checkSize, load } from "./pci/structs.ts";
 
 /** A bound file's hold on its device. */
 export interface Binding {

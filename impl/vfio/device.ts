@@ -14,7 +14,7 @@ import type { PciFunction } from "../pci/function.ts";
 import { EINVAL } from "../uapi/errno.ts";
 import { vfioCompatIoasGetId } from "../iommufd/vfio_compat/compat_ioas.ts";
 import type { VfioGroup } from "./group.ts";
-import { VfioPciDevice } from "./pci_device.ts";
+import { VfioPciDevice } from "./pci/pci_device.ts";
 
 /** One device. */
 export class VfioDevice {

@@ -27,10 +27,20 @@ import {
   VFIO_DEVICE_RESET,
   VFIO_DEVICE_SET_IRQS,
 } from "../uapi/vfio/device.ts";
+import {
+  VFIO_DEVICE_FEATURE,
+  VFIO_DEVICE_GET_PCI_HOT_RESET_INFO,
+  VFIO_DEVICE_IOEVENTFD,
+  VFIO_DEVICE_PCI_HOT_RESET,
+} from "../uapi/vfio/feature.ts";
 import { attachPt, type Binding, bindIommufd, detachPt } from "./cdev.ts";
 import type { VfioDevice } from "./device.ts";
-import { getInfo, getIrqInfo, getRegionInfo, setIrqs } from "./info.ts";
-import { accessRegion, mapRegion } from "./regions.ts";
+import type { VfioGroup } from "./group.ts";
+import { getInfo, getIrqInfo, getRegionInfo, setIrqs } from "./pci/info.ts";
+import { feature } from "./pci/features.ts";
+import { getHotResetInfo, hotReset } from "./pci/hot_reset.ts";
+import { ioeventfd } from "./pci/ioeventfd.ts";
+import { accessRegion, mapRegion } from "./pci/regions.ts";
 
 const UNBOUND = EINVAL.because("the descriptor is not bound to an iommufd");
 
@@ -68,6 +78,7 @@ export class VfioDeviceFile extends File {
     }
     this.#checkBound();
     const { vfioDevice: device } = this;
+    device.core.wake();
     if (!this.isOfGroup) {
       switch (cmd) {
         case VFIO_DEVICE_ATTACH_IOMMUFD_PT:
@@ -93,6 +104,19 @@ export class VfioDeviceFile extends File {
       case VFIO_DEVICE_RESET:
         device.core.resetByUser();
         return 0;
+      case VFIO_DEVICE_FEATURE:
+        return feature(device.core, task, uaddr);
+      case VFIO_DEVICE_IOEVENTFD:
+        ioeventfd(device.core, task, uaddr);
+        return 0;
+      case VFIO_DEVICE_GET_PCI_HOT_RESET_INFO:
+        getHotResetInfo(device, this.isOfGroup, task, uaddr);
+        return 0;
+      case VFIO_DEVICE_PCI_HOT_RESET: {
+        const groupOf = (fd: number) => groupOfFile(task.files.lookup(fd));
+        hotReset(device, this.isOfGroup, groupOf, task, uaddr);
+        return 0;
+      }
       default:
         throw ENOTTY.because("the device does not have the ioctl");
     }
@@ -147,6 +171,7 @@ export class VfioDeviceFile extends File {
     writes: boolean,
   ): number {
     this.#checkBound();
+    this.vfioDevice.core.wake();
     const transfer = { task, uaddr, count, writes };
     const at = offset ?? this.#position;
     const done = accessRegion(this.vfioDevice.core, at, transfer);
@@ -157,4 +182,10 @@ export class VfioDeviceFile extends File {
   #checkBound(): void {
     if (!this.isBound) throw UNBOUND;
   }
+}
+
+/** The group of an open one. Throws EINVAL for another file. */
+function groupOfFile(file: File): VfioGroup {
+  if (!("group" in file)) throw EINVAL.because("the file is no group");
+  return file.group as VfioGroup;
 }

@@ -13,6 +13,7 @@ import type { Group } from "../iommu/group.ts";
 import type { IommufdCtx } from "../iommufd/main.ts";
 import type { KernelCore } from "../kernel/core.ts";
 import { EBUSY } from "../uapi/errno.ts";
+import type { PciFunction } from "../pci/function.ts";
 import type { VfioDevice } from "./device.ts";
 
 /** What translates for a group: a container that it was put into. */
@@ -35,6 +36,8 @@ export class VfioGroup {
   readonly iommuGroup: Group;
   /** Its devices. */
   readonly devices: VfioDevice[] = [];
+  /** VFIO's device that a function is, in whatever group. */
+  readonly deviceOf: (pci: PciFunction) => VfioDevice | undefined;
   /** What it was put into. */
   container: GroupContainer | undefined;
   #isOpen = false;
@@ -42,9 +45,14 @@ export class VfioGroup {
   #blocks = 0;
 
   /** Nobody has it. */
-  constructor(kernel: KernelCore, iommuGroup: Group) {
+  constructor(
+    kernel: KernelCore,
+    iommuGroup: Group,
+    deviceOf: (pci: PciFunction) => VfioDevice | undefined,
+  ) {
     this.kernel = kernel;
     this.iommuGroup = iommuGroup;
+    this.deviceOf = deviceOf;
   }
 
   /** Its file is opened. Throws EBUSY for a second one, and while a device is bound through its own. */

@@ -26,7 +26,7 @@ import {
 import type { VfioDevice } from "./device.ts";
 import { VfioDeviceFile } from "./device_file.ts";
 import type { GroupContainer, VfioGroup } from "./group.ts";
-import { load } from "./structs.ts";
+import { load } from "./pci/structs.ts";
 import { Type1Container } from "./type1/container.ts";
 
 const NO_CONTAINER = EINVAL.because("the group is in no container");

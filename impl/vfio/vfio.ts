@@ -52,7 +52,11 @@ export class Vfio {
   #groupOf(iommuGroup: Group): VfioGroup {
     const found = this.groups.get(iommuGroup);
     if (found !== undefined) return found;
-    const group = new VfioGroup(this.#kernel, iommuGroup);
+    const group = new VfioGroup(
+      this.#kernel,
+      iommuGroup,
+      (pci) => this.devices.find((device) => device.pci === pci),
+    );
     this.groups.set(iommuGroup, group);
     this.#kernel.registerDevice(
       `/dev/vfio/${iommuGroup.id}`,

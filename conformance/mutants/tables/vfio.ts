@@ -12,7 +12,7 @@ import { inFile, type Mutant } from "../mutant.ts";
 export const VFIO_MUTANTS: readonly Mutant[] = [
   ...inFile("impl/vfio/device.ts", [{
     name: "vfio-two-owners",
-    find: "if (this.core.isOpen) {",
+    find: "if (this.#opened > 0) {",
     replace: "if (false) {",
     breaks: "A device can be bound through two descriptors",
     killer: "kit_vfio_device.one_owner",
@@ -30,7 +30,7 @@ export const VFIO_MUTANTS: readonly Mutant[] = [
     breaks: "A closed device stays attached for a PASID",
     killer: "kit_vfio_device.pasid",
   }]),
-  ...inFile("impl/vfio/config.ts", [{
+  ...inFile("impl/vfio/pci/config.ts", [{
     name: "vfio-bar-size",
     find: "& -bar.size | bar.flags",
     replace: "| bar.flags",
@@ -49,7 +49,7 @@ export const VFIO_MUTANTS: readonly Mutant[] = [
     breaks: "A user can change the ids of a device",
     killer: "kit_vfio_config.header",
   }]),
-  ...inFile("impl/vfio/pci_device.ts", [{
+  ...inFile("impl/vfio/pci/pci_device.ts", [{
     name: "vfio-reset-config",
     find: "    device.reset();\n    device.config.restore(before);",
     replace: "    device.reset();",
@@ -68,7 +68,7 @@ export const VFIO_MUTANTS: readonly Mutant[] = [
     breaks: "Memory answers in D3hot",
     killer: "kit_vfio_region.power_off",
   }]),
-  ...inFile("impl/vfio/irqs.ts", [{
+  ...inFile("impl/vfio/pci/irqs.ts", [{
     name: "vfio-irq-undo",
     find:
       "        for (let undo = start; undo < vector; undo++) this.#disconnect(undo);\n",
@@ -89,7 +89,7 @@ export const VFIO_MUTANTS: readonly Mutant[] = [
     breaks: "MSI and MSI-X are on together",
     killer: "kit_vfio_irq.msix",
   }]),
-  ...inFile("impl/vfio/regions.ts", [{
+  ...inFile("impl/vfio/pci/regions.ts", [{
     name: "vfio-msix-table",
     find: "if (hidden) part.fill(0xff);\n      else ",
     replace: "",
@@ -144,5 +144,20 @@ export const VFIO_MUTANTS: readonly Mutant[] = [
     replace: ": true\n",
     breaks: "A group that somebody owns is viable",
     killer: "kit_vfio_group.container_goes_first",
+  }]),
+  ...inFile("impl/vfio/pci/pci_device.ts", [{
+    name: "vfio-low-power-open",
+    find: " && !this.#lowPower;",
+    replace: ";",
+    breaks: "A BAR can be accessed in low power",
+    killer: "kit_vfio_feature.low_power",
+  }]),
+  ...inFile("impl/vfio/pci/dma_buf.ts", [{
+    name: "vfio-buffer-off",
+    find:
+      'if (this.#revoked) throw ENODEV.because("the device\'s memory is off");',
+    replace: "",
+    breaks: "A DMA buffer can be mapped while memory is off",
+    killer: "kit_vfio_feature.dma_buf",
   }]),
 ];

@@ -10,7 +10,7 @@
  */
 
 import { EINVAL, EOPNOTSUPP } from "../../uapi/errno.ts";
-import { POLLIN, POLLOUT } from "../../uapi/mman.ts";
+import { POLLIN, POLLOUT, SEEK_END, SEEK_SET } from "../../uapi/mman.ts";
 import { File, type FileMapping } from "./file.ts";
 
 const NO_RANGE = EOPNOTSUPP.because(
@@ -83,6 +83,14 @@ export class DmaBuf extends File {
   /** Nobody writes it in the background. */
   override poll(): number {
     return POLLIN | POLLOUT;
+  }
+
+  /** Tells how long it is: its position is its beginning or its end. Throws EINVAL for another. (Linux: dma_buf_llseek.) */
+  override seek(offset: number, whence: number): number {
+    if (offset !== 0 || (whence !== SEEK_SET && whence !== SEEK_END)) {
+      throw EINVAL;
+    }
+    return whence === SEEK_SET ? 0 : this.exporter.size;
   }
 
   /** No driver here lets it be mapped. */

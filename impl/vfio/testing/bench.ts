@@ -31,7 +31,7 @@ import {
   VfioIrqSet,
 } from "../../uapi/vfio/device.ts";
 import type { VfioDevice } from "../device.ts";
-import { REGION_STRIDE } from "../regions.ts";
+import { REGION_STRIDE } from "../pci/regions.ts";
 
 /** Where memory is mapped. */
 export const IOVA = 0x100000;

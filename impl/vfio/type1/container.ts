@@ -43,7 +43,7 @@ import {
   VFIO_DMA_UNMAP_FLAG_VADDR,
 } from "../../uapi/vfio/type1.ts";
 import type { GroupContainer, VfioGroup } from "../group.ts";
-import { checkFlags, load } from "../structs.ts";
+import { checkFlags, load } from "../pci/structs.ts";
 import { dirtyPages, loadBitmap, markAll } from "./dirty.ts";
 import { getInfo } from "./info.ts";
 import { Type1Iommu } from "./iommu.ts";

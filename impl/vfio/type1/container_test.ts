@@ -34,7 +34,7 @@ import {
   VFIO_GROUP_UNSET_CONTAINER,
   VfioGroupStatus,
 } from "../../uapi/vfio/device.ts";
-import { REGION_STRIDE } from "../regions.ts";
+import { REGION_STRIDE } from "../pci/regions.ts";
 
 const TYPE1 = 1;
 const V2 = 3;

@@ -20,7 +20,7 @@ import {
   VfioIommuType1DirtyBitmap,
   VfioIommuType1DirtyRange,
 } from "../../uapi/vfio/type1.ts";
-import { checkFlags, checkSize, load } from "../structs.ts";
+import { checkFlags, checkSize, load } from "../pci/structs.ts";
 import type { Type1Iommu } from "./iommu.ts";
 
 /** Bytes of the longest bitmap (Linux: DIRTY_BITMAP_SIZE_MAX). */

@@ -24,7 +24,7 @@ import {
   VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION,
   VfioIommuType1InfoCapMigration,
 } from "../../uapi/vfio/type1.ts";
-import { load } from "../structs.ts";
+import { load } from "../pci/structs.ts";
 import { DIRTY_BITMAP_SIZE_MAX } from "./dirty.ts";
 import type { Type1Iommu } from "./iommu.ts";
 

@@ -12,16 +12,16 @@
  * @module
  */
 
-import type { Task } from "../kernel/interfaces/task.ts";
+import type { Task } from "../../kernel/interfaces/task.ts";
 import {
   PCI_CAP_ID_MSI,
   PCI_CAP_ID_MSIX,
   PCI_MSI_FLAGS,
   PCI_MSI_FLAGS_ENABLE,
   PCI_MSIX_FLAGS_ENABLE,
-} from "../pci/config_space.ts";
-import type { InterruptSink, PciFunction } from "../pci/function.ts";
-import { EINVAL, ENOTTY, ERANGE } from "../uapi/errno.ts";
+} from "../../pci/config_space.ts";
+import type { InterruptSink, PciFunction } from "../../pci/function.ts";
+import { EINVAL, ENOTTY, ERANGE } from "../../uapi/errno.ts";
 import {
   VFIO_IRQ_SET_ACTION_MASK,
   VFIO_IRQ_SET_ACTION_TRIGGER,
@@ -33,7 +33,7 @@ import {
   VFIO_PCI_MSI_IRQ_INDEX,
   VFIO_PCI_MSIX_IRQ_INDEX,
   VFIO_PCI_REQ_IRQ_INDEX,
-} from "../uapi/vfio/device.ts";
+} from "../../uapi/vfio/device.ts";
 import { eventfdOf, Trigger, Waiter } from "./signal.ts";
 
 /** What SET_IRQS says, checked: see {@link Irqs.set}. */

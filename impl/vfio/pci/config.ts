@@ -11,10 +11,10 @@
  * @module
  */
 
-import type { Bar } from "../pci/bar.ts";
-import { numberOf, store } from "../pci/bytes.ts";
-import * as pci from "../pci/config_space.ts";
-import type { PciDevice } from "../pci/device.ts";
+import type { Bar } from "../../pci/bar.ts";
+import { numberOf, store } from "../../pci/bytes.ts";
+import * as pci from "../../pci/config_space.ts";
+import type { PciDevice } from "../../pci/device.ts";
 
 /** What changes in configuration space ask of the device. */
 export interface ConfigActions {

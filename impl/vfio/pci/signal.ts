@@ -8,10 +8,10 @@
  * @module
  */
 
-import type { Eventfd } from "../kernel/files/file.ts";
-import type { Task } from "../kernel/interfaces/task.ts";
-import { EBUSY, EINVAL } from "../uapi/errno.ts";
-import { POLLIN } from "../uapi/mman.ts";
+import type { Eventfd } from "../../kernel/files/file.ts";
+import type { Task } from "../../kernel/interfaces/task.ts";
+import { EBUSY, EINVAL } from "../../uapi/errno.ts";
+import { POLLIN } from "../../uapi/mman.ts";
 
 /** The eventfd behind a descriptor, with a reference. Throws EBADF, EINVAL for another file. */
 export function eventfdOf(task: Task, fd: number): Eventfd {

@@ -7,9 +7,9 @@
  * @module
  */
 
-import type { Task } from "../kernel/interfaces/task.ts";
-import { EINVAL } from "../uapi/errno.ts";
-import type { Struct } from "../uapi/layout/struct.ts";
+import type { Task } from "../../kernel/interfaces/task.ts";
+import { EINVAL } from "../../uapi/errno.ts";
+import type { Struct } from "../../uapi/layout/struct.ts";
 
 /** Throws EINVAL for a struct that is too short. */
 export function checkSize(argsz: number, least: number): void {

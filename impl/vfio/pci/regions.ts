@@ -10,16 +10,16 @@
  * @module
  */
 
-import type { FileMapping, MapRequest } from "../kernel/files/file.ts";
-import type { Task } from "../kernel/interfaces/task.ts";
-import type { Bar } from "../pci/bar.ts";
-import { numberOf, store } from "../pci/bytes.ts";
-import { EFAULT, EINVAL, EIO } from "../uapi/errno.ts";
-import { PAGE_SIZE } from "../uapi/mman.ts";
+import type { FileMapping, MapRequest } from "../../kernel/files/file.ts";
+import type { Task } from "../../kernel/interfaces/task.ts";
+import type { Bar } from "../../pci/bar.ts";
+import { numberOf, store } from "../../pci/bytes.ts";
+import { EFAULT, EINVAL, EIO } from "../../uapi/errno.ts";
+import { PAGE_SIZE } from "../../uapi/mman.ts";
 import {
   VFIO_PCI_CONFIG_REGION_INDEX,
   VFIO_PCI_OFFSET_SHIFT,
-} from "../uapi/vfio/device.ts";
+} from "../../uapi/vfio/device.ts";
 import type { VfioPciDevice } from "./pci_device.ts";
 
 /** Bytes from the beginning of one region to that of the next. */
@@ -118,7 +118,7 @@ function accessBar(
 }
 
 /** The bytes of the table of MSI-X in a BAR, none where it is in another. */
-function msixTable(
+export function msixTable(
   device: VfioPciDevice,
   index: number,
 ): readonly [number, number] {

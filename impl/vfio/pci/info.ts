@@ -10,8 +10,8 @@
  * @module
  */
 
-import type { Task } from "../kernel/interfaces/task.ts";
-import { EINVAL } from "../uapi/errno.ts";
+import type { Task } from "../../kernel/interfaces/task.ts";
+import { EINVAL } from "../../uapi/errno.ts";
 import {
   VFIO_DEVICE_FLAGS_PCI,
   VFIO_DEVICE_FLAGS_RESET,
@@ -40,8 +40,8 @@ import {
   VfioIrqInfo,
   VfioIrqSet,
   VfioRegionInfo,
-} from "../uapi/vfio/device.ts";
-import { VfioInfoCapHeader } from "../uapi/vfio.ts";
+} from "../../uapi/vfio/device.ts";
+import { VfioInfoCapHeader } from "../../uapi/vfio.ts";
 import type { VfioPciDevice } from "./pci_device.ts";
 import { isMappable, REGION_STRIDE } from "./regions.ts";
 import { checkSize, load } from "./structs.ts";

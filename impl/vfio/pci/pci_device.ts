@@ -8,7 +8,10 @@
  * @module
  */
 
-import { KernelBug } from "../kernel/warn.ts";
+import type { KernelCore } from "../../kernel/core.ts";
+import type { PhysicalRange } from "../../kernel/files/dma_buf.ts";
+import type { Eventfd } from "../../kernel/files/file.ts";
+import { KernelBug } from "../../kernel/warn.ts";
 import {
   PCI_CAP_ID_EXP,
   PCI_CAP_ID_MSI,
@@ -21,24 +24,28 @@ import {
   PCI_MSI_FLAGS,
   PCI_PM_CTRL,
   PCI_PM_CTRL_STATE_MASK,
-} from "../pci/config_space.ts";
-import type { PciFunction } from "../pci/function.ts";
-import { EINVAL } from "../uapi/errno.ts";
+} from "../../pci/config_space.ts";
+import type { PciFunction } from "../../pci/function.ts";
+import { EINVAL } from "../../uapi/errno.ts";
 import {
   VFIO_PCI_ERR_IRQ_INDEX,
   VFIO_PCI_INTX_IRQ_INDEX,
   VFIO_PCI_MSI_IRQ_INDEX,
   VFIO_PCI_MSIX_IRQ_INDEX,
   VFIO_PCI_NUM_IRQS,
-} from "../uapi/vfio/device.ts";
+} from "../../uapi/vfio/device.ts";
 import { type ConfigActions, VirtualConfig } from "./config.ts";
+import { BarExporter } from "./dma_buf.ts";
+import { Ioeventfds } from "./ioeventfd.ts";
 import { Irqs } from "./irqs.ts";
+import { Trigger } from "./signal.ts";
 
 /** Power states from this one on: memory does not answer. */
 const D3HOT = 3;
 
 /** What there is while a device is open. */
 interface Open {
+  readonly ioeventfds: Ioeventfds;
   readonly config: VirtualConfig;
   readonly irqs: Irqs;
   /** The hardware's configuration space at the open. */
@@ -54,6 +61,10 @@ export class VfioPciDevice implements ConfigActions {
   #open: Open | undefined;
   /** Whether its memory answers now. */
   #answers = false;
+  /** Its power is down until somebody wants something (Linux: pm_runtime_engaged). */
+  #lowPower = false;
+  readonly #wakeup = new Trigger();
+  readonly #shared: Set<BarExporter> = new Set();
 
   /** A device that is not open. */
   constructor(pci: PciFunction) {
@@ -79,6 +90,16 @@ export class VfioPciDevice implements ConfigActions {
     return this.#state.irqs;
   }
 
+  /** Its eventfds that write. A bug while it is not open. */
+  get ioeventfds(): Ioeventfds {
+    return this.#state.ioeventfds;
+  }
+
+  /** Its kernel. */
+  get kernel(): KernelCore {
+    return this.pci.iommu.kernel;
+  }
+
   /** Whether MSI is on, and log2 of the messages at most. */
   get msi(): { readonly isOn: boolean; readonly log2: number } {
     const { mode, msiLog2 } = this.irqs;
@@ -95,24 +116,30 @@ export class VfioPciDevice implements ConfigActions {
 
   /** Somebody opens it: it answers, is reset, and may not do DMA yet (Linux: vfio_pci_core_enable). */
   enable(): void {
-    const { device, iommu } = this.pci;
-    const { machine } = iommu.kernel;
+    const { device } = this.pci;
+    const { machine } = this.kernel;
     const answers = PCI_COMMAND_MEMORY | PCI_COMMAND_IO;
     device.config.write(PCI_COMMAND, 2, answers);
     if (this.canReset) this.#reset();
     const saved = device.config.save();
     const irqs = new Irqs(this.pci);
     this.pci.sink = irqs;
-    this.#open = { config: new VirtualConfig(device, this), irqs, saved };
+    const ioeventfds = new Ioeventfds();
+    const config = new VirtualConfig(device, this);
+    this.#open = { config, irqs, ioeventfds, saved };
     for (const bar of device.bars) bar?.enable(machine.createObject(false));
     this.#answers = true;
   }
 
   /** Nobody has it open any more (Linux: vfio_pci_core_disable). */
   disable(): void {
-    const { irqs, saved } = this.#state;
+    const { irqs, ioeventfds, saved } = this.#state;
     const { device } = this.pci;
+    this.exitLowPower();
     irqs.release();
+    ioeventfds.release();
+    for (const exporter of this.#shared) exporter.move(true);
+    this.#shared.clear();
     this.pci.sink = undefined;
     device.poll();
     for (const bar of device.bars) bar?.disable();
@@ -140,14 +167,51 @@ export class VfioPciDevice implements ConfigActions {
 
   /** The device's memory answers, or not, as it should now: what was stored before counts. */
   memoryChanged(): void {
-    const answers = this.memoryEnabled;
+    const answers = this.memoryEnabled && !this.#lowPower;
     if (answers === this.#answers) return;
     const { device } = this.pci;
     device.poll();
     this.#answers = answers;
+    for (const exporter of this.#shared) exporter.move(!answers);
     for (const bar of device.bars) {
       if (bar !== undefined && !bar.isIo) bar.resize(answers);
     }
+  }
+
+  /** Shares ranges of its BARs as a DMA buffer. */
+  share(ranges: readonly PhysicalRange[]): BarExporter {
+    const exporter = new BarExporter(
+      ranges,
+      !this.#answers,
+      (gone) => this.#shared.delete(gone),
+    );
+    this.#shared.add(exporter);
+    return exporter;
+  }
+
+  /** Its power goes down; an eventfd, whose reference it takes over, says when it is back. Throws EINVAL if it is down. (Linux: vfio_pci_runtime_pm_entry.) */
+  enterLowPower(wakeup: Eventfd | undefined): void {
+    if (this.#lowPower) {
+      wakeup?.put();
+      throw EINVAL.because("the power is down already");
+    }
+    this.#lowPower = true;
+    this.#wakeup.replace(wakeup);
+    this.memoryChanged();
+  }
+
+  /** Its power is back, and nobody is told. */
+  exitLowPower(): void {
+    this.#lowPower = false;
+    this.#wakeup.replace(undefined);
+    this.memoryChanged();
+  }
+
+  /** Somebody wants something: with an eventfd that is told, the power stays (Linux: vfio_pci_core_runtime_resume). */
+  wake(): void {
+    if (!this.#wakeup.isSet) return;
+    this.#wakeup.signal();
+    this.exitLowPower();
   }
 
   /** The user's command register masks the legacy interrupt, or not. */
@@ -173,11 +237,13 @@ export class VfioPciDevice implements ConfigActions {
     return this.#open;
   }
 
-  /** A function reset with the configuration as it was before. */
+  /** A function reset with the configuration as it was before. DMA buffers are taken back. */
   #reset(): void {
     const { device } = this.pci;
+    for (const exporter of this.#shared) exporter.move(true);
     const before = device.config.save();
     device.reset();
     device.config.restore(before);
+    for (const exporter of this.#shared) exporter.move(!this.#answers);
   }
 }
