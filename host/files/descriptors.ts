@@ -113,12 +113,11 @@ export class HostDescriptors implements Descriptors {
     }
   }
 
-  nextFree(limit: bigint): number {
-    const fd = this.#asking.folder.lowestFree();
-    if (BigInt(fd) >= limit) {
+  checkFree(limit: bigint): void {
+    // Where the host does not count them it says EMFILE later.
+    if (BigInt(this.#asking.folder.count()) >= limit) {
       throw EMFILE.because("the process has as many open files as it may");
     }
-    return fd;
   }
 
   install(file: File, _limit: bigint, closeOnExec = false): number {
@@ -133,7 +132,8 @@ export class HostDescriptors implements Descriptors {
     limit: bigint,
     answer: (fd: number) => void,
   ): void {
-    const expected = this.nextFree(limit);
+    this.checkFree(limit);
+    const expected = this.#asking.folder.lowestFree();
     answer(expected);
     const fd = this.install(file, limit, true);
     if (fd !== expected) answer(fd);

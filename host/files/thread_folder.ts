@@ -6,11 +6,19 @@
  * @module
  */
 
-import { AT_FDCWD, O_CLOEXEC, O_PATH, STATX } from "../sys/structs.ts";
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  O_CLOEXEC,
+  O_PATH,
+  STATX,
+} from "../sys/structs.ts";
 import type { Block, Sys } from "../sys/sys.ts";
 
 /** statx: the inode's number is enough. */
 const STATX_INO = 0x100;
+/** statx: the size is enough. */
+const STATX_SIZE = 0x200;
 /** Bytes for names of a folder at a time. */
 const NAMES = 4096;
 /** Texts of numbers that are kept are those of lower descriptors. */
@@ -31,6 +39,8 @@ export interface InodeId {
 class Scratch {
   readonly statx: Block;
   readonly names: Block;
+  /** The address of a text of nothing. */
+  readonly empty: number;
   readonly #sys: Sys;
   readonly #names: number[] = [];
 
@@ -38,6 +48,7 @@ class Scratch {
     this.#sys = sys;
     this.statx = sys.alloc(STATX.size);
     this.names = sys.alloc(NAMES);
+    this.empty = sys.alloc(1).address;
   }
 
   /** The address of a number as text. */
@@ -86,6 +97,22 @@ export class ThreadFolder {
       .call(nr.statx, this.#fd, name, 0, STATX_INO, statx.address);
     if (result === 0) readInode(statx.view, out);
     return result;
+  }
+
+  /** How many descriptors are open; 0 before Linux 6.2, which does not say. */
+  count(): number {
+    const { statx } = this.#scratch;
+    const { nr } = this.#sys;
+    const empty = this.#scratch.empty;
+    const result = this.#sys.call(
+      nr.statx,
+      this.#fd,
+      empty,
+      AT_EMPTY_PATH,
+      STATX_SIZE,
+      statx.address,
+    );
+    return result === 0 ? statx.view.getUint32(STATX.bytes, true) : 0;
   }
 
   /** The lowest descriptor that is free. */

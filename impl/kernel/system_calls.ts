@@ -110,7 +110,7 @@ export abstract class SystemCalls implements Task {
       if (!Number.isInteger(flags) || access > O_RDWR) throw EINVAL;
       this.kernel.step("open.name");
       this.kernel.step("open.copy");
-      this.files.nextFree(this.rlimit(RLIMIT_NOFILE));
+      this.files.checkFree(this.rlimit(RLIMIT_NOFILE));
       // Its dentry is the path's.
       this.kernel.step("file.alloc");
       return this.install(find(), (flags & O_CLOEXEC) !== 0);

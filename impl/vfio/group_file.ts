@@ -112,7 +112,7 @@ export class GroupFile extends File {
   #getDeviceFd(task: Task, uaddr: number): number {
     const device = this.#find(readName(task, uaddr));
     const limit = task.rlimit(RLIMIT_NOFILE);
-    task.files.nextFree(limit);
+    task.files.checkFree(limit);
     const file = this.#openDevice(device);
     try {
       return task.files.install(file, limit, true);

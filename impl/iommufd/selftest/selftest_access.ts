@@ -166,7 +166,7 @@ export function testCreateAccess(
 /** Throws ENOMEM, as the selftests have it, if no descriptor can come next. */
 function checkFreeDescriptor(process: Task, limit: bigint): void {
   try {
-    process.files.nextFree(limit);
+    process.files.checkFree(limit);
   } catch (error) {
     asErrno(error);
     throw NO_DESCRIPTOR;

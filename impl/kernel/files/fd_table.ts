@@ -36,7 +36,11 @@ export class FdTable implements Descriptors {
     }
   }
 
-  nextFree(limit: bigint): number {
+  checkFree(limit: bigint): void {
+    this.#nextFree(limit);
+  }
+
+  #nextFree(limit: bigint): number {
     const fd = this.#free[0] ?? this.#files.length;
     if (BigInt(fd) >= limit) {
       throw EMFILE.because("the process has as many open files as it may");
@@ -45,7 +49,7 @@ export class FdTable implements Descriptors {
   }
 
   install(file: File, limit: bigint, closeOnExec = false): number {
-    const fd = this.nextFree(limit);
+    const fd = this.#nextFree(limit);
     if (fd < this.#files.length) popLowest(this.#free);
     this.#files[fd] = file;
     if (closeOnExec) this.#closeOnExec.add(fd);
@@ -57,7 +61,7 @@ export class FdTable implements Descriptors {
     limit: bigint,
     answer: (fd: number) => void,
   ): void {
-    answer(this.nextFree(limit));
+    answer(this.#nextFree(limit));
     this.install(file, limit, true);
   }
 

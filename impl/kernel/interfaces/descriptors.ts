@@ -19,8 +19,8 @@ export interface Descriptors extends Iterable<[fd: number, file: File]> {
   /** As {@link get}; throws EBADF if it is not open. */
   lookup(fd: number): File;
 
-  /** The lowest free descriptor. Throws EMFILE if that is `limit` or above. (Linux: get_unused_fd_flags.) */
-  nextFree(limit: bigint): number;
+  /** Throws EMFILE if all descriptors below `limit` are taken. (Linux: get_unused_fd_flags, as far as it fails.) */
+  checkFree(limit: bigint): void;
   /**
    * Puts `file` at the lowest free descriptor, which takes over the caller's
    * reference; exec closes it if `closeOnExec`. Throws EMFILE, the reference

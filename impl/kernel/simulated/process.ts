@@ -165,7 +165,7 @@ export class Process extends SystemCalls {
       if (new TextEncoder().encode(name).length > MFD_NAME_MAX) throw EINVAL;
       this.kernel.step("memfd.name");
       this.kernel.step("memfd.copy");
-      this.files.nextFree(this.rlimit(RLIMIT_NOFILE));
+      this.files.checkFree(this.rlimit(RLIMIT_NOFILE));
       this.kernel.step("memfd.inode");
       this.kernel.step("file.anonymous");
       if (huge && !isHugePageSize(flags)) throw ENODEV;
@@ -185,7 +185,7 @@ export class Process extends SystemCalls {
       if (value !== value >>> 0) throw EINVAL;
       checkFlags(flags, EFD_SEMAPHORE | O_NONBLOCK | O_CLOEXEC);
       this.kernel.step("eventfd.alloc");
-      this.files.nextFree(this.rlimit(RLIMIT_NOFILE));
+      this.files.checkFree(this.rlimit(RLIMIT_NOFILE));
       this.kernel.step("file.anonymous");
       const file = new EventFd(value, (flags & EFD_SEMAPHORE) !== 0);
       return this.install(file, (flags & O_CLOEXEC) !== 0);
