@@ -20,6 +20,7 @@ import {
   clean,
   clear,
   copyEntries,
+  drop,
   ENTRY_WORDS,
   markDirty,
   move,
@@ -109,6 +110,25 @@ export function copyFloor({ npages, domains = 1 }: FloorOptions): Floor {
 }
 
 /**
+ * What goes over areas of a page each. Dropping them, `drop`: what is known of
+ * an area, where it is and how it is found, fits into eight words, which are
+ * read and cleared; a domain forgets its pages. Their pages come into a domain
+ * and go again: `fill` and `empty`.
+ */
+export function areasFloor(
+  areas: number,
+  domains: number,
+): { drop: () => number; fill: () => number; empty: () => number } {
+  const { map, unmap } = mapFloor({ npages: areas });
+  const rows = [work(drop, new Int32Array(AREA_WORDS * areas))];
+  return {
+    drop: () => runAll(rows) + (domains > 0 ? unmap() : 0),
+    fill: map,
+    empty: unmap,
+  };
+}
+
+/**
  * Pinning pages for an access, and unpinning them: `pin` and `unpin`. The
  * frames come from memory, or from a domain that has pinned them already, and
  * go to the caller and into the list of pinned frames.
@@ -167,11 +187,15 @@ export function warmFloors(): void {
       accessFloor({ ...options, domains: 0 }),
       accessFloor(options),
       dirtyFloor(HPAGE_FRAMES),
+      areasFloor(HPAGE_FRAMES, 1),
     ];
     const steps = floors.flatMap((floor) => Object.values(floor));
     for (let i = 0; i < WARM_ROUNDS; i++) for (const step of steps) step();
   }
 }
+
+/** Words of 32 bits that an area cannot do without. */
+const AREA_WORDS = 8;
 
 /** V8 compiles a loop like these for good well before this many calls. */
 const WARM_ROUNDS = 2000;

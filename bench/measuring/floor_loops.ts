@@ -203,6 +203,16 @@ export function clear(entries: Uint32Array | Int32Array): number {
   return entries.length;
 }
 
+/** Reads all words, and clears them. */
+export function drop(words: Int32Array): number {
+  let sum = 0;
+  for (let i = 0; i < words.length; i++) {
+    sum = (sum + words[i]!) | 0;
+    words[i] = 0;
+  }
+  return sum;
+}
+
 /** Copies all bytes. */
 export function move(from: Uint8Array, to: Uint8Array): number {
   to.set(from);

@@ -11,9 +11,10 @@ import { fillScenarios } from "../operations/areas.ts";
 import { operationName, type Scenario } from "./scenario.ts";
 
 /**
- * Bytes of JavaScript heap that one area takes, by the name of the operation
- * that makes the areas. The contents of typed arrays, such as IOPTEs, are not
- * on that heap. Undefined if garbage cannot be collected on demand, which
+ * Bytes that one area takes, by the name of the operation that makes the areas:
+ * JavaScript heap, and the arrays that areas are rows of. These are what arrays
+ * grow by without a domain; with one there are IOPTEs too, which are not
+ * counted. Undefined if garbage cannot be collected on demand, which
  * takes `--v8-flags=--expose-gc`.
  */
 export async function bytesPerArea(): Promise<
@@ -22,22 +23,39 @@ export async function bytesPerArea(): Promise<
   const { gc } = globalThis as { gc?: () => void };
   if (gc === undefined) return undefined;
   const bytes = new Map<string, number>();
+  /** Of the arrays, by the number of areas. */
+  const rows = new Map<number, number>();
   for (const scenario of fillScenarios()) {
-    const { map } = scenario.operations;
-    bytes.set(operationName(map!), await weigh(scenario, gc) / map!.calls);
+    const map = scenario.operations.map!;
+    const { heap, arrays } = await weigh(scenario, gc);
+    // The scenarios without a domain come first.
+    if (!rows.has(map.calls)) rows.set(map.calls, arrays);
+    bytes.set(operationName(map), (heap + rows.get(map.calls)!) / map.calls);
   }
   return bytes;
 }
 
 /** Bytes that stay after the first phase. */
-async function weigh(scenario: Scenario, gc: () => void): Promise<number> {
+async function weigh(
+  scenario: Scenario,
+  gc: () => void,
+): Promise<{ heap: number; arrays: number }> {
   const machine = await Machine.boot();
   const [fill] = await machine.prepare(scenario);
-  gc();
-  const before = Deno.memoryUsage().heapUsed;
+  const before = await used(gc);
   fill!.program.run();
-  gc();
-  const after = Deno.memoryUsage().heapUsed;
+  const after = await used(gc);
   machine.shutDown();
-  return after - before;
+  return {
+    heap: after.heapUsed - before.heapUsed,
+    arrays: after.external - before.external,
+  };
+}
+
+/** What is in use once arrays are given back, too, which takes the collector a moment. */
+async function used(gc: () => void): Promise<Deno.MemoryUsage> {
+  gc();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  gc();
+  return Deno.memoryUsage();
 }

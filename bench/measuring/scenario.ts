@@ -76,7 +76,7 @@ export interface Scenario {
   prepare(
     machine: Setup,
   ): readonly Phase[] | Promise<readonly Phase[]>;
-  /** The floor of its operations, where they touch pages. */
+  /** The floor of its operations, where they touch pages or areas. */
   readonly floor?: () => Floor;
 }
 

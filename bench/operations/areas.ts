@@ -10,6 +10,7 @@
 import { IommuIoasAlloc, IommuIoasUnmap } from "../../impl/uapi/iommufd.ts";
 import { PAGE_SIZE } from "../../impl/uapi/mman.ts";
 import { U64_MAX } from "../../selftests/ioctls/ioctls.ts";
+import { areasFloor } from "../measuring/floor.ts";
 import type { Machine } from "../measuring/machine.ts";
 import {
   alike,
@@ -137,7 +138,11 @@ function chosenThenWhole(count: number, domains: number): Scenario {
   );
   const { operations } = both;
   const ofAll = { ...operations.map!, calls: count };
-  return { ...both, operations: { ...operations, map: ofAll } };
+  return {
+    ...both,
+    operations: { ...operations, map: ofAll },
+    floor: () => ({ unmap: areasFloor(count, domains).drop }),
+  };
 }
 
 /** Areas at given places, without domain and with one: the first phase makes them. */
@@ -204,7 +209,7 @@ function amongChosen(count: number): Scenario {
 
 /** A domain joins, and goes. */
 function attachToAll(count: number, length: number): Scenario {
-  return scenario(
+  const both = scenario(
     count,
     {
       attach: `MOCK_DOMAIN over ${formatBytes(length)} each`,
@@ -218,11 +223,18 @@ function attachToAll(count: number, length: number): Scenario {
       return attachPhases(machine, ioasId);
     },
   );
+  return {
+    ...both,
+    floor() {
+      const { fill, empty } = areasFloor(count, 1);
+      return { attach: fill, detach: empty };
+    },
+  };
 }
 
 /** Closing the descriptor destroys the IOAS with all areas. */
 function closeAll(count: number): Scenario {
-  return scenario(
+  const closing = scenario(
     count,
     { close: "close of the fd with 4 KiB each" },
     (machine) => {
@@ -242,4 +254,5 @@ function closeAll(count: number): Scenario {
       ];
     },
   );
+  return { ...closing, floor: () => ({ close: areasFloor(count, 0).drop }) };
 }
