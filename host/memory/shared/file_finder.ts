@@ -47,14 +47,33 @@ export class FileFinder {
     return undefined;
   }
 
-  /** Processes that share a file by their mappings. */
+  /** Descendants of this process that share a file by their mappings: who else has it got it by its descriptor. */
   *processesWith(file: string): Generator<number> {
-    for (const pid of this.#numbersIn("/proc")) {
-      const text = this.#sys.readFile(-1, `/proc/${pid}/maps`);
-      if (typeof text !== "string") continue;
-      const all = parseMaps(text, () => false);
-      if (all.some((one) => one.shared && one.file === file)) yield pid;
+    const parents = new Map(
+      this.#numbersIn("/proc").map((pid) => [pid, this.#parentOf(pid)]),
+    );
+    for (const [pid, first] of parents) {
+      let parent = first;
+      while (parent > 0 && parent !== Deno.pid) {
+        parent = parents.get(parent) ?? 0;
+      }
+      if (parent === Deno.pid && this.#shares(pid, file)) yield pid;
     }
+  }
+
+  #shares(pid: number, file: string): boolean {
+    const text = this.#sys.readFile(-1, `/proc/${pid}/maps`);
+    if (typeof text !== "string") return false;
+    return parseMaps(text, () => false)
+      .some((one) => one.shared && one.file === file);
+  }
+
+  /** The parent of a process; 0 for none. */
+  #parentOf(pid: number): number {
+    const text = this.#sys.readFile(-1, `/proc/${pid}/stat`);
+    if (typeof text !== "string") return 0;
+    // Behind the name in brackets and the state.
+    return Number(text.slice(text.lastIndexOf(")")).split(" ")[2]);
   }
 
   /** What in a folder of /proc is called by a number; nothing where that may not be read. */

@@ -194,7 +194,8 @@ export const MEMORY_MUTANTS: readonly HostMutant[] = [
     replace: "start;",
     breaks: "A device reads what a heap has that shrank and grew again",
     it: "stays what it is when it is of a heap that shrinks",
-  }, {
+  }]),
+  ...faults("memory/leaving.ts", PROGRAM, [{
     name: "memory-cut-unseen",
     find: "machine.objectOfFile(file)?.letGo(end / PAGE_SIZE, Infinity);",
     replace: "",
