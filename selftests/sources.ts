@@ -129,6 +129,15 @@ export { default as "selftests/kit_uapi/kit_test_ops.ts" } from "./kit_uapi/kit_
 export { default as "selftests/kit_uapi/kit_vfio_compat.ts" } from "./kit_uapi/kit_vfio_compat.ts" with { type: "text" };
 export { default as "selftests/kit_uapi/kit_vfio_struct.ts" } from "./kit_uapi/kit_vfio_struct.ts" with { type: "text" };
 export { default as "selftests/kit_uapi/kit_vfio_unmap.ts" } from "./kit_uapi/kit_vfio_unmap.ts" with { type: "text" };
+export { default as "selftests/kit_vfio/igb_driver.ts" } from "./kit_vfio/igb_driver.ts" with { type: "text" };
+export { default as "selftests/kit_vfio/kit_vfio_config.ts" } from "./kit_vfio/kit_vfio_config.ts" with { type: "text" };
+export { default as "selftests/kit_vfio/kit_vfio_device.ts" } from "./kit_vfio/kit_vfio_device.ts" with { type: "text" };
+export { default as "selftests/kit_vfio/kit_vfio_dma.ts" } from "./kit_vfio/kit_vfio_dma.ts" with { type: "text" };
+export { default as "selftests/kit_vfio/kit_vfio_feature.ts" } from "./kit_vfio/kit_vfio_feature.ts" with { type: "text" };
+export { default as "selftests/kit_vfio/kit_vfio_group.ts" } from "./kit_vfio/kit_vfio_group.ts" with { type: "text" };
+export { default as "selftests/kit_vfio/kit_vfio_irq.ts" } from "./kit_vfio/kit_vfio_irq.ts" with { type: "text" };
+export { default as "selftests/kit_vfio/kit_vfio_region.ts" } from "./kit_vfio/kit_vfio_region.ts" with { type: "text" };
+export { default as "selftests/kit_vfio/vfio_ioctls.ts" } from "./kit_vfio/vfio_ioctls.ts" with { type: "text" };
 export { default as "selftests/kit_viommu/kit_viommu.ts" } from "./kit_viommu/kit_viommu.ts" with { type: "text" };
 export { default as "selftests/kit_viommu/kit_viommu_cache.ts" } from "./kit_viommu/kit_viommu_cache.ts" with { type: "text" };
 export { default as "selftests/kit_viommu/kit_viommu_device.ts" } from "./kit_viommu/kit_viommu_device.ts" with { type: "text" };
