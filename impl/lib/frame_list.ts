@@ -108,9 +108,12 @@ export function expandRuns(
 ): number {
   let to = at;
   for (let run = 0; run < end; run++) {
-    const stop = (to + npfns[run]!) | 0;
-    for (let pfn = pfns[run]!; to < stop; to++, pfn = (pfn + 1) | 0) {
-      out[to] = pfn;
+    let pfn = pfns[run]!;
+    // Scattered memory is nothing but these.
+    if (npfns[run] === 1) out[to++] = pfn;
+    else {
+      const stop = (to + npfns[run]!) | 0;
+      for (; to < stop; to++, pfn = (pfn + 1) | 0) out[to] = pfn;
     }
   }
   return to - at;

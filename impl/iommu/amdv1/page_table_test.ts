@@ -2,6 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { IOMMU_DIRTY_NO_CLEAR } from "../dirty.ts";
 import { makeFrameList } from "../../lib/frame_list.ts";
 import { errnoOf } from "../testing/test_driver.ts";
 import type { AmdV1Format } from "./format.ts";
@@ -161,6 +162,46 @@ describe("a page table", () => {
       assertEquals(memory.used, 3);
     }
     assertEquals(other.lookup(64 * MIB + 2048), 4096);
+  });
+
+  it("tells which entries are dirty, in rows of one size, and makes them clean", () => {
+    const table = new AmdV1PageTable(SMALL);
+    // Entries of 4 KiB, of 2 KiB, of 8 KiB and of 2 MiB.
+    table.map(4096, 8192, 10 * 4096, RW, 4096);
+    table.map(11 * 4096, 0, 2048, RW);
+    table.map(12 * 4096 + 8192, 8192, 3 * 8192, RW, 8192);
+    table.map(4 * MIB, 0, 4 * MIB, RW, 2 * MIB);
+    const read = (iova: number, size: number, flags = 0) => {
+      const found: string[] = [];
+      table.readDirty(iova, size, flags, {
+        isRecording: true,
+        record: (at, pgsize, count = 1) => {
+          found.push(`${at / 2048} ${pgsize / 2048}x${count}`);
+        },
+      });
+      return found;
+    };
+    const all = () => read(0, 16 * MIB);
+    assertEquals(all(), []);
+    // The first or the second item of an entry, it does not matter.
+    for (const page of [3, 4.5, 5, 7, 11, 12 + 2, 12 + 5.5, 12 + 6]) {
+      table.setDirty(page * 4096);
+    }
+    table.setDirty(4 * MIB + 5000);
+    table.setDirty(8 * MIB - 1);
+    const dirty = [
+      "6 2x3",
+      "14 2x1",
+      "22 1x1",
+      "28 4x3",
+      "2048 1024x2",
+    ];
+    assertEquals(read(0, 16 * MIB, IOMMU_DIRTY_NO_CLEAR), dirty);
+    // A part is told as far as it was asked for, and stays dirty.
+    assertEquals(read(4 * 4096 + 2048, 4096), ["9 1x2"]);
+    assertEquals(read(7 * MIB, MIB), ["3584 512x1"]);
+    assertEquals(all(), dirty);
+    assertEquals(all(), []);
   });
 
   it("reads frames from large entries, small ones and holes", () => {
