@@ -130,22 +130,23 @@ export const PAGE_TABLE_MUTANTS: readonly Mutant[] = [
     killer: "kit_page_table.entry_sizes",
   }, {
     name: "amd-second-item",
-    find: "      values[at + 1] = value;\n",
-    replace: "",
+    find:
+      "      values[at] = value;\n      values[at + 1] = value;\n    }\n  } else {\n    for (let run",
+    replace: "      values[at] = value;\n    }\n  } else {\n    for (let run",
     breaks: "Only the first half of a single page is mapped",
     killer: "kit_memory_limit.limit_4096.map",
   }, {
     name: "amd-next-entry",
-    find: "    values[at + 1] = value;\n    value += step;",
-    replace: "    values[at + 1] = value;",
+    find: "    for (; at < end; at += 2, value += step) {",
+    replace: "    for (; at < end; at += 2) {",
     breaks: "All entries of a map point to the first one's memory",
     killer: "kit_page_table.apart",
   }, {
     name: "amd-step-items",
     find:
-      "    for (const stop = at + items; at < stop; at++) values[at] = value;",
+      "      for (const stop = at + items; at < stop; at++) values[at] = value;",
     replace:
-      "    for (const stop = at + items; at < stop; at++) if (at + 1 < stop) values[at] = value;",
+      "      for (const stop = at + items; at < stop; at++) if (at + 1 < stop) values[at] = value;",
     breaks: "An entry lacks its last item",
     killer: "kit_page_table.up_and_down",
   }, {

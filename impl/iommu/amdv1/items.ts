@@ -6,7 +6,9 @@
  *
  * Some numbers are made integers of 32 bits by `| 0`. They are that anyway, but
  * V8 does not see it when it compiles a loop in the middle of its caller, and
- * counts in floating point, which takes up to twice as long.
+ * counts in floating point, which takes up to twice as long. No function that
+ * is little more than a loop is as short as 100 bytes of its code: V8 would
+ * compile the loop in a caller, and for long in no better way than there.
  *
  * @module
  */
@@ -38,17 +40,6 @@ const ADDRESS_HIGH = 2 ** 20 - 1;
 /** What marks the entry of a page whose items are `items`: all but address and D of its low word. */
 function pageBits(items: number): number {
   return items === 1 ? PR : PR | NEXT_LEVEL_SIZED;
-}
-
-/** How many of the runs from number `run` on and below `to` have a single frame, before one that has more. */
-export function countSingles(
-  npfns: Int32Array,
-  run: number,
-  to: number,
-): number {
-  let next = run;
-  while (next < to && npfns[next] === 1) next++;
-  return next - run;
 }
 
 /**
@@ -89,14 +80,14 @@ export function storePages(
  * page that begins in a hole. Returns how many.
  */
 export function readPages(
-  { words, values }: Table,
+  table: Table,
   index: number,
   items: number,
   npages: number,
   list: FrameList,
   maxRuns: number,
 ): number {
-  const { npfns } = list;
+  const { words } = table;
   const end = Math.min(index + npages * items, TABLE_ITEMS);
   let at = index;
   while (at < end) {
@@ -116,9 +107,7 @@ export function readPages(
     if (!addRun(list, maxRuns, pfn, count)) break;
     at += items * count;
     if (count * items === size) {
-      const next = skipFollowing(values, at, end, size, stepOf(high));
-      npfns[list.end - 1]! += (next - at) / items;
-      at = next;
+      at = readFollowing(table, at, end, size, items, list);
     }
   }
   return (at - index) / items;
@@ -161,27 +150,29 @@ function readSingles(
 }
 
 /**
- * The part of {@link readPages} that contiguous memory is read by: the item
- * behind the entries that go on with one of `size` items, which ends at `from`.
- * They differ in the address alone, by which their numbers grow by `step` for
- * each item. A dirty one is left to the caller.
+ * The part of {@link readPages} that contiguous memory is read by: adds to the
+ * last run the entries that go on with the one of `size` items that ends at
+ * `from`; returns the item behind them. They differ in the address alone, so
+ * that their numbers are all as far apart. A dirty one is left to the caller.
  */
-function skipFollowing(
-  values: Float64Array,
+function readFollowing(
+  { words, values }: Table,
   from: number,
   end: number,
   size: number,
-  step: number,
+  items: number,
+  list: FrameList,
 ): number {
-  const more = size * step;
-  const stop = end - size;
+  const apart = size * stepOf(words[2 * from - 1]!);
+  const last = (end - size) | 0;
   let before = values[from - size]!;
-  let at = from;
-  for (; at <= stop; at += size) {
+  let at = from | 0;
+  for (; at <= last; at += size) {
     const value = values[at]!;
-    if (value - before !== more) break;
+    if (value - before !== apart) break;
     before = value;
   }
+  list.npfns[list.end - 1]! += (at - from) / items;
   return at;
 }
 
@@ -200,47 +191,25 @@ export function storeEntries(
   attributes: number,
 ): void {
   const { values } = table;
-  const end = index + count * items;
-  const first = table.put(
-    index,
+  const end = (index + count * items) | 0;
+  let at = index | 0;
+  let value = table.put(
+    at,
     leafLow(frame, order, level),
     leafHigh(frame, order, level, attributes),
   );
   const step = stepOf(attributes) * sizeOf(order);
-  if (items === 2) storePairs(values, index, end, first, step);
-  else storeEach(values, index, end, items, first, step);
+  if (items === 2) {
+    for (; at < end; at += 2, value += step) {
+      values[at] = value;
+      values[at + 1] = value;
+    }
+  } else {
+    for (; at < end; value += step) {
+      for (const stop = at + items; at < stop; at++) values[at] = value;
+    }
+  }
   table.live += count * items;
-}
-
-function storePairs(
-  values: Float64Array,
-  index: number,
-  end: number,
-  first: number,
-  step: number,
-): void {
-  const stop = end | 0;
-  let value = first;
-  for (let at = index | 0; at < stop; at += 2) {
-    values[at] = value;
-    values[at + 1] = value;
-    value += step;
-  }
-}
-
-function storeEach(
-  values: Float64Array,
-  index: number,
-  end: number,
-  items: number,
-  first: number,
-  step: number,
-): void {
-  let value = first;
-  for (let at = index; at < end;) {
-    for (const stop = at + items; at < stop; at++) values[at] = value;
-    value += step;
-  }
 }
 
 /** How many items the entries have that follow each other from `index` on, where one begins, up to item `end` or beyond. */

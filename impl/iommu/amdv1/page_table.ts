@@ -33,13 +33,7 @@ import {
   lengthOrder,
   levelOf,
 } from "./format.ts";
-import {
-  countSingles,
-  frameAt,
-  readPages,
-  storeEntries,
-  storePages,
-} from "./items.ts";
+import { frameAt, readPages, storeEntries, storePages } from "./items.ts";
 import { type Table, TableMemory } from "./table.ts";
 import { TableTree } from "./tree.ts";
 import { walk } from "./walk.ts";
@@ -297,10 +291,12 @@ export class AmdV1PageTable {
     if (at >= this.#granules) throw BEYOND;
     const items = this.#pageGranules;
     const index = indexOf(at, 0);
-    const most = (TABLE_ITEMS - index) / items;
-    const count = countSingles(npfns, run, Math.min(to, run + most));
+    const stop = Math.min(to, run + (TABLE_ITEMS - index) / items);
+    let end = run;
+    while (end < stop && npfns[end] === 1) end++;
+    const count = end - run;
     const table = this.#vacant(at, 0, index, count * items);
-    storePages(table, index, items, pfns, run, run + count, attributes);
+    storePages(table, index, items, pfns, run, end, attributes);
     return count;
   }
 
