@@ -33,22 +33,28 @@ export class Loop {
   /** Runs while `goesOn` says so; rejects with what a handler throws. */
   run(goesOn: () => boolean): Promise<void> {
     this.#epoll.wake();
-    return this.#running ??= this.#run(goesOn)
-      .finally(() => this.#running = undefined);
+    return this.#running ??= this.#run(goesOn);
   }
 
   async #run(goesOn: () => boolean): Promise<void> {
-    let turn = performance.now();
-    for (let count = 1; goesOn(); count++) {
-      const something = this.#epoll.dispatch(IDLE_MS);
-      if (!goesOn()) return;
-      if (!something) {
-        this.#onIdle();
-        await this.#epoll.sleep();
-      } else if (count % GLANCE !== 0) continue;
-      else if (performance.now() - turn < TURN_MS) continue;
-      else await new Promise<void>((resolve) => setImmediate(() => resolve()));
-      turn = performance.now();
+    try {
+      // Who started something has it in hand first.
+      await undefined;
+      let turn = performance.now();
+      for (let count = 1; goesOn(); count++) {
+        const something = this.#epoll.dispatch(IDLE_MS);
+        if (!goesOn()) return;
+        if (!something) {
+          this.#onIdle();
+          await this.#epoll.sleep();
+        } else if (count % GLANCE !== 0) continue;
+        else if (performance.now() - turn < TURN_MS) continue;
+        else await new Promise<void>((resolve) => setImmediate(resolve));
+        turn = performance.now();
+      }
+    } finally {
+      // At once: who waits for an end may start the next thing before others hear of this.
+      this.#running = undefined;
     }
   }
 }

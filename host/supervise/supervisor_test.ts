@@ -7,6 +7,7 @@ import { hostKernel } from "../run/start.ts";
 import { run, type RunResult } from "../run/run.ts";
 import { AT_FDCWD } from "../sys/structs.ts";
 import { Sys } from "../sys/sys.ts";
+import { Supervisor } from "./supervisor.ts";
 import { buildBehaviour } from "./testing/behaviour.ts";
 import { killSupervisor } from "./testing/kills.ts";
 
@@ -106,6 +107,25 @@ describe("A program under supervision", { skip: built === undefined }, () => {
       await killSupervisor(sys, built!, way, moment);
       assertEquals(namesOf(`behaviour ${way}`), []);
     }
+  });
+
+  it("can be one of several at a time, and one after the other, on one supervisor", async () => {
+    const kernel = hostKernel();
+    const supervisor = new Supervisor({ kernel });
+    const start = (way: string) =>
+      supervisor.start({ program: built!, args: [way] }).ended;
+    for (let round = 0; round < 3; round++) {
+      const { code } = await start("uring");
+      assertEquals(code, 0);
+    }
+    const ends = await Promise.all(["uring", "pass", "uring"].map(start));
+    assertEquals(ends.map(({ code }) => code), [0, 0, 0]);
+    supervisor.close();
+    assertEquals(kernel.audit(), []);
+  });
+
+  it("starts when descriptors of the supervisor are closed right after", async () => {
+    for (let round = 0; round < 50; round++) await printed("uring");
   });
 
   it("ends when it kills its guard, with all that made calls", async () => {

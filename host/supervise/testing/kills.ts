@@ -5,7 +5,7 @@
  * would stay behind makes this wait for ever, or is named.
  *
  * ```sh
- * deno run -A host/supervise/testing/kills.ts [TIMES] [SEED]
+ * deno task host:kills [TIMES] [SEED]
  * ```
  *
  * @module
