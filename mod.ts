@@ -57,6 +57,7 @@ export type * from "./impl/client/hwpt_client.ts";
 export type * from "./impl/client/mock_client.ts";
 export type { OptionClient, RlimitMode } from "./impl/client/option_client.ts";
 export type * from "./impl/client/vfio_client.ts";
+export * from "./impl/client/vfio_device.ts";
 export type * from "./impl/client/viommu_client.ts";
 
 // The user API of iommufd and of the system calls around it: constants, structs, errnos.

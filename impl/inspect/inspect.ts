@@ -10,6 +10,7 @@ import type { Kernel } from "../kernel.ts";
 import type { User } from "../kernel/core.ts";
 import { errnoOf } from "../uapi/errno.ts";
 import { drawContext } from "./context.ts";
+import { drawPci } from "./pci.ts";
 import { count, grouped } from "./units.ts";
 
 /**
@@ -69,6 +70,10 @@ import { count, grouped } from "./units.ts";
  * frame numbers (`pinned_pfns` while an access uses them, a HWPT, or nowhere:
  * `user memory`, not pinned); the frame numbers themselves.
  *
+ * The devices of VFIO, if there are: who has each, its BARs with the addresses
+ * that DMA reaches them at (`off` while memory is disabled), the interrupts that
+ * are connected, and what its DMA reaches, by PASID.
+ *
  * At the end what is charged: VmLck and VmPin of each process and the locked
  * pages of its user, in pages of 4 KiB, and what the kernel warned about.
  */
@@ -79,7 +84,7 @@ export function inspect(kernel: Kernel): string {
     `${count(kernel.frames.used, "frame")} in use`,
   ];
   contexts.forEach((ctx, i) => lines.push("", ...drawContext(ctx, i + 1)));
-  lines.push("", ...drawAccounts(kernel));
+  lines.push(...drawPci(kernel), "", ...drawAccounts(kernel));
   for (const warning of kernel.warnings.list) lines.push(`warning: ${warning}`);
   return lines.join("\n").trimEnd();
 }
