@@ -129,10 +129,13 @@ describe("The devices of a kernel", () => {
       return fd;
     };
     const before = lowestFree();
-    for (const path of ["/dev/null", "/dev/stdin", "/etc/passwd", "/nothing"]) {
-      assertEquals(find(path), undefined);
+    for (let i = 0; i < 100; i++) {
+      for (const path of ["/dev/null", "/proc", "/etc/passwd", "/usr"]) {
+        assertEquals(find(path), undefined);
+      }
     }
-    assertEquals(lowestFree(), before);
+    // Other tests of this process open some too meanwhile.
+    assert(lowestFree() - before < 200);
   });
 
   it("are not what every host has", () => {
