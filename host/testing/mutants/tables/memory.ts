@@ -94,7 +94,8 @@ export const MEMORY_MUTANTS: readonly HostMutant[] = [
   }]),
   ...faults("memory/spaces/process_space.ts", PRIVATE, [{
     name: "memory-pins-file",
-    find: "      if (this.#isOwn(at)) continue;\n",
+    find:
+      "      if (this.#hasPagemap() && this.countOwn(at, 1) === 1) continue;\n",
     replace: "      continue;\n",
     breaks: "What is pinned of a private mapping changes with the file",
     it: "of a file does not change the file",
@@ -171,9 +172,8 @@ export const MEMORY_MUTANTS: readonly HostMutant[] = [
   }]),
   ...faults("calls/memory.ts", PROGRAM, [{
     name: "memory-unmap-unseen",
-    find:
-      "keepUnmapped(call.host.machine, mm, rangeAt(call, 0, 1));\n});\n\nconst mmap",
-    replace: "});\n\nconst mmap",
+    find: "if (call.arg(0) % PAGE_SIZE !== 0) return;",
+    replace: "return;",
     breaks: "A device reads what a program maps where it unmapped something",
     it: "stays what it is when it is unmapped, and mapped again",
   }, {
@@ -204,8 +204,8 @@ export const MEMORY_MUTANTS: readonly HostMutant[] = [
   }]),
   ...faults("calls/process.ts", PROGRAM, [{
     name: "memory-stale-after-exec",
-    find: "    this.releaseMemory();\n    // Root",
-    replace: "    // Root",
+    find: "    this.releaseMemory();\n    this.identity",
+    replace: "    this.identity",
     breaks: "A program is answered from the memory of the one before it",
     it: "stays what it is when it is a process's that runs another program",
   }]),
