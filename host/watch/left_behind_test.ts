@@ -84,6 +84,13 @@ describe("the drawing", () => {
     );
   });
 
+  it("is of the state that the last call left, when several files are closed", () => {
+    const { drawing, program } = mapping(true);
+    program.open("/dev/iommu");
+    program.exit();
+    assertStringIncludes(drawing.text(), "2 contexts");
+  });
+
   it("is of the state of now before that", () => {
     const { drawing, program, fd } = mapping(true);
     program.close(fd);

@@ -10,10 +10,12 @@ import type { HostMutant } from "./mutant.ts";
 import { LOOKING_MUTANTS } from "./tables/looking.ts";
 import { MEMORY_MUTANTS } from "./tables/memory.ts";
 import { SHOWN_MUTANTS } from "./tables/shown.ts";
+import { WATCH_MUTANTS } from "./tables/watch.ts";
 
 /** All of them, by subject. */
 export const MUTANTS: readonly HostMutant[] = [
   ...LOOKING_MUTANTS,
   ...MEMORY_MUTANTS,
   ...SHOWN_MUTANTS,
+  ...WATCH_MUTANTS,
 ];
