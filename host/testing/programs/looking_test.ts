@@ -291,6 +291,35 @@ tell(errno_of(alloc, iommu))
   });
 
   it(
+    "makes steps of a thread fail that has made no call yet",
+    withPython,
+    async () => {
+      const told = await python(`
+iommu = os.open("/dev/iommu", os.O_RDWR)
+started, go = threading.Lock(), threading.Lock()
+started.acquire()
+go.acquire()
+tid = 0
+def other():
+    global tid
+    tid = threading.get_native_id()
+    started.release()
+    go.acquire()
+    tell(errno_of(alloc, iommu))
+thread = threading.Thread(target=other)
+thread.start()
+started.acquire()
+tell([open(f"/proc/self/task/{tid}/{name}").readline()[:5] for name in ("fail-nth", "status")])
+fd = os.open(f"/proc/self/task/{tid}/fail-nth", os.O_RDWR)
+os.pwrite(fd, b"1", 0)
+go.release()
+thread.join()
+`);
+      assertEquals(told, [["0\n", "Name:"], "EFAULT"]);
+    },
+  );
+
+  it(
     "sets the switches of fault injection as the kernel's selftests do",
     withPython,
     async () => {
