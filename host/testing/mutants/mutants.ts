@@ -7,6 +7,7 @@
  */
 
 import type { HostMutant } from "./mutant.ts";
+import { CALL_MUTANTS } from "./tables/calls.ts";
 import { LOOKING_MUTANTS } from "./tables/looking.ts";
 import { MEMORY_MUTANTS } from "./tables/memory.ts";
 import { SHOWN_MUTANTS } from "./tables/shown.ts";
@@ -14,6 +15,7 @@ import { WATCH_MUTANTS } from "./tables/watch.ts";
 
 /** All of them, by subject. */
 export const MUTANTS: readonly HostMutant[] = [
+  ...CALL_MUTANTS,
   ...LOOKING_MUTANTS,
   ...MEMORY_MUTANTS,
   ...SHOWN_MUTANTS,
