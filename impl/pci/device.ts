@@ -139,6 +139,11 @@ export abstract class PciDevice {
     if (asserted) this.function.sink?.intx();
   }
 
+  /** Reports an error that it cannot correct: its user is told, if it wants to know. */
+  reportError(): void {
+    this.function.sink?.error();
+  }
+
   /** A function level reset, or another: registers and configuration are as in the beginning. */
   reset(): void {
     this.resetRegisters();

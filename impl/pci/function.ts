@@ -19,6 +19,8 @@ export interface InterruptSink {
   message(vector: number): void;
   /** The legacy interrupt is asserted. */
   intx(): void;
+  /** The device reports an error that it cannot correct. */
+  error(): void;
 }
 
 /** One function of a device on a bus. */

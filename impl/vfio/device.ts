@@ -87,6 +87,14 @@ export class VfioDevice {
     if (--this.#opened === 0) this.#closeLast();
   }
 
+  /**
+   * The kernel wants it back: its user is asked, who may let it go. Returns
+   * whether there is a user who listens. (Linux: vfio_pci_core_request.)
+   */
+  request(): boolean {
+    return this.core.isOpen && this.core.irqs.signalRequest();
+  }
+
   #openFirst(ctx: IommufdCtx | undefined): void {
     if (ctx !== undefined) {
       this.#idev = IommufdDevice.bindDevice(ctx, this.pci);

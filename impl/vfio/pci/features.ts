@@ -79,13 +79,6 @@ const FEATURES: ReadonlyMap<number, Feature> = new Map(
       exists: hasDmaBufs,
       run: exportDmaBuf,
     }],
-    // A device without migration refuses this one as an operation.
-    [VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOV2, {
-      ops: 0,
-      size: 0,
-      exists: hasDmaBufs,
-      run: () => 0,
-    }],
   ] satisfies [number, Feature][],
 );
 
@@ -107,13 +100,17 @@ export function feature(
   if (!probes && (flags & both) === both) {
     throw EINVAL.because("a feature is got or set");
   }
-  const found = FEATURES.get(flags & VFIO_DEVICE_FEATURE_MASK);
+  const index = flags & VFIO_DEVICE_FEATURE_MASK;
+  if (
+    index === VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOV2 && hasDmaBufs(device)
+  ) throw EINVAL.because("the device has no migration");
+  const found = FEATURES.get(index);
   if (found === undefined || !found.exists(device)) {
     throw ENOTTY.because("the device does not have the feature");
   }
-  if (
-    found.ops === 0 || (flags & both & ~found.ops) !== 0
-  ) throw EINVAL.because("that cannot be done with the feature");
+  if ((flags & both & ~found.ops) !== 0) {
+    throw EINVAL.because("that cannot be done with the feature");
+  }
   if (probes) return 0;
   if ((flags & both) === 0) {
     throw EINVAL.because("neither GET nor SET");

@@ -169,7 +169,7 @@ export class Irqs implements InterruptSink {
   }
 
   /** An error of the device: tells the user, if it wants to know. */
-  signalError(): void {
+  error(): void {
     this.#error.signal();
   }
 
