@@ -51,9 +51,8 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
     killer: "kit_access.mock_domain.pin_errno",
   }, {
     name: "access-pages-unwind",
-    find: "    access.unpinPages(iova, length);\n" +
-      "    throw error;",
-    replace: "    throw error;",
+    find: "      access.unpinPages(iova, length);\n      throw error;",
+    replace: "      throw error;",
     breaks: "ACCESS_PAGES keeps the pins when the pages are others",
     killer: "kit_access.mock_domain.pin_errno",
   }, {
