@@ -143,7 +143,7 @@ describe("pinned shared memory", () => {
     own.write(pfns[1]!, 6);
     assertEquals(own.bytes(at, 2 * PAGE_SIZE)[PAGE_SIZE], 6);
     keepUnmapped(own.machine, own.mm, rangeOf(at, 2 * PAGE_SIZE));
-    sys.unmap(at, 2 * PAGE_SIZE);
+    own.unmap(at, 2);
     assertEquals([...own.read(pfns[0]!), ...own.read(pfns[1]!)], [4, 6]);
     own.unpin(pfns);
   });
@@ -181,7 +181,7 @@ describe("pinned shared memory", () => {
     const at = own.map(1, MAP_SHARED, RW, fd);
     const pfns = own.pin(at, 1, LONG_WRITE);
     own.write(pfns[0]!, 1);
-    sys.unmap(at, PAGE_SIZE);
+    own.unmap(at, 1);
     const seal = () => sys.call(sys.nr.fcntl, fd, 1033, 8);
     assertEquals(seal(), -16);
     own.unpin(pfns);
@@ -225,7 +225,7 @@ describe("a pin", () => {
   it("ends where the memory ends", () => {
     using own = new OwnMemory();
     const at = own.map(4, PRIVATE);
-    sys.unmap(at + 2 * PAGE_SIZE, PAGE_SIZE);
+    own.unmap(at + 2 * PAGE_SIZE, 1);
     const pfns = own.pin(at, 4, LONG_WRITE);
     assertEquals(pfns.length, 2);
     assertFault(() => own.pin(at + 2 * PAGE_SIZE, 1, LONG_READ));
@@ -281,7 +281,7 @@ describe("a copy", () => {
     using own = new OwnMemory();
     const { mm } = own;
     const at = own.map(2, PRIVATE);
-    sys.unmap(at + PAGE_SIZE, PAGE_SIZE);
+    own.unmap(at + PAGE_SIZE, 1);
     const edge = at + PAGE_SIZE - 2;
     assertFault(() => mm.putUser(edge, Uint8Array.of(1, 2, 3)));
     assertEquals([...own.bytes(edge, 2)], [1, 2]);
@@ -314,7 +314,7 @@ describe("a copy", () => {
     assert(mm.isZeroed(at, 40 * PAGE_SIZE));
     own.bytes(at, 40 * PAGE_SIZE)[30 * PAGE_SIZE] = 1;
     assert(!mm.isZeroed(at, 40 * PAGE_SIZE));
-    sys.unmap(at + 39 * PAGE_SIZE, PAGE_SIZE);
+    own.unmap(at + 39 * PAGE_SIZE, 1);
     assert(!mm.isZeroed(at, 40 * PAGE_SIZE));
     assertFault(() => mm.clearUser(at, 40 * PAGE_SIZE));
     assertFault(() => mm.isZeroed(at, 40 * PAGE_SIZE));

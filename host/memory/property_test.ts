@@ -28,6 +28,7 @@ import {
 } from "./leaving.ts";
 import { OwnMemory, PRIVATE, RW, SHARED, sys } from "./testing/own_memory.ts";
 
+const MREMAP_DONTUNMAP = 4;
 /** Pages of the address space. */
 const PLACES = 8;
 /** Pages of the file. */
@@ -96,7 +97,8 @@ class Subject extends OwnMemory {
   move(from: number, to: number): void {
     if (from === to) return;
     keepUnmapped(this.machine, this.mm, this.#range(to));
-    const flags = MREMAP_MAYMOVE | MREMAP_FIXED;
+    // What is left behind stays mapped: nobody else may come there.
+    const flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
     const [start, end] = [this.#at(from), this.#at(to)];
     const { mremap } = sys.nr;
     must(sys.call(mremap, start, PAGE_SIZE, PAGE_SIZE, flags, end), "mremap");

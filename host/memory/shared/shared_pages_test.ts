@@ -4,7 +4,7 @@ import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { makeFrameList } from "../../../impl/lib/frame_list.ts";
 import { PAGE_SIZE } from "../../../impl/uapi/mman.ts";
-import { OwnMemory, SHARED, sys } from "../testing/own_memory.ts";
+import { OwnMemory, SHARED } from "../testing/own_memory.ts";
 import { type Place, SharedPages } from "./shared_pages.ts";
 
 const PAGES = 1000;
@@ -68,7 +68,7 @@ describe("pages that a process shares", () => {
   it("that nobody has any more are zero, and looked for once", () => {
     using shared = new Shared();
     shared.pages.write(7, 0, Uint8Array.of(9));
-    sys.unmap(shared.address, PAGES * PAGE_SIZE);
+    shared.unmap(shared.address, PAGES);
     const bytes = new Uint8Array(PAGES * PAGE_SIZE).fill(7);
     shared.pages.read(5, 0, bytes);
     assertEquals(bytes.findIndex((byte) => byte !== 0), -1);
@@ -81,7 +81,7 @@ describe("pages that a process shares", () => {
     using shared = new Shared();
     shared.pages.write(7, 1, Uint8Array.of(9));
     shared.pages.remember(shared.everything);
-    sys.unmap(shared.address, PAGES * PAGE_SIZE);
+    shared.unmap(shared.address, PAGES);
     const bytes = new Uint8Array(2);
     shared.pages.read(7, 0, bytes);
     assertEquals([...bytes], [0, 9]);

@@ -46,7 +46,7 @@ for (const [how, mappings] of Object.entries(ways)) {
     it("say what is not, and what comes next", () => {
       using own = new OwnMemory();
       const at = own.map(3, PRIVATE, PROT_NONE);
-      sys.unmap(at, 2 * PAGE_SIZE);
+      own.unmap(at, 2);
       assertEquals(mappings.find(at), undefined);
       assertEquals(mappings.find(at, true)?.start, at + 2 * PAGE_SIZE);
       assertEquals(mappings.find(2 ** 52, true), undefined);

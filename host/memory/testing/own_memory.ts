@@ -34,7 +34,8 @@ export const sys: Sys = Sys.shared;
 export class OwnMemory implements Disposable {
   readonly machine: HostMachine;
   readonly mm: HostMm;
-  readonly #mapped: [address: number, length: number][] = [];
+  /** Addresses of the pages that are mapped: others of this process may take what is not. */
+  readonly #mapped = new Set<number>();
   readonly #fds: number[] = [];
 
   /** As root has it, or as an ordinary user. */
@@ -55,8 +56,18 @@ export class OwnMemory implements Disposable {
     const { mmap } = sys.nr;
     const result = sys.call(mmap, 0, length, prot, flags, fd, offset);
     const address = must(result, "mmap");
-    this.#mapped.push([address, length]);
+    for (let at = 0; at < length; at += PAGE_SIZE) {
+      this.#mapped.add(address + at);
+    }
     return address;
+  }
+
+  /** Unmaps pages. */
+  unmap(address: number, pages: number): void {
+    sys.unmap(address, pages * PAGE_SIZE);
+    for (let i = 0; i < pages; i++) {
+      this.#mapped.delete(address + i * PAGE_SIZE);
+    }
   }
 
   /** Makes a file of memory; returns its descriptor. */
@@ -101,7 +112,11 @@ export class OwnMemory implements Disposable {
 
   [Symbol.dispose](): void {
     this.machine.close();
-    for (const [address, length] of this.#mapped) sys.unmap(address, length);
+    for (const address of this.#mapped) {
+      let end = address;
+      while (this.#mapped.delete(end)) end += PAGE_SIZE;
+      sys.unmap(address, end - address);
+    }
     for (const fd of this.#fds) sys.close(fd);
   }
 }
