@@ -23,9 +23,8 @@ describe("a standard stream", { skip: cannotRun }, () => {
     const long = "0123456789".repeat(20_000);
     await writer.write(new TextEncoder().encode(long));
     await writer.close();
+    // It ends because the one end is closed. (By now its number may be that of another test's file.)
     assertEquals(await text, long);
-    assertEquals(sys.close(read), -9);
-    assertEquals(sys.close(write), -9);
   });
 
   it("says that nobody reads it any more", async () => {
@@ -38,7 +37,6 @@ describe("a standard stream", { skip: cannotRun }, () => {
       Deno.errors.BrokenPipe,
     );
     await closed;
-    assertEquals(sys.close(write), -9);
   });
 
   it("can be given up, also while it is waited for", async () => {
