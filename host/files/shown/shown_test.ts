@@ -217,6 +217,15 @@ describe("fail-nth", () => {
     });
   }
 
+  it("is there for a thread that has made no call yet", () => {
+    const { host } = fixture().shown;
+    let tid = Deno.pid + 1;
+    while (!host.isDirectory(`/proc/self/task/${tid}`)) tid++;
+    const { process, write } = opened(`/proc/self/task/${tid}/fail-nth`);
+    assertEquals(write("7"), 1);
+    assertEquals(process.faults.nth, 7);
+  });
+
   it("counts its own steps, which can fail too", () => {
     const { read, write, process } = opened(spellings[0]!);
     write("3\0");

@@ -291,7 +291,7 @@ tell(errno_of(alloc, iommu))
   });
 
   it(
-    "makes steps of a thread fail that has made no call yet",
+    "makes steps of another thread fail by its number",
     withPython,
     async () => {
       const told = await python(`

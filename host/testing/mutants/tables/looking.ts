@@ -140,19 +140,6 @@ export const LOOKING_MUTANTS: readonly HostMutant[] = [
       ],
     },
   ]),
-  ...inFile("host/files/shown/proc.ts", [
-    {
-      name: "looking-thread-unknown",
-      find: "sources.processOf(pid)?.faultsOf(tid)",
-      replace: "sources.processOf(tid)?.faultsOf(tid)",
-      breaks: "fail-nth of a thread that has made no call yet is of nobody",
-      killer: [
-        LOOKING_TEST,
-        ITSELF,
-        "makes steps of a thread fail that has made no call yet",
-      ],
-    },
-  ]),
   ...inFile("host/calls/descriptor.ts", [
     {
       name: "descriptor-always-both",

@@ -268,4 +268,11 @@ export const SHOWN_MUTANTS: readonly HostMutant[] = [
     ],
     test: "pci_test.ts",
   }),
+  shown("proc.ts", {
+    name: "shown-thread-unknown",
+    find: "sources.processOf(pid)?.faultsOf(tid)",
+    replace: "sources.processOf(tid)?.faultsOf(tid)",
+    breaks: "fail-nth of a thread that has made no call yet is of nobody",
+    killer: ["fail-nth", "is there for a thread that has made no call yet"],
+  }),
 ];
