@@ -12,7 +12,7 @@ import {
   formatValue,
 } from "../../impl/uapi/layout/format.ts";
 import type { Ioctl, IoctlStruct } from "../../impl/uapi/ioctl.ts";
-import { IOCTLS, testOpOf } from "../../impl/uapi/ioctls.ts";
+import { IOCTLS, testOpOf, VFIO_IOCTLS } from "../../impl/uapi/ioctls.ts";
 import type { Revision } from "../../impl/uapi/revision.ts";
 import { TestCmd, type TestOp } from "../../impl/uapi/selftest.ts";
 import { fieldsOf, type Struct } from "../../impl/uapi/layout/struct.ts";
@@ -20,6 +20,9 @@ import type { SentStruct } from "../reports/results.ts";
 
 /** What the names of test operations begin with. */
 const OP_PREFIX = "IOMMU_TEST_OP_";
+
+/** All ioctls. Where a container and a device have the same number it is the container's: the file is not known here. */
+const ALL: readonly Ioctl[] = [...IOCTLS, ...VFIO_IOCTLS];
 
 /** The row of a table that an ioctl has. */
 function rowOf(cmd: number, table: readonly Ioctl[]): Ioctl | undefined {
@@ -29,7 +32,7 @@ function rowOf(cmd: number, table: readonly Ioctl[]): Ioctl | undefined {
 /** The row of an ioctl that has a struct. */
 export function structRow(
   cmd: number,
-  table: readonly Ioctl[] = IOCTLS,
+  table: readonly Ioctl[] = ALL,
 ): IoctlStruct<object> | undefined {
   const row = rowOf(cmd, table);
   return row && "fields" in row ? row : undefined;
@@ -47,7 +50,7 @@ export function layoutOf(
 /** Name of an ioctl: its C constant, or the number in hexadecimal. */
 export function ioctlName(
   cmd: number,
-  table: readonly Ioctl[] = IOCTLS,
+  table: readonly Ioctl[] = ALL,
 ): string {
   return rowOf(cmd, table)?.ioctl.name ?? `0x${cmd.toString(16)}`;
 }
@@ -68,7 +71,7 @@ export function ioctlNameWith(
 
 /** The argument of an ioctl that is a plain number. */
 export function describeArg(cmd: number, arg: number | bigint): string {
-  const row = rowOf(cmd, IOCTLS);
+  const row = rowOf(cmd, ALL);
   return row && "arg" in row ? formatValue(row.arg, arg) : formatNumber(arg);
 }
 
@@ -81,7 +84,7 @@ export function describeStruct(
   cmd: number,
   bytes: Uint8Array,
   revision: Revision,
-  table: readonly Ioctl[] = IOCTLS,
+  table: readonly Ioctl[] = ALL,
 ): SentStruct | undefined {
   const row = structRow(cmd, table);
   if (row === undefined) return undefined;
