@@ -193,17 +193,6 @@ export const WATCH_MUTANTS: readonly HostMutant[] = [
       ],
     },
     {
-      name: "run-keeps-descriptors",
-      find: "      this.#supervisor.close();\n",
-      replace: "",
-      breaks: "A sweep of some hundred runs is out of descriptors",
-      killer: [
-        RUN_TEST,
-        "run()",
-        "keeps no descriptor of a program that has ended",
-      ],
-    },
-    {
       name: "run-signal-lost",
       find: "return statusOf(code << 8 | signal);",
       replace: "return statusOf(code << 8);",
