@@ -129,8 +129,11 @@ describe("A program under supervision", { skip: built === undefined }, () => {
   });
 
   it("ends when it kills its guard, with all that made calls", async () => {
-    const script =
-      `${built} hold & sleep 0.05; ${built} hold & kill -9 $PPID; sleep 9`;
+    // Who made no call yet is not known: each of the three has when it has printed.
+    const out = `${folder}/held`;
+    const script = `: >${out}; ${built} hold >${out} &
+      until [ "$(wc -l <${out})" -eq 3 ]; do sleep 0.01; done
+      kill -9 $PPID; sleep 9`;
     const kernel = hostKernel();
     const { signal } = await run("sh", ["-c", script], { kernel });
     assertEquals(signal, "SIGKILL");
