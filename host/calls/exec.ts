@@ -6,7 +6,7 @@
  * @module
  */
 
-import { AT_FDCWD, KCMP_VM, O_CLOEXEC } from "../sys/structs.ts";
+import { AT_FDCWD, O_CLOEXEC } from "../sys/structs.ts";
 import type { Sys } from "../sys/sys.ts";
 import type { HostProcess } from "./process.ts";
 import { type Answer, type Call, CONTINUE, type NotifiedCall } from "./call.ts";
@@ -31,7 +31,7 @@ export function settleExec(
   if (exec === undefined) return undefined;
   const hasOther = process.lender === undefined
     ? isGone(sys, exec.memory)
-    : !hasSameMemory(sys, process, process.lender);
+    : !sys.haveSameMemory(process.pid, process.lender.pid);
   sys.close(exec.memory);
   process.execEnded(hasOther);
   return hasOther ? exec.path : undefined;
@@ -40,15 +40,6 @@ export function settleExec(
 /** Whether nobody has a memory any more: it reads as an empty file then, not as an error. */
 function isGone(sys: Sys, memory: number): boolean {
   return sys.call(sys.nr.pread64, memory, sys.text(""), 1, 0) === 0;
-}
-
-/** Whether two processes have the same memory. */
-export function hasSameMemory(
-  sys: Sys,
-  one: { readonly pid: number },
-  other: { readonly pid: number },
-): boolean {
-  return sys.call(sys.nr.kcmp, one.pid, other.pid, KCMP_VM) === 0;
 }
 
 /** The family. */

@@ -24,6 +24,13 @@ import {
   keepUnmapped,
   rangeOf,
 } from "./leaving.ts";
+import { Entry } from "../sys/script.ts";
+import {
+  CLONE_PARENT_SETTID,
+  CLONE_VM,
+  SIGCHLD,
+  SIGKILL,
+} from "../sys/structs.ts";
 import { OwnMemory, PRIVATE, RW, SHARED, sys } from "./testing/own_memory.ts";
 
 const LONG_WRITE = FOLL_LONGTERM | FOLL_WRITE;
@@ -34,6 +41,30 @@ const MREMAP_DONTUNMAP = 4;
 function number(own: OwnMemory, at: number, pages: number): void {
   const bytes = own.bytes(at, pages * PAGE_SIZE);
   for (let i = 0; i < pages; i++) bytes[i * PAGE_SIZE] = i + 1;
+}
+
+/** Makes a process below a child of this one that has its memory; it is there until its end. */
+function borrower(): Disposable {
+  const flags = CLONE_VM | CLONE_PARENT_SETTID | SIGCHLD;
+  const pids = [sys.alloc(8), sys.alloc(8)];
+  const [child, below] = pids.map((pid) =>
+    new Entry(sys, "clone", [flags, 0, pid.address])
+  ) as [Entry, Entry];
+  const wait = [0, 1].map(() => new Entry(sys, "ppoll"));
+  for (const each of wait) each.then({ negative: each, zero: each });
+  child.then({ zero: below });
+  below.then({ zero: wait[0]!, positive: wait[1]! });
+  sys.run(child.address);
+  const [middle, last] = pids.map(({ view }) => () => view.getInt32(0, true));
+  while (last!() === 0);
+  return {
+    [Symbol.dispose]() {
+      for (const pid of [last!(), middle!()]) {
+        sys.call(sys.nr.kill, pid, SIGKILL);
+      }
+      sys.call(sys.nr.wait4, middle!());
+    },
+  };
 }
 
 /** The first byte of each frame. */
@@ -112,6 +143,19 @@ for (const mapFiles of [true, false]) {
         assertEquals(machine.frames.used, 0);
       });
     }
+
+    it("stays when shared memory is unmapped that another process has by having the same memory", () => {
+      using own = new OwnMemory({ mapFiles });
+      using _other = borrower();
+      const { machine, mm } = own;
+      const at = own.map(2, SHARED);
+      number(own, at, 2);
+      const pfns = own.pin(at, 2, LONG_WRITE);
+      keepUnmapped(machine, mm, rangeOf(at, 2 * PAGE_SIZE));
+      own.unmap(at, 2);
+      assertEquals(firstBytes(own, pfns), [1, 2]);
+      own.unpin(pfns);
+    });
 
     it("stays when a process drops its private pages", () => {
       using own = new OwnMemory({ mapFiles });

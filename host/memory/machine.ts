@@ -244,7 +244,7 @@ export class HostMachine implements Machine {
     const known = [...this.#mms].map(({ space }) => space);
     const tids = new Set([Deno.pid, ...known.map(({ tid }) => tid)]);
     const strangers = [...this.#finder.processesWith(key)]
-      .filter((pid) => !tids.has(pid))
+      .filter((pid) => !this.#isOfAny(pid, tids))
       .map((pid) => this.#stranger(pid));
     const places = [...known, ...strangers].flatMap((space) =>
       placesIn(space, key)
@@ -252,6 +252,12 @@ export class HostMachine implements Machine {
     return lost === undefined
       ? places
       : places.flatMap((place) => without(place, lost));
+  }
+
+  /** Whether a process is one of some, or has its memory from one, as after vfork: that is lost with it. */
+  #isOfAny(pid: number, tids: ReadonlySet<number>): boolean {
+    return tids.has(pid) ||
+      [...tids].some((tid) => this.#sys.haveSameMemory(pid, tid));
   }
 
   #stranger(pid: number): ProcessSpace {

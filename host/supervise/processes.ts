@@ -8,7 +8,6 @@
 
 import type { FaultInjection } from "../../impl/kernel/fault_injection.ts";
 import { ESRCH } from "../../impl/uapi/errno.ts";
-import { hasSameMemory } from "../calls/exec.ts";
 import { type Beliefs, Identity } from "../calls/credentials/identity.ts";
 import { HostProcess } from "../calls/process.ts";
 import type { Host } from "../calls/call.ts";
@@ -196,7 +195,7 @@ export class Processes {
     const pidfd = sys.pidfdOpen(pid);
     if (pidfd < 0) return undefined;
     const parent = this.#processes.get(parentPid);
-    const lender = parent !== undefined && hasSameMemory(sys, { pid }, parent)
+    const lender = parent !== undefined && sys.haveSameMemory(pid, parent.pid)
       ? parent
       : undefined;
     const files = new HostDescriptors(sys, machine, host.files);

@@ -13,6 +13,7 @@
 import { type Architecture, MACHINE_CODE } from "./machine_code.ts";
 import { type LoadedObject, loadObject } from "./load.ts";
 import { type Numbers, numbersOf, type SyscallName } from "./numbers.ts";
+import { KCMP_VM } from "./structs.ts";
 
 /** Memory of this process that system calls can be told of. */
 export interface Block {
@@ -182,6 +183,11 @@ export class Sys {
   /** An ioctl. */
   ioctl(fd: number, command: number, argument: number): number {
     return this.call(this.nr.ioctl, fd, command, argument);
+  }
+
+  /** Whether two processes have the same memory; false where that cannot be told. */
+  haveSameMemory(one: number, other: number): boolean {
+    return this.call(this.nr.kcmp, one, other, KCMP_VM) === 0;
   }
 
   /** The target of a link as text; a negative errno as a number. */

@@ -47,13 +47,17 @@ export class FileFinder {
     return undefined;
   }
 
-  /** Descendants of this process that share a file by their mappings: who else has it got it by its descriptor. */
+  /**
+   * Descendants of this process that share a file by their mappings: who else
+   * has it got it by its descriptor. Its own children are no programs of ours:
+   * those are children of guards.
+   */
   *processesWith(file: string): Generator<number> {
     const parents = new Map(
       this.#numbersIn("/proc").map((pid) => [pid, this.#parentOf(pid)]),
     );
-    for (const [pid, first] of parents) {
-      let parent = first;
+    for (const [pid, guard] of parents) {
+      let parent = parents.get(guard) ?? 0;
       while (parent > 0 && parent !== Deno.pid) {
         parent = parents.get(parent) ?? 0;
       }
