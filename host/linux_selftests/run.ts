@@ -91,10 +91,14 @@ class Runner {
   }
 }
 
-/** How many huge pages nobody uses. */
+/** How many huge pages nobody uses, nor was promised. */
 async function freeHugePages(): Promise<number> {
   const text = await Deno.readTextFile("/proc/meminfo");
-  return Number(/^HugePages_Free:\s*(\d+)/m.exec(text)?.[1] ?? 0);
+  const number = (which: string) =>
+    Number(
+      new RegExp(`^HugePages_${which}:\\s*(\\d+)`, "m").exec(text)?.[1] ?? 0,
+    );
+  return number("Free") - number("Rsvd");
 }
 
 /** The task; resolves to the exit code. */
