@@ -9,9 +9,9 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { UsageError } from "../lib/usage_error.ts";
-import { Glob } from "../lib/glob.ts";
 import { describeTest, killerOf, type Mutant } from "./mutant.ts";
 import { MUTANTS } from "./mutants.ts";
+import { selectMutants } from "./select.ts";
 import {
   checkKillers,
   killersOf,
@@ -93,18 +93,11 @@ function parseOptions(args: readonly string[]): Options {
   }
   const actions = ["help", "list", "killers"] as const;
   const action = actions.find((name) => parsed[name]) ?? "run";
-  return { action, mutants: select(parsed._.map(String)), jobs };
-}
-
-/** The mutants with one of these names, or all. Throws {@link UsageError} if there are none. */
-function select(names: readonly string[]): readonly Mutant[] {
-  if (names.length === 0) return MUTANTS;
-  const patterns = names.map((name) => new Glob(name));
-  const mutants = MUTANTS.filter(({ name }) =>
-    patterns.some((pattern) => pattern.matchesAll(name))
-  );
-  if (mutants.length > 0) return mutants;
-  throw new UsageError(`No mutant is called ${names.join(" or ")}.`);
+  return {
+    action,
+    mutants: selectMutants(MUTANTS, parsed._.map(String)),
+    jobs,
+  };
 }
 
 function list(mutants: readonly Mutant[]): number {

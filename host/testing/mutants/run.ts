@@ -8,20 +8,12 @@
  * @module
  */
 
-import { Glob } from "../../../conformance/lib/glob.ts";
+import { UsageError } from "../../../conformance/lib/usage_error.ts";
 import { StaleMutant } from "../../../conformance/mutants/patch.ts";
+import { selectMutants } from "../../../conformance/mutants/select.ts";
 import type { HostMutant, Killer } from "./mutant.ts";
 import { MUTANTS } from "./mutants.ts";
 import { tryTests } from "./trial.ts";
-
-/** The mutants with one of these names, or all. */
-function select(names: readonly string[]): readonly HostMutant[] {
-  if (names.length === 0) return MUTANTS;
-  const patterns = names.map((name) => new Glob(name));
-  return MUTANTS.filter(({ name }) =>
-    patterns.some((pattern) => pattern.matchesAll(name))
-  );
-}
 
 /** A sentence for each killer that does not pass without any mutant. */
 async function checkKillers(mutants: readonly HostMutant[]): Promise<string[]> {
@@ -59,8 +51,7 @@ function nameOf([file, about, it]: Killer): string {
 }
 
 /** Tries them and prints how each ended; the exit status is returned. */
-async function main(names: readonly string[]): Promise<number> {
-  const mutants = select(names);
+async function run(mutants: readonly HostMutant[]): Promise<number> {
   const problems = await checkKillers(mutants);
   for (const mutant of mutants) {
     const problem = await tryMutant(mutant);
@@ -69,12 +60,23 @@ async function main(names: readonly string[]): Promise<number> {
       problems.push(`${mutant.name} (${mutant.breaks}): ${problem}`);
     }
   }
-  if (problems.length === 0 && mutants.length > 0) {
+  if (problems.length === 0) {
     console.log(`\nAll ${mutants.length} mutants of the host were noticed.`);
     return 0;
   }
   console.error(["", ...problems].join("\n"));
   return 1;
+}
+
+/** Tries the mutants with some names, or all; the exit status is returned. */
+async function main(names: readonly string[]): Promise<number> {
+  try {
+    return await run(selectMutants(MUTANTS, names));
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    console.error(error.message);
+    return 2;
+  }
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args));
