@@ -11,6 +11,7 @@
  * @module
  */
 
+import { Random } from "../../../selftests/harness/random.ts";
 import { AT_FDCWD, SIGKILL } from "../../sys/structs.ts";
 import { Sys } from "../../sys/sys.ts";
 import { buildBehaviour } from "./behaviour.ts";
@@ -75,29 +76,18 @@ function descendantsOf(sys: Sys, root: number): number[] {
   return found.slice(1);
 }
 
-/** Numbers that look random, the same for a seed (mulberry32). */
-function* randoms(seed: number): Generator<number, never, undefined> {
-  let state = seed;
-  for (;;) {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    yield ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  }
-}
-
 /** Kills as often as it is told, at moments that look random, and prints what came of it. */
 async function main(times: number, seed: number): Promise<void> {
   const sys = Sys.shared;
   const folder = Deno.makeTempDirSync();
   const program = buildBehaviour(folder);
   if (program === undefined) throw new Error("There is no compiler");
-  const random = randoms(seed);
+  const random = new Random(seed);
   let killed = 0;
   for (let i = 0; i < times; i++) {
-    const way = random.next().value < 0.8 ? "busy" : "hold";
-    const from = random.next().value < 0.8 ? "program" : "start";
-    const afterMs = random.next().value * (from === "start" ? 400 : 100);
+    const way = random.below(5) < 4 ? "busy" : "hold";
+    const from = random.below(5) < 4 ? "program" : "start";
+    const afterMs = random.below(from === "start" ? 400 : 100);
     killed += await killSupervisor(sys, program, way, { afterMs, from });
   }
   const left = new Deno.Command("pgrep", { args: ["-c", "-f", program] })
