@@ -14,6 +14,8 @@ import { parseArgs } from "@std/cli/parse-args";
 import { chosenKernels } from "../../conformance/linux_vm/build.ts";
 import { cacheFolder } from "../../conformance/linux_vm/cache.ts";
 import type { Kernel } from "../../conformance/linux_vm/kernels/kernels.ts";
+import { freeHugePages } from "../sys/huge_pages.ts";
+import { Sys } from "../sys/sys.ts";
 import { buildSelftests, type Programs } from "./build.ts";
 import { type CopiedCommand, copyForEverybody } from "./copy.ts";
 import { PROGRAMS } from "./sources.ts";
@@ -91,16 +93,6 @@ class Runner {
   }
 }
 
-/** How many huge pages nobody uses, nor was promised. */
-async function freeHugePages(): Promise<number> {
-  const text = await Deno.readTextFile("/proc/meminfo");
-  const number = (which: string) =>
-    Number(
-      new RegExp(`^HugePages_${which}:\\s*(\\d+)`, "m").exec(text)?.[1] ?? 0,
-    );
-  return number("Free") - number("Rsvd");
-}
-
 /** The task; resolves to the exit code. */
 async function main(args: readonly string[]): Promise<number> {
   const options = parseArgs([...args], {
@@ -118,7 +110,7 @@ async function main(args: readonly string[]): Promise<number> {
     }
     return 0;
   }
-  const free = await freeHugePages();
+  const free = freeHugePages(Sys.shared);
   if (free < HUGE_PAGES) {
     throw new Error(
       `The tests need ${HUGE_PAGES} huge pages of 2 MiB, and ${free} are free: as root, write ${HUGE_PAGES} to /proc/sys/vm/nr_hugepages`,

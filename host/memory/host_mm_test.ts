@@ -18,6 +18,7 @@ import {
   PROT_WRITE,
 } from "../../impl/uapi/mman.ts";
 import { keepUnmapped, rangeOf } from "./leaving.ts";
+import { freeHugePages } from "../sys/huge_pages.ts";
 import { OwnMemory, PRIVATE, RW, SHARED, sys } from "./testing/own_memory.ts";
 
 const LONG_READ = FOLL_LONGTERM;
@@ -337,13 +338,7 @@ describe("a copy", () => {
   });
 });
 
-/** Huge pages of the host, by what it says of them. */
-function hugePages(which: string): number {
-  const text = String(sys.readFile(-1, "/proc/meminfo"));
-  return Number(new RegExp(`HugePages_${which}: +(\\d+)`).exec(text)?.[1]);
-}
-// Those that are promised to others are counted as free, too.
-const hasHugePages = hugePages("Free") - hugePages("Rsvd") >= 4;
+const hasHugePages = freeHugePages(sys) >= 4;
 
 describe("huge pages", { skip: !hasHugePages }, () => {
   const HUGETLB = 0x40000;
