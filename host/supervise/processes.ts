@@ -119,11 +119,8 @@ export class Processes {
   isEnding({ pid, exits }: HostProcess): boolean {
     if (exits !== undefined) return true;
     const { sys } = this.#parts.host;
-    const text = sys.readFile(AT_FDCWD, `/proc/${pid}/stat`);
-    if (typeof text === "number") return true;
-    // Behind its name, which may be anything.
-    const fields = text.slice(text.lastIndexOf(")")).split(" ");
-    return (Number(fields[7]) & PF_EXITING) !== 0;
+    const fields = sys.processStat(pid);
+    return fields === undefined || (Number(fields[7]) & PF_EXITING) !== 0;
   }
 
   /** A process has ended. */

@@ -13,7 +13,7 @@
 import { type Architecture, MACHINE_CODE } from "./machine_code.ts";
 import { type LoadedObject, loadObject } from "./load.ts";
 import { type Numbers, numbersOf, type SyscallName } from "./numbers.ts";
-import { KCMP_VM } from "./structs.ts";
+import { AT_FDCWD, KCMP_VM } from "./structs.ts";
 
 /** Memory of this process that system calls can be told of. */
 export interface Block {
@@ -183,6 +183,16 @@ export class Sys {
   /** An ioctl. */
   ioctl(fd: number, command: number, argument: number): number {
     return this.call(this.nr.ioctl, fd, command, argument);
+  }
+
+  /**
+   * What /proc says of a process behind its name, which may be anything: its
+   * state at 1, its parent at 2, its flags at 7. Undefined if it is gone.
+   */
+  processStat(pid: number): string[] | undefined {
+    const text = this.readFile(AT_FDCWD, `/proc/${pid}/stat`);
+    if (typeof text === "number") return undefined;
+    return text.slice(text.lastIndexOf(")")).split(" ");
   }
 
   /** Whether two processes have the same memory; false where that cannot be told. */

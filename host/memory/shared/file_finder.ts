@@ -74,10 +74,7 @@ export class FileFinder {
 
   /** The parent of a process; 0 for none. */
   #parentOf(pid: number): number {
-    const text = this.#sys.readFile(-1, `/proc/${pid}/stat`);
-    if (typeof text !== "string") return 0;
-    // Behind the name in brackets and the state.
-    return Number(text.slice(text.lastIndexOf(")")).split(" ")[2]);
+    return Number(this.#sys.processStat(pid)?.[2] ?? 0);
   }
 
   /** What in a folder of /proc is called by a number; nothing where that may not be read. */
