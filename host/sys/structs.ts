@@ -74,8 +74,6 @@ export const NOTIF_ADDFD = {
   newfd: 16,
   newfdFlags: 20,
 } as const;
-/** addfd: at the number `newfd`, instead of the lowest. */
-export const SECCOMP_ADDFD_FLAG_SETFD = 1;
 /** addfd: answer the call with the descriptor's number as well. */
 export const SECCOMP_ADDFD_FLAG_SEND = 2;
 
@@ -108,8 +106,6 @@ export const SECCOMP_RET_ALLOW = 0x7fff0000;
 export const SECCOMP_RET_USER_NOTIF = 0x7fc00000;
 /** Fail with the errno in the lower 16 bits. */
 export const SECCOMP_RET_ERRNO = 0x00050000;
-/** Kill. */
-export const SECCOMP_RET_KILL_PROCESS = 0x80000000;
 
 /** AUDIT_ARCH_* as a filter sees it. */
 export const AUDIT_ARCH: Readonly<Record<Architecture, number>> = {
@@ -135,16 +131,8 @@ export const EPOLL_EVENT: Readonly<
 export const EPOLL_CTL_ADD = 1;
 /** epoll_ctl: no longer. */
 export const EPOLL_CTL_DEL = 2;
-/** epoll_ctl: other events. */
-export const EPOLL_CTL_MOD = 3;
 /** There is something to read. */
 export const EPOLLIN = 1;
-/** There is room to write. */
-export const EPOLLOUT = 4;
-/** An error. */
-export const EPOLLERR = 8;
-/** The other side is gone. */
-export const EPOLLHUP = 16;
 
 /** kcmp: the same memory. */
 export const KCMP_VM = 1;
