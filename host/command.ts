@@ -11,8 +11,10 @@
  * @module
  */
 
+import { pathToFileURL } from "node:url";
 import { denoHost } from "../conformance/lib/host.ts";
 import { type Environment, runCommand } from "./command/command.ts";
+import { FileStorage } from "./command/storage.ts";
 import { hostKernel, start } from "./run/start.ts";
 
 /** The process that Deno runs. */
@@ -39,7 +41,12 @@ function environment(): Environment {
       Deno.addSignalListener(signal, act);
       return () => Deno.removeSignalListener(signal, act);
     },
-    createKernel: (revision) => hostKernel({ revision }),
+    createKernel: (revision, vfioContainer) =>
+      hostKernel({ revision, vfioContainer }),
+    devices: {
+      load: async (path) => (await import(pathToFileURL(path).href)).default,
+      openStorage: (path) => new FileStorage(path),
+    },
     start,
   };
 }

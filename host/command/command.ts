@@ -7,12 +7,14 @@
  */
 
 import { orUsageError, UsageError } from "../../conformance/lib/usage_error.ts";
+import type { IommufdOptions } from "../../impl/iommufd/kernel.ts";
 import type { Kernel } from "../../impl/kernel.ts";
 import { errnoOfStep } from "../../impl/kernel/fault_steps.ts";
 import type { RevisionName } from "../../impl/uapi/revision.ts";
 import { type Watcher, watchers } from "../calls/watcher.ts";
 import { Drawing } from "../watch/drawing.ts";
 import { FailingStep } from "../watch/failing_step.ts";
+import { type DeviceSources, plugDevices } from "./devices.ts";
 import { HELP } from "./help.ts";
 import { LeftBehind } from "../watch/left_behind.ts";
 import { Log } from "../watch/log.ts";
@@ -54,7 +56,12 @@ export interface Environment {
   /** Calls `act` for each signal; what is returned takes that back. */
   onSignal(signal: Deno.Signal, act: () => void): () => void;
   /** A machine for programs of this host. */
-  createKernel(uapi: RevisionName): Kernel;
+  createKernel(
+    revision: RevisionName,
+    container: IommufdOptions["vfioContainer"],
+  ): Kernel;
+  /** Where devices come from. */
+  readonly devices: DeviceSources;
   /** Starts a program. */
   readonly start: Start;
 }
@@ -84,12 +91,22 @@ export async function runCommand(
   }
 }
 
+/** A machine with the devices that were asked for. */
+async function machineOf(
+  { uapi, container, devices }: Options,
+  environment: Environment,
+): Promise<Kernel> {
+  const kernel = environment.createKernel(uapi, container);
+  await plugDevices(kernel, devices, environment.devices);
+  return kernel;
+}
+
 /** Runs the program once, and tells what was asked for. */
 async function runOne(
   options: Options,
   environment: Environment,
 ): Promise<number> {
-  const kernel = environment.createKernel(options.uapi);
+  const kernel = await machineOf(options, environment);
   const observers = new Observers(options, kernel, environment);
   const { step } = observers;
   const program = await environment.start(options.program, options.args, {
@@ -240,7 +257,7 @@ async function sweptRun(
   environment: Environment,
   stop: AbortSignal,
 ): Promise<SweptRun> {
-  const kernel = environment.createKernel(options.uapi);
+  const kernel = await machineOf(options, environment);
   const step = new FailingStep(nth, options.uapi);
   const left = new LeftBehind();
   const program = await environment.start(options.program, options.args, {

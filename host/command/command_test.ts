@@ -4,7 +4,7 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { Kernel } from "../../mod.ts";
+import { CopyEngine, Kernel } from "../../mod.ts";
 import * as uapi from "../../impl/uapi/mod.ts";
 import { type Environment, runCommand } from "./command.ts";
 import { HELP } from "./help.ts";
@@ -56,6 +56,12 @@ const CANNOT: Readonly<Record<string, CannotRun>> = {
   "./text": new CannotRun(126, "./text is not executable."),
 };
 
+/** What modules export. */
+const MODULES: Readonly<Record<string, unknown>> = {
+  "./one.ts": new CopyEngine(),
+  "./class.ts": CopyEngine,
+};
+
 async function run(line: string, body: Body, hasTerminal = false) {
   const output = { out: "", err: "" };
   const files = new Map<string, string>();
@@ -71,7 +77,14 @@ async function run(line: string, body: Body, hasTerminal = false) {
     },
     hasTerminal,
     onSignal: (signal, act) => signals.on(signal, act),
-    createKernel: (uapi) => new Kernel({ revision: uapi }),
+    createKernel: (revision, vfioContainer) =>
+      new Kernel({ revision, vfioContainer }),
+    devices: {
+      load: (path) => Promise.resolve(MODULES[path]),
+      openStorage: (path) => {
+        throw new Error(`there is no "${path}"`);
+      },
+    },
     start(name, _args, options): RunningProgram {
       if (CANNOT[name]) throw CANNOT[name];
       started.push(options);
@@ -223,6 +236,31 @@ describe("run", () => {
     assertEquals(root.started[0]!.uid, 0);
   });
 
+  it("puts the devices into the machine before the program starts", async () => {
+    const line = "--device dma --device ./class.ts,at=0000:01:00.0 ./x";
+    const { started } = await run(line, tidy);
+    const { options, pci } = started[0]!.kernel!;
+    assertEquals([...pci.functions.keys()], ["0000:00:04.0", "0000:01:00.0"]);
+    assertEquals(options.vfioContainer, "type1");
+  });
+
+  it("gives /dev/vfio/vfio to who is to have it", async () => {
+    const { started } = await run("--container iommufd ./x", tidy);
+    assertEquals(started[0]!.kernel!.options.vfioContainer, "iommufd");
+  });
+
+  it("runs nothing where a device cannot be plugged in", async () => {
+    const { code, err, started } = await run(
+      "--device nvme,file=none ./x",
+      tidy,
+    );
+    assertEquals([code, started.length], [2, 0]);
+    assertStringIncludes(
+      err,
+      `run: Cannot make device "nvme,file=none": there is no "none"`,
+    );
+  });
+
   it("says what cannot be run, with the status of a shell", async () => {
     const none = await run("./none", tidy);
     assertEquals([none.code, none.err], [127, "run: There is no ./none.\n"]);
@@ -256,6 +294,16 @@ describe("run --sweep", () => {
     assertStringIncludes(out, "4 steps can fail");
     assertStringIncludes(out, "4 runs: 4 exited with 0");
     assertEquals(signals.handlers, 0);
+  });
+
+  it("makes the devices anew for each run", async () => {
+    const line = "--sweep --device ./class.ts ./x";
+    const { code, started } = await run(line, tidy);
+    assertEquals(code, 0);
+    assert(started.every(({ kernel }) => kernel!.pci.functions.size === 1));
+    const one = await run("--sweep --device ./one.ts ./x", tidy);
+    assertEquals(one.code, 2);
+    assertStringIncludes(one.err, "The device is in a machine already");
   });
 
   it("is 125 with --audit if a run left something behind", async () => {

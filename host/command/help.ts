@@ -6,17 +6,39 @@
  * @module
  */
 
+import { DEVICE_KINDS, DEVICE_OPTIONS } from "../../impl/pci/devices/kinds.ts";
 import { NEWEST, REVISION_NAMES } from "../../impl/uapi/revision.ts";
+
+/** Where what is said of a device begins. */
+const INDENT = " ".repeat(25);
+
+/** A line for each kind of device, and for each of its options. */
+const DEVICES = Object.entries(DEVICE_KINDS).flatMap(([name, kind]) => [
+  `  ${name.padEnd(8)}${kind.summary}`,
+  ...kind.options.map((option) => {
+    const { form, summary } = DEVICE_OPTIONS[option];
+    return `    ,${`${option}=${form}`.padEnd(12)}${summary}`;
+  }),
+]).map((line) => `${INDENT}${line}\n`).join("");
 
 /** What `--help` prints. */
 export const HELP =
   `Runs a Linux program, unmodified, on the model: it sees /dev/iommu and
-/dev/vfio/vfio, which the model answers for its own memory.
+/dev/vfio, which the model answers for its own memory.
 
 Usage: deno task run [OPTION]… [--] PROGRAM [ARGUMENT]…
 
 What the program meets:
   --uapi REVISION        ${REVISION_NAMES.join(", ")}; default ${NEWEST}
+  --device KIND[,OPTION=VALUE]…
+                         a PCI device, which the program finds in /dev/vfio and
+                         /sys; can be there more than once. KIND is a module
+                         that exports a device (./my_device.ts), or
+${DEVICES}${INDENT}and of each:
+${INDENT}    ,at=ADDRESS  its place; default 0000:00:04.0 and on
+${INDENT}    ,group=NAME  IOMMU group: one for all of a name
+  --container WHOSE      type1 or iommufd: who serves /dev/vfio/vfio; default
+                         type1
   --as-root              the model believes that the caller is root, with all
                          capabilities
   --uid UID              the model believes that it is this user; by default it

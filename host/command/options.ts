@@ -7,6 +7,7 @@
  */
 
 import { suggestion, UsageError } from "../../conformance/lib/usage_error.ts";
+import type { IommufdOptions } from "../../impl/iommufd/kernel.ts";
 import { RLIM_INFINITY } from "../../impl/uapi/mman.ts";
 import {
   isRevisionName,
@@ -14,6 +15,8 @@ import {
   REVISION_NAMES,
   type RevisionName,
 } from "../../impl/uapi/revision.ts";
+import { type DeviceRequest, parseDevice } from "./devices.ts";
+import { parseBytes } from "./numbers.ts";
 
 /** What the command line asks for. */
 export interface Options {
@@ -25,6 +28,10 @@ export interface Options {
   readonly args: readonly string[];
   /** How the model behaves. */
   readonly uapi: RevisionName;
+  /** The devices in the machine, in the order in which they are plugged in. */
+  readonly devices: readonly DeviceRequest[];
+  /** Whose container `/dev/vfio/vfio` is. */
+  readonly container: IommufdOptions["vfioContainer"];
   /** What the model believes of the caller; undefined is the truth. */
   readonly uid: number | undefined;
   /** RLIMIT_MEMLOCK as the model sees it, bytes; undefined is the truth. */
@@ -47,6 +54,8 @@ export interface Options {
 const VALUES = {
   "help": "never",
   "uapi": "always",
+  "device": "always",
+  "container": "always",
   "as-root": "never",
   "uid": "always",
   "memlock": "always",
@@ -61,21 +70,19 @@ const VALUES = {
 
 type Name = keyof typeof VALUES;
 
+/** Options that can be there more than once. */
+const REPEATABLE: ReadonlySet<Name> = new Set(["device"]);
+
+/** Whose container there can be. */
+const CONTAINERS = ["type1", "iommufd"] as const;
+
 /** The options that are there, with their values, which are empty where they have none. */
-type Given = ReadonlyMap<Name, string>;
+type Given = ReadonlyMap<Name, readonly string[]>;
 
 /** User ids are below this: the last stands for none. */
 const UID_NONE = 2 ** 32 - 1;
 /** A longer timer would fire at once. */
 const MAX_TIMEOUT = 2 ** 31 - 1;
-
-/** What bytes are counted in. */
-const UNITS: Readonly<Record<string, bigint>> = {
-  "": 1n,
-  K: 1n << 10n,
-  M: 1n << 20n,
-  G: 1n << 30n,
-};
 
 /**
  * Reads the command line: options up to the program, which is the first word
@@ -104,10 +111,12 @@ export function parseOptions(args: readonly string[]): Options {
     program,
     args: programArgs,
     uapi: revisionOf(given),
+    devices: (given.get("device") ?? []).map(parseDevice),
+    container: containerOf(given),
     uid: given.has("as-root") ? 0 : numberOf(given, "uid", 0, UID_NONE - 1),
-    memlock: bytesOf(given.get("memlock")),
-    log: given.get("log"),
-    transcript: given.get("transcript"),
+    memlock: bytesOf(first(given, "memlock")),
+    log: first(given, "log"),
+    transcript: first(given, "transcript"),
     audit: given.has("audit"),
     inspect: given.has("inspect"),
     failNth: numberOf(given, "fail-nth", 1, Number.MAX_SAFE_INTEGER) ?? 0,
@@ -117,15 +126,18 @@ export function parseOptions(args: readonly string[]): Options {
 
 /** The options, and all from the program on. */
 function split(args: readonly string[]): { given: Given; rest: string[] } {
-  const given = new Map<Name, string>();
+  const given = new Map<Name, string[]>();
   const left = args[0] === "--" ? args.slice(1) : [...args];
   while (left[0]?.startsWith("-") && left[0] !== "-") {
     const word = left.shift()!;
     if (word === "--") break;
     const [flag, inline] = cut(word);
     const name = nameOf(flag);
-    if (given.has(name)) throw new UsageError(`--${name} is there twice.`);
-    given.set(name, valueOf(name, inline, left));
+    const values = given.get(name) ?? [];
+    if (values.length > 0 && !REPEATABLE.has(name)) {
+      throw new UsageError(`--${name} is there twice.`);
+    }
+    given.set(name, [...values, valueOf(name, inline, left)]);
   }
   return { given, rest: left };
 }
@@ -166,17 +178,33 @@ function valueOf(
   return value ?? "";
 }
 
+/** The value of an option that is there once at most. */
+function first(given: Given, name: Name): string | undefined {
+  return given.get(name)?.[0];
+}
+
 function refuseTogether(given: Given, one: Name, other: Name): void {
   if (!given.has(one) || !given.has(other)) return;
   throw new UsageError(`--${one} and --${other} cannot be together.`);
 }
 
 function revisionOf(given: Given): RevisionName {
-  const name = given.get("uapi") ?? NEWEST;
+  const name = first(given, "uapi") ?? NEWEST;
   if (isRevisionName(name)) return name;
   throw new UsageError(
     `Unknown revision "${name}": it must be ${REVISION_NAMES.join(", ")}.${
       suggestion(name, REVISION_NAMES)
+    }`,
+  );
+}
+
+function containerOf(given: Given): Options["container"] {
+  const name = first(given, "container") ?? "type1";
+  const found = CONTAINERS.find((each) => each === name);
+  if (found !== undefined) return found;
+  throw new UsageError(
+    `Unknown container "${name}": it must be ${CONTAINERS.join(" or ")}.${
+      suggestion(name, CONTAINERS)
     }`,
   );
 }
@@ -188,7 +216,7 @@ function numberOf(
   min: number,
   max: number,
 ): number | undefined {
-  const text = given.get(name);
+  const text = first(given, name);
   if (text === undefined) return undefined;
   const number = Number(text);
   if (/^\d+$/.test(text) && number >= min && number <= max) return number;
@@ -201,10 +229,8 @@ function numberOf(
 function bytesOf(text: string | undefined): bigint | undefined {
   if (text === undefined) return undefined;
   if (text === "unlimited") return RLIM_INFINITY;
-  const [, digits, unit] = /^(\d{1,20})([KMG]?)$/.exec(text) ?? [];
-  const bytes = digits && BigInt(digits) * UNITS[unit!]!;
-  if (bytes && bytes < RLIM_INFINITY) return bytes;
-  if (text === "0") return 0n;
+  const bytes = parseBytes(text);
+  if (bytes !== undefined && bytes < RLIM_INFINITY) return bytes;
   throw new UsageError(
     `Cannot parse --memlock "${text}": it must be a number of bytes, as in 8M or 64K, or unlimited.`,
   );

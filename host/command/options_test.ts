@@ -13,6 +13,8 @@ const DEFAULTS: Options = {
   program: "./x",
   args: [],
   uapi: NEWEST,
+  devices: [],
+  container: "type1",
   uid: undefined,
   memlock: undefined,
   log: undefined,
@@ -34,12 +36,14 @@ describe("parseOptions() of run", () => {
   });
 
   it("reads every option, with a space or an equals sign", () => {
-    const line = "--uapi 6.12 --uid=65534 --memlock 64K --log=l.txt " +
+    const line =
+      "--uapi 6.12 --container iommufd --uid=65534 --memlock 64K --log=l.txt " +
       "--transcript t.txt --audit --inspect --fail-nth 7 ./x --audit";
     assertEquals(parse(line), {
       ...DEFAULTS,
       args: ["--audit"],
       uapi: "6.12",
+      container: "iommufd",
       uid: 65534,
       memlock: 65536n,
       log: "l.txt",
@@ -61,6 +65,14 @@ describe("parseOptions() of run", () => {
 
   it("believes in root", () => {
     assertEquals(parse("--as-root ./x").uid, 0);
+  });
+
+  it("takes as many devices as there are", () => {
+    const { devices } = parse("--device dma --device=igb,group=1 ./x");
+    assertEquals(devices.map(({ kind, group }) => [kind, group]), [
+      ["dma", undefined],
+      ["igb", "1"],
+    ]);
   });
 
   it("takes the program behind --, whatever its name", () => {
@@ -106,6 +118,9 @@ describe("parseOptions() of run", () => {
     ["--audit --audit ./x", "--audit is there twice."],
     ["--uapi old ./x", `"old": it must be ${REVISION_NAMES.join(", ")}.`],
     [`--uapi ${NEWEST}x ./x`, `Did you mean "${NEWEST}"?`],
+    ["--device ibg ./x", `Unknown device "ibg": it must be dma,`],
+    ["--container type2 ./x", `"type2": it must be type1 or iommufd.`],
+    ["--container type2 ./x", `Did you mean "type1"?`],
     ["--uid -1 ./x", `Cannot parse --uid "-1"`],
     ["--uid 4294967295 ./x", `Cannot parse --uid "4294967295"`],
     ["--as-root --uid 1 ./x", "--as-root and --uid cannot be together."],
@@ -128,6 +143,8 @@ describe("--help of run", () => {
   it("names every option", () => {
     const options = [
       "uapi",
+      "device",
+      "container",
       "as-root",
       "uid",
       "memlock",

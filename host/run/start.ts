@@ -31,9 +31,13 @@ export type HostKernelOptions =
   & Pick<KernelOptions, "revision">
   & Partial<IommufdOptions>;
 
-/** A kernel for real programs, whose memory is that of their processes. Throws a {@link CannotRun} if this host cannot. */
+/** A kernel for real programs, whose memory is that of their processes; it has the type1 container unless the options say otherwise. Throws a {@link CannotRun} if this host cannot. */
 export function hostKernel(options: HostKernelOptions = {}): Kernel {
-  return new Kernel({ ...options, machine: new HostMachine(systemCalls()) });
+  return new Kernel({
+    vfioContainer: "type1",
+    ...options,
+    machine: new HostMachine(systemCalls()),
+  });
 }
 
 /** The system calls of this process, or why there are none. */

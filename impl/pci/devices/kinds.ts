@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The kinds of devices that there are, for who chooses one by its name.
+ *
+ * @module
+ */
+
+import type { PciDevice } from "../device.ts";
+import { CopyEngine } from "./copy_engine.ts";
+import { Igb } from "./igb.ts";
+import { NvmeDrive } from "./nvme/nvme.ts";
+import type { NvmeStorage } from "./nvme/storage.ts";
+
+/** What can be said of a device, by the name of the option that says it. */
+export interface DeviceSettings {
+  /** Bytes of memory behind a drive. */
+  readonly size?: number;
+  /** What is behind a drive in place of memory. */
+  readonly file?: NvmeStorage;
+}
+
+/** The name of an option. */
+export type DeviceOption = keyof DeviceSettings;
+
+/** What people are told of each option. */
+export const DEVICE_OPTIONS: Readonly<
+  Record<DeviceOption, { readonly form: string; readonly summary: string }>
+> = {
+  size: { form: "BYTES", summary: "its memory; default 64M" },
+  file: { form: "PATH", summary: "a file in place of memory" },
+};
+
+/** A kind of device. */
+export interface DeviceKind {
+  /** What it is, for people. */
+  readonly summary: string;
+  /** What can be said of it. */
+  readonly options: readonly DeviceOption[];
+  /** Makes one, which is in no machine yet. Throws a RangeError for what cannot be. */
+  make(settings: DeviceSettings): PciDevice;
+}
+
+/** All kinds, by name. */
+export const DEVICE_KINDS: Readonly<Record<string, DeviceKind>> = {
+  dma: {
+    summary: "a copy engine, for a first test",
+    options: [],
+    make: () => new CopyEngine(),
+  },
+  igb: {
+    summary: "an Ethernet controller (82576)",
+    options: [],
+    make: () => new Igb(),
+  },
+  nvme: {
+    summary: "an NVMe drive",
+    options: ["size", "file"],
+    make: ({ size = 2 ** 26, file = size }) => new NvmeDrive(file),
+  },
+};
