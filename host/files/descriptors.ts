@@ -15,6 +15,7 @@ import { KernelBug } from "../../impl/kernel/warn.ts";
 import type { Caller } from "./caller.ts";
 import type { HostMachine } from "../memory/machine.ts";
 import type { Sys } from "../sys/sys.ts";
+import type { Eventfds } from "./eventfds.ts";
 import { HostFile } from "./host_file.ts";
 import type { EmulatedFile, EmulatedFiles } from "./emulated.ts";
 import type { InodeId } from "./thread_folder.ts";
@@ -24,6 +25,7 @@ export class HostDescriptors implements Descriptors {
   readonly #sys: Sys;
   readonly #machine: HostMachine;
   readonly #files: EmulatedFiles;
+  readonly #eventfds: Eventfds;
   #borrowed: HostFile[] = [];
   readonly #inode: InodeId = { ino: 0, device: 0 };
   #caller: Caller | undefined;
@@ -35,11 +37,17 @@ export class HostDescriptors implements Descriptors {
   /** By which path the next file is opened that is installed. */
   path: string | undefined;
 
-  /** Among the files that programs hold. */
-  constructor(sys: Sys, machine: HostMachine, files: EmulatedFiles) {
+  /** Among the files that programs hold; others may be eventfds. */
+  constructor(
+    sys: Sys,
+    machine: HostMachine,
+    files: EmulatedFiles,
+    eventfds: Eventfds,
+  ) {
     this.#sys = sys;
     this.#machine = machine;
     this.#files = files;
+    this.#eventfds = eventfds;
   }
 
   /** A call begins. */
@@ -95,7 +103,7 @@ export class HostDescriptors implements Descriptors {
     if (this.#caller === undefined || fd < 0) return undefined;
     const own = this.#sys.pidfdGetfd(this.#caller.pidfd, fd);
     if (own < 0) return undefined;
-    const file = new HostFile(this.#sys, this.#machine, own);
+    const file = new HostFile(this.#sys, this.#machine, this.#eventfds, own);
     this.#borrowed.push(file);
     return file;
   }

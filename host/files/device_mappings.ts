@@ -7,10 +7,12 @@
  * of its own of the memory's file, with a lock of its own that goes when the
  * opening does: with the last part that is mapped anywhere, also in a child.
  *
+ * Nor does it tell what programs store there: the devices look for that.
+ *
  * @module
  */
 
-import type { DeviceMapping } from "../../impl/kernel/files/file.ts";
+import type { DeviceMapping, Polled } from "../../impl/kernel/files/file.ts";
 import { O_CLOEXEC, O_RDWR } from "../../impl/uapi/mman.ts";
 import type { HostObject } from "../memory/shared/host_object.ts";
 import { AT_FDCWD } from "../sys/structs.ts";
@@ -34,6 +36,8 @@ export class DeviceMappings {
   readonly #sys: Sys;
   readonly #lock: Block;
   readonly #mapped = new Map<number, Mapped>();
+  /** What has to look for stores, each once. */
+  #polled: readonly Polled[] = [];
   #lastByte = 0;
 
   /** None yet. */
@@ -54,24 +58,48 @@ export class DeviceMappings {
     must(this.#fcntl(fd, F_OFD_SETLK, byte), "locking it");
     device.open();
     this.#mapped.set(byte, { object, device });
+    this.#changed();
     return fd;
+  }
+
+  /** Whether there is a device that has to look for stores. */
+  get arePolled(): boolean {
+    return this.#polled.length > 0;
+  }
+
+  /** Has the devices look for stores; returns whether there was one. */
+  poll(): boolean {
+    let found = false;
+    for (const device of this.#polled) if (device.poll()) found = true;
+    return found;
   }
 
   /** Looks which are gone. */
   settle(): void {
     if (this.#mapped.size === 0) return;
+    const before = this.#mapped.size;
     for (const [byte, { object, device }] of this.#mapped) {
       must(this.#fcntl(object.fd, F_OFD_GETLK, byte), "looking for a lock");
       if (this.#lock.view.getInt16(FLOCK.type, true) !== F_UNLCK) continue;
       this.#mapped.delete(byte);
       device.close();
     }
+    if (this.#mapped.size < before) this.#changed();
   }
 
   /** All are gone: there are no programs any more. */
   releaseAll(): void {
     for (const { device } of this.#mapped.values()) device.close();
     this.#mapped.clear();
+    this.#changed();
+  }
+
+  #changed(): void {
+    const polled = new Set<Polled>();
+    for (const { device } of this.#mapped.values()) {
+      if (device.polled !== undefined) polled.add(device.polled);
+    }
+    this.#polled = [...polled];
   }
 
   #fcntl(fd: number, command: number, byte: number): number {

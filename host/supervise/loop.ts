@@ -5,11 +5,15 @@
  * leave this thread; with none for a while, another thread waits. In between
  * the runtime gets its turns, so that timers and tests go on.
  *
+ * While programs have memory of devices mapped, it looks there too, and does
+ * not go to sleep.
+ *
  * @module
  */
 
 import { setImmediate } from "node:timers";
 import type { Epoll } from "./epoll.ts";
+import { Pace } from "./pace.ts";
 
 /** Milliseconds without traffic after which another thread waits. */
 const IDLE_MS = 1;
@@ -18,15 +22,28 @@ const TURN_MS = 5;
 /** Calls after which it looks at the clock. */
 const GLANCE = 16;
 
+/** The memory of devices that programs have mapped. */
+export interface MappedDevices {
+  /** Whether there is a device that has to look. */
+  readonly arePolled: boolean;
+  /** Has the devices look; returns whether there was something. */
+  poll(): boolean;
+  /** Looks whether it is mapped still. */
+  settle(): void;
+}
+
 /** Dispatches what happens. */
 export class Loop {
   readonly #epoll: Epoll;
+  readonly #devices: MappedDevices;
   readonly #onIdle: () => void;
+  readonly #pace = new Pace();
   #running: Promise<void> | undefined;
 
   /** Stands still. Calls `onIdle` when there was no traffic for a while. */
-  constructor(epoll: Epoll, onIdle: () => void) {
+  constructor(epoll: Epoll, devices: MappedDevices, onIdle: () => void) {
     this.#epoll = epoll;
+    this.#devices = devices;
     this.#onIdle = onIdle;
   }
 
@@ -42,12 +59,13 @@ export class Loop {
       await undefined;
       let turn = performance.now();
       for (let count = 1; goesOn(); count++) {
-        const something = this.#epoll.dispatch(IDLE_MS);
+        const looks = this.#devices.arePolled;
+        const something = looks ? this.#look() : this.#epoll.dispatch(IDLE_MS);
         if (!goesOn()) return;
-        if (!something) {
+        if (!something && !looks) {
           this.#onIdle();
           await this.#epoll.sleep();
-        } else if (count % GLANCE !== 0) continue;
+        } else if (count % GLANCE !== 0 && !looks) continue;
         else if (performance.now() - turn < TURN_MS) continue;
         else await new Promise<void>((resolve) => setImmediate(resolve));
         turn = performance.now();
@@ -56,5 +74,15 @@ export class Loop {
       // At once: who waits for an end may start the next thing before others hear of this.
       this.#running = undefined;
     }
+  }
+
+  /** Waits for a pause at most, and has the devices look; returns whether there was something. */
+  #look(): boolean {
+    const pause = this.#pace.pause(performance.now());
+    if (pause > 0) this.#devices.settle();
+    const called = this.#epoll.dispatch(pause);
+    const found = this.#devices.poll();
+    if (called || found) this.#pace.worked(performance.now());
+    return called || found;
   }
 }

@@ -13,6 +13,7 @@ import { HostProcess } from "../calls/process.ts";
 import type { Host } from "../calls/call.ts";
 import type { Caller } from "../files/caller.ts";
 import { HostDescriptors } from "../files/descriptors.ts";
+import { Eventfds } from "../files/eventfds.ts";
 import { ThreadFolder } from "../files/thread_folder.ts";
 import { AT_FDCWD, SIGKILL } from "../sys/structs.ts";
 import type { Epoll } from "./epoll.ts";
@@ -79,12 +80,14 @@ export interface ProcessesParts {
 /** All that made a call and have not ended. */
 export class Processes {
   readonly #parts: ProcessesParts;
+  readonly #eventfds: Eventfds;
   readonly #threads = new Map<number, Thread>();
   readonly #processes = new Map<number, HostProcess>();
 
   /** None yet. */
   constructor(parts: ProcessesParts) {
     this.#parts = parts;
+    this.#eventfds = new Eventfds(parts.host.sys, parts.epoll);
   }
 
   /** Those that are known, oldest first. */
@@ -195,7 +198,8 @@ export class Processes {
     const lender = parent !== undefined && sys.haveSameMemory(pid, parent.pid)
       ? parent
       : undefined;
-    const files = new HostDescriptors(sys, machine, host.files);
+    const eventfds = this.#eventfds;
+    const files = new HostDescriptors(sys, machine, host.files, eventfds);
     const parts = { kernel, machine, pid, pidfd, files, faults, lender };
     const process = unlessGone(() => {
       const identity = new Identity(beliefs, pid, parent?.identity);

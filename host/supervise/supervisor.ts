@@ -94,7 +94,7 @@ export class Supervisor {
       beliefs: new Beliefs(sys, pretence),
       faults,
     });
-    this.#loop = new Loop(epoll, () => machine.dropIdle());
+    this.#loop = new Loop(epoll, mapped, () => machine.dropIdle());
   }
 
   /** The processes that are known, oldest first. */
@@ -125,6 +125,8 @@ export class Supervisor {
     if (!listener.receive()) return;
     if (!listener.isNative) return this.#refuse(program);
     this.#host.mapped.settle();
+    // What was stored before the call counts before it.
+    this.#host.mapped.poll();
     const notified = this.#byNumber.get(listener.nr)!;
     const thread = this.#quickly(notified, listener) ??
       this.#threadOf(listener);

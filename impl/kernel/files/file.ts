@@ -82,6 +82,14 @@ export interface DeviceMapping {
   physical?(offset: number): number | undefined;
   /** The program stored `length` bytes at byte `offset` of the memory, where the machine can see that. */
   stored?(offset: number, length: number): void;
+  /** Where the machine cannot see that: what is to look again and again. All mappings of a device have the same. */
+  readonly polled?: Polled;
+}
+
+/** What looks at memory that programs store to. */
+export interface Polled {
+  /** Looks, and acts on what is new; returns whether there was something. */
+  poll(): boolean;
 }
 
 /** The counter of an eventfd, for whoever has it signalled, or waits for it (Linux: struct eventfd_ctx). */

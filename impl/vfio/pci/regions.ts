@@ -164,6 +164,7 @@ export function mapRegion(
       physical: (at) =>
         device.memoryEnabled ? device.pci.barAddresses[index]! + at : undefined,
       stored: (at, length) => bar.stored(at, length),
+      polled: device.pci.device,
     },
   };
 }
