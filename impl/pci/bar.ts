@@ -8,6 +8,10 @@
  * that nobody could trap is found by comparing the two ({@link Bar.poll}), and
  * one that was trapped is told to the device at once ({@link Bar.store}).
  *
+ * A look that finds something takes the registers again and again until none
+ * has changed meanwhile, and only then tells them: what a program stored before
+ * a doorbell is there when the doorbell is seen.
+ *
  * Invariant: between two polls the copy and the memory differ only in what a
  * program stored and the device has not seen. While the device does not answer
  * there is no memory, and the copy is all there is.
@@ -18,6 +22,7 @@
 import type { MemoryObject } from "../kernel/interfaces/memory_object.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import { numberOf, store } from "./bytes.ts";
+import { type Slot, Stores } from "./stores.ts";
 import {
   PCI_BASE_ADDRESS_MEM_PREFETCH,
   PCI_BASE_ADDRESS_MEM_TYPE_64,
@@ -70,8 +75,7 @@ export class Bar {
   readonly flags: number;
   readonly #seen: Uint8Array;
   readonly #places: Place[] = [];
-  /** The end of the last register. */
-  #end = 0;
+  readonly #stores: Stores;
   #memory: MemoryObject | undefined;
 
   /** All zero, not answering. Throws a RangeError for a size that is no power of two, or too small. */
@@ -88,6 +92,7 @@ export class Bar {
       : (wide ? PCI_BASE_ADDRESS_MEM_TYPE_64 : 0) |
         (prefetchable ? PCI_BASE_ADDRESS_MEM_PREFETCH : 0);
     this.#seen = new Uint8Array(size);
+    this.#stores = new Stores(this.#seen);
   }
 
   /** Whether it is ports. */
@@ -125,7 +130,7 @@ export class Bar {
       const place: Place = { at, bytes, count, stride, reset, react };
       places[name] = place;
       this.#places.push(place);
-      this.#end = Math.max(this.#end, end);
+      this.#stores.watch(slotsOf(place, readOnly));
       for (let index = 0; index < count; index++) {
         this.#put(place, index, reset);
       }
@@ -210,22 +215,7 @@ export class Bar {
 
   /** Looks for what programs stored since the last time. Returns whether there was something. */
   poll(): boolean {
-    if (!this.#isThere || this.#end === 0) return false;
-    const now = new Uint8Array(this.#end);
-    this.#memory!.read(0, now);
-    let found = false;
-    for (const place of this.#places) {
-      for (let index = 0; index < place.count; index++) {
-        const at = offsetOf(place, index);
-        const value = numberOf(now, at, place.bytes);
-        const old = numberOf(this.#seen, at, place.bytes);
-        if (value === old) continue;
-        found = true;
-        store(this.#seen, at, place.bytes, value);
-        place.react(value, old, index);
-      }
-    }
-    return found;
+    return this.#isThere && this.#stores.look(this.#memory!);
   }
 
   get #isThere(): boolean {
@@ -265,6 +255,17 @@ export interface Registers<Name extends string> {
   get(name: Name, index?: number): number;
   /** Gives a register a value: programs read it from now on. */
   set(name: Name, value: number, index?: number): void;
+}
+
+/** The registers of a place, one by one. */
+function slotsOf(place: Place, readOnly: boolean): Slot[] {
+  const { bytes, count, react } = place;
+  return Array.from({ length: count }, (_, index) => ({
+    at: offsetOf(place, index),
+    bytes,
+    readOnly,
+    tell: (value, old) => react(value, old, index),
+  }));
 }
 
 function offsetOf({ at, stride }: Place, index: number): number {

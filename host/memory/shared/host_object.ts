@@ -22,9 +22,12 @@ import { KernelBug } from "../../../impl/kernel/warn.ts";
 import type { Copier } from "../spaces/copier.ts";
 import type { HostFrames } from "../frames/frames.ts";
 import type { OpenFile } from "./open_file.ts";
+import { OwnBytes } from "./own_bytes.ts";
 import { type FindPlaces, SharedPages } from "./shared_pages.ts";
 
 const BEYOND_END = EFAULT.because("the file ends before an address");
+/** Bytes of the model's own memory that are mapped at most: arrays cannot have any length. */
+const MOST_MAPPED = 2 ** 30;
 const NO_HUGE_PAGE = EFAULT.because("the host has no huge page left");
 
 /** What {@link HostObject} is made of. */
@@ -62,6 +65,9 @@ export class HostObject implements MemoryObject {
   readonly #frames: HostFrames;
   readonly #onIdle: (object: HostObject) => void;
   #file: OpenFile | undefined;
+  /** How long it is, if it is the model's own: nobody else changes that. */
+  #ownSize = 0;
+  #ownBytes: OwnBytes | undefined;
 
   /** Of a file that is not open yet. */
   constructor(parts: HostObjectParts) {
@@ -101,12 +107,14 @@ export class HostObject implements MemoryObject {
   close(): void {
     this.pages.view?.close();
     this.pages.view = undefined;
+    this.#ownBytes?.close();
+    this.#ownBytes = undefined;
     if (this.#file !== undefined) this.#copier.sys.close(this.#file.fd);
     this.#file = undefined;
   }
 
   get size(): number {
-    return this.#file?.size ?? Infinity;
+    return this.own ? this.#ownSize : this.#file?.size ?? Infinity;
   }
 
   get(): this {
@@ -159,13 +167,30 @@ export class HostObject implements MemoryObject {
   }
 
   read(offset: number, to: Uint8Array): number {
-    return this.#copier.readFile(this.fd, offset, to);
+    const own = this.#bytesAt(offset + to.length);
+    if (own === undefined) return this.#copier.readFile(this.fd, offset, to);
+    own.read(offset, to);
+    return to.length;
   }
 
   write(offset: number, from: Uint8Array): number {
+    const own = this.#bytesAt(offset + from.length);
+    if (own !== undefined) {
+      own.write(offset, from);
+      return from.length;
+    }
     const n = this.#copier.writeFile(this.fd, offset, from);
     if (n === 0 && from.length > 0) throw ENOMEM;
+    this.#ownSize = Math.max(this.#ownSize, offset + n);
     return n;
+  }
+
+  word(index: number): number {
+    const own = this.#bytesAt(4 * index + 4);
+    if (own !== undefined) return own.word(index);
+    const word = new Int32Array(1);
+    this.#copier.readFile(this.fd, 4 * index, new Uint8Array(word.buffer));
+    return word[0]!;
   }
 
   isPinned(): boolean {
@@ -176,6 +201,7 @@ export class HostObject implements MemoryObject {
     this.letGo(Math.ceil(size / PAGE_SIZE), Infinity);
     const { sys } = this.#copier;
     if (sys.call(sys.nr.ftruncate, this.fd, size) < 0) throw ENOMEM;
+    this.#ownSize = size;
   }
 
   allocate(first: number, end: number): void {
@@ -184,6 +210,7 @@ export class HostObject implements MemoryObject {
     const at = first * PAGE_SIZE;
     const result = sys.call(sys.nr.fallocate, this.fd, 0, at, length);
     if (result < 0) throw ENOMEM;
+    this.#ownSize = Math.max(this.#ownSize, at + length);
   }
 
   punch(from: number, to: number): void {
@@ -200,6 +227,16 @@ export class HostObject implements MemoryObject {
   /** The pages [first, end) are about to be dropped from the file: what is pinned of them lives on alone. */
   letGo(first: number, end: number): void {
     if (first < end) this.#frames.keep(this.pages, first, end);
+  }
+
+  /** The bytes of the model's own memory up to `end`, which must be there: what is not would be a bus error of ours. */
+  #bytesAt(end: number): OwnBytes | undefined {
+    if (end > this.#ownSize || this.#ownSize > MOST_MAPPED) return undefined;
+    const mapped = this.#ownBytes;
+    if (mapped !== undefined && mapped.length >= end) return mapped;
+    mapped?.close();
+    const { sys } = this.#copier;
+    return this.#ownBytes = new OwnBytes(sys, this.fd, this.#ownSize);
   }
 
   #idle(): void {

@@ -26,14 +26,20 @@ struct registers {
 static volatile struct registers *registers;
 static uint8_t *memory;
 
-static void start(void)
+static void start_with(int kind)
 {
 	open_device("/dev/vfio/devices/vfio0");
 	memory = mmap(NULL, LENGTH, PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		      kind | MAP_ANONYMOUS, -1, 0);
+	CHECK(memory != MAP_FAILED);
 	map_memory(memory, LENGTH, IOVA);
 	registers = map_bar(0, 4096);
 	CHECK(registers->id == 0x31414d44);
+}
+
+static void start(void)
+{
+	start_with(MAP_PRIVATE);
 }
 
 static void ask_for_copy(uint32_t command)
@@ -192,7 +198,7 @@ static void low_power(void)
 /* The mapping is what keeps the device. */
 static void child(void)
 {
-	start();
+	start_with(MAP_SHARED);
 	close(device);
 	close(iommufd);
 	pid_t pid = fork();

@@ -55,6 +55,8 @@ export interface MemoryObject {
    * there are none.
    */
   write(offset: number, from: Uint8Array): number;
+  /** The 4 bytes from `4 * index` on, with a sign: as one load has them, whoever stores there meanwhile. They must be within its length. */
+  word(index: number): number;
   /** Whether any of its pages is pinned. */
   isPinned(): boolean;
   /**

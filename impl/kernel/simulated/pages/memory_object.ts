@@ -39,6 +39,8 @@ export class SimulatedObject implements MemoryObject {
   /** Index of the page after the last one that has a byte. Those that were allocated behind it are not there yet. */
   #end: number;
   #refs = 1;
+  readonly #word = new Int32Array(1);
+  readonly #wordBytes = new Uint8Array(this.#word.buffer);
 
   /** `size` in bytes; a multiple of the huge page size if `huge`. */
   constructor(frames: Frames, size: number, huge: boolean) {
@@ -186,6 +188,12 @@ export class SimulatedObject implements MemoryObject {
       this.extend(offset + done);
     }
     return from.length;
+  }
+
+  /** The 4 bytes from `4 * index` on. */
+  word(index: number): number {
+    this.read(4 * index, this.#wordBytes);
+    return this.#word[0]!;
   }
 
   /** Pages that come and go together. */

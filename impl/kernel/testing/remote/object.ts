@@ -84,6 +84,12 @@ export class RemoteObject implements MemoryObject {
     return from.length;
   }
 
+  word(index: number): number {
+    const word = new Int32Array(1);
+    this.read(4 * index, new Uint8Array(word.buffer));
+    return word[0]!;
+  }
+
   isPinned(): boolean {
     return [...this.#pfns.values()].some((pfn) => this.#frames.pins(pfn) > 0);
   }

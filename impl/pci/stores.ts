@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Finds what programs stored to registers where nobody could see it: by
+ * comparing the memory with what the device has seen, a word at a time, as a
+ * processor stores them.
+ *
+ * @module
+ */
+
+import type { MemoryObject } from "../kernel/interfaces/memory_object.ts";
+import { numberOf } from "./bytes.ts";
+
+/** How often the words are taken at most before what has come is told: a program may store without end. */
+const PASSES = 8;
+
+/** One register, or one of an array. */
+export interface Slot {
+  /** Its offset. */
+  readonly at: number;
+  /** Bytes. */
+  readonly bytes: number;
+  /** A program cannot change it: such are told first, to be put right. */
+  readonly readOnly: boolean;
+  /** A program wrote it. */
+  readonly tell: (value: number, old: number) => void;
+}
+
+/** A register that a program wrote. */
+interface Found {
+  readonly number: number;
+  readonly old: number;
+  value: number;
+}
+
+/** Looks at the registers of one BAR. */
+export class Stores {
+  readonly #seen: Uint8Array;
+  readonly #seenWords: Int32Array;
+  readonly #slots: Slot[] = [];
+  /** The words that have registers, in order. */
+  #words = new Int32Array(0);
+  /** The numbers of the registers in each of these. */
+  #slotsIn: readonly (readonly number[])[] = [];
+
+  /** `seen` is what the device has seen, from a multiple of 4 bytes on. */
+  constructor(seen: Uint8Array) {
+    this.#seen = seen;
+    this.#seenWords = new Int32Array(seen.buffer, 0, seen.length / 4);
+  }
+
+  /** Looks at these too from now on, after those that it has. */
+  watch(slots: Iterable<Slot>): void {
+    this.#slots.push(...slots);
+    const numbers = new Map<number, number[]>();
+    for (const [number, { at, bytes }] of this.#slots.entries()) {
+      for (let word = at >> 2; word <= (at + bytes - 1) >> 2; word++) {
+        const there = numbers.get(word);
+        if (there === undefined) numbers.set(word, [number]);
+        else there.push(number);
+      }
+    }
+    const words = [...numbers.keys()].sort((a, b) => a - b);
+    this.#words = Int32Array.from(words);
+    this.#slotsIn = words.map((word) => numbers.get(word)!);
+  }
+
+  /** Looks once, and tells the registers that were written; returns whether there is one. */
+  look(memory: MemoryObject): boolean {
+    const first = this.#next(memory, 0);
+    if (first < 0) return false;
+    const found = this.#take(memory, first);
+    for (const readOnly of [true, false]) {
+      for (const { number, old, value } of found) {
+        const slot = this.#slots[number]!;
+        // One that has been set meanwhile is as the device wants it.
+        const isNew = value !== old && this.#valueOf(slot) === value;
+        if (isNew && slot.readOnly === readOnly) slot.tell(value, old);
+      }
+    }
+    return true;
+  }
+
+  /** Takes words that changed until none changes any more; returns their registers, in order. */
+  #take(memory: MemoryObject, first: number): Found[] {
+    const found = new Map<number, Found>();
+    for (let pass = 0, i = first; pass < PASSES && i >= 0; pass++) {
+      for (; i >= 0; i = this.#next(memory, i + 1)) {
+        for (const number of this.#slotsIn[i]!) {
+          if (found.has(number)) continue;
+          const old = this.#valueOf(this.#slots[number]!);
+          found.set(number, { number, old, value: old });
+        }
+        const word = this.#words[i]!;
+        this.#seenWords[word] = memory.word(word);
+      }
+      i = this.#next(memory, 0);
+    }
+    const all = [...found.values()].sort((a, b) => a.number - b.number);
+    for (const each of all) {
+      each.value = this.#valueOf(this.#slots[each.number]!);
+    }
+    return all;
+  }
+
+  /** Which of the words, from one on, is the next that has changed; -1 for none. */
+  #next(memory: MemoryObject, from: number): number {
+    const words = this.#words;
+    const seen = this.#seenWords;
+    for (let i = from; i < words.length; i++) {
+      const word = words[i]!;
+      if (memory.word(word) !== seen[word]) return i;
+    }
+    return -1;
+  }
+
+  #valueOf({ at, bytes }: Slot): number {
+    return numberOf(this.#seen, at, bytes);
+  }
+}
