@@ -78,6 +78,7 @@ export type {
   FileMapping,
   MapRequest,
   OpenDevice,
+  Polled,
 } from "./kernel/files/file.ts";
 export type { Tmpfs } from "./kernel/files/tmpfs.ts";
 export type { Frames } from "./kernel/simulated/pages/frames.ts";
