@@ -11,10 +11,9 @@
  * @module
  */
 
-import { pathToFileURL } from "node:url";
 import { denoHost } from "../conformance/lib/host.ts";
 import { type Environment, runCommand } from "./command/command.ts";
-import { FileStorage } from "./command/storage.ts";
+import { DEVICE_SOURCES } from "./command/sources.ts";
 import { hostKernel, start } from "./run/start.ts";
 
 /** The process that Deno runs. */
@@ -43,10 +42,7 @@ function environment(): Environment {
     },
     createKernel: (revision, vfioContainer) =>
       hostKernel({ revision, vfioContainer }),
-    devices: {
-      load: async (path) => (await import(pathToFileURL(path).href)).default,
-      openStorage: (path) => new FileStorage(path),
-    },
+    devices: DEVICE_SOURCES,
     start,
   };
 }

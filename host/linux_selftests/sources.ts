@@ -1,26 +1,61 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * What of a kernel's source its iommufd selftests are built from, and what is
- * taken out of it because it does not compile against the headers beside it.
+ * What of a kernel's source its selftests are built from, and what is taken out
+ * of it because it does not compile against the headers beside it.
  *
  * @module
  */
 
 import type { RevisionName } from "../../impl/uapi/revision.ts";
 
-/** Where the programs' source is, and where make leaves them. */
-export const SELFTESTS = "tools/testing/selftests/iommu";
+/** A folder of test programs. */
+export interface Suite {
+  /** Where their source is, and where make leaves them. */
+  readonly folder: string;
+  /** Their names. */
+  readonly programs: readonly string[];
+  /** What making them takes of the tree, beside what all take. */
+  readonly needed: readonly string[];
+}
 
-/** The programs. */
-export const PROGRAMS = ["iommufd", "iommufd_fail_nth"] as const;
+/** The programs of iommufd. */
+export const IOMMU: Suite = {
+  folder: "tools/testing/selftests/iommu",
+  programs: ["iommufd", "iommufd_fail_nth"],
+  needed: ["drivers/iommu/iommufd"],
+};
 
-/** What making the headers and the programs takes of the tree. */
-export const NEEDED: readonly string[] = [
+/** The programs of VFIO, which have drivers of their own for some devices. */
+export const VFIO: Suite = {
+  folder: "tools/testing/selftests/vfio",
+  programs: [
+    "vfio_iommufd_setup_test",
+    "vfio_pci_device_test",
+    "vfio_pci_device_init_perf_test",
+    "vfio_dma_mapping_test",
+    "vfio_dma_mapping_mmio_test",
+    "vfio_pci_driver_test",
+    "vfio_pci_sriov_uapi_test",
+  ],
+  needed: [
+    "drivers/dma/idxd/registers.h",
+    "drivers/dma/ioat/*.h",
+    "drivers/net/ethernet/intel/igb/*.h",
+    "tools/arch/x86",
+  ],
+};
+
+/** Which a revision has. */
+export function suitesOf(revision: RevisionName): readonly Suite[] {
+  return revision === "7.3" ? [IOMMU, VFIO] : [IOMMU];
+}
+
+/** What making the headers and any program takes of the tree. */
+const NEEDED_BY_ALL: readonly string[] = [
   "Kbuild",
   "Makefile",
   "arch/x86",
-  "drivers/iommu/iommufd",
   "include",
   "scripts",
   "tools/include",
@@ -28,12 +63,19 @@ export const NEEDED: readonly string[] = [
   "tools/testing/selftests/*.h",
   "tools/testing/selftests/*.mk",
   "tools/testing/selftests/kselftest",
-  SELFTESTS,
 ];
+
+/** What making the headers and the programs of suites takes of the tree. */
+export function neededBy(suites: readonly Suite[]): readonly string[] {
+  return [
+    ...NEEDED_BY_ALL,
+    ...suites.flatMap(({ folder, needed }) => [...needed, folder]),
+  ];
+}
 
 /** Lines that do not compile. */
 export interface Removal {
-  /** The file, in {@link SELFTESTS}. */
+  /** The file, in the folder of {@link IOMMU}. */
   readonly file: string;
   /** What the lines are about. */
   readonly what: string;

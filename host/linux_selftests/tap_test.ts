@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { parseTap } from "./tap.ts";
+import { parseTap, withKnown } from "./tap.ts";
 
 const TEXT = `TAP version 13
 1..3
@@ -29,6 +29,20 @@ describe("what a selftest program prints", () => {
   it("has failed where a test that was planned did not end", () => {
     const { failed } = parseTap(TEXT.replace("not ok 3 iommufd.broken\n", ""));
     assertEquals(failed, ["1 that never ended"]);
+  });
+
+  it("is as it must be where a test fails that fails on real Linux too", () => {
+    const { failed, skipped } = parseTap(withKnown(TEXT, ["iommufd.broken"]));
+    assertEquals([failed, skipped.length], [[], 2]);
+    assertEquals(skipped[1], "iommufd.broken # SKIP fails on real Linux too");
+  });
+
+  it("has failed where a test passes that fails on real Linux", () => {
+    const { failed, passed } = parseTap(
+      withKnown(TEXT, ["iommufd.simple_close", "iommufd.broken"]),
+    );
+    assertEquals(passed, []);
+    assertEquals(failed, ["iommufd.simple_close # fails on real Linux"]);
   });
 
   it("has failed where there is no plan", () => {
