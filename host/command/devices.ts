@@ -42,8 +42,14 @@ export interface DeviceSources {
   /** The default export of a module. */
   load(path: string): Promise<unknown>;
   /** Opens a file, for a drive to keep its bytes in. */
-  openStorage(path: string): NvmeStorage;
+  openStorage(
+    path: string,
+    options?: { readonly isReadOnly?: boolean },
+  ): NvmeStorage;
 }
+
+/** The most of a part that a device can have. */
+const MAX_COUNT = 256;
 
 /** What can be said of every device. */
 const PLACES = ["at", "group"] as const;
@@ -137,7 +143,9 @@ function settingsOf(
 ): DeviceSettings {
   const read = {
     size: bytesOf,
+    namespaces: countOf,
     file: (path: string) => sources.openStorage(path),
+    readonly: (path: string) => sources.openStorage(path, { isReadOnly: true }),
   } satisfies { [Name in DeviceOption]: (text: string) => unknown };
   return Object.fromEntries(
     [...options].map(([name, text]) => [name, read[name](text)]),
@@ -152,6 +160,12 @@ function bytesOf(text: string): number {
   throw new RangeError(
     `"${text}" is no number of bytes, as in 64M or 1G`,
   );
+}
+
+function countOf(text: string): number {
+  const count = Number(text);
+  if (/^\d+$/.test(text) && count >= 1 && count <= MAX_COUNT) return count;
+  throw new RangeError(`"${text}" is no number from 1 to ${MAX_COUNT}`);
 }
 
 /** The device that a module exports, or that what it exports makes. */

@@ -24,8 +24,8 @@ async function plug(texts: readonly string[], revision?: "6.12" | "v3") {
       if (path in MODULES) return Promise.resolve(MODULES[path]);
       return Promise.reject(new Error(`There is no module ${path}`));
     },
-    openStorage(path) {
-      if (path === "disk") return new NvmeMemory(512);
+    openStorage(path, options) {
+      if (path === "disk") return Object.assign(new NvmeMemory(512), options);
       throw new Error("No such file");
     },
   });
@@ -45,11 +45,23 @@ describe("--device", () => {
   }
 
   it("gives a drive its size, or a file", async () => {
-    const drives = await plug(["nvme", "nvme,size=8K", "nvme,file=disk"]);
-    const sizes = drives.map(({ device }) =>
-      device instanceof NvmeDrive && device.storage.size
+    const drives = await plug([
+      "nvme",
+      "nvme,size=8K,namespaces=2",
+      "nvme,file=disk",
+      "nvme,readonly=disk",
+    ]);
+    const storages = drives.map(({ device }) =>
+      device instanceof NvmeDrive ? device.namespaces : []
     );
-    assertEquals(sizes, [2 ** 26, 8192, 512]);
+    assertEquals(storages.map((all) => all.map(({ size }) => size)), [
+      [2 ** 26],
+      [8192, 8192],
+      [512],
+      [512],
+    ]);
+    const readOnly = storages.map(([storage]) => storage?.isReadOnly ?? false);
+    assertEquals(readOnly, [false, false, false, true]);
   });
 
   it("puts it where it is to be", async () => {
@@ -94,6 +106,12 @@ describe("--device", () => {
     ["nvme,size=1X", `device "nvme,size=1X": "1X" is no number of bytes`],
     ["nvme,size=9007199254740992G", "is no number of bytes"],
     ["nvme,size=100", "whole blocks of 512 bytes, not 100"],
+    ["nvme,namespaces=0", `"0" is no number from 1 to 256`],
+    ["nvme,namespaces=257", `"257" is no number from 1 to 256`],
+    ["nvme,namespaces=two", `"two" is no number`],
+    ["nvme,file=disk,size=1M", "memory, or one file behind it"],
+    ["nvme,file=disk,namespaces=2", "memory, or one file behind it"],
+    ["nvme,file=disk,readonly=disk", "memory, or one file behind it"],
     ["nvme,file=none", `Cannot make device "nvme,file=none": No such file`],
     ["dma,at=4", `device "dma,at=4": 4 is no address of a PCI device`],
     ["./none.ts", `from "./none.ts": There is no module`],

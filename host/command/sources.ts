@@ -13,5 +13,5 @@ import { FileStorage } from "./storage.ts";
 /** Modules are imported, files are opened. */
 export const DEVICE_SOURCES: DeviceSources = {
   load: async (path) => (await import(pathToFileURL(path).href)).default,
-  openStorage: (path) => new FileStorage(path),
+  openStorage: (path, options) => new FileStorage(path, options),
 };

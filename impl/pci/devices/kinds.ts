@@ -16,8 +16,12 @@ import type { NvmeStorage } from "./nvme/storage.ts";
 export interface DeviceSettings {
   /** Bytes of memory behind a drive. */
   readonly size?: number;
+  /** How many parts with so much memory a drive has. */
+  readonly namespaces?: number;
   /** What is behind a drive in place of memory. */
   readonly file?: NvmeStorage;
+  /** The same, if nothing may be written. */
+  readonly readonly?: NvmeStorage;
 }
 
 /** The name of an option. */
@@ -28,7 +32,12 @@ export const DEVICE_OPTIONS: Readonly<
   Record<DeviceOption, { readonly form: string; readonly summary: string }>
 > = {
   size: { form: "BYTES", summary: "its memory; default 64M" },
+  namespaces: {
+    form: "N",
+    summary: "namespaces of that size; default 1",
+  },
   file: { form: "PATH", summary: "a file in place of memory" },
+  readonly: { form: "PATH", summary: "a file that nobody can write to" },
 };
 
 /** A kind of device. */
@@ -55,7 +64,22 @@ export const DEVICE_KINDS: Readonly<Record<string, DeviceKind>> = {
   },
   nvme: {
     summary: "an NVMe drive",
-    options: ["size", "file"],
-    make: ({ size = 2 ** 26, file = size }) => new NvmeDrive(file),
+    options: ["size", "namespaces", "file", "readonly"],
+    make: makeDrive,
   },
 };
+
+/** A drive with memory or a file behind it. */
+function makeDrive(
+  { size, namespaces, file, readonly }: DeviceSettings,
+): PciDevice {
+  const files = [file, readonly].filter((storage) => storage !== undefined);
+  if (files.length === 0) {
+    const memory = new Array<number>(namespaces ?? 1).fill(size ?? 2 ** 26);
+    return new NvmeDrive(memory[0]!, ...memory.slice(1));
+  }
+  if (files.length === 2 || (size ?? namespaces) !== undefined) {
+    throw new RangeError("A drive has memory, or one file behind it");
+  }
+  return new NvmeDrive(files[0]!);
+}

@@ -21,6 +21,8 @@ const REG = { cc: 0x14, csts: 0x1c, aqa: 0x24, asq: 0x28, acq: 0x30 };
 export interface Wanted {
   readonly opcode: number;
   readonly namespace?: number;
+  /** In its first double word, from bit 8 on. */
+  readonly flags?: number;
   readonly prp1?: number;
   readonly prp2?: number;
   readonly words?: readonly number[];
@@ -30,6 +32,8 @@ export interface Wanted {
 export interface Answer {
   readonly status: number;
   readonly result: number;
+  /** With an error: that there is more in the log (1), that it will not go another time (2). */
+  readonly flags?: number;
 }
 
 /** The drive, with admin queues. */
@@ -41,13 +45,23 @@ export class NvmeDriver {
   readonly #heads = [0, 0];
   #id = 0;
 
-  /** Turns the drive on. */
-  constructor(bench: Bench, asq: number = IOVA) {
+  /** Turns the drive on, with a configuration. */
+  constructor(bench: Bench, asq: number = IOVA, config = 1) {
     this.#bench = bench;
     this.bar = bench.map(0, 0x4000);
     this.write(REG.aqa, (ENTRIES - 1) << 16 | ENTRIES - 1);
     this.write(REG.asq, asq, 8);
     this.write(REG.acq, IOVA + 0x1000, 8);
+    this.write(REG.cc, config);
+  }
+
+  /** Turns it off and on. */
+  restart(): void {
+    this.write(REG.cc, 0);
+    this.#tails.fill(0);
+    this.#heads.fill(0);
+    const { process, memory } = this.#bench;
+    process.poke(memory, new Uint8Array(DATA));
     this.write(REG.cc, 1);
   }
 
@@ -62,6 +76,15 @@ export class NvmeDriver {
 
   write(offset: number, value: number, count = 4): void {
     this.#bench.process.poke(this.bar + offset, bytesOf(value, count));
+  }
+
+  /** Removes the queues that {@link createQueues} made. */
+  deleteQueues(): void {
+    const of = (opcode: number) => this.admin({ opcode, words: [1] }).status;
+    assertEquals([of(0), of(4)], [0, 0]);
+    this.#tails[1] = this.#heads[1] = 0;
+    const { process, memory } = this.#bench;
+    process.poke(memory + 0x2000, new Uint8Array(0x2000));
   }
 
   /** Makes a queue of each kind, number 1, with a message or without. */
@@ -94,15 +117,18 @@ export class NvmeDriver {
     const id = this.submit(queue, wanted);
     const answer = this.complete(queue);
     assertEquals(answer?.id, id);
-    return { status: answer!.status, result: answer!.result };
+    const { status, result } = answer!;
+    const flags = status >> 13;
+    return { status: status & 0x7ff, result, ...flags && { flags } };
   }
 
   /** Puts a command into a queue and rings; returns its number. */
   submit(queue: number, wanted: Wanted): number {
     const bytes = new Uint8Array(64);
     const { opcode, namespace = 0, prp1 = 0, prp2 = 0, words = [] } = wanted;
+    const { flags = 0 } = wanted;
     const id = ++this.#id;
-    bytes.set(bytesOf(opcode));
+    bytes.set(bytesOf(flags << 8 | opcode));
     bytes.set(bytesOf(id, 2), 2);
     bytes.set(bytesOf(namespace), 4);
     bytes.set(bytesOf(prp1, 8), 24);

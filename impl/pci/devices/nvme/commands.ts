@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * NVMe commands: how they are laid out, what they come to, and where their
- * data are.
+ * NVMe commands: how they and their answers are laid out, and what they come
+ * to.
  *
  * @module
  */
 
 import { numberOf, store } from "../../bytes.ts";
-import type { Dma } from "../../dma.ts";
 
 /** Bytes of an entry of a submission queue. */
 export const SQE_SIZE = 64;
 /** Bytes of an entry of a completion queue. */
 export const CQE_SIZE = 16;
+/** Stands for all namespaces. */
+export const ALL_NAMESPACES = 0xffffffff;
 
 /** What a command comes to: the type of the status, and the code in it. */
 export const STATUS = {
@@ -22,8 +23,11 @@ export const STATUS = {
   invalidField: 0x002,
   dataTransferError: 0x004,
   internalError: 0x006,
+  abortRequested: 0x007,
   invalidNamespace: 0x00b,
+  commandSequenceError: 0x00c,
   invalidPrpOffset: 0x013,
+  namespaceWriteProtected: 0x020,
   lbaOutOfRange: 0x080,
   completionQueueInvalid: 0x100,
   invalidQueueId: 0x101,
@@ -32,7 +36,22 @@ export const STATUS = {
   invalidVector: 0x108,
   invalidLogPage: 0x109,
   invalidQueueDeletion: 0x10c,
+  featureNotSaveable: 0x10d,
+  featureNotChangeable: 0x10e,
+  compareFailure: 0x285,
 } as const;
+
+/** With a status: there is more about it in the log of errors. */
+export const MORE = 0x2000;
+/** With a status: the same command will fail again. */
+export const DO_NOT_RETRY = 0x4000;
+
+/** What may be another time. */
+const PASSING: ReadonlySet<number> = new Set([
+  STATUS.dataTransferError,
+  STATUS.internalError,
+  STATUS.abortRequested,
+]);
 
 /** A command has an error: its status, of {@link STATUS}. */
 export class NvmeError extends Error {
@@ -48,6 +67,12 @@ export class NvmeError extends Error {
   }
 }
 
+/** A status as an answer has it, if there is an entry in the log about it. */
+export function withFlags(status: number): number {
+  if (status === STATUS.success) return status;
+  return status | MORE | (PASSING.has(status) ? 0 : DO_NOT_RETRY);
+}
+
 /** An entry of a submission queue. */
 export class Command {
   readonly #bytes: Uint8Array;
@@ -60,6 +85,11 @@ export class Command {
   /** What it is. */
   get opcode(): number {
     return this.#bytes[0]!;
+  }
+
+  /** Whether it is half of a pair, or says where its data are in another way than pages. */
+  get flags(): number {
+    return this.#bytes[1]!;
   }
 
   /** The number by which its user knows it. */
@@ -93,72 +123,23 @@ export class Command {
   }
 }
 
+/** What an entry of a completion queue says. */
+export interface Answer {
+  readonly result: number;
+  readonly head: number;
+  readonly queue: number;
+  readonly id: number;
+  readonly status: number;
+  readonly phase: number;
+}
+
 /** An entry of a completion queue. */
-export function completion(
-  values: {
-    readonly result: number;
-    readonly head: number;
-    readonly queue: number;
-    readonly id: number;
-    readonly status: number;
-    readonly phase: number;
-  },
-): Uint8Array {
+export function completion(answer: Answer): Uint8Array {
   const bytes = new Uint8Array(CQE_SIZE);
-  store(bytes, 0, 4, values.result);
-  store(bytes, 8, 2, values.head);
-  store(bytes, 10, 2, values.queue);
-  store(bytes, 12, 2, values.id);
-  store(bytes, 14, 2, values.status << 1 | values.phase);
+  store(bytes, 0, 4, answer.result);
+  store(bytes, 8, 2, answer.head);
+  store(bytes, 10, 2, answer.queue);
+  store(bytes, 12, 2, answer.id);
+  store(bytes, 14, 2, answer.status << 1 | answer.phase);
   return bytes;
-}
-
-/**
- * Calls `move` for each part of a command's data that is contiguous: its IOVA
- * and where in the data it is. Throws {@link NvmeError} for a list whose entries
- * are not of whole pages.
- */
-export function eachPart(
-  dma: Dma,
-  { prp1, prp2 }: Command,
-  length: number,
-  pageSize: number,
-  move: (iova: number, from: number, end: number) => void,
-): void {
-  const first = Math.min(length, pageSize - prp1 % pageSize);
-  move(prp1, 0, first);
-  if (first === length) return;
-  if (length - first <= pageSize) {
-    checkPage(prp2, pageSize);
-    move(prp2, first, length);
-    return;
-  }
-  let list = prp2;
-  let entries = entriesFrom(list, pageSize);
-  let index = 0;
-  const entry = new Uint8Array(8);
-  for (let done = first; done < length; index++) {
-    dma.read(list + 8 * index, entry);
-    const page = numberOf(entry, 0, 8);
-    checkPage(page, pageSize);
-    // The last entry of a list is the next list, if there is more than a page left.
-    if (index === entries - 1 && length - done > pageSize) {
-      list = page;
-      entries = entriesFrom(list, pageSize);
-      index = -1;
-      continue;
-    }
-    const end = Math.min(length, done + pageSize);
-    move(page, done, end);
-    done = end;
-  }
-}
-
-/** Entries of a list from an address to the end of its page. */
-function entriesFrom(list: number, pageSize: number): number {
-  return (pageSize - list % pageSize) / 8;
-}
-
-function checkPage(iova: number, pageSize: number): void {
-  if (iova % pageSize !== 0) throw new NvmeError(STATUS.invalidPrpOffset);
 }

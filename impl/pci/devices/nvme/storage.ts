@@ -1,24 +1,41 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * What is behind an NVMe drive.
+ * What is behind a namespace of an NVMe drive.
  *
  * @module
  */
 
-/** Bytes that a drive keeps: memory, or a file. */
+/** Bytes that a drive keeps: memory, or a file. All parts are within the size. */
 export interface NvmeStorage {
   /** Bytes, a multiple of 512. */
   readonly size: number;
-  /** Fills `to` from byte `offset` on, all within the size. Throws where that fails: the command has an error then. */
-  read(offset: number, to: Uint8Array): void;
-  /** Writes `from` at byte `offset`. Throws as {@link read}. */
-  write(offset: number, from: Uint8Array): void;
-  /** Makes `length` bytes from byte `offset` on zero. Throws as {@link read}. */
+  /** Nothing can be written; default false. */
+  readonly isReadOnly?: boolean;
+  /**
+   * The bytes of a part, which nobody writes to; they are good until the next
+   * call. Throws where that fails: the command has an error then.
+   */
+  read(offset: number, length: number): Uint8Array;
+  /**
+   * Has `fill` fill the bytes of a part. Where that throws, the part may have
+   * some of them; the error goes on to the caller. Throws as {@link read}.
+   */
+  write(
+    offset: number,
+    length: number,
+    fill: (bytes: Uint8Array) => void,
+  ): void;
+  /** Makes a part zero. Throws as {@link read}. */
   zero(offset: number, length: number): void;
   /** Makes sure that what was written stays. Throws as {@link read}. */
   flush(): void;
 }
+
+/** Bytes that take room together. */
+const CHUNK = 2 ** 20;
+/** What was never written. */
+const ZEROES = new Uint8Array(CHUNK);
 
 /** Memory, zero in the beginning; only what was written takes room. */
 export class NvmeMemory implements NvmeStorage {
@@ -36,24 +53,36 @@ export class NvmeMemory implements NvmeStorage {
     this.size = size;
   }
 
-  /** Fills `to`. */
-  read(offset: number, to: Uint8Array): void {
-    this.#each(offset, to.length, (index, at, from, end) => {
+  /** The memory itself, or a copy of a part that lies in two chunks. */
+  read(offset: number, length: number): Uint8Array {
+    const at = offset % CHUNK;
+    if (at + length <= CHUNK) {
+      const chunk = this.#chunks.get(Math.floor(offset / CHUNK)) ?? ZEROES;
+      return chunk.subarray(at, at + length);
+    }
+    const bytes = new Uint8Array(length);
+    eachChunk(offset, length, (index, at, from, end) => {
       const chunk = this.#chunks.get(index);
-      if (chunk === undefined) to.fill(0, from, end);
-      else to.set(chunk.subarray(at, at + end - from), from);
+      if (chunk) bytes.set(chunk.subarray(at, at + end - from), from);
     });
+    return bytes;
   }
 
-  /** Writes `from`. */
-  write(offset: number, bytes: Uint8Array): void {
-    this.#each(offset, bytes.length, (index, at, from, end) => {
-      let chunk = this.#chunks.get(index);
-      if (chunk === undefined) {
-        chunk = new Uint8Array(CHUNK);
-        this.#chunks.set(index, chunk);
-      }
-      chunk.set(bytes.subarray(from, end), at);
+  /** Has the memory itself filled, or a copy of a part that lies in two chunks. */
+  write(
+    offset: number,
+    length: number,
+    fill: (bytes: Uint8Array) => void,
+  ): void {
+    const at = offset % CHUNK;
+    if (at + length <= CHUNK) {
+      const chunk = this.#chunkAt(Math.floor(offset / CHUNK));
+      return fill(chunk.subarray(at, at + length));
+    }
+    const bytes = new Uint8Array(length);
+    fill(bytes);
+    eachChunk(offset, length, (index, at, from, end) => {
+      this.#chunkAt(index).set(bytes.subarray(from, end), at);
     });
   }
 
@@ -72,19 +101,25 @@ export class NvmeMemory implements NvmeStorage {
   /** There is nothing to do. */
   flush(): void {}
 
-  #each(
-    offset: number,
-    length: number,
-    move: (index: number, at: number, from: number, end: number) => void,
-  ): void {
-    for (let done = 0; done < length;) {
-      const at = (offset + done) % CHUNK;
-      const end = Math.min(length, done + CHUNK - at);
-      move(Math.floor((offset + done) / CHUNK), at, done, end);
-      done = end;
+  #chunkAt(index: number): Uint8Array {
+    let chunk = this.#chunks.get(index);
+    if (chunk === undefined) {
+      chunk = new Uint8Array(CHUNK);
+      this.#chunks.set(index, chunk);
     }
+    return chunk;
   }
 }
 
-/** Bytes that take room together. */
-const CHUNK = 2 ** 16;
+function eachChunk(
+  offset: number,
+  length: number,
+  move: (index: number, at: number, from: number, end: number) => void,
+): void {
+  for (let done = 0; done < length;) {
+    const at = (offset + done) % CHUNK;
+    const end = Math.min(length, done + CHUNK - at);
+    move(Math.floor((offset + done) / CHUNK), at, done, end);
+    done = end;
+  }
+}
