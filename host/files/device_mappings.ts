@@ -57,6 +57,7 @@ export class DeviceMappings {
     const byte = ++this.#lastByte;
     must(this.#fcntl(fd, F_OFD_SETLK, byte), "locking it");
     device.open();
+    object.device = device;
     this.#mapped.set(byte, { object, device });
     this.#changed();
     return fd;

@@ -19,7 +19,12 @@ import {
 import type { Pfn } from "../../impl/lib/brands.ts";
 import type { FrameList } from "../../impl/lib/frame_list.ts";
 import { EFAULT, ENOMEM, Errno } from "../../impl/uapi/errno.ts";
-import { PAGE_SIZE, PROT_WRITE, TASK_SIZE } from "../../impl/uapi/mman.ts";
+import {
+  PAGE_SIZE,
+  PROT_READ,
+  PROT_WRITE,
+  TASK_SIZE,
+} from "../../impl/uapi/mman.ts";
 import type { HostFrames } from "./frames/frames.ts";
 import type { HostObject } from "./shared/host_object.ts";
 import type { Mapping } from "./spaces/mappings.ts";
@@ -118,6 +123,14 @@ export class HostMm implements Mm {
     }
     if (this.space.peek(uaddr, new Uint8Array(1)) === 0) throw NOT_THERE;
     return frames.peek(this.pages, page, mapping.huge) as Pfn;
+  }
+
+  devicePage(uaddr: number, write: boolean): number | undefined {
+    const mapping = this.space.mapping(uaddr);
+    const access = write ? PROT_WRITE : PROT_READ;
+    if (!mapping?.shared || (mapping.prot & access) === 0) return undefined;
+    const { device } = this.#parts.objectOf(this.space, mapping);
+    return device?.physical?.(indexOf(mapping, uaddr) * PAGE_SIZE);
   }
 
   copyFromUser(to: Uint8Array, uaddr: number): void {

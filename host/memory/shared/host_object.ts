@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { DeviceMapping } from "../../../impl/kernel/files/file.ts";
 import type {
   MemoryObject,
   PrivateMapping,
@@ -57,6 +58,8 @@ export class HostObject implements MemoryObject {
   readonly own: boolean;
   readonly privateMappings: Set<PrivateMapping> = new Set();
   writableMappings = 0;
+  /** What programs have mapped of it, if that is memory of a device. */
+  device: DeviceMapping | undefined;
   /** References held: one of its own, none of a program's to begin with. */
   refs: number;
   /** Its pages, of which those in use have frames. */

@@ -214,6 +214,44 @@ static void child(void)
 	CHECK(status == 0);
 }
 
+/* By the container of type1, whose device has the number of its group. */
+static void bar_as_target(void)
+{
+	int container = open("/dev/vfio/vfio", O_RDWR);
+	char path[32];
+	int group = -1;
+	for (int i = 0; group < 0 && i < 64; i++) {
+		snprintf(path, sizeof(path), "/dev/vfio/%d", i);
+		group = open(path, O_RDWR);
+	}
+	CHECK(container >= 0 && group >= 0);
+	CHECK(ioctl(group, GROUP_SET_CONTAINER, &container) == 0);
+	CHECK(ioctl(container, CONTAINER_SET_IOMMU, 1) == 0);
+	device = ioctl(group, GROUP_GET_DEVICE_FD, "0000:00:04.0");
+	CHECK(device >= 0);
+	set_command(6);
+	registers = map_bar(0, 4096);
+	struct {
+		uint32_t argsz, flags;
+		uint64_t address, iova, length;
+	} map = { 32, 3, (uintptr_t)registers, IOVA, 4096 };
+	CHECK(ioctl(container, CONTAINER_MAP_DMA, &map) == 0);
+	/* The device reads its own register, and writes it to another. */
+	registers->source = IOVA;
+	registers->target = IOVA + 0xc;
+	registers->length = 4;
+	registers->command = COPY;
+	wait_until_done();
+	CHECK(registers->status == DONE);
+	CHECK(registers->vector == registers->id);
+	CHECK(mprotect((void *)registers, 4096, PROT_READ) == 0);
+	map.iova += 4096;
+	CHECK(ioctl(container, CONTAINER_MAP_DMA, &map) == -1);
+	CHECK(errno == EFAULT);
+	map.flags = 1;
+	CHECK(ioctl(container, CONTAINER_MAP_DMA, &map) == 0);
+}
+
 static const struct {
 	const char *name;
 	void (*body)(void);
@@ -227,6 +265,7 @@ static const struct {
 	{ "memory_off", memory_off },
 	{ "low_power", low_power },
 	{ "child", child },
+	{ "bar_as_target", bar_as_target },
 };
 
 int main(int argc, char **argv)

@@ -25,6 +25,11 @@
 #define DEVICE_BIND_IOMMUFD 0x3b76
 #define DEVICE_ATTACH_IOMMUFD_PT 0x3b77
 
+#define CONTAINER_SET_IOMMU 0x3b66
+#define GROUP_SET_CONTAINER 0x3b68
+#define GROUP_GET_DEVICE_FD 0x3b6a
+#define CONTAINER_MAP_DMA 0x3b71
+
 #define REGION(index) ((off_t)(index) << 40)
 #define CONFIG REGION(7)
 #define INTX 0

@@ -23,6 +23,7 @@ const WAYS = {
   memory_off: "raises a bus error while its memory is off",
   low_power: "tells an eventfd that its power is back",
   child: "is there as long as anybody has it mapped",
+  bar_as_target: "has BARs that are mapped for DMA from where they are mapped",
 } as const;
 
 describe("a device that a real program uses", { skip }, () => {
