@@ -54,6 +54,11 @@ export class Igb extends PciDevice {
     RCTL: { at: 0x0100 },
     TCTL: { at: 0x0400 },
     GPIE: { at: 0x1514 },
+    // As a driver stores these: one look may find what all of them were told.
+    EICR: {
+      at: 0x1580,
+      write: (value, old) => this.#registers.set("EICR", old & ~value),
+    },
     EICS: { at: 0x1520, write: (value) => this.#trigger(value) },
     EIMS: {
       at: 0x1524,
@@ -62,10 +67,6 @@ export class Igb extends PciDevice {
     EIMC: { at: 0x1528, write: (value) => this.#mask(value) },
     EIAC: { at: 0x152c },
     EIAM: { at: 0x1530 },
-    EICR: {
-      at: 0x1580,
-      write: (value, old) => this.#registers.set("EICR", old & ~value),
-    },
     IVAR0: { at: 0x1700 },
     GCR: { at: 0x5b00 },
     RDBA: { at: 0x2800, bytes: 8 },
