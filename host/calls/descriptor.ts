@@ -8,10 +8,16 @@
 
 import { File } from "../../impl/kernel/files/file.ts";
 import { EPERM } from "../../impl/uapi/errno.ts";
-import { O_ACCMODE } from "../../impl/uapi/mman.ts";
+import { O_ACCMODE, SEEK_END } from "../../impl/uapi/mman.ts";
 import type { Architecture } from "../sys/machine_code.ts";
 import { EPOLL_CTL_ADD } from "../sys/structs.ts";
-import { type Answer, type Call, CONTINUE, type NotifiedCall } from "./call.ts";
+import {
+  type Answer,
+  answered,
+  type Call,
+  CONTINUE,
+  type NotifiedCall,
+} from "./call.ts";
 
 const F_GETFL = 3;
 /** What every file has that a program of 64 bits opens by a path. */
@@ -41,6 +47,18 @@ function addToEpoll(call: Call): Answer {
   return canPoll ? CONTINUE : -EPERM.code;
 }
 
+/** Tells how long a file is that knows; a socket has no end to go to. */
+function seekEnd(call: Call): Answer {
+  const emulated = call.process.files.emulated(call.int(0));
+  if (emulated === undefined) return CONTINUE;
+  const offset = Number(BigInt.asIntN(64, call.arg64(1)));
+  return answered(
+    call,
+    emulated.path,
+    () => call.process.lseek(call.int(0), offset, SEEK_END),
+  );
+}
+
 /** The family. */
 export const DESCRIPTOR_CALLS: readonly NotifiedCall[] = [
   {
@@ -52,5 +70,11 @@ export const DESCRIPTOR_CALLS: readonly NotifiedCall[] = [
     name: "epoll_ctl",
     when: [{ argument: 1, test: "equals", value: EPOLL_CTL_ADD }],
     handle: addToEpoll,
+  },
+  {
+    name: "lseek",
+    when: [{ argument: 2, test: "equals", value: SEEK_END }],
+    onDescriptor: true,
+    handle: seekEnd,
   },
 ];

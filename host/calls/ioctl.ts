@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * ioctl: of all, those with the letter of iommufd and VFIO.
+ * ioctl: of all, those with the letter of iommufd and VFIO, and the one that
+ * asks whether there is a terminal.
  *
  * @module
  */
@@ -13,6 +14,9 @@ import type { NotifiedCall } from "./call.ts";
 const TYPE_MASK = 0xff00;
 /** The letter of iommufd and VFIO. */
 const TYPE = ";".charCodeAt(0) << 8;
+
+/** Whether it is a terminal; the answer of a socket is another than that of a device. */
+const TCGETS = 0x5401;
 
 function ioctl(call: Call): Answer {
   const { process } = call;
@@ -36,7 +40,10 @@ function ioctl(call: Call): Answer {
 /** The family. */
 export const IOCTL_CALLS: readonly NotifiedCall[] = [{
   name: "ioctl",
-  when: [{ argument: 1, mask: TYPE_MASK, test: "equals", value: TYPE }],
+  when: [
+    { argument: 1, mask: TYPE_MASK, test: "equals", value: TYPE },
+    { argument: 1, test: "equals", value: TCGETS },
+  ],
   onDescriptor: true,
   handle: ioctl,
 }];

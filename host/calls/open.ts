@@ -58,7 +58,7 @@ function giveReal(call: Call, fd: number, flags: number): Answer {
 /** Opens what the model serves. */
 function openServed(call: Call, found: Found, flags: number): Answer {
   const { node, path } = found;
-  if (node?.kind !== "device" && node?.kind !== "served") return CONTINUE;
+  if (node === undefined || !("open" in node)) return CONTINUE;
   const { process, host: { shown } } = call;
   return answered(call, path, () => {
     call.answerWithDescriptor();

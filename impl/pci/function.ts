@@ -61,6 +61,12 @@ export class PciFunction extends Device {
     this.dma = new Dma(this);
     this.hasIsolatedMsi = true;
   }
+
+  /** Its directory below `/sys/devices` (Linux: kobject_get_path). */
+  get path(): string {
+    const root = this.busNumber.toString(16).padStart(2, "0");
+    return `pci0000:${root}/${this.name}`;
+  }
 }
 
 /** The name of a function, as `0000:00:04.0`. */

@@ -56,14 +56,15 @@ const MSI_WINDOW: ResvRegion = {
 };
 
 /** Linux: `struct iommu_hw_info_vtd`. */
-interface HwInfoVtd {
+export interface HwInfoVtd {
   flags: number;
   reserved: number;
   capReg: bigint;
   ecapReg: bigint;
 }
 
-const HwInfoVtd: Struct<HwInfoVtd> = struct("iommu_hw_info_vtd", {
+/** Its layout. */
+export const HwInfoVtd: Struct<HwInfoVtd> = struct("iommu_hw_info_vtd", {
   flags: u32(),
   reserved: u32(),
   capReg: u64(),

@@ -132,6 +132,17 @@ export class VfioDeviceFile extends File {
     return true;
   }
 
+  /** The name of its kind. */
+  override get label(): string {
+    return "anon_inode:[vfio-device]";
+  }
+
+  /** Which device it is (Linux: vfio_device_show_fdinfo). */
+  override get fdinfo(): string {
+    if (!this.#kernel.revision.vfio.hasFdinfo) return "";
+    return `vfio-device-syspath: /sys/devices/${this.vfioDevice.pci.path}\n`;
+  }
+
   /** Reads from a region. Throws EINVAL, EFAULT, EIO. */
   override read(
     task: Task,

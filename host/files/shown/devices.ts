@@ -11,7 +11,8 @@ import type { OpenDevice } from "../../../impl/kernel/files/file.ts";
 import type { Kernel } from "../../../impl/kernel.ts";
 import type { VfioDevice } from "../../../impl/vfio/device.ts";
 import { attribute, type DeviceNumber, type Text, type Tree } from "./node.ts";
-import { pciDirectory, showPciDevice } from "./pci.ts";
+import { showPciDevice } from "./pci/device.ts";
+import { showModules } from "./pci/system.ts";
 
 /** What there is to know of a character device. */
 export interface DeviceDescription {
@@ -59,6 +60,8 @@ export function showDevice(tree: Tree, device: DeviceDescription): void {
   tree.add(`${directory}/uevent`, attribute(ueventOf(device), 0o644));
   tree.link(`${directory}/subsystem`, `${upFrom(at)}class/${ofClass}`);
   tree.link(`/sys/class/${ofClass}/${name}`, `../../devices/${at}`);
+  tree.add(`${directory}/power/control`, attribute("auto\n", 0o644));
+  tree.add(`${directory}/power/runtime_status`, attribute("unsupported\n"));
   tree.link(`/sys/dev/char/${id}`, `../../devices/${at}`);
 }
 
@@ -170,8 +173,9 @@ export class ShownDevices {
   #showVfioDevice(path: string, device: VfioDevice, open: OpenDevice): void {
     // Groups are registered first.
     this.#majorOf("vfio");
-    const at = `${pciDirectory(device.pci)}/vfio-dev/vfio${device.index}`;
-    showPciDevice(this.#tree, device);
+    const at = `${device.pci.path}/vfio-dev/vfio${device.index}`;
+    showModules(this.#tree, this.#kernel);
+    showPciDevice(this.#tree, device, this.#host);
     showDevice(this.#tree, {
       path,
       number: { major: this.#majorOf("vfio-dev"), minor: device.index },

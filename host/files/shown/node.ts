@@ -30,6 +30,8 @@ export interface Directory {
   readonly mode: number;
   /** True if nothing of the host's is seen in it. */
   readonly hidesHost: boolean;
+  /** True if nothing of the host's is there either, for who knows its name. */
+  readonly isWhole?: boolean;
   /** What a name in it is; undefined for what it has not. */
   child(name: string, looker: Looker): Node | undefined;
   /** The names in it that readdir tells. */
@@ -87,8 +89,23 @@ export interface Bytes {
   read(): Uint8Array;
 }
 
-/** What can be at a path. */
-export type Node = Directory | Link | Device | Served | Text | Bytes;
+/** An open file that was opened by no path: it has no kind. */
+export interface Anonymous {
+  readonly kind: "anonymous";
+  readonly mode: number;
+  readonly size: number;
+  readonly open: OpenDevice;
+}
+
+/** What can be at a path, or behind a descriptor. */
+export type Node =
+  | Directory
+  | Link
+  | Device
+  | Served
+  | Anonymous
+  | Text
+  | Bytes;
 
 /** What was found at a path. */
 export interface Found {
@@ -103,12 +120,16 @@ export class Folder implements Directory {
   readonly kind = "directory";
   readonly mode: number;
   readonly hidesHost: boolean;
+  readonly isWhole: boolean;
   readonly #children = new Map<string, Node>();
 
   /** An empty one. */
-  constructor(options: { mode?: number; hidesHost?: boolean } = {}) {
+  constructor(
+    options: { mode?: number; hidesHost?: boolean; isWhole?: boolean } = {},
+  ) {
     this.mode = options.mode ?? 0o755;
-    this.hidesHost = options.hidesHost ?? false;
+    this.isWhole = options.isWhole ?? false;
+    this.hidesHost = options.hidesHost ?? this.isWhole;
   }
 
   /** True if there is nothing in it. */
@@ -140,14 +161,17 @@ export class Tree {
   /** The directory `/`. */
   readonly root = new Folder();
 
-  /** Shows a node at a path, and the directories that lead there. Throws a TypeError where one of them is no {@link Folder}. */
+  /** Shows a node at a path, and the directories that lead there, whole ones in a whole one. Throws a TypeError where one of them is no {@link Folder}. */
   add(path: string, node: Node): void {
     const names = namesOf(path);
     const last = names.pop()!;
     let folder = this.root;
     for (const name of names) {
       let next = folder.child(name);
-      if (next === undefined) folder.set(name, next = new Folder());
+      if (next === undefined) {
+        const { isWhole } = folder;
+        folder.set(name, next = new Folder({ isWhole }));
+      }
       if (!(next instanceof Folder)) throw notAFolder(path, name);
       folder = next;
     }

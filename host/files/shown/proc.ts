@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { File } from "../../../impl/kernel/files/file.ts";
 import type { FaultInjection } from "../../../impl/kernel/fault_injection.ts";
 import type { Mm } from "../../../impl/kernel/interfaces/mm.ts";
 import { PAGE_SIZE } from "../../../impl/uapi/mman.ts";
@@ -41,6 +42,8 @@ export interface ProcSources {
   linkOf(tid: number, link: string): string | undefined;
   /** What is shown where such a link leads. */
   shownAt(tid: number, link: string): Found | undefined;
+  /** The open file that the model serves where such a link leads. */
+  servedAt(tid: number, link: string): { readonly file: File } | undefined;
 }
 
 /** `/proc`: the processes that the model knows, and what is put into it. */
@@ -107,6 +110,7 @@ function threadDirectory(
     "fail-nth": () => failNthNode(faults),
     "fd": () =>
       directory((name) => openLink(tid, `fd/${name}`, sources), 0o500),
+    "fdinfo": () => directory((name) => infoNode(thread, name, sources), 0o555),
     "cwd": () => openLink(tid, "cwd", sources),
   };
   const child = (name: string) =>
@@ -122,6 +126,21 @@ function statusNode({ path, pid }: ThreadPlace, sources: ProcSources): Text {
     if (text === undefined || mm === undefined) return text;
     return addKib(addKib(text, "VmLck", mm.lockedVm), "VmPin", mm.pinnedVm);
   };
+  return { kind: "text", mode: 0o444, size: 0, read };
+}
+
+/** What is told of a descriptor of the model's: as the host does, but for what only sockets have. */
+function infoNode(
+  { path, tid }: ThreadPlace,
+  fd: string,
+  sources: ProcSources,
+): Text | undefined {
+  const served = sources.servedAt(tid, `fd/${fd}`);
+  if (served === undefined) return undefined;
+  const read = () =>
+    sources.readHost(`${path}/fdinfo/${fd}`)
+      ?.replace(/^scm_fds:.*\n/m, "")
+      .concat(served.file.fdinfo);
   return { kind: "text", mode: 0o444, size: 0, read };
 }
 

@@ -12,7 +12,7 @@
  * @module
  */
 
-import { ELOOP, ENOTDIR } from "../../../impl/uapi/errno.ts";
+import { ELOOP, ENOENT, ENOTDIR } from "../../../impl/uapi/errno.ts";
 import {
   type Directory,
   type Found,
@@ -62,7 +62,7 @@ export class PathResolver {
    * followed. Undefined for what the kernel finds by itself: what is the
    * host's. A path of the host that the kernel would not find, as it leads
    * through something that is only shown, is a result without a node. Throws
-   * ENOTDIR, ELOOP.
+   * ENOENT in a whole directory, ENOTDIR, ELOOP.
    */
   resolve(
     looker: Looker,
@@ -124,6 +124,7 @@ class Walk {
       }
       const node = this.#child(name);
       if (node === undefined) {
+        if (this.#isWhole) throw ENOENT;
         if (this.#isPlain(name, names)) return this.#ofHost(name, names);
         if (!this.#enterHost(name, names, leadsOn || follows)) return undefined;
       } else if (node.kind === "link" && (leadsOn || follows)) {
@@ -151,6 +152,12 @@ class Walk {
   #isOfHost(path: string, node: Node): boolean {
     return node.kind === "directory" && !node.hidesHost &&
       this.#host.isDirectory(path);
+  }
+
+  /** Whether what is not shown here is not there. */
+  get #isWhole(): boolean {
+    const { node } = this.found;
+    return node?.kind === "directory" && node.isWhole === true;
   }
 
   #child(name: string) {

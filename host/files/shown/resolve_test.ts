@@ -2,7 +2,7 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import type { Errno } from "../../../impl/uapi/errno.ts";
+import { ENOENT, type Errno } from "../../../impl/uapi/errno.ts";
 import { attribute, Folder, type Found, Tree } from "./node.ts";
 import { type HostPaths, PathResolver } from "./resolve.ts";
 
@@ -251,5 +251,27 @@ describe("A tree", () => {
       TypeError,
       "a is no folder",
     );
+  });
+});
+
+describe("A whole directory", () => {
+  it("has nothing of the host's at its paths", () => {
+    const tree = new Tree();
+    tree.add("/sys/class", new Folder({ isWhole: true }));
+    tree.add("/sys/class/misc/own", attribute(""));
+    const host = new ListedHost({
+      "/sys": "directory",
+      "/sys/class": "directory",
+      "/sys/class/misc": "directory",
+      "/sys/class/misc/fuse": "file",
+    });
+    const resolver = new PathResolver(tree.root, host);
+    const resolve = (path: string) =>
+      resolver.resolve(LOOKER, { path: "/", isOnlyShown: false }, path, true);
+    assertEquals(resolve("/sys/class/misc/own")?.node?.kind, "text");
+    for (const path of ["/sys/class/misc/fuse", "/sys/class/net"]) {
+      assertEquals(assertThrows(() => resolve(path)), ENOENT, path);
+    }
+    assertEquals(resolve("/sys/block"), undefined, "control");
   });
 });

@@ -109,6 +109,7 @@ export class Shown {
       isDirectory: (path: string) => host.isDirectory(path),
       linkOf: (tid: number, link: string) => this.linkOf(tid, link),
       shownAt: (tid: number, link: string) => this.#shownAt(tid, link),
+      servedAt: (tid: number, link: string) => this.#servedFile(tid, link),
     };
   }
 
@@ -249,23 +250,28 @@ export class Shown {
     const text = this.#hostLink(tid, link);
     if (text === undefined) return undefined;
     const looker = { tgid: tid, tid };
-    const socket = /^socket:\[(\d+)\]$/.exec(text);
-    if (socket !== null) return this.#servedAt(looker, Number(socket[1]));
+    const served = this.#servedFile(tid, link);
+    if (served !== undefined) return this.#servedAt(looker, served);
     const path = this.#standIns.directoryNamed(text) ??
       this.#standIns.fileNamed(text);
     return path === undefined ? undefined : this.#resolver.at(looker, path);
   }
 
-  /** What a socket is to the program: the device that it was opened as, or a file without a path. */
-  #servedAt(looker: Looker, inode: number): Found | undefined {
-    const served = this.#sources.fileOfSocket(inode);
-    if (served === undefined) return undefined;
-    const { file, path = "anon_inode:[iommufd]" } = served;
+  /** The file that the model serves at a link of `/proc/TID`. */
+  #servedFile(tid: number, link: string): ServedFile | undefined {
+    const socket = /^socket:\[(\d+)\]$/.exec(this.#hostLink(tid, link) ?? "");
+    return socket === null
+      ? undefined
+      : this.#sources.fileOfSocket(Number(socket[1]));
+  }
+
+  /** What a served file is to the program: the device that it was opened as, or a file without a path. */
+  #servedAt(looker: Looker, { file, path = file.label }: ServedFile): Found {
     const open = (task: Task, access: number) => file.reopen(task, access);
     const node = this.#resolver.at(looker, path)?.node;
     const isKnown = node?.kind === "device" || node?.kind === "served";
     if (isKnown) return { path, node: { ...node, open } };
-    return { path, node: { kind: "served", mode: 0o600, size: 0, open } };
+    return { path, node: { kind: "anonymous", mode: 0o600, size: 0, open } };
   }
 
   #deviceWith(path: string): DeviceNumber {
@@ -291,6 +297,7 @@ function sizeOf(node: Node, looker: Looker): number {
     case "text":
     case "bytes":
     case "served":
+    case "anonymous":
       return node.size;
     case "link":
       return node.target(looker)?.length ?? 0;

@@ -12,6 +12,7 @@ import type { DeviceNumber, Node } from "./node.ts";
 /** Where the kind of a file is in its mode: the same numbers as in a directory's entries (Linux: S_DT_SHIFT). */
 const S_IFMT_SHIFT = 12;
 const DT_BY_KIND: Readonly<Record<Node["kind"], number>> = {
+  anonymous: 0, // DT_UNKNOWN
   device: 2, // DT_CHR
   directory: 4, // DT_DIR
   served: 8, // DT_REG

@@ -53,7 +53,7 @@ tell(sorted(dirs + files for _, dirs, files in os.walk("/dev/vfio")))
       [1, 1, 1],
       [["vfio", false, true]],
       ["iommu", "vfio"],
-      ["dev", "subsystem", "uevent"],
+      ["dev", "power", "subsystem", "uevent"],
       [true],
       "/sys/devices/virtual/misc/vfio/dev",
       [2, 2],

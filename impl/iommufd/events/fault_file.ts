@@ -36,6 +36,11 @@ export class FaultFile extends EventQueueFile {
     this.#fault = fault;
   }
 
+  /** The name of its kind. */
+  override get label(): string {
+    return "anon_inode:[iommufd-pgfault]";
+  }
+
   /**
    * Stores whole groups of faults, the oldest first, as many as fit; 0 bytes
    * when there is none: it never waits. Throws ESPIPE unless `count` is a

@@ -76,6 +76,10 @@ class SelftestAccess extends File {
     this.pins = pins;
   }
 
+  override get label(): string {
+    return "anon_inode:[iommufd_test_staccess]";
+  }
+
   /** Notes a pinned range; returns its number. */
   addItem(iova: bigint, length: bigint): number {
     const id = this.#nextId++;

@@ -186,6 +186,10 @@ class VeventqFile extends EventQueueFile {
     this.#queue = queue;
   }
 
+  override get label(): string {
+    return "anon_inode:[iommufd-viommu-event]";
+  }
+
   override read(process: Task, uaddr: number, count: number): number {
     return this.#queue.read(process, uaddr, count);
   }

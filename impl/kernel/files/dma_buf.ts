@@ -93,6 +93,11 @@ export class DmaBuf extends File {
     return whence === SEEK_SET ? 0 : this.exporter.size;
   }
 
+  /** The name of its kind. */
+  override get label(): string {
+    return "/dmabuf:";
+  }
+
   /** No driver here lets it be mapped. */
   override mmap(): FileMapping {
     throw EINVAL;

@@ -37,6 +37,11 @@ export class EventFd extends File implements Eventfd {
     return this;
   }
 
+  /** The name of its kind. */
+  override get label(): string {
+    return "anon_inode:[eventfd]";
+  }
+
   /** Adds 1, unless it is full (Linux: eventfd_signal). */
   signal(): void {
     if (this.#count === COUNTER_MAX) return;

@@ -242,6 +242,16 @@ export abstract class File {
     return this.device(task, flags & O_ACCMODE);
   }
 
+  /** What the link of its descriptor says where it was opened by no path (Linux: anon_inode_getfile). */
+  get label(): string {
+    return "anon_inode:[file]";
+  }
+
+  /** Lines that `/proc/PID/fdinfo` has of it besides what it has of every file (Linux: show_fdinfo). */
+  get fdinfo(): string {
+    return "";
+  }
+
   /** Whether its mappings consist of huge pages (Linux: is_file_hugepages). */
   get hasHugePages(): boolean {
     return false;

@@ -24,6 +24,8 @@ export class VfioDifferences extends Differences {
   readonly hasDeviceFiles: boolean = this.since("6.6");
   /** A token of a virtual function comes with BIND_IOMMUFD, whose struct grew and may grow (vfio_df_ioctl_bind_iommufd). */
   readonly bindHasToken: boolean = this.since("6.17");
+  /** The information about a descriptor of a device says which device it is (vfio_device_show_fdinfo). */
+  readonly hasFdinfo: boolean = this.since("6.18");
   /** BARs can be exported as DMA buffers (VFIO_DEVICE_FEATURE_DMA_BUF). */
   readonly hasDmaBufs: boolean = this.since("6.19");
   /** Opening /dev/vfio/vfio gives an iommufd that charges per process (S23). */

@@ -9,6 +9,7 @@
 import type { HostMutant, Killer } from "../mutant.ts";
 
 const FOLDER = "host/files/shown";
+const OPEN_DEVICE = "A VFIO device that a program has open";
 
 /** A fault of a file of the tree, noticed by a test of `shown_test.ts` unless another is named. */
 function shown(
@@ -180,7 +181,7 @@ export const SHOWN_MUTANTS: readonly HostMutant[] = [
     breaks: "fail-nth takes 010 for ten",
     killer: ["fail-nth", "takes what Linux takes for a number"],
   }),
-  shown("faults.ts", {
+  shown("value.ts", {
     name: "shown-fail-nth-uncounted",
     find: "task.mm.copyToUser(uaddr, bytes)",
     replace: "task.mm.putUser(uaddr, bytes)",
@@ -236,7 +237,7 @@ export const SHOWN_MUTANTS: readonly HostMutant[] = [
       "A PCI device of VFIO's",
       "is seen when it came after the program",
     ],
-    test: "pci_test.ts",
+    test: "pci/device_test.ts",
   }),
   shown("devices.ts", {
     name: "shown-major-twice",
@@ -244,9 +245,9 @@ export const SHOWN_MUTANTS: readonly HostMutant[] = [
     replace: "",
     breaks: "a device and a group have the same number",
     killer: ["A PCI device of VFIO's", "has files with numbers of their own"],
-    test: "pci_test.ts",
+    test: "pci/device_test.ts",
   }),
-  shown("pci.ts", {
+  shown("pci/resources.ts", {
     name: "shown-resource-length",
     find: "start + bar.size - 1",
     replace: "start + bar.size",
@@ -255,18 +256,45 @@ export const SHOWN_MUTANTS: readonly HostMutant[] = [
       "A PCI device of VFIO's",
       "has its BARs and its configuration space",
     ],
-    test: "pci_test.ts",
+    test: "pci/device_test.ts",
   }),
-  shown("pci.ts", {
+  shown("pci/system.ts", {
     name: "shown-group-of-all",
-    find: "const member = `/sys/${group}/devices/${pci.name}`;",
+    find: "const member = `${directory}/devices/${pci.name}`;",
     replace: "const member = `/sys/kernel/iommu_groups/devices/${pci.name}`;",
     breaks: "the group of a device does not have it",
     killer: [
       "A PCI device of VFIO's",
       "is found on its bus, by its driver and by its group",
     ],
-    test: "pci_test.ts",
+    test: "pci/device_test.ts",
+  }),
+  shown("resolve.ts", {
+    name: "shown-whole-not",
+    find: "if (this.#isWhole) throw ENOENT;",
+    replace: "",
+    breaks: "files of the host's device are those of the one at its address",
+    killer: ["A whole directory", "has nothing of the host's at its paths"],
+    test: "resolve_test.ts",
+  }),
+  shown("pci/attributes.ts", {
+    name: "shown-mask-words",
+    find: "Math.ceil(digits.length / 8) * 8",
+    replace: "digits.length",
+    breaks: "a machine with 33 processors has no mask of them",
+    killer: [
+      "A list of processors as a mask",
+      "has a bit for each, in words of 32",
+    ],
+    test: "pci/attributes_test.ts",
+  }),
+  shown("proc.ts", {
+    name: "shown-fdinfo-of-socket",
+    find: '?.replace(/^scm_fds:.*\\n/m, "")',
+    replace: "",
+    breaks: "what is told of a descriptor shows that it is a socket",
+    killer: [OPEN_DEVICE, "is no terminal, and no socket"],
+    test: "../../testing/programs/vfio_files_test.ts",
   }),
   shown("proc.ts", {
     name: "shown-thread-unknown",

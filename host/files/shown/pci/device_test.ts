@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { Kernel } from "../../../impl/kernel.ts";
-import { CopyEngine } from "../../../impl/pci/devices/copy_engine.ts";
-import { Igb } from "../../../impl/pci/devices/igb.ts";
-import { AT_FDCWD } from "../../sys/structs.ts";
-import { Sys } from "../../sys/sys.ts";
-import { Shown } from "./shown.ts";
+import { Kernel } from "../../../../impl/kernel.ts";
+import { CopyEngine } from "../../../../impl/pci/devices/copy_engine.ts";
+import { Igb } from "../../../../impl/pci/devices/igb.ts";
+import { ENOENT } from "../../../../impl/uapi/errno.ts";
+import { AT_FDCWD } from "../../../sys/structs.ts";
+import { Sys } from "../../../sys/sys.ts";
+import { Shown } from "../shown.ts";
 
 const sys = Sys.shared;
 const LOOKER = { tgid: Deno.pid, tid: Deno.pid };
@@ -66,8 +67,7 @@ describe("A PCI device of VFIO's", () => {
       vendor: "0x8086\n",
       device: "0x10c9\n",
       class: "0x020000\n",
-      numa_node: "-1\n",
-      driver_override: "vfio-pci\n",
+      power_state: "D3hot\n",
     };
     for (const [name, text] of Object.entries(attributes)) {
       assertEquals(read(`${bus}/${name}`), text, name);
@@ -81,6 +81,54 @@ describe("A PCI device of VFIO's", () => {
     assertEquals(uevent[4], `PCI_SLOT_NAME=${pci.name}`);
     const alias = /^pci:v00008086d000010C9sv\w{8}sd\w{8}bc02sc00i00\n$/;
     assert(alias.test(read(`${bus}/modalias`)!), read(`${bus}/modalias`));
+  });
+
+  it("has what a driver and its user look at", () => {
+    const modes: Record<string, number> = {
+      vendor: 0o444,
+      enable: 0o644,
+      driver_override: 0o644,
+      numa_node: 0o644,
+      resource: 0o444,
+      resource0: 0o600,
+      resource2: 0o600,
+      reset: 0o200,
+      reset_method: 0o644,
+      remove: 0o200,
+      rescan: 0o200,
+      uevent: 0o644,
+      irq: 0o444,
+      local_cpus: 0o444,
+      local_cpulist: 0o444,
+      "power/control": 0o644,
+      "power/runtime_status": 0o444,
+      "vfio-dev/vfio0/power/control": 0o644,
+    };
+    for (const [name, mode] of Object.entries(modes)) {
+      assertEquals(stat(`${bus}/${name}`).mode, 0o100000 | mode, name);
+    }
+    for (const [index, bar] of pci.device.bars.entries()) {
+      if (bar === undefined) continue;
+      assertEquals(stat(`${bus}/resource${index}`).size, bar.size);
+    }
+    assertEquals(names(directory).includes("resource0_wc"), false);
+    assertEquals(
+      assertThrows(() => find(`${bus}/msi_irqs`)),
+      ENOENT,
+      "also where the host has a device with messages at that address",
+    );
+    assertEquals(
+      find(`${bus}/iommu`)?.path,
+      "/sys/devices/virtual/iommu/dmar0",
+    );
+    for (const name of ["vfio", "vfio_pci", "iommufd"]) {
+      assertEquals(find(`/sys/module/${name}`)?.node?.kind, "directory");
+    }
+    assertEquals(
+      read("/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"),
+      undefined,
+      "iommufd is the container",
+    );
   });
 
   it("has its BARs and its configuration space", () => {
