@@ -108,7 +108,12 @@ export {
 } from "./impl/pci/bar.ts";
 export type { PciBus, PciPlace } from "./impl/pci/bus.ts";
 export type { Identity, MsixPlace } from "./impl/pci/config_layout.ts";
-export { PciDevice, type PciDeviceOptions } from "./impl/pci/device.ts";
+export {
+  PciDevice,
+  type PciDeviceOptions,
+  type VirtualFunctions,
+} from "./impl/pci/device.ts";
+export type { Sriov, SriovOptions } from "./impl/pci/sriov.ts";
 export { type Dma, DmaFault } from "./impl/pci/dma.ts";
 export { CopyEngine } from "./impl/pci/devices/copy_engine.ts";
 export { NvmeDrive } from "./impl/pci/devices/nvme/nvme.ts";

@@ -108,7 +108,7 @@ export type {
 export type { SystemCalls } from "./kernel/system_calls.ts";
 export type { Warnings } from "./kernel/warn.ts";
 export type { ConfigSpace } from "./pci/config_space.ts";
-export type { InterruptSink, PciFunction } from "./pci/function.ts";
+export type { InterruptSink, PciDriver, PciFunction } from "./pci/function.ts";
 export type { PciDomain } from "./pci/iommu.ts";
 export type { ConfigActions, VirtualConfig } from "./vfio/pci/config.ts";
 export type { VfioDevice } from "./vfio/device.ts";
@@ -117,6 +117,7 @@ export type { VfioPciDevice } from "./vfio/pci/pci_device.ts";
 export type { GroupContainer, VfioGroup } from "./vfio/group.ts";
 export type { BarExporter } from "./vfio/pci/dma_buf.ts";
 export type { Ioeventfds } from "./vfio/pci/ioeventfd.ts";
+export type { VfToken } from "./vfio/pci/vf_token.ts";
 export type { Vfio } from "./vfio/vfio.ts";
 export type { AreaRow, AreaTree } from "./lib/area_tree.ts";
 export type { IdTable } from "./lib/id_table.ts";

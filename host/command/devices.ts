@@ -146,10 +146,16 @@ function settingsOf(
     namespaces: countOf,
     file: (path: string) => sources.openStorage(path),
     readonly: (path: string) => sources.openStorage(path, { isReadOnly: true }),
+    vfs: numberOf,
   } satisfies { [Name in DeviceOption]: (text: string) => unknown };
   return Object.fromEntries(
     [...options].map(([name, text]) => [name, read[name](text)]),
   );
+}
+
+function numberOf(text: string): number {
+  if (/^\d{1,5}$/.test(text)) return Number(text);
+  throw new RangeError(`"${text}" is no number`);
 }
 
 function bytesOf(text: string): number {

@@ -89,7 +89,8 @@ describe("--device", () => {
     ["ibg", `a module that exports one. Did you mean "igb"?`],
     ["constructor", `Unknown device "constructor"`],
     ["", `Unknown device ""`],
-    ["dma,size=1M", `Unknown option "size" of device dma: it must be at,`],
+    ["dma,size=1M", `Unknown option "size" of device dma: it must be vfs,`],
+    ["nvme,vfs=1", `Unknown option "vfs" of device nvme`],
     ["nvme,sise=1M", `Did you mean "size"?`],
     ["nvme,size", "Option size of device nvme needs a value."],
     ["nvme,size=", "Option size of device nvme needs a value."],
@@ -103,6 +104,8 @@ describe("--device", () => {
   }
 
   const impossible: [text: string, message: string][] = [
+    ["igb,vfs=x", `device "igb,vfs=x": "x" is no number`],
+    ["igb,vfs=5000", "1 to 4096 virtual functions, not 5000"],
     ["nvme,size=1X", `device "nvme,size=1X": "1X" is no number of bytes`],
     ["nvme,size=9007199254740992G", "is no number of bytes"],
     ["nvme,size=100", "whole blocks of 512 bytes, not 100"],

@@ -85,6 +85,7 @@ export class KernelCore {
   readonly tmpfs: Tmpfs;
 
   readonly #devices = new Map<string, OpenDevice>();
+  #deviceChanges = 0;
   readonly #tasks = new Set<Task>();
   readonly #processes = new Set<Process>();
   readonly #users = new Map<number, User>();
@@ -134,6 +135,18 @@ export class KernelCore {
    */
   registerDevice(path: string, open: OpenDevice): void {
     this.#devices.set(path, open);
+    this.#deviceChanges++;
+  }
+
+  /** The opposite: nobody can open the path any more. */
+  unregisterDevice(path: string): void {
+    this.#devices.delete(path);
+    this.#deviceChanges++;
+  }
+
+  /** How often what can be opened has changed. */
+  get deviceChanges(): number {
+    return this.#deviceChanges;
   }
 
   /** What opens the paths that were registered. */

@@ -10,14 +10,25 @@
  * @module
  */
 
-import { probeDevice } from "../iommu/probe.ts";
+import { probeDevice, releaseDevice } from "../iommu/probe.ts";
 import type { Iommu } from "../iommu/iommu.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import type { Bar } from "./bar.ts";
-import { PCI_BASE_ADDRESS_0 } from "./config_space.ts";
+import {
+  type ConfigSpace,
+  PCI_BASE_ADDRESS_0,
+  PCI_EXT_CAP_ID_SRIOV,
+} from "./config_space.ts";
 import type { PciDevice } from "./device.ts";
-import { nameOf, PciFunction } from "./function.ts";
+import { type FunctionPlace, nameOf, PciFunction } from "./function.ts";
 import { PciIommuOps } from "./iommu.ts";
+import {
+  makeVirtual,
+  PCI_SRIOV_BAR,
+  Sriov,
+  VF_OFFSET,
+  VF_STRIDE,
+} from "./sriov.ts";
 
 /** Where the addresses of BARs begin, as DMA sees them. */
 export const MMIO_BASE: number = 2 ** 42;
@@ -41,7 +52,10 @@ export class PciBus {
   /** Its functions, by name, oldest first. */
   readonly functions: Map<string, PciFunction> = new Map();
   readonly #ops: PciIommuOps;
-  readonly #bars: { readonly address: number; readonly bar: Bar }[] = [];
+  readonly #bars: Set<{ readonly address: number; readonly bar: Bar }> =
+    new Set();
+  /** Names that virtual functions have when there are any. */
+  readonly #reserved: Set<string> = new Set();
   readonly #ends = { ...PLACES };
 
   /** Without devices. */
@@ -61,13 +75,42 @@ export class PciBus {
     const pci = new PciFunction(this, this.#ops, device, {
       busNumber,
       devfn,
-      ...groupWith && { groupWith },
+      groupWith,
     });
     device.plug(pci);
     this.#assignBars(pci);
+    if (device.sriov !== undefined) this.#reserveVirtual(pci);
+    device.config.finish();
     this.functions.set(pci.name, pci);
     probeDevice(pci);
     return pci;
+  }
+
+  /** Makes a virtual function of one, by its number. Throws ENOMEM, and what making the device throws. (Linux: pci_iov_add_virtfn.) */
+  addVirtual(physFn: PciFunction, index: number): PciFunction {
+    const { bars, barAddresses, offset } = physFn.sriov!;
+    const device = physFn.device.sriov!.make(index);
+    const place = { ...virtualPlace(physFn, offset, index), physFn };
+    const pci = new PciFunction(this, this.#ops, device, place);
+    makeVirtual(device.config);
+    device.plug(pci);
+    for (const [number, bar] of device.bars.entries()) {
+      if (bar === undefined) continue;
+      const first = barAddresses[number]! + index * bars[number]!.size;
+      this.#placeBar(pci, number, first);
+    }
+    this.functions.set(pci.name, pci);
+    probeDevice(pci);
+    return pci;
+  }
+
+  /** Takes a function out of the machine, which nobody uses. */
+  remove(pci: PciFunction): void {
+    releaseDevice(pci);
+    this.functions.delete(pci.name);
+    for (const place of this.#bars) {
+      if (pci.device.bars.includes(place.bar)) this.#bars.delete(place);
+    }
   }
 
   /** Whether a physical address is that of memory. */
@@ -89,26 +132,32 @@ export class PciBus {
   }
 
   #barAt(paddr: number) {
-    return this.#bars.find(({ address, bar }) =>
-      paddr >= address && paddr < address + bar.size
-    );
+    for (const place of this.#bars) {
+      const { address, bar } = place;
+      if (paddr >= address && paddr < address + bar.size) return place;
+    }
+    return undefined;
   }
 
   #placeOf(address: string | undefined): { busNumber: number; devfn: number } {
     if (address === undefined) {
       let slot = 4;
-      while (this.functions.has(nameOf(0, slot << 3))) slot++;
+      while (this.#isTaken(nameOf(0, slot << 3))) slot++;
       return { busNumber: 0, devfn: slot << 3 };
     }
     const parts = /^0000:([\da-f]{2}):([01][\da-f])\.([0-7])$/.exec(address);
     if (parts === null) {
       throw new RangeError(`${address} is no address of a PCI device`);
     }
-    if (this.functions.has(address)) {
+    if (this.#isTaken(address)) {
       throw new RangeError(`There is a PCI device at ${address} already`);
     }
     const [, bus, slot, fn] = parts.map((part) => parseInt(part, 16));
     return { busNumber: bus!, devfn: slot! << 3 | fn! };
+  }
+
+  #isTaken(name: string): boolean {
+    return this.functions.has(name) || this.#reserved.has(name);
   }
 
   /** Gives each BAR an address that is a multiple of its size, as firmware does. */
@@ -116,23 +165,70 @@ export class PciBus {
     const { bars, config } = pci.device;
     for (const [index, bar] of bars.entries()) {
       if (bar === undefined) continue;
-      const at = PCI_BASE_ADDRESS_0 + 4 * index;
       const address = this.#allocate(bar);
-      const low = address % 2 ** 32;
-      config.set(at, 4, low + bar.flags);
-      if (bar.isWide) config.set(at + 4, 4, (address - low) / 2 ** 32);
-      pci.barAddresses[index] = MMIO_BASE + address;
-      if (!bar.isIo) this.#bars.push({ address: MMIO_BASE + address, bar });
+      setAddress(config, PCI_BASE_ADDRESS_0 + 4 * index, bar, address);
+      this.#placeBar(pci, index, MMIO_BASE + address);
     }
-    config.finish();
   }
 
-  #allocate(bar: Bar): number {
+  #placeBar(pci: PciFunction, index: number, address: number): void {
+    const bar = pci.device.bars[index]!;
+    pci.barAddresses[index] = address;
+    if (!bar.isIo) this.#bars.add({ address, bar });
+  }
+
+  /** Keeps the names and the addresses of the virtual functions that there may be. */
+  #reserveVirtual(pci: PciFunction): void {
+    const { config, sriov } = pci.device;
+    const { bars, vfs } = sriov!;
+    const namesAt = (offset: number) =>
+      Array.from({ length: vfs }, (_, index) => {
+        const { busNumber, devfn } = virtualPlace(pci, offset, index);
+        return nameOf(busNumber, devfn);
+      });
+    let offset = VF_OFFSET;
+    while (namesAt(offset).some((name) => this.#isTaken(name))) offset++;
+    for (const name of namesAt(offset)) this.#reserved.add(name);
+    const addresses: number[] = [];
+    const capability = config.findExtended(PCI_EXT_CAP_ID_SRIOV);
+    for (const [index, bar] of bars.entries()) {
+      if (bar === undefined) continue;
+      const address = this.#allocate(bar, vfs);
+      const at = capability + PCI_SRIOV_BAR + 4 * index;
+      setAddress(config, at, bar, address);
+      addresses[index] = MMIO_BASE + address;
+    }
+    pci.sriov = new Sriov(pci, offset, addresses);
+  }
+
+  /** Room for so many equal BARs, one behind the other. */
+  #allocate(bar: Bar, count = 1): number {
     const size = bar.isIo ? bar.size : Math.max(bar.size, PAGE_SIZE);
-    const isHigh = bar.isWide && bar.size >= HIGH_SIZE;
+    const isHigh = bar.isWide && bar.size * count >= HIGH_SIZE;
     const kind = bar.isIo ? "ports" : isHigh ? "high" : "low";
     const address = Math.ceil(this.#ends[kind] / size) * size;
-    this.#ends[kind] = address + size;
+    this.#ends[kind] = address + size * count;
     return address;
   }
+}
+
+/** Where a virtual function is, by its number: places go on over the ends of buses. */
+function virtualPlace(
+  { busNumber, devfn }: FunctionPlace,
+  offset: number,
+  index: number,
+): { busNumber: number; devfn: number } {
+  const id = busNumber * 256 + devfn + offset + VF_STRIDE * index;
+  return { busNumber: id >> 8, devfn: id & 0xff };
+}
+
+function setAddress(
+  config: ConfigSpace,
+  at: number,
+  bar: Bar,
+  address: number,
+): void {
+  const low = address % 2 ** 32;
+  config.set(at, 4, low + bar.flags);
+  if (bar.isWide) config.set(at + 4, 4, (address - low) / 2 ** 32);
 }

@@ -7,6 +7,8 @@
  */
 
 import type { Bar } from "./bar.ts";
+import type { VirtualFunctions } from "./device.ts";
+import * as sriov from "./sriov.ts";
 import {
   ConfigSpace,
   PCI_BASE_ADDRESS_0,
@@ -22,6 +24,7 @@ import {
   PCI_EXP_DEVCAP_FLR,
   PCI_EXT_CAP_ID_ARI,
   PCI_EXT_CAP_ID_ERR,
+  PCI_EXT_CAP_ID_SRIOV,
   PCI_INTERRUPT_LINE,
   PCI_INTERRUPT_PIN,
   PCI_REVISION_ID,
@@ -72,6 +75,7 @@ const MSIX = 0x70;
 const EXP = 0xa0;
 const AER = 0x100;
 const ARI = 0x150;
+const SRIOV = 0x160;
 
 /** IO, MEMORY, MASTER, SERR and INTX_DISABLE can be written. */
 const COMMAND_WRITABLE = 0x507;
@@ -82,16 +86,19 @@ const EXP_VERSION = 2;
 const EXP_ROLE_BASED_ERRORS = 0x8000;
 /** All errors that can be masked. */
 const AER_ERRORS = 0x3fff030;
+/** SR-IOV: pages of 4 KiB up to 4 MiB. */
+const SRIOV_PAGES = 0x553;
 
 /** Configuration space with a header and capabilities. */
 export function layOut(
   identity: Identity,
   bars: readonly (Bar | undefined)[],
   msix: MsixPlace | undefined,
+  virtual: VirtualFunctions | undefined,
 ): ConfigSpace {
   const config = new ConfigSpace(PCI_CFG_SPACE_EXP_SIZE);
   addHeader(config, identity);
-  bars.forEach((bar, index) => addBar(config, bar, index));
+  addBars(config, bars, PCI_BASE_ADDRESS_0);
   const caps = [
     addPowerManagement,
     ...identity.msi === 0 ? [] : [addMsi],
@@ -108,7 +115,8 @@ export function layOut(
   config.declare(AER + 4, 4, 0, 0, AER_ERRORS);
   config.declare(AER + 8, 4, 0, AER_ERRORS);
   config.declare(AER + 12, 4, 0x462030, AER_ERRORS);
-  addExtended(config, ARI, PCI_EXT_CAP_ID_ARI, 8, 0);
+  addExtended(config, ARI, PCI_EXT_CAP_ID_ARI, 8, virtual ? SRIOV : 0);
+  if (virtual !== undefined) addVirtualFunctions(config, virtual);
   config.finish();
   return config;
 }
@@ -136,17 +144,18 @@ function addHeader(config: ConfigSpace, identity: Identity): void {
 }
 
 /** The bits of an address below the size of the BAR are fixed. */
-function addBar(
+function addBars(
   config: ConfigSpace,
-  bar: Bar | undefined,
-  index: number,
+  bars: readonly (Bar | undefined)[],
+  from: number,
 ): void {
-  if (bar === undefined) return;
-  const at = PCI_BASE_ADDRESS_0 + 4 * index;
-  const mask = -bar.size;
-  config.declare(at, 4, bar.flags, mask);
-  if (!bar.isWide) return;
-  config.declare(at + 4, 4, 0, Math.floor(-bar.size / 2 ** 32));
+  for (const [index, bar] of bars.entries()) {
+    if (bar === undefined) continue;
+    const at = from + 4 * index;
+    config.declare(at, 4, bar.flags, -bar.size);
+    if (!bar.isWide) continue;
+    config.declare(at + 4, 4, 0, Math.floor(-bar.size / 2 ** 32));
+  }
 }
 
 function addPowerManagement(config: ConfigSpace): number {
@@ -204,4 +213,21 @@ function addExtended(
 ): void {
   for (let i = 0; i < length; i += 4) config.declare(at + i, 4, 0);
   config.set(at, 4, next * 2 ** 20 + 0x10000 + id);
+}
+
+function addVirtualFunctions(
+  config: ConfigSpace,
+  { vfs, deviceId, bars }: VirtualFunctions,
+): void {
+  addExtended(config, SRIOV, PCI_EXT_CAP_ID_SRIOV, 0x40, 0);
+  config.declare(SRIOV + sriov.PCI_SRIOV_CTRL, 2, 0, 0x19);
+  config.declare(SRIOV + sriov.PCI_SRIOV_INITIAL_VF, 2, vfs);
+  config.declare(SRIOV + sriov.PCI_SRIOV_INITIAL_VF + 2, 2, vfs);
+  config.declare(SRIOV + sriov.PCI_SRIOV_NUM_VF, 2, 0, 0xffff);
+  config.declare(SRIOV + sriov.PCI_SRIOV_VF_OFFSET, 2, sriov.VF_OFFSET);
+  config.declare(SRIOV + sriov.PCI_SRIOV_VF_OFFSET + 2, 2, sriov.VF_STRIDE);
+  config.declare(SRIOV + sriov.PCI_SRIOV_VF_DID, 2, deviceId);
+  config.declare(SRIOV + sriov.PCI_SRIOV_SUP_PGSIZE, 4, SRIOV_PAGES);
+  config.declare(SRIOV + sriov.PCI_SRIOV_SUP_PGSIZE + 4, 4, 1, -1);
+  addBars(config, bars, SRIOV + sriov.PCI_SRIOV_BAR);
 }

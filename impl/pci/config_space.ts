@@ -173,6 +173,13 @@ export class ConfigSpace {
     this.#bytes.set(this.#initial);
   }
 
+  /** Where an extended capability begins; 0 if there is none. */
+  findExtended(id: number): number {
+    let at = this.size > PCI_CFG_SPACE_SIZE ? PCI_CFG_SPACE_SIZE : 0;
+    while (at !== 0 && this.read(at, 2) !== id) at = this.read(at + 2, 2) >> 4;
+    return at;
+  }
+
   /** Where a capability begins; 0 if there is none. */
   findCapability(id: number): number {
     let at = this.#bytes[PCI_CAPABILITY_LIST]!;

@@ -15,6 +15,7 @@ import {
   PCI_CAP_ID_MSIX,
   PCI_COMMAND,
   PCI_COMMAND_MASTER,
+  PCI_DEVICE_ID,
   PCI_MSI_FLAGS,
   PCI_MSI_FLAGS_ENABLE,
   PCI_MSIX_FLAGS_ENABLE,
@@ -23,6 +24,8 @@ import {
 } from "./config_space.ts";
 import type { Dma } from "./dma.ts";
 import type { PciFunction } from "./function.ts";
+import type { SriovOptions } from "./sriov.ts";
+import { PAGE_SIZE } from "../uapi/mman.ts";
 
 /** How many BARs a function can have. */
 const BARS = 6;
@@ -35,6 +38,16 @@ export interface PciDeviceOptions extends Identity {
   readonly bars?: readonly (BarOptions | undefined)[];
   /** Vectors of MSI-X, in a BAR of their own behind the others; or where they are. Default none. */
   readonly msix?: number | MsixPlace;
+  /** The virtual functions that it can have; default none. */
+  readonly sriov?: SriovOptions;
+}
+
+/** What is known of virtual functions before there are any. */
+export interface VirtualFunctions extends SriovOptions {
+  /** Their device id. */
+  readonly deviceId: number;
+  /** Their BARs, as of one that is never used. */
+  readonly bars: readonly (Bar | undefined)[];
 }
 
 /**
@@ -48,6 +61,8 @@ export abstract class PciDevice {
   readonly bars: readonly (Bar | undefined)[];
   /** Where the table of MSI-X is. */
   readonly msix: MsixPlace | undefined;
+  /** The virtual functions that it can have. */
+  readonly sriov: VirtualFunctions | undefined;
   #function: PciFunction | undefined;
   #intx = false;
 
@@ -67,7 +82,8 @@ export abstract class PciDevice {
       }
     }
     this.bars = Object.freeze(bars);
-    this.config = layOut(options, bars, this.msix);
+    this.sriov = options.sriov && virtualFunctions(options.sriov);
+    this.config = layOut(options, bars, this.msix, this.sriov);
   }
 
   /** Its place in a machine. Throws an Error while it is in none. */
@@ -169,6 +185,23 @@ export abstract class PciDevice {
 
   /** What the device forgets at a reset, beside its registers. */
   protected onReset(): void {}
+}
+
+/** What one of them says of all. Throws a RangeError for what cannot be. */
+function virtualFunctions(options: SriovOptions): VirtualFunctions {
+  const { vfs, make } = options;
+  if (!Number.isInteger(vfs) || vfs < 1 || vfs > 2 ** 12) {
+    throw new RangeError(
+      `A device has 1 to ${2 ** 12} virtual functions, not ${vfs}`,
+    );
+  }
+  const { bars, config } = make(0);
+  if (bars.some((bar) => bar?.isIo || bar && bar.size < PAGE_SIZE)) {
+    throw new RangeError(
+      "BARs of virtual functions are memory, of whole pages",
+    );
+  }
+  return { ...options, deviceId: config.read(PCI_DEVICE_ID, 2), bars };
 }
 
 /** Puts the table of MSI-X into a BAR of its own, behind all others. */

@@ -12,6 +12,8 @@ import type { PciBus } from "./bus.ts";
 import type { PciDevice } from "./device.ts";
 import { Dma } from "./dma.ts";
 import type { PciDomain } from "./iommu.ts";
+import type { Sriov } from "./sriov.ts";
+import { PCI_DEVICE_ID, PCI_VENDOR_ID } from "./config_space.ts";
 
 /** Who gets the interrupts of a function: what its driver set up (Linux: request_irq). */
 export interface InterruptSink {
@@ -21,6 +23,28 @@ export interface InterruptSink {
   intx(): void;
   /** The device reports an error that it cannot correct. */
   error(): void;
+}
+
+/** A driver of PCI devices (Linux: struct pci_driver). */
+export interface PciDriver {
+  /** Takes a function on. */
+  probe(pci: PciFunction): void;
+  /** Lets one go. */
+  remove(pci: PciFunction): void;
+  /** The function shall have so many virtual ones. Throws what stands in the way. (Linux: sriov_configure.) */
+  configureSriov(pci: PciFunction, count: number): void;
+}
+
+/** Where a function is, and what it belongs to. */
+export interface FunctionPlace {
+  /** Its bus number. */
+  readonly busNumber: number;
+  /** Its device number on the bus and its function number, as PCI packs them. */
+  readonly devfn: number;
+  /** A device that the IOMMU cannot tell from it: it is in that one's group. */
+  readonly groupWith?: PciFunction | undefined;
+  /** The function that it is a virtual function of. */
+  readonly physFn?: PciFunction | undefined;
 }
 
 /** One function of a device on a bus. */
@@ -35,6 +59,16 @@ export class PciFunction extends Device {
   readonly devfn: number;
   /** A device that the IOMMU cannot tell from it: it is in that one's group. */
   readonly groupWith: PciFunction | undefined;
+  /** The function that it is a virtual function of. */
+  readonly physFn: PciFunction | undefined;
+  /** Its vendor id. */
+  readonly vendor: number;
+  /** Its device id. */
+  readonly deviceId: number;
+  /** Its virtual functions; undefined where it can have none. */
+  sriov: Sriov | undefined;
+  /** Who drives it. */
+  driver: PciDriver | undefined;
   /** The domains that translate its DMA, by PASID. */
   readonly translations: Map<number, PciDomain> = new Map();
   /** Its DMA. */
@@ -49,22 +83,26 @@ export class PciFunction extends Device {
     bus: PciBus,
     ops: IommuOps,
     device: PciDevice,
-    place: { busNumber: number; devfn: number; groupWith?: PciFunction },
+    place: FunctionPlace,
   ) {
-    const { busNumber, devfn, groupWith } = place;
+    const { busNumber, devfn, groupWith, physFn } = place;
     super(bus.iommu, nameOf(busNumber, devfn), ops);
     this.bus = bus;
     this.device = device;
     this.busNumber = busNumber;
     this.devfn = devfn;
     this.groupWith = groupWith;
+    this.physFn = physFn;
+    this.vendor = device.config.read(PCI_VENDOR_ID, 2);
+    this.deviceId = device.config.read(PCI_DEVICE_ID, 2);
     this.dma = new Dma(this);
     this.hasIsolatedMsi = true;
   }
 
-  /** Its directory below `/sys/devices` (Linux: kobject_get_path). */
+  /** Its directory below `/sys/devices`: virtual functions are beside the device that they are of (Linux: kobject_get_path). */
   get path(): string {
-    const root = this.busNumber.toString(16).padStart(2, "0");
+    const { busNumber } = this.physFn ?? this;
+    const root = busNumber.toString(16).padStart(2, "0");
     return `pci0000:${root}/${this.name}`;
   }
 }

@@ -22,15 +22,13 @@ import {
 } from "../uapi/vfio/device.ts";
 import type { VfioDevice } from "./device.ts";
 import { checkFlags, checkSize, load } from "./pci/structs.ts";
+import { matchToken, TOKEN_SIZE } from "./pci/vf_token.ts";
 
 /** A bound file's hold on its device. */
 export interface Binding {
   /** Closes the device. */
   release(): void;
 }
-
-/** Bytes of a token. */
-const TOKEN_SIZE = 16;
 
 /** BIND_IOMMUFD. Throws EFAULT, E2BIG, EINVAL, EBADF, EBADFD, and what binding throws. */
 export function bindIommufd(
@@ -55,9 +53,8 @@ export function bindIommufd(
   device.group.block();
   undo.defer(() => device.group.unblock());
   if (file.isBound) throw EINVAL.because("the descriptor is bound already");
-  if (cmd.flags & VFIO_DEVICE_BIND_FLAG_TOKEN) {
-    task.mm.copyFromUser(new Uint8Array(TOKEN_SIZE), Number(cmd.tokenUuidPtr));
-    throw EINVAL.because("the device has no virtual functions");
+  if (kernel.revision.vfio.bindHasToken) {
+    matchToken(device.core, loadToken(task, cmd));
   }
   const ctx = iommufdCtxFromFd(task, cmd.iommufd);
   undo.defer(() => ctx.put());
@@ -67,6 +64,17 @@ export function bindIommufd(
   task.mm.copyToUser(uaddr + offset, bytes.subarray(offset, offset + 4));
   const binding = undo.move();
   return { release: () => binding.dispose() };
+}
+
+/** The token that a caller has, if it has one (Linux: vfio_df_check_token). */
+function loadToken(
+  task: Task,
+  cmd: VfioDeviceBindIommufd,
+): Uint8Array | undefined {
+  if ((cmd.flags & VFIO_DEVICE_BIND_FLAG_TOKEN) === 0) return undefined;
+  const uuid = new Uint8Array(TOKEN_SIZE);
+  task.mm.copyFromUser(uuid, Number(cmd.tokenUuidPtr));
+  return uuid;
 }
 
 /** The struct grew, and the kernel takes a longer one if what it does not know is zero (Linux: copy_struct_from_user). */

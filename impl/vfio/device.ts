@@ -34,10 +34,15 @@ export class VfioDevice {
   readonly #pasids: Set<number> = new Set();
 
   /** A device that nobody has open. */
-  constructor(index: number, pci: PciFunction, group: VfioGroup) {
+  constructor(
+    index: number,
+    pci: PciFunction,
+    group: VfioGroup,
+    physFn: VfioDevice | undefined,
+  ) {
     this.group = group;
     this.index = index;
-    this.core = new VfioPciDevice(pci);
+    this.core = new VfioPciDevice(pci, physFn?.core);
   }
 
   /** The PCI device. */

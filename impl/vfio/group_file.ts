@@ -27,12 +27,13 @@ import type { VfioDevice } from "./device.ts";
 import { VfioDeviceFile } from "./device_file.ts";
 import type { GroupContainer, VfioGroup } from "./group.ts";
 import { load } from "./pci/structs.ts";
+import { matchToken } from "./pci/vf_token.ts";
 import { Type1Container } from "./type1/container.ts";
 
 const NO_CONTAINER = EINVAL.because("the group is in no container");
 
-/** What comes before a token behind the name of a device. */
-const TOKEN_OPTION = /^vf_token=([\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})/i;
+/** A token behind the name of a device. */
+const TOKEN_OPTION = /^vf_token=([\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})$/i;
 
 /** An open group. */
 export class GroupFile extends File {
@@ -129,7 +130,7 @@ export class GroupFile extends File {
       if (!name.startsWith(own)) continue;
       const rest = name.slice(own.length);
       if (rest !== "" && !rest.startsWith(" ")) continue;
-      checkOptions(rest);
+      matchToken(device.core, tokenOf(rest));
       return device;
     }
     throw ENODEV.because("the group has no device of the name");
@@ -189,12 +190,19 @@ function readName(task: Task, uaddr: number): string {
   throw EINVAL.because("the name is too long");
 }
 
-/** A token is for virtual functions and who has them. Throws EINVAL for it, and for another option. */
-function checkOptions(text: string): void {
-  const rest = text.trimStart();
-  if (rest === "") return;
-  if (TOKEN_OPTION.test(rest)) {
-    throw EINVAL.because("the device has no virtual functions");
+/** The token among the options behind a name. Throws EINVAL for another option, and for a second one. */
+function tokenOf(options: string): Uint8Array | undefined {
+  const words = options.split(" ").filter((word) => word !== "");
+  if (words.length === 0) return undefined;
+  const uuid = TOKEN_OPTION.exec(words[0]!)?.[1];
+  if (uuid === undefined || words.length > 1) {
+    throw EINVAL.because("an option behind the name is unknown");
   }
-  throw EINVAL.because("an option behind the name is unknown");
+  return bytesOfUuid(uuid);
+}
+
+/** A token that is written as text, in the order of the digits (Linux: uuid_parse). */
+function bytesOfUuid(text: string): Uint8Array {
+  const digits = text.replaceAll("-", "").match(/../g)!;
+  return Uint8Array.from(digits, (pair) => parseInt(pair, 16));
 }

@@ -3,14 +3,16 @@
 /**
  * VFIO: which devices it has, and their files in /dev/vfio.
  *
- * Linux: drivers/vfio/vfio_main.c.
+ * Linux: drivers/vfio/vfio_main.c, and drivers/vfio/pci/vfio_pci.c as a driver
+ * of PCI devices.
  *
  * @module
  */
 
 import type { IommufdKernel } from "../iommufd/kernel.ts";
 import type { Group } from "../iommu/group.ts";
-import type { PciFunction } from "../pci/function.ts";
+import type { PciDriver, PciFunction } from "../pci/function.ts";
+import { EBUSY, EINVAL, ENOENT } from "../uapi/errno.ts";
 import { VfioDevice } from "./device.ts";
 import { VfioDeviceFile } from "./device_file.ts";
 import { VfioGroup } from "./group.ts";
@@ -18,11 +20,13 @@ import { GroupFile } from "./group_file.ts";
 import { Type1Container } from "./type1/container.ts";
 
 /** VFIO of one kernel. */
-export class Vfio {
-  /** Its devices, by the number in the names of their files. */
+export class Vfio implements PciDriver {
+  /** Its devices, oldest first. */
   readonly devices: VfioDevice[] = [];
   /** Their groups. */
   readonly groups: Map<Group, VfioGroup> = new Map();
+  /** Whether its devices may have virtual functions (Linux: vfio_pci's parameter enable_sriov, which is off at first). */
+  enableSriov = true;
   readonly #kernel: IommufdKernel;
 
   /** Without devices. `/dev/vfio/vfio` is iommufd's, unless it shall be type1's. */
@@ -38,14 +42,65 @@ export class Vfio {
   /** Takes a PCI device on: it gets a file, and its group one (Linux: vfio_register_group_dev). */
   add(pci: PciFunction): VfioDevice {
     const group = this.#groupOf(pci.group!);
-    const device = new VfioDevice(this.devices.length, pci, group);
+    let index = 0;
+    while (this.devices.some((other) => other.index === index)) index++;
+    const physFn = pci.physFn && this.deviceOf(pci.physFn);
+    const device = new VfioDevice(index, pci, group, physFn);
     this.devices.push(device);
     group.devices.push(device);
+    pci.driver = this;
     this.#kernel.registerDevice(
-      `/dev/vfio/devices/vfio${device.index}`,
+      pathOf(device),
       (_task, access) => new VfioDeviceFile(this.#kernel, device, access),
     );
     return device;
+  }
+
+  /** VFIO's device that a function is. */
+  deviceOf(pci: PciFunction): VfioDevice | undefined {
+    return this.devices.find((device) => device.pci === pci);
+  }
+
+  /** The same as {@link add}. */
+  probe(pci: PciFunction): void {
+    this.add(pci);
+  }
+
+  /** Lets a device go that nobody has open (Linux: vfio_unregister_group_dev). */
+  remove(pci: PciFunction): void {
+    const device = this.deviceOf(pci)!;
+    const { group } = device;
+    pci.driver = undefined;
+    this.#kernel.unregisterDevice(pathOf(device));
+    this.devices.splice(this.devices.indexOf(device), 1);
+    group.devices.splice(group.devices.indexOf(device), 1);
+    if (group.devices.length > 0) return;
+    this.groups.delete(group.iommuGroup);
+    this.#kernel.unregisterDevice(pathOfGroup(group));
+  }
+
+  /**
+   * A device shall have so many virtual functions, which are VFIO's too. Throws
+   * ENOENT where that is switched off, EINVAL where it has some, EBUSY while one
+   * is open, whose user is asked: Linux waits for it. (Linux:
+   * vfio_pci_core_sriov_configure.)
+   */
+  configureSriov(pci: PciFunction, count: number): void {
+    if (!this.enableSriov) throw ENOENT.because("enable_sriov is off");
+    const { sriov } = pci;
+    if (sriov === undefined) {
+      throw EINVAL.because("the device has no virtual functions");
+    }
+    if (count > 0) {
+      this.deviceOf(pci)!.core.powerUp();
+      sriov.enable(count);
+      return;
+    }
+    const inUse = sriov.functions.map((vf) => this.deviceOf(vf))
+      .filter((vf) => vf?.core.isOpen);
+    for (const vf of inUse) vf!.request();
+    if (inUse.length > 0) throw EBUSY.because("a virtual function is open");
+    sriov.disable();
   }
 
   /** The group of VFIO for one of the IOMMU core's. */
@@ -55,13 +110,21 @@ export class Vfio {
     const group = new VfioGroup(
       this.#kernel,
       iommuGroup,
-      (pci) => this.devices.find((device) => device.pci === pci),
+      (pci) => this.deviceOf(pci),
     );
     this.groups.set(iommuGroup, group);
     this.#kernel.registerDevice(
-      `/dev/vfio/${iommuGroup.id}`,
+      pathOfGroup(group),
       (_task, access) => new GroupFile(group, access),
     );
     return group;
   }
+}
+
+function pathOf({ index }: VfioDevice): string {
+  return `/dev/vfio/devices/vfio${index}`;
+}
+
+function pathOfGroup({ iommuGroup }: VfioGroup): string {
+  return `/dev/vfio/${iommuGroup.id}`;
 }

@@ -200,9 +200,9 @@ export function registerKitVfioGroup(registry: Test[]): void {
       ["an option", EINVAL, (name) => `${name} foo=1`],
       ["a token that is none", EINVAL, (name) => `${name} vf_token=12`],
       [
-        "a token without functions",
+        "two tokens",
         EINVAL,
-        (name) => `${name} vf_token=${uuid}`,
+        (name) => `${name} vf_token=${uuid} vf_token=${uuid}`,
       ],
     ];
     for (const [what, errno, text] of rows) {

@@ -7,10 +7,18 @@
  * @module
  */
 
+import type { Group } from "../../../impl/iommu/group.ts";
 import type { OpenDevice } from "../../../impl/kernel/files/file.ts";
 import type { Kernel } from "../../../impl/kernel.ts";
 import type { VfioDevice } from "../../../impl/vfio/device.ts";
-import { attribute, type DeviceNumber, type Text, type Tree } from "./node.ts";
+import {
+  attribute,
+  type DeviceNumber,
+  type Showing,
+  type Text,
+  type Tree,
+  TreePart,
+} from "./node.ts";
 import { showPciDevice } from "./pci/device.ts";
 import { showModules } from "./pci/system.ts";
 
@@ -46,10 +54,9 @@ const MAX_MAJOR = 254;
 /** What the paths of VFIO's files have before their number. */
 const DEVICES = "devices/vfio";
 const VFIO_PATH = /^\/dev\/vfio\/(devices\/vfio|)(\d+)$/;
-const VFIO_GROUP = /^\/dev\/vfio\/\d+$/;
 
 /** Shows a device in every place. */
-export function showDevice(tree: Tree, device: DeviceDescription): void {
+export function showDevice(tree: Showing, device: DeviceDescription): void {
   const { path, number, mode, at, ofClass, open } = device;
   const id = `${number.major}:${number.minor}`;
   const name = at.slice(at.lastIndexOf("/") + 1);
@@ -87,14 +94,23 @@ export interface HostDevices {
   read(path: string): string | undefined;
 }
 
-/** The devices of a kernel, which may become more. */
+/** A device that is shown. */
+interface ShownDevice {
+  readonly open: OpenDevice;
+  readonly part: TreePart;
+}
+
+/** The devices of a kernel, which come and go. */
 export class ShownDevices {
   readonly #tree: Tree;
   readonly #kernel: Kernel;
   readonly #host: HostDevices;
-  readonly #shown = new Set<string>();
+  readonly #shown = new Map<string, ShownDevice>();
   /** Minor numbers of misc devices that are taken, on the host or here. */
   readonly #minors: Set<number>;
+  /** Minor numbers of files of groups, by their paths. */
+  readonly #groupMinors = new Map<string, number>();
+  #changes = -1;
   /** Lines of `/proc/misc`, the newest first. */
   #misc = "";
   /** Major numbers of classes that are here alone, by what `/proc/devices` calls them. */
@@ -112,37 +128,47 @@ export class ShownDevices {
     this.update();
   }
 
-  /** Shows what was registered meanwhile. */
+  /** Shows what was registered meanwhile, and no longer what is gone. */
   update(): void {
-    const { devices } = this.#kernel;
-    if (devices.size === this.#shown.size) return;
+    const { devices, deviceChanges } = this.#kernel;
+    if (deviceChanges === this.#changes) return;
+    this.#changes = deviceChanges;
+    for (const [path, { open, part }] of this.#shown) {
+      if (devices.get(path) === open) continue;
+      part.remove();
+      this.#shown.delete(path);
+      this.#groupMinors.delete(path);
+    }
     for (const [path, open] of devices) {
       if (this.#shown.has(path)) continue;
-      this.#shown.add(path);
+      const part = new TreePart(this.#tree);
+      this.#shown.set(path, { open, part });
       if (path.startsWith("/dev/") && path !== "/dev/null") {
-        this.#show(path, open);
+        this.#show(part, path, open);
       }
     }
   }
 
-  #show(path: string, open: OpenDevice): void {
+  #show(part: TreePart, path: string, open: OpenDevice): void {
     const { devices, groups } = this.#kernel.vfio;
     const [, kind, number] = VFIO_PATH.exec(path) ?? [];
-    const device = kind === DEVICES ? devices[Number(number)] : undefined;
+    const device = kind === DEVICES
+      ? devices.find(({ index }) => index === Number(number))
+      : undefined;
     const group = [...groups.keys()].find(({ id }) => id === Number(number));
-    if (device !== undefined) this.#showVfioDevice(path, device, open);
+    if (device !== undefined) this.#showVfioDevice(part, path, device, open);
     else if (kind === "" && group !== undefined) {
-      this.#showGroup(path, group.id, open);
-    } else this.#showMisc(path, open);
+      this.#showGroup(part, path, group, open);
+    } else this.#showMisc(part, path, open);
   }
 
   /** A misc device, with a minor number that is free. */
-  #showMisc(path: string, open: OpenDevice): void {
+  #showMisc(part: TreePart, path: string, open: OpenDevice): void {
     const { mode, minor: wanted } = MISC[path] ?? { mode: 0o600 };
     const minor = wanted ?? nextMinor(this.#minors);
     this.#minors.add(minor);
     const name = path.slice(path.lastIndexOf("/") + 1);
-    showDevice(this.#tree, {
+    showDevice(part, {
       path,
       number: { major: MISC_MAJOR, minor },
       mode,
@@ -154,15 +180,23 @@ export class ShownDevices {
     this.#misc = `${String(minor).padStart(3)} ${name}\n${this.#misc}`;
   }
 
-  /** The file of a group: its minor number counts such files. */
-  #showGroup(path: string, id: number, open: OpenDevice): void {
+  /** The file of a group, with the first minor number that is free. */
+  #showGroup(
+    part: TreePart,
+    path: string,
+    group: Group,
+    open: OpenDevice,
+  ): void {
     const major = this.#majorOf("vfio");
-    const minor = [...this.#shown].filter((one) => VFIO_GROUP.test(one)).length;
-    showDevice(this.#tree, {
+    const taken = new Set(this.#groupMinors.values());
+    let minor = 0;
+    while (taken.has(minor)) minor++;
+    this.#groupMinors.set(path, minor);
+    showDevice(part, {
       path,
-      number: { major, minor: minor - 1 },
+      number: { major, minor },
       mode: 0o600,
-      at: `virtual/vfio/${id}`,
+      at: `virtual/vfio/${group.id}`,
       ofClass: "vfio",
       tellsMode: false,
       open,
@@ -170,13 +204,18 @@ export class ShownDevices {
   }
 
   /** The file of a device, and the device. */
-  #showVfioDevice(path: string, device: VfioDevice, open: OpenDevice): void {
+  #showVfioDevice(
+    part: TreePart,
+    path: string,
+    device: VfioDevice,
+    open: OpenDevice,
+  ): void {
     // Groups are registered first.
     this.#majorOf("vfio");
     const at = `${device.pci.path}/vfio-dev/vfio${device.index}`;
     showModules(this.#tree, this.#kernel);
-    showPciDevice(this.#tree, device, this.#host);
-    showDevice(this.#tree, {
+    showPciDevice(part, device, this.#host);
+    showDevice(part, {
       path,
       number: { major: this.#majorOf("vfio-dev"), minor: device.index },
       mode: 0o600,
@@ -185,7 +224,7 @@ export class ShownDevices {
       tellsMode: false,
       open,
     });
-    this.#tree.link(`/sys/devices/${at}/device`, `../../../${device.pci.name}`);
+    part.link(`/sys/devices/${at}/device`, `../../../${device.pci.name}`);
   }
 
   /** The major number of a class, the highest that is free at first. */

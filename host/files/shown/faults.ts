@@ -8,9 +8,9 @@
  */
 
 import type { FaultInjection } from "../../../impl/kernel/fault_injection.ts";
-import { EINVAL, ERANGE, ESRCH } from "../../../impl/uapi/errno.ts";
+import { ESRCH } from "../../../impl/uapi/errno.ts";
 import type { Node, Served, Tree } from "./node.ts";
-import { valueNode } from "./value.ts";
+import { parseUnsigned, valueNode } from "./value.ts";
 
 /**
  * `fail-nth` of a task: how many of its steps are left until one fails. Reading
@@ -33,16 +33,6 @@ export function failNthNode(
     },
   };
   return valueNode(value, 0o644);
-}
-
-/** A number below `limit`, in the base that it says. Throws EINVAL, ERANGE. (Linux: kstrtoull.) */
-function parseUnsigned(text: string, limit: number): number {
-  const match = /^\+?(?:(0x[0-9a-f]+)|(0[0-7]*)|([1-9][0-9]*))$/i.exec(text);
-  if (match === null) throw EINVAL;
-  const [, hexadecimal, octal, decimal] = match;
-  const value = Number(hexadecimal ?? decimal ?? `0o0${octal}`);
-  if (value >= limit) throw ERANGE;
-  return value;
 }
 
 /** What a switch of debugfs is. */

@@ -156,8 +156,16 @@ export class Folder implements Directory {
   }
 }
 
+/** Where nodes are shown. */
+export interface Showing {
+  /** Shows a node at a path, and the directories that lead there. */
+  add(path: string, node: Node): void;
+  /** Shows a link at a path. */
+  link(path: string, target: string): void;
+}
+
 /** The nodes by their paths. */
-export class Tree {
+export class Tree implements Showing {
   /** The directory `/`. */
   readonly root = new Folder();
 
@@ -197,6 +205,33 @@ export class Tree {
       folder.delete(name);
       if (!folder.isEmpty) return;
     }
+  }
+}
+
+/** What is shown of one thing, which may be gone later. */
+export class TreePart implements Showing {
+  /** The tree, for what stays. */
+  readonly whole: Tree;
+  readonly #paths: string[] = [];
+
+  /** Nothing yet. */
+  constructor(tree: Tree) {
+    this.whole = tree;
+  }
+
+  add(path: string, node: Node): void {
+    this.whole.add(path, node);
+    this.#paths.push(path);
+  }
+
+  link(path: string, target: string): void {
+    this.whole.link(path, target);
+    this.#paths.push(path);
+  }
+
+  /** No longer shows any of it. */
+  remove(): void {
+    for (const path of this.#paths) this.whole.remove(path);
   }
 }
 

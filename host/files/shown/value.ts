@@ -8,6 +8,7 @@
 
 import { File } from "../../../impl/kernel/files/file.ts";
 import type { Task } from "../../../impl/kernel/interfaces/task.ts";
+import { EINVAL, ERANGE } from "../../../impl/uapi/errno.ts";
 import type { Served } from "./node.ts";
 
 /** A value that is read and written as text. */
@@ -68,4 +69,14 @@ export class ValueFile extends File {
 export function valueNode(value: Value, mode: number, size = 0): Served {
   const open = (_task: Task, access: number) => new ValueFile(value, access);
   return { kind: "served", mode, size, open };
+}
+
+/** A number below `limit`, in the base that it says. Throws EINVAL, ERANGE. (Linux: kstrtoull.) */
+export function parseUnsigned(text: string, limit: number): number {
+  const match = /^\+?(?:(0x[0-9a-f]+)|(0[0-7]*)|([1-9][0-9]*))$/i.exec(text);
+  if (match === null) throw EINVAL;
+  const [, hexadecimal, octal, decimal] = match;
+  const value = Number(hexadecimal ?? decimal ?? `0o0${octal}`);
+  if (value >= limit) throw ERANGE;
+  return value;
 }

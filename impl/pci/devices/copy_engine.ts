@@ -51,9 +51,10 @@ export class CopyEngine extends PciDevice {
     COUNT: { at: 0x30, readOnly: true },
   });
 
-  /** A copy engine with 16 vectors. */
-  constructor() {
+  /** A copy engine with 16 vectors, and so many virtual functions at most, which are copy engines too; default none. */
+  constructor({ vfs = 0 }: { readonly vfs?: number } = {}) {
     super({
+      ...vfs > 0 && { sriov: { vfs, make: () => new CopyEngine() } },
       vendor: COPY_ENGINE_VENDOR,
       device: COPY_ENGINE_DEVICE,
       class: 0x088000,

@@ -41,6 +41,30 @@ const RING_MAX = 2 ** 16;
 /** STATUS of a device with a link, as QEMU's has it. */
 const LINK_UP = 0x80080481;
 
+/** Virtual functions that it can have, as the driver of the 82576 allows. */
+export const IGB_VFS = 7;
+
+/** One of its virtual functions: it can be opened and mapped, and sends nothing. */
+class IgbVirtual extends PciDevice {
+  constructor() {
+    super({
+      vendor: 0x8086,
+      device: 0x10ca,
+      class: 0x020000,
+      revision: 1,
+      bars: [
+        { size: 0x4000, wide: true, prefetchable: true },
+        undefined,
+        undefined,
+        { size: 0x4000, wide: true, prefetchable: true },
+      ],
+      msi: 0,
+      msix: { vectors: 3, bar: 3, table: 0, pending: 0x2000 },
+    });
+    this.registers(0, { STATUS: { at: 8, reset: LINK_UP, readOnly: true } });
+  }
+}
+
 /** The device. */
 export class Igb extends PciDevice {
   readonly #phy = new Uint16Array(32);
@@ -83,9 +107,10 @@ export class Igb extends PciDevice {
     TDT: { at: 0x3818, write: () => this.#send() },
   });
 
-  /** One with 10 vectors, as QEMU's. */
-  constructor() {
+  /** One with 10 vectors, as QEMU's, and so many virtual functions at most. */
+  constructor({ vfs = IGB_VFS }: { readonly vfs?: number } = {}) {
     super({
+      ...vfs > 0 && { sriov: { vfs, make: () => new IgbVirtual() } },
       vendor: 0x8086,
       device: 0x10c9,
       class: 0x020000,

@@ -8,7 +8,7 @@
 
 import type { PciDevice } from "../device.ts";
 import { CopyEngine } from "./copy_engine.ts";
-import { Igb } from "./igb.ts";
+import { Igb, IGB_VFS } from "./igb.ts";
 import { NvmeDrive } from "./nvme/nvme.ts";
 import type { NvmeStorage } from "./nvme/storage.ts";
 
@@ -22,6 +22,8 @@ export interface DeviceSettings {
   readonly file?: NvmeStorage;
   /** The same, if nothing may be written. */
   readonly readonly?: NvmeStorage;
+  /** Virtual functions that it can have. */
+  readonly vfs?: number;
 }
 
 /** The name of an option. */
@@ -38,6 +40,10 @@ export const DEVICE_OPTIONS: Readonly<
   },
   file: { form: "PATH", summary: "a file in place of memory" },
   readonly: { form: "PATH", summary: "a file that nobody can write to" },
+  vfs: {
+    form: "N",
+    summary: `virtual functions; default ${IGB_VFS} of igb`,
+  },
 };
 
 /** A kind of device. */
@@ -54,13 +60,13 @@ export interface DeviceKind {
 export const DEVICE_KINDS: Readonly<Record<string, DeviceKind>> = {
   dma: {
     summary: "a copy engine, for a first test",
-    options: [],
-    make: () => new CopyEngine(),
+    options: ["vfs"],
+    make: (settings) => new CopyEngine(settings),
   },
   igb: {
     summary: "an Ethernet controller (82576)",
-    options: [],
-    make: () => new Igb(),
+    options: ["vfs"],
+    make: (settings) => new Igb(settings),
   },
   nvme: {
     summary: "an NVMe drive",

@@ -28,6 +28,8 @@ export const VFIO_DEVICE_FEATURE_GET: number = 1 << 16;
 export const VFIO_DEVICE_FEATURE_SET: number = 1 << 17;
 /** FEATURE: asks whether that can be done. */
 export const VFIO_DEVICE_FEATURE_PROBE: number = 1 << 18;
+/** Feature: the token of who uses the device and its virtual functions. */
+export const VFIO_DEVICE_FEATURE_PCI_VF_TOKEN: number = 0;
 /** Feature: the device's power goes down until somebody wants something. */
 export const VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY: number = 3;
 /** Feature: the same, and an eventfd says when it is back. */

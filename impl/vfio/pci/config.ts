@@ -88,6 +88,7 @@ export class VirtualConfig {
     this.#starts = new Uint16Array(config.size)
       .fill(UNASSIGNED, pci.PCI_STD_HEADER_SIZEOF);
     this.#addHeader();
+    if (device.function.physFn !== undefined) this.#addVirtual();
     this.#addCapabilities();
     this.#addExtended();
   }
@@ -156,6 +157,16 @@ export class VirtualConfig {
     this.#after.set(pci.PCI_COMMAND + 1, () => this.#intxWritten());
   }
 
+  /** What the hardware does not say of a virtual function; its MEMORY bit is the user's own. */
+  #addVirtual(): void {
+    const { vendor, deviceId } = this.#device.function;
+    store(this.#user, pci.PCI_VENDOR_ID, 2, vendor);
+    store(this.#user, pci.PCI_DEVICE_ID, 2, deviceId);
+    const own = pci.PCI_COMMAND_INTX_DISABLE | pci.PCI_COMMAND_MEMORY;
+    this.#declare(pci.PCI_COMMAND, 2, own, 0xffff);
+    this.#mix(pci.PCI_COMMAND, 2, -1, pci.PCI_COMMAND_MEMORY);
+  }
+
   /** Linux: vfio_cap_init. */
   #addCapabilities(): void {
     let link = pci.PCI_CAPABILITY_LIST;
@@ -185,6 +196,7 @@ export class VirtualConfig {
         this.#mix(ctrl, 2, 0, PM_PME);
         this.#after.set(ctrl, (value) => {
           const state = value & pci.PCI_PM_CTRL_STATE_MASK;
+          if (state !== 0 && this.#device.function.sriov?.numVfs) return;
           this.#hardware.write(ctrl, 1, state);
           this.#actions.memoryChanged();
         });

@@ -20,6 +20,7 @@ import {
   VFIO_DEVICE_FEATURE_LOW_POWER_EXIT,
   VFIO_DEVICE_FEATURE_MASK,
   VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOV2,
+  VFIO_DEVICE_FEATURE_PCI_VF_TOKEN,
   VFIO_DEVICE_FEATURE_PROBE,
   VFIO_DEVICE_FEATURE_SET,
   VfioDeviceFeature,
@@ -29,6 +30,7 @@ import { exportDmaBuf } from "./dma_buf.ts";
 import type { VfioPciDevice } from "./pci_device.ts";
 import { eventfdOf } from "./signal.ts";
 import { checkFlags, checkSize, load } from "./structs.ts";
+import { TOKEN_SIZE } from "./vf_token.ts";
 
 /** One feature. */
 interface Feature {
@@ -42,6 +44,8 @@ interface Feature {
   run(device: VfioPciDevice, task: Task, uaddr: number): number;
 }
 
+const hasToken = ({ vfToken }: VfioPciDevice): boolean => vfToken !== undefined;
+
 const always = (): boolean => true;
 
 const hasDmaBufs = ({ kernel }: VfioPciDevice): boolean =>
@@ -49,6 +53,12 @@ const hasDmaBufs = ({ kernel }: VfioPciDevice): boolean =>
 
 const FEATURES: ReadonlyMap<number, Feature> = new Map(
   [
+    [VFIO_DEVICE_FEATURE_PCI_VF_TOKEN, {
+      ops: VFIO_DEVICE_FEATURE_SET,
+      size: TOKEN_SIZE,
+      exists: hasToken,
+      run: setToken,
+    }],
     [VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY, {
       ops: VFIO_DEVICE_FEATURE_SET,
       size: 0,
@@ -117,6 +127,14 @@ export function feature(
   }
   checkSize(argsz - layout.size, found.size);
   return found.run(device, task, uaddr + layout.size);
+}
+
+/** Whoever opens a virtual function from now on needs this token. (Linux: vfio_pci_core_feature_token.) */
+function setToken(device: VfioPciDevice, task: Task, uaddr: number): number {
+  const uuid = new Uint8Array(TOKEN_SIZE);
+  task.mm.copyFromUser(uuid, uaddr);
+  device.vfToken!.set(uuid);
+  return 0;
 }
 
 /** Linux: vfio_pci_core_pm_entry_with_wakeup. */

@@ -97,9 +97,10 @@ export function hotReset(
   for (const pci of functions) device.group.deviceOf(pci)?.core.resetFunction();
 }
 
-/** The functions on the bus of one. Throws ENODEV on bus 0. */
+/** The functions on the bus of one. Throws ENODEV on bus 0, and on one that is there for virtual functions alone. */
 function sameBus(pci: PciFunction): PciFunction[] {
-  if (pci.busNumber === 0) throw NO_BUS;
+  const { busNumber } = pci.physFn ?? pci;
+  if (busNumber === 0 || busNumber !== pci.busNumber) throw NO_BUS;
   return [...pci.bus.functions.values()].filter(({ busNumber }) =>
     busNumber === pci.busNumber
   );

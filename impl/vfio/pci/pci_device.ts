@@ -39,6 +39,7 @@ import { BarExporter } from "./dma_buf.ts";
 import { Ioeventfds } from "./ioeventfd.ts";
 import { Irqs } from "./irqs.ts";
 import { Trigger } from "./signal.ts";
+import { VfToken } from "./vf_token.ts";
 
 /** Power states from this one on: memory does not answer. */
 const D3HOT = 3;
@@ -58,6 +59,10 @@ export class VfioPciDevice implements ConfigActions {
   readonly pci: PciFunction;
   /** A function reset works. */
   readonly canReset: boolean;
+  /** The token of those that use it and its virtual functions; undefined where it can have none. */
+  readonly vfToken: VfToken | undefined;
+  /** VFIO's device that it is a virtual function of (Linux: sriov_pf_core_dev). */
+  readonly physFn: VfioPciDevice | undefined;
   #open: Open | undefined;
   /** Whether its memory answers now. */
   #answers = false;
@@ -67,10 +72,12 @@ export class VfioPciDevice implements ConfigActions {
   readonly #shared: Set<BarExporter> = new Set();
 
   /** A device that is not open. */
-  constructor(pci: PciFunction) {
+  constructor(pci: PciFunction, physFn: VfioPciDevice | undefined) {
     const { config } = pci.device;
     const exp = config.findCapability(PCI_CAP_ID_EXP);
     this.pci = pci;
+    this.physFn = physFn;
+    this.vfToken = pci.sriov && new VfToken();
     this.canReset =
       (config.read(exp + PCI_EXP_DEVCAP, 4) & PCI_EXP_DEVCAP_FLR) !== 0;
   }
@@ -106,12 +113,14 @@ export class VfioPciDevice implements ConfigActions {
     return { isOn: mode === VFIO_PCI_MSI_IRQ_INDEX, log2: msiLog2 };
   }
 
-  /** Whether its memory may be accessed: the user's MEMORY bit, and the power state (Linux: __vfio_pci_memory_enabled). */
+  /** Whether its memory may be accessed: the user's MEMORY bit, which a virtual function has not, and the power state (Linux: __vfio_pci_memory_enabled). */
   get memoryEnabled(): boolean {
     const { config } = this.pci.device;
     const at = config.findCapability(PCI_CAP_ID_PM) + PCI_PM_CTRL;
     const state = config.read(at, 1) & PCI_PM_CTRL_STATE_MASK;
-    return state < D3HOT && (this.config.command & PCI_COMMAND_MEMORY) !== 0;
+    const isOn = this.pci.physFn !== undefined ||
+      (this.config.command & PCI_COMMAND_MEMORY) !== 0;
+    return state < D3HOT && isOn;
   }
 
   /** Somebody opens it: it answers, is reset, and may not do DMA yet (Linux: vfio_pci_core_enable). */
@@ -129,12 +138,16 @@ export class VfioPciDevice implements ConfigActions {
     this.#open = { config, irqs, ioeventfds, saved };
     for (const bar of device.bars) bar?.enable(machine.createObject(false));
     this.#answers = true;
+    const token = this.physFn?.vfToken;
+    if (token !== undefined) token.users++;
   }
 
   /** Nobody has it open any more (Linux: vfio_pci_core_disable). */
   disable(): void {
     const { irqs, ioeventfds, saved } = this.#state;
     const { device } = this.pci;
+    const token = this.physFn?.vfToken;
+    if (token !== undefined) token.users--;
     this.exitLowPower();
     irqs.release();
     ioeventfds.release();
@@ -205,6 +218,15 @@ export class VfioPciDevice implements ConfigActions {
     this.#lowPower = false;
     this.#wakeup.replace(undefined);
     this.memoryChanged();
+  }
+
+  /** It shall be awake, and stay so: its virtual functions need it (Linux: vfio_pci_set_power_state). */
+  powerUp(): void {
+    const { config } = this.pci.device;
+    this.wake();
+    const at = config.findCapability(PCI_CAP_ID_PM) + PCI_PM_CTRL;
+    config.write(at, 1, 0);
+    if (this.isOpen) this.memoryChanged();
   }
 
   /** Somebody wants something: with an eventfd that is told, the power stays (Linux: vfio_pci_core_runtime_resume). */

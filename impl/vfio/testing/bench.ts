@@ -58,9 +58,11 @@ export class Bench {
   readonly memory: number;
   readonly #scratch: number;
 
-  /** Binds and attaches the device, and lets it do DMA. */
-  constructor(device: PciDevice) {
-    this.device = this.kernel.addPciDevice(device);
+  /** Binds and attaches the device, or one that is plugged in otherwise, and lets it do DMA. */
+  constructor(device: PciDevice | ((kernel: Kernel) => VfioDevice)) {
+    this.device = typeof device === "function"
+      ? device(this.kernel)
+      : this.kernel.addPciDevice(device);
     const process = this.process = this.kernel.spawn();
     this.iommufd = process.open("/dev/iommu");
     this.fd = process.open(`/dev/vfio/devices/vfio${this.device.index}`);

@@ -10,11 +10,9 @@
  */
 
 import {
-  PCI_DEVICE_ID,
   PCI_INTERRUPT_LINE,
   PCI_REVISION_ID,
   PCI_SUBSYSTEM_VENDOR_ID,
-  PCI_VENDOR_ID,
 } from "../../../../impl/pci/config_space.ts";
 import type { PciFunction } from "../../../../impl/pci/function.ts";
 import { EBUSY, EINVAL } from "../../../../impl/uapi/errno.ts";
@@ -112,8 +110,7 @@ function writeOnly(takes: RegExp, store: (text: string) => void) {
 function identityOf(pci: PciFunction): Record<string, string> {
   const { config } = pci.device;
   const id = (at: number) => config.read(at, 2);
-  const vendor = id(PCI_VENDOR_ID);
-  const device = id(PCI_DEVICE_ID);
+  const { vendor, deviceId: device } = pci;
   const ofVendor = id(PCI_SUBSYSTEM_VENDOR_ID);
   const ofDevice = id(PCI_SUBSYSTEM_VENDOR_ID + 2);
   const revision = config.read(PCI_REVISION_ID, 1);

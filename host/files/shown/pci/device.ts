@@ -12,9 +12,10 @@ import {
   VFIO_PCI_MSI_IRQ_INDEX,
   VFIO_PCI_MSIX_IRQ_INDEX,
 } from "../../../../impl/uapi/vfio/device.ts";
-import { attribute, Folder, type Node, type Tree } from "../node.ts";
+import { attribute, Folder, type Node, type TreePart } from "../node.ts";
 import { attributesOf } from "./attributes.ts";
 import { showBars } from "./resources.ts";
+import { showSriov } from "./sriov.ts";
 import { IOMMU, showDriver, showGroup, showIommu } from "./system.ts";
 
 /** The first number of an interrupt that is a message. */
@@ -24,7 +25,7 @@ const MAX_VECTORS = 2048;
 
 /** Shows a device of a machine `host`, but for its files in `/dev`. */
 export function showPciDevice(
-  tree: Tree,
+  tree: TreePart,
   device: VfioDevice,
   host: { read(path: string): string | undefined },
 ): void {
@@ -41,6 +42,7 @@ export function showPciDevice(
   const size = config.size;
   tree.add(`${directory}/config`, { kind: "bytes", mode: 0o644, size, read });
   showBars(tree, directory, core);
+  showSriov(tree, directory, pci);
   tree.link(`${directory}/subsystem`, `${up}bus/pci`);
   tree.link(`${directory}/driver`, `${up}bus/pci/drivers/vfio-pci`);
   const group = `kernel/iommu_groups/${iommuGroup.id}`;

@@ -180,6 +180,40 @@ describe("A PCI device of VFIO's", () => {
     assertEquals(names(`${group}/devices`), [pci.name]);
   });
 
+  it("has virtual functions as soon as it is told, which go again", () => {
+    const node = find(`${bus}/sriov_numvfs`)!.node;
+    assert(node?.kind === "served" && node.mode === 0o644);
+    const { sriov } = pci;
+    assertEquals(read(`${bus}/sriov_totalvfs`), "7\n");
+    assertEquals(read(`${bus}/sriov_vf_device`), "10ca\n");
+    const before = names("/dev/vfio");
+    sriov!.setNumVfs(2);
+    const at = "/sys/devices/pci0000:00/0000:00:14.2";
+    assertEquals(find(`${bus}/virtfn1`)?.path, at);
+    assertEquals(find(`${at}/physfn`)?.path, directory);
+    assertEquals(read(`${at}/vendor`), "0x8086\n");
+    assertEquals(read(`${at}/device`), "0x10ca\n");
+    const lines = (path: string) => read(`${path}/resource`)!.split("\n");
+    const [own] = lines(at);
+    const [start, end] = lines(bus)[7]!.split(" ").map(Number);
+    assertEquals(end! - start! + 1, 7 * 0x4000);
+    assertEquals(Number(own!.split(" ")[0]), start! + 0x4000);
+    assertEquals(find("/sys/bus/pci/devices/0000:00:14.2")?.path, at);
+    assertEquals(names("/dev/vfio/devices").length, 4);
+    const minors = names("/dev/vfio").filter((name) => /^\d+$/.test(name))
+      .map((name) => stat(`/dev/vfio/${name}`).number.minor);
+    assertEquals(minors.toSorted(), [0, 1, 2, 3]);
+    sriov!.setNumVfs(0);
+    assertEquals(names("/dev/vfio/devices"), ["vfio0", "vfio1"]);
+    assertEquals(names("/dev/vfio"), before);
+    assertEquals(names("/sys/class/vfio-dev"), ["vfio0", "vfio1"]);
+    assertEquals(find(at)?.node, undefined);
+    assertEquals(assertThrows(() => find(`${bus}/virtfn1`, false)), ENOENT);
+    sriov!.setNumVfs(1);
+    assertEquals(names("/dev/vfio/devices"), ["vfio0", "vfio1", "vfio2"]);
+    sriov!.setNumVfs(0);
+  });
+
   it("is seen when it came after the program", () => {
     assertEquals(names("/dev/vfio/devices"), ["vfio0", "vfio1"]);
     assertEquals(names("/sys/class/vfio-dev"), ["vfio0", "vfio1"]);

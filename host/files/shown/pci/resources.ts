@@ -9,7 +9,7 @@
  */
 
 import type { Bar } from "../../../../impl/pci/bar.ts";
-import { PCI_BASE_ADDRESS_0 } from "../../../../impl/pci/config_space.ts";
+import { MMIO_BASE } from "../../../../impl/pci/bus.ts";
 import type { PciFunction } from "../../../../impl/pci/function.ts";
 import {
   File,
@@ -20,7 +20,7 @@ import type { Task } from "../../../../impl/kernel/interfaces/task.ts";
 import { EINVAL, EIO, ENODEV } from "../../../../impl/uapi/errno.ts";
 import type { VfioPciDevice } from "../../../../impl/vfio/pci/pci_device.ts";
 import { mapRegion, REGION_STRIDE } from "../../../../impl/vfio/pci/regions.ts";
-import type { Tree } from "../node.ts";
+import type { Showing } from "../node.ts";
 
 /** Flags of what a BAR is (Linux: IORESOURCE_*). */
 const RESOURCE = {
@@ -31,13 +31,15 @@ const RESOURCE = {
 } as const;
 /** Lines of `resource`: six BARs, the ROM, six BARs of virtual functions. */
 const RESOURCES = 13;
+/** The first of those of virtual functions. */
+const VIRTUAL_RESOURCES = 7;
 /** Bits of a BAR's register. */
 const IS_IO = 1;
 const IS_PREFETCHABLE = 8;
 
 /** Shows a file for each BAR. */
 export function showBars(
-  tree: Tree,
+  tree: Showing,
   directory: string,
   device: VfioPciDevice,
 ): void {
@@ -123,17 +125,26 @@ class BarFile extends File {
 }
 
 /** `resource`: a line for each BAR: where it begins, its last byte, what it is. */
-export function resourcesOf({ device: { bars, config } }: PciFunction): string {
+export function resourcesOf(pci: PciFunction): string {
   const lines = new Array<string>(RESOURCES).fill(resource(0, 0, 0));
-  for (const [index, bar] of bars.entries()) {
-    if (bar === undefined) continue;
-    const at = PCI_BASE_ADDRESS_0 + 4 * index;
-    const low = config.read(at, 4) & ~(bar.isIo ? 3 : 15);
-    const high = bar.isWide ? config.read(at + 4, 4) : 0;
-    const start = high * 2 ** 32 + (low >>> 0);
-    lines[index] = resource(start, start + bar.size - 1, flagsOf(bar));
-  }
+  const add = (from: number, { bars, barAddresses }: Ranges, count: number) => {
+    for (const [index, bar] of bars.entries()) {
+      if (bar === undefined) continue;
+      const start = barAddresses[index]! - MMIO_BASE;
+      const end = start + bar.size * count - 1;
+      lines[from + index] = resource(start, end, flagsOf(bar));
+    }
+  };
+  const { device: { bars }, barAddresses, sriov } = pci;
+  add(0, { bars, barAddresses }, 1);
+  if (sriov !== undefined) add(VIRTUAL_RESOURCES, sriov, sriov.totalVfs);
   return lines.join("");
+}
+
+/** BARs, and where they are. */
+interface Ranges {
+  readonly bars: readonly (Bar | undefined)[];
+  readonly barAddresses: readonly number[];
 }
 
 function resource(start: number, end: number, flags: number): string {

@@ -14,7 +14,8 @@ import { HwInfoVtd } from "../../../../impl/pci/iommu.ts";
 import { EBUSY, EINVAL, ENODEV } from "../../../../impl/uapi/errno.ts";
 import { IOMMU_HW_INFO_TYPE_DEFAULT } from "../../../../impl/uapi/iommufd.ts";
 import type { VfioDevice } from "../../../../impl/vfio/device.ts";
-import { attribute, Folder, type Tree } from "../node.ts";
+import { attribute, Folder, type Tree, type TreePart } from "../node.ts";
+import { showEnableSriov } from "./sriov.ts";
 import { valueNode } from "../value.ts";
 
 /** The directory of the IOMMU, below `/sys/devices`. */
@@ -24,14 +25,15 @@ const IOMMU_ADDRESS = "fed90000";
 const DRIVER = "/sys/bus/pci/drivers/vfio-pci";
 
 /** The modules that serve VFIO, with what their parameters are (Linux: module_param of drivers/vfio). */
-export function showModules(tree: Tree, { options }: Kernel): void {
+export function showModules(tree: Tree, kernel: Kernel): void {
+  const { options, vfio } = kernel;
+  showEnableSriov(tree, vfio);
   const modules: Record<string, Record<string, string>> = {
     vfio: {},
     vfio_pci: {
       disable_denylist: "N\n",
       disable_idle_d3: "N\n",
       disable_vga: "N\n",
-      enable_sriov: "N\n",
       nointxmask: "N\n",
     },
     vfio_pci_core: {},
@@ -57,10 +59,10 @@ export function showModules(tree: Tree, { options }: Kernel): void {
 }
 
 /** The driver that a device is bound to, for good. */
-export function showDriver(tree: Tree, pci: PciFunction): void {
+export function showDriver(tree: TreePart, pci: PciFunction): void {
   tree.link(`${DRIVER}/${pci.name}`, `../../../../devices/${pci.path}`);
-  tree.link(`${DRIVER}/module`, "../../../../module/vfio_pci");
-  tree.link(
+  tree.whole.link(`${DRIVER}/module`, "../../../../module/vfio_pci");
+  tree.whole.link(
     "/sys/module/vfio_pci/drivers/pci:vfio-pci",
     `../../../../${DRIVER.slice("/sys/".length)}`,
   );
@@ -75,12 +77,12 @@ export function showDriver(tree: Tree, pci: PciFunction): void {
   const stores = { bind: named, unbind: named, new_id: ids, remove_id: ids };
   for (const [name, store] of Object.entries(stores)) {
     const value = { show: () => "", store };
-    tree.add(`${DRIVER}/${name}`, valueNode(value, 0o200, 4096));
+    tree.whole.add(`${DRIVER}/${name}`, valueNode(value, 0o200, 4096));
   }
 }
 
 /** The group of a device, whatever the host has by its number. */
-export function showGroup(tree: Tree, device: VfioDevice): void {
+export function showGroup(tree: TreePart, device: VfioDevice): void {
   const { iommuGroup, devices } = device.group;
   const directory = `/sys/kernel/iommu_groups/${iommuGroup.id}`;
   tree.add(directory, new Folder({ isWhole: true }));
@@ -106,14 +108,14 @@ function reservedRegions({ group: { iommuGroup } }: VfioDevice): string {
 }
 
 /** The IOMMU that a device is behind, with its registers as the device's iommufd tells them (Linux: intel_iommu_groups). */
-export function showIommu(tree: Tree, pci: PciFunction): void {
+export function showIommu(tree: TreePart, pci: PciFunction): void {
   const directory = `/sys/devices/${IOMMU}`;
   tree.link(
     `${directory}/devices/${pci.name}`,
     `../../../../${pci.path}`,
   );
-  tree.link(`${directory}/subsystem`, "../../../../class/iommu");
-  tree.link("/sys/class/iommu/dmar0", `../../devices/${IOMMU}`);
+  tree.whole.link(`${directory}/subsystem`, "../../../../class/iommu");
+  tree.whole.link("/sys/class/iommu/dmar0", `../../devices/${IOMMU}`);
   const { bytes } = pci.ops!.hwInfo!(pci, IOMMU_HW_INFO_TYPE_DEFAULT);
   const { capReg, ecapReg } = HwInfoVtd.decode(bytes);
   const registers = {
@@ -123,6 +125,6 @@ export function showIommu(tree: Tree, pci: PciFunction): void {
     ecap: ecapReg.toString(16),
   };
   for (const [name, text] of Object.entries(registers)) {
-    tree.add(`${directory}/intel-iommu/${name}`, attribute(`${text}\n`));
+    tree.whole.add(`${directory}/intel-iommu/${name}`, attribute(`${text}\n`));
   }
 }
