@@ -87,7 +87,6 @@ export class GroupFile extends File {
     const bytes = new Uint8Array(4);
     task.mm.getUser(bytes, uaddr);
     const fd = new DataView(bytes.buffer).getInt32(0, true);
-    if (fd < 0) throw EINVAL.because("the descriptor cannot be one");
     const file = task.files.get(fd);
     if (file === undefined) throw EBADF;
     const { group } = this;

@@ -290,7 +290,7 @@ function withoutContainer(t: Table<GroupSelf>): void {
     assertErrno(ret, EINVAL, "UNSET_CONTAINER");
   });
   const descriptors: [string, number, Errno][] = [
-    ["a negative descriptor", -1, EINVAL],
+    ["a negative descriptor", -1, EBADF],
     ["a descriptor that is not open", 9999, EBADF],
   ];
   for (const [what, fd, errno] of descriptors) {

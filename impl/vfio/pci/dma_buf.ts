@@ -110,9 +110,6 @@ export function exportDmaBuf(
     }
     return { paddr: base + Number(offset), length: Number(length) };
   });
-  if ((openFlags & ~(O_ACCMODE | O_CLOEXEC)) !== 0) {
-    throw EINVAL.because("a buffer cannot be opened so");
-  }
   const limit = task.rlimit(RLIMIT_NOFILE);
   const file = device.share(physical).open(openFlags & O_ACCMODE);
   try {
