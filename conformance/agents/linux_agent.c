@@ -5,6 +5,7 @@
  *
  *	linux_agent		over standard input and output
  *	linux_agent PORT	over a character device, such as a virtio port
+ *	linux_agent PORT DEVICE	and VFIO has the PCI device at that address
  *
  * This is the supervisor. It reads requests and forks a worker for each process
  * of the protocol; a worker gets its requests by a socket and makes the system
@@ -342,11 +343,11 @@ int main(int argc, char **argv)
 
 	if (argc == 2 && !strcmp(argv[1], RESUME))
 		resume_worker();
-	if (argc > 2)
-		die("usage: linux_agent [PORT]");
+	if (argc > 3)
+		die("usage: linux_agent [PORT [DEVICE]]");
 	if (is_init())
-		bring_up();
-	if (argc == 2)
+		bring_up(argc == 3 ? argv[2] : NULL);
+	if (argc >= 2)
 		in = out = open_port(argv[1]);
 	signal(SIGPIPE, SIG_IGN);
 	start_watch();

@@ -28,9 +28,12 @@ Which targets and tests:
                            stdio:CMD ARGS…, unix:PATH, tcp:HOST:PORT
                                  an adapter that speaks the protocol of
                                  protocol.md: a program to start, or a socket
-                           linux-vm:[REVISION][,accel=kvm|tcg]
+                           linux-vm:[REVISION][,accel=kvm|tcg][,device=igb]
+                                   [,container=iommufd|type1]
                                  real Linux in a virtual machine, as "deno task
-                                 linux:build" built it; default the newest
+                                 linux:build" built it; default the newest;
+                                 with a PCI device for VFIO, and a container of
+                                 iommufd's or of VFIO's own
                            linux-here:[REVISION]
                                  the model behind this machine's Linux: the
                                  agent in C, compiled here, as "deno task run"

@@ -2,26 +2,42 @@
 
 /**
  * Builds what `linux-vm:` boots: kernels with iommufd's selftest support, from
- * Debian's source packages, and a first file system with the agent, which is
- * the same for all. Arguments: which kernels, by default all. Does nothing
- * where all of it is up to date.
+ * Debian's source packages, a first file system with the agent, which is the
+ * same for all, and a QEMU that has the devices. Arguments: which kernels, or
+ * `qemu`, by default all. Does nothing where all of it is up to date.
  *
  * @module
  */
 
 import {
   agentSources,
+  type Built,
   cacheFolder,
   hashOf,
   hashOfSources,
   INITRAMFS,
+  kernelName,
   kernelSources,
   noteBuilt,
   sourcePath,
 } from "./cache.ts";
 import { CHARACTER_DEVICE, cpioArchive, DIRECTORY, PROGRAM } from "./cpio.ts";
-import { buildKernel } from "./kernels/build_kernel.ts";
-import { type Kernel, kernelOf, KERNELS } from "./kernels/kernels.ts";
+import { DEVICES } from "./devices/devices.ts";
+import { provideQemu } from "./devices/newer_qemu.ts";
+import {
+  buildKernel,
+  KERNEL,
+  TYPE1_KERNEL,
+  type Variant,
+} from "./kernels/build_kernel.ts";
+import {
+  type Container,
+  containerConfig,
+  CONTAINERS,
+  type Kernel,
+  kernelOf,
+  KERNELS,
+} from "./kernels/kernels.ts";
 import type { Say } from "./kernels/source.ts";
 import { isThere, requireTools, run, type Tool } from "./programs.ts";
 
@@ -44,6 +60,12 @@ const KERNEL_TOOLS: readonly Tool[] = [
   { what: "/usr/include/gelf.h", debianPackage: "libelf-dev" },
 ];
 
+/** How a kernel is built with a container. */
+const VARIANTS: Readonly<Record<Container, Variant>> = {
+  iommufd: KERNEL,
+  type1: TYPE1_KERNEL,
+};
+
 /** Builds what is not up to date; resolves to the paths. Rejects with the reason if that fails. */
 async function build(
   kernel: Kernel,
@@ -52,20 +74,20 @@ async function build(
 ): Promise<string[]> {
   await requireTools(KERNEL_TOOLS);
   await Deno.mkdir(folder, { recursive: true });
-  const [image] = await buildKernel(kernel, { folder, say });
+  const variants = CONTAINERS.map((container) => VARIANTS[container]);
+  const images = await buildKernel(kernel, { folder, say, variants });
   const initramfs = await buildInitramfs(folder, say);
-  const { revision } = kernel;
-  await noteBuilt(folder, {
-    [revision]: {
-      sources: await hashOfSources(await kernelSources(kernel)),
-      path: image!,
-    },
-    [INITRAMFS]: {
-      sources: await hashOfSources(await agentSources()),
-      path: initramfs,
-    },
-  });
-  return [image!, initramfs];
+  const sources = await hashOfSources(await agentSources());
+  const built: Record<string, Built> = {
+    [INITRAMFS]: { sources, path: initramfs },
+  };
+  for (const [at, container] of CONTAINERS.entries()) {
+    const config = [containerConfig(container)];
+    const sources = await hashOfSources(await kernelSources(kernel, config));
+    built[kernelName(kernel, container)] = { sources, path: images[at]! };
+  }
+  await noteBuilt(folder, built);
+  return [...images, initramfs];
 }
 
 /** The path of the first file system, which is built if it is not there. */
@@ -110,6 +132,9 @@ export function chosenKernels(names: readonly string[]): readonly Kernel[] {
   });
 }
 
+/** The argument that stands for a QEMU which has the devices. */
+const QEMU_ARGUMENT = "qemu";
+
 /** The task; resolves to the exit code. A kernel that cannot be built does not keep others from it. */
 async function main(args: readonly string[]): Promise<number> {
   let code = 0;
@@ -126,9 +151,22 @@ async function main(args: readonly string[]): Promise<number> {
     if (Deno.build.arch !== "x86_64") {
       throw new Error("linux:build needs an x86-64 machine.");
     }
-    for (const kernel of chosenKernels(args)) {
+    const folder = cacheFolder();
+    const names = args.filter((each) => each !== QEMU_ARGUMENT);
+    if (args.length === 0 || args.includes(QEMU_ARGUMENT)) {
       await attempt(async () => {
-        const paths = await build(kernel, cacheFolder(), console.log);
+        await Deno.mkdir(folder, { recursive: true });
+        const devices = Object.values(DEVICES);
+        const program = await provideQemu(folder, devices, console.log);
+        console.log(`QEMU has the devices:\n  ${program}`);
+      });
+    }
+    const kernels = names.length < args.length && names.length === 0
+      ? []
+      : chosenKernels(names);
+    for (const kernel of kernels) {
+      await attempt(async () => {
+        const paths = await build(kernel, folder, console.log);
         console.log(`Linux ${kernel.revision} is up to date:`);
         for (const path of paths) console.log(`  ${path}`);
       });

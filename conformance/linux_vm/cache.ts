@@ -8,7 +8,11 @@
  * @module
  */
 
-import type { Kernel } from "./kernels/kernels.ts";
+import {
+  type Container,
+  containerConfig,
+  type Kernel,
+} from "./kernels/kernels.ts";
 
 /** A file that was built. */
 export interface Built {
@@ -26,8 +30,16 @@ export interface Bootable {
   readonly initramfs: string;
 }
 
-/** What the first file system is known by; a kernel is known by its revision. */
+/** What the first file system is known by. */
 export const INITRAMFS = "initramfs";
+
+/** What a kernel is known by. */
+export function kernelName(
+  { revision }: Kernel,
+  container: Container,
+): string {
+  return container === "iommufd" ? revision : `${revision}-${container}`;
+}
 
 /** Names the folder, in the package's own tree. */
 const FOLDER = new URL("../../.cache/linux/", import.meta.url);
@@ -131,9 +143,11 @@ async function readBuilt(folder: string): Promise<BuiltFiles> {
 export async function findBuilt(
   folder: string,
   kernel: Kernel,
+  container: Container = "iommufd",
 ): Promise<Bootable> {
   const built = await readBuilt(folder);
   const { revision } = kernel;
+  const config = [containerConfig(container)];
   const task = `run "deno task linux:build ${revision}"`;
   function upToDate(name: string, sources: string): string {
     const found = built[name];
@@ -145,8 +159,8 @@ export async function findBuilt(
   }
   return {
     kernel: upToDate(
-      revision,
-      await hashOfSources(await kernelSources(kernel)),
+      kernelName(kernel, container),
+      await hashOfSources(await kernelSources(kernel, config)),
     ),
     initramfs: upToDate(
       INITRAMFS,

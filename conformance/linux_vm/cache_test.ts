@@ -16,7 +16,7 @@ import {
   kernelSources,
   noteBuilt,
 } from "./cache.ts";
-import { NEWEST } from "./kernels/kernels.ts";
+import { containerConfig, NEWEST } from "./kernels/kernels.ts";
 
 describe("the cache", () => {
   it("knows the agent's sources", async () => {
@@ -41,7 +41,8 @@ describe("the cache", () => {
         "is not built",
       );
       assertStringIncludes(nothing.message, `linux:build ${NEWEST.revision}`);
-      const sources = await hashOfSources(await kernelSources(NEWEST));
+      const config = [containerConfig("iommufd")];
+      const sources = await hashOfSources(await kernelSources(NEWEST, config));
       const ofAgent = await hashOfSources(await agentSources());
       const initramfs = { sources: ofAgent, path: `${folder}initramfs-1` };
       const kernel = { sources, path: `${folder}bzImage-1` };

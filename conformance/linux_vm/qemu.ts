@@ -7,6 +7,7 @@
  */
 
 import type { Bootable } from "./cache.ts";
+import { boardWith, type Device } from "./devices/devices.ts";
 import type { Tool } from "./programs.ts";
 
 /** What runs the guest's instructions. */
@@ -31,23 +32,27 @@ const PORT = "/dev/vport0p1";
 export function qemuArgs(
   { kernel, initramfs }: Bootable,
   accelerator: Accelerator,
+  device?: Device,
 ): string[] {
+  const board = boardWith(device);
   const kernelLine = [
     "console=ttyS0",
     // Warnings of the kernel too.
     "loglevel=5",
     "panic=-1",
     "tsc=reliable",
+    ...board.kernel,
     // The rest is for the agent, which is init.
     "--",
     PORT,
+    ...board.agent,
   ];
   return [
-    ["-machine", "q35"],
+    ["-machine", board.machine],
     ["-accel", accelerator],
     ["-cpu", "max,la57=off"],
     ["-smp", "1"],
-    ["-m", "2G"],
+    ["-m", board.memory],
     ["-nodefaults"],
     ["-no-user-config"],
     ["-no-reboot"],
@@ -61,5 +66,6 @@ export function qemuArgs(
     // The CPU's own thread takes what the agent sends, and need not wake another.
     ["-device", "virtio-serial-pci,ioeventfd=off"],
     ["-device", "virtserialport,chardev=agent,name=agent"],
+    board.args,
   ].flat();
 }

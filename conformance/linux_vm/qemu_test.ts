@@ -2,6 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { DEVICES } from "./devices/devices.ts";
 import { qemuArgs } from "./qemu.ts";
 
 const BUILT = { kernel: "/cache/bzImage-1", initramfs: "/cache/initramfs-1" };
@@ -36,6 +37,16 @@ describe("QEMU's command line", () => {
   it("ends with a panic instead of booting again", () => {
     assert(args.includes("-no-reboot"));
     assert(valuesOf(args, "-append")[0]!.split(" ").includes("panic=-1"));
+  });
+
+  it("has a device where one is chosen, which the agent is told of", () => {
+    const device = DEVICES.igb!;
+    const more = qemuArgs(BUILT, "tcg", device);
+    const devices = valuesOf(more, "-device").slice(-2);
+    assert(devices[0]!.startsWith("intel-iommu,"));
+    assertEquals(devices[1], "igb,addr=04.0");
+    const [line] = valuesOf(more, "-append");
+    assertEquals(line!.split(" ").slice(-2), ["/dev/vport0p1", device.address]);
   });
 
   it("differs by the accelerator, and by nothing else", () => {

@@ -17,57 +17,106 @@ import {
 } from "../targets/target_spec.ts";
 import { chooseAccelerator, hasKvm } from "./accelerator.ts";
 import { type Bootable, cacheFolder, findBuilt } from "./cache.ts";
-import { type Kernel, kernelOf, KERNELS, NEWEST } from "./kernels/kernels.ts";
+import {
+  type Container,
+  CONTAINERS,
+  type Kernel,
+  kernelOf,
+  KERNELS,
+  NEWEST,
+} from "./kernels/kernels.ts";
+import { type Device, DEVICES } from "./devices/devices.ts";
+import { findQemu, OWN_QEMU } from "./devices/newer_qemu.ts";
 import { requireTools } from "./programs.ts";
 import { type Accelerator, QEMU, qemuArgs } from "./qemu.ts";
 
 /** Milliseconds within which a kernel boots under KVM, many times over. */
 const KVM_BOOT_MS = 10_000;
 
-/** `linux-vm:[REVISION][,accel=kvm|tcg]`: by default the newest kernel. Throws {@link UsageError}. */
+/** What is chosen of a machine; the rest is found out. */
+interface Choice {
+  readonly kernel: Kernel;
+  readonly container: Container;
+  readonly accelerator: Accelerator | undefined;
+  readonly device: Device | undefined;
+}
+
+/** `linux-vm:[REVISION][,OPTION=VALUE]…`: by default the newest kernel. Throws {@link UsageError}. */
 export function parseLinuxVm(rest: string, spec: string): TargetSpec {
-  const match = /^([\w.]*)(?:(?:^|,)accel=(kvm|tcg))?$/.exec(rest);
-  const [, revision = "", accelerator] = match ?? [];
-  const kernel = revision === "" ? NEWEST : kernelOf(revision);
-  if (match === null || kernel === undefined) {
+  const choice = parseChoice(rest);
+  if (choice === undefined) {
     const names = KERNELS.map(({ revision }) => revision).join(" or ");
+    const options = Object.entries(OPTIONS).map(([name, values]) =>
+      `${name}= with ${values.join(" or ")}`
+    );
     refuseTarget(
       spec,
-      `linux-vm: takes ${names}, accel=kvm or accel=tcg, both as in ${NEWEST.revision},accel=tcg, or nothing.`,
+      `linux-vm: takes ${names}, ${
+        options.join(", ")
+      }, all as in ${NEWEST.revision},accel=tcg, or nothing.`,
     );
   }
   return {
     spec,
-    revisions: () => Promise.resolve([kernel.revision]),
-    open: (_uapi, options = {}) =>
-      openLinuxVm(kernel, accelerator as Accelerator | undefined, options),
+    revisions: () => Promise.resolve([choice.kernel.revision]),
+    open: (_uapi, options = {}) => openLinuxVm(choice, options),
+  };
+}
+
+/** The options, and what they may be. */
+const OPTIONS: Readonly<Record<string, readonly string[]>> = {
+  accel: ["kvm", "tcg"],
+  device: Object.keys(DEVICES),
+  container: CONTAINERS,
+};
+
+/** What the words choose; undefined where one is wrong. */
+function parseChoice(rest: string): Choice | undefined {
+  const words = rest === "" ? [] : rest.split(",");
+  const revision = words[0]?.includes("=") ? undefined : words.shift();
+  const kernel = revision === undefined ? NEWEST : kernelOf(revision);
+  const chosen = new Map<string, string>();
+  for (const word of words) {
+    const [, name, value] = /^(\w+)=(\w+)$/.exec(word) ?? [];
+    if (name === undefined || value === undefined) return undefined;
+    if (chosen.has(name) || !OPTIONS[name]?.includes(value)) return undefined;
+    chosen.set(name, value);
+  }
+  if (kernel === undefined) return undefined;
+  return {
+    kernel,
+    container: (chosen.get("container") ?? "iommufd") as Container,
+    accelerator: chosen.get("accel") as Accelerator | undefined,
+    device: DEVICES[chosen.get("device") ?? ""],
   };
 }
 
 /** Boots it; without an accelerator, one that works is found out. */
 async function openLinuxVm(
-  kernel: Kernel,
-  accelerator: Accelerator | undefined,
+  { kernel, container, accelerator, device }: Choice,
   { timeoutMs }: OpenOptions,
 ): Promise<Target> {
   await requireTools([QEMU]);
   const folder = cacheFolder();
-  const built = await findBuilt(folder, kernel);
-  accelerator ??= await chooseAccelerator({
+  const built = await findBuilt(folder, kernel, container);
+  const chosen = accelerator ?? await chooseAccelerator({
     folder,
     kernel: built.kernel,
     hasKvm,
     bootsWithKvm: () => boots(built, "kvm"),
   });
-  return await boot(built, accelerator, timeoutMs);
+  const qemu = device === undefined ? OWN_QEMU : await findQemu(folder, device);
+  const args = [...qemu.args, ...qemuArgs(built, chosen, device)];
+  return await start(qemu.program, args, timeoutMs);
 }
 
-function boot(
-  built: Bootable,
-  accelerator: Accelerator,
+/** Starts QEMU, and waits for the agent. */
+function start(
+  program: string,
+  args: readonly string[],
   replyTimeoutMs: number | undefined,
 ): Promise<Target> {
-  const connection = spawnConnection(QEMU.what, qemuArgs(built, accelerator));
+  const connection = spawnConnection(program, args);
   return connectTarget(connection, { replyTimeoutMs });
 }
 
@@ -77,7 +126,8 @@ async function boots(
   accelerator: Accelerator,
 ): Promise<boolean> {
   try {
-    const target = await boot(built, accelerator, KVM_BOOT_MS);
+    const args = qemuArgs(built, accelerator);
+    const target = await start(QEMU.what, args, KVM_BOOT_MS);
     await target.close();
     return true;
   } catch {

@@ -16,6 +16,8 @@ describe("linux-vm:", () => {
         ["6.12", "6.12"],
         ["7.3", "7.3"],
         ["6.12,accel=tcg", "6.12"],
+        ["device=igb", NEWEST.revision],
+        ["6.12,container=type1,device=igb,accel=kvm", "6.12"],
       ] as const
     ) {
       const target = parseLinuxVm(rest, `linux-vm:${rest}`);
@@ -25,7 +27,17 @@ describe("linux-vm:", () => {
   });
 
   it("takes nothing else", () => {
-    const wrong = ["accel=", "accel=xen", "v3", "accel=tcg,", "6.12accel=tcg"];
+    const wrong = [
+      "accel=",
+      "accel=xen",
+      "v3",
+      "accel=tcg,",
+      "6.12accel=tcg",
+      "device=no",
+      "container=",
+      "accel=tcg,accel=kvm",
+      "accel=tcg,7.3",
+    ];
     for (const rest of wrong) {
       assertThrows(() => parseLinuxVm(rest, `linux-vm:${rest}`), UsageError);
     }

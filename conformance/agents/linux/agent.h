@@ -147,7 +147,8 @@ void resume_worker(void) __attribute__((noreturn));
 
 /* True if this is the first process of a machine of its own. */
 bool is_init(void);
-void bring_up(void);
+/* With the address of a device, vfio-pci gets that. */
+void bring_up(const char *device);
 void turn_off(void);
 /* A character device as soon as there is somebody at its other end. */
 int open_port(const char *path);

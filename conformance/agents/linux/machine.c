@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <linux/magic.h>
+#include <linux/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
@@ -27,6 +28,9 @@
 #define HUGE_PAGES_WANTED "128"
 #define HUGE_PAGE_SIZE (2UL << 20)
 #define TMPFS "/dev/shm"
+/* The device that the tests open, and where it comes from. */
+#define DEVICE "/dev/vfio/devices/vfio0"
+#define PCI "/sys/bus/pci"
 /* What a model of Linux complains of, a line each, that nobody was told of yet. */
 #define PROBLEMS "/sys/kernel/iommufd-kit/problems"
 
@@ -95,14 +99,28 @@ static bool vfio_is_iommufd(void)
 	return !try_ioctl("/dev/vfio/vfio", CMD_IOAS_ALLOC, ioas_alloc);
 }
 
-/* True if so many huge pages can be had at once. */
-static bool has_huge_pages(void)
+/* True if VFIO's container is its own. */
+static bool vfio_is_type1(void)
 {
-	size_t len = HUGE_PAGES_NEEDED * HUGE_PAGE_SIZE;
+	return !access("/dev/vfio/vfio", R_OK | W_OK) && !vfio_is_iommufd();
+}
+
+/* True if so many bytes of huge pages can be had at once. */
+static bool has_huge_pages(int kind, size_t len)
+{
 	void *map = mmap(NULL, len, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | kind, -1,
+			 0);
 
 	return map != MAP_FAILED && !munmap(map, len);
+}
+
+/* Bytes that processes can still have. */
+static unsigned long free_memory(void)
+{
+	long long kilobytes = file_value("/proc/meminfo", "MemAvailable:");
+
+	return kilobytes < 0 ? 0 : kilobytes * 1024;
 }
 
 /* True if there is a file system of memory where the tests look for one. */
@@ -173,7 +191,9 @@ void put_facts(struct text *out)
 		const char *name;
 		bool there;
 	} capabilities[] = {
-		{ "hugetlb", has_huge_pages() },
+		{ "hugetlb", has_huge_pages(0, HUGE_PAGES_NEEDED * HUGE_PAGE_SIZE) },
+		{ "hugetlb_1g", has_huge_pages(MAP_HUGE_1GB, 1UL << 30) },
+		{ "memory_2g", free_memory() > 2UL << 30 },
 		{ "fork", true },
 		{ "fail_nth", setup_fault_injection() },
 		{ "setrlimit", root || is_model },
@@ -183,6 +203,7 @@ void put_facts(struct text *out)
 		{ "exec", true },
 		{ "mremap", true },
 		{ "vfio", vfio_is_iommufd() },
+		{ "type1_container", vfio_is_type1() },
 		{ "hwpt", has_command(CMD_HWPT_ALLOC) },
 		{ "dirty", has_command(CMD_SET_DIRTY_TRACKING) },
 		{ "faults", has_command(CMD_FAULT_QUEUE_ALLOC) },
@@ -190,6 +211,9 @@ void put_facts(struct text *out)
 		{ "viommu", has_command(CMD_VIOMMU_ALLOC) },
 		/* PASIDs have no ioctl of their own; they came with this one. */
 		{ "pasid", has_command(CMD_VEVENTQ_ALLOC) },
+		/* On a machine of many, the device is somebody's. */
+		{ "vfio_device", (is_init() || is_model) &&
+					 !access(DEVICE, R_OK | W_OK) },
 		{ "time", true },
 		{ "linux", !is_model },
 	};
@@ -348,7 +372,18 @@ static void mount_at(const char *type, const char *path)
 		die("cannot mount %s at %s: %m", type, path);
 }
 
-void bring_up(void)
+/* Gives a PCI device to whoever opens VFIO's file of it. */
+static void give_away(const char *address)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), PCI "/devices/%s/driver_override", address);
+	if (!set(path, "vfio-pci") || !set(PCI "/drivers_probe", address) ||
+	    access(DEVICE, R_OK | W_OK))
+		die("cannot give %s to vfio-pci: %m", address);
+}
+
+void bring_up(const char *device)
 {
 	mount_at("devtmpfs", "/dev");
 	mount_at("tmpfs", TMPFS);
@@ -359,6 +394,8 @@ void bring_up(void)
 	mount("tracefs", "/sys/kernel/tracing", "tracefs", 0, NULL);
 	if (!set("/proc/sys/vm/nr_hugepages", HUGE_PAGES_WANTED))
 		die("cannot reserve huge pages: %m");
+	if (device)
+		give_away(device);
 }
 
 void turn_off(void)

@@ -132,8 +132,7 @@ async function record(chosen: Kernel): Promise<boolean> {
   const [kernel, symbols] = await buildKernel(chosen, {
     folder,
     say: console.log,
-    products: TRACING_KERNEL,
-    config: ["linux_vm/fault_steps/tracing.config"],
+    variants: [TRACING_KERNEL],
   });
   const args = qemuArgs({ kernel: kernel!, initramfs }, "tcg");
   const target = await connectTarget(spawnConnection(QEMU.what, args), {});

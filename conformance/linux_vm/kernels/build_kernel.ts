@@ -9,7 +9,7 @@
 import { hashOf, kernelSources, type Sources } from "../cache.ts";
 import { isThere, removeIfThere, run } from "../programs.ts";
 import { refusedOptions } from "./kernel_config.ts";
-import { type Kernel, mended } from "./kernels.ts";
+import { containerConfig, type Kernel, mended } from "./kernels.ts";
 import { findSource, installedSource, type Say } from "./source.ts";
 
 /** Where a build leaves the kernel in the tree. */
@@ -18,13 +18,30 @@ const IMAGE = "arch/x86/boot/bzImage";
 /** The files that a build gives: where they are in the tree, by the name that they are kept under. */
 export type Products = Readonly<Record<string, string>>;
 
-/** A kernel to boot. */
-export const KERNEL: Products = { bzImage: IMAGE };
+/** A way to build a kernel: one tree gives several, as little is compiled twice. */
+export interface Variant {
+  /** More files of configuration, from `conformance/` on. */
+  readonly config: readonly string[];
+  /** What it gives. */
+  readonly products: Products;
+}
 
-/** The same with symbols, and a configuration that says more. */
-export const TRACING_KERNEL: Products = {
-  "tracing-bzImage": IMAGE,
-  "tracing-vmlinux": "vmlinux",
+/** A kernel to boot. */
+export const KERNEL: Variant = {
+  config: [containerConfig("iommufd")],
+  products: { bzImage: IMAGE },
+};
+
+/** The same with VFIO's own container. */
+export const TYPE1_KERNEL: Variant = {
+  config: [containerConfig("type1")],
+  products: { "type1-bzImage": IMAGE },
+};
+
+/** The first with symbols, and a configuration that says more. */
+export const TRACING_KERNEL: Variant = {
+  config: [...KERNEL.config, "linux_vm/fault_steps/tracing.config"],
+  products: { "tracing-bzImage": IMAGE, "tracing-vmlinux": "vmlinux" },
 };
 
 /** How a kernel is built. */
@@ -33,25 +50,45 @@ export interface BuildOptions {
   readonly folder: string;
   /** Is told what goes on. */
   readonly say: Say;
-  /** What it gives. */
-  readonly products?: Products;
-  /** More files of configuration, from `conformance/` on. */
-  readonly config?: readonly string[];
+  /** In which ways. */
+  readonly variants: readonly Variant[];
+}
+
+/** A variant with its sources, and the paths of what it gives. */
+interface Planned extends Variant {
+  readonly sources: Sources;
+  readonly paths: readonly string[];
 }
 
 /** The paths of what the build of a kernel gives; it is built if they are not there. */
 export async function buildKernel(
   kernel: Kernel,
-  { folder, say, products = KERNEL, config = [] }: BuildOptions,
+  { folder, say, variants }: BuildOptions,
 ): Promise<string[]> {
-  const sources = await kernelSources(kernel, config);
   const installed = await installedSource(kernel);
-  const hash = await hashOf(JSON.stringify(sources), installed?.version ?? "");
-  const paths = Object.keys(products).map((name) =>
-    `${folder}${name}-${kernel.revision}-${hash}`
-  );
-  if (await isThere(paths.at(-1)!)) return paths;
+  const planned = await Promise.all(variants.map(async (each) => {
+    const sources = await kernelSources(kernel, each.config);
+    const hash = await hashOf(
+      JSON.stringify(sources),
+      installed?.version ?? "",
+    );
+    const paths = Object.keys(each.products).map((name) =>
+      `${folder}${name}-${kernel.revision}-${hash}`
+    );
+    return { ...each, sources, paths };
+  }));
+  const paths = planned.flatMap((each) => each.paths);
+  const there = await Promise.all(paths.map(isThere));
+  if (there.includes(false)) await buildAll(kernel, planned, folder, say);
+  return paths;
+}
 
+async function buildAll(
+  kernel: Kernel,
+  planned: readonly Planned[],
+  folder: string,
+  say: Say,
+): Promise<void> {
   const { name, version, tarball } = await findSource(kernel, folder, say);
   const tree = `${folder}tree`;
   await removeIfThere(tree);
@@ -59,17 +96,20 @@ export async function buildKernel(
   say(`Unpacking ${name} ${version}`);
   await run("tar", ["-xf", tarball, "-C", tree, "--strip-components=1"]);
   const fixed = await mend(tree, kernel, say);
-  await configure(tree, configOf(sources));
-  say(`Compiling ${name}, which takes some minutes`);
   // The kernel tells what of its bugs it is without.
   const suffix = fixed.map((bug) => `-without-${bug}`).join("");
   const jobs = `-j${navigator.hardwareConcurrency}`;
-  await make(tree, ["bzImage", jobs, `LOCALVERSION=${suffix}`]);
-  for (const [at, path] of Object.values(products).entries()) {
-    await Deno.rename(`${tree}/${path}`, paths[at]!);
+  for (const { sources, products, paths } of planned) {
+    await configure(tree, configOf(sources));
+    say(
+      `Compiling ${paths[0]!.slice(folder.length)}, which takes some minutes`,
+    );
+    await make(tree, ["bzImage", jobs, `LOCALVERSION=${suffix}`]);
+    for (const [at, path] of Object.values(products).entries()) {
+      await Deno.rename(`${tree}/${path}`, paths[at]!);
+    }
   }
   await removeIfThere(tree);
-  return paths;
 }
 
 /** Corrects the slips; resolves to those that were there. */

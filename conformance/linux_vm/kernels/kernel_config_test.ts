@@ -3,7 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { kernelSources } from "../cache.ts";
-import { KERNELS } from "./kernels.ts";
+import { containerConfig, CONTAINERS, KERNELS } from "./kernels.ts";
 import { optionLines, refusedOptions } from "./kernel_config.ts";
 
 const FRAGMENT = `# A comment with CONFIG_NOT_THIS=y
@@ -32,9 +32,13 @@ describe("kernel configurations", () => {
     );
   });
 
-  for (const kernel of KERNELS) {
-    it(`ask for each option once, and for the selftests' among them (${kernel.revision})`, async () => {
-      const fragment = Object.values(await kernelSources(kernel)).join("\n");
+  const all = KERNELS.flatMap((kernel) =>
+    CONTAINERS.map((container) => ({ kernel, container }))
+  );
+  for (const { kernel, container } of all) {
+    it(`ask for each option once, and for the selftests' among them (${kernel.revision}, ${container})`, async () => {
+      const sources = await kernelSources(kernel, [containerConfig(container)]);
+      const fragment = Object.values(sources).join("\n");
       const options = optionLines(fragment);
       const names = options.map((line) => line.split("=", 1)[0]);
       assertEquals(names.length, new Set(names).size);

@@ -24,6 +24,16 @@ export interface Mend {
   readonly right: RegExp;
 }
 
+/** What is behind `/dev/vfio/vfio`; each kernel is built with either. */
+export const CONTAINERS = ["iommufd", "type1"] as const;
+/** One of {@link CONTAINERS}. */
+export type Container = typeof CONTAINERS[number];
+
+/** The file of configuration that chooses it, from `conformance/` on. */
+export function containerConfig(container: Container): string {
+  return `linux_vm/kernels/container-${container}.config`;
+}
+
 /** A kernel. */
 export interface Kernel {
   /** The revision that it has. */
