@@ -29,10 +29,15 @@ export class DmaFault extends Error {
   }
 }
 
+/** Most bytes that are copied at a time. */
+const CHUNK = 65536;
+
 /** The DMA of one function. */
 export class Dma {
   readonly #pci: PciFunction;
-  readonly #page = new Uint8Array(PAGE_SIZE);
+  #chunk: Uint8Array | undefined;
+  /** Bytes of the run that {@link #run} found last. */
+  #length = 0;
 
   /** For {@link PciFunction}. */
   constructor(pci: PciFunction) {
@@ -41,68 +46,68 @@ export class Dma {
 
   /** Fills `to` from an IOVA on. Throws {@link DmaFault}. */
   read(iova: number, to: Uint8Array, pasid: number = IOMMU_NO_PASID): void {
-    this.#eachPage(
-      IOMMU_READ,
-      iova,
-      to.length,
-      pasid,
-      (paddr, from, end) => this.#load(paddr, to.subarray(from, end)),
-    );
+    for (let done = 0; done < to.length;) {
+      const left = to.length - done;
+      const paddr = this.#run(IOMMU_READ, iova + done, left, pasid);
+      const end = done + this.#length;
+      const whole = this.#length === to.length;
+      this.#load(paddr, whole ? to : to.subarray(done, end));
+      done = end;
+    }
   }
 
   /** Writes `from` from an IOVA on. Throws {@link DmaFault}. */
   write(iova: number, from: Uint8Array, pasid: number = IOMMU_NO_PASID): void {
-    this.#eachPage(
-      IOMMU_WRITE,
-      iova,
-      from.length,
-      pasid,
-      (paddr, first, end) => this.#store(paddr, from.subarray(first, end)),
-    );
+    for (let done = 0; done < from.length;) {
+      const left = from.length - done;
+      const paddr = this.#run(IOMMU_WRITE, iova + done, left, pasid);
+      const end = done + this.#length;
+      const whole = this.#length === from.length;
+      this.#store(paddr, whole ? from : from.subarray(done, end));
+      done = end;
+    }
   }
 
-  /** Copies `length` bytes from one IOVA to another, as much at a time as a page has. Throws {@link DmaFault}. */
+  /** Copies `length` bytes from one IOVA to another, in pieces, from the lowest address up. Throws {@link DmaFault}. */
   copy(
     source: number,
     target: number,
     length: number,
     pasid: number = IOMMU_NO_PASID,
   ): void {
+    const chunk = this.#chunk ??= new Uint8Array(CHUNK);
     for (let done = 0; done < length;) {
-      const count = Math.min(
-        length - done,
-        PAGE_SIZE - (target + done) % PAGE_SIZE,
-      );
-      const part = this.#page.subarray(0, count);
-      this.read(source + done, part, pasid);
-      this.write(target + done, part, pasid);
-      done += count;
+      const most = Math.min(length - done, CHUNK);
+      const from = this.#run(IOMMU_READ, source + done, most, pasid);
+      const to = this.#run(IOMMU_WRITE, target + done, this.#length, pasid);
+      const part = chunk.subarray(0, this.#length);
+      this.#load(from, part);
+      this.#store(to, part);
+      done += part.length;
     }
   }
 
-  /** Calls `access` for the part of each page with its physical address, and where in the whole it is. */
-  #eachPage(
-    access: number,
-    iova: number,
-    length: number,
-    pasid: number,
-    move: (paddr: number, from: number, end: number) => void,
-  ): void {
-    const { config } = this.#pci.device;
+  /**
+   * Where an IOVA is in memory, or in a BAR. As many bytes, of at most `most`,
+   * follow it there as the run is long. Throws {@link DmaFault}.
+   */
+  #run(access: number, iova: number, most: number, pasid: number): number {
+    const { device: { config }, bus, translations } = this.#pci;
     if ((config.read(PCI_COMMAND, 2) & PCI_COMMAND_MASTER) === 0) {
       throw new DmaFault(access, iova, "bus mastering is off");
     }
-    const domain = this.#pci.translations.get(pasid);
-    for (let done = 0; done < length;) {
-      const at = iova + done;
-      const paddr = domain?.translate(at, access);
-      if (paddr === undefined) {
-        throw new DmaFault(access, at, "the IOMMU blocks it");
-      }
-      const end = Math.min(length, done + PAGE_SIZE - at % PAGE_SIZE);
-      move(paddr, done, end);
-      done = end;
+    const domain = translations.get(pasid);
+    const start = domain?.translate(iova, access);
+    if (start === undefined) {
+      throw new DmaFault(access, iova, "the IOMMU blocks it");
     }
+    let length = PAGE_SIZE - iova % PAGE_SIZE;
+    while (length < most && bus.isMemory(start)) {
+      if (domain!.translate(iova + length, access) !== start + length) break;
+      length += PAGE_SIZE;
+    }
+    this.#length = Math.min(length, most);
+    return start;
   }
 
   #load(paddr: number, to: Uint8Array): void {
