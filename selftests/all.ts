@@ -56,6 +56,8 @@ import { registerKitVfioDma } from "./kit_vfio/kit_vfio_dma.ts";
 import { registerKitVfioGroup } from "./kit_vfio/kit_vfio_group.ts";
 import { registerKitVfioFeature } from "./kit_vfio/kit_vfio_feature.ts";
 import { registerKitVfioDevice } from "./kit_vfio/kit_vfio_device.ts";
+import { registerKitVfioSriov } from "./kit_vfio_functions/kit_vfio_sriov.ts";
+import { registerKitVfioToken } from "./kit_vfio_functions/kit_vfio_token.ts";
 import { registerKitVfioStruct } from "./kit_uapi/kit_vfio_struct.ts";
 import { registerKitUserMemory } from "./kit_pages/kit_user_memory.ts";
 import { registerKitViommu } from "./kit_viommu/kit_viommu.ts";
@@ -114,6 +116,8 @@ export function allTests(uapi: RevisionName): Test[] {
   registerKitVfioIrq(registry);
   registerKitVfioDma(registry);
   registerKitVfioFeature(registry);
+  registerKitVfioSriov(registry);
+  registerKitVfioToken(registry);
   registerKitVfioGroup(registry);
   return registry.flatMap((test) =>
     narrow(test, (each) => each.uapi.includes(uapi)) ?? []

@@ -39,6 +39,7 @@ const NEEDS: Readonly<Record<Need, string>> = {
   pasid: "devices with PASIDs, and HWPTs that can be attached to them",
   vfio: "an iommufd behind /dev/vfio/vfio",
   vfio_device: "a VFIO device, an 82576 as QEMU has it",
+  vfio_sriov: "a VFIO device with virtual functions",
 };
 
 /** What is known of each test that one of the globs matches, with a command of `commands`, and of ioctls by name. Throws {@link UsageError} for a glob that matches none. */

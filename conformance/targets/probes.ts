@@ -49,6 +49,10 @@ import {
   pasidDetach,
 } from "../../selftests/ioctls/pasid_ioctls.ts";
 import { bound } from "../../selftests/kit_vfio/vfio_ioctls.ts";
+import {
+  findSriov,
+  writeCount,
+} from "../../selftests/kit_vfio_functions/virtual_function.ts";
 import { viommuAlloc } from "../../selftests/ioctls/viommu_ioctls.ts";
 import type {
   TargetInfo,
@@ -114,6 +118,7 @@ function registerProbes(registry: Test[]): void {
   );
   probe("vfio", "/dev/vfio/vfio opens an iommufd", probeVfio);
   probe("vfio_device", "A device can be bound", probeVfioDevice);
+  probe("vfio_sriov", "A device has a virtual function", probeVfioSriov);
   probe("hwpt", "A HWPT can be allocated", probeHwpt);
   probe("dirty", "Dirty tracking can be turned on", probeDirty);
   probe("faults", "A fault queue can be allocated", probeFaults);
@@ -232,6 +237,12 @@ async function probeVfio({ process }: Context): Promise<void> {
 async function probeVfioDevice(context: Context): Promise<void> {
   const { device } = await bound(await Iommufd.open(context));
   assertEq(await device.config(0, 4), 0x10c98086, "the ids of an 82576");
+}
+
+async function probeVfioSriov(context: Context): Promise<void> {
+  const self = await findSriov(context, await Iommufd.open(context));
+  assertEq(await writeCount(self, "1"), 1, "a virtual function");
+  assertEq(await writeCount(self, "0"), 1, "none");
 }
 
 async function probeHwpt(context: Context): Promise<void> {

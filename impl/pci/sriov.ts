@@ -9,6 +9,7 @@
  * @module
  */
 
+import { parseCount, type Value } from "../kernel/files/value_file.ts";
 import { EBUSY, EINVAL, ENOENT, ERANGE } from "../uapi/errno.ts";
 import {
   PCI_BASE_ADDRESS_0,
@@ -153,6 +154,14 @@ export class Sriov {
     config.set(at + PCI_SRIOV_NUM_VF, 2, count);
     config.set(at + PCI_SRIOV_CTRL, 2, control);
   }
+}
+
+/** `sriov_numvfs` of a device in sysfs. */
+export function numVfsValue(sriov: Sriov): Value {
+  return {
+    show: () => `${sriov.numVfs}\n`,
+    store: (text) => sriov.setNumVfs(parseCount(text)),
+  };
 }
 
 /**

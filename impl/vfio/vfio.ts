@@ -11,7 +11,9 @@
 
 import type { IommufdKernel } from "../iommufd/kernel.ts";
 import type { Group } from "../iommu/group.ts";
+import { ValueFile } from "../kernel/files/value_file.ts";
 import type { PciDriver, PciFunction } from "../pci/function.ts";
+import { numVfsValue } from "../pci/sriov.ts";
 import { EBUSY, EINVAL, ENOENT } from "../uapi/errno.ts";
 import { VfioDevice } from "./device.ts";
 import { VfioDeviceFile } from "./device_file.ts";
@@ -49,6 +51,13 @@ export class Vfio implements PciDriver {
     this.devices.push(device);
     group.devices.push(device);
     pci.driver = this;
+    const { sriov } = pci;
+    if (sriov !== undefined) {
+      this.#kernel.registerDevice(
+        `/sys/bus/pci/devices/${pci.name}/sriov_numvfs`,
+        (_task, access) => new ValueFile(numVfsValue(sriov), access),
+      );
+    }
     this.#kernel.registerDevice(
       pathOf(device),
       (_task, access) => new VfioDeviceFile(this.#kernel, device, access),

@@ -40,7 +40,9 @@ export type Need =
   /** `/dev/vfio/vfio` opens an iommufd. */
   | "vfio"
   /** `/dev/vfio/devices/vfio0` is a network card of Intel's, an 82576 as QEMU has it. */
-  | "vfio_device";
+  | "vfio_device"
+  /** It can have virtual functions, which are VFIO's too: its `sriov_numvfs` can be written. */
+  | "vfio_sriov";
 
 const LIFETIMES: Readonly<Partial<Record<Need, Lifetime>>> = {
   vfio: { since: "6.2" },

@@ -205,7 +205,7 @@ export class Model {
       capabilities: [
         ...CAPABILITIES,
         ...kernelCapabilities(uapi),
-        ...hasDevice ? ["vfio_device"] : [],
+        ...hasDevice ? ["vfio_device", "vfio_sriov"] : [],
       ],
     };
   }

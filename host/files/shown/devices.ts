@@ -165,7 +165,7 @@ export class ShownDevices {
   /** A misc device, with a minor number that is free. */
   #showMisc(part: TreePart, path: string, open: OpenDevice): void {
     const { mode, minor: wanted } = MISC[path] ?? { mode: 0o600 };
-    const minor = wanted ?? nextMinor(this.#minors);
+    const minor = wanted ?? nextMinor(MISC_DYNAMIC_MINOR + 1, this.#minors);
     this.#minors.add(minor);
     const name = path.slice(path.lastIndexOf("/") + 1);
     showDevice(part, {
@@ -188,9 +188,7 @@ export class ShownDevices {
     open: OpenDevice,
   ): void {
     const major = this.#majorOf("vfio");
-    const taken = new Set(this.#groupMinors.values());
-    let minor = 0;
-    while (taken.has(minor)) minor++;
+    const minor = nextMinor(0, new Set(this.#groupMinors.values()));
     this.#groupMinors.set(path, minor);
     showDevice(part, {
       path,
@@ -257,8 +255,9 @@ function procFile(read: () => string): Text {
   return { kind: "text", mode: 0o444, size: 0, read };
 }
 
-function nextMinor(taken: ReadonlySet<number>): number {
-  let minor = MISC_DYNAMIC_MINOR + 1;
+/** The first number from one on that is free. */
+function nextMinor(from: number, taken: ReadonlySet<number>): number {
+  let minor = from;
   while (taken.has(minor)) minor++;
   return minor;
 }

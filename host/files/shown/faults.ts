@@ -8,9 +8,10 @@
  */
 
 import type { FaultInjection } from "../../../impl/kernel/fault_injection.ts";
+import { parseUnsigned } from "../../../impl/kernel/files/value_file.ts";
 import { ESRCH } from "../../../impl/uapi/errno.ts";
 import type { Node, Served, Tree } from "./node.ts";
-import { parseUnsigned, valueNode } from "./value.ts";
+import { valueNode } from "./value.ts";
 
 /**
  * `fail-nth` of a task: how many of its steps are left until one fails. Reading

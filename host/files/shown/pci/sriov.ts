@@ -10,11 +10,14 @@
  */
 
 import type { PciFunction } from "../../../../impl/pci/function.ts";
-import type { Sriov } from "../../../../impl/pci/sriov.ts";
+import { numVfsValue, type Sriov } from "../../../../impl/pci/sriov.ts";
 import type { Vfio } from "../../../../impl/vfio/vfio.ts";
-import { EINVAL, errnoOf } from "../../../../impl/uapi/errno.ts";
+import {
+  parseBoolean,
+  type Value,
+} from "../../../../impl/kernel/files/value_file.ts";
 import { attribute, type Showing } from "../node.ts";
-import { parseUnsigned, type Value, valueNode } from "../value.ts";
+import { valueNode } from "../value.ts";
 
 /** What stat says of an attribute of sysfs. */
 const ATTRIBUTE_SIZE = 4096;
@@ -60,10 +63,7 @@ function showCounts(tree: Showing, directory: string, sriov: Sriov): void {
     tree.add(`${directory}/${name}`, attribute(`${value}\n`));
   }
   const changeable: Record<string, Value> = {
-    sriov_numvfs: {
-      show: () => `${sriov.numVfs}\n`,
-      store: (text) => sriov.setNumVfs(parseCount(text)),
-    },
+    sriov_numvfs: numVfsValue(sriov),
     sriov_drivers_autoprobe: {
       show: () => `${Number(sriov.driversAutoprobe)}\n`,
       store(text) {
@@ -78,19 +78,4 @@ function showCounts(tree: Showing, directory: string, sriov: Sriov): void {
 
 function writable(value: Value) {
   return valueNode(value, 0o644, ATTRIBUTE_SIZE);
-}
-
-/** A number of 16 bits. Throws EINVAL. (Linux: sriov_numvfs_store.) */
-function parseCount(text: string): number {
-  let count = 0;
-  const errno = errnoOf(() => count = parseUnsigned(text, 2 ** 16));
-  if (errno !== undefined) throw EINVAL;
-  return count;
-}
-
-/** Throws EINVAL. (Linux: kstrtobool.) */
-function parseBoolean(text: string): boolean {
-  if (/^([eyt1]|on)/i.test(text)) return true;
-  if (/^([dnf0]|of)/i.test(text)) return false;
-  throw EINVAL;
 }

@@ -11,7 +11,7 @@ import type { HostMutant, Killer } from "../mutant.ts";
 const FOLDER = "host/files/shown";
 const OPEN_DEVICE = "A VFIO device that a program has open";
 
-/** A fault of a file of the tree, noticed by a test of `shown_test.ts` unless another is named. */
+/** A fault of a file of the tree, or of the one at a path, noticed by a test of `shown_test.ts` unless another is named. */
 function shown(
   file: string,
   fault: Omit<HostMutant, "file" | "killer"> & {
@@ -21,7 +21,8 @@ function shown(
 ): HostMutant {
   const { killer: [about, it], test = "shown_test.ts", ...rest } = fault;
   const killer: Killer = [`${FOLDER}/${test}`, about, it];
-  return { ...rest, file: `${FOLDER}/${file}`, killer };
+  const path = file.includes("/") ? file : `${FOLDER}/${file}`;
+  return { ...rest, file: path, killer };
 }
 
 /** Theirs. */
@@ -174,14 +175,14 @@ export const SHOWN_MUTANTS: readonly HostMutant[] = [
       "tells of the memory that the model has charged and pinned",
     ],
   }),
-  shown("faults.ts", {
+  shown("impl/kernel/files/value_file.ts", {
     name: "shown-fail-nth-decimal",
     find: "decimal ?? `0o0${octal}`",
     replace: "decimal ?? octal",
     breaks: "fail-nth takes 010 for ten",
     killer: ["fail-nth", "takes what Linux takes for a number"],
   }),
-  shown("value.ts", {
+  shown("impl/kernel/files/value_file.ts", {
     name: "shown-fail-nth-uncounted",
     find: "task.mm.copyToUser(uaddr, bytes)",
     replace: "task.mm.putUser(uaddr, bytes)",
