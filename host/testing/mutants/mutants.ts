@@ -10,6 +10,7 @@ import type { HostMutant } from "./mutant.ts";
 import { CALL_MUTANTS } from "./tables/calls.ts";
 import { LOOKING_MUTANTS } from "./tables/looking.ts";
 import { MEMORY_MUTANTS } from "./tables/memory.ts";
+import { NVME_MUTANTS } from "./tables/nvme.ts";
 import { SHOWN_MUTANTS } from "./tables/shown.ts";
 import { WATCH_MUTANTS } from "./tables/watch.ts";
 
@@ -18,6 +19,7 @@ export const MUTANTS: readonly HostMutant[] = [
   ...CALL_MUTANTS,
   ...LOOKING_MUTANTS,
   ...MEMORY_MUTANTS,
+  ...NVME_MUTANTS,
   ...SHOWN_MUTANTS,
   ...WATCH_MUTANTS,
 ];
