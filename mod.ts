@@ -121,7 +121,7 @@ export {
   NvmeMemory,
   type NvmeStorage,
 } from "./impl/pci/devices/nvme/storage.ts";
-export { Igb } from "./impl/pci/devices/igb.ts";
+export { Igb } from "./impl/pci/devices/igb/igb.ts";
 
 // For drivers of IOMMUs; examples/simple_iommu.ts is one to copy from.
 

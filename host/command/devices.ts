@@ -147,9 +147,17 @@ function settingsOf(
     file: (path: string) => sources.openStorage(path),
     readonly: (path: string) => sources.openStorage(path, { isReadOnly: true }),
     vfs: numberOf,
+    wire: wireOf,
   } satisfies { [Name in DeviceOption]: (text: string) => unknown };
   return Object.fromEntries(
     [...options].map(([name, text]) => [name, read[name](text)]),
+  );
+}
+
+function wireOf(text: string): "loop" {
+  if (text === "loop") return text;
+  throw new RangeError(
+    `A wire leads back ("loop") or nowhere, not to "${text}"`,
   );
 }
 

@@ -4,7 +4,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { Kernel } from "../kernel.ts";
 import { CopyEngine } from "../pci/devices/copy_engine.ts";
-import { Igb } from "../pci/devices/igb.ts";
+import { Igb } from "../pci/devices/igb/igb.ts";
 import type { PciDevice } from "../pci/device.ts";
 import {
   MAP_ANONYMOUS,

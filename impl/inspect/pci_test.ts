@@ -5,7 +5,7 @@ import { describe, it } from "@std/testing/bdd";
 import { IommufdClient } from "../client/client.ts";
 import { VfioDevice } from "../client/vfio_device.ts";
 import { Kernel } from "../kernel.ts";
-import { Igb } from "../pci/devices/igb.ts";
+import { Igb } from "../pci/devices/igb/igb.ts";
 import {
   MAP_ANONYMOUS,
   MAP_SHARED,

@@ -168,8 +168,13 @@ export class Bar {
     }
   }
 
-  /** All registers are as after a reset, and other memory is zero. */
+  /**
+   * All registers are as after a reset, and other memory is zero. What a look
+   * found beside the store that resets stays: a driver waits before it resets,
+   * and does not afterwards.
+   */
   reset(): void {
+    const newer = [...this.#stores.untold()];
     this.#seen.fill(0);
     this.#memory?.punch(0, this.size);
     for (const place of this.#places) {
@@ -177,6 +182,7 @@ export class Bar {
         this.#put(place, index, place.reset);
       }
     }
+    for (const { at, bytes } of newer) this.write(at, bytes);
   }
 
   /** Fills `to` from byte `offset` on, all within the BAR. */

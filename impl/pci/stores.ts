@@ -42,6 +42,8 @@ export class Stores {
   #words = new Int32Array(0);
   /** The numbers of the registers in each of these. */
   #slotsIn: readonly (readonly number[])[] = [];
+  /** Those that were found and not told yet. */
+  readonly #untold = new Set<Found>();
 
   /** `seen` is what the device has seen, from a multiple of 4 bytes on. */
   constructor(seen: Uint8Array) {
@@ -70,15 +72,26 @@ export class Stores {
     const first = this.#next(memory, 0);
     if (first < 0) return false;
     const found = this.#take(memory, first);
+    for (const each of found) this.#untold.add(each);
     for (const readOnly of [true, false]) {
-      for (const { number, old, value } of found) {
+      for (const each of found) {
+        const { number, old, value } = each;
         const slot = this.#slots[number]!;
+        if (slot.readOnly === readOnly) this.#untold.delete(each);
         // One that has been set meanwhile is as the device wants it.
         const isNew = value !== old && this.#valueOf(slot) === value;
         if (isNew && slot.readOnly === readOnly) slot.tell(value, old);
       }
     }
     return true;
+  }
+
+  /** What is found and not told yet: in the middle of a look. */
+  *untold(): Generator<{ readonly at: number; readonly bytes: Uint8Array }> {
+    for (const { number } of this.#untold) {
+      const { at, bytes } = this.#slots[number]!;
+      yield { at, bytes: this.#seen.slice(at, at + bytes) };
+    }
   }
 
   /** Takes words that changed until none changes any more; returns their registers, in order. */

@@ -16,7 +16,7 @@ import {
   SegmentationFault,
 } from "../../impl/kernel/interfaces/process_memory.ts";
 import type { Process } from "../../impl/kernel/simulated/process.ts";
-import { Igb } from "../../impl/pci/devices/igb.ts";
+import { Igb } from "../../impl/pci/devices/igb/igb.ts";
 import { EFAULT } from "../../impl/uapi/errno.ts";
 import { HPAGE_SIZE, PAGE_SIZE } from "../../impl/uapi/mman.ts";
 import { type RevisionName, REVISIONS } from "../../impl/uapi/revision.ts";

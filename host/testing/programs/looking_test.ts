@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { Igb } from "../../../impl/pci/devices/igb.ts";
+import { Igb } from "../../../impl/pci/devices/igb/igb.ts";
 import { hostKernel, python, runProgram, withPython } from "./run.ts";
 
 describe("A program that looks for the devices", () => {

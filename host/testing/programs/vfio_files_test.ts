@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { Igb } from "../../../impl/pci/devices/igb.ts";
+import { Igb } from "../../../impl/pci/devices/igb/igb.ts";
 import { hostKernel, python, withPython } from "./run.ts";
 
 /** A program has a device open, as `device`, through its own file. */

@@ -8,7 +8,8 @@
 
 import type { PciDevice } from "../device.ts";
 import { CopyEngine } from "./copy_engine.ts";
-import { Igb, IGB_VFS } from "./igb.ts";
+import { Igb } from "./igb/igb.ts";
+import { IGB_VFS } from "./igb/virtual.ts";
 import { NvmeDrive } from "./nvme/nvme.ts";
 import type { NvmeStorage } from "./nvme/storage.ts";
 
@@ -24,6 +25,8 @@ export interface DeviceSettings {
   readonly readonly?: NvmeStorage;
   /** Virtual functions that it can have. */
   readonly vfs?: number;
+  /** Where the wire of a controller leads. */
+  readonly wire?: "loop";
 }
 
 /** The name of an option. */
@@ -44,6 +47,7 @@ export const DEVICE_OPTIONS: Readonly<
     form: "N",
     summary: `virtual functions; default ${IGB_VFS} of igb`,
   },
+  wire: { form: "loop", summary: "a plug that leads all frames back" },
 };
 
 /** A kind of device. */
@@ -65,7 +69,7 @@ export const DEVICE_KINDS: Readonly<Record<string, DeviceKind>> = {
   },
   igb: {
     summary: "an Ethernet controller (82576)",
-    options: ["vfs"],
+    options: ["vfs", "wire"],
     make: (settings) => new Igb(settings),
   },
   nvme: {

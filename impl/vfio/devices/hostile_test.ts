@@ -5,7 +5,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { CopyEngine } from "../../pci/devices/copy_engine.ts";
-import { Igb } from "../../pci/devices/igb.ts";
+import { Igb } from "../../pci/devices/igb/igb.ts";
 import { NvmeDrive } from "../../pci/devices/nvme/nvme.ts";
 import type { PciDevice } from "../../pci/device.ts";
 import { VFIO_DEVICE_RESET } from "../../uapi/mod.ts";

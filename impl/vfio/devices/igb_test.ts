@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { Igb } from "../../pci/devices/igb.ts";
+import { Igb } from "../../pci/devices/igb/igb.ts";
 import { VFIO_PCI_MSIX_IRQ_INDEX } from "../../uapi/vfio/device.ts";
 import { Bench, bytesOf } from "../testing/bench.ts";
 

@@ -11,7 +11,7 @@ import {
   COPY_STATUS_DONE,
   CopyEngine,
 } from "../../pci/devices/copy_engine.ts";
-import { Igb } from "../../pci/devices/igb.ts";
+import { Igb } from "../../pci/devices/igb/igb.ts";
 import { PciDevice } from "../../pci/device.ts";
 import { errnoName, errnoOf } from "../../uapi/errno.ts";
 import type { RevisionName } from "../../uapi/revision.ts";

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { Kernel } from "../../../../impl/kernel.ts";
 import { CopyEngine } from "../../../../impl/pci/devices/copy_engine.ts";
-import { Igb } from "../../../../impl/pci/devices/igb.ts";
+import { Igb } from "../../../../impl/pci/devices/igb/igb.ts";
 import { ENOENT } from "../../../../impl/uapi/errno.ts";
 import { AT_FDCWD } from "../../../sys/structs.ts";
 import { Sys } from "../../../sys/sys.ts";
