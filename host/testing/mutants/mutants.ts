@@ -8,6 +8,7 @@
 
 import type { HostMutant } from "./mutant.ts";
 import { CALL_MUTANTS } from "./tables/calls.ts";
+import { IGB_MUTANTS } from "./tables/igb.ts";
 import { LOOKING_MUTANTS } from "./tables/looking.ts";
 import { MEMORY_MUTANTS } from "./tables/memory.ts";
 import { NVME_MUTANTS } from "./tables/nvme.ts";
@@ -17,6 +18,7 @@ import { WATCH_MUTANTS } from "./tables/watch.ts";
 /** All of them, by subject. */
 export const MUTANTS: readonly HostMutant[] = [
   ...CALL_MUTANTS,
+  ...IGB_MUTANTS,
   ...LOOKING_MUTANTS,
   ...MEMORY_MUTANTS,
   ...NVME_MUTANTS,
