@@ -25,7 +25,10 @@ const OP_PREFIX = "IOMMU_TEST_OP_";
 const ALL: readonly Ioctl[] = [...IOCTLS, ...VFIO_IOCTLS];
 
 /** The row of a table that an ioctl has. */
-function rowOf(cmd: number, table: readonly Ioctl[]): Ioctl | undefined {
+export function rowOf(
+  cmd: number,
+  table: readonly Ioctl[],
+): Ioctl | undefined {
   return table.find(({ ioctl }) => ioctl.number === cmd);
 }
 
@@ -63,9 +66,10 @@ export function ioctlNameWith(
   cmd: number,
   bytes: Uint8Array,
   revision: Revision,
+  table: readonly Ioctl[] = ALL,
 ): string {
   const op = testOp(cmd, bytes, revision);
-  const name = ioctlName(cmd);
+  const name = ioctlName(cmd, table);
   return op ? `${name} ${op.op.name.slice(OP_PREFIX.length)}` : name;
 }
 

@@ -54,7 +54,7 @@ function seekEnd(call: Call): Answer {
   const offset = Number(BigInt.asIntN(64, call.arg64(1)));
   return answered(
     call,
-    emulated.path,
+    emulated.name,
     () => call.process.lseek(call.int(0), offset, SEEK_END),
   );
 }

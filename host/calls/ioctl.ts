@@ -27,7 +27,7 @@ function ioctl(call: Call): Answer {
   const argument = call.arg(2);
   return answered(
     call,
-    emulated.path,
+    emulated.name,
     () =>
       process.ioctl(
         fd,

@@ -48,8 +48,8 @@ function mmap(call: Call): Answer {
   if ((flags & MAP_ANONYMOUS) !== 0) return CONTINUE;
   const emulated = process.files.emulated(call.int(4));
   if (emulated === undefined) return CONTINUE;
-  const { file, path } = emulated;
-  return answered(call, path, () => mapFile(call, file));
+  const { file, name } = emulated;
+  return answered(call, name, () => mapFile(call, file));
 }
 
 /** Linux: ksys_mmap_pgoff, do_mmap. */

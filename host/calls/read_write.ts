@@ -44,8 +44,8 @@ function ofModel(
   return (call) => {
     const emulated = call.process.files.emulated(call.int(0));
     if (emulated === undefined) return CONTINUE;
-    const { file, path } = emulated;
-    return answered(call, path, () => answer(call, file));
+    const { file, name } = emulated;
+    return answered(call, name, () => answer(call, file));
   };
 }
 

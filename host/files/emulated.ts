@@ -44,6 +44,8 @@ export interface EmulatedFile {
   readonly file: File;
   /** By which path it was opened; undefined if by none. */
   readonly path: string | undefined;
+  /** What people call it: its path, or what the link of its descriptor says. */
+  readonly name: string;
   /** The number of the inode that the program's descriptors have. */
   readonly ino: number;
   /** Who was last seen to have it, and where. */
@@ -162,6 +164,7 @@ export class EmulatedFiles {
     const held: Held = {
       file,
       path,
+      name: path ?? file.label,
       ino,
       fd: own,
       witness,

@@ -28,6 +28,23 @@ const HUGE_PAGES = 128;
 /** The user that has no rights, `nobody`. */
 const ORDINARY = 65534;
 
+/** Programs that mostly wait are run beside each other, so many. */
+const BESIDE = 2;
+
+/** A run; true if all is well. */
+type Job = () => Promise<boolean>;
+
+/** Does all jobs, so many at a time; true if all is well. */
+async function doAll(jobs: readonly Job[], atATime: number): Promise<boolean> {
+  const left = jobs.values();
+  let good = true;
+  const work = async () => {
+    for (const job of left) good = await job() && good;
+  };
+  await Promise.all(Array.from({ length: atATime }, work));
+  return good;
+}
+
 /** Runs what was built. */
 class Runner {
   readonly #copy: CopiedCommand;
@@ -39,28 +56,32 @@ class Runner {
     this.#taps = taps;
   }
 
-  /** Runs the programs of a kernel as a user; true if all is well. */
+  /** Runs the programs of a kernel as users; true if all is well. */
   async run(
     { revision }: Kernel,
     programs: Programs,
-    uid: number,
+    users: readonly number[],
   ): Promise<boolean> {
-    let good = true;
+    const alone: Job[] = [];
+    const beside: Job[] = [];
     for (const [name, path] of programs) {
       const copied = `${this.#copy.folder}/${name}-${revision}`;
       await Deno.copyFile(path, copied);
-      for (const setting of settingsOf(name, revision)) {
-        const what = [`${name}-${revision}`, setting.name, uid]
-          .filter((part) => part !== "").join("-");
-        good = await this.#runOn(setting, copied, what, uid) && good;
+      for (const uid of users) {
+        for (const setting of settingsOf(name, revision)) {
+          const what = [`${name}-${revision}`, setting.name, uid]
+            .filter((part) => part !== "").join("-");
+          const jobs = setting.isAlone ? alone : beside;
+          jobs.push(() => this.#runOn(setting, copied, what, uid));
+        }
       }
     }
-    return good;
+    return await doAll(alone, 1) && await doAll(beside, BESIDE);
   }
 
   /** Runs a program on a machine; true if all is well. */
   async #runOn(
-    { options, args, fails, skips }: Setting,
+    { options, args, fails, skips, isAlone }: Setting,
     program: string,
     what: string,
     uid: number,
@@ -84,6 +105,7 @@ class Runner {
     );
     for (const each of failed) console.log(`  failed: ${each}`);
     for (const each of unexpected) console.log(`  not run: ${each}`);
+    for (const each of skipped) if (!isAlone) console.log(`  skipped: ${each}`);
     const code = fails.length > 0 ? 1 : 0;
     const good = failed.length + unexpected.length === 0 &&
       output.code === code;
@@ -148,9 +170,7 @@ async function main(args: readonly string[]): Promise<number> {
   const users = uid === 0 ? [0, ORDINARY] : [uid];
   let good = true;
   for (const [kernel, programs] of built) {
-    for (const user of users) {
-      good = await runner.run(kernel, programs, user) && good;
-    }
+    good = await runner.run(kernel, programs, users) && good;
   }
   return good ? 0 : 1;
 }

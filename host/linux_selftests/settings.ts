@@ -21,12 +21,16 @@ export interface Setting {
   readonly fails: readonly string[];
   /** Which tests may say that they are not applicable. */
   readonly skips: RegExp;
+  /** Whether nothing else runs meanwhile. */
+  readonly isAlone: boolean;
 }
 
 /** Where the devices are that programs are told of. */
 const PLACES = ["0000:00:04.0", "0000:00:05.0"] as const;
 /** Tests that need a huge page of 1 GiB, which few machines have. */
 const HUGEST = /_1gb\./;
+/** Programs that know themselves what they cannot test. */
+const ANY = /^/;
 /** Programs that take as many devices as there are. */
 const TAKES_MORE = new Set(["vfio_pci_device_init_perf_test"]);
 
@@ -44,7 +48,14 @@ export function settingsOf(
 ): readonly Setting[] {
   const uapi = ["--uapi", revision];
   if (IOMMU.programs.includes(program)) {
-    return [{ name: "", options: uapi, args: [], fails: [], skips: /^/ }];
+    return [{
+      name: "",
+      options: uapi,
+      args: [],
+      fails: [],
+      skips: ANY,
+      isAlone: true,
+    }];
   }
   const places = TAKES_MORE.has(program) ? PLACES : PLACES.slice(0, 1);
   const devices = places.flatMap(() => ["--device", "igb"]);
@@ -56,5 +67,6 @@ export function settingsOf(
       ? MAPS_BARS
       : [],
     skips: HUGEST,
+    isAlone: false,
   }));
 }

@@ -30,12 +30,12 @@ export const IOMMU: Suite = {
 export const VFIO: Suite = {
   folder: "tools/testing/selftests/vfio",
   programs: [
+    "vfio_pci_driver_test",
     "vfio_iommufd_setup_test",
     "vfio_pci_device_test",
     "vfio_pci_device_init_perf_test",
     "vfio_dma_mapping_test",
     "vfio_dma_mapping_mmio_test",
-    "vfio_pci_driver_test",
     "vfio_pci_sriov_uapi_test",
   ],
   needed: [

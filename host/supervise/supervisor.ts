@@ -203,14 +203,12 @@ export class Supervisor {
   }
 
   /** The last descriptor of a file is gone. */
-  #closing(
-    { file, path = "a file without a name", holder }: EmulatedFile,
-  ): void {
+  #closing({ file, name, holder }: EmulatedFile): void {
     const { watcher } = this.#host;
     if (watcher.closing === undefined) return;
     const process = this.#processes.withPidfd(holder.pidfd);
     const ends = process === undefined || this.#processes.isEnding(process);
-    watcher.closing(file, path, ends);
+    watcher.closing(file, name, ends);
   }
 
   /** No program runs any more: what is left was sent to others, or to nobody. */

@@ -15,6 +15,7 @@ import {
 import { errnoName } from "../../impl/uapi/errno.ts";
 import type { RevisionName } from "../../impl/uapi/revision.ts";
 import type { WatchedCall, Watcher } from "../calls/watcher.ts";
+import { ioctlsOf } from "./ioctl_rows.ts";
 import { ioctlOf } from "./format_call.ts";
 
 /** A step that a program came to. */
@@ -79,6 +80,9 @@ export class FailingStep implements Watcher {
 /** A call in a few words: `openat /dev/iommu`, `IOMMU_IOAS_MAP`. */
 function nameOf(call: WatchedCall): string {
   const { name, path } = call;
-  if (name === "ioctl") return ioctlName(ioctlOf(call)[1]);
+  if (name === "ioctl") {
+    const [fd, cmd] = ioctlOf(call);
+    return ioctlName(cmd, ioctlsOf(call.process.files.get(fd)));
+  }
   return path === undefined ? name : `${name} ${path}`;
 }

@@ -7,15 +7,17 @@
  */
 
 import {
-  describeArg,
   ioctlName,
   ioctlNameWith,
+  rowOf,
   structRow,
 } from "../../conformance/traces/describe_ioctl.ts";
 import * as mman from "../../impl/uapi/mman.ts";
 import { type Errno, errnoFromCode } from "../../impl/uapi/errno.ts";
 import { formatNumber } from "../../impl/uapi/layout/format.ts";
 import type { WatchedCall } from "../calls/watcher.ts";
+import type { Ioctl, IoctlStruct } from "../../impl/uapi/ioctl.ts";
+import { followingText, ioctlsOf, plainArgument } from "./ioctl_rows.ts";
 import { memoryAt, passedStruct, StructText } from "./format_struct.ts";
 
 /** What an argument is. */
@@ -96,6 +98,8 @@ function namesOf(prefix: string, names: readonly string[]): [string, number][] {
 /** A call that is being made. */
 export class CallText {
   readonly #call: WatchedCall;
+  readonly #table: readonly Ioctl[] = [];
+  readonly #row: IoctlStruct<object> | undefined;
   readonly #bytes: Uint8Array | undefined;
   readonly #struct: StructText | undefined;
 
@@ -104,11 +108,13 @@ export class CallText {
     this.#call = call;
     if (call.name !== "ioctl") return;
     const { process } = call;
-    const [, cmd, arg] = ioctlOf(call);
-    const bytes = passedStruct(cmd, process, arg);
-    this.#bytes = bytes;
-    this.#struct = bytes &&
-      new StructText(cmd, bytes, process);
+    const [fd, cmd, arg] = ioctlOf(call);
+    this.#table = ioctlsOf(process.files.get(fd));
+    this.#row = structRow(cmd, this.#table);
+    this.#bytes = passedStruct(this.#row, process, arg);
+    if (this.#row && this.#bytes) {
+      this.#struct = new StructText(this.#row, this.#bytes, process);
+    }
   }
 
   /** The call with its result; `errno` is what it failed with, if it did. */
@@ -124,14 +130,24 @@ export class CallText {
     const { path, process } = this.#call;
     const [fd, cmd, arg] = ioctlOf(this.#call);
     const where = descriptor(fd, path);
-    if (this.#bytes === undefined || this.#struct === undefined) {
-      const text = structRow(cmd) ? pointer(arg) : describeArg(cmd, arg);
-      return `${where}, ${ioctlName(cmd)}, ${text}`;
+    const [row, struct, bytes] = [this.#row, this.#struct, this.#bytes];
+    if (!row || !struct || !bytes) {
+      const name = ioctlName(cmd, this.#table);
+      const text = row
+        ? undefined
+        : plainArgument(rowOf(cmd, this.#table), process, arg);
+      return `${where}, ${name}, ${text ?? pointer(arg)}`;
     }
-    const name = ioctlNameWith(cmd, this.#bytes, process.kernel.revision);
-    const after = passedStruct(cmd, process, arg);
-    const answer = after && this.#struct.answered(after, result >= 0);
-    return `${where}, ${name}, ${this.#struct.passed()}${answer ?? ""}`;
+    const name = ioctlNameWith(
+      cmd,
+      bytes,
+      process.kernel.revision,
+      this.#table,
+    );
+    const after = passedStruct(row, process, arg);
+    const answer = after && struct.answered(after, result >= 0);
+    const following = followingText(row, bytes, process, arg);
+    return `${where}, ${name}, ${struct.passed()}${following}${answer ?? ""}`;
   }
 
   #arguments(result: number): string {

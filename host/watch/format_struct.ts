@@ -7,10 +7,7 @@
  * @module
  */
 
-import {
-  layoutOf,
-  structRow,
-} from "../../conformance/traces/describe_ioctl.ts";
+import { layoutOf } from "../../conformance/traces/describe_ioctl.ts";
 import type { SystemCalls } from "../../impl/kernel/system_calls.ts";
 import { asErrno } from "../../impl/uapi/errno.ts";
 import type { IoctlStruct } from "../../impl/uapi/ioctl.ts";
@@ -47,15 +44,14 @@ export function memoryAt(
 /**
  * The struct that a program passes to an ioctl, as long as it says that it is,
  * but no more than `most` bytes, by default those of the struct as it is known.
- * Undefined for an ioctl without one, or where its memory cannot be read.
+ * Undefined for an ioctl without a struct, or where its memory cannot be read.
  */
 export function passedStruct(
-  cmd: number,
+  row: IoctlStruct<object> | undefined,
   process: SystemCalls,
   address: number,
   most?: number,
 ): Uint8Array | undefined {
-  const row = structRow(cmd);
   const head = row && memoryAt(process, address, 4);
   if (row === undefined || head === undefined) return undefined;
   const size = new DataView(head.buffer).getUint32(0, true);
@@ -76,9 +72,13 @@ export class StructText {
   readonly #process: SystemCalls;
 
   /** `bytes` are what {@link passedStruct} found. */
-  constructor(cmd: number, bytes: Uint8Array, process: SystemCalls) {
+  constructor(
+    row: IoctlStruct<object>,
+    bytes: Uint8Array,
+    process: SystemCalls,
+  ) {
     const { revision } = process.kernel;
-    this.#row = structRow(cmd)!;
+    this.#row = row;
     this.#layout = layoutOf(this.#row, bytes, revision);
     this.#fields = fieldsOf(this.#layout)
       .filter(({ offset }) => offset < bytes.length);

@@ -2,7 +2,7 @@
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { Kernel } from "../../mod.ts";
+import { CopyEngine, Kernel } from "../../mod.ts";
 import * as uapi from "../../impl/uapi/mod.ts";
 import { O_CLOEXEC, O_RDWR } from "../../impl/uapi/mman.ts";
 import { Log } from "./log.ts";
@@ -103,6 +103,38 @@ describe("the log", () => {
     );
     program.ioctlAt(fd, 0x3bff, 0x5000);
     assertStringIncludes(text().at(-1)!, ", 0x3bff, 0x5000) = -1 ENOTTY (");
+  });
+
+  it("names what the files of VFIO devices and groups are asked, with what follows", () => {
+    const kernel = new Kernel({ vfioContainer: "type1" });
+    kernel.addPciDevice(new CopyEngine());
+    const { program, text } = logged(kernel);
+    const { memory, process } = program;
+    const last = () => text().at(-1)!;
+    const container = program.open("/dev/vfio/vfio");
+    const group = program.open("/dev/vfio/0");
+    process.poke(memory, Uint8Array.of(container, 0, 0, 0));
+    program.ioctlAt(group, uapi.VFIO_GROUP_SET_CONTAINER, memory);
+    assertStringIncludes(last(), "VFIO_GROUP_SET_CONTAINER, [3]) = 0");
+    program.ioctlAt(container, uapi.VFIO_SET_IOMMU, uapi.VFIO_TYPE1_IOMMU);
+    process.poke(memory, new TextEncoder().encode("0000:00:04.0\0"));
+    const { VFIO_GROUP_GET_DEVICE_FD } = uapi;
+    const device = program.ioctlAt(group, VFIO_GROUP_GET_DEVICE_FD, memory);
+    assertStringIncludes(last(), `GET_DEVICE_FD, "0000:00:04.0") = ${device}`);
+    process.poke(memory + 20, Uint8Array.of(5, 0, 0, 0, 255, 255, 255, 255));
+    program.ioctl(device, uapi.VfioIrqSet, {
+      argsz: 28,
+      flags: uapi.VFIO_IRQ_SET_DATA_EVENTFD,
+      index: uapi.VFIO_PCI_MSIX_IRQ_INDEX,
+      count: 2,
+    });
+    assertStringIncludes(last(), "count=2} [5, -1]) = -1");
+    process.poke(memory + 8, Uint8Array.of(0xab, 0xcd));
+    program.ioctl(device, uapi.VfioDeviceFeature, { argsz: 10, flags: 0 });
+    assertStringIncludes(last(), `VFIO_DEVICE_FEATURE, {argsz=10,`);
+    assertStringIncludes(last(), `} "abcd") = -1`);
+    program.ioctlAt(container, uapi.VFIO_DEVICE_FEATURE, 0);
+    assertStringIncludes(last(), "VFIO_IOMMU_DIRTY_PAGES");
   });
 
   it("shows the address of a struct that cannot be read", () => {

@@ -7,11 +7,9 @@
  * @module
  */
 
-import {
-  layoutOf,
-  structRow,
-} from "../../conformance/traces/describe_ioctl.ts";
+import { layoutOf } from "../../conformance/traces/describe_ioctl.ts";
 import type { SystemCalls } from "../../impl/kernel/system_calls.ts";
+import type { IoctlStruct } from "../../impl/uapi/ioctl.ts";
 import type { Extent } from "../../impl/uapi/layout/roles.ts";
 import { type Field, fieldsOf } from "../../impl/uapi/layout/struct.ts";
 import * as mman from "../../impl/uapi/mman.ts";
@@ -29,11 +27,11 @@ type Values = Readonly<Record<string, number | bigint>>;
 
 /** The fields of a struct that it is long enough for. */
 function fieldsIn(
-  cmd: number,
+  row: IoctlStruct<object>,
   bytes: Uint8Array,
   revision: Revision,
 ): { fields: readonly Field[]; values: Values } {
-  const layout = layoutOf(structRow(cmd)!, bytes, revision);
+  const layout = layoutOf(row, bytes, revision);
   const whole = new Uint8Array(layout.size);
   whole.set(bytes.subarray(0, layout.size));
   const values = layout.decode(whole) as Values;
@@ -47,13 +45,13 @@ function fieldsIn(
  * if one of them has none.
  */
 export function rewriteDescriptors(
-  cmd: number,
+  row: IoctlStruct<object>,
   bytes: Uint8Array,
   revision: Revision,
   direction: "in" | "out",
   numberOf: (fd: number) => number | undefined,
 ): boolean {
-  const { fields, values } = fieldsIn(cmd, bytes, revision);
+  const { fields, values } = fieldsIn(row, bytes, revision);
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   return fields.every((field) => {
     if (field.role.kind !== "fd" || field.direction !== direction) return true;
@@ -72,7 +70,7 @@ export class PassedMemory {
 
   /** Looks at what the pointers of a struct lead to. */
   constructor(
-    cmd: number,
+    row: IoctlStruct<object>,
     struct: Uint8Array,
     process: SystemCalls,
     revision: Revision,
@@ -81,7 +79,7 @@ export class PassedMemory {
     this.#process = process;
     const calls: Told[] = [];
     const written: { address: number; length: number }[] = [];
-    const { fields, values } = fieldsIn(cmd, struct, revision);
+    const { fields, values } = fieldsIn(row, struct, revision);
     for (const { name, role } of fields) {
       if (role.kind !== "pointer") continue;
       const address = Number(values[name]);

@@ -6,11 +6,17 @@
  *
  * A program's descriptors have the numbers that they would have if it had no
  * others, and its memory is mapped, and filled where the kernel reads it, right
- * before a call needs it. What the protocol has no words for is left out.
+ * before a call needs it. What the protocol has no words for is left out, and
+ * the head names it: what is stored to mapped BARs nobody sees.
  *
  * @module
  */
 
+import {
+  ioctlName,
+  rowOf,
+  structRow,
+} from "../../conformance/traces/describe_ioctl.ts";
 import {
   ByteLog,
   RecordedCalls,
@@ -27,6 +33,7 @@ import type { RevisionName } from "../../impl/uapi/revision.ts";
 import { type Call, call } from "../../selftests/target/verbs.ts";
 import type { WatchedCall, Watcher } from "../calls/watcher.ts";
 import { ioctlOf } from "./format_call.ts";
+import { descriptorsFollow, ioctlsOf, isPointer } from "./ioctl_rows.ts";
 import { memoryAt, passedStruct } from "./format_struct.ts";
 import { PassedMemory, rewriteDescriptors } from "./passed_memory.ts";
 import { type Told, ToldProcess } from "./told_process.ts";
@@ -46,7 +53,8 @@ export class Transcript implements Watcher {
   readonly #log = new ByteLog();
   readonly #processes = new Map<SystemCalls, ToldProcess>();
   #made: Made | undefined;
-  #left = 0;
+  /** How many of which calls were left out. */
+  readonly #left = new Map<string, number>();
   #cut = false;
 
   /** Of programs on a revision; the `failNth` step of the first fails, if that is not 0. */
@@ -65,8 +73,9 @@ export class Transcript implements Watcher {
       hugePageSize: mman.HPAGE_SIZE,
       capabilities: [],
     };
-    const left = this.#left > 0
-      ? [`left out: ${this.#left} calls that the protocol has no words for`]
+    const names = [...this.#left].map(([name, count]) => `${count} ${name}`);
+    const left = names.length > 0
+      ? [`left out, as the protocol has no words for it: ${names.join(", ")}`]
       : [];
     const exchanges = this.#exchanges.flatMap((kept) =>
       kept instanceof RecordedCalls ? [...kept.exchanges()] : [kept]
@@ -119,7 +128,9 @@ export class Transcript implements Watcher {
   enter(seen: WatchedCall): void {
     const told = this.#processes.get(seen.process);
     this.#made = told && this.#begin(told, seen);
-    if (this.#made === undefined) this.#left++;
+    if (this.#made !== undefined) return;
+    const name = nameOf(seen);
+    this.#left.set(name, (this.#left.get(name) ?? 0) + 1);
   }
 
   leave(seen: WatchedCall, result: number): void {
@@ -167,16 +178,20 @@ export class Transcript implements Watcher {
     const [fd, cmd, arg] = ioctlOf(seen);
     const number = told.fdOf(process.files.get(fd));
     if (number === undefined) return undefined;
-    const struct = passedStruct(cmd, process, arg, MAX_BUFFER);
-    if (struct === undefined) {
+    const table = ioctlsOf(process.files.get(fd));
+    const row = structRow(cmd, table);
+    const struct = passedStruct(row, process, arg, MAX_BUFFER);
+    if (row === undefined || struct === undefined) {
+      if (isPointer(rowOf(cmd, table))) return undefined;
       const recorded = this.#record(told, call("ioctlarg", number, cmd, arg));
       return { recorded, end: (result) => result };
     }
     const { revision } = process.kernel;
-    const memory = new PassedMemory(cmd, struct, process, revision, told);
+    if (descriptorsFollow(row, struct)) return undefined;
+    const memory = new PassedMemory(row, struct, process, revision, told);
     for (const provided of memory.calls) this.#tell(told, provided);
     if (
-      !rewriteDescriptors(cmd, struct, revision, "in", told.toldBy(process))
+      !rewriteDescriptors(row, struct, revision, "in", told.toldBy(process))
     ) {
       return undefined;
     }
@@ -187,10 +202,10 @@ export class Transcript implements Watcher {
         const after = memoryAt(process, arg, struct.length);
         if (after === undefined) return result;
         struct.set(after);
-        rewriteDescriptors(cmd, struct, revision, "in", told.toldBy(process));
+        rewriteDescriptors(row, struct, revision, "in", told.toldBy(process));
         if (result < 0) return result;
         const add = (fd: number) => told.add(process, fd, true);
-        rewriteDescriptors(cmd, struct, revision, "out", add);
+        rewriteDescriptors(row, struct, revision, "out", add);
         return result;
       },
     };
@@ -240,6 +255,13 @@ export class Transcript implements Watcher {
       this.#log.length > MAX_BYTES;
     if (!this.#cut) this.#exchanges.push(kept);
   }
+}
+
+/** The name of a call: of an ioctl, which one it is. */
+function nameOf(seen: WatchedCall): string {
+  if (seen.name !== "ioctl") return seen.name;
+  const [fd, cmd] = ioctlOf(seen);
+  return ioctlName(cmd, ioctlsOf(seen.process.files.get(fd)));
 }
 
 /** A call that is being made. */

@@ -9,6 +9,7 @@
 import type { HostMutant } from "./mutant.ts";
 import { CALL_MUTANTS } from "./tables/calls.ts";
 import { IGB_MUTANTS } from "./tables/igb.ts";
+import { DEVICE_MUTANTS } from "./tables/devices.ts";
 import { LOOKING_MUTANTS } from "./tables/looking.ts";
 import { MEMORY_MUTANTS } from "./tables/memory.ts";
 import { NVME_MUTANTS } from "./tables/nvme.ts";
@@ -19,6 +20,7 @@ import { WATCH_MUTANTS } from "./tables/watch.ts";
 export const MUTANTS: readonly HostMutant[] = [
   ...CALL_MUTANTS,
   ...IGB_MUTANTS,
+  ...DEVICE_MUTANTS,
   ...LOOKING_MUTANTS,
   ...MEMORY_MUTANTS,
   ...NVME_MUTANTS,
