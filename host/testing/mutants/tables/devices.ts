@@ -54,7 +54,7 @@ export const DEVICE_MUTANTS: readonly HostMutant[] = [
       killer: [
         DEVICES,
         OPTION,
-        `refuses dma,size=1M: Unknown option "size" of device dma: it must be at,`,
+        'refuses ./one.ts,size=1M: Unknown option "size" of device ./one.ts',
       ],
     },
   ]),
