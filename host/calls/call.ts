@@ -14,6 +14,7 @@ import type { HostMachine } from "../memory/machine.ts";
 import type { SyscallName } from "../sys/numbers.ts";
 import type { Sys } from "../sys/sys.ts";
 import type { HostProcess } from "./process.ts";
+import type { Traps } from "./traps/traps.ts";
 import type { Watcher } from "./watcher.ts";
 
 /** An answer: the kernel of the host makes the call itself. */
@@ -61,6 +62,8 @@ export interface Host {
   readonly files: EmulatedFiles;
   /** What programs have mapped of devices. */
   readonly mapped: DeviceMappings;
+  /** Stores that wait until a device has seen them. */
+  readonly traps: Traps;
   /** What programs are shown besides. */
   readonly shown: Shown;
   /** Who watches. */

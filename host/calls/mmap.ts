@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { File } from "../../impl/kernel/files/file.ts";
+import type { DeviceMapping, File } from "../../impl/kernel/files/file.ts";
 import { EACCES, EAGAIN, EINVAL } from "../../impl/uapi/errno.ts";
 import {
   MAP_ANONYMOUS,
@@ -28,7 +28,9 @@ import {
   CONTINUE,
   type NotifiedCall,
 } from "./call.ts";
-import { TracedThread } from "./traced_thread.ts";
+import { type MakeCall, TracedThread } from "./traced_thread.ts";
+import type { Trap } from "./traps/traps.ts";
+import { Userfaultfd } from "./traps/userfaultfd.ts";
 
 /** The bits that choose between shared and private. */
 const MAP_TYPE = 0xf;
@@ -73,7 +75,9 @@ function mapFile(call: Call, file: File): number {
   const { sys, mapped } = call.host;
   const thread = TracedThread.of(sys, call.tid);
   if (thread === undefined) return -EAGAIN.code;
-  const own = mapped.open(found.object as HostObject, found.device);
+  let trap: Trap | undefined;
+  const gone = () => trap?.release();
+  const own = mapped.open(found.object as HostObject, found.device, gone);
   const fd = call.addDescriptor(own, true);
   sys.close(own);
   // The host's kernel finds nothing that can be mapped behind its descriptor.
@@ -84,9 +88,29 @@ function mapFile(call: Call, file: File): number {
     const { nr } = sys;
     const address = make(nr.mmap, [call.arg(0), length, prot, type, fd, at]);
     make(nr.close, [fd]);
+    const { device } = found;
+    if (address > 0 && device?.touched !== undefined) {
+      trap = trapStores(call, make, { start: address, length, at }, device);
+    }
     return address;
   });
   return result ?? 0;
+}
+
+/** Has the device told of each store to a mapping, where this Linux can do that. */
+function trapStores(
+  { host: { sys, traps }, process }: Call,
+  make: MakeCall,
+  { start, length, at }: { start: number; length: number; at: number },
+  device: DeviceMapping,
+): Trap | undefined {
+  const { nr } = sys;
+  const theirs = make(nr.userfaultfd, [Userfaultfd.FLAGS]);
+  if (theirs < 0) return undefined;
+  const fd = sys.pidfdGetfd(process.pidfd, theirs);
+  make(nr.close, [theirs]);
+  if (fd < 0) return undefined;
+  return traps.set(fd, start, length, (offset) => device.touched!(at + offset));
 }
 
 /** The family. */

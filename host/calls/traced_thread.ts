@@ -13,6 +13,7 @@ import { setLong } from "../memory/spaces/copier.ts";
 import { ESRCH } from "../../impl/uapi/errno.ts";
 import { type Block, must, type Sys } from "../sys/sys.ts";
 
+const PTRACE_SINGLESTEP = 9;
 const PTRACE_DETACH = 17;
 const PTRACE_SYSCALL = 24;
 const PTRACE_SETOPTIONS = 0x4200;
@@ -27,6 +28,8 @@ const PTRACE_O_TRACESYSGOOD = 1;
 /** What such a stop has instead of a signal. */
 const SYSCALL_STOP = 5 | 0x80;
 const PTRACE_EVENT_STOP = 128;
+/** What a stop behind a single instruction has instead of a signal. */
+const SIGTRAP = 5;
 const NT_PRSTATUS = 1;
 
 const P_PID = 1;
@@ -80,6 +83,16 @@ const REGISTERS = SIGNALS + 16;
 /** Makes a call in the name of a stopped thread; its result. */
 export type MakeCall = (nr: number, args: readonly number[]) => number;
 
+/** What happens around a single instruction of a thread. */
+export interface Step {
+  /** It is about to be carried out. */
+  readonly before: () => void;
+  /** It was tried. */
+  readonly behind: () => void;
+  /** It was carried out; the thread stands still behind it. */
+  readonly done: () => void;
+}
+
 /** The thread is dead. */
 class Died extends Error {}
 
@@ -122,6 +135,34 @@ export class TracedThread {
       sys.call(ptrace, PTRACE_DETACH, this.#tid, 0, signal);
     }
     return result;
+  }
+
+  /** Room for {@link step}. */
+  static room(sys: Sys): Block {
+    return sys.alloc(ROOM);
+  }
+
+  /**
+   * Has it carry out the instruction at which it stands, and lets go of it
+   * then. Not so if a signal comes first, or of the instruction: the thread
+   * gets that, and may come back to it.
+   */
+  step(room: Block, { before, behind, done }: Step): void {
+    const sys = this.#sys;
+    const { ptrace } = sys.nr;
+    let signal = this.#waitForStop(room);
+    if (signal === 0) {
+      before();
+      sys.call(ptrace, PTRACE_SINGLESTEP, this.#tid, 0, 0);
+      signal = this.#waitForStop(room);
+      behind();
+      if (signal === SIGTRAP) {
+        done();
+        signal = 0;
+      }
+    }
+    if (signal === undefined) return;
+    sys.call(ptrace, PTRACE_DETACH, this.#tid, 0, signal);
   }
 
   /** Waits until it stands still; returns the signal that it is to get then, 0 for none. Undefined if it died. */

@@ -29,6 +29,8 @@ const FLOCK = { size: 32, type: 0, start: 8, length: 16 } as const;
 interface Mapped {
   readonly object: HostObject;
   readonly device: DeviceMapping;
+  /** What is to be done when it is gone. */
+  readonly gone: () => void;
 }
 
 /** Those that are there, by the byte that is locked. */
@@ -46,8 +48,12 @@ export class DeviceMappings {
     this.#lock = sys.alloc(FLOCK.size);
   }
 
-  /** An opening of the memory, for one mapping: as long as anybody has it, it counts as mapped. Throws a SysError. */
-  open(object: HostObject, device: DeviceMapping | undefined): number {
+  /** An opening of the memory, for one mapping: as long as anybody has it, it counts as mapped. `gone` is called when it is gone. Throws a SysError. */
+  open(
+    object: HostObject,
+    device: DeviceMapping | undefined,
+    gone: () => void = () => {},
+  ): number {
     const path = `/proc/self/fd/${object.fd}`;
     const fd = must(
       this.#sys.openat(AT_FDCWD, path, O_RDWR | O_CLOEXEC),
@@ -58,7 +64,7 @@ export class DeviceMappings {
     must(this.#fcntl(fd, F_OFD_SETLK, byte), "locking it");
     device.open();
     object.device = device;
-    this.#mapped.set(byte, { object, device });
+    this.#mapped.set(byte, { object, device, gone });
     this.#changed();
     return fd;
   }
@@ -79,10 +85,11 @@ export class DeviceMappings {
   settle(): void {
     if (this.#mapped.size === 0) return;
     const before = this.#mapped.size;
-    for (const [byte, { object, device }] of this.#mapped) {
+    for (const [byte, { object, device, gone }] of this.#mapped) {
       must(this.#fcntl(object.fd, F_OFD_GETLK, byte), "looking for a lock");
       if (this.#lock.view.getInt16(FLOCK.type, true) !== F_UNLCK) continue;
       this.#mapped.delete(byte);
+      gone();
       device.close();
     }
     if (this.#mapped.size < before) this.#changed();
@@ -90,7 +97,10 @@ export class DeviceMappings {
 
   /** All are gone: there are no programs any more. */
   releaseAll(): void {
-    for (const { device } of this.#mapped.values()) device.close();
+    for (const { device, gone } of this.#mapped.values()) {
+      gone();
+      device.close();
+    }
     this.#mapped.clear();
     this.#changed();
   }

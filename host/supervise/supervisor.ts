@@ -19,6 +19,7 @@ import {
 import { settleExec } from "../calls/exec.ts";
 import type { HostProcess } from "../calls/process.ts";
 import { NOTIFIED_CALLS, REFUSED_CALLS } from "../calls/table.ts";
+import { Traps } from "../calls/traps/traps.ts";
 import type { Watcher } from "../calls/watcher.ts";
 import { DeviceMappings } from "../files/device_mappings.ts";
 import { type EmulatedFile, EmulatedFiles } from "../files/emulated.ts";
@@ -78,7 +79,8 @@ export class Supervisor {
       fileOfSocket: (inode) => files.findSocket(inode),
     });
     const mapped = new DeviceMappings(sys);
-    this.#host = { sys, kernel, machine, files, mapped, shown, watcher };
+    const traps = new Traps(sys, this.#epoll);
+    this.#host = { sys, kernel, machine, files, mapped, traps, shown, watcher };
     const { nr, architecture } = sys;
     for (const call of NOTIFIED_CALLS) this.#byNumber.set(nr[call.name], call);
     this.#filter = filterOf({

@@ -128,6 +128,7 @@ const TABLE = {
   clone3: [435, 435],
   close_range: [436, 436],
   openat2: [437, 437],
+  userfaultfd: [323, 282],
   pidfd_getfd: [438, 438],
   faccessat2: [439, 439],
   process_madvise: [440, 440],

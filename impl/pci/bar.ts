@@ -219,6 +219,11 @@ export class Bar {
     this.store(offset, bytes);
   }
 
+  /** A program stored something from byte `offset` on, nobody knows how long: the register that has the byte takes notice, and those that have changed. */
+  touched(offset: number): void {
+    if (this.#isThere) this.#stores.look(this.#memory!, offset);
+  }
+
   /** Looks for what programs stored since the last time. Returns whether there was something. */
   poll(): boolean {
     return this.#isThere && this.#stores.look(this.#memory!);

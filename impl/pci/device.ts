@@ -36,6 +36,13 @@ const MSIX_ENTRY = 16;
 export interface PciDeviceOptions extends Identity {
   /** Its BARs by their number; one with `wide` takes the next place too. */
   readonly bars?: readonly (BarOptions | undefined)[];
+  /**
+   * It has to see each store to its BARs by itself, also one that changes
+   * nothing, before the program goes on: for hardware whose driver looks at
+   * once. Where programs are real that costs them some 50 µs a store. Default
+   * false.
+   */
+  readonly seesStores?: boolean;
   /** Vectors of MSI-X, in a BAR of their own behind the others; or where they are. Default none. */
   readonly msix?: number | MsixPlace;
   /** The virtual functions that it can have; default none. */
@@ -61,6 +68,8 @@ export abstract class PciDevice {
   readonly bars: readonly (Bar | undefined)[];
   /** Where the table of MSI-X is. */
   readonly msix: MsixPlace | undefined;
+  /** It has to see each store to its BARs. */
+  readonly seesStores: boolean;
   /** The virtual functions that it can have. */
   readonly sriov: VirtualFunctions | undefined;
   #function: PciFunction | undefined;
@@ -82,6 +91,7 @@ export abstract class PciDevice {
       }
     }
     this.bars = Object.freeze(bars);
+    this.seesStores = options.seesStores ?? false;
     this.sriov = options.sriov && virtualFunctions(options.sriov);
     this.config = layOut(options, bars, this.msix, this.sriov);
   }

@@ -67,20 +67,23 @@ export class Stores {
     this.#slotsIn = words.map((word) => numbers.get(word)!);
   }
 
-  /** Looks once, and tells the registers that were written; returns whether there is one. */
-  look(memory: MemoryObject): boolean {
+  /** Looks once, and tells the registers that were written, of which one may be known by a byte of it; returns whether there is one. */
+  look(memory: MemoryObject, touched?: number): boolean {
     const first = this.#next(memory, 0);
-    if (first < 0) return false;
-    const found = this.#take(memory, first);
+    const found: Found[] = [];
+    for (const number of this.#slotsAt(touched)) this.#note(found, number);
+    if (first < 0 && found.length === 0) return false;
+    this.#take(memory, first, found);
     for (const each of found) this.#untold.add(each);
     for (const readOnly of [true, false]) {
       for (const each of found) {
         const { number, old, value } = each;
         const slot = this.#slots[number]!;
-        if (slot.readOnly === readOnly) this.#untold.delete(each);
+        if (slot.readOnly !== readOnly) continue;
+        this.#untold.delete(each);
         // One that has been set meanwhile is as the device wants it.
-        const isNew = value !== old && this.#valueOf(slot) === value;
-        if (isNew && slot.readOnly === readOnly) slot.tell(value, old);
+        const isNew = value !== old || has(slot, touched);
+        if (isNew && this.#valueOf(slot) === value) slot.tell(value, old);
       }
     }
     return true;
@@ -94,26 +97,35 @@ export class Stores {
     }
   }
 
-  /** Takes words that changed until none changes any more; returns their registers, in order. */
-  #take(memory: MemoryObject, first: number): Found[] {
-    const found = new Map<number, Found>();
+  /** Takes words that changed until none changes any more, and notes their registers, in order. */
+  #take(memory: MemoryObject, first: number, found: Found[]): void {
     for (let pass = 0, i = first; pass < PASSES && i >= 0; pass++) {
       for (; i >= 0; i = this.#next(memory, i + 1)) {
-        for (const number of this.#slotsIn[i]!) {
-          if (found.has(number)) continue;
-          const old = this.#valueOf(this.#slots[number]!);
-          found.set(number, { number, old, value: old });
-        }
+        for (const number of this.#slotsIn[i]!) this.#note(found, number);
         const word = this.#words[i]!;
         this.#seenWords[word] = memory.word(word);
       }
       i = this.#next(memory, 0);
     }
-    const all = [...found.values()].sort((a, b) => a.number - b.number);
-    for (const each of all) {
+    found.sort((a, b) => a.number - b.number);
+    for (const each of found) {
       each.value = this.#valueOf(this.#slots[each.number]!);
     }
-    return all;
+  }
+
+  /** Notes what a register was before, once. */
+  #note(found: Found[], number: number): void {
+    if (found.some((each) => each.number === number)) return;
+    const old = this.#valueOf(this.#slots[number]!);
+    found.push({ number, old, value: old });
+  }
+
+  /** The registers that have a byte. */
+  #slotsAt(offset: number | undefined): readonly number[] {
+    if (offset === undefined) return [];
+    const at = this.#words.indexOf(offset >> 2);
+    const numbers = at < 0 ? [] : this.#slotsIn[at]!;
+    return numbers.filter((number) => has(this.#slots[number]!, offset));
   }
 
   /** Which of the words, from one on, is the next that has changed; -1 for none. */
@@ -130,4 +142,9 @@ export class Stores {
   #valueOf({ at, bytes }: Slot): number {
     return numberOf(this.#seen, at, bytes);
   }
+}
+
+/** Whether a byte is a register's. */
+function has({ at, bytes }: Slot, offset: number | undefined): boolean {
+  return offset !== undefined && offset >= at && offset < at + bytes;
 }

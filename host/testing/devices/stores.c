@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A program that stores to a device which counts the stores to its first
+ * register, and shows the count in the second, the value in the third. The
+ * fourth is cleared by ones. It ends with 0 if each was seen at once.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <sys/time.h>
+
+#include "device.h"
+
+#define STORES 200
+
+static volatile uint32_t *bar;
+
+static void start(void)
+{
+	open_device("/dev/vfio/devices/vfio0");
+	bar = map_bar(0, 4096);
+}
+
+static void store_all(void)
+{
+	for (uint32_t i = 1; i <= STORES; i++) {
+		bar[0] = i / 4;
+		CHECK(bar[1] == i);
+		CHECK(bar[2] == i / 4);
+	}
+}
+
+static void at_once(void)
+{
+	start();
+	store_all();
+	CHECK(bar[3] == 0xff);
+	bar[3] = 0xff;
+	CHECK(bar[3] == 0);
+}
+
+static void bytes(void)
+{
+	volatile uint8_t *all;
+	volatile uint64_t *wide;
+
+	start();
+	all = (volatile uint8_t *)bar;
+	wide = (volatile uint64_t *)bar;
+	all[1] = 2;
+	CHECK(bar[1] == 1);
+	CHECK(bar[2] == 0x200);
+	/* Two registers at once: the count stays what it is. */
+	wide[0] = 5;
+	CHECK(bar[1] == 2);
+	CHECK(bar[2] == 5);
+	__asm__ volatile("" ::: "memory");
+	memset((void *)bar, 1, 4);
+	CHECK(bar[2] == 0x01010101);
+}
+
+static int ticks;
+
+static void on_alarm(int number)
+{
+	(void)number;
+	ticks++;
+}
+
+static void signals(void)
+{
+	struct itimerval timer = { { 0, 300 }, { 0, 300 } };
+
+	start();
+	signal(SIGALRM, on_alarm);
+	CHECK(setitimer(ITIMER_REAL, &timer, NULL) == 0);
+	store_all();
+	memset(&timer, 0, sizeof(timer));
+	CHECK(setitimer(ITIMER_REAL, &timer, NULL) == 0);
+	CHECK(ticks > 0);
+}
+
+static void *body(void *argument)
+{
+	for (int i = 0; i < STORES; i++)
+		bar[0] = (uintptr_t)argument;
+	return NULL;
+}
+
+static void threads(void)
+{
+	pthread_t thread;
+
+	start();
+	CHECK(pthread_create(&thread, NULL, body, (void *)1) == 0);
+	body((void *)2);
+	CHECK(pthread_join(thread, NULL) == 0);
+	/* A store that gets through while the page is open may be one with another. */
+	CHECK(bar[1] > STORES && bar[1] <= 2 * STORES);
+}
+
+static const struct {
+	const char *name;
+	void (*body)(void);
+} WAYS[] = {
+	{ "at_once", at_once },
+	{ "bytes", bytes },
+	{ "signals", signals },
+	{ "threads", threads },
+};
+
+int main(int argc, char **argv)
+{
+	for (size_t i = 0; argc == 2 && i < sizeof(WAYS) / sizeof(*WAYS); i++) {
+		if (strcmp(argv[1], WAYS[i].name) != 0)
+			continue;
+		WAYS[i].body();
+		return 0;
+	}
+	fprintf(stderr, "usage: stores WAY\n");
+	return 2;
+}
