@@ -169,7 +169,7 @@ static void read_64k(int depth)
 static void nothing(int depth)
 {
 	(void)depth;
-	usleep(1000);
+	usleep(100000);
 }
 
 static const struct {
