@@ -7,8 +7,6 @@
  * @module
  */
 
-import { numberOf, store } from "../../bytes.ts";
-
 /** Bytes of an entry of a submission queue. */
 export const SQE_SIZE = 64;
 /** Bytes of an entry of a completion queue. */
@@ -75,52 +73,57 @@ export function withFlags(status: number): number {
 
 /** An entry of a submission queue. */
 export class Command {
-  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
 
-  /** The command in 64 bytes. */
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
+  /** The command that is at a place in bytes. */
+  constructor(bytes: Uint8Array, at = 0) {
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset + at, SQE_SIZE);
   }
 
   /** What it is. */
   get opcode(): number {
-    return this.#bytes[0]!;
+    return this.#view.getUint8(0);
   }
 
   /** Whether it is half of a pair, or says where its data are in another way than pages. */
   get flags(): number {
-    return this.#bytes[1]!;
+    return this.#view.getUint8(1);
   }
 
   /** The number by which its user knows it. */
   get id(): number {
-    return numberOf(this.#bytes, 2, 2);
+    return this.#view.getUint16(2, true);
   }
 
   /** The namespace that it is about. */
   get namespace(): number {
-    return numberOf(this.#bytes, 4, 4);
+    return this.word(1);
   }
 
   /** A double word of it: 10 to 15 are its arguments. */
   word(index: number): number {
-    return numberOf(this.#bytes, 4 * index, 4);
+    return this.#view.getUint32(4 * index, true);
   }
 
   /** The first block of a command about blocks. */
   get block(): number {
-    return numberOf(this.#bytes, 40, 8);
+    return longOf(this.#view, 40);
   }
 
   /** Where its data begin. */
   get prp1(): number {
-    return numberOf(this.#bytes, 24, 8);
+    return longOf(this.#view, 24);
   }
 
   /** Where they go on, or where a list says that. */
   get prp2(): number {
-    return numberOf(this.#bytes, 32, 8);
+    return longOf(this.#view, 32);
   }
+}
+
+/** A number of 64 bits, exact up to 2^53: no address that an IOMMU here translates is longer. */
+export function longOf(view: DataView, at: number): number {
+  return view.getUint32(at + 4, true) * 2 ** 32 + view.getUint32(at, true);
 }
 
 /** What an entry of a completion queue says. */
@@ -130,16 +133,22 @@ export interface Answer {
   readonly queue: number;
   readonly id: number;
   readonly status: number;
-  readonly phase: number;
 }
 
-/** An entry of a completion queue. */
-export function completion(answer: Answer): Uint8Array {
-  const bytes = new Uint8Array(CQE_SIZE);
-  store(bytes, 0, 4, answer.result);
-  store(bytes, 8, 2, answer.head);
-  store(bytes, 10, 2, answer.queue);
-  store(bytes, 12, 2, answer.id);
-  store(bytes, 14, 2, answer.status << 1 | answer.phase);
-  return bytes;
+/** An entry of a completion queue, as bytes that are used again for the next. */
+export class Completion {
+  /** The entry. */
+  readonly bytes: Uint8Array = new Uint8Array(CQE_SIZE);
+  readonly #view = new DataView(this.bytes.buffer);
+
+  /** Says so, with a phase. */
+  fill(answer: Answer, phase: number): Uint8Array {
+    const view = this.#view;
+    view.setUint32(0, answer.result, true);
+    view.setUint16(8, answer.head, true);
+    view.setUint16(10, answer.queue, true);
+    view.setUint16(12, answer.id, true);
+    view.setUint16(14, answer.status << 1 | phase, true);
+    return this.bytes;
+  }
 }

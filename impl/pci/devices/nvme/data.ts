@@ -7,10 +7,9 @@
  * @module
  */
 
-import { numberOf } from "../../bytes.ts";
 import type { PciDevice } from "../../device.ts";
-import { type Command, NvmeError, STATUS } from "./commands.ts";
-import { MAX_TRANSFER } from "./limits.ts";
+import { type Command, longOf, NvmeError, STATUS } from "./commands.ts";
+import { MAX_TRANSFER, MIN_PAGE_SIZE } from "./limits.ts";
 
 /** Bytes of an entry of a list. */
 const ENTRY = 8;
@@ -18,8 +17,13 @@ const ENTRY = 8;
 /** What moves data. */
 export class Data {
   /** Bytes of a page, as the user set it. */
-  pageSize = 4096;
+  pageSize: number = MIN_PAGE_SIZE;
   readonly #device: PciDevice;
+  /** Entries of a list, as they are read. */
+  readonly #entries = new Uint8Array(
+    ENTRY * (MAX_TRANSFER / MIN_PAGE_SIZE + 1),
+  );
+  readonly #view = new DataView(this.#entries.buffer);
 
   /** By the DMA of a device. */
   constructor(device: PciDevice) {
@@ -80,14 +84,14 @@ export class Data {
     if (list % ENTRY !== 0) throw new NvmeError(STATUS.invalidPrpOffset);
     for (let left = pages; left > 0;) {
       const room = (this.pageSize - list % this.pageSize) / ENTRY;
-      const entries = new Uint8Array(ENTRY * Math.min(room, left));
-      this.#device.dma.read(list, entries);
+      const length = ENTRY * Math.min(room, left);
+      this.#device.dma.read(list, this.#entries.subarray(0, length));
       // The last entry of a list is the next list, if there is more than a page left.
       const count = left > room ? room - 1 : left;
-      for (let i = 0; i < count; i++) addPage(numberOf(entries, ENTRY * i, 8));
+      for (let i = 0; i < count; i++) addPage(longOf(this.#view, ENTRY * i));
       left -= count;
       if (left === 0) return;
-      list = numberOf(entries, ENTRY * count, 8);
+      list = longOf(this.#view, ENTRY * count);
       if (list % this.pageSize !== 0) {
         throw new NvmeError(STATUS.invalidPrpOffset);
       }

@@ -12,11 +12,13 @@ export const VERSION = 0x10400;
 export const BLOCK_SHIFT = 9;
 /** Bytes of a block. */
 export const BLOCK_SIZE: number = 2 ** BLOCK_SHIFT;
-/** log2 of the pages of the longest transfer. */
+/** Bytes of the shortest page. */
+export const MIN_PAGE_SIZE = 4096;
+/** log2 of the shortest pages of the longest transfer. */
 export const MAX_TRANSFER_SHIFT = 7;
 /** Bytes of the longest transfer. */
-export const MAX_TRANSFER: number = 4096 << MAX_TRANSFER_SHIFT;
-/** log2 of the longest page, counted from 4 KiB. */
+export const MAX_TRANSFER: number = MIN_PAGE_SIZE << MAX_TRANSFER_SHIFT;
+/** log2 of the longest page, counted from the shortest. */
 export const MAX_PAGE_SHIFT = 4;
 /** Queues of each kind, with the admin queues; messages too. */
 export const QUEUES = 65;

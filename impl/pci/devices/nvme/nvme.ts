@@ -13,7 +13,7 @@ import { admin } from "./admin.ts";
 import { AsyncEvents, EVENT } from "./async_events.ts";
 import {
   Command,
-  completion,
+  Completion,
   CQE_SIZE,
   NvmeError,
   SQE_SIZE,
@@ -28,6 +28,7 @@ import {
   BLOCK_SIZE,
   MAX_ENTRIES,
   MAX_PAGE_SHIFT,
+  MIN_PAGE_SIZE,
   QUEUES,
   VERSION,
 } from "./limits.ts";
@@ -51,8 +52,6 @@ const CC = { enable: 1, shutdown: 3 << 14, commandSet: 7 << 4 };
 const CSTS = { ready: 1, fatal: 2, shutdown: 2 << 2 };
 /** Where doorbells begin. */
 const DOORBELLS = 0x1000;
-/** Addresses of the admin queues are of pages. */
-const QUEUE_ALIGN = 4096;
 
 /** The drive. */
 export class NvmeDrive extends PciDevice {
@@ -69,6 +68,7 @@ export class NvmeDrive extends PciDevice {
   readonly #parts;
   /** Commands as they are fetched. */
   readonly #fetched = new Uint8Array(MAX_ENTRIES * SQE_SIZE);
+  readonly #completion = new Completion();
   readonly #registers = this.registers(0, {
     CAP_LOW: { at: 0x00, reset: CAP.low, readOnly: true },
     CAP_HIGH: { at: 0x04, reset: CAP.high, readOnly: true },
@@ -157,10 +157,10 @@ export class NvmeDrive extends PciDevice {
     if (pageShift > MAX_PAGE_SHIFT || (config & CC.commandSet) !== 0) {
       return registers.set("CSTS", CSTS.fatal);
     }
-    this.#data.pageSize = 4096 << pageShift;
+    this.#data.pageSize = MIN_PAGE_SIZE << pageShift;
     const ring = (name: "ASQ" | "ACQ", size: number) => {
       const at = registers.get(name);
-      return { iova: at - at % QUEUE_ALIGN, size: (size & 0xfff) + 1 };
+      return { iova: at - at % MIN_PAGE_SIZE, size: (size & 0xfff) + 1 };
     };
     const sizes = registers.get("AQA");
     this.#queues.addAdmin(ring("ASQ", sizes), ring("ACQ", sizes >>> 16));
@@ -240,7 +240,7 @@ export class NvmeDrive extends PciDevice {
     this.dma.read(queue.iova + queue.head * SQE_SIZE, bytes);
     for (let at = 0; at < bytes.length; at += SQE_SIZE) {
       queue.head = (queue.head + 1) % queue.size;
-      const command = new Command(bytes.subarray(at, at + SQE_SIZE));
+      const command = new Command(bytes, at);
       const { status, result } = this.#execute(queue.id, command);
       // An event that is waited for is not answered.
       if (result === undefined) continue;
@@ -268,8 +268,8 @@ export class NvmeDrive extends PciDevice {
     const { phase } = completions;
     const at = completions.iova + completions.tail * CQE_SIZE;
     const answer = { result, head, queue, id, status: withFlags(status) };
-    this.dma.write(at, completion({ ...answer, phase: 1 - phase }));
-    this.dma.write(at, completion({ ...answer, phase }));
+    this.dma.write(at, this.#completion.fill(answer, 1 - phase));
+    this.dma.write(at, this.#completion.fill(answer, phase));
     completions.tail = (completions.tail + 1) % completions.size;
     if (completions.tail === 0) completions.phase = 1 - phase;
   }
