@@ -47,6 +47,35 @@ static void handle_fault(int sig)
 	signal(sig, SIG_DFL);
 }
 
+/* Words of any alignment. */
+typedef uint16_t __attribute__((aligned(1), may_alias)) word16;
+typedef uint32_t __attribute__((aligned(1), may_alias)) word32;
+typedef uint64_t __attribute__((aligned(1), may_alias)) word64;
+
+/*
+ * A register of a device sees every access, and memcpy() may make two of one:
+ * a word is loaded and stored once.
+ */
+static void copy(void *to, const void *from, size_t len)
+{
+	switch (len) {
+	case 1:
+		*(volatile uint8_t *)to = *(const volatile uint8_t *)from;
+		break;
+	case 2:
+		*(volatile word16 *)to = *(const volatile word16 *)from;
+		break;
+	case 4:
+		*(volatile word32 *)to = *(const volatile word32 *)from;
+		break;
+	case 8:
+		*(volatile word64 *)to = *(const volatile word64 *)from;
+		break;
+	default:
+		memcpy(to, from, len);
+	}
+}
+
 /* False if the memory is not there; some bytes may have been copied. */
 static bool copy_memory(void *to, const void *from, size_t len)
 {
@@ -57,7 +86,7 @@ static bool copy_memory(void *to, const void *from, size_t len)
 		return false;
 	}
 	on_fault = &env;
-	memcpy(to, from, len);
+	copy(to, from, len);
 	/* The compiler must not move the copy behind this. */
 	__asm__ volatile("" ::: "memory");
 	on_fault = NULL;
