@@ -6,14 +6,16 @@
  * @module
  */
 
-import type { FrameOrder } from "../impl/kernel/simulated/pages/frames.ts";
 import {
   isRevisionName,
   REVISION_NAMES,
   type RevisionName,
 } from "../impl/uapi/revision.ts";
 import { parseSocket, parseStdio } from "./targets/adapter_targets.ts";
-import { implTarget } from "../selftests/target/impl_target.ts";
+import {
+  type ImplOptions,
+  implTarget,
+} from "../selftests/target/impl_target.ts";
 import { parseLinuxHere } from "./linux_here/target.ts";
 import { parseLinuxVm } from "./linux_vm/target.ts";
 import { parseModule } from "./targets/module_target.ts";
@@ -59,22 +61,28 @@ export function parseRevision(name: string): RevisionName {
 }
 
 /**
- * `impl:[REVISION][,scattered=SEED]`: the model. `scattered` hands memory out
- * in an order that the seed decides, so that neighbouring pages are rarely
- * neighbouring frames.
+ * `impl:[REVISION][,scattered=SEED][,container=type1|iommufd]`: the model.
+ * `scattered` hands memory out in an order that the seed decides, so that
+ * neighbouring pages are rarely neighbouring frames. `container` is what
+ * `/dev/vfio/vfio` is; without it each test gets what it needs.
  */
 function parseImpl(rest: string, spec: string): TargetSpec {
   let revisions = REVISION_NAMES;
-  let frameOrder: FrameOrder = "ordered";
+  const options: { -readonly [K in keyof ImplOptions]: ImplOptions[K] } = {};
   const parts = rest.split(",").filter((part) => part !== "");
   for (const [index, part] of parts.entries()) {
     const [name, value] = part.split("=", 2);
     if (value === undefined && index === 0) {
       revisions = [parseRevision(part)];
     } else if (name === "scattered") {
-      frameOrder = { scattered: parseSeed(value, spec) };
+      options.frameOrder = { scattered: parseSeed(value, spec) };
+    } else if (
+      name === "container" && (value === "type1" || value === "iommufd")
+    ) {
+      options.container = value;
     } else {
-      const takes = "which takes a revision and scattered=SEED.";
+      const takes =
+        "which takes a revision, scattered=SEED and container=type1|iommufd.";
       refuseTarget(spec, `"${part}" is no option of impl:, ${takes}`);
     }
   }
@@ -82,7 +90,7 @@ function parseImpl(rest: string, spec: string): TargetSpec {
     spec,
     inProcess: true,
     revisions: () => Promise.resolve(revisions),
-    open: (uapi) => implTarget(uapi, { frameOrder }),
+    open: (uapi) => implTarget(uapi, options),
   };
 }
 

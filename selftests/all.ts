@@ -61,6 +61,14 @@ import { registerKitVfioToken } from "./kit_vfio_functions/kit_vfio_token.ts";
 import { registerKitVfioStruct } from "./kit_uapi/kit_vfio_struct.ts";
 import { registerKitUserMemory } from "./kit_pages/kit_user_memory.ts";
 import { registerKitViommu } from "./kit_viommu/kit_viommu.ts";
+import { registerVfioDmaMapping } from "./vfio/dma_mapping.ts";
+import { registerVfioDmaMappingMmio } from "./vfio/dma_mapping_mmio.ts";
+import {
+  registerVfioInitPerf,
+  registerVfioPciDevice,
+} from "./vfio/device_and_irq.ts";
+import { registerVfioIommufdSetup } from "./vfio/iommufd_setup.ts";
+import { registerVfioPciDriver } from "./vfio/pci_driver.ts";
 import { registerVfioCompatMockDomain } from "./iommufd/vfio_compat_mock_domain.ts";
 
 /** The tests that exist in a revision of the uAPI. */
@@ -75,6 +83,12 @@ export function allTests(uapi: RevisionName): Test[] {
   registerIommufdViommu(registry);
   registerIommufdDevicePasid(registry);
   registerIommufdFailNth(registry);
+  registerVfioDmaMappingMmio(registry);
+  registerVfioDmaMapping(registry);
+  registerVfioIommufdSetup(registry);
+  registerVfioPciDevice(registry);
+  registerVfioInitPerf(registry);
+  registerVfioPciDriver(registry);
   registerKitCommands(registry);
   registerKitStruct(registry);
   registerKitTestOps(registry);

@@ -55,7 +55,11 @@ export class ModelServer {
   /** A machine without processes. */
   constructor(options: ServerOptions = {}) {
     const { uapi = NEWEST, verbs = VERBS } = options;
-    this.#model = new Model(uapi, { memory: MEMORY, ...options });
+    this.#model = new Model(uapi, {
+      memory: MEMORY,
+      container: "iommufd",
+      ...options,
+    });
     this.#verbs = new Map(verbs.map((verb) => [verb.name, verb]));
   }
 

@@ -23,6 +23,7 @@ import { explainIoctl } from "./explain_ioctl.ts";
 /** What each capability is. */
 const NEEDS: Readonly<Record<Need, string>> = {
   hugetlb: "64 huge pages, and MAP_HUGETLB",
+  hugetlb_1g: "a huge page of 1 GiB",
   fork: "processes that fork",
   fail_nth: "fault injection: the Nth step that can fail does",
   setrlimit: "limits that can be set",
@@ -37,7 +38,10 @@ const NEEDS: Readonly<Record<Need, string>> = {
   map_file: "IOMMU_IOAS_MAP_FILE and IOMMU_IOAS_CHANGE_PROCESS",
   viommu: "virtual IOMMUs: IOMMU_VIOMMU_ALLOC and the ioctls of its objects",
   pasid: "devices with PASIDs, and HWPTs that can be attached to them",
+  vfio_container: "/dev/vfio/vfio",
   vfio: "an iommufd behind /dev/vfio/vfio",
+  type1_container: "a container of VFIO's own, of type1, behind /dev/vfio/vfio",
+  memory_2g: "2 GiB of memory for a process",
   vfio_device: "a VFIO device, an 82576 as QEMU has it",
   vfio_sriov: "a VFIO device with virtual functions",
 };

@@ -20,7 +20,7 @@ Usage: deno task conformance [run] [OPTION]…
 Which targets and tests:
   --target TARGET        what to test; repeatable: a column for each in one
                          report; default impl:
-                           impl:[REVISION][,scattered=SEED]
+                           impl:[REVISION][,scattered=SEED][,container=type1]
                                  the model of this package; scattered hands
                                  its memory out in an order decided by SEED
                            module:./X.ts

@@ -15,6 +15,7 @@ import {
   type RunHooks,
   type Test,
 } from "../../selftests/harness/harness.ts";
+import { offers } from "../../selftests/target/capabilities.ts";
 import { hasBug, KNOWN_BUGS } from "../../selftests/harness/known_bugs.ts";
 import { Recorder } from "../traces/recorder.ts";
 import type { AboutTest, Failure, TestResult } from "../reports/results.ts";
@@ -151,9 +152,7 @@ export function skipReason(
       message: `Linux has a known bug there: ${KNOWN_BUGS[knownBug].linux}`,
     };
   }
-  const missing = test.needs.filter((need) =>
-    !info.capabilities.includes(need)
-  );
+  const missing = test.needs.filter((need) => !offers(info.capabilities, need));
   if (missing.length === 0) return brokenReason(test, broken);
   const names = [...new Set(missing)].join(", ");
   return {
@@ -187,7 +186,7 @@ async function runBody(
 ): Promise<Outcome> {
   async function run(): Promise<Outcome> {
     try {
-      const process = await TargetProcess.spawn(recorder);
+      const process = await TargetProcess.spawn(recorder, test.needs);
       await test.run(process, target.info, hooks);
       return PASS;
     } catch (error) {

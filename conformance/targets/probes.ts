@@ -23,6 +23,10 @@ import {
   PROT_WRITE,
   RLIMIT_MEMLOCK,
 } from "../../impl/uapi/mman.ts";
+import {
+  VFIO_API_VERSION,
+  VFIO_GET_API_VERSION,
+} from "../../impl/uapi/vfio.ts";
 import type { RevisionName } from "../../impl/uapi/revision.ts";
 import { lifetimeOf } from "../../selftests/target/capabilities.ts";
 import {
@@ -100,7 +104,8 @@ function registerProbes(registry: Test[]): void {
     body: (context: Context) => Promise<void>,
   ): void {
     const reference = "conformance/protocol.md, capabilities";
-    const options = { description, reference, ...lifetimeOf(name) };
+    const needs = () => [name];
+    const options = { description, reference, needs, ...lifetimeOf(name) };
     f.test(name, options, body);
   }
   probe("hugetlb", "64 huge pages can be mapped and used", probeHugetlb);
@@ -117,6 +122,8 @@ function registerProbes(registry: Test[]): void {
     (context) => probePassFd(context),
   );
   probe("vfio", "/dev/vfio/vfio opens an iommufd", probeVfio);
+  probe("type1_container", "/dev/vfio/vfio is VFIO's own", probeType1);
+  probe("memory_2g", "2 GiB of memory can be mapped", probeMemory);
   probe("vfio_device", "A device can be bound", probeVfioDevice);
   probe("vfio_sriov", "A device has a virtual function", probeVfioSriov);
   probe("hwpt", "A HWPT can be allocated", probeHwpt);
@@ -232,6 +239,24 @@ async function probeVfio({ process }: Context): Promise<void> {
     IommuIoasAlloc.encode(),
   );
   assertEq(ret, 0, `IOMMU_IOAS_ALLOC on ${path}`);
+}
+
+/** VFIO's own has an API version, and no IOAS of iommufd's. */
+async function probeType1({ process }: Context): Promise<void> {
+  const path = "/dev/vfio/vfio";
+  const fd = assertOk(await process.open(path), `open ${path}`);
+  const version = await process.ioctlArg(fd, VFIO_GET_API_VERSION, 0);
+  assertEq(version, VFIO_API_VERSION, "VFIO_GET_API_VERSION");
+  const bytes = IommuIoasAlloc.encode();
+  const ret = await process.ioctl(fd, IOMMU_IOAS_ALLOC, bytes);
+  assertTrue(ret < 0, `IOMMU_IOAS_ALLOC on ${path} fails`);
+}
+
+async function probeMemory({ process, pageSize }: Context): Promise<void> {
+  const length = 2 ** 31;
+  const addr = await mapMemory(process, length);
+  await process.poke(addr + length - pageSize, new Uint8Array([0x5a]));
+  assertEq(await process.munmap(addr, length), 0, "munmap");
 }
 
 async function probeVfioDevice(context: Context): Promise<void> {

@@ -74,10 +74,14 @@ export class Recorder implements Caller {
   }
 
   /** A process; those of a test count from 1. */
-  async spawn(): Promise<number> {
+  async spawn(needs: readonly string[] = []): Promise<number> {
     const number = this.#processes.length + 1;
     this.#processes.push(
-      await this.#ask("spawn", this.#target.spawn(), () => `${number}`),
+      await this.#ask(
+        "spawn",
+        this.#target.spawn(needs),
+        () => `${number}`,
+      ),
     );
     return number;
   }

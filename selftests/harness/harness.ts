@@ -173,6 +173,8 @@ export interface FixtureOptions<V, S> extends Scope {
   readonly upstream: boolean;
   /** The kernel's test program that has it; default `iommufd`. */
   readonly program?: string;
+  /** The folder of its source below tools/testing/selftests; default `iommu`. */
+  readonly folder?: string;
   /** In which revisions there is a variant. */
   scopeOf?(variant: V): Scope;
   /** What all tests of a variant need of the target. */
@@ -246,6 +248,8 @@ export function fixture<V, S>(
     : [[undefined, undefined as V]];
   /** Tests of each variant, kept apart so that the registry ends up ordered by variant. */
   const start = registry.length;
+  const { program = "iommufd", folder = "iommu" } = options;
+  const source = `tools/testing/selftests/${folder}/${program}.c`;
   let testsPerVariant = 0;
 
   /** Adds the test that `make` makes for each variant. */
@@ -272,10 +276,9 @@ export function fixture<V, S>(
         knownBug: testOptions.knownBug?.(variant),
         skipsItself: testOptions.skipsItself?.(variant),
         upstream: options.upstream,
-        program: options.upstream ? options.program ?? "iommufd" : undefined,
+        program: options.upstream ? program : undefined,
         description: testOptions.description,
-        reference: testOptions.reference ??
-          `tools/testing/selftests/iommu/iommufd.c: ${name}.${testName}`,
+        reference: testOptions.reference ?? `${source}: ${name}.${testName}`,
       }, variant);
       // Tests of earlier variants stand before, and so do this variant's earlier tests.
       const place = start + index * (testsPerVariant + 1) + testsPerVariant;

@@ -32,6 +32,8 @@ import { vfioFixture, type VfioSelf } from "./kit_vfio_device.ts";
 
 /** Pages of memory: two of rings, two to copy from and to. */
 const PAGES = 4;
+/** Descriptors of a ring, which is a page. */
+const RING = 256;
 /** Where they are mapped. */
 const IOVA = 0x100000;
 const [SOURCE, TARGET] = [IOVA + 0x2000, IOVA + 0x3000];
@@ -63,7 +65,11 @@ async function withDriver(
   const eventfd = assertOk(await io.process.eventfd(0, 0x800), "eventfd");
   const connect = { flags: SET.EVENTFD | SET.TRIGGER, index: IRQ.MSIX };
   await device.setIrqs({ ...connect, count: 1 }, [eventfd]);
-  const driver = await IgbDriver.start(device, memory, IOVA);
+  const driver = await IgbDriver.start(device, {
+    memory,
+    iova: IOVA,
+    ring: RING,
+  });
   await body({ ...self, driver, memory, eventfd });
   await driver.stop();
   await device.setIrqs({ flags: SET.NONE | SET.TRIGGER, index: IRQ.MSIX });

@@ -13,6 +13,8 @@ import { existsIn, type Lifetime } from "../../impl/uapi/revision/versions.ts";
 /** A capability that a target may lack; a test that needs it is then skipped with this as the reason. */
 export type Need =
   | "hugetlb"
+  /** A huge page of 1 GiB. */
+  | "hugetlb_1g"
   | "fork"
   | "fail_nth"
   | "setrlimit"
@@ -37,8 +39,14 @@ export type Need =
   | "viommu"
   /** HWPTs for PASIDs, and devices that have them. */
   | "pasid"
+  /** `/dev/vfio/vfio` is there: an iommufd, or VFIO's own. */
+  | "vfio_container"
   /** `/dev/vfio/vfio` opens an iommufd. */
   | "vfio"
+  /** `/dev/vfio/vfio` opens a container of VFIO's own, of type1. */
+  | "type1_container"
+  /** A process can map 2 GiB of memory. */
+  | "memory_2g"
   /** `/dev/vfio/devices/vfio0` is a network card of Intel's, an 82576 as QEMU has it. */
   | "vfio_device"
   /** It can have virtual functions, which are VFIO's too: its `sriov_numvfs` can be written. */
@@ -53,6 +61,17 @@ const LIFETIMES: Readonly<Partial<Record<Need, Lifetime>>> = {
   viommu: { since: "7.3" },
   pasid: { since: "7.3" },
 };
+
+/** What each of some capabilities is there with. */
+const IMPLIED_BY: Readonly<Partial<Record<Need, readonly Need[]>>> = {
+  vfio_container: ["vfio", "type1_container"],
+};
+
+/** Whether a target that names these capabilities has what a test needs. */
+export function offers(capabilities: readonly string[], need: Need): boolean {
+  const names = [need, ...IMPLIED_BY[need] ?? []];
+  return names.some((name) => capabilities.includes(name));
+}
 
 /** When there is what a capability stands for. */
 export function lifetimeOf(need: Need): Lifetime {

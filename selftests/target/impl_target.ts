@@ -20,7 +20,7 @@ import { Igb } from "../../impl/pci/devices/igb/igb.ts";
 import { EFAULT } from "../../impl/uapi/errno.ts";
 import { HPAGE_SIZE, PAGE_SIZE } from "../../impl/uapi/mman.ts";
 import { type RevisionName, REVISIONS } from "../../impl/uapi/revision.ts";
-import { kernelCapabilities } from "./capabilities.ts";
+import { kernelCapabilities, type Need } from "./capabilities.ts";
 import type { Target, TargetInfo, Timing } from "./target.ts";
 import { TargetFailure } from "./target_failure.ts";
 import {
@@ -146,15 +146,24 @@ export function invoke(
   return how(process, six[0], six[1], six[2], six[3], six[4], six[5]);
 }
 
-/** Bytes of memory of a machine: as much as a test may use. Each test boots one, and each frame has a counter. */
+/** Bytes of memory of a machine: as much as most tests use. Each test boots one, and each frame has a counter. */
 const MEMORY = 2 ** 29;
+/** Bytes of memory for those that need `memory_2g`. */
+const MUCH_MEMORY = 2 ** 32;
+
+/** What `/dev/vfio/vfio` is, by the capability that says so. */
+const CONTAINERS = { vfio: "iommufd", type1_container: "type1" } as const;
+/** What a container is. */
+type Container = typeof CONTAINERS[keyof typeof CONTAINERS];
 
 /** How the model is set up. */
 export interface ImplOptions {
   /** In which order memory is handed out; default `ordered`. */
   readonly frameOrder?: FrameOrder;
-  /** Bytes of memory, a multiple of 2 MiB; default as much as a test may use. */
+  /** Bytes of memory, a multiple of 2 MiB; default as much as the test needs. */
   readonly memory?: number;
+  /** What `/dev/vfio/vfio` is; default what the test needs. */
+  readonly container?: Container;
   /** What each kernel runs on; default a simulated machine. */
   readonly machine?: () => Machine;
   /** What the verbs do; default {@link IMPL_CALLS}. */
@@ -174,22 +183,37 @@ function plugWhenOpened(kernel: Kernel): void {
   });
 }
 
+/** The container of a test: type1's where it needs that, or any. */
+function containerFor(needs: readonly string[]): Container {
+  const any: Need[] = ["type1_container", "vfio_container"];
+  return any.some((need) => needs.includes(need)) ? "type1" : "iommufd";
+}
+
+/** The capabilities that say which container there can be. */
+function containersOf({ container }: ImplOptions): string[] {
+  return Object.entries(CONTAINERS).flatMap(([name, kind]) =>
+    container === undefined || container === kind ? [name] : []
+  );
+}
+
 /** The model behind the table of verbs: one machine, another one after each reset. */
 export class Model {
   /** What it is. */
   readonly info: TargetInfo;
-  readonly #boot: () => Kernel;
+  readonly #boot: (needs: readonly string[]) => Kernel;
   readonly #calls: ReadonlyMap<string, Implementation>;
   #kernel: Kernel | undefined;
 
   /** The model with the behaviour of a revision. */
   constructor(uapi: RevisionName, options: ImplOptions = {}) {
-    const { frameOrder = "ordered", memory = MEMORY } = options;
-    const { machine, calls = IMPL_CALLS } = options;
+    const { frameOrder = "ordered", machine, calls = IMPL_CALLS } = options;
     const hasDevice = REVISIONS[uapi].vfio.hasDeviceFiles;
-    this.#boot = () => {
+    this.#boot = (needs) => {
+      const enough = needs.includes("memory_2g") ? MUCH_MEMORY : MEMORY;
+      const { memory = enough, container = containerFor(needs) } = options;
       const kernel = new Kernel({
         revision: uapi,
+        vfioContainer: container,
         ...machine ? { machine: machine() } : { frameOrder, memory },
       });
       if (hasDevice) plugWhenOpened(kernel);
@@ -204,7 +228,10 @@ export class Model {
       hugePageSize: HPAGE_SIZE,
       capabilities: [
         ...CAPABILITIES,
-        ...kernelCapabilities(uapi),
+        ...kernelCapabilities(uapi).flatMap((need) =>
+          need === "vfio" ? containersOf(options) : need
+        ),
+        ...(options.memory ?? MUCH_MEMORY) >= MUCH_MEMORY ? ["memory_2g"] : [],
         ...hasDevice ? ["vfio_device", "vfio_sriov"] : [],
       ],
     };
@@ -212,12 +239,13 @@ export class Model {
 
   /** The machine; booted when it is needed. */
   get kernel(): Kernel {
-    return this.#kernel ??= this.#boot();
+    return this.#kernel ??= this.#boot([]);
   }
 
-  /** Makes a process; its number. */
-  spawn(): number {
-    return this.kernel.spawn().pid;
+  /** Makes a process; its number. The machine is booted for what its test needs. */
+  spawn(needs: readonly string[] = []): number {
+    this.#kernel ??= this.#boot(needs);
+    return this.#kernel.spawn().pid;
   }
 
   /** The process of a number. Throws {@link TargetFailure} where there is none. */
@@ -284,7 +312,7 @@ export function implTarget(
 export function targetOf(model: Model): Target {
   return {
     info: model.info,
-    spawn: () => Promise.try(() => model.spawn()),
+    spawn: (needs) => Promise.try(() => model.spawn(needs)),
     make: (process, calls) => Promise.try(() => model.make(process, calls)),
     time: (process, times, calls) =>
       Promise.try(() => model.time(process, times, calls)),

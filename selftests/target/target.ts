@@ -35,8 +35,12 @@ export interface Timing {
 
 /** Makes system calls for processes, which it knows by their numbers. */
 export interface Caller {
-  /** Makes a process with all privileges and memory of its own; its number, from 1. */
-  spawn(): Promise<number>;
+  /**
+   * Makes a process with all privileges and memory of its own; its number, from
+   * 1. The first one after a reset may say what its test needs: a target that
+   * can be one machine or another is then one that has it.
+   */
+  spawn(needs?: readonly string[]): Promise<number>;
   /**
    * Makes calls of a process in order, all of them whatever those before came
    * to; their results in the same order. What else comes back is written to

@@ -32,9 +32,12 @@ export class TargetProcess {
     this.number = number;
   }
 
-  /** A new process with all privileges and memory of its own. */
-  static async spawn(caller: Caller): Promise<TargetProcess> {
-    return new TargetProcess(caller, await caller.spawn());
+  /** A new process with all privileges and memory of its own, for a test that needs these capabilities. */
+  static async spawn(
+    caller: Caller,
+    needs: readonly string[] = [],
+  ): Promise<TargetProcess> {
+    return new TargetProcess(caller, await caller.spawn(needs));
   }
 
   /** Makes calls in order, all of them; their results. */

@@ -8,6 +8,7 @@
 
 import { REVISION_NAMES, type RevisionName } from "../../impl/uapi/revision.ts";
 import { allTests } from "../all.ts";
+import { offers } from "../target/capabilities.ts";
 import type { Test } from "../harness/harness.ts";
 import { type ImplOptions, implTarget } from "../target/impl_target.ts";
 import { type Target, TargetProcess } from "../target/target.ts";
@@ -34,7 +35,7 @@ export async function denoTestsOn(
   const { capabilities } = target.info;
   for (const test of allTests(uapi)) {
     if (!fixtures.includes(test.fixture)) continue;
-    const missing = test.needs.filter((need) => !capabilities.includes(need));
+    const missing = test.needs.filter((need) => !offers(capabilities, need));
     const why = test.skipsItself ??
       (missing.length > 0 ? `needs ${missing}` : undefined);
     Deno.test({
@@ -54,7 +55,8 @@ export async function denoTestsOn(
 async function run(test: Test, target: Target): Promise<void> {
   let problems: string[] = [];
   try {
-    await test.run(await TargetProcess.spawn(target), target.info);
+    const process = await TargetProcess.spawn(target, test.needs);
+    await test.run(process, target.info);
   } catch (error) {
     if (error instanceof Error) error.message = `${test.id}: ${error.message}`;
     throw error;
