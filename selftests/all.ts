@@ -68,6 +68,7 @@ import {
   registerVfioPciDevice,
 } from "./vfio/device_and_irq.ts";
 import { registerVfioIommufdSetup } from "./vfio/iommufd_setup.ts";
+import { registerVfioSriovUapi } from "./vfio/sriov_uapi.ts";
 import { registerVfioPciDriver } from "./vfio/pci_driver.ts";
 import { registerVfioCompatMockDomain } from "./iommufd/vfio_compat_mock_domain.ts";
 
@@ -83,12 +84,13 @@ export function allTests(uapi: RevisionName): Test[] {
   registerIommufdViommu(registry);
   registerIommufdDevicePasid(registry);
   registerIommufdFailNth(registry);
-  registerVfioDmaMappingMmio(registry);
   registerVfioDmaMapping(registry);
+  registerVfioDmaMappingMmio(registry);
   registerVfioIommufdSetup(registry);
   registerVfioPciDevice(registry);
   registerVfioInitPerf(registry);
   registerVfioPciDriver(registry);
+  registerVfioSriovUapi(registry);
   registerKitCommands(registry);
   registerKitStruct(registry);
   registerKitTestOps(registry);

@@ -69,9 +69,12 @@ function wordsIn(uapi: RevisionName, text: string): string[] {
     .map((word) => word.replace(/^[-+~]/, ""));
 }
 
-/** The ids that the kernel's suite of a revision prints. */
-function kernelIds(uapi: RevisionName): string[] {
-  return KERNEL.flatMap(([fixture, variants, tests]) =>
+/** The ids that programs of a revision print. */
+function idsOf(
+  uapi: RevisionName,
+  fixtures: typeof KERNEL,
+): string[] {
+  return fixtures.flatMap(([fixture, variants, tests]) =>
     wordsIn(uapi, variants).flatMap((variant) =>
       wordsIn(uapi, tests).map((test) =>
         [fixture, variant, test].filter(Boolean).join(".")
@@ -88,18 +91,82 @@ function failNthIds(uapi: RevisionName): string[] {
   return wordsIn(uapi, names).map((name) => `basic_fail_nth.${name}`);
 }
 
+/** The modes in which the programs of VFIO run most of their tests. */
+const MODES =
+  `vfio_type1_iommu vfio_type1v2_iommu iommufd_compat_type1 iommufd_compat_type1v2
+  iommufd`.split(/\s+/);
+
+/** Modes with something behind each. */
+function modesWith(...names: string[]): string {
+  return names.flatMap((name) => MODES.map((mode) => `${mode}_${name}`))
+    .join(" ");
+}
+
+/** The programs of VFIO: fixtures, with variants and tests in the kernel's order. */
+const VFIO: Readonly<Record<string, readonly [string, string, string][]>> = {
+  vfio_dma_mapping_test: [
+    [
+      "vfio_dma_mapping_test",
+      modesWith(
+        "anonymous",
+        "anonymous_hugetlb_2mb",
+        "anonymous_hugetlb_1gb",
+      ),
+      "dma_map_unmap",
+    ],
+    [
+      "vfio_dma_map_limit_test",
+      MODES.join(" "),
+      "unmap_range unmap_all overflow",
+    ],
+  ],
+  vfio_dma_mapping_mmio_test: [[
+    "vfio_dma_mapping_mmio_test",
+    MODES.join(" "),
+    "map_full_bar map_partial_bar map_bar_misaligned",
+  ]],
+  vfio_iommufd_setup_test: [[
+    "vfio_cdev",
+    "",
+    `bind get_info_without_bind_fails bind_bad_iommufd_fails repeated_bind_fails
+     attach_detatch_pt attach_invalid_pt_fails`,
+  ]],
+  vfio_pci_device_test: [
+    [
+      "vfio_pci_device_test",
+      "",
+      "config_space_read_write validate_bars reset",
+    ],
+    ["vfio_pci_irq_test", "msi msix", "enable_trigger_disable"],
+  ],
+  vfio_pci_device_init_perf_test: [
+    ["vfio_pci_device_init_perf_test", MODES.join(" "), "init"],
+  ],
+  vfio_pci_driver_test: [[
+    "vfio_pci_driver_test",
+    MODES.join(" "),
+    `init_remove memcpy_success memcpy_from_unmapped_iova
+     memcpy_to_unmapped_iova send_msi mix_and_match memcpy_storm`,
+  ]],
+  vfio_pci_sriov_uapi_test: [[
+    "vfio_pci_sriov_uapi_test",
+    modesWith("same_uuid", "diff_uuid", "null_uuid"),
+    "init_token_match pf_early_close override_token",
+  ]],
+};
+
 for (
-  const [uapi, count, failNth] of [
-    ["v3", 100, 0],
-    ["6.12", 190, 7],
-    ["7.3", 246, 8],
+  const [uapi, count, failNth, vfio] of [
+    ["v3", 100, 0, 0],
+    ["6.12", 190, 7, 0],
+    ["7.3", 246, 8, 141],
   ] as const
 ) {
   describe(`allTests("${uapi}")`, () => {
     it("starts with the kernel's tests, all of them in its order", () => {
       const tests = allTests(uapi);
       const main = tests.slice(0, count);
-      assertEquals(main.map(({ id }) => id), kernelIds(uapi));
+      assertEquals(main.map(({ id }) => id), idsOf(uapi, KERNEL));
       const sweeps = tests.slice(count, count + failNth);
       assertEquals(sweeps.map(({ id }) => id), failNthIds(uapi));
       assert(main.every(({ program }) => program === "iommufd"));
@@ -107,8 +174,21 @@ for (
       assert([...main, ...sweeps].every(({ upstream }) => upstream));
     });
 
+    it("goes on with the kernel's programs of VFIO", () => {
+      const tests = allTests(uapi)
+        .slice(count + failNth, count + failNth + vfio);
+      const expected = Object.entries(VFIO).flatMap(([program, fixtures]) =>
+        idsOf(uapi, fixtures).map((id) => `${program} ${id}`)
+      );
+      assertEquals(
+        tests.map(({ id, program }) => `${program} ${id}`),
+        vfio === 0 ? [] : expected,
+      );
+      assert(tests.every(({ upstream }) => upstream));
+    });
+
     it("has tests of our own after them", () => {
-      const own = allTests(uapi).slice(count + failNth);
+      const own = allTests(uapi).slice(count + failNth + vfio);
       assert(own.length > 100);
       for (const { id, upstream, program } of own) {
         assert(/^kit_/.test(id), id);

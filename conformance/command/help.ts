@@ -46,9 +46,10 @@ Which targets and tests:
   --filter GLOB          only tests whose id matches: fixture.variant.test, or
                          the beginning of one up to a dot; * and ? are
                          wildcards, a leading ! leaves tests out; repeatable
-  --suite PART           kernel: the kernel's own tests; iommufd or
-                         iommufd_fail_nth: those of one of its two programs;
-                         kit: those that only this kit has; default all
+  --suite PART           kernel: the kernel's own tests; iommufd,
+                         iommufd_fail_nth, vfio_pci_device_test and so on:
+                         those of one of its nine programs; kit: those that
+                         only this kit has; default all
   --shard I/N            the Ith of N parts of the tests
 
 How they run:

@@ -8,13 +8,15 @@
 
 import type { Test } from "../../selftests/harness/harness.ts";
 import { narrow } from "../../selftests/harness/table.ts";
+import { VFIO_PROGRAMS } from "../../selftests/vfio/programs.ts";
 import { Glob } from "../lib/glob.ts";
 
-/** Parts of the suite: the kernel's own tests, one of its two programs, the tests of this kit, or all. */
+/** Parts of the suite: the kernel's own tests, those of one of its programs, the tests of this kit, or all. */
 export const SUITES = [
   "kernel",
   "iommufd",
   "iommufd_fail_nth",
+  ...VFIO_PROGRAMS,
   "kit",
   "all",
 ] as const;

@@ -21,7 +21,7 @@ import {
   type TargetProcess,
 } from "../harness/harness.ts";
 import { cStruct } from "../ioctls/c_struct.ts";
-import { VfioFile } from "./vfio_ioctls.ts";
+import { DEVICE_NAMES, VfioFile } from "./vfio_ioctls.ts";
 
 /** Numbers of a group's ioctls. */
 export const GROUP = {
@@ -33,8 +33,6 @@ export const GROUP = {
 
 /** Groups that are tried. */
 const MAX_GROUPS = 64;
-/** The names that the device may have. */
-const NAMES = ["0000:00:04.0", "0000:00:05.0", "0000:01:00.0"];
 /** Bytes of the memory for names: more than GET_DEVICE_FD takes. */
 const SCRATCH = 8192;
 
@@ -55,35 +53,39 @@ export class GroupFile {
   readonly process: TargetProcess;
   /** The descriptor. */
   readonly fd: number;
-  /** Its path. */
-  readonly path: string;
+  /** Its number, as in its path. */
+  readonly number: number;
   readonly #scratch: number;
 
   private constructor(
     process: TargetProcess,
-    { fd, path, scratch }: { fd: number; path: string; scratch: number },
+    { fd, number, scratch }: { fd: number; number: number; scratch: number },
   ) {
     this.process = process;
     this.fd = fd;
-    this.path = path;
+    this.number = number;
     this.#scratch = scratch;
   }
 
-  /** Opens the first group that there is. */
-  static async open(process: TargetProcess): Promise<GroupFile> {
+  /** Opens the first group that there is, of those whose numbers are above one. */
+  static async open(process: TargetProcess, above = -1): Promise<GroupFile> {
     // A machine may show its card when it is opened first.
     await (await VfioFile.open(process)).close();
-    for (let i = 0; i < MAX_GROUPS; i++) {
-      const path = `/dev/vfio/${i}`;
-      const fd = await process.open(path);
+    for (let number = above + 1; number < MAX_GROUPS; number++) {
+      const fd = await process.open(`/dev/vfio/${number}`);
       if (fd < 0) continue;
       const prot = PROT_READ | PROT_WRITE;
       const flags = MAP_PRIVATE | MAP_ANONYMOUS;
       const scratch = await process.mmap(0, SCRATCH, prot, flags);
       assertOk(scratch, "mmap");
-      return new GroupFile(process, { fd, path, scratch });
+      return new GroupFile(process, { fd, number, scratch });
     }
     throw new AssertionFailure("a group", `below ${MAX_GROUPS}`, "none");
+  }
+
+  /** Its path. */
+  get path(): string {
+    return `/dev/vfio/${this.number}`;
   }
 
   /** Closes it. */
@@ -132,13 +134,13 @@ export class GroupFile {
   }
 
   async #find(): Promise<[name: string, device: VfioFile]> {
-    for (const name of NAMES) {
+    for (const name of DEVICE_NAMES) {
       const fd = await this.deviceFd(name);
       if (fd === -ENODEV.code) continue;
       assertOk(fd, `GET_DEVICE_FD of ${name}`);
       return [name, new VfioFile(this.process, fd)];
     }
-    throw new AssertionFailure("a device", NAMES.join(), "none");
+    throw new AssertionFailure("a device", DEVICE_NAMES.join(), "none");
   }
 
   /** An ioctl with the address of bytes. */

@@ -22,6 +22,13 @@ import { assertResult, type Iommufd } from "../ioctls/ioctls.ts";
 /** Where the device is. */
 export const VFIO_DEVICE_PATH = "/dev/vfio/devices/vfio0";
 
+/** The names that the device may have. */
+export const DEVICE_NAMES: readonly string[] = [
+  "0000:00:04.0",
+  "0000:00:05.0",
+  "0000:01:00.0",
+];
+
 /** Numbers of the ioctls. */
 export const VFIO = {
   GET_INFO: 0x3b6b,

@@ -20,10 +20,8 @@ import {
   type Test,
 } from "../harness/harness.ts";
 import { Iommufd } from "../ioctls/ioctls.ts";
-import { VfioFile } from "../kit_vfio/vfio_ioctls.ts";
+import { DEVICE_NAMES, VfioFile } from "../kit_vfio/vfio_ioctls.ts";
 
-/** The names that the device may have. */
-const NAMES = ["0000:00:04.0", "0000:00:05.0", "0000:01:00.0"];
 /** From its number to that of its first virtual function, as of the 82576. */
 const FIRST_OFFSET = 0x80;
 /** Where a first virtual function is, as the only device beside it. */
@@ -136,14 +134,24 @@ export async function findSriov(
   { process }: Pick<Context, "process">,
   io: Iommufd,
 ): Promise<SriovSelf> {
+  const name = await nameOfDevice(process);
+  return { io, process, name, path: countPath(name) };
+}
+
+/** The name of the device that can have virtual functions. */
+export async function nameOfDevice(process: TargetProcess): Promise<string> {
   // A machine may show its card when it is opened first.
   await (await VfioFile.open(process)).close();
-  for (const name of NAMES) {
-    const path = `/sys/bus/pci/devices/${name}/sriov_numvfs`;
-    const fd = await process.open(path, O_RDONLY);
+  for (const name of DEVICE_NAMES) {
+    const fd = await process.open(countPath(name), O_RDONLY);
     if (fd < 0) continue;
     assertEq(await process.close(fd), 0, "close");
-    return { io, process, name, path };
+    return name;
   }
-  throw new AssertionFailure("sriov_numvfs", NAMES.join(), "none");
+  throw new AssertionFailure("sriov_numvfs", DEVICE_NAMES.join(), "none");
+}
+
+/** The file that says how many virtual functions a device has. */
+export function countPath(name: string): string {
+  return `/sys/bus/pci/devices/${name}/sriov_numvfs`;
 }

@@ -185,14 +185,21 @@ async function openByItself({ process, fd, ioasId }: TestIommu) {
 
 /** By its group, which is put into the container. */
 async function openOfGroup(group: GroupFile, iommu: TestIommu) {
-  const { process, fd, mode: { type } } = iommu;
+  await setContainerType(group, iommu);
+  return await group.device();
+}
+
+/** Puts a group into a container, which gets its type if it has none. */
+export async function setContainerType(
+  group: GroupFile,
+  { process, fd, mode: { type } }: TestIommu,
+): Promise<void> {
   assertTrue((await group.status() & 1) !== 0, "the group is viable");
   assertEq(await group.setContainer(fd), 0, "SET_CONTAINER");
   const has = await process.ioctlArg(fd, VFIO_CHECK_EXTENSION, type!);
   assertTrue(has > 0, `there is type ${type}`);
   // Of several devices only the first one chooses the type.
   await process.ioctlArg(fd, VFIO_SET_IOMMU, type!);
-  return await group.device();
 }
 
 async function mapBar(file: VfioFile, info: RegionInfo): Promise<TestBar> {

@@ -18,12 +18,13 @@ import { TestDevice } from "./pci_device.ts";
 
 /** The kernel's programs, in its Makefile's order. */
 export const VFIO_PROGRAMS = [
-  "vfio_dma_mapping_mmio_test",
   "vfio_dma_mapping_test",
+  "vfio_dma_mapping_mmio_test",
   "vfio_iommufd_setup_test",
   "vfio_pci_device_test",
   "vfio_pci_device_init_perf_test",
   "vfio_pci_driver_test",
+  "vfio_pci_sriov_uapi_test",
 ] as const;
 
 /** One of them. */
