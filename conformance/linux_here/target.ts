@@ -12,6 +12,7 @@ import {
   isRevisionName,
   REVISION_NAMES,
   type RevisionName,
+  REVISIONS,
 } from "../../impl/uapi/revision.ts";
 import type { Target } from "../../selftests/target/target.ts";
 import { compileAgent } from "../linux_vm/build.ts";
@@ -25,7 +26,9 @@ import { isThere } from "../linux_vm/programs.ts";
 import { connectTarget } from "../protocol/client.ts";
 import { spawnConnection } from "../protocol/stdio.ts";
 import {
+  describeOptions,
   type OpenOptions,
+  parseChosen,
   refuseTarget,
   type TargetSpec,
 } from "../targets/target_spec.ts";
@@ -33,31 +36,54 @@ import {
 /** The command line of `deno task run`: a process of its own, as it needs what no runner should have. */
 const SUPERVISOR = new URL("../../host/command.ts", import.meta.url);
 
-/** `linux-here:[REVISION]`: by default each. Throws {@link UsageError}. */
+/** What can be chosen of the machine. */
+const OPTIONS = {
+  device: ["igb"],
+  container: ["iommufd", "type1"],
+} as const;
+
+/** `linux-here:[REVISION][,device=igb][,container=WHOSE]`: by default each revision. Throws {@link UsageError}. */
 export function parseLinuxHere(rest: string, spec: string): TargetSpec {
-  if (rest !== "" && !isRevisionName(rest)) {
+  const chosen = parseChosen(rest, OPTIONS);
+  const revision = chosen?.revision;
+  if (
+    chosen === undefined ||
+    (revision !== undefined && !isRevisionName(revision))
+  ) {
     refuseTarget(
       spec,
-      `linux-here: takes ${REVISION_NAMES.join(" or ")}, or nothing.`,
+      `linux-here: takes ${REVISION_NAMES.join(" or ")}, ${
+        describeOptions(OPTIONS)
+      }, or nothing.`,
     );
   }
-  const revisions = rest === "" ? REVISION_NAMES : [rest];
+  const { options } = chosen;
+  const device = options.get("device");
+  const machine = [
+    ...["--container", options.get("container") ?? "iommufd"],
+    ...device === undefined ? [] : ["--device", device],
+  ];
+  const all = device === undefined
+    ? REVISION_NAMES
+    : REVISION_NAMES.filter((name) => REVISIONS[name].vfio.hasDeviceFiles);
+  const revisions = revision === undefined ? all : [revision];
   return {
     spec,
     revisions: () => Promise.resolve(revisions),
-    open: openLinuxHere,
+    open: (uapi, options) => openLinuxHere(uapi, machine, options),
   };
 }
 
 async function openLinuxHere(
   uapi: RevisionName,
+  machine: readonly string[],
   { timeoutMs }: OpenOptions = {},
 ): Promise<Target> {
   const agent = await builtAgent(cacheFolder());
   const connection = spawnConnection(Deno.execPath(), [
     ...["run", "--quiet", "--allow-all", SUPERVISOR.href],
     // To the tests a process has all rights.
-    ...["--as-root", "--uapi", uapi, "--", agent],
+    ...["--as-root", "--uapi", uapi, ...machine, "--", agent],
   ]);
   return connectTarget(connection, { replyTimeoutMs: timeoutMs });
 }

@@ -19,8 +19,14 @@ describe("linux-here:", () => {
     assertEquals(await all.revisions(), REVISION_NAMES);
   });
 
+  it("has a device where there are such files", async () => {
+    const rest = "device=igb,container=type1";
+    const { revisions } = parseLinuxHere(rest, `linux-here:${rest}`);
+    assertEquals(await revisions(), ["6.12", "7.3"]);
+  });
+
   it("takes nothing else", () => {
-    for (const rest of ["6.1", "accel=kvm", "7.3,"]) {
+    for (const rest of ["6.1", "accel=kvm", "7.3,", "device=nvme"]) {
       assertThrows(() => parseLinuxHere(rest, "linux-here:"), UsageError);
     }
   });

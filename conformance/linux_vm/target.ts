@@ -11,7 +11,9 @@ import { connectTarget } from "../protocol/client.ts";
 import { spawnConnection } from "../protocol/stdio.ts";
 import type { Target } from "../../selftests/target/target.ts";
 import {
+  describeOptions,
   type OpenOptions,
+  parseChosen,
   refuseTarget,
   type TargetSpec,
 } from "../targets/target_spec.ts";
@@ -46,13 +48,10 @@ export function parseLinuxVm(rest: string, spec: string): TargetSpec {
   const choice = parseChoice(rest);
   if (choice === undefined) {
     const names = KERNELS.map(({ revision }) => revision).join(" or ");
-    const options = Object.entries(OPTIONS).map(([name, values]) =>
-      `${name}= with ${values.join(" or ")}`
-    );
     refuseTarget(
       spec,
       `linux-vm: takes ${names}, ${
-        options.join(", ")
+        describeOptions(OPTIONS)
       }, all as in ${NEWEST.revision},accel=tcg, or nothing.`,
     );
   }
@@ -72,22 +71,16 @@ const OPTIONS: Readonly<Record<string, readonly string[]>> = {
 
 /** What the words choose; undefined where one is wrong. */
 function parseChoice(rest: string): Choice | undefined {
-  const words = rest === "" ? [] : rest.split(",");
-  const revision = words[0]?.includes("=") ? undefined : words.shift();
+  const chosen = parseChosen(rest, OPTIONS);
+  if (chosen === undefined) return undefined;
+  const { revision, options } = chosen;
   const kernel = revision === undefined ? NEWEST : kernelOf(revision);
-  const chosen = new Map<string, string>();
-  for (const word of words) {
-    const [, name, value] = /^(\w+)=(\w+)$/.exec(word) ?? [];
-    if (name === undefined || value === undefined) return undefined;
-    if (chosen.has(name) || !OPTIONS[name]?.includes(value)) return undefined;
-    chosen.set(name, value);
-  }
   if (kernel === undefined) return undefined;
   return {
     kernel,
-    container: (chosen.get("container") ?? "iommufd") as Container,
-    accelerator: chosen.get("accel") as Accelerator | undefined,
-    device: DEVICES[chosen.get("device") ?? ""],
+    container: (options.get("container") ?? "iommufd") as Container,
+    accelerator: options.get("accel") as Accelerator | undefined,
+    device: DEVICES[options.get("device") ?? ""],
   };
 }
 

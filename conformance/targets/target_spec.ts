@@ -40,3 +40,35 @@ export interface OpenOptions {
   /** Milliseconds that it has for the answer to a call, and at least as many to start; default 30 s. */
   readonly timeoutMs?: number;
 }
+
+/** What is chosen of a target: its revision if that was named, and options by their names. */
+export interface Chosen {
+  readonly revision: string | undefined;
+  readonly options: ReadonlyMap<string, string>;
+}
+
+/** Reads `[REVISION][,OPTION=VALUE]…`; undefined where an option, or its value, is none of `known`. */
+export function parseChosen(
+  text: string,
+  known: Readonly<Record<string, readonly string[]>>,
+): Chosen | undefined {
+  const words = text === "" ? [] : text.split(",");
+  const revision = words[0]?.includes("=") ? undefined : words.shift();
+  const options = new Map<string, string>();
+  for (const word of words) {
+    const [, name, value] = /^(\w+)=(\w+)$/.exec(word) ?? [];
+    if (name === undefined || value === undefined) return undefined;
+    if (options.has(name) || !known[name]?.includes(value)) return undefined;
+    options.set(name, value);
+  }
+  return { revision, options };
+}
+
+/** The options of a target in words, for who chose wrongly. */
+export function describeOptions(
+  known: Readonly<Record<string, readonly string[]>>,
+): string {
+  return Object.entries(known).map(([name, values]) =>
+    `${name}= with ${values.join(" or ")}`
+  ).join(", ");
+}

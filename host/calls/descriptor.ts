@@ -8,7 +8,7 @@
 
 import { File } from "../../impl/kernel/files/file.ts";
 import { EPERM } from "../../impl/uapi/errno.ts";
-import { O_ACCMODE, SEEK_END } from "../../impl/uapi/mman.ts";
+import { O_ACCMODE } from "../../impl/uapi/mman.ts";
 import type { Architecture } from "../sys/machine_code.ts";
 import { EPOLL_CTL_ADD } from "../sys/structs.ts";
 import {
@@ -47,15 +47,15 @@ function addToEpoll(call: Call): Answer {
   return canPoll ? CONTINUE : -EPERM.code;
 }
 
-/** Tells how long a file is that knows; a socket has no end to go to. */
-function seekEnd(call: Call): Answer {
+/** Moves the position of a file that has one; a socket has none. */
+function seek(call: Call): Answer {
   const emulated = call.process.files.emulated(call.int(0));
   if (emulated === undefined) return CONTINUE;
   const offset = Number(BigInt.asIntN(64, call.arg64(1)));
   return answered(
     call,
     emulated.name,
-    () => call.process.lseek(call.int(0), offset, SEEK_END),
+    () => call.process.lseek(call.int(0), offset, call.int(2)),
   );
 }
 
@@ -71,10 +71,5 @@ export const DESCRIPTOR_CALLS: readonly NotifiedCall[] = [
     when: [{ argument: 1, test: "equals", value: EPOLL_CTL_ADD }],
     handle: addToEpoll,
   },
-  {
-    name: "lseek",
-    when: [{ argument: 2, test: "equals", value: SEEK_END }],
-    onDescriptor: true,
-    handle: seekEnd,
-  },
+  { name: "lseek", onDescriptor: true, handle: seek },
 ];

@@ -32,6 +32,7 @@ import {
   type SriovSelf,
   TOKEN_1,
   TOKEN_2,
+  TOKEN_OF_NOBODY,
   tokenBytes,
   writeCount,
 } from "./virtual_function.ts";
@@ -89,7 +90,7 @@ export function registerKitVfioToken(registry: Test[]): void {
   }, async (self) => {
     assertEq(await writeCount(self, "1"), 1, "one");
     await tryVirtual(self, undefined, EACCES);
-    await tryVirtual(self, TOKEN_1, EACCES);
+    await tryVirtual(self, TOKEN_OF_NOBODY, EACCES);
     const pf = await openPhysical(self, TOKEN_1);
     await tryVirtual(self, TOKEN_1);
     await tryVirtual(self, TOKEN_2, EACCES);

@@ -31,6 +31,8 @@ const PATH = "/dev/vfio/devices/vfio1";
 export const TOKEN_1 = "52ac9bff-3a88-4fbd-901a-0d767c3b6c97";
 /** Another one. */
 export const TOKEN_2 = "88594674-90a0-47a9-aea8-9d9b352ac08a";
+/** One that no test gives to a device, which keeps its token as long as it is in the machine. */
+export const TOKEN_OF_NOBODY = "0e6f4a52-94bb-4d44-8b1f-7a2d3c5e9f01";
 
 /** What the tests share. */
 export interface SriovSelf {

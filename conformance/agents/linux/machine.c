@@ -30,6 +30,8 @@
 #define TMPFS "/dev/shm"
 /* The device that the tests open, and where it comes from. */
 #define DEVICE "/dev/vfio/devices/vfio0"
+/* How many virtual functions it has. */
+#define FUNCTIONS "/sys/class/vfio-dev/vfio0/device/sriov_numvfs"
 #define PCI "/sys/bus/pci"
 /* What a model of Linux complains of, a line each, that nobody was told of yet. */
 #define PROBLEMS "/sys/kernel/iommufd-kit/problems"
@@ -214,6 +216,7 @@ void put_facts(struct text *out)
 		/* On a machine of many, the device is somebody's. */
 		{ "vfio_device", (is_init() || is_model) &&
 					 !access(DEVICE, R_OK | W_OK) },
+		{ "vfio_sriov", is_model && !access(FUNCTIONS, W_OK) },
 		{ "time", true },
 		{ "linux", !is_model },
 	};
