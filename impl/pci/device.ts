@@ -24,6 +24,7 @@ import {
 } from "./config_space.ts";
 import type { Dma } from "./dma.ts";
 import type { PciFunction } from "./function.ts";
+import type { Migration } from "./migration.ts";
 import type { SriovOptions } from "./sriov.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 
@@ -45,6 +46,8 @@ export interface PciDeviceOptions extends Identity {
   readonly seesStores?: boolean;
   /** Vectors of MSI-X, in a BAR of their own behind the others; or where they are. Default none. */
   readonly msix?: number | MsixPlace;
+  /** Whether it can note which memory it writes, for who copies that meanwhile; default false. */
+  readonly logsDma?: boolean;
   /** The virtual functions that it can have; default none. */
   readonly sriov?: SriovOptions;
 }
@@ -72,6 +75,10 @@ export abstract class PciDevice {
   readonly seesStores: boolean;
   /** The virtual functions that it can have. */
   readonly sriov: VirtualFunctions | undefined;
+  /** Whether it can note which memory it writes. */
+  readonly logsDma: boolean;
+  /** How it moves to another machine: a device that can gives itself one. */
+  migration: Migration | undefined;
   #function: PciFunction | undefined;
   #intx = false;
 
@@ -92,6 +99,7 @@ export abstract class PciDevice {
     }
     this.bars = Object.freeze(bars);
     this.seesStores = options.seesStores ?? false;
+    this.logsDma = options.logsDma ?? false;
     this.sriov = options.sriov && virtualFunctions(options.sriov);
     this.config = layOut(options, bars, this.msix, this.sriov);
   }

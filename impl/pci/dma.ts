@@ -12,6 +12,7 @@ import { IOMMU_NO_PASID } from "../iommu/group.ts";
 import type { Pfn } from "../lib/brands.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import { PCI_COMMAND, PCI_COMMAND_MASTER } from "./config_space.ts";
+import type { DmaLog } from "./dma_log.ts";
 import type { PciFunction } from "./function.ts";
 
 /** DMA was blocked: the device saw an error on the bus. What comes before the address has been done. */
@@ -34,6 +35,8 @@ const CHUNK = 65536;
 
 /** The DMA of one function. */
 export class Dma {
+  /** Where what is written is noted, while somebody wants to know. */
+  log: DmaLog | undefined;
   readonly #pci: PciFunction;
   #chunk: Uint8Array | undefined;
   /** Bytes of the run that {@link #run} found last. */
@@ -107,6 +110,7 @@ export class Dma {
       length += PAGE_SIZE;
     }
     this.#length = Math.min(length, most);
+    if (access === IOMMU_WRITE) this.log?.wrote(iova, this.#length);
     return start;
   }
 

@@ -141,6 +141,8 @@ export const ERANGE: Errno = define(34, "ERANGE", "out of range");
 export const EDEADLOCK: Errno = define(35, "EDEADLOCK", "deadlock");
 /** Function not implemented. */
 export const ENOSYS: Errno = define(38, "ENOSYS", "not implemented");
+/** Nothing to read yet, though there may be later. */
+export const ENOMSG: Errno = define(42, "ENOMSG", "no message yet");
 /** Too many symbolic links. */
 export const ELOOP: Errno = define(40, "ELOOP", "too many symbolic links");
 /** Invalid exchange: the mock found other pages than expected. */

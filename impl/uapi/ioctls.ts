@@ -18,6 +18,7 @@ import type { TestCmd, TestOp } from "./selftest.ts";
 import * as vfio from "./vfio.ts";
 import * as vfioDevice from "./vfio/device.ts";
 import * as vfioFeature from "./vfio/feature.ts";
+import * as vfioMigration from "./vfio/migration.ts";
 import * as viommu from "./viommu.ts";
 
 /** What a module of rows exports. */
@@ -51,6 +52,7 @@ export const VFIO_IOCTLS: readonly Ioctl[] = rows(
   "ioctl",
   vfioDevice,
   vfioFeature,
+  vfioMigration,
 );
 
 /** The operations of IOMMU_TEST_CMD. */

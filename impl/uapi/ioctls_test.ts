@@ -71,6 +71,13 @@ vfio_irq_info 16: argsz 0 flags 4 index 8 count 12
 vfio_device_feature 8: argsz 0 flags 4
 vfio_device_feature_dma_buf 16: regionIndex 0 openFlags 4 flags 8 nrRanges 12
 vfio_region_dma_range 16: offset 0 length 8
+vfio_device_feature_migration 8: flags 0
+vfio_device_feature_mig_state 8: deviceState 0 dataFd 4
+vfio_device_feature_mig_data_size 8: stopCopyLength 0
+vfio_precopy_info 24: argsz 0 flags 4 initialBytes 8 dirtyBytes 16
+vfio_device_feature_dma_logging_control 24: pageSize 0 numRanges 8 reserved 12 ranges 16
+vfio_device_feature_dma_logging_range 16: iova 0 length 8
+vfio_device_feature_dma_logging_report 32: iova 0 length 8 pageSize 16 bitmap 24
 vfio_pci_dependent_device 8: devid 0 segment 4 bus 6 devfn 7
 vfio_pci_hot_reset_info 12: argsz 0 flags 4 count 8
 vfio_pci_hot_reset 12: argsz 0 flags 4 count 8

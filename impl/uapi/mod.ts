@@ -40,4 +40,5 @@ export * from "./layout/struct.ts";
 export * from "./vfio.ts";
 export * from "./vfio/device.ts";
 export * from "./vfio/feature.ts";
+export * from "./vfio/migration.ts";
 export * from "./vfio/type1.ts";

@@ -7,6 +7,8 @@
  * @module
  */
 
+import { EINVAL } from "../../uapi/errno.ts";
+import { numberOf } from "../bytes.ts";
 import { PciDevice } from "../device.ts";
 import { DmaFault } from "../dma.ts";
 
@@ -35,9 +37,12 @@ export const COPY_STATUS_INVALID = 4;
 
 /** Bytes that are filled at a time. */
 const CHUNK = 4096;
+/** Bytes of its registers' BAR. */
+const BAR_SIZE = 4096;
 
 /** The device. */
 export class CopyEngine extends PciDevice {
+  #running = true;
   readonly #registers = this.registers(0, {
     ID: { at: 0x00, reset: COPY_ENGINE_ID, readOnly: true },
     STATUS: { at: 0x04, readOnly: true },
@@ -58,15 +63,41 @@ export class CopyEngine extends PciDevice {
       vendor: COPY_ENGINE_VENDOR,
       device: COPY_ENGINE_DEVICE,
       class: 0x088000,
-      bars: [{ size: 4096 }],
+      bars: [{ size: BAR_SIZE }],
       msix: 16,
+      logsDma: true,
     });
+    this.migration = {
+      save: () => this.#save(),
+      load: (state) => this.#load(state),
+      run: (running) => this.#go(running),
+    };
+  }
+
+  /** All that it is, is in its registers. */
+  #save(): Uint8Array {
+    const state = new Uint8Array(BAR_SIZE);
+    this.bars[0]!.read(0, state);
+    return state;
+  }
+
+  #load(state: Uint8Array): void {
+    if (
+      state.length !== BAR_SIZE || numberOf(state, 0, 4) !== COPY_ENGINE_ID
+    ) throw EINVAL.because("the state is of no copy engine");
+    this.bars[0]!.write(0, state);
+  }
+
+  /** A command that came while it had stopped is carried out when it goes on. */
+  #go(running: boolean): void {
+    this.#running = running;
+    if (running) this.#run(this.#registers.get("COMMAND"));
   }
 
   /** Carries a command out; COMMAND is 0 again when that is over. */
   #run(command: number): void {
     const registers = this.#registers;
-    if (command === 0) return;
+    if (command === 0 || !this.#running) return;
     registers.set("STATUS", this.#transfer(command & 0xff));
     registers.set("COUNT", registers.get("COUNT") + 1);
     registers.set("COMMAND", 0);

@@ -4,7 +4,8 @@
  * VFIO_DEVICE_FEATURE: what a device may have.
  *
  * A plain PCI device has low power and DMA buffers of its BARs; what needs a
- * driver of the device's own (migration, logs of DMA) is not there. Linux:
+ * driver of the device's own (migration, logs of DMA) is there if the device
+ * can do it. Linux:
  * vfio_ioctl_device_feature of vfio_main.c, vfio_pci_core_ioctl_feature.
  *
  * @module
@@ -26,6 +27,8 @@ import {
   VfioDeviceFeature,
   VfioDeviceFeatureDmaBuf,
 } from "../../uapi/vfio/feature.ts";
+import { LOGGING_FEATURES } from "../migration/dma_logging.ts";
+import { MIGRATION_FEATURES } from "../migration/features.ts";
 import { exportDmaBuf } from "./dma_buf.ts";
 import type { VfioPciDevice } from "./pci_device.ts";
 import { eventfdOf } from "./signal.ts";
@@ -33,15 +36,20 @@ import { checkFlags, checkSize, load } from "./structs.ts";
 import { TOKEN_SIZE } from "./vf_token.ts";
 
 /** One feature. */
-interface Feature {
+export interface Feature {
   /** GET, SET or none: what can be done with it. */
   readonly ops: number;
   /** Bytes of its data. */
   readonly size: number;
   /** Whether the kernel has it. */
   exists(device: VfioPciDevice): boolean;
-  /** Does it, with data at an address; returns the result. */
-  run(device: VfioPciDevice, task: Task, uaddr: number): number;
+  /** Does it, with data at an address and what it was asked with; returns the result. */
+  run(
+    device: VfioPciDevice,
+    task: Task,
+    uaddr: number,
+    flags: number,
+  ): number;
 }
 
 const hasToken = ({ vfToken }: VfioPciDevice): boolean => vfToken !== undefined;
@@ -53,6 +61,8 @@ const hasDmaBufs = ({ kernel }: VfioPciDevice): boolean =>
 
 const FEATURES: ReadonlyMap<number, Feature> = new Map(
   [
+    ...MIGRATION_FEATURES,
+    ...LOGGING_FEATURES,
     [VFIO_DEVICE_FEATURE_PCI_VF_TOKEN, {
       ops: VFIO_DEVICE_FEATURE_SET,
       size: TOKEN_SIZE,
@@ -89,7 +99,7 @@ const FEATURES: ReadonlyMap<number, Feature> = new Map(
       exists: hasDmaBufs,
       run: exportDmaBuf,
     }],
-  ] satisfies [number, Feature][],
+  ] satisfies (readonly [number, Feature])[],
 );
 
 /** FEATURE. Throws EFAULT, EINVAL, ENOTTY for what the device does not have, and what the feature throws. */
@@ -111,9 +121,7 @@ export function feature(
     throw EINVAL.because("a feature is got or set");
   }
   const index = flags & VFIO_DEVICE_FEATURE_MASK;
-  if (
-    index === VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOV2 && hasDmaBufs(device)
-  ) throw EINVAL.because("the device has no migration");
+  if (index === VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOV2) checkPrecopy(device);
   const found = FEATURES.get(index);
   if (found === undefined || !found.exists(device)) {
     throw ENOTTY.because("the device does not have the feature");
@@ -126,7 +134,17 @@ export function feature(
     throw EINVAL.because("neither GET nor SET");
   }
   checkSize(argsz - layout.size, found.size);
-  return found.run(device, task, uaddr + layout.size);
+  return found.run(device, task, uaddr + layout.size, flags);
+}
+
+/** The second form of what is left came late, and is no feature that a device lacks. */
+function checkPrecopy(device: VfioPciDevice): void {
+  if (!hasDmaBufs(device)) {
+    throw ENOTTY.because("the kernel does not have the feature");
+  }
+  if (device.pci.device.migration === undefined) {
+    throw EINVAL.because("the device has no migration");
+  }
 }
 
 /** Whoever opens a virtual function from now on needs this token. (Linux: vfio_pci_core_feature_token.) */

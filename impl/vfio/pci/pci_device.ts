@@ -34,6 +34,7 @@ import {
   VFIO_PCI_MSIX_IRQ_INDEX,
   VFIO_PCI_NUM_IRQS,
 } from "../../uapi/vfio/device.ts";
+import { DeviceMigration } from "../migration/migration.ts";
 import { type ConfigActions, VirtualConfig } from "./config.ts";
 import { BarExporter } from "./dma_buf.ts";
 import { Ioeventfds } from "./ioeventfd.ts";
@@ -49,6 +50,8 @@ interface Open {
   readonly ioeventfds: Ioeventfds;
   readonly config: VirtualConfig;
   readonly irqs: Irqs;
+  /** How it moves, if it can. */
+  readonly migration: DeviceMigration | undefined;
   /** The hardware's configuration space at the open. */
   readonly saved: Uint8Array;
 }
@@ -102,6 +105,11 @@ export class VfioPciDevice implements ConfigActions {
     return this.#state.ioeventfds;
   }
 
+  /** How it moves, if it can. A bug while it is not open. */
+  get migration(): DeviceMigration | undefined {
+    return this.#state.migration;
+  }
+
   /** Its kernel. */
   get kernel(): KernelCore {
     return this.pci.iommu.kernel;
@@ -135,7 +143,8 @@ export class VfioPciDevice implements ConfigActions {
     this.pci.sink = irqs;
     const ioeventfds = new Ioeventfds();
     const config = new VirtualConfig(device, this);
-    this.#open = { config, irqs, ioeventfds, saved };
+    const migration = device.migration && new DeviceMigration(device.migration);
+    this.#open = { config, irqs, ioeventfds, migration, saved };
     for (const bar of device.bars) bar?.enable(machine.createObject(false));
     this.#answers = true;
     const token = this.physFn?.vfToken;
@@ -144,13 +153,14 @@ export class VfioPciDevice implements ConfigActions {
 
   /** Nobody has it open any more (Linux: vfio_pci_core_disable). */
   disable(): void {
-    const { irqs, ioeventfds, saved } = this.#state;
+    const { irqs, ioeventfds, migration, saved } = this.#state;
     const { device } = this.pci;
     const token = this.physFn?.vfToken;
     if (token !== undefined) token.users--;
     this.exitLowPower();
     irqs.release();
     ioeventfds.release();
+    this.pci.dma.log = undefined;
     for (const exporter of this.#shared) exporter.move(true);
     this.#shared.clear();
     this.pci.sink = undefined;
@@ -159,6 +169,7 @@ export class VfioPciDevice implements ConfigActions {
     device.config.restore(saved);
     if (this.canReset) this.#reset();
     device.config.write(PCI_COMMAND, 2, 0);
+    migration?.reset();
     this.#open = undefined;
     this.#answers = false;
   }
@@ -266,6 +277,7 @@ export class VfioPciDevice implements ConfigActions {
     const before = device.config.save();
     device.reset();
     device.config.restore(before);
+    this.#open?.migration?.reset();
     for (const exporter of this.#shared) exporter.move(!this.#answers);
   }
 }
