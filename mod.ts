@@ -113,6 +113,8 @@ export {
   type PciDeviceOptions,
   type VirtualFunctions,
 } from "./impl/pci/device.ts";
+export type { DmaLog, LoggedRange } from "./impl/pci/dma_log.ts";
+export type { Migration } from "./impl/pci/migration.ts";
 export type { Sriov, SriovOptions } from "./impl/pci/sriov.ts";
 export { type Dma, DmaFault } from "./impl/pci/dma.ts";
 export { CopyEngine } from "./impl/pci/devices/copy_engine.ts";

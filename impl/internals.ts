@@ -117,6 +117,7 @@ export type { VfioPciDevice } from "./vfio/pci/pci_device.ts";
 export type { GroupContainer, VfioGroup } from "./vfio/group.ts";
 export type { BarExporter } from "./vfio/pci/dma_buf.ts";
 export type { Ioeventfds } from "./vfio/pci/ioeventfd.ts";
+export type { DeviceMigration } from "./vfio/migration/migration.ts";
 export type { VfToken } from "./vfio/pci/vf_token.ts";
 export type { Vfio } from "./vfio/vfio.ts";
 export type { AreaRow, AreaTree } from "./lib/area_tree.ts";

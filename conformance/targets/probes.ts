@@ -126,6 +126,7 @@ function registerProbes(registry: Test[]): void {
   probe("memory_2g", "2 GiB of memory can be mapped", probeMemory);
   probe("vfio_device", "A device can be bound", probeVfioDevice);
   probe("vfio_sriov", "A device has a virtual function", probeVfioSriov);
+  probe("copy_engines", "A copy engine can be bound", probeCopyEngine);
   probe("hwpt", "A HWPT can be allocated", probeHwpt);
   probe("dirty", "Dirty tracking can be turned on", probeDirty);
   probe("faults", "A fault queue can be allocated", probeFaults);
@@ -262,6 +263,11 @@ async function probeMemory({ process, pageSize }: Context): Promise<void> {
 async function probeVfioDevice(context: Context): Promise<void> {
   const { device } = await bound(await Iommufd.open(context));
   assertEq(await device.config(0, 4), 0x10c98086, "the ids of an 82576");
+}
+
+async function probeCopyEngine(context: Context): Promise<void> {
+  const { device } = await bound(await Iommufd.open(context));
+  assertEq(await device.config(0, 4), 0xd3a01234, "the ids of a copy engine");
 }
 
 async function probeVfioSriov(context: Context): Promise<void> {

@@ -50,7 +50,9 @@ export type Need =
   /** `/dev/vfio/devices/vfio0` is a network card of Intel's, an 82576 as QEMU has it. */
   | "vfio_device"
   /** It can have virtual functions, which are VFIO's too: its `sriov_numvfs` can be written. */
-  | "vfio_sriov";
+  | "vfio_sriov"
+  /** `vfio0` and `vfio1` in `/dev/vfio/devices` are copy engines of this package. */
+  | "copy_engines";
 
 const LIFETIMES: Readonly<Partial<Record<Need, Lifetime>>> = {
   vfio: { since: "6.2" },

@@ -16,6 +16,7 @@ import {
   SegmentationFault,
 } from "../../impl/kernel/interfaces/process_memory.ts";
 import type { Process } from "../../impl/kernel/simulated/process.ts";
+import { CopyEngine } from "../../impl/pci/devices/copy_engine.ts";
 import { Igb } from "../../impl/pci/devices/igb/igb.ts";
 import { EFAULT } from "../../impl/uapi/errno.ts";
 import { HPAGE_SIZE, PAGE_SIZE } from "../../impl/uapi/mman.ts";
@@ -183,6 +184,11 @@ function plugWhenOpened(kernel: Kernel): void {
   });
 }
 
+/** Two devices that can be moved, and note what they write. */
+function plugCopyEngines(kernel: Kernel): void {
+  for (let i = 0; i < 2; i++) kernel.addPciDevice(new CopyEngine());
+}
+
 /** The container of a test: type1's where it needs that, or any. */
 function containerFor(needs: readonly string[]): Container {
   const any: Need[] = ["type1_container", "vfio_container"];
@@ -216,7 +222,8 @@ export class Model {
         vfioContainer: container,
         ...machine ? { machine: machine() } : { frameOrder, memory },
       });
-      if (hasDevice) plugWhenOpened(kernel);
+      if (needs.includes("copy_engines")) plugCopyEngines(kernel);
+      else if (hasDevice) plugWhenOpened(kernel);
       return kernel;
     };
     this.#calls = new Map(Object.entries(calls));
@@ -232,7 +239,7 @@ export class Model {
           need === "vfio" ? containersOf(options) : need
         ),
         ...(options.memory ?? MUCH_MEMORY) >= MUCH_MEMORY ? ["memory_2g"] : [],
-        ...hasDevice ? ["vfio_device", "vfio_sriov"] : [],
+        ...hasDevice ? ["vfio_device", "vfio_sriov", "copy_engines"] : [],
       ],
     };
   }

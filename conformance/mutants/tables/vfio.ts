@@ -231,4 +231,57 @@ export const VFIO_MUTANTS: readonly Mutant[] = [
     breaks: "A device with virtual functions can be put to sleep",
     killer: "kit_vfio_sriov.keeps_awake",
   }]),
+  ...inFile("impl/vfio/migration/next_state.ts", [{
+    name: "migration-back-to-precopy",
+    find: '"01131100"',
+    replace: '"01131166"',
+    breaks: "What has stopped and is read can be read while it runs again",
+    killer: "kit_vfio_migration.states",
+  }, {
+    name: "migration-p2p",
+    find: "(NEEDS[state]! & ~flags) === 0",
+    replace: "true",
+    breaks: "A device goes to states that it has not",
+    killer: "kit_vfio_migration.states",
+  }]),
+  ...inFile("impl/vfio/migration/migration.ts", [{
+    name: "migration-runs-on",
+    find:
+      "    if (isRunning(from) !== isRunning(to)) this.#strategy.run(isRunning(to));\n",
+    replace: "",
+    breaks: "A device that has stopped does DMA",
+    killer: "kit_vfio_migration.stopped",
+  }, {
+    name: "migration-no-error",
+    find: "      this.#state = VFIO_DEVICE_STATE_ERROR;\n",
+    replace: "",
+    breaks: "A device that cannot be what was written is not in error",
+    killer: "kit_vfio_migration.bad_data",
+  }, {
+    name: "migration-file-stays",
+    find: "    if (isSaving(from) && !isSaving(to)) this.#endFile();\n",
+    replace: "",
+    breaks: "A device that is not moved any more can be read",
+    killer: "kit_vfio_migration.states",
+  }]),
+  ...inFile("impl/pci/dma_log.ts", [{
+    name: "dma-log-keeps",
+    find: "      this.#written.delete(page);\n",
+    replace: "",
+    breaks: "What a device wrote is told twice",
+    killer: "kit_vfio_migration.log",
+  }, {
+    name: "dma-log-all",
+    find: "if (this.#isWanted(page)) this",
+    replace: "this",
+    breaks: "Pages that nobody asked for are told",
+    killer: "kit_vfio_migration.log",
+  }]),
+  ...inFile("impl/vfio/migration/dma_logging.ts", [{
+    name: "dma-log-overlap",
+    find: "if (overlaps) throw",
+    replace: "if (false) throw",
+    breaks: "Ranges may overlap",
+    killer: "kit_vfio_migration.log_errno",
+  }]),
 ];

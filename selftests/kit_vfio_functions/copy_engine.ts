@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * A driver of copy engines, and FEATURE with data.
+ *
+ * @module
+ */
+
+import type { Errno } from "../../impl/uapi/errno.ts";
+import {
+  MAP_ANONYMOUS,
+  MAP_SHARED,
+  O_RDWR,
+  PROT_READ,
+  PROT_WRITE,
+} from "../../impl/uapi/mman.ts";
+import {
+  assertEq,
+  assertOk,
+  type Fixture,
+  fixture,
+  type TargetProcess,
+  type Test,
+} from "../harness/harness.ts";
+import { assertResult, Iommufd } from "../ioctls/ioctls.ts";
+import { VFIO, VfioFile } from "../kit_vfio/vfio_ioctls.ts";
+
+/** FEATURE: what is done. */
+export const [GET, SET, PROBE] = [1 << 16, 1 << 17, 1 << 18];
+
+/** Its registers, in BAR 0. */
+export const ENGINE = {
+  STATUS: 0x04,
+  COMMAND: 0x08,
+  SOURCE: 0x10,
+  TARGET: 0x18,
+  LENGTH: 0x20,
+  COUNT: 0x30,
+} as const;
+
+/** Where memory is mapped, and how much. */
+export const IOVA = 0x100000;
+/** Bytes. */
+export const LENGTH = 0x10000;
+
+/** What the tests share. */
+export interface EngineSelf {
+  /** An iommufd. */
+  readonly io: Iommufd;
+  /** The program. */
+  readonly process: TargetProcess;
+  /** A copy engine, bound, attached, and allowed to do DMA. */
+  readonly device: VfioFile;
+  /** Its IOAS. */
+  readonly ioasId: number;
+  /** Memory that it reaches at {@link IOVA}. */
+  readonly memory: number;
+}
+
+/** FEATURE with data; returns the data as they came back, also with an error. */
+export async function feature(
+  { process, fd }: VfioFile,
+  flags: number,
+  data: Uint8Array,
+  errno?: Errno,
+): Promise<Uint8Array> {
+  const bytes = new Uint8Array(8 + data.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, bytes.length, true);
+  view.setUint32(4, flags, true);
+  bytes.set(data, 8);
+  const ret = await process.ioctl(fd, VFIO.FEATURE, bytes);
+  assertResult(ret, errno, `FEATURE 0x${flags.toString(16)}`);
+  return bytes.subarray(8);
+}
+
+/** Words of 64 bits as bytes. */
+export function words(...values: readonly (number | bigint)[]): Uint8Array {
+  return new Uint8Array(new BigUint64Array(values.map(BigInt)).buffer);
+}
+
+/** Opens a copy engine, binds and attaches it, and lets it do DMA. */
+export async function openEngine(
+  { io, process, ioasId }: Omit<EngineSelf, "device" | "memory">,
+  index: number,
+): Promise<VfioFile> {
+  const path = `/dev/vfio/devices/vfio${index}`;
+  const fd = assertOk(await process.open(path, O_RDWR), `open ${path}`);
+  const device = new VfioFile(process, fd);
+  await device.bind(io.fd);
+  await device.attach(ioasId);
+  await device.setConfig(4, 2, 6);
+  return device;
+}
+
+/** Has a copy engine copy 8 bytes within the memory; the caller looks what came of it. */
+export async function copy(
+  device: VfioFile,
+  from: number,
+  to: number,
+): Promise<void> {
+  await device.store(0, ENGINE.SOURCE, 4, IOVA + from);
+  await device.store(0, ENGINE.TARGET, 4, IOVA + to);
+  await device.store(0, ENGINE.LENGTH, 4, 8);
+  await device.store(0, ENGINE.COMMAND, 4, 1);
+}
+
+/** A fixture whose tests have a copy engine with memory. */
+export function engineFixture(
+  registry: Test[],
+  name: string,
+): Fixture<undefined, EngineSelf> {
+  return fixture(registry, name, {
+    since: "6.12",
+    upstream: false,
+    needs: () => ["copy_engines"],
+    setup: async (context) => {
+      const io = await Iommufd.open(context);
+      const { process } = context;
+      const ioasId = await io.ioasAlloc();
+      const prot = PROT_READ | PROT_WRITE;
+      const flags = MAP_SHARED | MAP_ANONYMOUS;
+      const memory = assertOk(
+        await process.mmap(0, LENGTH, prot, flags),
+        "mmap",
+      );
+      await io.mapFixed(ioasId, memory, LENGTH, BigInt(IOVA));
+      const self = { io, process, ioasId, memory };
+      return { ...self, device: await openEngine(self, 0) };
+    },
+    teardown: async ({ io, device, process, memory }) => {
+      await device.close();
+      assertEq(await process.munmap(memory, LENGTH), 0, "munmap");
+      await io.teardown();
+    },
+  });
+}
