@@ -16,7 +16,8 @@
  */
 
 import { Sys } from "../sys/sys.ts";
-import { bare, buildCalls, supervised } from "./programs.ts";
+import { DEVICE_KINDS, measureDevices } from "./devices.ts";
+import { bare, buildProgram, supervised } from "./programs.ts";
 
 /** Pages of the long mappings. */
 const PAGES = 512;
@@ -48,14 +49,21 @@ const PATIENCE = 6;
 interface Measured {
   bare: number;
   readonly kinds: Map<Kind, number>;
+  /** The same of each thing that a device is used for. */
+  readonly devices: Map<string, number>;
 }
 
 async function measure(rounds: number): Promise<Measured> {
   const sys = Sys.shared;
   const folder = Deno.makeTempDirSync();
-  const measured: Measured = { bare: Infinity, kinds: new Map() };
+  const measured: Measured = {
+    bare: Infinity,
+    kinds: new Map(),
+    devices: new Map(),
+  };
   try {
-    const path = buildCalls(folder);
+    const path = buildProgram(folder, "calls");
+    const devices = buildProgram(folder, "devices");
     const goesOn = (round: number) =>
       round < rounds ||
       (round < PATIENCE * rounds && tooMuch(measured).length > 0);
@@ -67,6 +75,7 @@ async function measure(rounds: number): Promise<Measured> {
         const best = measured.kinds.get(kind) ?? Infinity;
         measured.kinds.set(kind, Math.min(best, time));
       }
+      await measureDevices(sys, devices, measured.devices);
     }
   } finally {
     Deno.removeSync(folder, { recursive: true });
@@ -99,6 +108,19 @@ function print(measured: Measured): void {
   }
 }
 
+/** What a device's use takes, and how much that is. */
+function printDevices({ devices }: Measured): void {
+  console.log("\n| device | µs | |");
+  console.log("| --- | --: | --: |");
+  for (const [name, time] of devices) {
+    const { what, bytes } = DEVICE_KINDS[name]!;
+    const rate = bytes === undefined
+      ? ""
+      : `${(bytes / 2 ** 20 / time * 1e6).toFixed(0)} MiB/s`;
+    console.log(`| ${what} | ${time.toFixed(1)} | ${rate} |`);
+  }
+}
+
 /** What costs more than it may. */
 function tooMuch(measured: Measured): string[] {
   const times = measured.kinds.get("unknown")! / measured.bare;
@@ -121,6 +143,7 @@ if (import.meta.main) {
   }
   const measured = await measure(rounds);
   print(measured);
+  printDevices(measured);
   const problems = tooMuch(measured);
   for (const problem of problems) console.error(problem);
   Deno.exit(problems.length > 0 ? 1 : 0);

@@ -149,8 +149,8 @@ static void read_4k(int depth)
 	ring(3, io.head);
 }
 
-/* Reads of 64 KiB. */
-static void read_64k(int depth)
+/* Commands of 64 KiB: reads are 2, writes 1. */
+static void transfer_64k(int opcode, int depth)
 {
 	for (int i = 0; i < depth; i++) {
 		uint64_t data = IOVA + DATA + i * 0x10000;
@@ -158,12 +158,18 @@ static void read_64k(int depth)
 
 		for (int page = 1; page < 16; page++)
 			list[page - 1] = data + page * PAGE;
-		submit(&io, 2, data, IOVA + LISTS + i * PAGE, i * 128, 0, 127);
+		submit(&io, opcode, data, IOVA + LISTS + i * PAGE, i * 128, 0,
+		       127);
 	}
 	ring(2, io.tail);
 	for (int i = 0; i < depth; i++)
 		complete(&io);
 	ring(3, io.head);
+}
+
+static void read_64k(int depth)
+{
+	transfer_64k(2, depth);
 }
 
 static void nothing(int depth)
@@ -196,8 +202,11 @@ int main(int argc, char **argv)
 		start();
 		if (KINDS[i].bytes)
 			engine(KINDS[i].bytes);
-		else
+		else {
 			start_drive();
+			memset(memory + DATA, 0x5a, 32 * 0x10000);
+			transfer_64k(1, 32);
+		}
 		/* What is slow in the beginning is not what is measured. */
 		for (int n = 0; n < count / 10 + 1; n++)
 			KINDS[i].round(KINDS[i].depth);

@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { PciDevice } from "../../impl/pci/device.ts";
 import { CONTINUE, type NotifiedCall } from "../calls/call.ts";
 import { hostKernel } from "../run/start.ts";
 import { filterOf } from "../supervise/filter.ts";
@@ -17,10 +18,10 @@ import { must, type Sys } from "../sys/sys.ts";
 const MFD_CLOEXEC = 1;
 const POLLIN = 1;
 
-/** Builds the program into a folder; returns its path. Throws an Error without a compiler. */
-export function buildCalls(folder: string): string {
-  const source = new URL("calls.c", import.meta.url).pathname;
-  const path = `${folder}/calls`;
+/** Builds a program, `calls` or `devices`, into a folder; returns its path. Throws an Error without a compiler. */
+export function buildProgram(folder: string, name: string): string {
+  const source = new URL(`${name}.c`, import.meta.url).pathname;
+  const path = `${folder}/${name}`;
   const args = ["-O2", "-Wall", "-o", path, source];
   const { success, stderr } = new Deno.Command("cc", { args }).outputSync();
   if (!success) throw new Error(new TextDecoder().decode(stderr));
@@ -50,15 +51,18 @@ class Output {
   }
 }
 
-/** Microseconds for each call of a kind on the model. */
+/** Microseconds for each call of a kind on the model, or each round with a device. */
 export async function supervised(
   sys: Sys,
   path: string,
   kind: string,
   count: number,
+  device?: PciDevice,
 ): Promise<number> {
   const output = new Output(sys);
-  const supervisor = new Supervisor({ kernel: hostKernel() });
+  const kernel = hostKernel();
+  if (device !== undefined) kernel.addPciDevice(device);
+  const supervisor = new Supervisor({ kernel });
   const args = [kind, `${count}`];
   const stdio = [0, output.fd, 2] as const;
   await supervisor.start({ program: path, args, stdio }).ended;

@@ -39,6 +39,9 @@ ${INDENT}    ,at=ADDRESS  its place; default 0000:00:04.0 and on
 ${INDENT}    ,group=NAME  IOMMU group: one for all of a name
   --container WHOSE      type1 or iommufd: who serves /dev/vfio/vfio; default
                          type1
+  --poll MS              how long devices pause at most before they look again
+                         at what the program stored in a mapped BAR: 0 to 100,
+                         default 4; after work they look without a pause
   --as-root              the model believes that the caller is root, with all
                          capabilities
   --uid UID              the model believes that it is this user; by default it

@@ -32,6 +32,8 @@ export interface Options {
   readonly devices: readonly DeviceRequest[];
   /** Whose container `/dev/vfio/vfio` is. */
   readonly container: IommufdOptions["vfioContainer"];
+  /** Milliseconds that devices pause at most before they look at what programs stored; undefined is the default. */
+  readonly pollMs: number | undefined;
   /** What the model believes of the caller; undefined is the truth. */
   readonly uid: number | undefined;
   /** RLIMIT_MEMLOCK as the model sees it, bytes; undefined is the truth. */
@@ -56,6 +58,7 @@ const VALUES = {
   "uapi": "always",
   "device": "always",
   "container": "always",
+  "poll": "always",
   "as-root": "never",
   "uid": "always",
   "memlock": "always",
@@ -81,6 +84,8 @@ type Given = ReadonlyMap<Name, readonly string[]>;
 
 /** User ids are below this: the last stands for none. */
 const UID_NONE = 2 ** 32 - 1;
+/** A longer pause would hold up all that the command does besides. */
+const MAX_POLL = 100;
 /** A longer timer would fire at once. */
 const MAX_TIMEOUT = 2 ** 31 - 1;
 
@@ -113,6 +118,7 @@ export function parseOptions(args: readonly string[]): Options {
     uapi: revisionOf(given),
     devices: (given.get("device") ?? []).map(parseDevice),
     container: containerOf(given),
+    pollMs: numberOf(given, "poll", 0, MAX_POLL),
     uid: given.has("as-root") ? 0 : numberOf(given, "uid", 0, UID_NONE - 1),
     memlock: bytesOf(first(given, "memlock")),
     log: first(given, "log"),

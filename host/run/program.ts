@@ -34,6 +34,8 @@ export interface StartOptions {
   readonly uid?: number | undefined;
   /** RLIMIT_MEMLOCK as the model sees it, bytes; default the truth. */
   readonly memlock?: bigint | undefined;
+  /** Milliseconds that devices pause at most before they look again at what programs stored in memory that is mapped; 0 for none, default 4. */
+  readonly pollMs?: number | undefined;
   /** Which step of the kernel fails, counted over all its processes. */
   readonly faults?: FaultInjection;
   /** Who watches its calls. */

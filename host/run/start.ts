@@ -100,12 +100,13 @@ export function start(
 
 function supervisorOf(
   kernel: Kernel,
-  { uid, memlock, faults, watcher }: StartOptions,
+  { uid, memlock, pollMs, faults, watcher }: StartOptions,
 ): Supervisor {
   try {
     return new Supervisor({
       kernel,
       pretence: { uid, memlock },
+      pollMs,
       ...faults && { faults },
       ...watcher && { watcher },
     });

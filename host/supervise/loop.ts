@@ -13,7 +13,7 @@
 
 import { setImmediate } from "node:timers";
 import type { Epoll } from "./epoll.ts";
-import { Pace } from "./pace.ts";
+import type { Pace } from "./pace.ts";
 
 /** Milliseconds without traffic after which another thread waits. */
 const IDLE_MS = 1;
@@ -37,13 +37,19 @@ export class Loop {
   readonly #epoll: Epoll;
   readonly #devices: MappedDevices;
   readonly #onIdle: () => void;
-  readonly #pace = new Pace();
+  readonly #pace: Pace;
   #running: Promise<void> | undefined;
 
   /** Stands still. Calls `onIdle` when there was no traffic for a while. */
-  constructor(epoll: Epoll, devices: MappedDevices, onIdle: () => void) {
+  constructor(
+    epoll: Epoll,
+    devices: MappedDevices,
+    pace: Pace,
+    onIdle: () => void,
+  ) {
     this.#epoll = epoll;
     this.#devices = devices;
+    this.#pace = pace;
     this.#onIdle = onIdle;
   }
 

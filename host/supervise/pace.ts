@@ -16,12 +16,18 @@
 const SPIN_MS = 1;
 /** What share of the time without work a pause is. */
 const SHARE = 1 / 8;
-/** Milliseconds of the longest pause. */
+/** Milliseconds of the longest pause, if nothing else is said. */
 const LONGEST_MS = 4;
 
 /** See the module. */
 export class Pace {
+  readonly #longest: number;
   #worked = -Infinity;
+
+  /** With pauses of so many milliseconds at most; 0 for none at all. */
+  constructor(longest: number = LONGEST_MS) {
+    this.#longest = longest;
+  }
 
   /** There was work, at a time in milliseconds. */
   worked(now: number): void {
@@ -31,6 +37,6 @@ export class Pace {
   /** Milliseconds to pause from a time on. */
   pause(now: number): number {
     const quiet = now - this.#worked;
-    return quiet < SPIN_MS ? 0 : Math.min(LONGEST_MS, quiet * SHARE);
+    return quiet < SPIN_MS ? 0 : Math.min(this.#longest, quiet * SHARE);
   }
 }

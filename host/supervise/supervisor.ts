@@ -32,6 +32,7 @@ import { Epoll } from "./epoll.ts";
 import { filterOf } from "./filter.ts";
 import type { Listener } from "./listener.ts";
 import { Loop } from "./loop.ts";
+import { Pace } from "./pace.ts";
 import { Processes, type Thread } from "./processes.ts";
 import { Program, type ProgramOptions } from "./program.ts";
 
@@ -45,6 +46,8 @@ export interface SupervisorOptions {
   readonly pretence?: Pretence;
   /** Which step of the kernel fails, for all processes together; default each thread counts alone. */
   readonly faults?: FaultInjection;
+  /** Milliseconds that devices pause at most before they look again; default 4. */
+  readonly pollMs?: number | undefined;
   /** Who watches. */
   readonly watcher?: Watcher;
 }
@@ -61,7 +64,7 @@ export class Supervisor {
 
   /** Runs nothing yet. Throws {@link MissingNeeds}, and a TypeError for a kernel without real memory. */
   constructor(options: SupervisorOptions) {
-    const { kernel, pretence, faults, watcher = {} } = options;
+    const { kernel, pretence, pollMs, faults, watcher = {} } = options;
     const { machine } = kernel;
     if (!(machine instanceof HostMachine)) {
       throw new TypeError("The kernel must have a HostMachine as its machine");
@@ -96,7 +99,8 @@ export class Supervisor {
       beliefs: new Beliefs(sys, pretence),
       faults,
     });
-    this.#loop = new Loop(epoll, mapped, () => machine.dropIdle());
+    const pace = new Pace(pollMs);
+    this.#loop = new Loop(epoll, mapped, pace, () => machine.dropIdle());
   }
 
   /** The processes that are known, oldest first. */

@@ -121,6 +121,75 @@ describe("a BAR", () => {
     assertEquals(bar.poll(), false);
   });
 
+  it("takes all that was stored before it tells any of it", () => {
+    const { bar, memory } = answering();
+    const told: number[] = [];
+    const registers = bar.declare({
+      DOORBELL: {
+        at: 0x400,
+        write: (value) => void told.push(value, registers.get("ARGUMENT")),
+      },
+      ARGUMENT: { at: 0x404 },
+    });
+    memory.write(0x404, word(7));
+    memory.write(0x400, word(1));
+    bar.poll();
+    assertEquals(told, [1, 7]);
+  });
+
+  it("takes again what is stored while it is looking, but not for ever", () => {
+    const { bar, memory, told } = answering();
+    const load = memory.word.bind(memory);
+    let stores = 0;
+    // A program that rings once more before each look at the bell.
+    memory.word = (index) => {
+      if (index === 0x100 / 4) memory.write(0x100, word(++stores));
+      return load(index);
+    };
+    assertEquals(bar.poll(), true);
+    assertEquals(told.length, 1);
+    memory.word = load;
+    bar.poll();
+    assertEquals(told[1], ["BELL", stores, told[0]![1], 0]);
+  });
+
+  it("puts right what is read-only before it tells, and does not tell what was set meanwhile", () => {
+    const { bar, memory } = answering();
+    const told: string[] = [];
+    const registers = bar.declare({
+      GO: {
+        at: 0x400,
+        write: () => {
+          told.push("GO");
+          registers.set("DONE", 5);
+          registers.set("NEXT", 6);
+        },
+      },
+      DONE: { at: 0x404, readOnly: true },
+      NEXT: { at: 0x408, write: () => void told.push("NEXT") },
+    });
+    for (const at of [0x400, 0x404, 0x408]) memory.write(at, word(1));
+    bar.poll();
+    assertEquals(told, ["GO"]);
+    assertEquals([seen(bar, 0x404), seen(bar, 0x408)], [5, 6]);
+  });
+
+  it("can be told where a store began, whatever it changed", () => {
+    const { bar, memory, told } = answering();
+    bar.touched(4);
+    memory.write(4, word(6));
+    memory.write(0x110, word(1));
+    bar.touched(5);
+    bar.touched(0x700);
+    assertEquals(told, [["GO", 0, 0, 0], ["GO", 6, 0, 0], ["BELL", 1, 0, 2]]);
+    memory.write(0, word(9));
+    bar.touched(0);
+    assertEquals(seen(bar, 0), 0x1234);
+    bar.disable();
+    bar.touched(4);
+    assertEquals(told.length, 3);
+  });
+
   it("can be told of a store to its memory, up to its end", () => {
     const { bar, told, memory } = answering();
     memory.write(4, word(6));

@@ -117,6 +117,16 @@ static void before_a_call(void)
 		CHECK(count == i);
 		check_copy();
 	}
+	/* Whatever call it is: the memory is gone behind this one. */
+	struct { uint32_t size, ioas; uint64_t iova, length; } unmap = {
+		24, ioas, IOVA, LENGTH
+	};
+	memset(memory + 0x4000, 0, 4096);
+	/* Long enough for the device to look seldom. */
+	usleep(50000);
+	ask_for_copy(COPY);
+	CHECK(ioctl(iommufd, IOMMU_IOAS_UNMAP, &unmap) == 0);
+	check_copy();
 }
 
 static void doorbell(void)

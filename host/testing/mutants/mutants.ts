@@ -11,6 +11,7 @@ import { CALL_MUTANTS } from "./tables/calls.ts";
 import { IGB_MUTANTS } from "./tables/igb.ts";
 import { DEVICE_MUTANTS } from "./tables/devices.ts";
 import { LOOKING_MUTANTS } from "./tables/looking.ts";
+import { MAPPED_BAR_MUTANTS } from "./tables/mapped_bars.ts";
 import { MEMORY_MUTANTS } from "./tables/memory.ts";
 import { NVME_MUTANTS } from "./tables/nvme.ts";
 import { SHOWN_MUTANTS } from "./tables/shown.ts";
@@ -22,6 +23,7 @@ export const MUTANTS: readonly HostMutant[] = [
   ...IGB_MUTANTS,
   ...DEVICE_MUTANTS,
   ...LOOKING_MUTANTS,
+  ...MAPPED_BAR_MUTANTS,
   ...MEMORY_MUTANTS,
   ...NVME_MUTANTS,
   ...SHOWN_MUTANTS,
