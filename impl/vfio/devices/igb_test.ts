@@ -138,10 +138,15 @@ class Rings {
     for (const [at, value] of Object.entries(registers)) {
       this.bench.store(0, Number(at), 4, value);
     }
-    for (let i = 0; i < 8; i++) {
+    this.ready(8);
+    this.bench.store(0, 0x2818, 4, 7);
+  }
+
+  /** Makes the first of the buffers ready to be filled, once more. */
+  ready(count: number): void {
+    for (let i = 0; i < count; i++) {
       this.#poke(RECEIVED + 16 * i, [FRAMES + 0x4000 + 0x400 * i, 0]);
     }
-    this.bench.store(0, 0x2818, 4, 7);
   }
 
   /** Sends what descriptors say, each as two words of 64 bits. */
@@ -213,7 +218,7 @@ describe("frames of an 82576", () => {
     rings.fill(FRAMES, 1000, 1);
     rings.fill(FRAMES + 0x800, 500, 2);
     rings.send(
-      [0, 0x2020_0000 | REPORT],
+      [0, 0x2020_0000 | REPORT | 0x402],
       [FRAMES, DATA | 1000],
       [FRAMES + 0x800, DATA | END | REPORT | 500],
     );
@@ -265,6 +270,28 @@ describe("frames of an 82576", () => {
     assertEquals(counted(), [0, 1, 0]);
     rings.send([FRAMES, DATA | END | REPORT | 60]);
     assertEquals(counted(), [0, 1, 1]);
+    bench.end();
+  });
+
+  it("come back around the end of the ring", () => {
+    const rings = new Rings();
+    const { bench } = rings;
+    const frame: [number, number] = [FRAMES, DATA | END | 60];
+    rings.send(frame, frame, frame, frame, frame);
+    assertEquals(rings.received(4), [3, 60]);
+    rings.ready(4);
+    bench.store(0, 0x2818, 4, 4);
+    rings.send(frame, frame, frame, [FRAMES, DATA | END | 1100]);
+    const all = [4, 5, 6, 7, 0, 1, 2].map((i) => rings.received(i));
+    assertEquals(all, [
+      [3, 60],
+      [3, 60],
+      [3, 60],
+      [3, 60],
+      [1, 1024],
+      [3, 76],
+      [0, 0],
+    ]);
     bench.end();
   });
 

@@ -237,6 +237,7 @@ export class Igb extends PciDevice {
     this.#count("GPTC", "GOTC", sent);
     let causes = reported ? this.#causeOf(queue, 8) : 0;
     if (receiver !== undefined) {
+      receiver.flush();
       registers.set("RDH", receiver.head);
       registers.set("MPC", (registers.get("MPC") + receiver.missed) >>> 0);
       this.#count("GPRC", "GORC", receiver.received);

@@ -145,13 +145,16 @@ class Sender {
   }
 }
 
-/** Puts frames into the buffers of a ring. */
+/** Puts frames into the buffers of a ring; descriptors are fetched and written back in runs. */
 export class Receiver {
   readonly #dma: Dma;
   readonly #ring: Ring;
   readonly #count: number;
   readonly #buffer: number;
-  readonly #descriptor = new Uint8Array(DESCRIPTOR);
+  /** The ring's descriptors, of which some were fetched. */
+  #descriptors = new Uint8Array(0);
+  /** How many were fetched, from the head on that there was at first. */
+  #fetched = 0;
   /** The next descriptor. */
   head: number;
   /** What was received. */
@@ -175,15 +178,59 @@ export class Receiver {
       this.missed++;
       return;
     }
-    let { head } = this;
-    for (let i = 1; i <= needed; i++) {
-      const from = (i - 1) * this.#buffer;
+    const filled: { to: Uint8Array; length: number }[] = [];
+    for (let i = 0; i < needed; i++) {
+      const from = i * this.#buffer;
       const part = frame.subarray(from, from + this.#buffer);
-      this.#fill(head, part, i === needed);
-      head = (head + 1) % this.#count;
+      const to = this.#descriptor((this.head + i) % this.#count);
+      this.#dma.write(numberOf(to, 0, 8), part);
+      filled.push({ to, length: part.length });
     }
-    this.head = head;
+    for (const [i, { to, length }] of filled.entries()) {
+      to.fill(0);
+      store(to, 8, 4, i === needed - 1 ? DONE | END : DONE);
+      store(to, 12, 2, length);
+    }
+    this.head = (this.head + needed) % this.#count;
     add(this.received, frame);
+  }
+
+  /** Writes back what was filled. */
+  flush(): void {
+    const { head } = this;
+    const first = this.#ring.head;
+    if (head < first) {
+      this.#writeBack(first, this.#count);
+      this.#writeBack(0, head);
+    } else this.#writeBack(first, head);
+  }
+
+  #writeBack(from: number, end: number): void {
+    if (from === end) return;
+    const at = this.#ring.base + from * DESCRIPTOR;
+    const filled = this.#descriptors
+      .subarray(from * DESCRIPTOR, end * DESCRIPTOR);
+    reaches(() => this.#dma.write(at, filled));
+  }
+
+  /** A descriptor from the head on, which is fetched with some behind it. */
+  #descriptor(index: number): Uint8Array {
+    const count = this.#count;
+    if (this.#fetched === 0) {
+      this.#descriptors = new Uint8Array(count * DESCRIPTOR);
+    }
+    const { base, head } = this.#ring;
+    while ((index - head + count) % count >= this.#fetched) {
+      const from = (head + this.#fetched) % count;
+      const most = count - Math.max(from, this.#fetched);
+      const length = Math.min(FETCHED, most);
+      const at = from * DESCRIPTOR;
+      const to = this.#descriptors.subarray(at, at + length * DESCRIPTOR);
+      this.#dma.read(base + at, to);
+      this.#fetched += length;
+    }
+    return this.#descriptors
+      .subarray(index * DESCRIPTOR, (index + 1) * DESCRIPTOR);
   }
 
   /** Descriptors that are the device's. */
@@ -192,17 +239,6 @@ export class Receiver {
     const { tail } = this.#ring;
     const count = this.#count;
     return head >= count || tail >= count ? 0 : (tail - head + count) % count;
-  }
-
-  #fill(head: number, part: Uint8Array, isLast: boolean): void {
-    const at = this.#ring.base + head * DESCRIPTOR;
-    const descriptor = this.#descriptor;
-    this.#dma.read(at, descriptor);
-    this.#dma.write(numberOf(descriptor, 0, 8), part);
-    descriptor.fill(0);
-    store(descriptor, 8, 4, isLast ? DONE | END : DONE);
-    store(descriptor, 12, 2, part.length);
-    this.#dma.write(at, descriptor);
   }
 }
 
