@@ -250,6 +250,11 @@ describe("run", () => {
     assertEquals(started[0]!.kernel!.options.vfioContainer, "iommufd");
   });
 
+  it("draws the devices too", async () => {
+    const { err } = await run("--inspect --device igb ./x", tidy);
+    assertStringIncludes(err, "vfio0: 0000:00:04.0, 8086:10c9, group 0");
+  });
+
   it("runs nothing where a device cannot be plugged in", async () => {
     const { code, err, started } = await run(
       "--device nvme,file=none ./x",

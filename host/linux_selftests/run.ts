@@ -29,7 +29,7 @@ const HUGE_PAGES = 128;
 const ORDINARY = 65534;
 
 /** Programs that mostly wait are run beside each other, so many. */
-const BESIDE = 2;
+const BESIDE = 4;
 
 /** A run; true if all is well. */
 type Job = () => Promise<boolean>;
@@ -81,7 +81,7 @@ class Runner {
 
   /** Runs a program on a machine; true if all is well. */
   async #runOn(
-    { options, args, fails, skips, isAlone }: Setting,
+    { name, options, args, fails, skips }: Setting,
     program: string,
     what: string,
     uid: number,
@@ -101,11 +101,13 @@ class Runner {
       await Deno.writeTextFile(`${this.#taps}/${what}.tap`, tap);
     }
     const unexpected = skipped.filter((each) =>
-      !skips.test(each) && !fails.some((name) => each.startsWith(`${name} `))
+      !skips.test(each) && !fails.some((one) => each.startsWith(`${one} `))
     );
     for (const each of failed) console.log(`  failed: ${each}`);
     for (const each of unexpected) console.log(`  not run: ${each}`);
-    for (const each of skipped) if (!isAlone) console.log(`  skipped: ${each}`);
+    for (const each of skipped) {
+      if (name !== "") console.log(`  skipped: ${each}`);
+    }
     const code = fails.length > 0 ? 1 : 0;
     const good = failed.length + unexpected.length === 0 &&
       output.code === code;

@@ -31,6 +31,8 @@ const PLACES = ["0000:00:04.0", "0000:00:05.0"] as const;
 const HUGEST = /_1gb\./;
 /** Programs that know themselves what they cannot test. */
 const ANY = /^/;
+/** The program that maps one. */
+const TAKES_HUGEST = "vfio_dma_mapping_test";
 /** Programs that take as many devices as there are. */
 const TAKES_MORE = new Set(["vfio_pci_device_init_perf_test"]);
 
@@ -67,6 +69,6 @@ export function settingsOf(
       ? MAPS_BARS
       : [],
     skips: HUGEST,
-    isAlone: false,
+    isAlone: program === TAKES_HUGEST,
   }));
 }

@@ -10,6 +10,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { CopyEngine } from "../../mod.ts";
 import { ENODEV, ENOENT, ENOMEM } from "../../impl/uapi/errno.ts";
 import { noClients, python } from "../testing/real_programs.ts";
 import { CannotRun, hostKernel, run, type RunOptions, start } from "../mod.ts";
@@ -90,6 +91,16 @@ describe("run()", { skip: noClients }, () => {
     });
     const { stdout } = await client("open", { kernel });
     assertEquals([stdout, sees], [`open ${ENODEV.code}\n`, ["an open"]]);
+  });
+
+  it("shows the devices that are plugged into its kernel", async () => {
+    const kernel = hostKernel();
+    const { pci } = kernel.addPciDevice(new CopyEngine());
+    const paths = ["/dev/vfio/devices", `/sys/bus/pci/devices/${pci.name}`];
+    const { stdout, left } = await run("ls", paths, { kernel });
+    assertStringIncludes(stdout, "vfio0\n");
+    assertStringIncludes(stdout, "iommu_group\n");
+    assertEquals(left, []);
   });
 
   it("runs several programs at the same time, on one kernel", async () => {

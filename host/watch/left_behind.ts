@@ -14,9 +14,10 @@ import {
 } from "../../impl/iommufd/pages/accounting.ts";
 import type { IoptPages } from "../../impl/iommufd/pages/pages.ts";
 import { kindOf } from "../../impl/inspect/names.ts";
-import { count } from "../../impl/inspect/units.ts";
+import { bytes, count } from "../../impl/inspect/units.ts";
 import type { Kernel } from "../../impl/kernel.ts";
 import type { File } from "../../impl/kernel/files/file.ts";
+import { Type1Container } from "../../impl/vfio/type1/container.ts";
 import type { Watcher } from "../calls/watcher.ts";
 
 /** Objects that are named. */
@@ -27,7 +28,9 @@ export class LeftBehind implements Watcher {
   readonly #found: string[] = [];
 
   closing(file: File, path: string, ends: boolean): void {
-    if (!ends || !(file instanceof IommufdCtx)) return;
+    if (!ends) return;
+    if (file instanceof Type1Container) this.#found.push(...mapped(file, path));
+    if (!(file instanceof IommufdCtx)) return;
     const objects = [...file.objects];
     if (objects.length === 0) return;
     const names = objects.slice(0, MAX_OBJECTS)
@@ -45,6 +48,15 @@ export class LeftBehind implements Watcher {
   report(kernel: Kernel): string[] {
     return [...this.#found, ...kernel.audit()];
   }
+}
+
+/** The mappings of a container. */
+function mapped({ mappings }: Type1Container, path: string): string[] {
+  const lengths = Array.from(mappings, ({ length }) => length);
+  if (lengths.length === 0) return [];
+  const sum = lengths.reduce((sum, length) => sum + length, 0n);
+  const what = `${count(lengths.length, "mapping")}, ${bytes(sum)}`;
+  return [`${path} was left open with ${what}.`];
 }
 
 /** The areas of IOASes, and the pages that they have pinned. */

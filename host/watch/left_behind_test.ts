@@ -2,7 +2,7 @@
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { Kernel } from "../../mod.ts";
+import { CopyEngine, Kernel } from "../../mod.ts";
 import * as uapi from "../../impl/uapi/mod.ts";
 import { watchers } from "../calls/watcher.ts";
 import { Drawing } from "./drawing.ts";
@@ -63,6 +63,35 @@ describe("what a program leaves behind", () => {
     program.close(fd);
     program.exit();
     assertEquals(left.report(kernel), []);
+  });
+
+  it("is what a type1 container has mapped, and not a device that is plugged in", () => {
+    const kernel = new Kernel({ vfioContainer: "type1" });
+    kernel.addPciDevice(new CopyEngine());
+    const report = (clean: boolean) => {
+      const left = new LeftBehind();
+      const program = new WatchedProgram(left, kernel.spawn());
+      const container = program.open("/dev/vfio/vfio");
+      const group = program.open("/dev/vfio/0");
+      program.process.poke(program.memory, Uint8Array.of(container, 0, 0, 0));
+      program.ioctlAt(group, uapi.VFIO_GROUP_SET_CONTAINER, program.memory);
+      program.ioctlAt(container, uapi.VFIO_SET_IOMMU, uapi.VFIO_TYPE1_IOMMU);
+      const flags = uapi.VFIO_DMA_MAP_FLAG_READ;
+      const vaddr = BigInt(program.memory + 4096);
+      const dma = { flags, vaddr, iova: 0n, length: 8192n };
+      const { ret } = program.ioctl(container, uapi.VfioIommuType1DmaMap, dma);
+      assertEquals(ret, 0);
+      const unmap = { iova: 0n, length: 8192n };
+      if (clean) {
+        program.ioctl(container, uapi.VfioIommuType1DmaUnmap, unmap);
+      }
+      program.exit();
+      return left.report(kernel);
+    };
+    assertEquals(report(false), [
+      "/dev/vfio/vfio was left open with 1 mapping, 8 KiB.",
+    ]);
+    assertEquals(report(true), []);
   });
 
   it("is what the kernel warned about, and who did not exit", () => {

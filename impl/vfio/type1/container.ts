@@ -44,6 +44,7 @@ import {
 } from "../../uapi/vfio/type1.ts";
 import type { GroupContainer, VfioGroup } from "../group.ts";
 import { checkFlags, load } from "../pci/structs.ts";
+import type { Dma } from "./dma.ts";
 import { dirtyPages, loadBitmap, markAll } from "./dirty.ts";
 import { getInfo } from "./info.ts";
 import { Type1Iommu } from "./iommu.ts";
@@ -63,6 +64,11 @@ export class Type1Container extends File implements GroupContainer {
   constructor(kernel: IommufdKernel, access: number) {
     super(access);
     this.#kernel = kernel;
+  }
+
+  /** What is mapped in it: for who looks at it. */
+  get mappings(): Iterable<Readonly<Dma>> {
+    return this.#iommu?.mappings ?? [];
   }
 
   /** Linux: vfio_fops_unl_ioctl, vfio_iommu_type1_ioctl. */

@@ -58,6 +58,20 @@ export const DEVICE_MUTANTS: readonly HostMutant[] = [
       ],
     },
   ]),
+  ...inFile("host/watch/left_behind.ts", [
+    {
+      name: "devices-mappings-forgotten",
+      find:
+        "if (file instanceof Type1Container) this.#found.push(...mapped(file, path));",
+      replace: "",
+      breaks: "Nobody is told what a type1 container had mapped",
+      killer: [
+        "host/watch/left_behind_test.ts",
+        "what a program leaves behind",
+        "is what a type1 container has mapped, and not a device that is plugged in",
+      ],
+    },
+  ]),
   ...inFile("host/watch/ioctl_rows.ts", [
     {
       name: "devices-number-of-a-container",
