@@ -69,3 +69,6 @@ export class ChecksumDevice extends PciDevice {
     return sum;
   }
 }
+
+/** For `deno task run --device examples/checksum_device.ts`. */
+export default ChecksumDevice;

@@ -67,6 +67,26 @@ describe("deno task run", { skip: noClients }, () => {
     assertEquals([tidy.code, tidy.err], [0, ""]);
   });
 
+  it("has the devices that were asked for, one's own too", async () => {
+    const own = `${ROOT}examples/checksum_device.ts`;
+    const devices = `--device dma --device ${own},at=0000:01:00.0`;
+    const places = "/sys/bus/pci/devices/0000:01:00.0/vfio-dev";
+    const { code, out, err } = await run(
+      `--audit ${devices} ls /dev/vfio/devices ${places}`,
+    );
+    assertEquals([code, err], [0, ""]);
+    assertEquals(out.match(/vfio[01]$/gm), ["vfio0", "vfio1", "vfio1"]);
+  });
+
+  it("says what is wrong with a device, and runs nothing", async () => {
+    const { code, out, err } = await run("--device nvme,file=/none ls /");
+    assertEquals([code, out], [2, ""]);
+    assertStringIncludes(err, `run: Cannot make device "nvme,file=/none": `);
+    const none = await run("--device ./none.ts ls /");
+    assertEquals([none.code, none.out], [2, ""]);
+    assertStringIncludes(none.err, `Cannot get a device from "./none.ts": `);
+  });
+
   it("logs to a file what the program does", async () => {
     const file = await Deno.makeTempFile();
     const { err } = await run(`--log=${file} python3 ${NAME} open ioas close`);

@@ -32,6 +32,21 @@ async function plug(texts: readonly string[], revision?: "6.12" | "v3") {
   return [...kernel.pci.functions.values()];
 }
 
+describe("the table of devices in README.md", () => {
+  it("has each kind with all its options", async () => {
+    const readme = await Deno.readTextFile(
+      new URL("../README.md", import.meta.url),
+    );
+    for (const [kind, { options }] of Object.entries(DEVICE_KINDS)) {
+      const row = readme.match(new RegExp(`^\\| \`${kind}\` .*$`, "m"))?.[0];
+      const named = [...row?.matchAll(/`(\w+)=/g) ?? []].map(([, name]) =>
+        name
+      );
+      assertEquals(named, [...options]);
+    }
+  });
+});
+
 describe("--device", () => {
   for (const kind of Object.keys(DEVICE_KINDS)) {
     it(`makes ${kind}`, async () => {

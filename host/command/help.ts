@@ -17,7 +17,7 @@ const DEVICES = Object.entries(DEVICE_KINDS).flatMap(([name, kind]) => [
   `  ${name.padEnd(8)}${kind.summary}`,
   ...kind.options.map((option) => {
     const { form, summary } = DEVICE_OPTIONS[option];
-    return `    ,${`${option}=${form}`.padEnd(12)}${summary}`;
+    return `    ,${`${option}=${form}`.padEnd(14)}${summary}`;
   }),
 ]).map((line) => `${INDENT}${line}\n`).join("");
 
@@ -35,8 +35,8 @@ What the program meets:
                          /sys; can be there more than once. KIND is a module
                          that exports a device (./my_device.ts), or
 ${DEVICES}${INDENT}and of each:
-${INDENT}    ,at=ADDRESS  its place; default 0000:00:04.0 and on
-${INDENT}    ,group=NAME  IOMMU group: one for all of a name
+${INDENT}    ,at=ADDRESS    its place; default 0000:00:04.0 ff.
+${INDENT}    ,group=NAME    IOMMU group: one for all of a name
   --container WHOSE      type1 or iommufd: who serves /dev/vfio/vfio; default
                          type1
   --poll MS              how long devices pause at most before they look again
