@@ -57,6 +57,7 @@ import { registerKitVfioGroup } from "./kit_vfio/kit_vfio_group.ts";
 import { registerKitVfioFeature } from "./kit_vfio/kit_vfio_feature.ts";
 import { registerKitVfioDevice } from "./kit_vfio/kit_vfio_device.ts";
 import { registerKitVfioMigration } from "./kit_vfio_functions/kit_vfio_migration.ts";
+import { registerKitVfioNoiommu } from "./kit_vfio_functions/kit_vfio_noiommu.ts";
 import { registerKitVfioSriov } from "./kit_vfio_functions/kit_vfio_sriov.ts";
 import { registerKitVfioToken } from "./kit_vfio_functions/kit_vfio_token.ts";
 import { registerKitVfioStruct } from "./kit_uapi/kit_vfio_struct.ts";
@@ -136,6 +137,7 @@ export function allTests(uapi: RevisionName): Test[] {
   registerKitVfioSriov(registry);
   registerKitVfioToken(registry);
   registerKitVfioMigration(registry);
+  registerKitVfioNoiommu(registry);
   registerKitVfioGroup(registry);
   return registry.flatMap((test) =>
     narrow(test, (each) => each.uapi.includes(uapi)) ?? []

@@ -53,6 +53,7 @@ import {
   pasidDetach,
 } from "../../selftests/ioctls/pasid_ioctls.ts";
 import { bound } from "../../selftests/kit_vfio/vfio_ioctls.ts";
+import { openNoIommuGroup } from "../../selftests/kit_vfio_functions/kit_vfio_noiommu.ts";
 import {
   findSriov,
   writeCount,
@@ -127,6 +128,7 @@ function registerProbes(registry: Test[]): void {
   probe("vfio_device", "A device can be bound", probeVfioDevice);
   probe("vfio_sriov", "A device has a virtual function", probeVfioSriov);
   probe("copy_engines", "A copy engine can be bound", probeCopyEngine);
+  probe("noiommu_device", "A device has no IOMMU", probeNoIommu);
   probe("hwpt", "A HWPT can be allocated", probeHwpt);
   probe("dirty", "Dirty tracking can be turned on", probeDirty);
   probe("faults", "A fault queue can be allocated", probeFaults);
@@ -268,6 +270,11 @@ async function probeVfioDevice(context: Context): Promise<void> {
 async function probeCopyEngine(context: Context): Promise<void> {
   const { device } = await bound(await Iommufd.open(context));
   assertEq(await device.config(0, 4), 0xd3a01234, "the ids of a copy engine");
+}
+
+async function probeNoIommu({ process }: Context): Promise<void> {
+  const { group } = await openNoIommuGroup(process);
+  assertEq(await process.close(group), 0, "close");
 }
 
 async function probeVfioSriov(context: Context): Promise<void> {

@@ -31,7 +31,7 @@ function drawDevice(device: VfioDevice): string[] {
   const title = [
     `vfio${index}: ${pci.name}`,
     idsOf(device),
-    `group ${pci.group!.id}`,
+    `group ${device.group.iommuGroup.id}`,
     ...ownerOf(device),
   ];
   const rows = bars.flatMap((bar, i) =>

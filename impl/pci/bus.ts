@@ -10,6 +10,7 @@
  * @module
  */
 
+import { IOMMU_NO_PASID } from "../iommu/group.ts";
 import { probeDevice, releaseDevice } from "../iommu/probe.ts";
 import type { Iommu } from "../iommu/iommu.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
@@ -21,7 +22,7 @@ import {
 } from "./config_space.ts";
 import type { PciDevice } from "./device.ts";
 import { type FunctionPlace, nameOf, PciFunction } from "./function.ts";
-import { PciIommuOps } from "./iommu.ts";
+import { PassthroughDomain, PciIommuOps } from "./iommu.ts";
 import {
   makeVirtual,
   PCI_SRIOV_BAR,
@@ -43,6 +44,8 @@ export interface PciPlace {
   readonly address?: string;
   /** The IOMMU cannot tell it from this one, so that they share a group. */
   readonly groupWith?: PciFunction;
+  /** Whether it is behind the IOMMU; default true. Without, its DMA has addresses of memory. */
+  readonly iommu?: boolean;
 }
 
 /** All buses of one machine. */
@@ -71,8 +74,8 @@ export class PciBus {
    */
   add(device: PciDevice, place: PciPlace = {}): PciFunction {
     const { busNumber, devfn } = this.#placeOf(place.address);
-    const { groupWith } = place;
-    const pci = new PciFunction(this, this.#ops, device, {
+    const { groupWith, iommu = true } = place;
+    const pci = new PciFunction(this, iommu ? this.#ops : null, device, {
       busNumber,
       devfn,
       groupWith,
@@ -81,8 +84,7 @@ export class PciBus {
     this.#assignBars(pci);
     if (device.sriov !== undefined) this.#reserveVirtual(pci);
     device.config.finish();
-    this.functions.set(pci.name, pci);
-    probeDevice(pci);
+    this.#connect(pci);
     return pci;
   }
 
@@ -91,7 +93,7 @@ export class PciBus {
     const { bars, barAddresses, offset } = physFn.sriov!;
     const device = physFn.device.sriov!.make(index);
     const place = { ...virtualPlace(physFn, offset, index), physFn };
-    const pci = new PciFunction(this, this.#ops, device, place);
+    const pci = new PciFunction(this, physFn.ops, device, place);
     makeVirtual(device.config);
     device.plug(pci);
     for (const [number, bar] of device.bars.entries()) {
@@ -99,8 +101,7 @@ export class PciBus {
       const first = barAddresses[number]! + index * bars[number]!.size;
       this.#placeBar(pci, number, first);
     }
-    this.functions.set(pci.name, pci);
-    probeDevice(pci);
+    this.#connect(pci);
     return pci;
   }
 
@@ -154,6 +155,13 @@ export class PciBus {
     }
     const [, bus, slot, fn] = parts.map((part) => parseInt(part, 16));
     return { busNumber: bus!, devfn: slot! << 3 | fn! };
+  }
+
+  /** It is on the bus, behind the IOMMU or without one. */
+  #connect(pci: PciFunction): void {
+    this.functions.set(pci.name, pci);
+    if (pci.ops !== null) probeDevice(pci);
+    else pci.translations.set(IOMMU_NO_PASID, new PassthroughDomain(this.#ops));
   }
 
   #isTaken(name: string): boolean {

@@ -81,7 +81,7 @@ export class PciFunction extends Device {
   /** For {@link PciBus}. */
   constructor(
     bus: PciBus,
-    ops: IommuOps,
+    ops: IommuOps | null,
     device: PciDevice,
     place: FunctionPlace,
   ) {

@@ -12,7 +12,9 @@
 import type { Group } from "../iommu/group.ts";
 import type { IommufdCtx } from "../iommufd/main.ts";
 import type { KernelCore } from "../kernel/core.ts";
-import { EBUSY } from "../uapi/errno.ts";
+import type { Task } from "../kernel/interfaces/task.ts";
+import { EBUSY, EPERM } from "../uapi/errno.ts";
+import { CAP_SYS_RAWIO } from "../uapi/mman.ts";
 import type { PciFunction } from "../pci/function.ts";
 import type { VfioDevice } from "./device.ts";
 
@@ -36,6 +38,8 @@ export class VfioGroup {
   readonly iommuGroup: Group;
   /** Its devices. */
   readonly devices: VfioDevice[] = [];
+  /** Its device is behind no IOMMU (Linux: VFIO_NO_IOMMU). */
+  readonly isNoIommu: boolean;
   /** VFIO's device that a function is, in whatever group. */
   readonly deviceOf: (pci: PciFunction) => VfioDevice | undefined;
   /** What it was put into. */
@@ -49,14 +53,17 @@ export class VfioGroup {
     kernel: KernelCore,
     iommuGroup: Group,
     deviceOf: (pci: PciFunction) => VfioDevice | undefined,
+    isNoIommu: boolean,
   ) {
+    this.isNoIommu = isNoIommu;
     this.kernel = kernel;
     this.iommuGroup = iommuGroup;
     this.deviceOf = deviceOf;
   }
 
-  /** Its file is opened. Throws EBUSY for a second one, and while a device is bound through its own. */
-  open(): void {
+  /** Its file is opened. Throws EPERM without an IOMMU for who may not do everything, EBUSY for a second one, and while a device is bound through its own. */
+  open(task: Task): void {
+    this.checkPermission(task);
     if (this.#blocks > 0) {
       throw EBUSY.because(
         "a device of the group is bound through its own file",
@@ -64,6 +71,13 @@ export class VfioGroup {
     }
     if (this.#isOpen) throw EBUSY.because("the group is open");
     this.#isOpen = true;
+  }
+
+  /** Throws EPERM without an IOMMU for who lacks CAP_SYS_RAWIO. */
+  checkPermission(task: Task): void {
+    if (this.isNoIommu && !task.capable(CAP_SYS_RAWIO)) {
+      throw EPERM.because("the process lacks CAP_SYS_RAWIO");
+    }
   }
 
   /** Its file is closed. */

@@ -11,8 +11,11 @@
 import { File } from "../kernel/files/file.ts";
 import type { Task } from "../kernel/interfaces/task.ts";
 import { IommufdCtx } from "../iommufd/main.ts";
-import { vfioCompatIoasCreate } from "../iommufd/vfio_compat/compat_ioas.ts";
-import { EBADF, EBADFD, EINVAL, ENODEV, ENOTTY } from "../uapi/errno.ts";
+import {
+  vfioCompatIoasCreate,
+  vfioCompatSetNoIommu,
+} from "../iommufd/vfio_compat/compat_ioas.ts";
+import { EBADF, EBADFD, EINVAL, ENODEV, ENOTTY, EPERM } from "../uapi/errno.ts";
 import { O_RDWR, PAGE_SIZE, RLIMIT_NOFILE } from "../uapi/mman.ts";
 import {
   VFIO_GROUP_FLAGS_CONTAINER_SET,
@@ -40,10 +43,10 @@ export class GroupFile extends File {
   /** The group. */
   readonly group: VfioGroup;
 
-  /** Opens it. Throws EBUSY. */
-  constructor(group: VfioGroup, access: number) {
+  /** Opens it. Throws EPERM, EBUSY. */
+  constructor(group: VfioGroup, task: Task, access: number) {
     super(access);
-    group.open();
+    group.open(task);
     this.group = group;
   }
 
@@ -94,9 +97,10 @@ export class GroupFile extends File {
       throw EINVAL.because("the group is in a container");
     }
     if (file instanceof Type1Container) {
-      group.container = file.attachGroup(group);
+      group.container = file.attachGroup(group, task);
     } else if (file instanceof IommufdCtx) {
-      vfioCompatIoasCreate(file);
+      if (group.isNoIommu) vfioCompatSetNoIommu(file);
+      else vfioCompatIoasCreate(file);
       group.container = new IommufdContainer(file.get());
     } else throw EBADFD.because("the file is no container");
   }
@@ -113,7 +117,7 @@ export class GroupFile extends File {
     const device = this.#find(readName(task, uaddr));
     const limit = task.rlimit(RLIMIT_NOFILE);
     task.files.checkFree(limit);
-    const file = this.#openDevice(device);
+    const file = this.#openDevice(device, task);
     try {
       return task.files.install(file, limit, true);
     } catch (error) {
@@ -136,18 +140,25 @@ export class GroupFile extends File {
   }
 
   /** Linux: vfio_device_open_file, vfio_df_group_open. */
-  #openDevice(device: VfioDevice): VfioDeviceFile {
-    const { container, kernel } = this.group;
+  #openDevice(device: VfioDevice, task: Task): VfioDeviceFile {
+    const { container, kernel, isNoIommu } = this.group;
     if (container === undefined) throw NO_CONTAINER;
+    const { iommufd } = container;
+    if (isNoIommu && iommufd !== undefined && !device.core.isOpen) {
+      this.group.checkPermission(task);
+      if (iommufd.vfioIoas !== undefined) {
+        throw EPERM.because("the container is used with an IOMMU");
+      }
+    }
     using undo = new DisposableStack();
     // Of type1 a device holds its group, which cannot be opened again.
-    if (container.iommufd === undefined) {
+    if (iommufd === undefined) {
       this.get();
       undo.defer(() => this.put());
     }
     container.useFor(this.group);
     undo.defer(() => container.unuseFor(this.group));
-    device.openInGroup(container.iommufd);
+    device.openInGroup(isNoIommu ? undefined : iommufd);
     undo.defer(() => device.close());
     const binding = undo.move();
     const release = () => binding.dispose();

@@ -41,9 +41,9 @@ export class Vfio implements PciDriver {
     );
   }
 
-  /** Takes a PCI device on: it gets a file, and its group one (Linux: vfio_register_group_dev). */
+  /** Takes a PCI device on: it gets a file, and its group one. Throws EINVAL for a device without an IOMMU where that is not allowed. (Linux: vfio_register_group_dev.) */
   add(pci: PciFunction): VfioDevice {
-    const group = this.#groupOf(pci.group!);
+    const group = this.#groupOf(pci);
     let index = 0;
     while (this.devices.some((other) => other.index === index)) index++;
     const physFn = pci.physFn && this.deviceOf(pci.physFn);
@@ -58,10 +58,14 @@ export class Vfio implements PciDriver {
         (_task, access) => new ValueFile(numVfsValue(sriov), access),
       );
     }
-    this.#kernel.registerDevice(
-      pathOf(device),
-      (_task, access) => new VfioDeviceFile(this.#kernel, device, access),
-    );
+    const { isNoIommu } = group;
+    // A device without an IOMMU has a file of its own as late as it can be bound.
+    if (!isNoIommu || this.#kernel.revision.attach.bindsWithoutIommu) {
+      this.#kernel.registerDevice(pathOf(device), (task, access) => {
+        group.checkPermission(task);
+        return new VfioDeviceFile(this.#kernel, device, access);
+      });
+    }
     return device;
   }
 
@@ -85,6 +89,7 @@ export class Vfio implements PciDriver {
     group.devices.splice(group.devices.indexOf(device), 1);
     if (group.devices.length > 0) return;
     this.groups.delete(group.iommuGroup);
+    if (group.isNoIommu) group.iommuGroup.put();
     this.#kernel.unregisterDevice(pathOfGroup(group));
   }
 
@@ -112,28 +117,44 @@ export class Vfio implements PciDriver {
     sriov.disable();
   }
 
-  /** The group of VFIO for one of the IOMMU core's. */
-  #groupOf(iommuGroup: Group): VfioGroup {
+  /** The group of a function: one that nobody else is in, where it has no IOMMU. (Linux: vfio_group_find_or_alloc.) */
+  #groupOf(pci: PciFunction): VfioGroup {
+    const isNoIommu = pci.group === null;
+    if (isNoIommu && !this.#kernel.options.vfioNoIommu) {
+      throw EINVAL.because("enable_unsafe_noiommu_mode is off");
+    }
+    const iommuGroup = pci.group ?? this.#kernel.iommu.allocGroup();
     const found = this.groups.get(iommuGroup);
     if (found !== undefined) return found;
     const group = new VfioGroup(
       this.#kernel,
       iommuGroup,
       (pci) => this.deviceOf(pci),
+      isNoIommu,
     );
     this.groups.set(iommuGroup, group);
     this.#kernel.registerDevice(
       pathOfGroup(group),
-      (_task, access) => new GroupFile(group, access),
+      (task, access) => new GroupFile(group, task, access),
     );
     return group;
   }
 }
 
-function pathOf({ index }: VfioDevice): string {
-  return `/dev/vfio/devices/vfio${index}`;
+/** Where a device is opened, below `/dev/vfio/devices`, is its name too. */
+export function nameOfDevice({ index, group }: VfioDevice): string {
+  return `${group.isNoIommu ? "noiommu-" : ""}vfio${index}`;
 }
 
-function pathOfGroup({ iommuGroup }: VfioGroup): string {
-  return `/dev/vfio/${iommuGroup.id}`;
+/** The name of a group, below `/dev/vfio`. */
+export function nameOfGroup({ iommuGroup, isNoIommu }: VfioGroup): string {
+  return `${isNoIommu ? "noiommu-" : ""}${iommuGroup.id}`;
+}
+
+function pathOf(device: VfioDevice): string {
+  return `/dev/vfio/devices/${nameOfDevice(device)}`;
+}
+
+function pathOfGroup(group: VfioGroup): string {
+  return `/dev/vfio/${nameOfGroup(group)}`;
 }

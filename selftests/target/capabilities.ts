@@ -52,7 +52,9 @@ export type Need =
   /** It can have virtual functions, which are VFIO's too: its `sriov_numvfs` can be written. */
   | "vfio_sriov"
   /** `vfio0` and `vfio1` in `/dev/vfio/devices` are copy engines of this package. */
-  | "copy_engines";
+  | "copy_engines"
+  /** The only VFIO device is a copy engine of this package, behind no IOMMU. */
+  | "noiommu_device";
 
 const LIFETIMES: Readonly<Partial<Record<Need, Lifetime>>> = {
   vfio: { since: "6.2" },

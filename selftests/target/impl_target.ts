@@ -220,9 +220,12 @@ export class Model {
       const kernel = new Kernel({
         revision: uapi,
         vfioContainer: container,
+        vfioNoIommu: needs.includes("noiommu_device"),
         ...machine ? { machine: machine() } : { frameOrder, memory },
       });
-      if (needs.includes("copy_engines")) plugCopyEngines(kernel);
+      if (needs.includes("noiommu_device")) {
+        kernel.addPciDevice(new CopyEngine(), { iommu: false });
+      } else if (needs.includes("copy_engines")) plugCopyEngines(kernel);
       else if (hasDevice) plugWhenOpened(kernel);
       return kernel;
     };
@@ -239,7 +242,9 @@ export class Model {
           need === "vfio" ? containersOf(options) : need
         ),
         ...(options.memory ?? MUCH_MEMORY) >= MUCH_MEMORY ? ["memory_2g"] : [],
-        ...hasDevice ? ["vfio_device", "vfio_sriov", "copy_engines"] : [],
+        ...hasDevice
+          ? ["vfio_device", "vfio_sriov", "copy_engines", "noiommu_device"]
+          : [],
       ],
     };
   }

@@ -284,4 +284,39 @@ export const VFIO_MUTANTS: readonly Mutant[] = [
     breaks: "Ranges may overlap",
     killer: "kit_vfio_migration.log_errno",
   }]),
+  ...inFile("impl/vfio/group.ts", [{
+    name: "noiommu-anybody",
+    find: "if (this.isNoIommu && !task.capable(CAP_SYS_RAWIO)) {",
+    replace: "if (false) {",
+    breaks: "Anybody opens a device without an IOMMU",
+    killer: "kit_vfio_noiommu.permission",
+  }]),
+  ...inFile("impl/vfio/group_file.ts", [{
+    name: "noiommu-translates",
+    find: "if (group.isNoIommu) vfioCompatSetNoIommu(file);",
+    replace: "if (false) vfioCompatSetNoIommu(file);",
+    breaks: "A container of a device without an IOMMU has types with one",
+    killer: "kit_vfio_noiommu.group_iommufd",
+  }]),
+  ...inFile("impl/vfio/type1/container.ts", [{
+    name: "noiommu-type1",
+    find: "if (type !== VFIO_NOIOMMU_IOMMU) {",
+    replace: "if (false) {",
+    breaks: "A device without an IOMMU gets type1",
+    killer: "kit_vfio_noiommu.group_type1",
+  }, {
+    name: "noiommu-ioctls",
+    find: "    if (this.#isNoIommu) throw NO_IOCTL;\n",
+    replace: "",
+    breaks: "A container without an IOMMU has type1's ioctls",
+    killer: "kit_vfio_noiommu.group_type1",
+  }]),
+  ...inFile("impl/pci/bus.ts", [{
+    name: "noiommu-blocked",
+    find:
+      "else pci.translations.set(IOMMU_NO_PASID, new PassthroughDomain(this.#ops));",
+    replace: "",
+    breaks: "A device without an IOMMU does no DMA",
+    killer: "kit_vfio_noiommu.own_file",
+  }]),
 ];

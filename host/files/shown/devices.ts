@@ -7,10 +7,10 @@
  * @module
  */
 
-import type { Group } from "../../../impl/iommu/group.ts";
 import type { OpenDevice } from "../../../impl/kernel/files/file.ts";
 import type { Kernel } from "../../../impl/kernel.ts";
 import type { VfioDevice } from "../../../impl/vfio/device.ts";
+import { nameOfDevice } from "../../../impl/vfio/vfio.ts";
 import {
   attribute,
   type DeviceNumber,
@@ -52,8 +52,8 @@ const MISC: Readonly<Record<string, { mode: number; minor?: number }>> = {
 /** The highest major number that is given to who wants any (Linux: CHRDEV_MAJOR_DYN_END and above). */
 const MAX_MAJOR = 254;
 /** What the paths of VFIO's files have before their number. */
-const DEVICES = "devices/vfio";
-const VFIO_PATH = /^\/dev\/vfio\/(devices\/vfio|)(\d+)$/;
+const DEVICES = "devices/";
+const VFIO_PATH = /^\/dev\/vfio\/(devices\/|)(?:noiommu-)?(?:vfio)?(\d+)$/;
 
 /** Shows a device in every place. */
 export function showDevice(tree: Showing, device: DeviceDescription): void {
@@ -158,7 +158,7 @@ export class ShownDevices {
     const group = [...groups.keys()].find(({ id }) => id === Number(number));
     if (device !== undefined) this.#showVfioDevice(part, path, device, open);
     else if (kind === "" && group !== undefined) {
-      this.#showGroup(part, path, group, open);
+      this.#showGroup(part, path, open);
     } else this.#showMisc(part, path, open);
   }
 
@@ -181,12 +181,7 @@ export class ShownDevices {
   }
 
   /** The file of a group, with the first minor number that is free. */
-  #showGroup(
-    part: TreePart,
-    path: string,
-    group: Group,
-    open: OpenDevice,
-  ): void {
+  #showGroup(part: TreePart, path: string, open: OpenDevice): void {
     const major = this.#majorOf("vfio");
     const minor = nextMinor(0, new Set(this.#groupMinors.values()));
     this.#groupMinors.set(path, minor);
@@ -194,7 +189,7 @@ export class ShownDevices {
       path,
       number: { major, minor },
       mode: 0o600,
-      at: `virtual/vfio/${group.id}`,
+      at: `virtual/vfio/${path.slice("/dev/vfio/".length)}`,
       ofClass: "vfio",
       tellsMode: false,
       open,
@@ -210,7 +205,7 @@ export class ShownDevices {
   ): void {
     // Groups are registered first.
     this.#majorOf("vfio");
-    const at = `${device.pci.path}/vfio-dev/vfio${device.index}`;
+    const at = `${device.pci.path}/vfio-dev/${nameOfDevice(device)}`;
     showModules(this.#tree, this.#kernel);
     showPciDevice(part, device, this.#host);
     showDevice(part, {

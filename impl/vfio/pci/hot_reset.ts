@@ -11,6 +11,7 @@
  */
 
 import { iommufdCtxHasGroup } from "../../iommufd/attach/device.ts";
+import type { Group } from "../../iommu/group.ts";
 import type { Task } from "../../kernel/interfaces/task.ts";
 import type { PciFunction } from "../../pci/function.ts";
 import { EINVAL, ENODEV, ENOSPC } from "../../uapi/errno.ts";
@@ -48,7 +49,7 @@ export function getHotResetInfo(
     throw ENOSPC.because("there is no room for all devices");
   }
   const ids = functions.map((pci) =>
-    isOfGroup ? pci.group!.id : devIdOf(device, pci)
+    isOfGroup ? groupOf(device, pci).id : devIdOf(device, pci)
   );
   if (!isOfGroup) {
     cmd.flags = VFIO_PCI_HOT_RESET_FLAG_DEV_ID;
@@ -72,7 +73,7 @@ export function getHotResetInfo(
 export function hotReset(
   device: VfioDevice,
   isOfGroup: boolean,
-  groupOf: (fd: number) => VfioGroup,
+  groupAt: (fd: number) => VfioGroup,
   task: Task,
   uaddr: number,
 ): void {
@@ -89,8 +90,10 @@ export function hotReset(
     }
     const fds = new Int32Array(cmd.count);
     task.mm.copyFromUser(new Uint8Array(fds.buffer), uaddr + bytes.length);
-    const groups = new Set([...fds].map((fd) => groupOf(fd).iommuGroup));
-    if (!functions.every(({ group }) => groups.has(group!))) throw NOT_OWNED;
+    const groups = new Set([...fds].map((fd) => groupAt(fd).iommuGroup));
+    if (!functions.every((pci) => groups.has(groupOf(device, pci)))) {
+      throw NOT_OWNED;
+    }
   } else if (
     functions.some((pci) => devIdOf(device, pci) === VFIO_PCI_DEVID_NOT_OWNED)
   ) throw NOT_OWNED;
@@ -106,12 +109,17 @@ function sameBus(pci: PciFunction): PciFunction[] {
   );
 }
 
+/** The group of a function, which has one of VFIO's where it has no IOMMU. */
+function groupOf(device: VfioDevice, pci: PciFunction): Group {
+  return pci.group ?? device.group.deviceOf(pci)!.group.iommuGroup;
+}
+
 /** What a device is to the iommufd of another: its id, or whether it is its own (Linux: vfio_iommufd_get_dev_id). */
 function devIdOf(device: VfioDevice, pci: PciFunction): number {
   const { ctx } = device.idev!;
   const other = device.group.deviceOf(pci);
   if (other?.idev?.ctx === ctx) return other.idev.id;
-  return iommufdCtxHasGroup(ctx, pci.group!)
+  return pci.group !== null && iommufdCtxHasGroup(ctx, pci.group)
     ? VFIO_PCI_DEVID_OWNED
     : VFIO_PCI_DEVID_NOT_OWNED;
 }

@@ -17,7 +17,14 @@ import {
 import type { IommufdKernel } from "../../iommufd/kernel.ts";
 import { File } from "../../kernel/files/file.ts";
 import type { Task } from "../../kernel/interfaces/task.ts";
-import { EACCES, EBUSY, EINVAL, ENODEV, ENOTTY } from "../../uapi/errno.ts";
+import {
+  EACCES,
+  EBUSY,
+  EINVAL,
+  ENODEV,
+  ENOTTY,
+  EPERM,
+} from "../../uapi/errno.ts";
 import {
   VFIO_API_VERSION,
   VFIO_CHECK_EXTENSION,
@@ -29,6 +36,7 @@ import {
   VFIO_IOMMU_GET_INFO,
   VFIO_IOMMU_MAP_DMA,
   VFIO_IOMMU_UNMAP_DMA,
+  VFIO_NOIOMMU_IOMMU,
   VFIO_SET_IOMMU,
   VFIO_TYPE1_IOMMU,
   VFIO_TYPE1v2_IOMMU,
@@ -49,6 +57,7 @@ import { dirtyPages, loadBitmap, markAll } from "./dirty.ts";
 import { getInfo } from "./info.ts";
 import { Type1Iommu } from "./iommu.ts";
 
+const NO_IOCTL = ENOTTY.because("the container does not have the ioctl");
 const NO_TYPE = EINVAL.because("the container has no type");
 
 /** An open container. */
@@ -59,6 +68,8 @@ export class Type1Container extends File implements GroupContainer {
   /** Groups that are in it, and their open devices. */
   readonly #groups: Map<VfioGroup, number> = new Map();
   #iommu: Type1Iommu | undefined;
+  /** Its type is that of devices without an IOMMU. */
+  #isNoIommu = false;
 
   /** Without groups, and without a type. */
   constructor(kernel: IommufdKernel, access: number) {
@@ -80,9 +91,10 @@ export class Type1Container extends File implements GroupContainer {
       case VFIO_CHECK_EXTENSION:
         return this.#hasExtension(value) ? 1 : 0;
       case VFIO_SET_IOMMU:
-        this.#setIommu(value);
+        this.#setIommu(value, task);
         return 0;
     }
+    if (this.#isNoIommu) throw NO_IOCTL;
     const iommu = this.#iommu;
     if (iommu === undefined) throw NO_TYPE;
     switch (cmd) {
@@ -100,13 +112,21 @@ export class Type1Container extends File implements GroupContainer {
         dirtyPages(iommu, task, value);
         return 0;
       default:
-        throw ENOTTY.because("the container does not have the ioctl");
+        throw NO_IOCTL;
     }
   }
 
   /** Puts a group into it, whose DMA it owns from then on. Throws EPERM, EBUSY, and what attaching throws. (Linux: vfio_container_attach_group.) */
-  attachGroup(group: VfioGroup): this {
-    const { iommuGroup } = group;
+  attachGroup(group: VfioGroup, task: Task): this {
+    group.checkPermission(task);
+    const { iommuGroup, isNoIommu } = group;
+    if (this.#first !== undefined && this.#first.isNoIommu !== isNoIommu) {
+      throw EPERM.because("groups with and without an IOMMU cannot mix");
+    }
+    if (isNoIommu) {
+      this.#groups.set(group, 0);
+      return this.get();
+    }
     groupClaimDmaOwner(iommuGroup, group);
     try {
       this.#iommu?.attach(iommuGroup, this.#kernel.options);
@@ -120,7 +140,7 @@ export class Type1Container extends File implements GroupContainer {
 
   /** A device of a group is opened. Throws EINVAL before the type is set. (Linux: vfio_group_use_container.) */
   useFor(group: VfioGroup): void {
-    if (this.#iommu === undefined) throw NO_TYPE;
+    if (!this.#hasType) throw NO_TYPE;
     this.#groups.set(group, this.#groups.get(group)! + 1);
   }
 
@@ -135,16 +155,32 @@ export class Type1Container extends File implements GroupContainer {
       throw EBUSY.because("the group has open devices");
     }
     this.#iommu?.detach(group.iommuGroup);
-    groupReleaseDmaOwner(group.iommuGroup);
+    if (!group.isNoIommu) groupReleaseDmaOwner(group.iommuGroup);
     this.#groups.delete(group);
     if (this.#groups.size === 0) {
       this.#iommu?.release();
       this.#iommu = undefined;
+      this.#isNoIommu = false;
     }
     this.put();
   }
 
+  /** The oldest group in it. */
+  get #first(): VfioGroup | undefined {
+    return this.#groups.keys().next().value;
+  }
+
+  get #hasType(): boolean {
+    return this.#isNoIommu || this.#iommu !== undefined;
+  }
+
+  /** Of the drivers that its groups can have; of all while there are none. (Linux: vfio_iommu_driver_allowed.) */
   #hasExtension(extension: number): boolean {
+    const isNoIommu = this.#first?.isNoIommu;
+    if (extension === VFIO_NOIOMMU_IOMMU) {
+      return this.#kernel.options.vfioNoIommu && isNoIommu !== false;
+    }
+    if (isNoIommu === true) return false;
     switch (extension) {
       case VFIO_TYPE1_IOMMU:
       case VFIO_TYPE1v2_IOMMU:
@@ -158,11 +194,19 @@ export class Type1Container extends File implements GroupContainer {
   }
 
   /** Linux: vfio_ioctl_set_iommu. */
-  #setIommu(type: number): void {
+  #setIommu(type: number, task: Task): void {
     const groups = [...this.#groups.keys()].map(({ iommuGroup }) => iommuGroup);
     const [first] = groups;
     if (first === undefined) throw EINVAL.because("no group is in it");
-    if (this.#iommu !== undefined) throw EINVAL.because("it has a type");
+    if (this.#hasType) throw EINVAL.because("it has a type");
+    if (this.#first!.isNoIommu) {
+      if (type !== VFIO_NOIOMMU_IOMMU) {
+        throw ENODEV.because("the type is one with an IOMMU");
+      }
+      this.#first!.checkPermission(task);
+      this.#isNoIommu = true;
+      return;
+    }
     if (type !== VFIO_TYPE1_IOMMU && type !== VFIO_TYPE1v2_IOMMU) {
       throw ENODEV.because("the type is unknown");
     }

@@ -47,10 +47,11 @@ export function showPciDevice(
   tree.link(`${directory}/driver`, `${up}bus/pci/drivers/vfio-pci`);
   const group = `kernel/iommu_groups/${iommuGroup.id}`;
   tree.link(`${directory}/iommu_group`, `${up}${group}`);
-  tree.link(`${directory}/iommu`, `${up}devices/${IOMMU}`);
   tree.link(`/sys/bus/pci/devices/${pci.name}`, `../../../devices/${at}`);
   showDriver(tree, pci);
   showGroup(tree, device);
+  if (pci.ops === null) return;
+  tree.link(`${directory}/iommu`, `${up}devices/${IOMMU}`);
   showIommu(tree, pci);
 }
 

@@ -29,7 +29,9 @@ export function showModules(tree: Tree, kernel: Kernel): void {
   const { options, vfio } = kernel;
   showEnableSriov(tree, vfio);
   const modules: Record<string, Record<string, string>> = {
-    vfio: {},
+    vfio: {
+      ...options.vfioNoIommu && { enable_unsafe_noiommu_mode: "Y\n" },
+    },
     vfio_pci: {
       disable_denylist: "N\n",
       disable_idle_d3: "N\n",
@@ -90,7 +92,10 @@ export function showGroup(tree: TreePart, device: VfioDevice): void {
     const member = `${directory}/devices/${pci.name}`;
     tree.link(member, `../../../../devices/${pci.path}`);
   }
-  tree.add(`${directory}/type`, attribute("DMA-FQ\n", 0o644));
+  const { isNoIommu } = device.group;
+  if (isNoIommu) tree.add(`${directory}/name`, attribute("vfio-noiommu\n"));
+  const type = isNoIommu ? "unknown\n" : "DMA-FQ\n";
+  tree.add(`${directory}/type`, attribute(type, 0o644));
   tree.add(`${directory}/reserved_regions`, {
     ...attribute(""),
     read: () => reservedRegions(device),
