@@ -57,7 +57,8 @@ export interface Register {
   readonly readOnly?: boolean;
   /**
    * A program wrote it: it has the value already, which `set` may change. It
-   * must come to an end whatever the value is.
+   * must come to an end whatever the value is. What DMA of the device itself
+   * writes here meanwhile is stored, but not told.
    */
   readonly write?: (value: number, old: number, index: number) => void;
 }
@@ -76,6 +77,8 @@ export class Bar {
   readonly #seen: Uint8Array;
   readonly #places: Place[] = [];
   readonly #stores: Stores;
+  /** Whether the device acts on a store at this moment. */
+  #acts = false;
   #memory: MemoryObject | undefined;
 
   /** All zero, not answering. Throws a RangeError for a size that is no power of two, or too small. */
@@ -126,7 +129,7 @@ export class Bar {
       const react = readOnly
         ? (_: number, old: number, index: number) =>
           this.#put(place, index, old)
-        : write;
+        : this.#alone(write);
       const place: Place = { at, bytes, count, stride, reset, react };
       places[name] = place;
       this.#places.push(place);
@@ -139,6 +142,19 @@ export class Bar {
       get: (name, index = 0) =>
         numberOf(this.#seen, offsetOf(places[name], index), places[name].bytes),
       set: (name, value, index = 0) => this.#put(places[name], index, value),
+    };
+  }
+
+  /** Calls `write` unless the device acts on another store: what its own DMA stores here meanwhile would have it act without end. */
+  #alone(write: NonNullable<Register["write"]>): Place["react"] {
+    return (value, old, index) => {
+      if (this.#acts) return;
+      this.#acts = true;
+      try {
+        write(value, old, index);
+      } finally {
+        this.#acts = false;
+      }
     };
   }
 

@@ -174,6 +174,25 @@ describe("a BAR", () => {
     assertEquals([seen(bar, 0x404), seen(bar, 0x408)], [5, 6]);
   });
 
+  it("does not tell what the device stores there itself while it acts", () => {
+    const { bar } = answering();
+    const told: number[] = [];
+    bar.declare({
+      AGAIN: {
+        at: 0x400,
+        write: (value) => {
+          told.push(value);
+          bar.store(0x400, word(value + 1));
+          bar.store(0, word(value));
+        },
+      },
+    });
+    bar.store(0x400, word(1));
+    assertEquals([told, seen(bar, 0x400), seen(bar, 0)], [[1], 2, 0x1234]);
+    bar.store(0x400, word(7));
+    assertEquals(told, [1, 7]);
+  });
+
   it("can be told where a store began, whatever it changed", () => {
     const { bar, memory, told } = answering();
     bar.touched(4);
