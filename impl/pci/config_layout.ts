@@ -8,6 +8,7 @@
 
 import type { Bar } from "./bar.ts";
 import type { VirtualFunctions } from "./device.ts";
+import { MAX_PAGE_REQUESTS } from "./page_requests.ts";
 import * as sriov from "./sriov.ts";
 import {
   ConfigSpace,
@@ -23,10 +24,14 @@ import {
   PCI_DEVICE_ID,
   PCI_EXP_DEVCAP_FLR,
   PCI_EXT_CAP_ID_ARI,
+  PCI_EXT_CAP_ID_ATS,
   PCI_EXT_CAP_ID_ERR,
+  PCI_EXT_CAP_ID_PASID,
+  PCI_EXT_CAP_ID_PRI,
   PCI_EXT_CAP_ID_SRIOV,
   PCI_INTERRUPT_LINE,
   PCI_INTERRUPT_PIN,
+  PCI_PASID_CAP,
   PCI_REVISION_ID,
   PCI_STATUS,
   PCI_STATUS_CAP_LIST,
@@ -64,6 +69,10 @@ export interface Identity {
   readonly interruptPin?: number;
   /** Its messages, a power of two up to 32; default 1, 0 for no such capability. */
   readonly msi?: number;
+  /** log2 of the PASIDs that its DMA can have, 1 to 20; default 0, none. */
+  readonly pasidBits?: number;
+  /** Whether it can ask for pages that its DMA does not find; default false. */
+  readonly pageRequests?: boolean;
   /** Whether it has a function level reset; default true. */
   readonly flr?: boolean;
 }
@@ -76,6 +85,9 @@ const EXP = 0xa0;
 const AER = 0x100;
 const ARI = 0x150;
 const SRIOV = 0x160;
+const ATS = 0x1b0;
+const PRI = 0x1c0;
+const PASID = 0x1d0;
 
 /** IO, MEMORY, MASTER, SERR and INTX_DISABLE can be written. */
 const COMMAND_WRITABLE = 0x507;
@@ -84,8 +96,16 @@ const MSI_64BIT_MASK = 0x180;
 /** PCI Express: version 2, role based errors. */
 const EXP_VERSION = 2;
 const EXP_ROLE_BASED_ERRORS = 0x8000;
+/** The version of an extended capability. */
+const EXT_CAP_VERSION = 1;
 /** All errors that can be masked. */
 const AER_ERRORS = 0x3fff030;
+/** ATS: all that is asked for is aligned to pages; the kernel has switched it on. */
+const ATS_ALIGNED = 0x20;
+const ATS_ENABLED = 0x8000;
+/** PRI: the kernel has switched it on, and answers name the PASID; so many may wait. */
+const PRI_ENABLED = 0x1;
+const PRI_ANSWERS_PASID = 0x8000;
 /** SR-IOV: pages of 4 KiB up to 4 MiB. */
 const SRIOV_PAGES = 0x553;
 
@@ -111,12 +131,24 @@ export function layOut(
     config.set(link, 1, at);
     link = at + 1;
   }
-  addExtended(config, AER, PCI_EXT_CAP_ID_ERR, 0x48, ARI);
-  config.declare(AER + 4, 4, 0, 0, AER_ERRORS);
-  config.declare(AER + 8, 4, 0, AER_ERRORS);
-  config.declare(AER + 12, 4, 0x462030, AER_ERRORS);
-  addExtended(config, ARI, PCI_EXT_CAP_ID_ARI, 8, virtual ? SRIOV : 0);
-  if (virtual !== undefined) addVirtualFunctions(config, virtual);
+  const { pageRequests, pasidBits = 0 } = identity;
+  const extended = [
+    addErrors,
+    (config: ConfigSpace) => addExtended(config, ARI, PCI_EXT_CAP_ID_ARI, 8),
+    ...virtual
+      ? [(config: ConfigSpace) => addVirtualFunctions(config, virtual)]
+      : [],
+    ...pageRequests ? [addTranslations, addPageRequests] : [],
+    ...pasidBits > 0
+      ? [(config: ConfigSpace) => addPasids(config, pasidBits)]
+      : [],
+  ];
+  let last = 0;
+  for (const add of extended) {
+    const at = add(config);
+    if (last !== 0) config.set(last + 2, 2, at << 4 | EXT_CAP_VERSION);
+    last = at;
+  }
   config.finish();
   return config;
 }
@@ -209,17 +241,52 @@ function addExtended(
   at: number,
   id: number,
   length: number,
-  next: number,
-): void {
+): number {
   for (let i = 0; i < length; i += 4) config.declare(at + i, 4, 0);
-  config.set(at, 4, next * 2 ** 20 + 0x10000 + id);
+  config.set(at, 2, id);
+  config.set(at + 2, 2, EXT_CAP_VERSION);
+  return at;
+}
+
+function addErrors(config: ConfigSpace): number {
+  addExtended(config, AER, PCI_EXT_CAP_ID_ERR, 0x48);
+  config.declare(AER + 4, 4, 0, 0, AER_ERRORS);
+  config.declare(AER + 8, 4, 0, AER_ERRORS);
+  config.declare(AER + 12, 4, 0x462030, AER_ERRORS);
+  return AER;
+}
+
+function addTranslations(config: ConfigSpace): number {
+  addExtended(config, ATS, PCI_EXT_CAP_ID_ATS, 8);
+  config.set(ATS + 4, 2, ATS_ALIGNED);
+  config.set(ATS + 6, 2, ATS_ENABLED);
+  return ATS;
+}
+
+function addPageRequests(config: ConfigSpace): number {
+  addExtended(config, PRI, PCI_EXT_CAP_ID_PRI, 16);
+  config.set(PRI + 4, 2, PRI_ENABLED);
+  config.set(PRI + 6, 2, PRI_ANSWERS_PASID);
+  config.set(PRI + 8, 4, MAX_PAGE_REQUESTS);
+  config.set(PRI + 12, 4, MAX_PAGE_REQUESTS);
+  return PRI;
+}
+
+function addPasids(config: ConfigSpace, bits: number): number {
+  if (!Number.isInteger(bits) || bits > 20) {
+    throw new RangeError(`PASIDs have at most 20 bits, not ${bits}`);
+  }
+  addExtended(config, PASID, PCI_EXT_CAP_ID_PASID, 8);
+  config.set(PASID + PCI_PASID_CAP, 2, bits << 8);
+  config.set(PASID + PCI_PASID_CAP + 2, 2, 1);
+  return PASID;
 }
 
 function addVirtualFunctions(
   config: ConfigSpace,
   { vfs, deviceId, bars }: VirtualFunctions,
-): void {
-  addExtended(config, SRIOV, PCI_EXT_CAP_ID_SRIOV, 0x40, 0);
+): number {
+  addExtended(config, SRIOV, PCI_EXT_CAP_ID_SRIOV, 0x40);
   config.declare(SRIOV + sriov.PCI_SRIOV_CTRL, 2, 0, 0x19);
   config.declare(SRIOV + sriov.PCI_SRIOV_INITIAL_VF, 2, vfs);
   config.declare(SRIOV + sriov.PCI_SRIOV_INITIAL_VF + 2, 2, vfs);
@@ -230,4 +297,5 @@ function addVirtualFunctions(
   config.declare(SRIOV + sriov.PCI_SRIOV_SUP_PGSIZE, 4, SRIOV_PAGES);
   config.declare(SRIOV + sriov.PCI_SRIOV_SUP_PGSIZE + 4, 4, 1, -1);
   addBars(config, bars, SRIOV + sriov.PCI_SRIOV_BAR);
+  return SRIOV;
 }

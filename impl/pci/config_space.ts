@@ -77,9 +77,15 @@ export const PCI_EXT_CAP_ID_ERR = 0x01;
 export const PCI_EXT_CAP_ID_ARI = 0x0e;
 /** Extended capability: virtual functions. */
 export const PCI_EXT_CAP_ID_SRIOV = 0x10;
+/** Extended capability: addresses that the device translates itself. */
+export const PCI_EXT_CAP_ID_ATS = 0x0f;
+/** Extended capability: requests for pages. */
+export const PCI_EXT_CAP_ID_PRI = 0x13;
 /** Extended capability: address spaces of processes. Users do not see it. */
 export const PCI_EXT_CAP_ID_PASID = 0x1b;
 
+/** PASID: capabilities, 16 bits; log2 of the number of PASIDs begins at bit 8. */
+export const PCI_PASID_CAP = 4;
 /** PM: control and status, 16 bits. */
 export const PCI_PM_CTRL = 4;
 /** PM: the power state in that, 0 to 3. */

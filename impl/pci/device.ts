@@ -22,7 +22,8 @@ import {
   PCI_STATUS,
   PCI_STATUS_INTERRUPT,
 } from "./config_space.ts";
-import type { Dma } from "./dma.ts";
+import type { Dma, DmaFault } from "./dma.ts";
+import type { PageAnswer } from "./page_requests.ts";
 import type { PciFunction } from "./function.ts";
 import type { Migration } from "./migration.ts";
 import type { SriovOptions } from "./sriov.ts";
@@ -173,6 +174,15 @@ export abstract class PciDevice {
     if (asserted) this.function.sink?.intx();
   }
 
+  /**
+   * Asks for the page that DMA did not find: `answered` is told once whether
+   * to try again, at once with false where nobody can be asked, and never after
+   * a reset. It must not ask again for what was refused.
+   */
+  protected requestPage(fault: DmaFault, answered: PageAnswer): void {
+    this.function.pageRequests.ask(fault, answered);
+  }
+
   /** Reports an error that it cannot correct: its user is told, if it wants to know. */
   reportError(): void {
     this.function.sink?.error();
@@ -183,6 +193,7 @@ export abstract class PciDevice {
     this.resetRegisters();
     this.config.reset();
     this.#intx = false;
+    this.#function?.pageRequests.forget();
     this.onReset();
   }
 

@@ -19,14 +19,24 @@ import type { PciFunction } from "./function.ts";
 export class DmaFault extends Error {
   /** Name of the class. */
   override name = "DmaFault";
+  /** `IOMMU_READ` or `IOMMU_WRITE`. */
+  readonly access: number;
   /** The first IOVA that could not be reached. */
   readonly iova: number;
+  /** The PASID of the DMA, or IOMMU_NO_PASID. */
+  readonly pasid: number;
+  /** The IOMMU lets it not through, so that a page can be asked for; else bus mastering is off. */
+  readonly isMissing: boolean;
 
   /** For {@link Dma}. */
-  constructor(access: number, iova: number, why: string) {
+  constructor(access: number, iova: number, pasid: number, isMissing: boolean) {
     const verb = access === IOMMU_WRITE ? "write" : "read";
+    const why = isMissing ? "the IOMMU blocks it" : "bus mastering is off";
     super(`The device cannot ${verb} IOVA 0x${iova.toString(16)}: ${why}`);
+    this.access = access;
     this.iova = iova;
+    this.pasid = pasid;
+    this.isMissing = isMissing;
   }
 }
 
@@ -97,12 +107,12 @@ export class Dma {
   #run(access: number, iova: number, most: number, pasid: number): number {
     const { device: { config }, bus, translations } = this.#pci;
     if ((config.read(PCI_COMMAND, 2) & PCI_COMMAND_MASTER) === 0) {
-      throw new DmaFault(access, iova, "bus mastering is off");
+      throw new DmaFault(access, iova, pasid, false);
     }
     const domain = translations.get(pasid);
     const start = domain?.translate(iova, access);
     if (start === undefined) {
-      throw new DmaFault(access, iova, "the IOMMU blocks it");
+      throw new DmaFault(access, iova, pasid, true);
     }
     let length = PAGE_SIZE - iova % PAGE_SIZE;
     while (length < most && bus.isMemory(start)) {

@@ -11,9 +11,17 @@ import { Device, type IommuOps } from "../iommu/device.ts";
 import type { PciBus } from "./bus.ts";
 import type { PciDevice } from "./device.ts";
 import { Dma } from "./dma.ts";
+import { PageRequests } from "./page_requests.ts";
 import type { PciDomain } from "./iommu.ts";
 import type { Sriov } from "./sriov.ts";
-import { PCI_DEVICE_ID, PCI_VENDOR_ID } from "./config_space.ts";
+import {
+  type ConfigSpace,
+  PCI_DEVICE_ID,
+  PCI_EXT_CAP_ID_PASID,
+  PCI_EXT_CAP_ID_PRI,
+  PCI_PASID_CAP,
+  PCI_VENDOR_ID,
+} from "./config_space.ts";
 
 /** Who gets the interrupts of a function: what its driver set up (Linux: request_irq). */
 export interface InterruptSink {
@@ -73,6 +81,8 @@ export class PciFunction extends Device {
   readonly translations: Map<number, PciDomain> = new Map();
   /** Its DMA. */
   readonly dma: Dma;
+  /** Its requests for pages. */
+  readonly pageRequests: PageRequests = new PageRequests(this);
   /** Who gets its interrupts; nobody while that is undefined. */
   sink: InterruptSink | undefined;
   /** Where the BARs begin, as DMA of another device reaches them. */
@@ -96,7 +106,13 @@ export class PciFunction extends Device {
     this.vendor = device.config.read(PCI_VENDOR_ID, 2);
     this.deviceId = device.config.read(PCI_DEVICE_ID, 2);
     this.dma = new Dma(this);
+    this.maxPasids = maxPasidsOf(device.config);
     this.hasIsolatedMsi = true;
+  }
+
+  /** Whether it can ask for pages. */
+  get hasPageRequests(): boolean {
+    return this.device.config.findExtended(PCI_EXT_CAP_ID_PRI) !== 0;
   }
 
   /** Its directory below `/sys/devices`: virtual functions are beside the device that they are of (Linux: kobject_get_path). */
@@ -105,6 +121,13 @@ export class PciFunction extends Device {
     const root = busNumber.toString(16).padStart(2, "0");
     return `pci0000:${root}/${this.name}`;
   }
+}
+
+/** How many PASIDs it can send; 0 for a device without (Linux: pci_max_pasids). */
+function maxPasidsOf(config: ConfigSpace): number {
+  const at = config.findExtended(PCI_EXT_CAP_ID_PASID);
+  if (at === 0) return 0;
+  return 2 ** (config.read(at + PCI_PASID_CAP, 2) >> 8 & 0x1f);
 }
 
 /** The name of a function, as `0000:00:04.0`. */

@@ -19,6 +19,7 @@ import type { DirtyBitmap, DirtyOps } from "../iommu/dirty.ts";
 import { Domain, IOMMU_WRITE } from "../iommu/domain.ts";
 import { type Group, IOMMU_NO_PASID } from "../iommu/group.ts";
 import type { Iommu } from "../iommu/iommu.ts";
+import type { PageRequest, PageResponse } from "../iommu/page_fault.ts";
 import { IopfQueue } from "../iommu/page_fault_queue.ts";
 import type { ResvRegion } from "../iommu/resv.ts";
 import type { UserData } from "../iommu/user_data.ts";
@@ -28,7 +29,7 @@ import type {
 } from "../kernel/interfaces/physical_memory.ts";
 import { type Iova, type Pfn, plus } from "../lib/brands.ts";
 import type { FrameList } from "../lib/frame_list.ts";
-import { ENODEV, EOPNOTSUPP } from "../uapi/errno.ts";
+import { EINVAL, ENODEV, EOPNOTSUPP } from "../uapi/errno.ts";
 import {
   IOMMU_HW_INFO_TYPE_DEFAULT,
   IOMMU_HW_INFO_TYPE_INTEL_VTD,
@@ -87,16 +88,30 @@ export abstract class PciDomain extends Domain {
   /** Where DMA at an IOVA goes, `IOMMU_READ` or `IOMMU_WRITE`; undefined where it is blocked. */
   abstract translate(iova: number, access: number): number | undefined;
 
-  /** Points the hardware at this domain. */
+  /** Points the hardware at this domain. Throws as {@link setDevPasid}. */
   override attachDev(dev: Device, old: Domain | null): void {
     this.setDevPasid(dev, IOMMU_NO_PASID, old);
   }
 
-  /** The same for DMA with a PASID. */
+  /**
+   * The same for DMA with a PASID. A domain that handles page faults: throws
+   * ENODEV for a device that cannot ask for pages, EINVAL for a virtual
+   * function. (Linux: intel_iommu_enable_iopf, and
+   * iommufd_hwpt_compatible_device.)
+   */
   override setDevPasid(dev: Device, pasid: number, old: Domain | null): void {
+    const pci = dev as PciFunction;
+    if (this.iopfHandler !== undefined) {
+      if (pci.physFn !== undefined) {
+        throw EINVAL.because("a virtual function cannot ask for pages");
+      }
+      if (!pci.hasPageRequests) {
+        throw ENODEV.because("the device cannot ask for pages");
+      }
+    }
     const ops = this.owner as PciIommuOps;
     ops.iopfQueue.changeDomain(dev, this, old);
-    (dev as PciFunction).translations.set(pasid, this);
+    pci.translations.set(pasid, this);
   }
 }
 
@@ -284,6 +299,8 @@ export class PciIommuOps implements IommuOps {
     return [MSI_WINDOW];
   }
 
-  /** The device looks at the page table again by itself. */
-  pageResponse(): void {}
+  /** The device gets the answer. */
+  pageResponse(dev: Device, _request: PageRequest, response: PageResponse) {
+    (dev as PciFunction).pageRequests.answer(response);
+  }
 }

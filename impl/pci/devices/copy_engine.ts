@@ -7,6 +7,7 @@
  * @module
  */
 
+import { IOMMU_READ } from "../../iommu/domain.ts";
 import { EINVAL } from "../../uapi/errno.ts";
 import { numberOf } from "../bytes.ts";
 import { PciDevice } from "../device.ts";
@@ -35,10 +36,35 @@ export const COPY_STATUS_FAULT = 2;
 /** Status: there is no such command, or it is too long. */
 export const COPY_STATUS_INVALID = 4;
 
+/** Status: a page was asked for, and the command waits for the answer; FAULT is where. */
+export const COPY_STATUS_WAITING = 8;
+
+/** log2 of its PASIDs. */
+const PASID_BITS = 16;
+
 /** Bytes that are filled at a time. */
 const CHUNK = 4096;
 /** Bytes of its registers' BAR. */
 const BAR_SIZE = 4096;
+
+/** How a copy engine is made. */
+export interface CopyEngineOptions {
+  /** Virtual functions at most, which are copy engines too; default none. */
+  readonly vfs?: number;
+  /** Whether it asks for pages that are not mapped; default false. */
+  readonly pri?: boolean;
+}
+
+/** A command that is carried out. */
+interface Transfer {
+  readonly command: number;
+  readonly source: number;
+  readonly target: number;
+  readonly length: number;
+  readonly pasid: number;
+  /** Bytes that are done. */
+  done: number;
+}
 
 /** The device. */
 export class CopyEngine extends PciDevice {
@@ -46,7 +72,7 @@ export class CopyEngine extends PciDevice {
   readonly #registers = this.registers(0, {
     ID: { at: 0x00, reset: COPY_ENGINE_ID, readOnly: true },
     STATUS: { at: 0x04, readOnly: true },
-    COMMAND: { at: 0x08, write: (command) => this.#run(command) },
+    COMMAND: { at: 0x08, write: (command) => this.#start(command) },
     VECTOR: { at: 0x0c },
     SOURCE: { at: 0x10, bytes: 8 },
     TARGET: { at: 0x18, bytes: 8 },
@@ -56,10 +82,15 @@ export class CopyEngine extends PciDevice {
     COUNT: { at: 0x30, readOnly: true },
   });
 
-  /** A copy engine with 16 vectors, and so many virtual functions at most, which are copy engines too; default none. */
-  constructor({ vfs = 0 }: { readonly vfs?: number } = {}) {
+  /** The command that waits for a page. */
+  #waiting: Transfer | undefined;
+
+  /** A copy engine with 16 vectors. */
+  constructor({ vfs = 0, pri = false }: CopyEngineOptions = {}) {
     super({
       ...vfs > 0 && { sriov: { vfs, make: () => new CopyEngine() } },
+      pasidBits: PASID_BITS,
+      pageRequests: pri,
       vendor: COPY_ENGINE_VENDOR,
       device: COPY_ENGINE_DEVICE,
       class: 0x088000,
@@ -88,46 +119,83 @@ export class CopyEngine extends PciDevice {
     this.bars[0]!.write(0, state);
   }
 
-  /** A command that came while it had stopped is carried out when it goes on. */
+  /** A command that came while it had stopped is carried out when it goes on, and one that waited then begins again. */
   #go(running: boolean): void {
     this.#running = running;
-    if (running) this.#run(this.#registers.get("COMMAND"));
+    if (running) this.#start(this.#registers.get("COMMAND"));
+    else {
+      this.#waiting = undefined;
+      this.function.pageRequests.forget();
+    }
   }
 
-  /** Carries a command out; COMMAND is 0 again when that is over. */
-  #run(command: number): void {
+  /** A reset ends what waits. */
+  protected override onReset(): void {
+    this.#waiting = undefined;
+  }
+
+  /** Begins a command, unless one waits. */
+  #start(command: number): void {
     const registers = this.#registers;
-    if (command === 0 || !this.#running) return;
-    registers.set("STATUS", this.#transfer(command & 0xff));
+    if (this.#waiting !== undefined) {
+      registers.set("COMMAND", this.#waiting.command);
+    } else if (command !== 0 && this.#running) {
+      this.#run({
+        command,
+        source: registers.get("SOURCE"),
+        target: registers.get("TARGET"),
+        length: registers.get("LENGTH"),
+        pasid: registers.get("PASID"),
+        done: 0,
+      });
+    }
+  }
+
+  /** Goes on with a command; COMMAND is 0 again when that is over. */
+  #run(transfer: Transfer): void {
+    const registers = this.#registers;
+    try {
+      this.#end(transfer, this.#transfer(transfer));
+    } catch (error) {
+      if (!(error instanceof DmaFault)) throw error;
+      const { iova, access } = error;
+      const begin = access === IOMMU_READ ? transfer.source : transfer.target;
+      transfer.done = iova - begin;
+      registers.set("FAULT", iova);
+      registers.set("STATUS", COPY_STATUS_WAITING);
+      this.#waiting = transfer;
+      this.requestPage(error, (granted) => {
+        this.#waiting = undefined;
+        if (granted) this.#run(transfer);
+        else this.#end(transfer, COPY_STATUS_FAULT);
+      });
+    }
+  }
+
+  #end({ command }: Transfer, status: number): void {
+    const registers = this.#registers;
+    registers.set("STATUS", status);
     registers.set("COUNT", registers.get("COUNT") + 1);
     registers.set("COMMAND", 0);
     if (command & COPY_COMMAND_INTERRUPT) this.msi(registers.get("VECTOR"));
   }
 
-  #transfer(command: number): number {
-    const registers = this.#registers;
-    const [source, target] = [registers.get("SOURCE"), registers.get("TARGET")];
-    const [length, pasid] = [registers.get("LENGTH"), registers.get("PASID")];
+  /** Does what is left of a command; returns its status. Throws {@link DmaFault}. */
+  #transfer({ command, source, target, length, pasid, done }: Transfer) {
     if (length > COPY_ENGINE_MAX) return COPY_STATUS_INVALID;
-    try {
-      switch (command) {
-        case 0:
-          break;
-        case COPY_COMMAND_COPY:
-          this.dma.copy(source, target, length, pasid);
-          break;
-        case COPY_COMMAND_FILL:
-          this.#fill(source % 256, target, length, pasid);
-          break;
-        default:
-          return COPY_STATUS_INVALID;
-      }
-    } catch (error) {
-      if (!(error instanceof DmaFault)) throw error;
-      registers.set("FAULT", error.iova);
-      return COPY_STATUS_FAULT;
+    const left = length - done;
+    switch (command & 0xff) {
+      case 0:
+        return COPY_STATUS_DONE;
+      case COPY_COMMAND_COPY:
+        this.dma.copy(source + done, target + done, left, pasid);
+        return COPY_STATUS_DONE;
+      case COPY_COMMAND_FILL:
+        this.#fill(source % 256, target + done, left, pasid);
+        return COPY_STATUS_DONE;
+      default:
+        return COPY_STATUS_INVALID;
     }
-    return COPY_STATUS_DONE;
   }
 
   #fill(value: number, target: number, length: number, pasid: number): void {

@@ -40,6 +40,8 @@ const CAP_LENGTHS: Readonly<Record<number, number>> = {
 const EXT_CAP_LENGTHS: Readonly<Record<number, number>> = {
   [pci.PCI_EXT_CAP_ID_ERR]: 0x2c,
   [pci.PCI_EXT_CAP_ID_ARI]: 8,
+  [pci.PCI_EXT_CAP_ID_ATS]: 8,
+  [pci.PCI_EXT_CAP_ID_PRI]: 16,
   [pci.PCI_EXT_CAP_ID_SRIOV]: 0x40,
 };
 
