@@ -147,6 +147,7 @@ function settingsOf(
     file: (path: string) => sources.openStorage(path),
     readonly: (path: string) => sources.openStorage(path, { isReadOnly: true }),
     vfs: numberOf,
+    pri: isOn,
     wire: wireOf,
   } satisfies { [Name in DeviceOption]: (text: string) => unknown };
   return Object.fromEntries(
@@ -164,6 +165,11 @@ function wireOf(text: string): "loop" {
 function numberOf(text: string): number {
   if (/^\d{1,5}$/.test(text)) return Number(text);
   throw new RangeError(`"${text}" is no number`);
+}
+
+function isOn(text: string): boolean {
+  if (text === "on" || text === "off") return text === "on";
+  throw new RangeError(`"${text}" is not "on" or "off"`);
 }
 
 function bytesOf(text: string): number {

@@ -246,7 +246,7 @@ export class Bar {
 
   /** A program stored something from byte `offset` on, nobody knows how long: the register that has the byte takes notice, and those that have changed. */
   touched(offset: number): void {
-    if (this.#isThere) this.#stores.look(this.#memory!, offset);
+    this.#tell(() => this.#isThere && this.#stores.look(this.#memory!, offset));
   }
 
   /** Looks for what programs stored since the last time. Returns whether there was something. */

@@ -14,6 +14,7 @@ import {
   EBUSY,
   EFAULT,
   EINVAL,
+  ENODEV,
   ENOENT,
   ENOTTY,
   type Errno,
@@ -35,6 +36,8 @@ import {
   type Table,
   type Test,
 } from "../harness/harness.ts";
+import { IOMMU_HWPT_FAULT_ID_VALID } from "../../impl/uapi/iommufd.ts";
+import { faultQueueAlloc, hwptAlloc } from "../ioctls/hwpt_ioctls.ts";
 import { Iommufd } from "../ioctls/ioctls.ts";
 import {
   Attach,
@@ -148,6 +151,19 @@ export function registerKitVfioDevice(registry: Test[]): void {
     reference: "iommufd.c vfio_iommufd_physical_pasid_attach_ioas",
     since: "7.3",
   }, pasids);
+
+  f.test("without_page_requests", {
+    description: "A HWPT with a queue of page faults is for devices that ask",
+    reference: "intel/iommu.c intel_iommu_enable_iopf",
+    since: "7.3",
+  }, async ({ io, device, devId, ioasId: ptId }) => {
+    const { faultId } = await faultQueueAlloc(io);
+    const flags = IOMMU_HWPT_FAULT_ID_VALID;
+    const hwptId = await hwptAlloc(io, { devId, ptId, faultId, flags });
+    await device.attach(hwptId, ENODEV);
+    await device.attach(ptId);
+    await device.attach(hwptId, ENODEV);
+  });
 
   f.test("iommufd_closed_first", {
     description: "A device keeps its iommufd: it works on after the close",

@@ -8,6 +8,7 @@
 
 import type { HostMutant } from "./mutant.ts";
 import { CALL_MUTANTS } from "./tables/calls.ts";
+import { HOSTILE_MUTANTS } from "./tables/hostile.ts";
 import { IGB_MUTANTS } from "./tables/igb.ts";
 import { DEVICE_MUTANTS } from "./tables/devices.ts";
 import { LOOKING_MUTANTS } from "./tables/looking.ts";
@@ -20,6 +21,7 @@ import { WATCH_MUTANTS } from "./tables/watch.ts";
 /** All of them, by subject. */
 export const MUTANTS: readonly HostMutant[] = [
   ...CALL_MUTANTS,
+  ...HOSTILE_MUTANTS,
   ...IGB_MUTANTS,
   ...DEVICE_MUTANTS,
   ...LOOKING_MUTANTS,

@@ -25,6 +25,8 @@ export interface DeviceSettings {
   readonly readonly?: NvmeStorage;
   /** Virtual functions that it can have. */
   readonly vfs?: number;
+  /** Whether it asks for pages that its DMA does not find. */
+  readonly pri?: boolean;
   /** Where the wire of a controller leads. */
   readonly wire?: "loop";
 }
@@ -47,6 +49,7 @@ export const DEVICE_OPTIONS: Readonly<
     form: "N",
     summary: `virtual functions; default ${IGB_VFS} of igb`,
   },
+  pri: { form: "on", summary: "asks for pages that are not mapped" },
   wire: { form: "loop", summary: "a plug that leads all frames back" },
 };
 
@@ -64,7 +67,7 @@ export interface DeviceKind {
 export const DEVICE_KINDS: Readonly<Record<string, DeviceKind>> = {
   dma: {
     summary: "a copy engine, for a first test",
-    options: ["vfs"],
+    options: ["vfs", "pri"],
     make: (settings) => new CopyEngine(settings),
   },
   igb: {

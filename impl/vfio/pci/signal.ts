@@ -43,11 +43,17 @@ export class Trigger {
   }
 }
 
-/** A place for one eventfd that is waited for: whenever it counts, `act` is called and it is 0 again (Linux: struct virqfd). */
+/**
+ * A place for one eventfd that is waited for: whenever it counts, `act` is
+ * called and it is 0 again. What `act` itself brings it to count stays there:
+ * it might go on for ever. (Linux: struct virqfd; eventfd_signal does not
+ * recurse either.)
+ */
 export class Waiter {
   readonly #act: () => void;
   #eventfd: Eventfd | undefined;
   #stop = () => {};
+  #isActing = false;
 
   /** None yet. */
   constructor(act: () => void) {
@@ -62,9 +68,14 @@ export class Waiter {
     }
     this.#eventfd = eventfd;
     const wake = () => {
-      if ((eventfd.poll() & POLLIN) === 0) return;
-      eventfd.take();
-      this.#act();
+      if (this.#isActing || (eventfd.poll() & POLLIN) === 0) return;
+      this.#isActing = true;
+      try {
+        eventfd.take();
+        this.#act();
+      } finally {
+        this.#isActing = false;
+      }
     };
     this.#stop = eventfd.onPollChange(wake);
     wake();

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Faults in what devices do for hostile programs, and in their requests for pages.
+ *
+ * @module
+ */
+
+import { type HostMutant, inFile } from "../mutant.ts";
+
+const PAGES = [
+  "impl/vfio/devices/page_requests_test.ts",
+  "a device that asks for pages",
+] as const;
+const RANDOM = [
+  "impl/vfio/devices/hostile_test.ts",
+  "a device that reaches itself",
+] as const;
+
+/** Theirs. */
+export const HOSTILE_MUTANTS: readonly HostMutant[] = [
+  ...inFile("impl/pci/page_requests.ts", [{
+    name: "request-not-kept",
+    find: "this.#waiting.set(grpid, undefined);",
+    replace: "this.#waiting.delete(grpid);",
+    breaks: "An answer of before a reset is taken for that of a later request",
+    killer: [
+      ...PAGES,
+      "has so many requests at most, those of before a reset too",
+    ],
+  }, {
+    name: "request-not-forgotten",
+    find: "this.#waiting.set(grpid, undefined);",
+    replace: "",
+    breaks: "A command goes on that a reset has ended",
+    killer: [
+      ...PAGES,
+      "forgets at a reset what it asked for, whose answer comes later",
+    ],
+  }, {
+    name: "request-without-master",
+    find: "!fault.isMissing || ",
+    replace: "",
+    breaks: "A device asks for pages that may do no DMA",
+    killer: [...PAGES, "asks for nothing while bus mastering is off"],
+  }, {
+    name: "request-refused-granted",
+    find: "answered?.(code === IOMMU_PAGE_RESP_SUCCESS);",
+    replace: "answered?.(true);",
+    breaks: "A device tries again what was refused",
+    killer: [...PAGES, "fails where the answer is that the page cannot be had"],
+  }, {
+    name: "request-access",
+    find: "access === IOMMU_WRITE",
+    replace: "access !== IOMMU_WRITE",
+    breaks: "A device that wants to write asks for reading",
+    killer: [
+      ...PAGES,
+      "asks for either end of a copy, for what it wants to do there",
+    ],
+  }, {
+    name: "request-without-pasid",
+    find: "(pasid === IOMMU_NO_PASID ? 0 : ofPasid)",
+    replace: "0",
+    breaks: "A request for a PASID's page goes to the device's own domain",
+    killer: [...PAGES, "asks with its PASID, whose domain answers"],
+  }]),
+  ...inFile("impl/pci/devices/copy_engine.ts", [{
+    name: "copy-from-the-start",
+    find: "transfer.done = iova - begin;",
+    replace: "transfer.done = 0;",
+    breaks: "A command that waited begins again",
+    killer: [...PAGES, "waits for the answer, and goes on where it was"],
+  }, {
+    name: "copy-while-waiting",
+    find: "if (this.#waiting !== undefined) {",
+    replace: "if (false) {",
+    breaks: "A second command begins while one waits",
+    killer: [...PAGES, "takes no other command while it waits"],
+  }]),
+  ...inFile("impl/pci/iommu.ts", [{
+    name: "faults-without-requests",
+    find: "if (!pci.hasPageRequests) {",
+    replace: "if (false) {",
+    breaks: "A device that cannot ask for pages is attached for that",
+    killer: [
+      PAGES[0],
+      "a domain that answers page requests",
+      "is for devices that make them: ENODEV",
+    ],
+  }]),
+  ...inFile("impl/pci/bar.ts", [{
+    name: "register-tells-itself",
+    find: "if (this.#isTelling) return undefined;",
+    replace: "",
+    breaks: "A device that writes to its own registers never comes to an end",
+    killer: [...RANDOM, "by DMA, and its registers take no notice of that"],
+  }]),
+  ...inFile("impl/vfio/pci/signal.ts", [{
+    name: "eventfd-wakes-itself",
+    find: "if (this.#isActing || ",
+    replace: "if (",
+    breaks: "An eventfd that unmasks the interrupt that it is of never ends",
+    killer: [
+      ...RANDOM,
+      "by an eventfd that lets its legacy interrupt through, once",
+    ],
+  }]),
+];
