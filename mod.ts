@@ -117,7 +117,11 @@ export type { DmaLog, LoggedRange } from "./impl/pci/dma_log.ts";
 export type { Migration } from "./impl/pci/migration.ts";
 export type { Sriov, SriovOptions } from "./impl/pci/sriov.ts";
 export { type Dma, DmaFault } from "./impl/pci/dma.ts";
-export { CopyEngine } from "./impl/pci/devices/copy_engine.ts";
+export type { PageAnswer } from "./impl/pci/page_requests.ts";
+export {
+  CopyEngine,
+  type CopyEngineOptions,
+} from "./impl/pci/devices/copy_engine.ts";
 export { NvmeDrive } from "./impl/pci/devices/nvme/nvme.ts";
 export {
   NvmeMemory,

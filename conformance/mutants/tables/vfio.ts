@@ -104,9 +104,9 @@ export const VFIO_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/pci/iommu.ts", [{
     name: "pci-detached-dma",
-    find: "    (dev as PciFunction).translations.set(pasid, this);",
+    find: "    pci.translations.set(pasid, this);",
     replace:
-      '    if (this.type !== "blocked") (dev as PciFunction).translations.set(pasid, this);',
+      '    if (this.type !== "blocked") pci.translations.set(pasid, this);',
     breaks: "A detached device goes on with its DMA",
     killer: "kit_vfio_dma.detached",
   }]),
