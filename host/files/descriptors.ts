@@ -33,6 +33,7 @@ export class HostDescriptors implements Descriptors {
   readonly #found = new Map<number, EmulatedFile>();
   /** Which was asked for last in this call, and what it is: the model asks again. */
   #lastFd = -1;
+  #lastIsOpen = false;
   #last: EmulatedFile | undefined;
   /** By which path the next file is opened that is installed. */
   path: string | undefined;
@@ -54,6 +55,7 @@ export class HostDescriptors implements Descriptors {
   begin(caller: Caller): void {
     this.#caller = caller;
     this.#lastFd = -1;
+    this.#lastIsOpen = false;
     this.#last = undefined;
     this.path = undefined;
   }
@@ -70,6 +72,14 @@ export class HostDescriptors implements Descriptors {
     return found;
   }
 
+  /**
+   * Whether a descriptor is open to something of the host's, and so certainly is
+   * of the thread that is thought to make the call.
+   */
+  isOfHost(fd: number): boolean {
+    return this.emulated(fd) === undefined && this.#lastIsOpen;
+  }
+
   /** What was found at a descriptor before, if it is there still. */
   #again(caller: Caller, fd: number): EmulatedFile | undefined {
     if (!caller.isFirst) return undefined;
@@ -79,9 +89,8 @@ export class HostDescriptors implements Descriptors {
   }
 
   #find(caller: Caller, fd: number): EmulatedFile | undefined {
-    const found = caller.folder.inodeOf(fd, this.#inode) === 0
-      ? this.#files.find(this.#inode)
-      : undefined;
+    this.#lastIsOpen = caller.folder.inodeOf(fd, this.#inode) === 0;
+    const found = this.#lastIsOpen ? this.#files.find(this.#inode) : undefined;
     if (found === undefined) this.#found.delete(fd);
     else this.#found.set(fd, found);
     return found;

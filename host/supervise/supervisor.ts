@@ -130,12 +130,13 @@ export class Supervisor {
     const { listener } = program;
     if (!listener.receive()) return;
     if (!listener.isNative) return this.#refuse(program);
+    const notified = this.#byNumber.get(listener.nr)!;
+    const quick = this.#quickly(notified, listener);
+    if (quick === CONTINUE) return listener.continue();
     this.#host.mapped.settle();
     // What was stored before the call counts before it.
     this.#host.mapped.poll();
-    const notified = this.#byNumber.get(listener.nr)!;
-    const thread = this.#quickly(notified, listener) ??
-      this.#threadOf(listener);
+    const thread = quick ?? this.#threadOf(listener);
     if (thread === undefined) return;
     const { process } = thread;
     if (process.exec !== undefined) this.#settleExec(process);
@@ -155,16 +156,22 @@ export class Supervisor {
 
   /**
    * Who makes a call on a file of the model's: that the descriptor is found in
-   * the folder of the thread says that this is still the thread's.
+   * the folder of the thread says that this is still the thread's. CONTINUE for
+   * a file of the host's: the model has nothing to do with the call.
    */
-  #quickly(notified: NotifiedCall, listener: Listener): Thread | undefined {
+  #quickly(
+    notified: NotifiedCall,
+    listener: Listener,
+  ): Thread | typeof CONTINUE | undefined {
     if (!notified.onDescriptor) return undefined;
     const thread = this.#processes.known(listener.tid);
     if (thread === undefined) return undefined;
     const { process } = thread;
     process.begin(listener.tid, thread);
-    const emulated = process.files.emulated(listener.int(0));
-    return emulated === undefined ? undefined : thread;
+    const fd = listener.int(0);
+    if (process.files.emulated(fd) !== undefined) return thread;
+    const isDone = process.exec === undefined && process.files.isOfHost(fd);
+    return isDone ? CONTINUE : undefined;
   }
 
   #settleExec(process: HostProcess): void {
