@@ -53,6 +53,8 @@ import { registerKitVfioConfig } from "./kit_vfio/kit_vfio_config.ts";
 import { registerKitVfioIrq } from "./kit_vfio/kit_vfio_irq.ts";
 import { registerKitVfioRegion } from "./kit_vfio/kit_vfio_region.ts";
 import { registerKitVfioDma } from "./kit_vfio/kit_vfio_dma.ts";
+import { registerKitVfioContainer } from "./kit_vfio_container/kit_vfio_container.ts";
+import { registerKitVfioType1 } from "./kit_vfio_container/kit_vfio_type1.ts";
 import { registerKitVfioGroup } from "./kit_vfio/kit_vfio_group.ts";
 import { registerKitVfioFeature } from "./kit_vfio/kit_vfio_feature.ts";
 import { registerKitVfioDevice } from "./kit_vfio/kit_vfio_device.ts";
@@ -139,6 +141,8 @@ export function allTests(uapi: RevisionName): Test[] {
   registerKitVfioMigration(registry);
   registerKitVfioNoiommu(registry);
   registerKitVfioGroup(registry);
+  registerKitVfioContainer(registry);
+  registerKitVfioType1(registry);
   return registry.flatMap((test) =>
     narrow(test, (each) => each.uapi.includes(uapi)) ?? []
   );

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Fixture `kit_vfio_type1`: what VFIO's own container alone has: version 1's
+ * cuts, mappings that are counted, memory without an address, dirty pages,
+ * BARs.
+ *
+ * @module
+ */
+
+import {
+  EACCES,
+  EBUSY,
+  EFAULT,
+  EINVAL,
+  ENOENT,
+  ENOMEM,
+  type Errno,
+} from "../../impl/uapi/errno.ts";
+import {
+  CAP_IPC_LOCK,
+  MAP_SHARED,
+  PROT_READ,
+  PROT_WRITE,
+  RLIMIT_MEMLOCK,
+} from "../../impl/uapi/mman.ts";
+import {
+  assertBytes,
+  assertEq,
+  assertErrno,
+  assertOk,
+  assertTrue,
+  type Fixture,
+  type Table,
+  type Test,
+} from "../harness/harness.ts";
+import { assertResult } from "../ioctls/ioctls.ts";
+import {
+  CONTAINER,
+  type Container,
+  containerFixture,
+  CONTAINERS,
+  type ContainerSelf,
+  type ContainerVariant,
+  DmaUnmap,
+  IOVA,
+  MAP,
+  TYPE1,
+  TYPE1_V2,
+  UNMAP,
+} from "./container_ioctls.ts";
+
+/** A version of the type. */
+interface Variant extends ContainerVariant {
+  readonly type: number;
+}
+
+const VARIANTS: Readonly<Record<string, Variant>> = {
+  v1: { ...CONTAINERS.type1, type: TYPE1 },
+  v2: { ...CONTAINERS.type1, type: TYPE1_V2 },
+};
+
+/** Mappings that a container can have. */
+const MAPPINGS = 65535;
+/** Where the capability that counts them has its number, in the answer of GET_INFO. */
+const AVAILABLE = 64;
+/** What tests map. */
+const WHOLE = { iova: IOVA, length: 0x4000n };
+/** Flags of DIRTY_PAGES. */
+const DIRTY = { START: 1, STOP: 2, GET: 4 } as const;
+
+type Type1Fixture = Fixture<Variant, ContainerSelf>;
+
+/** Adds the fixture's tests to `registry`. */
+export function registerKitVfioType1(registry: Test[]): void {
+  const f: Type1Fixture = containerFixture(
+    registry,
+    "kit_vfio_type1",
+    VARIANTS,
+    (container, { type }) => container.use(type),
+  );
+  registerUnmaps(f);
+  registerMemory(f);
+
+  f.table("dirty", {
+    description: "Version 2 counts each page that is mapped as written",
+    reference: "vfio_iommu_type1.c vfio_iommu_type1_dirty_pages",
+  }, dirtyPages);
+}
+
+function registerUnmaps(f: Type1Fixture): void {
+  f.test("cut", {
+    description:
+      "Version 1 unmaps all of a mapping whose beginning is in the range, version 2 cuts none",
+    reference: "vfio_iommu_type1.c vfio_dma_do_unmap",
+  }, async ({ container }, { type }) => {
+    await container.map();
+    const [middle, start] = [IOVA + 4096n, IOVA];
+    const length = 4096n;
+    if (type === TYPE1_V2) {
+      await container.unmap({ iova: middle, length }, EINVAL);
+      await container.unmap({ iova: start, length }, EINVAL);
+      const before = { iova: IOVA - 4096n, length: 8192n };
+      await container.unmap(before, EINVAL);
+      return;
+    }
+    assertEq(await container.unmap({ iova: middle, length }), 0n, "the middle");
+    assertEq(await container.unmap({ iova: start, length }), 0x4000n, "all");
+  });
+
+  f.test("available", {
+    description: "GET_INFO tells how many more mappings there may be",
+    reference: "vfio_iommu_type1.c dma_entry_limit",
+  }, async ({ container }) => {
+    async function available(): Promise<number> {
+      const bytes = await container.info(200);
+      return new DataView(bytes.buffer).getUint32(AVAILABLE, true);
+    }
+    assertEq(await available(), MAPPINGS, "at first");
+    await container.map();
+    await container.map({ iova: 0x200000n });
+    assertEq(await available(), MAPPINGS - 2, "with two");
+    await container.unmap(WHOLE);
+    assertEq(await available(), MAPPINGS - 1, "with one");
+  });
+
+  f.test("no_rights", {
+    description: "What a device may neither read nor write is not mapped",
+    reference: "vfio_iommu_type1.c vfio_dma_do_map",
+  }, ({ container }) => container.map({ flags: 0 }, EINVAL));
+}
+
+function registerMemory(f: Type1Fixture): void {
+  f.test("charged", {
+    description: "Memory is charged when it is mapped, up to the limit",
+    reference: "vfio_iommu_type1.c vfio_pin_pages_remote",
+    needs: () => ["setrlimit", "setuid"],
+  }, async ({ container }) => {
+    const { process } = container;
+    const before = await container.charged();
+    assertEq(await process.dropCapability(CAP_IPC_LOCK), 0, "no CAP_IPC_LOCK");
+    const limit = BigInt(before + 4) * 4096n;
+    assertEq(await process.setrlimit(RLIMIT_MEMLOCK, limit), 0, "setrlimit");
+    await container.map({ length: 0x5000n }, ENOMEM);
+    assertEq(await container.charged(), before, "nothing is charged");
+    await container.map();
+    assertEq(await container.charged(), before + 4, "four pages are charged");
+    await container.map({ iova: 0x200000n, length: 4096n }, ENOMEM);
+    await container.unmap(WHOLE);
+    assertEq(await container.charged(), before, "nothing is charged again");
+  });
+
+  f.test("address_lost", {
+    description: "Memory that is mapped can lose its address and get another",
+    reference: "vfio_iommu_type1.c VFIO_DMA_UNMAP_FLAG_VADDR",
+  }, async ({ container }) => {
+    const vaddr = BigInt(container.memory + 0x10000);
+    const flags = MAP.VADDR;
+    await container.map();
+    await container.map({ flags, vaddr }, EINVAL);
+    const lose = { flags: UNMAP.VADDR, ...WHOLE };
+    assertEq(await container.unmap(lose), 0x4000n, "bytes without address");
+    await container.unmap(lose, EINVAL);
+    await container.map({ flags: flags | MAP.READ, vaddr }, EINVAL);
+    await container.map({ flags, vaddr, iova: 0x800000n }, ENOENT);
+    await container.map({ flags, vaddr, length: 4096n }, EINVAL);
+    await container.map({ flags, vaddr });
+    assertEq(await container.unmap(WHOLE), 0x4000n, "bytes");
+  });
+
+  f.test("bar", {
+    description: "A BAR can be mapped as its own mapping allows, uncharged",
+    reference: "vfio_iommu_type1.c follow_fault_pfn",
+  }, async ({ container }) => {
+    const { process, group } = container;
+    const device = await group.device();
+    const prot = PROT_READ | PROT_WRITE;
+    const { fd } = device;
+    const bar = await process.mmap(0, 8192, prot, MAP_SHARED, fd);
+    const vaddr = BigInt(assertOk(bar, "mmap of BAR 0"));
+    const before = await container.charged();
+    await container.map({ vaddr, length: 8192n });
+    assertEq(await container.charged(), before, "charged");
+    await container.map({ vaddr, length: 4096n, iova: 0x200000n });
+    await container.unmap({ flags: UNMAP.ALL });
+    assertEq(await process.mprotect(bar, 8192, PROT_READ), 0, "mprotect");
+    await container.map({ vaddr, length: 4096n }, EFAULT);
+    await container.map({ vaddr, length: 4096n, flags: MAP.READ });
+    assertEq(await process.munmap(bar, 8192), 0, "munmap");
+    await device.close();
+  });
+
+  f.test("group_is_held", {
+    description: "Open devices keep their group, also when it was closed",
+    reference: "group.c vfio_device_open_file",
+  }, async ({ container }) => {
+    const { process, group } = container;
+    const devices = [await group.device(), await group.device()];
+    assertErrno(await group.unsetContainer(), EBUSY, "UNSET_CONTAINER");
+    assertEq(await process.close(group.fd), 0, "close the group");
+    for (const device of devices) {
+      await device.config(0, 4);
+      assertErrno(await process.open(group.path), EBUSY, "open the group");
+      await device.close();
+    }
+    assertEq(await process.open(group.path), group.fd, "open the group");
+  });
+}
+
+/** DIRTY_PAGES: with GET a range and a bitmap of pages. */
+async function dirty(
+  { process, fd, scratch }: Container,
+  flags: number,
+  range: { iova?: bigint; length?: bigint; page?: bigint; bytes?: bigint } = {},
+  argsz = flags === DIRTY.GET ? 48 : 8,
+): Promise<number> {
+  const { iova = 0n, length = 0x10000n, page = 4096n, bytes = 8n } = range;
+  const all = new Uint8Array(48);
+  const view = new DataView(all.buffer);
+  view.setUint32(0, argsz, true);
+  view.setUint32(4, flags, true);
+  const bitmap = BigInt(scratch + 0x800);
+  for (const [i, word] of [iova, length, page, bytes, bitmap].entries()) {
+    view.setBigUint64(8 + 8 * i, word, true);
+  }
+  await process.poke(scratch, all);
+  return await process.ioctlArg(fd, CONTAINER.DIRTY_PAGES, scratch);
+}
+
+function dirtyPages(t: Table<ContainerSelf>, { type }: Variant): void {
+  function refused(
+    what: string,
+    errno: Errno,
+    ...args: [number, Parameters<typeof dirty>[2]?, number?]
+  ): void {
+    t.case(what, async ({ container }) => {
+      assertErrno(await dirty(container, ...args), errno, "DIRTY_PAGES");
+    });
+  }
+  if (type === TYPE1) return refused("nothing", EACCES, DIRTY.START);
+  refused("a short struct", EINVAL, DIRTY.START, {}, 7);
+  refused("an unknown flag", EINVAL, 8);
+  refused("two flags", EINVAL, DIRTY.START | DIRTY.STOP);
+  refused("before the start", EINVAL, DIRTY.GET);
+  t.case("while it is on", async ({ container }) => {
+    await container.map({ iova: 0x3000n, length: 0x2000n });
+    for (const again of ["START", "START again"]) {
+      assertEq(await dirty(container, DIRTY.START), 0, again);
+    }
+    const wrong: [string, Parameters<typeof dirty>[2]][] = [
+      ["no length", { length: 0n }],
+      ["a part of a page", { iova: 1n, length: 4096n }],
+      ["other pages", { page: 8192n }],
+      ["no bitmap", { bytes: 0n }],
+      ["a bitmap that is too short", { length: 0x100000n }],
+      ["a range that cuts a mapping", { length: 0x4000n }],
+    ];
+    for (const [what, range] of wrong) {
+      assertErrno(await dirty(container, DIRTY.GET, range), EINVAL, what);
+    }
+    const short = await dirty(container, DIRTY.GET, {}, 40);
+    assertErrno(short, EINVAL, "a short struct");
+    await bitmapIs(container, [1], [0x19], async () => {
+      assertEq(await dirty(container, DIRTY.GET), 0, "GET_BITMAP");
+    });
+    assertEq(await dirty(container, DIRTY.STOP), 0, "STOP");
+    assertErrno(await dirty(container, DIRTY.GET), EINVAL, "after the end");
+    await container.unmap({ flags: UNMAP.ALL });
+  });
+  t.case("at an unmap", async ({ container }) => {
+    await container.map({ iova: 0x3000n, length: 0x2000n });
+    assertEq(await dirty(container, DIRTY.START), 0, "START");
+    const both = UNMAP.DIRTY_BITMAP | UNMAP.ALL;
+    assertErrno(await unmapDirty(container, both), EINVAL, "with ALL");
+    await bitmapIs(container, [0], [0x18], async () => {
+      assertEq(await unmapDirty(container), 0, "UNMAP_DMA");
+    });
+    assertEq(await dirty(container, DIRTY.STOP), 0, "STOP");
+    assertResult(await unmapDirty(container), EINVAL, "after the end");
+  });
+}
+
+/** UNMAP_DMA of 16 pages, with a bitmap. */
+async function unmapDirty(
+  { process, fd, scratch }: Container,
+  flags: number = UNMAP.DIRTY_BITMAP,
+): Promise<number> {
+  const all = new Uint8Array(48);
+  all.set(DmaUnmap.encode({ argsz: 48, flags, length: 0x10000n }));
+  const view = new DataView(all.buffer);
+  for (const [i, word] of [4096n, 8n, BigInt(scratch + 0x800)].entries()) {
+    view.setBigUint64(24 + 8 * i, word, true);
+  }
+  await process.poke(scratch, all);
+  return await process.ioctlArg(fd, CONTAINER.UNMAP_DMA, scratch);
+}
+
+/** What `body` makes of the beginning of a bitmap. */
+async function bitmapIs(
+  { process, scratch }: Container,
+  before: readonly number[],
+  after: readonly number[],
+  body: () => Promise<void>,
+): Promise<void> {
+  await process.poke(scratch + 0x800, Uint8Array.from(before));
+  await body();
+  const bytes = await process.peek(scratch + 0x800, after.length);
+  assertBytes(bytes, Uint8Array.from(after), "the bitmap");
+}
