@@ -139,6 +139,9 @@ export { default as "selftests/kit_vfio/kit_vfio_group.ts" } from "./kit_vfio/ki
 export { default as "selftests/kit_vfio/kit_vfio_irq.ts" } from "./kit_vfio/kit_vfio_irq.ts" with { type: "text" };
 export { default as "selftests/kit_vfio/kit_vfio_region.ts" } from "./kit_vfio/kit_vfio_region.ts" with { type: "text" };
 export { default as "selftests/kit_vfio/vfio_ioctls.ts" } from "./kit_vfio/vfio_ioctls.ts" with { type: "text" };
+export { default as "selftests/kit_vfio_container/container_ioctls.ts" } from "./kit_vfio_container/container_ioctls.ts" with { type: "text" };
+export { default as "selftests/kit_vfio_container/kit_vfio_container.ts" } from "./kit_vfio_container/kit_vfio_container.ts" with { type: "text" };
+export { default as "selftests/kit_vfio_container/kit_vfio_type1.ts" } from "./kit_vfio_container/kit_vfio_type1.ts" with { type: "text" };
 export { default as "selftests/kit_vfio_functions/copy_engine.ts" } from "./kit_vfio_functions/copy_engine.ts" with { type: "text" };
 export { default as "selftests/kit_vfio_functions/kit_vfio_migration.ts" } from "./kit_vfio_functions/kit_vfio_migration.ts" with { type: "text" };
 export { default as "selftests/kit_vfio_functions/kit_vfio_noiommu.ts" } from "./kit_vfio_functions/kit_vfio_noiommu.ts" with { type: "text" };

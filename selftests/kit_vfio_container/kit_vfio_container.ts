@@ -108,6 +108,8 @@ function registerTypes(f: ContainerFixture): void {
       const has = extensions.includes(each) ? 1 : 0;
       await container.arg(CONTAINER.CHECK_EXTENSION, each, undefined, has);
     }
+    // What updates addresses is there with a type alone.
+    await container.arg(CONTAINER.CHECK_EXTENSION, 10);
     await container.arg(CONTAINER.SET_IOMMU, TYPE1, untyped);
     await container.info(24, untyped);
     await container.map({}, untyped);
@@ -205,6 +207,10 @@ function registerMaps(f: ContainerFixture): void {
       ["a part of what is mapped", EEXIST, {
         iova: IOVA + 4096n,
         length: 4096n,
+      }],
+      ["up to what is mapped", EEXIST, {
+        iova: IOVA - 4096n,
+        length: 8192n,
       }],
       ["the window of messages", EINVAL, { iova: MSI_WINDOW, length: 4096n }],
       ["up to the window", EINVAL, {
