@@ -36,13 +36,20 @@ import {
 /** The command line of `deno task run`: a process of its own, as it needs what no runner should have. */
 const SUPERVISOR = new URL("../../host/command.ts", import.meta.url);
 
+/** The devices that a machine has, by what is chosen. */
+const DEVICES: Readonly<Record<string, readonly string[]>> = {
+  igb: ["--device", "igb"],
+  // One is moved to the other.
+  dma: ["--device", "dma", "--device", "dma"],
+};
+
 /** What can be chosen of the machine. */
 const OPTIONS = {
-  device: ["igb"],
+  device: Object.keys(DEVICES),
   container: ["iommufd", "type1"],
-} as const;
+};
 
-/** `linux-here:[REVISION][,device=igb][,container=WHOSE]`: by default each revision. Throws {@link UsageError}. */
+/** `linux-here:[REVISION][,device=KIND][,container=WHOSE]`: by default each revision. Throws {@link UsageError}. */
 export function parseLinuxHere(rest: string, spec: string): TargetSpec {
   const chosen = parseChosen(rest, OPTIONS);
   const revision = chosen?.revision;
@@ -61,7 +68,7 @@ export function parseLinuxHere(rest: string, spec: string): TargetSpec {
   const device = options.get("device");
   const machine = [
     ...["--container", options.get("container") ?? "iommufd"],
-    ...device === undefined ? [] : ["--device", device],
+    ...DEVICES[device ?? ""] ?? [],
   ];
   const all = device === undefined
     ? REVISION_NAMES

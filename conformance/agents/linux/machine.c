@@ -30,9 +30,11 @@
 #define TMPFS "/dev/shm"
 /* The device that the tests open, and where it comes from. */
 #define DEVICE "/dev/vfio/devices/vfio0"
-/* How many virtual functions it has. */
-#define FUNCTIONS "/sys/class/vfio-dev/vfio0/device/sriov_numvfs"
 #define PCI "/sys/bus/pci"
+/* How many virtual functions it has, and what it and another one are. */
+#define FUNCTIONS "/sys/class/vfio-dev/vfio0/device/sriov_numvfs"
+#define IDS "/sys/class/vfio-dev/vfio%d/device/device"
+#define COPY_ENGINE 0xd3a0
 /* What a model of Linux complains of, a line each, that nobody was told of yet. */
 #define PROBLEMS "/sys/kernel/iommufd-kit/problems"
 
@@ -133,6 +135,26 @@ static bool has_tmpfs(void)
 	return !statfs(TMPFS, &fs) && fs.f_type == TMPFS_MAGIC;
 }
 
+/* True if the first device of VFIO's is a copy engine, and the second too. */
+static bool has_copy_engines(void)
+{
+	for (int i = 0; i < 2; i++) {
+		char path[64];
+		unsigned int id = 0;
+		FILE *file;
+
+		snprintf(path, sizeof(path), IDS, i);
+		file = fopen(path, "re");
+		if (!file || fscanf(file, "%x", &id) != 1)
+			id = 0;
+		if (file)
+			fclose(file);
+		if (id != COPY_ENGINE)
+			return false;
+	}
+	return true;
+}
+
 /* Writes a setting; false if it is not there or does not take the value. */
 static bool set(const char *path, const char *value)
 {
@@ -215,8 +237,11 @@ void put_facts(struct text *out)
 		{ "pasid", has_command(CMD_VEVENTQ_ALLOC) },
 		/* On a machine of many, the device is somebody's. */
 		{ "vfio_device", (is_init() || is_model) &&
+					 !has_copy_engines() &&
 					 !access(DEVICE, R_OK | W_OK) },
-		{ "vfio_sriov", is_model && !access(FUNCTIONS, W_OK) },
+		{ "vfio_sriov", is_model && !has_copy_engines() &&
+					!access(FUNCTIONS, W_OK) },
+		{ "copy_engines", has_copy_engines() },
 		{ "time", true },
 		{ "linux", !is_model },
 	};
