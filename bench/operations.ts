@@ -11,6 +11,7 @@ import { accessScenarios } from "./operations/access.ts";
 import { areaScenarios } from "./operations/areas.ts";
 import { copyScenarios } from "./operations/copy.ts";
 import { dirtyScenarios } from "./operations/dirty.ts";
+import { dmaScenarios } from "./operations/dma.ts";
 import { faultScenarios } from "./operations/fault.ts";
 import { fileScenarios } from "./operations/files.ts";
 import { forkScenarios } from "./operations/fork.ts";
@@ -33,6 +34,7 @@ export function allScenarios(): Scenario[] {
     ...areaScenarios(),
     ...vfioScenarios(),
     ...dirtyScenarios(),
+    ...dmaScenarios(),
     ...faultScenarios(),
     ...viommuScenarios(),
     ...forkScenarios(),
