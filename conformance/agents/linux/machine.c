@@ -211,6 +211,9 @@ static const char *uapi(void)
 void put_facts(struct text *out)
 {
 	bool root = !geteuid();
+	/* On a machine of many, the device is somebody's. */
+	bool has_device = (is_init() || is_model) && !has_copy_engines() &&
+			  !access(DEVICE, R_OK | W_OK);
 	const struct {
 		const char *name;
 		bool there;
@@ -235,12 +238,8 @@ void put_facts(struct text *out)
 		{ "viommu", has_command(CMD_VIOMMU_ALLOC) },
 		/* PASIDs have no ioctl of their own; they came with this one. */
 		{ "pasid", has_command(CMD_VEVENTQ_ALLOC) },
-		/* On a machine of many, the device is somebody's. */
-		{ "vfio_device", (is_init() || is_model) &&
-					 !has_copy_engines() &&
-					 !access(DEVICE, R_OK | W_OK) },
-		{ "vfio_sriov", is_model && !has_copy_engines() &&
-					!access(FUNCTIONS, W_OK) },
+		{ "vfio_device", has_device },
+		{ "vfio_sriov", has_device && !access(FUNCTIONS, W_OK) },
 		{ "copy_engines", has_copy_engines() },
 		{ "time", true },
 		{ "linux", !is_model },

@@ -57,7 +57,7 @@ export function boardWith(device: Device | undefined): Board {
     machine: "q35,kernel-irqchip=split",
     // What drivers of the device want to map.
     memory: "4G",
-    kernel: ["hugepagesz=1G", "hugepages=1"],
+    kernel: ["hugepagesz=1G", "hugepages=1", "vfio_pci.enable_sriov=1"],
     agent: [address],
     args: [
       // 48 bits of addresses, and interrupts go through it.
