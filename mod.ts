@@ -114,6 +114,7 @@ export {
   type VirtualFunctions,
 } from "./impl/pci/device.ts";
 export type { DmaLog, LoggedRange } from "./impl/pci/dma_log.ts";
+export type { Rom } from "./impl/pci/rom.ts";
 export type { Migration } from "./impl/pci/migration.ts";
 export type { Sriov, SriovOptions } from "./impl/pci/sriov.ts";
 export { type Dma, DmaFault } from "./impl/pci/dma.ts";

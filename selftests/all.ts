@@ -60,6 +60,7 @@ import { registerKitVfioFeature } from "./kit_vfio/kit_vfio_feature.ts";
 import { registerKitVfioDevice } from "./kit_vfio/kit_vfio_device.ts";
 import { registerKitVfioMigration } from "./kit_vfio_functions/kit_vfio_migration.ts";
 import { registerKitVfioNoiommu } from "./kit_vfio_functions/kit_vfio_noiommu.ts";
+import { registerKitVfioRom } from "./kit_vfio_functions/kit_vfio_rom.ts";
 import { registerKitVfioSriov } from "./kit_vfio_functions/kit_vfio_sriov.ts";
 import { registerKitVfioToken } from "./kit_vfio_functions/kit_vfio_token.ts";
 import { registerKitVfioStruct } from "./kit_uapi/kit_vfio_struct.ts";
@@ -140,6 +141,7 @@ export function allTests(uapi: RevisionName): Test[] {
   registerKitVfioToken(registry);
   registerKitVfioMigration(registry);
   registerKitVfioNoiommu(registry);
+  registerKitVfioRom(registry);
   registerKitVfioGroup(registry);
   registerKitVfioContainer(registry);
   registerKitVfioType1(registry);

@@ -145,6 +145,7 @@ export { default as "selftests/kit_vfio_container/kit_vfio_type1.ts" } from "./k
 export { default as "selftests/kit_vfio_functions/copy_engine.ts" } from "./kit_vfio_functions/copy_engine.ts" with { type: "text" };
 export { default as "selftests/kit_vfio_functions/kit_vfio_migration.ts" } from "./kit_vfio_functions/kit_vfio_migration.ts" with { type: "text" };
 export { default as "selftests/kit_vfio_functions/kit_vfio_noiommu.ts" } from "./kit_vfio_functions/kit_vfio_noiommu.ts" with { type: "text" };
+export { default as "selftests/kit_vfio_functions/kit_vfio_rom.ts" } from "./kit_vfio_functions/kit_vfio_rom.ts" with { type: "text" };
 export { default as "selftests/kit_vfio_functions/kit_vfio_sriov.ts" } from "./kit_vfio_functions/kit_vfio_sriov.ts" with { type: "text" };
 export { default as "selftests/kit_vfio_functions/kit_vfio_token.ts" } from "./kit_vfio_functions/kit_vfio_token.ts" with { type: "text" };
 export { default as "selftests/kit_vfio_functions/virtual_function.ts" } from "./kit_vfio_functions/virtual_function.ts" with { type: "text" };

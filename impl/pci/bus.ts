@@ -19,6 +19,7 @@ import {
   type ConfigSpace,
   PCI_BASE_ADDRESS_0,
   PCI_EXT_CAP_ID_SRIOV,
+  PCI_ROM_ADDRESS,
 } from "./config_space.ts";
 import type { PciDevice } from "./device.ts";
 import { type FunctionPlace, nameOf, PciFunction } from "./function.ts";
@@ -170,12 +171,17 @@ export class PciBus {
 
   /** Gives each BAR an address that is a multiple of its size, as firmware does. */
   #assignBars(pci: PciFunction): void {
-    const { bars, config } = pci.device;
+    const { bars, config, rom } = pci.device;
     for (const [index, bar] of bars.entries()) {
       if (bar === undefined) continue;
       const address = this.#allocate(bar);
       setAddress(config, PCI_BASE_ADDRESS_0 + 4 * index, bar, address);
       this.#placeBar(pci, index, MMIO_BASE + address);
+    }
+    if (rom !== undefined) {
+      const address = Math.ceil(this.#ends.low / rom.size) * rom.size;
+      this.#ends.low = address + rom.size;
+      config.set(PCI_ROM_ADDRESS, 4, address);
     }
   }
 

@@ -9,6 +9,7 @@
 import type { Bar } from "./bar.ts";
 import type { VirtualFunctions } from "./device.ts";
 import { MAX_PAGE_REQUESTS } from "./page_requests.ts";
+import type { Rom } from "./rom.ts";
 import * as sriov from "./sriov.ts";
 import {
   ConfigSpace,
@@ -33,6 +34,8 @@ import {
   PCI_INTERRUPT_PIN,
   PCI_PASID_CAP,
   PCI_REVISION_ID,
+  PCI_ROM_ADDRESS,
+  PCI_ROM_ADDRESS_ENABLE,
   PCI_STATUS,
   PCI_STATUS_CAP_LIST,
   PCI_SUBSYSTEM_VENDOR_ID,
@@ -109,16 +112,29 @@ const PRI_ANSWERS_PASID = 0x8000;
 /** SR-IOV: pages of 4 KiB up to 4 MiB. */
 const SRIOV_PAGES = 0x553;
 
+/** What a device has that configuration space tells of. */
+export interface Parts {
+  /** Its BARs. */
+  readonly bars: readonly (Bar | undefined)[];
+  /** Where the table of MSI-X is. */
+  readonly msix: MsixPlace | undefined;
+  /** Its expansion ROM. */
+  readonly rom: Rom | undefined;
+  /** The virtual functions that it can have. */
+  readonly sriov: VirtualFunctions | undefined;
+}
+
 /** Configuration space with a header and capabilities. */
 export function layOut(
   identity: Identity,
-  bars: readonly (Bar | undefined)[],
-  msix: MsixPlace | undefined,
-  virtual: VirtualFunctions | undefined,
+  { bars, msix, rom, sriov: virtual }: Parts,
 ): ConfigSpace {
   const config = new ConfigSpace(PCI_CFG_SPACE_EXP_SIZE);
   addHeader(config, identity);
   addBars(config, bars, PCI_BASE_ADDRESS_0);
+  if (rom !== undefined) {
+    config.declare(PCI_ROM_ADDRESS, 4, 0, -rom.size | PCI_ROM_ADDRESS_ENABLE);
+  }
   const caps = [
     addPowerManagement,
     ...identity.msi === 0 ? [] : [addMsi],

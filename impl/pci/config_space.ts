@@ -50,6 +50,8 @@ export const PCI_BASE_ADDRESS_MEM_PREFETCH = 0x8;
 export const PCI_SUBSYSTEM_VENDOR_ID = 0x2c;
 /** Expansion ROM, 32 bits. */
 export const PCI_ROM_ADDRESS = 0x30;
+/** Expansion ROM: it answers. */
+export const PCI_ROM_ADDRESS_ENABLE = 0x1;
 /** Where the first capability is, 8 bits. */
 export const PCI_CAPABILITY_LIST = 0x34;
 /** Interrupt line, 8 bits. */

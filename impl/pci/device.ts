@@ -26,6 +26,7 @@ import type { Dma, DmaFault } from "./dma.ts";
 import type { PageAnswer } from "./page_requests.ts";
 import type { PciFunction } from "./function.ts";
 import type { Migration } from "./migration.ts";
+import { Rom } from "./rom.ts";
 import type { SriovOptions } from "./sriov.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 
@@ -47,6 +48,8 @@ export interface PciDeviceOptions extends Identity {
   readonly seesStores?: boolean;
   /** Vectors of MSI-X, in a BAR of their own behind the others; or where they are. Default none. */
   readonly msix?: number | MsixPlace;
+  /** The bytes of its expansion ROM; default none. */
+  readonly rom?: Uint8Array;
   /** Whether it can note which memory it writes, for who copies that meanwhile; default false. */
   readonly logsDma?: boolean;
   /** The virtual functions that it can have; default none. */
@@ -76,6 +79,8 @@ export abstract class PciDevice {
   readonly seesStores: boolean;
   /** The virtual functions that it can have. */
   readonly sriov: VirtualFunctions | undefined;
+  /** Its expansion ROM. */
+  readonly rom: Rom | undefined;
   /** Whether it can note which memory it writes. */
   readonly logsDma: boolean;
   /** How it moves to another machine: a device that can gives itself one. */
@@ -102,7 +107,8 @@ export abstract class PciDevice {
     this.seesStores = options.seesStores ?? false;
     this.logsDma = options.logsDma ?? false;
     this.sriov = options.sriov && virtualFunctions(options.sriov);
-    this.config = layOut(options, bars, this.msix, this.sriov);
+    this.rom = options.rom && new Rom(options.rom);
+    this.config = layOut(options, this);
   }
 
   /** Its place in a machine. Throws an Error while it is in none. */

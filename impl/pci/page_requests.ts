@@ -51,7 +51,9 @@ export class PageRequests {
    */
   ask(fault: DmaFault, answered: PageAnswer): void {
     const { iova, pasid, access } = fault;
-    if (!fault.isMissing || this.#waiting.size === MAX_PAGE_REQUESTS) {
+    const cannot = this.#pci.ops === null ||
+      this.#waiting.size === MAX_PAGE_REQUESTS;
+    if (!fault.isMissing || cannot) {
       return answered(false);
     }
     const grpid = this.#freeGroup();

@@ -18,6 +18,7 @@ import {
   PCI_DEVICE_ID,
   PCI_EXT_CAP_ID_SRIOV,
   PCI_INTERRUPT_PIN,
+  PCI_ROM_ADDRESS,
   PCI_VENDOR_ID,
 } from "./config_space.ts";
 import type { ConfigSpace } from "./config_space.ts";
@@ -176,6 +177,7 @@ export function makeVirtual(config: ConfigSpace): void {
   for (let bar = 0; bar < 6; bar++) {
     config.declare(PCI_BASE_ADDRESS_0 + 4 * bar, 4, 0);
   }
+  config.declare(PCI_ROM_ADDRESS, 4, 0);
   config.declare(PCI_INTERRUPT_PIN, 1, 0);
   config.finish();
 }

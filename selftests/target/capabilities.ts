@@ -51,7 +51,7 @@ export type Need =
   | "vfio_device"
   /** It can have virtual functions, which are VFIO's too: its `sriov_numvfs` can be written. */
   | "vfio_sriov"
-  /** `vfio0` and `vfio1` in `/dev/vfio/devices` are copy engines of this package. */
+  /** `vfio0` and `vfio1` in `/dev/vfio/devices` are copy engines of this package: the first with a ROM, the other with one without images. */
   | "copy_engines"
   /** The only VFIO device is a copy engine of this package, behind no IOMMU. */
   | "noiommu_device";

@@ -184,9 +184,22 @@ function plugWhenOpened(kernel: Kernel): void {
   });
 }
 
-/** Two devices that can be moved, and note what they write. */
+/** 4 KiB with an image in the first 1536 bytes, each of which is the lowest byte of its number where nothing else is. */
+function romWithImage(): Uint8Array {
+  const bytes = Uint8Array.from({ length: 4096 }, (_, i) => i);
+  bytes.set([0x55, 0xaa]);
+  bytes.set([0x40, 0], 24);
+  bytes.set(new TextEncoder().encode("PCIR"), 0x40);
+  bytes.set([3, 0], 0x50);
+  bytes[0x55] = 0x80;
+  return bytes;
+}
+
+/** Two devices that can be moved, and note what they write: the first has a ROM, the other one without images. */
 function plugCopyEngines(kernel: Kernel): void {
-  for (let i = 0; i < 2; i++) kernel.addPciDevice(new CopyEngine());
+  for (const rom of [romWithImage(), new Uint8Array(2048)]) {
+    kernel.addPciDevice(new CopyEngine({ rom }));
+  }
 }
 
 /** The container of a test: type1's where it needs that, or any. */

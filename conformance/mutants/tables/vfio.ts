@@ -319,4 +319,24 @@ export const VFIO_MUTANTS: readonly Mutant[] = [
     breaks: "A device without an IOMMU does no DMA",
     killer: "kit_vfio_noiommu.own_file",
   }]),
+  ...inFile("impl/pci/rom.ts", [{
+    name: "rom-behind-images",
+    find: "const end = Math.min(offset + to.length, this.length);",
+    replace: "const end = offset + to.length;",
+    breaks: "What is behind the images of a ROM is read",
+    killer: "kit_vfio_rom.read",
+  }]),
+  ...inFile("impl/vfio/pci/regions.ts", [{
+    name: "rom-memory-off",
+    find: "if (at < rom.length && !device.memoryEnabled) {",
+    replace: "if (false) {",
+    breaks: "A ROM is read while memory is off",
+    killer: "kit_vfio_rom.memory_off",
+  }, {
+    name: "rom-no-image",
+    find: "if (rom.length === 0) throw ENOMEM",
+    replace: "if (false) throw ENOMEM",
+    breaks: "A ROM without images is read",
+    killer: "kit_vfio_rom.no_image",
+  }]),
 ];

@@ -53,6 +53,8 @@ export interface CopyEngineOptions {
   readonly vfs?: number;
   /** Whether it asks for pages that are not mapped; default false. */
   readonly pri?: boolean;
+  /** The bytes of its expansion ROM; default none. */
+  readonly rom?: Uint8Array;
 }
 
 /** A command that is carried out. */
@@ -86,8 +88,9 @@ export class CopyEngine extends PciDevice {
   #waiting: Transfer | undefined;
 
   /** A copy engine with 16 vectors. */
-  constructor({ vfs = 0, pri = false }: CopyEngineOptions = {}) {
+  constructor({ vfs = 0, pri = false, rom }: CopyEngineOptions = {}) {
     super({
+      ...rom && { rom },
       ...vfs > 0 && { sriov: { vfs, make: () => new CopyEngine() } },
       pasidBits: PASID_BITS,
       pageRequests: pri,

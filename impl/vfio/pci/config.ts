@@ -330,7 +330,9 @@ export class VirtualConfig {
       const mask = Math.floor(-bar.size / 2 ** 32);
       store(this.#user, at + 4, 4, high & mask);
     }
-    store(this.#user, pci.PCI_ROM_ADDRESS, 4, 0);
+    const rom = this.#device.function.physFn ? undefined : this.#device.rom;
+    const mask = rom ? -rom.size | pci.PCI_ROM_ADDRESS_ENABLE : 0;
+    this.#mix(pci.PCI_ROM_ADDRESS, 4, 0, ~mask);
   }
 }
 

@@ -98,12 +98,17 @@ function regionOf(
   index: number,
 ): { length: number; flags: number } {
   const accessible = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE;
-  const { bars, config, msix } = pci.device;
+  const { bars, config, msix, rom } = pci.device;
   if (index === VFIO_PCI_CONFIG_REGION_INDEX) {
     return { length: config.size, flags: accessible };
   }
   if (index > VFIO_PCI_ROM_REGION_INDEX) {
     throw EINVAL.because("there is no such region");
+  }
+  if (index === VFIO_PCI_ROM_REGION_INDEX) {
+    return rom === undefined || rom.length === 0
+      ? { length: 0, flags: 0 }
+      : { length: rom.size, flags: VFIO_REGION_INFO_FLAG_READ };
   }
   const bar = bars[index];
   if (bar === undefined) return { length: 0, flags: 0 };

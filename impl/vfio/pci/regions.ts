@@ -14,11 +14,12 @@ import type { FileMapping, MapRequest } from "../../kernel/files/file.ts";
 import type { Task } from "../../kernel/interfaces/task.ts";
 import type { Bar } from "../../pci/bar.ts";
 import { numberOf, store } from "../../pci/bytes.ts";
-import { EFAULT, EINVAL, EIO } from "../../uapi/errno.ts";
+import { EFAULT, EINVAL, EIO, ENOMEM } from "../../uapi/errno.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
 import {
   VFIO_PCI_CONFIG_REGION_INDEX,
   VFIO_PCI_OFFSET_SHIFT,
+  VFIO_PCI_ROM_REGION_INDEX,
 } from "../../uapi/vfio/device.ts";
 import type { VfioPciDevice } from "./pci_device.ts";
 
@@ -50,7 +51,29 @@ export function accessRegion(
   if (index === VFIO_PCI_CONFIG_REGION_INDEX) {
     return accessConfig(device, at, transfer);
   }
+  if (index === VFIO_PCI_ROM_REGION_INDEX) {
+    return accessRom(device, at, transfer);
+  }
   return accessBar(device, index, at, transfer);
+}
+
+/** The ROM is read while memory answers, and ones behind its images at any time (Linux: vfio_pci_bar_rw). */
+function accessRom(
+  device: VfioPciDevice,
+  at: number,
+  { task, uaddr, count, writes }: Transfer,
+): number {
+  const { rom } = device.pci.device;
+  if (rom === undefined || writes) throw NO_REGION;
+  if (at >= rom.size) throw EINVAL.because("it is beyond the end of the ROM");
+  if (rom.length === 0) throw ENOMEM.because("the ROM has no image");
+  if (at < rom.length && !device.memoryEnabled) {
+    throw EIO.because("the device's memory is off");
+  }
+  const bytes = new Uint8Array(Math.min(count, rom.size - at));
+  rom.read(at, bytes);
+  task.mm.copyToUser(uaddr, bytes);
+  return bytes.length;
 }
 
 /** In chunks that lie in one capability each (Linux: vfio_pci_config_rw). */

@@ -23,7 +23,8 @@ function fixture() {
     processOf: () => undefined,
     fileOfSocket: () => undefined,
   });
-  const later = kernel.addPciDevice(new CopyEngine()).pci;
+  const rom = new Uint8Array(3000);
+  const later = kernel.addPciDevice(new CopyEngine({ rom })).pci;
   const find = (path: string, follows = true) =>
     shown.resolve(LOOKER, AT_FDCWD, path, follows);
   const read = (path: string) => {
@@ -139,6 +140,9 @@ describe("A PCI device of VFIO's", () => {
     assertEquals([start! % 0x1000, flags], [0, 0x40200]);
     const none = `0x${"0".repeat(16)}`;
     assertEquals(lines[12], `${none} ${none} ${none}`);
+    const other = read(`/sys/bus/pci/devices/${later.name}/resource`)!;
+    const [from, to, kind] = other.split("\n")[6]!.split(" ").map(Number);
+    assertEquals([to! - from! + 1, kind], [4096, 0x46200], "the ROM");
     const config = find(`${bus}/config`)!.node;
     assert(config?.kind === "bytes");
     assertEquals([...config.read().slice(0, 4)], [0x86, 0x80, 0xc9, 0x10]);

@@ -9,6 +9,10 @@
  */
 
 import type { Bar } from "../../../../impl/pci/bar.ts";
+import {
+  PCI_ROM_ADDRESS,
+  PCI_ROM_ADDRESS_ENABLE,
+} from "../../../../impl/pci/config_space.ts";
 import { MMIO_BASE } from "../../../../impl/pci/bus.ts";
 import type { PciFunction } from "../../../../impl/pci/function.ts";
 import {
@@ -28,9 +32,12 @@ const RESOURCE = {
   memory: 0x40200,
   wide: 0x100004,
   prefetchable: 0x2008,
+  rom: 0x46200,
 } as const;
 /** Lines of `resource`: six BARs, the ROM, six BARs of virtual functions. */
 const RESOURCES = 13;
+/** That of the ROM. */
+const ROM_RESOURCE = 6;
 /** The first of those of virtual functions. */
 const VIRTUAL_RESOURCES = 7;
 /** Bits of a BAR's register. */
@@ -135,8 +142,13 @@ export function resourcesOf(pci: PciFunction): string {
       lines[from + index] = resource(start, end, flagsOf(bar));
     }
   };
-  const { device: { bars }, barAddresses, sriov } = pci;
+  const { device: { bars, config, rom }, barAddresses, sriov } = pci;
   add(0, { bars, barAddresses }, 1);
+  if (rom !== undefined && pci.physFn === undefined) {
+    const start = config.read(PCI_ROM_ADDRESS, 4) & ~PCI_ROM_ADDRESS_ENABLE;
+    const end = (start >>> 0) + rom.size - 1;
+    lines[ROM_RESOURCE] = resource(start >>> 0, end, RESOURCE.rom);
+  }
   if (sriov !== undefined) add(VIRTUAL_RESOURCES, sriov, sriov.totalVfs);
   return lines.join("");
 }
