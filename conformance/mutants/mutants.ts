@@ -18,6 +18,7 @@ import { PAGE_TABLE_MUTANTS } from "./tables/page_table.ts";
 import { PAGES_MUTANTS } from "./tables/pages.ts";
 import { PASID_MUTANTS } from "./tables/pasid.ts";
 import { VFIO_MUTANTS } from "./tables/vfio.ts";
+import { VFIO_PCI_MUTANTS } from "./tables/vfio_pci.ts";
 import { VFIO_TYPE1_MUTANTS } from "./tables/vfio_type1.ts";
 import { VIOMMU_MUTANTS } from "./tables/viommu.ts";
 
@@ -35,5 +36,6 @@ export const MUTANTS: readonly Mutant[] = [
   ...PASID_MUTANTS,
   ...VIOMMU_MUTANTS,
   ...VFIO_MUTANTS,
+  ...VFIO_PCI_MUTANTS,
   ...VFIO_TYPE1_MUTANTS,
 ];
