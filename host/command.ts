@@ -40,8 +40,7 @@ function environment(): Environment {
       Deno.addSignalListener(signal, act);
       return () => Deno.removeSignalListener(signal, act);
     },
-    createKernel: (revision, vfioContainer) =>
-      hostKernel({ revision, vfioContainer }),
+    createKernel: hostKernel,
     devices: DEVICE_SOURCES,
     start,
   };

@@ -43,6 +43,11 @@ const PASSED_ON = [
 /** Those of them that a terminal sends to the program as well. */
 const FROM_TERMINAL: readonly Deno.Signal[] = ["SIGINT", "SIGQUIT"];
 
+/** What is chosen of a machine. */
+export type KernelChoice =
+  & { readonly revision: RevisionName }
+  & Pick<IommufdOptions, "vfioContainer" | "vfioNoIommu">;
+
 /** What the command works with. */
 export interface Environment {
   /** Writes to standard output. */
@@ -56,10 +61,7 @@ export interface Environment {
   /** Calls `act` for each signal; what is returned takes that back. */
   onSignal(signal: Deno.Signal, act: () => void): () => void;
   /** A machine for programs of this host. */
-  createKernel(
-    revision: RevisionName,
-    container: IommufdOptions["vfioContainer"],
-  ): Kernel;
+  createKernel(options: KernelChoice): Kernel;
   /** Where devices come from. */
   readonly devices: DeviceSources;
   /** Starts a program. */
@@ -96,7 +98,11 @@ async function machineOf(
   { uapi, container, devices }: Options,
   environment: Environment,
 ): Promise<Kernel> {
-  const kernel = environment.createKernel(uapi, container);
+  const kernel = environment.createKernel({
+    revision: uapi,
+    vfioContainer: container,
+    vfioNoIommu: devices.some(({ hasIommu }) => !hasIommu),
+  });
   await plugDevices(kernel, devices, environment.devices);
   return kernel;
 }

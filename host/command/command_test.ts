@@ -77,8 +77,7 @@ async function run(line: string, body: Body, hasTerminal = false) {
     },
     hasTerminal,
     onSignal: (signal, act) => signals.on(signal, act),
-    createKernel: (revision, vfioContainer) =>
-      new Kernel({ revision, vfioContainer }),
+    createKernel: (options) => new Kernel(options),
     devices: {
       load: (path) => Promise.resolve(MODULES[path]),
       openStorage: (path) => {
@@ -241,6 +240,7 @@ describe("run", () => {
     const line = "--device dma --device ./class.ts,at=0000:01:00.0 ./x";
     const { started } = await run(line, tidy);
     const { options, pci } = started[0]!.kernel!;
+    assertEquals(options.vfioNoIommu, false);
     assertEquals([...pci.functions.keys()], ["0000:00:04.0", "0000:01:00.0"]);
     assertEquals(options.vfioContainer, "type1");
   });
@@ -248,6 +248,12 @@ describe("run", () => {
   it("gives /dev/vfio/vfio to who is to have it", async () => {
     const { started } = await run("--container iommufd ./x", tidy);
     assertEquals(started[0]!.kernel!.options.vfioContainer, "iommufd");
+  });
+
+  it("lets devices be used without an IOMMU if one has none", async () => {
+    const { started } = await run("--device dma,iommu=none ./x", tidy);
+    const { options, pci } = started[0]!.kernel!;
+    assertEquals([options.vfioNoIommu, pci.functions.size], [true, 1]);
   });
 
   it("draws the devices too", async () => {

@@ -35,6 +35,8 @@ export interface DeviceRequest {
   readonly at: string | undefined;
   /** Those with the same name are in one group; undefined for a group of its own. */
   readonly group: string | undefined;
+  /** Whether an IOMMU is in front of it. */
+  readonly hasIommu: boolean;
 }
 
 /** Where devices come from that are not in the table of kinds, and what is behind them. */
@@ -52,7 +54,7 @@ export interface DeviceSources {
 const MAX_COUNT = 256;
 
 /** What can be said of every device. */
-const PLACES = ["at", "group"] as const;
+const PLACES = ["at", "group", "iommu"] as const;
 
 /** Reads `KIND[,OPTION=VALUE]…`. Throws {@link UsageError}. */
 export function parseDevice(text: string): DeviceRequest {
@@ -76,10 +78,16 @@ export function parseDevice(text: string): DeviceRequest {
     }
     given.set(name, value);
   }
-  const [at, group] = PLACES.map((name) => given.get(name));
+  const [at, group, iommu] = PLACES.map((name) => given.get(name));
+  if (iommu !== undefined && iommu !== "none") {
+    throw new UsageError(
+      `Option iommu of device ${kind} must be none, not "${iommu}".`,
+    );
+  }
   for (const name of PLACES) given.delete(name);
   const options = given as ReadonlyMap<DeviceOption, string>;
-  return { text, kind, options, at, group };
+  const hasIommu = iommu === undefined;
+  return { text, kind, options, at, group, hasIommu };
 }
 
 /** The name of an option, and its value. */
@@ -116,7 +124,7 @@ export async function plugDevices(
   sources: DeviceSources,
 ): Promise<void> {
   const groups = new Map<string, PciFunction>();
-  for (const { text, kind, options, at, group } of requests) {
+  for (const { text, kind, options, at, group, hasIommu } of requests) {
     const device = isModule(kind)
       ? await deviceOfModule(kind, sources)
       : orUsageError(
@@ -127,6 +135,7 @@ export async function plugDevices(
     const place: PciPlace = {
       ...at !== undefined && { address: at },
       ...groupWith && { groupWith },
+      iommu: hasIommu,
     };
     const { pci } = orUsageError(
       `Cannot plug in device "${text}"`,

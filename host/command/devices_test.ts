@@ -18,7 +18,10 @@ const MODULES: Readonly<Record<string, unknown>> = {
 
 /** Plugs devices into a machine, where "disk" is a file and modules are those above. */
 async function plug(texts: readonly string[], revision?: "6.12" | "v3") {
-  const kernel = new Kernel({ ...revision && { revision } });
+  const kernel = new Kernel({
+    vfioNoIommu: true,
+    ...revision && { revision },
+  });
   await plugDevices(kernel, texts.map(parseDevice), {
     load(path) {
       if (path in MODULES) return Promise.resolve(MODULES[path]);
@@ -107,6 +110,7 @@ describe("--device", () => {
     ["dma,size=1M", `Unknown option "size" of device dma: it must be vfs,`],
     ["nvme,vfs=1", `Unknown option "vfs" of device nvme`],
     ["nvme,sise=1M", `Did you mean "size"?`],
+    ["dma,iommu=off", `Option iommu of device dma must be none, not "off".`],
     ["nvme,size", "Option size of device nvme needs a value."],
     ["nvme,size=", "Option size of device nvme needs a value."],
     ["nvme,size=1M,size=2M", "Option size of device nvme is there twice."],
@@ -117,6 +121,11 @@ describe("--device", () => {
       assertThrows(() => parseDevice(text), UsageError, message);
     });
   }
+
+  it("puts it behind no IOMMU", async () => {
+    const [pci] = await plug(["dma,iommu=none"]);
+    assertEquals(pci!.group, null);
+  });
 
   const impossible: [text: string, message: string][] = [
     ["igb,wire=x", `not to "x"`],

@@ -37,6 +37,7 @@ What the program meets:
 ${DEVICES}${INDENT}and of each:
 ${INDENT}    ,at=ADDRESS    its place; default 0000:00:04.0 ff.
 ${INDENT}    ,group=NAME    IOMMU group: one for all of a name
+${INDENT}    ,iommu=none    nothing is between it and memory
   --container WHOSE      type1 or iommufd: who serves /dev/vfio/vfio; default
                          type1
   --poll MS              how long devices pause at most before they look again
