@@ -34,7 +34,7 @@ Which targets and tests:
                                  linux:build" built it; default the newest;
                                  with a PCI device for VFIO, and a container of
                                  iommufd's or of VFIO's own
-                           linux-here:[REVISION][,device=igb|dma]
+                           linux-here:[REVISION][,device=KIND]
                                    [,container=iommufd|type1]
                                  the model behind this machine's Linux: the
                                  agent in C, compiled here, as "deno task run"

@@ -41,6 +41,7 @@ const DEVICES: Readonly<Record<string, readonly string[]>> = {
   igb: ["--device", "igb"],
   // One is moved to the other.
   dma: ["--device", "dma", "--device", "dma"],
+  noiommu: ["--device", "dma,iommu=none"],
 };
 
 /** What can be chosen of the machine. */

@@ -30,6 +30,8 @@
 #define TMPFS "/dev/shm"
 /* The device that the tests open, and where it comes from. */
 #define DEVICE "/dev/vfio/devices/vfio0"
+/* One without an IOMMU. */
+#define NOIOMMU "/dev/vfio/devices/noiommu-vfio0"
 #define PCI "/sys/bus/pci"
 /* How many virtual functions it has, and what it and another one are. */
 #define FUNCTIONS "/sys/class/vfio-dev/vfio0/device/sriov_numvfs"
@@ -241,6 +243,7 @@ void put_facts(struct text *out)
 		{ "vfio_device", has_device },
 		{ "vfio_sriov", has_device && !access(FUNCTIONS, W_OK) },
 		{ "copy_engines", has_copy_engines() },
+		{ "noiommu_device", is_model && !access(NOIOMMU, R_OK | W_OK) },
 		{ "time", true },
 		{ "linux", !is_model },
 	};
