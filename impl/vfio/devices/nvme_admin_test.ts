@@ -225,6 +225,19 @@ describe("the admin queue of an NVMe drive", () => {
     bench.end();
   });
 
+  it("keeps an event until its log was read, and a command waits", () => {
+    const { bench, driver, admin } = start();
+    driver.write(0x1010, 1);
+    driver.write(0x1000, 0xffff);
+    driver.submit(0, { opcode: 0xc });
+    assertEquals(driver.complete(0)?.result, 0x10000);
+    driver.submit(0, { opcode: 0xc });
+    assertEquals(driver.complete(0), undefined);
+    admin(2, 0xf0001);
+    assertEquals(driver.complete(0)?.result, 0x10100);
+    bench.end();
+  });
+
   it("fails where the log of events cannot be told", () => {
     const bench = new Bench(new NvmeDrive(SIZE));
     const driver = new NvmeDriver(bench);

@@ -173,8 +173,7 @@ export class NvmeDrive extends PciDevice {
     let status = registers.get("CSTS") | CSTS.shutdown;
     try {
       flushAll(this.namespaces);
-    } catch (error) {
-      if (!(error instanceof NvmeError)) throw error;
+    } catch {
       status |= CSTS.fatal;
     }
     registers.set("CSTS", status);

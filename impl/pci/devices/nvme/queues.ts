@@ -51,12 +51,6 @@ export class Queues {
     this.#silence = silence;
   }
 
-  /** The queue of commands with that doorbell, or the one of answers. */
-  isThere(doorbell: number): boolean {
-    const queues = doorbell % 2 === 0 ? this.submissions : this.completions;
-    return queues[doorbell >> 1] !== undefined;
-  }
-
   /** Whether there are others than the admin queues. */
   get areInUse(): boolean {
     return this.submissions.length > 1 || this.completions.length > 1;
