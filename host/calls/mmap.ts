@@ -110,7 +110,8 @@ function trapStores(
   const fd = sys.pidfdGetfd(process.pidfd, theirs);
   make(nr.close, [theirs]);
   if (fd < 0) return undefined;
-  return traps.set(fd, start, length, (offset) => device.touched!(at + offset));
+  const range = { pid: process.pid, start, length };
+  return traps.set(fd, range, (offset) => device.touched!(at + offset));
 }
 
 /** The family. */

@@ -25,6 +25,23 @@ export interface Trap {
   release(): void;
 }
 
+/** What is mapped where. */
+export interface ProcessRange {
+  /** The process. */
+  readonly pid: number;
+  /** The first address. */
+  readonly start: number;
+  /** Bytes. */
+  readonly length: number;
+}
+
+interface Trapped {
+  readonly faults: Userfaultfd;
+  readonly pid: number;
+  readonly start: number;
+  readonly touched: Touched;
+}
+
 /** All of them. */
 export class Traps {
   readonly #sys: Sys;
@@ -40,11 +57,13 @@ export class Traps {
     this.#room = TracedThread.room(sys);
   }
 
-  /** Traps stores to a mapping from now on, by a userfaultfd of its process, which is taken over; undefined where this Linux cannot. */
+  /**
+   * Traps stores to a mapping of a process from now on, by a userfaultfd of
+   * that, which is taken over; undefined where this Linux cannot.
+   */
   set(
     fd: number,
-    start: number,
-    length: number,
+    { pid, start, length }: ProcessRange,
     touched: Touched,
   ): Trap | undefined {
     const faults = new Userfaultfd(this.#sys, fd, this.#scratch);
@@ -52,10 +71,8 @@ export class Traps {
       faults.release();
       return undefined;
     }
-    this.#readiness.watchReadable(
-      fd,
-      () => this.#serve(faults, start, touched),
-    );
+    const trapped = { faults, pid, start, touched };
+    this.#readiness.watchReadable(fd, () => this.#serve(trapped));
     return {
       release: () => {
         this.#readiness.unwatch(fd);
@@ -64,16 +81,17 @@ export class Traps {
     };
   }
 
-  #serve(faults: Userfaultfd, start: number, touched: Touched): void {
+  #serve({ faults, pid, start, touched }: Trapped): void {
     const fault = faults.next();
     if (fault === undefined) return;
     const { address, tid } = fault;
-    const thread = TracedThread.of(this.#sys, tid);
+    // Threads in a namespace of their own have another number here.
+    const thread = this.#sys.haveSameMemory(tid, pid)
+      ? TracedThread.of(this.#sys, tid)
+      : undefined;
     if (thread === undefined) {
-      // Somebody debugs it: what it stores is found by looking.
-      faults.open(address);
-      faults.close(address);
-      return;
+      // Or somebody debugs it: what it stores is found by looking.
+      return faults.giveUp(address);
     }
     thread.step(this.#room, {
       before: () => faults.open(address),

@@ -87,6 +87,11 @@ export class Userfaultfd {
     this.#protect(address, WRITEPROTECT_MODE_DONTWAKE);
   }
 
+  /** Lets all stores to the page of an address through, from now on. */
+  giveUp(address: number): void {
+    this.#protect(address, 0);
+  }
+
   /** Protects it again, and has those who wait for it try again. */
   close(address: number): void {
     this.#protect(address, WRITEPROTECT_MODE_WP);

@@ -6,7 +6,9 @@
  */
 #include <pthread.h>
 #include <signal.h>
+#include <sys/ptrace.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 
 #include "device.h"
 
@@ -98,6 +100,32 @@ static void threads(void)
 	CHECK(bar[1] > STORES && bar[1] <= 2 * STORES);
 }
 
+/* Only one can trace a thread: what a debugger has is polled. */
+static void debugged(void)
+{
+	int ends[2], status;
+	char byte = 0;
+
+	start();
+	CHECK(pipe(ends) == 0);
+	pid_t parent = getpid();
+	pid_t debugger = fork();
+	CHECK(debugger >= 0);
+	if (debugger == 0) {
+		CHECK(ptrace(PTRACE_SEIZE, parent, 0, 0) == 0);
+		CHECK(write(ends[1], &byte, 1) == 1);
+		pause();
+	}
+	CHECK(read(ends[0], &byte, 1) == 1);
+	for (uint32_t i = 1; i <= 3; i++) {
+		bar[0] = i;
+		while (bar[2] != i)
+			usleep(100);
+	}
+	CHECK(kill(debugger, SIGKILL) == 0);
+	CHECK(waitpid(debugger, &status, 0) == debugger);
+}
+
 static const struct {
 	const char *name;
 	void (*body)(void);
@@ -106,6 +134,7 @@ static const struct {
 	{ "bytes", bytes },
 	{ "signals", signals },
 	{ "threads", threads },
+	{ "debugged", debugged },
 };
 
 int main(int argc, char **argv)

@@ -49,6 +49,7 @@ const WAYS = {
   bytes: "sees it whatever it is as long as",
   signals: "sees it once, whatever signals come",
   threads: "sees those of all threads",
+  debugged: "finds it by looking where somebody debugs the program",
 } as const;
 
 describe("a store to a device that has to see each", { skip }, () => {

@@ -89,6 +89,17 @@ export const MAPPED_BAR_MUTANTS: readonly HostMutant[] = [
       killer: [STORES, STORE, AT_ONCE],
     },
     {
+      name: "mapped-debugged",
+      find: "return faults.giveUp(address);",
+      replace: "return faults.close(address);",
+      breaks: "A program that is debugged stores for ever",
+      killer: [
+        STORES,
+        STORE,
+        "finds it by looking where somebody debugs the program",
+      ],
+    },
+    {
       name: "mapped-open-for-good",
       find: "behind: () => faults.close(address),",
       replace: "behind: () => {},",
