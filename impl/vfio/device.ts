@@ -24,6 +24,8 @@ export class VfioDevice {
   readonly index: number;
   /** The PCI device. */
   readonly core: VfioPciDevice;
+  /** Files of it that are open, bound or not: the kernel does not take it away meanwhile (Linux: refcount). */
+  files = 0;
   /** How often it is open. */
   #opened = 0;
   /** What iommufd calls it while it is bound. */

@@ -67,6 +67,7 @@ export class VfioDeviceFile extends File {
     this.#binding = ofGroup;
     this.#kernel = kernel;
     this.vfioDevice = device;
+    device.files++;
   }
 
   /** Linux: vfio_device_fops_unl_ioctl. */
@@ -172,6 +173,7 @@ export class VfioDeviceFile extends File {
   /** Closes the device, if it is bound. */
   protected override release(): void {
     this.#binding?.release();
+    this.vfioDevice.files--;
   }
 
   #access(

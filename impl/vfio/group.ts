@@ -13,7 +13,7 @@ import type { Group } from "../iommu/group.ts";
 import type { IommufdCtx } from "../iommufd/main.ts";
 import type { KernelCore } from "../kernel/core.ts";
 import type { Task } from "../kernel/interfaces/task.ts";
-import { EBUSY, EPERM } from "../uapi/errno.ts";
+import { EBUSY, ENODEV, EPERM } from "../uapi/errno.ts";
 import { CAP_SYS_RAWIO } from "../uapi/mman.ts";
 import type { PciFunction } from "../pci/function.ts";
 import type { VfioDevice } from "./device.ts";
@@ -45,6 +45,7 @@ export class VfioGroup {
   /** What it was put into. */
   container: GroupContainer | undefined;
   #isOpen = false;
+  #isGone = false;
   /** Devices that are bound through files of their own (Linux: cdev_device_open_cnt). */
   #blocks = 0;
 
@@ -85,6 +86,19 @@ export class VfioGroup {
     this.container?.leave(this);
     this.container = undefined;
     this.#isOpen = false;
+  }
+
+  /** Its last device is gone: who has its file open can do nothing with it any more. A container of type1 lets it go at once. (Linux: vfio_device_remove_group.) */
+  remove(): void {
+    this.#isGone = true;
+    if (this.container?.iommufd !== undefined) return;
+    this.container?.leave(this);
+    this.container = undefined;
+  }
+
+  /** Throws ENODEV for a group without devices. */
+  checkThere(): void {
+    if (this.#isGone) throw ENODEV.because("the devices of the group are gone");
   }
 
   /** A device is bound through its own file. Throws EBUSY while the group's is open. (Linux: vfio_device_block_group.) */

@@ -77,6 +77,7 @@ export class GroupFile extends File {
 
   #getStatus(task: Task, uaddr: number): void {
     const { bytes, cmd } = load(task, uaddr, VfioGroupStatus);
+    this.group.checkThere();
     const { container, iommuGroup } = this.group;
     cmd.flags = container !== undefined
       ? VFIO_GROUP_FLAGS_CONTAINER_SET | VFIO_GROUP_FLAGS_VIABLE
@@ -96,6 +97,7 @@ export class GroupFile extends File {
     if (group.container !== undefined) {
       throw EINVAL.because("the group is in a container");
     }
+    group.checkThere();
     if (file instanceof Type1Container) {
       group.container = file.attachGroup(group, task);
     } else if (file instanceof IommufdCtx) {

@@ -88,6 +88,7 @@ export class Vfio implements PciDriver {
     this.devices.splice(this.devices.indexOf(device), 1);
     group.devices.splice(group.devices.indexOf(device), 1);
     if (group.devices.length > 0) return;
+    group.remove();
     this.groups.delete(group.iommuGroup);
     if (group.isNoIommu) group.iommuGroup.put();
     this.#kernel.unregisterDevice(pathOfGroup(group));
@@ -111,7 +112,7 @@ export class Vfio implements PciDriver {
       return;
     }
     const inUse = sriov.functions.map((vf) => this.deviceOf(vf))
-      .filter((vf) => vf?.core.isOpen);
+      .filter((vf) => vf !== undefined && vf.files > 0);
     for (const vf of inUse) vf!.request();
     if (inUse.length > 0) throw EBUSY.because("a virtual function is open");
     sriov.disable();

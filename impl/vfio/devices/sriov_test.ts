@@ -21,9 +21,12 @@ import {
   VFIO_DEVICE_FEATURE_PCI_VF_TOKEN,
   VFIO_DEVICE_FEATURE_SET,
   VFIO_GROUP_GET_DEVICE_FD,
+  VFIO_GROUP_GET_STATUS,
   VFIO_GROUP_SET_CONTAINER,
+  VFIO_SET_IOMMU,
   VfioDeviceBindIommufd,
   VfioDeviceFeature,
+  VfioGroupStatus,
 } from "../../uapi/mod.ts";
 import type { VfioDevice } from "../device.ts";
 import { REGION_STRIDE } from "../pci/regions.ts";
@@ -33,8 +36,11 @@ const UUID_1 = "52ac9bff-3a88-4fbd-901a-0d767c3b6c97";
 const UUID_2 = "88594674-90a0-47a9-aea8-9d9b352ac08a";
 
 /** A machine with a controller that has one virtual function, and a program. */
-function machine(revision: RevisionName = "7.3") {
-  const kernel = new Kernel({ revision });
+function machine(
+  revision: RevisionName = "7.3",
+  vfioContainer: "iommufd" | "type1" = "iommufd",
+) {
+  const kernel = new Kernel({ revision, vfioContainer });
   const pf = kernel.addPciDevice(new Igb());
   pf.pci.sriov!.setNumVfs(1);
   const [, vf] = kernel.vfio.devices;
@@ -148,6 +154,39 @@ describe("a device with virtual functions", () => {
     assertEquals(kernel.vfio.devices.length, 2);
     process.close(fd);
     assertEquals(set(), undefined);
+    process.exit();
+    assertEquals(kernel.audit(), []);
+  });
+
+  it("cannot take one away whose file is open, bound or not", () => {
+    const { kernel, pf, vf, process } = machine();
+    const fd = process.open(`/dev/vfio/devices/vfio${vf.index}`);
+    const set = () => errnoOf(() => pf.pci.sriov!.setNumVfs(0))?.name;
+    assertEquals(set(), "EBUSY");
+    process.close(fd);
+    assertEquals(set(), undefined);
+    process.exit();
+    assertEquals(kernel.audit(), []);
+  });
+
+  it("takes one out of a container whose group's file is open, which is of no use then", () => {
+    const { kernel, pf, vf, process } = machine("7.3", "type1");
+    const group = process.open(`/dev/vfio/${vf.pci.group!.id}`);
+    const container = process.open("/dev/vfio/vfio");
+    const set = Uint8Array.of(container, 0, 0, 0);
+    assertEquals(process.ioctlStruct(group, VFIO_GROUP_SET_CONTAINER, set), 0);
+    assertEquals(process.ioctl(container, VFIO_SET_IOMMU, 1), 0);
+    pf.pci.sriov!.setNumVfs(0);
+    const status = VfioGroupStatus.encode({ argsz: VfioGroupStatus.size });
+    for (
+      const [cmd, bytes] of [
+        [VFIO_GROUP_GET_STATUS, status],
+        [VFIO_GROUP_SET_CONTAINER, set],
+      ] as const
+    ) {
+      const ret = process.ioctlStruct(group, cmd, bytes);
+      assertEquals(errnoName(ret), "ENODEV");
+    }
     process.exit();
     assertEquals(kernel.audit(), []);
   });

@@ -17,6 +17,11 @@ const RANDOM = [
   "a device that reaches itself",
 ] as const;
 
+const FUNCTIONS = [
+  "impl/vfio/devices/sriov_test.ts",
+  "a device with virtual functions",
+] as const;
+
 /** Theirs. */
 export const HOSTILE_MUTANTS: readonly HostMutant[] = [
   ...inFile("impl/pci/page_requests.ts", [{
@@ -104,6 +109,26 @@ export const HOSTILE_MUTANTS: readonly HostMutant[] = [
     killer: [
       ...RANDOM,
       "by an eventfd that lets its legacy interrupt through, once",
+    ],
+  }]),
+  ...inFile("impl/vfio/vfio.ts", [{
+    name: "group-stays-in-container",
+    find: "    group.remove();\n",
+    replace: "",
+    breaks: "A group without devices is in a container, which cannot let it go",
+    killer: [
+      ...FUNCTIONS,
+      "takes one out of a container whose group's file is open, which is of no use then",
+    ],
+  }]),
+  ...inFile("impl/vfio/device_file.ts", [{
+    name: "open-file-is-nothing",
+    find: "    device.files++;\n",
+    replace: "",
+    breaks: "A device goes away whose file is open",
+    killer: [
+      ...FUNCTIONS,
+      "cannot take one away whose file is open, bound or not",
     ],
   }]),
 ];
