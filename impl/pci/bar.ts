@@ -80,8 +80,6 @@ export class Bar {
   /** Whether the device acts on a store at this moment. */
   #acts = false;
   #memory: MemoryObject | undefined;
-  /** A register takes notice of something now. */
-  #isTelling = false;
 
   /** All zero, not answering. Throws a RangeError for a size that is no power of two, or too small. */
   constructor({ size, io, wide, prefetchable }: BarOptions) {
@@ -215,25 +213,18 @@ export class Bar {
     if (this.#isThere) this.#memory!.write(offset, from);
   }
 
-  /**
-   * A program's store of `from` at `offset`: each register that it touches
-   * takes notice, also of what it had already. But what a register itself
-   * brings about, by DMA to where it is or by an eventfd that writes, is only
-   * stored: it might go on for ever.
-   */
+  /** A program's store of `from` at `offset`: each register that it touches takes notice, also of what it had already. */
   store(offset: number, from: Uint8Array): void {
     const end = offset + from.length;
     const before = this.#seen.slice(offset, end);
     this.write(offset, from);
-    this.#tell(() =>
-      this.#react(offset, end, (at, count) => {
-        const old = this.#seen.slice(at, at + count);
-        const from = Math.max(offset, at);
-        const to = Math.min(end, at + count);
-        old.set(before.subarray(from - offset, to - offset), from - at);
-        return numberOf(old, 0, count);
-      })
-    );
+    this.#react(offset, end, (at, count) => {
+      const old = this.#seen.slice(at, at + count);
+      const from = Math.max(offset, at);
+      const to = Math.min(end, at + count);
+      old.set(before.subarray(from - offset, to - offset), from - at);
+      return numberOf(old, 0, count);
+    });
   }
 
   /** A program stored `length` bytes at `offset` of its memory, of which the last page may be longer than the BAR: as {@link store}. */
@@ -246,25 +237,12 @@ export class Bar {
 
   /** A program stored something from byte `offset` on, nobody knows how long: the register that has the byte takes notice, and those that have changed. */
   touched(offset: number): void {
-    this.#tell(() => this.#isThere && this.#stores.look(this.#memory!, offset));
+    if (this.#isThere) this.#stores.look(this.#memory!, offset);
   }
 
   /** Looks for what programs stored since the last time. Returns whether there was something. */
   poll(): boolean {
-    return this.#tell(() =>
-      this.#isThere && this.#stores.look(this.#memory!)
-    ) ?? false;
-  }
-
-  /** Does what tells registers, unless it is they who want it. */
-  #tell<T>(body: () => T): T | undefined {
-    if (this.#isTelling) return undefined;
-    this.#isTelling = true;
-    try {
-      return body();
-    } finally {
-      this.#isTelling = false;
-    }
+    return this.#isThere && this.#stores.look(this.#memory!);
   }
 
   get #isThere(): boolean {

@@ -96,7 +96,7 @@ export const HOSTILE_MUTANTS: readonly HostMutant[] = [
   }]),
   ...inFile("impl/pci/bar.ts", [{
     name: "register-tells-itself",
-    find: "if (this.#isTelling) return undefined;",
+    find: "if (this.#acts) return;",
     replace: "",
     breaks: "A device that writes to its own registers never comes to an end",
     killer: [...RANDOM, "by DMA, and its registers take no notice of that"],
