@@ -157,18 +157,18 @@ function settingsOf(
     readonly: (path: string) => sources.openStorage(path, { isReadOnly: true }),
     vfs: numberOf,
     pri: isOn,
-    wire: wireOf,
+    wire: (text: string) => onlyOf(text, "loop"),
+    stores: (text: string) => onlyOf(text, "trapped"),
   } satisfies { [Name in DeviceOption]: (text: string) => unknown };
   return Object.fromEntries(
     [...options].map(([name, text]) => [name, read[name](text)]),
   );
 }
 
-function wireOf(text: string): "loop" {
-  if (text === "loop") return text;
-  throw new RangeError(
-    `A wire leads back ("loop") or nowhere, not to "${text}"`,
-  );
+/** The one value that an option has. Throws a RangeError for another. */
+function onlyOf<Only extends string>(text: string, only: Only): Only {
+  if (text === only) return only;
+  throw new RangeError(`"${text}" must be ${only}`);
 }
 
 function numberOf(text: string): number {

@@ -29,6 +29,8 @@ export interface DeviceSettings {
   readonly pri?: boolean;
   /** Where the wire of a controller leads. */
   readonly wire?: "loop";
+  /** How stores to mapped BARs are noticed. */
+  readonly stores?: "trapped";
 }
 
 /** The name of an option. */
@@ -51,6 +53,10 @@ export const DEVICE_OPTIONS: Readonly<
   },
   pri: { form: "on", summary: "asks for pages that are not mapped" },
   wire: { form: "loop", summary: "a plug that leads all frames back" },
+  stores: {
+    form: "trapped",
+    summary: "each store to a mapped BAR is seen at once, at a cost",
+  },
 };
 
 /** A kind of device. */
@@ -72,7 +78,7 @@ export const DEVICE_KINDS: Readonly<Record<string, DeviceKind>> = {
   },
   igb: {
     summary: "an Ethernet controller (82576)",
-    options: ["vfs", "wire"],
+    options: ["vfs", "wire", "stores"],
     make: (settings) => new Igb(settings),
   },
   nvme: {

@@ -47,6 +47,8 @@ export interface IgbOptions {
   readonly vfs?: number;
   /** Where its wire leads: `loop` for a plug that leads all frames back; default to nobody. */
   readonly wire?: "loop";
+  /** How stores to its mapped BARs are noticed: `trapped` for each at once, which costs time, as a guest's driver needs it; default by looking. */
+  readonly stores?: "trapped";
 }
 
 /** The device. */
@@ -118,8 +120,9 @@ export class Igb extends PciDevice {
   readonly #loops: boolean;
 
   /** One with 10 vectors, as QEMU's. */
-  constructor({ vfs = IGB_VFS, wire }: IgbOptions = {}) {
+  constructor({ vfs = IGB_VFS, wire, stores }: IgbOptions = {}) {
     super({
+      seesStores: stores === "trapped",
       ...vfs > 0 && { sriov: { vfs, make: () => new IgbVirtual() } },
       vendor: 0x8086,
       device: 0x10c9,
