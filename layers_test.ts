@@ -50,6 +50,7 @@ const LAYERS = [
   "host/.",
   "host/bench",
   "host/linux_selftests",
+  "host/clients",
   "host/nvme",
   "bench",
   ".",
