@@ -88,7 +88,7 @@ async function boot(way: string, guest: Guest): Promise<string[]> {
   const { args, qemu } = WAYS[way]!;
   const { program, args: before } = await qemu();
   const kernel = hostKernel();
-  kernel.addPciDevice(new Igb({ wire: "loop", stores: "trapped" }));
+  kernel.addPciDevice(new Igb({ wire: "loop", trap: true }));
   const { stdout, stderr } = await run(program, [
     ...before,
     ...["-accel", "tcg", "-cpu", "max", "-machine", "q35", "-m", "256M"],

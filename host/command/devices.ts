@@ -158,7 +158,7 @@ function settingsOf(
     vfs: numberOf,
     pri: isOn,
     wire: (text: string) => onlyOf(text, "loop"),
-    stores: (text: string) => onlyOf(text, "trapped"),
+    trap: isOn,
   } satisfies { [Name in DeviceOption]: (text: string) => unknown };
   return Object.fromEntries(
     [...options].map(([name, text]) => [name, read[name](text)]),

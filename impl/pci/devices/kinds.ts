@@ -29,8 +29,8 @@ export interface DeviceSettings {
   readonly pri?: boolean;
   /** Where the wire of a controller leads. */
   readonly wire?: "loop";
-  /** How stores to mapped BARs are noticed. */
-  readonly stores?: "trapped";
+  /** Whether each store to a mapped BAR is seen. */
+  readonly trap?: boolean;
 }
 
 /** The name of an option. */
@@ -53,9 +53,9 @@ export const DEVICE_OPTIONS: Readonly<
   },
   pri: { form: "on", summary: "asks for pages that are not mapped" },
   wire: { form: "loop", summary: "a plug that leads all frames back" },
-  stores: {
-    form: "trapped",
-    summary: "each store to a mapped BAR is seen at once, at a cost",
+  trap: {
+    form: "on",
+    summary: "each store to its mapped BARs is seen, at a cost",
   },
 };
 
@@ -78,7 +78,7 @@ export const DEVICE_KINDS: Readonly<Record<string, DeviceKind>> = {
   },
   igb: {
     summary: "an Ethernet controller (82576)",
-    options: ["vfs", "wire", "stores"],
+    options: ["vfs", "wire", "trap"],
     make: (settings) => new Igb(settings),
   },
   nvme: {

@@ -47,8 +47,8 @@ export interface IgbOptions {
   readonly vfs?: number;
   /** Where its wire leads: `loop` for a plug that leads all frames back; default to nobody. */
   readonly wire?: "loop";
-  /** How stores to its mapped BARs are noticed: `trapped` for each at once, which costs time, as a guest's driver needs it; default by looking. */
-  readonly stores?: "trapped";
+  /** Whether each store to its mapped BARs is seen at once, as a guest's driver needs it; that costs time. Default false: they are looked at. */
+  readonly trap?: boolean;
 }
 
 /** The device. */
@@ -120,9 +120,9 @@ export class Igb extends PciDevice {
   readonly #loops: boolean;
 
   /** One with 10 vectors, as QEMU's. */
-  constructor({ vfs = IGB_VFS, wire, stores }: IgbOptions = {}) {
+  constructor({ vfs = IGB_VFS, wire, trap = false }: IgbOptions = {}) {
     super({
-      seesStores: stores === "trapped",
+      seesStores: trap,
       ...vfs > 0 && { sriov: { vfs, make: () => new IgbVirtual() } },
       vendor: 0x8086,
       device: 0x10c9,
