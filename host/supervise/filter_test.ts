@@ -171,6 +171,8 @@ describe("The table of calls", () => {
         arch,
         args: [3n, number, 0n, 0n, 0n, 0n],
       });
-    assertEquals([command(0x3b81n), command(0x5401n)], [ASK, ALLOW]);
+    const [alloc, isatty, nonblocking] = [0x3b81n, 0x5401n, 0x5421n];
+    assertEquals([command(alloc), command(isatty)], [ASK, ASK]);
+    assertEquals(command(nonblocking), ALLOW);
   });
 });
