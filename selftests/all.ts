@@ -58,6 +58,7 @@ import { registerKitVfioType1 } from "./kit_vfio_container/kit_vfio_type1.ts";
 import { registerKitVfioGroup } from "./kit_vfio/kit_vfio_group.ts";
 import { registerKitVfioFeature } from "./kit_vfio/kit_vfio_feature.ts";
 import { registerKitVfioDevice } from "./kit_vfio/kit_vfio_device.ts";
+import { registerKitVfioGroups } from "./kit_vfio_functions/kit_vfio_groups.ts";
 import { registerKitVfioMigration } from "./kit_vfio_functions/kit_vfio_migration.ts";
 import { registerKitVfioNoiommu } from "./kit_vfio_functions/kit_vfio_noiommu.ts";
 import { registerKitVfioRom } from "./kit_vfio_functions/kit_vfio_rom.ts";
@@ -140,6 +141,7 @@ export function allTests(uapi: RevisionName): Test[] {
   registerKitVfioSriov(registry);
   registerKitVfioToken(registry);
   registerKitVfioMigration(registry);
+  registerKitVfioGroups(registry);
   registerKitVfioNoiommu(registry);
   registerKitVfioRom(registry);
   registerKitVfioGroup(registry);

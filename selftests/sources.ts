@@ -143,6 +143,7 @@ export { default as "selftests/kit_vfio_container/container_ioctls.ts" } from ".
 export { default as "selftests/kit_vfio_container/kit_vfio_container.ts" } from "./kit_vfio_container/kit_vfio_container.ts" with { type: "text" };
 export { default as "selftests/kit_vfio_container/kit_vfio_type1.ts" } from "./kit_vfio_container/kit_vfio_type1.ts" with { type: "text" };
 export { default as "selftests/kit_vfio_functions/copy_engine.ts" } from "./kit_vfio_functions/copy_engine.ts" with { type: "text" };
+export { default as "selftests/kit_vfio_functions/kit_vfio_groups.ts" } from "./kit_vfio_functions/kit_vfio_groups.ts" with { type: "text" };
 export { default as "selftests/kit_vfio_functions/kit_vfio_migration.ts" } from "./kit_vfio_functions/kit_vfio_migration.ts" with { type: "text" };
 export { default as "selftests/kit_vfio_functions/kit_vfio_noiommu.ts" } from "./kit_vfio_functions/kit_vfio_noiommu.ts" with { type: "text" };
 export { default as "selftests/kit_vfio_functions/kit_vfio_rom.ts" } from "./kit_vfio_functions/kit_vfio_rom.ts" with { type: "text" };

@@ -44,6 +44,8 @@ const NEEDS: Readonly<Record<Need, string>> = {
   memory_2g: "2 GiB of memory for a process",
   vfio_device: "a VFIO device, an 82576 as QEMU has it",
   vfio_sriov: "a VFIO device with virtual functions",
+  vfio_rom: "a VFIO device with an expansion ROM",
+  vfio_group_of_two: "two VFIO devices in one group",
   noiommu_device: "a VFIO device without an IOMMU",
   copy_engines: "copy engines of this package as VFIO devices",
 };

@@ -19,6 +19,7 @@ import {
   MAP_ANONYMOUS,
   MAP_HUGETLB,
   MAP_PRIVATE,
+  O_RDWR,
   PROT_READ,
   PROT_WRITE,
   RLIMIT_MEMLOCK,
@@ -52,7 +53,7 @@ import {
   pasidAttach,
   pasidDetach,
 } from "../../selftests/ioctls/pasid_ioctls.ts";
-import { bound } from "../../selftests/kit_vfio/vfio_ioctls.ts";
+import { bound, VfioFile } from "../../selftests/kit_vfio/vfio_ioctls.ts";
 import { openNoIommuGroup } from "../../selftests/kit_vfio_functions/kit_vfio_noiommu.ts";
 import {
   findSriov,
@@ -128,7 +129,9 @@ function registerProbes(registry: Test[]): void {
   probe("vfio_device", "A device can be bound", probeVfioDevice);
   probe("vfio_sriov", "A device has a virtual function", probeVfioSriov);
   probe("copy_engines", "A copy engine can be bound", probeCopyEngine);
+  probe("vfio_rom", "A device has a ROM", probeRom);
   probe("noiommu_device", "A device has no IOMMU", probeNoIommu);
+  probe("vfio_group_of_two", "Two devices are in one group", probeGroup);
   probe("hwpt", "A HWPT can be allocated", probeHwpt);
   probe("dirty", "Dirty tracking can be turned on", probeDirty);
   probe("faults", "A fault queue can be allocated", probeFaults);
@@ -275,6 +278,21 @@ async function probeCopyEngine(context: Context): Promise<void> {
 async function probeNoIommu({ process }: Context): Promise<void> {
   const { group } = await openNoIommuGroup(process);
   assertEq(await process.close(group), 0, "close");
+}
+
+async function probeRom(context: Context): Promise<void> {
+  const { device } = await bound(await Iommufd.open(context));
+  assertEq((await device.region(6)).length, 4096n, "bytes");
+}
+
+async function probeGroup(context: Context): Promise<void> {
+  const io = await Iommufd.open(context);
+  const { device } = await bound(io);
+  const { process } = context;
+  const fd = await process.open("/dev/vfio/devices/vfio1", O_RDWR);
+  const other = new VfioFile(process, assertOk(fd, "the other device"));
+  await other.bind((await io.reopen()).fd, EPERM);
+  await device.close();
 }
 
 async function probeVfioSriov(context: Context): Promise<void> {

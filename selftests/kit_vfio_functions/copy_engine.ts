@@ -23,6 +23,7 @@ import {
   type Test,
 } from "../harness/harness.ts";
 import { assertResult, Iommufd } from "../ioctls/ioctls.ts";
+import type { Need } from "../target/capabilities.ts";
 import { VFIO, VfioFile } from "../kit_vfio/vfio_ioctls.ts";
 
 /** FEATURE: what is done. */
@@ -109,11 +110,12 @@ export async function copy(
 export function engineFixture(
   registry: Test[],
   name: string,
+  needs: readonly Need[] = [],
 ): Fixture<undefined, EngineSelf> {
   return fixture(registry, name, {
     since: "6.12",
     upstream: false,
-    needs: () => ["copy_engines"],
+    needs: () => ["copy_engines", ...needs],
     setup: async (context) => {
       const io = await Iommufd.open(context);
       const { process } = context;

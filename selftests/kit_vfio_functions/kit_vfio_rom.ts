@@ -24,7 +24,7 @@ const ROM_ADDRESS = 0x30;
 
 /** Adds the fixture's tests to `registry`. */
 export function registerKitVfioRom(registry: Test[]): void {
-  const f = engineFixture(registry, "kit_vfio_rom");
+  const f = engineFixture(registry, "kit_vfio_rom", ["vfio_rom"]);
 
   f.test("info", {
     description: "A ROM with an image is a region that can be read",

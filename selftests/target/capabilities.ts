@@ -51,10 +51,14 @@ export type Need =
   | "vfio_device"
   /** It can have virtual functions, which are VFIO's too: its `sriov_numvfs` can be written. */
   | "vfio_sriov"
-  /** `vfio0` and `vfio1` in `/dev/vfio/devices` are copy engines of this package: the first with a ROM, the other with one without images. */
+  /** `vfio0` and `vfio1` in `/dev/vfio/devices` are copy engines of this package. */
   | "copy_engines"
+  /** The first has a ROM, the other one without images. */
+  | "vfio_rom"
   /** The only VFIO device is a copy engine of this package, behind no IOMMU. */
-  | "noiommu_device";
+  | "noiommu_device"
+  /** `vfio0` and `vfio1` are copy engines of this package, `0000:01:00.0` and `.1`, in one group, on a bus that can be reset. */
+  | "vfio_group_of_two";
 
 const LIFETIMES: Readonly<Partial<Record<Need, Lifetime>>> = {
   vfio: { since: "6.2" },

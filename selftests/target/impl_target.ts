@@ -202,6 +202,14 @@ function plugCopyEngines(kernel: Kernel): void {
   }
 }
 
+/** Two functions of a device that the IOMMU cannot tell from each other, on a bus that can be reset. */
+function plugGroup(kernel: Kernel): void {
+  const [first, second] = ["0000:01:00.0", "0000:01:00.1"];
+  const { pci } = kernel.addPciDevice(new CopyEngine(), { address: first! });
+  const place = { address: second!, groupWith: pci };
+  kernel.addPciDevice(new CopyEngine(), place);
+}
+
 /** The container of a test: type1's where it needs that, or any. */
 function containerFor(needs: readonly string[]): Container {
   const any: Need[] = ["type1_container", "vfio_container"];
@@ -238,7 +246,10 @@ export class Model {
       });
       if (needs.includes("noiommu_device")) {
         kernel.addPciDevice(new CopyEngine(), { iommu: false });
-      } else if (needs.includes("copy_engines")) plugCopyEngines(kernel);
+      } else if (needs.includes("vfio_group_of_two")) plugGroup(kernel);
+      else if (
+        ["copy_engines", "vfio_rom"].some((need) => needs.includes(need))
+      ) plugCopyEngines(kernel);
       else if (hasDevice) plugWhenOpened(kernel);
       return kernel;
     };
@@ -256,7 +267,14 @@ export class Model {
         ),
         ...(options.memory ?? MUCH_MEMORY) >= MUCH_MEMORY ? ["memory_2g"] : [],
         ...hasDevice
-          ? ["vfio_device", "vfio_sriov", "copy_engines", "noiommu_device"]
+          ? [
+            "vfio_device",
+            "vfio_sriov",
+            "copy_engines",
+            "vfio_rom",
+            "noiommu_device",
+            "vfio_group_of_two",
+          ]
           : [],
       ],
     };

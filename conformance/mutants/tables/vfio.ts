@@ -339,4 +339,25 @@ export const VFIO_MUTANTS: readonly Mutant[] = [
     breaks: "A ROM without images is read",
     killer: "kit_vfio_rom.no_image",
   }]),
+  ...inFile("impl/vfio/group.ts", [{
+    name: "group-one-is-all",
+    find: "    this.#blocks--;",
+    replace: "    this.#blocks = 0;",
+    breaks: "A group is free once one of its devices is",
+    killer: "kit_vfio_groups.one_owner",
+  }]),
+  ...inFile("impl/vfio/type1/container.ts", [{
+    name: "group-leaves-with-one-open",
+    find: "if (this.#groups.get(group)! > 0) {",
+    replace: "if (this.#groups.get(group)! > 1) {",
+    breaks: "A group leaves its container while one of its devices is open",
+    killer: "kit_vfio_groups.type1",
+  }]),
+  ...inFile("impl/vfio/pci/hot_reset.ts", [{
+    name: "group-resets-one",
+    find: "for (const pci of functions) device.group",
+    replace: "for (const pci of [device.pci]) device.group",
+    breaks: "A reset of a bus resets one device",
+    killer: "kit_vfio_groups.reset",
+  }]),
 ];
