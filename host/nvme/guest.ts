@@ -3,7 +3,7 @@
 /**
  * A guest of some bytes: a boot sector that reads 64 blocks from its disk,
  * writes them to another place there, prints the text that they begin with, and
- * leaves.
+ * switches itself off.
  *
  * @module
  */
@@ -17,10 +17,8 @@ export const COPY_BLOCK = 1000;
 const BLOCKS = 64;
 /** Where the sector is in the guest's memory, what the BIOS is asked for in it, and where the text goes. */
 const [SECTOR, READ, WRITE, BUFFER] = [0x7c00, 0x40, 0x50, 0x8000];
-/** The port of QEMU's `isa-debug-exit`, and QEMU's exit status where all went well. */
-const EXIT_PORT = 0x501;
-/** See above. */
-export const WENT_WELL = 3;
+/** Where the machine is switched off (ACPI's PM1a control), and by what. */
+const [POWER_PORT, POWER_OFF] = [0x604, 0x2000];
 
 /** QEMU's arguments for a guest without anything but a serial line. */
 export const BARE_GUEST: readonly string[] = [
@@ -29,7 +27,6 @@ export const BARE_GUEST: readonly string[] = [
   ...["-display", "none"],
   ...["-serial", "stdio"],
   ...["-m", "32"],
-  ...["-device", `isa-debug-exit,iobase=0x${EXIT_PORT.toString(16)}`],
 ];
 
 /** The beginning of a disk that boots. */
@@ -62,22 +59,20 @@ const CODE: readonly number[] = [
   ...[0xbe, ...word(SECTOR + READ)], //   mov si, READ
   ...[0xb4, 0x42], //                     mov ah, 0x42
   ...[0xcd, 0x13], //                     int 0x13
-  ...[0x72, 31], //                       jc failed
+  ...[0x72, 24], //                       jc off
   ...[0xbe, ...word(SECTOR + WRITE)], //  mov si, WRITE
   ...[0xb8, 0x00, 0x43], //               mov ax, 0x4300
   ...[0xcd, 0x13], //                     int 0x13
-  ...[0x72, 21], //                       jc failed
+  ...[0x72, 14], //                       jc off
   ...[0xbe, ...word(BUFFER)], //          mov si, BUFFER
   0xac, //                          next: lodsb
   ...[0x84, 0xc0], //                     test al, al
-  ...[0x74, 6], //                        jz done
+  ...[0x74, 6], //                        jz off
   ...[0xba, 0xf8, 0x03], //               mov dx, 0x3f8
   0xee, //                                out dx, al
   ...[0xeb, -11 & 0xff], //               jmp next
-  ...[0xb0, WENT_WELL >> 1], //     done: mov al, 1
-  ...[0xba, ...word(EXIT_PORT)], // exit: mov dx, EXIT_PORT
-  0xee, //                                out dx, al
+  ...[0xba, ...word(POWER_PORT)], // off: mov dx, POWER_PORT
+  ...[0xb8, ...word(POWER_OFF)], //       mov ax, POWER_OFF
+  0xef, //                                out dx, ax
   0xf4, //                                hlt
-  ...[0xb0, 2], //                failed: mov al, 2
-  ...[0xeb, -9 & 0xff], //                jmp exit
 ];

@@ -14,7 +14,7 @@ import { FileStorage } from "../command/storage.ts";
 import { hostKernel, run, type RunOptions, start } from "../mod.ts";
 import { cannotRun } from "../testing/real_programs.ts";
 import { compareRandomIo, DRIVE, MEMLOCK } from "./compare.ts";
-import { BARE_GUEST, bootable, COPY_BLOCK, WENT_WELL } from "./guest.ts";
+import { BARE_GUEST, bootable, COPY_BLOCK } from "./guest.ts";
 
 const noUtils = cannotRun ||
   !await isThere("qemu-io") && "there is no qemu-io, of qemu-utils";
@@ -157,13 +157,15 @@ describe("QEMU's block driver for NVMe", { skip: noUtils }, () => {
       stdin: "piped",
       stdout: "piped",
     });
-    const input = new Response(script).body!.pipeTo(running.stdin);
+    // It does not read all of it.
+    const input = new Response(script).body!.pipeTo(running.stdin)
+      .catch(() => {});
     const reader = running.stdout.getReader();
     await reader.read();
     running.kill("SIGKILL");
     while (!(await reader.read()).done);
     assertEquals((await running.status).signal, "SIGKILL");
-    await input.catch(() => {});
+    await input;
     assertEquals(kernel.audit(), []);
     const args = ["-f", "raw", "-c", "write -P 2 0 1M"];
     const { code } = await qemu("qemu-io", [
@@ -198,7 +200,7 @@ describe("a guest of QEMU's", { skip: noQemu }, () => {
         ...["-drive", drive.join()],
         ...args,
       ]);
-      assertEquals({ code, stdout }, { code: WENT_WELL, stdout: text });
+      assertEquals({ code, stdout }, { code: 0, stdout: text });
       const copy = storage.read(COPY_BLOCK * 512, text.length);
       assertEquals(new TextDecoder().decode(copy), text);
     });
