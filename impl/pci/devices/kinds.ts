@@ -55,7 +55,7 @@ export const DEVICE_OPTIONS: Readonly<
   wire: { form: "loop", summary: "a plug that leads all frames back" },
   trap: {
     form: "on",
-    summary: "each store to its mapped BARs is seen, at a cost",
+    summary: "sees each store to its mapped BARs",
   },
 };
 
