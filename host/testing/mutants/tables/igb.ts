@@ -13,8 +13,32 @@ const DRIVER = "an 82576's driver";
 const FRAMES = "frames of an 82576";
 const FOLDER = "impl/pci/devices/igb";
 
+const ANSWERS = "host/clients/answers_test.ts";
+const REAL = "the answers of real Linux";
+
 /** Theirs. */
 export const IGB_MUTANTS: readonly HostMutant[] = [
+  ...inFile("host/calls/ioctl.ts", [{
+    name: "answers-terminal",
+    find: '    { argument: 1, test: "equals", value: TCGETS },\n',
+    replace: "",
+    breaks: "A device that is not bound says that it is no terminal",
+    killer: [ANSWERS, REAL, "are given by a device's own file"],
+  }]),
+  ...inFile("host/calls/descriptor.ts", [{
+    name: "answers-seek",
+    find: "call.process.lseek(call.int(0), offset, SEEK_END)",
+    replace: "-29",
+    breaks: "A DMA buffer does not tell how long it is",
+    killer: [ANSWERS, REAL, "are given by a device's own file"],
+  }]),
+  ...inFile("impl/vfio/device_file.ts", [{
+    name: "answers-fdinfo",
+    find: 'if (!this.#kernel.revision.vfio.hasFdinfo) return "";',
+    replace: 'return "";',
+    breaks: "/proc does not say which device a descriptor is of",
+    killer: [ANSWERS, REAL, "are given by a group in a container of type1"],
+  }]),
   ...inFile("impl/pci/bar.ts", [{
     name: "igb-reset-forgets",
     find: "for (const { at, bytes } of newer) this.write(at, bytes);",
