@@ -58,6 +58,9 @@ export type * from "./impl/client/mock_client.ts";
 export type { OptionClient, RlimitMode } from "./impl/client/option_client.ts";
 export type * from "./impl/client/vfio_client.ts";
 export * from "./impl/client/vfio_device.ts";
+export type { BarRange, VfioFeatures } from "./impl/client/vfio_features.ts";
+export * from "./impl/client/vfio_group.ts";
+export { ClientFile } from "./impl/client/client_file.ts";
 export type * from "./impl/client/viommu_client.ts";
 
 // The user API of iommufd and of the system calls around it: constants, structs, errnos.

@@ -53,9 +53,8 @@ export function pass<T extends object>(
     const name = names[field.name as keyof T] ?? field.name;
     if (given[name] === undefined && hasDefault(field)) continue;
     const title = prefix + name;
-    const value = field.type === "u64"
-      ? toU64(title, given[name]!)
-      : toU32(title, given[name] as number);
+    const check = CHECKS.get(field.type) ?? toU32;
+    const value = check(title, given[name] as number);
     args[name] = values[field.name] = value;
     fields[name] = field;
   }
@@ -143,6 +142,21 @@ export function toU32(name: string, value: number): number {
   }
   return value;
 }
+
+/** A descriptor that may be none. Throws TypeError or RangeError. */
+function toS32(name: string, value: number): number {
+  if (value === -1) return value;
+  return toU32(name, value);
+}
+
+/** How values are checked, where they are no u32. */
+const CHECKS: ReadonlyMap<
+  Field["type"],
+  (name: string, value: number) => number | bigint
+> = new Map<Field["type"], (name: string, value: number) => number | bigint>([
+  ["u64", toU64],
+  ["s32", toS32],
+]);
 
 /** A yes or no. Throws TypeError. */
 export function toBoolean(name: string, value: boolean): boolean {

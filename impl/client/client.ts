@@ -14,7 +14,6 @@ import { EMSGSIZE } from "../uapi/errno.ts";
 import type { IoctlStruct } from "../uapi/ioctl.ts";
 import * as uapi from "../uapi/iommufd.ts";
 import type { IommuIovaRange } from "../uapi/iommufd.ts";
-import { O_CLOEXEC, O_RDWR } from "../uapi/mman.ts";
 import type { Revision } from "../uapi/revision.ts";
 import {
   decodeArray,
@@ -24,7 +23,8 @@ import {
   type U64,
   type Values,
 } from "./arguments.ts";
-import { check, Descriptor, ScratchMemory } from "./descriptor.ts";
+import { ClientFile, descriptorOf, openPath } from "./client_file.ts";
+import { type Descriptor, ScratchMemory } from "./descriptor.ts";
 import { IommufdError } from "./error.ts";
 import { HwptClient } from "./hwpt_client.ts";
 import { MockClient } from "./mock_client.ts";
@@ -109,11 +109,7 @@ export interface IovaRange {
  * console.log(ranges); // [ { start: 0n, last: 18446744073709551615n } ]
  * ```
  */
-export class IommufdClient implements Disposable {
-  /** The process that makes the calls. */
-  readonly process: Process;
-  /** The descriptor, for calls that have no method here. */
-  readonly fd: number;
+export class IommufdClient extends ClientFile {
   /** IOMMU_OPTION. */
   readonly option: OptionClient;
   /** The ioctls for hardware page tables, where the revision has them. */
@@ -128,9 +124,8 @@ export class IommufdClient implements Disposable {
 
   /** Takes over an open descriptor; {@link IommufdClient.open} opens one. */
   constructor(process: Process, fd: number) {
-    this.process = process;
-    this.fd = toU32("fd", fd);
-    this.#descriptor = new Descriptor(process, fd);
+    super(process, fd);
+    this.#descriptor = descriptorOf(this);
     this.option = new OptionClient(this.#descriptor);
     this.hwpt = new HwptClient(this.#descriptor);
     this.viommu = new ViommuClient(this.#descriptor);
@@ -139,35 +134,17 @@ export class IommufdClient implements Disposable {
   }
 
   /**
-   * Opens `/dev/iommu`, or `/dev/vfio/vfio` where the revision answers there
-   * too. Throws ENOENT without such a device, EMFILE, ENOMEM.
+   * Opens `/dev/iommu`, or a container: `/dev/vfio/vfio`, where that is an
+   * iommufd or VFIO's own. When it is closed, all objects are destroyed. Throws
+   * ENOENT without such a device, EMFILE, ENOMEM.
    */
   static open(process: Process, path = "/dev/iommu"): IommufdClient {
-    const ret = process.open(path, O_RDWR | O_CLOEXEC);
-    return new IommufdClient(process, check(process, ret, "open", { path }));
+    return new IommufdClient(process, openPath(process, path));
   }
 
   /** How the kernel behaves. */
   get revision(): Revision {
     return this.process.kernel.revision;
-  }
-
-  /** Closes the descriptor; if it is the last one, all objects are destroyed. Idempotent. */
-  close(): void {
-    this.#descriptor.close();
-  }
-
-  /** As {@link close}. */
-  [Symbol.dispose](): void {
-    this.close();
-  }
-
-  /**
-   * An ioctl that has no method here, such as one that you add; returns the
-   * struct as the kernel left it. What has no default must be given.
-   */
-  call<T extends object>(layout: IoctlStruct<T>, values: Values<T>): T {
-    return this.#descriptor.call(layout, values);
   }
 
   /** IOMMU_DESTROY. Throws ENOENT without such an object, EBUSY while another uses it. */

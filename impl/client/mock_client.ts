@@ -110,15 +110,19 @@ export class MockClient {
    * {@link mockDomain}.
    */
   pasidAttach(options: PasidOptions): { hwptId: number } {
-    const names = { id: "stdevId" };
-    const { ptId } = this.#call(uapi.TestPasidAttach, options, names);
-    return { hwptId: ptId };
+    return this.#attachPasid(uapi.TestPasidAttach, options);
   }
 
   /** PASID_REPLACE: attaches it elsewhere for the PASID. Throws EINVAL when it is not attached, otherwise as {@link pasidAttach}. */
   pasidReplace(options: PasidOptions): { hwptId: number } {
-    const names = { id: "stdevId" };
-    const { ptId } = this.#call(uapi.TestPasidReplace, options, names);
+    return this.#attachPasid(uapi.TestPasidReplace, options);
+  }
+
+  #attachPasid(
+    layout: typeof uapi.TestPasidAttach | typeof uapi.TestPasidReplace,
+    options: PasidOptions,
+  ): { hwptId: number } {
+    const { ptId } = this.#call(layout, options, { id: "stdevId" });
     return { hwptId: ptId };
   }
 

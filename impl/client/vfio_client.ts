@@ -43,8 +43,9 @@ export interface MapDmaOptions {
 }
 
 /**
- * The VFIO container ioctls on an open iommufd; see `IommufdClient.vfio`. All
- * but the first two throw ENODEV while there is no IOAS for them.
+ * The VFIO container ioctls on an open iommufd, or on VFIO's own container; see
+ * `IommufdClient.vfio`. All but the first two throw while there is no IOAS for
+ * them, ENODEV, or no group, EINVAL.
  */
 export class VfioClient {
   readonly #descriptor: Descriptor;

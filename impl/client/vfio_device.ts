@@ -7,18 +7,19 @@
  */
 
 import type { Process } from "../kernel/simulated/process.ts";
-import type { IoctlStruct } from "../uapi/ioctl.ts";
-import {
-  MAP_SHARED,
-  O_CLOEXEC,
-  O_RDWR,
-  PROT_READ,
-  PROT_WRITE,
-} from "../uapi/mman.ts";
+import { MAP_SHARED, PROT_READ, PROT_WRITE } from "../uapi/mman.ts";
 import * as uapi from "../uapi/vfio/device.ts";
-import { pass, toU32, type Values } from "./arguments.ts";
+import {
+  VfioDeviceIoeventfd,
+  VfioPciDependentDevice,
+  VfioPciHotReset,
+  VfioPciHotResetInfo,
+} from "../uapi/vfio/feature.ts";
+import { decodeArray, pass, type U64, type Values } from "./arguments.ts";
 import type { IommufdClient } from "./client.ts";
-import { check, Descriptor } from "./descriptor.ts";
+import { ClientFile, descriptorOf, openPath } from "./client_file.ts";
+import { check, type Descriptor, ScratchMemory } from "./descriptor.ts";
+import { tokenBytes, VfioFeatures } from "./vfio_features.ts";
 
 /** Bytes from one region to the next. */
 const REGION_STRIDE = 2 ** uapi.VFIO_PCI_OFFSET_SHIFT;
@@ -52,6 +53,21 @@ export interface IrqRange {
   readonly start?: number;
 }
 
+/** A number that is written to a BAR. */
+export interface BarStore {
+  /** The BAR. */
+  readonly index: number;
+  /** Where. */
+  readonly offset: number;
+  /** What. */
+  readonly value: U64;
+  /** Bytes: 1, 2, 4 or 8; default 4. */
+  readonly count?: number;
+}
+
+/** Devices that a bus can have. */
+const MAX_DEVICES = 256;
+
 /**
  * An open VFIO device of a process. A call that fails throws an
  * `IommufdError`, which says why.
@@ -70,51 +86,56 @@ export interface IrqRange {
  * console.log(device.load(0, 0)); // 826363204: "DMA1"
  * ```
  */
-export class VfioDevice implements Disposable {
-  /** The process that makes the calls. */
-  readonly process: Process;
-  /** The descriptor, for calls that have no method here. */
-  readonly fd: number;
+export class VfioDevice extends ClientFile {
+  /** VFIO_DEVICE_FEATURE. */
+  readonly features: VfioFeatures;
   readonly #descriptor: Descriptor;
 
   /** Takes over an open descriptor; {@link VfioDevice.open} opens one. */
   constructor(process: Process, fd: number) {
-    this.process = process;
-    this.fd = toU32("fd", fd);
-    this.#descriptor = new Descriptor(process, fd);
+    super(process, fd);
+    this.#descriptor = descriptorOf(this);
+    this.features = new VfioFeatures(this.#descriptor);
   }
 
-  /** Opens a device by its path. Throws ENOENT without such a device, EMFILE. */
+  /** Opens a device by its path. When that, and the last mapping, is closed, the device is detached and unbound. Throws ENOENT without such a device, EMFILE. */
   static open(
     process: Process,
     path = "/dev/vfio/devices/vfio0",
   ): VfioDevice {
-    const ret = process.open(path, O_RDWR | O_CLOEXEC);
-    return new VfioDevice(process, check(process, ret, "open", { path }));
+    return new VfioDevice(process, openPath(process, path));
   }
 
-  /** Closes the descriptor; with it, and the last mapping, the device is detached and unbound. Idempotent. */
-  close(): void {
-    this.#descriptor.close();
-  }
-
-  /** As {@link close}. */
-  [Symbol.dispose](): void {
-    this.close();
-  }
-
-  /** An ioctl that has no method here; returns the struct as the kernel left it. */
-  call<T extends object>(layout: IoctlStruct<T>, values: Values<T>): T {
-    return this.#descriptor.call(layout, values);
-  }
-
-  /** VFIO_DEVICE_BIND_IOMMUFD: nothing else can be done before. Throws EINVAL for a device that is bound, EBUSY while its group is open, EPERM if somebody else has that. */
-  bind(iommufd: Pick<IommufdClient, "fd">): { devId: number } {
-    const reply = this.#descriptor.call(uapi.VfioDeviceBindIommufd, {
-      argsz: uapi.VfioDeviceBindIommufd.offsetofend("outDevid"),
+  /**
+   * VFIO_DEVICE_BIND_IOMMUFD: nothing else can be done before. A virtual
+   * function, and the device of open ones, needs their token. Throws EINVAL for
+   * a device that is bound, EBUSY while its group is open, EPERM if somebody
+   * else has that, EACCES for another token.
+   */
+  bind(
+    iommufd: Pick<IommufdClient, "fd">,
+    options: { readonly token?: string } = {},
+  ): { devId: number } {
+    const layout = uapi.VfioDeviceBindIommufd;
+    const { token } = options;
+    if (token === undefined) {
+      const argsz = layout.offsetofend("outDevid");
+      return this.#bind({ argsz, iommufd: iommufd.fd });
+    }
+    const bytes = tokenBytes(token);
+    using scratch = new ScratchMemory(this.process, bytes.length);
+    scratch.store(bytes);
+    return this.#bind({
+      argsz: layout.size,
+      flags: uapi.VFIO_DEVICE_BIND_FLAG_TOKEN,
       iommufd: iommufd.fd,
+      tokenUuidPtr: BigInt(scratch.address),
     });
-    return { devId: reply.outDevid };
+  }
+
+  #bind(values: Values<uapi.VfioDeviceBindIommufd>): { devId: number } {
+    const layout = uapi.VfioDeviceBindIommufd;
+    return { devId: this.#descriptor.call(layout, values).outDevid };
   }
 
   /** VFIO_DEVICE_ATTACH_IOMMUFD_PT: to an IOAS or a HWPT, or to another one; returns the HWPT. Throws ENOENT, EINVAL, EADDRINUSE, and what attaching throws. */
@@ -194,6 +215,58 @@ export class VfioDevice implements Disposable {
   unmask(): void {
     const index = uapi.VFIO_PCI_INTX_IRQ_INDEX;
     this.#setIrqs({ index }, NONE | uapi.VFIO_IRQ_SET_ACTION_UNMASK, 1);
+  }
+
+  /** VFIO_DEVICE_SET_IRQS: an eventfd unmasks it from now on, -1 for none. Throws EINVAL if it is off, EBUSY if there is one. */
+  unmaskBy(eventfd: number): void {
+    const flags = uapi.VFIO_IRQ_SET_DATA_EVENTFD |
+      uapi.VFIO_IRQ_SET_ACTION_UNMASK;
+    const data = new Uint8Array(Int32Array.of(eventfd).buffer);
+    this.#setIrqs({ index: uapi.VFIO_PCI_INTX_IRQ_INDEX }, flags, 1, data);
+  }
+
+  /**
+   * VFIO_DEVICE_IOEVENTFD: an eventfd that is signalled writes `value` to a
+   * BAR; -1 ends that. Throws EINVAL for what is in no BAR or in the table of
+   * MSI-X, EEXIST if there is one that writes the same, ENODEV if there is none
+   * to end.
+   */
+  ioeventfd(
+    { index, offset, value, count = 4 }: BarStore,
+    eventfd: number,
+  ): void {
+    this.#descriptor.call(VfioDeviceIoeventfd, {
+      flags: count,
+      offset: BigInt(index * REGION_STRIDE + offset),
+      data: BigInt(value),
+      fd: eventfd,
+    });
+  }
+
+  /** VFIO_DEVICE_GET_PCI_HOT_RESET_INFO: what a reset of the bus would reset, and whether it is all the caller's. Throws ENODEV on a bus without a bridge. */
+  hotResetInfo(): { flags: number; devices: VfioPciDependentDevice[] } {
+    const layout = VfioPciHotResetInfo;
+    const entry = VfioPciDependentDevice;
+    const argsz = layout.size + MAX_DEVICES * entry.size;
+    const bytes = new Uint8Array(argsz);
+    const passed = pass(layout, { argsz });
+    bytes.set(layout.encode(passed.values));
+    this.#descriptor.send(layout.ioctl, bytes, passed);
+    const { flags, count } = layout.decode(bytes);
+    const devices = decodeArray(entry, bytes.subarray(layout.size), count);
+    return { flags, devices };
+  }
+
+  /** VFIO_DEVICE_PCI_HOT_RESET: resets all devices of the bus; a device of a group names the groups that have them. Throws EINVAL if one is somebody else's, ENODEV. */
+  hotReset(groups: readonly { readonly fd: number }[] = []): void {
+    const layout = VfioPciHotReset;
+    const fds = Int32Array.from(groups, ({ fd }) => fd);
+    const argsz = layout.size + fds.byteLength;
+    const passed = pass(layout, { argsz, count: fds.length });
+    const bytes = new Uint8Array(argsz);
+    bytes.set(layout.encode(passed.values));
+    bytes.set(new Uint8Array(fds.buffer), layout.size);
+    this.#descriptor.send(layout.ioctl, bytes, passed);
   }
 
   /** VFIO_DEVICE_RESET. Throws EINVAL for a device that cannot be reset. */
