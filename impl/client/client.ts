@@ -11,7 +11,6 @@
 import type { Process } from "../kernel/simulated/process.ts";
 import { U64_MAX } from "../lib/u64.ts";
 import { EMSGSIZE } from "../uapi/errno.ts";
-import type { IoctlStruct } from "../uapi/ioctl.ts";
 import * as uapi from "../uapi/iommufd.ts";
 import type { IommuIovaRange } from "../uapi/iommufd.ts";
 import type { Revision } from "../uapi/revision.ts";
@@ -21,7 +20,6 @@ import {
   pass,
   toU32,
   type U64,
-  type Values,
 } from "./arguments.ts";
 import { ClientFile, descriptorOf, openPath } from "./client_file.ts";
 import { type Descriptor, ScratchMemory } from "./descriptor.ts";
