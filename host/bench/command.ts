@@ -75,6 +75,7 @@ async function measure(rounds: number): Promise<Measured> {
         const best = measured.kinds.get(kind) ?? Infinity;
         measured.kinds.set(kind, Math.min(best, time));
       }
+      if (round >= rounds) continue;
       await measureDevices(sys, devices, measured.devices);
     }
   } finally {
