@@ -158,8 +158,11 @@ export function registerKitVfioMigration(registry: Test[]): void {
       await setState(device, PRE_COPY, EINVAL);
       assertEq(await stateOf(device), STOP_COPY, "state as before");
       assertEq(await setState(device, RUNNING), -1, "no file");
-      const bytes = new Uint8Array(8);
+      const bytes = new Uint8Array(24);
+      bytes[0] = 24;
       assertErrno(await process.read(saving, bytes), ENODEV, "read");
+      const info = await process.ioctl(saving, GET_PRECOPY_INFO, bytes);
+      assertErrno(info, ENODEV, "info");
       assertEq(await process.close(saving), 0, "close");
     });
 

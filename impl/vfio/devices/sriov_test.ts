@@ -13,7 +13,7 @@ import {
 } from "../../pci/devices/copy_engine.ts";
 import { Igb } from "../../pci/devices/igb/igb.ts";
 import { PciDevice } from "../../pci/device.ts";
-import { errnoName, errnoOf } from "../../uapi/errno.ts";
+import { ENOMEM, errnoName, errnoOf } from "../../uapi/errno.ts";
 import type { RevisionName } from "../../uapi/revision.ts";
 import {
   VFIO_DEVICE_BIND_IOMMUFD,
@@ -189,6 +189,31 @@ describe("a device with virtual functions", () => {
     }
     process.exit();
     assertEquals(kernel.audit(), []);
+  });
+
+  it("is asked for so many as it can have, and takes all back if one cannot be had", () => {
+    const kernel = new Kernel();
+    const pci = kernel.pci.add(new CopyEngine({ vfs: 2 }));
+    const enable = (count: number) =>
+      errnoOf(() => pci.sriov!.enable(count))?.name ?? "ok";
+    assertEquals([enable(3), enable(-1), enable(1), enable(1)], [
+      "EINVAL",
+      "EINVAL",
+      "ok",
+      "EINVAL",
+    ]);
+    pci.sriov!.disable();
+    let probed = 0;
+    pci.driver = {
+      probe() {
+        if (++probed === 2) throw ENOMEM;
+      },
+      remove() {},
+      configureSriov() {},
+    };
+    assertEquals(enable(2), "ENOMEM");
+    assertEquals([pci.sriov!.numVfs, kernel.pci.functions.size], [0, 1]);
+    assertEquals(pci.device.config.read(0x168, 2), 0, "control");
   });
 
   it("keeps places and addresses for all", () => {
