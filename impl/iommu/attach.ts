@@ -165,7 +165,7 @@ export function detachDevicePasid(
   group.pasidArray.delete(pasid);
 }
 
-/** The group of a device that a domain is to be attached to for a PASID. Throws ENODEV, EOPNOTSUPP, EINVAL. */
+/** The group of a device that a domain is to be attached to for a PASID. Throws ENODEV, EOPNOTSUPP, EINVAL, EBUSY. */
 function groupForPasid(domain: Domain, dev: Device, pasid: number): Group {
   if (dev.group === null) throw ENODEV.because("the device has no IOMMU group");
   const blocked = deviceIommuOps(dev).blockedDomain;
@@ -176,6 +176,7 @@ function groupForPasid(domain: Domain, dev: Device, pasid: number): Group {
     throw EINVAL.because("the domain is of another IOMMU driver");
   }
   if (pasid === IOMMU_NO_PASID) throw EINVAL.because("this is no PASID");
+  dev.group.checkNoReset();
   return dev.group;
 }
 

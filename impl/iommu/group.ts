@@ -6,6 +6,7 @@
  * @module
  */
 
+import { EBUSY } from "../uapi/errno.ts";
 import { KernelBug } from "../kernel/warn.ts";
 import type { Device } from "./device.ts";
 import type { Domain } from "./domain.ts";
@@ -41,6 +42,8 @@ export class Group {
   owner: object | null = null;
   /** Claims of ownership, or kernel drivers that use the DMA API when {@link owner} is null. */
   ownerCnt = 0;
+  /** Resets of its devices that are under way: nothing can be attached meanwhile (Linux: recovery_cnt). */
+  resets = 0;
   /** The handles of what is attached, by PASID (Linux: pasid_array). */
   readonly pasidArray: Map<number, AttachHandle> = new Map();
   #refs = 1;
@@ -58,6 +61,13 @@ export class Group {
       throw new KernelBug(`IOMMU group ${this.id} has no devices`);
     }
     return dev;
+  }
+
+  /** Throws EBUSY while a device of it is reset. */
+  checkNoReset(): void {
+    if (this.resets > 0) {
+      throw EBUSY.because("a device of the group is being reset");
+    }
   }
 
   /** Takes a reference (Linux: iommu_group_ref_get). */

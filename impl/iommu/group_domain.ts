@@ -34,10 +34,12 @@ export function pagingDomainAlloc(dev: Device): Domain {
 
 /**
  * Gives all devices of a group a new domain. If one refuses, those before it
- * go back, and its errno is thrown. (Linux: __iommu_group_set_domain.)
+ * go back, and its errno is thrown. Throws EBUSY while one of them is reset.
+ * (Linux: __iommu_group_set_domain.)
  */
 export function groupSetDomain(group: Group, domain: Domain): void {
   if (group.domain === domain) return;
+  group.checkNoReset();
   for (const [index, dev] of group.devices.entries()) {
     try {
       deviceSetDomain(group, dev, domain, group.domain);

@@ -17,6 +17,7 @@ import type { Sriov } from "./sriov.ts";
 import {
   type ConfigSpace,
   PCI_DEVICE_ID,
+  PCI_EXT_CAP_ID_ATS,
   PCI_EXT_CAP_ID_PASID,
   PCI_EXT_CAP_ID_PRI,
   PCI_PASID_CAP,
@@ -103,6 +104,7 @@ export class PciFunction extends Device {
     this.devfn = devfn;
     this.groupWith = groupWith;
     this.physFn = physFn;
+    this.isVirtualFunction = physFn !== undefined;
     this.vendor = device.config.read(PCI_VENDOR_ID, 2);
     this.deviceId = device.config.read(PCI_DEVICE_ID, 2);
     this.dma = new Dma(this);
@@ -113,6 +115,30 @@ export class PciFunction extends Device {
   /** Whether it can ask for pages. */
   get hasPageRequests(): boolean {
     return this.device.config.findExtended(PCI_EXT_CAP_ID_PRI) !== 0;
+  }
+
+  /**
+   * Does something, a reset, during which a device with ATS is cut off from the
+   * IOMMU, and nobody attaches its group to anything (Linux:
+   * pci_dev_reset_iommu_prepare, pci_dev_reset_iommu_done).
+   */
+  cutOff(action: () => void): void {
+    const { group, translations } = this;
+    const hasAts = this.device.config.findExtended(PCI_EXT_CAP_ID_ATS) !== 0;
+    const { refusesDuringReset } = this.iommu.kernel.revision.attach;
+    if (group === null || !hasAts || !refusesDuringReset) return action();
+    const before = [...translations];
+    translations.clear();
+    group.resets++;
+    try {
+      action();
+    } finally {
+      group.resets--;
+      // What was detached meanwhile stays so.
+      for (const [pasid, domain] of before) {
+        if (!translations.has(pasid)) translations.set(pasid, domain);
+      }
+    }
   }
 
   /** Its directory below `/sys/devices`: virtual functions are beside the device that they are of (Linux: kobject_get_path). */

@@ -51,8 +51,8 @@ export const VFIO_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/vfio/pci/pci_device.ts", [{
     name: "vfio-reset-config",
-    find: "    device.reset();\n    device.config.restore(before);",
-    replace: "    device.reset();",
+    find: "    device.config.restore(before);\n    this.#open",
+    replace: "    this.#open",
     breaks: "A reset takes the configuration space with it",
     killer: "kit_vfio_config.reset_keeps",
   }, {

@@ -30,6 +30,8 @@ export class AttachDifferences extends Differences {
   readonly revertSkipsFailed: boolean = this.since("6.19");
   /** The default domain of a device with PASIDs is asked for with that flag, if the driver can (__iommu_group_alloc_default_domain). */
   readonly defaultDomainForPasids: boolean = this.since("6.14");
+  /** Nothing is attached to a group while one of its devices is reset that has ATS (pci_dev_reset_iommu_prepare). */
+  readonly refusesDuringReset: boolean = this.since("7.3");
   /** A device that needs a 1:1 map is not left to a blocking domain when its driver lets go (iommu_deinit_device). */
   readonly releaseKeepsDirect: boolean = this.since("7.0");
   /** Page faults of a PCI virtual function are refused only if it has PRI (iommufd_hwpt_compatible_device). */

@@ -275,7 +275,7 @@ export class VfioPciDevice implements ConfigActions {
     const { device } = this.pci;
     for (const exporter of this.#shared) exporter.move(true);
     const before = device.config.save();
-    device.reset();
+    this.pci.cutOff(() => device.reset());
     device.config.restore(before);
     this.#open?.migration?.reset();
     for (const exporter of this.#shared) exporter.move(!this.#answers);
