@@ -64,6 +64,8 @@ export interface Host {
   readonly mapped: DeviceMappings;
   /** Stores that wait until a device has seen them. */
   readonly traps: Traps;
+  /** Whether stores to all devices do, not only to those that have to see each. */
+  readonly trapsStores: boolean;
   /** What programs are shown besides. */
   readonly shown: Shown;
   /** Who watches. */

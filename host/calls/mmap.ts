@@ -89,7 +89,8 @@ function mapFile(call: Call, file: File): number {
     const address = make(nr.mmap, [call.arg(0), length, prot, type, fd, at]);
     make(nr.close, [fd]);
     const { device } = found;
-    if (address > 0 && device?.touched !== undefined) {
+    const traps = device?.seesStores || call.host.trapsStores;
+    if (address > 0 && traps && device?.touched !== undefined) {
       trap = trapStores(call, make, { start: address, length, at }, device);
     }
     return address;

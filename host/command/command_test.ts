@@ -227,10 +227,10 @@ describe("run", () => {
   });
 
   it("hands on what the model is to believe", async () => {
-    const line = "--uapi 6.12 --uid 5 --memlock 64K --poll 9 ./x";
+    const line = "--uapi 6.12 --uid 5 --memlock 64K --poll 9 --trap ./x";
     const { started: [options] } = await run(line, tidy);
     assertEquals([options!.uid, options!.memlock], [5, 65536n]);
-    assertEquals(options!.pollMs, 9);
+    assertEquals([options!.pollMs, options!.trapsStores], [9, true]);
     assertEquals(options!.kernel!.revision.name, "6.12");
     const root = await run("--as-root ./x", tidy);
     assertEquals(root.started[0]!.uid, 0);

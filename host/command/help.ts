@@ -43,6 +43,9 @@ ${INDENT}    ,iommu=none    nothing is between it and memory
   --poll MS              how long devices pause at most before they look again
                          at what the program stored in a mapped BAR: 0 to 100,
                          default 4; after work they look without a pause
+  --trap                 trap each store to a mapped BAR, so that a device sees
+                         it at once and in order: some 70 µs each, on a crowded
+                         machine too
   --as-root              the model believes that the caller is root, with all
                          capabilities
   --uid UID              the model believes that it is this user; by default it

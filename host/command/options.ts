@@ -34,6 +34,8 @@ export interface Options {
   readonly container: IommufdOptions["vfioContainer"];
   /** Milliseconds that devices pause at most before they look at what programs stored; undefined is the default. */
   readonly pollMs: number | undefined;
+  /** Whether each store to a mapped BAR is trapped, of whatever device. */
+  readonly trapsStores: boolean;
   /** What the model believes of the caller; undefined is the truth. */
   readonly uid: number | undefined;
   /** RLIMIT_MEMLOCK as the model sees it, bytes; undefined is the truth. */
@@ -59,6 +61,7 @@ const VALUES = {
   "device": "always",
   "container": "always",
   "poll": "always",
+  "trap": "never",
   "as-root": "never",
   "uid": "always",
   "memlock": "always",
@@ -119,6 +122,7 @@ export function parseOptions(args: readonly string[]): Options {
     devices: (given.get("device") ?? []).map(parseDevice),
     container: containerOf(given),
     pollMs: numberOf(given, "poll", 0, MAX_POLL),
+    trapsStores: given.has("trap"),
     uid: given.has("as-root") ? 0 : numberOf(given, "uid", 0, UID_NONE - 1),
     memlock: bytesOf(first(given, "memlock")),
     log: first(given, "log"),

@@ -36,6 +36,8 @@ export interface StartOptions {
   readonly memlock?: bigint | undefined;
   /** Milliseconds that devices pause at most before they look again at what programs stored in memory that is mapped; 0 for none, default 4. */
   readonly pollMs?: number | undefined;
+  /** Traps each store to a mapped BAR, whatever the device is, so that it is seen at once and in order; default where a device has to see each. */
+  readonly trapsStores?: boolean | undefined;
   /** Which step of the kernel fails, counted over all its processes. */
   readonly faults?: FaultInjection;
   /** Who watches its calls. */

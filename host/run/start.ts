@@ -100,13 +100,14 @@ export function start(
 
 function supervisorOf(
   kernel: Kernel,
-  { uid, memlock, pollMs, faults, watcher }: StartOptions,
+  { uid, memlock, pollMs, trapsStores, faults, watcher }: StartOptions,
 ): Supervisor {
   try {
     return new Supervisor({
       kernel,
       pretence: { uid, memlock },
       pollMs,
+      trapsStores,
       ...faults && { faults },
       ...watcher && { watcher },
     });

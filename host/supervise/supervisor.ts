@@ -48,6 +48,8 @@ export interface SupervisorOptions {
   readonly faults?: FaultInjection;
   /** Milliseconds that devices pause at most before they look again; default 4. */
   readonly pollMs?: number | undefined;
+  /** Whether each store to a mapped BAR is trapped, of whatever device; default where a device has to see each. */
+  readonly trapsStores?: boolean | undefined;
   /** Who watches. */
   readonly watcher?: Watcher;
 }
@@ -83,7 +85,18 @@ export class Supervisor {
     });
     const mapped = new DeviceMappings(sys);
     const traps = new Traps(sys, this.#epoll);
-    this.#host = { sys, kernel, machine, files, mapped, traps, shown, watcher };
+    const { trapsStores = false } = options;
+    this.#host = {
+      sys,
+      kernel,
+      machine,
+      files,
+      mapped,
+      traps,
+      trapsStores,
+      shown,
+      watcher,
+    };
     const { nr, architecture } = sys;
     for (const call of NOTIFIED_CALLS) this.#byNumber.set(nr[call.name], call);
     this.#filter = filterOf({

@@ -27,13 +27,13 @@ class Counter extends PciDevice {
     },
   });
 
-  constructor() {
+  constructor(seesStores: boolean) {
     super({
       vendor: 0x1234,
       device: 0xc0de,
       class: 0xff0000,
       bars: [{ size: 4096 }],
-      seesStores: true,
+      seesStores,
     });
   }
 
@@ -58,10 +58,18 @@ describe("a store to a device that has to see each", { skip }, () => {
   for (const [way, rule] of Object.entries(WAYS)) {
     it(rule, async () => {
       const kernel = hostKernel();
-      kernel.addPciDevice(new Counter());
+      kernel.addPciDevice(new Counter(true));
       const { code, stderr } = await run(program!, [way], { kernel });
       assertEquals({ code, stderr }, { code: 0, stderr: "" });
       assertEquals(kernel.audit(), []);
     });
   }
+
+  it("is not alone in that where all are to be trapped", async () => {
+    const kernel = hostKernel();
+    kernel.addPciDevice(new Counter(false));
+    const options = { kernel, trapsStores: true };
+    const { code, stderr } = await run(program!, ["at_once"], options);
+    assertEquals({ code, stderr }, { code: 0, stderr: "" });
+  });
 });

@@ -82,11 +82,10 @@ export interface DeviceMapping {
   physical?(offset: number): number | undefined;
   /** The program stored `length` bytes at byte `offset` of the memory, where the machine can see that. */
   stored?(offset: number, length: number): void;
-  /**
-   * The owner has to see each store, if the machine can: the program stored
-   * something from byte `offset` of the memory on, nobody knows how long.
-   */
+  /** The program stored something from byte `offset` of the memory on, nobody knows how long. */
   touched?(offset: number): void;
+  /** The owner has to be told of each store, where the machine can do that; default false. */
+  readonly seesStores?: boolean;
   /** Where the machine cannot see that: what is to look again and again. All mappings of a device have the same. */
   readonly polled?: Polled;
 }

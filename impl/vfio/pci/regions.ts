@@ -188,9 +188,8 @@ export function mapRegion(
         device.memoryEnabled ? device.pci.barAddresses[index]! + at : undefined,
       stored: (at, length) => bar.stored(at, length),
       polled: device.pci.device,
-      ...device.pci.device.seesStores && {
-        touched: (at) => bar.touched(at),
-      },
+      seesStores: device.pci.device.seesStores,
+      touched: (at) => bar.touched(at),
     },
   };
 }

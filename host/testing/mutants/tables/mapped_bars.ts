@@ -80,6 +80,19 @@ export const MAPPED_BAR_MUTANTS: readonly HostMutant[] = [
       killer: [DEVICE, USES, TARGET],
     },
   ]),
+  ...inFile("host/calls/mmap.ts", [
+    {
+      name: "mapped-trap-ignored",
+      find: "device?.seesStores || call.host.trapsStores",
+      replace: "device?.seesStores",
+      breaks: "--trap changes nothing",
+      killer: [
+        STORES,
+        STORE,
+        "is not alone in that where all are to be trapped",
+      ],
+    },
+  ]),
   ...inFile("host/calls/traps/traps.ts", [
     {
       name: "mapped-store-not-told",
