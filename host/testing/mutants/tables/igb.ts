@@ -27,7 +27,7 @@ export const IGB_MUTANTS: readonly HostMutant[] = [
   }]),
   ...inFile("host/calls/descriptor.ts", [{
     name: "answers-seek",
-    find: "call.process.lseek(call.int(0), offset, SEEK_END)",
+    find: "call.process.lseek(call.int(0), offset, call.int(2))",
     replace: "-29",
     breaks: "A DMA buffer does not tell how long it is",
     killer: [ANSWERS, REAL, "are given by a device's own file"],
