@@ -7,7 +7,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { describe, it } from "@std/testing/bdd";
+import { after, describe, it } from "@std/testing/bdd";
 import { Igb } from "../../impl/pci/devices/igb/igb.ts";
 import { hostKernel, run } from "../mod.ts";
 import { buildProgram } from "../testing/build.ts";
@@ -16,9 +16,6 @@ import { cannotRun } from "../testing/real_programs.ts";
 /** Files of the probe beside its first. */
 const PARTS = ["cdev", "device", "config", "irqs", "features", "group"];
 const folder = Deno.makeTempDirSync();
-globalThis.addEventListener("unload", () => {
-  Deno.removeSync(folder, { recursive: true });
-});
 const probe = cannotRun !== false ? undefined : buildProgram(
   new URL("probe/probe.c", import.meta.url),
   folder,
@@ -110,6 +107,8 @@ async function answers(
 }
 
 describe("the answers of real Linux", () => {
+  after(() => Deno.removeSync(folder, { recursive: true }));
+
   it("are given by a device's own file", { skip }, async () => {
     const [real, model] = await answers(
       "cdev",
