@@ -131,6 +131,7 @@ export {
   NvmeMemory,
   type NvmeStorage,
 } from "./impl/pci/devices/nvme/storage.ts";
+export { Ioat } from "./impl/pci/devices/ioat.ts";
 export { Igb } from "./impl/pci/devices/igb/igb.ts";
 
 // For drivers of IOMMUs; examples/simple_iommu.ts is one to copy from.

@@ -10,6 +10,7 @@ import type { PciDevice } from "../device.ts";
 import { CopyEngine } from "./copy_engine.ts";
 import { Igb } from "./igb/igb.ts";
 import { IGB_VFS } from "./igb/virtual.ts";
+import { Ioat } from "./ioat.ts";
 import { NvmeDrive } from "./nvme/nvme.ts";
 import type { NvmeStorage } from "./nvme/storage.ts";
 
@@ -80,6 +81,11 @@ export const DEVICE_KINDS: Readonly<Record<string, DeviceKind>> = {
     summary: "an Ethernet controller (82576)",
     options: ["vfs", "wire", "trap"],
     make: (settings) => new Igb(settings),
+  },
+  ioat: {
+    summary: "a DMA engine (I/OAT)",
+    options: [],
+    make: () => new Ioat(),
   },
   nvme: {
     summary: "an NVMe drive",

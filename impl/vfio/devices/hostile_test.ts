@@ -11,6 +11,7 @@ import {
   CopyEngine,
 } from "../../pci/devices/copy_engine.ts";
 import { Igb } from "../../pci/devices/igb/igb.ts";
+import { Ioat } from "../../pci/devices/ioat.ts";
 import { NvmeDrive } from "../../pci/devices/nvme/nvme.ts";
 import { PciDevice } from "../../pci/device.ts";
 import { IommuIoasMapFile, VFIO_DEVICE_RESET } from "../../uapi/mod.ts";
@@ -62,6 +63,14 @@ const DEVICES: readonly (readonly [
     [0x2818, 4095],
     [0x3818, 4095],
   ]],
+  ["an engine of I/OAT", () => new Ioat(), [
+    [0x80, 9, 2],
+    [0x98, IOVA, 8],
+    [0xa8, 0xffffffff],
+    [0x84, 0x20, 1],
+    [0x90, IOVA + 0x40, 8],
+    [0x86, 100, 2],
+  ]],
   ["a drive", () => new NvmeDrive(2 ** 20), [
     [0x24, 0xff00ff],
     [0x28, IOVA, 8],
@@ -73,8 +82,8 @@ const DEVICES: readonly (readonly [
 
 /** Where a device finds its own BAR 0. */
 const BAR_IOVA = 0x800000;
-/** Runs of DMA that one store may bring about: a ring of 4096 frames, and what belongs to each. */
-const MAX_RUNS = 2 ** 16;
+/** Runs of DMA that one store may bring about: 65535 descriptors, and what belongs to each. */
+const MAX_RUNS = 2 ** 19;
 
 /** Lets a device reach its own BAR 0. */
 function mapOwnBar(bench: Bench, length: number): void {

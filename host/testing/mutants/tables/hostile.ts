@@ -17,6 +17,10 @@ const RANDOM = [
   "a device that reaches itself",
 ] as const;
 
+const IOAT = [
+  "impl/vfio/devices/ioat_test.ts",
+  "an engine of I/OAT",
+] as const;
 const FUNCTIONS = [
   "impl/vfio/devices/sriov_test.ts",
   "a device with virtual functions",
@@ -130,5 +134,33 @@ export const HOSTILE_MUTANTS: readonly HostMutant[] = [
       ...FUNCTIONS,
       "cannot take one away whose file is open, bound or not",
     ],
+  }]),
+  ...inFile("impl/pci/devices/ioat.ts", [{
+    name: "ioat-halted-goes",
+    find: 'if (registers.get("CHANSTS") % 8 === STATUS.halted) return;',
+    replace: "",
+    breaks: "A channel that has stopped goes on before it is reset",
+    killer: [...IOAT, "stops at a length that is none, until it is reset"],
+  }, {
+    name: "ioat-count",
+    find: "this.#done = (this.#done + 1) % 2 ** 16;",
+    replace: "this.#done++;",
+    breaks: "A count that is over at 16 bits is never reached",
+    killer: [
+      ...IOAT,
+      "goes on in its chain, counts in 16 bits, and tells what it has done",
+    ],
+  }, {
+    name: "ioat-write-fault",
+    find: "throw new ChannelError(writes ? ERROR.write : bit);",
+    replace: "throw new ChannelError(bit);",
+    breaks: "A target that is blocked is told as a source",
+    killer: [...IOAT, "stops at a target that is none, until it is reset"],
+  }, {
+    name: "ioat-length",
+    find: "if (size > 2 ** XFERCAP) throw new ChannelError(ERROR.length);",
+    replace: "",
+    breaks: "A descriptor copies as much as it likes",
+    killer: [...IOAT, "stops at a length that is none, until it is reset"],
   }]),
 ];
