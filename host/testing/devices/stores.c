@@ -96,8 +96,9 @@ static void threads(void)
 	CHECK(pthread_create(&thread, NULL, body, (void *)1) == 0);
 	body((void *)2);
 	CHECK(pthread_join(thread, NULL) == 0);
-	/* A store that gets through while the page is open may be one with another. */
-	CHECK(bar[1] > STORES && bar[1] <= 2 * STORES);
+	/* Those that get through while the page is open for the other are seen as one. */
+	CHECK(bar[1] >= 1 && bar[1] <= 2 * STORES);
+	CHECK(bar[2] == bar[0]);
 }
 
 /* Only one can trace a thread: what a debugger has is polled. */

@@ -48,7 +48,7 @@ const WAYS = {
   at_once: "sees it before the next instruction, also if it changes nothing",
   bytes: "sees it whatever it is as long as",
   signals: "sees it once, whatever signals come",
-  threads: "sees those of all threads",
+  threads: "sees the last of all threads, and none twice",
   debugged: "finds it by looking where somebody debugs the program",
 } as const;
 
