@@ -125,6 +125,7 @@ function registerProbes(registry: Test[]): void {
   );
   probe("vfio", "/dev/vfio/vfio opens an iommufd", probeVfio);
   probe("type1_container", "/dev/vfio/vfio is VFIO's own", probeType1);
+  probe("hugetlb_1g", "A page of 1 GiB can be mapped", probeGigantic);
   probe("memory_2g", "2 GiB of memory can be mapped", probeMemory);
   probe("vfio_device", "A device can be bound", probeVfioDevice);
   probe("vfio_sriov", "A device has a virtual function", probeVfioSriov);
@@ -256,6 +257,14 @@ async function probeType1({ process }: Context): Promise<void> {
   const bytes = IommuIoasAlloc.encode();
   const ret = await process.ioctl(fd, IOMMU_IOAS_ALLOC, bytes);
   assertTrue(ret < 0, `IOMMU_IOAS_ALLOC on ${path} fails`);
+}
+
+async function probeGigantic(context: Context): Promise<void> {
+  const length = 2 ** 30;
+  const flags = MAP_HUGETLB | 30 << 26;
+  const addr = await mapMemory(context.process, length, flags);
+  assertEq(addr % length, 0, "offset of a page of 1 GiB");
+  assertEq(await context.process.munmap(addr, length), 0, "munmap");
 }
 
 async function probeMemory({ process, pageSize }: Context): Promise<void> {

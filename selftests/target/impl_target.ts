@@ -149,7 +149,8 @@ export function invoke(
 
 /** Bytes of memory of a machine: as much as most tests use. Each test boots one, and each frame has a counter. */
 const MEMORY = 2 ** 29;
-/** Bytes of memory for those that need `memory_2g`. */
+/** What a machine with much memory has, and its bytes. */
+const MUCH: readonly Need[] = ["memory_2g", "hugetlb_1g"];
 const MUCH_MEMORY = 2 ** 32;
 
 /** What `/dev/vfio/vfio` is, by the capability that says so. */
@@ -236,7 +237,8 @@ export class Model {
     const { frameOrder = "ordered", machine, calls = IMPL_CALLS } = options;
     const hasDevice = REVISIONS[uapi].vfio.hasDeviceFiles;
     this.#boot = (needs) => {
-      const enough = needs.includes("memory_2g") ? MUCH_MEMORY : MEMORY;
+      const needsMuch = MUCH.some((need) => needs.includes(need));
+      const enough = needsMuch ? MUCH_MEMORY : MEMORY;
       const { memory = enough, container = containerFor(needs) } = options;
       const kernel = new Kernel({
         revision: uapi,
@@ -265,7 +267,7 @@ export class Model {
         ...kernelCapabilities(uapi).flatMap((need) =>
           need === "vfio" ? containersOf(options) : need
         ),
-        ...(options.memory ?? MUCH_MEMORY) >= MUCH_MEMORY ? ["memory_2g"] : [],
+        ...(options.memory ?? MUCH_MEMORY) >= MUCH_MEMORY ? MUCH : [],
         ...hasDevice
           ? [
             "vfio_device",

@@ -47,7 +47,7 @@ const MADV_HINTS = new Set([0, 1, 2, 3, 14, 15, 16, 17]);
 /** What is to be mapped, after the arguments of mmap were understood. */
 export interface Mapping
   extends Omit<VmaOptions, "start" | "end" | "privatePages"> {
-  /** Bytes, a multiple of the page size; of a huge page if `huge`. */
+  /** Bytes, a multiple of `granule`. */
   readonly length: number;
   /** What is behind it; null for private anonymous memory. A reference is taken. */
   readonly object: MemoryObject | null;
@@ -65,17 +65,17 @@ export class AddressSpace extends UserPages {
     address: number,
     length: number,
     flags: number,
-    options: { huge: boolean; thpAligned: boolean; mapsLow: boolean },
+    options: { granule: number; thpAligned: boolean; mapsLow: boolean },
   ): number {
-    const { huge } = options;
+    const { granule } = options;
     if (this.vmas.count > MAX_MAP_COUNT) throw ENOMEM;
     if (length > TASK_SIZE) throw ENOMEM;
     if ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) === 0) {
-      return this.#hinted(address, length, huge) ??
-        this.#search(length, huge, options.thpAligned && address === 0);
+      return this.#hinted(address, length, granule) ??
+        this.#search(length, granule, options.thpAligned && address === 0);
     }
     if (address > TASK_SIZE - length) throw ENOMEM;
-    if (address % (huge ? HPAGE_SIZE : PAGE_SIZE) !== 0) throw EINVAL;
+    if (address % granule !== 0) throw EINVAL;
     if (address < MMAP_MIN_ADDR && !options.mapsLow) throw EPERM;
     if (
       (flags & MAP_FIXED_NOREPLACE) !== 0 &&
@@ -194,13 +194,13 @@ export class AddressSpace extends UserPages {
   #hinted(
     address: number,
     length: number,
-    huge: boolean,
+    granule: number,
   ): number | undefined {
     if (!(address > 0) || address > TASK_SIZE - length) return undefined;
     const page = Math.floor(address / PAGE_SIZE) * PAGE_SIZE;
     if (page === 0) return undefined;
-    const size = huge ? HPAGE_SIZE : PAGE_SIZE;
-    const hint = Math.ceil(Math.max(page, MMAP_MIN_ADDR) / size) * size;
+    const least = Math.max(page, MMAP_MIN_ADDR);
+    const hint = Math.ceil(least / granule) * granule;
     const end = hint + length;
     return end > TASK_SIZE || this.vmas.intersects(hint, end)
       ? undefined
@@ -208,13 +208,14 @@ export class AddressSpace extends UserPages {
   }
 
   /** A free place, from the top down. Throws ENOMEM. */
-  #search(length: number, huge: boolean, thpAligned: boolean): number {
-    if (thpAligned && length % HPAGE_SIZE === 0) {
-      const aligned = this.#searchAligned(length, HPAGE_SIZE, HPAGE_SIZE);
+  #search(length: number, granule: number, thpAligned: boolean): number {
+    const size = Math.max(granule, HPAGE_SIZE);
+    if (thpAligned && length % size === 0) {
+      const aligned = this.#searchAligned(length, size, size);
       if (aligned !== undefined) return aligned;
     }
-    const size = huge ? HPAGE_SIZE : PAGE_SIZE;
-    const place = this.#searchAligned(length, size, size - PAGE_SIZE);
+    const padding = granule - PAGE_SIZE;
+    const place = this.#searchAligned(length, granule, padding);
     if (place === undefined) throw ENOMEM;
     return place;
   }

@@ -54,6 +54,7 @@ const MAP_NONBLOCK = 0x10000;
 /** mmap: log2 of the huge page size, 0 for the default. */
 const MAP_HUGE_SHIFT = 26;
 const HPAGE_SHIFT = 21;
+const GIB_SHIFT = 30;
 /** mprotect: all bits; PROT_SEM (8) means nothing on x86. */
 const PROT_KNOWN = PROT_READ | PROT_WRITE | PROT_EXEC | 8;
 
@@ -69,13 +70,12 @@ export class SimulatedMemory extends MovableSpace implements ProcessMemory {
     const file = (flags & MAP_ANONYMOUS) === 0
       ? task.files.lookup(args.fd)
       : undefined;
-    const huge = isHuge(file, flags);
-    const unit = huge ? HPAGE_SIZE : PAGE_SIZE;
-    const length = Math.ceil(asUnsigned(args.length) / unit) * unit;
+    const granule = granuleOf(file, flags);
+    const length = Math.ceil(asUnsigned(args.length) / granule) * granule;
     if (length === 0) throw EINVAL;
     const shared = (flags & MAP_SHARED) !== 0;
     const address = this.place(asUnsigned(args.addr), length, flags, {
-      huge,
+      granule,
       thpAligned: file === undefined && !shared,
       mapsLow: task.capable(CAP_SYS_RAWIO),
     });
@@ -92,13 +92,13 @@ export class SimulatedMemory extends MovableSpace implements ProcessMemory {
       prot: args.prot,
       shared: shared && file.access !== O_RDONLY,
     });
-    this.#checkCommit(args, length, huge, file);
+    this.#checkCommit(args, length, granule, file);
     this.#mapAt(address, {
       length,
       prot: args.prot & (PROT_READ | PROT_WRITE | PROT_EXEC),
       shared,
       mayWrite: mapped?.mayWrite ?? (!shared || file?.access !== O_RDONLY),
-      huge,
+      granule,
     }, mapped);
     if ((flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE) {
       this.prefault(address, address + length);
@@ -165,12 +165,12 @@ export class SimulatedMemory extends MovableSpace implements ProcessMemory {
   #checkCommit(
     args: MmapArgs,
     length: number,
-    huge: boolean,
+    granule: number,
     file: File | undefined,
   ): void {
     if ((args.flags & MAP_NORESERVE) !== 0) return;
     const shared = (args.flags & MAP_SHARED) !== 0;
-    const charged = huge ||
+    const charged = granule > PAGE_SIZE ||
       (shared ? file === undefined : (args.prot & PROT_WRITE) !== 0);
     if (charged && length / PAGE_SIZE > this.frames.count) throw ENOMEM;
   }
@@ -181,7 +181,8 @@ export class SimulatedMemory extends MovableSpace implements ProcessMemory {
     options: Omit<Mapping, "object" | "pageOffset">,
     file: FileMapping | undefined,
   ): void {
-    const { length, shared, huge, prot } = options;
+    const { length, shared, granule, prot } = options;
+    const huge = granule > PAGE_SIZE;
     if (file !== undefined) {
       const { object, pageIndex: pageOffset, device } = file;
       this.map(address, { ...options, object, pageOffset, device });
@@ -201,16 +202,21 @@ export class SimulatedMemory extends MovableSpace implements ProcessMemory {
   }
 }
 
-function isHuge(file: File | undefined, flags: number): boolean {
-  if (file !== undefined) {
-    const huge = file.hasHugePages;
-    if (!huge && (flags & MAP_HUGETLB) !== 0) throw EINVAL;
-    return huge;
+/**
+ * Bytes of the pages of a mapping. A page of 1 GiB is one for mmap, munmap and
+ * mprotect; it is filled by parts of 2 MiB.
+ */
+function granuleOf(file: File | undefined, flags: number): number {
+  const huge = file?.hasHugePages ?? (flags & MAP_HUGETLB) !== 0;
+  if (!huge) {
+    if ((flags & MAP_HUGETLB) !== 0) throw EINVAL;
+    return PAGE_SIZE;
   }
-  if ((flags & MAP_HUGETLB) === 0) return false;
+  if (file !== undefined) return HPAGE_SIZE;
   const shift = (flags >>> MAP_HUGE_SHIFT) & 0x3f;
-  if (shift !== 0 && shift !== HPAGE_SHIFT) throw EINVAL;
-  return true;
+  if (shift === 0 || shift === HPAGE_SHIFT) return HPAGE_SIZE;
+  if (shift === GIB_SHIFT) return 2 ** GIB_SHIFT;
+  throw EINVAL;
 }
 
 /** The checks of do_mmap that only a file needs. */

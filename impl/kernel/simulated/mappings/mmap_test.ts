@@ -172,11 +172,11 @@ describe("mmap", () => {
         MAP_PRIVATE | MAP_HUGETLB,
         memfd,
       ]],
-      ["huge pages of 1 GiB", "EINVAL", [
+      ["huge pages of 512 MiB", "EINVAL", [
         0,
         1,
         RW,
-        ANON | MAP_HUGETLB | (30 << 26),
+        ANON | MAP_HUGETLB | (29 << 26),
       ]],
       ["huge file, small offset", "EINVAL", [
         0,
@@ -253,6 +253,26 @@ describe("mmap", () => {
     process.mmap(0, 2 ** 27, RW, ANON | MAP_POPULATE | MAP_NORESERVE);
     process.exit();
     assertEquals(frames.used, 0, "running out of memory is no error there");
+  });
+
+  it("maps pages of 1 GiB as a whole, where there is so much memory", () => {
+    const gib = 2 ** 30;
+    const flags = ANON | MAP_HUGETLB | (30 << 26);
+    const small = new KernelCore({ memory: gib / 2 }).spawn();
+    assertEquals(errnoName(small.mmap(0, 1, RW, flags)), "ENOMEM");
+    const process = new KernelCore({ memory: 2 * gib }).spawn();
+    const addr = process.mmap(0, 1, RW, flags);
+    assertEquals(addr % gib, 0);
+    process.poke(addr + gib - 1, Uint8Array.of(1));
+    assertEquals(process.peek(addr + gib - 1, 1)[0], 1);
+    assertEquals(errnoName(process.munmap(addr, HPAGE_SIZE)), "EINVAL");
+    assertEquals(
+      errnoName(process.mprotect(addr, HPAGE_SIZE, PROT_READ)),
+      "EINVAL",
+    );
+    assertEquals(process.munmap(addr, gib), 0);
+    process.exit();
+    assertEquals(process.kernel.frames.used, 0);
   });
 
   it("makes a huge memfd as long as its writable mapping", () => {

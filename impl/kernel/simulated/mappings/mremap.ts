@@ -8,7 +8,6 @@
 
 import { EFAULT, EINVAL, ENOMEM } from "../../../uapi/errno.ts";
 import {
-  HPAGE_SIZE,
   MREMAP_FIXED,
   MREMAP_MAYMOVE,
   PAGE_SIZE,
@@ -42,7 +41,7 @@ export class MovableSpace extends AddressSpace {
     if (this.vmas.count + 2 >= MAX_MAP_COUNT - 3) throw ENOMEM;
     const vma = this.vmas.lookup(wanted.from);
     if (vma === undefined) throw EFAULT.because("nothing is mapped there");
-    const remap = vma.huge ? inHugePages(wanted) : wanted;
+    const remap = vma.huge ? inHugePages(vma, wanted) : wanted;
     const { from, oldLength, length, to } = remap;
     if (to !== undefined || length > oldLength) checkNew(vma, remap);
     if (to !== undefined) this.unmap(to, to + length);
@@ -53,7 +52,7 @@ export class MovableSpace extends AddressSpace {
       throw ENOMEM.because("there is no room behind it");
     }
     const thpAligned = vma.object === null;
-    const options = { huge: vma.huge, thpAligned, mapsLow };
+    const options = { granule: vma.granule, thpAligned, mapsLow };
     return this.#move(remap, this.place(0, length, 0, options));
   }
 
@@ -107,14 +106,17 @@ function checkParameters(
 }
 
 /** What is meant of a mapping of huge pages. Throws EINVAL. (Linux: align_hugetlb.) */
-function inHugePages({ from, oldLength, length, to }: Remap): Remap {
-  if (from % HPAGE_SIZE !== 0 || to !== undefined && to % HPAGE_SIZE !== 0) {
+function inHugePages(
+  { granule }: Vma,
+  { from, oldLength, length, to }: Remap,
+): Remap {
+  if (from % granule !== 0 || to !== undefined && to % granule !== 0) {
     throw EINVAL.because("the place is within a huge page");
   }
   const aligned = {
     from,
-    oldLength: Math.ceil(oldLength / HPAGE_SIZE) * HPAGE_SIZE,
-    length: Math.ceil(length / HPAGE_SIZE) * HPAGE_SIZE,
+    oldLength: Math.ceil(oldLength / granule) * granule,
+    length: Math.ceil(length / granule) * granule,
     to,
   };
   if (aligned.length > aligned.oldLength) {

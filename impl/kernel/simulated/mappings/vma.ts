@@ -6,7 +6,7 @@
  * @module
  */
 
-import { HPAGE_SIZE, PAGE_SIZE } from "../../../uapi/mman.ts";
+import { PAGE_SIZE } from "../../../uapi/mman.ts";
 import type {
   MemoryObject,
   PrivateMapping,
@@ -27,8 +27,8 @@ export interface VmaOptions {
   readonly shared: boolean;
   /** False where mprotect may never make it writable: a file that was not opened for that. */
   readonly mayWrite: boolean;
-  /** Huge pages. */
-  readonly huge: boolean;
+  /** Bytes of its pages: the smallest part that can be unmapped or changed. */
+  readonly granule: number;
   /** What is mapped, with a reference that the mapping takes over; null for private anonymous memory. */
   readonly object: MemoryObject | null;
   /** Page index in the object of the first address. */
@@ -55,8 +55,8 @@ export class Vma implements PrivateMapping {
   readonly shared: boolean;
   /** May be made writable. */
   readonly mayWrite: boolean;
-  /** Huge pages. */
-  readonly huge: boolean;
+  /** Bytes of its pages: the smallest part that can be unmapped or changed. */
+  readonly granule: number;
   /** What is mapped; null for private anonymous memory. */
   readonly object: MemoryObject | null;
   /** The mapping of a device whose memory `object` is (Linux: VM_PFNMAP). */
@@ -72,7 +72,7 @@ export class Vma implements PrivateMapping {
     this.prot = options.prot;
     this.shared = options.shared;
     this.mayWrite = options.mayWrite;
-    this.huge = options.huge;
+    this.granule = options.granule;
     this.object = options.object;
     this.pageOffset = options.pageOffset;
     this.#privatePages = options.privatePages;
@@ -85,9 +85,9 @@ export class Vma implements PrivateMapping {
     else if (this.mayWrite) object.writableMappings++;
   }
 
-  /** Smallest part that can be unmapped or changed, in bytes. */
-  get granule(): number {
-    return this.huge ? HPAGE_SIZE : PAGE_SIZE;
+  /** Whether its pages are huge. */
+  get huge(): boolean {
+    return this.granule > PAGE_SIZE;
   }
 
   /** Page index in the object of page `page` of the address space. */
@@ -136,7 +136,7 @@ export class Vma implements PrivateMapping {
     return this.device === undefined && next.device === undefined &&
       this.end === next.start && this.prot === next.prot &&
       this.shared === next.shared && this.mayWrite === next.mayWrite &&
-      this.huge === next.huge && this.dontFork === next.dontFork &&
+      this.granule === next.granule && this.dontFork === next.dontFork &&
       this.object === next.object &&
       (this.object === null ||
         this.objectIndex(next.start / PAGE_SIZE) === next.pageOffset);

@@ -18,7 +18,7 @@ function vma(first: number, end: number, more: Partial<VmaOptions> = {}): Vma {
     prot: 3,
     shared: false,
     mayWrite: true,
-    huge: false,
+    granule: PAGE_SIZE,
     object: null,
     pageOffset: 0,
     privatePages: new PrivatePages(frames),
