@@ -41,6 +41,11 @@ const DEVICES: Readonly<Record<string, readonly string[]>> = {
   igb: ["--device", "igb"],
   // One is moved to the other.
   dma: ["--device", "dma", "--device", "dma"],
+  // The IOMMU cannot tell one from the other.
+  pair: ["0000:01:00.0", "0000:01:00.1"].flatMap((place) => [
+    "--device",
+    `dma,at=${place},group=pair`,
+  ]),
   noiommu: ["--device", "dma,iommu=none"],
 };
 

@@ -30,6 +30,8 @@
 #define TMPFS "/dev/shm"
 /* The device that the tests open, and where it comes from. */
 #define DEVICE "/dev/vfio/devices/vfio0"
+/* The second of a group. */
+#define SECOND_OF_GROUP PCI "/devices/0000:01:00.0/iommu_group/devices/0000:01:00.1"
 /* One without an IOMMU. */
 #define NOIOMMU "/dev/vfio/devices/noiommu-vfio0"
 #define PCI "/sys/bus/pci"
@@ -243,6 +245,8 @@ void put_facts(struct text *out)
 		{ "vfio_device", has_device },
 		{ "vfio_sriov", has_device && !access(FUNCTIONS, W_OK) },
 		{ "copy_engines", has_copy_engines() },
+		{ "vfio_group_of_two", has_copy_engines() &&
+				       !access(SECOND_OF_GROUP, F_OK) },
 		{ "noiommu_device", is_model && !access(NOIOMMU, R_OK | W_OK) },
 		{ "time", true },
 		{ "linux", !is_model },
