@@ -47,6 +47,7 @@ const NEEDS: Readonly<Record<Need, string>> = {
   vfio_rom: "a VFIO device with an expansion ROM",
   vfio_group_of_two: "two VFIO devices in one group",
   noiommu_device: "a VFIO device without an IOMMU",
+  noiommu_engine: "a copy engine without an IOMMU",
   copy_engines: "copy engines of this package as VFIO devices",
 };
 

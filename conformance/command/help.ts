@@ -30,10 +30,12 @@ Which targets and tests:
                                  protocol.md: a program to start, or a socket
                            linux-vm:[REVISION][,accel=kvm|tcg][,device=igb]
                                    [,container=iommufd|type1]
+                                   [,iommu=intel|none]
                                  real Linux in a virtual machine, as "deno task
                                  linux:build" built it; default the newest;
-                                 with a PCI device for VFIO, and a container of
-                                 iommufd's or of VFIO's own
+                                 with a PCI device for VFIO, a container of
+                                 iommufd's or of VFIO's own, and an IOMMU or
+                                 none
                            linux-here:[REVISION][,device=KIND]
                                    [,container=iommufd|type1]
                                  the model behind this machine's Linux: the

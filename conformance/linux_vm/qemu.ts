@@ -7,7 +7,7 @@
  */
 
 import type { Bootable } from "./cache.ts";
-import { boardWith, type Device } from "./devices/devices.ts";
+import { boardWith, type Device, type Iommu } from "./devices/devices.ts";
 import type { Tool } from "./programs.ts";
 
 /** What runs the guest's instructions. */
@@ -33,8 +33,9 @@ export function qemuArgs(
   { kernel, initramfs }: Bootable,
   accelerator: Accelerator,
   device?: Device,
+  iommu: Iommu = "intel",
 ): string[] {
-  const board = boardWith(device);
+  const board = boardWith(device, iommu);
   const kernelLine = [
     "console=ttyS0",
     // Warnings of the kernel too.

@@ -49,6 +49,13 @@ describe("QEMU's command line", () => {
     assertEquals(line!.split(" ").slice(-2), ["/dev/vport0p1", device.address]);
   });
 
+  it("has a device without an IOMMU where that is chosen, for who asks for no safety", () => {
+    const args = qemuArgs(BUILT, "tcg", DEVICES.igb, "none");
+    assert(!args.some((arg) => arg.startsWith("intel-iommu")));
+    const words = valuesOf(args, "-append")[0]!.split(" ");
+    assert(words.includes("vfio.enable_unsafe_noiommu_mode=1"));
+  });
+
   it("differs by the accelerator, and by nothing else", () => {
     const kvm = qemuArgs(BUILT, "kvm");
     assertEquals(valuesOf(args, "-accel"), ["tcg"]);

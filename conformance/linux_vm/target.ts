@@ -27,7 +27,7 @@ import {
   KERNELS,
   NEWEST,
 } from "./kernels/kernels.ts";
-import { type Device, DEVICES } from "./devices/devices.ts";
+import { type Device, DEVICES, type Iommu, IOMMUS } from "./devices/devices.ts";
 import { findQemu, OWN_QEMU } from "./devices/newer_qemu.ts";
 import { requireTools } from "./programs.ts";
 import { type Accelerator, QEMU, qemuArgs } from "./qemu.ts";
@@ -41,6 +41,7 @@ interface Choice {
   readonly container: Container;
   readonly accelerator: Accelerator | undefined;
   readonly device: Device | undefined;
+  readonly iommu: Iommu;
 }
 
 /** `linux-vm:[REVISION][,OPTION=VALUE]…`: by default the newest kernel. Throws {@link UsageError}. */
@@ -67,6 +68,7 @@ const OPTIONS: Readonly<Record<string, readonly string[]>> = {
   accel: ["kvm", "tcg"],
   device: Object.keys(DEVICES),
   container: CONTAINERS,
+  iommu: Object.keys(IOMMUS),
 };
 
 /** What the words choose; undefined where one is wrong. */
@@ -81,12 +83,13 @@ function parseChoice(rest: string): Choice | undefined {
     container: (options.get("container") ?? "iommufd") as Container,
     accelerator: options.get("accel") as Accelerator | undefined,
     device: DEVICES[options.get("device") ?? ""],
+    iommu: (options.get("iommu") ?? "intel") as Iommu,
   };
 }
 
 /** Boots it; without an accelerator, one that works is found out. */
 async function openLinuxVm(
-  { kernel, container, accelerator, device }: Choice,
+  { kernel, container, accelerator, device, iommu }: Choice,
   { timeoutMs }: OpenOptions,
 ): Promise<Target> {
   await requireTools([QEMU]);
@@ -99,7 +102,7 @@ async function openLinuxVm(
     bootsWithKvm: () => boots(built, "kvm"),
   });
   const qemu = device === undefined ? OWN_QEMU : await findQemu(folder, device);
-  const args = [...qemu.args, ...qemuArgs(built, chosen, device)];
+  const args = [...qemu.args, ...qemuArgs(built, chosen, device, iommu)];
   return await start(qemu.program, args, timeoutMs);
 }
 

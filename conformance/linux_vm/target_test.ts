@@ -17,7 +17,7 @@ describe("linux-vm:", () => {
         ["7.3", "7.3"],
         ["6.12,accel=tcg", "6.12"],
         ["device=igb", NEWEST.revision],
-        ["6.12,container=type1,device=igb,accel=kvm", "6.12"],
+        ["6.12,container=type1,device=igb,iommu=none,accel=kvm", "6.12"],
       ] as const
     ) {
       const target = parseLinuxVm(rest, `linux-vm:${rest}`);

@@ -54,7 +54,10 @@ import {
   pasidDetach,
 } from "../../selftests/ioctls/pasid_ioctls.ts";
 import { bound, VfioFile } from "../../selftests/kit_vfio/vfio_ioctls.ts";
-import { openNoIommuGroup } from "../../selftests/kit_vfio_functions/kit_vfio_noiommu.ts";
+import {
+  openNoIommuDevice,
+  openNoIommuGroup,
+} from "../../selftests/kit_vfio_functions/kit_vfio_noiommu.ts";
 import {
   findSriov,
   writeCount,
@@ -132,6 +135,7 @@ function registerProbes(registry: Test[]): void {
   probe("copy_engines", "A copy engine can be bound", probeCopyEngine);
   probe("vfio_rom", "A device has a ROM", probeRom);
   probe("noiommu_device", "A device has no IOMMU", probeNoIommu);
+  probe("noiommu_engine", "It is a copy engine", probeNoIommuEngine);
   probe("vfio_group_of_two", "Two devices are in one group", probeGroup);
   probe("hwpt", "A HWPT can be allocated", probeHwpt);
   probe("dirty", "Dirty tracking can be turned on", probeDirty);
@@ -302,6 +306,12 @@ async function probeGroup(context: Context): Promise<void> {
   const other = new VfioFile(process, assertOk(fd, "the other device"));
   await other.bind((await io.reopen()).fd, EPERM);
   await device.close();
+}
+
+async function probeNoIommuEngine(context: Context): Promise<void> {
+  const io = await Iommufd.open(context);
+  const device = await openNoIommuDevice(io);
+  assertEq(await device.config(2, 2), 0xd3a0, "the id of a copy engine");
 }
 
 async function probeVfioSriov(context: Context): Promise<void> {

@@ -98,6 +98,30 @@ async function extensions(
   return answers.join();
 }
 
+/** Opens the device by its group, in an iommufd. */
+export async function openNoIommuDevice(io: Iommufd): Promise<VfioFile> {
+  const { process } = io;
+  const { group } = await openNoIommuGroup(process);
+  await setContainer({ io, process }, group, io.fd);
+  const fd = assertOk(await getDevice({ io, process }, group), NAME);
+  return new VfioFile(process, fd);
+}
+
+/** Binds the device, and maps a page for it: where that is in memory. */
+async function mapped(
+  { io, process }: NoIommuSelf,
+): Promise<{ device: VfioFile; physical: number }> {
+  const fd = assertOk(await process.open(PATH, O_RDWR), PATH);
+  const device = new VfioFile(process, fd);
+  await device.bind(io.fd);
+  const ioasId = await io.ioasAlloc();
+  await device.attach(ioasId);
+  const iova = 0x100000n;
+  await io.mapFixed(ioasId, io.buffer, io.page, iova);
+  const { outPhys } = await noiommuGetPa(io, ioasId, iova, io.page);
+  return { device, physical: Number(outPhys) };
+}
+
 /** Adds the fixture's tests to `registry`. */
 export function registerKitVfioNoiommu(registry: Test[]): void {
   const f: Fixture<undefined, NoIommuSelf> = fixture(
@@ -130,29 +154,31 @@ export function registerKitVfioNoiommu(registry: Test[]): void {
   });
 
   f.test("own_file", {
-    description: "Its DMA has addresses of memory, which an IOAS tells",
+    description: "An IOAS tells where its memory is",
     reference: "iommufd/device.c iommufd_bind_noiommu",
-  }, async ({ io, process }) => {
-    const device = new VfioFile(
-      process,
-      assertOk(await process.open(PATH, O_RDWR), PATH),
-    );
-    await device.bind(io.fd);
-    const ioasId = await io.ioasAlloc();
-    await device.attach(ioasId);
-    const iova = 0x100000n;
-    await io.mapFixed(ioasId, io.buffer, io.page, iova);
-    const { outPhys } = await noiommuGetPa(io, ioasId, iova, io.page);
+  }, async (self) => {
+    const { device, physical } = await mapped(self);
+    assertEq(physical !== 0 && physical % 4096 === 0, true, "a page");
+    await device.close();
+  });
+
+  f.test("own_dma", {
+    description: "Its DMA has addresses of memory",
+    reference: "iommufd/device.c iommufd_bind_noiommu",
+    needs: () => ["noiommu_engine"],
+  }, async (self) => {
+    const { io, process } = self;
+    const { device, physical } = await mapped(self);
     await process.poke(io.buffer, PATTERN);
     await device.setConfig(4, 2, 6);
     const copyTo = async (address: number) => {
-      await device.store(0, ENGINE.SOURCE, 4, Number(outPhys));
+      await device.store(0, ENGINE.SOURCE, 4, physical);
       await device.store(0, ENGINE.TARGET, 4, address);
       await device.store(0, ENGINE.LENGTH, 4, 8);
       await device.store(0, ENGINE.COMMAND, 4, 1);
       return await device.load(0, ENGINE.STATUS, 4);
     };
-    assertEq(await copyTo(Number(outPhys) + 64), 1, "done");
+    assertEq(await copyTo(physical + 64), 1, "done");
     const copied = await process.peek(io.buffer + 64, 8);
     assertBytes(copied, PATTERN, "what was copied");
     await device.close();
@@ -175,7 +201,7 @@ export function registerKitVfioNoiommu(registry: Test[]): void {
     assertEq(await setIommu(NOIOMMU), 0, "no-IOMMU");
     const fd = assertOk(await getDevice(self, group), "GET_DEVICE_FD");
     const device = new VfioFile(process, fd);
-    assertEq(await device.config(2, 2), 0xd3a0, "its device id");
+    assertEq(await device.config(2, 2) !== 0xffff, true, "it has an id");
     await process.dropCapability(CAP_SYS_RAWIO);
     const again = assertOk(await getDevice(self, group), "open once more");
     assertEq(await process.close(again), 0, "close");

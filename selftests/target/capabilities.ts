@@ -55,8 +55,10 @@ export type Need =
   | "copy_engines"
   /** The first has a ROM, the other one without images. */
   | "vfio_rom"
-  /** The only VFIO device is a copy engine of this package, behind no IOMMU. */
+  /** The only VFIO device is behind no IOMMU. */
   | "noiommu_device"
+  /** It is a copy engine of this package. */
+  | "noiommu_engine"
   /** `vfio0` and `vfio1` are copy engines of this package, `0000:01:00.0` and `.1`, in one group, on a bus that can be reset. */
   | "vfio_group_of_two";
 

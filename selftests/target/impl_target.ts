@@ -211,6 +211,11 @@ function plugGroup(kernel: Kernel): void {
   kernel.addPciDevice(new CopyEngine(), place);
 }
 
+/** Whether a test wants a device that has no IOMMU. */
+function isWithoutIommu(needs: readonly string[]): boolean {
+  return needs.includes("noiommu_device") || needs.includes("noiommu_engine");
+}
+
 /** The container of a test: type1's where it needs that, or any. */
 function containerFor(needs: readonly string[]): Container {
   const any: Need[] = ["type1_container", "vfio_container"];
@@ -243,10 +248,10 @@ export class Model {
       const kernel = new Kernel({
         revision: uapi,
         vfioContainer: container,
-        vfioNoIommu: needs.includes("noiommu_device"),
+        vfioNoIommu: isWithoutIommu(needs),
         ...machine ? { machine: machine() } : { frameOrder, memory },
       });
-      if (needs.includes("noiommu_device")) {
+      if (isWithoutIommu(needs)) {
         kernel.addPciDevice(new CopyEngine(), { iommu: false });
       } else if (needs.includes("vfio_group_of_two")) plugGroup(kernel);
       else if (
@@ -275,6 +280,7 @@ export class Model {
             "copy_engines",
             "vfio_rom",
             "noiommu_device",
+            "noiommu_engine",
             "vfio_group_of_two",
           ]
           : [],

@@ -215,8 +215,10 @@ static const char *uapi(void)
 void put_facts(struct text *out)
 {
 	bool root = !geteuid();
-	/* On a machine of many, the device is somebody's. */
-	bool has_device = (is_init() || is_model) && !has_copy_engines() &&
+	/* On a machine of many, a device is somebody's. */
+	bool is_ours = is_init() || is_model;
+	bool has_noiommu = is_ours && !access(NOIOMMU, R_OK | W_OK);
+	bool has_device = is_ours && !has_copy_engines() &&
 			  !access(DEVICE, R_OK | W_OK);
 	const struct {
 		const char *name;
@@ -247,7 +249,8 @@ void put_facts(struct text *out)
 		{ "copy_engines", has_copy_engines() },
 		{ "vfio_group_of_two", has_copy_engines() &&
 				       !access(SECOND_OF_GROUP, F_OK) },
-		{ "noiommu_device", is_model && !access(NOIOMMU, R_OK | W_OK) },
+		{ "noiommu_device", has_noiommu },
+		{ "noiommu_engine", is_model && has_noiommu },
 		{ "time", true },
 		{ "linux", !is_model },
 	};
@@ -412,8 +415,10 @@ static void give_away(const char *address)
 	char path[128];
 
 	snprintf(path, sizeof(path), PCI "/devices/%s/driver_override", address);
-	if (!set(path, "vfio-pci") || !set(PCI "/drivers_probe", address) ||
-	    access(DEVICE, R_OK | W_OK))
+	set(path, "vfio-pci");
+	set(PCI "/drivers_probe", address);
+	snprintf(path, sizeof(path), PCI "/drivers/vfio-pci/%s", address);
+	if (access(path, F_OK))
 		die("cannot give %s to vfio-pci: %m", address);
 }
 

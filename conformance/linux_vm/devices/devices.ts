@@ -38,6 +38,18 @@ export interface Board {
   readonly args: readonly string[];
 }
 
+/** What is between a device and memory. */
+export const IOMMUS = {
+  // 48 bits of addresses, and interrupts go through it.
+  intel: {
+    args: ["-device", "intel-iommu,intremap=on,aw-bits=48"],
+    kernel: [],
+  },
+  none: { args: [], kernel: ["vfio.enable_unsafe_noiommu_mode=1"] },
+} as const;
+/** One of {@link IOMMUS}. */
+export type Iommu = keyof typeof IOMMUS;
+
 /** The machine that nothing is said about. */
 const PLAIN: Board = {
   machine: "q35",
@@ -48,21 +60,21 @@ const PLAIN: Board = {
 };
 
 /** The machine with a device, or without. */
-export function boardWith(device: Device | undefined): Board {
+export function boardWith(device: Device | undefined, iommu: Iommu): Board {
   if (device === undefined) return PLAIN;
   const { model, address } = device;
+  const { args, kernel } = IOMMUS[iommu];
   const [, , slot, fn] = address.split(/[:.]/);
   return {
     // KVM's own interrupt controller does not know of an IOMMU.
     machine: "q35,kernel-irqchip=split",
     // What drivers of the device want to map.
     memory: "4G",
-    kernel: ["hugepagesz=1G", "hugepages=1", "vfio_pci.enable_sriov=1"],
+    kernel: [
+      ...["hugepagesz=1G", "hugepages=1", "vfio_pci.enable_sriov=1"],
+      ...kernel,
+    ],
     agent: [address],
-    args: [
-      // 48 bits of addresses, and interrupts go through it.
-      ["-device", "intel-iommu,intremap=on,aw-bits=48"],
-      ["-device", `${model},addr=${slot}.${fn}`],
-    ].flat(),
+    args: [...args, "-device", `${model},addr=${slot}.${fn}`],
   };
 }

@@ -116,7 +116,7 @@ export const VFIO_MUTANTS: readonly Mutant[] = [
       "if ((high & this.#attributesOf(access) & (IR | IW)) === 0) return undefined;",
     replace: "if (high === 0) return undefined;",
     breaks: "A device writes memory that is mapped for reading",
-    killer: "kit_vfio_dma.rights",
+    killer: "kit_vfio_dma.read_only",
   }]),
   ...inFile("impl/vfio/group.ts", [{
     name: "vfio-group-and-device",
