@@ -4,6 +4,7 @@
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { CopyEngine } from "@iommufd/kit";
 import { hostKernel, run, type RunResult } from "@iommufd/kit/host";
 import type { RevisionName } from "../../impl/uapi/revision.ts";
 import { isThere, output } from "../../conformance/linux_vm/programs.ts";
@@ -69,6 +70,18 @@ describe("a program on the model", () => {
           stdout: "4 threads and 5 children saw their own memory\n",
           stderr: "",
         });
+      }));
+
+    it(`may have a device that does DMA, on ${revision}`, {
+      skip: NO_COMPILER,
+    }, () =>
+      compiled("copy", async (program) => {
+        const kernel = hostKernel({ revision });
+        kernel.addPciDevice(new CopyEngine());
+        const { code, stdout } = await run(program, [], { kernel });
+        const text = "hello, status 1, interrupts: 1\n";
+        assertEquals([code, stdout], [0, text]);
+        assertEquals(kernel.audit(), []);
       }));
 
     it(`may be in Python, on ${revision}`, { skip: NO_PYTHON }, async () => {

@@ -72,7 +72,8 @@ import { count, grouped } from "./units.ts";
  *
  * The devices of VFIO, if there are: who has each, its BARs with the addresses
  * that DMA reaches them at (`off` while memory is disabled), the interrupts that
- * are connected, and what its DMA reaches, by PASID.
+ * are connected, and what its DMA reaches, by PASID: ranges of IOVA, and the
+ * frames or BARs behind them.
  *
  * At the end what is charged: VmLck and VmPin of each process and the locked
  * pages of its user, in pages of 4 KiB, and what the kernel warned about.

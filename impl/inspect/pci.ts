@@ -12,10 +12,16 @@ import type { Kernel } from "../kernel.ts";
 import type { Bar } from "../pci/bar.ts";
 import { PCI_COMMAND, PCI_COMMAND_MASTER } from "../pci/config_space.ts";
 import { type PciDomain, PciPagingDomain } from "../pci/iommu.ts";
+import type { PciBus } from "../pci/bus.ts";
+import type { PciFunction } from "../pci/function.ts";
+import { PAGE_SIZE } from "../uapi/mman.ts";
 import type { VfioDevice } from "../vfio/device.ts";
 import { Names } from "./names.ts";
-import { table } from "./table.ts";
-import { bytes, count, hex } from "./units.ts";
+import { abridge, type Row, table } from "./table.ts";
+import { address, bytes, count, hex, range } from "./units.ts";
+
+/** Ranges that are shown at each end of many. */
+const ENDS = 4;
 
 /** What the kinds of interrupts are called. */
 const KINDS = ["INTx", "MSI", "MSI-X"];
@@ -43,11 +49,12 @@ function drawDevice(device: VfioDevice): string[] {
     title.join(", "),
     ...table(rows, { indent: "  " }),
     ...irqsOf(device),
-    ...[...pci.translations].map(([pasid, domain]) =>
+    ...[...pci.translations].flatMap(([pasid, domain]) => [
       `  DMA${pasid === IOMMU_NO_PASID ? "" : ` with PASID ${pasid}`}: ${
         reachOf(device, domain)
-      }`
-    ),
+      }`,
+      ...rangesOf(pci, domain),
+    ]),
   ];
 }
 
@@ -82,6 +89,48 @@ function irqsOf({ core }: VfioDevice): string[] {
     ? "no vectors"
     : `vectors ${connected.join(", ")}`;
   return [`  interrupts: ${KINDS[mode]}, ${vectors}`];
+}
+
+/** Where the IOVA of a domain lead: ranges that go on in memory too, as often as IO pages make them up. */
+function rangesOf({ bus }: PciFunction, domain: PciDomain): string[] {
+  if (!(domain instanceof PciPagingDomain)) return [];
+  const runs: { iova: number; paddr: number; size: number }[] = [];
+  for (const { iova, paddr, size } of domain.pageTable.entries()) {
+    const last = runs.at(-1);
+    const goesOn = last !== undefined && iova - last.iova === last.size &&
+      paddr - last.paddr === last.size;
+    if (goesOn) last.size += size;
+    else runs.push({ iova, paddr, size });
+  }
+  const rows = abridge<typeof runs[number], Row>(
+    runs,
+    ENDS,
+    ({ iova, paddr, size }) => ({
+      cells: [
+        `${address(BigInt(iova))}-${address(BigInt(iova + size - 1))}`,
+        `-> ${targetOf(bus, paddr, size)}`,
+      ],
+    }),
+    (hidden) => ({ cells: [`… ${count(hidden.length, "range")}`] }),
+  );
+  return table(rows, { indent: "    " });
+}
+
+/** What is at a physical address: frames, or the BAR of a device. */
+function targetOf(bus: PciBus, paddr: number, size: number): string {
+  const first = Math.trunc(paddr / PAGE_SIZE);
+  const last = Math.trunc((paddr + size - 1) / PAGE_SIZE);
+  if (bus.isMemory(paddr)) {
+    return `${first === last ? "frame" : "frames"} ${range(first, last)}`;
+  }
+  for (const { name, device, barAddresses } of bus.functions.values()) {
+    const index = device.bars.findIndex((bar, i) =>
+      bar !== undefined && paddr >= barAddresses[i]! &&
+      paddr < barAddresses[i]! + bar.size
+    );
+    if (index >= 0) return `BAR ${index} of ${name}`;
+  }
+  return `address ${hex(BigInt(paddr))}`;
 }
 
 /** What a domain lets through at the moment. */

@@ -5,6 +5,8 @@ import { describe, it } from "@std/testing/bdd";
 import { IommufdClient } from "../client/client.ts";
 import { VfioDevice } from "../client/vfio_device.ts";
 import { Kernel } from "../kernel.ts";
+import type { Iova } from "../lib/brands.ts";
+import type { PciIommuOps } from "../pci/iommu.ts";
 import { Igb } from "../pci/devices/igb/igb.ts";
 import {
   MAP_ANONYMOUS,
@@ -40,7 +42,8 @@ describe("a drawing of a PCI device", () => {
     vfio.bind(iommufd);
     vfio.setBusMaster(true);
     vfio.store(7, 4, 5, 2);
-    const last = () => device(kernel).slice(-2);
+    const last = () =>
+      device(kernel).filter((line) => !line.startsWith("    ")).slice(-2);
     assertEquals(
       device(kernel)[1],
       "  BAR 0  memory  128 KiB  at 0x400c0000000  off",
@@ -56,6 +59,13 @@ describe("a drawing of a PCI device", () => {
       "  interrupts: MSI-X, no vectors",
       "  DMA: HWPT 3, 8 KiB in 2 IO pages",
     ]);
+    assertEquals(
+      device(kernel).slice(-2).map((line) => line.replace(/\d+$/, "N")),
+      [
+        "    0x0000000000001000-0x0000000000001fff  -> frame N",
+        "    0x0000000000002000-0x0000000000002fff  -> frame N",
+      ],
+    );
     const eventfd = process.eventfd(0, 0);
     vfio.connect({ index: 2, start: 3 }, [eventfd, eventfd]);
     assertEquals(last()[0], "  interrupts: MSI-X, vectors 3, 4");
@@ -65,5 +75,29 @@ describe("a drawing of a PCI device", () => {
     vfio.mask();
     assertEquals(last()[0], "  interrupts: INTx, masked");
     assertEquals(device(kernel)[0]!.endsWith("device 1"), true);
+  });
+
+  it("shows BARs that DMA reaches, what goes on as one, and the ends of much", () => {
+    const kernel = new Kernel();
+    const { pci } = kernel.addPciDevice(new Igb());
+    const ops = pci.ops as PciIommuOps;
+    const domain = ops.domainAllocPaging();
+    const map = (iova: number, paddr: number) =>
+      domain.pageTable.map(iova as Iova, paddr, 4096, 3);
+    map(0, 8192);
+    map(4096, 12288);
+    map(0x10000, pci.barAddresses[3]!);
+    map(0x20000, 2 ** 43);
+    pci.translations.set(9, domain);
+    const ranges = () =>
+      device(kernel).slice(-9).filter((line) => line.startsWith("    "));
+    assertEquals(ranges(), [
+      "    0x0000000000000000-0x0000000000001fff  -> frames 2-3",
+      "    0x0000000000010000-0x0000000000010fff  -> BAR 3 of 0000:00:04.0",
+      "    0x0000000000020000-0x0000000000020fff  -> address 0x80000000000",
+    ]);
+    for (let i = 3; i < 10; i++) map(i * 0x10000, 0);
+    assertEquals(ranges()[4], "    … 2 ranges");
+    assertEquals(ranges().length, 9);
   });
 });

@@ -163,4 +163,15 @@ export const HOSTILE_MUTANTS: readonly HostMutant[] = [
     breaks: "A descriptor copies as much as it likes",
     killer: [...IOAT, "stops at a length that is none, until it is reset"],
   }]),
+  ...inFile("impl/inspect/pci.ts", [{
+    name: "inspect-dma-ranges",
+    find: "paddr - last.paddr === last.size;",
+    replace: "true;",
+    breaks: "A drawing shows memory as one range that is scattered",
+    killer: [
+      "impl/inspect/pci_test.ts",
+      "a drawing of a PCI device",
+      "shows who has it, what it has and what it reaches",
+    ],
+  }]),
 ];
