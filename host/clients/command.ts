@@ -88,7 +88,7 @@ async function boot(way: string, guest: Guest): Promise<string[]> {
   const { args, qemu } = WAYS[way]!;
   const { program, args: before } = await qemu();
   const kernel = hostKernel();
-  kernel.addPciDevice(new Igb({ wire: "loop", trap: true }));
+  kernel.addPciDevice(new Igb({ wire: "loop" }));
   const { stdout, stderr } = await run(program, [
     ...before,
     ...["-accel", "tcg", "-cpu", "max", "-machine", "q35", "-m", "256M"],
@@ -96,7 +96,7 @@ async function boot(way: string, guest: Guest): Promise<string[]> {
     ...["-kernel", guest.kernel, "-initrd", guest.initramfs],
     ...["-append", "console=ttyS0 quiet panic=-1 nokaslr tsc=reliable"],
     ...args,
-  ], { kernel });
+  ], { kernel, trapsStores: true });
   const complaints = stderr.split("\n")
     .filter((line) => line !== "" && !line.endsWith(BAR_WARNING));
   for (const line of complaints) say(line);

@@ -158,7 +158,6 @@ function settingsOf(
     vfs: numberOf,
     pri: isOn,
     wire: (text: string) => onlyOf(text, "loop"),
-    trap: isOn,
   } satisfies { [Name in DeviceOption]: (text: string) => unknown };
   return Object.fromEntries(
     [...options].map(([name, text]) => [name, read[name](text)]),

@@ -130,7 +130,6 @@ describe("--device", () => {
   const impossible: [text: string, message: string][] = [
     ["dma,pri=yes", `"yes" is not "on" or "off"`],
     ["igb,wire=x", `"x" must be loop`],
-    ["igb,trap=x", `"x" is not "on" or "off"`],
     ["igb,vfs=x", `device "igb,vfs=x": "x" is no number`],
     ["igb,vfs=5000", "1 to 4096 virtual functions, not 5000"],
     ["nvme,size=1X", `device "nvme,size=1X": "1X" is no number of bytes`],

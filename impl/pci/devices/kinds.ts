@@ -30,8 +30,6 @@ export interface DeviceSettings {
   readonly pri?: boolean;
   /** Where the wire of a controller leads. */
   readonly wire?: "loop";
-  /** Whether each store to a mapped BAR is seen. */
-  readonly trap?: boolean;
 }
 
 /** The name of an option. */
@@ -54,10 +52,6 @@ export const DEVICE_OPTIONS: Readonly<
   },
   pri: { form: "on", summary: "asks for pages that are not mapped" },
   wire: { form: "loop", summary: "a plug that leads all frames back" },
-  trap: {
-    form: "on",
-    summary: "sees each store to its mapped BARs",
-  },
 };
 
 /** A kind of device. */
@@ -79,7 +73,7 @@ export const DEVICE_KINDS: Readonly<Record<string, DeviceKind>> = {
   },
   igb: {
     summary: "an Ethernet controller (82576)",
-    options: ["vfs", "wire", "trap"],
+    options: ["vfs", "wire"],
     make: (settings) => new Igb(settings),
   },
   ioat: {

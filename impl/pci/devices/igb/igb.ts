@@ -47,8 +47,6 @@ export interface IgbOptions {
   readonly vfs?: number;
   /** Where its wire leads: `loop` for a plug that leads all frames back; default to nobody. */
   readonly wire?: "loop";
-  /** Whether each store to its mapped BARs is seen at once, as a guest's driver needs it; that costs time. Default false: they are looked at. */
-  readonly trap?: boolean;
 }
 
 /** The device. */
@@ -120,9 +118,8 @@ export class Igb extends PciDevice {
   readonly #loops: boolean;
 
   /** One with 10 vectors, as QEMU's. */
-  constructor({ vfs = IGB_VFS, wire, trap = false }: IgbOptions = {}) {
+  constructor({ vfs = IGB_VFS, wire }: IgbOptions = {}) {
     super({
-      seesStores: trap,
       ...vfs > 0 && { sriov: { vfs, make: () => new IgbVirtual() } },
       vendor: 0x8086,
       device: 0x10c9,
