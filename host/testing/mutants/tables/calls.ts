@@ -35,8 +35,8 @@ export const CALL_MUTANTS: readonly HostMutant[] = [
     },
     {
       name: "calls-mapping-stays",
-      find: "      device.close();\n    }\n  }",
-      replace: "    }\n  }",
+      find: "      device.close();\n    }\n    if (",
+      replace: "    }\n    if (",
       breaks: "The owner of memory that was mapped stays for ever",
       killer: [MAPPINGS, MAPPED, "are gone if they were never made"],
     },

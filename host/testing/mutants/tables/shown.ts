@@ -21,7 +21,7 @@ function shown(
 ): HostMutant {
   const { killer: [about, it], test = "shown_test.ts", ...rest } = fault;
   const killer: Killer = [`${FOLDER}/${test}`, about, it];
-  const path = file.includes("/") ? file : `${FOLDER}/${file}`;
+  const path = /^(host|impl)\//.test(file) ? file : `${FOLDER}/${file}`;
   return { ...rest, file: path, killer };
 }
 
@@ -231,7 +231,7 @@ export const SHOWN_MUTANTS: readonly HostMutant[] = [
   }),
   shown("devices.ts", {
     name: "shown-device-too-late",
-    find: "if (devices.size === this.#shown.size) return;",
+    find: "if (deviceChanges === this.#changes) return;",
     replace: "if (this.#shown.size > 0) return;",
     breaks: "a device that came after the program is not seen",
     killer: [
@@ -250,8 +250,8 @@ export const SHOWN_MUTANTS: readonly HostMutant[] = [
   }),
   shown("pci/resources.ts", {
     name: "shown-resource-length",
-    find: "start + bar.size - 1",
-    replace: "start + bar.size",
+    find: "start + bar.size * count - 1",
+    replace: "start + bar.size * count",
     breaks: "a BAR is a byte longer in sysfs than it is",
     killer: [
       "A PCI device of VFIO's",
