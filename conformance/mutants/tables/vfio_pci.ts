@@ -165,8 +165,10 @@ export const VFIO_PCI_MUTANTS: readonly Mutant[] = [
     },
     {
       name: "vfio-memory-off-errno",
-      find: 'throw EIO.because("the device\'s memory is off");',
-      replace: 'throw EINVAL.because("the device\'s memory is off");',
+      find:
+        '!device.memoryEnabled) {\n      throw EIO.because("the device\'s memory is off");',
+      replace:
+        '!device.memoryEnabled) {\n      throw EINVAL.because("the device\'s memory is off");',
       breaks: "Memory that is off has another errno",
       killer: "kit_vfio_region.memory_off",
     },

@@ -12,8 +12,7 @@ import { inFile, type Mutant } from "../mutant.ts";
 export const VFIO_TYPE1_MUTANTS: readonly Mutant[] = [
   ...inFile("impl/vfio/type1/container.ts", [{
     name: "type1-typed-twice",
-    find:
-      '    if (this.#iommu !== undefined) throw EINVAL.because("it has a type");\n',
+    find: '    if (this.#hasType) throw EINVAL.because("it has a type");\n',
     replace: "",
     breaks: "A container can be given a type again",
     killer: "kit_vfio_container.type1.type",
@@ -31,8 +30,7 @@ export const VFIO_TYPE1_MUTANTS: readonly Mutant[] = [
     killer: "kit_vfio_container.type1.type",
   }, {
     name: "type1-device-untyped",
-    find:
-      "    if (this.#iommu === undefined) throw NO_TYPE;\n    this.#groups.set",
+    find: "    if (!this.#hasType) throw NO_TYPE;\n    this.#groups.set",
     replace: "    this.#groups.set",
     breaks: "A device is opened before its container has a type",
     killer: "kit_vfio_container.type1.device_before_type",
