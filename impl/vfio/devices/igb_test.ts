@@ -97,6 +97,21 @@ describe("an 82576's driver", () => {
     bench.end();
   });
 
+  it("masks causes bit by bit, and resets the PHY alone", () => {
+    const bench = new Bench(new Igb());
+    bench.store(0, 0xd0, 4, 5);
+    bench.store(0, 0xd0, 4, 2);
+    bench.store(0, 0xd8, 4, 1);
+    assertEquals([bench.load(0, 0xd0), bench.load(0, 0xd8)], [6, 0]);
+    bench.store(0, MDIC, 4, 2 ** 26 + (1 << 21 | 9 << 16 | 0x55));
+    bench.store(0, CTRL, 4, 2 ** 31);
+    bench.store(0, MDIC, 4, 2 * 2 ** 26 + (1 << 21 | 9 << 16));
+    assertEquals(bench.load(0, MDIC) & 0xffff, 0x300);
+    bench.store(0, EERD, 4, 4);
+    assertEquals(bench.load(0, EERD), 4, "nothing was asked for");
+    bench.end();
+  });
+
   it("keeps what it stores behind a reset, if one look finds both", () => {
     const bench = new Bench(new Igb());
     const { device } = bench.device.pci;
