@@ -58,6 +58,7 @@ export class ModelServer {
     this.#model = new Model(uapi, {
       memory: MEMORY,
       container: "iommufd",
+      hasOnlyCard: true,
       ...options,
     });
     this.#verbs = new Map(verbs.map((verb) => [verb.name, verb]));

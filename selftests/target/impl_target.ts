@@ -166,6 +166,8 @@ export interface ImplOptions {
   readonly memory?: number;
   /** What `/dev/vfio/vfio` is; default what the test needs. */
   readonly container?: Container;
+  /** It has the card, whatever a test needs: for who is not told that. Default false. */
+  readonly hasOnlyCard?: boolean;
   /** What each kernel runs on; default a simulated machine. */
   readonly machine?: () => Machine;
   /** What the verbs do; default {@link IMPL_CALLS}. */
@@ -216,6 +218,22 @@ function isWithoutIommu(needs: readonly string[]): boolean {
   return needs.includes("noiommu_device") || needs.includes("noiommu_engine");
 }
 
+/** A device without an IOMMU. */
+function plugWithoutIommu(kernel: Kernel): void {
+  kernel.addPciDevice(new CopyEngine(), { iommu: false });
+}
+
+/** Devices that a machine has in place of the card, by what a test needs. */
+const OTHER_DEVICES: Readonly<
+  Partial<Record<Need, (kernel: Kernel) => void>>
+> = {
+  noiommu_device: plugWithoutIommu,
+  noiommu_engine: plugWithoutIommu,
+  vfio_group_of_two: plugGroup,
+  copy_engines: plugCopyEngines,
+  vfio_rom: plugCopyEngines,
+};
+
 /** The container of a test: type1's where it needs that, or any. */
 function containerFor(needs: readonly string[]): Container {
   const any: Need[] = ["type1_container", "vfio_container"];
@@ -241,6 +259,7 @@ export class Model {
   constructor(uapi: RevisionName, options: ImplOptions = {}) {
     const { frameOrder = "ordered", machine, calls = IMPL_CALLS } = options;
     const hasDevice = REVISIONS[uapi].vfio.hasDeviceFiles;
+    const others = options.hasOnlyCard ? [] : Object.entries(OTHER_DEVICES);
     this.#boot = (needs) => {
       const needsMuch = MUCH.some((need) => needs.includes(need));
       const enough = needsMuch ? MUCH_MEMORY : MEMORY;
@@ -251,13 +270,9 @@ export class Model {
         vfioNoIommu: isWithoutIommu(needs),
         ...machine ? { machine: machine() } : { frameOrder, memory },
       });
-      if (isWithoutIommu(needs)) {
-        kernel.addPciDevice(new CopyEngine(), { iommu: false });
-      } else if (needs.includes("vfio_group_of_two")) plugGroup(kernel);
-      else if (
-        ["copy_engines", "vfio_rom"].some((need) => needs.includes(need))
-      ) plugCopyEngines(kernel);
-      else if (hasDevice) plugWhenOpened(kernel);
+      const [, plug = plugWhenOpened] =
+        others.find(([need]) => needs.includes(need)) ?? [];
+      if (hasDevice) plug(kernel);
       return kernel;
     };
     this.#calls = new Map(Object.entries(calls));
@@ -274,15 +289,7 @@ export class Model {
         ),
         ...(options.memory ?? MUCH_MEMORY) >= MUCH_MEMORY ? MUCH : [],
         ...hasDevice
-          ? [
-            "vfio_device",
-            "vfio_sriov",
-            "copy_engines",
-            "vfio_rom",
-            "noiommu_device",
-            "noiommu_engine",
-            "vfio_group_of_two",
-          ]
+          ? ["vfio_device", "vfio_sriov", ...others.map(([need]) => need)]
           : [],
       ],
     };
