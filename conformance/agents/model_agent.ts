@@ -45,7 +45,7 @@ export interface ServerOptions extends ImplOptions {
 }
 
 /** Bytes of memory: benchmarks are measured through it too. */
-const MEMORY = 2 ** 32;
+export const MEMORY = 2 ** 32;
 
 /** One connection's machine. */
 export class ModelServer {

@@ -10,6 +10,8 @@ import { connectTarget } from "../protocol/client.ts";
 import { runTests } from "../running/run_on_target.ts";
 import { parseTarget } from "../targets.ts";
 import type { TargetSpec } from "../targets/target_spec.ts";
+import { implTarget } from "../../selftests/target/impl_target.ts";
+import { MEMORY } from "./model_agent.ts";
 import { TargetProcess } from "../../selftests/target/target.ts";
 
 const agent = new URL("./model_agent.ts", import.meta.url).pathname;
@@ -19,7 +21,7 @@ const served = parseTarget(`stdio:deno run --quiet "${agent}"`);
 const PATIENT_MS = 600_000;
 
 /** How each test ends: `id status message`. */
-async function run(target: TargetSpec): Promise<string[]> {
+async function run(target: Pick<TargetSpec, "open">): Promise<string[]> {
   const { results } = await runTests(NEWEST, allTests(NEWEST), {
     open: () => target.open(NEWEST, { timeoutMs: PATIENT_MS }),
     timeoutMs: PATIENT_MS,
@@ -39,7 +41,13 @@ describe("The served model", () => {
   });
 
   it("has the results of the model in this process", async () => {
-    assertEquals(await run(served), await run(parseTarget(`impl:${NEWEST}`)));
+    const inProcess = () =>
+      implTarget(NEWEST, {
+        memory: MEMORY,
+        container: "iommufd",
+        hasOnlyCard: true,
+      });
+    assertEquals(await run(served), await run({ open: inProcess }));
   });
 
   it("makes one write and one read of a request", async () => {
