@@ -18,6 +18,7 @@ import {
   EOVERFLOW,
   type Errno,
 } from "../../impl/uapi/errno.ts";
+import type { Revision } from "../../impl/uapi/revision.ts";
 import {
   assertEq,
   type Fixture,
@@ -85,7 +86,26 @@ const EXTENSIONS = [0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11];
 const MSI_WINDOW = 0xfee00000n;
 const TOP = 2n ** 64n - 4096n;
 
+/** The type for nested page tables. */
+const NESTING = 6;
+
 type ContainerFixture = Fixture<Variant, ContainerSelf>;
+
+/** Whether the container is VFIO's own. */
+function ofType1({ path }: Variant): boolean {
+  return path === CONTAINERS.type1.path;
+}
+
+/** Extensions that there are with a type in a revision. */
+function extensionsIn(variant: Variant, { vfio }: Revision): number[] {
+  const nests = ofType1(variant) && vfio.type1HasNesting;
+  return [...variant.extensions, ...nests ? [NESTING] : []];
+}
+
+/** What comes of a range that ends beyond 2^64. */
+function beyondEnd(variant: Variant, { vfio }: Revision): Errno {
+  return ofType1(variant) && !vfio.type1SaysOverflow ? EINVAL : EOVERFLOW;
+}
 
 /** Adds the fixture's tests to `registry`. */
 export function registerKitVfioContainer(registry: Test[]): void {
@@ -102,7 +122,9 @@ function registerTypes(f: ContainerFixture): void {
   f.test("without_group", {
     description: "A container without a group has a version and extensions",
     reference: "container.c vfio_fops_unl_ioctl; vfio_compat.c",
-  }, async ({ container }, { untyped, extensions }) => {
+  }, async ({ container, context: { revision } }, variant) => {
+    const { untyped } = variant;
+    const extensions = extensionsIn(variant, revision);
     await container.arg(CONTAINER.GET_API_VERSION, 0);
     for (const each of EXTENSIONS.filter((each) => each !== 4 && each < 10)) {
       const has = extensions.includes(each) ? 1 : 0;
@@ -119,10 +141,14 @@ function registerTypes(f: ContainerFixture): void {
   f.test("type", {
     description: "A container gets a type, or another one, from its group on",
     reference: "container.c vfio_ioctl_set_iommu",
-  }, async ({ container }, { unknownType, again, extensions }) => {
+  }, async ({ container, context: { revision } }, variant) => {
+    const { unknownType, again } = variant;
+    const extensions = extensionsIn(variant, revision);
     const { group } = container;
     assertEq(await group.setContainer(container.fd), 0, "SET_CONTAINER");
-    await container.arg(CONTAINER.SET_IOMMU, 6, unknownType);
+    await container.arg(CONTAINER.SET_IOMMU, 5, unknownType);
+    const nests = extensions.includes(NESTING) ? EINVAL : unknownType;
+    await container.arg(CONTAINER.SET_IOMMU, NESTING, nests);
     await container.arg(CONTAINER.SET_IOMMU, TYPE1_V2);
     await container.arg(CONTAINER.SET_IOMMU, TYPE1_V2, again);
     for (const each of EXTENSIONS) {
@@ -196,7 +222,7 @@ function registerMaps(f: ContainerFixture): void {
       return all;
     },
     finish: unused,
-  }, (t) => {
+  }, (t, variant, revision) => {
     const rows: [string, Errno, Partial<DmaMap>][] = [
       ["a short struct", EINVAL, { argsz: 31 }],
       ["an unknown flag", EINVAL, { flags: 8 | 3 }],
@@ -217,7 +243,10 @@ function registerMaps(f: ContainerFixture): void {
         iova: MSI_WINDOW - 4096n,
         length: 0x2000n,
       }],
-      ["beyond the end", EOVERFLOW, { iova: TOP, length: 0x2000n }],
+      ["beyond the end", beyondEnd(variant, revision), {
+        iova: TOP,
+        length: 0x2000n,
+      }],
       ["no memory", EFAULT, { iova: 0x200000n, vaddr: 0x1000n }],
     ];
     for (const [what, errno, values] of rows) {
@@ -282,13 +311,21 @@ function unused({ device }: UsedSelf): Promise<void> {
   return device.close();
 }
 
-function unmaps(t: Table<ContainerSelf>, { cut, path }: Variant): void {
+function unmaps(
+  t: Table<ContainerSelf>,
+  variant: Variant,
+  revision: Revision,
+): void {
+  const { cut, path } = variant;
   const whole = { iova: IOVA, length: 0x4000n };
   const refused: [string, Errno, Partial<DmaUnmap>][] = [
     ["a short struct", EINVAL, { argsz: 23, ...whole }],
     ["an unknown flag", EINVAL, { flags: 8, ...whole }],
     ["all, with a range", EINVAL, { flags: UNMAP.ALL, ...whole }],
-    ["beyond the end", EOVERFLOW, { iova: TOP, length: 0x2000n }],
+    ["beyond the end", beyondEnd(variant, revision), {
+      iova: TOP,
+      length: 0x2000n,
+    }],
     ["no length", EINVAL, { iova: IOVA, length: 0n }],
   ];
   for (const [what, errno, values] of refused) {

@@ -11,6 +11,13 @@ import { inFile, type Mutant } from "../mutant.ts";
 /** See the module. */
 export const VFIO_TYPE1_MUTANTS: readonly Mutant[] = [
   ...inFile("impl/vfio/type1/container.ts", [{
+    name: "type1-nesting",
+    find: "        return this.#kernel.revision.vfio.type1HasNesting;\n",
+    replace: "        return false;\n",
+    breaks: "The type for nesting is unknown where Linux still knew it",
+    killer: "kit_vfio_container.type1.type",
+    uapi: "6.12",
+  }, {
     name: "type1-typed-twice",
     find: '    if (this.#hasType) throw EINVAL.because("it has a type");\n',
     replace: "",
@@ -98,10 +105,17 @@ export const VFIO_TYPE1_MUTANTS: readonly Mutant[] = [
     killer: "kit_vfio_container.type1.map_errno",
   }, {
     name: "type1-overflow",
-    find: "if (iova + length - 1n > U64_MAX || vaddr",
-    replace: "if (vaddr",
+    find: "    this.#checkEnd(iova + length - 1n);\n    this.#checkEnd(vaddr",
+    replace: "    this.#checkEnd(vaddr",
     breaks: "A range that ends beyond 2^64 gets another errno",
     killer: "kit_vfio_container.type1.map_errno",
+  }, {
+    name: "type1-old-errno",
+    find: "    const errno = type1SaysOverflow ? EOVERFLOW : EINVAL;\n",
+    replace: "    const errno = EOVERFLOW;\n",
+    breaks: "A range that ends beyond 2^64 gets the errno of later kernels",
+    killer: "kit_vfio_container.type1.map_errno",
+    uapi: "6.12",
   }, {
     name: "type1-count-map",
     find: "    this.available--;\n",

@@ -28,6 +28,10 @@ export class VfioDifferences extends Differences {
   readonly hasFdinfo: boolean = this.since("6.18");
   /** BARs can be exported as DMA buffers (VFIO_DEVICE_FEATURE_DMA_BUF). */
   readonly hasDmaBufs: boolean = this.since("6.19");
+  /** VFIO's own container has a type for nested page tables, which no IOMMU has that Linux knows (VFIO_TYPE1_NESTING_IOMMU). */
+  readonly type1HasNesting: boolean = this.until("6.13");
+  /** VFIO's own container says EOVERFLOW of a range that ends beyond 2^64; else EINVAL, and a bitmap's range cannot end there either (vfio_dma_do_map). */
+  readonly type1SaysOverflow: boolean = this.since("6.18");
   /** Opening /dev/vfio/vfio gives an iommufd that charges per process (S23). */
   readonly hasDevice: boolean = this.since("6.2");
 }

@@ -39,6 +39,7 @@ import {
   VFIO_NOIOMMU_IOMMU,
   VFIO_SET_IOMMU,
   VFIO_TYPE1_IOMMU,
+  VFIO_TYPE1_NESTING_IOMMU,
   VFIO_TYPE1v2_IOMMU,
   VFIO_UNMAP_ALL,
   VFIO_UPDATE_VADDR,
@@ -188,6 +189,8 @@ export class Type1Container extends File implements GroupContainer {
         return true;
       case VFIO_UPDATE_VADDR:
         return this.#iommu !== undefined;
+      case VFIO_TYPE1_NESTING_IOMMU:
+        return this.#kernel.revision.vfio.type1HasNesting;
       default:
         return false;
     }
@@ -206,6 +209,10 @@ export class Type1Container extends File implements GroupContainer {
       this.#first!.checkPermission(task);
       this.#isNoIommu = true;
       return;
+    }
+    const { type1HasNesting } = this.#kernel.revision.vfio;
+    if (type === VFIO_TYPE1_NESTING_IOMMU && type1HasNesting) {
+      throw EINVAL.because("the IOMMU cannot nest page tables so");
     }
     if (type !== VFIO_TYPE1_IOMMU && type !== VFIO_TYPE1v2_IOMMU) {
       throw ENODEV.because("the type is unknown");

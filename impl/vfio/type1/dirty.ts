@@ -10,8 +10,7 @@
  */
 
 import type { Task } from "../../kernel/interfaces/task.ts";
-import { U64_MAX } from "../../lib/u64.ts";
-import { EINVAL, EOVERFLOW } from "../../uapi/errno.ts";
+import { EINVAL } from "../../uapi/errno.ts";
 import {
   VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP,
   VFIO_IOMMU_DIRTY_PAGES_FLAG_START,
@@ -74,9 +73,7 @@ function getBitmap(
   task.mm.copyFromUser(bytes, uaddr);
   const { iova, length } = layout.at(bytes);
   if (length === 0n) throw EINVAL.because("the length is 0");
-  if (iova + length - 1n > U64_MAX) {
-    throw EOVERFLOW.because("the range ends beyond 2^64");
-  }
+  iommu.checkBitmapEnd(iova + length - 1n);
   const range = { iova, length };
   const at = uaddr + layout.size;
   const bitmap = loadBitmap(iommu, task, at, room - layout.size, range);

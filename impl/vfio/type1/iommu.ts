@@ -31,6 +31,7 @@ import {
   EOVERFLOW,
   EPERM,
 } from "../../uapi/errno.ts";
+import type { Revision } from "../../uapi/revision.ts";
 import { Dma, type DmaRange } from "./dma.ts";
 
 /** A range of IOVA. */
@@ -68,12 +69,14 @@ export class Type1Iommu {
     Dma
   >();
   readonly #frames: PhysicalMemory;
+  readonly #differences: Revision["vfio"];
   #lost = 0;
 
   /** With a page table that fits a group, which is not attached yet. */
   constructor(group: Group, isV2: boolean) {
     this.isV2 = isV2;
     this.#frames = group.iommu.kernel.frames;
+    this.#differences = group.iommu.kernel.revision.vfio;
     this.domain = pagingDomainAlloc(group.firstDevice);
     this.ranges = rangesOf(group, this.domain);
   }
@@ -192,9 +195,21 @@ export class Type1Iommu {
 
   #checkMap({ iova, length, vaddr }: DmaRange): void {
     if (length === 0n) throw EINVAL.because("the length is 0");
-    if (iova + length - 1n > U64_MAX || vaddr + length - 1n > U64_MAX) {
-      throw EOVERFLOW.because("the range ends beyond 2^64");
-    }
+    this.#checkEnd(iova + length - 1n);
+    this.#checkEnd(vaddr + length - 1n);
+  }
+
+  /** Throws EOVERFLOW, or EINVAL, for the last byte of a bitmap's range that cannot be. */
+  checkBitmapEnd(last: bigint): void {
+    this.#checkEnd(this.#differences.type1SaysOverflow ? last : last + 1n);
+  }
+
+  /** Throws EOVERFLOW, or EINVAL, for a last byte beyond 2^64. */
+  #checkEnd(last: bigint): void {
+    if (last <= U64_MAX) return;
+    const { type1SaysOverflow } = this.#differences;
+    const errno = type1SaysOverflow ? EOVERFLOW : EINVAL;
+    throw errno.because("the range ends beyond 2^64");
   }
 
   /** What an unmap of a range, or of all, is about. */
@@ -205,7 +220,7 @@ export class Type1Iommu {
     if (length === 0n) throw EINVAL.because("the length is 0");
     this.#checkAligned(length);
     const last = iova + length - 1n;
-    if (last > U64_MAX) throw EOVERFLOW.because("the range ends beyond 2^64");
+    this.#checkEnd(last);
     if (this.isV2) return this.uncut(range);
     // Of version 1 a mapping goes as a whole, if the range has its beginning.
     const found = this.#within(iova, last);
