@@ -357,3 +357,20 @@ export async function bound(
   const devId = await device.bind(io.fd);
   return { device, devId };
 }
+
+/** FEATURE with data; returns the data as they came back, also with an error. */
+export async function feature(
+  { process, fd }: VfioFile,
+  flags: number,
+  data: Uint8Array,
+  errno?: Errno,
+): Promise<Uint8Array> {
+  const bytes = new Uint8Array(8 + data.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, bytes.length, true);
+  view.setUint32(4, flags, true);
+  bytes.set(data, 8);
+  const ret = await process.ioctl(fd, VFIO.FEATURE, bytes);
+  assertResult(ret, errno, `FEATURE 0x${flags.toString(16)}`);
+  return bytes.subarray(8);
+}

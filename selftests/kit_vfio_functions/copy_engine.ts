@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * A driver of copy engines, and FEATURE with data.
+ * A driver of copy engines.
  *
  * @module
  */
 
-import type { Errno } from "../../impl/uapi/errno.ts";
 import {
   MAP_ANONYMOUS,
   MAP_SHARED,
@@ -22,9 +21,9 @@ import {
   type TargetProcess,
   type Test,
 } from "../harness/harness.ts";
-import { assertResult, Iommufd } from "../ioctls/ioctls.ts";
+import { Iommufd } from "../ioctls/ioctls.ts";
 import type { Need } from "../target/capabilities.ts";
-import { VFIO, VfioFile } from "../kit_vfio/vfio_ioctls.ts";
+import { VfioFile } from "../kit_vfio/vfio_ioctls.ts";
 
 /** FEATURE: what is done. */
 export const [GET, SET, PROBE] = [1 << 16, 1 << 17, 1 << 18];
@@ -56,23 +55,6 @@ export interface EngineSelf {
   readonly ioasId: number;
   /** Memory that it reaches at {@link IOVA}. */
   readonly memory: number;
-}
-
-/** FEATURE with data; returns the data as they came back, also with an error. */
-export async function feature(
-  { process, fd }: VfioFile,
-  flags: number,
-  data: Uint8Array,
-  errno?: Errno,
-): Promise<Uint8Array> {
-  const bytes = new Uint8Array(8 + data.length);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, bytes.length, true);
-  view.setUint32(4, flags, true);
-  bytes.set(data, 8);
-  const ret = await process.ioctl(fd, VFIO.FEATURE, bytes);
-  assertResult(ret, errno, `FEATURE 0x${flags.toString(16)}`);
-  return bytes.subarray(8);
 }
 
 /** Words of 64 bits as bytes. */

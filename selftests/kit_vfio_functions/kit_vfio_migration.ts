@@ -27,12 +27,12 @@ import {
   type Test,
 } from "../harness/harness.ts";
 import type { VfioFile } from "../kit_vfio/vfio_ioctls.ts";
+import { feature } from "../kit_vfio/vfio_ioctls.ts";
 import {
   copy,
   ENGINE,
   engineFixture,
   type EngineSelf,
-  feature,
   GET,
   IOVA,
   LENGTH,

@@ -22,8 +22,7 @@ import {
   assertOk,
   type Test,
 } from "../harness/harness.ts";
-import { assertResult } from "../ioctls/ioctls.ts";
-import { VFIO, VfioFile } from "../kit_vfio/vfio_ioctls.ts";
+import { feature, VfioFile } from "../kit_vfio/vfio_ioctls.ts";
 import {
   bindWith,
   nameOfFirst,
@@ -41,22 +40,6 @@ const [GET, SET, PROBE] = [1 << 16, 1 << 17, 1 << 18];
 const [SET_CONTAINER, GET_DEVICE_FD] = [0x3b68, 0x3b6a];
 /** Groups that are tried. */
 const MAX_GROUPS = 64;
-
-/** FEATURE 0, the token, with data. */
-async function feature(
-  { process, fd }: VfioFile,
-  flags: number,
-  data: Uint8Array,
-  errno?: Errno,
-): Promise<void> {
-  const bytes = new Uint8Array(8 + data.length);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, bytes.length, true);
-  view.setUint32(4, flags, true);
-  bytes.set(data, 8);
-  const ret = await process.ioctl(fd, VFIO.FEATURE, bytes);
-  assertResult(ret, errno, `FEATURE 0x${flags.toString(16)}`);
-}
 
 /** Opens the first virtual function, tries to bind it, and closes it. */
 async function tryVirtual(

@@ -20,7 +20,6 @@ static int rd32(volatile uint32_t *p, uint32_t *v) {
 static void config_space(void) {
   char buf[8192];
   uint32_t v = 0;
-  (void)buf;
   T("config pread 4096", pread(fd, buf, 4096, OFF(7)));
   T("config pread 8192", pread(fd, buf, 8192, OFF(7)));
   T("config pread 4 at 4094", pread(fd, buf, 4, OFF(7) + 4094));
@@ -83,7 +82,6 @@ static void config_space(void) {
 static void bars(void) {
   char buf[8192];
   uint32_t v = 0;
-  (void)buf;
   T("write unassigned byte 0xf0", ({
       v = 0x55;
       pwrite(fd, &v, 1, OFF(7) + 0xf0);
@@ -107,7 +105,6 @@ static void bars(void) {
 static void mappings(void) {
   char buf[8192];
   uint32_t v = 0;
-  (void)buf;
   T("mmap BAR0",
     mmap(0, 0x20000, 3, MAP_SHARED, fd, OFF(0)) == MAP_FAILED ? -1 : 0);
   T("mmap BAR0 private",

@@ -11,12 +11,6 @@ static struct vfio_group_status gs = {7};
 static void open_group(void) {
   char buf[64];
   struct stat st;
-  char l[300] = {};
-  uint32_t pt;
-  (void)buf;
-  (void)st;
-  (void)l;
-  (void)pt;
   puts("--- group");
   g = T("open group", open(grp, O_RDWR));
   T("open group again", open(grp, O_RDWR));
@@ -44,14 +38,6 @@ static void open_group(void) {
 
 /* In a container. */
 static void container(void) {
-  char buf[64];
-  struct stat st;
-  char l[300] = {};
-  uint32_t pt;
-  (void)buf;
-  (void)st;
-  (void)l;
-  (void)pt;
   c = T("open container", open(cpath, O_RDWR));
   T("GET_API_VERSION", ioctl(c, VFIO_GET_API_VERSION));
   for (int i = 0; i <= 11; i++)
@@ -81,14 +67,8 @@ static void container(void) {
 
 /* Devices by their names. */
 static void open_device(void) {
-  char buf[64];
   struct stat st;
   char l[300] = {};
-  uint32_t pt;
-  (void)buf;
-  (void)st;
-  (void)l;
-  (void)pt;
   T("GET_DEVICE_FD wrong name",
     ioctl(g, VFIO_GROUP_GET_DEVICE_FD, "0000:00:1f.0"));
   T("GET_DEVICE_FD junk after", ioctl(g, VFIO_GROUP_GET_DEVICE_FD, ({
@@ -123,13 +103,7 @@ static void open_device(void) {
 /* A device of the group. */
 static void device(void) {
   char buf[64];
-  struct stat st;
-  char l[300] = {};
   uint32_t pt;
-  (void)buf;
-  (void)st;
-  (void)l;
-  (void)pt;
   T("BIND on a group's device", bind_(fd, io, 24, 0, 0));
   T("ATTACH on a group's device", (pt = 1, attach(fd, 12, 0, &pt, 0)));
   {
@@ -152,14 +126,6 @@ static void device(void) {
 
 /* IOMMU_GET_INFO. */
 static void info(void) {
-  char buf[64];
-  struct stat st;
-  char l[300] = {};
-  uint32_t pt;
-  (void)buf;
-  (void)st;
-  (void)l;
-  (void)pt;
   {
     char b[200] = {};
     struct vfio_iommu_type1_info *i = (void *)b;
@@ -181,14 +147,6 @@ static void info(void) {
 
 /* MAP_DMA and UNMAP_DMA. */
 static void mapping(void) {
-  char buf[64];
-  struct stat st;
-  char l[300] = {};
-  uint32_t pt;
-  (void)buf;
-  (void)st;
-  (void)l;
-  (void)pt;
   void *m = mmap(0, 16384, 3, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   struct vfio_iommu_type1_dma_map mp = {32, 3, (uintptr_t)m, 0x100000, 16384};
   T("MAP_DMA", ioctl(c, VFIO_IOMMU_MAP_DMA, &mp));
@@ -232,13 +190,6 @@ static void mapping(void) {
 /* Closed piece by piece. */
 static void close_all(void) {
   char buf[64];
-  struct stat st;
-  char l[300] = {};
-  uint32_t pt;
-  (void)buf;
-  (void)st;
-  (void)l;
-  (void)pt;
   T("UNSET_CONTAINER with devices open", ioctl(g, VFIO_GROUP_UNSET_CONTAINER));
   ioctl(g, VFIO_GROUP_GET_STATUS, &gs);
   printf("    flags %#x\n", gs.flags);
