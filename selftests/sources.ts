@@ -158,6 +158,7 @@ export { default as "selftests/kit_viommu/kit_viommu_mmap.ts" } from "./kit_viom
 export { default as "selftests/kit_viommu/kit_viommu_queue.ts" } from "./kit_viommu/kit_viommu_queue.ts" with { type: "text" };
 export { default as "selftests/kit_viommu/viommu_sweeps.ts" } from "./kit_viommu/viommu_sweeps.ts" with { type: "text" };
 export { default as "selftests/target/capabilities.ts" } from "./target/capabilities.ts" with { type: "text" };
+export { default as "selftests/target/program.ts" } from "./target/program.ts" with { type: "text" };
 export { default as "selftests/target/target.ts" } from "./target/target.ts" with { type: "text" };
 export { default as "selftests/target/target_failure.ts" } from "./target/target_failure.ts" with { type: "text" };
 export { default as "selftests/target/target_process.ts" } from "./target/target_process.ts" with { type: "text" };

@@ -22,6 +22,7 @@ import { EFAULT } from "../../impl/uapi/errno.ts";
 import { HPAGE_SIZE, PAGE_SIZE } from "../../impl/uapi/mman.ts";
 import { type RevisionName, REVISIONS } from "../../impl/uapi/revision.ts";
 import { kernelCapabilities, type Need } from "./capabilities.ts";
+import { type Outcome, type Program, runAtOnce } from "./program.ts";
 import type { Target, TargetInfo, Timing } from "./target.ts";
 import { TargetFailure } from "./target_failure.ts";
 import {
@@ -317,6 +318,11 @@ export class Model {
     return calls.map((call) => invoke(this.#how(call), process, call.args));
   }
 
+  /** Carries out a program in processes of its own. */
+  program(program: Program): Outcome[] {
+    return runAtOnce(this, program);
+  }
+
   /** Makes calls again and again, and takes their times. */
   time(number: number, times: number, calls: readonly Call[]): Timing {
     const process = this.process(number);
@@ -372,6 +378,7 @@ export function targetOf(model: Model): Target {
     info: model.info,
     spawn: (needs) => Promise.try(() => model.spawn(needs)),
     make: (process, calls) => Promise.try(() => model.make(process, calls)),
+    program: (program) => Promise.try(() => model.program(program)),
     time: (process, times, calls) =>
       Promise.try(() => model.time(process, times, calls)),
     reset: () => Promise.try(() => model.reset()),

@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { Outcome, Program } from "./program.ts";
 import type { Call } from "./verbs.ts";
 
 /** What a target says about itself. */
@@ -64,6 +65,11 @@ export interface Target extends Caller {
   /** What it says about itself. */
   readonly info: TargetInfo;
   /**
+   * Carries out a program in processes of its own; what each step came to.
+   * Absent where it is asked call by call: `runProgram` does either.
+   */
+  program?(program: Program): Promise<Outcome[]>;
+  /**
    * Ends all processes and checks what they left behind. Returns one sentence
    * for each problem: a kernel warning, a pinned page, memory still charged.
    */
@@ -77,6 +83,14 @@ export interface Target extends Caller {
   close(): Promise<void>;
 }
 
+export {
+  type Outcome,
+  type Patch,
+  type Program,
+  type Reference,
+  runProgram,
+  type Step,
+} from "./program.ts";
 export { TargetProcess } from "./target_process.ts";
 export {
   type Argument,
