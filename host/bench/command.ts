@@ -43,7 +43,7 @@ const MOST_TIMES = 2;
 const MOST_PER_PAGE = 3;
 
 /** How many times as many rounds there are at most. */
-const PATIENCE = 6;
+const PATIENCE = 20;
 
 /** Microseconds for each call. */
 interface Measured {
