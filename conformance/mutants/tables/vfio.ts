@@ -317,7 +317,7 @@ export const VFIO_MUTANTS: readonly Mutant[] = [
       "else pci.translations.set(IOMMU_NO_PASID, new PassthroughDomain(this.#ops));",
     replace: "",
     breaks: "A device without an IOMMU does no DMA",
-    killer: "kit_vfio_noiommu.own_file",
+    killer: "kit_vfio_noiommu.own_dma",
   }]),
   ...inFile("impl/pci/rom.ts", [{
     name: "rom-behind-images",
