@@ -36,6 +36,7 @@ const LAYERS = [
   "conformance/expectations",
   "conformance/check_adapter",
   "conformance/known_bugs",
+  "conformance/fuzz",
   "conformance/mutants",
   "conformance/command",
   "conformance/.",

@@ -163,6 +163,13 @@ class Run {
     return { number, call };
   }
 
+  /** The same, and nothing is noted; undefined where there is no such process. */
+  resolved(step: Step): { number: number; call: Call } | undefined {
+    const number = this.#processes[step.process];
+    if (typeof number !== "number") return undefined;
+    return { number, call: resolve(step, this.outcomes) };
+  }
+
   /** Notes what it gave. */
   returned(step: Step, call: Call, result: number): Outcome {
     const { verb } = call;
@@ -212,6 +219,11 @@ export class StepByStep {
   /** What the steps came to so far. */
   get outcomes(): readonly Outcome[] {
     return this.#run.outcomes;
+  }
+
+  /** The machine's number of the process that would make a step, and its call; undefined where there is none. */
+  resolved(step: Step): { number: number; call: Call } | undefined {
+    return this.#run.resolved(step);
   }
 
   /** Carries out the next step. */

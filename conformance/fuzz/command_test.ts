@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import {
+  IMPL_CALLS,
+  type ImplOptions,
+  implTarget,
+} from "../../selftests/target/impl_target.ts";
+import { EINVAL } from "../../impl/uapi/errno.ts";
+import { IOMMU_IOAS_ALLOC } from "../../impl/uapi/ioas.ts";
+import { denoHost } from "../lib/host.ts";
+import { parseRevision, parseTarget } from "../targets.ts";
+import type { TargetSpec } from "../targets/target_spec.ts";
+import { runFuzz } from "./command.ts";
+
+/** The model with other calls, as a target. */
+function model(options: ImplOptions): TargetSpec {
+  return {
+    spec: "altered:",
+    revisions: () => Promise.resolve(["6.12", "7.3"]),
+    open: (uapi) => implTarget(uapi, { memory: 2 ** 26, ...options }),
+  };
+}
+
+/** Gives EINVAL for what succeeds. */
+const WRONG = {
+  ...IMPL_CALLS,
+  ioctl: (...args: Parameters<typeof IMPL_CALLS.ioctl>) => {
+    const ret = IMPL_CALLS.ioctl(...args);
+    return args[2] === IOMMU_IOAS_ALLOC && ret === 0 ? -EINVAL.code : ret;
+  },
+};
+
+/** Runs the command; its exit code and what it says. */
+async function run(args: string[], options?: ImplOptions) {
+  let out = "";
+  let err = "";
+  const code = await runFuzz(args, {
+    host: {
+      ...denoHost(),
+      out: (text) => out += text,
+      err: (text) => err += text,
+      errIsTerminal: false,
+    },
+    parseTarget: options ? () => model(options) : parseTarget,
+    parseRevision,
+    now: () => 0,
+  });
+  return { code, out, err };
+}
+
+/** The seconds are those of a machine. */
+function withoutSpeed(out: string): string {
+  return out.replace(/ in .* a second/, "");
+}
+
+describe("The fuzzer's command", () => {
+  it("finds nothing between the model with its frames in order and scattered", async () => {
+    for (const uapi of ["6.12", "7.3"]) {
+      const args = ["--count", "20", "--seed", "1", "--uapi", uapi];
+      const { code, out } = await run(args);
+      assertEquals(code, 0, out);
+      assertMatch(out, /^programs +20$/m);
+      assertMatch(out, /^findings +0$/m);
+    }
+  });
+
+  it("finds a fault, says the seed, and finds it by that again", async () => {
+    const options = { calls: WRONG };
+    const args = ["--count", "20", "--target", "x:"];
+    const { code, out } = await run([...args, "--seed", "5"], options);
+    assertEquals(code, 1, out);
+    assertMatch(out, /IOMMU_IOAS_ALLOC: 0 here, EINVAL there/);
+    const [, seed] = /--seed (5\.\d+)/.exec(out)!;
+    const again = await run([...args, "--seed", seed!], options);
+    assertEquals(again.code, 1);
+    assertMatch(again.out, /^programs +1$/m);
+    assertMatch(again.out, /IOMMU_IOAS_ALLOC: 0 here, EINVAL there/);
+  });
+
+  it("runs the same for a seed again", async () => {
+    const args = ["--count", "10", "--seed", "3"];
+    const [first, second] = [await run(args), await run(args)];
+    assertEquals(withoutSpeed(first.out), withoutSpeed(second.out));
+  });
+
+  it("looks at a target alone", async () => {
+    const args = ["--count", "20", "--target", "x:", "--only-invariants"];
+    const { code, out } = await run(args, { calls: WRONG });
+    assertEquals(code, 0, out);
+  });
+
+  const wrong: [string[], RegExp][] = [
+    [["--only-invariants"], /needs a --target/],
+    [["--count", "0"], /number from 1/],
+    [["--seed", "x"], /as in 7/],
+    [["--profile", "mixd"], /Did you mean "mixed"/],
+    [["--cuont", "1"], /Did you mean "--count"/],
+    [["--target", "nothing"], /must begin with/],
+    [["--uapi", "v3", "--target", "impl:6.12"], /is 6\.12, not v3/],
+    [["more"], /Unexpected argument/],
+  ];
+  for (const [args, message] of wrong) {
+    it(`refuses ${args.join(" ")}`, async () => {
+      const { code, err } = await run(args);
+      assertEquals(code, 2);
+      assertMatch(err, message);
+    });
+  }
+
+  it("says when a target does not start", async () => {
+    const { code, err } = await run(["--target", "unix:/nowhere/at/all"]);
+    assertEquals(code, 3);
+    assertMatch(err, /Cannot start target/);
+  });
+
+  it("prints its help", async () => {
+    const { code, out } = await run(["--help"]);
+    assertEquals(code, 0);
+    assertMatch(out, /--only-invariants/);
+  });
+});

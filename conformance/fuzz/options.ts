@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The command line of the fuzzer.
+ *
+ * @module
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { suggestion, UsageError } from "../lib/usage_error.ts";
+import { PROFILES } from "./generate/generate.ts";
+import { parseSeed, type Seed } from "./run/seed.ts";
+
+/** What is asked for. */
+export interface Options {
+  /** Print the help. */
+  readonly help: boolean;
+  /** What is compared with the model; undefined for the model with scattered frames. */
+  readonly target: string | undefined;
+  /** The revision; undefined for the target's own. */
+  readonly uapi: string | undefined;
+  /** The name of a profile. */
+  readonly profile: string;
+  /** Steps of a program. */
+  readonly length: number;
+  /** Programs; undefined for as many as the time allows. */
+  readonly count: number | undefined;
+  /** Milliseconds; undefined for as long as the count takes. */
+  readonly timeMs: number | undefined;
+  /** What is repeated; undefined for a new one. */
+  readonly seed: Seed | undefined;
+  /** Look at the target alone. */
+  readonly onlyInvariants: boolean;
+  /** A file with a program that is run instead. */
+  readonly replay: string | undefined;
+  /** The folder for findings. */
+  readonly out: string;
+  /** Milliseconds that a target has for an answer. */
+  readonly timeoutMs: number;
+}
+
+/** Minutes of a run that was told neither a time nor a count. */
+export const DEFAULT_MINUTES = 1;
+/** Steps of a program. */
+export const DEFAULT_LENGTH = 60;
+/** Where findings go. */
+export const DEFAULT_OUT = ".cache/fuzz";
+
+const BOOLEAN = ["help", "only-invariants"] as const;
+const STRING = [
+  "target",
+  "uapi",
+  "profile",
+  "length",
+  "count",
+  "minutes",
+  "seed",
+  "replay",
+  "out",
+  "timeout",
+] as const;
+
+/** The values of flags by name. */
+type Values = Readonly<Record<string, unknown>>;
+
+/** Reads the command line. Throws {@link UsageError}. */
+export function parseOptions(args: readonly string[]): Options {
+  const values: Values = parseArgs([...args], {
+    boolean: BOOLEAN,
+    string: STRING,
+    alias: { help: "h" },
+    unknown: refuse,
+  });
+  const count = numberOf(values, "count", 1, 1e9);
+  const minutes = numberOf(values, "minutes", 0, 1e5, /^\d+(\.\d+)?$/) ??
+    (count === undefined ? DEFAULT_MINUTES : undefined);
+  const options: Options = {
+    help: Boolean(values.help),
+    target: textOf(values, "target"),
+    uapi: textOf(values, "uapi"),
+    profile: profileOf(textOf(values, "profile") ?? "mixed"),
+    length: numberOf(values, "length", 1, 10_000) ?? DEFAULT_LENGTH,
+    count,
+    timeMs: minutes && minutes * 60_000,
+    seed: seedOf(textOf(values, "seed")),
+    onlyInvariants: Boolean(values["only-invariants"]),
+    replay: textOf(values, "replay"),
+    out: textOf(values, "out") ?? DEFAULT_OUT,
+    timeoutMs: numberOf(values, "timeout", 1, 2 ** 31 - 1) ?? 30_000,
+  };
+  if (options.onlyInvariants && options.target === undefined) {
+    throw new UsageError("--only-invariants needs a --target.");
+  }
+  return options;
+}
+
+function refuse(arg: string): never {
+  const [flag] = arg.split("=", 1);
+  const flags = [...BOOLEAN, ...STRING].map((name) => `--${name}`);
+  throw new UsageError(
+    flag!.startsWith("-")
+      ? `Unknown option "${flag}".${suggestion(flag!, flags)} Try --help.`
+      : `Unexpected argument "${arg}". Try --help.`,
+  );
+}
+
+function textOf(values: Values, name: string): string | undefined {
+  const value = values[name];
+  if (value === "") throw new UsageError(`--${name} needs a value.`);
+  return value === undefined ? undefined : String(value);
+}
+
+function numberOf(
+  values: Values,
+  name: string,
+  min: number,
+  max: number,
+  form = /^\d+$/,
+): number | undefined {
+  const text = textOf(values, name);
+  if (text === undefined) return undefined;
+  const number = Number(text);
+  if (form.test(text) && number >= min && number <= max) return number;
+  throw new UsageError(
+    `Cannot parse --${name} "${text}": it must be a number from ${min} to ${max}.`,
+  );
+}
+
+function profileOf(name: string): string {
+  if (Object.hasOwn(PROFILES, name)) return name;
+  const known = Object.keys(PROFILES);
+  throw new UsageError(
+    `Unknown profile "${name}": it must be ${known.join(", ")}.${
+      suggestion(name, known)
+    }`,
+  );
+}
+
+function seedOf(text: string | undefined): Seed | undefined {
+  if (text === undefined) return undefined;
+  const seed = parseSeed(text);
+  if (seed) return seed;
+  throw new UsageError(
+    `Cannot parse --seed "${text}": it must be a number, as in 7, or that of a program of such a run, as in 7.12.`,
+  );
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import type { Program, Target } from "../../../selftests/target/target.ts";
+import { ProtocolError } from "../../../selftests/target/target_failure.ts";
+import { call } from "../../../selftests/target/verbs.ts";
+import { connectTarget } from "../../protocol/client.ts";
+import { type Alter, alteredModel, at } from "../../testing/altered_model.ts";
+import type { TargetSpec } from "../../targets/target_spec.ts";
+import { isFailure } from "./side.ts";
+import { TargetSide } from "./target_side.ts";
+
+const PROGRAM: Program = [{
+  process: 0,
+  call: call("open", "/dev/iommu", 2),
+}, { process: 0, call: call("dup", 3) }];
+
+/** A target that `open` starts. */
+function specOf(open: () => Promise<Target>): TargetSpec {
+  return {
+    spec: "fake:",
+    revisions: () => Promise.resolve(["7.3"]),
+    open,
+  };
+}
+
+/** A side over adapters: the first replies as one says, those after it are right. */
+async function sideOf(alter: Alter): Promise<TargetSide> {
+  let isFirst = true;
+  const open = () => {
+    const model = alteredModel(isFirst ? alter : (_, honest) => honest());
+    isFirst = false;
+    return connectTarget(model);
+  };
+  return await TargetSide.open(specOf(open), "7.3", { timeoutMs: 10_000 });
+}
+
+const HOSTILE: Readonly<Record<string, [Alter, RegExp]>> = {
+  "answers garbage": [at("dup", () => "Segmentation fault"), /none of ok/],
+  "answers too much": [
+    at("dup", (_, honest) => `${honest()} 1 2 3`),
+    /nothing was expected/,
+  ],
+  "answers too little": [at("dup", () => "ok"), /is missing/],
+  "cannot carry it out": [at("dup", () => "error 6e6f"), /cannot carry out/],
+  "breaks in reset": [at("reset", () => "what?"), /none of ok/],
+};
+
+describe("A target as a side", () => {
+  it("runs programs in order, whoever waits", async () => {
+    const side = await sideOf((_, honest) => honest());
+    const all = await Promise.all(
+      Array.from({ length: 20 }, () => side.run(PROGRAM)),
+    );
+    for (const ran of all) {
+      assert(!isFailure(ran));
+      assertEquals(ran.problems, []);
+      const results = ran.outcomes.map((outcome) =>
+        outcome.kind === "returned" && outcome.result
+      );
+      assertEquals(results, [3, 4]);
+    }
+    assertEquals(side.restarts, 0);
+    await side.close();
+  });
+
+  for (const [what, [alter, message]] of Object.entries(HOSTILE)) {
+    it(`says that a target ${what}, and starts it again`, async () => {
+      const side = await sideOf(alter);
+      const [first, second] = await Promise.all([
+        side.run(PROGRAM),
+        side.run(PROGRAM),
+      ]);
+      assert(isFailure(first!));
+      assertEquals(first.failed, "error");
+      assertMatch(first.message, message);
+      assert(!isFailure(second!));
+      assertEquals(side.restarts, 1);
+      await side.close();
+    });
+  }
+
+  /** A target that is asked for whole programs. */
+  function whole(program: Target["program"]): Promise<Target> {
+    return connectTarget(alteredModel((_, honest) => honest()))
+      .then((target) => ({
+        info: target.info,
+        spawn: () => target.spawn(),
+        make: (process, calls) => target.make(process, calls),
+        reset: () => target.reset(),
+        close: () => target.close(),
+        program: program!,
+      }));
+  }
+
+  it("says that a target does not say what all steps came to", async () => {
+    const spec = specOf(() => whole(() => Promise.resolve([])));
+    const side = await TargetSide.open(spec, "7.3", { timeoutMs: 10_000 });
+    const ran = await side.run(PROGRAM);
+    assert(isFailure(ran));
+    assertMatch(ran.message, /what 0 steps came to, of 2/);
+    await side.close();
+  });
+
+  it("runs those again that were sent ahead of one that broke it", async () => {
+    let asked = 0;
+    const gone = { kind: "gone" } as const;
+    const spec = specOf(() =>
+      whole((program) =>
+        ++asked === 1
+          ? Promise.reject(new ProtocolError("no"))
+          : Promise.resolve(program.map(() => gone))
+      )
+    );
+    const side = await TargetSide.open(spec, "7.3", { timeoutMs: 10_000 });
+    const all = await Promise.all([1, 2, 3].map(() => side.run(PROGRAM)));
+    assertEquals(all.map(isFailure), [true, false, false]);
+    assert(asked >= 5, "the two behind it ran twice");
+    await side.close();
+  });
+
+  it("says that a target does not start again", async () => {
+    let starts = 0;
+    const spec = specOf(() =>
+      starts++ === 0
+        ? connectTarget(alteredModel(at("dup", () => "what?")))
+        : Promise.reject(new Error("no more"))
+    );
+    const side = await TargetSide.open(spec, "7.3", { timeoutMs: 10_000 });
+    await side.run(PROGRAM);
+    const ran = await side.run(PROGRAM);
+    assert(isFailure(ran));
+    assertEquals(ran.failed, "start");
+    assertMatch(ran.message, /no more/);
+    await side.close();
+  });
+});

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * A run of the fuzzer: its sides, its programs, and what is told of it.
+ *
+ * @module
+ */
+
+import { REVISION_NAMES, type RevisionName } from "../../impl/uapi/revision.ts";
+import {
+  type ImplOptions,
+  implTarget,
+  Model,
+} from "../../selftests/target/impl_target.ts";
+import { type EndingSignal, exitCodeOf } from "../lib/ending.ts";
+import type { Host } from "../lib/host.ts";
+import { UsageError } from "../lib/usage_error.ts";
+import { starting } from "../running/plan.ts";
+import { ProgressLine } from "../running/progress.ts";
+import { TargetStartError } from "../targets/test_target.ts";
+import type { TargetSpec } from "../targets/target_spec.ts";
+import { Masks } from "./compare/masks.ts";
+import { PROFILES } from "./generate/generate.ts";
+import type { Options } from "./options.ts";
+import { causeIn } from "./run/cause.ts";
+import { Findings } from "./run/findings.ts";
+import {
+  byComparison,
+  byInvariants,
+  fuzz,
+  type FuzzerOptions,
+} from "./run/fuzzer.ts";
+import { runOnModel } from "./run/on_model.ts";
+import { chooseSeed, formatSeed } from "./run/seed.ts";
+import { randomPrograms } from "./run/source.ts";
+import { TargetSide } from "./run/target_side.ts";
+import { Totals } from "./run/totals.ts";
+import { formatCause, formatProgress, formatSummary } from "./summary.ts";
+
+/** No finding. */
+const EXIT_OK = 0;
+/** Findings. */
+const EXIT_FINDINGS = 1;
+/** The target could not be started again. */
+const EXIT_TARGET = 3;
+
+/** Where memory of the model with scattered frames is, decided by this. */
+const SCATTERED = 7;
+/** The machine of a program: a small one boots fast. */
+const MACHINE: ImplOptions = {
+  memory: 64 * 2 ** 20,
+  container: "iommufd",
+  hasOnlyCard: true,
+};
+
+/** What the command works with. */
+export interface Environment {
+  /** Where output goes. */
+  readonly host: Host;
+  /** Reads a target's name. */
+  readonly parseTarget: (spec: string) => TargetSpec;
+  /** Reads a revision's name. */
+  readonly parseRevision: (name: string) => RevisionName;
+  /** Milliseconds of a clock. */
+  readonly now: () => number;
+}
+
+/** The model with its frames scattered, as a target. */
+function scatteredModel(revisions: readonly RevisionName[]): TargetSpec {
+  const frameOrder = { scattered: SCATTERED };
+  return {
+    spec: `impl:scattered=${SCATTERED}`,
+    inProcess: true,
+    revisions: () => Promise.resolve(revisions),
+    open: (uapi) => implTarget(uapi, { ...MACHINE, frameOrder }),
+  };
+}
+
+/** The target, started. */
+async function openSide(
+  options: Options,
+  { parseTarget, parseRevision }: Environment,
+): Promise<TargetSide> {
+  const spec = options.target === undefined
+    ? scatteredModel(REVISION_NAMES)
+    : parseTarget(options.target);
+  const offered = await starting(spec, () => spec.revisions(options));
+  const uapi = options.uapi === undefined
+    ? offered.at(-1)!
+    : parseRevision(options.uapi);
+  if (!offered.includes(uapi)) {
+    throw new UsageError(
+      `Target "${spec.spec}" is ${offered.join(" or ")}, not ${uapi}.`,
+    );
+  }
+  return await starting(spec, () => TargetSide.open(spec, uapi, options));
+}
+
+/** Runs programs, and tells what they came to; resolves to the exit code. */
+export async function runPrograms(
+  options: Options,
+  environment: Environment,
+): Promise<number> {
+  const { host, now } = environment;
+  const side = await openSide(options, environment);
+  const { uapi } = side;
+  const seed = options.seed ?? chooseSeed();
+  const causeOf = causeIn(uapi);
+  const masks = new Masks(uapi);
+  const findings = new Findings(causeOf);
+  const totals = new Totals(uapi, now);
+  const model = new Model(uapi, MACHINE);
+  const progress = new ProgressLine(host.errIsTerminal ? host.err : undefined);
+  host.out(
+    `fuzz: ${side.name}, uAPI ${uapi}, --seed ${
+      formatSeed(seed.run, seed.only)
+    }\n`,
+  );
+  const next = randomPrograms({
+    model,
+    profile: PROFILES[options.profile]!,
+    length: options.length,
+    seed,
+    count: options.count ?? Infinity,
+    target: side,
+    totals,
+  });
+  const how: FuzzerOptions = {
+    next,
+    ours: (program) => runOnModel(model, program),
+    sides: [side],
+    judge: options.onlyInvariants ? byInvariants : byComparison(masks),
+    totals,
+    findings,
+    shrink: (program) => Promise.resolve(program),
+    causeOf,
+    onCause: (cause) => {
+      progress.clear();
+      host.out(formatCause(cause));
+    },
+    onProgram: () => progress.show(formatProgress(totals, findings)),
+  };
+  const end = now() + (options.timeMs ?? Infinity);
+  const ending = await untilEnd(how, host, () => now() >= end);
+  progress.clear();
+  await side.close();
+  totals.restarts = side.restarts;
+  host.out(formatSummary(totals, masks, findings));
+  if (ending.signal) return exitCodeOf(ending.signal);
+  if (ending.startError) host.err(`${ending.startError.message}\n`);
+  if (findings.all.length > 0) return EXIT_FINDINGS;
+  return ending.startError ? EXIT_TARGET : EXIT_OK;
+}
+
+/** What ended a run before its time. */
+interface Ending {
+  readonly signal?: EndingSignal | undefined;
+  readonly startError?: TargetStartError;
+}
+
+/** Runs programs until their end, a signal, or until the target does not start again. */
+async function untilEnd(
+  how: FuzzerOptions,
+  host: Host,
+  isLate: () => boolean,
+): Promise<Ending> {
+  let signal: EndingSignal | undefined;
+  const forget = host.onSignal((which) => signal = which);
+  try {
+    await fuzz(how, () => signal !== undefined || isLate());
+    return { signal };
+  } catch (error) {
+    if (!(error instanceof TargetStartError)) throw error;
+    return { signal, startError: error };
+  } finally {
+    forget();
+  }
+}

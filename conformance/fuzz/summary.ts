@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * What a run came to, for a person.
+ *
+ * @module
+ */
+
+import type { Masks } from "./compare/masks.ts";
+import type { Cause, Findings } from "./run/findings.ts";
+import type { Counts, Totals } from "./run/totals.ts";
+
+/** Where a run is, in a line. */
+export function formatProgress(totals: Totals, findings: Findings): string {
+  const { programs, calls, speed, pairs } = totals;
+  return [
+    `${programs} programs`,
+    `${calls} calls`,
+    `${Math.round(speed)} calls/s`,
+    `${pairs} (ioctl, errno) pairs`,
+    plural(findings.all.length, "finding"),
+  ].join(", ");
+}
+
+/** The numbers of a run, and its findings, a line each. */
+export function formatSummary(
+  totals: Totals,
+  masks: Masks,
+  findings: Findings,
+): string {
+  const { programs, calls, seconds, speed, pairs, restarts } = totals;
+  const lines = [
+    `programs           ${programs}`,
+    `calls              ${calls} in ${seconds.toFixed(1)} s, ${
+      Math.round(speed)
+    } a second`,
+    `(ioctl, errno)     ${pairs} distinct pairs`,
+    ...counted("hidden by a mask", masks.hidden),
+    ...counted("known bug met", totals.bugs),
+    ...counted("cut before a bug", totals.cuts),
+    ...restarts > 0 ? [`started again      ${restarts} times`] : [],
+    `findings           ${findings.all.length}`,
+    ...findings.all.map(({ cause, count, seed }) =>
+      `  ${cause}: ${plural(count, "program")}, first --seed ${seed}`
+    ),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+/** A cause when it is found. */
+export function formatCause({ cause, found, seed, side }: Cause): string {
+  const { program, difference } = found;
+  return [
+    `DIFFERENCE ${cause} (${side}, ${
+      plural(program.length, "call")
+    }, --seed ${seed})`,
+    `  ${difference.text}`,
+    "",
+  ].join("\n");
+}
+
+function counted(label: string, counts: Counts): string[] {
+  return [...counts].filter(([, count]) => count > 0)
+    .map(([name, count]) => `${label.padEnd(18)} ${name}: ${count}`);
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
