@@ -19,6 +19,7 @@ import {
   STATUSES,
   type TestResult,
 } from "../results.ts";
+import { type Cause, causesOf } from "../causes.ts";
 import { type Commands, failureFacts } from "../failure_facts.ts";
 import { SCRIPT, STYLE } from "./html_assets.ts";
 import { attributes, escapeMarkup } from "./markup.ts";
@@ -88,7 +89,7 @@ export function formatHtml(run: Run, commands: Commands): string {
     "<main>",
     ...totals(run),
     ...problems(run),
-    ...failureSection(page, failures),
+    ...failureSection(page, failures.length),
     ...testSection(page),
     ...skips(run),
     "</main>",
@@ -177,14 +178,26 @@ function problems({ problems }: Run): string[] {
 
 function failureSection(
   page: Page,
-  failures: readonly PlacedFailure[],
+  count: number,
 ): string[] {
-  if (failures.length === 0) return [];
+  if (count === 0) return [];
   return [
     '<section aria-labelledby="failures">',
-    `<h2 id="failures">Failures (${failures.length})</h2>`,
-    ...failures.flatMap((failure) => failureBlock(page, failure)),
+    `<h2 id="failures">Failures (${count})</h2>`,
+    ...causesOf(page.run).flatMap((cause) => causeBlock(page, cause)),
     "</section>",
+  ];
+}
+
+/** Failures of one cause; the others are folded behind the first. */
+function causeBlock(page: Page, { first, others }: Cause): string[] {
+  const block = failureBlock(page, first);
+  if (others.length === 0) return block;
+  return [
+    ...block,
+    `<details class="alike"><summary>and ${others.length} like it</summary>`,
+    ...others.flatMap((failure) => failureBlock(page, failure)),
+    "</details>",
   ];
 }
 

@@ -15,16 +15,15 @@ import {
   skipReasons,
   type TestResult,
 } from "../results.ts";
+import { type Cause, causesOf } from "../causes.ts";
 import { type Commands, failureFacts } from "../failure_facts.ts";
 import { escapeMarkup } from "./markup.ts";
 import {
   columnName,
   differences,
-  failuresOf,
   groupsOf,
   halfSkipped,
   hasSeveralTargets,
-  type PlacedFailure,
   type Row,
   rowsOf,
 } from "../matrix.ts";
@@ -100,18 +99,15 @@ function differenceBlocks(run: Run, rows: readonly Row[]): string[] {
   ];
 }
 
-/** The failures, each to be unfolded. */
+/** The failures, the first of each cause to be unfolded. */
 function failureBlocks(run: Run, commands: Commands): string[] {
-  const failures = failuresOf(run);
-  if (failures.length === 0) return [];
-  return [
-    "## Failures",
-    ...failures.map((failure) => failureBlock(failure, commands)),
-  ];
+  const causes = causesOf(run);
+  if (causes.length === 0) return [];
+  return ["## Failures", ...causes.map((cause) => causeBlock(cause, commands))];
 }
 
-function failureBlock(
-  { column, result, title }: PlacedFailure,
+function causeBlock(
+  { first: { column, result, title }, others }: Cause,
   commands: Commands,
 ): string {
   const facts = failureFacts(column.spec, result, commands)
@@ -119,7 +115,7 @@ function failureBlock(
   return [
     `<details><summary><code>${escapeMarkup(title)}</code>: ${
       escapeMarkup(oneLine(result.message!))
-    }</summary>`,
+    }${others.length > 0 ? ` (and ${others.length} more)` : ""}</summary>`,
     "",
     `${escapeText(result.description)}.`,
     "",
@@ -127,6 +123,9 @@ function failureBlock(
     "| --- | --- |",
     ...facts,
     "",
+    ...others.length > 0
+      ? [`Like it: ${others.map(({ title }) => code(title)).join(", ")}.`, ""]
+      : [],
     "</details>",
   ].join("\n");
 }

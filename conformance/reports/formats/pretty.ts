@@ -18,13 +18,13 @@ import {
   skipReasons,
   type Status,
 } from "../results.ts";
+import { causesOf } from "../causes.ts";
 import { type Commands, failureFacts } from "../failure_facts.ts";
 import {
   type Cell,
   cellOf,
   columnName,
   differences,
-  failuresOf,
   type Group,
   groupsOf,
   halfSkipped,
@@ -45,6 +45,8 @@ import {
 
 /** Where the values of a failure's facts begin. */
 const FACT_INDENT = 13;
+/** How many failures are named beside the first of their cause. */
+const NAMED = 3;
 /** Characters of a column's name from which on it is told by a letter. */
 const LONG_NAME = 20;
 
@@ -166,25 +168,33 @@ function differenceSection(
   return lines;
 }
 
-/** All failures, or only the first where it stands for the whole run. */
+/** The failures by their causes, the first of each in detail. */
 function failureSection(run: Run, commands: Commands): string[] {
-  const failures = failuresOf(run);
-  if (failures.length === 0) return [];
+  const causes = causesOf(run);
+  if (causes.length === 0) return [];
+  const lines = ["", bold("Failures")];
+  let number = 1;
+  for (const { first, others } of causes) {
+    lines.push("", ...failureLines(first, number, commands));
+    if (others.length > 0) lines.push(yellow(alsoLine(others)));
+    number += 1 + others.length;
+  }
   const ran = verdictsOf(allResults(run))
     .filter(({ status }) => status !== "skip" && status !== "notrun").length;
-  const message = failures[0]!.result.message;
-  const same = failures.length > 1 && failures.length === ran &&
-    failures.every(({ result }) => result.message === message);
-  const lines = ["", bold("Failures")];
-  (same ? failures.slice(0, 1) : failures).forEach((failure, index) => {
-    lines.push("", ...failureLines(failure, index + 1, commands));
-  });
-  if (same) {
-    const verdict = `All ${failures.length} tests failed in the same way: ` +
+  if (causes.length === 1 && ran > 1 && number > ran) {
+    const verdict = `All ${ran} tests failed in the same way: ` +
       "the target or its set-up is likely at fault.";
     lines.push("", red(verdict));
   }
   return lines;
+}
+
+/** Failures of the same cause by name, as many as there is room for. */
+function alsoLine(others: readonly PlacedFailure[]): string {
+  const names = others.slice(0, NAMED).map(({ result }) => result.id);
+  const left = others.length - names.length;
+  if (left > 0) names.push(`and ${left} more`);
+  return `   and ${others.length} like it: ${names.join(", ")}`;
 }
 
 /** One failure in detail. */

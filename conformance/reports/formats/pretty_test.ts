@@ -32,9 +32,9 @@ describe("formatPretty()", () => {
     assertEquals(text.includes("2) "), false);
 
     const passed = runOf([column([...results, result("a.c")])]);
-    assertStringIncludes(
-      formatPretty(passed, COMMANDS, false),
-      "2) a.b [6.12] fail\n",
+    assertEquals(
+      formatPretty(passed, COMMANDS, false).includes("All 2 tests"),
+      false,
     );
   });
 
