@@ -12,6 +12,7 @@ import {
   implTarget,
   Model,
 } from "../../selftests/target/impl_target.ts";
+import type { Program } from "../../selftests/target/program.ts";
 import { type EndingSignal, exitCodeOf } from "../lib/ending.ts";
 import type { Host } from "../lib/host.ts";
 import { UsageError } from "../lib/usage_error.ts";
@@ -19,10 +20,10 @@ import { starting } from "../running/plan.ts";
 import { ProgressLine } from "../running/progress.ts";
 import { TargetStartError } from "../targets/test_target.ts";
 import type { TargetSpec } from "../targets/target_spec.ts";
+import type { Difference } from "./compare/compare.ts";
 import { Masks } from "./compare/masks.ts";
 import { PROFILES } from "./generate/generate.ts";
 import type { Options } from "./options.ts";
-import { causeIn } from "./run/cause.ts";
 import { Findings } from "./run/findings.ts";
 import {
   byComparison,
@@ -35,6 +36,8 @@ import { chooseSeed, formatSeed } from "./run/seed.ts";
 import { randomPrograms } from "./run/source.ts";
 import { TargetSide } from "./run/target_side.ts";
 import { Totals } from "./run/totals.ts";
+import { causeOf } from "./shrink/cause.ts";
+import { shrink } from "./shrink/shrink.ts";
 import { formatCause, formatProgress, formatSummary } from "./summary.ts";
 
 /** No finding. */
@@ -105,9 +108,10 @@ export async function runPrograms(
   const side = await openSide(options, environment);
   const { uapi } = side;
   const seed = options.seed ?? chooseSeed();
-  const causeOf = causeIn(uapi);
   const masks = new Masks(uapi);
-  const findings = new Findings(causeOf);
+  const causeIn = (program: Program, difference: Difference) =>
+    causeOf(program, difference, uapi);
+  const findings = new Findings(causeIn);
   const totals = new Totals(uapi, now);
   const model = new Model(uapi, MACHINE);
   const progress = new ProgressLine(host.errIsTerminal ? host.err : undefined);
@@ -132,8 +136,8 @@ export async function runPrograms(
     judge: options.onlyInvariants ? byInvariants : byComparison(masks),
     totals,
     findings,
-    shrink: (program) => Promise.resolve(program),
-    causeOf,
+    shrink: (program, isStill) => shrink(program, isStill, { uapi }),
+    causeOf: causeIn,
     onCause: (cause) => {
       progress.clear();
       host.out(formatCause(cause));

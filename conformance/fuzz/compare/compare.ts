@@ -47,6 +47,8 @@ export interface Difference {
     | "accounting"
     | "ending"
     | "problems";
+  /** The field, where it is one of a struct or of what was told. */
+  readonly where?: string;
   /** What came of it on our side, in words. */
   readonly ours: string;
   /** What came of it on the other side. */
@@ -90,12 +92,13 @@ function compareStep(
     what: Difference["what"],
     ours: string,
     theirs: string,
-    where = "",
+    place?: Place,
   ): Difference {
     const name = callName(call, masks.uapi);
-    const text =
-      `step ${index}, ${name}${where}: ${ours} here, ${theirs} there`;
-    return { step: index, what, ours, theirs, text };
+    const at = place ? `, ${place.where ?? `byte ${place.from}`}` : "";
+    const text = `step ${index}, ${name}${at}: ${ours} here, ${theirs} there`;
+    const where = place?.where;
+    return { step: index, what, ...where && { where }, ours, theirs, text };
   }
   if (a.kind !== "returned" || b.kind !== "returned") {
     if (a.kind === b.kind) return undefined;
@@ -112,9 +115,10 @@ function compareStep(
   }
   const at = masks.firstDifference(program, index, a.back, b.back);
   if (at < 0) return undefined;
-  const { what, where, from, bytes } = placeOf(call, at, masks.uapi);
+  const place = placeOf(call, at, masks.uapi);
+  const { what, from, bytes } = place;
   const [ours, theirs] = [a, b].map(({ back }) => valueAt(back, from, bytes));
-  return differs(what, ours!, theirs!, where);
+  return differs(what, ours!, theirs!, place);
 }
 
 /** The name of what a step calls: its verb, or its ioctl with what its struct chooses. */
@@ -152,7 +156,8 @@ export function describeOutcome(outcome: Outcome): string {
 /** Where a byte lies in what came back. */
 interface Place {
   readonly what: Difference["what"];
-  readonly where: string;
+  /** The name of the value that it belongs to. */
+  readonly where?: string;
   /** The first byte of the value that it belongs to, and how many that has. */
   readonly from: number;
   readonly bytes: number;
@@ -163,12 +168,12 @@ function placeOf(call: Call, at: number, uapi: RevisionName): Place {
   for (const [name, kind] of verb.args) {
     if (kind === "numbers") {
       const from = at - at % 8;
-      const where = `, ${name.split(" ")[from / 8]}`;
+      const where = name.split(" ")[from / 8]!;
       const what = verb.name === "vmstatus" ? "accounting" : "bytes";
       return { what, where, from, bytes: 8 };
     }
     if (kind === "into") {
-      return { what: "read", where: `, byte ${at}`, from: at, bytes: 1 };
+      return { what: "read", from: at, bytes: 1 };
     }
   }
   const row = structRow(Number(args[1]));
@@ -177,9 +182,9 @@ function placeOf(call: Call, at: number, uapi: RevisionName): Place {
     fieldsOf(layout).findLast((each) => each.offset <= at);
   const bytes = field ? BYTES[field.type]! : 1;
   if (field === undefined || at >= field.offset + bytes) {
-    return { what: "bytes", where: `, byte ${at}`, from: at, bytes: 1 };
+    return { what: "bytes", from: at, bytes: 1 };
   }
-  const where = `, ${cName(field.name)}`;
+  const where = cName(field.name);
   return { what: "bytes", where, from: field.offset, bytes };
 }
 

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Makes a program smaller, as long as it still shows what it was kept for:
+ * fewer processes, fewer steps, then simpler references and values.
+ *
+ * @module
+ */
+
+import { NEWEST, type RevisionName } from "../../../impl/uapi/revision.ts";
+import type { Program } from "../../../selftests/target/program.ts";
+import { forksOf, joined, withDependents, without } from "./steps.ts";
+import { type Place, placesOf } from "./places.ts";
+
+/** How far to go. */
+export interface ShrinkOptions {
+  /** How many programs are tried at most; default 2000. */
+  readonly tries?: number;
+  /** The revision of whose structs the values are; default the newest. */
+  readonly uapi?: RevisionName;
+}
+
+/** Says whether a program shows the same. */
+export type IsStill = (smaller: Program) => Promise<boolean>;
+
+/**
+ * The smallest program that was found to show what `program` shows. No step of
+ * it can be left out and no value made simpler, unless the tries were used up.
+ * Each smaller program counts only if it shows the same twice: one that does
+ * not show it twice itself comes back as it is.
+ */
+export async function shrink(
+  program: Program,
+  isStill: IsStill,
+  { tries = 2000, uapi = NEWEST }: ShrinkOptions = {},
+): Promise<Program> {
+  const search = new Search(program, isStill, tries);
+  if (!await search.isStable(program)) return program;
+  let before: Program | undefined;
+  while (search.program !== before && search.hasTries) {
+    before = search.program;
+    await removeProcesses(search);
+    await removeSteps(search);
+    await simplify(search, uapi);
+  }
+  return search.program;
+}
+
+/** The smallest program so far, and the tries that are left. */
+class Search {
+  /** The smallest one. */
+  program: Program;
+  readonly #isStill: IsStill;
+  readonly #failed = new Set<string>();
+  #left: number;
+
+  constructor(program: Program, isStill: IsStill, tries: number) {
+    this.program = program;
+    this.#isStill = isStill;
+    this.#left = tries;
+  }
+
+  /** Whether there are tries left. */
+  get hasTries(): boolean {
+    return this.#left > 0;
+  }
+
+  /** Whether a program shows it each time. */
+  async isStable(program: Program): Promise<boolean> {
+    return await this.#shows(program) && await this.#shows(program);
+  }
+
+  /** Goes on with a smaller program if that shows it too. */
+  async take(smaller: Program): Promise<boolean> {
+    const key = keyOf(smaller);
+    if (this.#failed.has(key)) return false;
+    if (await this.isStable(smaller)) {
+      this.program = smaller;
+      return true;
+    }
+    this.#failed.add(key);
+    return false;
+  }
+
+  #shows(program: Program): Promise<boolean> {
+    if (this.#left <= 0) return Promise.resolve(false);
+    this.#left--;
+    return this.#isStill(program);
+  }
+}
+
+/** Programs that are the same have one key. */
+function keyOf(program: Program): string {
+  return JSON.stringify(
+    program.map(({ process, call: { verb, args }, patches }) => [
+      process,
+      verb.name,
+      args.map((arg) => arg instanceof Uint8Array ? arg.toHex() : arg),
+      patches,
+    ]),
+    (_, value) => typeof value === "bigint" ? `${value}n` : value,
+  );
+}
+
+/** Leaves processes out, with all that they do or as far as another one can do it. */
+async function removeProcesses(search: Search): Promise<void> {
+  for (const fork of forksOf(search.program).reverse()) {
+    const { program } = search;
+    await search.take(without(program, withDependents(program, [fork]))) ||
+      await search.take(without(program, [fork])) ||
+      await search.take(joined(program, fork));
+  }
+}
+
+/** Leaves steps out: half of them, a quarter, and in the end each by itself, the last ones first. */
+async function removeSteps(search: Search): Promise<void> {
+  let size = Math.ceil(search.program.length / 2);
+  for (; size >= 1; size = size > 1 ? Math.ceil(size / 2) : 0) {
+    for (let end = search.program.length; end > 0; end -= size) {
+      const { program } = search;
+      // What took values of those that are gone may have gone with them.
+      end = Math.min(end, program.length);
+      const start = Math.max(end - size, 0);
+      const steps = Array.from({ length: end - start }, (_, i) => start + i);
+      await search.take(without(program, withDependents(program, steps))) ||
+        await search.take(without(program, steps));
+    }
+  }
+}
+
+/** Puts simpler values in each place of each step. */
+async function simplify(search: Search, uapi: RevisionName): Promise<void> {
+  for (let i = search.program.length - 1; i >= 0; i--) {
+    for (const simpler of placesOf(search.program, i, uapi)) {
+      while (await takeFirst(search, i, simpler));
+    }
+  }
+}
+
+/** Takes the first of a place's simpler values that will do. */
+async function takeFirst(
+  search: Search,
+  index: number,
+  simpler: Place,
+): Promise<boolean> {
+  const { program } = search;
+  for (const step of simpler(program[index]!)) {
+    if (await search.take(program.with(index, step))) return true;
+  }
+  return false;
+}
