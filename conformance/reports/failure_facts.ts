@@ -39,6 +39,7 @@ export function failureFacts(
       ["actual", failure.actual!],
     );
   }
+  if (failure?.where !== undefined) facts.push(["where", failure.where]);
   if (failure?.lastCall) {
     facts.push(...callFacts(failure.lastCall, `call ${failure.calls}`));
   }

@@ -87,6 +87,8 @@ export interface Failure {
   readonly lastIoctl?: MadeCall;
   /** What was left behind when all processes had ended, a sentence each. */
   readonly problems: readonly string[];
+  /** The line of the test whose assertion failed: `selftests/iommufd/ioas.ts:120`. */
+  readonly where?: string;
   /** Where an exception came from. */
   readonly stack?: string;
   /** What the target wrote to its standard error while the test ran. */

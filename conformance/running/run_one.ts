@@ -48,6 +48,8 @@ export interface RunOptions {
 type Outcome = Pick<TestResult, "status" | "message"> & {
   readonly assertion?: Pick<Failure, "assertion" | "expected" | "actual">;
   readonly stack?: string | undefined;
+  /** The line of the test that failed. */
+  readonly where?: string;
 };
 
 const PASS: Outcome = { status: "pass" };
@@ -208,6 +210,7 @@ function outcomeOf(error: unknown): Outcome {
       status: "fail",
       message,
       assertion: { assertion: what, expected, actual },
+      ...placeOf(error),
     };
   }
   if (error instanceof TargetFailure) {
@@ -219,6 +222,15 @@ function outcomeOf(error: unknown): Outcome {
     return { status: "error", message: `${name}: ${message}`, stack };
   }
   return { status: "error", message: `Thrown: ${String(error)}` };
+}
+
+/** A line of a test's own source in a stack, behind whatever the package is loaded from. */
+const OWN_LINE = /selftests\/(?!harness\/|ioctls\/|target\/)[^\s()]+\.ts:\d+/;
+
+/** The line of the test in which an assertion did not hold. */
+function placeOf({ stack = "" }: Error): { where?: string } {
+  const [where] = OWN_LINE.exec(stack) ?? [];
+  return where === undefined ? {} : { where };
 }
 
 /** Ends the processes of a test; what they left behind turns a pass into a failure. */
@@ -280,6 +292,7 @@ function failureOf(
     ...lastCall && { lastCall },
     ...lastIoctl && { lastIoctl },
     problems,
+    ...outcome.where !== undefined && { where: outcome.where },
     ...outcome.stack !== undefined && { stack: outcome.stack },
   };
 }

@@ -15,6 +15,7 @@ import {
   assertErrno,
   type TargetProcess,
 } from "../../selftests/harness/harness.ts";
+import { allTests } from "../../selftests/all.ts";
 import { TestIsOver } from "../traces/recorder.ts";
 import { runTest } from "./run_one.ts";
 import { FakeTarget, fakeTest, passingTest } from "../testing/fake_target.ts";
@@ -155,6 +156,20 @@ describe("runTest()", () => {
     const result = await runTest(expectsEinval, new FakeTarget({ problems }));
     assertStringIncludes(result.message!, "expected EINVAL");
     assertEquals(result.failure?.problems, problems);
+  });
+
+  it("tells the line of the test that failed, not that of what it called", async () => {
+    const test = allTests(NEWEST).find(({ id }) =>
+      id === "iommufd.simple_close"
+    )!;
+    const { failure } = await runTest(test, new FakeTarget());
+    const [, file, line] = /^(.*):(\d+)$/.exec(failure!.where!)!;
+    const source = Deno.readTextFileSync(
+      new URL(`../../${file}`, import.meta.url),
+    );
+    assertStringIncludes(source.split("\n")[Number(line) - 1]!, "await ");
+    const outside = await runTest(expectsEinval, new FakeTarget());
+    assertEquals(outside.failure!.where, undefined);
   });
 
   it("calls an exception that is no assertion an error, with its stack", async () => {
