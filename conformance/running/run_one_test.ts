@@ -159,9 +159,7 @@ describe("runTest()", () => {
   });
 
   it("tells the line of the test that failed, not that of what it called", async () => {
-    const test = allTests(NEWEST).find(({ id }) =>
-      id === "iommufd.simple_close"
-    )!;
+    const test = allTests(NEWEST).find(({ id }) => id === "iommufd.cmd_fail")!;
     const { failure } = await runTest(test, new FakeTarget());
     const [, file, line] = /^(.*):(\d+)$/.exec(failure!.where!)!;
     const source = Deno.readTextFileSync(
