@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * When a program reaches a known bug of Linux: a question to the step and to
- * the model's state before it.
+ * When a program reaches a known bug of Linux: questions to a call and to the
+ * model's state before it. They may be asked too often, never too rarely.
  *
  * @module
  */
@@ -13,24 +13,91 @@ import {
 } from "../../../selftests/harness/known_bugs.ts";
 import type { Model } from "../../../selftests/target/impl_target.ts";
 import type { Step, StepByStep } from "../../../selftests/target/program.ts";
-import type { Call } from "../../../selftests/target/verbs.ts";
+import type { Difference } from "./compare.ts";
+import { type Here, hereOf } from "./here.ts";
+import {
+  fileIsIommufd,
+  forgetsQueue,
+  givesUpDevice,
+  isLongestInvalidation,
+  isMapWithoutAccess,
+  isNestedAttach,
+  isWrappedLength,
+} from "./reaches.ts";
+import {
+  cutsDirtyEntry,
+  dropsHugePage,
+  failsFilePins,
+  ownerIsDead,
+  ownerIsOther,
+  pinsForDead,
+} from "./reaches_memory.ts";
 
 /** How a program reaches a bug. */
 export interface Reach {
   /** The bug's name. */
   readonly name: KnownBug;
-  /** It hangs, crashes or leaves what later programs trip over: no program may get there. Else it only answers wrongly from there on. */
-  readonly isFatal: boolean;
-  /** True if the call of a process, the machine's number, reaches it. */
-  reaches(model: Model, process: number, call: Call): boolean;
+  /** True if a call reaches it. */
+  readonly when: (here: Here) => boolean;
+  /**
+   * What may differ from there on because of it. Absent where it hangs, crashes
+   * or leaves what later programs trip over: then no program may get there.
+   */
+  readonly explains?: readonly Difference["what"][];
 }
 
-/** The table. */
-export const REACHES: readonly Reach[] = [];
+/** What says whether a target has a bug. */
+type BuggyTarget = Parameters<typeof hasBug>[0];
+
+/** What a leak comes to. */
+const LEFT = ["problems"] as const;
+/** What an object that should be gone, or should not, comes to. */
+const OBJECTS = ["errno", "result", "bytes", "problems"] as const;
+
+/** The table. What is not in it cannot be reached by a program: the bug needs another device, or the kernel is mended. */
+export const REACHES: readonly Reach[] = [
+  { name: "unlocks_dead_owner", when: pinsForDead },
+  { name: "unreserves_huge_page_twice", when: dropsHugePage },
+  { name: "unpins_unused_folios", when: failsFilePins },
+  { name: "keeps_viommu_of_failed_attach", when: isNestedAttach },
+  { name: "warns_of_wrapped_length", when: isWrappedLength, explains: LEFT },
+  {
+    name: "warns_of_map_without_access",
+    when: isMapWithoutAccess,
+    explains: LEFT,
+  },
+  {
+    name: "warns_of_most_invalidations",
+    when: isLongestInvalidation,
+    explains: OBJECTS,
+  },
+  {
+    name: "maps_keep_any_file",
+    when: fileIsIommufd,
+    explains: ["problems", "poll", "read", "accounting"],
+  },
+  {
+    name: "takes_from_dead_owner",
+    when: ownerIsDead,
+    explains: [...OBJECTS, "accounting"],
+  },
+  {
+    name: "leaves_pins_with_owner",
+    when: ownerIsOther,
+    explains: ["accounting"],
+  },
+  {
+    name: "loses_dirty_of_cut_entry",
+    when: cutsDirtyEntry,
+    explains: ["read"],
+  },
+  { name: "forgets_index_of_queue", when: forgetsQueue, explains: OBJECTS },
+  { name: "keeps_device_with_pasid", when: givesUpDevice, explains: OBJECTS },
+];
 
 /** The bug that a step reaches on a target; undefined for none. */
 export function reachedBug(
-  { uapi, capabilities }: Parameters<typeof hasBug>[0],
+  target: BuggyTarget,
   model: Model,
   run: StepByStep,
   step: Step,
@@ -38,8 +105,13 @@ export function reachedBug(
   const resolved = run.resolved(step);
   if (resolved === undefined) return undefined;
   const { number, call } = resolved;
-  return REACHES.find((reach) =>
-    hasBug({ uapi, capabilities }, reach.name) &&
-    reach.reaches(model, number, call)
-  );
+  return reachedByCall(target, hereOf(model.process(number), call));
+}
+
+/** The bug that a call reaches. */
+export function reachedByCall(
+  target: BuggyTarget,
+  here: Here,
+): Reach | undefined {
+  return REACHES.find(({ name, when }) => hasBug(target, name) && when(here));
 }

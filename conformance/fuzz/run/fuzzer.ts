@@ -11,6 +11,7 @@ import type { Program } from "../../../selftests/target/program.ts";
 import { TargetStartError } from "../../targets/test_target.ts";
 import { compare, type Difference, type Ran } from "../compare/compare.ts";
 import type { Masks } from "../compare/masks.ts";
+import type { Reach } from "../compare/known_bugs.ts";
 import { kindsOfProblems } from "../compare/problems.ts";
 import type { Cause, Findings, Found, Shrink } from "./findings.ts";
 import { type Failure, isFailure, type Side } from "./side.ts";
@@ -26,12 +27,9 @@ export interface Sample {
   readonly ours: Ran;
   /** What repeats it. */
   readonly seed: string;
-  /** The first step from which on a known bug of Linux may answer wrongly, and which. */
-  readonly tainted?:
-    | { readonly step: number; readonly bug: string }
-    | undefined;
+  /** The known bugs of Linux that it reaches and that may answer wrongly from a step on. */
+  readonly reached: readonly { readonly step: number; readonly bug: Reach }[];
 }
-
 /** How a side's answer is judged: what is wrong with it, if anything. */
 export type Judge = (
   program: Program,
@@ -155,7 +153,7 @@ function found(
 /** Judges an answer, and tells of it if it is wrong for a new reason. */
 async function judge(
   options: FuzzerOptions,
-  { program, ours, seed, tainted }: Sample,
+  { program, ours, seed, reached }: Sample,
   side: Side,
   theirs: Ran | Failure,
 ): Promise<void> {
@@ -164,8 +162,11 @@ async function judge(
   }
   const wrong = found(options, program, ours, theirs);
   if (wrong === undefined) return;
-  const { step = program.length } = wrong.difference;
-  if (tainted && step >= tainted.step) return options.totals.met(tainted.bug);
+  const { step = program.length, what } = wrong.difference;
+  const known = reached.find((each) =>
+    step >= each.step && each.bug.explains?.includes(what)
+  );
+  if (known) return options.totals.met(known.bug.name);
   const cause = await options.findings.add(
     wrong,
     seed,

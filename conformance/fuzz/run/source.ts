@@ -47,7 +47,7 @@ function randomProgram(
   index: number,
 ): Sample {
   const { model, profile, length, target, totals } = options;
-  let tainted: Sample["tainted"];
+  const reached: Sample["reached"][number][] = [];
   function before(model: Model, run: StepByStep, step: Step): boolean {
     const { needs } = step.call.verb;
     if (needs !== undefined && !target.capabilities.includes(needs)) {
@@ -55,11 +55,11 @@ function randomProgram(
     }
     const bug = reachedBug(target, model, run, step);
     if (bug === undefined) return true;
-    if (bug.isFatal) {
+    if (bug.explains === undefined) {
       totals.cut(bug.name);
       return false;
     }
-    tainted ??= { step: run.outcomes.length, bug: bug.name };
+    reached.push({ step: run.outcomes.length, bug });
     return true;
   }
   const generated = () =>
@@ -72,5 +72,5 @@ function randomProgram(
       before,
     });
   const { program, ...ours } = orDefect(model, generated);
-  return { program, ours, seed: formatSeed(run, index), tainted };
+  return { program, ours, seed: formatSeed(run, index), reached };
 }

@@ -43,7 +43,7 @@ export class UserPages implements Mm {
   /** Pages pinned for long. */
   pinnedVm = 0;
   /** What is mapped. */
-  protected readonly vmas: VmaList = new VmaList();
+  readonly vmas: VmaList = new VmaList();
   /** The private pages. */
   protected readonly privatePages: PrivatePages;
   /** The machine's memory. */

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+import { assert, assertEquals } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import type { RevisionName } from "../../../impl/uapi/revision.ts";
+import type { Test } from "../../../selftests/harness/harness.ts";
+import {
+  KNOWN_BUGS,
+  type KnownBug,
+  LINUX,
+} from "../../../selftests/harness/known_bugs.ts";
+import { Model, targetOf } from "../../../selftests/target/impl_target.ts";
+import { StepByStep } from "../../../selftests/target/program.ts";
+import type { Target } from "../../../selftests/target/target.ts";
+import { call } from "../../../selftests/target/verbs.ts";
+import {
+  knownBugPrograms,
+  WITHOUT_PROGRAM,
+} from "../../known_bugs/programs.ts";
+import { runTest } from "../../running/run_one.ts";
+import { hereOf } from "./here.ts";
+import { reachedBug, reachedByCall, REACHES } from "./known_bugs.ts";
+
+/** The bugs that a program of calls reaches. */
+async function reachedIn(test: Test, uapi: RevisionName): Promise<Set<string>> {
+  const model = new Model(uapi);
+  const buggy = { uapi, capabilities: [...model.info.capabilities, LINUX] };
+  const reached = new Set<string>();
+  const target: Target = {
+    ...targetOf(model),
+    make: (process, calls) => {
+      for (const call of calls) {
+        const here = hereOf(model.process(process), call);
+        const bug = reachedByCall(buggy, here);
+        if (bug) reached.add(bug.name);
+      }
+      return Promise.try(() => model.make(process, calls));
+    },
+  };
+  const { status } = await runTest(test, target, { timeoutMs: 30_000 });
+  assertEquals(status, "pass");
+  return reached;
+}
+
+/** Bugs that have a program, which no other program can reach. */
+const MENDED: readonly string[] = ["drops_dmabuf_descriptor"];
+
+describe("The known bugs of Linux, for the fuzzer", () => {
+  for (const test of knownBugPrograms()) {
+    if (MENDED.includes(test.name)) continue;
+    it(`are reached by their programs: ${test.name}`, async () => {
+      const uapi = test.uapi.at(-1)!;
+      const reached = await reachedIn(test, uapi);
+      assert(reached.has(test.name), `it reached ${[...reached]}`);
+    });
+  }
+
+  it("are all in the table, but for those that nothing can reach", () => {
+    const listed = new Set<string>(REACHES.map(({ name }) => name));
+    const missing = Object.keys(KNOWN_BUGS).filter((name) =>
+      !listed.has(name) && !MENDED.includes(name) &&
+      WITHOUT_PROGRAM[name as KnownBug] === undefined
+    );
+    assertEquals(missing, []);
+  });
+
+  it("are only where Linux is", () => {
+    const model = new Model("7.3");
+    const run = new StepByStep(model);
+    const step = { process: 0, call: call("open", "/dev/iommu", 2) };
+    assertEquals(reachedBug(model.info, model, run, step), undefined);
+  });
+});

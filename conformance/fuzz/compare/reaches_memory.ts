@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Calls that reach known bugs with pins, their owners, and dirty bits.
+ *
+ * @module
+ */
+
+import {
+  ACCOUNT_MM,
+  ACCOUNT_NONE,
+} from "../../../impl/iommufd/pages/accounting.ts";
+import { HwptPaging } from "../../../impl/iommufd/hwpt/hw_pagetable.ts";
+import { AddressSpace } from "../../../impl/kernel/simulated/mappings/address_space.ts";
+import { AmdMockDomain } from "../../../impl/mock/amd_domain.ts";
+import { IommuHwptGetDirtyBitmap } from "../../../impl/uapi/hwpt.ts";
+import {
+  IOMMU_DESTROY,
+  IOMMU_IOAS_CHANGE_PROCESS,
+  IOMMU_IOAS_MAP_FILE,
+  IOMMU_IOAS_UNMAP,
+} from "../../../impl/uapi/iommufd.ts";
+import { MADV_DONTNEED } from "../../../impl/uapi/mman.ts";
+import { fields, type Here, objectOf, pagesOf } from "./here.ts";
+
+/** Ioctls that pin nothing. */
+const PINS_NOTHING: readonly number[] = [
+  IOMMU_DESTROY,
+  IOMMU_IOAS_CHANGE_PROCESS,
+  IOMMU_IOAS_UNMAP,
+];
+
+/** Memory of a process that is gone, charged to it, may be pinned. */
+export function pinsForDead(here: Here): boolean {
+  return !PINS_NOTHING.includes(here.command) && hasDeadOwner(here);
+}
+
+/** True if memory is charged to a process that is gone. */
+function hasDeadOwner(here: Here): boolean {
+  return pagesOf(here).some(({ accountMode, owner }) =>
+    accountMode === ACCOUNT_MM && !owner.mm.alive
+  );
+}
+
+/** Private memory of huge pages is dropped. */
+export function dropsHugePage({ process, call }: Here): boolean {
+  const { verb, args } = call;
+  if (verb.name !== "madvise" || args[2] !== MADV_DONTNEED) return false;
+  const { mm } = process;
+  if (!(mm instanceof AddressSpace)) return false;
+  const start = Number(args[0]);
+  return mm.vmas.overlapping(start, start + Number(args[1]))
+    .some(({ huge, shared }) => huge && !shared);
+}
+
+/** A step of pinning a file's pages may be made to fail. */
+export function failsFilePins(here: Here): boolean {
+  if (here.ctx === undefined || here.process.faults.nth === 0) return false;
+  return here.command === IOMMU_IOAS_MAP_FILE ||
+    pagesOf(here).some(({ source }) => source.frames?.ownerMayChange);
+}
+
+/** The memory of a process that is gone gets another owner. */
+export function ownerIsDead(here: Here): boolean {
+  return here.command === IOMMU_IOAS_CHANGE_PROCESS && hasDeadOwner(here);
+}
+
+/** Memory that is not charged gets another owner. */
+export function ownerIsOther(here: Here): boolean {
+  return here.command === IOMMU_IOAS_CHANGE_PROCESS &&
+    pagesOf(here).some(({ accountMode, owner }) =>
+      accountMode === ACCOUNT_NONE && owner.mm !== here.process.mm
+    );
+}
+
+/** Dirty bits are read from or up to the inside of an entry. */
+export function cutsDirtyEntry(here: Here): boolean {
+  const { ioctl } = IommuHwptGetDirtyBitmap;
+  if (here.command !== ioctl.number) return false;
+  const { hwptId, iova, length } = fields(here, IommuHwptGetDirtyBitmap);
+  const hwpt = objectOf(here, hwptId);
+  if (!(hwpt instanceof HwptPaging)) return false;
+  const { domain } = hwpt;
+  if (!(domain instanceof AmdMockDomain)) return false;
+  const [start, end] = [Number(iova), Number(iova + length)];
+  return domain.pageTable.entries().some((entry) => {
+    const last = entry.iova + entry.size;
+    const isInside = (at: number) => at > entry.iova && at < last;
+    return isInside(start) || isInside(end);
+  });
+}
