@@ -34,6 +34,7 @@ import {
 } from "../protocol/calls.ts";
 import { formatNumber, formatText, Words } from "../protocol/codec.ts";
 import { formatHello } from "../protocol/hello.ts";
+import { formatOutcomes, parseSteps } from "../protocol/program.ts";
 import { serveSocket, serveStdio } from "../protocol/serve.ts";
 
 /** What is served. */
@@ -86,12 +87,16 @@ export class ModelServer {
 
   /** Requests of process 0. */
   #adapterRequest(name: string, words: Words): string[] {
-    if (name !== "hello") words.end();
+    if (name !== "hello" && name !== "program") words.end();
     switch (name) {
       case "hello":
         if (words.number("the version") !== 1) words.refuse("only 1 is spoken");
         words.end();
         return [formatHello(this.#model.info)];
+      case "program": {
+        const program = parseSteps(words, (part) => this.#verb(part));
+        return formatOutcomes(program, this.#model.program(program));
+      }
       case "spawn":
         return [formatNumber(this.#model.spawn())];
       case "reset":
@@ -119,12 +124,20 @@ export class ModelServer {
         return ["ok", ...formatTiming(calls, timing)].join(" ");
       }
       default: {
-        const verb = this.#verbs.get(name) ??
-          words.refuse(`${name} is no request to a process`);
-        const calls = [parseCall(verb, words)];
+        const calls = [parseCall(this.#find(name, words), words)];
         return formatReply(calls, this.#model.make(process, calls));
       }
     }
+  }
+
+  /** The verb of a step. */
+  #verb(words: Words): Verb {
+    return this.#find(words.name("a call"), words);
+  }
+
+  #find(name: string, words: Words): Verb {
+    return this.#verbs.get(name) ??
+      words.refuse(`${name} is no request to a process`);
   }
 
   /** The verb of a call in a list. */

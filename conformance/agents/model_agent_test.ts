@@ -16,6 +16,16 @@ async function transcript(): Promise<[request: string, reply: string][]> {
   return requests.map((line, i) => [line.slice(2), replies[i]!.slice(2)]);
 }
 
+/** The program of protocol.md, and its reply. */
+async function programDocumented(): Promise<string[]> {
+  const url = new URL("../protocol.md", import.meta.url);
+  const text = await Deno.readTextFile(url);
+  const lines = text.slice(text.indexOf("## Programs")).split("\n");
+  return ["> ", "< "].map((start) =>
+    lines.find((line) => line.startsWith(start))!.slice(2)
+  );
+}
+
 /** The reply to a request, without its sequence number. */
 function ask(server: ModelServer, request: string): string {
   const { reply } = server.answer(`1 ${request}`);
@@ -41,6 +51,11 @@ describe("ModelServer", () => {
     for (const [request, reply] of others) {
       assertEquals(server.answer(request).reply, reply);
     }
+  });
+
+  it("answers the program of protocol.md", async () => {
+    const [request, reply] = await programDocumented();
+    assertEquals(new ModelServer().answer(request!).reply, reply);
   });
 
   it("ends after bye only", () => {
@@ -75,6 +90,10 @@ describe("ModelServer", () => {
       ["1 time 1 constructor", "constructor cannot be timed"],
       ["1 time 1 close 3 4", "close has 1 arguments"],
       ["1 batch", `nothing stands before or after a ";"`],
+      ["0 program", `nothing stands before or after a ";"`],
+      ["0 program 0 spawn", "spawn is no request to a process"],
+      ["0 program 0 batch close 3", "batch is no request to a process"],
+      ["1 program 0 close 3", "program is no request to a process"],
       ["1 fork now", "fork has 0 arguments"],
     ] as const
   ) {

@@ -19,6 +19,7 @@ import type { Bench, Check } from "./bench.ts";
 import { FILE_CHECKS } from "./file_checks.ts";
 import { MEMORY_CHECKS } from "./memory_checks.ts";
 import { PROCESS_CHECKS } from "./process_checks.ts";
+import { PROGRAM_CHECKS } from "./program_checks.ts";
 import { PROTOCOL_CHECKS } from "./protocol_checks.ts";
 
 /** Milliseconds that an adapter has for a reply. */
@@ -31,6 +32,7 @@ const CHECKS: readonly Check[] = [
   ...PROCESS_CHECKS,
   ...FILE_CHECKS,
   ...MEMORY_CHECKS,
+  ...PROGRAM_CHECKS,
   ...PROTOCOL_CHECKS,
 ];
 
@@ -115,7 +117,7 @@ function probeChecks({ info }: Target): Check[] {
     name: `capability ${capability}`,
     run: ({ process }) => probe.run(process, info),
   }));
-  const known = [...probes.map(([name]) => name), "time", LINUX];
+  const known = [...probes.map(([name]) => name), "time", "program", LINUX];
   for (const name of info.capabilities) {
     if (known.includes(name)) continue;
     checks.push({

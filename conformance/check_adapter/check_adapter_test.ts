@@ -34,6 +34,11 @@ function returning(
   return (_, honest) => honest().replace(/^ok -?\w+/, `ok ${value}`);
 }
 
+/** The reply to a program, changed. */
+function program(change: (reply: string) => string): Alter {
+  return at("program", (_, honest) => change(honest()));
+}
+
 /** What is wrong with an adapter, and the line that says so. */
 const MISTAKES:
   readonly (readonly [what: string, alter: Alter, line: RegExp])[] = [
@@ -267,6 +272,61 @@ const MISTAKES:
       /^a request of a megabyte that makes no sense: .*expected error, got ok/,
     ],
     [
+      "knows no field of an earlier step",
+      program((reply) => reply.replace("; 2 ;", "; -9 ;")),
+      /^program: results and fields.*: step 1 of a program, write: expected 2/,
+    ],
+    [
+      "adds nothing to a result",
+      program((reply) => reply.replace(" 0203", " 0102")),
+      /^program: results and fields of earlier steps: step 5 of a program, peek/,
+    ],
+    [
+      "puts no values into bytes",
+      program((reply) => reply.replace("020303010006", "000000000009")),
+      /^program: values in bytes: step 4 of a program, peek: expected 0 2 3 3/,
+    ],
+    [
+      "makes up values that are not there",
+      program((reply) => reply.replace(" 000000", " 000007")),
+      /^program: a value that is not there is 0: step 3 of a program, peek/,
+    ],
+    [
+      "stops a program at an error",
+      program((reply) => reply.replace("-9 ; fault", "-9 ; gone")),
+      /^program: goes on after a fault and an error: step 2 .*got gone/,
+    ],
+    [
+      "numbers the processes of a program as it likes",
+      program((reply) => reply.replace("; 1 ;", "; 7 ;")),
+      /^program: processes, fork and exit: step 2 of a program, fork: expected 1/,
+    ],
+    [
+      "keeps a process of a program that exited",
+      program((reply) => reply.replace("gone", "fault")),
+      /^program: processes, fork and exit: step 8 .* expected gone, got fault/,
+    ],
+    [
+      "runs a program in a process that is there",
+      program((reply) => reply.replace(/^ok -9$/, "ok 0")),
+      /^program: has processes of its own: close of another's descriptor/,
+    ],
+    [
+      "keeps descriptors of the program before",
+      program((reply) => reply.replace("; 5", "; 7")),
+      /^program: the next is sent before the reply .* expected 5, got 7/,
+    ],
+    [
+      "takes a field of 3 bytes in a program",
+      lenient(/^program .*=0\.0\.3$/),
+      /^program: steps that make no sense: With a field of 3 bytes: .*got ok/,
+    ],
+    [
+      "takes arguments too many in a program",
+      lenient(/^program .* dup 99 1$/),
+      /^program: steps that make no sense: With an argument too many: .*got ok/,
+    ],
+    [
       "stays after bye",
       at("bye", () => "ok"),
       /^bye: It does not end within 10 seconds after the reply to bye/,
@@ -339,6 +399,14 @@ describe("checkAdapter()", () => {
         "unlink, pread, pwrite, lseek, fallocate and fcntl",
         "passfd",
         "mremap",
+        "program: results and fields of earlier steps",
+        "program: values in bytes",
+        "program: a value that is not there is 0",
+        "program: goes on after a fault and an error",
+        "program: processes, fork and exit",
+        "program: has processes of its own",
+        "program: the next is sent before the reply to the one before",
+        "program: steps that make no sense",
         "time",
       ],
     );

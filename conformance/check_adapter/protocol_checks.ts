@@ -25,9 +25,7 @@ import {
 } from "../protocol/codec.ts";
 import { mapMemory } from "../targets/probes.ts";
 import { type Check, ends, refuses } from "./bench.ts";
-
-/** Why a request makes no sense, and the request without its sequence number. */
-type Mistake = readonly [why: string, request: string];
+import { badRequests, type Mistake, refusesAll, wordsFor } from "./mistakes.ts";
 
 /** Requests of process 0. */
 const BAD_ADAPTER_REQUESTS: readonly Mistake[] = [
@@ -51,49 +49,6 @@ const BAD_TIME_REQUESTS: readonly Mistake[] = [
   ["no call to time", "time 1"],
   ["an argument too many to time", "time 1 close 99 ; close 99 1"],
 ];
-
-/** A word for an argument that is a number, and others. */
-const NUMBER = "99";
-const NO_NUMBERS: readonly Mistake[] = [
-  ["a word instead of a number", "three"],
-  ["a number with a tail", "9x"],
-];
-
-/** A word for an argument that is bytes, and others. */
-const BYTES = "00";
-const NO_BYTES: readonly Mistake[] = [
-  ["half a byte", "0"],
-  ["bytes that are no hex digits", "0g"],
-];
-
-/** A word for each argument of a verb. */
-function wordsFor({ args }: Verb): string[] {
-  return args.filter(([, kind]) => kind !== "numbers").map(([, kind]) =>
-    ["text", "bytes", "struct"].includes(kind) ? BYTES : NUMBER
-  );
-}
-
-/** Requests for a verb of which a word is wrong, missing, or too many, or that cannot be in a batch. */
-function badCalls(verb: Verb): Mistake[] {
-  const { name } = verb;
-  const words = wordsFor(verb);
-  const mistakes: [why: string, words: readonly string[]][] = [
-    ["an argument too many", [name, ...words, "1"]],
-  ];
-  if (words.length > 0) {
-    mistakes.push(["an argument too few", [name, ...words.slice(1)]]);
-  }
-  for (const [i, word] of words.entries()) {
-    for (const [why, bad] of word === BYTES ? NO_BYTES : NO_NUMBERS) {
-      mistakes.push([why, [name, ...words.with(i, bad)]]);
-    }
-  }
-  if (!verb.batched) {
-    const request = ["batch", name, ...words];
-    mistakes.push(["a verb that cannot be in a batch", request]);
-  }
-  return mistakes.map(([why, request]) => [why, request.join(" ")]);
-}
 
 /** A request to time a verb with which that cannot be done. */
 function badTimed(verb: Verb): Mistake[] {
@@ -161,23 +116,16 @@ export const PROTOCOL_CHECKS: readonly Check[] = [
       assertEq(length, 0n, "length that was unmapped the last time");
       const { number } = process;
       const mistakes = [...BAD_TIME_REQUESTS, ...VERBS.flatMap(badTimed)];
-      for (const [why, request] of mistakes) {
-        await because(why, refuses(bench, `${number} ${request}`));
-      }
+      await refusesAll(bench, mistakes, `${number} `);
     },
   },
   {
     name: "requests that make no sense",
     async run(bench) {
       const { number } = bench.process;
-      for (const [why, request] of BAD_ADAPTER_REQUESTS) {
-        await because(why, refuses(bench, request));
-      }
-      for (
-        const [why, request] of [...BAD_REQUESTS, ...VERBS.flatMap(badCalls)]
-      ) {
-        await because(why, refuses(bench, `${number} ${request}`));
-      }
+      await refusesAll(bench, BAD_ADAPTER_REQUESTS);
+      const mistakes = [...BAD_REQUESTS, ...VERBS.flatMap(badRequests)];
+      await refusesAll(bench, mistakes, `${number} `);
       await bench.process.vmStatus();
     },
   },
@@ -237,13 +185,3 @@ export const PROTOCOL_CHECKS: readonly Check[] = [
     },
   },
 ];
-
-/** Lets an error say what the request was about. */
-async function because(why: string, request: Promise<void>): Promise<void> {
-  try {
-    await request;
-  } catch (error) {
-    if (error instanceof Error) error.message = `With ${why}: ${error.message}`;
-    throw error;
-  }
-}

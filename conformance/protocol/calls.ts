@@ -8,12 +8,18 @@
  */
 
 import { EFAULT } from "../../impl/uapi/errno.ts";
+import { type Made, outcomeOf } from "../../selftests/target/program.ts";
 import type { Timing } from "../../selftests/target/target.ts";
-import type { Argument, Call, Verb } from "../../selftests/target/verbs.ts";
+import type {
+  Argument,
+  Call,
+  Kind,
+  Verb,
+} from "../../selftests/target/verbs.ts";
 import { formatBytes, formatNumber, formatText, type Words } from "./codec.ts";
 
 /** Separates the calls of a batch, and their results. */
-const NEXT = ";";
+export const NEXT = ";";
 
 /** Stands for the values of a call that touched memory which is not there. */
 const FAULT = "fault";
@@ -21,15 +27,15 @@ const FAULT = "fault";
 /** A call as a request without sequence number and process. */
 export function formatCall({ verb, args }: Call): string {
   let request = verb.name;
-  for (const [i, [, kind]] of verb.args.entries()) {
-    const arg = args[i]!;
-    if (kind === "into") {
-      request += ` ${formatNumber((arg as Uint8Array).length)}`;
-    } else if (kind !== "numbers") {
-      request += ` ${formatArgument(arg)}`;
-    }
+  for (const [i, kind] of argumentsSent(verb)) {
+    request += ` ${formatArgument(kind, args[i]!)}`;
   }
   return request;
+}
+
+/** The places and kinds of the arguments that a request has. */
+export function argumentsSent({ args }: Verb): [place: number, kind: Kind][] {
+  return args.flatMap(([, kind], i) => kind === "numbers" ? [] : [[i, kind]]);
 }
 
 /** Several calls that can be one request; one call alone is no batch. */
@@ -47,16 +53,17 @@ function formatList(calls: readonly Call[]): string {
   return calls.map(formatCall).join(` ${NEXT} `);
 }
 
-function formatArgument(arg: Argument): string {
+/** An argument as a word of a request. */
+export function formatArgument(kind: Kind, arg: Argument): string {
+  if (kind === "into") return formatNumber((arg as Uint8Array).length);
   if (typeof arg === "string") return formatText(arg);
-  if (arg instanceof Uint8Array) return formatBytes(arg);
-  if (typeof arg === "object") return arg.map(formatNumber).join(" ");
+  if (typeof arg === "object") return formatBytes(arg as Uint8Array);
   return formatNumber(arg);
 }
 
 /** How the argument of a request is read; where something is to come back, it is made. */
 const PARSE: Readonly<
-  Record<Verb["args"][number][1], (words: Words, name: string) => Argument>
+  Record<Kind, (words: Words, name: string) => Argument>
 > = {
   number: (words, name) => words.number(name),
   u64: (words, name) => words.bigint(name),
@@ -68,6 +75,15 @@ const PARSE: Readonly<
   into: (words, name) => new Uint8Array(words.number(name)),
   numbers: (_, names) => names.split(" ").map(() => -1),
 };
+
+/** Reads an argument of a request. Throws {@link ProtocolError}. */
+export function parseArgument(
+  kind: Kind,
+  words: Words,
+  name: string,
+): Argument {
+  return PARSE[kind](words, name);
+}
 
 /** Reads the arguments of a request, all that are left of it. Throws {@link ProtocolError}. */
 export function parseCall(verb: Verb, words: Words): Call {
@@ -89,17 +105,21 @@ export function parseList(
   return words.split(NEXT).map((part) => parseCall(verbOf(part), part));
 }
 
-/** The values of a call; of one that faulted the word that stands for them. */
-function formatResult({ verb, args }: Call, result: number): string[] {
-  if (verb.faults && result < 0) return [FAULT];
+/** The values of a call that was made; of one that faulted the word that stands for them. */
+export function formatOutcome({ verb, args }: Call, outcome: Made): string[] {
+  if (outcome.kind === "fault") return [FAULT];
+  const { result, back } = outcome;
   const values = verb.returns ? [formatNumber(result)] : [];
+  let at = 0;
   for (const [i, [, kind]] of verb.args.entries()) {
-    const arg = args[i]!;
-    if (kind === "into" && verb.returns) {
-      const read = (arg as Uint8Array).subarray(0, Math.max(result, 0));
-      values.push(formatBytes(read));
-    } else if (kind === "struct" || kind === "into" || kind === "numbers") {
-      values.push(formatArgument(arg));
+    const { length } = args[i] as Uint8Array;
+    if (kind === "struct" || kind === "into") {
+      const read = kind === "into" && verb.returns;
+      const bytes = read ? Math.max(result, 0) : length;
+      values.push(formatBytes(back.subarray(at, at += bytes)));
+    } else if (kind === "numbers") {
+      const numbers = back.slice(at, at += 8 * length).buffer;
+      values.push(...[...new BigInt64Array(numbers)].map(formatNumber));
     }
   }
   return values;
@@ -123,7 +143,7 @@ export function formatResults(
 ): string[] {
   return calls.flatMap((call, i) => [
     ...i > 0 ? [NEXT] : [],
-    ...formatResult(call, results[i]!),
+    ...formatOutcome(call, outcomeOf(call, results[i]!)),
   ]);
 }
 
@@ -140,7 +160,7 @@ export function formatTiming(
 }
 
 /** Reads what came of a call: its result; what else came is written to its arguments. Throws {@link ProtocolError}. */
-function parseResult(
+export function parseResult(
   { verb, args }: Call,
   values: Words,
   inBatch: boolean,
@@ -189,7 +209,7 @@ export function parseTiming(calls: readonly Call[], values: Words): Timing {
 }
 
 /** Goes past what stands before the result of a call. */
-function skipNext(values: Words, index: number): void {
+export function skipNext(values: Words, index: number): void {
   if (values.skip(NEXT)) return;
   values.refuse(`"${NEXT}" is missing before the result of call ${index + 1}`);
 }

@@ -26,8 +26,8 @@ const GOODBYE_MS = 1000;
 interface Pending {
   readonly line: string;
   readonly timeoutMs: number;
-  /** When it must be answered: milliseconds as `performance.now()` counts them. */
-  readonly deadline: number;
+  /** When it must be answered, once it is the oldest: milliseconds as `performance.now()` counts them. */
+  deadline: number;
   readonly resolve: (reply: string) => void;
   readonly reject: (failure: TargetFailure) => void;
 }
@@ -211,6 +211,9 @@ export class Channel {
       );
       return;
     }
+    // Only now the adapter gets to the next.
+    const next = this.#pending[0];
+    if (next) next.deadline = performance.now() + next.timeoutMs;
     pending.resolve(line);
   }
 

@@ -9,6 +9,8 @@
 
 import { EFAULT } from "../../impl/uapi/errno.ts";
 import type {
+  Outcome,
+  Program,
   Target,
   TargetInfo,
   Timing,
@@ -29,6 +31,7 @@ import {
 import type { Words } from "./codec.ts";
 import type { Connection } from "./connection.ts";
 import { parseHello, PROTOCOL_VERSION } from "./hello.ts";
+import { formatSteps, parseOutcomes } from "./program.ts";
 
 /** Milliseconds from the start of an adapter to its answer to `hello`, at least. */
 const MIN_HELLO_TIMEOUT_MS = 10_000;
@@ -82,6 +85,7 @@ function withStderr(error: unknown, stderr: string): unknown {
 /** An adapter as a target: each call, or batch of calls, is one request. */
 class RemoteTarget implements Target {
   readonly info: TargetInfo;
+  readonly program?: (program: Program) => Promise<Outcome[]>;
   readonly #channel: Channel;
   /** The processes that there are, by the numbers that the adapter gave them. */
   readonly #processes = new Set<number>();
@@ -89,6 +93,9 @@ class RemoteTarget implements Target {
   constructor(channel: Channel, info: TargetInfo) {
     this.#channel = channel;
     this.info = info;
+    if (info.capabilities.includes("program")) {
+      this.program = (program) => this.#program(program);
+    }
   }
 
   spawn(): Promise<number> {
@@ -121,8 +128,11 @@ class RemoteTarget implements Target {
   }
 
   reset(): Promise<string[]> {
-    this.#processes.clear();
-    return this.#channel.request(0, "reset", parseProblems);
+    return this.#channel.request(0, "reset", (values) => {
+      // Not before: the replies to what was asked ahead of it come first.
+      this.#processes.clear();
+      return parseProblems(values);
+    });
   }
 
   takeStderr(): string {
@@ -131,6 +141,16 @@ class RemoteTarget implements Target {
 
   close(): Promise<void> {
     return this.#channel.close();
+  }
+
+  /** Carries a program out; more can be asked before it has. */
+  #program(program: Program): Promise<Outcome[]> {
+    if (program.length === 0) return Promise.resolve([]);
+    return this.#channel.request(
+      0,
+      `program ${formatSteps(program)}`,
+      (values) => parseOutcomes(program, values),
+    );
   }
 
   /** Makes calls that can be one request. */

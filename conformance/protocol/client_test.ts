@@ -60,6 +60,47 @@ function page(process: TargetProcess): Promise<number> {
   );
 }
 
+describe("a program on an adapter", () => {
+  const OPEN = { process: 0, call: call("open", "/dev/iommu", O_RDWR) };
+
+  it("is one request, and those behind it are sent ahead of its reply", async () => {
+    const server = new ModelServer();
+    const waiting: string[] = [];
+    const connection = new FakeConnection((line) => waiting.push(line));
+    const connecting = connectTarget(connection);
+    const answerAll = () => {
+      for (const line of waiting.splice(0)) {
+        connection.send(`${server.answer(line).reply}\n`);
+      }
+    };
+    answerAll();
+    const target = await connecting;
+    const both = [0, 1].map(() =>
+      Promise.all([target.program!([OPEN, OPEN]), target.reset()])
+    );
+    assertEquals(waiting.map((line) => line.split(" ")[2]), [
+      ...["program", "reset", "program", "reset"],
+    ]);
+    answerAll();
+    for (const [outcomes, problems] of await Promise.all(both)) {
+      const results = outcomes.map((outcome) =>
+        outcome.kind === "returned" && outcome.result
+      );
+      assertEquals(results, [3, 4]);
+      assertEquals(problems, []);
+    }
+    const closing = target.close();
+    answerAll();
+    await closing;
+  });
+
+  it("is not asked for where the adapter does not say that it can", async () => {
+    const target = await connect(() => "ok");
+    assertEquals(target.program, undefined);
+    await target.close();
+  });
+});
+
 describe("connectTarget()", () => {
   it("reads what the adapter says about itself", async () => {
     const target = await connectTarget(

@@ -45,6 +45,7 @@ const CAPABILITIES: readonly string[] = [
   "exec",
   "mremap",
   "time",
+  "program",
 ];
 
 /** How the model makes a call. */

@@ -65,9 +65,12 @@ export type Outcome =
   /** There never was such a process, or it has exited. */
   | { readonly kind: "gone" };
 
+/** What a call came to that was made. */
+export type Made = Extract<Outcome, { kind: "returned" | "fault" }>;
+
 const NOTHING = new Uint8Array(0);
 const GONE: Outcome = { kind: "gone" };
-const FAULT: Outcome = { kind: "fault" };
+const FAULT: Made = { kind: "fault" };
 
 /** The value of a reference, as 64 bits. */
 function valueOf(
@@ -82,7 +85,12 @@ function valueOf(
   for (let i = bytes - 1; i >= 0; i--) {
     value = value << 8n | BigInt(outcome.back[offset + i] ?? 0);
   }
-  return value + plus;
+  return wrapped(value + plus);
+}
+
+/** A value within 64 bits, signed or unsigned. */
+function wrapped(value: bigint): bigint {
+  return value >> 64n === 0n || value < 0n ? value : BigInt.asUintN(64, value);
 }
 
 /** Writes the lowest bytes of a value; what would lie behind the end is left out. */
@@ -96,9 +104,10 @@ function put(
   }
 }
 
-/** A fresh argument that a call may write to. */
-function copyOf(arg: Argument): Argument {
-  return typeof arg === "object" ? arg.slice() : arg;
+/** A call with arguments of its own, which it may write to. */
+export function fresh({ verb, args }: Call): Call & { args: Argument[] } {
+  const copies = args.map((arg) => typeof arg === "object" ? arg.slice() : arg);
+  return { verb, args: copies };
 }
 
 /** A value as an argument of a kind takes it. */
@@ -108,31 +117,36 @@ function asArgument(kind: Kind, value: bigint): Argument {
 
 /** The call of a step with all values in their places; its arguments are its own. */
 function resolve(
-  { call: { verb, args }, patches = [] }: Step,
+  { call, patches = [] }: Step,
   outcomes: readonly Outcome[],
 ): Call {
-  const resolved = args.map(copyOf);
+  const { verb, args } = fresh(call);
   for (const { arg, field, from } of patches) {
     const value = valueOf(from, outcomes);
-    if (field) put(resolved[arg] as Uint8Array, field, value);
-    else resolved[arg] = asArgument(verb.args[arg]![1], value);
+    if (field) put(args[arg] as Uint8Array, field, value);
+    else args[arg] = asArgument(verb.args[arg]![1], value);
   }
-  return { verb, args: resolved };
+  return { verb, args };
 }
 
 /** What a call gave, of which the arguments are as it left them. */
-function outcomeOf({ verb, args }: Call, result: number): Outcome {
+export function outcomeOf({ verb, args }: Call, result: number): Made {
   if (verb.faults && result === -EFAULT.code) return FAULT;
-  let back: Uint8Array = NOTHING;
+  const parts: Uint8Array[] = [];
   for (const [i, [, kind]] of verb.args.entries()) {
-    if (kind === "struct") back = args[i] as Uint8Array;
-    if (kind === "numbers") back = bytesOf(args[i] as number[]);
+    if (kind === "struct") parts.push(args[i] as Uint8Array);
+    if (kind === "numbers") parts.push(bytesOf(args[i] as number[]));
     if (kind === "into") {
       const read = verb.returns ? Math.max(result, 0) : undefined;
-      back = (args[i] as Uint8Array).subarray(0, read);
+      parts.push((args[i] as Uint8Array).subarray(0, read));
     }
   }
-  return { kind: "returned", result, back };
+  return { kind: "returned", result, back: joined(parts) };
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  if (parts.length <= 1) return parts[0] ?? NOTHING;
+  return Uint8Array.from(parts.flatMap((part) => [...part]));
 }
 
 function bytesOf(numbers: readonly number[]): Uint8Array {
