@@ -25,6 +25,7 @@ const LAYERS = [
   "selftests/target",
   "selftests",
   "conformance/lib",
+  "conformance/api_coverage",
   "conformance/reports",
   "conformance/protocol",
   "conformance/targets",

@@ -14,6 +14,7 @@ import type {
   TestResult,
 } from "./results.ts";
 import type { Commands } from "./failure_facts.ts";
+import { formatCoverage } from "./formats/coverage.ts";
 import { formatGithub } from "./formats/github.ts";
 import { formatHtml } from "./formats/html.ts";
 import { formatJson } from "./formats/json.ts";
@@ -57,6 +58,7 @@ const REPORTS = {
   markdown: atEnd(formatMarkdown),
   html: atEnd(formatHtml),
   github: atEnd(formatGithub),
+  coverage: atEnd(formatCoverage),
 };
 
 /** A kind of report. */

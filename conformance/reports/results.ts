@@ -8,6 +8,7 @@
 
 import type { RevisionName } from "../../impl/uapi/revision.ts";
 import type { Test } from "../../selftests/harness/harness.ts";
+import type { Reached } from "../api_coverage/coverage.ts";
 
 /**
  * How a test ended: `fail` is an assertion that did not hold or a process that
@@ -162,6 +163,8 @@ export interface RevisionRun {
   readonly results: readonly TestResult[];
   /** Why the run ended before all tests had run, in a sentence. */
   readonly stopped?: string;
+  /** Which part of the API it reached, where a report asks for that. */
+  readonly reached?: readonly Reached[];
 }
 
 /** A target in one revision: a column of the reports that are tables. */

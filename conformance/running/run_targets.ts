@@ -26,6 +26,9 @@ import { aboutTest } from "./run_one.ts";
 import { INTERRUPTED, runTests } from "./run_on_target.ts";
 import { mergeRuns, scheduleTests } from "./schedule.ts";
 import { TargetStartError } from "../targets/test_target.ts";
+import { Coverage } from "../api_coverage/coverage.ts";
+import { covered } from "../api_coverage/covered_target.ts";
+import { unknownPairs } from "../api_coverage/measure.ts";
 import { TranscriptFolder } from "../traces/transcript_folder.ts";
 
 /** Ends a run that is to go no further than the first failure. */
@@ -78,6 +81,8 @@ export class AllRunner {
   /** What each column came to in the passes that are over. */
   readonly #columns: (Column | undefined)[];
   readonly #raw: TestResult[][];
+  /** Which part of the API each column reached, where a report asks for that. */
+  readonly #coverage: readonly (Coverage | undefined)[];
   #passes = 0;
   #failed = false;
   #startError: TargetStartError | undefined;
@@ -93,6 +98,10 @@ export class AllRunner {
     this.#transcripts = new TranscriptFolder(options.transcripts, host);
     this.#columns = planned.map(() => undefined);
     this.#raw = planned.map(() => []);
+    const isAsked = options.reports.some(({ format }) => format === "coverage");
+    this.#coverage = planned.map(({ uapi }) =>
+      isAsked ? new Coverage(uapi) : undefined
+    );
   }
 
   /**
@@ -125,6 +134,7 @@ export class AllRunner {
       problems: [
         ...options.updateExpectations ? [] : expectations.problems(known),
         ...columns.flatMap(nothingPassed),
+        ...columns.flatMap(unknownPairs),
       ],
     };
     return { run, raw: this.#raw, startError: this.#startError };
@@ -153,7 +163,7 @@ export class AllRunner {
     try {
       this.#context.interruption.throwIfAborted();
       if (planned.startError) throw planned.startError;
-      run = await this.#runTests(planned, (result) => {
+      run = await this.#runTests(planned, index, (result) => {
         const judged = this.#judge(spec, result);
         told.set(result, judged);
         return this.#tell(spec, judged);
@@ -176,11 +186,13 @@ export class AllRunner {
       this.#tell(spec, judged);
       return judged;
     });
-    return { ...run, results, spec };
+    const reached = this.#coverage[index]?.reached;
+    return { ...run, results, spec, ...reached && { reached } };
   }
 
   #runTests(
     { target, uapi, tests }: PlannedColumn,
+    index: number,
     onResult: (result: TestResult) => string | undefined,
   ): Promise<RevisionRun> {
     const { options, settings } = this.#context;
@@ -196,7 +208,12 @@ export class AllRunner {
       isolate,
       jobs: target.inProcess ? 1 : jobs,
       recording: target.onlyTest !== undefined,
-      open: () => starting(target, () => target.open(uapi, options)),
+      open: async () => {
+        const open = () => target.open(uapi, options);
+        const started = await starting(target, open);
+        const coverage = this.#coverage[index];
+        return coverage ? covered(started, coverage) : started;
+      },
       onTest: ({ id }, done) =>
         this.#progress.show(this.#progressText(
           target.spec,

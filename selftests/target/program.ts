@@ -116,7 +116,7 @@ function asArgument(kind: Kind, value: bigint): Argument {
 }
 
 /** The call of a step with all values in their places; its arguments are its own. */
-function resolve(
+export function resolve(
   { call, patches = [] }: Step,
   outcomes: readonly Outcome[],
 ): Call {
