@@ -1,94 +1,127 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * Makes programs at random, a step at a time, by what the model answered to
- * the steps before.
+ * Makes programs: from the table of ioctls and the roles of fields, with the
+ * model at their side, so that most of what they do means something.
  *
  * @module
  */
 
-import { IOCTLS } from "../../../impl/uapi/ioctls.ts";
-import type { Ioctl, IoctlStruct } from "../../../impl/uapi/ioctl.ts";
-import { type Field, fieldsOf } from "../../../impl/uapi/layout/struct.ts";
 import { O_RDWR } from "../../../impl/uapi/mman.ts";
 import type { RevisionName } from "../../../impl/uapi/revision.ts";
-import { existsIn } from "../../../impl/uapi/revision/versions.ts";
 import type { Random } from "../../../selftests/harness/random.ts";
 import type { Model } from "../../../selftests/target/impl_target.ts";
-import {
-  type Outcome,
-  type Program,
-  type Step,
-  StepByStep,
-} from "../../../selftests/target/program.ts";
-import { call } from "../../../selftests/target/verbs.ts";
+import type { Outcome, Program } from "../../../selftests/target/program.ts";
+import { Chance, type Weights } from "./chance.ts";
+import { type Action, FILE_ACTIONS } from "./verbs/files.ts";
+import { tryIoctl } from "./ioctls/ioctl.ts";
+import { type Before, Maker } from "./maker.ts";
+import { MEMORY_ACTIONS } from "./verbs/memory.ts";
+import { PROCESS_ACTIONS } from "./verbs/processes.ts";
+import type { Profile } from "./profiles.ts";
+import { type Shape, Shapes } from "./known/shapes.ts";
+import type { Fd, Proc } from "./known/world.ts";
 
-/** What programs are about. */
-export interface Profile {
-  /** In words. */
-  readonly about: string;
-}
+export { type Profile, PROFILES } from "./profiles.ts";
 
-/** A program, and what it came to on the model. */
+/** A program, and what the model made of it. */
 export interface Generated {
   readonly program: Program;
+  /** What its steps came to. */
   readonly outcomes: readonly Outcome[];
+  /** What was wrong after it, a sentence each. */
   readonly problems: readonly string[];
 }
 
 /** How a program is made. */
 export interface GenerateOptions {
+  /** What it runs on, which is reset afterwards. */
   readonly model: Model;
   readonly uapi: RevisionName;
+  /** The seed of all choices. */
   readonly random: Random;
-  /** Steps. */
+  /** Its steps. */
   readonly length: number;
+  /** What it is made of. */
   readonly profile: Profile;
-  /** Is asked before each step: false leaves it out. */
-  readonly before?: (model: Model, run: StepByStep, step: Step) => boolean;
+  /** Asked before each step; false leaves it out. */
+  readonly before?: Before;
 }
 
-/** The profiles by name. */
-export const PROFILES: Readonly<Record<string, Profile>> = {
-  mixed: { about: "everything" },
-};
+const VERBS = { ...FILE_ACTIONS, ...MEMORY_ACTIONS, ...PROCESS_ACTIONS };
+/** How often nothing may come of an action before the program ends early. */
+const MOST_IDLE = 200;
 
-const MEMORY = 0x1000_0000;
-const PAGE = 4096;
+const shapesOf = new Map<RevisionName, Shapes>();
+const actionsOf = new Map<string, Weights<Action>>();
+
+function shapes(uapi: RevisionName): Shapes {
+  let found = shapesOf.get(uapi);
+  if (found === undefined) {
+    found = new Shapes(uapi);
+    shapesOf.set(uapi, found);
+  }
+  return found;
+}
+
+/** A descriptor to make an ioctl on; an iommufd is opened if there is none. */
+function targetFor(maker: Maker, process: Proc, shape: Shape): Fd | undefined {
+  const { chance } = maker;
+  if (shape.on === "iommufd" && process.open("iommufd").length === 0) {
+    maker.add(process, [], "open", "/dev/iommu", O_RDWR);
+  }
+  const all = process.open(shape.on);
+  // The first one has most of the objects.
+  return chance.percent(75) ? all[0] : chance.maybe(all);
+}
+
+function actionOf(shape: Shape, wrong: number): Action {
+  return (maker, process) => {
+    const on = targetFor(maker, process, shape);
+    if (on !== undefined) tryIoctl(maker, process, on, shape, wrong);
+  };
+}
+
+/** The actions of a profile that a revision has. */
+function actions(uapi: RevisionName, profile: Profile): Weights<Action> {
+  const key = `${uapi} ${profile.name}`;
+  let weights = actionsOf.get(key);
+  if (weights === undefined) {
+    weights = Object.entries(profile.actions).flatMap(([name, weight]) => {
+      const shape = shapes(uapi).named(name);
+      const action = VERBS[name] ?? (shape && actionOf(shape, profile.wrong));
+      return action ? [[weight, action] as const] : [];
+    });
+    actionsOf.set(key, weights);
+  }
+  return weights;
+}
+
+/** Who makes the next call: the first process mostly, which has most. */
+function someProcess({ chance, world }: Maker): Proc | undefined {
+  const { alive } = world;
+  return chance.percent(60) ? alive[0] : chance.maybe(alive);
+}
 
 /** Makes a program. */
 export function generate(options: GenerateOptions): Generated {
-  const { model, uapi, random, length, before } = options;
-  const run = new StepByStep(model);
-  const program: Step[] = [];
-  function add(step: Step): void {
-    if (before?.(model, run, step) === false) return;
-    program.push(step);
-    run.make(step);
+  const { model, uapi, random, length, profile, before } = options;
+  const maker = new Maker({
+    model,
+    shapes: shapes(uapi),
+    chance: new Chance(random),
+    length,
+    before,
+    failNth: profile.failNth,
+  });
+  const all = actions(uapi, profile);
+  for (let idle = 0; !maker.isFull && idle < MOST_IDLE; idle++) {
+    const process = someProcess(maker);
+    if (process === undefined) break;
+    const before = maker.steps.length;
+    maker.chance.weighted(all)(maker, process);
+    if (maker.steps.length > before) idle = 0;
   }
-  add({ process: 0, call: call("open", "/dev/iommu", O_RDWR) });
-  add({ process: 0, call: call("mmap", MEMORY, 64 * PAGE, 3, 0x32, -1, 0) });
-  const rows = IOCTLS.filter((row) =>
-    hasStruct(row) && existsIn(uapi, row.ioctl)
-  );
-  for (let i = 2; i < length; i++) {
-    const row = rows[random.below(rows.length)] as IoctlStruct<object>;
-    const values = fieldsOf(row).flatMap((field) =>
-      field.role.kind === "size" ? [] : [[field.name, valueOf(field, random)]]
-    );
-    const struct = row.encode(Object.fromEntries(values));
-    add({ process: 0, call: call("ioctl", 3, row.ioctl.number, struct) });
-  }
-  return { program, outcomes: run.outcomes, problems: model.reset() };
-}
-
-function hasStruct(row: Ioctl): boolean {
-  return "fields" in row;
-}
-
-/** A value for a field. */
-function valueOf({ role, type }: Field, random: Random): number | bigint {
-  const small = random.below(role.kind === "pointer" ? 64 : 8);
-  if (type !== "u64") return small;
-  return BigInt((role.kind === "pointer" ? MEMORY : 0) + small * PAGE);
+  const { steps: program, outcomes } = maker;
+  return { program, outcomes, problems: model.reset() };
 }

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * A program in the making: each step is carried out on the model at once, so
+ * that what there is is known for the next one.
+ *
+ * @module
+ */
+
+import type { Model } from "../../../selftests/target/impl_target.ts";
+import {
+  type Outcome,
+  type Patch,
+  type Step,
+  StepByStep,
+} from "../../../selftests/target/program.ts";
+import {
+  type ArgumentsOf,
+  call,
+  type VerbName,
+} from "../../../selftests/target/verbs.ts";
+import type { Chance } from "./chance.ts";
+import { learn, type Returned } from "./known/learn.ts";
+import type { Shapes } from "./known/shapes.ts";
+import { type Fd, type Known, type Proc, World } from "./known/world.ts";
+
+/** Whether a step may be made: false leaves it out. */
+export type Before = (model: Model, run: StepByStep, step: Step) => boolean;
+
+/** What a program is made with. */
+export interface MakerOptions {
+  readonly model: Model;
+  readonly shapes: Shapes;
+  readonly chance: Chance;
+  /** Steps that it has at most. */
+  readonly length: number;
+  readonly before?: Before | undefined;
+  /** Of a hundred ioctls those in which a step of the kernel is made to fail. */
+  readonly failNth: number;
+}
+
+/** A program in the making. */
+export class Maker {
+  /** What there is. */
+  readonly world: World = new World();
+  readonly chance: Chance;
+  readonly shapes: Shapes;
+  readonly failNth: number;
+  /** The steps so far. */
+  readonly steps: Step[] = [];
+  /** Makers of objects that are at work, each for the sake of the one before. */
+  depth = 0;
+  readonly #model: Model;
+  readonly #run: StepByStep;
+  readonly #length: number;
+  readonly #before: Before | undefined;
+
+  /** An empty program. */
+  constructor(options: MakerOptions) {
+    this.chance = options.chance;
+    this.shapes = options.shapes;
+    this.failNth = options.failNth;
+    this.#model = options.model;
+    this.#run = new StepByStep(options.model);
+    this.#length = options.length;
+    this.#before = options.before;
+  }
+
+  /** What the steps came to. */
+  get outcomes(): readonly Outcome[] {
+    return this.#run.outcomes;
+  }
+
+  /** True when it has as many steps as it may. */
+  get isFull(): boolean {
+    return this.steps.length >= this.#length;
+  }
+
+  /**
+   * Makes a step; what came back, or undefined if nothing did or the step was
+   * left out. The arguments have the values that are known now where a patch
+   * puts the same again.
+   */
+  add<N extends VerbName>(
+    process: Proc,
+    patches: readonly Patch[],
+    name: N,
+    ...args: ArgumentsOf<N>
+  ): Returned | undefined {
+    const made = call(name, ...args);
+    const step: Step = patches.length > 0
+      ? { process: process.number, call: made, patches }
+      : { process: process.number, call: made };
+    if (this.isFull) return undefined;
+    if (this.#before && !this.#before(this.#model, this.#run, step)) {
+      return undefined;
+    }
+    const index = this.steps.push(step) - 1;
+    const outcome = this.#run.make(step);
+    learn(
+      this.world,
+      this.shapes,
+      { index, process: process.number },
+      made,
+      outcome,
+    );
+    return outcome.kind === "returned" ? outcome : undefined;
+  }
+
+  /** Makes a step whose first argument is a descriptor. */
+  addOn<N extends VerbName>(
+    process: Proc,
+    { fd }: Pick<Fd, "fd">,
+    patches: readonly Patch[],
+    name: N,
+    ...args: ArgumentsOf<N>
+  ): Returned | undefined {
+    return this.add(process, [...patchOf(0, fd), ...patches], name, ...args);
+  }
+}
+
+/** What puts a known value into a whole argument: nothing for a plain one. */
+export function patchOf(arg: number, { from }: Known): Patch[] {
+  return from === undefined ? [] : [{ arg, from }];
+}

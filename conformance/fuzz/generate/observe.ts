@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * What is asked at the end of any program, so that what calls do not say shows
+ * too: accounting, what descriptors are ready for, memory, ranges.
+ *
+ * @module
+ */
+
+import {
+  IOMMU_IOAS_IOVA_RANGES,
+  IommuIoasIovaRanges,
+} from "../../../impl/uapi/iommufd.ts";
+import { PROT_READ } from "../../../impl/uapi/mman.ts";
+import type { RevisionName } from "../../../impl/uapi/revision.ts";
+import {
+  type Outcome,
+  type Patch,
+  type Program,
+  resolve,
+  type Step,
+} from "../../../selftests/target/program.ts";
+import { type Call, call } from "../../../selftests/target/verbs.ts";
+import { learn } from "./known/learn.ts";
+import { patchOf } from "./maker.ts";
+import { Shapes } from "./known/shapes.ts";
+import { type Fd, type Proc, World } from "./known/world.ts";
+
+/** Descriptors of a process that are asked for at most. */
+const MOST_FDS = 12;
+/** Mappings of a process, of each of which some bytes are read. */
+const MOST_MAPPINGS = 12;
+/** Bytes of each. */
+const SAMPLE = 16;
+const POLL_ALL = 0x1ff;
+
+/** The state that a program leaves. */
+export function stateAfter(
+  program: Program,
+  outcomes: readonly Outcome[],
+  uapi: RevisionName,
+): World {
+  const world = new World();
+  const shapes = new Shapes(uapi);
+  for (const [index, step] of program.entries()) {
+    const outcome = outcomes[index];
+    if (outcome === undefined) break;
+    const made = resolve(step, outcomes);
+    learn(world, shapes, { index, process: step.process }, made, outcome);
+  }
+  return world;
+}
+
+function step(process: Proc, call: Call, patches: Patch[] = []): Step {
+  return patches.length > 0
+    ? { process: process.number, call, patches }
+    : { process: process.number, call };
+}
+
+/** What can be mapped in the address spaces of an iommufd. */
+function ranges(process: Proc, { fd, file }: Fd): Step[] {
+  const all = file.kind === "iommufd" ? file.context?.of("IOAS") ?? [] : [];
+  return all.map(({ id }) => {
+    const bytes = IommuIoasIovaRanges.encode({ ioasId: Number(id.value) });
+    const { offset } = IommuIoasIovaRanges.fields.ioasId;
+    const into = { offset, bytes: 4 as const };
+    const patches: Patch[] = id.from === undefined
+      ? []
+      : [{ arg: 2, field: into, from: id.from }];
+    const number = Number(fd.value);
+    const made = call("ioctl", number, IOMMU_IOAS_IOVA_RANGES, bytes);
+    return step(process, made, [...patchOf(0, fd), ...patches]);
+  });
+}
+
+function ofProcess(process: Proc): Step[] {
+  const fds = [...process.fds.values()].slice(0, MOST_FDS);
+  const polls = fds.map(({ fd }) =>
+    step(process, call("poll", Number(fd.value), POLL_ALL), patchOf(0, fd))
+  );
+  const memory = process.memory.filter(({ prot }) => (prot & PROT_READ) !== 0)
+    .slice(0, MOST_MAPPINGS).map(({ start }) =>
+      step(process, call("peek", start, new Uint8Array(SAMPLE)))
+    );
+  return [step(process, call("vmstatus", [0, 0])), ...polls, ...memory];
+}
+
+/** Steps to append to a program; `outcomes` are those that it had on the model. */
+export function observe(
+  program: Program,
+  outcomes: readonly Outcome[],
+  uapi: RevisionName,
+): Step[] {
+  const world = stateAfter(program, outcomes, uapi);
+  const seen = new Set<unknown>();
+  const steps: Step[] = [];
+  for (const process of world.alive) {
+    steps.push(...ofProcess(process));
+    for (const fd of process.fds.values()) {
+      if (seen.has(fd.file)) continue;
+      seen.add(fd.file);
+      steps.push(...ranges(process, fd));
+    }
+  }
+  return steps;
+}
