@@ -1,43 +1,67 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-/** The adapter to begin with speaks the protocol, and its toy is an iommufd as far as it goes. */
+/** The adapters to begin with speak the protocol: check-adapter finds nothing wrong with them. */
 
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { checkAdapter } from "../../conformance/check_adapter/check_adapter.ts";
+import { isThere, output } from "../../conformance/linux_vm/programs.ts";
 import { spawnConnection } from "../../conformance/protocol/stdio.ts";
 
-const ADAPTER = new URL("adapter.py", import.meta.url).pathname;
+const HERE = decodeURIComponent(new URL("./", import.meta.url).pathname);
+const RUN = new URL("../../host/command.ts", import.meta.url).href;
+const NO_COMPILER = !await isThere("gcc") && "there is no compiler";
+// The adapter's words are those of this version on.
+const ENOUGH = "import sys; sys.exit(sys.version_info < (3, 10))";
+const NO_PYTHON = !(await output("python3", ["-c", ENOUGH])).success &&
+  "there is no Python 3.10";
 
-/** Whether there is a Python that knows the adapter's words. */
-function hasPython(): boolean {
-  try {
-    const version = "import sys; sys.exit(sys.version_info < (3, 10))";
-    return new Deno.Command("python3", { args: ["-c", version] }).outputSync()
-      .success;
-  } catch {
-    return false;
+/** How many checks an adapter passes that has no capability; it fails none. */
+async function checked(command: string, args: string[]): Promise<number> {
+  const wrong: string[] = [];
+  let good = 0;
+  const connect = () => Promise.resolve(spawnConnection(command, args));
+  for await (const { name, status, message } of checkAdapter(connect)) {
+    if (status === "wrong") wrong.push(`${name}: ${message}`);
+    if (status === "ok") good++;
   }
+  assertEquals(wrong, []);
+  return good;
 }
 
-describe("adapter.py", () => {
-  it("is an adapter", { ignore: !hasPython() }, async () => {
-    const wrong: string[] = [];
-    let good = 0;
-    const connect = () =>
-      Promise.resolve(spawnConnection("python3", [ADAPTER]));
-    for await (const { name, status, message } of checkAdapter(connect)) {
-      if (status === "wrong") wrong.push(`${name}: ${message}`);
-      if (status === "ok") good++;
-    }
-    assertEquals(wrong, []);
-    assertEquals(good, 32);
-  });
+describe("an adapter to begin with", () => {
+  it(
+    "may be in Python, with a toy of an iommufd",
+    { skip: NO_PYTHON },
+    async () => {
+      assertEquals(await checked("python3", [`${HERE}adapter.py`]), 32);
+    },
+  );
 
-  it("is short enough to read", () => {
-    for (const name of ["adapter.py", "toy_iommufd.py"]) {
-      const text = Deno.readTextFileSync(new URL(name, import.meta.url));
-      assertEquals(text.split("\n").length < 300, true, name);
+  it(
+    "may be in C, on any kernel: here it is the model",
+    { skip: NO_COMPILER },
+    async () => {
+      const folder = await Deno.makeTempDir();
+      try {
+        const adapter = `${folder}/adapter`;
+        const flags = ["-Wall", "-Wextra", "-Werror", "-o", adapter];
+        const built = await output("gcc", [...flags, `${HERE}adapter.c`]);
+        assertEquals(new TextDecoder().decode(built.stderr), "");
+        const args = ["run", "-A", RUN, "--", adapter];
+        assertEquals(await checked(Deno.execPath(), args), 32);
+      } finally {
+        await Deno.remove(folder, { recursive: true });
+      }
+    },
+  );
+
+  it("is short enough to be read", () => {
+    for (
+      const name of ["adapter.py", "toy_iommufd.py", "adapter.c", "calls.h"]
+    ) {
+      const lines = Deno.readTextFileSync(HERE + name).split("\n").length;
+      assertEquals(lines < 300, true, name);
     }
   });
 });
