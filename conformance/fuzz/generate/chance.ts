@@ -11,6 +11,22 @@ import type { Random } from "../../../selftests/harness/random.ts";
 /** Things with how often each is taken, in proportion to the others. */
 export type Weights<T> = readonly (readonly [weight: number, T])[];
 
+/** Weights that are drawn from often: what they are together is known. */
+export class Wheel<T> {
+  /** The items, each up to where its part ends. */
+  readonly ends: Uint32Array;
+  readonly items: readonly T[];
+  readonly total: number;
+
+  /** A wheel with parts in proportion to the weights. */
+  constructor(weights: Weights<T>) {
+    this.items = weights.map(([, item]) => item);
+    let total = 0;
+    this.ends = Uint32Array.from(weights, ([weight]) => total += weight);
+    this.total = total;
+  }
+}
+
 /** What is chosen by chance. */
 export class Chance {
   readonly #random: Random;
@@ -55,6 +71,18 @@ export class Chance {
       left -= weight;
     }
     throw new RangeError("There is nothing to choose from");
+  }
+
+  /** Where a wheel stops. */
+  spin<T>({ ends, items, total }: Wheel<T>): T {
+    const at = this.#random.below(total);
+    let low = 0;
+    for (let high = ends.length - 1; low < high;) {
+      const middle = (low + high) >> 1;
+      if (ends[middle]! > at) high = middle;
+      else low = middle + 1;
+    }
+    return items[low]!;
   }
 
   /** A part of the bits of a mask. */

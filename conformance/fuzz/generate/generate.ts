@@ -12,7 +12,7 @@ import type { RevisionName } from "../../../impl/uapi/revision.ts";
 import type { Random } from "../../../selftests/harness/random.ts";
 import type { Model } from "../../../selftests/target/impl_target.ts";
 import type { Outcome, Program } from "../../../selftests/target/program.ts";
-import { Chance, type Weights } from "./chance.ts";
+import { Chance, Wheel } from "./chance.ts";
 import { type Action, FILE_ACTIONS } from "./verbs/files.ts";
 import { tryIoctl } from "./ioctls/ioctl.ts";
 import { type Before, Maker } from "./maker.ts";
@@ -46,6 +46,8 @@ export interface GenerateOptions {
   readonly profile: Profile;
   /** Asked before each step; false leaves it out. */
   readonly before?: Before;
+  /** A program to go on from: its steps are made first. */
+  readonly start?: Program;
 }
 
 const VERBS = { ...FILE_ACTIONS, ...MEMORY_ACTIONS, ...PROCESS_ACTIONS };
@@ -53,7 +55,7 @@ const VERBS = { ...FILE_ACTIONS, ...MEMORY_ACTIONS, ...PROCESS_ACTIONS };
 const MOST_IDLE = 200;
 
 const shapesOf = new Map<RevisionName, Shapes>();
-const actionsOf = new Map<string, Weights<Action>>();
+const actionsOf = new Map<string, Wheel<Action>>();
 
 function shapes(uapi: RevisionName): Shapes {
   let found = shapesOf.get(uapi);
@@ -83,18 +85,19 @@ function actionOf(shape: Shape, wrong: number): Action {
 }
 
 /** The actions of a profile that a revision has. */
-function actions(uapi: RevisionName, profile: Profile): Weights<Action> {
+function actions(uapi: RevisionName, profile: Profile): Wheel<Action> {
   const key = `${uapi} ${profile.name}`;
-  let weights = actionsOf.get(key);
-  if (weights === undefined) {
-    weights = Object.entries(profile.actions).flatMap(([name, weight]) => {
+  let wheel = actionsOf.get(key);
+  if (wheel === undefined) {
+    const all = Object.entries(profile.actions).flatMap(([name, weight]) => {
       const shape = shapes(uapi).named(name);
       const action = VERBS[name] ?? (shape && actionOf(shape, profile.wrong));
       return action ? [[weight, action] as const] : [];
     });
-    actionsOf.set(key, weights);
+    wheel = new Wheel(all);
+    actionsOf.set(key, wheel);
   }
-  return weights;
+  return wheel;
 }
 
 /** Who makes the next call: the first process mostly, which has most. */
@@ -105,7 +108,7 @@ function someProcess({ chance, world }: Maker): Proc | undefined {
 
 /** Makes a program. */
 export function generate(options: GenerateOptions): Generated {
-  const { model, uapi, random, length, profile, before } = options;
+  const { model, uapi, random, length, profile, before, start } = options;
   const maker = new Maker({
     model,
     shapes: shapes(uapi),
@@ -114,12 +117,13 @@ export function generate(options: GenerateOptions): Generated {
     before,
     failNth: profile.failNth,
   });
+  for (const step of start ?? []) maker.make(step);
   const all = actions(uapi, profile);
   for (let idle = 0; !maker.isFull && idle < MOST_IDLE; idle++) {
     const process = someProcess(maker);
     if (process === undefined) break;
     const before = maker.steps.length;
-    maker.chance.weighted(all)(maker, process);
+    maker.chance.spin(all)(maker, process);
     if (maker.steps.length > before) idle = 0;
   }
   const { steps: program, outcomes } = maker;

@@ -16,6 +16,7 @@ import {
 } from "../../../selftests/target/program.ts";
 import {
   type ArgumentsOf,
+  type Call,
   call,
   type VerbName,
 } from "../../../selftests/target/verbs.ts";
@@ -91,19 +92,23 @@ export class Maker {
     const step: Step = patches.length > 0
       ? { process: process.number, call: made, patches }
       : { process: process.number, call: made };
+    return this.#make(step, made);
+  }
+
+  /** Makes a step that somebody else thought of. */
+  make(step: Step): Returned | undefined {
+    return this.#make(step, this.#run.resolved(step)?.call ?? step.call);
+  }
+
+  #make(step: Step, made: Call): Returned | undefined {
     if (this.isFull) return undefined;
     if (this.#before && !this.#before(this.#model, this.#run, step)) {
       return undefined;
     }
     const index = this.steps.push(step) - 1;
     const outcome = this.#run.make(step);
-    learn(
-      this.world,
-      this.shapes,
-      { index, process: process.number },
-      made,
-      outcome,
-    );
+    const { process } = step;
+    learn(this.world, this.shapes, { index, process }, made, outcome);
     return outcome.kind === "returned" ? outcome : undefined;
   }
 

@@ -41,11 +41,13 @@ export class Filled {
   /** Puts a value, or its lowest bytes. */
   put({ name, offset, type }: Field, known: Known): void {
     this.values.set(name, known);
-    const value = BigInt(known.value);
-    if (type === "u64") this.view.setBigUint64(offset, value, true);
-    else if (type === "u16") this.view.setUint16(offset, Number(value), true);
-    else if (type === "u8") this.view.setUint8(offset, Number(value));
-    else this.view.setUint32(offset, Number(value & 0xffffffffn), true);
+    const { view } = this;
+    const { value } = known;
+    if (type === "u64") return view.setBigUint64(offset, BigInt(value), true);
+    const low = typeof value === "number" ? value : Number(value & 0xffffffffn);
+    if (type === "u16") view.setUint16(offset, low, true);
+    else if (type === "u8") view.setUint8(offset, low);
+    else view.setUint32(offset, low, true);
   }
 
   /** What puts the values of earlier steps in again. */

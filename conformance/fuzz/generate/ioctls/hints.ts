@@ -27,7 +27,7 @@ import {
   MOCK_FLAGS_DEVICE_PASID,
 } from "../../../../impl/uapi/selftest.ts";
 import { PAGE_SIZE } from "../../../../impl/uapi/mman.ts";
-import type { Weights } from "../chance.ts";
+import { type Weights, Wheel } from "../chance.ts";
 import { type Filling, plain, valueOf } from "./filling.ts";
 import type { Wanted } from "./making.ts";
 import { newIova } from "./places.ts";
@@ -38,7 +38,8 @@ type Hint = (filling: Filling) => Known | undefined;
 
 /** Chooses by weights. */
 function of(...weights: Weights<number | bigint>): Hint {
-  return ({ maker: { chance } }) => plain(chance.weighted(weights));
+  const wheel = new Wheel(weights.map(([w, value]) => [w, plain(value)]));
+  return ({ maker: { chance } }) => chance.spin(wheel);
 }
 
 const FIXED = 1;

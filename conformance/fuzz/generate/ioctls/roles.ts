@@ -9,6 +9,8 @@
 import type { FileKind, Named } from "../../../../impl/uapi/layout/roles.ts";
 import type { Field } from "../../../../impl/uapi/layout/struct.ts";
 import { PAGE_SIZE } from "../../../../impl/uapi/mman.ts";
+import { Wheel } from "../chance.ts";
+import type { Shape } from "../known/shapes.ts";
 import { type Filling, plain } from "./filling.ts";
 import { HINTS, isNewPlace, PREFERRED } from "./hints.ts";
 import { ioasOf } from "../known/learn_ioctl.ts";
@@ -116,6 +118,9 @@ function fillFlags(filling: Filling, role: RoleOf<"flags">): Known {
   return plain(filling.maker.chance.bits(Object.values(role.bits)));
 }
 
+/** log2 of granules: those of the mock and of the CPU, and one that is larger. */
+const ALIGNMENTS = new Wheel([[30, 11], [60, 12], [10, 13]]);
+
 /** A value for a field; undefined where it stays as it is. */
 function goodValue(filling: Filling, field: Field): Known | undefined {
   const { role } = field;
@@ -134,7 +139,7 @@ function goodValue(filling: Filling, field: Field): Known | undefined {
     case "length":
       return fillLength(filling);
     case "alignment":
-      return plain(2 ** chance.weighted([[30, 11], [60, 12], [10, 13]]));
+      return plain(2 ** chance.spin(ALIGNMENTS));
     case "flags":
       return fillFlags(filling, role);
     case "choice":
@@ -144,7 +149,7 @@ function goodValue(filling: Filling, field: Field): Known | undefined {
     case "unused":
       return chance.percent(10) ? plain(chance.below(2 ** 16)) : undefined;
     case "number":
-      return plain(chance.weighted([[70, chance.below(4)], [30, 0]]));
+      return plain(chance.percent(70) ? chance.below(4) : 0);
     case "chain":
     case "reserved":
       return undefined;
@@ -174,29 +179,31 @@ function orderOf({ role }: Field): number {
   return role.kind === "id" && role.optional ? 2 : ORDER[role.kind];
 }
 
-function inOrder(fields: readonly Field[]): Field[] {
-  return fields.filter(({ direction }) => direction !== "out").sort((a, b) =>
-    orderOf(a) - orderOf(b)
-  );
+/** A field, and what is known about its values beyond its role. */
+interface Planned {
+  readonly field: Field;
+  readonly hint: (typeof HINTS)[string] | undefined;
 }
 
-const ORDERED = new WeakMap<readonly Field[], readonly Field[]>();
+function planOf({ name, fields }: Shape): Planned[] {
+  return fields.filter(({ direction }) => direction !== "out")
+    .sort((a, b) => orderOf(a) - orderOf(b))
+    .map((field) => ({ field, hint: HINTS[`${name}.${field.name}`] }));
+}
+
+const PLANS = new WeakMap<Shape, readonly Planned[]>();
 
 /** Puts good values into all fields that a caller sets. */
 export function fillGood(filling: Filling): void {
   const { shape, into, wanted } = filling;
-  let fields = ORDERED.get(shape.fields);
-  if (fields === undefined) {
-    fields = inOrder(shape.fields);
-    ORDERED.set(shape.fields, fields);
-  }
-  for (const field of fields) {
+  let plan = PLANS.get(shape);
+  if (plan === undefined) PLANS.set(shape, plan = planOf(shape));
+  for (const { field, hint } of plan) {
     if (into.values.has(field.name)) continue;
-    const hint = HINTS[`${shape.name}.${field.name}`];
-    const value = wanted[field.name] ?? hint?.(filling) ??
-      goodValue(filling, field);
+    const asked = wanted[field.name];
+    const value = asked ?? hint?.(filling) ?? goodValue(filling, field);
     if (value !== undefined) into.put(field, value);
-    if (field.name in wanted) noteThing(filling, field, wanted[field.name]!);
+    if (asked !== undefined) noteThing(filling, field, asked);
   }
 }
 

@@ -27,7 +27,7 @@ export interface Spoiled {
   readonly bytes: Uint8Array;
   readonly patches: readonly Patch[];
   /** Where the struct is, if it is not given by value. */
-  readonly address?: number | undefined;
+  readonly address?: number | bigint | undefined;
 }
 
 function asIs({ on, shape, into }: Filling): Spoiled {
@@ -194,9 +194,7 @@ function wrongPlace(filling: Filling): Spoiled {
   const { maker, process, into } = filling;
   const good = asIs(filling);
   const isCut = maker.chance.percent(40);
-  if (!isCut) {
-    return { ...good, address: Number(wrongPointer(filling).value) };
-  }
+  if (!isCut) return { ...good, address: wrongPointer(filling).value };
   const half = into.bytes.slice(0, into.bytes.length >> 1);
   const at = ARENA + DATA_SIZE - half.length;
   storeData(maker, process, new Uint8Array(0));

@@ -212,10 +212,12 @@ export function learnIoctl(done: Done): void {
   const file = done.process.fds.get(fd)?.file;
   const shape = file && done.shapes.of(file.kind, cmd, struct);
   if (file === undefined || shape === undefined) return;
+  const change = LEARN[shape.name];
+  if (!change && shape.ids.length === 0 && shape.fds.length === 0) return;
   const context = contextOf(done, shape, file);
   if (context === undefined) return;
   const values = valuesOf(shape, struct, done.back);
   const all = { ...done, shape, file, context, values };
   learnNew(all);
-  LEARN[shape.name]?.(all);
+  change?.(all);
 }
