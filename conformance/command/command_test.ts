@@ -102,6 +102,22 @@ describe("runCommand()", () => {
     assertStringIncludes(out, "1 skipped: needs vfio");
   });
 
+  it("exits with 1 when tests were skipped that may not be, and tells which", async () => {
+    const tests = [passingTest("a.x", { upstream: false }), needy];
+    for (
+      const [arg, exit] of [
+        ["--no-skip", 1],
+        ["--no-skip=vfio", 1],
+        ["--no-skip=hwpt", 0],
+      ] as const
+    ) {
+      const { code, out } = await run(["--uapi", "v3", arg], tests);
+      assertEquals(code, exit, arg);
+      const problem = "impl: v3: 1 skipped, and none may be: needs vfio";
+      assertEquals(out.includes(problem), exit === 1, arg);
+    }
+  });
+
   it("exits with 1 when all tests of a target were skipped or failed as expected", async () => {
     const known = JSON.stringify([
       { id: "b", expect: "fail", reason: "not yet", link: "none" },

@@ -68,6 +68,8 @@ How they run:
   --until-fail           run all again and again until one fails; with --repeat
                          at most that often
   --fail-fast            stop after the first failure
+  --no-skip[=CAPABILITY] fail if tests are skipped for want of a capability (of
+                         that one); repeatable
   --expectations FILE    tests that are known to fail, see README.md
   --update-expectations  write what the run came to into that file
 

@@ -12,6 +12,7 @@ import { ISOLATIONS } from "../running/run_on_target.ts";
 import type { Options, ReportRequest } from "../running/options.ts";
 import type { Shard } from "../running/schedule.ts";
 import { SUITES } from "../running/select.ts";
+import { type Need, NEEDS } from "../../selftests/target/capabilities.ts";
 import { suggestion, UsageError } from "../lib/usage_error.ts";
 
 /** Where the calls of failed tests go by default. */
@@ -48,7 +49,7 @@ const STRING = [
   "expectations",
   "transcripts",
 ] as const;
-const COLLECT = ["target", "filter", "report"] as const;
+const COLLECT = ["target", "filter", "report", "no-skip"] as const;
 const FLAGS = [...BOOLEAN, ...STRING, ...COLLECT].map((name) => `--${name}`);
 
 /** The values of flags by name. */
@@ -63,7 +64,10 @@ export function parseOptions(args: readonly string[]): Options {
     ids.push(arg);
     return false;
   }
-  const parsed = parseArgs(command ? args.slice(1) : args, {
+  // parseArgs() takes "no-" off where a value follows with an equals sign.
+  const words = (command ? args.slice(1) : args)
+    .flatMap((arg) => arg.startsWith("--no-skip=") ? arg.split("=") : arg);
+  const parsed = parseArgs(words, {
     boolean: BOOLEAN,
     string: [...STRING, ...COLLECT],
     collect: COLLECT,
@@ -127,7 +131,13 @@ function runOptions(values: Values) {
     repeat: numberOf(values, "repeat", 1, MAX_REPEAT),
     untilFail: Boolean(values["until-fail"]),
     failFast: Boolean(values["fail-fast"] || values["until-fail"]),
+    noSkip: noSkipOf(values["no-skip"] as string[] | undefined),
   } satisfies Partial<Options>;
+}
+
+/** Capabilities, or "" for any. */
+function noSkipOf(names: readonly string[] = []): readonly (Need | "")[] {
+  return names.map((name) => name && oneOf(name, NEEDS, "capability"));
 }
 
 function expectationOptions(values: Values) {

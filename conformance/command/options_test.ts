@@ -24,6 +24,7 @@ const DEFAULTS: Options = {
   repeat: undefined,
   untilFail: false,
   failFast: false,
+  noSkip: [],
   expectations: undefined,
   updateExpectations: false,
   transcripts: ".cache/transcripts",
@@ -40,6 +41,7 @@ describe("parseOptions()", () => {
       "--suite kernel --timeout 1500 --isolate fixture --jobs=4 " +
       "--report ktap --report json:a:b.json --target stdio:x --shard 2/5 " +
       "--shuffle --seed=0 --repeat 3 --until-fail --fail-fast " +
+      "--no-skip --no-skip=hwpt " +
       "--expectations known.json --update-expectations --transcripts calls";
     assertEquals(parseOptions(args.split(" ")), {
       ...DEFAULTS,
@@ -60,6 +62,7 @@ describe("parseOptions()", () => {
       repeat: 3,
       untilFail: true,
       failFast: true,
+      noSkip: ["", "hwpt"],
       expectations: "known.json",
       updateExpectations: true,
       transcripts: "calls",

@@ -256,6 +256,24 @@ export function nothingPassed({ spec, uapi, results }: Column): string[] {
   ];
 }
 
+/**
+ * That tests were skipped for want of a capability that is asked for, "" for
+ * any: a sentence for each reason.
+ */
+export function refusedSkips(
+  { spec, uapi, results }: Column,
+  asked: readonly string[],
+): string[] {
+  return skipReasons(results).flatMap(([reason, times]) => {
+    const needs = reason.split(/[\s,]+/);
+    const isAsked = needs[0] === "needs" &&
+      asked.some((name) => name === "" || needs.includes(name));
+    return isAsked
+      ? [`${spec} ${uapi}: ${times} skipped, and none may be: ${reason}`]
+      : [];
+  });
+}
+
 /** What a test left behind, unless its message says that already. */
 export function otherProblems(
   { message, failure }: TestResult,

@@ -7,6 +7,7 @@
  */
 
 import type { ReportFormat } from "../reports/reports.ts";
+import type { Need } from "../../selftests/target/capabilities.ts";
 import type { Isolation } from "./run_on_target.ts";
 import type { Shard } from "./schedule.ts";
 import type { Suite } from "./select.ts";
@@ -53,6 +54,8 @@ export interface Options {
   readonly untilFail: boolean;
   /** Stop after the first failure. */
   readonly failFast: boolean;
+  /** Capabilities for want of which no test may be skipped, "" for any. */
+  readonly noSkip: readonly (Need | "")[];
   /** The file of known failures. */
   readonly expectations: string | undefined;
   /** Write that file anew. */

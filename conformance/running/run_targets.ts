@@ -17,6 +17,7 @@ import {
   type Column,
   isFailure,
   nothingPassed,
+  refusedSkips,
   type RevisionRun,
   type Run,
   type TestResult,
@@ -134,6 +135,7 @@ export class AllRunner {
       problems: [
         ...options.updateExpectations ? [] : expectations.problems(known),
         ...columns.flatMap(nothingPassed),
+        ...columns.flatMap((each) => refusedSkips(each, options.noSkip)),
         ...columns.flatMap(unknownPairs),
       ],
     };
