@@ -31,6 +31,8 @@ Usage: deno task fuzz [OPTION]…
   --profile NAME     what programs are about:
                      ${Object.keys(PROFILES).join(", ")};
                      default mixed
+  --unguided         new programs only; otherwise every other one is a changed
+                     one of those that reached code, an errno or flags first
   --seed N           repeats a run; N.M repeats one program of it
   --replay FILE      runs the program of a file, such as a finding's
   --timeout MS       how long a target has for an answer; default 30000

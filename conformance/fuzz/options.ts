@@ -31,6 +31,8 @@ export interface Options {
   readonly seed: Seed | undefined;
   /** Look at the target alone. */
   readonly onlyInvariants: boolean;
+  /** Make new programs only: none that are changed ones of those that reached something. */
+  readonly unguided: boolean;
   /** A file with a program that is run instead. */
   readonly replay: string | undefined;
   /** The folder for findings. */
@@ -46,7 +48,7 @@ export const DEFAULT_LENGTH = 60;
 /** Where findings go. */
 export const DEFAULT_OUT = ".cache/fuzz";
 
-const BOOLEAN = ["help", "only-invariants"] as const;
+const BOOLEAN = ["help", "only-invariants", "unguided"] as const;
 const STRING = [
   "target",
   "uapi",
@@ -84,6 +86,7 @@ export function parseOptions(args: readonly string[]): Options {
     timeMs: minutes && minutes * 60_000,
     seed: seedOf(textOf(values, "seed")),
     onlyInvariants: Boolean(values["only-invariants"]),
+    unguided: Boolean(values.unguided),
     replay: textOf(values, "replay"),
     out: textOf(values, "out") ?? DEFAULT_OUT,
     timeoutMs: numberOf(values, "timeout", 1, 2 ** 31 - 1) ?? 30_000,

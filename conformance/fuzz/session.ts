@@ -7,11 +7,7 @@
  */
 
 import { REVISION_NAMES, type RevisionName } from "../../impl/uapi/revision.ts";
-import {
-  type ImplOptions,
-  implTarget,
-  Model,
-} from "../../selftests/target/impl_target.ts";
+import { implTarget, Model } from "../../selftests/target/impl_target.ts";
 import type { Program } from "../../selftests/target/program.ts";
 import { type EndingSignal, exitCodeOf } from "../lib/ending.ts";
 import type { Host } from "../lib/host.ts";
@@ -23,6 +19,8 @@ import type { TargetSpec } from "../targets/target_spec.ts";
 import type { Difference } from "./compare/compare.ts";
 import { Masks } from "./compare/masks.ts";
 import { PROFILES } from "./generate/generate.ts";
+import { Guide } from "./guide/guide.ts";
+import { Scout } from "./guide/scout.ts";
 import type { Options } from "./options.ts";
 import { Findings } from "./run/findings.ts";
 import {
@@ -50,11 +48,11 @@ const EXIT_TARGET = 3;
 /** Where memory of the model with scattered frames is, decided by this. */
 const SCATTERED = 7;
 /** The machine of a program: a small one boots fast. */
-const MACHINE: ImplOptions = {
+const MACHINE = {
   memory: 64 * 2 ** 20,
   container: "iommufd",
   hasOnlyCard: true,
-};
+} as const;
 
 /** What the command works with. */
 export interface Environment {
@@ -120,6 +118,11 @@ export async function runPrograms(
       formatSeed(seed.run, seed.only)
     }\n`,
   );
+  const scout = new Scout({ uapi, machine: MACHINE });
+  // One program of a run does not depend on others.
+  const guide = options.unguided || seed.only !== undefined
+    ? undefined
+    : new Guide({ uapi, length: options.length, scout });
   const next = randomPrograms({
     model,
     profile: PROFILES[options.profile]!,
@@ -128,6 +131,7 @@ export async function runPrograms(
     count: options.count ?? Infinity,
     target: side,
     totals,
+    guide,
   });
   const how: FuzzerOptions = {
     next,
@@ -147,9 +151,10 @@ export async function runPrograms(
   const end = now() + (options.timeMs ?? Infinity);
   const ending = await untilEnd(how, host, () => now() >= end);
   progress.clear();
+  scout.close();
   await side.close();
   totals.restarts = side.restarts;
-  host.out(formatSummary(totals, masks, findings));
+  host.out(formatSummary(totals, masks, findings, guide));
   if (ending.signal) return exitCodeOf(ending.signal);
   if (ending.startError) host.err(`${ending.startError.message}\n`);
   if (findings.all.length > 0) return EXIT_FINDINGS;

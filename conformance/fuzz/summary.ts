@@ -7,6 +7,7 @@
  */
 
 import type { Masks } from "./compare/masks.ts";
+import type { Guide } from "./guide/guide.ts";
 import type { Cause, Findings } from "./run/findings.ts";
 import type { Counts, Totals } from "./run/totals.ts";
 
@@ -27,6 +28,7 @@ export function formatSummary(
   totals: Totals,
   masks: Masks,
   findings: Findings,
+  guide?: Guide,
 ): string {
   const { programs, calls, seconds, speed, pairs, restarts } = totals;
   const lines = [
@@ -35,6 +37,7 @@ export function formatSummary(
       Math.round(speed)
     } a second`,
     `(ioctl, errno)     ${pairs} distinct pairs`,
+    ...guide ? [`guidance           ${describeGuide(guide)}`] : [],
     ...counted("hidden by a mask", masks.hidden),
     ...counted("known bug met", totals.bugs),
     ...counted("cut before a bug", totals.cuts),
@@ -57,6 +60,11 @@ export function formatCause({ cause, found, seed, side }: Cause): string {
     `  ${difference.text}`,
     "",
   ].join("\n");
+}
+
+function describeGuide({ kept, blocks }: Guide): string {
+  const code = blocks > 0 ? `, ${blocks} blocks of the model's code` : "";
+  return `${plural(kept, "program")} kept${code}`;
 }
 
 function counted(label: string, counts: Counts): string[] {

@@ -38,34 +38,40 @@ export interface Scouting {
   close(): void;
 }
 
-/** A worker that looks which code programs reach. */
+/** A worker that looks which code programs reach; it is started when it is needed. */
 export class Scout implements Scouting {
-  readonly #worker: Worker;
+  readonly #options: ScoutOptions;
   readonly #asked: PromiseWithResolvers<Scouted>[] = [];
+  #worker: Worker | undefined;
 
-  /** Starts it. */
+  /** What programs will run on. */
   constructor(options: ScoutOptions) {
-    const url = new URL("./scout_worker.ts", import.meta.url);
-    this.#worker = new Worker(url, { type: "module" });
-    this.#worker.onmessage = ({ data }: MessageEvent<Scouted>) =>
-      this.#asked.shift()?.resolve(data);
-    this.#worker.onerror = (event) => {
-      event.preventDefault();
-      for (const { reject } of this.#asked.splice(0)) {
-        reject(new Error(event.message));
-      }
-    };
-    this.#worker.postMessage(options);
+    this.#options = options;
   }
 
   scout(programs: readonly Program[]): Promise<Scouted> {
     const asked = Promise.withResolvers<Scouted>();
     this.#asked.push(asked);
+    this.#worker ??= this.#start();
     this.#worker.postMessage(programs);
     return asked.promise;
   }
 
   close(): void {
-    this.#worker.terminate();
+    this.#worker?.terminate();
+  }
+
+  #start(): Worker {
+    const url = new URL("./scout_worker.ts", import.meta.url);
+    const worker = new Worker(url, { type: "module" });
+    worker.onmessage = ({ data }: MessageEvent<Scouted>) =>
+      this.#asked.shift()?.resolve(data);
+    worker.onerror = (event) => {
+      event.preventDefault();
+      const error = new Error(event.message);
+      for (const { reject } of this.#asked.splice(0)) reject(error);
+    };
+    worker.postMessage(this.#options);
+    return worker;
   }
 }

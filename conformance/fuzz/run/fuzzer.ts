@@ -40,7 +40,7 @@ export type Judge = (
 /** What the loop works with. */
 export interface FuzzerOptions {
   /** Makes the next program; undefined when there is none. */
-  readonly next: () => Sample | undefined;
+  readonly next: () => Promise<Sample | undefined>;
   /** Runs a program on our side once more. */
   readonly ours: (program: Program) => Ran;
   /** The other sides. */
@@ -120,7 +120,7 @@ export async function fuzz(
   let more = true;
   for (;;) {
     while (more && underWay.length < UNDER_WAY) {
-      const sample = stop() ? undefined : options.next();
+      const sample = stop() ? undefined : await options.next();
       more = sample !== undefined;
       if (sample === undefined) break;
       options.totals.count(sample.program, sample.ours.outcomes);

@@ -41,6 +41,11 @@ export function formatSeed(run: number, index?: number): string {
   return index === undefined ? `${run}` : `${run}.${index}`;
 }
 
+/** What repeats a run up to a program. */
+export function formatSeedUpTo(run: number, index: number): string {
+  return `${run} --count ${index + 1}`;
+}
+
 /** The random numbers of a program of a run, whatever came before it. */
 export function randomOf(run: number, index: number): Random {
   const mixed = new Random(run + Math.imul(index, GOLDEN));

@@ -10,9 +10,11 @@ import type { Step, StepByStep } from "../../../selftests/target/program.ts";
 import type { Model } from "../../../selftests/target/impl_target.ts";
 import { reachedBug } from "../compare/known_bugs.ts";
 import { generate, type Profile } from "../generate/generate.ts";
+import type { Guide } from "../guide/guide.ts";
+import { runMutant } from "../guide/run_mutant.ts";
 import type { Sample } from "./fuzzer.ts";
 import { orDefect } from "./on_model.ts";
-import { formatSeed, randomOf, type Seed } from "./seed.ts";
+import { formatSeed, formatSeedUpTo, randomOf, type Seed } from "./seed.ts";
 import type { Side } from "./side.ts";
 import type { Totals } from "./totals.ts";
 
@@ -29,16 +31,23 @@ export interface SourceOptions {
   /** What the target is: what it can do, and so which bugs it has. */
   readonly target: Pick<Side, "uapi" | "capabilities">;
   readonly totals: Totals;
+  /** Keeps what reached something new, and changes it; undefined for new programs only. */
+  readonly guide?: Guide | undefined;
 }
 
 /** Random programs: a function that makes the next one, until there are enough. */
 export function randomPrograms(
   options: SourceOptions,
-): () => Sample | undefined {
-  const { seed: { run, only }, count } = options;
+): () => Promise<Sample | undefined> {
+  const { seed: { run, only }, count, guide } = options;
   let index = only ?? 0;
   const end = only === undefined ? count : only + 1;
-  return () => index < end ? randomProgram(options, run, index++) : undefined;
+  return async () => {
+    if (index === end) return undefined;
+    const sample = randomProgram(options, run, index++);
+    await guide?.ran(sample.program, sample.ours.outcomes);
+    return sample;
+  };
 }
 
 function randomProgram(
@@ -46,7 +55,7 @@ function randomProgram(
   run: number,
   index: number,
 ): Sample {
-  const { model, profile, length, target, totals } = options;
+  const { model, profile, length, target, totals, guide } = options;
   const reached: Sample["reached"][number][] = [];
   function before(model: Model, run: StepByStep, step: Step): boolean {
     const { needs } = step.call.verb;
@@ -62,15 +71,15 @@ function randomProgram(
     reached.push({ step: run.outcomes.length, bug });
     return true;
   }
-  const generated = () =>
-    generate({
-      model,
-      uapi: target.uapi,
-      random: randomOf(run, index),
-      length,
-      profile,
-      before,
-    });
-  const { program, ...ours } = orDefect(model, generated);
-  return { program, ours, seed: formatSeed(run, index), reached };
+  const random = randomOf(run, index);
+  const mutant = guide?.next(random);
+  const { uapi } = target;
+  const made = () =>
+    mutant
+      ? runMutant(mutant, model, before)
+      : generate({ model, uapi, random, length, profile, before });
+  const { program, ...ours } = orDefect(model, made);
+  // A changed program depends on those before it.
+  const seed = mutant ? formatSeedUpTo(run, index) : formatSeed(run, index);
+  return { program, ours, seed, reached };
 }
