@@ -29,6 +29,7 @@ import {
   fuzz,
   type FuzzerOptions,
 } from "./run/fuzzer.ts";
+import { likenessOf } from "./run/likeness.ts";
 import { runOnModel } from "./run/on_model.ts";
 import { chooseSeed, formatSeed } from "./run/seed.ts";
 import { randomPrograms } from "./run/source.ts";
@@ -111,7 +112,7 @@ export async function runPrograms(
     causeOf(program, difference, uapi);
   const findings = new Findings(causeIn);
   const totals = new Totals(uapi, now);
-  const model = new Model(uapi, MACHINE);
+  const model = new Model(uapi, { ...MACHINE, ...await likenessOf(side) });
   const progress = new ProgressLine(host.errIsTerminal ? host.err : undefined);
   host.out(
     `fuzz: ${side.name}, uAPI ${uapi}, --seed ${

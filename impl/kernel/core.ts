@@ -103,7 +103,7 @@ export class KernelCore {
     this.registerDevice("/dev/null", () => new NullFile());
     this.registerDevice(
       "/proc/self/exe",
-      (_process, access) => executable.open(access),
+      (task, access) => executable.open(task, access),
     );
   }
 

@@ -7,12 +7,19 @@
  */
 
 import { EINVAL, EPERM } from "../uapi/errno.ts";
-import { RLIM_INFINITY, RLIMIT_MEMLOCK, RLIMIT_NOFILE } from "../uapi/mman.ts";
+import {
+  RLIM_INFINITY,
+  RLIMIT_MEMLOCK,
+  RLIMIT_NOFILE,
+  RLIMIT_RTPRIO,
+} from "../uapi/mman.ts";
 
 /** Highest capability there is (Linux: CAP_CHECKPOINT_RESTORE). */
 const CAP_LAST_CAP = 40;
 /** Capability: may change its user id. */
 const CAP_SETUID = 7;
+/** Most files that root may allow a process (Linux: sysctl_nr_open). */
+const NR_OPEN = 1n << 20n;
 /** Number of resources (Linux: RLIM_NLIMITS). */
 const RLIM_NLIMITS = 16;
 
@@ -108,12 +115,18 @@ function isUid(uid: number): boolean {
  */
 export class ResourceLimits {
   readonly #soft: bigint[];
+  readonly #hard: bigint[];
 
   /** The limits of a fresh process. */
   constructor() {
     this.#soft = new Array<bigint>(RLIM_NLIMITS).fill(RLIM_INFINITY);
     this.#soft[RLIMIT_MEMLOCK] = 8n << 20n;
     this.#soft[RLIMIT_NOFILE] = 1024n;
+    this.#soft[RLIMIT_RTPRIO] = 0n;
+    this.#hard = new Array<bigint>(RLIM_NLIMITS).fill(RLIM_INFINITY);
+    this.#hard[RLIMIT_MEMLOCK] = 8n << 20n;
+    this.#hard[RLIMIT_NOFILE] = 4096n;
+    this.#hard[RLIMIT_RTPRIO] = 0n;
   }
 
   /** The soft limit of a resource. Throws EINVAL for what is none. */
@@ -123,11 +136,22 @@ export class ResourceLimits {
     return soft;
   }
 
-  /** Sets a soft limit. Throws EINVAL for what is no resource or above the hard limit. (Linux: do_prlimit.) */
-  set(resource: number, soft: bigint): void {
-    const hard = resource === RLIMIT_NOFILE ? 1n << 20n : RLIM_INFINITY;
-    if (this.#soft[resource] === undefined) throw EINVAL;
-    if (typeof soft !== "bigint" || soft < 0n || soft > hard) throw EINVAL;
+  /**
+   * Sets a soft limit, and raises the hard one to it if it is lower. Throws
+   * EINVAL for what is no resource or no limit, EPERM for who may not raise a
+   * hard limit, or not so far. (Linux: do_prlimit.)
+   */
+  set(resource: number, soft: bigint, mayRaise: boolean): void {
+    const hard = this.#hard[resource];
+    if (hard === undefined) throw EINVAL;
+    if (typeof soft !== "bigint" || soft < 0n || soft > RLIM_INFINITY) {
+      throw EINVAL;
+    }
+    if (soft > hard) {
+      const most = resource === RLIMIT_NOFILE ? NR_OPEN : RLIM_INFINITY;
+      if (soft > most || !mayRaise) throw EPERM;
+      this.#hard[resource] = soft;
+    }
     this.#soft[resource] = soft;
   }
 
@@ -135,6 +159,7 @@ export class ResourceLimits {
   fork(): ResourceLimits {
     const copy = new ResourceLimits();
     this.#soft.forEach((soft, resource) => copy.#soft[resource] = soft);
+    this.#hard.forEach((hard, resource) => copy.#hard[resource] = hard);
     return copy;
   }
 }

@@ -66,28 +66,41 @@ describe("ResourceLimits", () => {
     const limits = new ResourceLimits();
     assertEquals(limits.get(RLIMIT_MEMLOCK), 8n << 20n);
     assertEquals(limits.get(RLIMIT_NOFILE), 1024n);
-    limits.set(RLIMIT_MEMLOCK, RLIM_INFINITY);
-    limits.set(RLIMIT_NOFILE, 1n << 20n);
-    const tooMuch = () => limits.set(RLIMIT_NOFILE, (1n << 20n) + 1n);
-    assertStrictEquals(assertThrows(tooMuch), EINVAL);
+    limits.set(RLIMIT_MEMLOCK, RLIM_INFINITY, true);
+    limits.set(RLIMIT_NOFILE, 1n << 20n, true);
+    const tooMuch = () => limits.set(RLIMIT_NOFILE, (1n << 20n) + 1n, true);
+    assertStrictEquals(assertThrows(tooMuch), EPERM);
   });
 
   it("refuses what is no resource or no limit", () => {
     const limits = new ResourceLimits();
     for (const resource of [-1, 16, 0.5, NaN]) {
-      assertStrictEquals(assertThrows(() => limits.set(resource, 1n)), EINVAL);
+      assertStrictEquals(
+        assertThrows(() => limits.set(resource, 1n, true)),
+        EINVAL,
+      );
       assertStrictEquals(assertThrows(() => limits.get(resource)), EINVAL);
     }
     for (const soft of [-1n, 2n ** 64n]) {
-      assertStrictEquals(assertThrows(() => limits.set(0, soft)), EINVAL);
+      assertStrictEquals(assertThrows(() => limits.set(0, soft, true)), EINVAL);
     }
+  });
+
+  it("lets nobody raise a hard limit who may not", () => {
+    const limits = new ResourceLimits();
+    limits.set(RLIMIT_NOFILE, 4096n, false);
+    const raise = () => limits.set(RLIMIT_NOFILE, 4097n, false);
+    assertStrictEquals(assertThrows(raise), EPERM);
+    assertEquals(limits.get(RLIMIT_NOFILE), 4096n);
+    limits.set(RLIMIT_NOFILE, 5000n, true);
+    limits.fork().set(RLIMIT_NOFILE, 5000n, false);
   });
 
   it("gives a child limits of its own", () => {
     const limits = new ResourceLimits();
-    limits.set(RLIMIT_MEMLOCK, 1n);
+    limits.set(RLIMIT_MEMLOCK, 1n, true);
     const child = limits.fork();
-    limits.set(RLIMIT_MEMLOCK, 2n);
+    limits.set(RLIMIT_MEMLOCK, 2n, true);
     assertEquals(child.get(RLIMIT_MEMLOCK), 1n);
   });
 });

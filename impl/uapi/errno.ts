@@ -127,6 +127,8 @@ export const ENFILE: Errno = define(
 export const EMFILE: Errno = define(24, "EMFILE", "too many open files");
 /** Not an ioctl of this file. Linux's ENOIOCTLCMD reaches user space as this. */
 export const ENOTTY: Errno = define(25, "ENOTTY", "not an ioctl of this file");
+/** A file that is being run cannot be written. */
+export const ETXTBSY: Errno = define(26, "ETXTBSY", "text file busy");
 /** File too large. */
 export const EFBIG: Errno = define(27, "EFBIG", "file too large");
 /** No space left: no free IOVA. */

@@ -130,6 +130,8 @@ export const POLLRDNORM: number = 0x040;
 /** poll: normal data can be written. */
 export const POLLWRNORM: number = 0x100;
 
+/** Resource limit: the highest real-time priority. */
+export const RLIMIT_RTPRIO: number = 14;
 /** setrlimit: bytes that may be locked in memory. */
 export const RLIMIT_MEMLOCK: number = 8;
 /** setrlimit: number of open files. */
@@ -148,6 +150,12 @@ export const CAP_SYS_RAWIO: number = 17;
 /** Capability: may override resource limits. */
 export const CAP_SYS_RESOURCE: number = 24;
 
+/** madvise: read like anything else. */
+export const MADV_NORMAL: number = 0;
+/** madvise: read here and there. */
+export const MADV_RANDOM: number = 1;
+/** madvise: read in order. */
+export const MADV_SEQUENTIAL: number = 2;
 /** madvise: drop the private pages; they read as untouched afterwards. */
 export const MADV_DONTNEED: number = 4;
 /** madvise: do not copy to the child at fork. */

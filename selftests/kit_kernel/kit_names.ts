@@ -16,6 +16,7 @@ import {
   ENOTDIR,
   EPERM,
   type Errno,
+  ETXTBSY,
 } from "../../impl/uapi/errno.ts";
 import {
   F_ADD_SEALS,
@@ -100,6 +101,7 @@ function registerOpen(f: NamesFixture): void {
       ["a new device", "/dev/null", NEW, EEXIST],
       ["a device as a directory", "/dev/null", O_DIRECTORY, ENOTDIR],
       ["a device, truncated", "/dev/null", O_RDWR | O_TRUNC, undefined],
+      ["the program, to write", "/proc/self/exe", O_RDWR, ETXTBSY],
       ["a new directory", PATH, O_RDWR | O_CREAT | O_DIRECTORY, EINVAL],
       ["a directory to write", FOLDER, O_RDWR, EISDIR],
       ["a file without a name", FOLDER, O_TMPFILE | O_RDWR, undefined],

@@ -237,6 +237,8 @@ function registerMoves(f: RemapFixture): void {
     assertErrno(more, EINVAL, "mremap to more");
     const within = await process.mremap(at + pageSize, huge, huge, 0);
     assertErrno(within, EINVAL, "mremap from within a huge page");
+    const unused = await process.mremap(at, huge, huge, 0, pageSize);
+    assertErrno(unused, EINVAL, "mremap with an address that does not count");
     const into = await process.mremap(from, huge, huge, MOVES, to + pageSize);
     assertErrno(into, EINVAL, "mremap to within a huge page");
     const ret = await process.mremap(from, pageSize, pageSize, MOVES, to);

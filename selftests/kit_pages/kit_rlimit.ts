@@ -24,9 +24,11 @@ import {
   CAP_SYS_RESOURCE,
   O_RDWR,
   RLIMIT_MEMLOCK,
+  RLIMIT_RTPRIO,
 } from "../../impl/uapi/mman.ts";
 import {
   assertEq,
+  assertErrno,
   assertOk,
   type Context,
   type Fixture,
@@ -143,6 +145,21 @@ function registerModes(registry: Test[]): void {
     await io.ioasAlloc();
     await io.setOption(mode, 0, 1n, EPERM);
     assertEq(await io.getOption(mode, 0), 0n, "RLIMIT_MODE");
+  });
+
+  f.test("raise", {
+    description:
+      "A process raises a limit beyond the hard one with CAP_SYS_RESOURCE only",
+    reference: "kernel/sys.c do_prlimit",
+    needs: () => ["setrlimit"],
+  }, async ({ process }) => {
+    const limit = (soft: bigint) => process.setrlimit(RLIMIT_RTPRIO, soft);
+    assertOk(await limit(1n), "setrlimit");
+    const ret = await process.dropCapability(CAP_SYS_RESOURCE);
+    assertOk(ret, "drop CAP_SYS_RESOURCE");
+    assertOk(await limit(0n), "less");
+    assertOk(await limit(1n), "the same again");
+    assertErrno(await limit(2n), EPERM, "more");
   });
 
   f.test("no_limit", {

@@ -17,6 +17,9 @@ import {
   MADV_DOFORK,
   MADV_DONTFORK,
   MADV_DONTNEED,
+  MADV_NORMAL,
+  MADV_RANDOM,
+  MADV_SEQUENTIAL,
   MAP_HUGETLB,
   MAP_PRIVATE,
   MAP_SHARED,
@@ -31,7 +34,7 @@ import {
   assertOk,
   type TargetProcess,
 } from "../harness/harness.ts";
-import type { Iommufd } from "../ioctls/ioctls.ts";
+import { assertResult, type Iommufd } from "../ioctls/ioctls.ts";
 import type { MemoryFixture } from "./kit_user_memory.ts";
 
 const IOVA = BigInt(MOCK_APERTURE_START);
@@ -330,6 +333,30 @@ function registerAdvice(f: MemoryFixture): void {
       await io.in(child).mapFixed(ioasId, buffer, page, IOVA, errno);
       await child.exit();
     }
+  });
+
+  f.test("reading_cuts", {
+    description:
+      "Advice about how memory will be read cuts its mapping where that changes it, which a huge page cannot be",
+    reference:
+      "mm/madvise.c madvise_update_vma; mm/hugetlb.c hugetlb_vm_op_split",
+    needs: () => ["hugetlb"],
+  }, async ({ io }) => {
+    const { process, context: { pageSize, hugePageSize } } = io;
+    const memory = await io.mmap(hugePageSize, MAP_PRIVATE | MAP_HUGETLB);
+    const rows = [
+      [pageSize, MADV_NORMAL, undefined],
+      [pageSize, MADV_RANDOM, EINVAL],
+      [pageSize, MADV_SEQUENTIAL, EINVAL],
+      [hugePageSize, MADV_RANDOM, undefined],
+      [pageSize, MADV_RANDOM, undefined],
+      [pageSize, MADV_NORMAL, EINVAL],
+    ] as const;
+    for (const [length, advice, errno] of rows) {
+      const ret = await process.madvise(memory, length, advice);
+      assertResult(ret, errno, `madvise ${advice} of ${length} bytes`);
+    }
+    await io.munmap(memory, BigInt(hugePageSize));
   });
 }
 

@@ -170,6 +170,8 @@ export interface ImplOptions {
   readonly container?: Container;
   /** It has the card, whatever a test needs: for who is not told that. Default false. */
   readonly hasOnlyCard?: boolean;
+  /** Devices without an IOMMU are allowed; default where a test needs one. */
+  readonly noIommu?: boolean | undefined;
   /** What each kernel runs on; default a simulated machine. */
   readonly machine?: () => Machine;
   /** What the verbs do; default {@link IMPL_CALLS}. */
@@ -269,7 +271,7 @@ export class Model {
       const kernel = new Kernel({
         revision: uapi,
         vfioContainer: container,
-        vfioNoIommu: isWithoutIommu(needs),
+        vfioNoIommu: options.noIommu ?? isWithoutIommu(needs),
         ...machine ? { machine: machine() } : { frameOrder, memory },
       });
       const [, plug = plugWhenOpened] =

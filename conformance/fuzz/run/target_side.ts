@@ -74,7 +74,7 @@ export class TargetSide implements Side {
   run(program: Program): Promise<Ran | Failure> {
     return new Promise((resolve) => {
       this.#waiting.push({ program, resolve });
-      this.#running ??= this.#work().finally(() => this.#running = undefined);
+      this.#running ??= this.#work();
     });
   }
 
@@ -93,6 +93,8 @@ export class TargetSide implements Side {
       }
       await this.#target.run((target) => this.#answerOne(target));
     }
+    // At once: whoever comes from here on finds nobody at work.
+    this.#running = undefined;
   }
 
   /** Starts the target again if it is broken; says why that is not possible. */

@@ -84,7 +84,34 @@ export const MEMORY_MUTANTS: readonly Mutant[] = [
     breaks: "Memory without rights can be looked up",
     killer: "kit_test_ops.check_refs",
   }]),
+  ...inFile("impl/kernel/credentials.ts", [{
+    name: "anyone-raises-limits",
+    find: "soft > most || !mayRaise",
+    replace: "soft > most",
+    breaks: "A process raises its hard limits without CAP_SYS_RESOURCE",
+    killer: "kit_rlimit_mode.raise",
+  }]),
+  ...inFile("impl/kernel/simulated/mappings/mremap.ts", [{
+    name: "remap-ignores-address",
+    find: "|| given % granule !== 0",
+    replace: "|| remap.to !== undefined && given % granule !== 0",
+    breaks: "mremap of huge pages does not look at an address without its flag",
+    killer: "kit_remap.huge",
+  }]),
+  ...inFile("impl/kernel/files/exe_file.ts", [{
+    name: "program-written",
+    find: "user.uid === 0 ? ETXTBSY : EACCES",
+    replace: "EACCES",
+    breaks: "To write the program that runs is EACCES for root too",
+    killer: "kit_names.open",
+  }]),
   ...inFile("impl/kernel/simulated/mappings/address_space.ts", [{
+    name: "reading-cuts-nothing",
+    find: "if (READINGS.has(advice)) {",
+    replace: "if (READINGS.has(advice) && vma.granule === PAGE_SIZE) {",
+    breaks: "Advice about reading does not cut a huge page's mapping",
+    killer: "kit_user_memory.reading_cuts",
+  }, {
     name: "populate-over-hole",
     find:
       "      if (vma.start > next) throw ENOMEM;\n      if (vma.device !== undefined",

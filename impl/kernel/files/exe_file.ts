@@ -7,10 +7,11 @@
  * @module
  */
 
-import { EACCES, ENOMEM } from "../../uapi/errno.ts";
+import { EACCES, ENOMEM, ETXTBSY } from "../../uapi/errno.ts";
 import { O_RDONLY, PAGE_SIZE } from "../../uapi/mman.ts";
 import type { File } from "./file.ts";
 import type { Machine } from "../interfaces/machine.ts";
+import type { Task } from "../interfaces/task.ts";
 import type { MemoryObject } from "../interfaces/memory_object.ts";
 import { MemoryFile } from "./memory_file.ts";
 import { MemoryInode } from "./memory_inode.ts";
@@ -29,11 +30,11 @@ export class Executable {
   }
 
   /**
-   * Opens it. Throws EACCES unless for reading: a file that runs cannot be
-   * written; ENOMEM.
+   * Opens it. Throws ETXTBSY unless for reading, as it runs, or EACCES for who
+   * may not write it anyway: it is root's; ENOMEM.
    */
-  open(access: number): File {
-    if (access !== O_RDONLY) throw EACCES;
+  open({ user }: Task, access: number): File {
+    if (access !== O_RDONLY) throw user.uid === 0 ? ETXTBSY : EACCES;
     this.#cache = this.#cache?.refs ? this.#cache.get() : this.#load();
     const inode = new MemoryInode(this.#cache, { executable: true });
     return new MemoryFile(inode, O_RDONLY);

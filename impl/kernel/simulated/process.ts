@@ -8,6 +8,7 @@
 
 import { EINVAL, ENODEV, errnoName } from "../../uapi/errno.ts";
 import {
+  CAP_SYS_RESOURCE,
   F_SEAL_EXEC,
   F_SEAL_SEAL,
   MFD_ALLOW_SEALING,
@@ -216,9 +217,12 @@ export class Process extends SystemCalls {
     return { ret, readFd, writeFd };
   }
 
-  /** Sets a soft resource limit. EINVAL. */
+  /** Sets a soft resource limit, and raises the hard one to it if it is lower. EINVAL, EPERM. */
   setrlimit(resource: number, soft: bigint): number {
-    return this.syscall(() => this.#limits.set(resource, soft));
+    return this.syscall(() => {
+      const mayRaise = this.capable(CAP_SYS_RESOURCE);
+      this.#limits.set(resource, soft, mayRaise);
+    });
   }
 
   /** Sets the user id; root that becomes someone else loses all capabilities. EINVAL, EPERM. */

@@ -20,8 +20,11 @@ import {
   MADV_DOFORK,
   MADV_DONTFORK,
   MADV_DONTNEED,
+  MADV_NORMAL,
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
+  MADV_RANDOM,
+  MADV_SEQUENTIAL,
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
   PAGE_SIZE,
@@ -42,8 +45,10 @@ const MMAP_MIN_ADDR = 65536;
 /** Mappings that a process may have, and no more by cutting one (Linux: vm.max_map_count). */
 export const MAX_MAP_COUNT = 65530;
 
+/** madvise: how memory will be read. It changes nothing but the mapping. */
+const READINGS = new Set([MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL]);
 /** madvise: accepted without an effect: hints about paging, huge pages and core dumps. */
-const MADV_HINTS = new Set([0, 1, 2, 3, 14, 15, 16, 17]);
+const MADV_HINTS = new Set([3, 14, 15, 16, 17]);
 /** What is to be mapped, after the arguments of mmap were understood. */
 export interface Mapping
   extends Omit<VmaOptions, "start" | "end" | "privatePages"> {
@@ -245,10 +250,13 @@ export class AddressSpace extends UserPages {
   /** Advice about a part of a mapping. Throws EINVAL, EAGAIN. (Linux: madvise_vma_behavior.) */
   #adviseOne(vma: Vma, start: number, end: number, advice: number): void {
     if (advice === MADV_DONTNEED) return this.#dontNeed(vma, start, end);
-    if (advice !== MADV_DONTFORK && advice !== MADV_DOFORK) return;
     if (advice === MADV_DOFORK && vma.device !== undefined) throw EINVAL;
     try {
-      this.#modify(vma, start, end, "dontFork", advice === MADV_DONTFORK);
+      if (READINGS.has(advice)) {
+        this.#modify(vma, start, end, "reading", advice);
+      } else if (advice === MADV_DONTFORK || advice === MADV_DOFORK) {
+        this.#modify(vma, start, end, "dontFork", advice === MADV_DONTFORK);
+      }
     } catch (error) {
       throw ENOMEM.is(error) ? EAGAIN : error;
     }
@@ -280,7 +288,7 @@ export class AddressSpace extends UserPages {
    * Gives a part of a mapping another property. Throws EINVAL if that would
    * cut a huge page, ENOMEM for one mapping too many. (Linux: vma_modify.)
    */
-  #modify<K extends "prot" | "dontFork">(
+  #modify<K extends "prot" | "dontFork" | "reading">(
     vma: Vma,
     start: number,
     end: number,
@@ -309,7 +317,8 @@ export class AddressSpace extends UserPages {
 
 /** True for advice that madvise knows. */
 export function isKnownAdvice(advice: number): boolean {
-  return MADV_HINTS.has(advice) || advice === MADV_DONTNEED ||
+  return MADV_HINTS.has(advice) || READINGS.has(advice) ||
+    advice === MADV_DONTNEED ||
     advice === MADV_DONTFORK || advice === MADV_DOFORK ||
     advice === MADV_POPULATE_READ || advice === MADV_POPULATE_WRITE;
 }

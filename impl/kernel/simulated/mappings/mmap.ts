@@ -123,11 +123,13 @@ export class SimulatedMemory extends MovableSpace implements ProcessMemory {
   mremap(task: Task, args: MremapArgs): number {
     checkInt32(args.flags);
     const fixed = (args.flags & MREMAP_FIXED) !== 0;
+    const given = asUnsigned(args.newAddr);
     const remap = {
       from: asUnsigned(args.addr),
       oldLength: pageAlign(asUnsigned(args.oldLength)),
       length: pageAlign(asUnsigned(args.length)),
-      to: fixed ? asUnsigned(args.newAddr) : undefined,
+      to: fixed ? given : undefined,
+      given,
     };
     return this.remap(args.flags, remap, task.capable(CAP_SYS_RAWIO));
   }

@@ -26,6 +26,8 @@ export interface Remap {
   readonly length: number;
   /** Where it shall be, if that is said. */
   readonly to: number | undefined;
+  /** The address that the call has for that, whether it says so or not. */
+  readonly given: number;
 }
 
 /** An address space with mremap. */
@@ -108,16 +110,17 @@ function checkParameters(
 /** What is meant of a mapping of huge pages. Throws EINVAL. (Linux: align_hugetlb.) */
 function inHugePages(
   { granule }: Vma,
-  { from, oldLength, length, to }: Remap,
+  remap: Remap,
 ): Remap {
-  if (from % granule !== 0 || to !== undefined && to % granule !== 0) {
+  const { from, oldLength, length, given } = remap;
+  // Linux looks at it even where nothing is to go there.
+  if (from % granule !== 0 || given % granule !== 0) {
     throw EINVAL.because("the place is within a huge page");
   }
   const aligned = {
-    from,
+    ...remap,
     oldLength: Math.ceil(oldLength / granule) * granule,
     length: Math.ceil(length / granule) * granule,
-    to,
   };
   if (aligned.length > aligned.oldLength) {
     throw EINVAL.because("a mapping of huge pages cannot grow");

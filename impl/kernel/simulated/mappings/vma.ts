@@ -6,7 +6,7 @@
  * @module
  */
 
-import { PAGE_SIZE } from "../../../uapi/mman.ts";
+import { MADV_NORMAL, PAGE_SIZE } from "../../../uapi/mman.ts";
 import type {
   MemoryObject,
   PrivateMapping,
@@ -37,6 +37,8 @@ export interface VmaOptions {
   readonly privatePages: PrivatePages;
   /** Not copied by fork; default false. */
   readonly dontFork?: boolean;
+  /** `MADV_*`: how it will be read; default MADV_NORMAL. */
+  readonly reading?: number;
   /** The mapping of a device whose memory `object` is. */
   readonly device?: DeviceMapping | undefined;
 }
@@ -51,6 +53,8 @@ export class Vma implements PrivateMapping {
   prot: number;
   /** Not copied by fork (Linux: VM_DONTCOPY). */
   dontFork: boolean;
+  /** How it will be read: MADV_NORMAL, MADV_RANDOM or MADV_SEQUENTIAL (Linux: VM_RAND_READ, VM_SEQ_READ). */
+  reading: number;
   /** Writes reach the object. */
   readonly shared: boolean;
   /** May be made writable. */
@@ -77,6 +81,7 @@ export class Vma implements PrivateMapping {
     this.pageOffset = options.pageOffset;
     this.#privatePages = options.privatePages;
     this.dontFork = options.dontFork ?? false;
+    this.reading = options.reading ?? MADV_NORMAL;
     this.device = options.device;
     this.device?.open();
     const { object } = this;
@@ -137,6 +142,7 @@ export class Vma implements PrivateMapping {
       this.end === next.start && this.prot === next.prot &&
       this.shared === next.shared && this.mayWrite === next.mayWrite &&
       this.granule === next.granule && this.dontFork === next.dontFork &&
+      this.reading === next.reading &&
       this.object === next.object &&
       (this.object === null ||
         this.objectIndex(next.start / PAGE_SIZE) === next.pageOffset);
