@@ -37,13 +37,16 @@ async function sideOf(alter: Alter): Promise<TargetSide> {
 }
 
 const HOSTILE: Readonly<Record<string, [Alter, RegExp]>> = {
-  "answers garbage": [at("dup", () => "Segmentation fault"), /none of ok/],
+  "answers garbage": [at("program", () => "Segmentation fault"), /none of ok/],
   "answers too much": [
-    at("dup", (_, honest) => `${honest()} 1 2 3`),
+    at("program", (_, honest) => `${honest()} 1 2 3`),
     /nothing was expected/,
   ],
-  "answers too little": [at("dup", () => "ok"), /is missing/],
-  "cannot carry it out": [at("dup", () => "error 6e6f"), /cannot carry out/],
+  "answers too little": [at("program", () => "ok"), /is missing/],
+  "cannot carry it out": [
+    at("program", () => "error 6e6f"),
+    /cannot carry out/,
+  ],
   "breaks in reset": [at("reset", () => "what?"), /none of ok/],
 };
 
@@ -124,7 +127,7 @@ describe("A target as a side", () => {
     let starts = 0;
     const spec = specOf(() =>
       starts++ === 0
-        ? connectTarget(alteredModel(at("dup", () => "what?")))
+        ? connectTarget(alteredModel(at("program", () => "what?")))
         : Promise.reject(new Error("no more"))
     );
     const side = await TargetSide.open(spec, "7.3", { timeoutMs: 10_000 });
