@@ -163,7 +163,7 @@ function profile(
   actions: Actions,
   more: Partial<Profile> = {},
 ): Profile {
-  return { name, about, actions, wrong: 24, failNth: 0, ...more };
+  return { name, about, actions, wrong: 30, failNth: 0, ...more };
 }
 
 const EVERYTHING = sum(

@@ -7,7 +7,6 @@
  * @module
  */
 
-import type { Named } from "../../../../impl/uapi/layout/roles.ts";
 import type { Field } from "../../../../impl/uapi/layout/struct.ts";
 import {
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
@@ -26,10 +25,10 @@ import {
   MOCK_FLAGS_DEVICE_NO_DIRTY,
   MOCK_FLAGS_DEVICE_PASID,
 } from "../../../../impl/uapi/selftest.ts";
+import { REVISIONS } from "../../../../impl/uapi/revision.ts";
 import { PAGE_SIZE } from "../../../../impl/uapi/mman.ts";
 import { type Weights, Wheel } from "../chance.ts";
 import { type Filling, plain, valueOf } from "./filling.ts";
-import type { Wanted } from "./making.ts";
 import { newIova } from "./places.ts";
 import type { Known, Thing } from "../known/world.ts";
 
@@ -47,7 +46,7 @@ const MAP: Hint = of([75, 7], [8, 5], [4, 3], [8, 6], [2, 4], [3, 1]);
 const COPY: Hint = of([60, 7], [15, 3], [15, 6], [10, 2]);
 
 /** PASIDs: few, so that they meet again. */
-const PASID = of(
+const ANY_PASID = of(
   [25, 0],
   [30, 1],
   [20, 2],
@@ -55,6 +54,32 @@ const PASID = of(
   [8, IOMMU_TEST_PASID_RESERVED],
   [7, 2 ** 20 - 1],
 );
+
+/** One that the device has something attached for. */
+const usedPasid: Hint = (filling) => {
+  const { maker: { chance }, things } = filling;
+  const used = chance.maybe([...things.get("id")?.pasids.keys() ?? []]);
+  if (used === undefined || chance.percent(20)) return ANY_PASID(filling);
+  return plain(used);
+};
+
+/** What is attached for the PASID. */
+const attachedHwpt: Hint = (filling) => {
+  const { maker: { chance }, things, context } = filling;
+  const pasid = Number(valueOf(filling, "pasid"));
+  const used = things.get("id")?.pasids.get(pasid) ?? 0;
+  if (chance.percent(20)) return undefined;
+  return context.thing(used)?.id ?? plain(0);
+};
+
+/** The first queue that the virtual IOMMU does not have. */
+const nextQueue: Hint = ({ maker: { chance }, things, context }) => {
+  const viommu = things.get("viommuId")?.id.value;
+  const queues = context.of("HW_QUEUE").filter(({ made }) =>
+    made.viommuId === viommu
+  );
+  return plain(chance.percent(85) ? queues.length : chance.below(3));
+};
 
 /** The object that a page table is made from. */
 function parentOf({ things }: Filling): Thing | undefined {
@@ -67,18 +92,20 @@ function isNested(filling: Filling): boolean {
 }
 
 function hwptFlags(filling: Filling): Known {
-  const { chance } = filling.maker;
+  const { chance, shapes } = filling.maker;
+  const hasPasids = shapes.named("IOMMU_TEST_OP_PASID_ATTACH") !== undefined;
+  const pasid = hasPasids ? IOMMU_HWPT_ALLOC_PASID : 0;
   if (isNested(filling)) {
     return plain(chance.weighted([
       [60, 0],
       [25, IOMMU_HWPT_FAULT_ID_VALID],
-      [15, IOMMU_HWPT_ALLOC_PASID],
+      [15, pasid],
     ]));
   }
   const flags: [number, number][] = [
     [40, IOMMU_HWPT_ALLOC_NEST_PARENT],
     [25, IOMMU_HWPT_ALLOC_DIRTY_TRACKING],
-    [15, IOMMU_HWPT_ALLOC_PASID],
+    [15, pasid],
     [15, IOMMU_HWPT_FAULT_ID_VALID],
   ];
   let all = 0;
@@ -126,6 +153,20 @@ export const WRONG_LENGTHS: Readonly<Record<string, readonly bigint[]>> = {
   IOMMU_HW_QUEUE_ALLOC: [0n, 2n ** 31n, 2n ** 63n, 2n ** 64n - 1n],
 };
 
+/** Those that the revision knows. */
+const anyDeviceFlags = of(
+  [40, 0],
+  [30, MOCK_FLAGS_DEVICE_PASID],
+  [15, MOCK_FLAGS_DEVICE_NO_DIRTY],
+  [15, MOCK_FLAGS_DEVICE_HUGE_IOVA],
+);
+const deviceFlags: Hint = (filling) => {
+  const { uapi } = filling.maker.shapes;
+  const { deviceFlags } = REVISIONS[uapi].mock;
+  const { value } = anyDeviceFlags(filling)!;
+  return plain(Number(value) & deviceFlags);
+};
+
 const iotlb = of([70, IOMMU_TEST_IOTLB_DEFAULT], [30, 0]);
 
 /** Values of fields, by the C constant of the ioctl and the name of the field. */
@@ -162,18 +203,13 @@ export const HINTS: Readonly<Record<string, Hint>> = {
   "IOMMU_VEVENTQ_ALLOC.type": of([95, 0xbeefbeef], [5, 1]),
   "IOMMU_VEVENTQ_ALLOC.veventqDepth": of([40, 1], [40, 2], [20, 100]),
   "IOMMU_HW_QUEUE_ALLOC.type": of([95, 0xdeadbeef], [5, 1]),
-  "IOMMU_HW_QUEUE_ALLOC.index": of([60, 0], [35, 1], [5, 2]),
+  "IOMMU_HW_QUEUE_ALLOC.index": nextQueue,
   "IOMMU_HW_QUEUE_ALLOC.length": withinPage,
   "VFIO_IOMMU_MAP_DMA.flags": of([85, 3], [7, 1], [8, 2]),
   "VFIO_IOMMU_UNMAP_DMA.flags": of([96, 0], [4, 2]),
-  "IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS.devFlags": of(
-    [40, 0],
-    [30, MOCK_FLAGS_DEVICE_PASID],
-    [15, MOCK_FLAGS_DEVICE_NO_DIRTY],
-    [15, MOCK_FLAGS_DEVICE_HUGE_IOVA],
-  ),
+  "IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS.devFlags": deviceFlags,
   "IOMMU_TEST_OP_MD_CHECK_REFS.refs": of([50, 0], [35, 1], [15, 2]),
-  "IOMMU_TEST_OP_CREATE_ACCESS.flags": of([60, 1], [40, 0]),
+  "IOMMU_TEST_OP_CREATE_ACCESS.flags": of([80, 1], [20, 0]),
   "IOMMU_TEST_OP_ACCESS_PAGES.flags": of([60, 1], [35, 0], [
     5,
     1 << 16,
@@ -189,13 +225,14 @@ export const HINTS: Readonly<Record<string, Hint>> = {
     [20, 12],
   ),
   "IOMMU_TEST_OP_MD_CHECK_IOTLB.iotlb": iotlb,
-  "IOMMU_TEST_OP_TRIGGER_IOPF.pasid": PASID,
+  "IOMMU_TEST_OP_TRIGGER_IOPF.pasid": ANY_PASID,
   "IOMMU_TEST_OP_TRIGGER_IOPF.addr": ({ maker: { chance } }) =>
     plain(newIova(chance, undefined)),
-  "IOMMU_TEST_OP_PASID_ATTACH.pasid": PASID,
-  "IOMMU_TEST_OP_PASID_REPLACE.pasid": PASID,
-  "IOMMU_TEST_OP_PASID_DETACH.pasid": PASID,
-  "IOMMU_TEST_OP_PASID_CHECK_HWPT.pasid": PASID,
+  "IOMMU_TEST_OP_PASID_ATTACH.pasid": ANY_PASID,
+  "IOMMU_TEST_OP_PASID_REPLACE.pasid": usedPasid,
+  "IOMMU_TEST_OP_PASID_DETACH.pasid": usedPasid,
+  "IOMMU_TEST_OP_PASID_CHECK_HWPT.pasid": usedPasid,
+  "IOMMU_TEST_OP_PASID_CHECK_HWPT.hwptId": attachedHwpt,
   "IOMMU_TEST_OP_DMABUF_GET.length": of([90, 4 * PAGE_SIZE], [10, 2 ** 21]),
   "IOMMU_TEST_OP_DMABUF_GET.openFlags": of([70, 2], [30, 0x80002]),
   "IOMMU_TEST_OP_DMABUF_REVOKE.revoked": of([50, 0], [50, 1]),
@@ -207,12 +244,12 @@ export const HINTS: Readonly<Record<string, Hint>> = {
 
 /** Values in structs that pointers point to, by the names of struct and field. */
 export const DATA: Readonly<
-  Record<string, (filling: Filling) => number | bigint>
+  Record<string, (filling: Filling, index: number) => number | bigint>
 > = {
-  "iommu_iova_range.start": ({ maker: { chance } }) =>
-    BigInt(2 ** 24 + 2 ** 20 * chance.below(8)),
-  "iommu_iova_range.last": ({ maker: { chance } }) =>
-    BigInt(2 ** 24 + 2 ** 20 * chance.between(8, 40)) - 1n,
+  "iommu_iova_range.start": ({ maker: { chance } }, index) =>
+    BigInt(2 ** 24 + 2 ** 18 * (2 * index + chance.below(2))),
+  "iommu_iova_range.last": ({ maker: { chance } }, index) =>
+    BigInt(2 ** 24 + 2 ** 18 * (2 * index + chance.between(2, 2))) - 1n,
   "iommu_hwpt_selftest.iotlb": ({ maker: { chance } }) =>
     chance.percent(80) ? IOMMU_TEST_IOTLB_DEFAULT : chance.below(256),
   "iommu_hwpt_selftest.pagetableType": ({ maker: { chance } }) =>
@@ -223,79 +260,6 @@ export const DATA: Readonly<
     chance.weighted([[70, 0], [25, 1], [5, 2]]),
   "iommu_viommu_invalidate_selftest.vdevId": ({ maker: { chance } }) =>
     chance.between(1, 3),
-};
-
-/** Which objects are better than others of their type. */
-interface Preferred {
-  /** Of which type one is wanted; undefined for any that the field can have. */
-  readonly kind?: (filling: Filling) => Named | undefined;
-  readonly is?: (thing: Thing, filling: Filling) => boolean;
-  /** What to make such a one with. */
-  readonly make?: (filling: Filling) => Wanted;
-}
-
-function flagsOf({ made }: Thing): number {
-  return Number(made.flags ?? 0);
-}
-
-function withFlag(flag: number): Preferred {
-  return {
-    is: (thing) => (flagsOf(thing) & flag) !== 0,
-    make: () => ({ flags: plain(flag) }),
-  };
-}
-
-const PARENT = withFlag(IOMMU_HWPT_ALLOC_NEST_PARENT);
-const TRACKED = withFlag(IOMMU_HWPT_ALLOC_DIRTY_TRACKING);
-
-/** A page table for a device: any, but with a fault queue often enough. */
-const PAGE_TABLE: Preferred = {
-  kind: ({ maker: { chance } }) =>
-    chance.weighted<Named>([
-      [45, "IOAS"],
-      [35, "HWPT_PAGING"],
-      [20, "HWPT_NESTED"],
-    ]),
-};
-
-/** A device whose faults somebody waits for. */
-const FAULTING: Preferred = {
-  is: ({ pt }, { context }) => {
-    const hwpt = context.thing(pt);
-    return hwpt !== undefined &&
-      (flagsOf(hwpt) & IOMMU_HWPT_FAULT_ID_VALID) !== 0;
-  },
-};
-
-/** The preferences, by the C constant of the ioctl and the name of the field. */
-export const PREFERRED: Readonly<Record<string, Preferred>> = {
-  "IOMMU_HWPT_ALLOC.ptId": {
-    kind: ({ maker: { chance } }) =>
-      chance.weighted<Named>([
-        [60, "IOAS"],
-        [28, "HWPT_PAGING"],
-        [12, "VIOMMU"],
-      ]),
-    is: (thing) =>
-      thing.of !== "HWPT_PAGING" ||
-      (flagsOf(thing) & IOMMU_HWPT_ALLOC_NEST_PARENT) !== 0,
-    make: () => ({ flags: plain(IOMMU_HWPT_ALLOC_NEST_PARENT) }),
-  },
-  "IOMMU_VIOMMU_ALLOC.hwptId": PARENT,
-  "IOMMU_HWPT_SET_DIRTY_TRACKING.hwptId": TRACKED,
-  "IOMMU_HWPT_GET_DIRTY_BITMAP.hwptId": TRACKED,
-  "IOMMU_TEST_OP_DIRTY.id": TRACKED,
-  "IOMMU_TEST_OP_MOCK_DOMAIN.id": PAGE_TABLE,
-  "IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS.id": PAGE_TABLE,
-  "IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE.ptId": PAGE_TABLE,
-  "IOMMU_TEST_OP_PASID_ATTACH.ptId": PAGE_TABLE,
-  "IOMMU_TEST_OP_PASID_REPLACE.ptId": PAGE_TABLE,
-  "IOMMU_TEST_OP_TRIGGER_IOPF.devId": FAULTING,
-  "IOMMU_TEST_OP_PASID_ATTACH.id": {
-    is: ({ made }) =>
-      (Number(made.devFlags ?? 0) & MOCK_FLAGS_DEVICE_PASID) !== 0,
-    make: () => ({ devFlags: plain(MOCK_FLAGS_DEVICE_PASID) }),
-  },
 };
 
 /** Ioctls that put something where nothing is. */

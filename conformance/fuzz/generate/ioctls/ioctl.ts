@@ -9,7 +9,8 @@
 
 import type { Returned } from "../known/learn.ts";
 import { Filled, type Filling, plain } from "./filling.ts";
-import type { Wanted } from "./making.ts";
+import { IOMMU_VFIO_IOAS_SET } from "../../../../impl/uapi/iommufd.ts";
+import { make, type Wanted } from "./making.ts";
 import type { Maker } from "../maker.ts";
 import { fillGood } from "./roles.ts";
 import type { Shape } from "../known/shapes.ts";
@@ -40,6 +41,7 @@ function filled(
   };
   const op = shape.fields.find(({ name }) => name === "op");
   if (shape.op !== undefined && op) filling.into.put(op, plain(shape.op));
+  prepareContainer(filling);
   fillGood(filling);
   return filling;
 }
@@ -66,6 +68,14 @@ function sendFailing(maker: Maker, process: Proc, call: Spoiled): void {
   maker.add(process, [], "failnth", 0);
 }
 
+/** Ioctls of the container want an IOAS that is its own. */
+function prepareContainer(filling: Filling): void {
+  const { maker: { chance }, shape, context } = filling;
+  const isOfContainer = shape.on === "iommufd" && shape.name.startsWith("VFIO");
+  if (!isOfContainer || context.compat !== 0 || chance.percent(15)) return;
+  make(filling, "IOMMU_VFIO_IOAS", { op: plain(IOMMU_VFIO_IOAS_SET) });
+}
+
 /** The argument of an ioctl that has no struct. */
 function plainArgument(maker: Maker, { arg }: Shape): bigint {
   const { chance } = maker;
@@ -82,10 +92,10 @@ export function makeIoctl(
   on: Fd,
   shape: Shape,
   wanted: Wanted,
-): void {
+): Returned | undefined {
   const { into } = filled(maker, process, on, shape, wanted);
   const patches = into.patches(shape.fields);
-  send(maker, process, {
+  return send(maker, process, {
     fd: on.fd,
     cmd: shape.cmd,
     bytes: into.bytes,
@@ -102,13 +112,13 @@ export function tryIoctl(
   percentWrong: number,
 ): void {
   const { chance } = maker;
+  const filling = filled(maker, process, on, shape, {});
   if (shape.layout === undefined) {
     const argument = plainArgument(maker, shape);
     const number = Number(on.fd.value);
     maker.addOn(process, on, [], "ioctlarg", number, shape.cmd, argument);
     return;
   }
-  const filling = filled(maker, process, on, shape, {});
   const { into } = filling;
   const good = () => ({
     fd: on.fd,

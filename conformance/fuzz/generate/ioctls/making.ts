@@ -25,19 +25,38 @@ export type Wanted = Readonly<Record<string, Known>>;
 
 /** Ioctls that only look for an object of a type by the way, or make it for a certain purpose. */
 function isMaker({ name }: Shape, of: Named): boolean {
-  const isDevice = name.includes("MOCK_DOMAIN");
-  return of === "DEVICE" || of === "SELFTEST" ? isDevice : !isDevice;
+  return name.includes("MOCK_DOMAIN") === isDevice(of);
 }
 
-/** What a nested page table is made of. */
+function hasField({ fields }: Shape, name: string): boolean {
+  return fields.some((field) => field.name === name);
+}
+
+/** An IOAS, which is made if there is none. */
+function someIoas(filling: Filling): Wanted {
+  const { context, maker: { chance } } = filling;
+  if (context.of("IOAS").length === 0) makeObject(filling, "IOAS", {});
+  const ioas = chance.maybe(context.of("IOAS"));
+  return ioas ? { ptId: ioas.id } : {};
+}
+
+/** What a page table is made of. */
 function wantedFor(filling: Filling, of: Named): Wanted {
+  if (of === "HWPT_PAGING") return someIoas(filling);
   if (of !== "HWPT_NESTED") return {};
   const { context } = filling;
   const parents = context.of("HWPT_PAGING").filter(({ made }) =>
     (Number(made.flags ?? 0) & IOMMU_HWPT_ALLOC_NEST_PARENT) !== 0
   );
-  const parent = filling.maker.chance.maybe(parents);
-  return parent ? { ptId: parent.id } : {};
+  if (parents.length > 0) {
+    return { ptId: filling.maker.chance.maybe(parents)!.id };
+  }
+  const flags = plain(IOMMU_HWPT_ALLOC_NEST_PARENT);
+  const before = context.things.length;
+  makeObject(filling, "HWPT_PAGING", { flags });
+  return context.things.length > before
+    ? { ptId: context.things.at(-1)!.id }
+    : {};
 }
 
 /** Does something for the sake of something else, unless that goes too deep. */
@@ -48,22 +67,13 @@ function deeper(maker: Maker, make: () => void): void {
   maker.depth--;
 }
 
-/** Faults wait in queues until they are read. */
-function readFaults({ maker, process, context }: Filling): void {
-  const queues = process.open("fault queue").filter(({ file }) =>
-    file.context === context
-  );
-  const queue = maker.chance.maybe(queues);
-  if (queue === undefined) return;
-  const into = new Uint8Array(40 * 4);
-  maker.addOn(process, queue, [], "read", Number(queue.fd.value), into);
-}
-
 /** Has an object of a type made in the same iommufd. */
 export function makeObject(filling: Filling, of: Named, wanted: Wanted): void {
   const { maker, process, on } = filling;
-  if (of === "PAGE_FAULT") return readFaults(filling);
-  const makers = maker.shapes.makers(of).filter((shape) => isMaker(shape, of));
+  const makers = maker.shapes.makers(of).filter((shape) =>
+    isMaker(shape, of) &&
+    Object.keys(wanted).every((name) => hasField(shape, name))
+  );
   const shape = maker.chance.maybe(makers);
   if (shape === undefined) return;
   const target = shape.on === on.file.kind
@@ -74,8 +84,31 @@ export function makeObject(filling: Filling, of: Named, wanted: Wanted): void {
   if (target === undefined) return;
   deeper(maker, () => {
     const all = { ...wantedFor(filling, of), ...wanted };
-    makeIoctl(maker, process, target, shape, all);
+    const made = makeIoctl(maker, process, target, shape, all);
+    if (made === undefined || made.result >= 0 || !isDevice(of)) return;
+    // The IOAS has what a device cannot have mapped.
+    if (!make(filling, "IOMMU_IOAS_ALLOC", {})) return;
+    const { id } = filling.context.things.at(-1)!;
+    makeIoctl(maker, process, target, shape, { ...all, id });
   });
+}
+
+function isDevice(of: Named): boolean {
+  return of === "DEVICE" || of === "SELFTEST";
+}
+
+/** Makes an ioctl with some values in the same iommufd; whether it succeeded. */
+export function make(filling: Filling, name: string, wanted: Wanted): boolean {
+  const { maker, process, context } = filling;
+  const shape = maker.shapes.named(name);
+  const target = iommufdOf(process, context);
+  if (shape === undefined || target === undefined) return false;
+  let isDone = false;
+  deeper(maker, () => {
+    const returned = makeIoctl(maker, process, target, shape, wanted);
+    isDone = returned !== undefined && returned.result >= 0;
+  });
+  return isDone;
 }
 
 /** Has a descriptor of a kind opened. */
@@ -100,12 +133,7 @@ function iommufdOf(process: Proc, context: Filling["context"]): Fd | undefined {
 
 /** Has something mapped in an IOAS. */
 export function makeArea(filling: Filling, ioas: Thing): void {
-  const { maker, process, context } = filling;
-  const shape = maker.shapes.named("IOMMU_IOAS_MAP");
-  const target = iommufdOf(process, context);
-  if (shape === undefined || target === undefined) return;
+  const { maker } = filling;
   const flags = plain(maker.chance.weighted([[85, 7], [10, 5], [5, 6]]));
-  deeper(maker, () => {
-    makeIoctl(maker, process, target, shape, { ioasId: ioas.id, flags });
-  });
+  make(filling, "IOMMU_IOAS_MAP", { ioasId: ioas.id, flags });
 }

@@ -13,6 +13,7 @@ import {
   fieldsOf,
   type Struct,
 } from "../../../../impl/uapi/layout/struct.ts";
+import { isSince } from "../../../../impl/uapi/revision/versions.ts";
 import { ViommuInvalidateSelftest } from "../../../../impl/uapi/selftest.ts";
 import { placeForData, someRange, storeData } from "../verbs/arena.ts";
 import { fieldOf, Filled, type Filling, plain, valueOf } from "./filling.ts";
@@ -55,17 +56,23 @@ function formatOf(
   return formats.structs[Number(valueOf(filling, formats.field))];
 }
 
+function sizeOf({ maker }: Filling, layout: Struct<object>): number {
+  return layout.sizeIn(maker.shapes.uapi);
+}
+
 /** A struct that a driver, or an array, has. */
 function fillStruct(
   filling: Filling,
   layout: Struct<object>,
+  index = 0,
 ): Uint8Array<ArrayBuffer> {
-  const { chance } = filling.maker;
-  const filled = new Filled(layout.size);
+  const { chance, shapes: { uapi } } = filling.maker;
+  const filled = new Filled(layout.sizeIn(uapi));
   for (const field of fieldsOf(layout)) {
-    if (field.direction === "out") continue;
+    const isHere = field.since === undefined || isSince(uapi, field.since);
+    if (field.direction === "out" || !isHere) continue;
     const hint = DATA[`${layout.name}.${field.name}`];
-    const value = hint?.(filling) ?? chance.below(4);
+    const value = hint?.(filling, index) ?? chance.below(4);
     filled.put(field, plain(value));
   }
   return filled.bytes;
@@ -91,10 +98,12 @@ function fillArray(
 ): Uint8Array<ArrayBuffer> {
   const number = filling.maker.chance.below(4);
   put(filling, count, number);
-  if (unit && "bytesIn" in unit) put(filling, unit.bytesIn, layout.size);
+  if (unit && "bytesIn" in unit) {
+    put(filling, unit.bytesIn, sizeOf(filling, layout));
+  }
   const elements = Array.from(
     { length: number },
-    () => fillStruct(filling, layout),
+    (_, index) => fillStruct(filling, layout, index),
   );
   return concat(elements);
 }
@@ -118,7 +127,7 @@ function content(filling: Filling, pointer: Pointer): Uint8Array<ArrayBuffer> {
     return fillArray(filling, pointer, layout);
   }
   if (layout !== undefined && pointer.use !== "writes") {
-    put(filling, count, layout.size);
+    put(filling, count, sizeOf(filling, layout));
     return fillStruct(filling, layout);
   }
   if (formats !== undefined) {

@@ -12,9 +12,10 @@ import { PAGE_SIZE } from "../../../../impl/uapi/mman.ts";
 import { Wheel } from "../chance.ts";
 import type { Shape } from "../known/shapes.ts";
 import { type Filling, plain } from "./filling.ts";
-import { HINTS, isNewPlace, PREFERRED } from "./hints.ts";
+import { HINTS, isNewPlace } from "./hints.ts";
+import { PREFERRED, type Preferred } from "./preferred.ts";
 import { ioasOf } from "../known/learn_ioctl.ts";
-import { makeArea, makeDescriptor, makeObject } from "./making.ts";
+import { makeArea, makeDescriptor, makeObject, type Wanted } from "./making.ts";
 import { newIova, partOf } from "./places.ts";
 import { fillPointer } from "./pointers.ts";
 import type { Known, Thing } from "../known/world.ts";
@@ -24,6 +25,17 @@ type RoleOf<Kind extends Field["role"]["kind"]> = Extract<
   { kind: Kind }
 >;
 
+const NO_PREFERENCE: Preferred = {};
+
+/** The types of objects of which the revision has a maker. */
+function madeTypes({ maker: { shapes } }: Filling, of: readonly Named[]) {
+  return of.filter((type) => shapes.makers(type).length > 0);
+}
+
+function wantedOf({ wanted = {} }: Preferred, type: Named): Wanted {
+  return type === "HWPT_PAGING" ? wanted : {};
+}
+
 /** An object for a field, which is made if there is none. */
 function chooseThing(
   filling: Filling,
@@ -31,16 +43,21 @@ function chooseThing(
   of: readonly Named[],
 ): Thing | undefined {
   const { maker: { chance }, context, shape } = filling;
-  const prefers = PREFERRED[`${shape.name}.${name}`];
-  const kind = prefers?.kind?.(filling);
+  const known = PREFERRED[`${shape.name}.${name}`];
+  const prefers = known && chance.percent(88) ? known : NO_PREFERENCE;
+  const kind = prefers.kind?.(filling);
   const types = kind !== undefined && of.includes(kind) ? [kind] : of;
-  const isGood = prefers?.is ?? (() => true);
-  const good = () => context.of(...types).filter((it) => isGood(it, filling));
+  const { is } = prefers;
+  const good = () => {
+    const all = context.of(...types);
+    return is ? all.filter((thing) => is(thing, filling)) : all;
+  };
   let things = good();
   const wantsMore = things.length < 3 && of.length > 0 && chance.percent(4);
   if (things.length === 0 || wantsMore) {
-    const type = chance.maybe(types) ?? "IOAS";
-    makeObject(filling, type, prefers?.make?.(filling) ?? {});
+    const type = chance.maybe(madeTypes(filling, types)) ?? "IOAS";
+    if (prefers.prepare) prefers.prepare(filling);
+    else makeObject(filling, type, wantedOf(prefers, type));
     things = good();
   }
   const latest = chance.percent(50) ? things.at(-1) : undefined;
@@ -69,7 +86,11 @@ function fillFd(filling: Filling, kind: FileKind): Known {
       file.context === undefined || file.context === context
     );
   if (found().length === 0) makeDescriptor(filling, kinds[0]!);
-  return chance.maybe(found())?.fd ?? plain(-1);
+  const all = found();
+  const isPinning = filling.shape.name === "IOMMU_TEST_OP_ACCESS_PAGES";
+  const pinning = all.filter(({ file: { flags } }) => (flags & 1) !== 0);
+  if (isPinning && pinning.length > 0) return chance.maybe(pinning)!.fd;
+  return chance.maybe(all)?.fd ?? plain(-1);
 }
 
 /** The IOAS that the range of IOVA is in. */

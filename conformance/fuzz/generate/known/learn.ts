@@ -7,7 +7,10 @@
  * @module
  */
 
-import { IommuHwptPgfault } from "../../../../impl/uapi/iommufd.ts";
+import {
+  IOMMU_PGFAULT_FLAGS_LAST_PAGE,
+  IommuHwptPgfault,
+} from "../../../../impl/uapi/iommufd.ts";
 import {
   F_SETFD,
   FD_CLOEXEC,
@@ -45,7 +48,8 @@ export function fileOf(
   kind: OpenKind,
   more: Partial<OpenFile> = {},
 ): OpenFile {
-  return { kind, context: undefined, pt: 0, length: 0, huge: false, ...more };
+  const nothing = { context: undefined, pt: 0, flags: 0, length: 0 };
+  return { kind, ...nothing, huge: false, cookies: [], ...more };
 }
 
 /** Notes that the result of a step is a descriptor. */
@@ -116,22 +120,24 @@ function mremap(done: Done): void {
 }
 
 /** Faults that were read from a queue. */
-function faults(done: Done, { context }: OpenFile): void {
+function faults({ step, back }: Done, { cookies }: OpenFile): void {
   const { size, fields: { flags, cookie } } = IommuHwptPgfault;
-  const isLast = 2;
-  for (let at = 0; at + size <= done.back.length; at += size) {
-    if ((readU32(done.back, at + flags.offset) & isLast) === 0) continue;
+  for (let at = 0; at + size <= back.length; at += size) {
+    const bits = readU32(back, at + flags.offset);
+    if ((bits & IOMMU_PGFAULT_FLAGS_LAST_PAGE) === 0) continue;
     const offset = at + cookie.offset;
-    const from = { step: done.step, field: { offset, bytes: 4 as const } };
-    context?.add("PAGE_FAULT", { value: readU32(done.back, offset), from });
+    const from = { step, field: { offset, bytes: 4 as const } };
+    cookies.push({ value: readU32(back, offset), from });
   }
 }
 
 /** Faults that were answered. */
-function answers({ args }: Done, { context }: OpenFile): void {
+function answers({ args }: Done, { cookies }: OpenFile): void {
   const bytes = args[1] as Uint8Array;
   for (let at = 0; at + 8 <= bytes.length; at += 8) {
-    context?.drop("PAGE_FAULT", readU32(bytes, at));
+    const cookie = readU32(bytes, at);
+    const index = cookies.findIndex(({ value }) => value === cookie);
+    if (index >= 0) cookies.splice(index, 1);
   }
 }
 

@@ -71,7 +71,8 @@ function learnNew(done: DoneIoctl): void {
   for (const [field, kind] of done.shape.fds) {
     const fd = known(done, field);
     const pt = Number(done.values.id ?? 0);
-    const file = fileOf(kind, { context: done.context, pt });
+    const flags = Number(done.values.flags ?? 0);
+    const file = fileOf(kind, { context: done.context, pt, flags });
     done.process.fds.set(Number(fd.value), { fd, file, closes: true });
   }
 }
@@ -115,6 +116,9 @@ function attached(done: DoneIoctl, id: number | bigint, field: string): void {
   }
   const mock = done.context.thing(id);
   if (mock === undefined) return;
+  const pasid = Number(done.values.pasid ?? 0);
+  if (pasid !== 0) mock.pasids.set(pasid, Number(pt.value));
+  if (pasid !== 0) return;
   mock.pt = Number(pt.value);
   const device = done.context.thing(mock.made.outIdevId ?? 0);
   if (device) device.pt = mock.pt;
@@ -162,6 +166,16 @@ const LEARN: Readonly<Record<string, (done: DoneIoctl) => void>> = {
   IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS: mocked,
   IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE: (done) =>
     attached(done, done.values.id!, "ptId"),
+  IOMMU_TEST_OP_PASID_ATTACH: (done) => attached(done, done.values.id!, "ptId"),
+  IOMMU_TEST_OP_PASID_REPLACE: (done) =>
+    attached(done, done.values.id!, "ptId"),
+  IOMMU_TEST_OP_PASID_DETACH: ({ context, values }) => {
+    context.thing(values.id!)?.pasids.delete(Number(values.pasid));
+  },
+  IOMMU_HWPT_SET_DIRTY_TRACKING: ({ context, values }) => {
+    const hwpt = context.thing(values.hwptId!);
+    if (hwpt) hwpt.tracks = values.flags === 1;
+  },
   IOMMU_TEST_OP_ACCESS_REPLACE_IOAS: (done) => {
     const access = done.process.fds.get(Number(done.values.id));
     if (access) access.file.pt = Number(done.values.ioasId);

@@ -109,6 +109,8 @@ function shapeOf(row: Ioctl, on: OpenKind, version: Version): Shape {
 
 /** All that can be called in a revision. */
 export class Shapes {
+  /** The revision. */
+  readonly uapi: RevisionName;
   /** All of them. */
   readonly all: readonly Shape[];
   readonly #byName: ReadonlyMap<string, Shape>;
@@ -118,6 +120,7 @@ export class Shapes {
 
   /** Those of a revision. */
   constructor(uapi: RevisionName) {
+    this.uapi = uapi;
     const { selftest, vfio } = REVISIONS[uapi];
     const here = ({ ioctl }: Ioctl) => existsIn(uapi, ioctl);
     const plain = IOCTLS.filter(here).filter(({ ioctl }) =>

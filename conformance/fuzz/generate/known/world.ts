@@ -38,6 +38,10 @@ export interface Thing {
   areas: Area[];
   /** Of a device and its mock: what it is attached to. */
   pt: number;
+  /** Of a mock device: what it is attached to for PASIDs. */
+  readonly pasids: Map<number, number>;
+  /** Of a page table: whether its dirty bits are kept. */
+  tracks: boolean;
 }
 
 /** An iommufd, however many descriptors it has. */
@@ -51,7 +55,8 @@ export class Context {
 
   /** Adds an object. */
   add(of: Named, id: Known, made: Thing["made"] = {}): void {
-    this.things.push({ of, id, made, areas: [], pt: 0 });
+    const state = { areas: [], pt: 0, pasids: new Map(), tracks: false };
+    this.things.push({ of, id, made, ...state });
   }
 
   /** Takes an object away. */
@@ -60,7 +65,7 @@ export class Context {
     this.gone.push(thing.id);
   }
 
-  /** Takes away what is no object but has an id: pages of an access, a fault. */
+  /** Takes away what is no object but has an id: pages of an access. */
   drop(of: Named, id: number | bigint): void {
     const thing = this.things.find((thing) =>
       thing.of === of && thing.id.value === Number(id)
@@ -91,7 +96,7 @@ export class Context {
 
 /** Whether it has an id that DESTROY knows. */
 function isObject({ of }: Thing): boolean {
-  return of !== "ACCESS_PAGES" && of !== "PAGE_FAULT";
+  return of !== "ACCESS_PAGES";
 }
 
 /** An open file, however many descriptors it has. */
@@ -101,6 +106,10 @@ export interface OpenFile {
   context: Context | undefined;
   /** Of an access: its IOAS. Of a VFIO device: what it is attached to. */
   pt: number;
+  /** Of an access: how it was made. */
+  readonly flags: number;
+  /** Of a fault queue: the cookies of faults that were read and want an answer. */
+  readonly cookies: Known[];
   /** Bytes of memory, or that can be read from a pipe. */
   length: number;
   /** Whether it is made of huge pages. */

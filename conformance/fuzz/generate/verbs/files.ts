@@ -25,8 +25,10 @@ import {
   O_WRONLY,
   PAGE_SIZE,
 } from "../../../../impl/uapi/mman.ts";
+import { IommuHwptPageResponse } from "../../../../impl/uapi/iommufd.ts";
+import type { Chance } from "../chance.ts";
 import type { Maker } from "../maker.ts";
-import type { Fd, OpenFile, Proc } from "../known/world.ts";
+import type { Fd, Known, OpenFile, Proc } from "../known/world.ts";
 
 /** An action that makes a step or a few of a process. */
 export type Action = (maker: Maker, process: Proc) => void;
@@ -157,25 +159,34 @@ function write(maker: Maker, process: Proc): void {
   maker.addOn(process, fd, [], "write", Number(fd.fd.value), bytes);
 }
 
-/** Answers the faults that were read. */
+/** An answer to a fault: to one that was read, or to none. */
+function answerTo(chance: Chance, cookie: Known): Uint8Array<ArrayBuffer> {
+  if (chance.percent(6)) return chance.bytes(chance.below(20));
+  const bytes = new Uint8Array(IommuHwptPageResponse.size);
+  const view = IommuHwptPageResponse.at(bytes);
+  view.cookie = Number(cookie.value);
+  view.code = chance.weighted([[60, 0], [30, 1], [10, 7]]);
+  return bytes;
+}
+
+/** Reads faults, and answers one. */
 function answer(maker: Maker, process: Proc): void {
   const { chance } = maker;
   const queue = chance.maybe(process.open("fault queue"));
   if (queue === undefined) return;
   const number = Number(queue.fd.value);
-  maker.addOn(process, queue, [], "read", number, new Uint8Array(160));
-  const fault = chance.maybe(queue.file.context?.of("PAGE_FAULT") ?? []);
-  const bytes = new Uint8Array(chance.percent(90) ? 8 : chance.below(20));
-  const view = new DataView(bytes.buffer);
-  if (bytes.length < 8) {
-    maker.addOn(process, queue, [], "write", number, bytes);
-    return;
+  const { cookies } = queue.file;
+  if (cookies.length === 0 || chance.percent(50)) {
+    maker.addOn(process, queue, [], "read", number, new Uint8Array(160));
   }
-  view.setUint32(4, chance.weighted([[60, 0], [30, 1], [10, 7]]), true);
-  const cookie = chance.percent(85) ? fault?.id : undefined;
-  view.setUint32(0, Number(cookie?.value ?? chance.below(4)), true);
+  const known = chance.percent(90) ? chance.maybe(cookies) : undefined;
+  if (known === undefined && chance.percent(80)) return;
+  const cookie = known ?? { value: chance.below(4) };
+  const bytes = answerTo(chance, cookie);
   const field = { offset: 0, bytes: 4 as const };
-  const patches = cookie?.from ? [{ arg: 1, field, from: cookie.from }] : [];
+  const patches = cookie.from && bytes.length >= 4
+    ? [{ arg: 1, field, from: cookie.from }]
+    : [];
   maker.addOn(process, queue, patches, "write", number, bytes);
 }
 
