@@ -49,7 +49,7 @@ const EXIT_TARGET = 3;
 /** Where memory of the model with scattered frames is, decided by this. */
 const SCATTERED = 7;
 /** The machine of a program: a small one boots fast. */
-const MACHINE = {
+export const MACHINE = {
   memory: 64 * 2 ** 20,
   container: "iommufd",
   hasOnlyCard: true,

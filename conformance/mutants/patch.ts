@@ -13,6 +13,18 @@ import type { Mutant } from "./mutant.ts";
 /** The root of the project. */
 const ROOT = new URL("../../", import.meta.url);
 
+/**
+ * The root by another URL, in which a letter is written by its number. Modules
+ * by such URLs are other ones than those of the same files by the usual URLs,
+ * so that both can be there at once.
+ */
+export const SECOND_ROOT: URL = new URL(
+  ROOT.href.replace(
+    /(?<=^file:\/\/.*\/)[a-z]/,
+    (letter) => `%${letter.charCodeAt(0).toString(16)}`,
+  ),
+);
+
 /** A mutant whose text is not in its file, or not only once. */
 export class StaleMutant extends Error {
   override name = "StaleMutant";
@@ -20,13 +32,13 @@ export class StaleMutant extends Error {
 
 /**
  * The import map of a mutant, or of the model as it is, as a URL that the
- * command line takes. Throws {@link StaleMutant}, and what reading the file
- * throws.
+ * command line takes. The mutant is among the modules under `root`. Throws
+ * {@link StaleMutant}, and what reading the file throws.
  */
-export function importMapOf(mutant?: Mutant): string {
+export function importMapOf(mutant?: Mutant, root = ROOT): string {
   const { imports } = JSON.parse(read("deno.json"));
   if (mutant !== undefined) {
-    const url = new URL(mutant.file, ROOT);
+    const url = new URL(mutant.file, root);
     const text = withAbsoluteImports(mutate(read(mutant.file), mutant), url);
     imports[url.href] = dataUrl("typescript", text);
   }

@@ -9,6 +9,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { UsageError } from "../lib/usage_error.ts";
+import { inOrder } from "./in_order.ts";
 import { describeTest, killerOf, type Mutant } from "./mutant.ts";
 import { MUTANTS } from "./mutants.ts";
 import { selectMutants } from "./select.ts";
@@ -37,13 +38,6 @@ const EXIT_OK = 0;
 const EXIT_FAILURE = 1;
 /** The command line is wrong, or it selects nothing. */
 const EXIT_USAGE = 2;
-
-/** A mutant, how it ended, and how long that took. */
-interface Tried {
-  readonly mutant: Mutant;
-  readonly verdict: Verdict;
-  readonly ms: number;
-}
 
 /** What the command line asks for. */
 interface Options {
@@ -127,7 +121,8 @@ async function run(mutants: readonly Mutant[], jobs: number): Promise<number> {
   const start = performance.now();
   const problems = await checkKillers(mutants);
   const nameWidth = Math.max(...mutants.map(({ name }) => name.length));
-  for await (const { mutant, verdict, ms } of tryAll(mutants, jobs)) {
+  const tried = inOrder(mutants, jobs, (mutant) => tryMutant(mutant));
+  for await (const { item: mutant, result: verdict, ms } of tried) {
     const time = `${(ms / 1000).toFixed(1)} s`.padStart(6);
     const name = mutant.name.padEnd(nameWidth);
     const { word, problem } = describe(mutant, verdict);
@@ -144,29 +139,6 @@ async function run(mutants: readonly Mutant[], jobs: number): Promise<number> {
     `\nAll ${mutants.length} mutants were killed, in ${seconds} seconds.`,
   );
   return EXIT_OK;
-}
-
-/** Tries mutants, a few at a time; yields them in order. */
-async function* tryAll(
-  mutants: readonly Mutant[],
-  jobs: number,
-): AsyncGenerator<Tried> {
-  const trials = mutants.map((mutant) => ({
-    mutant,
-    ...Promise.withResolvers<Tried>(),
-  }));
-  const queue = trials.values();
-  async function work(): Promise<void> {
-    for (const { mutant, resolve, reject } of queue) {
-      const start = performance.now();
-      await tryMutant(mutant).then((verdict) => {
-        resolve({ mutant, verdict, ms: performance.now() - start });
-      }, reject);
-    }
-  }
-  const workers = Array.from({ length: jobs }, work);
-  for (const { promise } of trials) yield await promise;
-  await Promise.all(workers);
 }
 
 /** A verdict in the table, and what is wrong if it is not as it should be. */

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { Child } from "./child.ts";
 import type { Status } from "../reports/results.ts";
 import {
   describeTest,
@@ -17,8 +18,6 @@ import {
 import { importMapOf, StaleMutant } from "./patch.ts";
 import type { ChildEvent, ChildOrder } from "./suite_child.ts";
 
-/** Milliseconds of processor time for loading the modules; mutants of functions do not matter there. */
-const LOAD_MS = 60_000;
 /** Milliseconds of processor time for one test. */
 const DEFAULT_TEST_MS = 15_000;
 
@@ -137,107 +136,26 @@ async function runChild(
     if (!(error instanceof StaleMutant)) throw error;
     return { outcomes: [], notLoaded: error.message };
   }
-  const child = new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "--quiet",
-      "--no-prompt",
-      "--no-config",
-      "--no-lock",
-      `--import-map=${importMap}`,
-      new URL("./suite_child.ts", import.meta.url).href,
-      JSON.stringify(order),
-    ],
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const stderr = new Response(child.stderr).text();
-  const watch = new Watch(child, LOAD_MS);
+  const child = new Child<ChildEvent>("./suite_child.ts", importMap, order);
   const outcomes: Outcome[] = [];
   let loaded = false;
   let running: TestName | undefined;
-  for await (const event of eventsOf(child.stdout)) {
-    if (event.event === "begin") {
-      watch.start(testMs, event.processorMs + testMs);
-    }
+  for await (const event of child.events()) {
+    if (event.event === "begin") child.allow(testMs, event.processorMs);
     if (event.event === "loaded") loaded = true;
     running = event.event === "begin" ? event : undefined;
     if (event.event === "end") outcomes.push(event);
   }
-  watch.end();
-  await child.status;
+  const said = await child.end();
   if (!loaded) {
-    const why = `The modules cannot be loaded: ${firstLine(await stderr)}`;
-    return { outcomes, notLoaded: why };
+    return { outcomes, notLoaded: `The modules cannot be loaded: ${said}` };
   }
   if (running !== undefined) {
     const { uapi, id } = running;
-    const end = watch.expired
+    const end = child.expired
       ? { status: "timeout" as const, message: `No end after ${testMs} ms` }
-      : { status: "crash" as const, message: firstLine(await stderr) };
+      : { status: "crash" as const, message: said };
     outcomes.push({ uapi, id, ...end });
   }
   return { outcomes };
-}
-
-function firstLine(text: string): string {
-  return text.trim().split("\n", 1)[0]!;
-}
-
-/** The child's lines as they come. */
-async function* eventsOf(
-  stdout: ReadableStream<Uint8Array<ArrayBuffer>>,
-): AsyncGenerator<ChildEvent> {
-  let rest = "";
-  for await (const text of stdout.pipeThrough(new TextDecoderStream())) {
-    const lines = (rest + text).split("\n");
-    rest = lines.pop()!;
-    for (const line of lines) yield JSON.parse(line) as ChildEvent;
-  }
-}
-
-/**
- * Ends a child that computes for too long. Other work on the machine does not
- * count, except where a system does not tell what a process has had.
- */
-class Watch {
-  /** Whether it did. */
-  expired = false;
-  readonly #child: Deno.ChildProcess;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-
-  constructor(child: Deno.ChildProcess, ms: number) {
-    this.#child = child;
-    this.start(ms, ms);
-  }
-
-  /** It is gone. */
-  end(): void {
-    clearTimeout(this.#timer);
-  }
-
-  /** Looks after some time whether the child has had its `limit`. */
-  start(ms: number, limit: number): void {
-    this.end();
-    this.#timer = setTimeout(() => {
-      const left = limit - (processorMs(this.#child) ?? limit);
-      if (left > 0) return this.start(left, limit);
-      this.expired = true;
-      this.#child.kill("SIGKILL");
-    }, ms);
-  }
-}
-
-/** Milliseconds of processor time that a process has had; undefined where Linux does not tell. */
-function processorMs({ pid }: Deno.ChildProcess): number | undefined {
-  const { stdout, success } = new Deno.Command("cat", {
-    args: [`/proc/${pid}/stat`],
-    stderr: "null",
-  }).outputSync();
-  if (!success) return undefined;
-  // Behind the program's name in brackets; the time in ticks of 10 ms.
-  const fields = new TextDecoder().decode(stdout).split(") ").at(-1)!
-    .split(" ");
-  return 10 * (Number(fields[11]) + Number(fields[12]));
 }

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Fuzzes a mutant: the model as it is makes the programs, and the mutant, which
+ * is among the modules of the second root, is the other side. Writes what
+ * happens to standard output, a {@link FuzzEvent} as JSON on each line. It is
+ * a program of its own because a mutant can hang it.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import type { RevisionName } from "../../../impl/uapi/revision.ts";
+import type * as impl from "../../../selftests/target/impl_target.ts";
+import { Model } from "../../../selftests/target/impl_target.ts";
+import type { Program } from "../../../selftests/target/program.ts";
+import type { Difference } from "../../fuzz/compare/compare.ts";
+import { Masks } from "../../fuzz/compare/masks.ts";
+import { PROFILES } from "../../fuzz/generate/generate.ts";
+import { Findings } from "../../fuzz/run/findings.ts";
+import { byComparison, fuzz, type Sample } from "../../fuzz/run/fuzzer.ts";
+import { runOnModel } from "../../fuzz/run/on_model.ts";
+import type { Side } from "../../fuzz/run/side.ts";
+import { randomPrograms } from "../../fuzz/run/source.ts";
+import { Totals } from "../../fuzz/run/totals.ts";
+import { MACHINE } from "../../fuzz/session.ts";
+import { causeOf } from "../../fuzz/shrink/cause.ts";
+import { shrink } from "../../fuzz/shrink/shrink.ts";
+import { stepName } from "../../fuzz/compare/compare.ts";
+import { SECOND_ROOT } from "../patch.ts";
+
+/** What the child is to do: its only argument, as JSON. */
+export interface FuzzOrder {
+  /** The revision. */
+  readonly uapi: RevisionName;
+  /** The run; that of each profile is one more than the last one's. */
+  readonly seed: number;
+  /** Profiles, of which each makes a program in turn. */
+  readonly profiles: readonly string[];
+  /** Calls of a program. */
+  readonly length: number;
+  /** Milliseconds of processor time until it gives up. */
+  readonly limitMs: number;
+}
+
+/** A difference that was found. */
+export interface FoundDifference {
+  /** The profile whose program showed it. */
+  readonly profile: string;
+  /** What repeats that program. */
+  readonly seed: string;
+  /** How many programs, with that one, and how many calls they had. */
+  readonly programs: number;
+  readonly calls: number;
+  /** Milliseconds of processor time since the start. */
+  readonly processorMs: number;
+  /** The cause of the smallest program. */
+  readonly cause: string;
+  /** What it calls. */
+  readonly steps: readonly string[];
+  /** The difference in a line. */
+  readonly text: string;
+}
+
+/** What the child tells. */
+export type FuzzEvent =
+  /** All modules are loaded. */
+  | { readonly event: "loaded" }
+  /** Programs begin, when it has had so many milliseconds of processor time. */
+  | {
+    readonly event: "begin";
+    readonly processorMs: number;
+    readonly programs: number;
+    readonly calls: number;
+  }
+  /** A difference. */
+  | ({ readonly event: "found" } & FoundDifference)
+  /** It gives up. */
+  | {
+    readonly event: "end";
+    readonly programs: number;
+    readonly calls: number;
+    readonly processorMs: number;
+  };
+
+/** How many programs are run between two notes that it goes on. */
+const PROGRAMS_PER_NOTE = 50;
+
+function tell(event: FuzzEvent): void {
+  console.log(JSON.stringify(event));
+}
+
+/** Milliseconds of processor time that it has had. */
+function processorMs(): number {
+  const { system, user } = process.cpuUsage();
+  return (system + user) / 1000;
+}
+
+/** The mutant as a side. */
+async function mutantSide(uapi: RevisionName): Promise<Side> {
+  const url = new URL("selftests/target/impl_target.ts", SECOND_ROOT);
+  const mutated: typeof impl = await import(url.href);
+  const model = new mutated.Model(uapi, MACHINE);
+  return {
+    name: "mutant",
+    uapi,
+    capabilities: model.info.capabilities,
+    run(program) {
+      const ran = runOnModel(model, program);
+      // Its own machine found itself in a state that cannot be.
+      const isBroken = ran.outcomes.length < program.length;
+      return Promise.resolve(
+        isBroken ? { failed: "error", message: ran.problems.join() } : ran,
+      );
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+/** A program, and what of the run it is. */
+interface Numbered {
+  readonly profile: string;
+  readonly programs: number;
+  readonly calls: number;
+}
+
+/** Programs of all profiles in turn, and which they are. */
+class Source {
+  readonly numbers = new Map<string, Numbered>();
+  programs = 0;
+  calls = 0;
+  readonly #next: readonly (readonly [string, () => Sample | undefined])[];
+
+  constructor(
+    { uapi, seed, profiles, length }: FuzzOrder,
+    target: Side,
+    totals: Totals,
+  ) {
+    const model = new Model(uapi, MACHINE);
+    this.#next = profiles.map((name, i) => [
+      name,
+      randomPrograms({
+        model,
+        profile: PROFILES[name]!,
+        length,
+        seed: { run: seed + i, only: undefined },
+        count: Infinity,
+        target,
+        totals,
+      }),
+    ]);
+  }
+
+  next(): Sample {
+    if (this.programs % PROGRAMS_PER_NOTE === 0) {
+      const { programs, calls } = this;
+      tell({ event: "begin", processorMs: processorMs(), programs, calls });
+    }
+    const [profile, next] = this.#next[this.programs % this.#next.length]!;
+    const sample = next()!;
+    this.programs++;
+    this.calls += sample.program.length;
+    const { programs, calls } = this;
+    this.numbers.set(sample.seed, { profile, programs, calls });
+    return sample;
+  }
+}
+
+async function run(order: FuzzOrder): Promise<void> {
+  const { uapi, limitMs } = order;
+  const model = new Model(uapi, MACHINE);
+  const side = await mutantSide(uapi);
+  const totals = new Totals(uapi, () => performance.now());
+  const causeIn = (program: Program, difference: Difference) =>
+    causeOf(program, difference, uapi);
+  const findings = new Findings(causeIn);
+  tell({ event: "loaded" });
+  const source = new Source(order, side, totals);
+  await fuzz({
+    next: () => source.next(),
+    ours: (program) => runOnModel(model, program),
+    sides: [side],
+    judge: byComparison(new Masks(uapi)),
+    totals,
+    findings,
+    shrink: (program, isStill) => shrink(program, isStill, { uapi }),
+    causeOf: causeIn,
+    onCause({ cause, found, seed }) {
+      const { program, difference } = found;
+      tell({
+        event: "found",
+        ...source.numbers.get(seed)!,
+        seed,
+        processorMs: processorMs(),
+        cause,
+        steps: program.map((step) => stepName(step, uapi)),
+        text: difference.text,
+      });
+      // What else it has is of no interest.
+      Deno.exit();
+    },
+  }, () => processorMs() > limitMs);
+  const { programs, calls } = source;
+  tell({ event: "end", programs, calls, processorMs: processorMs() });
+}
+
+if (import.meta.main) await run(JSON.parse(Deno.args[0]!) as FuzzOrder);

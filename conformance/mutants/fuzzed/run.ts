@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Checks the fuzzer: it must find the mutants of the model, and make what it
+ * found small. `--help` lists the options.
+ *
+ * @module
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { PROFILES } from "../../fuzz/generate/generate.ts";
+import { UsageError } from "../../lib/usage_error.ts";
+import { inOrder } from "../in_order.ts";
+import type { Mutant } from "../mutant.ts";
+import { MUTANTS } from "../mutants.ts";
+import { selectMutants } from "../select.ts";
+import { formatFigures } from "./figures.ts";
+import type { FoundDifference } from "./fuzz_child.ts";
+import { SAMPLE } from "./sample.ts";
+import { fuzzMutant, type FuzzVerdict } from "./trial.ts";
+import { NOT_FOUND } from "./not_found.ts";
+
+const HELP = `Usage: deno task mutants:fuzz [OPTION…] [NAME…]
+
+Puts faults into the model, one at a time, and fuzzes it beside the model as it
+is. Fails unless each fault is found, but for those that are listed with a
+reason in conformance/mutants/fuzzed/not_found.ts. NAMEs choose mutants; a *
+stands for anything.
+
+  --sample     a fixed few of them
+  --listed     those too that are listed as not found
+  --profile P  programs of this profile only (default: of all in turn)
+  --seed N     the run of the first profile (default: 1)
+  --seconds N  give a mutant up after so much processor time (default: 60)
+  --jobs N     fuzz N mutants at a time (default: one per processor)
+  --help       show this`;
+
+/** Every mutant was found. */
+const EXIT_OK = 0;
+/** One was not, or its program stayed too large. */
+const EXIT_FAILURE = 1;
+/** The command line is wrong, or it selects nothing. */
+const EXIT_USAGE = 2;
+
+/** Calls of a program. */
+const LENGTH = 40;
+/** The most calls of the smallest program that shows a fault. */
+const MOST_CALLS = 8;
+
+/** What the command line asks for. */
+interface Options {
+  readonly help: boolean;
+  readonly mutants: readonly Mutant[];
+  readonly profiles: readonly string[];
+  readonly seed: number;
+  readonly seconds: number;
+  readonly jobs: number;
+}
+
+/** Runs the command with its arguments; resolves to the exit code. */
+async function main(args: readonly string[]): Promise<number> {
+  try {
+    const options = parseOptions(args);
+    if (!options.help) return await run(options);
+    console.log(HELP);
+    return EXIT_OK;
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    console.error(error.message);
+    return EXIT_USAGE;
+  }
+}
+
+/** Reads the command line. Throws {@link UsageError}. */
+function parseOptions(args: readonly string[]): Options {
+  const parsed = parseArgs([...args], {
+    boolean: ["help", "sample", "listed"],
+    string: ["jobs", "seed", "seconds", "profile"],
+    alias: { help: "h" },
+    unknown(arg) {
+      if (!arg.startsWith("-")) return true;
+      throw new UsageError(`There is no option ${arg}: see --help.`);
+    },
+  });
+  function number(name: "jobs" | "seed" | "seconds", usual: number): number {
+    const value = Number(parsed[name] ?? usual);
+    if (Number.isInteger(value) && value >= 1) return value;
+    throw new UsageError(
+      `--${name} must be a number from 1 on, not "${parsed[name]}".`,
+    );
+  }
+  const all = Object.keys(PROFILES);
+  const profiles = all.filter((name) => name === (parsed.profile ?? name));
+  if (profiles.length === 0) {
+    throw new UsageError(
+      `There is no profile ${parsed.profile}, only ${all.join(", ")}.`,
+    );
+  }
+  const names = parsed._.map(String);
+  const chosen = selectMutants(MUTANTS, parsed.sample ? SAMPLE : names);
+  return {
+    help: Boolean(parsed.help),
+    mutants: parsed.listed
+      ? chosen
+      : chosen.filter(({ name }) => !NOT_FOUND.has(name)),
+    profiles,
+    seed: number("seed", 1),
+    seconds: number("seconds", 60),
+    jobs: number("jobs", navigator.hardwareConcurrency),
+  };
+}
+
+/** Fuzzes all, and prints a table. */
+async function run(
+  { mutants, jobs, seconds, ...how }: Options,
+): Promise<number> {
+  const nameWidth = Math.max(...mutants.map(({ name }) => name.length));
+  const found: FoundDifference[] = [];
+  const problems: string[] = [];
+  const fuzzed = inOrder(
+    mutants,
+    jobs,
+    (mutant) =>
+      fuzzMutant(mutant, { ...how, length: LENGTH, limitMs: 1000 * seconds }),
+  );
+  for await (const { item: { name, breaks }, result } of fuzzed) {
+    console.log(`${name.padEnd(nameWidth)}  ${describe(result)}`);
+    const problem = problemOf(result);
+    if (problem) problems.push(`${name} (${breaks}): ${problem}`);
+    if (result.verdict === "found") found.push(result);
+  }
+  const noticed = mutants.length - problems.length;
+  console.log(["", ...formatFigures(found)].join("\n"));
+  if (problems.length > 0) {
+    console.error(["", ...problems].join("\n"));
+    return EXIT_FAILURE;
+  }
+  console.log(`All ${noticed} mutants were found.`);
+  return EXIT_OK;
+}
+
+/** A verdict in the table. */
+function describe(verdict: FuzzVerdict): string {
+  if (verdict.verdict === "broken") return "BROKEN";
+  const { programs, calls, processorMs } = verdict;
+  const effort = `${programs} programs, ${calls} calls, ${
+    (processorMs / 1000).toFixed(1)
+  } s`;
+  if (verdict.verdict !== "found") {
+    return `${verdict.verdict.toUpperCase()}: ${effort}`;
+  }
+  const { profile, cause, steps } = verdict;
+  return `${steps.length} calls: ${cause} (${profile}, ${effort})`;
+}
+
+/** What is wrong with a verdict. */
+function problemOf(verdict: FuzzVerdict): string | undefined {
+  switch (verdict.verdict) {
+    case "found": {
+      const { steps } = verdict;
+      return steps.length > MOST_CALLS
+        ? `the smallest program is too large: ${steps.join(", ")}`
+        : undefined;
+    }
+    case "hung":
+    case "crashed":
+      return undefined;
+    case "not found":
+      return "no program shows it";
+    case "broken":
+      return verdict.why;
+  }
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));
