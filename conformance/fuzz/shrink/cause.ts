@@ -41,9 +41,15 @@ function pairOf(
     case "ending":
       return ` ${inShort(ours)}/${inShort(theirs)}`;
     case "poll":
-    case "problems":
       return ` ${ours}/${theirs}`;
+    case "problems":
+      return ` ${uncounted(ours)}/${uncounted(theirs)}`;
   }
+}
+
+/** What is left, however many there are of it. */
+function uncounted(problems: string): string {
+  return problems.replaceAll(/\d+ ([a-z ]+?)s? (?:is|are) /g, "$1s are ");
 }
 
 /** What a step came to, without numbers and reasons. */

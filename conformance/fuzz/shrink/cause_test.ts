@@ -55,6 +55,18 @@ describe("causeOf()", () => {
     );
   });
 
+  it("does not count what is left", () => {
+    assertEquals(
+      cause([ALLOC], "problems", "nothing", "1 mock device is left, a warning"),
+      cause(
+        [ALLOC],
+        "problems",
+        "nothing",
+        "12 mock devices are left, a warning",
+      ),
+    );
+  });
+
   it("differs by the call, by the field and by what is left", () => {
     const causes = [
       cause([ALLOC], "errno", "0", "EINVAL"),

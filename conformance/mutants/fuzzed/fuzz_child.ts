@@ -11,8 +11,8 @@
 
 import process from "node:process";
 import type { RevisionName } from "../../../impl/uapi/revision.ts";
-import type * as impl from "../../../selftests/target/impl_target.ts";
-import { Model } from "../../../selftests/target/impl_target.ts";
+import type { Need } from "../../../selftests/target/capabilities.ts";
+import * as impl from "../../../selftests/target/impl_target.ts";
 import type { Program } from "../../../selftests/target/program.ts";
 import type { Difference } from "../../fuzz/compare/compare.ts";
 import { Masks } from "../../fuzz/compare/masks.ts";
@@ -33,6 +33,8 @@ import { SECOND_ROOT } from "../patch.ts";
 export interface FuzzOrder {
   /** The revision. */
   readonly uapi: RevisionName;
+  /** What the machine must have: what the test needs that notices the mutant. */
+  readonly needs: readonly Need[];
   /** The run; that of each profile is one more than the last one's. */
   readonly seed: number;
   /** Profiles, of which each makes a program in turn. */
@@ -96,11 +98,24 @@ function processorMs(): number {
   return (system + user) / 1000;
 }
 
+/** A model with a small machine that has what is needed. */
+function machineOf(
+  { Model }: typeof impl,
+  { uapi, needs }: FuzzOrder,
+): impl.Model {
+  class Machine extends Model {
+    override spawn(): number {
+      return super.spawn(needs);
+    }
+  }
+  return new Machine(uapi, { memory: MACHINE.memory! });
+}
+
 /** The mutant as a side. */
-async function mutantSide(uapi: RevisionName): Promise<Side> {
+async function mutantSide(order: FuzzOrder): Promise<Side> {
   const url = new URL("selftests/target/impl_target.ts", SECOND_ROOT);
-  const mutated: typeof impl = await import(url.href);
-  const model = new mutated.Model(uapi, MACHINE);
+  const model = machineOf(await import(url.href), order);
+  const { uapi } = order;
   return {
     name: "mutant",
     uapi,
@@ -132,11 +147,11 @@ class Source {
   readonly #next: readonly (readonly [string, () => Sample | undefined])[];
 
   constructor(
-    { uapi, seed, profiles, length }: FuzzOrder,
+    { seed, profiles, length }: FuzzOrder,
+    model: impl.Model,
     target: Side,
     totals: Totals,
   ) {
-    const model = new Model(uapi, MACHINE);
     this.#next = profiles.map((name, i) => [
       name,
       randomPrograms({
@@ -168,14 +183,14 @@ class Source {
 
 async function run(order: FuzzOrder): Promise<void> {
   const { uapi, limitMs } = order;
-  const model = new Model(uapi, MACHINE);
-  const side = await mutantSide(uapi);
+  const model = machineOf(impl, order);
+  const side = await mutantSide(order);
   const totals = new Totals(uapi, () => performance.now());
   const causeIn = (program: Program, difference: Difference) =>
     causeOf(program, difference, uapi);
   const findings = new Findings(causeIn);
   tell({ event: "loaded" });
-  const source = new Source(order, side, totals);
+  const source = new Source(order, model, side, totals);
   await fuzz({
     next: () => source.next(),
     ours: (program) => runOnModel(model, program),

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { allTests } from "../../../selftests/all.ts";
 import { Child } from "../child.ts";
 import { killerOf, type Mutant } from "../mutant.ts";
 import { importMapOf, SECOND_ROOT, StaleMutant } from "../patch.ts";
@@ -14,8 +15,8 @@ import type { FoundDifference, FuzzEvent, FuzzOrder } from "./fuzz_child.ts";
 /** Milliseconds of processor time for a few programs, and for making one small. */
 const PATIENCE_MS = 30_000;
 
-/** What is fuzzed, and for how long: as the child is told, but for the revision. */
-export type FuzzHow = Omit<FuzzOrder, "uapi">;
+/** How it is fuzzed: as the child is told, but for what the mutant decides. */
+export type FuzzHow = Omit<FuzzOrder, "uapi" | "needs">;
 
 /** How many programs there were, their calls, and milliseconds of processor time. */
 export interface Effort {
@@ -47,7 +48,9 @@ export async function fuzzMutant(
     if (!(error instanceof StaleMutant)) throw error;
     return { verdict: "broken", why: error.message };
   }
-  const order: FuzzOrder = { ...how, uapi: killerOf(mutant).uapi };
+  const { uapi, id } = killerOf(mutant);
+  const needs = allTests(uapi).find((test) => test.id === id)?.needs ?? [];
+  const order: FuzzOrder = { ...how, uapi, needs };
   // What it imports when it runs has to be read.
   const child = new Child<FuzzEvent>(
     "./fuzzed/fuzz_child.ts",

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import type { Mutant } from "../mutant.ts";
+import { MUTANTS } from "../mutants.ts";
+import { formatFigures, spreadOf } from "./figures.ts";
+import { NOT_FOUND } from "./not_found.ts";
+import { SAMPLE } from "./sample.ts";
+import { type FuzzHow, fuzzMutant } from "./trial.ts";
+
+/** A fault that is found, to be varied. */
+const REAL: Mutant = {
+  name: "map-reserved-field",
+  file: "impl/iommufd/ioas/ioas.ts",
+  find: "  if (cmd.reserved !== 0) throw RESERVED_FIELD;\n  if (iova",
+  replace: "  if (iova",
+  breaks: "MAP takes a reserved field that is not zero",
+  killer: "kit_map.no_domain.map_errno",
+};
+
+const HOW: FuzzHow = {
+  seed: 1,
+  profiles: ["ioas"],
+  length: 40,
+  limitMs: 60_000,
+};
+
+function variant(change: Partial<Mutant>): Mutant {
+  return { ...REAL, ...change };
+}
+
+describe("fuzzMutant()", () => {
+  it("finds a fault, and shows it with few calls", async () => {
+    const verdict = await fuzzMutant(REAL, HOW);
+    assert(verdict.verdict === "found", verdict.verdict);
+    assertStringIncludes(verdict.cause, "IOMMU_IOAS_MAP errno EOPNOTSUPP/");
+    assertEquals(verdict.profile, "ioas");
+    assert(verdict.steps.length <= 4, verdict.steps.join());
+  });
+
+  it("finds the same again", async () => {
+    const [first, second] = [
+      await fuzzMutant(REAL, HOW),
+      await fuzzMutant(REAL, HOW),
+    ];
+    assert(first.verdict === "found" && second.verdict === "found");
+    assertEquals(second.seed, first.seed);
+    assertEquals(second.steps, first.steps);
+  });
+
+  it("finds nothing where nothing was changed", async () => {
+    const mutant = variant({ replace: REAL.find });
+    const verdict = await fuzzMutant(mutant, { ...HOW, limitMs: 1 });
+    assertEquals(verdict.verdict, "not found");
+  });
+
+  it("survives what takes the process with it", async () => {
+    const mutant = variant({ replace: `  Deno.exit(3);\n${REAL.find}` });
+    assertEquals((await fuzzMutant(mutant, HOW)).verdict, "crashed");
+  });
+
+  it("does not take a slip for a fault", async () => {
+    for (const change of [{ find: "no such text" }, { replace: "if (" }]) {
+      const { verdict } = await fuzzMutant(variant(change), HOW);
+      assertEquals(verdict, "broken");
+    }
+  });
+});
+
+describe("the tables", () => {
+  const names = new Set(MUTANTS.map(({ name }) => name));
+
+  it("name mutants that there are", () => {
+    const unknown = [...SAMPLE, ...NOT_FOUND.keys()]
+      .filter((name) => !names.has(name));
+    assertEquals(unknown, []);
+  });
+
+  it("leave at most one mutant of ten to be not found", () => {
+    assert(NOT_FOUND.size <= names.size / 10, `${NOT_FOUND.size}`);
+  });
+
+  it("fuzz no mutant each time that is not found", () => {
+    assertEquals(SAMPLE.filter((name) => NOT_FOUND.has(name)), []);
+    assertEquals(new Set(SAMPLE).size, 20);
+  });
+});
+
+describe("formatFigures()", () => {
+  it("tells the middle one and the largest one", () => {
+    assertEquals(spreadOf([7, 1, 3]), { median: 3, max: 7 });
+    assertEquals(spreadOf([]), { median: 0, max: 0 });
+    const found = [[2, 5, "ioas"], [4, 900, "mixed"], [3, 6, "ioas"]] as const;
+    const lines = formatFigures(
+      found.map(([steps, calls, profile]) => ({
+        profile,
+        seed: "1.0",
+        programs: 1,
+        calls,
+        processorMs: 1000 * steps,
+        cause: "",
+        steps: Array.from({ length: steps }, () => "close"),
+        text: "",
+      })),
+    );
+    assertEquals(lines, [
+      "calls of the smallest program: median 3, at most 4",
+      "calls until it was found: median 6, at most 900",
+      "seconds of processor time: median 3.0, at most 4.0",
+      "found first by: ioas 2, mixed 1",
+    ]);
+  });
+});
