@@ -13,6 +13,7 @@ import { UsageError } from "../../lib/usage_error.ts";
 import { inOrder } from "../in_order.ts";
 import type { Mutant } from "../mutant.ts";
 import { MUTANTS } from "../mutants.ts";
+import { profilesFor } from "./focus.ts";
 import { selectMutants } from "../select.ts";
 import { formatFigures } from "./figures.ts";
 import type { FoundDifference } from "./fuzz_child.ts";
@@ -29,7 +30,7 @@ stands for anything.
 
   --sample     a fixed few of them
   --listed     those too that are listed as not found
-  --profile P  programs of this profile only (default: of all in turn)
+  --profile P  programs of this profile only (default: those for the folder of the fault)
   --seed N     the run of the first profile (default: 1)
   --seconds N  give a mutant up after so much processor time (default: 60)
   --jobs N     fuzz N mutants at a time (default: one per processor)
@@ -42,6 +43,7 @@ const EXIT_FAILURE = 1;
 /** The command line is wrong, or it selects nothing. */
 const EXIT_USAGE = 2;
 
+const ALL_PROFILES = Object.keys(PROFILES);
 /** Calls of a program. */
 const LENGTH = 40;
 /** The most calls of the smallest program that shows a fault. */
@@ -51,7 +53,8 @@ const MOST_CALLS = 8;
 interface Options {
   readonly help: boolean;
   readonly mutants: readonly Mutant[];
-  readonly profiles: readonly string[];
+  /** Undefined for those that are about what is in the folder of a fault. */
+  readonly profile: string | undefined;
   readonly seed: number;
   readonly seconds: number;
   readonly jobs: number;
@@ -89,12 +92,10 @@ function parseOptions(args: readonly string[]): Options {
       `--${name} must be a number from 1 on, not "${parsed[name]}".`,
     );
   }
-  const all = Object.keys(PROFILES);
-  const profiles = all.filter((name) => name === (parsed.profile ?? name));
-  if (profiles.length === 0) {
-    throw new UsageError(
-      `There is no profile ${parsed.profile}, only ${all.join(", ")}.`,
-    );
+  const profile = ALL_PROFILES.find((name) => name === parsed.profile);
+  if (profile === undefined && parsed.profile !== undefined) {
+    const all = ALL_PROFILES.join(", ");
+    throw new UsageError(`There is no profile ${parsed.profile}, only ${all}.`);
   }
   const names = parsed._.map(String);
   const chosen = selectMutants(MUTANTS, parsed.sample ? SAMPLE : names);
@@ -103,7 +104,7 @@ function parseOptions(args: readonly string[]): Options {
     mutants: parsed.listed
       ? chosen
       : chosen.filter(({ name }) => !NOT_FOUND.has(name)),
-    profiles,
+    profile,
     seed: number("seed", 1),
     seconds: number("seconds", 60),
     jobs: number("jobs", navigator.hardwareConcurrency),
@@ -112,7 +113,7 @@ function parseOptions(args: readonly string[]): Options {
 
 /** Fuzzes all, and prints a table. */
 async function run(
-  { mutants, jobs, seconds, ...how }: Options,
+  { mutants, jobs, seconds, seed, profile }: Options,
 ): Promise<number> {
   const nameWidth = Math.max(...mutants.map(({ name }) => name.length));
   const found: FoundDifference[] = [];
@@ -121,7 +122,12 @@ async function run(
     mutants,
     jobs,
     (mutant) =>
-      fuzzMutant(mutant, { ...how, length: LENGTH, limitMs: 1000 * seconds }),
+      fuzzMutant(mutant, {
+        seed,
+        profiles: profile ? [profile] : profilesFor(mutant.file, ALL_PROFILES),
+        length: LENGTH,
+        limitMs: 1000 * seconds,
+      }),
   );
   for await (const { item: { name, breaks }, result } of fuzzed) {
     console.log(`${name.padEnd(nameWidth)}  ${describe(result)}`);
