@@ -17,6 +17,7 @@ import type { Program } from "../../../selftests/target/program.ts";
 import type { Difference } from "../../fuzz/compare/compare.ts";
 import { Masks } from "../../fuzz/compare/masks.ts";
 import { PROFILES } from "../../fuzz/generate/generate.ts";
+import { Guide } from "../../fuzz/guide/guide.ts";
 import { Findings } from "../../fuzz/run/findings.ts";
 import { byComparison, fuzz, type Sample } from "../../fuzz/run/fuzzer.ts";
 import { runOnModel } from "../../fuzz/run/on_model.ts";
@@ -108,7 +109,7 @@ function machineOf(
       return super.spawn(needs);
     }
   }
-  return new Machine(uapi, { memory: MACHINE.memory! });
+  return new Machine(uapi, { memory: MACHINE.memory });
 }
 
 /** The mutant as a side. */
@@ -144,35 +145,41 @@ class Source {
   readonly numbers = new Map<string, Numbered>();
   programs = 0;
   calls = 0;
-  readonly #next: readonly (readonly [string, () => Sample | undefined])[];
+  readonly #next: readonly {
+    readonly profile: string;
+    readonly next: () => Promise<Sample | undefined>;
+  }[];
 
   constructor(
-    { seed, profiles, length }: FuzzOrder,
+    { uapi, seed, profiles, length }: FuzzOrder,
     model: impl.Model,
     target: Side,
     totals: Totals,
   ) {
-    this.#next = profiles.map((name, i) => [
-      name,
-      randomPrograms({
+    // What programs of one profile reached is changed for the others too.
+    const guide = new Guide({ uapi, length });
+    this.#next = profiles.map((profile, i) => ({
+      profile,
+      next: randomPrograms({
         model,
-        profile: PROFILES[name]!,
+        profile: PROFILES[profile]!,
         length,
         seed: { run: seed + i, only: undefined },
         count: Infinity,
         target,
         totals,
+        guide,
       }),
-    ]);
+    }));
   }
 
-  next(): Sample {
+  async next(): Promise<Sample> {
     if (this.programs % PROGRAMS_PER_NOTE === 0) {
       const { programs, calls } = this;
       tell({ event: "begin", processorMs: processorMs(), programs, calls });
     }
-    const [profile, next] = this.#next[this.programs % this.#next.length]!;
-    const sample = next()!;
+    const { profile, next } = this.#next[this.programs % this.#next.length]!;
+    const sample = (await next())!;
     this.programs++;
     this.calls += sample.program.length;
     const { programs, calls } = this;
