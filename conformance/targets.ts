@@ -18,6 +18,7 @@ import {
 } from "../selftests/target/impl_target.ts";
 import { parseLinuxHere } from "./linux_here/target.ts";
 import { parseLinuxVm } from "./linux_vm/target.ts";
+import { parseLinuxUml } from "./linux_vm/uml/target.ts";
 import { parseModule } from "./targets/module_target.ts";
 import { parseReplay } from "./traces/replay_target.ts";
 import { refuseTarget, type TargetSpec } from "./targets/target_spec.ts";
@@ -33,6 +34,7 @@ const SCHEMES: Readonly<
   unix: parseSocket,
   tcp: parseSocket,
   "linux-vm": parseLinuxVm,
+  "linux-uml": parseLinuxUml,
   "linux-here": parseLinuxHere,
   replay: parseReplay,
 };

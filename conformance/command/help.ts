@@ -36,6 +36,9 @@ Which targets and tests:
                                  with a PCI device for VFIO, a container of
                                  iommufd's or of VFIO's own, and an IOMMU or
                                  none
+                           linux-uml:[REVISION]
+                                 real Linux as a program of this machine, as
+                                 "deno task linux:build uml" built it
                            linux-here:[REVISION][,device=KIND]
                                    [,container=iommufd|type1]
                                  the model behind this machine's Linux: the

@@ -4,7 +4,8 @@
  * Builds what `linux-vm:` boots: kernels with iommufd's selftest support, from
  * Debian's source packages, a first file system with the agent, which is the
  * same for all, and a QEMU that has the devices. Arguments: which kernels, or
- * `qemu`, by default all. Does nothing where all of it is up to date.
+ * `qemu`, by default all; with `uml`, what `linux-uml:` starts, which is built
+ * only on demand. Does nothing where all of it is up to date.
  *
  * @module
  */
@@ -28,15 +29,17 @@ import {
   buildKernel,
   KERNEL,
   TYPE1_KERNEL,
+  UML_KERNEL,
   type Variant,
 } from "./kernels/build_kernel.ts";
 import {
-  type Container,
-  containerConfig,
   CONTAINERS,
+  type Flavour,
+  flavourConfig,
   type Kernel,
   kernelOf,
   KERNELS,
+  UML_KERNELS,
 } from "./kernels/kernels.ts";
 import type { Say } from "./kernels/source.ts";
 import { isThere, requireTools, run, type Tool } from "./programs.ts";
@@ -60,31 +63,38 @@ const KERNEL_TOOLS: readonly Tool[] = [
   { what: "/usr/include/gelf.h", debianPackage: "libelf-dev" },
 ];
 
-/** How a kernel is built with a container. */
-const VARIANTS: Readonly<Record<Container, Variant>> = {
+/** How a kernel is built in each flavour. */
+const VARIANTS: Readonly<Record<Flavour, Variant>> = {
   iommufd: KERNEL,
   type1: TYPE1_KERNEL,
+  uml: UML_KERNEL,
 };
+
+/** A kernel, and what of it is built. */
+interface Order {
+  readonly kernel: Kernel;
+  readonly flavours: readonly Flavour[];
+}
 
 /** Builds what is not up to date; resolves to the paths. Rejects with the reason if that fails. */
 async function build(
-  kernel: Kernel,
+  { kernel, flavours }: Order,
   folder: string,
   say: Say,
 ): Promise<string[]> {
   await requireTools(KERNEL_TOOLS);
   await Deno.mkdir(folder, { recursive: true });
-  const variants = CONTAINERS.map((container) => VARIANTS[container]);
+  const variants = flavours.map((flavour) => VARIANTS[flavour]);
   const images = await buildKernel(kernel, { folder, say, variants });
   const initramfs = await buildInitramfs(folder, say);
   const sources = await hashOfSources(await agentSources());
   const built: Record<string, Built> = {
     [INITRAMFS]: { sources, path: initramfs },
   };
-  for (const [at, container] of CONTAINERS.entries()) {
-    const config = [containerConfig(container)];
+  for (const [at, flavour] of flavours.entries()) {
+    const config = flavourConfig(flavour);
     const sources = await hashOfSources(await kernelSources(kernel, config));
-    built[kernelName(kernel, container)] = { sources, path: images[at]! };
+    built[kernelName(kernel, flavour)] = { sources, path: images[at]! };
   }
   await noteBuilt(folder, built);
   return [...images, initramfs];
@@ -124,12 +134,40 @@ export async function compileAgent(path: string): Promise<void> {
 /** The kernels that arguments name. Throws where there is no such kernel. */
 export function chosenKernels(names: readonly string[]): readonly Kernel[] {
   if (names.length === 0) return KERNELS;
-  return names.map((name) => {
-    const kernel = kernelOf(name);
-    if (kernel !== undefined) return kernel;
-    const all = KERNELS.map(({ revision }) => revision).join(" or ");
-    throw new Error(`There is no kernel "${name}": it must be ${all}.`);
+  return names.map((name) => chosenKernel(name, KERNELS));
+}
+
+/** One of the kernels. Throws where it is none of them. */
+function chosenKernel(name: string, kernels: readonly Kernel[]): Kernel {
+  const kernel = kernelOf(name, kernels);
+  if (kernel !== undefined) return kernel;
+  const all = KERNELS.map(({ revision }) => revision).join(" or ");
+  throw new Error(`There is no kernel "${name}": it must be ${all}.`);
+}
+
+/** The arguments that stand for kernels of `linux-uml:`: all of them, or one as in `uml-6.12`. */
+const UML_ARGUMENT = /^uml(?:-(.*))?$/;
+
+/** What arguments name, in the order to build it. */
+function ordersOf(names: readonly string[]): readonly Order[] {
+  const isUml = (name: string) => UML_ARGUMENT.test(name);
+  const [umls, others] = [
+    names.filter(isUml),
+    names.filter((it) => !isUml(it)),
+  ];
+  const programs = umls.flatMap((name) => {
+    const [, revision] = UML_ARGUMENT.exec(name)!;
+    return revision === undefined
+      ? UML_KERNELS
+      : [chosenKernel(revision, UML_KERNELS)];
   });
+  const kernels = others.length === 0 && umls.length > 0
+    ? []
+    : chosenKernels(others);
+  return [
+    ...kernels.map((kernel) => ({ kernel, flavours: CONTAINERS })),
+    ...programs.map((kernel) => ({ kernel, flavours: ["uml"] as const })),
+  ];
 }
 
 /** The argument that stands for a QEMU which has the devices. */
@@ -161,13 +199,13 @@ async function main(args: readonly string[]): Promise<number> {
         console.log(`QEMU has the devices:\n  ${program}`);
       });
     }
-    const kernels = names.length < args.length && names.length === 0
+    const orders = names.length < args.length && names.length === 0
       ? []
-      : chosenKernels(names);
-    for (const kernel of kernels) {
+      : ordersOf(names);
+    for (const order of orders) {
       await attempt(async () => {
-        const paths = await build(kernel, folder, console.log);
-        console.log(`Linux ${kernel.revision} is up to date:`);
+        const paths = await build(order, folder, console.log);
+        console.log(`Linux ${order.kernel.revision} is up to date:`);
         for (const path of paths) console.log(`  ${path}`);
       });
     }

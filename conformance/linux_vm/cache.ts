@@ -8,11 +8,7 @@
  * @module
  */
 
-import {
-  type Container,
-  containerConfig,
-  type Kernel,
-} from "./kernels/kernels.ts";
+import { type Flavour, flavourConfig, type Kernel } from "./kernels/kernels.ts";
 
 /** A file that was built. */
 export interface Built {
@@ -36,9 +32,9 @@ export const INITRAMFS = "initramfs";
 /** What a kernel is known by. */
 export function kernelName(
   { revision }: Kernel,
-  container: Container,
+  flavour: Flavour,
 ): string {
-  return container === "iommufd" ? revision : `${revision}-${container}`;
+  return flavour === "iommufd" ? revision : `${revision}-${flavour}`;
 }
 
 /** Names the folder, in the package's own tree. */
@@ -143,12 +139,13 @@ async function readBuilt(folder: string): Promise<BuiltFiles> {
 export async function findBuilt(
   folder: string,
   kernel: Kernel,
-  container: Container = "iommufd",
+  flavour: Flavour = "iommufd",
 ): Promise<Bootable> {
   const built = await readBuilt(folder);
   const { revision } = kernel;
-  const config = [containerConfig(container)];
-  const task = `run "deno task linux:build ${revision}"`;
+  const config = flavourConfig(flavour);
+  const argument = flavour === "uml" ? `uml-${revision}` : revision;
+  const task = `run "deno task linux:build ${argument}"`;
   function upToDate(name: string, sources: string): string {
     const found = built[name];
     if (found === undefined) {
@@ -159,7 +156,7 @@ export async function findBuilt(
   }
   return {
     kernel: upToDate(
-      kernelName(kernel, container),
+      kernelName(kernel, flavour),
       await hashOfSources(await kernelSources(kernel, config)),
     ),
     initramfs: upToDate(

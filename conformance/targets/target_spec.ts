@@ -28,6 +28,8 @@ export interface TargetSpec {
   readonly onlyTest?: string;
   /** True for one that runs in this process: several at a time gain nothing. */
   readonly inProcess?: boolean;
+  /** True where a system call costs many times what it costs Linux: a benchmark takes that off. */
+  readonly emulatesCalls?: boolean;
 }
 
 /** Throws a {@link UsageError} about the name of a target. */

@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/utsname.h>
+#include <termios.h>
 #include <unistd.h>
 
 /* The tests use up to 64 huge pages at a time. */
@@ -431,7 +432,9 @@ void bring_up(const char *device)
 	mount_at("debugfs", "/sys/kernel/debug");
 	/* Only a kernel that traces has it. */
 	mount("tracefs", "/sys/kernel/tracing", "tracefs", 0, NULL);
-	if (!set("/proc/sys/vm/nr_hugepages", HUGE_PAGES_WANTED))
+	/* User-Mode Linux has none. */
+	if (!set("/proc/sys/vm/nr_hugepages", HUGE_PAGES_WANTED) &&
+	    errno != ENOENT)
 		die("cannot reserve huge pages: %m");
 	if (device)
 		give_away(device);
@@ -443,6 +446,23 @@ void turn_off(void)
 	die("cannot turn the machine off: %m");
 }
 
+/*
+ * A serial line changes nothing of what goes over it. User-Mode Linux does not
+ * notice what came before the line was opened, until something else happens on
+ * its host: somebody reads this.
+ */
+static void make_raw(int fd)
+{
+	struct termios line;
+
+	if (tcgetattr(fd, &line))
+		return;
+	cfmakeraw(&line);
+	if (tcsetattr(fd, TCSANOW, &line))
+		die("cannot prepare the serial line: %m");
+	fputs("linux_agent: the serial line is open\n", stderr);
+}
+
 /* A port comes some time after boot, and its other end some time later. */
 int open_port(const char *path)
 {
@@ -451,8 +471,10 @@ int open_port(const char *path)
 		struct pollfd port = { .fd = fd };
 
 		if (fd >= 0 && poll(&port, 1, 0) >= 0 &&
-		    !(port.revents & POLLHUP))
+		    !(port.revents & POLLHUP)) {
+			make_raw(fd);
 			return fd;
+		}
 		if (fd >= 0)
 			close(fd);
 		usleep(10000);

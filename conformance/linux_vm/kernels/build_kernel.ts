@@ -6,6 +6,7 @@
  * @module
  */
 
+import { KNOWN_BUGS } from "../../../selftests/harness/known_bugs.ts";
 import { hashOf, kernelSources, type Sources } from "../cache.ts";
 import { isThere, removeIfThere, run } from "../programs.ts";
 import { refusedOptions } from "./kernel_config.ts";
@@ -14,6 +15,8 @@ import { findSource, installedSource, type Say } from "./source.ts";
 
 /** Where a build leaves the kernel in the tree. */
 const IMAGE = "arch/x86/boot/bzImage";
+/** What it is built for. */
+const PC = { arch: "x86_64", goal: "bzImage" } as const;
 
 /** The files that a build gives: where they are in the tree, by the name that they are kept under. */
 export type Products = Readonly<Record<string, string>>;
@@ -24,24 +27,38 @@ export interface Variant {
   readonly config: readonly string[];
   /** What it gives. */
   readonly products: Products;
+  /** The architecture, as make is told, and what to make for it. */
+  readonly arch: "x86_64" | "um";
+  readonly goal: "bzImage" | "linux";
 }
 
 /** A kernel to boot. */
 export const KERNEL: Variant = {
+  ...PC,
   config: [containerConfig("iommufd")],
   products: { bzImage: IMAGE },
 };
 
 /** The same with VFIO's own container. */
 export const TYPE1_KERNEL: Variant = {
+  ...PC,
   config: [containerConfig("type1")],
   products: { "type1-bzImage": IMAGE },
 };
 
 /** The first with symbols, and a configuration that says more. */
 export const TRACING_KERNEL: Variant = {
+  ...PC,
   config: [...KERNEL.config, "linux_vm/fault_steps/tracing.config"],
   products: { "tracing-bzImage": IMAGE, "tracing-vmlinux": "vmlinux" },
+};
+
+/** A kernel that is a program of this machine. */
+export const UML_KERNEL: Variant = {
+  arch: "um",
+  goal: "linux",
+  config: [],
+  products: { uml: "linux" },
 };
 
 /** How a kernel is built. */
@@ -97,14 +114,15 @@ async function buildAll(
   await run("tar", ["-xf", tarball, "-C", tree, "--strip-components=1"]);
   const fixed = await mend(tree, kernel, say);
   // The kernel tells what of its bugs it is without.
-  const suffix = fixed.map((bug) => `-without-${bug}`).join("");
+  const suffix = fixed.filter((bug) => bug in KNOWN_BUGS)
+    .map((bug) => `-without-${bug}`).join("");
   const jobs = `-j${navigator.hardwareConcurrency}`;
-  for (const { sources, products, paths } of planned) {
-    await configure(tree, configOf(sources));
+  for (const { sources, products, paths, arch, goal } of planned) {
+    await configure(tree, arch, configOf(sources));
     say(
       `Compiling ${paths[0]!.slice(folder.length)}, which takes some minutes`,
     );
-    await make(tree, ["bzImage", jobs, `LOCALVERSION=${suffix}`]);
+    await make(tree, arch, [goal, jobs, `LOCALVERSION=${suffix}`]);
     for (const [at, path] of Object.values(products).entries()) {
       await Deno.rename(`${tree}/${path}`, paths[at]!);
     }
@@ -135,10 +153,14 @@ function configOf(sources: Sources): string {
 }
 
 /** Writes the configuration. Rejects if the kernel does not take an option. */
-async function configure(tree: string, fragment: string): Promise<void> {
+async function configure(
+  tree: string,
+  arch: string,
+  fragment: string,
+): Promise<void> {
   const path = `${tree}/fragment.config`;
   await Deno.writeTextFile(path, fragment);
-  await make(tree, ["allnoconfig", `KCONFIG_ALLCONFIG=${path}`]);
+  await make(tree, arch, ["allnoconfig", `KCONFIG_ALLCONFIG=${path}`]);
   const config = await Deno.readTextFile(`${tree}/.config`);
   const refused = refusedOptions(fragment, config);
   if (refused.length > 0) {
@@ -147,9 +169,14 @@ async function configure(tree: string, fragment: string): Promise<void> {
 }
 
 /** Runs make for the kernel; what comes out depends on neither person nor day. */
-async function make(tree: string, args: readonly string[]): Promise<void> {
+async function make(
+  tree: string,
+  arch: string,
+  args: readonly string[],
+): Promise<void> {
   const env = {
-    ARCH: "x86_64",
+    ARCH: arch,
+    SUBARCH: "x86_64",
     KBUILD_BUILD_USER: "iommufd-kit",
     KBUILD_BUILD_HOST: "localhost",
     KBUILD_BUILD_TIMESTAMP: "1970-01-01",

@@ -2,7 +2,8 @@
 
 /**
  * The kernels that `linux-vm:` can boot, newest last: one for each revision
- * that real Linux has. A row is all that another one takes.
+ * that real Linux has. A row is all that another one takes. `linux-uml:` has the
+ * same as programs of this machine.
  *
  * @module
  */
@@ -10,10 +11,13 @@
 import type { RevisionName } from "../../../impl/uapi/revision.ts";
 import type { KnownBug } from "../../../selftests/harness/known_bugs.ts";
 
-/** A slip in the kernel's test module that keeps it from being tested: the build corrects it. */
+/** What is wrong with User-Mode Linux where the tests need more of it than others. */
+export type UmlSlip = "forces_identity" | "has_no_faults" | "stops_serial_line";
+
+/** A slip in the kernel's source that keeps it from being tested: the build corrects it. */
 export interface Mend {
-  /** Which one, in the table of known bugs. */
-  readonly bug: KnownBug;
+  /** Which one: in the table of known bugs, or one of User-Mode Linux alone. */
+  readonly bug: KnownBug | UmlSlip;
   /** The file of the kernel's source. */
   readonly file: string;
   /** What is wrong there. */
@@ -32,6 +36,14 @@ export type Container = typeof CONTAINERS[number];
 /** The file of configuration that chooses it, from `conformance/` on. */
 export function containerConfig(container: Container): string {
   return `linux_vm/kernels/container-${container}.config`;
+}
+
+/** What is built of a revision: kernels to boot, with either container, and one of {@link UML_KERNELS}. */
+export type Flavour = Container | "uml";
+
+/** The files of configuration that a flavour adds to those of the kernel, from `conformance/` on. */
+export function flavourConfig(flavour: Flavour): string[] {
+  return flavour === "uml" ? [] : [containerConfig(flavour)];
 }
 
 /** A kernel. */
@@ -74,12 +86,52 @@ export const KERNELS: readonly Kernel[] = [
   },
 ];
 
+/** What the build corrects of User-Mode Linux. */
+const UML_MENDS: readonly Mend[] = [
+  {
+    // Without the DMA API of a real machine; but the mock has a default of its own.
+    bug: "forces_identity",
+    file: "drivers/iommu/iommu.c",
+    wrong:
+      /(\breturn -1;\s+)if \(!driver_type\)\s+driver_type = IOMMU_DOMAIN_IDENTITY;\s/,
+    replacement: "$1",
+    right: /^(?![^]*IOMMU_DOMAIN_IDENTITY;\s+\}\s+if \(untrusted\))/,
+  },
+  {
+    // Only drivers that it has not can ask for page faults.
+    bug: "has_no_faults",
+    file: "drivers/iommu/Kconfig",
+    wrong: /(\bconfig IOMMU_IOPF\s+)bool\n/,
+    replacement: "$1def_bool IOMMUFD_TEST\n",
+    right: /\bconfig IOMMU_IOPF\s+def_bool/,
+  },
+  {
+    // Once it was told to wait, it reads nothing any more.
+    bug: "stops_serial_line",
+    file: "arch/um/drivers/ssl.c",
+    wrong:
+      /\s\.throttle\s*= line_throttle,\s+\.unthrottle\s*= line_unthrottle,/,
+    replacement: "",
+    right: /^(?![^]*line_throttle)/,
+  },
+];
+
+/** The kernels that `linux-uml:` can start, oldest first. */
+export const UML_KERNELS: readonly Kernel[] = KERNELS.map((kernel) => ({
+  ...kernel,
+  config: ["uml.config", `uml-${kernel.revision}.config`],
+  mends: [...kernel.mends, ...UML_MENDS],
+}));
+
 /** The newest, which `linux-vm:` boots where nothing else is said. */
 export const NEWEST: Kernel = KERNELS.at(-1)!;
 
 /** The kernel with a revision; undefined if there is none. */
-export function kernelOf(revision: string): Kernel | undefined {
-  return KERNELS.find((kernel) => kernel.revision === revision);
+export function kernelOf(
+  revision: string,
+  kernels: readonly Kernel[] = KERNELS,
+): Kernel | undefined {
+  return kernels.find((kernel) => kernel.revision === revision);
 }
 
 /** The source with the slip corrected; undefined where there is none. Throws where neither is found. */
