@@ -40,108 +40,6 @@ void die(const char *format, ...)
 	exit(1);
 }
 
-/* A process of the protocol. */
-struct process {
-	int pid;
-	/* Leads to it; -1 when it has ended. */
-	int channel;
-	/* Why it ended. */
-	char reason[32];
-	/* It was asked to. */
-	bool exited;
-};
-
-/* By number, the first of them `first_process`. */
-static struct process *processes;
-static size_t process_count;
-static size_t first_process = 1;
-
-/* Returns the number of a new process. */
-static size_t add_process(int pid, int channel)
-{
-	processes = realloc(processes,
-			    (process_count + 1) * sizeof(*processes));
-	if (!processes)
-		die("out of memory");
-	processes[process_count] =
-		(struct process){ .pid = pid, .channel = channel };
-	return first_process + process_count++;
-}
-
-static void end_reason(char *reason, size_t size, int status)
-{
-	static const char *const names[] = {
-		[SIGABRT] = "SIGABRT", [SIGALRM] = "SIGALRM",
-		[SIGBUS] = "SIGBUS",   [SIGFPE] = "SIGFPE",
-		[SIGILL] = "SIGILL",   [SIGKILL] = "SIGKILL",
-		[SIGSEGV] = "SIGSEGV", [SIGSYS] = "SIGSYS",
-		[SIGTERM] = "SIGTERM", [SIGTRAP] = "SIGTRAP",
-		[SIGXCPU] = "SIGXCPU", [SIGXFSZ] = "SIGXFSZ",
-	};
-	size_t signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-
-	if (!signal)
-		snprintf(reason, size, "exit %d", WEXITSTATUS(status));
-	else if (signal < ARRAY_SIZE(names) && names[signal])
-		snprintf(reason, size, "%s", names[signal]);
-	else
-		snprintf(reason, size, "signal %zu", signal);
-}
-
-/* Waits until a process is gone, with its memory and descriptors. */
-static void reap(struct process *p)
-{
-	int status = 0;
-
-	close(p->channel);
-	p->channel = -1;
-	while (waitpid(p->pid, &status, 0) < 0 && errno == EINTR)
-		;
-	end_reason(p->reason, sizeof(p->reason), status);
-}
-
-static void kill_processes(void)
-{
-	for (size_t i = 0; i < process_count; i++)
-		if (processes[i].channel >= 0)
-			kill(processes[i].pid, SIGKILL);
-	for (size_t i = 0; i < process_count; i++)
-		if (processes[i].channel >= 0)
-			reap(&processes[i]);
-	/* A number is not used twice, so that a late request finds nothing. */
-	first_process += process_count;
-	process_count = 0;
-}
-
-/* A process's answer to a request, and a descriptor that came with it. */
-struct answer {
-	/* Valid until the next; NULL if the process ended over the request. */
-	char *text;
-	/* -1 for none. */
-	int passed;
-};
-
-/* Sends a process a request, with a descriptor unless `pass` is -1. */
-static struct answer ask(struct process *p, const char *request, int pass)
-{
-	static struct stream answers;
-	static struct text line;
-	struct answer answer = { .passed = -1 };
-
-	if (!answers.in.data)
-		stream_open(&answers, -1);
-	answers.fd = p->channel;
-	answers.in.len = answers.next = 0;
-	line.len = 0;
-	put(&line, request);
-	put(&line, "\n");
-	if (send_text(p->channel, &line, pass))
-		answer.text = read_line(&answers);
-	if (answer.text)
-		answer.passed = answers.passed;
-	return answer;
-}
-
 /* Puts out why a process does not answer. */
 static void put_end(struct text *out, struct process *p)
 {
@@ -152,13 +50,13 @@ static void put_end(struct text *out, struct process *p)
 }
 
 /* Asks a process, and puts its answer out. */
-static void ask_and_put(struct process *p, const char *request, int pass,
+static void ask_and_put(struct process *p, const char *request,
 			struct text *out)
 {
 	struct answer answer = { .passed = -1 };
 
 	if (p->channel >= 0)
-		answer = ask(p, request, pass);
+		answer = ask(p, request, -1);
 	if (!answer.text) {
 		put_end(out, p);
 	} else if (answer.passed >= 0) {
@@ -173,21 +71,20 @@ static void ask_and_put(struct process *p, const char *request, int pass,
 /* The process of a number, which must not have been asked to end; NULL for none. */
 static struct process *find_process(struct call *c, uint64_t number)
 {
-	uint64_t index = number - first_process;
+	struct process *p = process_of(number);
 
-	if (index >= process_count)
+	if (!p)
 		c->error = "there is no such process";
-	else if (processes[index].exited)
+	else if (p->exited)
 		c->error = "the process has ended";
-	return c->error ? NULL : &processes[index];
+	return c->error ? NULL : p;
 }
 
-/* "passfd FD TO": one lends the descriptor, the other takes it. */
+/* "passfd FD TO" */
 static void pass_fd(struct call *c, struct process *from)
 {
-	char lend[40];
 	struct process *to;
-	struct answer lent;
+	long ret;
 	int fd;
 
 	word(c);
@@ -195,15 +92,13 @@ static void pass_fd(struct call *c, struct process *from)
 	to = find_process(c, number(c));
 	if (!parsed(c))
 		return;
-	snprintf(lend, sizeof(lend), "!lendfd %d", fd);
-	lent = from->channel < 0 ? (struct answer){ 0 } : ask(from, lend, -1);
-	if (!lent.text) {
-		put_end(c->out, from);
-	} else if (lent.passed < 0) {
-		put(c->out, lent.text);
+	if (to->channel < 0) {
+		c->error = "the process that is to get it has died";
+	} else if (from->channel >= 0 && pass_descriptor(from, fd, to, &ret)) {
+		put(c->out, "ok");
+		put_num(c->out, ret);
 	} else {
-		ask_and_put(to, "!takefd", lent.passed, c->out);
-		close(lent.passed);
+		put_end(c->out, from);
 	}
 }
 
@@ -217,14 +112,13 @@ static void process_request(struct call *c, uint64_t process)
 	if (*c->at == '!') {
 		c->error = "the request is unknown";
 	} else if (p->channel >= 0 && !strcmp(c->at, "exit")) {
-		kill(p->pid, SIGKILL);
-		reap(p);
+		end_process(p);
 		p->exited = true;
 		put(c->out, "ok");
 	} else if (!strncmp(c->at, "passfd ", strlen("passfd "))) {
 		pass_fd(c, p);
 	} else {
-		ask_and_put(p, c->at, -1, c->out);
+		ask_and_put(p, c->at, c->out);
 	}
 }
 
@@ -238,20 +132,8 @@ static void do_hello(struct call *c)
 
 static void do_spawn(struct call *c)
 {
-	int pair[2];
-	int pid;
-
-	if (!parsed(c))
-		return;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
-		die("no channel for a process: %m");
-	pid = fork();
-	if (pid < 0)
-		die("no process: %m");
-	if (!pid)
-		start_worker(pair[1]);
-	close(pair[1]);
-	put_num(c->out, add_process(pid, pair[0]));
+	if (parsed(c))
+		put_num(c->out, spawn_process());
 }
 
 static void do_reset(struct call *c)
@@ -277,6 +159,7 @@ static void adapter_request(struct call *c)
 		{ "hello", do_hello },
 		{ "spawn", do_spawn },
 		{ "reset", do_reset },
+		{ "program", do_program },
 		{ "bye", do_bye },
 	};
 	char *name = word(c);
@@ -351,6 +234,7 @@ int main(int argc, char **argv)
 		in = out = open_port(argv[1]);
 	signal(SIGPIPE, SIG_IGN);
 	start_watch();
+	setup_board();
 	serve(in, out);
 	if (is_init())
 		turn_off();

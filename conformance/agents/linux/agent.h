@@ -18,6 +18,8 @@
  */
 #define CHANNEL_FD 1000
 #define FAIL_NTH_FD 1001
+/* The memory that the processes of a program share. */
+#define BOARD_FD 1002
 
 /* The argument of a worker that runs this program anew. */
 #define RESUME "--resume"
@@ -73,14 +75,19 @@ struct call {
 	/* A descriptor to send with the reply; -1 for none. */
 	int pass;
 	/* It is of no use here afterwards. */
-	bool close_passed;
+	bool close_pass;
+	/* Where references of its words go; NULL where there are none. */
+	struct references *references;
 };
 
 /* The next word. They set `error` where it is not what it should be. */
 char *word(struct call *c);
 uint64_t number(struct call *c);
-void *bytes(struct call *c, size_t *len);
 char *string(struct call *c);
+/* The bytes of a word, decoded over it. */
+char *decode_bytes(struct call *c, char *word, size_t *len);
+/* The number without a sign that begins at `*at`, which moves behind it; false if there is none of 64 bits. */
+bool scan_number(const char **at, uint64_t *value);
 /* True if the words were understood and none is left. */
 bool parsed(struct call *c);
 /* Ends the first of the calls of a request; returns the next, NULL without one. */
@@ -92,44 +99,163 @@ char *cut_call(char *calls);
 void make_call(struct call *c);
 /* Prepares this process for that. */
 void setup_calls(void);
+
+struct made;
+
 /* What a request to a process of the tests is. */
 struct verb {
 	const char *name;
 	/*
-	 * Where a request is one system call: its number, and its arguments. 'n'
-	 * is a number, 't' a text, 'b' bytes and their length, 's' the struct of
-	 * an ioctl; '.' and 'm' are not in the request: the current folder, the
-	 * mode of a new file.
+	 * The words of the request, and the arguments that they become. 'n' is a
+	 * number, 't' a text, 'b' bytes and their length, 's' the struct of an
+	 * ioctl, 'i' the length of bytes that come back, as those and their length;
+	 * 'p' is a process; '.' and 'm' are not in the request: the current folder,
+	 * the mode of a new file.
 	 */
-	long nr;
 	const char *args;
-	/* Carries out another. */
-	void (*run)(struct call *c);
+	/* The system call that it is. */
+	long nr;
+	/* Carries out another; returns what it would as one. */
+	long (*run)(struct made *m);
+	/* Carries out a list of calls. */
+	void (*run_list)(struct call *c);
+	/* Its result is no value: it is 0, or a fault. */
+	bool faults;
+	/* Two numbers come back. */
+	bool numbers;
+	/* It has no result. */
+	bool silent;
+	/* What it makes goes on behind it too, and gets 0. */
+	bool forks;
+	/* The process goes on anew behind it. */
+	bool anew;
 	/* It counts for fail-nth; what the agent does besides does not. */
 	bool counts;
 	bool batched;
 	bool timed;
+	/* Only the supervisor asks a worker for it. */
+	bool internal;
+	/* Only the supervisor carries it out. */
+	bool supervised;
 };
 
 /* The verb of this name; NULL for none. */
 const struct verb *find_verb(const char *name);
+/* Verbs have numbers, which are those of every process. */
+size_t verb_number(const struct verb *verb);
+const struct verb *verb_of(size_t number);
 
-/* A system call, understood and ready to be made. */
+/*
+ * A call that is understood. It holds no address, so that a process can carry
+ * it out that another one has read: bytes lie behind a base of the process's.
+ */
 struct made {
-	long nr;
+	const struct verb *verb;
 	long args[6];
-	bool counts;
-	/* The struct as it was sent; NULL for none. */
-	void *sent;
+	/* The bytes that were sent, or are to come back. */
+	size_t at;
 	size_t len;
-	/* Where it must lie. */
-	void *place;
+	/* What came back beside them. */
+	long long numbers[2];
+	/* The descriptor that came with it, and one to send; -1 for none. */
+	int passed;
+	int pass;
+	/* That one is of no use here afterwards. */
+	bool close_pass;
+	/* Why it could not be carried out. */
+	const char *error;
 };
 
-/* Reads the words of a verb that is one system call; false if they are wrong. */
-bool parse_made(struct call *c, const struct verb *verb, struct made *m);
-/* Makes it; the struct must lie in its place. */
-long make(const struct made *m);
+/* Reads the words of a verb; false if they are wrong. `base` is that of the bytes. */
+bool parse_made(struct call *c, const struct verb *verb, uintptr_t base,
+		struct made *m);
+/* Puts the addresses of its bytes and texts into the arguments. */
+void place_bytes(struct made *m, uintptr_t base);
+/* Makes it; its struct must lie in its place. */
+long make(struct made *m);
+/* Where its struct lies for that. */
+void *struct_place(const struct made *m);
+/* Does all of that; the bytes are those that came back then. */
+long carry_out(struct made *m, uintptr_t base);
+/* Puts out what came of it. */
+void put_values(struct text *out, const struct made *m, uintptr_t base, long ret);
+
+/* ---- references.c: values of earlier steps ---------------------------- */
+
+/* A value that is put into an argument, or into bytes. */
+struct reference {
+	/* Which argument; -1 for the bytes. */
+	int arg;
+	/* Where in the bytes it goes, and how much of it. */
+	uint64_t to;
+	unsigned int to_len;
+	/* The step that it comes from, and where in what came back of that; the result where `from_len` is 0. */
+	uint64_t step;
+	uint64_t from;
+	unsigned int from_len;
+	uint64_t plus;
+};
+
+/* Room for those of a program. */
+struct references {
+	struct reference *list;
+	size_t count;
+	size_t cap;
+};
+
+/* True if the next word is a reference; it is noted for that argument. */
+bool argument_reference(struct call *c, int arg);
+/* The word of bytes that follows, without references behind it; those are noted. */
+char *bytes_references(struct call *c);
+
+/* ---- program.c -------------------------------------------------------- */
+
+/* Makes the memory that a program's processes share. */
+void setup_board(void);
+/* Maps it in a process that was run anew. */
+void map_board(void);
+/* Carries out a program, and puts out what came of its steps. */
+void do_program(struct call *c);
+/* In a worker: carries out some steps of it. */
+void run_steps(struct call *c);
+
+/* ---- processes.c: the processes of the protocol ----------------------- */
+
+/* A process of the protocol. */
+struct process {
+	int pid;
+	/* Leads to it; -1 when it has ended. */
+	int channel;
+	/* Why it ended. */
+	char reason[32];
+	/* It was asked to. */
+	bool exited;
+};
+
+/* A process's answer to a request, and a descriptor that came with it. */
+struct answer {
+	/* Valid until the next; NULL if the process ended over the request. */
+	char *text;
+	/* -1 for none. */
+	int passed;
+};
+
+/* Makes a process; its number. */
+size_t spawn_process(void);
+/* Takes one that another process made; its number. */
+size_t add_process(int pid, int channel);
+/* The process of a number; NULL if it never was. Valid until the next is made. */
+struct process *process_of(uint64_t number);
+/* Sends a process a request, with a descriptor unless `pass` is -1. */
+struct answer ask(struct process *p, const char *request, int pass);
+/* Lets one process give a descriptor to another. The result, and true; false if the first ended over it. */
+bool pass_descriptor(struct process *from, int fd, struct process *to,
+		     long *ret);
+/* Ends a process, and waits until it is gone with its memory and descriptors. */
+void end_process(struct process *p);
+/* Waits for one that ends by itself, and notes why it does. */
+void reap(struct process *p);
+void kill_processes(void);
 
 /* ---- timing.c --------------------------------------------------------- */
 

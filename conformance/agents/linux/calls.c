@@ -131,18 +131,20 @@ static unsigned int fail_nth_left(void)
 }
 
 /* Makes the system call; the struct must lie where it belongs. */
-static long make_raw(const struct made *m)
+static long make_raw(struct made *m)
 {
 	const long *a = m->args;
 
-	return raw(m->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	if (m->verb->run)
+		return m->verb->run(m);
+	return raw(m->verb->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
-long make(const struct made *m)
+long make(struct made *m)
 {
 	long ret;
 
-	if (!m->counts || !fail_nth)
+	if (!m->verb->counts || !fail_nth)
 		return make_raw(m);
 	if (!arm_fail_nth(fail_nth))
 		die("cannot set fail-nth: %m");
@@ -153,37 +155,50 @@ long make(const struct made *m)
 	return ret;
 }
 
-/* Where a struct of an ioctl must lie so that a page follows that is not there. */
-static void *struct_place(struct call *c, size_t len)
+/* A page follows that is not there. */
+void *struct_place(const struct made *m)
 {
-	if (len > ARENA_SIZE) {
-		c->error = "the struct is too long for this agent";
-		return guard;
-	}
-	return guard - len;
+	return guard - m->len;
 }
 
-bool parse_made(struct call *c, const struct verb *verb, struct made *m)
+/* The word of bytes, and what they become: an offset from the base. */
+static void parse_bytes(struct call *c, uintptr_t base, struct made *m)
+{
+	char *word = bytes_references(c);
+
+	m->at = (uintptr_t)decode_bytes(c, word, &m->len) - base;
+}
+
+bool parse_made(struct call *c, const struct verb *verb, uintptr_t base,
+		struct made *m)
 {
 	long *arg = m->args;
 
-	*m = (struct made){ .nr = verb->nr, .counts = verb->counts };
+	*m = (struct made){ .verb = verb, .passed = -1, .pass = -1 };
 	for (const char *kind = verb->args; *kind; kind++, arg++) {
 		switch (*kind) {
 		case 'n':
+			if (!argument_reference(c, arg - m->args))
+				*arg = number(c);
+			break;
+		case 'p':
 			*arg = number(c);
 			break;
 		case 't':
-			*arg = (long)string(c);
+			m->at = (uintptr_t)string(c) - base;
+			break;
+		case 'i':
+			m->len = number(c);
+			*++arg = m->len;
 			break;
 		case 'b':
-			*arg++ = (long)bytes(c, &m->len);
-			*arg = m->len;
+			parse_bytes(c, base, m);
+			*++arg = m->len;
 			break;
 		case 's':
-			m->sent = bytes(c, &m->len);
-			m->place = struct_place(c, m->len);
-			*arg = (long)m->place;
+			parse_bytes(c, base, m);
+			if (m->len > ARENA_SIZE)
+				c->error = "the struct is too long for this agent";
 			break;
 		case '.':
 			*arg = AT_FDCWD;
@@ -196,131 +211,160 @@ bool parse_made(struct call *c, const struct verb *verb, struct made *m)
 	return parsed(c);
 }
 
-/* The calls that are their arguments, their result and their struct. */
+void place_bytes(struct made *m, uintptr_t base)
+{
+	long *arg = m->args;
+
+	for (const char *kind = m->verb->args; *kind; kind++, arg++) {
+		switch (*kind) {
+		case 's':
+			*arg = (long)struct_place(m);
+			break;
+		case 't':
+			*arg = (long)(base + m->at);
+			break;
+		case 'i':
+		case 'b':
+			*arg++ = (long)(base + m->at);
+			break;
+		}
+	}
+}
+
+/* A struct that is called with; what it is afterwards. */
+static long call_with_struct(struct made *m, void *bytes)
+{
+	void *place = struct_place(m);
+	long ret;
+
+	memcpy(place, bytes, m->len);
+	ret = make(m);
+	memcpy(bytes, place, m->len);
+	return ret;
+}
+
+/* Not there yet, the memory of a call would be one more step that can fail. */
+static void touch(const char *bytes, size_t len)
+{
+	for (size_t i = 0; i < len; i += 4096)
+		*(const volatile char *)(bytes + i);
+}
+
+long carry_out(struct made *m, uintptr_t base)
+{
+	const char *args = m->verb->args;
+	char *bytes = (char *)(base + m->at);
+
+	place_bytes(m, base);
+	if (strchr(args, 's'))
+		return call_with_struct(m, bytes);
+	if (strchr(args, 'i'))
+		memset(bytes, 0, m->len);
+	else if (strchr(args, 't') || strchr(args, 'b'))
+		touch(bytes, m->len + 1);
+	return make(m);
+}
+
+void put_values(struct text *out, const struct made *m, uintptr_t base, long ret)
+{
+	const struct verb *verb = m->verb;
+	const char *args = verb->args;
+	size_t read = ret > 0 ? ret : 0;
+
+	if (verb->faults && ret < 0) {
+		put(out, " fault");
+		return;
+	}
+	if (!verb->faults && !verb->silent)
+		put_num(out, ret);
+	for (int i = 0; verb->numbers && i < 2; i++)
+		put_num(out, m->numbers[i]);
+	if (strchr(args, 's') || (strchr(args, 'i') && verb->faults))
+		put_bytes(out, (void *)(base + m->at), m->len);
+	else if (strchr(args, 'i'))
+		put_bytes(out, (void *)(base + m->at), read);
+}
+
+/* Memory for what comes back of a call that is no step of a program. */
+static bool own_bytes(struct call *c, struct made *m)
+{
+	char *own = malloc(m->len + !m->len);
+
+	m->at = (uintptr_t)own;
+	if (!own)
+		c->error = "there is no memory for so many bytes";
+	return own;
+}
+
+/* Carries a call out whose words follow. */
 static void do_plain(struct call *c, const struct verb *verb)
 {
+	bool reads = strchr(verb->args, 'i');
 	struct made m;
-
-	if (!parse_made(c, verb, &m))
-		return;
-	if (m.sent)
-		memcpy(m.place, m.sent, m.len);
-	put_num(c->out, make(&m));
-	if (m.sent)
-		put_bytes(c->out, m.place, m.len);
-}
-
-static void read_bytes(struct call *c, struct made *m, size_t count)
-{
-	char *into;
 	long ret;
 
-	if (!parsed(c))
+	if (!parse_made(c, verb, 0, &m) || (reads && !own_bytes(c, &m)))
 		return;
-	into = malloc(count);
-	if (!into) {
-		c->error = "there is no memory for so many bytes";
-		return;
-	}
-	/* Not there yet, the memory would be one more step that can fail. */
-	memset(into, 0, count);
-	m->args[1] = (long)into;
-	ret = make(m);
-	put_num(c->out, ret);
-	put_bytes(c->out, into, ret > 0 ? ret : 0);
-	free(into);
+	m.passed = c->passed;
+	ret = carry_out(&m, 0);
+	put_values(c->out, &m, 0, ret);
+	if (reads)
+		free((void *)m.at);
+	c->faulted = verb->faults && ret < 0;
+	c->error = m.error;
+	c->pass = m.pass;
+	c->close_pass = m.close_pass;
+	/* In the child nothing is said: the parent answers this request. */
+	if (verb->forks && !ret)
+		c->out->len = 0;
 }
 
-static void do_read(struct call *c)
+static long do_poll(struct made *m)
 {
-	struct made m = { .nr = SYS_read, .counts = true };
-
-	m.args[0] = number(c);
-	m.args[2] = number(c);
-	read_bytes(c, &m, m.args[2]);
-}
-
-static void do_pread(struct call *c)
-{
-	struct made m = { .nr = SYS_pread64 };
-
-	m.args[0] = number(c);
-	m.args[2] = number(c);
-	m.args[3] = number(c);
-	read_bytes(c, &m, m.args[2]);
-}
-
-static void do_poll(struct call *c)
-{
-	struct pollfd pfd = { .fd = number(c) };
+	struct pollfd pfd = { .fd = m->args[0], .events = m->args[1] };
 	struct timespec now = { 0 };
-	long ret;
+	long ret = raw(SYS_ppoll, &pfd, 1, &now, NULL, 0);
 
-	pfd.events = number(c);
-	if (!parsed(c))
-		return;
-	ret = raw(SYS_ppoll, &pfd, 1, &now, NULL, 0);
-	put_num(c->out, ret < 0 ? ret : pfd.revents);
+	return ret < 0 ? ret : pfd.revents;
 }
 
-static void do_peek(struct call *c)
+static long do_peek(struct made *m)
 {
-	void *addr = (void *)number(c);
-	size_t len = number(c);
-	void *into;
+	const long *a = m->args;
 
-	if (!parsed(c))
-		return;
-	into = malloc(len);
-	if (len && !into) {
-		c->error = "there is no memory for so many bytes";
-		return;
-	}
-	if (copy_memory(into, addr, len))
-		put_bytes(c->out, into, len);
-	else
-		c->faulted = true;
-	free(into);
+	return copy_memory((void *)a[1], (void *)a[0], a[2]) ? 0 : -EFAULT;
 }
 
-static void do_poke(struct call *c)
+static long do_poke(struct made *m)
 {
-	void *addr = (void *)number(c);
-	size_t len;
-	void *from = bytes(c, &len);
+	const long *a = m->args;
 
-	if (parsed(c) && !copy_memory(addr, from, len))
-		c->faulted = true;
+	return copy_memory((void *)a[0], (void *)a[1], a[2]) ? 0 : -EFAULT;
 }
 
-static void do_pipe(struct call *c)
+static long do_pipe(struct made *m)
 {
 	int fds[2] = { -1, -1 };
+	long ret = raw(SYS_pipe2, fds, 0);
 
-	if (!parsed(c))
-		return;
-	put_num(c->out, raw(SYS_pipe2, fds, 0));
-	put_num(c->out, fds[0]);
-	put_num(c->out, fds[1]);
+	m->numbers[0] = fds[0];
+	m->numbers[1] = fds[1];
+	return ret;
 }
 
-static void do_setrlimit(struct call *c)
+static long do_setrlimit(struct made *m)
 {
-	int resource = number(c);
-	rlim_t soft = number(c);
+	int resource = m->args[0];
+	rlim_t soft = m->args[1];
 	struct rlimit64 limit;
-	long ret;
+	long ret = raw(SYS_prlimit64, 0, resource, NULL, &limit);
 
-	if (!parsed(c))
-		return;
-	ret = raw(SYS_prlimit64, 0, resource, NULL, &limit);
-	if (!ret) {
-		limit.rlim_cur = soft;
-		if (limit.rlim_max < soft)
-			limit.rlim_max = soft;
-		ret = raw(SYS_prlimit64, 0, resource, &limit, NULL);
-	}
-	put_num(c->out, ret);
+	if (ret)
+		return ret;
+	limit.rlim_cur = soft;
+	if (limit.rlim_max < soft)
+		limit.rlim_max = soft;
+	return raw(SYS_prlimit64, 0, resource, &limit, NULL);
 }
 
 /* What a process may do. */
@@ -345,36 +389,28 @@ static void set_rights(const struct rights *r)
 	raw(SYS_capset, &capability_header, r->capabilities);
 }
 
-static void do_dropcap(struct call *c)
+static long do_dropcap(struct made *m)
 {
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-	unsigned int cap = number(c);
-	long ret;
+	unsigned int cap = m->args[0];
+	long ret = raw(SYS_capget, &capability_header, data);
 
-	if (!parsed(c))
-		return;
-	ret = raw(SYS_capget, &capability_header, data);
 	if (!ret && cap / 32 >= ARRAY_SIZE(data))
 		ret = -EINVAL;
-	if (!ret) {
-		data[cap / 32].effective &= ~(1U << cap % 32);
-		data[cap / 32].permitted &= ~(1U << cap % 32);
-		ret = raw(SYS_capset, &capability_header, data);
-	}
-	put_num(c->out, ret);
+	if (ret)
+		return ret;
+	data[cap / 32].effective &= ~(1U << cap % 32);
+	data[cap / 32].permitted &= ~(1U << cap % 32);
+	return raw(SYS_capset, &capability_header, data);
 }
 
-static void do_vmstatus(struct call *c)
+static long do_vmstatus(struct made *m)
 {
-	long long locked = file_value("/proc/self/status", "VmLck:");
-	long long pinned = file_value("/proc/self/status", "VmPin:");
-
-	if (locked < 0 || pinned < 0)
-		c->error = "/proc/self/status does not tell";
-	if (!parsed(c))
-		return;
-	put_num(c->out, locked);
-	put_num(c->out, pinned);
+	m->numbers[0] = file_value("/proc/self/status", "VmLck:");
+	m->numbers[1] = file_value("/proc/self/status", "VmPin:");
+	if (m->numbers[0] < 0 || m->numbers[1] < 0)
+		m->error = "/proc/self/status does not tell";
+	return 0;
 }
 
 static void forget_fail_nth(void)
@@ -383,33 +419,25 @@ static void forget_fail_nth(void)
 	fail_nth = 0;
 }
 
-static void do_failnth(struct call *c)
+static long do_failnth(struct made *m)
 {
-	unsigned int nth = number(c);
-	int fd;
+	int fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
 
-	if (!parsed(c))
-		return;
 	/* Not opened before: the file is that of one thread, and fork makes another. */
-	fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
-	if (fd < 0) {
-		put_num(c->out, -errno);
-		return;
-	}
+	if (fd < 0)
+		return -errno;
 	dup3(fd, FAIL_NTH_FD, O_CLOEXEC);
 	close(fd);
-	if (!arm_fail_nth(0)) {
-		put_num(c->out, -errno);
-		return;
-	}
-	fail_nth = nth;
-	put_num(c->out, 0);
+	if (!arm_fail_nth(0))
+		return -errno;
+	fail_nth = m->args[0];
+	return 0;
 }
 
-static void do_failnthleft(struct call *c)
+static long do_failnthleft(struct made *m)
 {
-	if (parsed(c))
-		put_num(c->out, fail_nth);
+	(void)m;
+	return fail_nth;
 }
 
 /*
@@ -417,17 +445,15 @@ static void do_failnthleft(struct call *c)
  * model that goes by parents takes a child for the supervisor's: it sets itself
  * what it has from its maker.
  */
-static void do_fork(struct call *c)
+static long do_fork(struct made *m)
 {
 	struct rights rights;
 	int pair[2];
 	long pid;
 
-	if (!parsed(c))
-		return;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) {
-		c->error = "there is no channel for the child";
-		return;
+		m->error = "there is no channel for the child";
+		return -1;
 	}
 	get_rights(&rights);
 	pid = raw(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
@@ -437,56 +463,53 @@ static void do_fork(struct call *c)
 		close(pair[0]);
 		close(pair[1]);
 		forget_fail_nth();
-		/* Says nothing: the parent answers this request. */
-		c->out->len = 0;
-		return;
+		return 0;
 	}
 	close(pair[1]);
 	if (pid < 0) {
 		close(pair[0]);
-		c->error = strerror(-pid);
-		return;
+		m->error = strerror(-pid);
+		return pid;
 	}
-	put_num(c->out, pid);
-	c->pass = pair[0];
-	c->close_passed = true;
+	m->pass = pair[0];
+	m->close_pass = true;
+	return pid;
 }
 
 /* The answer comes from resume_worker(). */
-static void do_exec(struct call *c)
+static long do_exec(struct made *m)
 {
-	if (!parsed(c))
-		return;
+	int error;
+
+	(void)m;
 	fcntl(CHANNEL_FD, F_SETFD, 0);
+	fcntl(BOARD_FD, F_SETFD, 0);
 	execl("/proc/self/exe", "linux_agent", RESUME, NULL);
-	put_num(c->out, -errno);
+	error = errno;
 	fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC);
+	fcntl(BOARD_FD, F_SETFD, FD_CLOEXEC);
+	return -error;
 }
 
 /* A descriptor for the supervisor, to hand on. */
-static void do_lendfd(struct call *c)
+static long do_lendfd(struct made *m)
 {
-	int fd = number(c);
+	int fd = m->args[0];
 
-	if (!parsed(c))
-		return;
-	if (fcntl(fd, F_GETFD) < 0) {
-		put_num(c->out, -errno);
-		return;
-	}
-	put_num(c->out, 0);
-	c->pass = fd;
+	if (fcntl(fd, F_GETFD) < 0)
+		return -errno;
+	m->pass = fd;
+	return 0;
 }
 
 /* The one that came with this request: where it arrived, it stays. */
-static void do_takefd(struct call *c)
+static long do_takefd(struct made *m)
 {
-	if (!parsed(c))
-		return;
-	if (c->passed >= 0)
-		fcntl(c->passed, F_SETFD, 0);
 	/* The kernel leaves out what there is no room for. */
-	put_num(c->out, c->passed < 0 ? -EMFILE : c->passed);
+	if (m->passed < 0)
+		return -EMFILE;
+	fcntl(m->passed, F_SETFD, 0);
+	return m->passed;
 }
 
 static void do_batch(struct call *c);
@@ -494,18 +517,21 @@ static void do_batch(struct call *c);
 static const struct verb verbs[] = {
 	{ .name = "ioctl", .nr = SYS_ioctl, .args = "nns", .counts = true,
 	  .batched = true, .timed = true },
-	{ .name = "peek", .run = do_peek, .batched = true },
-	{ .name = "poke", .run = do_poke, .batched = true },
-	{ .name = "batch", .run = do_batch },
-	{ .name = "time", .run = do_time },
+	{ .name = "peek", .run = do_peek, .args = "ni", .faults = true,
+	  .batched = true },
+	{ .name = "poke", .run = do_poke, .args = "nb", .faults = true,
+	  .batched = true },
+	{ .name = "batch", .run_list = do_batch },
+	{ .name = "time", .run_list = do_time },
 	{ .name = "open", .nr = SYS_openat, .args = ".tnm", .counts = true,
 	  .timed = true },
 	{ .name = "close", .nr = SYS_close, .args = "n", .timed = true },
 	{ .name = "dup", .nr = SYS_dup, .args = "n" },
 	{ .name = "unlink", .nr = SYS_unlink, .args = "t" },
-	/* Only the supervisor asks for these. */
-	{ .name = "!lendfd", .run = do_lendfd },
-	{ .name = "!takefd", .run = do_takefd },
+	{ .name = "passfd", .args = "np", .supervised = true },
+	{ .name = "!lendfd", .run = do_lendfd, .args = "n", .internal = true },
+	{ .name = "!takefd", .run = do_takefd, .args = "", .internal = true },
+	{ .name = "!steps", .run_list = run_steps, .internal = true },
 	{ .name = "ioctlarg", .nr = SYS_ioctl, .args = "nnn", .counts = true,
 	  .timed = true },
 	{ .name = "mmap", .nr = SYS_mmap, .args = "nnnnnn" },
@@ -513,26 +539,28 @@ static const struct verb verbs[] = {
 	{ .name = "mremap", .nr = SYS_mremap, .args = "nnnnn" },
 	{ .name = "mprotect", .nr = SYS_mprotect, .args = "nnn" },
 	{ .name = "madvise", .nr = SYS_madvise, .args = "nnn" },
-	{ .name = "read", .run = do_read },
+	{ .name = "read", .nr = SYS_read, .args = "ni", .counts = true },
 	{ .name = "write", .nr = SYS_write, .args = "nb", .counts = true },
-	{ .name = "pread", .run = do_pread },
+	{ .name = "pread", .nr = SYS_pread64, .args = "nin" },
 	{ .name = "pwrite", .nr = SYS_pwrite64, .args = "nbn" },
 	{ .name = "lseek", .nr = SYS_lseek, .args = "nnn" },
-	{ .name = "poll", .run = do_poll },
+	{ .name = "poll", .run = do_poll, .args = "nn" },
 	{ .name = "memfd", .nr = SYS_memfd_create, .args = "tn" },
 	{ .name = "ftruncate", .nr = SYS_ftruncate, .args = "nn" },
 	{ .name = "fallocate", .nr = SYS_fallocate, .args = "nnnn" },
 	{ .name = "fcntl", .nr = SYS_fcntl, .args = "nnn" },
 	{ .name = "eventfd", .nr = SYS_eventfd2, .args = "nn" },
-	{ .name = "pipe", .run = do_pipe },
-	{ .name = "setrlimit", .run = do_setrlimit },
+	{ .name = "pipe", .run = do_pipe, .args = "", .numbers = true },
+	{ .name = "setrlimit", .run = do_setrlimit, .args = "nn" },
 	{ .name = "setuid", .nr = SYS_setuid, .args = "n" },
-	{ .name = "dropcap", .run = do_dropcap },
-	{ .name = "vmstatus", .run = do_vmstatus },
-	{ .name = "failnth", .run = do_failnth },
-	{ .name = "failnthleft", .run = do_failnthleft },
-	{ .name = "fork", .run = do_fork },
-	{ .name = "exec", .run = do_exec },
+	{ .name = "dropcap", .run = do_dropcap, .args = "n" },
+	{ .name = "vmstatus", .run = do_vmstatus, .args = "", .numbers = true,
+	  .silent = true },
+	{ .name = "failnth", .run = do_failnth, .args = "n" },
+	{ .name = "failnthleft", .run = do_failnthleft, .args = "" },
+	{ .name = "fork", .run = do_fork, .args = "", .forks = true },
+	{ .name = "exec", .run = do_exec, .args = "", .anew = true },
+	{ .name = "exit", .args = "", .silent = true, .supervised = true },
 };
 
 const struct verb *find_verb(const char *name)
@@ -543,17 +571,27 @@ const struct verb *find_verb(const char *name)
 	return NULL;
 }
 
+size_t verb_number(const struct verb *verb)
+{
+	return verb - verbs;
+}
+
+const struct verb *verb_of(size_t number)
+{
+	return &verbs[number];
+}
+
 /* Carries out a call, on its own or as part of a batch. */
 static void run_verb(struct call *c, bool in_batch)
 {
 	const struct verb *verb = find_verb(word(c));
 
-	if (!verb)
+	if (!verb || verb->supervised)
 		c->error = "the request is unknown";
 	else if (in_batch && !verb->batched)
 		c->error = "the request cannot be part of a batch";
-	else if (verb->run)
-		verb->run(c);
+	else if (verb->run_list)
+		verb->run_list(c);
 	else
 		do_plain(c, verb);
 }
@@ -577,8 +615,6 @@ static void do_batch(struct call *c)
 		if (!first)
 			put(c->out, " ;");
 		run_verb(&one, true);
-		if (one.faulted)
-			put(c->out, " fault");
 		c->error = one.error;
 	}
 }

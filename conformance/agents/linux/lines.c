@@ -33,10 +33,22 @@ void put(struct text *t, const char *s)
 
 void put_num(struct text *t, long long value)
 {
+	unsigned long long left = value;
 	char number[24];
+	char *at = number + sizeof(number);
+	size_t len;
 
-	snprintf(number, sizeof(number), " %lld", value);
-	put(t, number);
+	if (value < 0)
+		left = -left;
+	do
+		*--at = '0' + left % 10;
+	while (left /= 10);
+	if (value < 0)
+		*--at = '-';
+	*--at = ' ';
+	len = number + sizeof(number) - at;
+	memcpy(text_reserve(t, len), at, len);
+	t->len += len;
 }
 
 /* Two hex digits each; no bytes are a dash. */
@@ -187,31 +199,7 @@ char *word(struct call *c)
 	return start;
 }
 
-uint64_t number(struct call *c)
-{
-	char *digits = word(c);
-	bool negative = *digits == '-';
-	bool hex, ok;
-	uint64_t value;
-	size_t len;
-
-	digits += negative;
-	hex = !strncmp(digits, "0x", 2);
-	if (hex)
-		digits += 2;
-	len = strspn(digits, hex ? "0123456789abcdefABCDEF" : "0123456789");
-	errno = 0;
-	value = strtoull(digits, NULL, hex ? 16 : 10);
-	ok = len && !digits[len] && !errno;
-	if (!hex && *digits == '0' && len > 1)
-		ok = false;
-	if (negative && value > (uint64_t)INT64_MAX + 1)
-		ok = false;
-	if (!ok && !c->error)
-		c->error = "a word is not a number of 64 bits";
-	return negative ? -value : value;
-}
-
+/* The value of a hex digit; -1 for another character. */
 static int nibble(char digit)
 {
 	if (digit >= '0' && digit <= '9')
@@ -221,32 +209,87 @@ static int nibble(char digit)
 	return -1;
 }
 
-/* Decoded over the word that held them. */
-void *bytes(struct call *c, size_t *len)
+static bool scan_hex(const char **at, uint64_t *value)
 {
-	char *s = word(c);
-	unsigned char *to = (unsigned char *)s;
-	size_t digits = strlen(s);
+	const char *digit = *at;
+
+	for (*value = 0;; digit++) {
+		int n = nibble(*digit >= 'A' && *digit <= 'F' ? *digit | 0x20 : *digit);
+
+		if (n < 0)
+			break;
+		if (*value >> 60)
+			return false;
+		*value = *value << 4 | n;
+	}
+	if (digit == *at)
+		return false;
+	*at = digit;
+	return true;
+}
+
+static bool scan_decimal(const char **at, uint64_t *value)
+{
+	const char *digit = *at;
+
+	for (*value = 0; *digit >= '0' && *digit <= '9'; digit++)
+		if (__builtin_mul_overflow(*value, 10, value) ||
+		    __builtin_add_overflow(*value, *digit - '0', value))
+			return false;
+	if (digit == *at || (**at == '0' && digit > *at + 1))
+		return false;
+	*at = digit;
+	return true;
+}
+
+bool scan_number(const char **at, uint64_t *value)
+{
+	if ((*at)[0] != '0' || (*at)[1] != 'x')
+		return scan_decimal(at, value);
+	*at += 2;
+	return scan_hex(at, value);
+}
+
+uint64_t number(struct call *c)
+{
+	const char *at = word(c);
+	bool negative = *at == '-';
+	uint64_t value;
+	bool ok;
+
+	at += negative;
+	ok = scan_number(&at, &value) && !*at &&
+	     !(negative && value > (uint64_t)INT64_MAX + 1);
+	if (!ok && !c->error)
+		c->error = "a word is not a number of 64 bits";
+	return negative ? -value : value;
+}
+
+char *decode_bytes(struct call *c, char *word, size_t *len)
+{
+	unsigned char *to = (unsigned char *)word;
+	const char *at = word;
 
 	*len = 0;
-	if (!strcmp(s, "-"))
-		return s;
-	for (size_t i = 0; i + 1 < digits; i += 2) {
-		int high = nibble(s[i]), low = nibble(s[i + 1]);
+	if (!strcmp(word, "-"))
+		return word;
+	while (*at) {
+		int high = nibble(at[0]), low = high < 0 ? -1 : nibble(at[1]);
 
-		if (high < 0 || low < 0)
+		if (low < 0)
 			break;
 		to[(*len)++] = high << 4 | low;
+		at += 2;
 	}
-	if (!c->error && *len * 2 != digits)
+	if (!c->error && *at)
 		c->error = "a word is not bytes in hex digits";
-	return s;
+	return word;
 }
 
 char *string(struct call *c)
 {
 	size_t len;
-	char *s = bytes(c, &len);
+	char *s = decode_bytes(c, word(c), &len);
 
 	if (c->error)
 		return s;

@@ -253,6 +253,7 @@ void put_facts(struct text *out)
 		{ "noiommu_device", has_noiommu },
 		{ "noiommu_engine", is_model && has_noiommu },
 		{ "time", true },
+		{ "program", true },
 		{ "linux", !is_model },
 	};
 	struct utsname system;

@@ -27,10 +27,15 @@ static void parse_timed(struct call *c, struct timed *t)
 	const struct verb *verb = find_verb(word(c));
 
 	*t = (struct timed){ 0 };
-	if (verb && verb->timed)
-		parse_made(c, verb, &t->made);
-	else
+	if (verb && verb->timed && parse_made(c, verb, 0, &t->made))
+		place_bytes(&t->made, 0);
+	else if (!c->error)
 		c->error = "the request cannot be timed";
+}
+
+static bool has_struct(const struct made *m)
+{
+	return strchr(m->verb->args, 's');
 }
 
 /* All calls once. Where the struct lies belongs to the call before, too. */
@@ -40,13 +45,13 @@ static void run_once(struct timed *calls, size_t count, bool last)
 		struct made *m = &t->made;
 		uint64_t start;
 
-		if (m->sent)
-			memcpy(m->place, m->sent, m->len);
+		if (has_struct(m))
+			memcpy(struct_place(m), (void *)m->at, m->len);
 		start = now();
 		t->ret = make(m);
 		t->nanoseconds += now() - start;
-		if (m->sent && last)
-			memcpy(m->sent, m->place, m->len);
+		if (has_struct(m) && last)
+			memcpy((void *)m->at, struct_place(m), m->len);
 	}
 }
 
@@ -56,9 +61,7 @@ static void put_timed(struct text *out, const struct timed *calls, size_t count)
 		put_num(out, calls[i].nanoseconds);
 	for (size_t i = 0; i < count; i++) {
 		put(out, " ;");
-		put_num(out, calls[i].ret);
-		if (calls[i].made.sent)
-			put_bytes(out, calls[i].made.sent, calls[i].made.len);
+		put_values(out, &calls[i].made, 0, calls[i].ret);
 	}
 }
 

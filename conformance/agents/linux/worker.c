@@ -16,7 +16,8 @@ static void keep_channel_only(int channel)
 	dup2(null, STDOUT_FILENO);
 	dup3(channel, CHANNEL_FD, O_CLOEXEC);
 	if (syscall(SYS_close_range, 3, CHANNEL_FD - 1, 0) ||
-	    syscall(SYS_close_range, CHANNEL_FD + 1, ~0U, 0))
+	    syscall(SYS_close_range, FAIL_NTH_FD, FAIL_NTH_FD, 0) ||
+	    syscall(SYS_close_range, BOARD_FD + 1, ~0U, 0))
 		die("cannot close descriptors: %m");
 }
 
@@ -56,7 +57,7 @@ static void serve_channel(void)
 		put(&out, "\n");
 		if (!send_text(CHANNEL_FD, &out, c.pass))
 			break;
-		if (c.close_passed)
+		if (c.close_pass)
 			close(c.pass);
 	}
 	_exit(0);
@@ -73,6 +74,8 @@ void resume_worker(void)
 	static const char done[] = "ok 0\n";
 
 	fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC);
+	fcntl(BOARD_FD, F_SETFD, FD_CLOEXEC);
+	map_board();
 	if (!write_all(CHANNEL_FD, done, strlen(done)))
 		_exit(0);
 	serve_channel();
