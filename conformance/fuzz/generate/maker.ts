@@ -67,6 +67,14 @@ export class Maker {
     this.#before = options.before;
   }
 
+  /**
+   * Pages of the longest memory. How many steps the kernel takes for more than
+   * one depends on whether they follow each other in memory, which is chance.
+   */
+  get longest(): number {
+    return this.failNth > 0 ? 1 : 16;
+  }
+
   /** What the steps came to. */
   get outcomes(): readonly Outcome[] {
     return this.#run.outcomes;

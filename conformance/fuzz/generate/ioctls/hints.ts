@@ -178,10 +178,11 @@ export const HINTS: Readonly<Record<string, Hint>> = {
     const pages = Math.ceil((fd?.file.length ?? 0) / PAGE_SIZE);
     return plain(chance.percent(60) ? 0 : PAGE_SIZE * chance.below(pages + 1));
   },
-  "IOMMU_IOAS_MAP_FILE.length": ({ maker: { chance }, process, into }) => {
+  "IOMMU_IOAS_MAP_FILE.length": ({ maker, process, into }) => {
     const fd = process.fds.get(Number(into.values.get("fd")?.value));
     const pages = Math.ceil((fd?.file.length ?? 0) / PAGE_SIZE);
-    return plain(PAGE_SIZE * chance.between(1, Math.min(16, pages || 1)));
+    const most = Math.min(maker.longest, pages || 1);
+    return plain(PAGE_SIZE * maker.chance.between(1, most));
   },
   "IOMMU_IOAS_COPY.flags": COPY,
   "IOMMU_IOAS_UNMAP.length": ({ maker: { chance } }) =>

@@ -76,10 +76,11 @@ const ON: Readonly<Record<string, OpenKind>> = {
   VFIO_MIG_GET_PRECOPY_INFO: "VFIO data",
 };
 
-/** What is the same for every struct. */
-function ofLayout(layout: Struct<object>, version: Version) {
-  const fields = fieldsOf(layout).filter(({ since }) =>
-    since === undefined || isSince(version, since)
+/** What is the same for every struct: the fields that there are in a version, in which it has `size` bytes. */
+function ofLayout(layout: Struct<object>, version: Version, size: number) {
+  const fields = fieldsOf(layout).filter(({ name, offset, since }) =>
+    offset < size && layout.offsetofend(name as never) <= size &&
+    (since === undefined || isSince(version, since))
   );
   const ids: [Field, readonly Named[]][] = [];
   const fds: [Field, FileKind][] = [];
@@ -103,7 +104,7 @@ function shapeOf(row: Ioctl, on: OpenKind, version: Version): Shape {
   }
   const size = row.sizeIn(version);
   const minSize = row.minSizeIn(version);
-  const { fields, ...rest } = ofLayout(row, version);
+  const { fields, ...rest } = ofLayout(row, version, size);
   return { name, cmd, on: ON[name] ?? on, size, minSize, fields, ...rest };
 }
 
@@ -133,7 +134,7 @@ export class Shapes {
       op: row.op.number - IOMMU_TEST_OP_ADD_RESERVED + selftest.firstOp,
       size: TestCmd.sizeIn(uapi),
       minSize: TestCmd.minSizeIn(uapi),
-      ...ofLayout(row, uapi),
+      ...ofLayout(row, uapi, TestCmd.sizeIn(uapi)),
     }));
     const ofDevices = vfio.hasDeviceFiles ? VFIO_IOCTLS.filter(here) : [];
     this.all = [

@@ -33,9 +33,6 @@ export const MEMORY_PAGES = 512;
 /** Huge pages, of which a machine has not many. */
 const HUGE = ARENA + 8 * HPAGE_SIZE;
 const HUGE_PLACES = 2;
-/** Pages of the longest mapping of small pages. */
-const LONGEST = 16;
-
 const RW = PROT_READ | PROT_WRITE;
 const FIXED = MAP_FIXED | MAP_ANONYMOUS;
 
@@ -94,7 +91,7 @@ function mapAnonymous(maker: Maker, process: Proc, pages: number): void {
   const { chance } = maker;
   const shared = chance.percent(40) ? MAP_SHARED : MAP_PRIVATE;
   const prot = chance.weighted([[92, RW], [6, PROT_READ], [2, 0]]);
-  if (chance.percent(4)) {
+  if (maker.longest > 1 && chance.percent(4)) {
     const at = HUGE + HPAGE_SIZE * chance.below(HUGE_PLACES);
     const flags = shared | FIXED | MAP_HUGETLB;
     maker.add(process, [], "mmap", at, HPAGE_SIZE, prot, flags, -1, 0);
@@ -111,7 +108,9 @@ export function mapFile(maker: Maker, process: Proc, { fd, file }: Fd): void {
   const unit = file.huge ? HPAGE_SIZE : PAGE_SIZE;
   const units = Math.max(1, Math.floor(file.length / unit));
   const first = chance.percent(70) ? 0 : chance.below(units);
-  const count = file.huge ? 1 : chance.between(1, Math.min(LONGEST, units));
+  const count = file.huge
+    ? 1
+    : chance.between(1, Math.min(maker.longest, units));
   const at = file.huge
     ? HUGE + HPAGE_SIZE * chance.below(HUGE_PLACES)
     : placeForPages(maker, count);
@@ -144,7 +143,7 @@ export function someMemory(maker: Maker, process: Proc): Mapping | undefined {
   const { chance } = maker;
   const there = process.memory.filter(({ start }) => start >= MEMORY);
   if (there.length === 0 || (there.length < 6 && chance.percent(20))) {
-    mapMemory(maker, process, chance.between(1, LONGEST));
+    mapMemory(maker, process, chance.between(1, maker.longest));
   }
   const all = process.memory.filter(({ start, prot }) =>
     start >= MEMORY && (prot !== 0 || chance.percent(10))
@@ -167,7 +166,7 @@ export function someRange(maker: Maker, process: Proc): Range {
   const pages = (end - start) / PAGE_SIZE;
   const unit = chance.weighted([[85, PAGE_SIZE], [10, PAGE_SIZE / 2], [5, 1]]);
   const first = chance.percent(50) ? 0 : chance.below(pages);
-  const count = chance.between(1, Math.min(LONGEST, pages - first));
+  const count = chance.between(1, Math.min(maker.longest, pages - first));
   const address = start + first * PAGE_SIZE;
   const length = count * PAGE_SIZE;
   if (unit === PAGE_SIZE) return { address, length };

@@ -46,7 +46,7 @@ function mmap(maker: Maker, process: Proc): void {
   const { chance } = maker;
   const file = chance.maybe(process.open("file"));
   if (file && chance.percent(40)) return mapFile(maker, process, file);
-  mapMemory(maker, process, chance.between(1, 16));
+  mapMemory(maker, process, chance.between(1, maker.longest));
 }
 
 function mremap(maker: Maker, process: Proc): void {
