@@ -29,8 +29,15 @@ export interface GuideOptions {
   readonly sample?: number;
 }
 
-/** Of a hundred programs, those that are changed ones. */
+/** What is made of a kept program: a changed one, or its first steps, which new ones follow. */
+export type Next =
+  | { readonly mutant: Program; readonly start?: undefined }
+  | { readonly start: Program; readonly mutant?: undefined };
+
+/** Of a hundred programs, those that are made of kept ones. */
 const MUTANTS = 50;
+/** Of a hundred of these, those that begin as a kept one and go on with new steps. */
+const CONTINUED = 30;
 /** One of how many programs the scout gets, beside those that have to be kept anyway. */
 const SAMPLE = 8;
 /** How many the scout gets at a time. */
@@ -79,15 +86,19 @@ export class Guide {
     return this.#pairs.size;
   }
 
-  /** A changed program; undefined where a new one should be made. */
-  next(random: Random): Program | undefined {
+  /** What to make of a kept program; undefined where a new one should be made. */
+  next(random: Random): Next | undefined {
     const chance = new Chance(random);
     if (!chance.percent(this.#options.mutants ?? MUTANTS)) return undefined;
     const program = this.#corpus.choose(chance);
     const other = this.#corpus.choose(chance);
     if (program === undefined || other === undefined) return undefined;
+    if (chance.percent(CONTINUED)) {
+      return { start: program.slice(0, chance.between(1, program.length)) };
+    }
     const { length } = this.#options;
-    return mutate(program, { chance, shapes: this.#shapes, other, length });
+    const shapes = this.#shapes;
+    return { mutant: mutate(program, { chance, shapes, other, length }) };
   }
 
   /**

@@ -67,6 +67,26 @@ describe("a guide", () => {
     assertEquals(scout.asked.map(({ length }) => length), [32]);
   });
 
+  it("changes a program, or goes on where it was at some step", async () => {
+    const guide = new Guide(OPTIONS);
+    const program = [OPEN, OPEN, CLOSE];
+    await guide.ran(program, [OPENED, returned(4), returned(0)]);
+    const made = Array.from(
+      { length: 100 },
+      (_, i) => guide.next(new Random(i))!,
+    );
+    const starts = made.flatMap(({ start }) => start ? [start] : []);
+    for (const start of starts) {
+      assertEquals(start, program.slice(0, start.length));
+    }
+    assertEquals(
+      new Set(starts.map(({ length }) => length)),
+      new Set([1, 2, 3]),
+    );
+    const mutants = made.filter(({ mutant }) => mutant).length;
+    assertEquals(mutants + starts.length, 100);
+  });
+
   it("makes the same program of the same random numbers", async () => {
     const [a, b] = [new Guide(OPTIONS), new Guide(OPTIONS)];
     for (const guide of [a, b]) {

@@ -72,14 +72,22 @@ function randomProgram(
     return true;
   }
   const random = randomOf(run, index);
-  const mutant = guide?.next(random);
+  const { mutant, start } = guide?.next(random) ?? {};
   const { uapi } = target;
   const made = () =>
-    mutant
-      ? runMutant(mutant, model, before)
-      : generate({ model, uapi, random, length, profile, before });
+    mutant ? runMutant(mutant, model, before) : generate({
+      model,
+      uapi,
+      random,
+      length,
+      profile,
+      before,
+      ...start && { start },
+    });
   const { program, ...ours } = orDefect(model, made);
-  // A changed program depends on those before it.
-  const seed = mutant ? formatSeedUpTo(run, index) : formatSeed(run, index);
+  // What is made of a program that was kept depends on those before it.
+  const seed = mutant ?? start
+    ? formatSeedUpTo(run, index)
+    : formatSeed(run, index);
   return { program, ours, seed, reached };
 }
