@@ -25,10 +25,11 @@ export function canonical(program: Program): Program {
 
 function canonicalStep({ process, call, patches = [] }: Step): Step {
   const sorted: Patch[] = [];
-  const args = call.verb.args.map(([, kind], i) => {
+  const args = call.verb.args.map(([name, kind], i) => {
     const own = patches.filter(({ arg }) => arg === i).map(canonicalPatch);
     if (!doOverlap(own)) own.sort(byOffset);
     sorted.push(...own);
+    if (kind === "numbers") return name.split(" ").map(() => -1);
     return canonicalArgument(kind, call.args[i]!, own);
   });
   const made = { verb: call.verb, args };
@@ -73,8 +74,6 @@ function canonicalArgument(
   switch (kind) {
     case "text":
       return arg;
-    case "numbers":
-      return [];
     case "into":
       return new Uint8Array((arg as Uint8Array).length);
     case "bytes":

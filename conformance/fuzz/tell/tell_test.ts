@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { EINVAL } from "../../../impl/uapi/errno.ts";
+import {
+  IMPL_CALLS,
+  type ImplCalls,
+  Model,
+} from "../../../selftests/target/impl_target.ts";
+import type { Program } from "../../../selftests/target/program.ts";
+import { isThere, output } from "../../linux_vm/programs.ts";
+import { parseReplay } from "../../traces/replay_target.ts";
+import { compare } from "../compare/compare.ts";
+import { Masks } from "../compare/masks.ts";
+import { parseProgram } from "../program/text.ts";
+import { runOnModel } from "../run/on_model.ts";
+import { isFailure } from "../run/side.ts";
+import { TargetSide } from "../run/target_side.ts";
+import { MACHINE } from "../session.ts";
+import { cProgramOf } from "./c_program.ts";
+import { denoTestOf } from "./test_file.ts";
+import { type Finding, tellFinding } from "./finding.ts";
+import { transcriptOf } from "./transcript.ts";
+
+const NO_COMPILER = !await isThere("gcc") && "there is no compiler";
+
+/** Two IOAS, memory that is mapped, a child. */
+const PROGRAM = `
+$io = open("/dev/iommu", O_RDWR)
+$ioas = ioctl($io, IOMMU_IOAS_ALLOC, {})
+$at = mmap(0x10000000000, 0x4000, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_FIXED | MAP_PRIVATE, -1, 0)
+poke($at, x"07*16 0102")
+ioctl($io, IOMMU_IOAS_MAP, {flags: READABLE | WRITEABLE, ioasId: $ioas.outIoasId, userVa: $at, length: 0x2000})
+ioctl($io, IOMMU_IOAS_UNMAP, {ioasId: $ioas.outIoasId, iova: 5, length: 1})
+ioctl($io, IOMMU_IOAS_ALLOC, {flags: 1} cut 8)
+fork()
+P1: close($io)
+P1: peek($at + 8, 10)
+P1: peek(0x10000, 4)
+pipe()
+P1: exit()
+P1: dup($io)
+poll($io, POLLIN)
+vm_status()
+`;
+
+/** What a program shows of a model in which something is wrong. */
+function findingOf(
+  text: string,
+  wrong: Partial<ImplCalls> = {},
+): Finding & { readonly program: Program } {
+  const program = parseProgram(text, "7.3");
+  const calls = { ...IMPL_CALLS, ...wrong } as ImplCalls;
+  const ours = runOnModel(new Model("7.3", MACHINE), program);
+  const theirs = runOnModel(new Model("7.3", { ...MACHINE, calls }), program);
+  const difference = compare(program, ours, theirs, new Masks("7.3"));
+  return {
+    uapi: "7.3",
+    program,
+    difference: difference ??
+      { step: undefined, what: "problems", ours: "", theirs: "", text: "none" },
+    ours,
+    theirs,
+    names: { ours: "model", theirs: "a wrong one" },
+    seed: "7.1",
+    cause: "dup errno",
+    count: 2,
+  };
+}
+
+/** A model that cannot poll. */
+const WRONG: Partial<ImplCalls> = { poll: () => -EINVAL.code };
+
+async function inFile<T>(
+  name: string,
+  text: string,
+  body: (path: string) => Promise<T>,
+): Promise<T> {
+  const folder = await Deno.makeTempDir();
+  try {
+    const path = `${folder}/${name}`;
+    await Deno.writeTextFile(path, text);
+    return await body(path);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+
+describe("a finding that is told", () => {
+  const finding = findingOf(PROGRAM, WRONG);
+  const text = tellFinding(finding);
+
+  it("says what differs, where, and how it is seen again", () => {
+    assertStringIncludes(text, "poll: 1 here, EINVAL there");
+    assertStringIncludes(text, "2 programs, first by --seed 7.1.");
+    assertMatch(
+      text,
+      /# The first difference:\npoll\(.* {2}# 1 here; EINVAL there/,
+    );
+  });
+
+  it("has what each call answered beside it", () => {
+    assertStringIncludes(text, "IOMMU_IOAS_ALLOC, {})  # 0, outIoasId 1");
+    assertMatch(text, /cut 8\) {2}# EFAULT/);
+    assertStringIncludes(text, 'x"07*8 0102"');
+    assertStringIncludes(text, "P1: peek(0x10000, 4)  # a fault");
+    assertStringIncludes(text, "# no such process");
+    assertMatch(text, /pipe\(\) {2}# 0, readfd \d+, writefd \d+/);
+  });
+
+  it("is a program's text", () => {
+    assertEquals(parseProgram(text, "7.3"), finding.program);
+  });
+
+  it("says where the difference is in what was left", () => {
+    const other = findingOf(PROGRAM);
+    assertStringIncludes(tellFinding(other), "in what was left");
+  });
+});
+
+describe("a finding as a deno test", () => {
+  async function passes(text: string): Promise<[boolean, string]> {
+    return await inFile("finding_test.ts", text, async (path) => {
+      const args = ["test", "-A", "-q", "--no-check", path];
+      const { success, stdout, stderr } = await output(Deno.execPath(), args);
+      return [success, decode(stdout) + decode(stderr)];
+    });
+  }
+
+  it("passes on what answers so, and fails on what does not", async () => {
+    const finding = findingOf(PROGRAM, WRONG);
+    const [[right, said], [wrong, why]] = await Promise.all([
+      passes(denoTestOf(finding)),
+      passes(denoTestOf(finding, "theirs")),
+    ]);
+    assert(right, said);
+    assert(!wrong);
+    assertStringIncludes(why, "poll: EINVAL expected, 1 answered");
+  });
+});
+
+describe("a finding as a transcript", () => {
+  it("played back, is a target that answers like the other side", async () => {
+    const finding = findingOf(PROGRAM, WRONG);
+    await inFile("finding.transcript", transcriptOf(finding), async (path) => {
+      const spec = parseReplay(path, `replay:${path}`);
+      const side = await TargetSide.open(spec, "7.3", { timeoutMs: 10_000 });
+      const ran = await side.run(finding.program);
+      assert(!isFailure(ran), JSON.stringify(ran));
+      assertEquals(ran, finding.theirs);
+      await side.close();
+    });
+  });
+
+  it("says that no answer came, where none did", () => {
+    const finding = findingOf(PROGRAM);
+    const theirs = { outcomes: [], problems: [] };
+    assertStringIncludes(
+      transcriptOf({ ...finding, theirs }),
+      "# no reply came",
+    );
+  });
+});
+
+describe("a finding as a program in C", { skip: NO_COMPILER }, () => {
+  /** What the program says on the model, and its exit code. */
+  async function runs(text: string): Promise<{ code: number; said: string }> {
+    return await inFile("finding.c", text, async (path) => {
+      const program = path.replace(/\.c$/, "");
+      const flags = ["-Wall", "-Wextra", "-Werror", "-O2", "-o", program, path];
+      const built = await output("gcc", flags);
+      assert(built.success, decode(built.stderr));
+      const host = import.meta.resolve("../../../host/command.ts");
+      const args = [
+        "run",
+        "-A",
+        "--no-check",
+        host,
+        "--uapi",
+        "7.3",
+        "--",
+        program,
+      ];
+      const { code, stdout, stderr } = await output(Deno.execPath(), args);
+      return { code, said: decode(stdout) + decode(stderr) };
+    });
+  }
+
+  it("has the model's answers on the model, also of several processes", async () => {
+    const { code, said } = await runs(cProgramOf(findingOf(PROGRAM, WRONG)));
+    assertStringIncludes(said, "all 16 answers are as expected");
+    assertEquals(code, 0);
+  });
+
+  it("says which answers are not as expected, and exits with 1", async () => {
+    const finding = findingOf(PROGRAM, WRONG);
+    const { code, said } = await runs(cProgramOf(finding, "theirs"));
+    assertStringIncludes(said, "step 14, poll: expected EINVAL, got 0x1");
+    assertEquals(code, 1);
+  });
+});
