@@ -9,7 +9,9 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import type { Target } from "../selftests/target/target.ts";
+import { isRevisionName, REVISION_NAMES } from "../impl/uapi/revision.ts";
 import { parseTarget } from "../conformance/targets.ts";
+import type { TargetSpec } from "../conformance/targets/target_spec.ts";
 import { starting } from "../conformance/running/plan.ts";
 import { TargetStartError } from "../conformance/targets/test_target.ts";
 import { UsageError } from "../conformance/lib/usage_error.ts";
@@ -52,7 +54,8 @@ async function benchTarget(args: readonly string[]): Promise<number> {
       `No operation for a target has "${filter}" in its name.`,
     );
   }
-  const target = await openTarget(String(name));
+  const spec = parseTarget(String(name));
+  const target = await openTarget(spec);
   try {
     warmFloors();
     console.log(
@@ -60,6 +63,7 @@ async function benchTarget(args: readonly string[]): Promise<number> {
         filter: String(filter),
         model: MODEL_EFFORT,
         target: TARGET_EFFORT,
+        lessCall: spec.emulatesCalls ?? false,
         progress: console.error,
       }),
     );
@@ -70,15 +74,18 @@ async function benchTarget(args: readonly string[]): Promise<number> {
 }
 
 /** Starts a target that can take the time. Rejects with a {@link UsageError} or {@link TargetStartError}. */
-async function openTarget(name: string): Promise<Target> {
-  const spec = parseTarget(name);
+async function openTarget(spec: TargetSpec): Promise<Target> {
   const options = { timeoutMs: REQUEST_MS };
-  const target = await starting(spec, () => spec.open(REVISION, options));
+  const revisions = await starting(spec, () => spec.revisions(options));
+  const revision = revisions.includes(REVISION) ? REVISION : revisions.at(-1)!;
+  const target = await starting(spec, () => spec.open(revision, options));
   const { uapi, capabilities } = target.info;
-  if (uapi === REVISION && capabilities.includes("time")) return target;
+  if (isRevisionName(uapi) && capabilities.includes("time")) return target;
   await target.close();
   throw new UsageError(
-    `Target "${name}" cannot be timed: that takes uAPI ${REVISION} and the capability "time".`,
+    `Target "${spec.spec}" cannot be timed: that takes a uAPI of ${
+      REVISION_NAMES.join(" or ")
+    } and the capability "time".`,
   );
 }
 

@@ -9,6 +9,7 @@
 import type { Kernel } from "../../impl/kernel.ts";
 import type { FrameOrder } from "../../impl/kernel/simulated/pages/frames.ts";
 import type { Process } from "../../impl/kernel/simulated/process.ts";
+import type { RevisionName } from "../../impl/uapi/revision.ts";
 import type { Iommufd } from "../../selftests/ioctls/ioctls.ts";
 import { Model, targetOf } from "../../selftests/target/impl_target.ts";
 import { TargetProcess } from "../../selftests/target/target.ts";
@@ -42,8 +43,11 @@ export class Machine extends Setup {
   }
 
   /** Boots. */
-  static async boot(frameOrder: FrameOrder = "ordered"): Promise<Machine> {
-    const model = new Model(REVISION, { frameOrder, memory: MEMORY });
+  static async boot(
+    frameOrder: FrameOrder = "ordered",
+    revision: RevisionName = REVISION,
+  ): Promise<Machine> {
+    const model = new Model(revision, { frameOrder, memory: MEMORY });
     const target = targetOf(model);
     const process = await TargetProcess.spawn(target);
     const io = await openIommufd(process, target.info);
@@ -57,6 +61,11 @@ export class Machine extends Setup {
       key,
       program: this.compile(steps),
     }));
+  }
+
+  override run(steps: readonly Step[]): Promise<void> {
+    this.compile(steps).run();
+    return Promise.resolve();
   }
 
   /** Steps, ready to be timed. */

@@ -8,6 +8,7 @@
  */
 
 import process from "node:process";
+import type { RevisionName } from "../../impl/uapi/revision.ts";
 import { Machine, type TimedPhase } from "./machine.ts";
 import type { Operation, Scenario } from "./scenario.ts";
 
@@ -81,9 +82,10 @@ function since({ clock, processor }: Moment): number {
 export async function measure(
   scenario: Scenario,
   effort: Effort,
+  revision?: RevisionName,
 ): Promise<Result[]> {
   const limits = scenario.slow ? { ...effort, ...SLOW } : effort;
-  const machine = await Machine.boot(scenario.frameOrder);
+  const machine = await Machine.boot(scenario.frameOrder, revision);
   const rounds = new Rounds(scenario, await machine.prepare(scenario));
   if (limits.warmup > 0) {
     rounds.run(limits.warmup, 1, limits.maxRounds, false);

@@ -11,7 +11,7 @@ import { type Target, TargetProcess } from "../../selftests/target/target.ts";
 import { type Result, resultOf } from "./measure.ts";
 import type { Scenario } from "./scenario.ts";
 import { openIommufd, Setup } from "./setup.ts";
-import { callsOf, sumsOf, timedRound } from "./timed_round.ts";
+import { REQUEST_CALLS, timedRound, timeRound } from "./timed_round.ts";
 
 /** How long to measure on a target. */
 export interface TargetEffort {
@@ -30,6 +30,9 @@ export const TARGET_EFFORT: TargetEffort = {
   requests: 5,
 };
 
+/** Requests where a single one takes many seconds. */
+const SLOW_REQUESTS = 2;
+
 /**
  * The groups whose scenarios prepare and make their calls by what a target can
  * do. The others prepare with the model itself, or read, write and fork.
@@ -45,8 +48,10 @@ const GROUPS: readonly string[] = [
 ];
 
 /** True for a scenario that means the same on a target: in which order frames lie, only the model can be told. */
-export function canTime({ group, frameOrder }: Scenario): boolean {
-  return GROUPS.includes(group) && frameOrder === undefined;
+export function canTime(
+  { group, frameOrder, onTargets = GROUPS.includes(group) }: Scenario,
+): boolean {
+  return onTargets && frameOrder === undefined;
 }
 
 /**
@@ -67,13 +72,14 @@ export async function measureOnTarget(
   if (round === undefined) {
     throw new Error("A target cannot time a call of this scenario");
   }
-  const request = async (rounds: number) =>
-    sumsOf(round, await process.time(rounds, callsOf(round)));
+  const request = (rounds: number) => timeRound(process, round, rounds);
   const once = [...(await request(1)).values()].reduce((a, b) => a + b) / 1e6;
   const fitting = Math.floor(effort.request / once);
-  const rounds = Math.max(1, Math.min(effort.maxRounds, fitting));
+  const most = round.length > REQUEST_CALLS ? 1 : effort.maxRounds;
+  const rounds = Math.max(1, Math.min(most, fitting));
+  const requests = scenario.slow ? SLOW_REQUESTS : effort.requests;
   const sums: Map<string, number>[] = [];
-  for (let i = 0; i < effort.requests; i++) sums.push(await request(rounds));
+  for (let i = 0; i < requests; i++) sums.push(await request(rounds));
   const problems = await target.reset();
   if (problems.length > 0) throw new Error(problems.join(" "));
   return Object.entries(scenario.operations).map(([key, operation]) =>

@@ -72,6 +72,8 @@ export interface Scenario {
   readonly frameOrder?: FrameOrder;
   /** True if a round takes so long that a few of them must do. */
   readonly slow?: boolean;
+  /** Whether it is timed on a target; default as all of its group. */
+  readonly onTargets?: boolean;
   /** Prepares the machine; returns the phases of a round. A group that a target cannot run may need more of the model. */
   prepare(
     machine: Setup,

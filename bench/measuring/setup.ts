@@ -13,12 +13,18 @@ import type {
 } from "../../selftests/target/target.ts";
 import { mapMemory } from "../../conformance/targets/probes.ts";
 import { MAP_HUGETLB, MAP_POPULATE } from "../../impl/uapi/mman.ts";
-import { NEWEST, REVISIONS } from "../../impl/uapi/revision.ts";
+import {
+  NEWEST,
+  type RevisionName,
+  REVISIONS,
+} from "../../impl/uapi/revision.ts";
 import { hwptAlloc } from "../../selftests/ioctls/hwpt_ioctls.ts";
 import { Iommufd } from "../../selftests/ioctls/ioctls.ts";
+import type { Step } from "./steps.ts";
+import { timedRound, timeRound } from "./timed_round.ts";
 
-/** The revision that is timed. */
-export const REVISION = NEWEST;
+/** The revision that is timed, where a target does not say another one. */
+export const REVISION: RevisionName = NEWEST;
 
 /** What an IOAS with domains consists of. */
 export interface Ioas {
@@ -38,7 +44,7 @@ export function openIommufd(
   return Iommufd.open({
     process,
     info,
-    revision: REVISIONS[REVISION],
+    revision: REVISIONS[info.uapi as RevisionName],
     pageSize: info.pageSize,
     hugePageSize: info.hugePageSize,
     note: () => {},
@@ -62,6 +68,13 @@ export class Setup {
   async memory(length: number, huge = false): Promise<number> {
     const flags = MAP_POPULATE | (huge ? MAP_HUGETLB : 0);
     return await mapMemory(this.io.process, length, flags);
+  }
+
+  /** Makes calls that prepare what is timed. */
+  async run(steps: readonly Step[]): Promise<void> {
+    const round = timedRound([{ steps }]);
+    if (round === undefined) throw new Error("No target can make these calls");
+    await timeRound(this.io.process, round, 1);
   }
 
   /**

@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { Timing } from "../../selftests/target/target.ts";
+import type { TargetProcess, Timing } from "../../selftests/target/target.ts";
 import {
   type Call,
   structOf,
@@ -44,6 +44,30 @@ export function timedRound(
     }
   }
   return calls;
+}
+
+/** Calls of a request; a longer round is several, and cannot be repeated in one. */
+export const REQUEST_CALLS = 5000;
+
+/**
+ * Makes the calls of a round `times` times; resolves to the nanoseconds that
+ * those of each operation took together. Rejects if one did not return what it
+ * must.
+ */
+export async function timeRound(
+  process: TargetProcess,
+  round: readonly RoundCall[],
+  times: number,
+): Promise<Map<string, number>> {
+  const sums = new Map<string, number>();
+  for (let at = 0; at < round.length; at += REQUEST_CALLS) {
+    const part = round.slice(at, at + REQUEST_CALLS);
+    const timing = await process.time(times, callsOf(part));
+    for (const [key, sum] of sumsOf(part, timing)) {
+      sums.set(key, (sums.get(key) ?? 0) + sum);
+    }
+  }
+  return sums;
 }
 
 /** The calls of a round, with structs that nobody wrote to. */

@@ -11,7 +11,6 @@ import { IommuIoasAlloc, IommuIoasUnmap } from "../../impl/uapi/iommufd.ts";
 import { PAGE_SIZE } from "../../impl/uapi/mman.ts";
 import { U64_MAX } from "../../selftests/ioctls/ioctls.ts";
 import { areasFloor } from "../measuring/floor.ts";
-import type { Machine } from "../measuring/machine.ts";
 import {
   alike,
   formatBytes,
@@ -19,6 +18,7 @@ import {
   type Phase,
   type Scenario,
 } from "../measuring/scenario.ts";
+import type { Setup } from "../measuring/setup.ts";
 import { call } from "../../selftests/target/verbs.ts";
 import { type CallStep, ioctl, OPEN_IOMMU, step } from "../measuring/steps.ts";
 import { attachPhases } from "./map.ts";
@@ -31,6 +31,8 @@ const STANDING = [1000, 10_000, 100_000, 1_000_000];
 const COUNTS = [100, ...STANDING];
 /** Above this many areas there is no measuring often. */
 const SLOW = 50_000;
+/** With this many areas a target is timed, where one call goes over all of them. */
+const ON_TARGETS = 100_000;
 /** Calls that are timed among areas that stay. */
 const CALLS = 256;
 /** Areas that stay have a hole of a page between them. */
@@ -73,7 +75,7 @@ function mapAreas(
 function scenario(
   count: number,
   series: Readonly<Record<string, string>>,
-  prepare: (machine: Machine) => readonly Phase[] | Promise<readonly Phase[]>,
+  prepare: (machine: Setup) => readonly Phase[] | Promise<readonly Phase[]>,
   calls = 1,
 ): Scenario {
   const size = { value: count, unit: "areas" } as const;
@@ -106,7 +108,7 @@ function oneByOne(count: number, domains: number): Scenario {
 
 /** The first of areas of a page each; they get memory if there is a domain that pins it. */
 async function firstPage(
-  machine: Machine,
+  machine: Setup,
   count: number,
   domains: number,
 ): Promise<Mapping> {
@@ -141,6 +143,7 @@ function chosenThenWhole(count: number, domains: number): Scenario {
   return {
     ...both,
     operations: { ...operations, map: ofAll },
+    onTargets: count === ON_TARGETS,
     floor: () => ({ unmap: areasFloor(count, domains).drop }),
   };
 }
@@ -151,10 +154,10 @@ export function fillScenarios(): Scenario[] {
 }
 
 /** Areas that stay, with holes of a page between them; returns their IOAS. */
-async function standing(machine: Machine, count: number): Promise<number> {
+async function standing(machine: Setup, count: number): Promise<number> {
   const first = await firstPage(machine, count, 0);
   const areas = mapAreas(machine.io.fd, first, count, STRIDE);
-  machine.compile([areas]).run();
+  await machine.run([areas]);
   return first.ioasId;
 }
 
@@ -219,12 +222,13 @@ function attachToAll(count: number, length: number): Scenario {
       const userVa = await machine.memory(count * length);
       const { ioasId } = await machine.ioas(0);
       const first = { ioasId, userVa, length, iova: IOVA };
-      machine.compile([mapAreas(machine.io.fd, first, count)]).run();
+      await machine.run([mapAreas(machine.io.fd, first, count)]);
       return attachPhases(machine, ioasId);
     },
   );
   return {
     ...both,
+    onTargets: count === ON_TARGETS && length === PAGE_SIZE,
     floor() {
       const { fill, empty } = areasFloor(count, 1);
       return { attach: fill, detach: empty };
@@ -254,5 +258,9 @@ function closeAll(count: number): Scenario {
       ];
     },
   );
-  return { ...closing, floor: () => ({ close: areasFloor(count, 0).drop }) };
+  return {
+    ...closing,
+    onTargets: count === ON_TARGETS,
+    floor: () => ({ close: areasFloor(count, 0).drop }),
+  };
 }

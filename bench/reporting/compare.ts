@@ -7,6 +7,7 @@
  */
 
 import type { Target } from "../../selftests/target/target.ts";
+import type { RevisionName } from "../../impl/uapi/revision.ts";
 import { AssertionFailure } from "../../selftests/harness/harness.ts";
 import { type Effort, measure, type Result } from "../measuring/measure.ts";
 import {
@@ -31,6 +32,8 @@ export interface CompareOptions {
   readonly model: Effort;
   /** How long to measure the target. */
   readonly target: TargetEffort;
+  /** Whether what a call costs that does nothing is taken off there. */
+  readonly lessCall: boolean;
   /** Takes a line that says how far it is. */
   readonly progress: (line: string) => void;
 }
@@ -52,15 +55,33 @@ export async function compare(
 ): Promise<string> {
   const { name, version } = target.info;
   const scenarios = scenariosToCompare(options.filter);
+  const floor = options.lessCall ? await callFloor(target, options) : 0;
+  const less = floor === 0 ? "" : `, less ${formatTime(floor)} a call`;
+  const revision = target.info.uapi as RevisionName;
   const rows: string[][] = [];
   for (const [i, scenario] of scenarios.entries()) {
     options.progress(`${i + 1}/${scenarios.length} ${namesOf(scenario)[0]}`);
     const there = await measureThere(target, scenario, options);
-    const here = await measure(scenario, options.model);
-    rows.push(...here.map((result, i) => rowOf(result, there?.[i])));
+    const here = await measure(scenario, options.model, revision);
+    rows.push(...here.map((result, i) => rowOf(result, there?.[i], floor)));
   }
-  const headings = ["operation", "model", `${name} ${version}`, "× model"];
+  const headings = [
+    "operation",
+    "model",
+    `${name} ${version}${less}`,
+    "× model",
+  ];
   return formatRows(headings, rows);
+}
+
+/** Milliseconds of a call there that does nothing. */
+async function callFloor(
+  target: Target,
+  options: CompareOptions,
+): Promise<number> {
+  const [nothing] = scenariosToCompare("ioctl that does not exist (ENOTTY)");
+  const [result] = await measureOnTarget(target, nothing!, options.target);
+  return result!.times[0]!;
 }
 
 /** The target's results; undefined if it cannot be prepared for the scenario. */
@@ -79,10 +100,14 @@ async function measureThere(
   }
 }
 
-function rowOf(here: Result, there: Result | undefined): string[] {
+function rowOf(
+  here: Result,
+  there: Result | undefined,
+  floor: number,
+): string[] {
   // The fastest: what other work disturbed least, as in the report.
   const model = here.times[0]!;
-  const other = there?.times[0];
+  const other = there && Math.max(0, there.times[0]! - floor);
   return [
     operationName(here.operation),
     formatTime(model),
