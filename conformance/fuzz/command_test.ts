@@ -33,21 +33,28 @@ const WRONG = {
 };
 
 /** Runs the command; its exit code and what it says. */
-async function run(args: string[], options?: ImplOptions) {
+async function run(
+  args: string[],
+  options?: ImplOptions,
+  given: Readonly<Record<string, string>> = {},
+) {
   let out = "";
   let err = "";
+  const files = new Map<string, string>();
   const code = await runFuzz(args, {
     host: {
       ...denoHost(),
       out: (text) => out += text,
       err: (text) => err += text,
       errIsTerminal: false,
+      save: (path, text) => files.set(path, text),
+      readText: (path) => files.get(path) ?? given[path],
     },
     parseTarget: options ? () => model(options) : parseTarget,
     parseRevision,
     now: () => 0,
   });
-  return { code, out, err };
+  return { code, out, err, files };
 }
 
 /** The seconds are those of a machine. */
@@ -119,5 +126,41 @@ describe("The fuzzer's command", () => {
     const { code, out } = await run(["--help"]);
     assertEquals(code, 0);
     assertMatch(out, /--only-invariants/);
+  });
+
+  it("writes a finding for all who want to see it again, and runs it from there", async () => {
+    const options = { calls: WRONG };
+    const args = ["--target", "x:", "--out", "dir"];
+    const random = ["--count", "20", "--seed", "5", ...args];
+    const { out, files } = await run(random, options);
+    const [path] = /^dir\/finding-\S+(?=\.\*$)/m.exec(out)!;
+    const ends = [".txt", "_test.ts", ".c", ".syz", ".transcript"];
+    assertEquals([...files.keys()].slice(0, 5), ends.map((end) => path + end));
+    assertMatch(out, /# The first difference:\n.*IOMMU_IOAS_ALLOC/);
+    for (const [option, end] of [["--replay", ".txt"], ["--import", ".syz"]]) {
+      const given = { file: files.get(path + end)! };
+      const again = await run([option!, "file", ...args], options, given);
+      assertEquals(again.code, 1, again.err);
+      assertMatch(again.out, /^programs +1$/m);
+      assertMatch(again.out, /IOMMU_IOAS_ALLOC: 0 here, EINVAL there/);
+      const sound = await run([option!, "file"], undefined, given);
+      assertEquals(sound.code, 0, sound.out);
+    }
+  });
+
+  it("says what is wrong with the file of a program", async () => {
+    const cases: [string[], RegExp][] = [
+      [["--replay", "none"], /^There is no file "none"\.$/m],
+      [
+        ["--replay", "file"],
+        /Cannot read "file": Line 1, column 1: there is no call "clos"/,
+      ],
+      [["--import", "file"], /^file: Line 1: clos has no counterpart\.$/m],
+      [["--import", "file", "--replay", "file"], /exclude each other/],
+    ];
+    for (const [args, message] of cases) {
+      const { err } = await run(args, undefined, { file: "clos(0x3)" });
+      assertMatch(err, message);
+    }
   });
 });

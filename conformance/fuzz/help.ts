@@ -34,9 +34,12 @@ Usage: deno task fuzz [OPTION]…
   --unguided         new programs only; otherwise every other one is a changed
                      one of those that reached code, an errno or flags first
   --seed N           repeats a run; N.M repeats one program of it
-  --replay FILE      runs the program of a file, such as a finding's
+  --replay FILE      runs the program of a file, such as a finding's .txt
+  --import FILE      the same for a program of syzkaller's, such as its .syz
   --timeout MS       how long a target has for an answer; default 30000
-  --out DIR          where findings are written; default ${DEFAULT_OUT}
+  --out DIR          where findings are written, each for people (.txt), as a
+                     test (_test.ts), in C, for syzkaller (.syz), and as a
+                     transcript; default ${DEFAULT_OUT}
   --help, -h         print this
 
 Exit codes: 0 no finding; 1 findings; 2 the command line is wrong; 3 the target

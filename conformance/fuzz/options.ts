@@ -9,6 +9,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { suggestion, UsageError } from "../lib/usage_error.ts";
 import { PROFILES } from "./generate/generate.ts";
+import type { Given } from "./run/given.ts";
 import { parseSeed, type Seed } from "./run/seed.ts";
 
 /** What is asked for. */
@@ -34,7 +35,7 @@ export interface Options {
   /** Make new programs only: none that are changed ones of those that reached something. */
   readonly unguided: boolean;
   /** A file with a program that is run instead. */
-  readonly replay: string | undefined;
+  readonly given: Given | undefined;
   /** The folder for findings. */
   readonly out: string;
   /** Milliseconds that a target has for an answer. */
@@ -58,6 +59,7 @@ const STRING = [
   "minutes",
   "seed",
   "replay",
+  "import",
   "out",
   "timeout",
 ] as const;
@@ -87,7 +89,7 @@ export function parseOptions(args: readonly string[]): Options {
     seed: seedOf(textOf(values, "seed")),
     onlyInvariants: Boolean(values["only-invariants"]),
     unguided: Boolean(values.unguided),
-    replay: textOf(values, "replay"),
+    given: givenOf(textOf(values, "replay"), textOf(values, "import")),
     out: textOf(values, "out") ?? DEFAULT_OUT,
     timeoutMs: numberOf(values, "timeout", 1, 2 ** 31 - 1) ?? 30_000,
   };
@@ -95,6 +97,17 @@ export function parseOptions(args: readonly string[]): Options {
     throw new UsageError("--only-invariants needs a --target.");
   }
   return options;
+}
+
+function givenOf(
+  replay: string | undefined,
+  imported: string | undefined,
+): Given | undefined {
+  if (replay !== undefined && imported !== undefined) {
+    throw new UsageError("--replay and --import exclude each other.");
+  }
+  if (imported !== undefined) return { path: imported, by: "syzkaller" };
+  return replay === undefined ? undefined : { path: replay, by: "us" };
 }
 
 function refuse(arg: string): never {

@@ -22,13 +22,14 @@ import { PROFILES } from "./generate/generate.ts";
 import { Guide } from "./guide/guide.ts";
 import { Scout } from "./guide/scout.ts";
 import type { Options } from "./options.ts";
-import { Findings } from "./run/findings.ts";
+import { type Cause, Findings } from "./run/findings.ts";
 import {
   byComparison,
   byInvariants,
   fuzz,
   type FuzzerOptions,
 } from "./run/fuzzer.ts";
+import { givenProgram, readProgram } from "./run/given.ts";
 import { likenessOf } from "./run/likeness.ts";
 import { runOnModel } from "./run/on_model.ts";
 import { chooseSeed, formatSeed } from "./run/seed.ts";
@@ -37,6 +38,8 @@ import { TargetSide } from "./run/target_side.ts";
 import { Totals } from "./run/totals.ts";
 import { causeOf } from "./shrink/cause.ts";
 import { shrink } from "./shrink/shrink.ts";
+import { saveFinding } from "./tell/files.ts";
+import { type Finding, tellFinding } from "./tell/finding.ts";
 import { formatCause, formatProgress, formatSummary } from "./summary.ts";
 
 /** No finding. */
@@ -124,19 +127,24 @@ export async function runPrograms(
   const guide = options.unguided || seed.only !== undefined
     ? undefined
     : new Guide({ uapi, length: options.length, scout });
-  const next = randomPrograms({
-    model,
-    profile: PROFILES[options.profile]!,
-    length: options.length,
-    seed,
-    count: options.count ?? Infinity,
-    target: side,
-    totals,
-    guide,
-  });
+  const ours = (program: Program) => runOnModel(model, program);
+  const { given } = options;
+  const program = given && readProgram(host, given, uapi);
+  const next = program
+    ? givenProgram(program, given.path, ours)
+    : randomPrograms({
+      model,
+      profile: PROFILES[options.profile]!,
+      length: options.length,
+      seed,
+      count: options.count ?? Infinity,
+      target: side,
+      totals,
+      guide,
+    });
   const how: FuzzerOptions = {
     next,
-    ours: (program) => runOnModel(model, program),
+    ours,
     sides: [side],
     judge: options.onlyInvariants ? byInvariants : byComparison(masks),
     totals,
@@ -145,7 +153,9 @@ export async function runPrograms(
     causeOf: causeIn,
     onCause: (cause) => {
       progress.clear();
-      host.out(formatCause(cause));
+      const finding = findingOf(cause, uapi);
+      const saved = saveFinding(host, options.out, finding);
+      host.out(`${formatCause(cause)}${tellFinding(finding)}${saved}.*\n`);
     },
     onProgram: () => progress.show(formatProgress(totals, findings)),
   };
@@ -160,6 +170,15 @@ export async function runPrograms(
   if (ending.startError) host.err(`${ending.startError.message}\n`);
   if (findings.all.length > 0) return EXIT_FINDINGS;
   return ending.startError ? EXIT_TARGET : EXIT_OK;
+}
+
+/** A cause as it is told. */
+function findingOf(
+  { cause, found, seed, side, count }: Cause,
+  uapi: RevisionName,
+): Finding {
+  const names = { ours: "the model", theirs: side };
+  return { ...found, uapi, names, seed, cause, count };
 }
 
 /** What ended a run before its time. */

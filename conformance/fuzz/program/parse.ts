@@ -63,6 +63,19 @@ export class StepParser {
     return this.#steps;
   }
 
+  /** The same, to go on from here. */
+  copy(): StepParser {
+    const other = new StepParser(this.#uapi);
+    other.#steps.push(...this.#steps);
+    for (const [label, step] of this.#labels) other.#labels.set(label, step);
+    return other;
+  }
+
+  /** Adds a step that was not read. */
+  add(step: Step): void {
+    this.#steps.push(step);
+  }
+
   /** Reads the next step. */
   step(line: Scanner): void {
     const label = line.match(/\$(\w+)\s*=(?!=)/)?.[1];
