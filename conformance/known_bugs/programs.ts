@@ -76,6 +76,8 @@ const IOVA = BigInt(MOCK_APERTURE_START);
 export const WITHOUT_PROGRAM: Partial<Record<KnownBug, string>> = {
   replace_drops_reserved:
     "the mock devices reserve nothing; a driver of ours that does has a test in impl/iommufd/attach",
+  replaces_with_any_domain:
+    "every device of the machine is a mock device; a driver of ours has a test in impl/iommu",
   takes_any_device_for_mock: "every device of the machine is a mock device",
   unpins_unused_folios:
     "what is unpinned is what the memory of the array happens to hold",

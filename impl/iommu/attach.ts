@@ -33,10 +33,15 @@ export function attachGroup(domain: Domain, group: Group): void {
     current !== null && current !== group.defaultDomain &&
     current !== group.blockingDomain
   ) throw EBUSY.because("something else is attached to the group");
-  if (group.firstDevice.ops !== domain.owner) {
+  checkOwner(domain, group.firstDevice);
+  groupSetDomain(group, domain);
+}
+
+/** Throws EINVAL for a domain of another driver than a device's (Linux: domain_iommu_ops_compatible). */
+function checkOwner(domain: Domain, dev: Device): void {
+  if (dev.ops !== domain.owner) {
     throw EINVAL.because("the domain is of another IOMMU driver");
   }
-  groupSetDomain(group, domain);
 }
 
 /**
@@ -74,15 +79,16 @@ export function detachGroupHandle(domain: Domain, group: Group): void {
 
 /**
  * Attaches another domain in place of the present one, without a moment in
- * which DMA is blocked, with a handle in place of the old one. Throws what the
- * driver throws, with group and handle as before.
- * (Linux: iommu_replace_group_handle.)
+ * which DMA is blocked, with a handle in place of the old one. Throws EINVAL
+ * when the domain is from another driver, and what the driver throws, with
+ * group and handle as before. (Linux: iommu_replace_group_handle.)
  */
 export function replaceGroupHandle(
   group: Group,
   domain: Domain,
   handle: AttachHandle,
 ): void {
+  checkOwner(domain, group.firstDevice);
   groupSetDomain(group, domain);
   handle.domain = domain;
   group.pasidArray.set(IOMMU_NO_PASID, handle);
@@ -172,9 +178,7 @@ function groupForPasid(domain: Domain, dev: Device, pasid: number): Group {
   if (domain.setDevPasid === undefined || blocked?.setDevPasid === undefined) {
     throw EOPNOTSUPP.because("the IOMMU driver cannot attach to a PASID");
   }
-  if (dev.ops !== domain.owner) {
-    throw EINVAL.because("the domain is of another IOMMU driver");
-  }
+  checkOwner(domain, dev);
   if (pasid === IOMMU_NO_PASID) throw EINVAL.because("this is no PASID");
   dev.group.checkNoReset();
   return dev.group;

@@ -49,6 +49,16 @@ describe("attaching a domain to a group", () => {
     assertStrictEquals(errnoOf(() => attachGroup(domain, group)), undefined);
   });
 
+  it("is EINVAL for one of another driver in place of its own, too", () => {
+    const { a, group, domain } = groupOfTwo();
+    const { domain: foreign } = groupOfTwo();
+    attachGroup(domain, group);
+    const replace = () =>
+      replaceGroupHandle(group, foreign, new AttachHandle());
+    assertStrictEquals(errnoOf(replace), EINVAL);
+    assertStrictEquals(a.uses, domain);
+  });
+
   it("takes the first device back when the second refuses", () => {
     const { a, b, group, domain, ops } = groupOfTwo();
     const before = a.uses;

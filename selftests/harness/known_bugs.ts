@@ -97,6 +97,12 @@ export const KNOWN_BUGS = {
       "selftest.c iommufd_test_trigger_vevent, iommufd_test_dev_check_cache: read the memory of a device of another driver as that of a mock device",
     right: "the operation is EINVAL",
   },
+  replaces_with_any_domain: {
+    since: "6.6",
+    linux:
+      "iommu.c iommu_replace_group_handle: does not ask whose the domain is, so that a driver takes the device of another one for its own: a VFIO device and a mock device that are attached elsewhere in one iommufd",
+    right: "the domain is EINVAL, as it is for what is attached to nothing",
+  },
   warns_of_map_without_access: {
     since: "7.3",
     linux:

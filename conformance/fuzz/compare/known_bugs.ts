@@ -23,6 +23,7 @@ import {
   isMapWithoutAccess,
   isNestedAttach,
   isWrappedLength,
+  mixesDrivers,
 } from "./reaches.ts";
 import {
   cutsDirtyEntry,
@@ -60,6 +61,7 @@ export const REACHES: readonly Reach[] = [
   { name: "unreserves_huge_page_twice", when: dropsHugePage },
   { name: "unpins_unused_folios", when: failsFilePins },
   { name: "keeps_viommu_of_failed_attach", when: isNestedAttach },
+  { name: "replaces_with_any_domain", when: mixesDrivers },
   { name: "warns_of_wrapped_length", when: isWrappedLength, explains: LEFT },
   {
     name: "warns_of_map_without_access",

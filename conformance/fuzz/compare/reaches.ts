@@ -6,6 +6,7 @@
  * @module
  */
 
+import { HwPagetable } from "../../../impl/iommufd/hwpt/hw_pagetable.ts";
 import { HwptNested } from "../../../impl/iommufd/hwpt/hwpt_nested.ts";
 import { IommufdHwQueue } from "../../../impl/iommufd/viommu/hw_queue.ts";
 import { IommufdCtx } from "../../../impl/iommufd/main.ts";
@@ -24,6 +25,7 @@ import {
   TestPasidAttach,
 } from "../../../impl/uapi/selftest.ts";
 import { VfioIommuType1DmaMap } from "../../../impl/uapi/vfio.ts";
+import { VfioDeviceAttachIommufdPt } from "../../../impl/uapi/vfio/device.ts";
 import { fields, type Here, objectOf, testOp } from "./here.ts";
 
 /** Bytes of memory that the kernel gives at most at once. */
@@ -92,4 +94,19 @@ export function isNestedAttach(here: Here): boolean {
   }
   const { ptId } = fields<{ ptId: number }>(here, layout);
   return objectOf(here, ptId) instanceof HwptNested;
+}
+
+/** A device is attached elsewhere, where there are page tables of two drivers. */
+export function mixesDrivers(here: Here): boolean {
+  const isAttach = here.command === VfioDeviceAttachIommufdPt.ioctl.number ||
+    testOp(here) === IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE;
+  if (!isAttach) return false;
+  for (const [, file] of here.process.files) {
+    if (!(file instanceof IommufdCtx)) continue;
+    const owners = [...file.objects].flatMap((object) =>
+      object instanceof HwPagetable ? [object.domain.owner] : []
+    );
+    if (new Set(owners).size > 1) return true;
+  }
+  return false;
 }

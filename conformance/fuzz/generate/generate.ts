@@ -14,11 +14,12 @@ import type { Model } from "../../../selftests/target/impl_target.ts";
 import type { Outcome, Program } from "../../../selftests/target/program.ts";
 import { Chance, Wheel } from "./chance.ts";
 import { type Action, FILE_ACTIONS } from "./verbs/files.ts";
-import { tryIoctl } from "./ioctls/ioctl.ts";
+import { makeIoctl, tryIoctl } from "./ioctls/ioctl.ts";
 import { type Before, Maker } from "./maker.ts";
 import { MEMORY_ACTIONS } from "./verbs/memory.ts";
 import { PROCESS_ACTIONS } from "./verbs/processes.ts";
 import type { Profile } from "./profiles.ts";
+import { openDevice, openGroup, VFIO_ACTIONS } from "./verbs/vfio.ts";
 import { type Shape, Shapes } from "./known/shapes.ts";
 import type { Fd, Proc } from "./known/world.ts";
 
@@ -50,7 +51,12 @@ export interface GenerateOptions {
   readonly start?: Program;
 }
 
-const VERBS = { ...FILE_ACTIONS, ...MEMORY_ACTIONS, ...PROCESS_ACTIONS };
+const VERBS = {
+  ...FILE_ACTIONS,
+  ...MEMORY_ACTIONS,
+  ...PROCESS_ACTIONS,
+  ...VFIO_ACTIONS,
+};
 /** How often nothing may come of an action before the program ends early. */
 const MOST_IDLE = 200;
 
@@ -66,11 +72,24 @@ function shapes(uapi: RevisionName): Shapes {
   return found;
 }
 
-/** A descriptor to make an ioctl on; an iommufd is opened if there is none. */
+/** Opens a device, and binds it to an iommufd. */
+function openAndBind(maker: Maker, process: Proc): void {
+  openDevice(maker, process);
+  const bind = maker.shapes.named("VFIO_DEVICE_BIND_IOMMUFD");
+  const device = process.open("VFIO device").at(-1);
+  if (bind === undefined || device === undefined) return;
+  makeIoctl(maker, process, device, bind, {});
+}
+
+/** A descriptor to make an ioctl on; an iommufd, a device or a group is opened if there is none. */
 function targetFor(maker: Maker, process: Proc, shape: Shape): Fd | undefined {
   const { chance } = maker;
   if (shape.on === "iommufd" && process.open("iommufd").length === 0) {
     maker.add(process, [], "open", "/dev/iommu", O_RDWR);
+  }
+  if (process.open(shape.on).length === 0) {
+    if (shape.on === "VFIO device") openAndBind(maker, process);
+    if (shape.on === "VFIO group") openGroup(maker, process);
   }
   const all = process.open(shape.on);
   // The first one has most of the objects.

@@ -146,6 +146,31 @@ const PROCESSES: Actions = {
   vmstatus: 4,
 };
 
+const VFIO: Actions = {
+  "open device": 4,
+  "open group": 3,
+  VFIO_GROUP_GET_STATUS: 3,
+  VFIO_GROUP_SET_CONTAINER: 6,
+  VFIO_GROUP_UNSET_CONTAINER: 2,
+  VFIO_GROUP_GET_DEVICE_FD: 6,
+  VFIO_DEVICE_GET_INFO: 3,
+  VFIO_DEVICE_GET_REGION_INFO: 6,
+  VFIO_DEVICE_GET_IRQ_INFO: 5,
+  VFIO_DEVICE_SET_IRQS: 14,
+  VFIO_DEVICE_RESET: 2,
+  VFIO_DEVICE_BIND_IOMMUFD: 8,
+  VFIO_DEVICE_ATTACH_IOMMUFD_PT: 10,
+  VFIO_DEVICE_DETACH_IOMMUFD_PT: 5,
+  VFIO_DEVICE_GET_PCI_HOT_RESET_INFO: 2,
+  VFIO_DEVICE_PCI_HOT_RESET: 1,
+  VFIO_DEVICE_IOEVENTFD: 4,
+  VFIO_DEVICE_FEATURE: 10,
+  VFIO_MIG_GET_PRECOPY_INFO: 1,
+  "read config": 8,
+  "write config": 8,
+  "map region": 4,
+};
+
 /** All of some groups, each so many times as often. */
 function sum(...groups: readonly (readonly [number, Actions])[]): Actions {
   const all: Record<string, number> = {};
@@ -227,6 +252,11 @@ const ALL = [
     "process",
     "several processes, users, limits, accounting",
     sum([1, OBJECTS], [2, IOAS], [1, ACCESS], [1, MEMORY], [6, PROCESSES]),
+  ),
+  profile(
+    "vfio",
+    "VFIO devices, groups and containers",
+    sum([1, OBJECTS], [1, IOAS], [3, CONTAINER], [6, VFIO], [1, FILES]),
   ),
   profile(
     "fail_nth",

@@ -206,6 +206,17 @@ export const HINTS: Readonly<Record<string, Hint>> = {
   "IOMMU_HW_QUEUE_ALLOC.type": of([95, 0xdeadbeef], [5, 1]),
   "IOMMU_HW_QUEUE_ALLOC.index": nextQueue,
   "IOMMU_HW_QUEUE_ALLOC.length": withinPage,
+  "VFIO_DEVICE_BIND_IOMMUFD.flags": of([97, 0], [3, 1]),
+  "VFIO_DEVICE_BIND_IOMMUFD.tokenUuidPtr": of([1, 0]),
+  "VFIO_DEVICE_ATTACH_IOMMUFD_PT.flags": of([90, 0], [10, 1]),
+  "VFIO_DEVICE_DETACH_IOMMUFD_PT.flags": of([90, 0], [10, 1]),
+  "VFIO_DEVICE_GET_REGION_INFO.index": ({ maker: { chance } }) =>
+    plain(chance.below(10)),
+  "VFIO_DEVICE_IOEVENTFD.offset": of([60, 0], [20, 8], [20, 2 ** 40 * 7]),
+  "VFIO_DEVICE_IOEVENTFD.fd": ({ process, maker: { chance } }) =>
+    chance.percent(15)
+      ? plain(-1)
+      : chance.maybe(process.open("eventfd"))?.fd ?? plain(-1),
   "VFIO_IOMMU_MAP_DMA.flags": of([85, 3], [7, 1], [8, 2]),
   "VFIO_IOMMU_UNMAP_DMA.flags": of([96, 0], [4, 2]),
   "IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS.devFlags": deviceFlags,

@@ -83,7 +83,8 @@ function fillFd(filling: Filling, kind: FileKind): Known {
     : [kind];
   const found = () =>
     kinds.flatMap((kind) => process.open(kind)).filter(({ file }) =>
-      file.context === undefined || file.context === context
+      kind === "iommufd" || file.context === undefined ||
+      file.context === context
     );
   if (found().length === 0) makeDescriptor(filling, kinds[0]!);
   const all = found();

@@ -22,6 +22,7 @@ import {
   PAGE_SIZE,
   RLIMIT_NOFILE,
 } from "../../../../impl/uapi/mman.ts";
+import { VFIO_GROUP_GET_DEVICE_FD } from "../../../../impl/uapi/vfio/device.ts";
 import type { Outcome } from "../../../../selftests/target/program.ts";
 import type { Argument, Call } from "../../../../selftests/target/verbs.ts";
 import { learnIoctl } from "./learn_ioctl.ts";
@@ -191,6 +192,10 @@ const LEARN: Readonly<Record<string, (done: Done) => void>> = {
     if (fd && process) opened({ ...done, process }, fd.file);
   },
   ioctl: learnIoctl,
+  ioctlarg: (done) => {
+    if (done.args[1] !== VFIO_GROUP_GET_DEVICE_FD) return;
+    opened(done, fileOf("VFIO device"), true);
+  },
   mmap,
   munmap: (done) => {
     const start = numberAt(done, 0);

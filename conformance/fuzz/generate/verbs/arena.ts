@@ -18,6 +18,7 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from "../../../../impl/uapi/mman.ts";
+import type { Patch } from "../../../../selftests/target/program.ts";
 import { type Maker, patchOf } from "../maker.ts";
 import type { Fd, Mapping, Proc } from "../known/world.ts";
 
@@ -74,9 +75,10 @@ export function storeData(
   process: Proc,
   bytes: Uint8Array<ArrayBuffer>,
   length: number = bytes.length,
+  patches: readonly Patch[] = [],
 ): number {
   const address = placeForData(maker, process, length);
-  if (bytes.length > 0) maker.add(process, [], "poke", address, bytes);
+  if (bytes.length > 0) maker.add(process, patches, "poke", address, bytes);
   return address;
 }
 

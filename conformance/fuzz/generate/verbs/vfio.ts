@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * VFIO devices and groups: what their ioctls have behind the struct, and what
+ * is read, written and mapped of a device.
+ *
+ * @module
+ */
+
+import {
+  MAP_FIXED,
+  MAP_SHARED,
+  O_NONBLOCK,
+  O_RDONLY,
+  O_RDWR,
+  PAGE_SIZE,
+  PROT_READ,
+  PROT_WRITE,
+} from "../../../../impl/uapi/mman.ts";
+import {
+  VFIO_DEVICE_SET_IRQS,
+  VFIO_GROUP_GET_DEVICE_FD,
+  VFIO_GROUP_SET_CONTAINER,
+  VFIO_PCI_CONFIG_REGION_INDEX,
+  VFIO_PCI_OFFSET_SHIFT,
+} from "../../../../impl/uapi/vfio/device.ts";
+import { VFIO_DEVICE_FEATURE } from "../../../../impl/uapi/vfio/feature.ts";
+import type { Patch } from "../../../../selftests/target/program.ts";
+import type { Fd, Proc } from "../known/world.ts";
+import { type Maker, patchOf } from "../maker.ts";
+import { placeForPages, storeData } from "./arena.ts";
+import type { Action } from "./files.ts";
+
+const REGION = 2 ** VFIO_PCI_OFFSET_SHIFT;
+const CONFIG = REGION * VFIO_PCI_CONFIG_REGION_INDEX;
+
+/** Names that a device may have. */
+const NAMES = ["0000:00:04.0", "0000:00:05.0", "0000:01:00.0", "0000:ff:00.0"];
+
+/** Opens a device by its own path. */
+export function openDevice(maker: Maker, process: Proc): void {
+  const { chance } = maker;
+  const path = chance.weighted([
+    [85, "/dev/vfio/devices/vfio0"],
+    [9, "/dev/vfio/devices/vfio1"],
+    [3, "/dev/vfio/devices/noiommu-vfio0"],
+    [3, "/dev/vfio/devices/vfio9"],
+  ]);
+  const flags = chance.percent(95) ? O_RDWR : O_RDONLY;
+  maker.add(process, [], "open", path, flags);
+}
+
+/** Opens a group. */
+export function openGroup(maker: Maker, process: Proc): void {
+  // A machine may show its card when it is opened first.
+  if (process.open("VFIO device").length === 0) openDevice(maker, process);
+  const path = `/dev/vfio/${maker.chance.below(3)}`;
+  maker.add(process, [], "open", path, O_RDWR);
+}
+
+function device(maker: Maker, process: Proc): Fd | undefined {
+  if (process.open("VFIO device").length === 0) openDevice(maker, process);
+  return maker.chance.maybe(process.open("VFIO device"));
+}
+
+function group(maker: Maker, process: Proc): Fd | undefined {
+  if (process.open("VFIO group").length === 0) openGroup(maker, process);
+  return maker.chance.maybe(process.open("VFIO group"));
+}
+
+/** A struct of u32 with bytes behind it, the first of which says how long it is. */
+function struct(words: readonly number[], data: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(4 + 4 * words.length + data.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, bytes.length, true);
+  words.forEach((word, i) => view.setUint32(4 + 4 * i, word, true));
+  bytes.set(data, 4 + 4 * words.length);
+  return bytes;
+}
+
+/** Interrupts are set up with eventfds, masked, fired, turned off. */
+function setIrqs(maker: Maker, process: Proc): void {
+  const { chance } = maker;
+  const on = device(maker, process);
+  if (on === undefined) return;
+  const eventfds = process.open("eventfd");
+  if (eventfds.length === 0) {
+    maker.add(process, [], "eventfd", 0, O_NONBLOCK);
+  }
+  const action = chance.weighted([[20, 8], [20, 16], [58, 32], [2, 24]]);
+  const kind = chance.weighted([[30, 1], [15, 2], [53, 4], [2, 3]]);
+  const index = chance.weighted([[35, 0], [25, 1], [30, 2], [8, 4], [2, 9]]);
+  const start = chance.percent(80) ? 0 : chance.below(4);
+  const count = chance.weighted([[20, 0], [60, 1], [15, 2], [5, 12]]);
+  const width = kind === 4 ? 4 : kind === 2 ? 1 : 0;
+  const data = new Uint8Array(width * count);
+  const patches: Patch[] = [];
+  for (let i = 0; kind === 4 && i < count; i++) {
+    const fd = chance.percent(80)
+      ? chance.maybe(process.open("eventfd"))?.fd
+      : undefined;
+    const view = new DataView(data.buffer);
+    view.setInt32(4 * i, Number(fd?.value ?? -1), true);
+    const field = { offset: 20 + 4 * i, bytes: 4 as const };
+    if (fd?.from) patches.push({ arg: 2, field, from: fd.from });
+  }
+  const bytes = struct([kind | action, index, start, count], data);
+  const number = Number(on.fd.value);
+  maker.addOn(
+    process,
+    on,
+    patches,
+    "ioctl",
+    number,
+    VFIO_DEVICE_SET_IRQS,
+    bytes,
+  );
+}
+
+/** Features: whether there is one, its state, its bytes. */
+function feature(maker: Maker, process: Proc): void {
+  const { chance } = maker;
+  const on = device(maker, process);
+  if (on === undefined) return;
+  const what = chance.below(14);
+  const how = chance.weighted([
+    [30, 1 << 16],
+    [40, 1 << 17],
+    [20, 5 << 16],
+    [8, 6 << 16],
+    [2, 1 << 19],
+  ]);
+  const data = new Uint8Array(8 * chance.below(5));
+  // Most are a small number, or a pointer that is not there.
+  if (data.length > 0) data[0] = chance.below(8);
+  const bytes = struct([what | how], data);
+  const number = Number(on.fd.value);
+  maker.addOn(process, on, [], "ioctl", number, VFIO_DEVICE_FEATURE, bytes);
+}
+
+/** Puts a group into a container. */
+function setContainer(maker: Maker, process: Proc): void {
+  const { chance } = maker;
+  const on = group(maker, process);
+  const container = chance.maybe(process.open("iommufd"));
+  if (on === undefined || container === undefined) return;
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setInt32(0, Number(container.fd.value), true);
+  const { from } = container.fd;
+  const field = { offset: 0, bytes: 4 as const };
+  const patches = from ? [{ arg: 1, field, from }] : [];
+  const address = storeData(maker, process, bytes, 4, patches);
+  const number = Number(on.fd.value);
+  const cmd = VFIO_GROUP_SET_CONTAINER;
+  maker.addOn(process, on, [], "ioctlarg", number, cmd, address);
+}
+
+/** Opens a device through its group. */
+function deviceOfGroup(maker: Maker, process: Proc): void {
+  const on = group(maker, process);
+  if (on === undefined) return;
+  const name = new TextEncoder().encode(`${maker.chance.maybe(NAMES)}\0`);
+  const address = storeData(maker, process, name);
+  const number = Number(on.fd.value);
+  const cmd = VFIO_GROUP_GET_DEVICE_FD;
+  maker.addOn(process, on, [], "ioctlarg", number, cmd, address);
+}
+
+/** Bytes of configuration space: those that each device of its kind has. */
+function readConfig(maker: Maker, process: Proc): void {
+  const on = device(maker, process);
+  if (on === undefined) return;
+  const at = 4 * maker.chance.below(16);
+  const into = new Uint8Array(maker.chance.maybe([1, 2, 4, 4, 8])!);
+  maker.addOn(
+    process,
+    on,
+    [],
+    "pread",
+    Number(on.fd.value),
+    into,
+    CONFIG + at,
+  );
+}
+
+/** Registers that can be written: the command, BARs, the interrupt line. */
+function writeConfig(maker: Maker, process: Proc): void {
+  const { chance } = maker;
+  const on = device(maker, process);
+  if (on === undefined) return;
+  const at = chance.maybe([4, 0x10, 0x14, 0x18, 0x1c, 0x30, 0x3c, 0])!;
+  const bytes = chance.percent(50)
+    ? new Uint8Array(4).fill(0xff)
+    : chance.bytes(4);
+  if (at === 4) bytes.set([chance.maybe([0, 2, 3, 6, 7])!, 0, 0, 0]);
+  maker.addOn(
+    process,
+    on,
+    [],
+    "pwrite",
+    Number(on.fd.value),
+    bytes,
+    CONFIG + at,
+  );
+}
+
+/** Maps a part of a BAR, or of what cannot be mapped. */
+function mapRegion(maker: Maker, process: Proc): void {
+  const { chance } = maker;
+  const on = device(maker, process);
+  if (on === undefined) return;
+  const pages = chance.between(1, 4);
+  const region = REGION * chance.weighted([[70, 0], [20, 3], [10, 7]]);
+  maker.add(
+    process,
+    patchOf(4, on.fd),
+    "mmap",
+    placeForPages(maker, pages),
+    pages * PAGE_SIZE,
+    PROT_READ | PROT_WRITE,
+    MAP_FIXED | MAP_SHARED,
+    Number(on.fd.value),
+    region,
+  );
+}
+
+/** What a process does with devices, by the names that profiles have. */
+export const VFIO_ACTIONS: Readonly<Record<string, Action>> = {
+  "open device": openDevice,
+  "open group": openGroup,
+  VFIO_DEVICE_SET_IRQS: setIrqs,
+  VFIO_DEVICE_FEATURE: feature,
+  VFIO_GROUP_SET_CONTAINER: setContainer,
+  VFIO_GROUP_GET_DEVICE_FD: deviceOfGroup,
+  "read config": readConfig,
+  "write config": writeConfig,
+  "map region": mapRegion,
+};
