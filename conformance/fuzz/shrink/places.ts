@@ -14,6 +14,7 @@ import type {
   Reference,
   Step,
 } from "../../../selftests/target/program.ts";
+import type { Call } from "../../../selftests/target/verbs.ts";
 import { layoutOf, structRow } from "../../traces/describe_ioctl.ts";
 import {
   valueAt,
@@ -104,12 +105,18 @@ function patchAt(
   );
 }
 
+/** Whether two calls are of the same verb and, if it is an ioctl, of the same one. */
+export function isSame(a: Call, b: Call): boolean {
+  return a.verb === b.verb &&
+    (a.verb.name !== "ioctl" || a.args[1] === b.args[1]);
+}
+
 /** References to earlier steps for the same: to what the program refers to elsewhere, and to calls like the one that is meant. */
 function earlierThan(
   { step, field }: Reference,
   program: Program,
 ): Reference[] {
-  const { verb, args } = program[step]!.call;
+  const { call: meant } = program[step]!;
   const earlier = new Map<string, Reference>();
   const add = (reference: Reference) =>
     earlier.set(`${reference.step} ${reference.field?.offset}`, reference);
@@ -120,9 +127,7 @@ function earlierThan(
     }
   }
   for (const [i, { call }] of program.slice(0, step).entries()) {
-    const isLike = call.verb === verb &&
-      (verb.name !== "ioctl" || call.args[1] === args[1]);
-    if (isLike) add({ step: i, ...field && { field } });
+    if (isSame(call, meant)) add({ step: i, ...field && { field } });
   }
   return [...earlier.values()].sort((a, b) => a.step - b.step);
 }

@@ -9,8 +9,8 @@
 
 import { NEWEST, type RevisionName } from "../../../impl/uapi/revision.ts";
 import type { Program } from "../../../selftests/target/program.ts";
-import { forksOf, joined, withDependents, without } from "./steps.ts";
-import { type Place, placesOf } from "./places.ts";
+import { isSame, type Place, placesOf } from "./places.ts";
+import { forksOf, joined, united, withDependents, without } from "./steps.ts";
 
 /** How far to go. */
 export interface ShrinkOptions {
@@ -41,6 +41,7 @@ export async function shrink(
     before = search.program;
     await removeProcesses(search);
     await removeSteps(search);
+    await uniteSteps(search);
     await simplify(search, uapi);
   }
   return search.program;
@@ -126,6 +127,29 @@ async function removeSteps(search: Search): Promise<void> {
         await search.take(without(program, steps));
     }
   }
+}
+
+/** Has one step do for two that call the same. */
+async function uniteSteps(search: Search): Promise<void> {
+  for (let later = search.program.length - 1; later > 0; later--) {
+    for (let earlier = 0; earlier < later; earlier++) {
+      if (await uniteTwo(search, earlier, later)) break;
+    }
+  }
+}
+
+async function uniteTwo(
+  search: Search,
+  earlier: number,
+  later: number,
+): Promise<boolean> {
+  const { program } = search;
+  const [first, second] = [program[earlier]!.call, program[later]!.call];
+  if (first.verb.returns === "process" || !isSame(first, second)) return false;
+  for (const smaller of united(program, earlier, later)) {
+    if (await search.take(smaller)) return true;
+  }
+  return false;
 }
 
 /** Puts simpler values in each place of each step. */

@@ -123,3 +123,36 @@ function renumbered(step: Step, renumber: (process: number) => number): Step {
     call: { verb, args: other },
   };
 }
+
+/**
+ * The program with one step in the place of two: the earlier one, or what the
+ * later one does in its place where it takes no value from between them. What
+ * took a value of either one takes it from that step.
+ */
+export function united(
+  program: Program,
+  earlier: number,
+  later: number,
+): Program[] {
+  const step = program[later]!;
+  const isMovable = (step.patches ?? []).every(({ from }) =>
+    from.step < earlier
+  );
+  const programs = isMovable
+    ? [program, program.with(earlier, step)]
+    : [program];
+  return programs.map((program) =>
+    without(program.map((step) => redirected(step, later, earlier)), [later])
+  );
+}
+
+/** A step that takes the values of one step from another one. */
+function redirected(step: Step, from: number, to: number): Step {
+  if (step.patches === undefined) return step;
+  const patches = step.patches.map((patch) =>
+    patch.from.step === from
+      ? { ...patch, from: { ...patch.from, step: to } }
+      : patch
+  );
+  return { ...step, patches };
+}

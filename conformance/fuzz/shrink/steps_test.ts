@@ -8,7 +8,7 @@ import {
   call,
   type VerbName,
 } from "../../../selftests/target/verbs.ts";
-import { joined, withDependents, without } from "./steps.ts";
+import { joined, united, withDependents, without } from "./steps.ts";
 
 /** A step that takes the result of others as its arguments, by their places. */
 function step<N extends VerbName>(
@@ -118,5 +118,24 @@ describe("joined()", () => {
       step(1, {}, "passfd", 3, 0),
       step(1, {}, "exit"),
     ]);
+  });
+});
+
+describe("united()", () => {
+  it("has one of two steps give what both gave", () => {
+    const other = step(0, {}, "open", "/dev/iommu", 0);
+    const dup = step(0, { 0: 0 }, "dup", 0);
+    const close = step(0, { 0: 2 }, "close", 0);
+    const closed = step(0, { 0: 0 }, "close", 0);
+    assertEquals(united([OPEN, dup, other, close], 0, 2), [
+      [OPEN, dup, closed],
+      [other, dup, closed],
+    ]);
+  });
+
+  it("moves no step before one that it takes a value of", () => {
+    const dup = step(0, { 0: 1 }, "dup", 0);
+    const program = [step(0, {}, "dup", 3), OPEN, dup];
+    assertEquals(united(program, 0, 2), [[program[0]!, OPEN]]);
   });
 });

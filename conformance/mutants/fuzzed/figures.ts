@@ -23,7 +23,7 @@ export function spreadOf(numbers: readonly number[]): Spread {
 
 /** Lines about what was found. */
 export function formatFigures(found: readonly FoundDifference[]): string[] {
-  const sizes = spreadOf(found.map(({ steps }) => steps.length));
+  const sizes = spreadOf(found.map(({ size }) => size));
   const calls = spreadOf(found.map(({ calls }) => calls));
   const times = spreadOf(found.map(({ processorMs }) => processorMs));
   const seconds = (ms: number) => (ms / 1000).toFixed(1);

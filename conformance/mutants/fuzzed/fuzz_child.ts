@@ -18,6 +18,7 @@ import type { Difference } from "../../fuzz/compare/compare.ts";
 import { Masks } from "../../fuzz/compare/masks.ts";
 import { PROFILES } from "../../fuzz/generate/generate.ts";
 import { Guide } from "../../fuzz/guide/guide.ts";
+import { formatProgram } from "../../fuzz/program/text.ts";
 import { Findings } from "../../fuzz/run/findings.ts";
 import { byComparison, fuzz, type Sample } from "../../fuzz/run/fuzzer.ts";
 import { runOnModel } from "../../fuzz/run/on_model.ts";
@@ -27,7 +28,6 @@ import { Totals } from "../../fuzz/run/totals.ts";
 import { MACHINE } from "../../fuzz/session.ts";
 import { causeOf } from "../../fuzz/shrink/cause.ts";
 import { shrink } from "../../fuzz/shrink/shrink.ts";
-import { stepName } from "../../fuzz/compare/compare.ts";
 import { SECOND_ROOT } from "../patch.ts";
 
 /** What the child is to do: its only argument, as JSON. */
@@ -59,8 +59,9 @@ export interface FoundDifference {
   readonly processorMs: number;
   /** The cause of the smallest program. */
   readonly cause: string;
-  /** What it calls. */
-  readonly steps: readonly string[];
+  /** How many calls that has, and what they are. */
+  readonly size: number;
+  readonly program: string;
   /** The difference in a line. */
   readonly text: string;
 }
@@ -215,7 +216,8 @@ async function run(order: FuzzOrder): Promise<void> {
         seed,
         processorMs: processorMs(),
         cause,
-        steps: program.map((step) => stepName(step, uapi)),
+        size: program.length,
+        program: formatProgram(program, uapi),
         text: difference.text,
       });
       // What else it has is of no interest.

@@ -155,19 +155,17 @@ function describe(verdict: FuzzVerdict): string {
   if (verdict.verdict !== "found") {
     return `${verdict.verdict.toUpperCase()}: ${effort}`;
   }
-  const { profile, cause, steps } = verdict;
-  return `${steps.length} calls: ${cause} (${profile}, ${effort})`;
+  const { profile, cause, size } = verdict;
+  return `${size} calls: ${cause} (${profile}, ${effort})`;
 }
 
 /** What is wrong with a verdict. */
 function problemOf(verdict: FuzzVerdict): string | undefined {
   switch (verdict.verdict) {
-    case "found": {
-      const { steps } = verdict;
-      return steps.length > MOST_CALLS
-        ? `the smallest program is too large: ${steps.join(", ")}`
+    case "found":
+      return verdict.size > MOST_CALLS
+        ? `the smallest program is too large:\n${verdict.program}`
         : undefined;
-    }
     case "hung":
     case "crashed":
       return undefined;
