@@ -21,7 +21,7 @@ export const SAMPLE: readonly string[] = [
   "unmap-cuts-tail",
   "copy-gains-write",
   "access-refused-unwind",
-  "storage-not-handed-on",
+  "invalidate-count",
   "reserved-owner",
   "option-busy",
   "pages-count",
