@@ -19,6 +19,7 @@
 #include "linux/agent.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -220,6 +221,27 @@ static void serve(int in_fd, int out_fd)
 	kill_processes();
 }
 
+/* The same descriptor where workers look for none. */
+static int hide(int fd)
+{
+	int hidden = fcntl(fd, F_DUPFD_CLOEXEC, OWN_FD);
+
+	if (hidden < 0)
+		die("no descriptor: %m");
+	return hidden;
+}
+
+/* Workers begin with what is here, which must not be the requests. */
+static void leave_nothing_open(void)
+{
+	int null = open("/dev/null", O_RDWR);
+
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	if (null > STDERR_FILENO)
+		close(null);
+}
+
 int main(int argc, char **argv)
 {
 	int in = STDIN_FILENO, out = STDOUT_FILENO;
@@ -235,6 +257,10 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	start_watch();
 	setup_board();
+	setup_calls();
+	in = hide(in);
+	out = hide(out);
+	leave_nothing_open();
 	serve(in, out);
 	if (is_init())
 		turn_off();

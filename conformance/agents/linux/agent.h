@@ -20,6 +20,8 @@
 #define FAIL_NTH_FD 1001
 /* The memory that the processes of a program share. */
 #define BOARD_FD 1002
+/* The first of the supervisor's own. */
+#define OWN_FD 1003
 
 /* The argument of a worker that runs this program anew. */
 #define RESUME "--resume"
@@ -97,7 +99,7 @@ char *cut_call(char *calls);
 
 /* Carries a request out in this process. */
 void make_call(struct call *c);
-/* Prepares this process for that. */
+/* Prepares this process for that, and those that it forks. */
 void setup_calls(void);
 
 struct made;

@@ -276,19 +276,33 @@ void put_facts(struct text *out)
 
 /* ---- what its kernel complains of ------------------------------------- */
 
+/* The number after `key`; -1 without it. */
+static long long value_after(const char *text, const char *key)
+{
+	const char *found = strstr(text, key);
+
+	return found ? strtoll(found + strlen(key), NULL, 10) : -1;
+}
+
 /* Pages pinned by drivers, in the whole machine; -1 if they are not counted. */
 static long long pinned_pages(void)
 {
-	int fd = open("/proc/sys/vm/stat_refresh", O_RDONLY | O_CLOEXEC);
+	static int refresh = -1, vmstat = -1;
+	static char text[32768];
 	long long acquired, released;
-	char c;
+	ssize_t len;
 
+	if (refresh < 0)
+		refresh = open("/proc/sys/vm/stat_refresh", O_RDONLY | O_CLOEXEC);
+	if (vmstat < 0)
+		vmstat = open("/proc/vmstat", O_RDONLY | O_CLOEXEC);
 	/* The read makes each CPU hand in what it counted by itself. */
-	if (fd < 0 || read(fd, &c, 1) < 0)
+	if (pread(refresh, text, 1, 0) < 0)
 		return -1;
-	close(fd);
-	acquired = file_value("/proc/vmstat", "nr_foll_pin_acquired ");
-	released = file_value("/proc/vmstat", "nr_foll_pin_released ");
+	len = pread(vmstat, text, sizeof(text) - 1, 0);
+	text[len < 0 ? 0 : len] = '\0';
+	acquired = value_after(text, "\nnr_foll_pin_acquired ");
+	released = value_after(text, "\nnr_foll_pin_released ");
 	return acquired < 0 ? -1 : acquired - released;
 }
 

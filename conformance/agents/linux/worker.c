@@ -10,14 +10,10 @@
 /* Nothing of the supervisor's stays open, the requests of others above all. */
 static void keep_channel_only(int channel)
 {
-	int null = open("/dev/null", O_RDWR);
-
-	dup2(null, STDIN_FILENO);
-	dup2(null, STDOUT_FILENO);
 	dup3(channel, CHANNEL_FD, O_CLOEXEC);
 	if (syscall(SYS_close_range, 3, CHANNEL_FD - 1, 0) ||
 	    syscall(SYS_close_range, FAIL_NTH_FD, FAIL_NTH_FD, 0) ||
-	    syscall(SYS_close_range, BOARD_FD + 1, ~0U, 0))
+	    syscall(SYS_close_range, OWN_FD, ~0U, 0))
 		die("cannot close descriptors: %m");
 }
 
@@ -44,7 +40,6 @@ static void serve_channel(void)
 	struct stream in;
 	char *line;
 
-	setup_calls();
 	stream_open(&in, CHANNEL_FD);
 	while ((line = read_line(&in))) {
 		struct call c = { .at = line, .out = &out,
@@ -76,6 +71,7 @@ void resume_worker(void)
 	fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC);
 	fcntl(BOARD_FD, F_SETFD, FD_CLOEXEC);
 	map_board();
+	setup_calls();
 	if (!write_all(CHANNEL_FD, done, strlen(done)))
 		_exit(0);
 	serve_channel();
