@@ -5,10 +5,12 @@ import { describe, it } from "@std/testing/bdd";
 import type { Program, Target } from "../../../selftests/target/target.ts";
 import { ProtocolError } from "../../../selftests/target/target_failure.ts";
 import { call } from "../../../selftests/target/verbs.ts";
+import { ModelServer } from "../../agents/model_agent.ts";
 import { connectTarget } from "../../protocol/client.ts";
+import { FakeConnection } from "../../testing/fake_connection.ts";
 import { type Alter, alteredModel, at } from "../../testing/altered_model.ts";
 import type { TargetSpec } from "../../targets/target_spec.ts";
-import { isFailure } from "./side.ts";
+import { type Failure, isFailure } from "./side.ts";
 import { TargetSide } from "./target_side.ts";
 
 const PROGRAM: Program = [{
@@ -80,6 +82,52 @@ describe("A target as a side", () => {
       assertMatch(first.message, message);
       assert(!isFailure(second!));
       assertEquals(side.restarts, 1);
+      await side.close();
+    });
+  }
+
+  /** A connection to the model up to the first program. */
+  function until(ending: (connection: FakeConnection) => void) {
+    const server = new ModelServer();
+    let isOver = false;
+    return new FakeConnection((line, connection) => {
+      if (isOver) return;
+      isOver = line.split(" ")[2] === "program";
+      if (isOver) return ending(connection);
+      connection.send(`${server.answer(line).reply}\n`);
+    });
+  }
+
+  const endings: [
+    Failure["failed"],
+    (connection: FakeConnection) => void,
+    RegExp,
+  ][] = [
+    ["crash", (connection) => connection.end(), /ended .*exited with code 7/],
+    ["timeout", () => {}, /No answer to "2 0 program/],
+  ];
+  for (const [failed, ending, message] of endings) {
+    it(`says that a target came to a ${failed}, and starts it again`, async () => {
+      let isFirst = true;
+      const spec = specOf(() => {
+        const connection = isFirst
+          ? until(ending)
+          : alteredModel((_, honest) => honest());
+        const options = isFirst
+          ? { replyTimeoutMs: 20, helloTimeoutMs: 10_000 }
+          : {};
+        isFirst = false;
+        return connectTarget(connection, options);
+      });
+      const side = await TargetSide.open(spec, "7.3", { timeoutMs: 10_000 });
+      const [first, second] = await Promise.all([
+        side.run(PROGRAM),
+        side.run(PROGRAM),
+      ]);
+      assert(isFailure(first!));
+      assertEquals(first.failed, failed);
+      assertMatch(first.message, message);
+      assert(!isFailure(second!));
       await side.close();
     });
   }
