@@ -39,7 +39,7 @@ export function formatSummary(
     `(ioctl, errno)     ${pairs} distinct pairs`,
     ...guide ? [`guidance           ${describeGuide(guide)}`] : [],
     ...counted("hidden by a mask", masks.hidden),
-    ...counted("known bug met", totals.bugs),
+    ...counted("explained by", totals.bugs),
     ...counted("cut before a bug", totals.cuts),
     ...restarts > 0 ? [`started again      ${restarts} times`] : [],
     `findings           ${findings.all.length}`,

@@ -13,6 +13,7 @@ import {
 } from "../../../selftests/harness/known_bugs.ts";
 import type { Model } from "../../../selftests/target/impl_target.ts";
 import type { Step, StepByStep } from "../../../selftests/target/program.ts";
+import { failsByRuns, needsNeighbours } from "./choices.ts";
 import type { Difference } from "./compare.ts";
 import { type Here, hereOf } from "./here.ts";
 import {
@@ -34,10 +35,10 @@ import {
   pinsForDead,
 } from "./reaches_memory.ts";
 
-/** How a program reaches a bug. */
+/** How a program reaches a bug, or what an implementation may choose. */
 export interface Reach {
-  /** The bug's name. */
-  readonly name: KnownBug;
+  /** Its name. */
+  readonly name: string;
   /** True if a call reaches it. */
   readonly when: (here: Here) => boolean;
   /**
@@ -56,7 +57,7 @@ const LEFT = ["problems"] as const;
 const OBJECTS = ["errno", "result", "bytes", "problems"] as const;
 
 /** The table. What is not in it cannot be reached by a program: the bug needs another device, or the kernel is mended. */
-export const REACHES: readonly Reach[] = [
+export const REACHES: readonly (Reach & { readonly name: KnownBug })[] = [
   { name: "unlocks_dead_owner", when: pinsForDead },
   { name: "unreserves_huge_page_twice", when: dropsHugePage },
   { name: "unpins_unused_folios", when: failsFilePins },
@@ -97,6 +98,21 @@ export const REACHES: readonly Reach[] = [
   { name: "keeps_device_with_pasid", when: givesUpDevice, explains: OBJECTS },
 ];
 
+/** All that may differ. */
+const ALL = [
+  ...OBJECTS,
+  "read",
+  "poll",
+  "accounting",
+  "ending",
+] as const;
+
+/** What depends on which frames a machine hands out. */
+export const CHOICES: readonly Reach[] = [
+  { name: "frames of a queue", when: needsNeighbours, explains: OBJECTS },
+  { name: "runs of frames that fail", when: failsByRuns, explains: ALL },
+];
+
 /** The bug that a step reaches on a target; undefined for none. */
 export function reachedBug(
   target: BuggyTarget,
@@ -115,5 +131,8 @@ export function reachedByCall(
   target: BuggyTarget,
   here: Here,
 ): Reach | undefined {
-  return REACHES.find(({ name, when }) => hasBug(target, name) && when(here));
+  const bug = REACHES.find(({ name, when }) =>
+    hasBug(target, name) && when(here)
+  );
+  return bug ?? CHOICES.find(({ when }) => when(here));
 }
