@@ -75,7 +75,7 @@ export const DESCRIBED: readonly Described[] = [
   described("IOMMU_HWPT_ALLOC", "IOMMU_HWPT_ALLOC$NONE", { dataType: 0n }),
   described("IOMMU_HWPT_ALLOC", "IOMMU_HWPT_ALLOC$TEST", { dataType: 0xdeadn }),
   described("IOMMU_HWPT_INVALIDATE", "IOMMU_HWPT_INVALIDATE$TEST", {
-    dataType: 0xdeadn,
+    dataType: 0xdeadbeefn,
   }),
   described("IOMMU_HWPT_SET_DIRTY_TRACKING"),
   described("IOMMU_HWPT_GET_DIRTY_BITMAP"),

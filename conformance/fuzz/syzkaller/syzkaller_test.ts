@@ -98,6 +98,27 @@ ioctl(r0, 0x1234, &(0x7f0000000000)="0102"/4)`,
     );
   });
 
+  it("may have arrays whose elements are as wide as other fields say, and answers in memory", () => {
+    const lines = imported(
+      `r0 = openat$iommufd(0xffffffffffffff9c, &AUTO='/dev/iommu\\x00', 0x0, 0x0)
+ioctl$IOMMU_HWPT_INVALIDATE$TEST(r0, 0x3b8d, &AUTO={0x20, 0x5, &AUTO=[{0x1, 0x2}], 0xdeadbeef, 0x8, 0x1, 0x0})
+ioctl$IOMMU_IOAS_IOVA_RANGES(r0, 0x3b84, &AUTO={0x20, 0x1, 0x1, 0x0, &AUTO=[{<r1=>0x0, 0x0}], 0x0})
+ioctl$IOMMU_IOAS_UNMAP(r0, 0x3b86, &AUTO={0x18, 0x1, r1, 0x1000})
+ioctl$IOMMU_VFIO_IOMMU_GET_INFO(r0, 0x3b70, &AUTO={0x70, 0x0, 0x0, 0x0, {{0x0, 0x0, 0x0}, 0x0}, {{0x0, 0x0, 0x0}, 0x0, 0x0, [{0x0, 0x0}]}})
+ioctl$IOMMU_TEST_OP_MD_CHECK_REFS(r0, 0x3ba0, &AUTO={0x48, 0x4, 0x0, 0x0, 0x1000, &(0x7f0000ffc000/0x1000), 0x1})`,
+    );
+    assertEquals(lines.slice(1), [
+      `poke(0x200000f00000, x"0100000002000000")`,
+      "ioctl($1, IOMMU_HWPT_INVALIDATE, {hwptId: 5, dataUptr: 0x200000f00000, dataType: SELFTEST, entryLen: 8, entryNum: 1})",
+      `poke(0x200000f00008, x"00*16")`,
+      "ioctl($1, IOMMU_IOAS_IOVA_RANGES, {ioasId: 1, numIovas: 1, allowedIovas: 0x200000f00008})",
+      "$6 = peek(0x200000f00008, 16)",
+      "ioctl($1, IOMMU_IOAS_UNMAP, {ioasId: 1, iova: $6@0.8, length: 0x1000})",
+      'ioctl($1, VFIO_IOMMU_GET_INFO, {argsz: 112} then x"00*88")',
+      "ioctl($1, IOMMU_TEST_CMD MD_CHECK_REFS, {length: 0x1000, uptr: 0x200000ffc000, refs: 1})",
+    ]);
+  });
+
   it("may name an area by its number in place of an IOVA", () => {
     const [, , copy] = imported(
       `r0 = openat$iommufd(0xffffffffffffff9c, &(0x7f0000000000), 0x0, 0x0)

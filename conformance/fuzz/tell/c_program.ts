@@ -58,6 +58,7 @@ export function cProgramOf(
     .map((line) => ` * ${asComment(line)}\n`).join("");
   return `/*
 ${about} * Build it with: gcc -Wall -Wextra -o finding FILE
+ * and run it as root, or by: deno task run --uapi ${uapi} --container iommufd -- ./finding
  * It exits with 1 unless all answers are those of ${
     asComment(names[expected])
   }.

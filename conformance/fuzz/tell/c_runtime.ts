@@ -101,6 +101,10 @@ UNUSED static long counted(long nr, long a, long b, long c, long d)
 	if (!fail_nth)
 		return raw(nr, a, b, c, d, 0, 0);
 	low = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+	if (low < 0) {
+		perror("/proc/thread-self/fail-nth");
+		return raw(nr, a, b, c, d, 0, 0);
+	}
 	fd = fcntl(low, F_DUPFD_CLOEXEC, 902);
 	close(low);
 	snprintf(text, sizeof(text), "%u", fail_nth);

@@ -52,7 +52,11 @@ export function tellFinding(finding: Finding): string {
   const { program, uapi, difference: { step: first } } = finding;
   const lines = aboutFinding(finding).map(comment);
   lines.push("");
+  const answered = finding.theirs.outcomes.length;
   for (const [i, step] of formatSteps(program, uapi).entries()) {
+    if (i === answered) {
+      lines.push(`# ${finding.names.theirs} answered no more.`);
+    }
     if (i === first) lines.push("# The first difference:");
     lines.push(`${step}  # ${answers(finding, i)}`);
   }
@@ -89,7 +93,8 @@ function answers({ program, uapi, ours, theirs }: Finding, i: number): string {
   const [here, there] = [ours, theirs].map(({ outcomes }) =>
     answerText(program, i, outcomes[i], uapi)
   );
-  const text = here === there ? here! : `${here} here; ${there} there`;
+  const isSame = here === there || i >= theirs.outcomes.length;
+  const text = isSame ? here! : `${here} here; ${there} there`;
   return printable([text])[0]!.replaceAll("\n", " ");
 }
 

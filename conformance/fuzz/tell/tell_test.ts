@@ -120,6 +120,19 @@ describe("a finding that is told", () => {
     assertEquals(parseProgram(text, "7.3"), finding.program);
   });
 
+  it("says where the other side answered no more", () => {
+    const theirs = {
+      outcomes: finding.theirs.outcomes.slice(0, 2),
+      problems: [],
+    };
+    const told = tellFinding({ ...finding, theirs });
+    assertMatch(
+      told,
+      /IOAS_ALLOC.*\n# a wrong one answered no more.\n\$2 = mmap/,
+    );
+    assertEquals(parseProgram(told, "7.3"), finding.program);
+  });
+
   it("says where the difference is in what was left", () => {
     const other = findingOf(PROGRAM);
     assertStringIncludes(tellFinding(other), "in what was left");
