@@ -39,7 +39,7 @@ const MUTANTS = 50;
 /** Of a hundred of these, those that begin as a kept one and go on with new steps. */
 const CONTINUED = 30;
 /** One of how many programs the scout gets, beside those that have to be kept anyway. */
-const SAMPLE = 8;
+const SAMPLE = 16;
 /** How many the scout gets at a time. */
 const BATCH = 32;
 /** How many times it got some before its answer to the first is waited for: it works meanwhile. */
