@@ -61,7 +61,7 @@ const VERBS = {
 const MOST_IDLE = 200;
 
 const shapesOf = new Map<RevisionName, Shapes>();
-const actionsOf = new Map<string, Wheel<Action>>();
+const actionsOf = new WeakMap<Profile, Map<RevisionName, Wheel<Action>>>();
 
 function shapes(uapi: RevisionName): Shapes {
   let found = shapesOf.get(uapi);
@@ -105,8 +105,9 @@ function actionOf(shape: Shape, wrong: number): Action {
 
 /** The actions of a profile that a revision has. */
 function actions(uapi: RevisionName, profile: Profile): Wheel<Action> {
-  const key = `${uapi} ${profile.name}`;
-  let wheel = actionsOf.get(key);
+  const ofProfile = actionsOf.get(profile) ?? new Map();
+  actionsOf.set(profile, ofProfile);
+  let wheel = ofProfile.get(uapi);
   if (wheel === undefined) {
     const all = Object.entries(profile.actions).flatMap(([name, weight]) => {
       const shape = shapes(uapi).named(name);
@@ -114,7 +115,7 @@ function actions(uapi: RevisionName, profile: Profile): Wheel<Action> {
       return action ? [[weight, action] as const] : [];
     });
     wheel = new Wheel(all);
-    actionsOf.set(key, wheel);
+    ofProfile.set(uapi, wheel);
   }
   return wheel;
 }

@@ -5,25 +5,94 @@ import { describe, it } from "@std/testing/bdd";
 import type { RevisionName } from "../../../impl/uapi/revision.ts";
 import { Random } from "../../../selftests/harness/random.ts";
 import { Model } from "../../../selftests/target/impl_target.ts";
-import { generate, type Generated, PROFILES } from "./generate.ts";
+import type { Step } from "../../../selftests/target/program.ts";
+import {
+  generate,
+  type Generated,
+  type GenerateOptions,
+  type Profile,
+  PROFILES,
+} from "./generate.ts";
+import { Shapes } from "./known/shapes.ts";
+import { observe } from "./observe.ts";
 
-const MEMORY = 64 * 2 ** 20;
+const MACHINE = { memory: 64 * 2 ** 20, hasOnlyCard: true };
+const LENGTH = 40;
+
+/** What makes a program beside its seed. */
+type More = Partial<GenerateOptions>;
 
 /** A program of a seed. */
 function programOf(
   seed: number,
-  profile = "mixed",
-  uapi: RevisionName = "7.3",
+  profile: Profile = PROFILES.mixed!,
+  { uapi = "7.3", ...more }: More = {},
 ): Generated {
-  const model = new Model(uapi, { memory: MEMORY, hasOnlyCard: true });
+  const model = new Model(uapi, MACHINE);
   const random = new Random(seed);
-  const length = 40;
-  return generate({
-    model,
-    uapi,
-    random,
-    length,
-    profile: PROFILES[profile]!,
+  return generate({ model, uapi, random, length: LENGTH, profile, ...more });
+}
+
+/** Ioctls and test operations that never succeed on this machine, and why. */
+const NEVER: Readonly<Record<string, string>> = {
+  IOMMU_IOAS_NOIOMMU_GET_PA: "it has no device without an IOMMU",
+  VFIO_IOMMU_DIRTY_PAGES: "iommufd does not have it",
+  VFIO_DEVICE_GET_PCI_HOT_RESET_INFO: "the card is on the root bus",
+  VFIO_DEVICE_PCI_HOT_RESET: "the card is on the root bus",
+  VFIO_MIG_GET_PRECOPY_INFO: "the card cannot be moved",
+  VFIO_GROUP_GET_DEVICE_FD: "the name of the device is seldom right",
+  VFIO_DEVICE_IOEVENTFD: "the card's registers are not written so",
+};
+
+/** What the ioctls of a step are called, and what they came to. */
+function resultsOf(
+  shapes: Shapes,
+  { program, outcomes }: Generated,
+): [name: string, result: number][] {
+  return program.flatMap(({ call: { verb, args } }, i) => {
+    const outcome = outcomes[i]!;
+    if (!verb.name.startsWith("ioctl") || outcome.kind !== "returned") {
+      return [];
+    }
+    const cmd = args[1] as number;
+    const struct = args[2] instanceof Uint8Array ? args[2] : new Uint8Array(0);
+    return (["iommufd", "VFIO device"] as const).flatMap((kind) => {
+      const shape = shapes.of(kind, cmd, struct);
+      const pair: [string, number][] = shape
+        ? [[shape.name, outcome.result]]
+        : [];
+      return pair;
+    });
+  });
+}
+
+/** By ioctl or test operation, all results of some programs. */
+function reached(
+  uapi: RevisionName,
+  profiles: readonly Profile[],
+  programs: number,
+): Map<string, Set<number>> {
+  const shapes = new Shapes(uapi);
+  const all = new Map<string, Set<number>>();
+  for (const profile of profiles) {
+    for (let seed = 0; seed < programs; seed++) {
+      const generated = programOf(seed, profile, { uapi });
+      for (const [name, result] of resultsOf(shapes, generated)) {
+        const results = all.get(name) ?? new Set();
+        all.set(name, results.add(Math.min(result, 0)));
+      }
+    }
+  }
+  return all;
+}
+
+/** The values that programs put into structs, 8 bytes each. */
+function valuesIn({ program }: Generated): bigint[] {
+  return program.flatMap(({ call: { verb, args } }) => {
+    if (verb.name !== "ioctl") return [];
+    const struct = (args[2] as Uint8Array).slice();
+    const words = struct.subarray(0, struct.length - struct.length % 8);
+    return [...new BigUint64Array(words.slice().buffer)];
   });
 }
 
@@ -34,23 +103,107 @@ describe("generate", () => {
   });
 
   it("refers to nothing but earlier steps", () => {
+    let patched = 0;
     for (let seed = 0; seed < 50; seed++) {
-      for (
-        const [index, { patches = [] }] of programOf(seed).program.entries()
-      ) {
+      const { program } = programOf(seed);
+      for (const [index, { patches = [] }] of program.entries()) {
         for (const { from } of patches) assert(from.step < index);
+        patched += patches.length;
+      }
+    }
+    assert(patched > 1000, `only ${patched} values of earlier steps`);
+  });
+
+  it("gives the outcomes that the program has when it is run again", () => {
+    for (const profile of Object.values(PROFILES)) {
+      for (const uapi of ["v3", "6.12", "7.3"] as const) {
+        const { program, outcomes, problems } = programOf(7, profile, { uapi });
+        const model = new Model(uapi, MACHINE);
+        assertEquals(model.program(program), outcomes);
+        assertEquals(model.reset(), problems);
       }
     }
   });
 
-  it("gives the outcomes that the program has when it is run again", () => {
-    for (const profile of Object.keys(PROFILES)) {
-      for (const uapi of ["6.12", "7.3"] as const) {
-        const { program, outcomes, problems } = programOf(7, profile, uapi);
-        const model = new Model(uapi, { memory: MEMORY, hasOnlyCard: true });
-        assertEquals(model.program(program), outcomes);
-        assertEquals(model.reset(), problems);
-      }
+  for (const uapi of ["6.12", "7.3"] as const) {
+    it(`has every ioctl and test operation of ${uapi} succeed and fail`, () => {
+      const { mixed, vfio, viommu, pasid } = PROFILES;
+      const all = [mixed!, vfio!, viommu!, pasid!];
+      const results = reached(uapi, all, 150);
+      const { all: shapes } = new Shapes(uapi);
+      const missing = shapes.map(({ name }) => name).filter((name) =>
+        !(name in NEVER) && !results.get(name)?.has(0)
+      );
+      assertEquals(missing, []);
+      const unfailing = shapes.filter(({ name, layout }) =>
+        layout !== undefined && !(name in NEVER) &&
+        results.get(name)!.size < 3
+      );
+      assertEquals(unfailing.map(({ name }) => name), []);
+    });
+  }
+
+  it("has what means something succeed, and what is wrong fail", () => {
+    const share = (wrong: number) => {
+      const results = Array.from({ length: 60 }, (_, seed) =>
+        resultsOf(
+          new Shapes("7.3"),
+          programOf(seed, { ...PROFILES.ioas!, wrong }),
+        )).flat();
+      return results.filter(([, result]) => result >= 0).length /
+        results.length;
+    };
+    assert(share(0) > 0.55, `${share(0)} of what is right succeeds`);
+    assert(share(100) < share(0) - 0.2, `${share(100)} of what is wrong`);
+  });
+
+  it("comes to where numbers are different", () => {
+    const values = new Set<bigint>();
+    for (let seed = 0; seed < 150; seed++) {
+      for (const value of valuesIn(programOf(seed))) values.add(value);
+    }
+    const edges = [2n ** 64n - 1n, 2n ** 63n, 2n ** 31n, 2048n];
+    assertEquals(edges.filter((edge) => !values.has(edge)), []);
+  });
+
+  it("does what its profile has, and what that needs, alone", () => {
+    const verbs = new Set<string>();
+    for (let seed = 0; seed < 50; seed++) {
+      const { program } = programOf(seed, PROFILES.dirty!);
+      for (const { call: { verb } } of program) verbs.add(verb.name);
+    }
+    assertEquals(verbs.has("fork") || verbs.has("setuid"), false);
+    assertEquals(verbs.has("ioctl"), true);
+  });
+
+  it("leaves out the steps that it is told to", () => {
+    const before = (_model: Model, _run: unknown, { call }: Step) =>
+      call.verb.name !== "mmap";
+    const { program } = programOf(3, PROFILES.memory!, { before });
+    assertEquals(program.some(({ call }) => call.verb.name === "mmap"), false);
+    assertEquals(program.length, LENGTH);
+  });
+
+  it("goes on from a program", () => {
+    const start = programOf(4, PROFILES.hwpt!).program.slice(0, 20);
+    const { program } = programOf(5, PROFILES.hwpt!, { start });
+    assertEquals(program.slice(0, 20), start);
+    assertEquals(program.length, LENGTH);
+  });
+});
+
+describe("observe", () => {
+  it("asks all processes that are alive, and each answers", () => {
+    for (let seed = 0; seed < 20; seed++) {
+      const { program, outcomes } = programOf(seed, PROFILES.process!);
+      const asked = observe(program, outcomes, "7.3");
+      const all = new Model("7.3", MACHINE).program([...program, ...asked]);
+      const answers = all.slice(program.length);
+      assertEquals(
+        answers.filter(({ kind }) => kind === "gone" || kind === "died"),
+        [],
+      );
+      assert(asked.some(({ call: { verb } }) => verb.name === "vmstatus"));
     }
   });
 });

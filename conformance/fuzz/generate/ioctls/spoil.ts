@@ -78,6 +78,8 @@ function wrongPointer({ maker, process }: Filling): Known {
 /** A length of IOVA or memory, which may be too long but never makes the kernel work for long. */
 function wrongLength(filling: Filling, { name, type }: Field): Known {
   const { chance } = filling.maker;
+  const few = WRONG_LENGTHS[filling.shape.name];
+  if (few !== undefined) return plain(chance.maybe(few)!);
   if (type === "u32") {
     return plain(chance.weighted([
       [25, 0],
@@ -88,8 +90,6 @@ function wrongLength(filling: Filling, { name, type }: Field): Known {
       [10, 0xffffffff],
     ]));
   }
-  const few = WRONG_LENGTHS[filling.shape.name];
-  if (few !== undefined) return plain(chance.maybe(few)!);
   const length = valueOf(filling, name);
   const page = BigInt(PAGE_SIZE);
   return plain(
