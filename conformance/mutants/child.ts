@@ -11,6 +11,9 @@
 /** Milliseconds of processor time for loading the modules; mutants of functions do not matter there. */
 const LOAD_MS = 60_000;
 
+/** Seconds of processor time after which it ends in any case. */
+const MOST_SECONDS = 900;
+
 /** A program that runs; `Event` is what it tells. */
 export class Child<Event> {
   readonly #process: Deno.ChildProcess;
@@ -24,8 +27,12 @@ export class Child<Event> {
     order: unknown,
     permissions: readonly string[] = [],
   ) {
-    this.#process = new Deno.Command(Deno.execPath(), {
+    this.#process = new Deno.Command("sh", {
       args: [
+        "-c",
+        // Nobody else ends one that hangs when its parent is no more.
+        `ulimit -t ${MOST_SECONDS}; exec "$0" "$@"`,
+        Deno.execPath(),
         "run",
         "--quiet",
         "--no-prompt",
