@@ -67,6 +67,11 @@ export class TargetSide implements Side {
     return new TargetSide(target.spec, uapi, started);
   }
 
+  /** The version of what is tested. */
+  get version(): string {
+    return this.#target.info.version;
+  }
+
   get capabilities(): readonly string[] {
     return this.#target.info.capabilities;
   }

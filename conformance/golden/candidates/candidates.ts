@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Programs that traces can be made of: what the suite's tests do, random ones,
+ * and those that were written by hand. The model says what each would reach.
+ *
+ * @module
+ */
+
+import type { RevisionName } from "../../../impl/uapi/revision.ts";
+import { allTests } from "../../../selftests/all.ts";
+import type { Test } from "../../../selftests/harness/harness.ts";
+import {
+  type ImplOptions,
+  Model,
+} from "../../../selftests/target/impl_target.ts";
+import type {
+  Outcome,
+  Program,
+  Step,
+  StepByStep,
+} from "../../../selftests/target/program.ts";
+import type { TargetInfo } from "../../../selftests/target/target.ts";
+import { OK } from "../../api_coverage/coverage.ts";
+import { Coverage } from "../../api_coverage/coverage.ts";
+import { noteProgram } from "../../api_coverage/covered_program.ts";
+import { reachedBug } from "../../fuzz/compare/known_bugs.ts";
+import { generate, PROFILES } from "../../fuzz/generate/generate.ts";
+import { orDefect } from "../../fuzz/run/on_model.ts";
+import { formatSeed, randomOf } from "../../fuzz/run/seed.ts";
+import { runTest } from "../../running/run_one.ts";
+import { ProgramRecorder } from "./program_recorder.ts";
+
+/** A program that a trace can be made of. */
+export interface Candidate {
+  /** Where it is from. */
+  readonly name: string;
+  readonly program: Program;
+  /** What it reaches, by the model: pairs, fields' values, other calls' results. */
+  readonly keys: ReadonlySet<string>;
+}
+
+/** What candidates are made for: what a target says about itself. */
+export type Machine =
+  & { readonly uapi: RevisionName }
+  & Pick<TargetInfo, "capabilities">;
+
+/** Steps of a test that is still worth a trace. */
+const MAX_STEPS = 1500;
+/** Random programs of each profile, and their steps. */
+const RANDOM = 80;
+const LENGTH = 60;
+/** The seed of all of them. */
+const SEED = 12;
+
+/** Bytes of memory that random programs need. */
+const LITTLE = 64 * 2 ** 20;
+
+/** The model that is like a machine. */
+export function modelOf(
+  { uapi, capabilities }: Machine,
+  memory?: number,
+): Model {
+  const options: ImplOptions = {
+    hasOnlyCard: true,
+    ...memory !== undefined && { memory },
+    container: capabilities.includes("type1_container") ? "type1" : "iommufd",
+  };
+  return new Model(uapi, options);
+}
+
+/** What a program reached. */
+function keysOf(
+  program: Program,
+  outcomes: readonly Outcome[],
+  { uapi, capabilities }: Machine,
+): Set<string> {
+  const coverage = new Coverage(uapi);
+  const isOwn = capabilities.includes("type1_container");
+  noteProgram(coverage, program, outcomes, isOwn ? "container" : "iommufd");
+  const keys = new Set<string>();
+  for (const { file, name, results, fields } of coverage.reached) {
+    for (const result of results.keys()) keys.add(`${file} ${name} ${result}`);
+    for (const [field, values] of fields) {
+      for (const [value, { ok, refused }] of values) {
+        if (ok > 0) keys.add(`${file} ${name} ${field} ${value} ${OK}`);
+        if (refused > 0) keys.add(`${file} ${name} ${field} ${value}`);
+      }
+    }
+  }
+  for (const [index, { call }] of program.entries()) {
+    const outcome = outcomes[index]!;
+    const result = outcome.kind === "returned"
+      ? Math.min(outcome.result, 0)
+      : outcome.kind;
+    keys.add(`${call.verb.name} ${result}`);
+  }
+  return keys;
+}
+
+/** What those of the tests do that a machine can run. */
+export async function testCandidates(
+  machine: Machine,
+  tests: readonly Test[] = allTests(machine.uapi),
+): Promise<Candidate[]> {
+  const found: Candidate[] = [];
+  for (const test of tests) {
+    const candidate = await programOf(test, machine);
+    if (candidate) found.push(candidate);
+  }
+  return found;
+}
+
+/** What a test does; undefined where it does not run, or does too much. */
+async function programOf(
+  test: Test,
+  machine: Machine,
+): Promise<Candidate | undefined> {
+  const model = modelOf(machine);
+  const info = { ...model.info, capabilities: machine.capabilities };
+  const recorder = new ProgramRecorder(model, info);
+  const { status } = await runTest(test, recorder);
+  const { recorded: program, outcomes } = recorder;
+  const isFit = status === "pass" && program.length > 0 &&
+    program.length <= MAX_STEPS;
+  if (!isFit) return undefined;
+  return { name: test.id, program, keys: keysOf(program, outcomes, machine) };
+}
+
+/** Random programs that reach no known bug of Linux. */
+export function randomCandidates(machine: Machine): Candidate[] {
+  const model = modelOf(machine, LITTLE);
+  const before = (model: Model, run: StepByStep, step: Step): boolean => {
+    const { needs } = step.call.verb;
+    return (needs === undefined || machine.capabilities.includes(needs)) &&
+      reachedBug(machine, model, run, step) === undefined;
+  };
+  const candidates: Candidate[] = [];
+  for (const [name, profile] of Object.entries(PROFILES)) {
+    for (let index = 0; index < RANDOM; index++) {
+      const random = randomOf(SEED, index);
+      const options = { model, uapi: machine.uapi, profile, before, random };
+      const { program, outcomes, problems } = orDefect(
+        model,
+        () => generate({ ...options, length: LENGTH }),
+      );
+      if (problems.length > 0) continue;
+      candidates.push({
+        name: `${name} ${formatSeed(SEED, index)}`,
+        program,
+        keys: keysOf(program, outcomes, machine),
+      });
+    }
+  }
+  return candidates;
+}

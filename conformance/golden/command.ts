@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * What the commands of traces do: record them on real kernels, and play them.
+ *
+ * @module
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import type { RevisionName } from "../../impl/uapi/revision.ts";
+import { Masks } from "../fuzz/compare/masks.ts";
+import { TargetSide } from "../fuzz/run/target_side.ts";
+import type { Host } from "../lib/host.ts";
+import { UsageError } from "../lib/usage_error.ts";
+import { starting } from "../running/plan.ts";
+import type { TargetSpec } from "../targets/target_spec.ts";
+import { TargetStartError } from "../targets/test_target.ts";
+import { gather } from "./candidates/gather.ts";
+import { loadTraces, RECORDED, saveTraces } from "./files.ts";
+import { measureTraces } from "./measure.ts";
+import { play } from "./play.ts";
+import { record } from "./record.ts";
+import type { Trace } from "./trace.ts";
+
+/** All came to the same. */
+const EXIT_OK = 0;
+/** Something did not. */
+const EXIT_DIFFERENT = 1;
+/** The command line is wrong. */
+const EXIT_USAGE = 2;
+/** A target could not be started. */
+const EXIT_TARGET = 3;
+
+/** Milliseconds that a target has for a program. */
+const TIMEOUT_MS = 120_000;
+
+/** The model as both machines that traces are of. */
+const MODELS = ["impl:container=iommufd", "impl:container=type1"];
+
+const HELP =
+  `Plays what real kernels did on a target, and says what comes to something else.
+
+  deno task traces [--target TARGET]...         default: the model
+  deno task traces:record --target TARGET...    records on real kernels instead:
+                                                all traces of their revisions anew
+
+  --filter TEXT   only traces with this in their name
+  --help, -h      print this
+
+Exit codes: 0 all came to the same; 1 something did not; 2 the command line is
+wrong; 3 a target could not be started.
+`;
+
+/** What the commands work with. */
+export interface Environment {
+  /** Where output goes. */
+  readonly host: Host;
+  /** Reads a target's name. */
+  readonly parseTarget: (spec: string) => TargetSpec;
+}
+
+/** Runs a command with its arguments; resolves to the exit code. */
+export async function runTraces(
+  args: readonly string[],
+  environment: Environment,
+): Promise<number> {
+  const { host } = environment;
+  const parsed = parseArgs([...args], {
+    boolean: ["help", "record"],
+    string: ["target", "filter"],
+    collect: ["target"],
+    alias: { help: "h" },
+    unknown: refuse,
+  });
+  if (parsed.help) {
+    host.out(HELP);
+    return EXIT_OK;
+  }
+  try {
+    const specs = parsed.target as string[];
+    if (!parsed.record) {
+      const names = specs.length > 0 ? specs : MODELS;
+      return await playAll(names, String(parsed.filter ?? ""), environment);
+    }
+    if (specs.length > 0) return await recordAll(specs, environment);
+    throw new UsageError("Recording needs a --target, such as linux-vm:7.3.");
+  } catch (error) {
+    const isUsage = error instanceof UsageError;
+    if (!isUsage && !(error instanceof TargetStartError)) throw error;
+    host.err(`${error.message}\n`);
+    return isUsage ? EXIT_USAGE : EXIT_TARGET;
+  }
+}
+
+function refuse(arg: string): never {
+  throw new UsageError(`Unknown argument "${arg}". Try --help.`);
+}
+
+/** A target in each of its revisions of which there are traces. */
+async function* sidesOf(
+  names: readonly string[],
+  { parseTarget }: Environment,
+): AsyncGenerator<TargetSide> {
+  for (const spec of names.map(parseTarget)) {
+    const offered = await starting(spec, () => spec.revisions());
+    const options = { timeoutMs: TIMEOUT_MS };
+    for (const uapi of offered.filter((uapi) => RECORDED.includes(uapi))) {
+      const side = await starting(
+        spec,
+        () => TargetSide.open(spec, uapi, options),
+      );
+      try {
+        yield side;
+      } finally {
+        await side.close();
+      }
+    }
+  }
+}
+
+/** Plays all traces on targets. */
+async function playAll(
+  names: readonly string[],
+  filter: string,
+  environment: Environment,
+): Promise<number> {
+  const { host } = environment;
+  let isSame = true;
+  for await (const side of sidesOf(names, environment)) {
+    const { kernel, traces } = await loadTraces(side.uapi);
+    const wanted = traces.filter(({ name }) => name.includes(filter));
+    const masks = new Masks(side.uapi);
+    const { same, calls, different, skipped } = await play(wanted, side, masks);
+    for (const { trace: { name }, text } of different) {
+      host.out(`${name}\n  ${text}\n`);
+    }
+    isSame &&= different.length === 0;
+    host.out(
+      `${side.name} ${side.uapi}: ${same} of ${
+        same + different.length
+      } traces of Linux ${kernel} came to the same, ${calls} calls\n`,
+    );
+    for (const [what, count] of skipped) {
+      host.out(`  ${count} not played: they need ${what}\n`);
+    }
+  }
+  return isSame ? EXIT_OK : EXIT_DIFFERENT;
+}
+
+/** Records on targets: those of a revision write a file together. */
+async function recordAll(
+  names: readonly string[],
+  environment: Environment,
+): Promise<number> {
+  const { host } = environment;
+  const recorded = new Map<
+    RevisionName,
+    { kernel: string; targets: string[]; traces: Trace[] }
+  >();
+  const covered = new Map<RevisionName, Set<string>>();
+  for await (const side of sidesOf(names, environment)) {
+    const { uapi, name, version: kernel } = side;
+    const known = covered.get(uapi) ?? new Set();
+    covered.set(uapi, known);
+    const programs = await gather(side, known);
+    const { traces, left } = await record(side, programs);
+    host.out(`${name}: ${traces.length} of ${programs.length} programs\n`);
+    for (const why of left) host.out(`  left out: ${why}\n`);
+    const file = recorded.get(uapi) ?? { kernel, targets: [], traces: [] };
+    recorded.set(uapi, file);
+    file.targets.push(name);
+    file.traces.push(...traces);
+  }
+  for (const [uapi, file] of recorded) {
+    const bytes = await saveTraces({ uapi, ...file });
+    const { all, reached, missing } = measureTraces(uapi, file.traces);
+    host.out(
+      `${uapi}: ${bytes} bytes, ${file.traces.length} traces, ${reached} of ${all} pairs that calls bring about\n`,
+    );
+    for (const { file, name, result, when } of missing) {
+      host.out(`  not reached: ${file} ${name} ${result}: ${when}\n`);
+    }
+  }
+  return EXIT_OK;
+}

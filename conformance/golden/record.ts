@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * Records what programs come to on a real kernel.
+ *
+ * @module
+ */
+
+import type { Outcome, Program } from "../../selftests/target/program.ts";
+import type { Need } from "../../selftests/target/capabilities.ts";
+import { compare, type Ran } from "../fuzz/compare/compare.ts";
+import { MASKS, Masks } from "../fuzz/compare/masks.ts";
+import { isFailure, type Side } from "../fuzz/run/side.ts";
+import type { Candidate } from "./candidates/candidates.ts";
+import type { Trace } from "./trace.ts";
+
+/** What a machine can be without; the rest every target needs for its traces. */
+const MACHINES: readonly Need[] = ["vfio", "type1_container", "vfio_device"];
+
+/** What was recorded. */
+export interface Recorded {
+  readonly traces: readonly Trace[];
+  /** Programs that came to something else the second time, or at which the target broke, with the reason. */
+  readonly left: readonly string[];
+}
+
+/** Records programs, each twice: what differs from one time to the next says nothing. */
+export async function record(
+  side: Side,
+  candidates: readonly Candidate[],
+): Promise<Recorded> {
+  const machine = MACHINES.filter((need) => side.capabilities.includes(need));
+  const traces: Trace[] = [];
+  const left: string[] = [];
+  for (const { name, program } of candidates) {
+    const [first, second] = await Promise.all([
+      side.run(program),
+      side.run(program),
+    ]);
+    if (isFailure(first) || isFailure(second)) {
+      const { message } = isFailure(first)
+        ? first
+        : second as { message: string };
+      left.push(`${name}: ${message}`);
+      continue;
+    }
+    const masks = new Masks(side.uapi);
+    const difference = compare(program, first, second, masks);
+    if (difference) {
+      left.push(`${name}: not the same each time, ${difference.text}`);
+      continue;
+    }
+    const needs = [...machine, ...needsOf(program)];
+    traces.push({ name, needs, program, ...withoutChoices(program, first) });
+  }
+  return { traces, left };
+}
+
+/** What the verbs of a program need. */
+function needsOf(program: Program): string[] {
+  const needs = program.flatMap(({ call: { verb: { needs } } }) => needs ?? []);
+  return [...new Set(needs)].sort();
+}
+
+/** What a program came to, with nothing in the place of what the kernel chooses as it likes. */
+function withoutChoices(program: Program, { outcomes, problems }: Ran): Ran {
+  return {
+    outcomes: outcomes.map((outcome, step) => blank(program, step, outcome)),
+    problems,
+  };
+}
+
+function blank(program: Program, step: number, outcome: Outcome): Outcome {
+  if (outcome.kind !== "returned") return outcome;
+  let { result } = outcome;
+  const back = outcome.back.slice();
+  for (const mask of MASKS) {
+    const modulo = mask.resultModulo?.(program[step]!.call);
+    if (modulo !== undefined && result >= 0) result %= modulo;
+    for (const { offset, bytes } of mask.placesIn?.(program, step) ?? []) {
+      back.fill(0, offset, offset + bytes);
+    }
+  }
+  return { ...outcome, result, back };
+}
