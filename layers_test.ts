@@ -38,6 +38,7 @@ const LAYERS = [
   "conformance/check_adapter",
   "conformance/known_bugs",
   "conformance/fuzz",
+  "conformance/golden",
   "conformance/mutants",
   "conformance/command",
   "conformance/.",

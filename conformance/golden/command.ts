@@ -17,10 +17,13 @@ import type { TargetSpec } from "../targets/target_spec.ts";
 import { TargetStartError } from "../targets/test_target.ts";
 import { gather } from "./candidates/gather.ts";
 import { loadTraces, RECORDED, saveTraces } from "./files.ts";
-import { measureTraces } from "./measure.ts";
+import { pairName, pairsReached } from "../api_coverage/measure.ts";
+import { knownDifference } from "./differences.ts";
+import { coverageOf, measureTraces } from "./measure.ts";
 import { play } from "./play.ts";
 import { record } from "./record.ts";
 import type { Trace } from "./trace.ts";
+import { whyUnreached } from "./unreached.ts";
 
 /** All came to the same. */
 const EXIT_OK = 0;
@@ -45,6 +48,8 @@ const HELP =
                                                 all traces of their revisions anew
 
   --filter TEXT   only traces with this in their name
+  --add           record only what the traces that are there do not reach, and
+                  add it to them: on a machine with a device, for instance
   --help, -h      print this
 
 Exit codes: 0 all came to the same; 1 something did not; 2 the command line is
@@ -66,7 +71,7 @@ export async function runTraces(
 ): Promise<number> {
   const { host } = environment;
   const parsed = parseArgs([...args], {
-    boolean: ["help", "record"],
+    boolean: ["help", "record", "add"],
     string: ["target", "filter"],
     collect: ["target"],
     alias: { help: "h" },
@@ -82,7 +87,9 @@ export async function runTraces(
       const names = specs.length > 0 ? specs : MODELS;
       return await playAll(names, String(parsed.filter ?? ""), environment);
     }
-    if (specs.length > 0) return await recordAll(specs, environment);
+    if (specs.length > 0) {
+      return await recordAll(specs, Boolean(parsed.add), environment);
+    }
     throw new UsageError("Recording needs a --target, such as linux-vm:7.3.");
   } catch (error) {
     const isUsage = error instanceof UsageError;
@@ -130,16 +137,20 @@ async function playAll(
     const { kernel, traces } = await loadTraces(side.uapi);
     const wanted = traces.filter(({ name }) => name.includes(filter));
     const masks = new Masks(side.uapi);
-    const { same, calls, different, skipped } = await play(wanted, side, masks);
+    const played = await play(wanted, side, masks);
+    const { same, calls, different, known, skipped } = played;
     for (const { trace: { name }, text } of different) {
       host.out(`${name}\n  ${text}\n`);
     }
     isSame &&= different.length === 0;
     host.out(
       `${side.name} ${side.uapi}: ${same} of ${
-        same + different.length
+        same + different.length + known.length
       } traces of Linux ${kernel} came to the same, ${calls} calls\n`,
     );
+    for (const { name } of known) {
+      host.out(`  known: ${name}: ${knownDifference(side.uapi, name)}\n`);
+    }
     for (const [what, count] of skipped) {
       host.out(`  ${count} not played: they need ${what}\n`);
     }
@@ -147,27 +158,45 @@ async function playAll(
   return isSame ? EXIT_OK : EXIT_DIFFERENT;
 }
 
+/** A file that grows. */
+interface Editable {
+  readonly kernel: string;
+  readonly targets: string[];
+  readonly traces: Trace[];
+}
+
+/** The file of a revision, to add to. */
+async function editable(uapi: RevisionName): Promise<Editable> {
+  const { kernel, targets, traces } = await loadTraces(uapi);
+  return { kernel, targets: [...targets], traces: [...traces] };
+}
+
+/** The pairs that traces reach. */
+function reachedBy(uapi: RevisionName, traces: readonly Trace[]): Set<string> {
+  const { reached } = coverageOf(uapi, traces);
+  return new Set(pairsReached(reached).map(pairName));
+}
+
 /** Records on targets: those of a revision write a file together. */
 async function recordAll(
   names: readonly string[],
+  isAdded: boolean,
   environment: Environment,
 ): Promise<number> {
   const { host } = environment;
-  const recorded = new Map<
-    RevisionName,
-    { kernel: string; targets: string[]; traces: Trace[] }
-  >();
+  const recorded = new Map<RevisionName, Editable>();
   const covered = new Map<RevisionName, Set<string>>();
   for await (const side of sidesOf(names, environment)) {
     const { uapi, name, version: kernel } = side;
-    const known = covered.get(uapi) ?? new Set();
+    const file = recorded.get(uapi) ??
+      (isAdded ? await editable(uapi) : { kernel, targets: [], traces: [] });
+    recorded.set(uapi, file);
+    const known = covered.get(uapi) ?? reachedBy(uapi, file.traces);
     covered.set(uapi, known);
     const programs = await gather(side, known);
     const { traces, left } = await record(side, programs);
     host.out(`${name}: ${traces.length} of ${programs.length} programs\n`);
     for (const why of left) host.out(`  left out: ${why}\n`);
-    const file = recorded.get(uapi) ?? { kernel, targets: [], traces: [] };
-    recorded.set(uapi, file);
     file.targets.push(name);
     file.traces.push(...traces);
   }
@@ -177,8 +206,9 @@ async function recordAll(
     host.out(
       `${uapi}: ${bytes} bytes, ${file.traces.length} traces, ${reached} of ${all} pairs that calls bring about\n`,
     );
-    for (const { file, name, result, when } of missing) {
-      host.out(`  not reached: ${file} ${name} ${result}: ${when}\n`);
+    for (const pair of missing) {
+      const why = whyUnreached(pair) ?? pair.when;
+      host.out(`  not reached: ${pairName(pair)}: ${why}\n`);
     }
   }
   return EXIT_OK;

@@ -9,6 +9,8 @@
 import { compare } from "../fuzz/compare/compare.ts";
 import type { Masks } from "../fuzz/compare/masks.ts";
 import { isFailure, type Side } from "../fuzz/run/side.ts";
+import { withoutChoices } from "./choices.ts";
+import { knownDifference } from "./differences.ts";
 import type { Trace } from "./trace.ts";
 
 /** How traces went. */
@@ -19,6 +21,8 @@ export interface Played {
   calls: number;
   /** Those that did not, and what differed first. */
   readonly different: { readonly trace: Trace; readonly text: string }[];
+  /** Those of which that is known. */
+  readonly known: Trace[];
   /** Those that the target cannot run, counted by what it lacks. */
   readonly skipped: Map<string, number>;
 }
@@ -33,6 +37,7 @@ export async function play(
     same: 0,
     calls: 0,
     different: [],
+    known: [],
     skipped: new Map(),
   };
   const runs = traces.filter((trace) => {
@@ -50,8 +55,9 @@ export async function play(
     played.calls += program.length;
     const text = isFailure(theirs)
       ? theirs.message
-      : compare(program, trace, theirs, masks)?.text;
+      : compare(program, trace, withoutChoices(program, theirs), masks)?.text;
     if (text === undefined) played.same++;
+    else if (knownDifference(side.uapi, trace.name)) played.known.push(trace);
     else played.different.push({ trace, text });
   }
   return played;

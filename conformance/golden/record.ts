@@ -6,12 +6,13 @@
  * @module
  */
 
-import type { Outcome, Program } from "../../selftests/target/program.ts";
+import type { Program } from "../../selftests/target/program.ts";
 import type { Need } from "../../selftests/target/capabilities.ts";
-import { compare, type Ran } from "../fuzz/compare/compare.ts";
-import { MASKS, Masks } from "../fuzz/compare/masks.ts";
+import { compare } from "../fuzz/compare/compare.ts";
+import { Masks } from "../fuzz/compare/masks.ts";
 import { isFailure, type Side } from "../fuzz/run/side.ts";
 import type { Candidate } from "./candidates/candidates.ts";
+import { withoutChoices } from "./choices.ts";
 import type { Trace } from "./trace.ts";
 
 /** What a machine can be without; the rest every target needs for its traces. */
@@ -33,15 +34,12 @@ export async function record(
   const traces: Trace[] = [];
   const left: string[] = [];
   for (const { name, program } of candidates) {
-    const [first, second] = await Promise.all([
-      side.run(program),
-      side.run(program),
-    ]);
-    if (isFailure(first) || isFailure(second)) {
-      const { message } = isFailure(first)
-        ? first
-        : second as { message: string };
-      left.push(`${name}: ${message}`);
+    const runs = await Promise.all([side.run(program), side.run(program)]);
+    const [first, second] = runs.flatMap((ran) =>
+      isFailure(ran) ? [] : [withoutChoices(program, ran)]
+    );
+    if (!first || !second) {
+      left.push(`${name}: ${runs.find(isFailure)!.message}`);
       continue;
     }
     const masks = new Masks(side.uapi);
@@ -51,7 +49,7 @@ export async function record(
       continue;
     }
     const needs = [...machine, ...needsOf(program)];
-    traces.push({ name, needs, program, ...withoutChoices(program, first) });
+    traces.push({ name, needs, program, ...first });
   }
   return { traces, left };
 }
@@ -60,26 +58,4 @@ export async function record(
 function needsOf(program: Program): string[] {
   const needs = program.flatMap(({ call: { verb: { needs } } }) => needs ?? []);
   return [...new Set(needs)].sort();
-}
-
-/** What a program came to, with nothing in the place of what the kernel chooses as it likes. */
-function withoutChoices(program: Program, { outcomes, problems }: Ran): Ran {
-  return {
-    outcomes: outcomes.map((outcome, step) => blank(program, step, outcome)),
-    problems,
-  };
-}
-
-function blank(program: Program, step: number, outcome: Outcome): Outcome {
-  if (outcome.kind !== "returned") return outcome;
-  let { result } = outcome;
-  const back = outcome.back.slice();
-  for (const mask of MASKS) {
-    const modulo = mask.resultModulo?.(program[step]!.call);
-    if (modulo !== undefined && result >= 0) result %= modulo;
-    for (const { offset, bytes } of mask.placesIn?.(program, step) ?? []) {
-      back.fill(0, offset, offset + bytes);
-    }
-  }
-  return { ...outcome, result, back };
 }

@@ -45,6 +45,15 @@ export type Machine =
   & { readonly uapi: RevisionName }
   & Pick<TargetInfo, "capabilities">;
 
+/** A group's number, which is the machine's own: a program with its path means nothing elsewhere. */
+const GROUP = /^\/dev\/vfio\/\d+$/;
+/** Tests that look at registers which are not the same on every card. */
+const OF_THE_CARD = [
+  "kit_vfio_region.memory_off",
+  "kit_vfio_config.length",
+  "kit_vfio_dma.detached",
+];
+
 /** Steps of a test that is still worth a trace. */
 const MAX_STEPS = 1500;
 /** Random programs of each profile, and their steps. */
@@ -122,9 +131,16 @@ async function programOf(
   const { status } = await runTest(test, recorder);
   const { recorded: program, outcomes } = recorder;
   const isFit = status === "pass" && program.length > 0 &&
+    // How many steps there are can depend on what the machine did before.
+    !test.needs.includes("fail_nth") &&
+    !OF_THE_CARD.includes(test.id) && !program.some(opensGroup) &&
     program.length <= MAX_STEPS;
   if (!isFit) return undefined;
   return { name: test.id, program, keys: keysOf(program, outcomes, machine) };
+}
+
+function opensGroup({ call: { verb, args } }: Step): boolean {
+  return verb.name === "open" && GROUP.test(String(args[0]));
 }
 
 /** Random programs that reach no known bug of Linux. */
@@ -137,6 +153,8 @@ export function randomCandidates(machine: Machine): Candidate[] {
   };
   const candidates: Candidate[] = [];
   for (const [name, profile] of Object.entries(PROFILES)) {
+    // As of tests.
+    if (name === "fail_nth") continue;
     for (let index = 0; index < RANDOM; index++) {
       const random = randomOf(SEED, index);
       const options = { model, uapi: machine.uapi, profile, before, random };

@@ -19,9 +19,11 @@ import {
 import type { Target, TargetInfo } from "../../../selftests/target/target.ts";
 import type { Argument, Call, Kind } from "../../../selftests/target/verbs.ts";
 
-/** Memory that a step was given. */
+/** Memory, and the step whose result it lies behind. */
 interface Given {
   readonly step: number;
+  /** What that step gave. */
+  readonly base: number;
   readonly start: number;
   readonly length: number;
 }
@@ -79,10 +81,19 @@ export class ProgramRecorder implements Target {
     this.#outcomes.push(this.#outcomeOf(call, result!));
     const length = { mmap: args[1], mremap: args[2] }[verb.name];
     if (length !== undefined && result! >= 0) {
-      const step = this.#steps.length - 1;
-      this.#given.push({ step, start: result!, length: Number(length) });
+      this.#give(result!, Number(length));
     }
     return result!;
+  }
+
+  /** Notes memory that the last step gave: where other memory was, perhaps. */
+  #give(start: number, length: number): void {
+    const known = this.#givenAt(BigInt(start));
+    const { step, base } = known ?? {
+      step: this.#steps.length - 1,
+      base: start,
+    };
+    this.#given.push({ step, base, start, length });
   }
 
   /** What a call came to, as programs have it. */
@@ -122,13 +133,18 @@ export class ProgramRecorder implements Target {
     return patches;
   }
 
-  /** The address as one of memory that was given, if it is. */
-  #find(address: bigint): Reference | undefined {
-    const given = this.#given.findLast(({ start, length }) =>
+  /** The memory that an address is in, or right behind. */
+  #givenAt(address: bigint): Given | undefined {
+    return this.#given.findLast(({ start, length }) =>
       address >= BigInt(start) && address <= BigInt(start + length)
     );
+  }
+
+  /** The address as one of memory that was given, if it is. */
+  #find(address: bigint): Reference | undefined {
+    const given = this.#givenAt(address);
     if (!given) return undefined;
-    const plus = address - BigInt(given.start);
+    const plus = address - BigInt(given.base);
     return { step: given.step, ...plus && { plus } };
   }
 
