@@ -47,11 +47,14 @@ export type Machine =
 
 /** A group's number, which is the machine's own: a program with its path means nothing elsewhere. */
 const GROUP = /^\/dev\/vfio\/\d+$/;
-/** Tests that look at registers which are not the same on every card. */
+/** Tests of what is not the same on every card: registers, and when its DMA comes. */
 const OF_THE_CARD = [
   "kit_vfio_region.memory_off",
   "kit_vfio_config.length",
   "kit_vfio_dma.detached",
+  "kit_vfio_dma.message",
+  "kit_vfio_dma.unmapped",
+  "kit_vfio_feature.low_power",
 ];
 
 /** Steps of a test that is still worth a trace. */
