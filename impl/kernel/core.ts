@@ -100,7 +100,7 @@ export class KernelCore {
     this.machine = options.machine ?? new SimulatedMachine(options);
     this.tmpfs = new Tmpfs(this.machine);
     const executable = new Executable(this.machine);
-    this.registerDevice("/dev/null", () => new NullFile());
+    this.registerDevice("/dev/null", (_task, access) => new NullFile(access));
     this.registerDevice(
       "/proc/self/exe",
       (task, access) => executable.open(task, access),

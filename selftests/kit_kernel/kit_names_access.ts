@@ -200,6 +200,12 @@ function registerPositions(f: NamesFixture): void {
       const fd = await openPath(process, "/dev/null", O_RDWR);
       assertEq(await process.lseek(fd, 5, SEEK_SET), 0, "lseek");
     });
+    t.case("/dev/null, to read", async ({ process }) => {
+      const fd = await openPath(process, "/dev/null", O_RDONLY);
+      assertErrno(await process.write(fd, BYTES), EBADF, "write");
+      assertErrno(await process.pwrite(fd, BYTES, 0), EBADF, "pwrite");
+      assertEq(await process.read(fd, new Uint8Array(1)), 0, "read");
+    });
     t.case("no file", async ({ process }) => {
       assertErrno(await process.lseek(999, 0, 0), EBADF, "lseek");
     });

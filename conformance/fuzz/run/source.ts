@@ -7,6 +7,7 @@
  */
 
 import type { Step, StepByStep } from "../../../selftests/target/program.ts";
+import { RLIMIT_NOFILE } from "../../../impl/uapi/mman.ts";
 import type { Model } from "../../../selftests/target/impl_target.ts";
 import { reachedBug } from "../compare/known_bugs.ts";
 import { generate, type Profile } from "../generate/generate.ts";
@@ -50,6 +51,19 @@ export function randomPrograms(
   };
 }
 
+/** What an agent of Linux does with a file of its own: the process must be able to open one. */
+const BY_FILES = new Set(["vmstatus", "failnth", "failnthleft"]);
+/** A process that may have no more has perhaps none left. */
+const FEW_FILES = 64n;
+
+/** True if a step cannot be carried out as its process may not open another file. */
+function needsDescriptor(model: Model, run: StepByStep, step: Step): boolean {
+  if (!BY_FILES.has(step.call.verb.name)) return false;
+  const { number } = run.resolved(step) ?? {};
+  return number !== undefined &&
+    model.process(number).rlimit(RLIMIT_NOFILE) < FEW_FILES;
+}
+
 function randomProgram(
   options: SourceOptions,
   run: number,
@@ -62,6 +76,7 @@ function randomProgram(
     if (needs !== undefined && !target.capabilities.includes(needs)) {
       return false;
     }
+    if (needsDescriptor(model, run, step)) return false;
     const bug = reachedBug(target, model, run, step);
     if (bug === undefined) return true;
     if (bug.explains === undefined) {

@@ -124,7 +124,8 @@ export class TargetSide implements Side {
     }
     const { answer, resolve } = this.#sent.shift()!;
     const ran = await answer;
-    if (isFailure(ran)) {
+    // What is left behind would be in the way of what comes next.
+    if (isFailure(ran) || ran.problems.some(isLasting)) {
       // The others were not to blame: they run on the next one.
       this.#waiting.unshift(...this.#sent);
       this.#sent = [];
@@ -132,6 +133,11 @@ export class TargetSide implements Side {
     }
     resolve(ran);
   }
+}
+
+/** True for what outlasts a program, unlike a file, which is taken away. */
+function isLasting(problem: string): boolean {
+  return !/^the file /i.test(problem);
 }
 
 /** Runs a program and ends its processes. */

@@ -84,6 +84,13 @@ export const MEMORY_MUTANTS: readonly Mutant[] = [
     breaks: "Memory without rights can be looked up",
     killer: "kit_test_ops.check_refs",
   }]),
+  ...inFile("impl/kernel/core.ts", [{
+    name: "null-any-access",
+    find: "new NullFile(access)",
+    replace: "new NullFile()",
+    breaks: "/dev/null can be written however it was opened",
+    killer: "kit_names.lseek",
+  }]),
   ...inFile("impl/kernel/credentials.ts", [{
     name: "anyone-raises-limits",
     find: "soft > most || !mayRaise",
