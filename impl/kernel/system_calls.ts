@@ -237,6 +237,8 @@ export abstract class SystemCalls implements Task {
   /** The `POLL*` conditions out of `events` that hold now; errors and POLLNVAL always. */
   poll(fd: number, events: number): number {
     return this.syscall(() => {
+      // It asks about more descriptors than there may be.
+      if (this.rlimit(RLIMIT_NOFILE) < 1n) throw EINVAL;
       if (fd < 0) return 0;
       const file = this.files.get(fd);
       if (file === undefined) return POLLNVAL;

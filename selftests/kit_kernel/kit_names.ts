@@ -175,6 +175,16 @@ function registerOpen(f: NamesFixture): void {
 
 /** unlink. */
 function registerUnlink(f: NamesFixture): void {
+  f.test("unlink_folder", {
+    description: "The folder of files is root's to take away, if it could be",
+    reference: "fs/namei.c may_delete",
+    needs: () => ["setuid"],
+  }, async ({ process }) => {
+    assertErrno(await process.unlink(FOLDER), EISDIR, "unlink by root");
+    assertEq(await process.setuid(1), 0, "setuid");
+    assertErrno(await process.unlink(FOLDER), EACCES, "unlink by another");
+  });
+
   f.test("unlink", {
     description:
       "A file that lost its name is there for who has it open or mapped; the name is free",

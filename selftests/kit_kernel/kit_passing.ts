@@ -6,7 +6,7 @@
  * @module
  */
 
-import { EBADF, EMFILE } from "../../impl/uapi/errno.ts";
+import { EBADF, EINVAL, EMFILE } from "../../impl/uapi/errno.ts";
 import { MAP_SHARED, RLIMIT_NOFILE } from "../../impl/uapi/mman.ts";
 import { MOCK_APERTURE_START } from "../../impl/uapi/selftest.ts";
 import {
@@ -115,6 +115,8 @@ function registerFiles(f: PassingFixture): void {
     assertErrno(await process.passFd(0, other), EMFILE, "one too many");
     assertEq(await other.close(3), 0, "close");
     assertEq(await process.passFd(0, other), 3, "when there is room");
+    assertEq(await other.setrlimit(RLIMIT_NOFILE, 0n), 0, "setrlimit");
+    assertErrno(await other.poll(0, 0), EINVAL, "poll of more than may be");
   });
 }
 

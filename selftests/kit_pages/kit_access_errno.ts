@@ -112,10 +112,14 @@ export function registerErrors(f: AccessFixture): void {
       await io.mock.checkRefs(io.buffer, 2n * io.page, stdevId ? 1 : 0);
       await io.mock.destroyAccess(access);
     },
-  }, (t, { mockDomains }, { selftest, access }) => {
+  }, (t, { mockDomains }, { selftest, access, pages }) => {
     type Values = (state: AccessState) => Partial<AccessRange>;
+    const atEnd = pages.pinChecksOverflow ? EOVERFLOW : EFAULT;
     const rows: [string, Errno, Values][] = [
       ["length 0", EINVAL, () => ({ length: 0 })],
+      ["the last page of all to compare with", atEnd, ({ io }) => ({
+        uptr: U64_MAX - io.page + 1n,
+      })],
       ["a range that wraps", EOVERFLOW, ({ io }) => ({
         iova: U64_MAX - io.page + 1n,
         length: 2n * io.page,

@@ -84,6 +84,27 @@ export const MEMORY_MUTANTS: readonly Mutant[] = [
     breaks: "Memory without rights can be looked up",
     killer: "kit_test_ops.check_refs",
   }]),
+  ...inFile("impl/iommufd/selftest/selftest_access.ts", [{
+    name: "compare-last-page",
+    find: "    checkGupRange(kernel, address, 1);\n",
+    replace: "",
+    breaks: "The last page of all, to compare with, is EFAULT",
+    killer: "kit_access.mock_domain.pin_errno",
+  }]),
+  ...inFile("impl/kernel/system_calls.ts", [{
+    name: "poll-without-limit",
+    find: "if (this.rlimit(RLIMIT_NOFILE) < 1n) throw EINVAL;",
+    replace: "",
+    breaks: "poll does not look at how many descriptors there may be",
+    killer: "kit_passing.errno",
+  }]),
+  ...inFile("impl/kernel/files/tmpfs.ts", [{
+    name: "folder-of-anybody",
+    find: "task.user.uid === 0 ? EISDIR : EACCES",
+    replace: "EISDIR",
+    breaks: "Who may not take the folder away is told that it is one",
+    killer: "kit_names.unlink_folder",
+  }]),
   ...inFile("impl/kernel/core.ts", [{
     name: "null-any-access",
     find: "new NullFile(access)",

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { checkGupRange } from "../pages/sources/user_memory.ts";
 import { File } from "../../kernel/files/file.ts";
 import type { Task } from "../../kernel/interfaces/task.ts";
 import { IntervalTree } from "../../lib/interval_tree.ts";
@@ -230,7 +231,7 @@ export function testAccessPages(
     access.pinPages(iova, length, pages, flags & MOCK_FLAGS_ACCESS_WRITE);
     try {
       if (cmd.uptr !== 0n) {
-        comparePages(process, Number(cmd.uptr - iova % PAGE), pages);
+        comparePages(ucmd, Number(cmd.uptr - iova % PAGE), pages);
       }
       kernel.step("selftest.item");
     } catch (error) {
@@ -268,12 +269,14 @@ function allocPages(
 
 /** Throws EBADE unless user memory has these frames, EFAULT (Linux: iommufd_test_check_pages). */
 function comparePages(
-  process: Task,
+  { ctx: { kernel }, process }: CommandBuffer,
   uaddr: number,
   pages: Int32Array,
 ): void {
   for (let i = 0; i < pages.length; i++) {
-    if (process.mm.userPage(uaddr + i * PAGE_SIZE) !== pages[i]) {
+    const address = uaddr + i * PAGE_SIZE;
+    checkGupRange(kernel, address, 1);
+    if (process.mm.userPage(address) !== pages[i]) {
       throw EBADE.because("the memory to compare with has other pages");
     }
   }

@@ -78,11 +78,12 @@ export class Tmpfs {
     return new MemoryFile(inode, flags & O_ACCMODE);
   }
 
-  /** Takes a name away; the file goes with the last that has it open. Throws ENOENT, EISDIR, EPERM. */
+  /** Takes a name away; the file goes with the last that has it open. Throws ENOENT, EISDIR, EACCES, EPERM. */
   unlink(path: string, task: Task): void {
     const name = nameIn(path);
     if (name === undefined) throw EPERM.because("only /dev/shm can change");
-    if (name === "") throw EISDIR;
+    // Its own folder is root's.
+    if (name === "") throw task.user.uid === 0 ? EISDIR : EACCES;
     const entry = this.#entries.get(name);
     if (entry === undefined) throw ENOENT;
     // Anybody may write the directory, but it is sticky.
