@@ -10,23 +10,18 @@ import type { RevisionName } from "../../impl/uapi/revision.ts";
 
 const WITHOUT_IOMMU =
   "the recorded kernels have VFIO without IOMMU built in, the model's does not";
-const WRAPS =
-  "ACCESS_PAGES compares with an address whose range wraps: EOVERFLOW on Linux, EFAULT on the model";
+const DOFORK =
+  "7.3 refuses MADV_DOFORK of huge pages, 6.12 does it, and the model's memory does not go by revision";
 
 /** Names of traces of each revision, with the reasons. */
 const KNOWN: Readonly<
   Partial<Record<RevisionName, Readonly<Record<string, string>>>>
 > = {
-  "6.12": {
-    "files 12.31": WRAPS,
-    "files 12.75": "a poll that fails on Linux and not on the model",
-  },
+  "6.12": {},
   "7.3": {
     "mixed 12.20": WITHOUT_IOMMU,
     "ioas 12.67": WITHOUT_IOMMU,
-    "files 12.60": WRAPS,
-    "memory 12.68":
-      "MADV_DOFORK of huge pages: EINVAL on Linux, done on the model",
+    "memory 12.68": DOFORK,
   },
 };
 
