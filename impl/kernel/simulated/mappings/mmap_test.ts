@@ -20,6 +20,7 @@ import {
   MAP_SHARED,
   MFD_HUGETLB,
   O_RDONLY,
+  O_RDWR,
   O_WRONLY,
   PAGE_SIZE,
   PROT_NONE,
@@ -237,8 +238,10 @@ describe("mmap", () => {
 
   it("needs a file that was opened for reading, whatever it is for", () => {
     const process = spawn();
-    const fd = process.open("/dev/null", O_WRONLY);
-    assertEquals(errnoName(process.mmap(0, 1, RW, MAP_SHARED, fd)), "ENODEV");
+    const opened = (flags: number) => process.open("/dev/null", flags);
+    const map = (fd: number) => process.mmap(0, 1, RW, MAP_SHARED, fd);
+    assertEquals(errnoName(map(opened(O_WRONLY))), "EACCES");
+    assertEquals(errnoName(map(opened(O_RDWR))), "ENODEV");
   });
 
   it("faults everything in at once with MAP_POPULATE", () => {
