@@ -95,7 +95,11 @@ export const REACHES: readonly (Reach & { readonly name: KnownBug })[] = [
     explains: ["read"],
   },
   { name: "forgets_index_of_queue", when: forgetsQueue, explains: OBJECTS },
-  { name: "keeps_device_with_pasid", when: givesUpDevice, explains: OBJECTS },
+  {
+    name: "keeps_device_with_pasid",
+    when: givesUpDevice,
+    explains: [...OBJECTS, "accounting"],
+  },
 ];
 
 /** All that may differ. */
