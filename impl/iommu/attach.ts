@@ -88,7 +88,7 @@ export function replaceGroupHandle(
   domain: Domain,
   handle: AttachHandle,
 ): void {
-  checkOwner(domain, group.firstDevice);
+  if (domain.isAttachable) checkOwner(domain, group.firstDevice);
   groupSetDomain(group, domain);
   handle.domain = domain;
   group.pasidArray.set(IOMMU_NO_PASID, handle);

@@ -97,6 +97,8 @@ export interface DomainOptions {
 export abstract class Domain {
   /** What it does with DMA. */
   abstract readonly type: DomainType;
+  /** Whether there are devices that it can be attached to (Linux: it has attach_dev). */
+  readonly isAttachable: boolean = true;
   /** The driver that made it. */
   readonly owner: IommuOps;
   /** The IO page sizes in bytes, one bit each. */

@@ -47,6 +47,8 @@ const FORMAT = new AmdV1Format({
 export class NoIommuDomain extends Domain {
   /** It maps. */
   readonly type = "paging";
+  /** Never to a device. */
+  override readonly isAttachable = false;
   readonly #table: AmdV1PageTable;
 
   /** One that maps nothing. */
