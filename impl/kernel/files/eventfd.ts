@@ -42,6 +42,11 @@ export class EventFd extends File implements Eventfd {
     return "anon_inode:[eventfd]";
   }
 
+  /** It stays at the beginning (Linux: noop_llseek). */
+  override seek(): number {
+    return 0;
+  }
+
   /** Adds 1, unless it is full (Linux: eventfd_signal). */
   signal(): void {
     if (this.#count === COUNTER_MAX) return;

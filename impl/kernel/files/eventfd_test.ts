@@ -3,7 +3,13 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { errnoName } from "../../uapi/errno.ts";
-import { O_NONBLOCK, POLLERR, POLLIN, POLLOUT } from "../../uapi/mman.ts";
+import {
+  O_NONBLOCK,
+  POLLERR,
+  POLLIN,
+  POLLOUT,
+  SEEK_SET,
+} from "../../uapi/mman.ts";
 import { KernelCore } from "../core.ts";
 import { EFD_SEMAPHORE } from "./eventfd.ts";
 import type { Process } from "../simulated/process.ts";
@@ -60,6 +66,15 @@ describe("eventfd", () => {
     add(process, fd, 1n);
     assertEquals(process.poll(fd, POLLIN | POLLOUT), POLLIN | POLLOUT);
     assertEquals(process.poll(fd, POLLERR), 0);
+  });
+
+  it("can be told to go elsewhere, and stays where it is", () => {
+    const process = spawn();
+    const fd = process.eventfd(1, 0);
+    assertEquals(process.lseek(fd, 8, SEEK_SET), 0);
+    assertEquals(errnoName(process.lseek(fd, 0, 5)), "EINVAL");
+    const into = new Uint8Array(8);
+    assertEquals(errnoName(process.read(fd, into, 0)), "ESPIPE");
   });
 
   it("refuses wrong sizes, values, flags and addresses", () => {
