@@ -39,7 +39,7 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
     killer: "kit_access.mock_domain.unmap_drops_edge",
   }, {
     name: "access-pages-compare",
-    find: "if (process.mm.userPage(uaddr + i * PAGE_SIZE) !== pages[i]) {",
+    find: "if (process.mm.userPage(address) !== pages[i]) {",
     replace: "if (false) {",
     breaks: "ACCESS_PAGES does not look at the pages",
     killer: "kit_access.mock_domain.pin_errno",
