@@ -30,8 +30,9 @@ export class Child<Event> {
     this.#process = new Deno.Command("sh", {
       args: [
         "-c",
-        // Nobody else ends one that hangs when its parent is no more.
-        `ulimit -t ${MOST_SECONDS}; exec "$0" "$@"`,
+        // Nobody else ends one that hangs when its parent is no more; and what a
+        // mutant covers says nothing of the model.
+        `ulimit -t ${MOST_SECONDS}; unset DENO_COVERAGE_DIR; exec "$0" "$@"`,
         Deno.execPath(),
         "run",
         "--quiet",
