@@ -72,6 +72,18 @@ const NOTHING = new Uint8Array(0);
 const GONE: Outcome = { kind: "gone" };
 const FAULT: Made = { kind: "fault" };
 
+/** The number that lies in bytes, little-endian; what would be behind their end is 0. */
+export function readValue(
+  from: Uint8Array,
+  { offset, bytes }: { readonly offset: number; readonly bytes: number },
+): bigint {
+  let value = 0n;
+  for (let i = bytes - 1; i >= 0; i--) {
+    value = value << 8n | BigInt(from[offset + i] ?? 0);
+  }
+  return value;
+}
+
 /** The value of a reference, as 64 bits. */
 function valueOf(
   { step, field, plus = 0n }: Reference,
@@ -80,12 +92,7 @@ function valueOf(
   const outcome = outcomes[step];
   if (outcome?.kind !== "returned") return plus;
   if (field === undefined) return BigInt(outcome.result) + plus;
-  const { offset, bytes } = field;
-  let value = 0n;
-  for (let i = bytes - 1; i >= 0; i--) {
-    value = value << 8n | BigInt(outcome.back[offset + i] ?? 0);
-  }
-  return wrapped(value + plus);
+  return wrapped(readValue(outcome.back, field) + plus);
 }
 
 /** A value within 64 bits, signed or unsigned. */

@@ -10,10 +10,11 @@ import { errnoName } from "../../../impl/uapi/errno.ts";
 import { cName, formatNumber } from "../../../impl/uapi/layout/format.ts";
 import { fieldsOf } from "../../../impl/uapi/layout/struct.ts";
 import { type RevisionName, REVISIONS } from "../../../impl/uapi/revision.ts";
-import type {
-  Outcome,
-  Program,
-  Step,
+import {
+  type Outcome,
+  type Program,
+  readValue,
+  type Step,
 } from "../../../selftests/target/program.ts";
 import { type Call, structOf } from "../../../selftests/target/verbs.ts";
 import {
@@ -203,9 +204,5 @@ function valueAt(
   bytes: number,
 ): string {
   if (from + bytes > back.length) return `${back.length} bytes`;
-  let value = 0n;
-  for (let i = bytes - 1; i >= 0; i--) {
-    value = value << 8n | BigInt(back[from + i]!);
-  }
-  return formatNumber(value);
+  return formatNumber(readValue(back, { offset: from, bytes }));
 }

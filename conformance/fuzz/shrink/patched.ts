@@ -6,7 +6,11 @@
  * @module
  */
 
-import type { Patch, Step } from "../../../selftests/target/program.ts";
+import {
+  type Patch,
+  readValue,
+  type Step,
+} from "../../../selftests/target/program.ts";
 import type { Argument } from "../../../selftests/target/verbs.ts";
 
 /** Where in a step a number is: what a patch says of it. */
@@ -21,12 +25,7 @@ export function withArg(step: Step, index: number, arg: Argument): Step {
 /** The number in a place, which is 0 as far as it lies behind the end. */
 export function valueAt({ call }: Step, { arg, field }: NumberPlace): bigint {
   if (field === undefined) return BigInt(call.args[arg] as number | bigint);
-  const bytes = call.args[arg] as Uint8Array;
-  let value = 0n;
-  for (let i = field.bytes - 1; i >= 0; i--) {
-    value = value << 8n | BigInt(bytes[field.offset + i] ?? 0);
-  }
-  return value;
+  return readValue(call.args[arg] as Uint8Array, field);
 }
 
 /** A step with another number in a place; what would lie behind the end is left out. */

@@ -19,7 +19,7 @@ import type {
   Reference,
   Step,
 } from "../../../selftests/target/program.ts";
-import { resolve } from "../../../selftests/target/program.ts";
+import { readValue, resolve } from "../../../selftests/target/program.ts";
 import { structOf } from "../../../selftests/target/verbs.ts";
 import { canonical } from "../program/canonical.ts";
 import { StepFormat } from "../program/format.ts";
@@ -341,12 +341,7 @@ class Exporter {
       field?.offset === offset && field.bytes === bytes
     );
     if (patch) return this.#variable(patch.from);
-    const struct = structOf(step.call)!;
-    let value = 0n;
-    for (let i = bytes - 1; i >= 0; i--) {
-      value = value << 8n | BigInt(struct[offset + i]!);
-    }
-    return hex(value);
+    return hex(readValue(structOf(step.call)!, field));
   }
 
   /** A value of an earlier step: by its name if syzkaller hands it on, else as it was. */

@@ -9,10 +9,11 @@
 import { errnoName } from "../../../impl/uapi/errno.ts";
 import { cName } from "../../../impl/uapi/layout/format.ts";
 import { fieldsOf } from "../../../impl/uapi/layout/struct.ts";
-import type {
-  Outcome,
-  Program,
-  Step,
+import {
+  type Outcome,
+  type Program,
+  readValue,
+  type Step,
 } from "../../../selftests/target/program.ts";
 import type { Verb } from "../../../selftests/target/verbs.ts";
 import { stepName } from "../compare/compare.ts";
@@ -171,14 +172,9 @@ function checksOfBack(
       `expect_bytes(step, ${name}, expected, ${back.length});`,
     ];
   }
-  const view = new DataView(back.buffer, back.byteOffset, back.length);
-  return whole.filter(({ offset }) => !isHidden(offset)).map((place) => {
-    let value = 0n;
-    for (let i = place.bytes - 1; i >= 0; i--) {
-      value = value << 8n | BigInt(view.getUint8(place.offset + i));
-    }
-    return `expect_field(step, ${name}, "${place.name}", ${place.offset}, ${place.bytes}, 0x${
-      value.toString(16)
-    });`;
-  });
+  return whole.filter(({ offset }) => !isHidden(offset)).map((place) =>
+    `expect_field(step, ${name}, "${place.name}", ${place.offset}, ${place.bytes}, 0x${
+      readValue(back, place).toString(16)
+    });`
+  );
 }
