@@ -11,14 +11,9 @@ import {
   type Program,
   resolve,
 } from "../../selftests/target/program.ts";
-import type { Call } from "../../selftests/target/verbs.ts";
+import { type Call, isIoctl } from "../../selftests/target/verbs.ts";
 import type { Coverage } from "./coverage.ts";
 import { type Kind, OpenFiles } from "./open_files.ts";
-
-/** Whether a call is an ioctl. */
-export function isIoctl({ verb }: Call): boolean {
-  return verb.args.some(([, kind]) => kind === "command");
-}
 
 /** Notes what the steps of a program came to; `container` is what `/dev/vfio/vfio` opens. */
 export function noteProgram(

@@ -13,9 +13,9 @@ import type {
   TargetInfo,
   Timing,
 } from "../../selftests/target/target.ts";
-import { type Call, structOf } from "../../selftests/target/verbs.ts";
+import { type Call, isIoctl, structOf } from "../../selftests/target/verbs.ts";
 import type { Coverage } from "./coverage.ts";
-import { isIoctl, noteProgram } from "./covered_program.ts";
+import { noteProgram } from "./covered_program.ts";
 import { type Kind, OpenFiles } from "./open_files.ts";
 
 const NOTHING = new Uint8Array(0);

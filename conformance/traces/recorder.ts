@@ -10,7 +10,11 @@
 import { type Revision, REVISIONS } from "../../impl/uapi/revision.ts";
 import type { Caller, Target } from "../../selftests/target/target.ts";
 import { TargetFailure } from "../../selftests/target/target_failure.ts";
-import { type Call, withProcesses } from "../../selftests/target/verbs.ts";
+import {
+  type Call,
+  isIoctl,
+  withProcesses,
+} from "../../selftests/target/verbs.ts";
 import { formatText } from "../protocol/codec.ts";
 import type { MadeCall } from "../reports/results.ts";
 import { describeCall } from "./describe_call.ts";
@@ -179,10 +183,6 @@ export class Recorder implements Caller {
       throw error;
     }
   }
-}
-
-function isIoctl({ verb }: Call): boolean {
-  return verb.args.some(([, kind]) => kind === "command");
 }
 
 /** The reply that makes a target fail as this one did. */

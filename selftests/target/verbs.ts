@@ -314,6 +314,11 @@ export function call<N extends VerbName>(
   return { verb: BY_NAME.get(name)!, args };
 }
 
+/** Whether a call is an ioctl. */
+export function isIoctl({ verb }: Call): boolean {
+  return verb.args.some(([, kind]) => kind === "command");
+}
+
 /** The struct of a call, where it has one by value. */
 export function structOf({ verb, args }: Call): Uint8Array | undefined {
   const index = verb.args.findIndex(([, kind]) => kind === "struct");

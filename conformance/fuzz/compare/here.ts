@@ -13,7 +13,11 @@ import type { IoptPages } from "../../../impl/iommufd/pages/pages.ts";
 import type { Process } from "../../../impl/kernel/simulated/process.ts";
 import type { Struct } from "../../../impl/uapi/layout/struct.ts";
 import { TestCmd } from "../../../impl/uapi/selftest.ts";
-import { type Call, structOf } from "../../../selftests/target/verbs.ts";
+import {
+  type Call,
+  isIoctl,
+  structOf,
+} from "../../../selftests/target/verbs.ts";
 
 /** A call, and the process that makes it. */
 export interface Here {
@@ -31,13 +35,13 @@ const NOTHING = new Uint8Array(0);
 
 /** What a call is about. */
 export function hereOf(process: Process, call: Call): Here {
-  const { verb, args } = call;
-  const isIoctl = verb.args[1]?.[1] === "command";
-  const file = isIoctl ? process.files.get(Number(args[0])) : undefined;
+  const { args } = call;
+  const asks = isIoctl(call);
+  const file = asks ? process.files.get(Number(args[0])) : undefined;
   return {
     process,
     call,
-    command: isIoctl ? Number(args[1]) : 0,
+    command: asks ? Number(args[1]) : 0,
     bytes: structOf(call) ?? NOTHING,
     ctx: file instanceof IommufdCtx ? file : undefined,
   };

@@ -9,6 +9,7 @@
 import { errnoName } from "../../../impl/uapi/errno.ts";
 import type { RevisionName } from "../../../impl/uapi/revision.ts";
 import type { Outcome, Program } from "../../../selftests/target/program.ts";
+import { isIoctl } from "../../../selftests/target/verbs.ts";
 import { stepName } from "../compare/compare.ts";
 
 /** Counts by name. */
@@ -45,8 +46,7 @@ export class Totals {
     for (const [i, step] of program.entries()) {
       const outcome = outcomes[i]!;
       if (outcome.kind !== "returned") continue;
-      const isIoctl = step.call.verb.args[1]?.[1] === "command";
-      if (!isIoctl) continue;
+      if (!isIoctl(step.call)) continue;
       const name = stepName(step, this.#uapi);
       const errnos = this.#pairs.get(name) ?? new Set();
       this.#pairs.set(name, errnos.add(Math.min(outcome.result, 0)));
