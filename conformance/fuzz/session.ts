@@ -16,7 +16,6 @@ import { starting } from "../running/plan.ts";
 import { ProgressLine } from "../running/progress.ts";
 import { TargetStartError } from "../targets/test_target.ts";
 import type { TargetSpec } from "../targets/target_spec.ts";
-import type { Difference } from "./compare/compare.ts";
 import { Masks } from "./compare/masks.ts";
 import { PROFILES } from "./generate/generate.ts";
 import { Guide } from "./guide/guide.ts";
@@ -31,7 +30,7 @@ import {
 } from "./run/fuzzer.ts";
 import { givenProgram, readProgram } from "./run/given.ts";
 import { likenessOf } from "./run/likeness.ts";
-import { runOnModel } from "./run/on_model.ts";
+import { MACHINE, runOnModel } from "./run/on_model.ts";
 import { chooseSeed, formatSeed } from "./run/seed.ts";
 import { randomPrograms } from "./run/source.ts";
 import { TargetSide } from "./run/target_side.ts";
@@ -51,12 +50,6 @@ const EXIT_TARGET = 3;
 
 /** Where memory of the model with scattered frames is, decided by this. */
 const SCATTERED = 7;
-/** The machine of a program: a small one boots fast. */
-export const MACHINE = {
-  memory: 64 * 2 ** 20,
-  container: "iommufd",
-  hasOnlyCard: true,
-} as const;
 
 /** What the command works with. */
 export interface Environment {
@@ -111,9 +104,9 @@ export async function runPrograms(
   const { uapi } = side;
   const seed = options.seed ?? chooseSeed();
   const masks = new Masks(uapi);
-  const causeIn = (program: Program, difference: Difference) =>
-    causeOf(program, difference, uapi);
-  const findings = new Findings(causeIn);
+  const findings = new Findings((program, difference) =>
+    causeOf(program, difference, uapi)
+  );
   const totals = new Totals(uapi, now);
   const model = new Model(uapi, { ...MACHINE, ...await likenessOf(side) });
   const progress = new ProgressLine(host.errIsTerminal ? host.err : undefined);
@@ -150,7 +143,6 @@ export async function runPrograms(
     totals,
     findings,
     shrink: (program, isStill) => shrink(program, isStill, { uapi }),
-    causeOf: causeIn,
     onCause: (cause) => {
       progress.clear();
       const finding = findingOf(cause, uapi);

@@ -15,8 +15,8 @@ import {
 } from "./generate.ts";
 import { Shapes } from "./known/shapes.ts";
 import { observe } from "./observe.ts";
+import { MACHINE } from "../run/on_model.ts";
 
-const MACHINE = { memory: 64 * 2 ** 20, hasOnlyCard: true };
 const LENGTH = 40;
 
 /** What makes a program beside its seed. */

@@ -40,14 +40,15 @@ export type Shrink = (found: Found, cause: string) => Promise<Found>;
 
 /** All that was found. */
 export class Findings {
-  readonly #causeOf: (program: Program, difference: Difference) => string;
+  /** Names the cause of a difference. */
+  readonly causeOf: (program: Program, difference: Difference) => string;
   readonly #causes = new Map<string, Cause>();
 
-  /** `causeOf` names the cause of a difference. */
+  /** Nothing was found yet. */
   constructor(
     causeOf: (program: Program, difference: Difference) => string,
   ) {
-    this.#causeOf = causeOf;
+    this.causeOf = causeOf;
   }
 
   /** In the order in which they were found. */
@@ -65,11 +66,11 @@ export class Findings {
     side: string,
     shrink: Shrink,
   ): Promise<Cause | undefined> {
-    const first = this.#causeOf(found.program, found.difference);
+    const first = this.causeOf(found.program, found.difference);
     if (this.#isKnown(first)) return undefined;
     const small = await shrink(found, first);
     // It may have become what was seen before in a smaller program.
-    const cause = this.#causeOf(small.program, small.difference);
+    const cause = this.causeOf(small.program, small.difference);
     if (this.#isKnown(cause)) {
       this.#causes.set(first, this.#causes.get(cause)!);
       return undefined;

@@ -54,8 +54,6 @@ export interface FuzzerOptions {
     program: Program,
     isStill: (smaller: Program) => Promise<boolean>,
   ) => Promise<Program>;
-  /** Names the cause of a difference. */
-  readonly causeOf: (program: Program, difference: Difference) => string;
   /** Is told of each new cause. */
   readonly onCause: (cause: Cause) => void;
   /** Is told of each program that was judged. */
@@ -187,7 +185,7 @@ function shrinkOn(options: FuzzerOptions, side: Side): Shrink {
     await options.shrink(first.program, async (smaller) => {
       const still = await again(smaller);
       const same = still !== undefined &&
-        options.causeOf(smaller, still.difference) === cause;
+        options.findings.causeOf(smaller, still.difference) === cause;
       if (same) smallest = still;
       return same;
     });

@@ -71,7 +71,7 @@ async function run(
       }
       return program;
     },
-    causeOf,
+
     onCause: () => {},
   }, () => false);
   return { findings: findings.all, totals };

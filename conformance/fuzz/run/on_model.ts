@@ -10,6 +10,13 @@ import type { Model } from "../../../selftests/target/impl_target.ts";
 import type { Program } from "../../../selftests/target/program.ts";
 import type { Ran } from "../compare/compare.ts";
 
+/** The machine of a program: a small one boots fast. */
+export const MACHINE = {
+  memory: 64 * 2 ** 20,
+  container: "iommufd",
+  hasOnlyCard: true,
+} as const;
+
 /** What `run` comes to on the model, which is reset; a defect of the model is something that is left. */
 export function orDefect<T>(
   model: Model,

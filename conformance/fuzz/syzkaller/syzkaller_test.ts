@@ -12,8 +12,7 @@ import { Model } from "../../../selftests/target/impl_target.ts";
 import { UsageError } from "../../lib/usage_error.ts";
 import { generate, PROFILES } from "../generate/generate.ts";
 import { formatProgram, parseProgram } from "../program/text.ts";
-import { runOnModel } from "../run/on_model.ts";
-import { MACHINE } from "../session.ts";
+import { MACHINE, runOnModel } from "../run/on_model.ts";
 import { exportSyzkaller } from "./export.ts";
 import { importSyzkaller } from "./import.ts";
 

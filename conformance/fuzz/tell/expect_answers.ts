@@ -15,7 +15,7 @@ import type { TargetSpec } from "../../targets/target_spec.ts";
 import { compare } from "../compare/compare.ts";
 import { Masks } from "../compare/masks.ts";
 import { parseProgram } from "../program/text.ts";
-import { MACHINE } from "../session.ts";
+import { MACHINE } from "../run/on_model.ts";
 
 /** What is run, and what is expected. */
 export interface Expectation {

@@ -13,19 +13,16 @@ import process from "node:process";
 import type { RevisionName } from "../../../impl/uapi/revision.ts";
 import type { Need } from "../../../selftests/target/capabilities.ts";
 import * as impl from "../../../selftests/target/impl_target.ts";
-import type { Program } from "../../../selftests/target/program.ts";
-import type { Difference } from "../../fuzz/compare/compare.ts";
 import { Masks } from "../../fuzz/compare/masks.ts";
 import { PROFILES } from "../../fuzz/generate/generate.ts";
 import { Guide } from "../../fuzz/guide/guide.ts";
 import { formatProgram } from "../../fuzz/program/text.ts";
 import { Findings } from "../../fuzz/run/findings.ts";
 import { byComparison, fuzz, type Sample } from "../../fuzz/run/fuzzer.ts";
-import { runOnModel } from "../../fuzz/run/on_model.ts";
+import { MACHINE, runOnModel } from "../../fuzz/run/on_model.ts";
 import type { Side } from "../../fuzz/run/side.ts";
 import { randomPrograms } from "../../fuzz/run/source.ts";
 import { Totals } from "../../fuzz/run/totals.ts";
-import { MACHINE } from "../../fuzz/session.ts";
 import { causeOf } from "../../fuzz/shrink/cause.ts";
 import { shrink } from "../../fuzz/shrink/shrink.ts";
 import { SECOND_ROOT } from "../patch.ts";
@@ -194,9 +191,9 @@ async function run(order: FuzzOrder): Promise<void> {
   const model = machineOf(impl, order);
   const side = await mutantSide(order);
   const totals = new Totals(uapi, () => performance.now());
-  const causeIn = (program: Program, difference: Difference) =>
-    causeOf(program, difference, uapi);
-  const findings = new Findings(causeIn);
+  const findings = new Findings((program, difference) =>
+    causeOf(program, difference, uapi)
+  );
   tell({ event: "loaded" });
   const source = new Source(order, model, side, totals);
   await fuzz({
@@ -207,7 +204,6 @@ async function run(order: FuzzOrder): Promise<void> {
     totals,
     findings,
     shrink: (program, isStill) => shrink(program, isStill, { uapi }),
-    causeOf: causeIn,
     onCause({ cause, found, seed }) {
       const { program, difference } = found;
       tell({
