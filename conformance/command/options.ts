@@ -13,6 +13,7 @@ import type { Options, ReportRequest } from "../running/options.ts";
 import type { Shard } from "../running/schedule.ts";
 import { SUITES } from "../running/select.ts";
 import { type Need, NEEDS } from "../../selftests/target/capabilities.ts";
+import { numberOf, oneOf, textOf, valueOf, type Values } from "../lib/flags.ts";
 import { suggestion, UsageError } from "../lib/usage_error.ts";
 
 /** Where the calls of failed tests go by default. */
@@ -51,9 +52,6 @@ const STRING = [
 ] as const;
 const COLLECT = ["target", "filter", "report", "no-skip"] as const;
 const FLAGS = [...BOOLEAN, ...STRING, ...COLLECT].map((name) => `--${name}`);
-
-/** The values of flags by name. */
-type Values = Readonly<Record<string, unknown>>;
 
 /** Reads the command line. Throws {@link UsageError}. */
 export function parseOptions(args: readonly string[]): Options {
@@ -166,51 +164,8 @@ function refuse(arg: string): never {
   );
 }
 
-function valueOf(value: unknown, flag: string): string | undefined {
-  if (value === undefined) return undefined;
-  if (value === "") throw new UsageError(`${flag} needs a value.`);
-  return String(value);
-}
-
 function valuesOf(values: unknown, flag: string): string[] {
   return (values as unknown[] ?? []).map((value) => valueOf(value, flag)!);
-}
-
-function textOf(
-  values: Values,
-  name: typeof STRING[number],
-): string | undefined {
-  return valueOf(values[name], `--${name}`);
-}
-
-/** A whole number from `min` to `max`. */
-function numberOf(
-  values: Values,
-  name: typeof STRING[number],
-  min: number,
-  max: number,
-): number | undefined {
-  const text = textOf(values, name);
-  if (text === undefined) return undefined;
-  const number = Number(text);
-  if (/^\d+$/.test(text) && number >= min && number <= max) return number;
-  throw new UsageError(
-    `Cannot parse --${name} "${text}": it must be a number from ${min} to ${max}.`,
-  );
-}
-
-function oneOf<T extends string>(
-  name: string,
-  known: readonly T[],
-  what: string,
-): T {
-  const found = known.find((each) => each === name);
-  if (found !== undefined) return found;
-  throw new UsageError(
-    `Unknown ${what} "${name}": it must be ${known.join(", ")}.${
-      suggestion(name, known)
-    }`,
-  );
 }
 
 function parseShard(text: string | undefined): Shard | undefined {

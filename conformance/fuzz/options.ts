@@ -7,6 +7,7 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
+import { numberOf, oneOf, textOf, type Values } from "../lib/flags.ts";
 import { suggestion, UsageError } from "../lib/usage_error.ts";
 import { PROFILES } from "./generate/generate.ts";
 import type { Given } from "./run/given.ts";
@@ -64,9 +65,6 @@ const STRING = [
   "timeout",
 ] as const;
 
-/** The values of flags by name. */
-type Values = Readonly<Record<string, unknown>>;
-
 /** Reads the command line. Throws {@link UsageError}. */
 export function parseOptions(args: readonly string[]): Options {
   const values: Values = parseArgs([...args], {
@@ -82,7 +80,11 @@ export function parseOptions(args: readonly string[]): Options {
     help: Boolean(values.help),
     target: textOf(values, "target"),
     uapi: textOf(values, "uapi"),
-    profile: profileOf(textOf(values, "profile") ?? "mixed"),
+    profile: oneOf(
+      textOf(values, "profile") ?? "mixed",
+      Object.keys(PROFILES),
+      "profile",
+    ),
     length: numberOf(values, "length", 1, 10_000) ?? DEFAULT_LENGTH,
     count,
     timeMs: minutes && minutes * 60_000,
@@ -117,38 +119,6 @@ function refuse(arg: string): never {
     flag!.startsWith("-")
       ? `Unknown option "${flag}".${suggestion(flag!, flags)} Try --help.`
       : `Unexpected argument "${arg}". Try --help.`,
-  );
-}
-
-function textOf(values: Values, name: string): string | undefined {
-  const value = values[name];
-  if (value === "") throw new UsageError(`--${name} needs a value.`);
-  return value === undefined ? undefined : String(value);
-}
-
-function numberOf(
-  values: Values,
-  name: string,
-  min: number,
-  max: number,
-  form = /^\d+$/,
-): number | undefined {
-  const text = textOf(values, name);
-  if (text === undefined) return undefined;
-  const number = Number(text);
-  if (form.test(text) && number >= min && number <= max) return number;
-  throw new UsageError(
-    `Cannot parse --${name} "${text}": it must be a number from ${min} to ${max}.`,
-  );
-}
-
-function profileOf(name: string): string {
-  if (Object.hasOwn(PROFILES, name)) return name;
-  const known = Object.keys(PROFILES);
-  throw new UsageError(
-    `Unknown profile "${name}": it must be ${known.join(", ")}.${
-      suggestion(name, known)
-    }`,
   );
 }
 

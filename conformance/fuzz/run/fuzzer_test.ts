@@ -71,7 +71,6 @@ async function run(
       }
       return program;
     },
-
     onCause: () => {},
   }, () => false);
   return { findings: findings.all, totals };
