@@ -7,7 +7,7 @@
  * @module
  */
 
-import process from "node:process";
+import { processorMs } from "../../conformance/lib/processor_time.ts";
 import type { RevisionName } from "../../impl/uapi/revision.ts";
 import { Machine, type TimedPhase } from "./machine.ts";
 import type { Operation, Scenario } from "./scenario.ts";
@@ -57,11 +57,6 @@ interface Moment {
 
 function now(): Moment {
   return { processor: processorMs(), clock: performance.now() };
-}
-
-function processorMs(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
 }
 
 /**

@@ -8,7 +8,7 @@
  * @module
  */
 
-import process from "node:process";
+import { processorMs } from "../lib/processor_time.ts";
 import { REVISION_NAMES, type RevisionName } from "../../impl/uapi/revision.ts";
 import { allTests } from "../../selftests/all.ts";
 import type { Test } from "../../selftests/harness/harness.ts";
@@ -64,9 +64,7 @@ async function run(order: ChildOrder): Promise<void> {
     const { id } = test;
     const target = targets.get(uapi) ?? await implTarget(uapi);
     targets.set(uapi, target);
-    const { system, user } = process.cpuUsage();
-    const processorMs = (system + user) / 1000;
-    tell({ event: "begin", processorMs, uapi, id });
+    tell({ event: "begin", processorMs: processorMs(), uapi, id });
     const { status, message = "" } = await runTest(test, target, {
       timeoutMs: NO_LIMIT_MS,
     });

@@ -17,7 +17,12 @@ import {
   type Step,
 } from "../../selftests/target/program.ts";
 import { ProtocolError } from "../../selftests/target/target_failure.ts";
-import type { Argument, Kind, Verb } from "../../selftests/target/verbs.ts";
+import {
+  type Argument,
+  isSent,
+  type Kind,
+  type Verb,
+} from "../../selftests/target/verbs.ts";
 import {
   argumentsSent,
   formatArgument,
@@ -50,8 +55,6 @@ const INSERTION = new RegExp(`^${PLACE}${FROM}(.*)$`);
 
 /** The kinds of arguments that can be a value of an earlier step. */
 const NUMBERS: readonly Kind[] = ["number", "u64", "command"];
-/** The kinds that can have such values in them. */
-const BYTES: readonly Kind[] = ["bytes", "struct"];
 
 /** The arguments of the request that carries a program out. */
 export function formatSteps(program: Program): string {
@@ -117,7 +120,7 @@ function parsePatched(
     patches.push({ arg, from: parseReference(word.slice(FROM.length), name) });
     return kind === "u64" ? 0n : 0;
   }
-  const parts = BYTES.includes(kind) ? word.split(INTO) : [word];
+  const parts = isSent(kind) ? word.split(INTO) : [word];
   for (const part of parts.slice(1)) {
     const [, offset, bytes, from] = INSERTION.exec(part) ?? [];
     if (from === undefined) refuse(name, part);

@@ -11,6 +11,7 @@
 import {
   type Argument,
   type Call,
+  isSent,
   type Kind,
   requestsOf,
 } from "../../selftests/target/verbs.ts";
@@ -43,11 +44,6 @@ export class ByteLog {
   slice(start: number, end: number): Uint8Array {
     return this.#bytes.slice(start, end);
   }
-}
-
-/** Bytes that the target is sent. */
-function isSent(kind: Kind): boolean {
-  return kind === "struct" || kind === "bytes";
 }
 
 /** Bytes that come back from the target. */

@@ -35,6 +35,11 @@ export type Kind =
   /** Numbers that the call writes; the name of the argument is the names of all. */
   | "numbers";
 
+/** True for bytes that a call reads. */
+export function isSent(kind: Kind): boolean {
+  return kind === "struct" || kind === "bytes";
+}
+
 /** A verb: a row of the table. */
 export interface Verb {
   /** Its name in the adapter protocol. */

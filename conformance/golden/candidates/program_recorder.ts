@@ -17,7 +17,11 @@ import {
   type Step,
 } from "../../../selftests/target/program.ts";
 import type { Target, TargetInfo } from "../../../selftests/target/target.ts";
-import type { Argument, Call, Kind } from "../../../selftests/target/verbs.ts";
+import {
+  type Argument,
+  type Call,
+  isSent,
+} from "../../../selftests/target/verbs.ts";
 
 /** Memory, and the step whose result it lies behind. */
 interface Given {
@@ -155,9 +159,4 @@ export class ProgramRecorder implements Target {
   close(): Promise<void> {
     return Promise.resolve();
   }
-}
-
-/** Bytes that the kernel reads. */
-function isSent(kind: Kind): boolean {
-  return kind === "struct" || kind === "bytes";
 }

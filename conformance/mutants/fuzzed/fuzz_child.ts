@@ -9,7 +9,6 @@
  * @module
  */
 
-import process from "node:process";
 import type { RevisionName } from "../../../impl/uapi/revision.ts";
 import type { Need } from "../../../selftests/target/capabilities.ts";
 import * as impl from "../../../selftests/target/impl_target.ts";
@@ -25,6 +24,7 @@ import { randomPrograms } from "../../fuzz/run/source.ts";
 import { Totals } from "../../fuzz/run/totals.ts";
 import { causeOf } from "../../fuzz/shrink/cause.ts";
 import { shrink } from "../../fuzz/shrink/shrink.ts";
+import { processorMs } from "../../lib/processor_time.ts";
 import { SECOND_ROOT } from "../patch.ts";
 
 /** What the child is to do: its only argument, as JSON. */
@@ -89,12 +89,6 @@ const PROGRAMS_PER_NOTE = 50;
 
 function tell(event: FuzzEvent): void {
   console.log(JSON.stringify(event));
-}
-
-/** Milliseconds of processor time that it has had. */
-function processorMs(): number {
-  const { system, user } = process.cpuUsage();
-  return (system + user) / 1000;
 }
 
 /** A model with a small machine that has what is needed. */
