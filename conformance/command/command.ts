@@ -29,7 +29,7 @@ import {
   type Report,
   type ReportFormat,
 } from "../reports/reports.ts";
-import { reproduceCommands } from "./reproduce.ts";
+import { reproduceCommands, shellWord } from "./reproduce.ts";
 import {
   allResults,
   isGood,
@@ -77,7 +77,7 @@ export async function runCommand(
         environment.parseTarget,
       );
     }
-    return await runAction(parseOptions(args), environment);
+    return await runAction(parseOptions(args), args, environment);
   } catch (error) {
     const isUsage = error instanceof UsageError;
     if (!isUsage && !(error instanceof TargetStartError)) throw error;
@@ -88,6 +88,7 @@ export async function runCommand(
 
 async function runAction(
   options: Options,
+  args: readonly string[],
   environment: Environment,
 ): Promise<number> {
   const { host } = environment;
@@ -105,7 +106,7 @@ async function runAction(
     case "explain":
       return await explain(options, environment);
     case "run":
-      return await run(options, environment);
+      return await run(options, args, environment);
   }
 }
 
@@ -153,6 +154,7 @@ async function listedColumns(
 /** Runs the selected tests and writes the reports. */
 async function run(
   options: Options,
+  args: readonly string[],
   environment: Environment,
 ): Promise<number> {
   const { host } = environment;
@@ -173,6 +175,11 @@ async function run(
       interruption: interruption.signal,
       suite: await suiteInfo(),
       settings: settingsOf(options),
+      origin: {
+        started: host.now().toISOString(),
+        command: [environment.command, ...args.map(shellWord)].join(" "),
+        machine: host.machine(),
+      },
       expectations,
       reports,
     }).run();
@@ -208,10 +215,12 @@ async function run(
 
 /** What reports tell of the options. */
 function settingsOf(options: Options): RunSettings {
-  const { shuffle, shard, repeat } = options;
+  const { shuffle, suite, filters, shard, repeat } = options;
   const seed = options.seed ?? Math.floor(Math.random() * CHOSEN_SEEDS);
   return {
     ...shuffle && { seed },
+    ...suite !== "all" && { suite },
+    ...filters.length > 0 && { filters },
     ...shard && { shard: `${shard.index}/${shard.count}` },
     ...repeat !== undefined && { repeat },
   };

@@ -226,6 +226,23 @@ describe("--expectations", () => {
   });
 });
 
+describe("a report for programs", () => {
+  it("says when, where and how the run was made, and what was selected", async () => {
+    const { out } = await run("--report json --filter a*");
+    const { origin, durationMs, settings } = JSON.parse(out) as JsonReport;
+    assertEquals(origin, {
+      started: "2026-11-28T00:00:00.000Z",
+      command: "deno task conformance --uapi 6.12 --report json --filter 'a*'",
+      machine: { os: "linux", arch: "x86_64", processors: 2, deno: "2.9.6" },
+    });
+    assertEquals(durationMs >= 0, true);
+    assertEquals(settings, { filters: ["a*"] });
+    const kit = await run("--report json --suite kernel");
+    const { settings: { suite } } = JSON.parse(kit.out) as JsonReport;
+    assertEquals(suite, "kernel");
+  });
+});
+
 describe("order and repetition", () => {
   const many = Array.from({ length: 9 }, (_, i) => passingTest(`a.t${i}`));
 

@@ -29,8 +29,26 @@ export interface Host {
   save(path: string, text: string): void;
   /** The text of a file; undefined if there is no such file. */
   readText(path: string): string | undefined;
+  /** What time it is. */
+  now(): Date;
+  /** The machine that this runs on. */
+  machine(): Machine;
   /** Calls `stop` instead of ending when a signal asks for the end, once; what is returned takes that back. */
   onSignal(stop: (signal: EndingSignal) => void): () => void;
+}
+
+/** A machine, as far as this program may ask for it. */
+export interface Machine {
+  /** The operating system, such as `linux`. */
+  readonly os: string;
+  /** The architecture, such as `x86_64`. */
+  readonly arch: string;
+  /** The version of the operating system's kernel. */
+  readonly release?: string;
+  /** How many processors it has. */
+  readonly processors: number;
+  /** The version of Deno that runs this. */
+  readonly deno: string;
 }
 
 /** Bytes of the longest file that is read: a device may have no end. */
@@ -53,6 +71,8 @@ export function denoHost(): Host {
       if (folder !== "") Deno.mkdirSync(folder, { recursive: true });
       prepare(path)(text);
     },
+    now: () => new Date(),
+    machine,
     onSignal,
     readText(path) {
       try {
@@ -63,6 +83,21 @@ export function denoHost(): Host {
         throw error;
       }
     },
+  };
+}
+
+/** What may be asked of this machine without a permission, and its kernel's version with one. */
+function machine(): Machine {
+  const { state } = Deno.permissions.querySync({
+    name: "sys",
+    kind: "osRelease",
+  });
+  return {
+    os: Deno.build.os,
+    arch: Deno.build.arch,
+    ...state === "granted" && { release: Deno.osRelease() },
+    processors: navigator.hardwareConcurrency,
+    deno: Deno.version.deno,
   };
 }
 

@@ -8,7 +8,7 @@
 
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import type { Run, RunSettings } from "./results.ts";
+import type { Run } from "./results.ts";
 import { openReport, REPORT_FORMATS, type ReportFormat } from "./reports.ts";
 import { COMMANDS, MIXED, PASSED } from "./testing/sample_run.ts";
 
@@ -20,8 +20,7 @@ function textOf(format: ReportFormat, run: Run): string {
     color: false,
     commands: COMMANDS,
   });
-  const settings: RunSettings = run.settings;
-  report.begin?.(run.suite, settings);
+  report.begin?.(run);
   for (const column of run.columns) {
     for (const result of column.results) report.result?.(column.spec, result);
     report.column?.(column);

@@ -6,13 +6,7 @@
  * @module
  */
 
-import type {
-  Column,
-  Run,
-  RunSettings,
-  SuiteInfo,
-  TestResult,
-} from "./results.ts";
+import type { Column, Run, TestResult } from "./results.ts";
 import type { Commands } from "./failure_facts.ts";
 import { formatCoverage } from "./formats/coverage.ts";
 import { formatGithub } from "./formats/github.ts";
@@ -25,10 +19,13 @@ import { formatMarkdown } from "./formats/markdown.ts";
 import { formatPretty } from "./formats/pretty.ts";
 import { formatTap } from "./formats/tap.ts";
 
+/** What is known of a run when it begins. */
+export type BegunRun = Pick<Run, "suite" | "settings" | "origin">;
+
 /** A report that is being written. */
 export interface Report {
   /** The run begins. */
-  begin?(suite: SuiteInfo, settings: RunSettings): void;
+  begin?(run: BegunRun): void;
   /** A test ended on a target. */
   result?(spec: string, result: TestResult): void;
   /** All tests ended on a target in a revision. */

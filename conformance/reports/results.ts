@@ -9,6 +9,7 @@
 import type { RevisionName } from "../../impl/uapi/revision.ts";
 import type { Test } from "../../selftests/harness/harness.ts";
 import type { Reached } from "../api_coverage/coverage.ts";
+import type { Machine } from "../lib/host.ts";
 
 /**
  * How a test ended: `fail` is an assertion that did not hold or a process that
@@ -187,10 +188,24 @@ export interface SuiteInfo {
 export interface RunSettings {
   /** Decided the order of the tests, if that was random. */
   readonly seed?: number;
-  /** The part of the tests that was run: `2/5`. */
+  /** The part of the suite, if not all of it. */
+  readonly suite?: string;
+  /** Globs over ids that selected tests, if there were any. */
+  readonly filters?: readonly string[];
+  /** The part of the selected tests that was run: `2/5`. */
   readonly shard?: string;
   /** How often each test was to run, if more than once. */
   readonly repeat?: number;
+}
+
+/** When, where and how a run was begun. */
+export interface Origin {
+  /** When, in UTC: `2026-11-28T09:30:00.000Z`. */
+  readonly started: string;
+  /** The command, for a shell. */
+  readonly command: string;
+  /** Where. */
+  readonly machine: Machine;
 }
 
 /** A whole run. */
@@ -199,6 +214,10 @@ export interface Run {
   readonly suite: SuiteInfo;
   /** What was asked for. */
   readonly settings: RunSettings;
+  /** When, where and how it was begun. */
+  readonly origin: Origin;
+  /** Milliseconds from its beginning to its end. */
+  readonly durationMs: number;
   /** The targets and their revisions, in the order in which they ran. */
   readonly columns: readonly Column[];
   /**

@@ -52,10 +52,27 @@ export function passedSentence(column: Column): string {
   }).join(", ");
 }
 
-/** The same in a table that says what it counts: `194 of 194 (700 of 700 cases)`. */
-export function passedCell(column: Column, whose: "kernel" | "own"): string {
-  const { tests, cases } = passedOf(column, whose);
-  return cases === "" ? tests : `${tests} (${cases} cases)`;
+/**
+ * The same in a table, where each number says what it counts: `190 of 190
+ * iommufd` for a program of the kernel's, `194 of 194 (700 of 700 cases)` for
+ * the tests of this kit.
+ */
+export function passedLines(
+  column: Column,
+  whose: "kernel" | "own",
+): { readonly passed: string; readonly program: string | null }[] {
+  return partsOf(column)
+    .filter(({ program }) => (program === null) === (whose === "own"))
+    .map(({ program, counts, results }) => {
+      const cases = countCases(results);
+      const passed = `${counts.pass} of ${counts.total}`;
+      return {
+        passed: cases.total === 0
+          ? passed
+          : `${passed} (${cases.pass} of ${cases.total} cases)`,
+        program,
+      };
+    });
 }
 
 /** How many of how many passed; nothing where there are none. */
@@ -102,6 +119,25 @@ export function suiteTitle({ suite }: Run): string {
 /** The implementation behind a column: `iommufd-kit model 0.1.0`. */
 export function implementation({ target, targetVersion }: Column): string {
   return `${target} ${targetVersion}`;
+}
+
+/** When, how and where a run was made, as names and values. */
+export function originFacts(
+  { origin, durationMs }: Run,
+): (readonly [name: string, value: string])[] {
+  const { started, command, machine } = origin;
+  const { os, release, arch, processors, deno } = machine;
+  return [
+    ["date", started.replace("T", " ").replace(/\.\d+Z$/, " UTC")],
+    ["duration", formatMillis(durationMs)],
+    ["command", command],
+    [
+      "machine",
+      `${[os, release, arch].filter(Boolean).join(" ")}, ${processors} ${
+        processors === 1 ? "processor" : "processors"
+      }, Deno ${deno}`,
+    ],
+  ];
 }
 
 /** What the run was asked for, in words; nothing if that was nothing special. */

@@ -12,7 +12,7 @@ import type { Host } from "../lib/host.ts";
 import type { Options } from "./options.ts";
 import { type PlannedColumn, starting } from "./plan.ts";
 import { ProgressLine } from "./progress.ts";
-import type { Report } from "../reports/reports.ts";
+import type { BegunRun, Report } from "../reports/reports.ts";
 import {
   type Column,
   isFailure,
@@ -50,7 +50,7 @@ export interface Judge {
 }
 
 /** What a run is made of. */
-export interface RunContext extends Pick<Run, "suite" | "settings"> {
+export interface RunContext extends BegunRun {
   /** How to run. */
   readonly options: Options;
   /** Where output goes. */
@@ -110,9 +110,10 @@ export class AllRunner {
    * one target and it does not start.
    */
   async run(): Promise<RunOutcome> {
-    const { suite, settings, options, expectations, reports, interruption } =
-      this.#context;
-    for (const report of reports) report.begin?.(suite, settings);
+    const { options, expectations, reports, interruption } = this.#context;
+    const { suite, settings, origin } = this.#context;
+    const began = performance.now();
+    for (const report of reports) report.begin?.({ suite, settings, origin });
     const again = options.untilFail && options.repeat === undefined;
     try {
       do {
@@ -131,6 +132,8 @@ export class AllRunner {
     const run: Run = {
       suite,
       settings,
+      origin,
+      durationMs: Math.round(performance.now() - began),
       columns,
       problems: [
         ...options.updateExpectations ? [] : expectations.problems(known),

@@ -76,6 +76,13 @@ export async function runOnFakes(
         return (text) => write(path, text);
       },
       save: write,
+      now: () => new Date(Date.UTC(2026, 10, 28)),
+      machine: () => ({
+        os: "linux",
+        arch: "x86_64",
+        processors: 2,
+        deno: "2.9.6",
+      }),
       onSignal(stop) {
         fakes.onRun?.(stop);
         return () => {};

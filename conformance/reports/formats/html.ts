@@ -38,8 +38,9 @@ import {
 import {
   implementation,
   oneLine,
+  originFacts,
   otherWays,
-  passedCell,
+  passedLines,
   settingsPhrases,
   suiteTitle,
 } from "../summary.ts";
@@ -109,6 +110,11 @@ function header(run: Run, good: boolean): string[] {
     ...[suiteTitle(run), ...settingsPhrases(run)].map((phrase) =>
       `<p class="soft">${escapeMarkup(phrase)}</p>`
     ),
+    "<dl>",
+    ...originFacts(run).map(([name, value]) =>
+      `<dt>${name}</dt><dd>${escapeMarkup(value)}</dd>`
+    ),
+    "</dl>",
     "</header>",
   ];
 }
@@ -148,8 +154,8 @@ function totals(run: Run): string[] {
       `<tr><th scope="row"><code>${escapeMarkup(column.spec)}</code></th>`,
       `<td>${escapeMarkup(column.uapi)}</td>`,
       `<td>${escapeMarkup(implementation(column))}</td>`,
-      `<td>${passedCell(column, "kernel")}</td>`,
-      `<td>${passedCell(column, "own")}</td>`,
+      `<td>${passed(column, "kernel")}</td>`,
+      `<td>${passed(column, "own")}</td>`,
       `<td>${escapeMarkup(others.join(", "))}</td></tr>`,
     ].join("");
   });
@@ -161,8 +167,19 @@ function totals(run: Run): string[] {
       .map((name) => `<th scope="col">${name}</th>`),
     "</tr></thead><tbody>",
     ...lines,
-    "</tbody></table></div></section>",
+    "</tbody></table></div>",
+    '<p class="soft">The kernel has its tests in programs, which are counted apart, each with its name; own tests are those of this kit. A case is a row of a test that is a table.</p>',
+    "</section>",
   ];
+}
+
+/** How much passed, a line for each of the kernel's programs. */
+function passed(column: Column, whose: "kernel" | "own"): string {
+  return passedLines(column, whose).map(({ passed, program }) =>
+    program === null
+      ? passed
+      : `${passed} <code>${escapeMarkup(program)}</code>`
+  ).join("<br>");
 }
 
 /** What is wrong beside the tests. */

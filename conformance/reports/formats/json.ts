@@ -27,8 +27,12 @@ export interface JsonSummary {
 }
 
 /** The JSON report's object, the summary over all targets. Optional properties are absent where they say nothing. */
-export interface JsonReport
-  extends JsonSummary, Pick<Run, "suite" | "settings" | "problems"> {
+export interface JsonReport extends
+  JsonSummary,
+  Pick<
+    Run,
+    "suite" | "settings" | "origin" | "durationMs" | "problems"
+  > {
   /** True if nothing failed: the exit code is 0. */
   readonly good: boolean;
   /** The ids of tests and cases on which targets came to different verdicts. */
@@ -77,10 +81,12 @@ export type JsonTest = JsonCase & Pick<TestResult, "reference"> & {
 
 /** A run as the JSON report's object. */
 export function jsonReport(run: Run): JsonReport {
-  const { suite, settings, problems, columns } = run;
+  const { suite, settings, origin, durationMs, problems, columns } = run;
   return {
     suite,
     settings,
+    origin,
+    durationMs,
     good: isGood(run),
     ...jsonSummary(allResults(run)),
     problems,

@@ -22,14 +22,15 @@ import type { Report } from "../reports.ts";
 /** A line of the report: an object with its kind in `type`. */
 export type JsonlLine =
   /** The first line. */
-  | { readonly type: "header" } & Pick<JsonReport, "suite" | "settings">
+  | { readonly type: "header" }
+    & Pick<JsonReport, "suite" | "settings" | "origin">
   /** A test ended; with --repeat there are several for one test. */
   | { readonly type: "result" } & JsonTest & Pick<Column, "spec" | "uapi">
   /** All tests of a target in a revision have ended. */
   | { readonly type: "target" } & Omit<JsonTarget, "programs" | "tests">
   /** The last line. The counts are those of the whole run, each test once. */
   | { readonly type: "footer" }
-    & Pick<JsonReport, keyof JsonSummary | "good" | "problems">;
+    & Pick<JsonReport, keyof JsonSummary | "durationMs" | "good" | "problems">;
 
 /** The report, written while the run goes on; `write` takes a line with its end. */
 export function jsonlReport(write: (text: string) => void): Required<Report> {
@@ -37,7 +38,8 @@ export function jsonlReport(write: (text: string) => void): Required<Report> {
     write(`${JSON.stringify(line)}\n`);
   }
   return {
-    begin: (suite, settings) => line({ type: "header", suite, settings }),
+    begin: ({ suite, settings, origin }) =>
+      line({ type: "header", suite, settings, origin }),
     result(spec, result) {
       const { uapi } = result;
       line({ type: "result", spec, uapi, ...jsonTest(result) });
@@ -54,6 +56,7 @@ export function jsonlReport(write: (text: string) => void): Required<Report> {
     end(run) {
       line({
         type: "footer",
+        durationMs: run.durationMs,
         good: isGood(run),
         ...jsonSummary(allResults(run)),
         problems: run.problems,

@@ -87,6 +87,7 @@ function properties(
   column: Column,
 ): Record<string, string | number> {
   const { spec, uapi, target, targetVersion, stopped } = column;
+  const { filters, ...others } = settings;
   return {
     "suite.version": suite.version,
     "suite.hash": suite.hash,
@@ -94,7 +95,8 @@ function properties(
     "target.name": target,
     "target.version": targetVersion,
     uapi,
-    ...settings,
+    ...others,
+    ...filters && { filters: filters.join(" ") },
     ...stopped !== undefined && { stopped },
   };
 }

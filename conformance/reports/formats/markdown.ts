@@ -8,6 +8,7 @@
  */
 
 import {
+  type Column,
   count,
   isFailure,
   isGood,
@@ -32,7 +33,7 @@ import {
   implementation,
   oneLine,
   otherWays,
-  passedCell,
+  passedLines,
   settingsPhrases,
   suiteTitle,
 } from "../summary.ts";
@@ -61,12 +62,19 @@ function totalsTable(run: Run): string {
     return [
       code(`${column.spec} ${column.uapi}`),
       escapeText(implementation(column)),
-      passedCell(column, "kernel"),
-      passedCell(column, "own"),
+      passedText(column, "kernel"),
+      passedText(column, "own"),
       otherWays(count(column.results)).join(", "),
     ];
   });
   return markdownTable([...header, "otherwise"], lines);
+}
+
+/** How much passed, each of the kernel's programs by itself. */
+function passedText(column: Column, whose: "kernel" | "own"): string {
+  return passedLines(column, whose).map(({ passed, program }) =>
+    program === null ? passed : `${passed} ${code(program)}`
+  ).join(", ");
 }
 
 /** Why targets did not come to all tests. */

@@ -53,6 +53,18 @@ export function runOf(
   return {
     suite: { name: "suite", version: "9.8.7", hash: "0123456789ab" },
     settings: {},
+    origin: {
+      started: "2026-11-28T09:30:00.000Z",
+      command: "run --target impl: --filter '*'",
+      machine: {
+        os: "linux",
+        arch: "x86_64",
+        release: "7.3.4",
+        processors: 2,
+        deno: "2.9.6",
+      },
+    },
+    durationMs: 61_500,
     columns,
     problems: [],
     ...more,
