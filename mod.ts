@@ -50,6 +50,22 @@ export {
 } from "./impl/kernel/interfaces/process_memory.ts";
 export { KernelBug } from "./impl/kernel/warn.ts";
 export { inspect } from "./impl/inspect/inspect.ts";
+export * from "./impl/inspect/snapshot.ts";
+export type { AreaSnapshot, AxisSpan } from "./impl/inspect/axis.ts";
+export type { ContextSnapshot, IoasSnapshot } from "./impl/inspect/context.ts";
+export type { ObjectSnapshot } from "./impl/inspect/objects.ts";
+export type {
+  IoPageRun,
+  PageTableSnapshot,
+} from "./impl/inspect/page_tables.ts";
+export type { PagesSnapshot } from "./impl/inspect/pages.ts";
+export type { PagesRun } from "./impl/inspect/pages_runs.ts";
+export type {
+  BarSnapshot,
+  DmaRange,
+  DmaSnapshot,
+  PciSnapshot,
+} from "./impl/inspect/pci.ts";
 export * from "./impl/client/client.ts";
 export type { U64, Values } from "./impl/client/arguments.ts";
 export { type CallArguments, IommufdError } from "./impl/client/error.ts";
@@ -152,6 +168,7 @@ export {
   IOMMU_MMIO,
   IOMMU_READ,
   IOMMU_WRITE,
+  type IoPage,
 } from "./impl/iommu/domain.ts";
 export { AttachHandle, Group, IOMMU_NO_PASID } from "./impl/iommu/group.ts";
 export { Iommu } from "./impl/iommu/iommu.ts";

@@ -7,10 +7,9 @@
  */
 
 import type { Kernel } from "../kernel.ts";
-import type { User } from "../kernel/core.ts";
-import { errnoOf } from "../uapi/errno.ts";
-import { drawContext } from "./context.ts";
-import { drawPci } from "./pci.ts";
+import { type Snapshot, snapshot } from "./snapshot.ts";
+import { drawContext } from "./text/context.ts";
+import { drawPci } from "./text/pci.ts";
 import { count, grouped } from "./units.ts";
 
 /**
@@ -79,35 +78,27 @@ import { count, grouped } from "./units.ts";
  * pages of its user, in pages of 4 KiB, and what the kernel warned about.
  */
 export function inspect(kernel: Kernel): string {
-  const contexts = [...kernel.iommufd.contexts];
+  const shot = snapshot(kernel);
   const lines = [
-    `iommufd ${kernel.revision.name}: ${count(contexts.length, "context")}, ` +
-    `${count(kernel.frames.used, "frame")} in use`,
+    `iommufd ${shot.revision}: ${count(shot.contexts.length, "context")}, ` +
+    `${count(shot.framesUsed, "frame")} in use`,
   ];
-  contexts.forEach((ctx, i) => lines.push("", ...drawContext(ctx, i + 1)));
-  lines.push(...drawPci(kernel), "", ...drawAccounts(kernel));
-  for (const warning of kernel.warnings.list) lines.push(`warning: ${warning}`);
+  shot.contexts.forEach((ctx, i) => lines.push("", ...drawContext(ctx, i + 1)));
+  lines.push(...shot.devices.flatMap((device) => ["", ...drawPci(device)]));
+  lines.push("", ...drawAccounts(shot));
+  for (const warning of shot.warnings) lines.push(`warning: ${warning}`);
   return lines.join("\n").trimEnd();
 }
 
-function drawAccounts(kernel: Kernel): string[] {
-  const lines: string[] = [];
-  const users = new Set<User>();
-  for (const task of kernel.tasks) {
-    // One that is about to go may have no memory any more, or no user.
-    errnoOf(() => {
-      const { pid, user, mm: { lockedVm, pinnedVm } } = task;
-      users.add(user);
-      const locked = count(lockedVm, "page");
-      lines.push(
-        `process ${pid} (user ${user.uid}): ${locked} locked, ${
-          grouped(pinnedVm)
-        } pinned`,
-      );
-    });
-  }
-  for (const { uid, lockedVm } of users) {
-    lines.push(`user ${uid}: ${count(lockedVm, "page")} locked`);
-  }
-  return lines;
+function drawAccounts({ processes, users }: Snapshot): string[] {
+  return [
+    ...processes.map(({ pid, uid, lockedVm, pinnedVm }) =>
+      `process ${pid} (user ${uid}): ${count(lockedVm, "page")} locked, ${
+        grouped(pinnedVm)
+      } pinned`
+    ),
+    ...users.map(({ uid, lockedVm }) =>
+      `user ${uid}: ${count(lockedVm, "page")} locked`
+    ),
+  ];
 }

@@ -47,8 +47,13 @@ export class Names {
 
   /** The HWPT of a domain: `HWPT 4`. Domains that are no object of the context have none. */
   hwpt(domain: Domain | null): string | undefined {
-    const id = domain === null ? undefined : this.#hwpts.get(domain);
+    const id = this.hwptId(domain);
     return id === undefined ? undefined : `HWPT ${id}`;
+  }
+
+  /** The id of that HWPT. */
+  hwptId(domain: Domain | null): number | undefined {
+    return domain === null ? undefined : this.#hwpts.get(domain);
   }
 
   /** The same, of a domain that a HWPT in the making may have. */

@@ -14,52 +14,47 @@ import {
 import type { IoptPages } from "../iommufd/pages/pages.ts";
 import type { Names } from "./names.ts";
 import { type PagesRun, pagesRuns } from "./pages_runs.ts";
-import { abridge, type Row, table } from "./table.ts";
-import { bytes, count, grouped, range } from "./units.ts";
 
-/** Pages that are shown at each end of a long list. */
-const ENDS = 4;
-/** Runs that are shown at each end of long pages. */
-const RUN_ENDS = 4;
-
-/** The lines about all pages that the names know. */
-export function drawPages(names: Names, indent: string): string[] {
-  const { allPages } = names;
-  if (allPages.length === 0) return [];
-  const rows = abridge(
-    allPages,
-    ENDS,
-    ([pages, name]) => rowsOf(pages, name, names),
-    (hidden) => summary(hidden.map(([pages]) => pages)),
-  );
-  const header = { cells: ["", "page", "pins", "kept in", "frames"] };
-  return table([header, ...rows], { indent, right: [2] });
+/** A range of memory that was mapped once, whatever areas have copies of it. */
+export interface PagesSnapshot {
+  /** `P1`, in the order of IOASes and IOVA. */
+  readonly name: string;
+  /** Whose memory it is, as `of process 1 at 0x10000000`. */
+  readonly source: string;
+  /** Pages of 4 KiB. */
+  readonly npages: number;
+  /** How many of them iommufd has pinned. */
+  readonly npinned: number;
+  /** Devices may write to it. */
+  readonly isWritable: boolean;
+  /** Who is charged for what is pinned, as `user 1000`. */
+  readonly charged: string;
+  /** Where the frame numbers are kept, by index. */
+  readonly runs: readonly PagesRun[];
 }
 
-function rowsOf(pages: IoptPages, name: string, names: Names): Row[] {
-  const runs = pagesRuns(pages, names);
-  return [
-    { cells: [name], rest: title(pages) },
-    ...abridge(runs, RUN_ENDS, runRow, ({ length }) => ({
-      cells: ["", "..."],
-      rest: `${grouped(length)} runs not shown`,
-    })),
-  ];
-}
-
-/** Whose memory it is, and who is charged for it. */
-function title(pages: IoptPages): string {
+/** Pages, with what they are called. */
+export function snapshotPages(
+  pages: IoptPages,
+  name: string,
+  names: Names,
+): PagesSnapshot {
   const { owner, source, start, npages, npinned, writable } = pages;
-  const access = writable ? "writable" : "read-only";
-  const what = source.describe(
-    `process ${owner.task.pid}`,
-    `0x${start.toString(16)}`,
-  );
-  return `${count(npages, "page")} ${what}, ${access}, ` +
-    `${grouped(npinned)} pinned, charged to ${charged(pages)}`;
+  return {
+    name,
+    source: source.describe(
+      `process ${owner.task.pid}`,
+      `0x${start.toString(16)}`,
+    ),
+    npages,
+    npinned,
+    isWritable: writable,
+    charged: chargedFor(pages),
+    runs: pagesRuns(pages, names),
+  };
 }
 
-function charged(pages: IoptPages): string {
+function chargedFor(pages: IoptPages): string {
   switch (pages.accountMode) {
     case ACCOUNT_NONE:
       return "nobody";
@@ -68,37 +63,4 @@ function charged(pages: IoptPages): string {
     case ACCOUNT_MM:
       return `process ${pages.owner.task.pid}`;
   }
-}
-
-function runRow(run: PagesRun): Row {
-  return {
-    cells: [
-      "",
-      range(run.first, run.last),
-      run.frame < 0 ? "" : String(run.pins),
-      run.place,
-      frames(run),
-    ],
-  };
-}
-
-function frames({ frame, lastFrame, stretches }: PagesRun): string {
-  if (frame < 0) return "";
-  if (stretches === 1) return range(frame, lastFrame);
-  return `${frame} ... ${lastFrame} in ${grouped(stretches)} stretches`;
-}
-
-function summary(hidden: readonly IoptPages[]): Row {
-  let npages = 0;
-  let npinned = 0;
-  for (const pages of hidden) {
-    npages += pages.npages;
-    npinned += pages.npinned;
-  }
-  return {
-    cells: ["..."],
-    rest:
-      `${grouped(hidden.length)} more of ${bytes(BigInt(npages) * 4096n)}, ` +
-      `${grouped(npinned)} of their ${count(npages, "page")} pinned, not shown`,
-  };
 }

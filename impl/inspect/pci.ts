@@ -7,8 +7,6 @@
  * @module
  */
 
-import { IOMMU_NO_PASID } from "../iommu/group.ts";
-import type { Kernel } from "../kernel.ts";
 import type { Bar } from "../pci/bar.ts";
 import { PCI_COMMAND, PCI_COMMAND_MASTER } from "../pci/config_space.ts";
 import { type PciDomain, PciPagingDomain } from "../pci/iommu.ts";
@@ -17,45 +15,86 @@ import type { PciFunction } from "../pci/function.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import type { VfioDevice } from "../vfio/device.ts";
 import { Names } from "./names.ts";
-import { abridge, type Row, table } from "./table.ts";
-import { address, bytes, count, hex, range } from "./units.ts";
-
-/** Ranges that are shown at each end of many. */
-const ENDS = 4;
+import { bytes, count, hex, range } from "./units.ts";
 
 /** What the kinds of interrupts are called. */
 const KINDS = ["INTx", "MSI", "MSI-X"];
 
-/** The lines of all devices of VFIO; none without any. */
-export function drawPci(kernel: Kernel): string[] {
-  return kernel.vfio.devices.flatMap((device) => ["", ...drawDevice(device)]);
+/** A BAR of a device. */
+export interface BarSnapshot {
+  /** Its number. */
+  readonly index: number;
+  /** What it is. */
+  readonly kind: "ports" | "memory";
+  /** Bytes. */
+  readonly size: number;
+  /** Where DMA reaches it. */
+  readonly address: number;
+  /** Whether it is memory at the moment; undefined for what never is. */
+  readonly isOn: boolean | undefined;
 }
 
-function drawDevice(device: VfioDevice): string[] {
+/** A range of IOVA that goes on in memory too. */
+export interface DmaRange {
+  /** First IOVA. */
+  readonly iova: number;
+  /** First address in memory. */
+  readonly paddr: number;
+  /** Bytes. */
+  size: number;
+  /** What is there: frames, or the BAR of a device. */
+  target: string;
+}
+
+/** What DMA of a device reaches. */
+export interface DmaSnapshot {
+  /** The PASID that it carries; 0 for none. */
+  readonly pasid: number;
+  /** In words. */
+  readonly reach: string;
+  /** Where IOVA lead. */
+  readonly ranges: readonly DmaRange[];
+}
+
+/** A device of VFIO. */
+export interface PciSnapshot {
+  /** The number of its file. */
+  readonly index: number;
+  /** Its address on the bus. */
+  readonly name: string;
+  /** Vendor and device, as `8086:10c9`. */
+  readonly ids: string;
+  /** The number of its group. */
+  readonly group: number;
+  /** Who has it, in words. */
+  readonly owner: string;
+  /** Those that it has. */
+  readonly bars: readonly BarSnapshot[];
+  /** Its interrupts, in words; undefined while it is not open. */
+  readonly irqs: string | undefined;
+  /** What its DMA reaches, by PASID. */
+  readonly dma: readonly DmaSnapshot[];
+}
+
+/** A device. */
+export function snapshotPci(device: VfioDevice): PciSnapshot {
   const { pci, index } = device;
-  const { bars } = pci.device;
-  const title = [
-    `vfio${index}: ${pci.name}`,
-    idsOf(device),
-    `group ${device.group.iommuGroup.id}`,
-    ...ownerOf(device),
-  ];
-  const rows = bars.flatMap((bar, i) =>
-    bar === undefined
-      ? []
-      : [{ cells: [`BAR ${i}`, ...barFacts(bar, pci.barAddresses[i]!)] }]
-  );
-  return [
-    title.join(", "),
-    ...table(rows, { indent: "  " }),
-    ...irqsOf(device),
-    ...[...pci.translations].flatMap(([pasid, domain]) => [
-      `  DMA${pasid === IOMMU_NO_PASID ? "" : ` with PASID ${pasid}`}: ${
-        reachOf(device, domain)
-      }`,
-      ...rangesOf(pci, domain),
-    ]),
-  ];
+  return {
+    index,
+    name: pci.name,
+    ids: idsOf(device),
+    group: device.group.iommuGroup.id,
+    owner: ownerOf(device),
+    bars: pci.device.bars.flatMap((bar, i) =>
+      bar === undefined ? [] : snapshotBar(bar, i, pci.barAddresses[i]!)
+    ),
+    irqs: irqsOf(device),
+    dma: Array.from(pci.translations, ([pasid, domain]) => ({
+      pasid,
+      reach: reachOf(device, domain),
+      ranges: rangesOf(pci, domain),
+    })),
+  };
 }
 
 function idsOf({ pci }: VfioDevice): string {
@@ -64,56 +103,46 @@ function idsOf({ pci }: VfioDevice): string {
   return `${id(0)}:${id(2)}`;
 }
 
-function ownerOf({ idev, core }: VfioDevice): string[] {
-  if (!core.isOpen) return ["not open"];
-  return [idev === undefined ? "open by type1" : `device ${idev.id}`];
+function ownerOf({ idev, core }: VfioDevice): string {
+  if (!core.isOpen) return "not open";
+  return idev === undefined ? "open by type1" : `device ${idev.id}`;
 }
 
-function barFacts(bar: Bar, address: number): string[] {
-  const kind = bar.isIo ? "ports" : "memory";
-  const state = bar.memory === undefined
-    ? ""
-    : bar.memory.size === 0
-    ? "off"
-    : "on";
-  return [kind, bytes(BigInt(bar.size)), `at ${hex(BigInt(address))}`, state];
+function snapshotBar(bar: Bar, index: number, address: number): BarSnapshot {
+  return {
+    index,
+    kind: bar.isIo ? "ports" : "memory",
+    size: bar.size,
+    address,
+    isOn: bar.memory && bar.memory.size > 0,
+  };
 }
 
-function irqsOf({ core }: VfioDevice): string[] {
-  if (!core.isOpen) return [];
+function irqsOf({ core }: VfioDevice): string | undefined {
+  if (!core.isOpen) return undefined;
   const { mode, connected, isMasked } = core.irqs;
-  if (mode === undefined) return ["  interrupts: off"];
+  if (mode === undefined) return "off";
   const vectors = mode === 0
     ? (isMasked ? "masked" : "on")
     : connected.length === 0
     ? "no vectors"
     : `vectors ${connected.join(", ")}`;
-  return [`  interrupts: ${KINDS[mode]}, ${vectors}`];
+  return `${KINDS[mode]}, ${vectors}`;
 }
 
 /** Where the IOVA of a domain lead: ranges that go on in memory too, as often as IO pages make them up. */
-function rangesOf({ bus }: PciFunction, domain: PciDomain): string[] {
+function rangesOf({ bus }: PciFunction, domain: PciDomain): DmaRange[] {
   if (!(domain instanceof PciPagingDomain)) return [];
-  const runs: { iova: number; paddr: number; size: number }[] = [];
+  const runs: DmaRange[] = [];
   for (const { iova, paddr, size } of domain.pageTable.entries()) {
     const last = runs.at(-1);
     const goesOn = last !== undefined && iova - last.iova === last.size &&
       paddr - last.paddr === last.size;
     if (goesOn) last.size += size;
-    else runs.push({ iova, paddr, size });
+    else runs.push({ iova, paddr, size, target: "" });
   }
-  const rows = abridge<typeof runs[number], Row>(
-    runs,
-    ENDS,
-    ({ iova, paddr, size }) => ({
-      cells: [
-        `${address(BigInt(iova))}-${address(BigInt(iova + size - 1))}`,
-        `-> ${targetOf(bus, paddr, size)}`,
-      ],
-    }),
-    (hidden) => ({ cells: [`… ${count(hidden.length, "range")}`] }),
-  );
-  return table(rows, { indent: "    " });
+  for (const run of runs) run.target = targetOf(bus, run.paddr, run.size);
+  return runs;
 }
 
 /** What is at a physical address: frames, or the BAR of a device. */

@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { abridge, table } from "./table.ts";
+import { abridge, table } from "./text/table.ts";
 import { bytes, count, range } from "./units.ts";
 
 describe("bytes()", () => {

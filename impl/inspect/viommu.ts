@@ -52,3 +52,11 @@ export function viommuFacts(object: IommufdObject): string[] | undefined {
   }
   return undefined;
 }
+
+/** The ids of what such an object is made on. */
+export function viommuUses(object: IommufdObject): number[] {
+  if (object instanceof IommufdViommu) return [object.paging.id];
+  const isOn = object instanceof IommufdVdevice || object instanceof Veventq ||
+    object instanceof IommufdHwQueue;
+  return isOn ? [object.viommu.id] : [];
+}

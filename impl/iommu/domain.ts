@@ -71,6 +71,18 @@ export type DmaCookie =
   | MsiCookie
   | { readonly kind: "iommufd"; readonly swMsi: SwMsiHandler };
 
+/** A page of a page table, for those who look. */
+export interface IoPage {
+  /** First IOVA that it maps. */
+  readonly iova: number;
+  /** First address in memory. */
+  readonly paddr: number;
+  /** Bytes. */
+  readonly size: number;
+  /** A device wrote to it, as far as the page table notes that. */
+  readonly isDirty: boolean;
+}
+
 /** What a driver says about a new domain. */
 export interface DomainOptions {
   /** The driver whose domain it is: it attaches to devices behind that driver only. */
@@ -254,6 +266,11 @@ export abstract class Domain {
   /** The physical address in bytes behind an IOVA, a multiple of the smallest page; 0 when not mapped (Linux: iova_to_phys). */
   iovaToPhys(_iova: Iova): number {
     return 0;
+  }
+
+  /** What is mapped, in the order of IOVA: for a drawing. Nothing of a domain that does not tell. */
+  ioPages(): readonly IoPage[] {
+    return [];
   }
 
   /**

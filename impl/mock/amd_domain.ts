@@ -11,6 +11,7 @@
 import { AmdV1Format } from "../iommu/amdv1/format.ts";
 import { AmdV1PageTable } from "../iommu/amdv1/page_table.ts";
 import type { DirtyBitmap } from "../iommu/dirty.ts";
+import type { IoPage } from "../iommu/domain.ts";
 import type { FrameRuns } from "../kernel/interfaces/physical_memory.ts";
 import { type Iova, plus } from "../lib/brands.ts";
 import type { FrameList } from "../lib/frame_list.ts";
@@ -119,6 +120,10 @@ export class AmdMockDomain extends MockDomain {
   /** 0 in a hole. */
   override iovaToPhys(iova: number): number {
     return this.pageTable.lookup(iova) ?? 0;
+  }
+
+  override ioPages(): readonly IoPage[] {
+    return this.pageTable.entries();
   }
 
   override readPfns(

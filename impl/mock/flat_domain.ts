@@ -8,6 +8,7 @@
  */
 
 import type { DirtyBitmap } from "../iommu/dirty.ts";
+import type { IoPage } from "../iommu/domain.ts";
 import type { FrameRuns } from "../kernel/interfaces/physical_memory.ts";
 import { type Iova, plus } from "../lib/brands.ts";
 import { LEAF_SIZE, SparseUint32Array } from "../lib/sparse_array.ts";
@@ -22,6 +23,7 @@ import {
 } from "../uapi/selftest.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import {
+  PTE_DIRTY,
   PTE_HUGE,
   PTE_PFN_MASK,
   PTE_PRESENT,
@@ -168,6 +170,20 @@ export class FlatMockDomain extends MockDomain {
   override lookup(iova: number): number | undefined {
     const pte = this.#ptes.get(Math.floor(iova / MOCK_IO_PAGE_SIZE));
     return pte === 0 ? undefined : (pte & PTE_PFN_MASK) * MOCK_IO_PAGE_SIZE;
+  }
+
+  /** One for each entry, whether it is part of a larger page or not. */
+  override ioPages(): readonly IoPage[] {
+    const leaves = [...this.#ptes.presentBlocks(LEAF_SIZE)];
+    return leaves.sort((a, b) => a - b).flatMap((number) => {
+      const first = number * LEAF_SIZE;
+      return Array.from(this.#ptes.leaf(first)!, (pte, i): IoPage => ({
+        iova: (first + i) * MOCK_IO_PAGE_SIZE,
+        paddr: pte === 0 ? -1 : (pte & PTE_PFN_MASK) * MOCK_IO_PAGE_SIZE,
+        size: MOCK_IO_PAGE_SIZE,
+        isDirty: (pte & PTE_DIRTY) !== 0,
+      })).filter(({ paddr }) => paddr >= 0);
+    });
   }
 
   /** The frames of consecutive pages, from every second entry. Warns when one is not mapped. */

@@ -16,7 +16,7 @@ import { AmdV1Format } from "../iommu/amdv1/format.ts";
 import { AmdV1PageTable } from "../iommu/amdv1/page_table.ts";
 import type { Device, HwInfo, IommuCap, IommuOps } from "../iommu/device.ts";
 import type { DirtyBitmap, DirtyOps } from "../iommu/dirty.ts";
-import { Domain, IOMMU_WRITE } from "../iommu/domain.ts";
+import { Domain, IOMMU_WRITE, type IoPage } from "../iommu/domain.ts";
 import { type Group, IOMMU_NO_PASID } from "../iommu/group.ts";
 import type { Iommu } from "../iommu/iommu.ts";
 import type { PageRequest, PageResponse } from "../iommu/page_fault.ts";
@@ -192,6 +192,10 @@ export class PciPagingDomain extends PciDomain implements DirtyOps {
   /** 0 in a hole. */
   override iovaToPhys(iova: number): number {
     return this.pageTable.lookup(iova) ?? 0;
+  }
+
+  override ioPages(): readonly IoPage[] {
+    return this.pageTable.entries();
   }
 
   override readPfns(iova: number, npages: number, out: Int32Array, at: number) {

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { itemSize, PR } from "./entry.ts";
+import { D, itemSize, PR } from "./entry.ts";
 import { frameAt } from "./items.ts";
 import type { TableTree } from "./tree.ts";
 import { entryItems, walk } from "./walk.ts";
@@ -19,6 +19,8 @@ export interface AmdV1Entry {
   readonly paddr: number;
   /** Bytes. */
   readonly size: number;
+  /** A device wrote through it. */
+  readonly isDirty: boolean;
   /** The level of its table, counted from 0. */
   readonly level: number;
   /** Its items, as the hardware has them. */
@@ -36,12 +38,14 @@ export function entriesOf(
     visit({ table, level, start }, index) {
       const items = entryItems(table, level, index);
       const at = start + index * itemSize(level);
+      const own = table.items(index, items);
       found.push({
         iova: at * granule,
         paddr: frameAt(table, level, at) * granule,
         size: items * itemSize(level) * granule,
+        isDirty: own.some((item) => (item & BigInt(D)) !== 0n),
         level,
-        items: table.items(index, items),
+        items: own,
       });
       return index + items;
     },
