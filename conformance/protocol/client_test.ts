@@ -117,6 +117,15 @@ describe("connectTarget()", () => {
     await target.close();
   });
 
+  it("reads which operations of the test ioctl it has", async () => {
+    for (const [text, ops] of [["", []], ["MOCK_DOMAIN", ["MOCK_DOMAIN"]]]) {
+      const hello = `1 ${HELLO} testops=${text}`;
+      const target = await connectTarget(answering(() => hello));
+      assertEquals(target.info.testOps, ops as string[]);
+      await target.close();
+    }
+  });
+
   for (
     const [change, to, why] of [
       ["protocol=1", "protocol=2", "its protocol is 2, and 1 is spoken here"],
@@ -137,6 +146,16 @@ describe("connectTarget()", () => {
       ["hugepage=2097152", "hugepage=2048", "hugepage is smaller than page"],
       ["capabilities=", "capabilities=a,a", "a capability is named twice"],
       ["capabilities=", "capabilities=a,", "a capability has no name"],
+      [
+        "name=n",
+        "name=n testops=DIRTY,DIRTY",
+        "a test operation is named twice",
+      ],
+      [
+        "name=n",
+        "name=n testops=MOCK_DOMIAN",
+        'there is no test operation MOCK_DOMIAN. Did you mean "MOCK_DOMAIN"?',
+      ],
     ] as const
   ) {
     it(`refuses a hello with "${to}" for "${change}": ${why}`, async () => {

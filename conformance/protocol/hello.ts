@@ -7,6 +7,7 @@
  * @module
  */
 
+import { TEST_OPS } from "../../impl/uapi/ioctls.ts";
 import { isRevisionName, REVISION_NAMES } from "../../impl/uapi/revision.ts";
 import type { TargetInfo } from "../../selftests/target/target.ts";
 import { suggestion } from "../lib/usage_error.ts";
@@ -26,7 +27,14 @@ const HELLO_KEYS = [
   "capabilities",
 ] as const;
 
-type Hello = Readonly<Record<typeof HELLO_KEYS[number], string>>;
+type Hello =
+  & Readonly<Record<typeof HELLO_KEYS[number], string>>
+  & { readonly testops?: string };
+
+/** The operations of the test ioctl, as reports call them. */
+const TEST_OP_NAMES = TEST_OPS.map(({ op }) =>
+  op.name.replace("IOMMU_TEST_OP_", "")
+);
 
 /** The values of the reply to `hello`. */
 export function formatHello(info: TargetInfo): string {
@@ -39,6 +47,7 @@ export function formatHello(info: TargetInfo): string {
     `page=${pageSize}`,
     `hugepage=${hugePageSize}`,
     `capabilities=${capabilities.map(asName).join(",")}`,
+    ...info.testOps ? [`testops=${info.testOps.join(",")}`] : [],
   ].join(" ");
 }
 
@@ -67,15 +76,30 @@ export function parseHello(words: Words): TargetInfo {
   if (hugePageSize < pageSize) {
     words.refuse("hugepage is smaller than page");
   }
-  const capabilities = hello.capabilities === ""
-    ? []
-    : hello.capabilities.split(",");
-  if (new Set(capabilities).size < capabilities.length) {
-    words.refuse("a capability is named twice");
+  const capabilities = parseNames(hello.capabilities, "a capability", words);
+  const { name, version, uapi, testops } = hello;
+  const info = { name, version, uapi, pageSize, hugePageSize, capabilities };
+  if (testops === undefined) return info;
+  const testOps = parseNames(testops, "a test operation", words);
+  const unknown = testOps.find((name) => !TEST_OP_NAMES.includes(name));
+  if (unknown !== undefined) {
+    words.refuse(
+      `there is no test operation ${unknown}.${
+        suggestion(unknown, TEST_OP_NAMES)
+      }`,
+    );
   }
-  if (capabilities.includes("")) words.refuse("a capability has no name");
-  const { name, version, uapi } = hello;
-  return { name, version, uapi, pageSize, hugePageSize, capabilities };
+  return { ...info, testOps };
+}
+
+/** Names that are joined by commas, each once. */
+function parseNames(text: string, what: string, words: Words): string[] {
+  const names = text === "" ? [] : text.split(",");
+  if (new Set(names).size < names.length) {
+    words.refuse(`${what} is named twice`);
+  }
+  if (names.includes("")) words.refuse(`${what} has no name`);
+  return names;
 }
 
 /** `KEY=NAME…` with all the keys there must be; others are left alone. */

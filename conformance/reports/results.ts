@@ -283,7 +283,8 @@ export function refusedSkips(
   { spec, uapi, results }: Column,
   asked: readonly string[],
 ): string[] {
-  return skipReasons(results).flatMap(([reason, times]) => {
+  const verdicts = results.flatMap((result) => result.cases ?? result);
+  return skipReasons(verdicts).flatMap(([reason, times]) => {
     const needs = reason.split(/[\s,]+/);
     const isAsked = needs[0] === "needs" &&
       asked.some((name) => name === "" || needs.includes(name));

@@ -29,7 +29,7 @@ export async function runCases(
   const { cases } = test.table ?? {};
   if (cases === undefined) return await run(test);
   const together = cases.length > 1 ? await run(test) : undefined;
-  if (together !== undefined && !isFailure(together.status)) return together;
+  if (together?.status === "pass") return together;
 
   const alone: TestResult[] = [];
   let breaks = 0;
@@ -40,9 +40,9 @@ export async function runCases(
     if (isBreak(result.status)) breaks++;
     alone.push(result);
   }
-  if (together === undefined || alone.some(({ status }) => isFailure(status))) {
-    return sumUp(test, alone);
-  }
+  const onlyTogether = together !== undefined && isFailure(together.status) &&
+    !alone.some(({ status }) => isFailure(status));
+  if (!onlyTogether) return sumUp(test, alone);
   return sumUp(test, alone, {
     ...together,
     message:

@@ -28,6 +28,7 @@ import { TargetFailure } from "../../selftests/target/target_failure.ts";
 import { printable } from "../lib/printable.ts";
 import { SUITE_NAME, VERSION } from "../lib/version.ts";
 import { within } from "../lib/within.ts";
+import { LacksOperation, withoutLackingOps } from "./lacking_ops.ts";
 
 /** The time limit of a test in milliseconds: that of the kernel's harness. */
 export const DEFAULT_TIMEOUT_MS = 30_000;
@@ -45,7 +46,7 @@ export interface RunOptions {
 }
 
 /** What a body came to, before the target was looked at. */
-type Outcome = Pick<TestResult, "status" | "message"> & {
+type Outcome = Pick<TestResult, "status" | "message" | "reason"> & {
   readonly assertion?: Pick<Failure, "assertion" | "expected" | "actual">;
   readonly stack?: string | undefined;
   /** The line of the test that failed. */
@@ -73,10 +74,10 @@ export async function runTest(
   const recorder = new Recorder(target);
   // What it wrote before is not this test's.
   target.takeStderr?.();
-  const notes: string[] = [];
+  const notes = new Set<string>();
   const begun: { id: string; at: number }[] = [];
   const body = await runBody(test, target, recorder, options, {
-    note: (text) => notes.push(text),
+    note: (text) => notes.add(text),
     begin: (id) => begun.push({ id, at: performance.now() }),
   });
   recorder.end();
@@ -85,8 +86,8 @@ export async function runTest(
   );
   const end = performance.now();
   const durationMs = millis(start, end);
-  const said = notes.length > 0 ? { notes } : {};
-  const { status } = outcome;
+  const said = notes.size > 0 ? { notes: [...notes] } : {};
+  const { status, reason } = outcome;
   const result = { ...about, status, durationMs, ...said };
   if (status === "pass") {
     const cases = test.table?.cases.map((each, index): TestResult => ({
@@ -95,6 +96,9 @@ export async function runTest(
       durationMs: millis(begun[index]!.at, begun[index + 1]?.at ?? end),
     }));
     return { ...result, ...cases && { cases } };
+  }
+  if (reason !== undefined) {
+    return { ...result, reason, message: outcome.message! };
   }
   return {
     ...result,
@@ -188,7 +192,8 @@ async function runBody(
 ): Promise<Outcome> {
   async function run(): Promise<Outcome> {
     try {
-      const process = await TargetProcess.spawn(recorder, test.needs);
+      const caller = withoutLackingOps(recorder, target.info);
+      const process = await TargetProcess.spawn(caller, test.needs);
       await test.run(process, target.info, hooks);
       return PASS;
     } catch (error) {
@@ -216,6 +221,14 @@ function outcomeOf(error: unknown): Outcome {
   if (error instanceof TargetFailure) {
     const { status, message } = error;
     return { status, message };
+  }
+  if (error instanceof LacksOperation) {
+    const { message } = error;
+    return {
+      status: "skip",
+      reason: message,
+      message: `The test ${message}, which the target does not have`,
+    };
   }
   if (error instanceof Error) {
     const { name, message, stack } = error;

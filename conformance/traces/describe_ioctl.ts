@@ -68,9 +68,18 @@ export function ioctlNameWith(
   revision: Revision,
   table: readonly Ioctl[] = ALL,
 ): string {
-  const op = testOp(cmd, bytes, revision);
+  const op = testOpName(cmd, bytes, revision);
   const name = ioctlName(cmd, table);
-  return op ? `${name} ${op.op.name.slice(OP_PREFIX.length)}` : name;
+  return op ? `${name} ${op}` : name;
+}
+
+/** Name of the test operation that a struct asks for, such as `MD_CHECK_MAP`; undefined where it asks for none. */
+export function testOpName(
+  cmd: number,
+  bytes: Uint8Array,
+  revision: Revision,
+): string | undefined {
+  return testOp(cmd, bytes, revision)?.op.name.slice(OP_PREFIX.length);
 }
 
 /** The argument of an ioctl that is a plain number. */

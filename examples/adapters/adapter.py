@@ -17,9 +17,8 @@ import struct
 import sys
 from types import SimpleNamespace
 
-from toy_iommufd import Iommufd
+from toy_iommufd import BROKEN, HUGE_PAGE, PAGE, Iommufd
 
-PAGE = 4096
 CHANNEL = 1000  # out of the way: a test's first descriptor is 3
 PROT_NONE, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS = 0, 3, 0x22
 LONG = ("mmap", "read", "write", "process_vm_readv", "process_vm_writev")
@@ -56,6 +55,7 @@ def poke(address, data):
 
 # ---- a process: requests that are system calls ----------------------------
 
+broken = sys.argv[2] if sys.argv[1:2] == ["--broken"] else ""  # how the toy is
 iommufds = {}  # by descriptor; another file holds its place
 arena = 1 << 36  # where memory is mapped that may be anywhere: away from Python's own
 
@@ -71,7 +71,7 @@ def open_path(path, flags):
     if path != b"/dev/iommu":
         return system("open", path, flags, 0o600)
     fd = system("memfd_create", b"iommufd", 0)
-    iommufds[fd] = Iommufd(SimpleNamespace(peek=peek, poke=poke))
+    iommufds[fd] = Iommufd(SimpleNamespace(peek=peek, poke=poke), broken)
     return fd
 
 
@@ -234,7 +234,7 @@ class Adapter:
     def adapter_request(self, words):
         match words:
             case ["hello", "1"]:
-                return f"ok protocol=1 name=toy version=1 uapi=7.3 page={PAGE} hugepage={2**21} capabilities="
+                return f"ok protocol=1 name=toy version=1 uapi=7.3 page={PAGE} hugepage={HUGE_PAGE} capabilities= testops="
             case ["spawn"]:
                 self.processes[self.next], self.next = spawn(), self.next + 1
                 return f"ok {self.next - 1}"
@@ -274,4 +274,6 @@ class Adapter:
 
 
 if __name__ == "__main__":
+    if broken and broken not in BROKEN:
+        sys.exit(f"--broken needs one of {', '.join(BROKEN)}")
     Adapter().serve()

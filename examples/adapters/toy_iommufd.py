@@ -1,15 +1,36 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A toy iommufd of five ioctls, for adapter.py: it maps nothing, and knows ids and ranges."""
+"""A toy iommufd of five ioctls, for adapter.py: it maps nothing, and knows ids and ranges.
+
+It can be broken on purpose, to see which tests notice: BROKEN says how.
+"""
 import errno
 import struct
+from itertools import count
+
+PAGE, HUGE_PAGE = 4096, 2**21
+END = 2**64
+FIXED, RIGHTS, FLAGS = 1, 6, 7  # of IOAS_MAP
+
+BROKEN = {
+    "size": "takes structs of any size for whole ones, and reads more than it may",
+    "tail": "does not look at what is behind the part of a struct that it knows",
+    "fault": "takes a struct that is not there for one of zeros",
+    "answer": "does not write the struct back",
+    "reserved": "does not look at unknown flags and reserved fields",
+    "destroy": "keeps an object that is destroyed",
+    "id": "takes an unknown id for the last object",
+    "range": "does not look at lengths of 0 and at ranges that wrap",
+    "overlap": "maps what is mapped, and unmaps parts of it",
+    "choice": "chooses an IOVA behind all others, aligned to a page and no more",
+}
 
 
 class Iommufd:
     """Its objects are IO address spaces: in each, lengths of ranges by their IOVA."""
 
-    def __init__(self, memory):
-        """The memory of the process: peek() and poke()."""
-        self.memory, self.spaces, self.next = memory, {}, 1
+    def __init__(self, memory, broken=""):
+        """The memory of the process, peek() and poke(), and a key of BROKEN."""
+        self.memory, self.broken, self.spaces = memory, broken, {}
         # How structs look, and how many of their bytes must be there at least.
         self.ioctls = {
             0x3B80: (self.destroy, "<II", 8),
@@ -19,80 +40,133 @@ class Iommufd:
             0x3B86: (self.unmap, "<IIQQ", 24),
         }
 
+    def does(self, part):
+        return self.broken != part
+
     def ioctl(self, command, address):
         if command not in self.ioctls:
             return -errno.ENOTTY
         run, layout, known = self.ioctls[command]
         first = self.memory.peek(address, 4)
-        if first is None:
+        if first is None and self.does("fault"):
             return -errno.EFAULT
-        size = struct.unpack("<I", first)[0]
-        if size < known:
+        size = struct.unpack("<I", first or bytes(4))[0]
+        if size < known and self.does("size") and self.does("fault"):
             return -errno.EINVAL
-        arg = self.memory.peek(address, size)
-        if arg is None:
+        arg = self.memory.peek(address, size if self.does("size") else known + 8)
+        if arg is None and self.does("fault"):
             return -errno.EFAULT
-        if any(arg[known:]):
+        arg = (arg or b"").ljust(known, b"\0")
+        if any(arg[known:]) and self.does("tail"):
             return -errno.E2BIG
         fields = list(struct.unpack(layout, arg[:known]))
         error = run(fields)
-        if error in (0, errno.EMSGSIZE) and not self.memory.poke(address, struct.pack(layout, *fields)):
-            return -errno.EFAULT
+        if error in (0, errno.EMSGSIZE) and self.does("answer"):
+            if not self.memory.poke(address, struct.pack(layout, *fields)):
+                return -errno.EFAULT
         return -error
 
+    def space(self, ioas):
+        """The ranges of an address space; None if there is no such object."""
+        if ioas not in self.spaces and not self.does("id"):
+            ioas = max(self.spaces, default=0)
+        return self.spaces.get(ioas)
+
     def destroy(self, fields):
-        return 0 if self.spaces.pop(fields[1], None) is not None else errno.ENOENT
+        if self.space(fields[1]) is None:
+            return errno.ENOENT
+        if self.does("destroy"):
+            self.spaces.pop(fields[1], None)
+        return 0
 
     def alloc(self, fields):
-        if fields[1]:
+        if fields[1] and self.does("reserved"):
             return errno.EOPNOTSUPP
-        fields[2], self.next = self.next, self.next + 1
+        fields[2] = next(number for number in count(1) if number not in self.spaces)
         self.spaces[fields[2]] = {}
         return 0
 
     def iova_ranges(self, fields):
-        if fields[3]:
+        if fields[3] and self.does("reserved"):
             return errno.EOPNOTSUPP
-        if fields[1] not in self.spaces:
+        if self.space(fields[1]) is None:
             return errno.ENOENT
         room, fields[2], fields[5] = fields[2], 1, 1
-        if room and not self.memory.poke(fields[4], struct.pack("<QQ", 0, 2**64 - 1)):
+        if room and not self.memory.poke(fields[4], struct.pack("<QQ", 0, END - 1)):
             return errno.EFAULT
         return 0 if room else errno.EMSGSIZE
 
     def map(self, fields):
         _, flags, ioas, reserved, user, length, iova = fields
-        if flags & ~7 or reserved:
+        if (flags & ~FLAGS or reserved) and self.does("reserved"):
             return errno.EOPNOTSUPP
-        if max(iova, user) + length >= 2**64:
+        if max(iova, length) == END - 1 and self.does("range"):
             return errno.EOVERFLOW
-        if ioas not in self.spaces:
-            return errno.ENOENT
-        if length == 0:
+        if not flags & RIGHTS:
             return errno.EINVAL
-        ranges = self.spaces[ioas]
-        if not flags & 1:
-            end = max((at + size for at, size in ranges.items()), default=PAGE)
-            iova = fields[6] = -(-end // PAGE) * PAGE + user % PAGE
-        if self.touched(ranges, iova, length):
+        ranges = self.space(ioas)
+        if ranges is None:
+            return errno.ENOENT
+        error = self.memory_error(user, length) if self.does("range") else 0
+        if error:
+            return error
+        if not flags & FIXED:
+            if length >= END // 2 - 1:
+                return errno.EOVERFLOW
+            iova = fields[6] = self.choose(ranges, user, length)
+        if iova + length > END and self.does("range"):
+            return errno.EOVERFLOW
+        if self.touched(ranges, iova, length) and self.does("overlap"):
             return errno.EEXIST
         ranges[iova] = length
         return 0
 
+    @staticmethod
+    def memory_error(user, length):
+        """What is wrong with memory, which need not be there; 0 if nothing is."""
+        if user + length >= END:
+            return errno.EOVERFLOW
+        if not length or length >= END - PAGE:
+            return errno.EINVAL
+        pages = -(-(user % PAGE + length) // PAGE)
+        return errno.EOVERFLOW if pages * PAGE >= END else 0
+
+    def choose(self, ranges, user, length):
+        """The lowest free IOVA that is as aligned as memory and length are, up to a huge page, but not 0."""
+        offset = user % PAGE
+        alignment = user & -user if user and not offset else HUGE_PAGE
+        step = max(PAGE, min(alignment, HUGE_PAGE, 1 << (length - 1).bit_length()))
+        if not self.does("choice"):
+            return max((at + size for at, size in ranges.items()), default=PAGE) + PAGE & -PAGE
+        iova = step + offset
+        for at, size in sorted(ranges.items()):
+            if iova + length <= at:
+                break
+            iova = max(iova, -(-(at + size - offset) // step) * step + offset)
+        return iova
+
     def unmap(self, fields):
         _, ioas, iova, length = fields
-        if ioas not in self.spaces:
+        ranges = self.space(ioas)
+        if ranges is None:
             return errno.ENOENT
-        ranges = self.spaces[ioas]
-        everything = (iova, length) == (0, 2**64 - 1)
-        if not length or iova + length >= 2**64 and not everything:
-            return errno.EINVAL if not length else errno.EOVERFLOW
+        everything = (iova, length) == (0, END - 1)
+        if not everything and self.does("range"):
+            if not length:
+                return errno.EINVAL
+            if max(iova, length) == END - 1 or iova + length > END:
+                return errno.EOVERFLOW
         gone = self.touched(ranges, iova, length)
-        if any(at < iova or at + ranges[at] > iova + length for at in gone):
-            return errno.ENOENT
-        fields[3] = sum(ranges.pop(at) for at in gone)
+        unmapped = 0
+        for at in gone:
+            whole = iova <= at and at + ranges[at] <= iova + length
+            if not whole and self.does("overlap"):
+                return errno.ENOENT
+            unmapped += ranges.pop(at)
+        fields[3] = unmapped
         return 0 if gone or everything else errno.ENOENT
 
     @staticmethod
     def touched(ranges, iova, length):
-        return [at for at, size in ranges.items() if iova < at + size and at < iova + length]
+        """Where the ranges begin that are there, in order."""
+        return [at for at in sorted(ranges) if iova < at + ranges[at] and at < iova + length]

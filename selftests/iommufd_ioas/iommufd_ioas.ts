@@ -104,7 +104,7 @@ export async function setupIoas(
 ): Promise<IoasSelf> {
   const io = await Iommufd.open(context);
   const ioasId = await io.ioasAlloc();
-  await io.mock.setMemoryLimit(variant.memoryLimit);
+  await io.mock.tryMemoryLimit(variant.memoryLimit);
   let domain = { stdevId: 0, hwptId: 0, idevId: 0 };
   const { checksDeviceCache, hasPasidDevice } = testDifferences(io.revision);
   for (let i = 0; i < variant.mockDomains; i++) {
@@ -120,7 +120,7 @@ export async function setupIoas(
 
 /** Resets the batch limit and runs the common teardown. */
 export async function teardownIoas({ io }: IoasSelf): Promise<void> {
-  await io.mock.setMemoryLimit();
+  await io.mock.tryMemoryLimit();
   await io.teardown();
 }
 

@@ -24,6 +24,11 @@ export interface TargetInfo {
   readonly hugePageSize: number;
   /** What it can do beyond the plain ioctls, such as `hugetlb`, `fork`, `fail_nth`. */
   readonly capabilities: readonly string[];
+  /**
+   * The operations of the test ioctl that it has, such as `MOCK_DOMAIN`;
+   * absent where that is all of its revision.
+   */
+  readonly testOps?: readonly string[];
 }
 
 /** What {@link TargetProcess.time} measured. */
