@@ -7,7 +7,7 @@
  */
 
 import { probeTests } from "../targets/probes.ts";
-import { Channel } from "../protocol/channel.ts";
+import { Channel, type Exchange } from "../protocol/channel.ts";
 import { greet } from "../protocol/client.ts";
 import type { Connection } from "../protocol/connection.ts";
 import { LINUX } from "../../selftests/harness/known_bugs.ts";
@@ -44,6 +44,8 @@ export interface CheckResult {
   readonly status: "ok" | "wrong" | "skip";
   /** What is wrong, or why it was skipped. */
   readonly message?: string;
+  /** The request in which that showed, and what it answered. */
+  readonly last?: Exchange;
 }
 
 /**
@@ -68,7 +70,8 @@ export async function* checkAdapter(
       yield wrong === undefined ? { name: check.name, status: "ok" } : {
         name: check.name,
         status: "wrong",
-        message: printable(oneLine(wrong)),
+        message: printable(oneLine(wrong.why)),
+        ...wrong.last && { last: wrong.last },
       };
     }
   } finally {
@@ -84,30 +87,39 @@ async function start(connect: () => Promise<Connection>): Promise<Adapter> {
   return { channel, target: await greet(channel) };
 }
 
+/** What is wrong, and the request in which it showed. */
+interface Wrong {
+  readonly why: string;
+  readonly last: Exchange | undefined;
+}
+
 /** Runs a check on a new process; resolves to what is wrong. The adapter is ended if it may be broken. */
 async function runCheck(
   check: Check,
   { channel, target }: Adapter,
-): Promise<string | undefined> {
-  async function run(): Promise<string | undefined> {
+): Promise<Wrong | undefined> {
+  async function run(): Promise<Wrong | undefined> {
     try {
       const process = await TargetProcess.spawn(target);
       const { pageSize } = target.info;
       await check.run({ channel, target, process, pageSize });
       if (channel.failure) return undefined;
-      return (await target.reset()).join(" ") || undefined;
+      const why = (await target.reset()).join(" ");
+      return why === "" ? undefined : { why, last: channel.last };
     } catch (error) {
-      const wrong = error instanceof Error ? error.message : String(error);
+      const why = error instanceof Error ? error.message : String(error);
+      const { last } = channel;
       // What follows must not suffer from what the check left.
       await channel.close();
-      return wrong;
+      return { why, last };
     }
   }
   let late = true;
   const wrong = await within(CHECK_MS, run().finally(() => late = false));
   if (!late) return wrong;
+  const { last } = channel;
   await channel.close();
-  return `It takes longer than ${CHECK_MS / 1000} seconds`;
+  return { why: `It takes longer than ${CHECK_MS / 1000} seconds`, last };
 }
 
 /** The probes of the capabilities that the adapter names; a name that means nothing is wrong. */

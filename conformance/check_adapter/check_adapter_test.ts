@@ -370,14 +370,15 @@ describe("checkAdapter()", () => {
 
   for (const [what, alter, line] of MISTAKES) {
     it(`says in one line that an adapter ${what}`, async () => {
-      const wrong = (await check(alter))
-        .filter(({ status }) => status === "wrong")
-        .map(({ name, message }) => `${name}: ${message}`);
+      const results = (await check(alter))
+        .filter(({ status }) => status === "wrong");
+      const wrong = results.map(({ name, message }) => `${name}: ${message}`);
       assertMatch(
         wrong.find((text) => line.test(text)) ?? wrong.join("\n"),
         line,
       );
       assertEquals(wrong.every((text) => !text.includes("\n")), true);
+      assertEquals(results.every(({ last }) => last !== undefined), true);
     });
   }
 

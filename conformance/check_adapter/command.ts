@@ -13,8 +13,12 @@ import { printable } from "../lib/printable.ts";
 import { UsageError } from "../lib/usage_error.ts";
 import { checkAdapter, type CheckResult } from "./check_adapter.ts";
 
+/** Characters of a line of the protocol that are shown. */
+const LINE_LENGTH = 200;
+
 /** What `check-adapter --help` prints. */
-const HELP = `Exercises an adapter verb by verb, and says what is wrong with it.
+const HELP = `Exercises an adapter verb by verb, and says what is wrong with it,
+with the request in which that showed (>) and its reply (<).
 
 Usage: deno task conformance check-adapter TARGET
 
@@ -64,11 +68,22 @@ export async function runCheckAdapter(
 }
 
 function formatResult(
-  { name, status, message }: CheckResult,
+  { name, status, message, last }: CheckResult,
   color: boolean,
 ): string {
   const paint = { ok: green, wrong: red, skip: yellow }[status];
   const word = status.padEnd(5);
   const text = message === undefined ? name : `${name}: ${message}`;
-  return `${color ? paint(word) : word}  ${text}\n`;
+  const lines = [`${color ? paint(word) : word}  ${text}`];
+  if (last) lines.push(`       > ${shown(last.request)}`);
+  if (last?.reply !== undefined) lines.push(`       < ${shown(last.reply)}`);
+  return lines.join("\n") + "\n";
+}
+
+/** A line of the protocol; a long one is cut. */
+function shown(line: string): string {
+  const text = line.length <= LINE_LENGTH
+    ? line
+    : `${line.slice(0, LINE_LENGTH)}… (${line.length} characters)`;
+  return printable(text);
 }

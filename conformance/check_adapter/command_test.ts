@@ -4,6 +4,7 @@ import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { denoHost } from "../lib/host.ts";
 import { type Alter, alteredModel, at } from "../testing/altered_model.ts";
+import { TestTime } from "../testing/test_time.ts";
 import { UsageError } from "../lib/usage_error.ts";
 import { runCheckAdapter } from "./command.ts";
 
@@ -44,8 +45,27 @@ describe("check-adapter", () => {
     );
     const { code, out } = await run(["stdio:x"], takesAnyAdvice);
     assertEquals(code, 1);
-    assertMatch(out, /^wrong {2}madvise: .*expected EINVAL, got success/m);
+    assertMatch(
+      out,
+      /^wrong {2}madvise: .*expected EINVAL, got success.*\n {7}> \d+ \d+ madvise \S+ 0x1000 999\n {7}< \d+ ok 0\n/m,
+    );
     assertMatch(out, /, 1 wrong, 0 skipped\n$/);
+  });
+
+  it("shows the request that was not answered, and no more of a line than fits", async () => {
+    using time = new TestTime();
+    time.pass(Infinity);
+    const silent = ({ verb }: { verb: string }, honest: () => string) =>
+      verb.length > 1000 ? "ok" : verb === "eventfd" ? "" : honest();
+    const { out } = await run(["stdio:x"], silent);
+    assertMatch(
+      out,
+      /^wrong {2}a request of a megabyte.*\n {7}> .*x… \(\d{7} characters\)\n {7}< \d+ ok\n/m,
+    );
+    assertMatch(
+      out,
+      /^wrong {2}eventfd: .*\n {7}> \d+ \d+ eventfd \d+ .*\n {7}< \d+ \n/m,
+    );
   });
 
   it("exits with 3 and a sentence when the adapter does not greet", async () => {

@@ -32,6 +32,14 @@ interface Pending {
   readonly reject: (failure: TargetFailure) => void;
 }
 
+/** A request, and the reply to it if there was one, as they were sent. */
+export interface Exchange {
+  /** The line that was sent. */
+  readonly request: string;
+  /** The line that answered it. */
+  readonly reply?: string;
+}
+
 /** How long a channel waits. */
 export interface ChannelOptions {
   /** Milliseconds for a reply; default 30 s. */
@@ -51,6 +59,7 @@ export class Channel {
   #sequence = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #failure: TargetFailure | undefined;
+  #last: Exchange | undefined;
   #closed: Promise<void> | undefined;
   /** Resolves when the adapter has ended its output, or the connection is lost. */
   readonly ended: Promise<void>;
@@ -65,6 +74,11 @@ export class Channel {
   /** What went wrong with the connection, once something did. */
   get failure(): TargetFailure | undefined {
     return this.#failure;
+  }
+
+  /** The last request that was answered, or the one in which the connection failed. */
+  get last(): Exchange | undefined {
+    return this.#last;
   }
 
   /** What the adapter wrote to standard error since this was asked last. */
@@ -153,6 +167,8 @@ export class Channel {
   /** Ends the connection and all requests with the first failure. */
   #fail(failure: TargetFailure): void {
     if (this.#failure) return;
+    const [unanswered] = this.#pending;
+    if (unanswered) this.#last = { request: unanswered.line };
     this.#settle(failure);
     void this.#connection.close(0);
   }
@@ -211,6 +227,7 @@ export class Channel {
       );
       return;
     }
+    this.#last = { request: pending.line, reply: line };
     // Only now the adapter gets to the next.
     const next = this.#pending[0];
     if (next) next.deadline = performance.now() + next.timeoutMs;

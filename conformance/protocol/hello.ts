@@ -17,7 +17,7 @@ import type { Words } from "./codec.ts";
 export const PROTOCOL_VERSION = 1;
 
 /** The keys that `hello` must answer with. */
-const HELLO_KEYS = [
+export const HELLO_KEYS = [
   "protocol",
   "name",
   "version",
