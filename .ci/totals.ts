@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * Prints the sums of the runner's JSON reports, of the tests' JUnit report and
- * of what Linux's own programs print as one line: `total: N passed, N failed, N
- * skipped`. Exits with 1 if anything failed, or if a report is not there because
+ * Prints what failed, by name, and the sums of the runner's JSON reports, of the
+ * tests' JUnit report and of what Linux's own programs print as one line: `total:
+ * N passed, N failed, N skipped`. Exits with 1 if anything failed, or if a report is not there because
  * its step broke. Arguments: paths ending in `.json`, `.xml` or `.tap`.
  *
  * @module
@@ -14,7 +14,8 @@ import { parseTap } from "../host/linux_selftests/tap.ts";
 
 interface Totals {
   passed: number;
-  failed: number;
+  /** What failed: a line each. */
+  failed: string[];
   skipped: number;
 }
 
@@ -23,15 +24,24 @@ function totalsOf(path: string, read: (text: string) => Totals): Totals {
   try {
     return read(Deno.readTextFileSync(path));
   } catch (error) {
-    console.error(`Cannot read "${path}":`, error);
-    return { passed: 0, failed: 1, skipped: 0 };
+    return { passed: 0, failed: [`no report: ${error}`], skipped: 0 };
   }
 }
 
 function conformanceTotals(text: string): Totals {
-  const { summary } = JSON.parse(text) as JsonReport;
-  const { pass, skip, total } = summary;
-  return { passed: pass, failed: total - pass - skip, skipped: skip };
+  const { summary, problems, targets } = JSON.parse(text) as JsonReport;
+  const failed = targets.flatMap(({ spec, tests }) =>
+    tests
+      .filter(({ status }) => !["pass", "skip"].includes(status))
+      .map(({ id, status, message = "" }) =>
+        `${spec}: ${id}: ${status}: ${message}`
+      )
+  );
+  return {
+    passed: summary.pass,
+    failed: [...problems, ...failed],
+    skipped: summary.skip,
+  };
 }
 
 /**
@@ -39,7 +49,7 @@ function conformanceTotals(text: string): Totals {
  * parent is one too: a parent counts only if it failed by itself.
  */
 function junitTotals(text: string): Totals {
-  const totals = { passed: 0, failed: 0, skipped: 0 };
+  const totals: Totals = { passed: 0, failed: [], skipped: 0 };
   const cases = [...text.matchAll(
     /<testcase name="([^"]*)"[^>]*?(?:\/>|>(.*?)<\/testcase>)/gs,
   )].map(([, name, body]) => ({
@@ -53,7 +63,7 @@ function junitTotals(text: string): Totals {
   );
   for (const { name, failed, skipped } of cases) {
     if (parents.has(name) && (!failed || blamed.has(name))) continue;
-    if (failed) totals.failed++;
+    if (failed) totals.failed.push(name);
     else if (skipped) totals.skipped++;
     else totals.passed++;
   }
@@ -64,7 +74,7 @@ function tapTotals(text: string): Totals {
   const { passed, failed, skipped } = parseTap(text);
   return {
     passed: passed.length,
-    failed: failed.length,
+    failed: [...failed],
     skipped: skipped.length,
   };
 }
@@ -81,13 +91,25 @@ function ancestors(name: string): string[] {
   return parts.slice(1).map((_, i) => parts.slice(0, i + 1).join(" &gt; "));
 }
 
+/** As much of a failure as a line takes, and so many of them. */
+const [LINE, LINES] = [400, 12];
+
 const all = Deno.args.map((path) =>
   totalsOf(path, READERS[path.slice(path.lastIndexOf(".") + 1)]!)
 );
-const sum = (key: keyof Totals) => all.reduce((n, each) => n + each[key], 0);
+const failures = all.flatMap(({ failed }, i) => {
+  const report = Deno.args[i]!.slice(Deno.args[i]!.lastIndexOf("/") + 1);
+  return failed.map((what) => `failed: ${report}: ${what}`);
+});
+for (const each of failures.slice(0, LINES)) {
+  console.log(each.replaceAll(/\s+/g, " ").slice(0, LINE));
+}
+if (failures.length > LINES) {
+  console.log(`failed: ${failures.length - LINES} more`);
+}
+const passed = all.reduce((n, { passed }) => n + passed, 0);
+const skipped = all.reduce((n, { skipped }) => n + skipped, 0);
 console.log(
-  `total: ${sum("passed")} passed, ${sum("failed")} failed, ${
-    sum("skipped")
-  } skipped`,
+  `total: ${passed} passed, ${failures.length} failed, ${skipped} skipped`,
 );
-if (sum("failed") > 0 || sum("passed") === 0) Deno.exit(1);
+if (failures.length > 0 || passed === 0) Deno.exit(1);
