@@ -136,8 +136,7 @@ export type { DmaLog, LoggedRange } from "./impl/pci/dma_log.ts";
 export type { Rom } from "./impl/pci/rom.ts";
 export type { Migration } from "./impl/pci/migration.ts";
 export type { Sriov, SriovOptions } from "./impl/pci/sriov.ts";
-export { type Dma, DmaFault } from "./impl/pci/dma.ts";
-export type { PageAnswer } from "./impl/pci/page_requests.ts";
+export type { PageAnswer } from "./impl/iommu/hardware/page_requests.ts";
 export {
   CopyEngine,
   type CopyEngineOptions,
@@ -160,6 +159,7 @@ export {
   type PciPasid,
 } from "./impl/iommu/device.ts";
 export * from "./impl/iommu/dirty.ts";
+export { Dma, DmaFault } from "./impl/iommu/hardware/dma.ts";
 export {
   Domain,
   type DomainOptions,

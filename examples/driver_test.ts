@@ -10,12 +10,10 @@ import {
   IommufdClient,
   iommufdCtxFromFd,
   IommufdDevice,
-  iommuIovaToPhys,
   type IommuOps,
   Kernel,
   MAP_ANONYMOUS,
   MAP_SHARED,
-  pfnOf,
   probeDevice,
   PROT_READ,
   PROT_WRITE,
@@ -91,9 +89,8 @@ Deno.test("a device behind an IOMMU of one's own sees what an IOAS maps", () => 
 
   // DMA: the device reads through its IOMMU.
   const { iova } = iommufd.ioasMap({ ioasId, userVa, length: PAGE });
-  const paddr = iommuIovaToPhys(dev.group!.domain!, iova);
   const read = new Uint8Array(1);
-  kernel.frames.read(pfnOf(paddr), 0, read);
+  dev.dma.read(Number(iova), read);
   assertEquals(read[0], 42);
 
   idev.detach();

@@ -14,6 +14,7 @@
 import {
   copyStructFromUserArray,
   type Device,
+  type DmaFault,
   type Domain,
   EINVAL,
   EOPNOTSUPP,
@@ -95,7 +96,7 @@ class GuestViommu implements ViommuOps {
       );
       const dev = this.#viommu.findDevice(virtId);
       if (!(dev instanceof SimpleDevice)) throw EINVAL;
-      const translation = dev.translations.get(IOMMU_NO_PASID);
+      const translation = dev.translation(IOMMU_NO_PASID);
       if (translation instanceof GuestDomain) translation.forget(addr);
       array.handled++;
     }
@@ -118,7 +119,7 @@ class GuestDomain extends SimpleNestedDomain {
   }
 
   /** Tells the machine, if it wants to know. */
-  override blocked(dev: Device, iova: number): void {
+  override blocked(dev: Device, { iova }: DmaFault): void {
     const virtId = this.#viommu.virtIdOf(dev);
     const event = GuestAddress.encode({ virtId, addr: BigInt(iova) });
     try {

@@ -24,6 +24,8 @@ import {
   Device,
   type DirtyBitmap,
   type DirtyOps,
+  Dma,
+  DmaFault,
   Domain,
   EINVAL,
   EOPNOTSUPP,
@@ -49,7 +51,6 @@ import {
   PAGE_SIZE,
   type PageRequest,
   type PageResponse,
-  pfnOf,
   probeDevice,
   reportDeviceFault,
   type ResvRegion,
@@ -139,32 +140,21 @@ const ACCESS = IOMMU_READ | IOMMU_WRITE;
 
 /** Anything that decides where DMA goes. */
 abstract class Translation extends Domain {
-  /** The physical address of an IOVA; undefined if the access (IOMMU_READ or IOMMU_WRITE) is blocked. */
-  abstract translate(iova: number, access: number): number | undefined;
-
-  /** The hardware has blocked DMA of a device at an IOVA. */
-  blocked(_dev: Device, _iova: number): void {}
-
   /** Points the hardware at this domain. */
   override attachDev(dev: Device, old: Domain | null): void {
     this.setDevPasid(dev, IOMMU_NO_PASID, old);
   }
 
   /** The same for DMA with a PASID. */
-  override setDevPasid(dev: Device, pasid: number, old: Domain | null): void {
+  override setDevPasid(dev: Device, _pasid: number, old: Domain | null): void {
     if (!(dev instanceof SimpleDevice)) throw EINVAL;
     dev.driver.faults.changeDomain(dev, this, old);
-    dev.translations.set(pasid, this);
   }
 }
 
 /** Lets nothing through. */
 class BlockedDomain extends Translation {
   override readonly type = "blocked";
-
-  override translate(): undefined {
-    return undefined;
-  }
 }
 
 /** The page table of an IOAS. */
@@ -323,6 +313,8 @@ function collectSmall(
 export class SimpleNestedDomain extends Translation {
   override readonly type = "nested";
   readonly #parent: SimpleDomain;
+  /** How the hardware reads the table. */
+  readonly #tables: Dma;
   readonly #table: number;
   /** Entries that the hardware has read, by page number. */
   readonly #cache = new Map<number, bigint>();
@@ -333,6 +325,7 @@ export class SimpleNestedDomain extends Translation {
     const { table } = data;
     if (table % BigInt(PAGE_SIZE) || table > parent.apertureEnd) throw EINVAL;
     this.#parent = parent;
+    this.#tables = Dma.through(parent);
     this.#table = Number(table);
   }
 
@@ -349,11 +342,9 @@ export class SimpleNestedDomain extends Translation {
     const cached = this.#cache.get(page);
     if (cached !== undefined) return cached;
     if (page >= TABLE_ENTRIES) return 0n;
-    const at = this.#parent.translate(this.#table + page * 8, IOMMU_READ);
-    if (at === undefined) return 0n;
-    const { frames } = this.owner.iommu.kernel;
+    const at = this.#table + page * 8;
     const data = new Uint8Array(8);
-    frames.read(pfnOf(at), at % PAGE_SIZE, data);
+    if (!passes(() => this.#tables.read(at, data))) return 0n;
     const entry = new DataView(data.buffer).getBigUint64(0, true);
     if (entry & STAGE1_VALID) this.#cache.set(page, entry);
     return entry;
@@ -468,8 +459,6 @@ export class SimpleIommu implements IommuOps {
 export class SimpleDevice extends Device {
   /** The driver of the IOMMU. */
   readonly driver: SimpleIommu;
-  /** What the hardware translates its DMA with, by PASID. */
-  readonly translations = new Map<number, Translation>();
   /** What its requests for pages were answered, oldest first. */
   readonly answers: PageResponse[] = [];
   #groups = 0;
@@ -490,12 +479,12 @@ export class SimpleDevice extends Device {
     pasid = IOMMU_NO_PASID,
   ): Uint8Array | undefined {
     const data = new Uint8Array(length);
-    return this.#dma(iova, data, IOMMU_READ, pasid) ? data : undefined;
+    return passes(() => this.dma.read(iova, data, pasid)) ? data : undefined;
   }
 
   /** DMA to memory; false if the IOMMU blocks it. Pages before the first blocked one are written. */
   write(iova: number, data: Uint8Array, pasid = IOMMU_NO_PASID): boolean {
-    return this.#dma(iova, data, IOMMU_WRITE, pasid);
+    return passes(() => this.dma.write(iova, data, pasid));
   }
 
   /**
@@ -508,7 +497,7 @@ export class SimpleDevice extends Device {
     access: number,
     pasid = IOMMU_NO_PASID,
   ): number {
-    const translation = this.translations.get(pasid);
+    const translation = this.translation(pasid);
     const missing: number[] = [];
     for (let at = iova; at < iova + length; at += PAGE_SIZE) {
       if (translation?.translate(at, access) === undefined) missing.push(at);
@@ -540,28 +529,15 @@ export class SimpleDevice extends Device {
       if (!(error instanceof Errno)) throw error;
     }
   }
+}
 
-  #dma(
-    iova: number,
-    data: Uint8Array,
-    access: number,
-    pasid: number,
-  ): boolean {
-    const { frames } = this.iommu.kernel;
-    const translation = this.translations.get(pasid);
-    for (let done = 0; done < data.length;) {
-      const paddr = translation?.translate(iova + done, access);
-      if (paddr === undefined) {
-        translation?.blocked(this, iova + done);
-        return false;
-      }
-      const offset = paddr % PAGE_SIZE;
-      const part = data.subarray(done, done + PAGE_SIZE - offset);
-      const pfn = pfnOf(paddr);
-      if (access === IOMMU_WRITE) frames.write(pfn, offset, part);
-      else frames.read(pfn, offset, part);
-      done += part.length;
-    }
+/** Whether the IOMMU lets DMA through. */
+function passes(dma: () => void): boolean {
+  try {
+    dma();
     return true;
+  } catch (error) {
+    if (error instanceof DmaFault) return false;
+    throw error;
   }
 }

@@ -7,9 +7,10 @@
  * @module
  */
 
+import type { Domain } from "../iommu/domain.ts";
 import type { Bar } from "../pci/bar.ts";
 import { PCI_COMMAND, PCI_COMMAND_MASTER } from "../pci/config_space.ts";
-import { type PciDomain, PciPagingDomain } from "../pci/iommu.ts";
+import { PciPagingDomain } from "../pci/iommu.ts";
 import type { PciBus } from "../pci/bus.ts";
 import type { PciFunction } from "../pci/function.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
@@ -131,7 +132,7 @@ function irqsOf({ core }: VfioDevice): string | undefined {
 }
 
 /** Where the IOVA of a domain lead: ranges that go on in memory too, as often as IO pages make them up. */
-function rangesOf({ bus }: PciFunction, domain: PciDomain): DmaRange[] {
+function rangesOf({ bus }: PciFunction, domain: Domain): DmaRange[] {
   if (!(domain instanceof PciPagingDomain)) return [];
   const runs: DmaRange[] = [];
   for (const { iova, paddr, size } of domain.pageTable.entries()) {
@@ -163,7 +164,7 @@ function targetOf(bus: PciBus, paddr: number, size: number): string {
 }
 
 /** What a domain lets through at the moment. */
-function reachOf({ idev, pci }: VfioDevice, domain: PciDomain): string {
+function reachOf({ idev, pci }: VfioDevice, domain: Domain): string {
   const command = pci.device.config.read(PCI_COMMAND, 2);
   const off = command & PCI_COMMAND_MASTER ? "" : ", bus mastering is off";
   if (!(domain instanceof PciPagingDomain)) return `blocked${off}`;

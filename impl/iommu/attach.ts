@@ -176,7 +176,9 @@ function groupForPasid(domain: Domain, dev: Device, pasid: number): Group {
   if (dev.group === null) throw ENODEV.because("the device has no IOMMU group");
   const blocked = deviceIommuOps(dev).blockedDomain;
   if (domain.setDevPasid === undefined || blocked?.setDevPasid === undefined) {
-    throw EOPNOTSUPP.because("the IOMMU driver cannot attach to a PASID");
+    throw EOPNOTSUPP.because(
+      "the IOMMU driver cannot attach to a PASID (Domain.setDevPasid)",
+    );
   }
   checkOwner(domain, dev);
   if (pasid === IOMMU_NO_PASID) throw EINVAL.because("this is no PASID");

@@ -13,11 +13,13 @@
  */
 
 import { KernelBug } from "../kernel/warn.ts";
+import { Dma } from "./hardware/dma.ts";
 import type { Domain } from "./domain.ts";
-import type { Group } from "./group.ts";
+import { type Group, IOMMU_NO_PASID } from "./group.ts";
 import type { Iommu } from "./iommu.ts";
 import type { PageRequest, PageResponse } from "./page_fault.ts";
 import type { FaultParam } from "./page_fault_queue.ts";
+import { PageRequests } from "./hardware/page_requests.ts";
 import type { ResvRegion } from "./resv.ts";
 import type { UserData } from "./user_data.ts";
 import type { Viommu, ViommuOps } from "./viommu/viommu.ts";
@@ -199,11 +201,23 @@ export class Device {
   /** Its page faults while it is in an IopfQueue, else null. */
   faultParam: FaultParam | null = null;
 
+  /** What it reads and writes by itself, for who plays the hardware. */
+  readonly dma: Dma;
+  /** Its requests for pages that its DMA did not find, for who plays the hardware. */
+  readonly pageRequests: PageRequests = new PageRequests(this);
+
   /** A device not yet probed: see `probeDevice()`. */
   constructor(iommu: Iommu, name: string, ops: IommuOps | null) {
     this.iommu = iommu;
     this.name = name;
     this.ops = ops;
+    this.dma = new Dma(iommu, (pasid) => this.translation(pasid), this);
+  }
+
+  /** What translates its DMA with a PASID, or without; undefined if nothing is attached there. */
+  translation(pasid: number): Domain | undefined {
+    if (pasid === IOMMU_NO_PASID) return this.group?.domain ?? undefined;
+    return this.group?.pasidArray.get(pasid)?.domain ?? undefined;
   }
 }
 

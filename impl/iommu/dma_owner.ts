@@ -48,7 +48,9 @@ export function groupClaimDmaOwner(group: Group, owner: object | null): void {
 export function deviceClaimDmaOwner(dev: Device, owner: object | null): void {
   if (isNobody(dev.iommu.kernel.warnings, owner)) throw EINVAL;
   const { group } = dev;
-  if (group === null) throw ENODEV;
+  if (group === null) {
+    throw ENODEV.because("no IOMMU driver has the device (probeDevice)");
+  }
   if (group.ownerCnt === 0) {
     takeOwnership(group, owner);
     return;

@@ -13,6 +13,7 @@ import type { FrameRuns } from "../kernel/interfaces/physical_memory.ts";
 import { addFrames, type FrameList } from "../lib/frame_list.ts";
 import { KernelBug, type Warnings } from "../kernel/warn.ts";
 import type { Device, IommuOps } from "./device.ts";
+import type { DmaFault } from "./hardware/dma.ts";
 import {
   iommuMap,
   iommuUnmap,
@@ -190,7 +191,7 @@ export abstract class Domain {
     _prot: number,
   ): number {
     this.warnings.on(true, "A paging domain does not implement mapPages");
-    throw ENODEV;
+    throw ENODEV.because("the domain cannot map (Domain.mapPages)");
   }
 
   /**
@@ -272,6 +273,29 @@ export abstract class Domain {
   ioPages(): readonly IoPage[] {
     return [];
   }
+
+  /**
+   * Where DMA of a device at an IOVA, any number of bytes, goes: a physical
+   * address in bytes; undefined where `access`, IOMMU_READ or IOMMU_WRITE, is
+   * blocked. This is the hardware's part: {@link Device.dma} asks it. The
+   * general form blocks what {@link iovaToPhys} does not find, and knows no
+   * rights; a driver that keeps them, or notes what is written, overrides it,
+   * and so does one with nested domains, which are blocked here.
+   */
+  translate(iova: number, _access: number): number | undefined {
+    if (this.type === "identity") {
+      const { count } = this.owner.iommu.kernel.frames;
+      return iova < count * PAGE_SIZE ? iova : undefined;
+    }
+    const [granule] = this.pageSizes;
+    if (this.type !== "paging" || granule === undefined) return undefined;
+    const offset = iova % granule;
+    const paddr = this.iovaToPhys(iova - offset as Iova);
+    return paddr === 0 ? undefined : paddr + offset;
+  }
+
+  /** The hardware has blocked DMA of a device that it translates for. Drivers that tell somebody override it (Linux: the driver's interrupt for faults). */
+  blocked(_dev: Device, _fault: DmaFault): void {}
 
   /**
    * Stores in `out`, from index `at` on, the frame numbers of `npages`

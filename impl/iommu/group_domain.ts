@@ -28,7 +28,9 @@ import type { Group } from "./group.ts";
  * (Linux: iommu_paging_domain_alloc; iommu_domain_alloc in older kernels.)
  */
 export function pagingDomainAlloc(dev: Device): Domain {
-  if (dev.group === null || dev.ops === null) throw ENODEV;
+  if (dev.group === null || dev.ops === null) {
+    throw ENODEV.because("no IOMMU driver has the device (probeDevice)");
+  }
   return dev.ops.domainAllocPaging(dev);
 }
 

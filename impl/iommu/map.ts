@@ -40,7 +40,9 @@ export function mapByPages(
   prot: number,
 ): void {
   const smallest = smallestPage(domain);
-  if (smallest === 0) throw ENODEV;
+  if (smallest === 0) {
+    throw ENODEV.because("the domain has no page sizes (pgsizeBitmap)");
+  }
   if (!isAligned(smallest, iova, paddr, size)) {
     throw EINVAL.because("a map is not aligned to the domain's smallest page");
   }

@@ -8,7 +8,7 @@
 
 import type { Bar } from "./bar.ts";
 import type { VirtualFunctions } from "./device.ts";
-import { MAX_PAGE_REQUESTS } from "./page_requests.ts";
+import { MAX_PAGE_REQUESTS } from "../iommu/hardware/page_requests.ts";
 import type { Rom } from "./rom.ts";
 import * as sriov from "./sriov.ts";
 import {

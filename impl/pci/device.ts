@@ -22,8 +22,8 @@ import {
   PCI_STATUS,
   PCI_STATUS_INTERRUPT,
 } from "./config_space.ts";
-import type { Dma, DmaFault } from "./dma.ts";
-import type { PageAnswer } from "./page_requests.ts";
+import type { Dma, DmaFault } from "../iommu/hardware/dma.ts";
+import type { PageAnswer } from "../iommu/hardware/page_requests.ts";
 import type { PciFunction } from "./function.ts";
 import type { Migration } from "./migration.ts";
 import { Rom } from "./rom.ts";

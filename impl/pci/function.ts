@@ -8,11 +8,10 @@
  */
 
 import { Device, type IommuOps } from "../iommu/device.ts";
+import type { Domain } from "../iommu/domain.ts";
 import type { PciBus } from "./bus.ts";
 import type { PciDevice } from "./device.ts";
-import { Dma } from "./dma.ts";
-import { PageRequests } from "./page_requests.ts";
-import type { PciDomain } from "./iommu.ts";
+import { PciDma } from "./dma.ts";
 import type { Sriov } from "./sriov.ts";
 import {
   type ConfigSpace,
@@ -78,12 +77,10 @@ export class PciFunction extends Device {
   sriov: Sriov | undefined;
   /** Who drives it. */
   driver: PciDriver | undefined;
-  /** The domains that translate its DMA, by PASID. */
-  readonly translations: Map<number, PciDomain> = new Map();
+  /** The domains that the hardware translates its DMA with, by PASID. */
+  readonly translations: Map<number, Domain> = new Map();
   /** Its DMA. */
-  readonly dma: Dma;
-  /** Its requests for pages. */
-  readonly pageRequests: PageRequests = new PageRequests(this);
+  override readonly dma: PciDma = new PciDma(this);
   /** Who gets its interrupts; nobody while that is undefined. */
   sink: InterruptSink | undefined;
   /** Where the BARs begin, as DMA of another device reaches them. */
@@ -107,7 +104,6 @@ export class PciFunction extends Device {
     this.isVirtualFunction = physFn !== undefined;
     this.vendor = device.config.read(PCI_VENDOR_ID, 2);
     this.deviceId = device.config.read(PCI_DEVICE_ID, 2);
-    this.dma = new Dma(this);
     this.maxPasids = maxPasidsOf(device.config);
     this.hasIsolatedMsi = true;
   }
@@ -115,6 +111,11 @@ export class PciFunction extends Device {
   /** Whether it can ask for pages. */
   get hasPageRequests(): boolean {
     return this.device.config.findExtended(PCI_EXT_CAP_ID_PRI) !== 0;
+  }
+
+  /** What the hardware has: nothing while it is cut off. */
+  override translation(pasid: number): Domain | undefined {
+    return this.translations.get(pasid);
   }
 
   /**

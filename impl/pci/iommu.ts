@@ -85,9 +85,6 @@ const PAGING_FLAGS = IOMMU_HWPT_ALLOC_DIRTY_TRACKING | IOMMU_HWPT_ALLOC_PASID;
 
 /** A domain of this IOMMU. */
 export abstract class PciDomain extends Domain {
-  /** Where DMA at an IOVA goes, `IOMMU_READ` or `IOMMU_WRITE`; undefined where it is blocked. */
-  abstract translate(iova: number, access: number): number | undefined;
-
   /** Points the hardware at this domain. Throws as {@link setDevPasid}. */
   override attachDev(dev: Device, old: Domain | null): void {
     this.setDevPasid(dev, IOMMU_NO_PASID, old);
@@ -118,10 +115,6 @@ export abstract class PciDomain extends Domain {
 /** Lets nothing through. */
 class BlockedDomain extends PciDomain {
   override readonly type = "blocked";
-
-  override translate(): undefined {
-    return undefined;
-  }
 }
 
 /** What DMA goes through where there is no IOMMU: its addresses are those of memory, of which it reaches what is pinned. */

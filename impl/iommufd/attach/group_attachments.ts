@@ -56,7 +56,11 @@ export class AttachPerGroup implements AttachStrategy {
     if (
       !isMockDevice(dev) && !groupHasIsolatedMsi(group) &&
       !this.#kernel.options.allowUnsafeInterrupts
-    ) throw EPERM.because("the device's interrupts are not isolated");
+    ) {
+      throw EPERM.because(
+        "the device's interrupts are not isolated (Device.hasIsolatedMsi)",
+      );
+    }
   }
 
   /** A new device is attached before the domain is filled, an attached one moves after that. */

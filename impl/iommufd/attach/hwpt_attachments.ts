@@ -182,6 +182,8 @@ function setupMsi(
     return;
   }
   if (!(flags & IOMMUFD_ATTACH_FLAGS_ALLOW_UNSAFE_INTERRUPT)) {
-    throw EPERM.because("the device's interrupts are not isolated");
+    throw EPERM.because(
+      "the device's interrupts are not isolated (Device.hasIsolatedMsi)",
+    );
   }
 }

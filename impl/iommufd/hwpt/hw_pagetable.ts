@@ -150,7 +150,9 @@ export class HwptPaging extends HwPagetable implements NestingBase {
    */
   nestedMaker({ dev, iommuOps: ops }: IommufdDevice): NestedMaker {
     if (!ops.domainAllocNested) {
-      throw EOPNOTSUPP.because("the IOMMU driver has no nested HWPTs");
+      throw EOPNOTSUPP.because(
+        "the IOMMU driver has no nested HWPTs (IommuOps.domainAllocNested)",
+      );
     }
     if (this.autoDomain || !this.nestParent) {
       throw EINVAL.because("the parent was not allocated to be one");
@@ -261,13 +263,19 @@ function checkPaging(
 ): void {
   const wantsMore = flags !== 0 || userData !== undefined;
   if (wantsMore && !iommuOps.domainAllocPagingFlags) {
-    throw EOPNOTSUPP.because("the IOMMU driver takes no flags and no data");
+    throw EOPNOTSUPP.because(
+      "the IOMMU driver takes no flags and no data (IommuOps.domainAllocPagingFlags)",
+    );
   }
   if (flags & ~pagingFlags(ctx.kernel.revision)) throw UNKNOWN_FLAG;
   if (
     flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING &&
     !deviceIommuCapable(dev, "dirty-tracking")
-  ) throw EOPNOTSUPP.because("the IOMMU cannot track the device's writes");
+  ) {
+    throw EOPNOTSUPP.because(
+      "the IOMMU cannot track the device's writes (IommuOps.capable)",
+    );
+  }
   if (
     flags & IOMMU_HWPT_FAULT_ID_VALID && flags & IOMMU_HWPT_ALLOC_NEST_PARENT
   ) throw EOPNOTSUPP.because("a nesting parent cannot have a fault queue");

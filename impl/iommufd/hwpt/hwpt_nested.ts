@@ -114,7 +114,9 @@ export class HwptNested extends HwPagetable {
   cacheInvalidate(array: UserDataArray): void {
     const { domain } = this;
     if (!domain.cacheInvalidateUser) {
-      throw EOPNOTSUPP.because("the HWPT takes no requests to invalidate");
+      throw EOPNOTSUPP.because(
+        "the HWPT takes no requests to invalidate (Domain.cacheInvalidateUser)",
+      );
     }
     domain.cacheInvalidateUser(array);
   }

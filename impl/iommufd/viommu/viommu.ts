@@ -107,7 +107,9 @@ export class IommufdViommu extends IommufdObject
   nestedMaker(): NestedMaker {
     const { ops } = this;
     if (!ops.domainAllocNested) {
-      throw EOPNOTSUPP.because("the vIOMMU has no nested HWPTs");
+      throw EOPNOTSUPP.because(
+        "the vIOMMU has no nested HWPTs (ViommuOps.domainAllocNested)",
+      );
     }
     return (flags, userData) => ops.domainAllocNested!(flags, userData);
   }
@@ -116,7 +118,9 @@ export class IommufdViommu extends IommufdObject
   cacheInvalidate(array: UserDataArray): void {
     const { ops } = this;
     if (!ops.cacheInvalidate) {
-      throw EOPNOTSUPP.because("the vIOMMU takes no requests to invalidate");
+      throw EOPNOTSUPP.because(
+        "the vIOMMU takes no requests to invalidate (ViommuOps.cacheInvalidate)",
+      );
     }
     ops.cacheInvalidate(array);
   }

@@ -11,7 +11,7 @@ import { IOMMU_READ } from "../../iommu/domain.ts";
 import { EINVAL } from "../../uapi/errno.ts";
 import { numberOf } from "../bytes.ts";
 import { PciDevice } from "../device.ts";
-import { DmaFault } from "../dma.ts";
+import { DmaFault } from "../../iommu/hardware/dma.ts";
 
 /** Its vendor id. */
 export const COPY_ENGINE_VENDOR = 0x1234;

@@ -16,7 +16,7 @@
 import { IOMMU_WRITE } from "../../iommu/domain.ts";
 import { numberOf, store } from "../bytes.ts";
 import { PciDevice } from "../device.ts";
-import { DmaFault } from "../dma.ts";
+import { DmaFault } from "../../iommu/hardware/dma.ts";
 
 /** log2 of the bytes of a copy: hardware has 20, which the 65535 copies of one store would take a minute for. */
 const XFERCAP = 14;

@@ -4,7 +4,7 @@ import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import fc from "fast-check";
 import { CopyEngine } from "../../pci/devices/copy_engine.ts";
-import { DmaFault } from "../../pci/dma.ts";
+import { DmaFault } from "../../iommu/hardware/dma.ts";
 import {
   IOMMU_IOAS_MAP_FIXED_IOVA,
   IOMMU_IOAS_MAP_READABLE,

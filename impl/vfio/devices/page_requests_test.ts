@@ -18,7 +18,7 @@ import {
   CopyEngine,
   type CopyEngineOptions,
 } from "../../pci/devices/copy_engine.ts";
-import { MAX_PAGE_REQUESTS } from "../../pci/page_requests.ts";
+import { MAX_PAGE_REQUESTS } from "../../iommu/hardware/page_requests.ts";
 import {
   IOMMU_HWPT_ALLOC_PASID,
   IOMMU_PGFAULT_FLAGS_LAST_PAGE,

@@ -4,7 +4,7 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { DmaFault } from "../../pci/dma.ts";
+import { DmaFault } from "../../iommu/hardware/dma.ts";
 import { PciDevice } from "../../pci/device.ts";
 import { errnoName } from "../../uapi/errno.ts";
 import { IOMMU_HWPT_ALLOC_PASID, IommuIoasAlloc } from "../../uapi/iommufd.ts";

@@ -28,7 +28,7 @@ const FUNCTIONS = [
 
 /** Theirs. */
 export const HOSTILE_MUTANTS: readonly HostMutant[] = [
-  ...inFile("impl/pci/page_requests.ts", [{
+  ...inFile("impl/iommu/hardware/page_requests.ts", [{
     name: "request-not-kept",
     find: "this.#waiting.set(grpid, undefined);",
     replace: "this.#waiting.delete(grpid);",

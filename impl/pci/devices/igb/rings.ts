@@ -10,7 +10,7 @@
  */
 
 import { numberOf, store } from "../../bytes.ts";
-import { type Dma, DmaFault } from "../../dma.ts";
+import { type Dma, DmaFault } from "../../../iommu/hardware/dma.ts";
 
 /** Bytes of a descriptor. */
 const DESCRIPTOR = 16;

@@ -7,7 +7,7 @@
  */
 
 import { numberOf } from "../../bytes.ts";
-import { DmaFault } from "../../dma.ts";
+import { DmaFault } from "../../../iommu/hardware/dma.ts";
 import { ALL_NAMESPACES, type Command, NvmeError, STATUS } from "./commands.ts";
 import { checkTransfer, type Data } from "./data.ts";
 import type { Features } from "./features.ts";

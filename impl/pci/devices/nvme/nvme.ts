@@ -8,7 +8,7 @@
  */
 
 import { PciDevice } from "../../device.ts";
-import { DmaFault } from "../../dma.ts";
+import { DmaFault } from "../../../iommu/hardware/dma.ts";
 import { admin } from "./admin.ts";
 import { AsyncEvents, EVENT } from "./async_events.ts";
 import {

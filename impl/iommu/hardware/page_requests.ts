@@ -7,8 +7,8 @@
  * @module
  */
 
-import { IOMMU_WRITE } from "../iommu/domain.ts";
-import { IOMMU_NO_PASID } from "../iommu/group.ts";
+import { IOMMU_WRITE } from "../domain.ts";
+import { IOMMU_NO_PASID } from "../group.ts";
 import {
   IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE,
   IOMMU_FAULT_PAGE_REQUEST_PASID_VALID,
@@ -16,15 +16,15 @@ import {
   IOMMU_PAGE_RESP_SUCCESS,
   type PageResponse,
   reportDeviceFault,
-} from "../iommu/page_fault.ts";
-import { errnoOf } from "../uapi/errno.ts";
+} from "../page_fault.ts";
+import { errnoOf } from "../../uapi/errno.ts";
 import {
   IOMMU_PGFAULT_PERM_READ,
   IOMMU_PGFAULT_PERM_WRITE,
-} from "../uapi/fault.ts";
-import { PAGE_SIZE } from "../uapi/mman.ts";
+} from "../../uapi/fault.ts";
+import { PAGE_SIZE } from "../../uapi/mman.ts";
 import type { DmaFault } from "./dma.ts";
-import type { PciFunction } from "./function.ts";
+import type { Device } from "../device.ts";
 
 /** Requests of a device that wait at a time: numbers of groups have nine bits. */
 export const MAX_PAGE_REQUESTS: number = 2 ** 9;
@@ -32,16 +32,16 @@ export const MAX_PAGE_REQUESTS: number = 2 ** 9;
 /** Is told whether the page can be had. */
 export type PageAnswer = (granted: boolean) => void;
 
-/** The requests of one function. */
+/** The requests of one device. Its IOMMU driver hands them the answers, in pageResponse(). */
 export class PageRequests {
-  readonly #pci: PciFunction;
+  readonly #dev: Device;
   /** Who waits, by the number of the group; undefined for who has forgotten it. */
   readonly #waiting: Map<number, PageAnswer | undefined> = new Map();
   #last = 0;
 
-  /** For {@link PciFunction}. */
-  constructor(pci: PciFunction) {
-    this.#pci = pci;
+  /** For {@link Device}. */
+  constructor(dev: Device) {
+    this.#dev = dev;
   }
 
   /**
@@ -51,7 +51,7 @@ export class PageRequests {
    */
   ask(fault: DmaFault, answered: PageAnswer): void {
     const { iova, pasid, access } = fault;
-    const cannot = this.#pci.ops === null ||
+    const cannot = this.#dev.ops === null ||
       this.#waiting.size === MAX_PAGE_REQUESTS;
     if (!fault.isMissing || cannot) {
       return answered(false);
@@ -62,7 +62,7 @@ export class PageRequests {
       IOMMU_FAULT_PAGE_RESPONSE_NEEDS_PASID;
     // Who refuses it has answered it.
     errnoOf(() =>
-      reportDeviceFault(this.#pci, {
+      reportDeviceFault(this.#dev, {
         flags: IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE |
           (pasid === IOMMU_NO_PASID ? 0 : ofPasid),
         pasid,
