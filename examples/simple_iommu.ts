@@ -29,20 +29,15 @@ import {
   Domain,
   EINVAL,
   EOPNOTSUPP,
-  Errno,
   type Group,
   type HwInfo,
   type Iommu,
   IOMMU_DIRTY_NO_CLEAR,
-  IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE,
-  IOMMU_FAULT_PAGE_REQUEST_PASID_VALID,
   IOMMU_HW_INFO_TYPE_NONE,
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
   IOMMU_HWPT_ALLOC_NEST_PARENT,
   IOMMU_HWPT_ALLOC_PASID,
   IOMMU_NO_PASID,
-  IOMMU_PGFAULT_PERM_READ,
-  IOMMU_PGFAULT_PERM_WRITE,
   IOMMU_READ,
   IOMMU_WRITE,
   type IommuCap,
@@ -52,7 +47,6 @@ import {
   type PageRequest,
   type PageResponse,
   probeDevice,
-  reportDeviceFault,
   type ResvRegion,
   type Struct,
   struct,
@@ -451,7 +445,7 @@ export class SimpleIommu implements IommuOps {
   }
 
   pageResponse(dev: Device, _last: PageRequest, answer: PageResponse): void {
-    if (dev instanceof SimpleDevice) dev.answers.push(answer);
+    dev.pageRequests.answer(answer);
   }
 }
 
@@ -459,9 +453,6 @@ export class SimpleIommu implements IommuOps {
 export class SimpleDevice extends Device {
   /** The driver of the IOMMU. */
   readonly driver: SimpleIommu;
-  /** What its requests for pages were answered, oldest first. */
-  readonly answers: PageResponse[] = [];
-  #groups = 0;
 
   /** A device that its driver has taken on. */
   constructor(driver: SimpleIommu, name: string) {
@@ -485,49 +476,6 @@ export class SimpleDevice extends Device {
   /** DMA to memory; false if the IOMMU blocks it. Pages before the first blocked one are written. */
   write(iova: number, data: Uint8Array, pasid = IOMMU_NO_PASID): boolean {
     return passes(() => this.dma.write(iova, data, pasid));
-  }
-
-  /**
-   * Asks for all pages of a range that DMA would be blocked at, as one group
-   * of requests; returns its number. The answer arrives in {@link answers}.
-   */
-  request(
-    iova: number,
-    length: number,
-    access: number,
-    pasid = IOMMU_NO_PASID,
-  ): number {
-    const translation = this.translation(pasid);
-    const missing: number[] = [];
-    for (let at = iova; at < iova + length; at += PAGE_SIZE) {
-      if (translation?.translate(at, access) === undefined) missing.push(at);
-    }
-    const valid = pasid === IOMMU_NO_PASID
-      ? 0
-      : IOMMU_FAULT_PAGE_REQUEST_PASID_VALID;
-    const grpid = ++this.#groups;
-    for (const [index, at] of missing.entries()) {
-      const last = index === missing.length - 1;
-      this.#report({
-        flags: valid | (last ? IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE : 0),
-        pasid,
-        grpid,
-        perm: access === IOMMU_WRITE
-          ? IOMMU_PGFAULT_PERM_WRITE
-          : IOMMU_PGFAULT_PERM_READ,
-        addr: BigInt(at),
-      });
-    }
-    return grpid;
-  }
-
-  #report(request: PageRequest): void {
-    try {
-      reportDeviceFault(this, request);
-    } catch (error) {
-      // Nobody handles it, and the driver was told to answer that.
-      if (!(error instanceof Errno)) throw error;
-    }
   }
 }
 

@@ -186,7 +186,7 @@ export abstract class PciDevice {
    * a reset. It must not ask again for what was refused.
    */
   protected requestPage(fault: DmaFault, answered: PageAnswer): void {
-    this.function.pageRequests.ask(fault, answered);
+    this.function.pageRequests.ask([fault], answered);
   }
 
   /** Reports an error that it cannot correct: its user is told, if it wants to know. */

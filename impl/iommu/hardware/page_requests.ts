@@ -45,34 +45,44 @@ export class PageRequests {
   }
 
   /**
-   * Asks for the page of a fault. `answered` is called once: at once with
-   * false where nobody answers page requests, or too many wait; later, with
-   * what was answered, else. It is never called after a {@link forget}.
+   * Asks for the pages of faults as one group. `answered` is called once: at
+   * once with false where nobody answers page requests, too many wait, or DMA
+   * failed for another reason; later, with what was answered, else. It is
+   * never called after a {@link forget}.
    */
-  ask(fault: DmaFault, answered: PageAnswer): void {
-    const { iova, pasid, access } = fault;
-    const cannot = this.#dev.ops === null ||
+  ask(faults: readonly DmaFault[], answered: PageAnswer): void {
+    const cannot = this.#dev.ops === null || faults.length === 0 ||
       this.#waiting.size === MAX_PAGE_REQUESTS;
-    if (!fault.isMissing || cannot) {
+    if (cannot || !faults.every((fault) => fault.isMissing)) {
       return answered(false);
     }
     const grpid = this.#freeGroup();
     this.#waiting.set(grpid, answered);
+    for (const [i, fault] of faults.entries()) {
+      const flags = i === faults.length - 1
+        ? IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE
+        : 0;
+      // Who refuses it has answered it.
+      errnoOf(() => this.#report(fault, grpid, flags));
+    }
+  }
+
+  #report(
+    { iova, pasid, access }: DmaFault,
+    grpid: number,
+    flags: number,
+  ): void {
     const ofPasid = IOMMU_FAULT_PAGE_REQUEST_PASID_VALID |
       IOMMU_FAULT_PAGE_RESPONSE_NEEDS_PASID;
-    // Who refuses it has answered it.
-    errnoOf(() =>
-      reportDeviceFault(this.#dev, {
-        flags: IOMMU_FAULT_PAGE_REQUEST_LAST_PAGE |
-          (pasid === IOMMU_NO_PASID ? 0 : ofPasid),
-        pasid,
-        grpid,
-        perm: access === IOMMU_WRITE
-          ? IOMMU_PGFAULT_PERM_WRITE
-          : IOMMU_PGFAULT_PERM_READ,
-        addr: BigInt(iova - iova % PAGE_SIZE),
-      })
-    );
+    reportDeviceFault(this.#dev, {
+      flags: flags | (pasid === IOMMU_NO_PASID ? 0 : ofPasid),
+      pasid,
+      grpid,
+      perm: access === IOMMU_WRITE
+        ? IOMMU_PGFAULT_PERM_WRITE
+        : IOMMU_PGFAULT_PERM_READ,
+      addr: BigInt(iova - iova % PAGE_SIZE),
+    });
   }
 
   /** The IOMMU has the answer to a group. */

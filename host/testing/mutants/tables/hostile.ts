@@ -48,8 +48,8 @@ export const HOSTILE_MUTANTS: readonly HostMutant[] = [
     ],
   }, {
     name: "request-without-master",
-    find: "!fault.isMissing || ",
-    replace: "",
+    find: "!faults.every((fault) => fault.isMissing)",
+    replace: "false",
     breaks: "A device asks for pages that may do no DMA",
     killer: [...PAGES, "asks for nothing while bus mastering is off"],
   }, {
