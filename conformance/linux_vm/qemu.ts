@@ -48,6 +48,8 @@ export function qemuArgs(
     "loglevel=5",
     "panic=-1",
     "tsc=reliable",
+    // On a busy machine, too few ticks come while Linux looks whether they do.
+    "no_timer_check",
     ...board.kernel,
     // The rest is for the agent, which is init.
     "--",
