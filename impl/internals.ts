@@ -109,6 +109,7 @@ export type { SystemCalls } from "./kernel/system_calls.ts";
 export type { Warnings } from "./kernel/warn.ts";
 export type { ConfigSpace } from "./pci/config_space.ts";
 export type { InterruptSink, PciDriver, PciFunction } from "./pci/function.ts";
+export type { PciDma } from "./pci/dma.ts";
 export type { PageRequests } from "./iommu/hardware/page_requests.ts";
 export type { PciDomain } from "./pci/iommu.ts";
 export type { ConfigActions, VirtualConfig } from "./vfio/pci/config.ts";
