@@ -24,6 +24,7 @@ export class PciDma extends Dma {
     this.#pci = pci;
   }
 
+  /** Throws {@link DmaFault} while bus mastering is off. */
   protected override checkEnabled(access: number, iova: number, pasid: number) {
     const command = this.#pci.device.config.read(PCI_COMMAND, 2);
     if ((command & PCI_COMMAND_MASTER) === 0) {
@@ -31,22 +32,26 @@ export class PciDma extends Dma {
     }
   }
 
+  /** Whether it is not a BAR. */
   protected override isMemory(paddr: number): boolean {
     return this.#pci.bus.isMemory(paddr);
   }
 
+  /** Reads memory, or a BAR. */
   protected override load(paddr: number, to: Uint8Array): void {
     const { bus } = this.#pci;
     if (bus.isMemory(paddr)) super.load(paddr, to);
     else bus.read(paddr, to);
   }
 
+  /** Writes memory, or a BAR. */
   protected override store(paddr: number, from: Uint8Array): void {
     const { bus } = this.#pci;
     if (bus.isMemory(paddr)) super.store(paddr, from);
     else bus.write(paddr, from);
   }
 
+  /** Notes it, where somebody wants to know. */
   protected override willWrite(iova: number, length: number): void {
     this.log?.wrote(iova, length);
   }
