@@ -3,6 +3,7 @@
 import { REVISION_NAMES } from "../../impl/uapi/revision.ts";
 import {
   assertEquals,
+  assertMatch,
   assertNotEquals,
   assertStringIncludes,
 } from "@std/assert";
@@ -10,6 +11,7 @@ import { describe, it } from "@std/testing/bdd";
 import { EINVAL } from "../../impl/uapi/errno.ts";
 import { IOMMU_DESTROY, IommuDestroy } from "../../impl/uapi/iommufd.ts";
 import { assertEq, type Test } from "../../selftests/harness/harness.ts";
+import { RULES } from "../../selftests/rules/rules.ts";
 import type { JsonReport } from "../reports/formats/json.ts";
 import type { JsonlLine } from "../reports/formats/jsonl.ts";
 import { fakeTest, passingTest } from "../testing/fake_target.ts";
@@ -393,6 +395,41 @@ describe("explain", () => {
   run it      deno task conformance --uapi v3 --filter c.needs
 `,
     );
+  });
+
+  it("says which rules a test proves", async () => {
+    const test: Test = { ...passing, rules: ["B02"] };
+    const { out } = await runOnFakes(["explain", "a.x"], [test]);
+    assertStringIncludes(out, `  rule        B02: ${RULES.B02.says}\n`);
+  });
+
+  it("says what a rule is, and which tests prove it", async () => {
+    const test: Test = { ...passing, rules: ["B02"] };
+    const { out } = await runOnFakes(["explain", "B02"], [test, needy]);
+    assertEquals(
+      out,
+      `B02
+  Linux      ${RULES.B02.says}
+  where      main.c iommufd_fops_ioctl
+  since      6.2
+  level      rule of the uAPI: programs may rely on it
+  proved by  a.x
+`,
+    );
+  });
+
+  it("is not needed to learn which rule a failure breaks", async () => {
+    const fails = fakeTest("b.fails", () => Promise.reject(new Error("no")));
+    const test: Test = { ...fails, rules: ["P05.9"] };
+    const { out } = await runOnFakes(["--uapi", "v3"], [test]);
+    assertStringIncludes(out, `rule      P05.9: ${RULES["P05.9"].says}\n`);
+  });
+
+  it("takes the beginning of codes, and suggests codes", async () => {
+    const { out } = await runOnFakes(["explain", "P06"], [passing]);
+    assertMatch(out, /^P06\.1\n/);
+    const none = await runOnFakes(["explain", "B0"], [passing]);
+    assertMatch(none.err, /Did you mean "B0\d"/);
   });
 
   it("says which bug of Linux keeps it from running there", async () => {

@@ -260,6 +260,7 @@ ${uapi === "6.12" ? "6.12  a.new\n" : ""}`
       needs: ["vfio"],
       description: "Checks c.needs",
       reference: "none",
+      rules: [],
       skip: "needs vfio",
     }]);
   });

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * Says what is known of a test or of an ioctl, without running anything.
+ * Says what is known of a test, of a rule or of an ioctl, without running
+ * anything.
  *
  * @module
  */
@@ -19,6 +20,12 @@ import { Glob } from "../lib/glob.ts";
 import { suggestion, UsageError } from "../lib/usage_error.ts";
 import type { Need } from "../../selftests/target/capabilities.ts";
 import { explainIoctl } from "./explain_ioctl.ts";
+import { explainRule } from "./explain_rule.ts";
+import {
+  RULE_CODES,
+  type RuleCode,
+  RULES,
+} from "../../selftests/rules/rules.ts";
 
 /** What each capability is. */
 const NEEDS: Readonly<Record<Need, string>> = {
@@ -51,7 +58,7 @@ const NEEDS: Readonly<Record<Need, string>> = {
   copy_engines: "copy engines of this package as VFIO devices",
 };
 
-/** What is known of each test that one of the globs matches, with a command of `commands`, and of ioctls by name. Throws {@link UsageError} for a glob that matches none. */
+/** What is known of each test that one of the globs matches, with a command of `commands`, and of rules and ioctls by name. Throws {@link UsageError} for a glob that matches none. */
 export function formatExplanation(
   globs: readonly string[],
   columns: readonly ListedColumn[],
@@ -62,11 +69,16 @@ export function formatExplanation(
   const testIds = new Set(tests.map(({ id }) => id));
   const ids = testIds.union(new Set(verdictIds(tests)));
   const chosen = new Set<string>();
-  const ioctls: string[] = [];
+  const others: string[] = [];
   for (const pattern of globs) {
     const ioctl = explainIoctl(pattern);
     if (ioctl !== undefined) {
-      ioctls.push(ioctl);
+      others.push(ioctl);
+      continue;
+    }
+    const codes = rulesNamed(pattern);
+    if (codes.length > 0) {
+      others.push(...codes.map((code) => explainRule(code, tests)));
       continue;
     }
     // The name of a test may do without its fixture and variant.
@@ -78,7 +90,9 @@ export function formatExplanation(
     );
     if (matched.length === 0) {
       throw new UsageError(
-        `No test has the id "${pattern}".${suggestion(pattern, ids)}`,
+        `No test has the id "${pattern}".${
+          suggestion(pattern, ids.union(new Set<string>(RULE_CODES)))
+        }`,
       );
     }
     for (const id of matched) chosen.add(id);
@@ -86,7 +100,14 @@ export function formatExplanation(
   const explained = [...chosen].map((id) =>
     explain(id, columns, expectations, commands)
   );
-  return [...ioctls, ...explained].join("\n");
+  return [...others, ...explained].join("\n");
+}
+
+/** The rules that a glob names: by a capital letter, which the id of no test begins with. */
+function rulesNamed(pattern: string): RuleCode[] {
+  if (!/^[A-Z]/.test(pattern)) return [];
+  const glob = new Glob(pattern);
+  return RULE_CODES.filter((code) => glob.matches(code));
 }
 
 /** What is known of one test. */
@@ -109,6 +130,7 @@ function explain(
   }
   fact("checks", test.description);
   fact("answers to", test.reference);
+  for (const code of test.rules) fact("rule", `${code}: ${RULES[code].says}`);
   fact(
     "part of",
     test.program

@@ -14,6 +14,8 @@ export const HELP = `Runs the iommufd selftests against targets.
 Usage: deno task conformance [run] [OPTION]…
        deno task conformance list [OPTION]…         what would run or be skipped
        deno task conformance explain ID… [OPTION]…  what a test checks and needs,
+                                                    what a rule says that tests
+                                                    name (C2.27, or C2 for all),
                                                     or what an ioctl's struct is
        deno task conformance check-adapter TARGET   is an adapter written well?
 

@@ -43,7 +43,7 @@ export function formatList(columns: readonly ListedColumn[]): string {
 export function formatListJson(columns: readonly ListedColumn[]): string {
   const tests = columns.flatMap(({ spec, uapi, info, tests }) =>
     tests.map((test) => {
-      const { id, program, needs, description, reference, table } = test;
+      const { id, program, needs, description, reference, rules, table } = test;
       const skip = skipReason(test, info);
       return {
         id,
@@ -53,6 +53,7 @@ export function formatListJson(columns: readonly ListedColumn[]): string {
         needs,
         description,
         reference,
+        rules,
         ...table && {
           cases: table.cases.map(({ id, description }) => ({
             id,

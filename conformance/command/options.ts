@@ -77,7 +77,7 @@ export function parseOptions(args: readonly string[]): Options {
   const action = actionOf(parsed, command);
   if (action === "explain" && ids.length === 0) {
     throw new UsageError(
-      "explain needs the id of a test, or the name of an ioctl.",
+      "explain needs the id of a test, the code of a rule or the name of an ioctl.",
     );
   }
   return {

@@ -142,7 +142,10 @@ describe("parseOptions()", () => {
     [["--timeout", "0"], `Cannot parse --timeout "0"`],
     [["--timeout", "1e12"], `Cannot parse --timeout "1e12"`],
     [["exlpain", "a"], `Did you mean "explain"?`],
-    [["explain"], "explain needs the id of a test, or the name of an ioctl."],
+    [
+      ["explain"],
+      "explain needs the id of a test, the code of a rule or the name of an ioctl.",
+    ],
     [["explain", "--filtre"], `Unknown option "--filtre".`],
     [["--target", "a:", "--target", "a:"], `--target "a:" is there twice.`],
     [["--shard", "3/2"], `Cannot parse --shard "3/2": it must be I/N with I`],

@@ -19,14 +19,14 @@ export function sumUp(
   own?: TestResult,
 ): TestResult {
   const [first] = cases;
-  const { fixture, variant, program, uapi, reference } = first!;
+  const { fixture, variant, program, uapi, reference, rules } = first!;
   const all = own === undefined ? cases : [...cases, own];
   const status = worst(all.map(({ status }) => status));
   if (status === "skip") return { ...first!, id, description };
   const notes = all.flatMap(({ notes = [] }) => notes);
   const ways = otherWays(count(cases)).join(", ");
   return {
-    ...{ id, fixture, variant, program, uapi, description, reference },
+    ...{ id, fixture, variant, program, uapi, description, reference, rules },
     ...own,
     status,
     durationMs: all.reduce((sum, { durationMs }) => sum + durationMs, 0),

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { RULES } from "../../selftests/rules/rules.ts";
 import { type MadeCall, otherProblems, type TestResult } from "./results.ts";
 import { runsPhrase } from "./summary.ts";
 
@@ -28,7 +29,9 @@ export function failureFacts(
   commands: Commands,
 ): Fact[] {
   const { failure, expected, transcript } = result;
-  const facts: Fact[] = [];
+  const facts: Fact[] = result.rules.map((
+    code,
+  ) => ["rule", `${code}: ${RULES[code].says}`]);
   if (expected) {
     facts.push(["reason", expected.reason], ["link", expected.link]);
   }

@@ -101,7 +101,7 @@ export interface Failure {
 export interface AboutTest
   extends
     Pick<Test, "id" | "fixture" | "variant" | "program">,
-    Pick<Test, "description" | "reference"> {
+    Pick<Test, "description" | "reference" | "rules"> {
   /** Revision of the uAPI that was tested. */
   readonly uapi: RevisionName;
 }

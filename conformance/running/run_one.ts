@@ -125,11 +125,11 @@ function millis(from: number, to: number): number {
 
 /** The part of a result that does not depend on the run. */
 export function aboutTest(
-  { id, fixture, variant, program, description, reference }: Test,
+  { id, fixture, variant, program, description, reference, rules }: Test,
   { uapi }: Pick<TargetInfo, "uapi">,
 ): AboutTest {
   return {
-    ...{ id, fixture, variant, program, description, reference },
+    ...{ id, fixture, variant, program, description, reference, rules },
     uapi: uapi as RevisionName,
   };
 }

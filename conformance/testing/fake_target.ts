@@ -121,6 +121,7 @@ function fakeAbout(id: string, more: Partial<Test>): Omit<Test, "run"> {
     program: more.upstream === false ? undefined : "iommufd",
     description: `Checks ${id}`,
     reference: "none",
+    rules: [],
     ...more,
   };
 }

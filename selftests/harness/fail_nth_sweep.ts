@@ -29,6 +29,7 @@ import {
 import type { Need } from "../target/capabilities.ts";
 import { memfdMmap } from "../ioctls/file_ioctls.ts";
 import { Iommufd } from "../ioctls/ioctls.ts";
+import type { RuleCode } from "../rules/rules.ts";
 
 /** The kernel's bound on the steps of one test. */
 const MAX_ROUNDS = 1000;
@@ -70,6 +71,8 @@ export interface Sequence {
   readonly what: string;
   /** What of Linux it is about. */
   readonly reference: string;
+  /** The rules that it proves. */
+  readonly rules: readonly RuleCode[];
   /** What it needs of the target besides `fail_nth`. */
   readonly needs?: readonly Need[];
   /** Steps that can be made to fail at least, from which version on. */
@@ -85,10 +88,11 @@ export function registerSweeps(
   scope: Lifetime = {},
 ): void {
   for (const sequence of sequences) {
-    const { name, what, reference, needs = [], points } = sequence;
+    const { name, what, reference, rules, needs = [], points } = sequence;
     f.test(name, {
       description: `Every step may fail of ${what}`,
       reference,
+      rules,
       ...scope,
       only: (revision) => valueIn(revision.name, points) !== undefined,
       needs: () => needs,

@@ -33,6 +33,7 @@ async function run(
       name: "test",
       what: "a test",
       reference: "",
+      rules: [],
       points: { [NEWEST]: atLeast },
       run: calls,
     });

@@ -15,6 +15,7 @@ import type { TargetInfo, TargetProcess } from "../target/target.ts";
 import { type Errno, errnoName } from "../../impl/uapi/errno.ts";
 import type { Need } from "../target/capabilities.ts";
 import type { KnownBug } from "./known_bugs.ts";
+import { type RuleCode, RULES } from "../rules/rules.ts";
 import { type Table, tableTest } from "./table.ts";
 import {
   type Revision,
@@ -48,8 +49,10 @@ export interface Test {
   readonly program: string | undefined;
   /** What it checks, in a sentence. */
   readonly description: string;
-  /** The kernel test or the rule it answers to. */
+  /** The kernel test or the functions of Linux that it answers to. */
   readonly reference: string;
+  /** The rules that it proves. */
+  readonly rules: readonly RuleCode[];
   /** Its cases, if it is a table of them. */
   readonly table?: {
     /** The rows in order: each is a test by itself, with the id `TEST/CASE`. */
@@ -189,8 +192,10 @@ export interface FixtureOptions<V, S> extends Scope {
 export interface TestOptions<V> extends Scope {
   /** What it checks, in a sentence. */
   readonly description: string;
-  /** The kernel test or the rule it answers to; default: the kernel test of that name. */
+  /** What of Linux it answers to; default: where its rules are, or the kernel test of that name. */
   readonly reference?: string;
+  /** The rules that it proves. */
+  readonly rules?: readonly RuleCode[];
   /** The bug of Linux for which it is not applicable there. */
   knownBug?(variant: V): KnownBug | undefined;
   /** Why the test itself says that there is nothing to do in a variant. */
@@ -258,6 +263,7 @@ export function fixture<V, S>(
     testOptions: TestOptions<V>,
     make: (about: Omit<Test, "run">, variant: V) => Test,
   ): void {
+    const { rules = [] } = testOptions;
     variants.forEach(([variantName, variant], index) => {
       const test = make({
         id: [name, variantName, testName].filter((part) => part).join("."),
@@ -278,7 +284,11 @@ export function fixture<V, S>(
         upstream: options.upstream,
         program: options.upstream ? program : undefined,
         description: testOptions.description,
-        reference: testOptions.reference ?? `${source}: ${name}.${testName}`,
+        reference: testOptions.reference ??
+          (options.upstream
+            ? `${source}: ${name}.${testName}`
+            : rules.map((code) => RULES[code].where).join("; ")),
+        rules,
       }, variant);
       // Tests of earlier variants stand before, and so do this variant's earlier tests.
       const place = start + index * (testsPerVariant + 1) + testsPerVariant;

@@ -233,7 +233,7 @@ export class MockIoctls {
 
   /**
    * Destroys a mock device, and the HWPT where it does not go with its last
-   * device (v3 L11097).
+   * device.
    */
   async destroyDomain(domain: MockDomain): Promise<void> {
     await this.#io.destroy(domain.stdevId);

@@ -53,6 +53,7 @@ export function registerChangeProcess(registry: Test[]): void {
   });
   f.test("basic", {
     description: "The caller of CHANGE_PROCESS is charged for maps of files",
+    rules: ["F3.1"],
     needs: () => ["fork"],
   }, checkChangeProcess);
 }

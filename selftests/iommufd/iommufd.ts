@@ -82,11 +82,13 @@ function registerCommandTests(f: Fixture<undefined, Iommufd>): void {
   f.test("cmd_length", {
     description:
       "Every ioctl refuses a short struct and a non-zero unknown tail, and ignores a zero one",
+    rules: ["C3.10"],
     since: "6.2",
   }, checkCommandLengths);
 
   f.test("cmd_ex_fail", {
     description: "A longer struct is accepted if its tail is zero",
+    rules: ["C3.10"],
   }, async (io) => {
     const bytes = new Uint8Array(IommuDestroy.size + 8);
     const cmd = IommuDestroy.at(bytes);
@@ -104,6 +106,7 @@ function registerCommandTests(f: Fixture<undefined, Iommufd>): void {
   f.test("global_options", {
     description:
       "RLIMIT_MODE can be read and set; HUGE_PAGES belongs to an IOAS",
+    rules: ["P10.10"],
   }, async (io) => {
     const mode = IOMMU_OPTION_RLIMIT_MODE;
     assertEq(await io.getOption(mode, 0, undefined, 1n), 0n, "RLIMIT_MODE");
@@ -153,6 +156,7 @@ function registerVfioTests(f: Fixture<undefined, Iommufd>): void {
 
   f.test("simple_ioctls", {
     description: "The VFIO API version and the type1v2 extension are there",
+    rules: ["P14.3"],
   }, async (io) => {
     assertEq(
       await io.process.ioctlArg(io.fd, VFIO_GET_API_VERSION, 0),
@@ -172,6 +176,7 @@ function registerVfioTests(f: Fixture<undefined, Iommufd>): void {
 
   f.test("unmap_cmd", {
     description: "UNMAP_DMA checks its struct, then looks for an IOAS",
+    rules: ["P14.9"],
   }, async (io) => {
     const values = { iova, length: io.page };
     await unmapDma(io, { ...values, argsz: 1 }, EINVAL);
@@ -181,6 +186,7 @@ function registerVfioTests(f: Fixture<undefined, Iommufd>): void {
 
   f.test("map_cmd", {
     description: "MAP_DMA checks its struct, then looks for an IOAS",
+    rules: ["P14.8"],
   }, async (io) => {
     const values = { iova, length: io.page, vaddr: BigInt(io.buffer) };
     await mapDma(io, { ...values, argsz: 1, flags: 0 }, EINVAL);
@@ -190,6 +196,7 @@ function registerVfioTests(f: Fixture<undefined, Iommufd>): void {
 
   f.test("info_cmd", {
     description: "GET_INFO checks its struct, then looks for an IOAS",
+    rules: ["P14.11"],
   }, async (io) => {
     await getInfo(io, { argsz: 1 }, EINVAL);
     await getInfo(io, {}, ENODEV);
@@ -197,6 +204,7 @@ function registerVfioTests(f: Fixture<undefined, Iommufd>): void {
 
   f.test("set_iommu_cmd", {
     description: "SET_IOMMU needs an IOAS",
+    rules: ["P14.4"],
   }, async (io) => {
     await setIommu(io, VFIO_TYPE1v2_IOMMU, ENODEV);
     await setIommu(io, VFIO_TYPE1_IOMMU, ENODEV);
@@ -204,6 +212,7 @@ function registerVfioTests(f: Fixture<undefined, Iommufd>): void {
 
   f.test("vfio_ioas", {
     description: "The compatibility IOAS can be set, read and cleared",
+    rules: ["P14.7"],
   }, async (io) => {
     await vfioIoas(io, IOMMU_VFIO_IOAS_GET, 0, ENODEV);
     await vfioIoas(io, IOMMU_VFIO_IOAS_SET, 0, ENOENT);

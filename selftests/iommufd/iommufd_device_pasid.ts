@@ -75,6 +75,7 @@ export function registerIommufdDevicePasid(registry: Test[]): void {
   f.test("pasid_attach", {
     description:
       "PASIDs can be attached to HWPTs that are for them, replaced and detached, each by itself",
+    rules: ["A1.1"],
     needs: () => ["faults", "viommu"],
   }, async (self) => {
     // Detaching what is not attached is no failure.

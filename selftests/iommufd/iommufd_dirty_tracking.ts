@@ -176,6 +176,7 @@ function registerTracking(f: DirtyFixture): void {
 
   f.test("set_dirty_tracking", {
     description: "Dirty tracking can be turned on and off",
+    rules: ["C2.26"],
   }, async ({ io, ioasId, idevId: devId }) => {
     const hwpt = await hwptAlloc(io, { devId, ptId: ioasId, flags });
     const domain = await io.mock.domain(hwpt);
@@ -236,12 +237,14 @@ function registerTracking(f: DirtyFixture): void {
 function registerBitmaps(f: DirtyFixture): void {
   f.test("get_dirty_bitmap", {
     description: "Reading the bitmap tells what was dirtied, and clears it",
+    rules: ["C2.27"],
   }, (self, variant) => checkDirtyBitmaps(self, variant, 0));
 
   f.test(
     "get_dirty_bitmap_no_clear",
     {
       description: "With NO_CLEAR the bitmap can be read again",
+      rules: ["C2.29"],
     },
     (self, variant) =>
       checkDirtyBitmaps(self, variant, IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR),

@@ -95,6 +95,7 @@ export const SEQUENCES: readonly Sequence[] = [
     ...kernelSequence("map_file_domain", "mapping a file into a domain", {
       "7.3": 171,
     }, callMapFileDomain),
+    rules: ["U4.4"],
     needs: ["map_file"],
   },
   kernelSequence("map_two_domains", "mapping into two domains", {
@@ -122,6 +123,7 @@ export const SEQUENCES: readonly Sequence[] = [
       "6.12": 97,
       "7.3": 180,
     }, callDevice),
+    rules: ["U4.2"],
     needs: ["hwpt"],
   },
 ];
@@ -133,7 +135,7 @@ function kernelSequence(
   run: Sequence["run"],
 ): Sequence {
   const reference = `iommufd_fail_nth.c: basic_fail_nth.${name}`;
-  return { name, what, reference, points, run };
+  return { name, what, reference, rules: ["U4.1"], points, run };
 }
 
 /** Adds the fixture's tests to `registry`. */

@@ -221,11 +221,13 @@ export async function checkCoveredRefs(
 function registerBasic(f: MockDomainFixture): void {
   f.test("basic", {
     description: "A map reaches the domains; bad memory is found and undone",
+    rules: ["P08.6"],
   }, (self, { file }) => file ? checkBasicFile(self) : checkBasic(self));
 
   f.test("ro_unshare", {
     description:
       "A write to private file memory does not change the page that is mapped for reading",
+    rules: ["S12"],
     since: "6.2",
   }, checkReadOnlyUnshare);
 }
@@ -403,6 +405,7 @@ function registerReplace(f: MockDomainFixture): void {
   f.test("replace", {
     description:
       "A device can be moved between IOASes and HWPTs; an automatic HWPT goes with its last device",
+    rules: ["C2.7"],
     since: "6.6",
   }, async ({ io, ioasId, domains }) => {
     const [{ stdevId, hwptId }, second] = [domains[0]!, domains[1]];
@@ -421,6 +424,7 @@ function registerReplace(f: MockDomainFixture): void {
 
   f.test("alloc_hwpt", {
     description: "A device can be moved through HWPTs that were allocated",
+    rules: ["C2.7"],
     since: "6.6",
     needs: () => ["hwpt"],
   }, async ({ io, ioasId, domains }) => {

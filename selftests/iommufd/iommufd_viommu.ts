@@ -139,11 +139,13 @@ async function setupViommu(
 function registerViommu(f: ViommuFixture): void {
   f.test("viommu_auto_destroy", {
     description: "Closing the descriptor frees a vIOMMU and what is made on it",
+    rules: ["V1.3"],
   }, async () => {});
 
   f.test("viommu_negative_tests", {
     description:
       "A vIOMMU wants a nesting parent and a type that the driver has, and is busy while it is used",
+    rules: ["V1.1"],
   }, async ({ io, ioasId, devId, hwptId, viommuId }) => {
     if (!devId) return void await viommuAlloc(io, devId, hwptId, {}, ENOENT);
     await viommuAlloc(io, devId, 0, {}, ENOENT);
@@ -158,11 +160,13 @@ function registerViommu(f: ViommuFixture): void {
   f.test("viommu_alloc_nested_iopf", {
     description:
       "A nested HWPT of a vIOMMU can have a fault queue, and needs a vDEVICE to be attached",
+    rules: ["V1.8"],
     skipsItself,
   }, checkNestedIopf);
 
   f.test("viommu_alloc_with_data", {
     description: "A driver can offer memory of a vIOMMU to be mapped, whole",
+    rules: ["V1.2"],
     skipsItself,
   }, async ({ io, devId, hwptId }) => {
     const inData = 0xbeef;
@@ -214,6 +218,7 @@ function registerVdevice(f: ViommuFixture): void {
   f.test("vdevice_alloc", {
     description:
       "A device has one vDEVICE, by whose id its events go to the vIOMMU's queue",
+    rules: ["V1.6"],
   }, async (self) => {
     const { io, devId, viommuId } = self;
     if (!devId) {
@@ -224,6 +229,7 @@ function registerVdevice(f: ViommuFixture): void {
 
   f.test("vdevice_cache", {
     description: "Requests to a vIOMMU clear words of a device's cache",
+    rules: ["V5.1"],
     skipsItself,
   }, checkVdeviceCache);
 }
@@ -328,6 +334,7 @@ function registerHwQueue(f: ViommuFixture): void {
   f.test("hw_queue", {
     description:
       "Hardware queues lie in mapped memory, which cannot be unmapped, and depend on those before",
+    rules: ["V3.2"],
     skipsItself,
   }, async ({ io, ioasId, viommuId }) => {
     const { buffer, page } = io;
@@ -363,6 +370,7 @@ function registerHwQueue(f: ViommuFixture): void {
 function registerTombstone(f: ViommuFixture): void {
   f.test("vdevice_tombstone", {
     description: "A vDEVICE goes with its device",
+    rules: ["V1.9"],
     skipsItself,
   }, async ({ io, stdevId, devId, viommuId }) => {
     const vdevId = await vdeviceAlloc(io, viommuId, devId, VIRT_ID);

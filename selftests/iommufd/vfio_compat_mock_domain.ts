@@ -96,6 +96,7 @@ function registerInfo(f: CompatFixture): void {
 
   f.test("option_huge_pages", {
     description: "type1 turns huge pages off, type1v2 leaves them on",
+    rules: ["P14.5"],
   }, async ({ io, ioasId }, { version }) => {
     const value = await io.getOption(IOMMU_OPTION_HUGE_PAGES, ioasId);
     const expected = version === VFIO_TYPE1_IOMMU ? 0n : 1n;
@@ -105,6 +106,7 @@ function registerInfo(f: CompatFixture): void {
   f.test("get_info", {
     description:
       "GET_INFO never writes past argsz and never leaves a broken capability chain",
+    rules: ["P14.11"],
   }, async ({ io }) => {
     const beforeCaps = VfioIommuType1Info.fields.capOffset.offset;
     let info = (await getInfoInBuffer(io, beforeCaps)).info;
@@ -129,6 +131,7 @@ function registerInfo(f: CompatFixture): void {
 function registerMaps(f: CompatFixture): void {
   f.test("map", {
     description: "MAP_DMA and UNMAP_DMA work whole, all at once and by page",
+    rules: ["P14.8"],
   }, checkMap);
 
   f.test("huge_map", {

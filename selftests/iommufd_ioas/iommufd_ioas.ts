@@ -128,10 +128,12 @@ export async function teardownIoas({ io }: IoasSelf): Promise<void> {
 function registerDestroy(f: IoasFixture): void {
   f.test("ioas_auto_destroy", {
     description: "Closing the descriptor frees the IOAS",
+    rules: ["C2.13"],
   }, async () => {});
 
   f.test("ioas_destroy", {
     description: "An IOAS can be destroyed unless a device uses it",
+    rules: ["P10.2"],
   }, async (self) => {
     await self.io.destroy(self.ioasId, self.stdevId ? EBUSY : undefined);
   });
@@ -141,6 +143,7 @@ function registerDestroy(f: IoasFixture): void {
 function registerAreaDestroy(f: IoasFixture): void {
   f.test("ioas_area_destroy", {
     description: "An area does not keep an IOAS from being destroyed",
+    rules: ["P10.2"],
   }, async ({ io, ioasId, stdevId, baseIova }) => {
     await io.mapFixed(ioasId, io.buffer, io.page, baseIova);
     await io.destroy(ioasId, stdevId ? EBUSY : undefined);

@@ -32,6 +32,7 @@ function registerPins(f: IoasFixture): void {
   f.test("access_domain_destory", {
     description:
       "A pin inside a huge page survives the removal of the only domain",
+    rules: ["P08.8"],
     since: "6.3",
     needs: () => ["hugetlb"],
   }, checkDomainDestroy);
@@ -63,6 +64,7 @@ function registerPins(f: IoasFixture): void {
 
   f.test("access_pin_unmap", {
     description: "Unmapping makes an access give its pins up",
+    rules: ["P13.3"],
     since: "6.2",
   }, async ({ io, ioasId }) => {
     const access = await io.mock.createAccess(ioasId, true);
@@ -123,6 +125,7 @@ async function checkPins(
 function registerReadWrite(f: IoasFixture): void {
   f.test("access_rw", {
     description: "Any bytes can be read and written, on both paths",
+    rules: ["P13.7"],
   }, async ({ io, ioasId }) => {
     const access = await io.mock.createAccess(ioasId, false);
     const iova = await io.map(ioasId, io.buffer, io.bufferSize);

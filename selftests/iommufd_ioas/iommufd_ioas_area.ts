@@ -16,10 +16,12 @@ export function registerArea(f: IoasFixture): void {
   f.test("area", {
     description:
       "Areas are unmapped whole, never split, never mapped over; unmap-all empties the IOAS",
+    rules: ["P09.11", "B05"],
   }, checkArea);
 
   f.test("unmap_fully_contained_areas", {
     description: "An unmap range must contain each area that it touches",
+    rules: ["P09.11"],
   }, async ({ io, ioasId, baseIova }) => {
     const { page } = io;
     // Room to step back in a variant that starts at IOVA 0.

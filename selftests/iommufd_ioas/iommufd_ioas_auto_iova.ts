@@ -18,11 +18,13 @@ export function registerAutoIova(f: IoasFixture): void {
   f.test("area_auto_iova", {
     description:
       "A chosen IOVA is aligned, avoids reserved ranges and keeps to allowed ones",
+    rules: ["P09.4"],
   }, checkAutoIova);
 
   f.test("reserved_overflow", {
     description:
       "Nothing can be mapped where all but a few pages are reserved, up to the last IOVA",
+    rules: ["P09.4"],
     since: "7.3",
   }, async ({ io, ioasId }) => {
     await io.mock.addReserved(ioasId, 6n, 2n ** 64n - 0x7fffn);
@@ -31,6 +33,7 @@ export function registerAutoIova(f: IoasFixture): void {
 
   f.test("area_allowed", {
     description: "Allowed and reserved ranges cannot intersect",
+    rules: ["P10.4"],
   }, async ({ io, ioasId, baseIova }) => {
     const { page } = io;
     const allowed = { start: baseIova, last: baseIova + 600n * page };

@@ -35,6 +35,7 @@ export function registerCopyArea(f: IoasFixture): void {
 export function registerCopySweep(f: IoasFixture): void {
   f.test("copy_sweep", {
     description: "Every part of an area can be copied, nothing outside it",
+    rules: ["P09.10"],
     since: "6.2",
   }, async ({ io, ioasId }, { mockDomains }) => {
     const start = BigInt(MOCK_APERTURE_START);

@@ -21,6 +21,7 @@ import type { IoasFixture } from "./iommufd_ioas.ts";
 export function registerDmabuf(f: IoasFixture): void {
   f.test("dmabuf_simple", {
     description: "A dma-buf can be mapped, and is not needed afterwards",
+    rules: ["F2.1"],
     since: "7.3",
     needs: () => ["map_file"],
   }, async ({ io, ioasId }) => {
@@ -36,6 +37,7 @@ export function registerDmabuf(f: IoasFixture): void {
   f.test("dmabuf_revoke", {
     description:
       "A revoked dma-buf keeps its IOVA and cannot be mapped until that is taken back",
+    rules: ["F2.5"],
     since: "7.3",
     needs: () => ["map_file"],
   }, async ({ io, ioasId, idevId: devId }, { mockDomains }) => {

@@ -56,6 +56,7 @@ export function registerAllocHwptNested(f: IoasFixture): void {
   f.test("alloc_hwpt_nested", {
     description:
       "Nested HWPTs can be allocated on a parent, invalidated, attached and made to fault",
+    rules: ["C2.25"],
     since: "6.8",
     needs: () => ["hwpt", "faults"],
   }, async (self) => {
@@ -71,6 +72,7 @@ export function registerAllocHwptNested(f: IoasFixture): void {
 export function registerHwptAttach(f: IoasFixture): void {
   f.test("hwpt_attach", {
     description: "A device can be attached to a HWPT by its id",
+    rules: ["C2.11"],
     since: "6.4",
   }, async ({ io, stdevId, hwptId }) => {
     await io.mock.domain(hwptId, stdevId ? undefined : ENOENT);
@@ -82,6 +84,7 @@ export function registerGetHwInfo(f: IoasFixture): void {
   f.test("get_hw_info", {
     description:
       "Hardware information fills a buffer of any size, and zeroes what is beyond it",
+    rules: ["C2.24"],
     since: "6.6",
     needs: () => ["hwpt"],
   }, async ({ io, idevId, pasidDevId }) => {

@@ -30,6 +30,7 @@ export function registerIovaRanges(f: IoasFixture): void {
   f.test("iova_ranges", {
     description:
       "IOVA_RANGES tells the usable ranges and how many did not fit the array",
+    rules: ["P10.3"],
   }, checkIovaRanges);
 }
 

@@ -25,6 +25,7 @@ export function registerOptions(f: IoasFixture): void {
 
   f.test("ioas_option_huge_pages", {
     description: "HUGE_PAGES is on at first, and can be turned off and on",
+    rules: ["P10.11"],
   }, async ({ io, ioasId }) => {
     assertEq(await io.getOption(option, ioasId), 1n, "HUGE_PAGES at first");
     await io.setOption(option, ioasId, 0n);
@@ -40,6 +41,7 @@ export function registerOptions(f: IoasFixture): void {
 
   f.test("ioas_align_change", {
     description: "The alignment can only rise while all areas have it",
+    rules: ["B08"],
     since: "6.2",
   }, checkAlignChange);
 }

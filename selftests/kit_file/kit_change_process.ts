@@ -175,7 +175,7 @@ function registerErrors(f: OwnerFixture): void {
       description: `${
         errno ? "Nothing is taken over" : "It succeeds"
       } where ${what} is mapped`,
-      reference: "ioas.c iommufd_ioas_change_process",
+      rules: [errno ? "F3.2" : "F3.1"],
     }, async (self) => {
       const { io } = self;
       await make(self);
@@ -197,7 +197,7 @@ function registerErrors(f: OwnerFixture): void {
 
   f.test("without_ioas", {
     description: "It succeeds where nothing is",
-    reference: "ioas.c iommufd_ioas_change_process",
+    rules: ["F3.1"],
   }, async ({ io }) => {
     const fresh = await io.reopen();
     await changeProcess(fresh);
@@ -213,7 +213,7 @@ function registerErrors(f: OwnerFixture): void {
 function registerMoves(f: OwnerFixture): void {
   f.test("moves", {
     description: "What is pinned is the caller's from then on",
-    reference: "ioas.c iommufd_ioas_change_process",
+    rules: ["F3.1"],
     knownBug: leavesPins,
   }, async (self) => {
     const { io, ioasId } = self;
@@ -238,7 +238,7 @@ function registerMoves(f: OwnerFixture): void {
 
   f.test("same_process", {
     description: "A process that owns everything is not charged twice",
-    reference: "ioas.c need_charge_update",
+    rules: ["F3.3"],
   }, async (self) => {
     await map(self, LIMIT);
     await changeProcess(self.io);
@@ -247,7 +247,7 @@ function registerMoves(f: OwnerFixture): void {
 
   f.test("shared_pages", {
     description: "Pages of several areas are charged once",
-    reference: "ioas.c iommufd_ioas_change_process",
+    rules: ["F3.3"],
     knownBug: leavesPins,
   }, async (self) => {
     const { io, ioasId } = self;
@@ -274,7 +274,7 @@ function registerMoves(f: OwnerFixture): void {
 
   f.test("pinned_later", {
     description: "What is pinned later is charged to the owner of then",
-    reference: "pages.c pfn_reader_user_update_pinned",
+    rules: ["F3.4"],
   }, async (self) => {
     const { io, file } = self;
     const parent = io.process;
@@ -292,7 +292,7 @@ function registerMoves(f: OwnerFixture): void {
 
   f.test("pinned_by_access", {
     description: "Pins of accesses move as well",
-    reference: "ioas.c iommufd_ioas_change_process",
+    rules: ["F3.1"],
     knownBug: leavesPins,
   }, async (self) => {
     const { io, file } = self;
@@ -314,7 +314,7 @@ function registerMoves(f: OwnerFixture): void {
 
   f.test("several_files", {
     description: "All areas of all IOAS move together",
-    reference: "ioas.c iommufd_take_all_iova_rwsem",
+    rules: ["F3.1"],
     knownBug: leavesPins,
   }, async (self) => {
     const { io } = self;
@@ -340,7 +340,7 @@ function registerMoves(f: OwnerFixture): void {
 function registerLimits(f: OwnerFixture): void {
   f.test("limit", {
     description: "The caller's limit counts, and nothing changes over it",
-    reference: "ioas.c charge_current",
+    rules: ["F3.3"],
     knownBug: leavesPins,
   }, async (self) => {
     const { io, variant } = self;
@@ -361,7 +361,7 @@ function registerLimits(f: OwnerFixture): void {
 
   f.test("limit_of_owner", {
     description: "What is pinned later is limited as its new owner is",
-    reference: "pages.c incr_user_locked_vm, update_mm_locked_vm",
+    rules: ["F3.4"],
   }, async (self) => {
     const { io, file, variant } = self;
     const ioasId = await io.ioasAlloc();
@@ -378,7 +378,7 @@ function registerLimits(f: OwnerFixture): void {
 
   f.test("other_user", {
     description: "Another user is charged, and the former one no more",
-    reference: "ioas.c iommufd_ioas_change_process",
+    rules: ["F3.3"],
     needs: () => ["setuid"],
     knownBug: leavesPins,
   }, async (self) => {
@@ -415,7 +415,7 @@ function registerMixed(registry: Test[]): void {
   f.test("limit", {
     description:
       "What nobody is charged for moves only if the rest can be charged",
-    reference: "ioas.c charge_current",
+    rules: ["F3.3"],
     knownBug: () => "leaves_pins_with_owner",
   }, async (self) => {
     const { io } = self;
@@ -438,7 +438,7 @@ function registerMixed(registry: Test[]): void {
 function registerUsers(f: OwnerFixture): void {
   f.test("user_of_same_process", {
     description: "A process that became another user's takes over from itself",
-    reference: "ioas.c need_charge_update",
+    rules: ["F3.3"],
     needs: () => ["setuid"],
   }, async (self) => {
     const { io, variant } = self;
@@ -466,7 +466,7 @@ function registerUsers(f: OwnerFixture): void {
 function registerGone(f: OwnerFixture): void {
   f.test("owner_gone", {
     description: "What a process that is gone has left can be taken over",
-    reference: "ioas.c iommufd_ioas_change_process",
+    rules: ["F3.1"],
     knownBug: (variant) =>
       variant.mode ? "takes_from_dead_owner" : leavesPins(variant),
   }, async (self) => {
@@ -489,7 +489,7 @@ function registerGone(f: OwnerFixture): void {
 
   f.test("owner_runs_another_program", {
     description: "A process takes over what it has mapped before an exec",
-    reference: "ioas.c iommufd_ioas_change_process",
+    rules: ["F3.1"],
     needs: () => ["exec"],
     knownBug: (variant) =>
       variant.mode ? "takes_from_dead_owner" : leavesPins(variant),
@@ -518,7 +518,7 @@ function registerGone(f: OwnerFixture): void {
 
   f.test("passed_descriptor", {
     description: "Whoever is given the iommufd can take everything over",
-    reference: "ioas.c iommufd_ioas_change_process",
+    rules: ["F3.1"],
     needs: () => ["passfd"],
     knownBug: leavesPins,
   }, async (self) => {
@@ -546,7 +546,7 @@ function registerGone(f: OwnerFixture): void {
 
   f.test("new_owner_gone", {
     description: "A file outlives its new owner as it does its first one",
-    reference: "pages.c iopt_release_pages",
+    rules: ["F3.4"],
   }, async (self) => {
     const { io, ioasId, file } = self;
     const unpinned = await io.ioasAlloc();

@@ -175,7 +175,7 @@ export async function mapAt(
 function registerOperations(f: DmabufFixture): void {
   f.table("get_errno", {
     description: "A buffer has up to 2 MiB, and whole pages",
-    reference: "selftest.c iommufd_test_dmabuf_get",
+    rules: ["F2.8"],
   }, (t) => {
     const most = 2 ** 21;
     for (const length of [0, most + 1, 2 ** 31, 2 ** 32 - 1]) {
@@ -196,7 +196,7 @@ function registerOperations(f: DmabufFixture): void {
 
   f.test("get_without_descriptor", {
     description: "A buffer for which there is no descriptor is not made",
-    reference: "dma-buf.c dma_buf_fd",
+    rules: ["F2.8"],
     needs: () => ["setrlimit"],
   }, async ({ io }) => {
     const next = await io.nextFd();
@@ -213,7 +213,7 @@ function registerOperations(f: DmabufFixture): void {
 
   f.table("revoke_errno", {
     description: "Only a buffer can be taken back",
-    reference: "selftest.c iommufd_test_dmabuf_revoke, dma-buf.c dma_buf_get",
+    rules: ["F2.8"],
     finish: ({ io, buffer }) => dmabufRevoke(io, buffer, true),
   }, (t) => {
     for (const fd of [999, -1]) {
@@ -238,7 +238,7 @@ function registerOperations(f: DmabufFixture): void {
   f.test("as_a_file", {
     description:
       "A buffer is a file that is neither read nor written nor mapped",
-    reference: "dma-buf.c dma_buf_fops",
+    rules: ["F2.8"],
   }, async ({ io, buffer }) => {
     const bytes = new Uint8Array(8);
     assertErrno(await io.process.read(buffer, bytes), EINVAL, "read");
@@ -260,8 +260,7 @@ function registerOperations(f: DmabufFixture): void {
 function registerErrors(f: DmabufFixture): void {
   f.table("map_errno", {
     description: "MAP_FILE looks at the buffer before it looks at the IOVA",
-    reference:
-      "io_pagetable.c iopt_map_file_pages, pages.c iopt_alloc_dmabuf_pages",
+    rules: ["F2.1"],
     async prepare(self) {
       await mapAt(self, 0);
       return self;
@@ -306,7 +305,7 @@ function registerErrors(f: DmabufFixture): void {
 
   f.test("parts_of_pages", {
     description: "A part of a page is mapped in the granules of the domain",
-    reference: "pages.c pfn_reader_fill_dmabuf, batch_to_domain",
+    rules: ["F2.2"],
   }, async ({ io, ioasId, buffer, stdevId, watchId }) => {
     const half = io.mockPage;
     const { page } = io;
@@ -325,7 +324,7 @@ function registerErrors(f: DmabufFixture): void {
 
   f.test("chosen_iova", {
     description: "A chosen IOVA is as aligned as the place in the buffer",
-    reference: "io_pagetable.c iopt_alloc_area_pages",
+    rules: ["F2.1"],
   }, async ({ io, ioasId, buffer, baseIova }) => {
     const { page } = io;
     const first = baseIova || page;
@@ -343,7 +342,7 @@ function registerUse(f: DmabufFixture): void {
   f.table("access_errno", {
     description:
       "An access gets nothing of a buffer, once its rights are known",
-    reference: "pages.c iopt_area_add_access, iopt_pages_rw_access",
+    rules: ["F2.3"],
     async prepare(self) {
       const { io, ioasId, buffer } = self;
       const access = await io.mock.createAccess(ioasId, true);
@@ -393,7 +392,7 @@ function registerUse(f: DmabufFixture): void {
 
   f.test("access_does_not_hinder", {
     description: "An IOAS with accesses maps and loses buffers as any other",
-    reference: "pages.c iopt_revoke_notify",
+    rules: ["F2.3"],
   }, async (self) => {
     const { io, ioasId, buffer } = self;
     const { page } = io;
@@ -415,7 +414,7 @@ function registerUse(f: DmabufFixture): void {
   f.test("hw_queue", {
     description:
       "A hardware queue lies in the memory of a file, and not in a buffer",
-    reference: "viommu.c iommufd_hw_queue_alloc_phys",
+    rules: ["F2.3"],
     needs: () => ["viommu"],
   }, async (self) => {
     const { io, buffer } = self;
@@ -444,7 +443,7 @@ function registerUse(f: DmabufFixture): void {
 
   f.test("not_pinned", {
     description: "A buffer is neither pinned nor charged",
-    reference: "pages.c iopt_alloc_dmabuf_pages",
+    rules: ["F2.2"],
     needs: () => ["setrlimit"],
   }, async (self) => {
     const { io } = self;
@@ -464,7 +463,7 @@ function registerUse(f: DmabufFixture): void {
 
   f.test("closed_buffer", {
     description: "An area keeps a buffer whose descriptor is closed",
-    reference: "pages.c iopt_release_pages",
+    rules: ["F2.7"],
   }, async (self) => {
     const { io, ioasId, watchId } = self;
     const iova = await mapAt(self, 0);
@@ -482,7 +481,7 @@ function registerUse(f: DmabufFixture): void {
 
   f.test("small_pages", {
     description: "Without large pages a buffer is mapped page by page",
-    reference: "pages.c batch_iommu_map_small",
+    rules: ["F2.2"],
   }, async ({ io, buffer }) => {
     const { page } = io;
     const ioasId = await io.ioasAlloc();
@@ -501,7 +500,7 @@ function registerUse(f: DmabufFixture): void {
 
   f.test("largest", {
     description: "The largest buffer is mapped, in parts and as a whole",
-    reference: "selftest.c iommufd_test_dmabuf_get",
+    rules: ["F2.8"],
   }, async ({ io, ioasId, watchId }) => {
     const size = 2 ** 21;
     const fd = await dmabufGet(io, size);
@@ -517,7 +516,7 @@ function registerUse(f: DmabufFixture): void {
 
   f.test("vfio_cut", {
     description: "An area of a buffer cannot be cut",
-    reference: "io_pagetable.c iopt_area_split",
+    rules: ["F2.4"],
   }, async ({ io, buffer, idevId }) => {
     const { page } = io;
     const ioasId = await io.ioasAlloc();

@@ -47,7 +47,7 @@ function registerMoments(f: DmabufFixture): void {
   f.test("revoked", {
     description:
       "A buffer that is taken back is in no domain any more, for good",
-    reference: "pages.c iopt_revoke_notify",
+    rules: ["F2.5"],
   }, async (self) => {
     const { io, ioasId, watchId } = self;
     const iova = await mapAt(self, 0);
@@ -72,7 +72,7 @@ function registerMoments(f: DmabufFixture): void {
   f.test("invalidated", {
     description:
       "Areas lose a buffer also when its driver lets it be used again",
-    reference: "selftest.c iommufd_test_dmabuf_revoke",
+    rules: ["F2.5"],
   }, async (self) => {
     const { io, watchId } = self;
     const iova = await mapAt(self, 0);
@@ -84,7 +84,7 @@ function registerMoments(f: DmabufFixture): void {
 
   f.test("revoked_after_unmap", {
     description: "A buffer that is mapped no more can be taken back",
-    reference: "pages.c iopt_release_pages",
+    rules: ["F2.7"],
   }, async (self) => {
     const { io, ioasId, watchId } = self;
     const iova = await mapAt(self, 0);
@@ -99,7 +99,7 @@ function registerMoments(f: DmabufFixture): void {
 
   f.test("other_buffers", {
     description: "Taking a buffer back is no matter of others",
-    reference: "dma-buf.c dma_buf_invalidate_mappings",
+    rules: ["F2.5"],
   }, async (self) => {
     const { io, ioasId, watchId } = self;
     const other = await dmabufGet(io, io.context.pageSize);
@@ -116,7 +116,7 @@ function registerMoments(f: DmabufFixture): void {
 
   f.test("many_areas", {
     description: "Every area of a buffer loses it",
-    reference: "pages.c iopt_revoke_notify",
+    rules: ["F2.5"],
   }, async (self) => {
     const { io, ioasId, watchId } = self;
     const places = [0, 1, 2, 3, 10, 11];
@@ -134,7 +134,7 @@ function registerMoments(f: DmabufFixture): void {
 function registerCopies(f: DmabufFixture): void {
   f.test("copies", {
     description: "Copies lose a buffer with the area that they are of",
-    reference: "pages.c iopt_dmabuf_track_all_domains",
+    rules: ["F2.5"],
   }, async (self) => {
     const { io, ioasId, watchId } = self;
     const { page } = io;
@@ -166,7 +166,7 @@ function registerCopies(f: DmabufFixture): void {
 
   f.test("copy_outlives", {
     description: "A copy has the buffer after the first area is gone",
-    reference: "io_pagetable.c iopt_get_pages",
+    rules: ["F2.7"],
   }, async (self) => {
     const { io, ioasId, watchId } = self;
     const srcIova = await mapAt(self, 0);
@@ -189,7 +189,7 @@ function registerCopies(f: DmabufFixture): void {
 function registerDomains(f: DmabufFixture): void {
   f.test("domain_before", {
     description: "A domain that comes to a buffer has it, and loses it",
-    reference: "io_pagetable.c iopt_fill_domain",
+    rules: ["F2.6"],
   }, async (self) => {
     const { io, ioasId } = self;
     const iova = await mapAt(self, 0, undefined, 0, BUFFER_PAGES);
@@ -205,7 +205,7 @@ function registerDomains(f: DmabufFixture): void {
   f.test("domain_after", {
     description:
       "A domain that comes after a buffer was taken back has nothing of it",
-    reference: "pages.c iopt_area_fill_domain",
+    rules: ["F2.6"],
   }, async (self) => {
     const { io, ioasId } = self;
     const iova = await mapAt(self, 0);
@@ -227,7 +227,7 @@ function registerDomains(f: DmabufFixture): void {
   f.test("domain_goes", {
     description:
       "A domain that goes takes its part of a buffer along, or has none",
-    reference: "io_pagetable.c iopt_unfill_domain",
+    rules: ["F2.6"],
   }, async (self) => {
     const { io, ioasId, watchId } = self;
     const device = await io.mock.domain(ioasId);
@@ -245,7 +245,7 @@ function registerDomains(f: DmabufFixture): void {
 
   f.test("attach_fails", {
     description: "A device that cannot have another area has no buffer either",
-    reference: "io_pagetable.c iopt_fill_domain",
+    rules: ["F2.6"],
   }, async (self) => {
     const { io, buffer } = self;
     const { page } = io;
@@ -268,7 +268,7 @@ function registerDomains(f: DmabufFixture): void {
 
   f.test("replaced_device", {
     description: "A device that moves to another IOAS leaves the buffer behind",
-    reference: "device.c iommufd_device_do_replace",
+    rules: ["F2.6"],
   }, async (self) => {
     const { io, ioasId, stdevId, watchId } = self;
     if (!stdevId) return;
@@ -286,7 +286,7 @@ function registerDomains(f: DmabufFixture): void {
 function registerEnds(f: DmabufFixture): void {
   f.test("destroyed", {
     description: "An IOAS is destroyed with buffers, whether taken back or not",
-    reference: "io_pagetable.c iopt_unmap_all",
+    rules: ["F2.7"],
   }, async (self) => {
     const { io, buffer } = self;
     for (const revoked of [false, true]) {
@@ -303,7 +303,7 @@ function registerEnds(f: DmabufFixture): void {
   f.test("closed", {
     description:
       "Closing the iommufd gives a buffer back; it can be taken back then",
-    reference: "pages.c iopt_release_pages",
+    rules: ["F2.7"],
   }, async (self) => {
     const { io } = self;
     const other = await io.reopen();
@@ -319,7 +319,7 @@ function registerEnds(f: DmabufFixture): void {
 
   f.test("two_contexts", {
     description: "A buffer that two iommufds map is taken from both",
-    reference: "dma-buf.c dma_buf_invalidate_mappings",
+    rules: ["F2.5"],
   }, async (self) => {
     const { io, watchId } = self;
     const iova = await mapAt(self, 0);
@@ -338,7 +338,7 @@ function registerEnds(f: DmabufFixture): void {
 
   f.test("left_open", {
     description: "A buffer that was taken back is freed with its last user",
-    reference: "dma-buf.c dma_buf_release",
+    rules: ["F2.7"],
   }, async (self) => {
     const { io, ioasId } = self;
     const fd = await dmabufGet(io, io.context.pageSize);

@@ -62,6 +62,7 @@ export const SEQUENCES: readonly Sequence[] = [
     what: "mapping a file into two domains in many small batches",
     points: { "7.3": 26 },
     reference: "pages.c iopt_area_fill_domains, batch_from_folios",
+    rules: ["U4.4"],
     run: callTwoDomains,
   },
   {
@@ -69,6 +70,7 @@ export const SEQUENCES: readonly Sequence[] = [
     what: "mapping a file that is charged, by a domain that comes later",
     points: { "7.3": 85 },
     reference: "pages.c pfn_reader_user_update_pinned",
+    rules: ["U4.4"],
     needs: ["setrlimit"],
     run: callCharged,
   },
@@ -77,6 +79,7 @@ export const SEQUENCES: readonly Sequence[] = [
     what: "pins of a file by an access",
     points: { "7.3": 21 },
     reference: "pages.c iopt_pages_fill, pin_memfd_pages",
+    rules: ["U4.4"],
     run: callAccessPin,
   },
   {
@@ -84,6 +87,7 @@ export const SEQUENCES: readonly Sequence[] = [
     what: "copies from and to a file",
     points: { "7.3": 19 },
     reference: "pages.c iopt_pages_rw_slow",
+    rules: ["U4.4"],
     run: callAccessRw,
   },
   {
@@ -91,6 +95,7 @@ export const SEQUENCES: readonly Sequence[] = [
     what: "a DMA buffer, from making it to taking it back",
     points: { "7.3": 35 },
     reference: "pages.c iopt_alloc_dmabuf_pages, iopt_dmabuf_track_all_domains",
+    rules: ["U4.4"],
     run: callDmabuf,
   },
   {
@@ -98,6 +103,7 @@ export const SEQUENCES: readonly Sequence[] = [
     what: "devices that come to a DMA buffer",
     points: { "7.3": 121 },
     reference: "io_pagetable.c iopt_fill_domain",
+    rules: ["U4.4"],
     run: callDmabufDomain,
   },
   {
@@ -105,6 +111,7 @@ export const SEQUENCES: readonly Sequence[] = [
     what: "a change of process",
     points: { "7.3": 4 },
     reference: "ioas.c iommufd_take_all_iova_rwsem",
+    rules: ["U4.4"],
     run: callChangeProcess,
   },
 ];

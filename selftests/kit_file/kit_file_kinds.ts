@@ -59,7 +59,7 @@ async function sealable({ process }: Iommufd, size: number): Promise<number> {
 function registerSeals(f: MapFileFixture): void {
   f.test("sealed_file", {
     description: "A file that is sealed against writes is mapped to be written",
-    reference: "io_pagetable.c iopt_map_file_pages",
+    rules: ["F1.3"],
     needs: () => ["files"],
   }, async ({ io, ioasId, hwptId }) => {
     const fd = await sealable(io, 2 * io.context.pageSize);
@@ -74,7 +74,7 @@ function registerSeals(f: MapFileFixture): void {
 
   f.test("sealed_while_pinned", {
     description: "A file cannot be sealed against writes while it is pinned",
-    reference: "mm/memfd.c memfd_wait_for_pins",
+    rules: ["F1.11"],
     needs: () => ["files"],
   }, async ({ io, ioasId, stdevId }) => {
     const fd = await sealable(io, 2 * io.context.pageSize);
@@ -94,7 +94,7 @@ function registerSeals(f: MapFileFixture): void {
 function registerHoles(f: MapFileFixture): void {
   f.test("hole_while_pinned", {
     description: "A pinned page stays what it was when a hole is made there",
-    reference: "mm/shmem.c shmem_fallocate",
+    rules: ["F1.10"],
     needs: () => ["files"],
   }, async (self) => {
     const { io, ioasId, file, address, hwptId } = self;
@@ -129,7 +129,7 @@ function registerHoles(f: MapFileFixture): void {
 
   f.test("hole_before_pins", {
     description: "A hole is filled with zeroes by a pin",
-    reference: "mm/memfd.c memfd_alloc_folio",
+    rules: ["F1.9"],
     needs: () => ["files"],
   }, async (self) => {
     const { io, file, address } = self;
@@ -147,7 +147,7 @@ function registerHoles(f: MapFileFixture): void {
 
   f.test("huge_hole", {
     description: "A hole in a file of huge pages leaves what is pinned of it",
-    reference: "fs/hugetlbfs/inode.c hugetlbfs_punch_hole",
+    rules: ["F1.10"],
     needs: () => ["files", "hugetlb"],
   }, async ({ io, ioasId, stdevId }) => {
     const huge = io.context.hugePageSize;
@@ -170,7 +170,7 @@ function registerHoles(f: MapFileFixture): void {
 function registerNames(f: MapFileFixture): void {
   f.test("file_of_a_tmpfs", {
     description: "A file of a tmpfs can be mapped, also without its name",
-    reference: "mm/gup.c memfd_pin_folios",
+    rules: ["F1.2"],
     needs: () => ["files"],
   }, async ({ io, ioasId, hwptId }) => {
     const path = "/dev/shm/kit_map_file";
@@ -197,7 +197,7 @@ function registerNames(f: MapFileFixture): void {
 function registerDescriptors(f: MapFileFixture): void {
   f.test("descriptors_of_caller", {
     description: "The descriptor is looked up where the caller has its own",
-    reference: "io_pagetable.c iopt_map_file_pages",
+    rules: ["F1.3"],
     needs: () => ["fork"],
   }, async (self) => {
     const { io, ioasId, file } = self;

@@ -47,7 +47,7 @@ export function registerFileMemory(f: MapFileFixture): void {
 function registerLengths(f: MapFileFixture): void {
   f.table("lengths", {
     description: "Only whole pages of a file can be pinned",
-    reference: "mm/gup.c memfd_pin_folios",
+    rules: ["F1.5"],
   }, (t, { mockDomains }) => {
     const rows: [string, number, number, number, boolean][] = [
       ["all of 3 pages", 3, 0, 3, true],
@@ -77,7 +77,7 @@ function registerLengths(f: MapFileFixture): void {
 
   f.test("start_beyond_all_files", {
     description: "No file reaches beyond 2^63-1",
-    reference: "mm/gup.c memfd_pin_folios",
+    rules: ["F1.5"],
   }, async ({ io, ioasId, file, stdevId }) => {
     const errno = stdevId ? EINVAL : undefined;
     for (const start of [2n ** 63n, 2n ** 63n - io.page, 2n ** 64n - io.page]) {
@@ -87,7 +87,7 @@ function registerLengths(f: MapFileFixture): void {
 
   f.test("grown_file", {
     description: "A file that was too short can be pinned once it has grown",
-    reference: "mm/gup.c memfd_pin_folios",
+    rules: ["F1.5"],
   }, async ({ io }) => {
     const { page } = io;
     const at = IOVA;
@@ -114,7 +114,7 @@ async function makeFile(io: Iommufd, length: number): Promise<number> {
 function registerPins(f: MapFileFixture): void {
   f.test("pins", {
     description: "A page is pinned once by each map of it, copies not counted",
-    reference: "pages.c iopt_area_fill_domains",
+    rules: ["F1.8"],
   }, async (self) => {
     const { io, ioasId, address, stdevId, hwptId } = self;
     const { page } = io;
@@ -149,7 +149,7 @@ function registerPins(f: MapFileFixture): void {
 
   f.test("pinned_by_first_domain", {
     description: "Without a domain nothing is pinned until there is one",
-    reference: "io_pagetable.c iopt_fill_domain",
+    rules: ["F1.8"],
   }, async (self) => {
     const { io, address, file } = self;
     const ioasId = await io.ioasAlloc();
@@ -168,7 +168,7 @@ function registerPins(f: MapFileFixture): void {
 
   f.test("attach_fails", {
     description: "A device that cannot have one area gets none",
-    reference: "io_pagetable.c iopt_fill_domain",
+    rules: ["F1.8"],
   }, async ({ io, address, file }) => {
     const { page } = io;
     const ioasId = await io.ioasAlloc();
@@ -193,7 +193,7 @@ function registerPins(f: MapFileFixture): void {
 
   f.test("fails_late", {
     description: "A map that fails after many pages leaves none pinned",
-    reference: "pages.c iopt_area_fill_domains",
+    rules: ["F1.8"],
   }, async (self) => {
     const { io, address, stdevId } = self;
     if (!stdevId) return;
@@ -209,7 +209,7 @@ function registerPins(f: MapFileFixture): void {
 
   f.test("missing_pages", {
     description: "Pages that the file does not have yet are made by a pin",
-    reference: "mm/memfd.c memfd_alloc_folio",
+    rules: ["F1.9"],
   }, async ({ io, ioasId, hwptId }) => {
     const size = 4 * io.context.pageSize;
     const { fd, address } = await memfdMmap(io, size);
@@ -240,7 +240,7 @@ function registerTruncation(f: MapFileFixture): void {
   f.test("truncated_while_pinned", {
     description:
       "Pages that are pinned stay what they were when the file is cut",
-    reference: "mm/gup.c memfd_pin_folios",
+    rules: ["F1.10"],
   }, async (self) => {
     const { io, ioasId, file, address, hwptId } = self;
     const size = io.context.pageSize;
@@ -268,7 +268,7 @@ function registerTruncation(f: MapFileFixture): void {
 
   f.test("truncated_before_pins", {
     description: "What was cut off can be neither pinned nor copied",
-    reference: "mm/gup.c memfd_pin_folios",
+    rules: ["F1.10"],
   }, async ({ io, file }) => {
     const ioasId = await io.ioasAlloc();
     const iova = IOVA;
@@ -296,7 +296,7 @@ function registerTruncation(f: MapFileFixture): void {
 function registerAccess(f: MapFileFixture): void {
   f.test("access_pins", {
     description: "An access pins the file's pages, once with a domain",
-    reference: "pages.c iopt_area_add_access",
+    rules: ["F1.8"],
   }, async (self) => {
     const { io, ioasId, address, stdevId } = self;
     const { page } = io;
@@ -321,7 +321,7 @@ function registerAccess(f: MapFileFixture): void {
 
   f.table("access_rw", {
     description: "Bytes that an access copies are those of the file",
-    reference: "pages.c iopt_pages_rw_access",
+    rules: ["F1.12"],
     async prepare(self) {
       const { io, ioasId, address } = self;
       const size = FILE_PAGES * io.context.pageSize;
@@ -375,7 +375,7 @@ function registerAccess(f: MapFileFixture): void {
 
   f.test("access_rights", {
     description: "A file mapped for reading is not written",
-    reference: "pages.c iopt_pages_rw_access, iopt_area_add_access",
+    rules: ["F1.7"],
   }, async ({ io, ioasId, file }) => {
     const prot = IOMMU_IOAS_MAP_READABLE;
     const iova = await mapFile(io, ioasId, file, 0, io.page, undefined, prot);
@@ -398,7 +398,7 @@ function registerOwners(f: MapFileFixture): void {
   f.test("owner_gone", {
     description:
       "A file can be pinned after the process that mapped it is gone",
-    reference: "pages.c pfn_reader_user_pin",
+    rules: ["F1.4"],
     needs: () => ["fork"],
   }, async (self) => {
     const { io, file, address } = self;
@@ -427,7 +427,7 @@ function registerOwners(f: MapFileFixture): void {
 function registerLayout(f: MapFileFixture): void {
   f.test("small_pages", {
     description: "Without large pages a file is mapped page by page",
-    reference: "pages.c batch_to_domain",
+    rules: ["F1.13"],
   }, async ({ io, file, address }) => {
     const ioasId = await io.ioasAlloc();
     await io.setOption(IOMMU_OPTION_HUGE_PAGES, ioasId, 0n);
@@ -440,7 +440,7 @@ function registerLayout(f: MapFileFixture): void {
 
   f.test("vfio_cut", {
     description: "VFIO's UNMAP_DMA of version 1 cuts an area of a file",
-    reference: "io_pagetable.c iopt_area_split",
+    rules: ["F1.13"],
   }, async ({ io, file, address }) => {
     const { page } = io;
     const ioasId = await io.ioasAlloc();
@@ -461,7 +461,7 @@ function registerLayout(f: MapFileFixture): void {
   f.test("copy_between", {
     description:
       "A copy in another IOAS has the same pages, and outlives the first",
-    reference: "io_pagetable.c iopt_get_pages",
+    rules: ["F1.12"],
   }, async (self) => {
     const { io, ioasId, address } = self;
     const { page } = io;

@@ -190,8 +190,7 @@ const BAD_MAPS: readonly BadMap[] = [
 function registerErrors(f: MapFileFixture): void {
   f.table("map_errno", {
     description: "MAP_FILE refuses bad arguments in the kernel's order",
-    reference:
-      "ioas.c iommufd_ioas_map_file, io_pagetable.c iopt_map_file_pages",
+    rules: ["F1.1"],
     finish: (self) => mapWith(self, {}),
   }, (t) => {
     for (const [what, errno, valuesOf] of BAD_MAPS) {
@@ -210,7 +209,7 @@ function registerErrors(f: MapFileFixture): void {
 
   f.test("map_place_errno", {
     description: "The place of a fixed map is checked before the file's pages",
-    reference: "io_pagetable.c iopt_alloc_area_pages",
+    rules: ["F1.1"],
   }, async (self) => {
     const { io, ioasId, baseIova, stdevId } = self;
     const { page } = io;
@@ -233,7 +232,7 @@ function registerErrors(f: MapFileFixture): void {
 
   f.test("map_unanswered", {
     description: "A map that cannot tell its IOVA stays",
-    reference: "ioas.c iommufd_ioas_map_file",
+    rules: ["F1.1"],
   }, async (self) => {
     const { io, ioasId, baseIova, file } = self;
     const bytes = IommuIoasMapFile.encode({
@@ -270,7 +269,7 @@ function registerKinds(f: MapFileFixture): void {
   f.table("file_kinds", {
     description:
       "A file that has no pages of shmem or hugetlbfs is only refused when they are pinned",
-    reference: "mm/gup.c memfd_pin_folios",
+    rules: ["F1.2"],
     finish: (self) => mapWith(self, {}),
   }, (t, { mockDomains }) => {
     for (const [what, open] of OTHER_FILES) {
@@ -296,7 +295,7 @@ function registerKinds(f: MapFileFixture): void {
 
   f.test("own_iommufd", {
     description: "An iommufd that maps itself goes when it is closed",
-    reference: "pages.c iopt_alloc_file_pages",
+    rules: ["F1.4"],
     knownBug: ({ mockDomains }) =>
       mockDomains ? undefined : "maps_keep_any_file",
   }, async (self) => {
@@ -312,7 +311,7 @@ function registerKinds(f: MapFileFixture): void {
 
   f.test("opened_read_only", {
     description: "How the file was opened does not matter",
-    reference: "io_pagetable.c iopt_map_file_pages",
+    rules: ["F1.3"],
   }, async (self) => {
     const { io, ioasId, address, hwptId } = self;
     const path = `/proc/self/fd/${self.file}`;
@@ -324,7 +323,7 @@ function registerKinds(f: MapFileFixture): void {
 
   f.test("closed_file", {
     description: "An area keeps the file's memory when the file is closed",
-    reference: "pages.c iopt_alloc_file_pages",
+    rules: ["F1.4"],
   }, async ({ io, ioasId, stdevId }) => {
     const fd = assertOk(
       await io.process.memfdCreate("closed", MFD_CLOEXEC),
@@ -348,7 +347,7 @@ function registerKinds(f: MapFileFixture): void {
 
   f.test("hugetlb_file", {
     description: "Any pages of a file of huge pages can be mapped",
-    reference: "mm/gup.c memfd_pin_folios",
+    rules: ["F1.2"],
     needs: () => ["hugetlb"],
   }, async ({ io, ioasId, hwptId }) => {
     const huge = io.context.hugePageSize;
@@ -374,7 +373,7 @@ function registerKinds(f: MapFileFixture): void {
   f.test("huge_page_dropped_while_pinned", {
     description:
       "Huge memory that is dropped while it is pinned takes nothing from files",
-    reference: "mm/hugetlb.c",
+    rules: ["F1.10"],
     needs: () => ["hugetlb"],
     knownBug: () => "unreserves_huge_page_twice",
   }, async ({ io, ioasId }) => {
@@ -395,7 +394,7 @@ function registerKinds(f: MapFileFixture): void {
 
   f.test("huge_length", {
     description: "A file of huge pages is as long as its whole pages",
-    reference: "mm/gup.c memfd_pin_folios",
+    rules: ["F1.5"],
     needs: () => ["hugetlb"],
   }, async ({ io, ioasId, hwptId }) => {
     const fd = assertOk(await io.process.memfdCreate("", MFD_HUGETLB), "memfd");
@@ -409,7 +408,7 @@ function registerKinds(f: MapFileFixture): void {
 function registerChosenIova(f: MapFileFixture): void {
   f.test("chosen_iova", {
     description: "A chosen IOVA is as aligned as the place in the file",
-    reference: "io_pagetable.c iopt_alloc_area_pages, iopt_alloc_iova",
+    rules: ["F1.6"],
   }, async ({ io, ioasId, file, baseIova, stdevId }) => {
     const { page } = io;
     // IOVA 0 is never chosen.
@@ -439,7 +438,7 @@ function registerChosenIova(f: MapFileFixture): void {
 
   f.test("chosen_iova_errno", {
     description: "Lengths that are too long, ranges that are full",
-    reference: "io_pagetable.c iopt_alloc_iova",
+    rules: ["F1.6"],
   }, async ({ io, ioasId, file, baseIova }) => {
     const { page } = io;
     await mapFile(io, ioasId, file, 0, 2n ** 63n, EOVERFLOW);
@@ -454,7 +453,7 @@ function registerChosenIova(f: MapFileFixture): void {
 
   f.test("rights", {
     description: "A file that was mapped for reading stays so, copies too",
-    reference: "pages.c iopt_alloc_file_pages, iopt_area_add_access",
+    rules: ["F1.7"],
   }, async ({ io, ioasId, file, stdevId }) => {
     const { page } = io;
     const prot = IOMMU_IOAS_MAP_READABLE;

@@ -180,7 +180,7 @@ function registerSwitch(f: DirtyFixture): void {
   f.table("set_errno", {
     description:
       "Only a HWPT of an IOAS that was allocated for it can track; flags come first",
-    reference: "hw_pagetable.c iommufd_hwpt_set_dirty_tracking; C2.26",
+    rules: ["C2.26"],
     async finish(self) {
       await dirty(self, [0]);
       await expectDirty(self, [0]);
@@ -221,7 +221,7 @@ function registerSwitch(f: DirtyFixture): void {
   f.table("on_off", {
     description:
       "Turning tracking on forgets what is dirty, also if it is on; turning it off does not",
-    reference: "io_pagetable.c iopt_set_dirty_tracking; C2.26",
+    rules: ["C2.26"],
     async finish(self) {
       await dirty(self, [3]);
       await expectDirty(self, [3]);
@@ -242,7 +242,7 @@ function registerSwitch(f: DirtyFixture): void {
 
   f.test("on_all_areas", {
     description: "Turning tracking on forgets what is dirty in every area",
-    reference: "io_pagetable.c iopt_clear_dirty_data; C2.26",
+    rules: ["C2.26"],
   }, async (self) => {
     const { io, ioasId, hwptId, memory } = self;
     const length = 2n * io.bufferSize;
@@ -254,7 +254,7 @@ function registerSwitch(f: DirtyFixture): void {
 
   f.test("hwpts_apart", {
     description: "Each HWPT of an IOAS tracks for itself",
-    reference: "selftest.c mock_domain_set_dirty_tracking",
+    rules: ["C2.33"],
   }, async (self) => {
     const { io, ioasId, idevId } = self;
     const flags = IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
@@ -272,7 +272,7 @@ function registerSwitch(f: DirtyFixture): void {
 
   f.test("unmapped", {
     description: "What is unmapped and mapped again is clean",
-    reference: "selftest.c mock_domain_unmap_pages",
+    rules: ["C2.33"],
   }, async (self) => {
     const { io, ioasId, memory } = self;
     await dirty(self, [0, 7]);
@@ -287,7 +287,7 @@ function registerSwallowed(f: DirtyFixture): void {
   f.test("off", {
     description:
       "While tracking is off a read succeeds; the mock's newer page table tells what was dirty before",
-    reference: "io_pagetable.c iommu_read_and_clear_dirty; C2.27",
+    rules: ["C2.29"],
   }, async (self) => {
     const { io, hwptId } = self;
     await dirty(self, [4]);
@@ -299,7 +299,7 @@ function registerSwallowed(f: DirtyFixture): void {
   f.test("hole", {
     description:
       "A range with a hole is read up to the hole; what is behind it stays dirty",
-    reference: "io_pagetable.c __iommu_read_and_clear_dirty; C2.27",
+    rules: ["C2.30"],
   }, async (self) => {
     const { io, ioasId, memory } = self;
     const { page } = io;
@@ -324,7 +324,7 @@ function registerSwallowed(f: DirtyFixture): void {
   f.table("bad_bitmap", {
     description:
       "A bit whose place in memory cannot be written is lost: the read succeeds and the page is clean",
-    reference: "iova_bitmap.c iova_bitmap_set; C2.27",
+    rules: ["C2.30"],
     finish: (self) => expectDirty(self, []),
   }, (t) => {
     type Place = (self: DirtySelf) => number;

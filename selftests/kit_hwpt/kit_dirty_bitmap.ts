@@ -39,7 +39,7 @@ export function registerDirtyBitmaps(f: DirtyFixture): void {
   f.test("no_clear", {
     description:
       "With NO_CLEAR a write is told again and again, without it once",
-    reference: "selftest.c mock_domain_read_and_clear_dirty; C2.27",
+    rules: ["C2.29"],
   }, async (self) => {
     await dirty(self, [0, 2, GRANULES - 1]);
     for (const flags of [NO_CLEAR, NO_CLEAR, 0]) {
@@ -51,7 +51,7 @@ export function registerDirtyBitmaps(f: DirtyFixture): void {
   f.table("any_address", {
     description:
       "A bitmap may begin at any byte; bits are added to it, and nothing else is touched",
-    reference: "iova_bitmap.c",
+    rules: ["C2.28"],
     async prepare(self) {
       await dirty(self, BITS);
       return self;
@@ -75,7 +75,7 @@ export function registerDirtyBitmaps(f: DirtyFixture): void {
   f.test("part", {
     description:
       "A part of the range is read from bit 0 on; the rest stays dirty",
-    reference: "iova_bitmap.c; C2.27",
+    rules: ["C2.28"],
   }, async (self) => {
     const { mockPage } = self.io;
     const bits = [...Array(GRANULES).keys()];
@@ -88,7 +88,7 @@ export function registerDirtyBitmaps(f: DirtyFixture): void {
 
   f.table("page_sizes", {
     description: "A bit may stand for any power of two of bytes",
-    reference: "iova_bitmap.c iova_bitmap_offset_to_index; C2.27",
+    rules: ["C2.28"],
     async prepare(self) {
       await dirty(self, [3, 8, 9, 30]);
       return self;
@@ -111,7 +111,7 @@ export function registerDirtyBitmaps(f: DirtyFixture): void {
   f.test("iova_alignment", {
     description:
       "A bit may stand for less than an IO page, but no range begins or ends in one",
-    reference: "io_pagetable.c iommufd_check_iova_range",
+    rules: ["C2.27"],
   }, async (self) => {
     const { io } = self;
     const pageSize = io.mockPage / 2n;
@@ -127,22 +127,20 @@ export function registerDirtyBitmaps(f: DirtyFixture): void {
   f.test("windows", {
     description:
       "A bitmap may be longer than what is pinned of it at a time; nothing of it stays pinned",
-    reference: "iova_bitmap.c iova_bitmap_advance_to, iova_bitmap_put",
+    rules: ["C2.31"],
   }, checkWindows);
 
   f.test("huge_pages", {
     description:
       "Memory that is aligned to a large IO page is tracked by that, other memory by small ones",
-    reference:
-      "selftest.c mock_domain_read_and_clear_dirty, iommu.c iommu_pgsize",
+    rules: ["C2.34"],
     needs: () => ["hugetlb"],
   }, checkHugePages);
 
   f.test("odd_page_size", {
     description:
       "A page size with several bits counts as its lowest one; ends may not have the bits below its highest that it lacks",
-    reference:
-      "io_pagetable.c iommufd_check_iova_range, iova_bitmap.c iova_bitmap_alloc",
+    rules: ["C2.32"],
   }, async (self) => {
     const pageSize = 0x1800n;
     await dirty(self, [0, 3, 7, 8]);
@@ -159,7 +157,7 @@ export function registerDirtyBitmaps(f: DirtyFixture): void {
   f.test("areas", {
     description:
       "A read goes through adjacent areas, wherever a bit's range begins and ends",
-    reference: "io_pagetable.c __iommu_read_and_clear_dirty",
+    rules: ["C2.30"],
   }, async (self) => {
     const { io, ioasId, memory } = self;
     const { page, mockPage } = io;

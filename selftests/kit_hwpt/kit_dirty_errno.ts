@@ -49,8 +49,7 @@ export function registerErrnos(f: DirtyFixture): void {
 function registerReads(f: DirtyFixture): void {
   f.table("get_order", {
     description: "GET_DIRTY_BITMAP checks its arguments in Linux's order",
-    reference:
-      "hw_pagetable.c iommufd_hwpt_get_dirty_bitmap, io_pagetable.c iommufd_check_iova_range; C2.27",
+    rules: ["C2.27"],
     async finish(self) {
       // Nothing was read by any of them.
       await dirty(self, [0]);
@@ -92,7 +91,7 @@ function registerReads(f: DirtyFixture): void {
 
   f.table("get_last", {
     description: "A range may end with the IOVA space",
-    reference: "io_pagetable.c iommufd_check_iova_range",
+    rules: ["C2.27"],
   }, (t) => {
     type Range = (page: bigint) => { iova: bigint; length: bigint };
     const rows: [string, Errno | undefined, Range][] = [
@@ -135,7 +134,7 @@ function mark(
 function registerMarking(f: DirtyFixture): void {
   f.table("mark_order", {
     description: "The test operation DIRTY checks its arguments in order",
-    reference: "selftest.c iommufd_test_dirty",
+    rules: ["P15.17"],
     async prepare(self) {
       const { io, idevId, hwptId } = self;
       const nested = await nestedAlloc(io, idevId, hwptId);
@@ -201,7 +200,7 @@ function registerMarking(f: DirtyFixture): void {
   f.test("mark_page_size", {
     description:
       "DIRTY takes IOVA divided by its page size as the number of an IO page, whatever size that has",
-    reference: "selftest.c iommufd_test_dirty",
+    rules: ["P15.17"],
     until: "6.19",
   }, async (self) => {
     const { page } = self.io;
@@ -221,7 +220,7 @@ function registerMarking(f: DirtyFixture): void {
   f.test("mark_iova", {
     description:
       "DIRTY marks the IO page at each IOVA whose bit is set, and counts the bits, mapped or not",
-    reference: "selftest.c iommufd_test_dirty",
+    rules: ["P15.17"],
     since: "6.19",
   }, async (self) => {
     const { io } = self;

@@ -139,7 +139,7 @@ export function faultingHwpt(
 function registerAlloc(f: FaultFixture): void {
   f.test("alloc", {
     description: "A queue gets the lowest free id and the lowest free number",
-    reference: "fault.c iommufd_fault_alloc; C0.20",
+    rules: ["C0.20"],
   }, async ({ io, faultId }) => {
     const [id, fd] = [await io.nextId(), await io.nextFd()];
     const first = await faultQueueAlloc(io);
@@ -160,7 +160,7 @@ function registerAlloc(f: FaultFixture): void {
 
   f.test("alloc_efault", {
     description: "A queue that cannot be told of does not exist: EFAULT",
-    reference: "fault.c iommufd_fault_alloc; C0.20",
+    rules: ["C0.20"],
   }, async ({ io }) => {
     const [id, fd] = [await io.nextId(), await io.nextFd()];
     const cmd = IOMMU_FAULT_QUEUE_ALLOC;
@@ -174,7 +174,7 @@ function registerAlloc(f: FaultFixture): void {
 
   f.test("alloc_emfile", {
     description: "Without a free descriptor there is no queue: EMFILE",
-    reference: "fault.c iommufd_fault_alloc; C0.20",
+    rules: ["C0.20"],
     needs: () => ["setrlimit"],
   }, async ({ io }) => {
     const id = await io.nextId();
@@ -195,7 +195,7 @@ function registerAlloc(f: FaultFixture): void {
   f.table("hwpt_with_queue", {
     description:
       "A HWPT takes a fault queue that there is, if it is nested or, later, no parent",
-    reference: "hw_pagetable.c iommufd_hwpt_alloc; C0.29",
+    rules: ["C0.29"],
     prepare: async (self) => ({ ...self, next: await self.io.nextId() }),
     async finish(state) {
       // The half-built ones held neither the parent nor an id.
@@ -237,7 +237,7 @@ function registerAlloc(f: FaultFixture): void {
 function registerRead(f: FaultFixture): void {
   f.table("read_empty", {
     description: "Reading never waits: 0 bytes when there is no fault",
-    reference: "fault.c iommufd_fault_fops_read; C0.22",
+    rules: ["C0.22"],
   }, (t) => {
     for (const room of [0, 1, 3, 100]) {
       t.case(
@@ -249,7 +249,7 @@ function registerRead(f: FaultFixture): void {
 
   f.table("read_errno", {
     description: "A buffer that is not one of whole faults is refused",
-    reference: "fault.c iommufd_fault_fops_read; C0.22",
+    rules: ["C0.22"],
     async prepare(self) {
       await trigger(self.io, self.device.idevId, { addr: 10n });
       return self;
@@ -267,7 +267,7 @@ function registerRead(f: FaultFixture): void {
 
   f.test("read_record", {
     description: "A fault has its device, its request and its cookie",
-    reference: "fault.c iommufd_compose_fault_message; C0.5, C0.6, C0.33",
+    rules: ["C0.5", "C0.6", "C0.33"],
   }, async ({ io, fd, device: { idevId } }) => {
     const perm = IOMMU_PGFAULT_PERM_WRITE | IOMMU_PGFAULT_PERM_EXEC;
     const addr = 0xfedcba9876543210n;
@@ -301,7 +301,7 @@ function registerRead(f: FaultFixture): void {
 
   f.test("read_room", {
     description: "The oldest faults come first, as many as there is room for",
-    reference: "fault.c iommufd_fault_fops_read; C0.22",
+    rules: ["C0.22"],
   }, async ({ io, fd, device: { idevId } }) => {
     for (const addr of [10n, 20n, 30n, 40n]) {
       await trigger(io, idevId, { addr });
@@ -315,7 +315,7 @@ function registerRead(f: FaultFixture): void {
   f.test("poll", {
     description:
       "A queue is always writable, and readable while there are unread faults",
-    reference: "fault.c iommufd_fault_fops_poll; C0.26",
+    rules: ["C0.26"],
   }, async ({ io, fd, device: { idevId } }) => {
     const all = POLLIN | POLLOUT | POLLRDNORM;
     assertEq(await io.process.poll(fd, all), POLLOUT, "poll without faults");
@@ -336,7 +336,7 @@ function registerWrite(f: FaultFixture): void {
   f.table("write_errno", {
     description:
       "An answer must be whole, have a known code and a cookie that waits for it",
-    reference: "fault.c iommufd_fault_fops_write; C0.11, C0.12, C0.25",
+    rules: ["C0.11", "C0.12", "C0.25"],
     async prepare(self) {
       const { io, fd, device } = self;
       await trigger(io, device.idevId);
@@ -373,7 +373,7 @@ function registerWrite(f: FaultFixture): void {
 
   f.test("write_unread", {
     description: "A fault that was not read has no cookie yet",
-    reference: "fault.c iommufd_fault_fops_write; C0.12",
+    rules: ["C0.12"],
   }, async ({ io, fd, device: { idevId } }) => {
     await trigger(io, idevId);
     for (const cookie of [0, 1, 2]) {
@@ -385,7 +385,7 @@ function registerWrite(f: FaultFixture): void {
 
   f.test("write_partial", {
     description: "Answers before a bad one count, those behind it do not",
-    reference: "fault.c iommufd_fault_fops_write; C0.25",
+    rules: ["C0.25"],
   }, async ({ io, fd, device: { idevId } }) => {
     for (let i = 0; i < 4; i++) await trigger(io, idevId);
     assertEq((await readFaults(io, fd)).length, 4, "faults");
@@ -398,7 +398,7 @@ function registerWrite(f: FaultFixture): void {
   f.test("cookies", {
     description:
       "A fault gets the lowest free cookie when it is read, not when it is reported",
-    reference: "fault.c iommufd_fault_fops_read; C0.13, C0.23",
+    rules: ["C0.13", "C0.23"],
   }, async ({ io, fd, device: { idevId } }) => {
     for (const addr of [1n, 2n, 3n, 4n]) await trigger(io, idevId, { addr });
     await expectFaults(io, fd, [[1, 1n], [2, 2n], [3, 3n]], 3);
@@ -417,6 +417,7 @@ function registerWrite(f: FaultFixture): void {
       "Cookie 0 is not given out, until an answer to it comes while another one waits",
     reference:
       "fault.c iommufd_fault_fops_write: xa_erase() of the entry that keeps 0 busy",
+    rules: ["C0.24"],
   }, async ({ io, fd, device: { idevId } }) => {
     async function report(...addrs: bigint[]): Promise<void> {
       for (const addr of addrs) await trigger(io, idevId, { addr });
@@ -437,7 +438,7 @@ function registerWrite(f: FaultFixture): void {
 
   f.test("queues_apart", {
     description: "A queue knows its own faults and cookies only",
-    reference: "fault.c; C0.12",
+    rules: ["C0.12"],
   }, async (self) => {
     const { io, fd, device } = self;
     const other = await faultQueueAlloc(io);
@@ -460,7 +461,7 @@ function registerReports(f: FaultFixture): void {
   f.table("trigger", {
     description:
       "A report that nobody handles is no error for TRIGGER_IOPF; it needs a device",
-    reference: "selftest.c iommufd_test_trigger_iopf; C0.31, C0.33",
+    rules: ["C0.31", "C0.33"],
     finish: ({ io, fd }) => expectFaults(io, fd, []),
   }, (t) => {
     const tables: [string, (self: FaultSelf) => Promise<number> | number][] = [
@@ -494,7 +495,7 @@ function registerReports(f: FaultFixture): void {
 
   f.test("shared_hwpt", {
     description: "Devices that share a HWPT share its queue, under their ids",
-    reference: "fault.c; C0.6",
+    rules: ["C0.6"],
   }, async ({ io, fd, hwptId, device }) => {
     const second = await io.mock.domain(hwptId);
     const ids = [second.idevId, device.idevId, second.idevId];
@@ -511,7 +512,7 @@ function registerReports(f: FaultFixture): void {
   f.test("paging_hwpt", {
     description:
       "A HWPT of an IOAS hands out the faults of its devices, but not those of PASIDs that nothing is attached to",
-    reference: "hw_pagetable.c iommufd_hwpt_paging_alloc, io-pgfault.c",
+    rules: ["C0.29", "C0.31"],
     since: "6.14",
   }, async ({ io, ioasId, device, faultId, fd }) => {
     const { idevId: devId, stdevId } = device;

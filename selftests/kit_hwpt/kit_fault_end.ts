@@ -64,7 +64,7 @@ function registerAnswered(f: FaultFixture): void {
   f.test("replace_to_ioas", {
     description:
       "A device that leaves its HWPT has its faults answered for it, unread ones too; other devices keep theirs",
-    reference: "fault.c iommufd_auto_response_faults; C0.27",
+    rules: ["C0.27"],
   }, async (self) => {
     const { io, ioasId, fd, device } = self;
     await twoDevices(self);
@@ -80,7 +80,7 @@ function registerAnswered(f: FaultFixture): void {
 
   f.test("replace_same_queue", {
     description: "That it goes to a HWPT with the same queue changes nothing",
-    reference: "fault.c iommufd_auto_response_faults; C0.27",
+    rules: ["C0.27"],
   }, async (self) => {
     const { io, fd, device } = self;
     const hwpt = await faultingHwpt(self);
@@ -93,7 +93,7 @@ function registerAnswered(f: FaultFixture): void {
 
   f.test("replace_same_hwpt", {
     description: "A device that moves to the HWPT where it is keeps its faults",
-    reference: "device.c iommufd_device_do_replace",
+    rules: ["C0.27"],
   }, async (self) => {
     const { io, fd, hwptId, device } = self;
     await twoDevices(self);
@@ -104,7 +104,7 @@ function registerAnswered(f: FaultFixture): void {
 
   f.test("destroy_device", {
     description: "A device that is destroyed has its faults answered for it",
-    reference: "fault.c iommufd_auto_response_faults; C0.27",
+    rules: ["C0.27"],
   }, async (self) => {
     const { io, fd, device } = self;
     const other = await twoDevices(self);
@@ -118,7 +118,7 @@ function registerAnswered(f: FaultFixture): void {
 
   f.test("failed_replace", {
     description: "A move that fails leaves the faults as they are",
-    reference: "device.c iommufd_hwpt_replace_device; C0.27",
+    rules: ["C0.27"],
   }, async (self) => {
     const { io, ioasId, hwptId, fd, device } = self;
     const dirty = await hwptAlloc(io, {
@@ -145,7 +145,7 @@ function registerUsers(f: FaultFixture): void {
   f.test("destroy_order", {
     description:
       "A queue is held by its descriptor and by HWPTs, those by devices",
-    reference: "fault.c; C0.21",
+    rules: ["C0.21"],
   }, async (self) => {
     const { io, ioasId, device } = self;
     const { faultId, faultFd } = await faultQueueAlloc(io);
@@ -168,7 +168,7 @@ function registerUsers(f: FaultFixture): void {
 
   f.test("dup", {
     description: "A queue's descriptor holds it until its last copy is closed",
-    reference: "fault.c iommufd_fault_fops_release; C0.21",
+    rules: ["C0.21"],
   }, async (self) => {
     const { io, device } = self;
     const { faultId, faultFd } = await faultQueueAlloc(io);
@@ -192,7 +192,7 @@ function registerDescriptors(f: FaultFixture): void {
   f.test("context_lives", {
     description:
       "A queue's descriptor keeps the whole context alive after /dev/iommu is closed",
-    reference: "fault.c iommufd_fault_alloc, iommufd_fault_fops_release; C0.21",
+    rules: ["C0.21"],
   }, async (self) => {
     const { io, ioasId, device } = self;
     const iova = BigInt(MOCK_APERTURE_START);
@@ -218,14 +218,14 @@ function registerDescriptors(f: FaultFixture): void {
 
   f.test("close_with_faults", {
     description: "A context that is closed answers all faults that are left",
-    reference: "fault.c iommufd_fault_destroy, main.c iommufd_fops_release",
+    rules: ["C0.28"],
   }, async (self) => {
     await twoDevices(self);
   });
 
   f.test("child", {
     description: "A child has the queue as well, and keeps it open",
-    reference: "fault.c iommufd_fault_fops_release; C0.21",
+    rules: ["C0.21"],
     needs: () => ["fork"],
   }, async ({ io, fd, device }) => {
     const child = io.in(await io.process.fork());

@@ -97,7 +97,7 @@ function registerBuffers(f: InfoFixture): void {
   f.table("every_length", {
     description:
       "As many bytes as the buffer has are written, zeros behind the information; its length comes back",
-    reference: "device.c iommufd_get_hw_info; C2.24",
+    rules: ["C2.24"],
   }, (t) => {
     const { size } = TestHwInfo;
     for (const spare of [0, 5]) {
@@ -120,7 +120,7 @@ function registerBuffers(f: InfoFixture): void {
 
   f.table("no_buffer", {
     description: "Without length the address does not matter",
-    reference: "device.c iommufd_get_hw_info; C2.24",
+    rules: ["C2.24"],
   }, (t) => {
     const addresses: [string, (self: InfoSelf) => bigint][] = [
       ["0", () => 0n],
@@ -139,7 +139,7 @@ function registerBuffers(f: InfoFixture): void {
   f.table("buffer_efault", {
     description:
       "A buffer that cannot be written in full is refused, and the struct stays as it was",
-    reference: "device.c iommufd_get_hw_info; C2.24",
+    rules: ["C2.24"],
   }, (t) => {
     function refused(
       what: string,
@@ -204,7 +204,7 @@ function registerErrnos(f: InfoFixture): void {
   f.table("errno_order", {
     description:
       "Flags and reserved bytes come before the device, the device before the buffer",
-    reference: "device.c iommufd_get_hw_info; C2.24",
+    rules: ["C2.24"],
   }, (t, _, { hwpt }) => {
     function refused(
       what: string,
@@ -238,7 +238,7 @@ function registerErrnos(f: InfoFixture): void {
   f.test("capabilities", {
     description:
       "The capabilities are those of the device; what was in the reply does not matter",
-    reference: "device.c iommufd_get_hw_info; C2.24",
+    rules: ["C2.24"],
   }, async (self) => {
     const { io, ioasId } = self;
     const before = {
@@ -265,7 +265,7 @@ function registerErrnos(f: InfoFixture): void {
   f.table("wanted_type", {
     description:
       "A type can be asked for with its flag; the driver refuses what it does not have",
-    reference: "device.c iommufd_get_hw_info, selftest.c mock_domain_hw_info",
+    rules: ["C2.35"],
     since: "6.17",
   }, (t) => {
     const INPUT_TYPE = IOMMU_HW_INFO_FLAG_INPUT_TYPE;

@@ -75,7 +75,7 @@ function registerFill(f: HwptFixture): void {
   f.test("fill", {
     description:
       "A HWPT has what its IOAS has, from its allocation on; the pages are pinned once",
-    reference: "hw_pagetable.c iommufd_hwpt_paging_alloc; C2.20, S16",
+    rules: ["C2.20", "S16"],
   }, async (self) => {
     const { io, ioasId, idevId, hwptId: auto } = self;
     const { page, buffer } = io;
@@ -103,7 +103,7 @@ function registerFill(f: HwptFixture): void {
   f.test("fill_errno", {
     description:
       "A HWPT that cannot have what its IOAS has is not allocated, and the IOAS is as before",
-    reference: "io_pagetable.c iopt_table_add_domain; C2.20, P09",
+    rules: ["C2.20"],
   }, async ({ io, idevId }) => {
     const { page, buffer } = io;
     const ioasId = await io.ioasAlloc();
@@ -132,7 +132,7 @@ function registerFill(f: HwptFixture): void {
   f.test("alignment", {
     description:
       "The alignment that HWPTs need is needed as long as there is one of them",
-    reference: "io_pagetable.c iopt_calculate_iova_alignment; B08",
+    rules: ["B08"],
   }, async (self) => {
     const { io, ioasId, idevId, stdevId } = self;
     const manual = await hwptAlloc(io, { devId: idevId, ptId: ioasId });
@@ -150,7 +150,7 @@ function registerFill(f: HwptFixture): void {
   f.test("nested_maps_nothing", {
     description:
       "A nested HWPT has no map of its own: operations on maps do not know it",
-    reference: "selftest.c get_md_pagetable, get_md_pagetable_nested; C2.1",
+    rules: ["C2.1"],
   }, async (self) => {
     const { io, idevId, hwptId: auto } = self;
     const parent = await parentAlloc(self);
@@ -169,7 +169,7 @@ function registerUsers(f: HwptFixture): void {
   f.test("destroy_order", {
     description:
       "A HWPT holds its IOAS, a nested one its parent, a device its HWPT",
-    reference: "hw_pagetable.c; C2.1, C2.20",
+    rules: ["C2.1", "C2.20"],
   }, async (self) => {
     const { io, ioasId, idevId, stdevId, hwptId: auto } = self;
     const parent = await parentAlloc(self);
@@ -195,7 +195,7 @@ function registerUsers(f: HwptFixture): void {
   f.test("close_all", {
     description:
       "Closing the descriptor frees nested HWPTs, parents and devices in an order that works",
-    reference: "main.c iommufd_fops_release",
+    rules: ["C2.13"],
   }, async (self) => {
     const { io, ioasId, idevId } = self;
     await io.mapFixed(ioasId, io.buffer, io.bufferSize, IOVA);
@@ -212,7 +212,7 @@ function registerUsers(f: HwptFixture): void {
   f.test("attach_by_id", {
     description:
       "Devices attach to the HWPT that they name, and each of them holds it",
-    reference: "device.c iommufd_device_change_pt, iommufd_hw_pagetable_attach",
+    rules: ["C2.11"],
   }, async (self) => {
     const { io, idevId } = self;
     const parent = await parentAlloc(self);
@@ -233,7 +233,7 @@ function registerUsers(f: HwptFixture): void {
   f.test("auto_apart", {
     description:
       "A device that attaches to an IOAS shares automatic HWPTs only; they go with their last device",
-    reference: "device.c iommufd_device_auto_get_domain; P12",
+    rules: ["C2.10"],
   }, async ({ io, ioasId, idevId, stdevId, hwptId: auto }) => {
     const manual = await hwptAlloc(io, { devId: idevId, ptId: ioasId });
     const second = await io.mock.domain(ioasId);

@@ -70,7 +70,7 @@ function registerOrder(f: HwptFixture): void {
   f.table("alloc_order", {
     description:
       "HWPT_ALLOC on an IOAS checks in Linux's order, and a refusal uses no id up",
-    reference: "hw_pagetable.c iommufd_hwpt_alloc; C2.9, C2.20",
+    rules: ["C2.9", "C2.20"],
     prepare: expectId,
     finish: allocExpected,
   }, (t, _, { attach, hwpt }) => {
@@ -133,7 +133,7 @@ function registerOrder(f: HwptFixture): void {
 
   f.table("alloc_flags", {
     description: "HWPT_ALLOC takes its flags in every combination that it has",
-    reference: "hw_pagetable.c iommufd_hwpt_paging_alloc",
+    rules: ["C2.20"],
     prepare: expectId,
     finish: allocExpected,
   }, (t, _, { attach }) => {
@@ -151,7 +151,7 @@ function registerOrder(f: HwptFixture): void {
 
   f.test("other_context", {
     description: "Devices, IOAS and HWPTs of another context are unknown",
-    reference: "main.c iommufd_get_object; C3.3",
+    rules: ["C3.3"],
   }, async (self) => {
     const { io, ioasId, idevId } = self;
     const parent = await parentAlloc(self);
@@ -168,7 +168,7 @@ function registerOrder(f: HwptFixture): void {
 
   f.table("reply_efault", {
     description: "An id that cannot be told is not used: EFAULT",
-    reference: "hw_pagetable.c iommufd_hwpt_alloc",
+    rules: ["C2.9"],
     async prepare(self) {
       const parent = await parentAlloc(self);
       return { ...self, parent, next: await self.io.nextId() };
@@ -206,7 +206,7 @@ function registerNestedOrder(f: HwptFixture): void {
   f.table("nested_order", {
     description:
       "HWPT_ALLOC on a HWPT checks in Linux's order, and a refusal uses no id up",
-    reference: "hw_pagetable.c iommufd_hwpt_nested_alloc; C2.21, C2.23",
+    rules: ["C2.21", "C2.23"],
     async prepare(self): Promise<NestedState> {
       const { io, ioasId, idevId } = self;
       const onIoas = { devId: idevId, ptId: ioasId };
@@ -269,7 +269,7 @@ function registerData(f: HwptFixture): void {
   f.table("data_length", {
     description:
       "Driver data must have the length that the driver knows: longer is refused even with a zero tail",
-    reference: "include/linux/iommu.h __iommu_copy_struct_from_user; C3.11",
+    rules: ["C3.11"],
     prepare: async (self) => ({ ...self, parent: await parentAlloc(self) }),
     finish: ({ io, idevId, parent }) => nestedAlloc(io, idevId, parent),
   }, (t, _, revision) => {
@@ -314,7 +314,7 @@ function registerData(f: HwptFixture): void {
   f.table("data_on_ioas", {
     description:
       "The mock takes data for a HWPT of an IOAS that choose its page table, or none",
-    reference: "selftest.c mock_domain_alloc_paging_flags; C2.23",
+    rules: ["C2.23"],
     prepare: expectId,
     finish: allocExpected,
   }, (t, _, revision) => {
@@ -357,7 +357,7 @@ function registerData(f: HwptFixture): void {
   f.table("data_address", {
     description:
       "Driver data may lie anywhere, also where memory ends behind them",
-    reference: "copy_struct_from_user; C3.11",
+    rules: ["C3.11"],
     async prepare(self) {
       const { pageSize } = self.io.context;
       const pages = await self.io.mmap(3 * pageSize, MAP_PRIVATE);

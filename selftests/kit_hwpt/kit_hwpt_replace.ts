@@ -24,7 +24,7 @@ export function registerReplace(f: HwptFixture): void {
 
   f.test("replace_same", {
     description: "A device that moves to where it is stays there",
-    reference: "device.c iommufd_device_do_replace",
+    rules: ["C2.7"],
   }, async (self) => {
     const { io, ioasId, stdevId, hwptId: auto } = self;
     const parent = await parentAlloc(self);
@@ -41,7 +41,7 @@ export function registerReplace(f: HwptFixture): void {
   f.test("replace_reserved", {
     description:
       "The IOVA that a domain does not have is reserved where the device is, and only there",
-    reference: "io_pagetable.c iopt_table_add_domain, iopt_table_remove_domain",
+    rules: ["C2.12"],
   }, async (self) => {
     const { io, ioasId, stdevId } = self;
     const other = await io.ioasAlloc();
@@ -63,7 +63,7 @@ export function registerReplace(f: HwptFixture): void {
   f.test("replace_incompatible", {
     description:
       "A device that does not fit a HWPT stays where it was, and an IOAS gives it another HWPT",
-    reference: "selftest.c mock_domain_nop_attach; device.c",
+    rules: ["C2.7"],
   }, async ({ io, ioasId, idevId, hwptId: auto }) => {
     const flags = IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
     const dirty = await hwptAlloc(io, { devId: idevId, ptId: ioasId, flags });
@@ -80,7 +80,7 @@ export function registerReplace(f: HwptFixture): void {
 
   f.test("replace_shared", {
     description: "Devices that share an automatic HWPT leave it one by one",
-    reference: "device.c iommufd_device_do_replace; iommufd_hw_pagetable_put",
+    rules: ["C2.7"],
   }, async (self) => {
     const { io, ioasId, stdevId, hwptId: auto } = self;
     await io.mapFixed(ioasId, io.buffer, io.page, IOVA);
@@ -125,7 +125,7 @@ function registerMoves(f: HwptFixture): void {
   f.table("replace_all", {
     description:
       "A device moves from each kind of page table to each other, and holds only the one it is at",
-    reference: "device.c iommufd_device_do_replace; C2.7",
+    rules: ["C2.7"],
     async prepare(self): Promise<Places> {
       const { io, ioasId, idevId } = self;
       const other = await io.ioasAlloc();

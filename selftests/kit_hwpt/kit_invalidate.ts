@@ -134,7 +134,7 @@ function registerOrder(f: InvalidateFixture): void {
   f.table("errno_order", {
     description:
       "Arguments are checked in Linux's order, and then no request was carried out",
-    reference: "hw_pagetable.c iommufd_hwpt_invalidate; C2.25",
+    rules: ["C2.25"],
     async prepare(self) {
       await place(self, self.pages, [{ iotlbId: 9 }]);
       return self;
@@ -201,7 +201,7 @@ function registerOrder(f: InvalidateFixture): void {
   f.table("entry_length", {
     description:
       "A request must have the length that the driver knows: longer is refused even with a zero tail",
-    reference: "include/linux/iommu.h __iommu_copy_struct_from_user; C3.12",
+    rules: ["C3.12"],
     async prepare(self) {
       const { io, pages } = self;
       await io.process.poke(pages, new Uint8Array(io.context.pageSize));
@@ -229,7 +229,7 @@ function registerOrder(f: InvalidateFixture): void {
   f.table("no_entries", {
     description:
       "No request at all asks whether the type is known; address and length do not matter",
-    reference: "hw_pagetable.c iommufd_hwpt_invalidate; C2.25",
+    rules: ["C2.25"],
     finish: ({ io, nested }) =>
       checkIotlb(io, nested, [FULL, FULL, FULL, FULL]),
   }, (t, _variant, { objects: { invalidateOtherErrno } }) => {
@@ -261,7 +261,7 @@ function registerPartial(f: InvalidateFixture): void {
   f.table("partial", {
     description:
       "Requests before one that fails are carried out and counted, those behind it are not",
-    reference: "selftest.c mock_domain_cache_invalidate_user; C2.25",
+    rules: ["C2.25"],
   }, (t) => {
     const bad: [string, Request, Errno][] = [
       ["entry 4", { iotlbId: 4 }, EINVAL],
@@ -294,7 +294,7 @@ function registerPartial(f: InvalidateFixture): void {
   f.table("partial_efault", {
     description:
       "Requests before one that cannot be read are carried out and counted",
-    reference: "include/linux/iommu.h; C3.12",
+    rules: ["C3.12"],
   }, (t) => {
     for (const cut of [0, 1, 4, 7]) {
       for (let count = 0; count <= GOOD.length; count++) {
@@ -316,7 +316,7 @@ function registerPartial(f: InvalidateFixture): void {
   f.table("reply_efault", {
     description:
       "A count that cannot be told is EFAULT, whatever else happened; the requests were carried out",
-    reference: "hw_pagetable.c iommufd_hwpt_invalidate; C2.25",
+    rules: ["C2.25"],
   }, (t) => {
     const rows: [string, Partial<IommuHwptInvalidate>, handled: boolean][] = [
       ["a request", { entryNum: 1 }, true],
@@ -359,8 +359,7 @@ function afterGood(count: number): number[] {
 function registerLimits(f: InvalidateFixture): void {
   f.test("many", {
     description: "One call may have 2^19 requests, of any alignment",
-    reference:
-      "hw_pagetable.c IOMMU_HWPT_INVALIDATE_ENTRY_NUM_MAX (a stable update); C2.25",
+    rules: ["C2.25"],
   }, async (self) => {
     const { io, nested, pages } = self;
     const length = MAX_REQUESTS * REQUEST;
@@ -384,7 +383,7 @@ function registerLimits(f: InvalidateFixture): void {
 function registerIotlb(f: InvalidateFixture): void {
   f.test("apart", {
     description: "Requests change the HWPT that they name only",
-    reference: "selftest.c mock_domain_cache_invalidate_user; C2.23",
+    rules: ["C2.23"],
   }, async (self) => {
     const { io, idevId, parent, nested, pages } = self;
     const other = await nestedAlloc(io, idevId, parent);
@@ -400,7 +399,7 @@ function registerIotlb(f: InvalidateFixture): void {
   f.table("check_iotlb", {
     description:
       "MD_CHECK_IOTLB finds another value, an entry that there is not and a HWPT that has none",
-    reference: "selftest.c iommufd_test_md_check_iotlb; C2.23",
+    rules: ["C2.23"],
   }, (t) => {
     type Values = (self: InvalidateSelf) => Partial<TestCheckIotlb>;
     const rows: [string, Errno | undefined, Values][] = [

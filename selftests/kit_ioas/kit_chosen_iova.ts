@@ -70,7 +70,7 @@ async function setup(
 function registerFirstPlace(f: ChosenFixture): void {
   f.test("area_below", {
     description: "An area below the first place is not in the way",
-    reference: "io_pagetable.c __alloc_iova_check_used",
+    rules: ["P09.5"],
   }, async ({ io, place }) => {
     const { page, mockPage } = io;
     assertEq(await place(0n, 0x200n), page, "IOVA of the start of a page");
@@ -80,7 +80,7 @@ function registerFirstPlace(f: ChosenFixture): void {
 
   f.test("reserved_below", {
     description: "Reserved IOVA below the first place is not in the way",
-    reference: "io_pagetable.c __alloc_iova_check_used",
+    rules: ["P09.5"],
   }, async ({ io, ioasId, place }) => {
     const { page, mockPage } = io;
     await io.mock.addReserved(ioasId, page, 0x200n);
@@ -90,7 +90,7 @@ function registerFirstPlace(f: ChosenFixture): void {
   f.test("range_without_place", {
     description:
       "An allowed range counts as full if its first place is no good",
-    reference: "io_pagetable.c __alloc_iova_check_used",
+    rules: ["P09.5"],
   }, async ({ io, ioasId, place }) => {
     const first = { start: 0x11600n, last: 0x11dffn };
     await io.allowIovas(ioasId, [first]);
@@ -109,7 +109,7 @@ function registerHoles(f: ChosenFixture): void {
   f.test("hole_above", {
     description:
       "In a hole above the first place the offset in the page is or'ed in anew",
-    reference: "io_pagetable.c __alloc_iova_check_hole",
+    rules: ["P09.5"],
   }, async ({ io, ioasId, place }) => {
     const { buffer } = io;
     await io.allowIovas(ioasId, [{ start: 0x12000n, last: 0x13fffn }]);
@@ -126,7 +126,7 @@ function registerHoles(f: ChosenFixture): void {
 
   f.test("short_after_long", {
     description: "A hole that was too short for one is found for another",
-    reference: "io_pagetable.c iopt_alloc_iova; P09.3",
+    rules: ["P09.3"],
   }, async ({ io, ioasId, place }) => {
     const { page } = io;
     // One page is free below, and all from 0x40000 on.
@@ -143,7 +143,7 @@ function registerHoles(f: ChosenFixture): void {
 
   f.test("hole_reserved_in_part", {
     description: "Whether reserved ranges bound a hole as areas do",
-    reference: "io_pagetable.c iopt_alloc_iova; v3 L4646",
+    rules: ["S26"],
   }, async ({ io, ioasId, place }) => {
     await io.mock.addReserved(ioasId, 0n, 0x31800n);
     await io.mapFixed(ioasId, io.buffer, 0xa00n, 0x31800n);
@@ -155,7 +155,7 @@ function registerHoles(f: ChosenFixture): void {
 
   f.test("reserved_no_more", {
     description: "IOVA that a domain reserved is chosen again when it is gone",
-    reference: "io_pagetable.c iopt_table_remove_domain",
+    rules: ["P09.15"],
   }, async ({ io, ioasId, place }) => {
     const { page } = io;
     const { stdevId } = await io.mock.domain(ioasId);

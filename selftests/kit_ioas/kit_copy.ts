@@ -82,7 +82,7 @@ async function setupCopy(context: Context): Promise<CopySelf> {
 function registerErrors(f: CopyFixture): void {
   f.table("copy_errno", {
     description: "COPY refuses bad arguments in the kernel's order",
-    reference: "ioas.c iommufd_ioas_copy; B13, S03, P10.7",
+    rules: ["B13", "S03", "P10.7"],
     prepare: mapFourPages,
     finish: (self) => copyWith(self, {}),
   }, (t, _variant, revision) => {
@@ -94,7 +94,7 @@ function registerErrors(f: CopyFixture): void {
   f.table("copy_rights", {
     description:
       "Memory that was mapped for reading cannot be copied writeable",
-    reference: "io_pagetable.c iopt_insert_area; P09.6",
+    rules: ["P09.6"],
     async prepare(self) {
       const { io, src } = self;
       await io.mapFixed(src, io.buffer, io.page, SRC, undefined, READ);
@@ -130,7 +130,7 @@ function registerErrors(f: CopyFixture): void {
 
   f.table("copy_destination", {
     description: "A copy must fit its destination as a map must",
-    reference: "io_pagetable.c iopt_map_pages",
+    rules: ["P09.8"],
     async prepare(self) {
       await mapFourPages(self);
       await copyWith(self, {});
@@ -171,7 +171,7 @@ function registerErrors(f: CopyFixture): void {
   f.test("copy_bad_memory", {
     description:
       "A copy that meets bad memory undoes what it had copied of the areas before",
-    reference: "io_pagetable.c iopt_fill_domains_pages; P09.9, B25",
+    rules: ["P09.9", "B25"],
   }, checkBadMemory);
 }
 
@@ -274,7 +274,7 @@ function badCopies({ ioas }: Revision): readonly BadCopy[] {
 function registerRanges(f: CopyFixture): void {
   f.table("copy_part", {
     description: "Any aligned part of an area can be copied",
-    reference: "io_pagetable.c iopt_get_pages; P10.7",
+    rules: ["P10.7"],
     async prepare(self) {
       const { io, src } = self;
       await io.mapFixed(src, io.buffer, io.bufferSize, SRC);
@@ -298,17 +298,17 @@ function registerRanges(f: CopyFixture): void {
   f.test("copy_contiguous", {
     description:
       "Areas that touch can be copied together and become areas again; a gap cannot",
-    reference: "io_pagetable.c iopt_get_pages; P09.7, P09.10",
+    rules: ["P09.7", "P09.10"],
   }, checkContiguous);
 
   f.test("copy_gathers", {
     description: "Memory that areas of a domain have in pieces is taken there",
-    reference: "pages.c pfn_reader_fill_span, iopt_pages_rw_slow; P07.6",
+    rules: ["P07.6"],
   }, checkGathers);
 
   f.test("copy_chosen_iova", {
     description: "The kernel can choose where a copy goes",
-    reference: "io_pagetable.c iopt_alloc_area_pages",
+    rules: ["P09.8"],
   }, async ({ io, src, dst, hwptId }) => {
     const { page, buffer } = io;
     await io.mapFixed(src, buffer, 8n * page, SRC);
@@ -321,7 +321,7 @@ function registerRanges(f: CopyFixture): void {
   f.test("copy_shares_pins", {
     description:
       "However often memory is copied it is pinned once, until the last copy goes",
-    reference: "pages.c; P00.1, P08.1",
+    rules: ["P00.1", "P08.1"],
   }, async ({ io, src, dst }) => {
     const { buffer, bufferSize: length } = io;
     await io.mapFixed(src, buffer, length, SRC);
@@ -340,7 +340,7 @@ function registerRanges(f: CopyFixture): void {
 
   f.test("map_again_pins_again", {
     description: "Memory that is mapped twice is pinned twice",
-    reference: "io_pagetable.c iopt_map_user_pages",
+    rules: ["P08.16"],
   }, async ({ io, dst }) => {
     const { buffer, bufferSize } = io;
     await io.mapFixed(dst, buffer, bufferSize, DST);

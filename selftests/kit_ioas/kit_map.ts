@@ -117,7 +117,7 @@ function badMaps({ pages }: Revision): readonly BadMap[] {
 function registerMapErrors(f: MapFixture): void {
   f.table("map_errno", {
     description: "MAP refuses bad arguments in the kernel's order",
-    reference: "ioas.c iommufd_ioas_map, pages.c iopt_alloc_pages; P10.6, S04",
+    rules: ["P10.6", "S04"],
     finish: (self) => mapWith(self, {}),
   }, (t, _variant, revision) => {
     for (const [what, errno, valuesOf] of badMaps(revision)) {
@@ -127,7 +127,7 @@ function registerMapErrors(f: MapFixture): void {
 
   f.test("map_wrapped_length", {
     description: "MAP refuses memory whose number of pages wraps",
-    reference: "pages.c iopt_alloc_pages, io_pagetable.c iopt_insert_area",
+    rules: ["P10.12"],
     knownBug: () => "warns_of_wrapped_length",
   }, async ({ io }) => {
     const ioasId = await io.ioasAlloc();
@@ -141,7 +141,7 @@ function registerMapErrors(f: MapFixture): void {
 
   f.table("map_without_rights", {
     description: "Whether a map may be neither readable nor writeable",
-    reference: "ioas.c iommufd_ioas_map; S03",
+    rules: ["S03"],
   }, (t, _variant, { ioas }) => {
     const flags = IOMMU_IOAS_MAP_FIXED_IOVA;
     const errno = ioas.mapNeedsProt ? EINVAL : undefined;
@@ -161,7 +161,7 @@ function registerMapErrors(f: MapFixture): void {
 
   f.table("map_bad_memory", {
     description: "Bad memory is only found when pages are pinned",
-    reference: "io_pagetable.c iopt_fill_domains_pages; P08.6",
+    rules: ["P08.6"],
     finish: ({ io, ioasId, stdevId, baseIova }) =>
       io.unmap(ioasId, baseIova, 3n * io.page, stdevId ? ENOENT : undefined),
   }, (t, { mockDomains }, { pages }) => {
@@ -214,7 +214,7 @@ async function mapWith(
 function registerFixedErrors(f: MapFixture): void {
   f.table("map_fixed_alignment", {
     description: "A fixed map must be as aligned as the domains need",
-    reference: "io_pagetable.c iopt_check_iova; S01",
+    rules: ["S01"],
   }, (t, { mockDomains }) => {
     const misaligned = mockDomains ? EINVAL : undefined;
     type Values = (io: Iommufd, at: bigint) => Partial<IommuIoasMap>;
@@ -247,7 +247,7 @@ function registerFixedErrors(f: MapFixture): void {
 
   f.table("map_fixed_errno", {
     description: "A fixed map must be neither reserved nor taken",
-    reference: "io_pagetable.c iopt_check_iova; S01, S02",
+    rules: ["S01", "S02"],
     async prepare(self) {
       const { io, ioasId } = self;
       const reserved = self.baseIova + 32n * io.page;
@@ -287,7 +287,7 @@ function registerFixedErrors(f: MapFixture): void {
 function registerUnmapErrors(f: MapFixture): void {
   f.table("unmap_errno", {
     description: "UNMAP refuses bad arguments; the struct is left alone then",
-    reference: "ioas.c iommufd_ioas_unmap; P10.8",
+    rules: ["P10.8"],
     async finish({ io, ioasId }) {
       const unmapped = await io.unmap(ioasId, 0n, U64_MAX);
       assertEq(unmapped, 0n, "bytes in an empty IOAS");
@@ -317,7 +317,7 @@ function registerUnmapErrors(f: MapFixture): void {
   f.test("unmap_part", {
     description:
       "UNMAP does not cut an area, but has removed those before it by then",
-    reference: "io_pagetable.c iopt_unmap_iova_range; P09.12",
+    rules: ["P09.12"],
   }, async ({ io, ioasId, baseIova }) => {
     const { page } = io;
     await io.mapFixed(ioasId, io.buffer, 2n * page, baseIova);
@@ -335,13 +335,13 @@ function registerUnmapErrors(f: MapFixture): void {
 function registerChosenIova(f: MapFixture): void {
   f.test("chosen_iova", {
     description: "The kernel chooses the first IOVA that fits and is aligned",
-    reference: "io_pagetable.c iopt_alloc_iova; P09.2-P09.4",
+    rules: ["P09.2", "P09.3", "P09.4"],
   }, checkChosenIova);
 
   f.test("chosen_iova_errno", {
     description:
       "Lengths that are too long, alignments that are too small, full ranges",
-    reference: "io_pagetable.c iopt_alloc_iova; P09.2, P09.3",
+    rules: ["P09.2", "P09.3"],
   }, async ({ io, ioasId, stdevId, baseIova }) => {
     const { page, buffer } = io;
     await io.map(ioasId, 0n, 2n ** 63n, EOVERFLOW);
@@ -363,7 +363,7 @@ function registerChosenIova(f: MapFixture): void {
 
   f.test("chosen_iova_full", {
     description: "Where everything is reserved there is nothing to choose",
-    reference: "io_pagetable.c iopt_alloc_iova; P09.4",
+    rules: ["P09.4"],
   }, async ({ io, ioasId, baseIova }) => {
     const { page } = io;
     // Aligned to a page and no more, so that alignment wastes nothing.
@@ -380,7 +380,7 @@ function registerChosenIova(f: MapFixture): void {
 
   f.test("chosen_iova_end", {
     description: "The last page of the IOVA space is never chosen",
-    reference: "io_pagetable.c iopt_alloc_iova; P09.4",
+    rules: ["P09.4"],
   }, async ({ io }) => {
     const { page } = io;
     const ioasId = await io.ioasAlloc();
@@ -396,7 +396,7 @@ function registerChosenIova(f: MapFixture): void {
   f.test("chosen_iova_alignment", {
     description:
       "A chosen IOVA is as aligned as length and memory, up to a huge page",
-    reference: "io_pagetable.c iopt_alloc_iova; S08",
+    rules: ["S08"],
   }, async ({ io, ioasId, stdevId, baseIova }) => {
     const huge = BigInt(io.context.hugePageSize);
     // Memory of a domain must exist; it need not where nothing is pinned.

@@ -69,7 +69,7 @@ function registerAllAligns(f: KitFixture): void {
     {
       description:
         "Memory is pinned once at every alignment and length, up to the end of the buffer",
-      reference: "iommufd.c iommufd_mock_domain.all_aligns; D5.1",
+      rules: ["P08.6", "P07.15"],
     },
     (self, variant) =>
       forAllAligns(self, variant, async (buf, start, end, iova) => {
@@ -83,7 +83,7 @@ function registerAllAligns(f: KitFixture): void {
     {
       description:
         "At every alignment and length a domain can be added and removed, up to the end of the buffer",
-      reference: "iommufd.c iommufd_mock_domain.all_aligns_copy; D5.1",
+      rules: ["P09.17", "P09.19"],
     },
     (self, variant) =>
       forAllAligns(self, variant, async (buf, start, end, iova) => {
@@ -128,7 +128,7 @@ async function forAllAligns(
 function registerMemory(f: KitFixture): void {
   f.test("read_only_memory", {
     description: "Memory without write permission can be mapped for reading",
-    reference: "pages.c pfn_reader_user_init; S12, P07.18",
+    rules: ["S12", "P07.18"],
   }, async ({ io, ioasId }, { hugepages }) => {
     if (hugepages) return;
     const { page } = io;
@@ -149,7 +149,7 @@ function registerMemory(f: KitFixture): void {
 
   f.test("long_runs", {
     description: "Long runs of memory that is not in order reach the domains",
-    reference: "pages.c batch_to_domain; P07.15",
+    rules: ["P07.15"],
   }, async ({ io, ioasId, domains }, { hugepages }) => {
     if (hugepages) return;
     const { pageSize } = io.context;
@@ -173,7 +173,7 @@ function registerMemory(f: KitFixture): void {
 
   f.test("keeps_pages", {
     description: "A domain keeps the pages it has when their owner unmaps them",
-    reference: "pages.c; P07.1",
+    rules: ["P07.1", "P08.15"],
   }, async (self) => {
     const { io, ioasId, mmapFlags, mmapSize } = self;
     const buf = await io.mmap(mmapSize, mmapFlags);
@@ -191,7 +191,7 @@ function registerMemory(f: KitFixture): void {
   f.test("fault_rolls_back", {
     description:
       "A map that meets bad memory in its midst unpins what it had pinned",
-    reference: "pages.c iopt_area_fill_domains; P08.6, B25",
+    rules: ["P08.6", "B25"],
   }, async ({ io, ioasId, mmapFlags, mmapSize }, { hugepages }) => {
     const buf = await io.mmap(mmapSize, mmapFlags);
     await io.munmap(buf + mmapSize / 2, mmapSize / 2);
@@ -209,7 +209,7 @@ function registerMemory(f: KitFixture): void {
 function registerLifetime(f: KitFixture): void {
   f.test("domains_come_and_go", {
     description: "Pages stay pinned as long as any domain has them",
-    reference: "io_pagetable.c iopt_unfill_domain; P09.19, B19",
+    rules: ["P09.19", "B19"],
   }, async (self, { hugepages }) => {
     const { io, ioasId, domains, mmapFlags, mmapSize } = self;
     const buf = await io.mmap(mmapSize, mmapFlags);
@@ -235,7 +235,7 @@ function registerLifetime(f: KitFixture): void {
 
   f.test("pin_outlasts_domains", {
     description: "A pin keeps its pages when all domains go, and no others",
-    reference: "pages.c iopt_area_unfill_domain; P08.8, S13",
+    rules: ["P08.8", "S13"],
   }, async (self, { hugepages }) => {
     const { io, ioasId, domains, mmapFlags, mmapSize } = self;
     const { page } = io;
@@ -268,7 +268,7 @@ function registerRefusals(f: KitFixture): void {
   f.table("area_outside_aperture", {
     description:
       "A domain that cannot map an existing area is refused, and leaves no trace",
-    reference: "io_pagetable.c iopt_table_add_domain; P09.17",
+    rules: ["P09.17"],
     prepare: async ({ io }) => ({ io, ioasId: await io.ioasAlloc() }),
     async finish({ io, ioasId }) {
       const { page, buffer } = io;
@@ -300,7 +300,7 @@ function registerRefusals(f: KitFixture): void {
   f.table("alignment_conflict", {
     description:
       "A domain is refused while an area lacks its alignment in IOVA, length or memory",
-    reference: "io_pagetable.c iopt_check_iova_alignment; B08, B09",
+    rules: ["B08"],
     prepare: async ({ io }) => ({ io, ioasId: await io.ioasAlloc() }),
     finish: ({ io, ioasId }) => io.mock.domain(ioasId),
   }, (t) => {
@@ -331,7 +331,7 @@ function registerRefusals(f: KitFixture): void {
 
   f.test("alignment_told", {
     description: "The alignment that is needed is told, and is that of domains",
-    reference: "io_pagetable.c iopt_calculate_iova_alignment; B08",
+    rules: ["B08"],
   }, async ({ io }) => {
     const { mockPage } = io;
     const buffer = BigInt(io.buffer);
@@ -359,7 +359,7 @@ function registerRefusals(f: KitFixture): void {
 
   f.test("domain_over_bad_memory", {
     description: "A domain is refused when an area's memory cannot be pinned",
-    reference: "io_pagetable.c iopt_fill_domain; P09.17",
+    rules: ["P09.17"],
   }, async ({ io }) => {
     const { page, buffer, bufferSize } = io;
     const ioasId = await io.ioasAlloc();

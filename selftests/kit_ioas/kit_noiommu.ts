@@ -54,7 +54,7 @@ export function registerKitNoiommu(registry: Test[]): void {
 
   f.table("get_pa_errno", {
     description: "GET_PA checks its arguments in Linux's order",
-    reference: "ioas.c iommufd_ioas_noiommu_get_pa, iopt_get_phys",
+    rules: ["P10.13"],
   }, (t) => {
     type Values = Partial<IommuIoasNoiommuGetPa>;
     const all: Values = {
@@ -84,7 +84,7 @@ export function registerKitNoiommu(registry: Test[]): void {
 
   f.test("get_pa_capability", {
     description: "Without CAP_SYS_RAWIO GET_PA is EPERM before anything else",
-    reference: "ioas.c iommufd_ioas_noiommu_get_pa",
+    rules: ["P10.13"],
   }, async ({ io }) => {
     await io.process.dropCapability(CAP_SYS_RAWIO);
     const values = { flags: 1, reserved: 1 };

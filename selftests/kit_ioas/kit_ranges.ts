@@ -76,7 +76,7 @@ async function arrayBeforeHole(io: Iommufd, count: number): Promise<number> {
 function registerIovaRanges(f: RangesFixture): void {
   f.table("iova_ranges_errno", {
     description: "IOVA_RANGES refuses a reserved field, a bad id, a bad array",
-    reference: "ioas.c iommufd_ioas_iova_ranges; P10.3",
+    rules: ["P10.3"],
     async prepare(self) {
       // Two ranges, of which the second is of no use to a domain, and room for one of them.
       const { io, ioasId } = self;
@@ -111,7 +111,7 @@ function registerIovaRanges(f: RangesFixture): void {
   f.test("iova_ranges_contents", {
     description:
       "The ranges are what is left between reserved ones, however those overlap",
-    reference: "ioas.c iommufd_ioas_iova_ranges",
+    rules: ["P10.3"],
   }, async ({ io, ioasId, stdevId }) => {
     const { page } = io;
     const at = 2n ** 25n;
@@ -139,7 +139,7 @@ function registerAllowIovas(f: RangesFixture): void {
 
   f.test("allow_iovas_choice", {
     description: "Kernel-chosen maps keep to the list, in its order of IOVA",
-    reference: "io_pagetable.c iopt_alloc_iova; B33",
+    rules: ["B33"],
   }, async ({ io, ioasId, baseIova }) => {
     const { page, buffer } = io;
     const high = baseIova + 64n * page;
@@ -157,7 +157,7 @@ function registerAllowIovas(f: RangesFixture): void {
 
   f.test("allow_iovas_domain", {
     description: "A domain that cannot map all that is allowed is refused",
-    reference: "io_pagetable.c iopt_table_add_domain; B33",
+    rules: ["B33"],
   }, async ({ io, stdevId }) => {
     if (stdevId) return;
     const ioasId = await io.ioasAlloc();
@@ -179,7 +179,7 @@ function registerAllowErrors(f: RangesFixture): void {
   f.table("allow_iovas_errno", {
     description:
       "ALLOW_IOVAS refuses bad ranges and a bad array, and keeps the old list then",
-    reference: "ioas.c iommufd_ioas_allow_iovas; B12, P10.4",
+    rules: ["B12", "P10.4"],
     async prepare(self) {
       const { io, ioasId, baseIova } = self;
       const { page } = io;
@@ -252,7 +252,7 @@ function registerAllowErrors(f: RangesFixture): void {
 function registerOption(f: RangesFixture): void {
   f.table("option_errno", {
     description: "OPTION refuses what it does not know",
-    reference: "main.c iommufd_option, ioas.c; B14, S05, P10.9-P10.11",
+    rules: ["B14", "S05", "P10.9", "P10.10", "P10.11"],
   }, (t, _variant, { objects }) => {
     const huge = IOMMU_OPTION_HUGE_PAGES;
     const mode = IOMMU_OPTION_RLIMIT_MODE;
@@ -287,7 +287,7 @@ function registerOption(f: RangesFixture): void {
 
   f.table("option_kept", {
     description: "A SET that is refused leaves the option as it was",
-    reference: "ioas.c iommufd_ioas_option_huge_pages; P10.11",
+    rules: ["P10.11"],
   }, (t) => {
     const optionId = IOMMU_OPTION_HUGE_PAGES;
     const set = IOMMU_OPTION_OP_SET;
@@ -310,7 +310,7 @@ function registerOption(f: RangesFixture): void {
 
   f.test("huge_pages_with_areas", {
     description: "HUGE_PAGES cannot be turned off while a domain has areas",
-    reference: "io_pagetable.c iopt_disable_large_pages; P09.23",
+    rules: ["P09.23"],
   }, async ({ io, ioasId, stdevId, baseIova }) => {
     const huge = IOMMU_OPTION_HUGE_PAGES;
     await io.mapFixed(ioasId, io.buffer, io.page, baseIova);

@@ -66,7 +66,7 @@ async function exec(process: TargetProcess): Promise<void> {
 function registerMemory(f: ExecFixture): void {
   f.test("memory", {
     description: "No mapping is left, and none counts any more",
-    reference: "fs/exec.c exec_mmap",
+    rules: ["U3.1"],
   }, async ({ process, pageSize }) => {
     const fd = await memfd(process, pageSize);
     const shared = await mapFile(process, fd, pageSize, MAP_SHARED);
@@ -83,7 +83,7 @@ function registerMemory(f: ExecFixture): void {
 
   f.test("memory_of_the_parent", {
     description: "A child that runs another program leaves its parent alone",
-    reference: "fs/exec.c exec_mmap",
+    rules: ["U3.1"],
     needs: () => ["fork"],
   }, async (context) => {
     const { process } = context;
@@ -138,7 +138,7 @@ function registerDescriptors(f: ExecFixture): void {
   ];
   f.table("descriptors", {
     description: "Descriptors with FD_CLOEXEC are closed, the others stay",
-    reference: "fs/file.c do_close_on_exec; fs/fcntl.c",
+    rules: ["U3.2"],
   }, (t) => {
     for (const [what, closes, make] of made) {
       t.case(what, async ({ process }) => {
@@ -159,7 +159,7 @@ function registerDescriptors(f: ExecFixture): void {
 
   f.test("descriptors_of_a_child", {
     description: "A child has the flags of its parent, and each its own then",
-    reference: "fs/file.c dup_fd",
+    rules: ["U3.2"],
     needs: () => ["fork"],
   }, async ({ process }) => {
     const fd = assertOk(await process.eventfd(0, O_CLOEXEC), "eventfd");
@@ -178,7 +178,7 @@ function registerDescriptors(f: ExecFixture): void {
   f.test("descriptors_that_are_passed", {
     description:
       "A descriptor that was passed stays, whatever the giver's does",
-    reference: "net/core/scm.c",
+    rules: ["U3.2"],
     needs: () => ["fork", "passfd"],
   }, async ({ process }) => {
     const fd = assertOk(await process.eventfd(0, O_CLOEXEC), "eventfd");
@@ -192,7 +192,7 @@ function registerDescriptors(f: ExecFixture): void {
 
   f.test("descriptors_of_iommufd", {
     description: "Descriptors that iommufd makes are closed",
-    reference: "eventq.c iommufd_eventq_init; selftest.c",
+    rules: ["U3.2"],
     since: "6.11",
     needs: () => ["faults"],
   }, async (context) => {
@@ -214,7 +214,7 @@ function registerDescriptors(f: ExecFixture): void {
 
   f.test("position", {
     description: "A file that stays open keeps its position",
-    reference: "fs/exec.c",
+    rules: ["U3.2"],
   }, async ({ process }) => {
     const fd = await memfd(process, 0);
     assertEq(await process.write(fd, BYTES), BYTES.length, "write");
@@ -237,7 +237,7 @@ async function mapPage(context: Context, mayLock: boolean): Promise<void> {
 function registerCredentials(f: ExecFixture): void {
   f.test("capabilities_of_root", {
     description: "Root has the capabilities again that it gave up",
-    reference: "security/commoncap.c cap_bprm_creds_from_file",
+    rules: ["U3.3"],
     needs: () => ["setuid", "setrlimit"],
   }, async (context) => {
     const { process } = context;
@@ -250,7 +250,7 @@ function registerCredentials(f: ExecFixture): void {
 
   f.test("capabilities_of_others", {
     description: "Another user has none",
-    reference: "security/commoncap.c cap_bprm_creds_from_file",
+    rules: ["U3.3"],
     needs: () => ["setuid", "setrlimit", "fork"],
   }, async (context) => {
     const { process } = context;
@@ -270,7 +270,7 @@ function registerCredentials(f: ExecFixture): void {
 
   f.test("limits", {
     description: "Limits stay",
-    reference: "fs/exec.c",
+    rules: ["U3.3"],
     needs: () => ["setrlimit"],
   }, async ({ process }) => {
     assertEq(await process.setrlimit(RLIMIT_NOFILE, 4n), 0, "setrlimit");
@@ -281,7 +281,7 @@ function registerCredentials(f: ExecFixture): void {
 
   f.test("faults", {
     description: "No step is made to fail any more",
-    reference: "conformance/protocol.md",
+    rules: ["U3.4"],
     needs: () => ["fail_nth"],
   }, async ({ process }) => {
     assertOk(await process.setFailNth(1), "failnth");
@@ -296,7 +296,7 @@ function registerPins(f: ExecFixture): void {
   f.test("pins", {
     description:
       "Memory that a device has stays pinned, and is not the new program's",
-    reference: "pages.c iopt_release_pages; fs/exec.c exec_mmap",
+    rules: ["U3.1"],
   }, async (context) => {
     const { process } = context;
     const io = await Iommufd.open(context);
@@ -321,7 +321,7 @@ function registerPins(f: ExecFixture): void {
   f.test("pins_to_come", {
     description:
       "Memory that was mapped before and is to be pinned afterwards is gone",
-    reference: "pages.c pfn_reader_user_pin",
+    rules: ["U3.1"],
   }, async (context) => {
     const { process } = context;
     const io = await Iommufd.open(context);

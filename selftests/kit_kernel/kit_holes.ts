@@ -70,7 +70,7 @@ export function registerKitHoles(registry: Test[]): void {
 function registerErrnos(f: HolesFixture): void {
   f.table("errno", {
     description: "fallocate checks its arguments, the access and the file",
-    reference: "fs/open.c vfs_fallocate; mm/shmem.c shmem_fallocate",
+    rules: ["U2.5"],
   }, (t) => {
     const max = 2 ** 63 - 1024;
     const rows: [string, number, number, number, Errno | undefined][] = [
@@ -119,7 +119,7 @@ function registerErrnos(f: HolesFixture): void {
 
   f.table("length", {
     description: "To allocate makes a file longer, unless its length is kept",
-    reference: "mm/shmem.c shmem_fallocate",
+    rules: ["U2.5"],
   }, (t) => {
     const rows: [string, number, number, number, number][] = [
       ["within", 0, 10, 20, 100],
@@ -160,7 +160,7 @@ function registerBytes(f: HolesFixture): void {
   f.test("bytes", {
     description:
       "A hole, a new end and what is written change the bytes that they are about, for mappings too",
-    reference: "mm/shmem.c shmem_undo_range",
+    rules: ["U2.6"],
   }, async ({ process, pageSize }) => {
     const size = 6 * pageSize;
     const fd = await memfd(process, size);
@@ -194,7 +194,7 @@ function registerBytes(f: HolesFixture): void {
   f.test("behind_the_end", {
     description:
       "Mapped memory behind the end of a file is not there, until the file is longer",
-    reference: "mm/shmem.c shmem_fault",
+    rules: ["U2.5"],
   }, async ({ process, pageSize }) => {
     const fd = await memfd(process, 1);
     const at = await mapFile(process, fd, 2 * pageSize, MAP_SHARED);
@@ -223,8 +223,7 @@ function registerPrivate(f: HolesFixture): void {
       description: huge
         ? "A hole drops the private copies of huge pages, and so does a new end"
         : "A hole leaves private copies of pages, a new end does not",
-      reference:
-        "mm/shmem.c shmem_fallocate; fs/hugetlbfs/inode.c hugetlb_vmdelete_list",
+      rules: ["U2.6"],
       needs: () => huge ? ["hugetlb"] : [],
     }, async (context) => {
       const { process } = context;
@@ -247,7 +246,7 @@ function registerPrivate(f: HolesFixture): void {
 function registerHuge(f: HolesFixture): void {
   f.test("huge", {
     description: "Of a hole in huge pages whole ones are dropped, parts zeroed",
-    reference: "fs/hugetlbfs/inode.c hugetlbfs_punch_hole",
+    rules: ["U2.6"],
     needs: () => ["hugetlb"],
   }, async ({ process, pageSize, hugePageSize: huge }) => {
     const fd = await memfd(process, 3 * huge, MFD_HUGETLB);
@@ -294,7 +293,7 @@ function registerPinned(f: HolesFixture): void {
       f.test(`pinned_${name}${huge ? "_huge" : ""}`, {
         description:
           "A device keeps the pages that a file drops; the process gets new ones",
-        reference: "mm/truncate.c; pages.c",
+        rules: ["U2.7"],
         needs: () => huge ? ["hugetlb"] : [],
       }, async (context) => {
         const { process } = context;

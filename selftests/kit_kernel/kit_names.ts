@@ -86,7 +86,7 @@ async function remove(process: TargetProcess): Promise<void> {
 function registerOpen(f: NamesFixture): void {
   f.table("open", {
     description: "Flags of open say whether the file must be there or not",
-    reference: "fs/namei.c do_open, lookup_open; fs/open.c build_open_flags",
+    rules: ["U2.8"],
   }, (t) => {
     const rows: [string, string, number, Errno | undefined][] = [
       ["a file", PATH, O_RDWR, undefined],
@@ -129,7 +129,7 @@ function registerOpen(f: NamesFixture): void {
 
   f.table("truncate", {
     description: "O_TRUNC cuts a file off, to read it or to write it",
-    reference: "fs/namei.c handle_truncate",
+    rules: ["U2.8"],
   }, (t) => {
     const rows: [string, number, number][] = [
       ["to read, not cut", O_RDONLY, 5],
@@ -157,7 +157,7 @@ function registerOpen(f: NamesFixture): void {
 
   f.test("seals", {
     description: "A file with a name has seals, but none can be added",
-    reference: "mm/shmem.c __shmem_get_inode",
+    rules: ["U2.1"],
   }, async ({ process }) => {
     const fds = [
       await make(process),
@@ -177,7 +177,7 @@ function registerOpen(f: NamesFixture): void {
 function registerUnlink(f: NamesFixture): void {
   f.test("unlink_folder", {
     description: "The folder of files is root's to take away, if it could be",
-    reference: "fs/namei.c may_delete",
+    rules: ["U2.9"],
     needs: () => ["setuid"],
   }, async ({ process }) => {
     assertErrno(await process.unlink(FOLDER), EISDIR, "unlink by root");
@@ -188,7 +188,7 @@ function registerUnlink(f: NamesFixture): void {
   f.test("unlink", {
     description:
       "A file that lost its name is there for who has it open or mapped; the name is free",
-    reference: "mm/shmem.c shmem_unlink",
+    rules: ["U2.9"],
   }, async ({ process, pageSize }) => {
     const old = await make(process);
     await remove(process);
@@ -212,7 +212,7 @@ function registerUnlink(f: NamesFixture): void {
 
   f.test("name_keeps", {
     description: "A file that nobody has open keeps its bytes by its name",
-    reference: "mm/shmem.c",
+    rules: ["U2.9"],
   }, async ({ process }) => {
     assertEq(await process.close(await make(process)), 0, "close");
     const fd = await openPath(process, PATH, O_RDONLY);
@@ -225,7 +225,7 @@ function registerUnlink(f: NamesFixture): void {
 
   f.test("others", {
     description: "Another user can neither open the file nor take it away",
-    reference: "fs/namei.c may_open, may_delete",
+    rules: ["U2.9"],
     needs: () => ["fork", "setuid"],
   }, async ({ process }) => {
     const fd = await make(process);

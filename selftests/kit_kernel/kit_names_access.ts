@@ -59,7 +59,7 @@ export function registerNamesAccess(f: NamesFixture): void {
 function registerAccess(f: NamesFixture): void {
   f.table("access", {
     description: "A file that is open for one thing cannot be used for another",
-    reference: "fs/read_write.c; fs/open.c do_ftruncate; mm/mmap.c do_mmap",
+    rules: ["U2.8"],
   }, (t) => {
     const byte = new Uint8Array(1);
     const deeds: [
@@ -130,7 +130,7 @@ function registerReopen(f: NamesFixture): void {
   f.table("reopen", {
     description:
       "The path of a descriptor opens the same file anew; what is no file cannot be opened",
-    reference: "fs/proc/fd.c; fs/inode.c no_open",
+    rules: ["U2.10"],
   }, (t) => {
     t.case("a memory file", async ({ process }) => {
       const fd = await memfd(process, 0);
@@ -167,7 +167,7 @@ function registerReopen(f: NamesFixture): void {
 function registerPositions(f: NamesFixture): void {
   f.table("lseek", {
     description: "A position is counted from somewhere, and is not negative",
-    reference: "fs/read_write.c generic_file_llseek_size",
+    rules: ["U2.11"],
   }, (t) => {
     const rows: [string, number, number, number | Errno][] = [
       ["from the beginning", 7, SEEK_SET, 7],
@@ -213,7 +213,7 @@ function registerPositions(f: NamesFixture): void {
 
   f.table("offsets", {
     description: "pread and pwrite leave the position; a write makes a hole",
-    reference: "fs/read_write.c ksys_pread64, ksys_pwrite64",
+    rules: ["U2.11"],
   }, (t) => {
     t.case("a memory file", async ({ process }) => {
       const fd = await memfd(process, 0);

@@ -63,7 +63,7 @@ async function pass(
 function registerFiles(f: PassingFixture): void {
   f.test("position", {
     description: "Both descriptors are of one open file, with one position",
-    reference: "net/core/scm.c scm_detach_fds",
+    rules: ["U3.5"],
   }, async ({ process, other }) => {
     const fd = await memfd(process, 0, 0);
     const passed = await pass(process, fd, other);
@@ -77,7 +77,7 @@ function registerFiles(f: PassingFixture): void {
 
   f.test("number", {
     description: "A descriptor that is passed is the lowest free one",
-    reference: "fs/file.c receive_fd",
+    rules: ["U3.5"],
   }, async ({ process, other }) => {
     const fd = await memfd(process, 0, 0);
     assertEq(await process.passFd(fd, other), 3, "first");
@@ -90,7 +90,7 @@ function registerFiles(f: PassingFixture): void {
   f.test("memory", {
     description:
       "Who was given a memory file can map it when the giver is gone",
-    reference: "net/core/scm.c",
+    rules: ["U3.5"],
   }, async ({ context, process, other }) => {
     const { pageSize } = context;
     const fd = await memfd(other, pageSize, 0);
@@ -105,7 +105,7 @@ function registerFiles(f: PassingFixture): void {
   f.test("errno", {
     description:
       "What is not open cannot be passed; nor is it beyond the limit",
-    reference: "net/core/scm.c scm_fp_copy; fs/file.c receive_fd",
+    rules: ["U3.5"],
     needs: () => ["setrlimit"],
   }, async ({ process, other }) => {
     assertErrno(await process.passFd(999, other), EBADF, "no descriptor");
@@ -125,7 +125,7 @@ function registerContexts(f: PassingFixture): void {
   f.test("iommufd", {
     description:
       "A context lives on with a descriptor that was passed, and the memory of the giver stays pinned",
-    reference: "main.c iommufd_fops_release",
+    rules: ["U3.5"],
   }, async ({ context, process, other }) => {
     const { pageSize } = context;
     const theirs = (await Iommufd.open(context)).in(other);

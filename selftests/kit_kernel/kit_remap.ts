@@ -80,7 +80,7 @@ async function memory(
 function registerErrnos(f: RemapFixture): void {
   f.table("errno", {
     description: "mremap checks its arguments, and what is mapped",
-    reference: "mm/mremap.c check_mremap_params, check_prep_vma",
+    rules: ["U3.6"],
   }, (t) => {
     // In pages: from where to where, how long, and with which flags.
     const rows: [string, readonly number[], number, Errno | undefined][] = [
@@ -129,7 +129,7 @@ function registerErrnos(f: RemapFixture): void {
 function registerLengths(f: RemapFixture): void {
   f.test("less", {
     description: "A mapping that is cut off loses what is behind",
-    reference: "mm/mremap.c shrink_vma",
+    rules: ["U3.6"],
   }, async ({ process, pageSize }) => {
     const at = await memory(process, 4 * pageSize);
     const ret = await process.mremap(at, 4 * pageSize, pageSize + 1, 0);
@@ -140,7 +140,7 @@ function registerLengths(f: RemapFixture): void {
 
   f.test("more", {
     description: "A mapping grows where there is room, and is empty there",
-    reference: "mm/mremap.c expand_vma_in_place",
+    rules: ["U3.6"],
   }, async ({ process, pageSize }) => {
     const at = await memory(process, 4 * pageSize);
     await process.poke(at, BYTES);
@@ -160,7 +160,7 @@ function registerMoves(f: RemapFixture): void {
   f.test("private", {
     description:
       "Private memory moves with what is in it; what it covers is gone",
-    reference: "mm/mremap.c move_vma",
+    rules: ["U3.6"],
   }, async ({ process, pageSize }) => {
     const at = await memory(process, 4 * pageSize);
     await process.poke(at + pageSize, BYTES);
@@ -181,7 +181,7 @@ function registerMoves(f: RemapFixture): void {
   f.test("file", {
     description:
       "A mapping of a file moves with its place in the file, and may write it still",
-    reference: "mm/mremap.c copy_vma_and_data",
+    rules: ["U3.7"],
   }, async ({ process, pageSize }) => {
     const fd = await memfd(process, 4 * pageSize);
     const at = await mapFile(process, fd, 4 * pageSize, MAP_SHARED);
@@ -210,7 +210,7 @@ function registerMoves(f: RemapFixture): void {
 
   f.test("twice", {
     description: "Of no bytes of a shared mapping another one is made",
-    reference: "mm/mremap.c check_prep_vma",
+    rules: ["U3.7"],
   }, async ({ process, pageSize }) => {
     const fd = await memfd(process, 2 * pageSize);
     const at = await mapFile(process, fd, 2 * pageSize, MAP_SHARED);
@@ -223,7 +223,7 @@ function registerMoves(f: RemapFixture): void {
 
   f.test("huge", {
     description: "Huge pages move and go whole, and do not grow",
-    reference: "mm/mremap.c align_hugetlb",
+    rules: ["U3.7"],
     needs: () => ["hugetlb"],
   }, async ({ process, pageSize, hugePageSize: huge }) => {
     const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB;
@@ -255,7 +255,7 @@ function registerMoves(f: RemapFixture): void {
 
   f.test("much", {
     description: "Memory of many pages moves, by any distance",
-    reference: "mm/mremap.c move_page_tables",
+    rules: ["U3.6"],
   }, async ({ process, pageSize }) => {
     const length = 1000 * pageSize;
     const bytes = new Random(37).bytes(length);
@@ -278,7 +278,7 @@ function registerMoves(f: RemapFixture): void {
 
   f.test("fork", {
     description: "A child that moves its memory leaves its parent's",
-    reference: "mm/mremap.c",
+    rules: ["U3.6"],
     needs: () => ["fork"],
   }, async ({ process, pageSize }) => {
     const at = await memory(process, 2 * pageSize);
@@ -299,7 +299,7 @@ function registerDevices(f: RemapFixture): void {
   for (const shared of [false, true]) {
     f.test(shared ? "pinned_shared" : "pinned", {
       description: "Pages that a device has move with their mapping",
-      reference: "mm/mremap.c move_page_tables",
+      rules: ["U3.8"],
     }, async (context) => {
       const { process, pageSize } = context;
       const io = await Iommufd.open(context);
@@ -322,7 +322,7 @@ function registerDevices(f: RemapFixture): void {
   f.test("region", {
     description:
       "Memory of a device that is moved keeps its owner, and cannot grow",
-    reference: "main.c iommufd_vma_ops; mm/mremap.c check_prep_vma",
+    rules: ["U3.8"],
     since: "7.3",
     needs: () => ["viommu"],
   }, async (context) => {

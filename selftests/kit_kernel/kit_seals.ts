@@ -82,7 +82,7 @@ export function registerKitSeals(registry: Test[]): void {
 function registerFirst(f: SealsFixture): void {
   f.table("first", {
     description: "A memory file can be sealed if it was made for that",
-    reference: "mm/memfd.c memfd_create",
+    rules: ["U2.1"],
   }, (t) => {
     const rows: [string, number, number][] = [
       ["no flags", 0, F_SEAL_SEAL],
@@ -115,7 +115,7 @@ function registerFirst(f: SealsFixture): void {
 
   f.test("first_huge", {
     description: "A memory file of huge pages can be sealed as any other",
-    reference: "mm/memfd.c memfd_create",
+    rules: ["U2.1"],
     needs: () => ["hugetlb"],
   }, async ({ process, hugePageSize }) => {
     const flags = MFD_HUGETLB | MFD_ALLOW_SEALING;
@@ -133,7 +133,7 @@ function registerAdding(f: SealsFixture): void {
   f.table("add", {
     description:
       "Seals are added by who may write the file, until it is sealed against seals",
-    reference: "mm/memfd.c memfd_add_seals",
+    rules: ["U2.2"],
   }, (t) => {
     t.case("for reading only, an unknown seal", async ({ process }) => {
       const fd = await reopen(process, await memfd(process, 0), O_RDONLY);
@@ -228,8 +228,7 @@ function registerForbidden(f: SealsFixture): void {
   for (const huge of [false, true]) {
     f.table(huge ? "forbids_huge" : "forbids", {
       description: "A seal forbids what it is about, and nothing else",
-      reference:
-        "mm/shmem.c shmem_setattr, shmem_write_begin, shmem_fallocate; fs/hugetlbfs/inode.c",
+      rules: ["U2.2"],
       needs: () => huge ? ["hugetlb"] : [],
     }, (t) => {
       for (const [name, seals, forbidden] of rows) {
@@ -254,7 +253,7 @@ function registerForbidden(f: SealsFixture): void {
   f.test("write_up_to_the_end", {
     description:
       "Of a write that would make a file longer that cannot grow nothing is written",
-    reference: "mm/shmem.c shmem_write_begin",
+    rules: ["U2.2"],
   }, async ({ process, pageSize }) => {
     const length = pageSize + 100;
     const fd = await memfd(process, length);
@@ -274,7 +273,7 @@ function registerForbidden(f: SealsFixture): void {
 
   f.table("memfd", {
     description: "memfd_create checks its flags, then the name, then the size",
-    reference: "mm/memfd.c memfd_create",
+    rules: ["U2.1"],
   }, (t) => {
     const name = "n".repeat(249);
     const gigabyte = 30 * 2 ** 26;
@@ -299,7 +298,7 @@ function registerForbidden(f: SealsFixture): void {
   f.test("mprotect", {
     description:
       "What was mapped to read when the file was sealed against writes stays so",
-    reference: "mm/memfd.c memfd_check_seals_mmap",
+    rules: ["U2.4"],
   }, async ({ process, pageSize }) => {
     for (const seals of [F_SEAL_WRITE, F_SEAL_FUTURE_WRITE]) {
       const fd = await memfd(process, pageSize);
@@ -322,7 +321,7 @@ function registerForbidden(f: SealsFixture): void {
   f.test("future_write", {
     description:
       "A mapping that may write goes on to do so after F_SEAL_FUTURE_WRITE, whatever becomes of it",
-    reference: "mm/memfd.c memfd_add_seals",
+    rules: ["U2.4"],
   }, async ({ process, pageSize }) => {
     const fd = await memfd(process, pageSize);
     const early = await mapFile(process, fd, pageSize, MAP_SHARED);

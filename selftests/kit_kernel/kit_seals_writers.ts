@@ -46,8 +46,7 @@ function registerWriters(f: SealsFixture): void {
   f.table("writers", {
     description:
       "A file is not sealed against writes while a shared mapping may write it, now or later",
-    reference:
-      "mm/memfd.c memfd_add_seals; include/linux/fs.h mapping_deny_writable",
+    rules: ["U2.3"],
   }, (t) => {
     const rows: [string, number, number, number, boolean][] = [
       ["to write", O_RDWR, MAP_SHARED, RW, true],
@@ -82,7 +81,7 @@ function registerWriters(f: SealsFixture): void {
 
   f.test("writers_child", {
     description: "A child's mapping is one more that may write",
-    reference: "mm/mmap.c dup_mmap",
+    rules: ["U2.3"],
     needs: () => ["fork"],
   }, async ({ process, pageSize }) => {
     const fd = await memfd(process, pageSize);
@@ -100,7 +99,7 @@ function registerPins(f: SealsFixture): void {
   f.test("pins", {
     description:
       "A file is not sealed against writes while a device may write its pages",
-    reference: "mm/memfd.c memfd_wait_for_pins",
+    rules: ["U2.3"],
   }, async (context) => {
     const { process, pageSize } = context;
     const io = await Iommufd.open(context);
@@ -119,7 +118,7 @@ function registerPins(f: SealsFixture): void {
 
   f.test("pins_of_dropped_pages", {
     description: "A page that the file does not have any more does not count",
-    reference: "mm/memfd.c memfd_wait_for_pins",
+    rules: ["U2.3"],
   }, async (context) => {
     const { process, pageSize } = context;
     const io = await Iommufd.open(context);

@@ -58,7 +58,7 @@ export function registerKitAccess(registry: Test[]): void {
 function registerPins(f: AccessFixture): void {
   f.test("pin_counts", {
     description: "A page is pinned once, whoever uses it and how often",
-    reference: "pages.c iopt_area_add_access; P07.1, P08.9",
+    rules: ["P07.1", "P08.9"],
   }, async ({ io, ioasId, stdevId, baseIova: iova }) => {
     const { page, buffer, bufferSize } = io;
     const idle = stdevId ? 1 : 0;
@@ -87,7 +87,7 @@ function registerPins(f: AccessFixture): void {
   f.test("pin_from_elsewhere", {
     description:
       "A pin takes pages from the areas of other IOASes that hold them, from each its own",
-    reference: "pages.c iopt_pages_fill_from_domain; P07.1",
+    rules: ["P07.1"],
   }, async ({ io, ioasId, baseIova }) => {
     const { page, buffer } = io;
     const length = 6n * page;
@@ -118,7 +118,7 @@ function registerPins(f: AccessFixture): void {
   f.test("answer_efault", {
     description:
       "A pin whose id cannot be told is taken back, and the id is not used again",
-    reference: "selftest.c iommufd_test_access_pages; P15.12",
+    rules: ["P15.12"],
   }, async ({ io, ioasId, stdevId, baseIova: iova }) => {
     const { page, buffer } = io;
     await io.mapFixed(ioasId, buffer, page, iova);
@@ -139,7 +139,7 @@ function registerPins(f: AccessFixture): void {
 
   f.test("item_ids", {
     description: "Each access counts its items from 0, and never reuses an id",
-    reference: "selftest.c iommufd_test_access_pages; P15.12",
+    rules: ["P15.12"],
   }, async ({ io, ioasId, baseIova: iova }) => {
     await io.mapFixed(ioasId, io.buffer, io.page, iova);
     const range = { iova, length: io.page, uptr: io.buffer };
@@ -157,7 +157,7 @@ function registerPins(f: AccessFixture): void {
   f.test("pin_alignment", {
     description:
       "Pins need page alignment: of all areas while a pinning access exists, or of each pin",
-    reference: "io_pagetable.c iopt_add_access; B16",
+    rules: ["B16"],
   }, checkPinAlignment);
 }
 
@@ -192,7 +192,7 @@ function registerUnmap(f: AccessFixture): void {
   f.test("unmap_drops_pins", {
     description:
       "Unmapping drops the items that touch the area, and only those",
-    reference: "selftest.c iommufd_test_access_unmap; P09.12, B24",
+    rules: ["P09.12", "B24"],
   }, async ({ io, ioasId, baseIova }) => {
     const { page } = io;
     const buffer = BigInt(io.buffer);
@@ -230,7 +230,7 @@ function registerUnmap(f: AccessFixture): void {
   f.table("unmap_drops_edge", {
     description:
       "Unmapping drops an item that has a single byte of the area, at either end",
-    reference: "selftest.c iommufd_test_access_unmap; P09.12",
+    rules: ["P09.12"],
   }, (t) => {
     for (const which of ["first", "second"]) {
       t.case(`the ${which} area`, async ({ io, ioasId, baseIova }) => {
@@ -254,7 +254,7 @@ function registerUnmap(f: AccessFixture): void {
 
   f.test("unmap_all_accesses", {
     description: "Unmapping drops the pins of every access of the IOAS",
-    reference: "device.c iommufd_access_notify_unmap; P13.3",
+    rules: ["P13.3"],
   }, async ({ io, ioasId, baseIova: iova }) => {
     const { buffer, bufferSize: length } = io;
     await io.mapFixed(ioasId, buffer, length, iova);
@@ -279,7 +279,7 @@ function registerUnmap(f: AccessFixture): void {
 function registerLifetime(f: AccessFixture): void {
   f.test("keeps_ioas", {
     description: "An IOAS and an access's own object are busy while it is open",
-    reference: "device.c iommufd_access_attach; P13.1, P10.2",
+    rules: ["P13.1", "P10.2"],
   }, async ({ io, stdevId }) => {
     if (stdevId) return;
     const ioasId = await io.ioasAlloc();
@@ -293,7 +293,7 @@ function registerLifetime(f: AccessFixture): void {
 
   f.test("outlives_descriptor", {
     description: "An access keeps its pins after the iommufd is closed",
-    reference: "device.c iommufd_access_create; P13.1, P05.13",
+    rules: ["P13.1", "P05.13"],
   }, async ({ io, ioasId, baseIova: iova }) => {
     const { process } = io;
     const { buffer, bufferSize } = io;
@@ -316,7 +316,7 @@ function registerLifetime(f: AccessFixture): void {
   f.test("replace_ioas", {
     description:
       "Moving an access to another IOAS drops its pins; a failed move changes nothing",
-    reference: "device.c iommufd_access_replace; S15",
+    rules: ["S15"],
     since: "6.6",
   }, checkReplaceIoas);
 }

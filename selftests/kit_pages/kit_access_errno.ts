@@ -57,7 +57,7 @@ const TOO_LONG = 16n * 2n ** 20n + 1n;
 export function registerErrors(f: AccessFixture): void {
   f.table("rw_errno", {
     description: "ACCESS_RW refuses bad ranges, descriptors and memory",
-    reference: "device.c iommufd_access_rw, selftest.c; P13.7, S25",
+    rules: ["P13.7", "S25"],
     prepare: (self) => prepareAccess(self, false),
     async finish(state) {
       await readWith(state, {});
@@ -106,7 +106,7 @@ export function registerErrors(f: AccessFixture): void {
 
   f.table("pin_errno", {
     description: "ACCESS_PAGES refuses bad ranges, descriptors and memory",
-    reference: "device.c iommufd_access_pin_pages, selftest.c; P13.4, S25",
+    rules: ["P13.4", "S25"],
     prepare: (self) => prepareAccess(self, true),
     async finish({ io, access, stdevId }) {
       await io.mock.checkRefs(io.buffer, 2n * io.page, stdevId ? 1 : 0);
@@ -210,7 +210,7 @@ function pinWith(
 function registerRights(f: AccessFixture): void {
   f.table("rights", {
     description: "An access can do to an area what the area was mapped for",
-    reference: "device.c check_area_prot; P13.4, P13.7",
+    rules: ["P13.4", "P13.7"],
     async prepare(self) {
       const { io, ioasId, baseIova } = self;
       const { page, buffer } = io;
@@ -271,7 +271,7 @@ function registerRightsAcross(f: AccessFixture): void {
   f.table("rights_across", {
     description:
       "An access needs the right to each area that it crosses, and pins none without",
-    reference: "device.c iommufd_access_pin_pages, iommufd_access_rw; P13.4",
+    rules: ["P13.4", "P13.7"],
     async prepare(self) {
       const { io, ioasId, baseIova } = self;
       const { page, buffer } = io;

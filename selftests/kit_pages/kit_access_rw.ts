@@ -32,7 +32,7 @@ export function registerReadWrite(f: AccessFixture): void {
 
   f.test("rw_stops_at_gap", {
     description: "A write that runs into a gap has written what lies before",
-    reference: "device.c iommufd_access_rw; P13.7",
+    rules: ["P13.7"],
   }, async ({ io, ioasId, baseIova }) => {
     const { page } = io;
     const size = io.context.pageSize;
@@ -53,7 +53,7 @@ export function registerReadWrite(f: AccessFixture): void {
 
   f.table("rw_read_only_memory", {
     description: "Memory that its owner cannot write cannot be written",
-    reference: "pages.c iopt_pages_rw_access; P08.13",
+    rules: ["P08.13"],
     async prepare({ io, baseIova: iova }) {
       // A domain would have to pin it for writing, which fails at the map.
       const ioasId = await io.ioasAlloc();
@@ -83,13 +83,13 @@ export function registerReadWrite(f: AccessFixture): void {
   f.test("rw_beside_pins", {
     description:
       "A copy over pages of which some are pinned leaves each pinned as it was",
-    reference: "pages.c iopt_pages_rw_slow, pfn_reader_unpin; P08.14",
+    rules: ["P08.14"],
   }, checkBesidePins);
 
   f.test("rw_after_munmap", {
     description:
       "Where memory is gone, only the path over pinned pages still reads it",
-    reference: "pages.c iopt_pages_rw_slow, iopt_pages_rw_page; P08.14",
+    rules: ["P08.14"],
   }, checkAfterMunmap);
 }
 
@@ -127,7 +127,7 @@ const ORDER = [5, 1, 3];
 function registerAcrossAreas(f: AccessFixture): void {
   f.table("rw_across_areas", {
     description: "One read or write can cross areas that touch",
-    reference: "device.c iommufd_access_rw; P13.7",
+    rules: ["P13.7"],
     async prepare(self) {
       const { io, ioasId, baseIova } = self;
       const iova = baseIova + io.page;

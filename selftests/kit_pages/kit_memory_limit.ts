@@ -92,7 +92,7 @@ async function setupLimit(
 function registerLimit(f: LimitFixture): void {
   f.table("smallest_limit", {
     description: "A limit that holds no batch element is refused",
-    reference: "selftest.c iommufd_test; conflict 24",
+    rules: ["P15.13"],
     since: "6.2",
   }, (t) => {
     for (const limit of [11, 0]) {
@@ -109,7 +109,7 @@ function registerLimit(f: LimitFixture): void {
 function registerDomains(f: LimitFixture): void {
   f.test("map", {
     description: "Memory reaches its domains over any number of batches",
-    reference: "pages.c iopt_area_fill_domains; P07.8, P08.6",
+    rules: ["P07.8", "P08.6"],
   }, async ({ io, ioasId, domain, buf }) => {
     const length = BigInt(PAGES) * io.page;
     await io.mapFixed(ioasId, buf, length, IOVA);
@@ -133,7 +133,7 @@ function registerDomains(f: LimitFixture): void {
 
   f.test("map_unaligned", {
     description: "Half pages at both ends reach the domain",
-    reference: "pages.c batch_to_domain; P07.15",
+    rules: ["P07.15"],
   }, async ({ io, ioasId, domain, buf }) => {
     const start = BigInt(buf) + io.mockPage;
     const length = BigInt(PAGES - 1) * io.page;
@@ -146,7 +146,7 @@ function registerDomains(f: LimitFixture): void {
 
   f.test("map_pairs", {
     description: "Runs of two pages reach the domain, each with its edges",
-    reference: "pages.c batch_to_domain; P07.15, P08.2",
+    rules: ["P07.15", "P08.2"],
   }, async ({ io, ioasId, domain }) => {
     const { pageSize } = io.context;
     const length = BigInt(PAGES) * io.page;
@@ -164,7 +164,7 @@ function registerDomains(f: LimitFixture): void {
 
   f.test("fault_in_late_batch", {
     description: "Bad memory in a late batch undoes the early ones",
-    reference: "pages.c iopt_area_fill_domains; B25, B26",
+    rules: ["B25", "B26"],
   }, async ({ io, ioasId, buf }) => {
     await io.mock.domain(ioasId);
     const { pageSize } = io.context;
@@ -184,12 +184,12 @@ function registerPins(f: LimitFixture): void {
   f.test("pin_and_unfill", {
     description:
       "Islands of pinned pages survive the domains, whatever lies between",
-    reference: "pages.c iopt_area_unfill_domain, iopt_pages_unfill_xarray; B27",
+    rules: ["B27"],
   }, checkIslands);
 
   f.test("rw_slow", {
     description: "The slow path reads and writes over any number of batches",
-    reference: "pages.c iopt_pages_rw_slow; P08.14",
+    rules: ["P08.14"],
   }, async ({ io, ioasId, domain, buf }) => {
     const size = PAGES * io.context.pageSize - 300;
     const half = size >> 1;

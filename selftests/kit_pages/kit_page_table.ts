@@ -142,7 +142,7 @@ function registerSizes(f: TableFixture): void {
   f.table("entry_sizes", {
     description:
       "One write makes all of its entry dirty, which is as large as addresses and length allow, and nothing beside it",
-    reference: "generic_pt/pt_iter.h pt_compute_best_pgsize, amdv1.h",
+    rules: ["P15.18"],
   }, (t) => {
     for (let size = 2 * GRANULE; size <= 2 ** 20; size *= 2) {
       t.case(`${size / 1024} KiB`, async (self) => {
@@ -177,7 +177,7 @@ function registerSizes(f: TableFixture): void {
   f.test("up_and_down", {
     description:
       "Entries grow to the largest that fits, and shrink to where the map ends",
-    reference: "generic_pt/iommu_pt.h map_range",
+    rules: ["P15.18"],
   }, async (self) => {
     const { io, ioasId, memory } = self;
     const { pageSize } = io.context;
@@ -196,7 +196,7 @@ function registerSizes(f: TableFixture): void {
   f.test("apart", {
     description:
       "Where IOVA and memory differ in a bit, no entry is larger than that",
-    reference: "generic_pt/pt_iter.h pt_compute_best_pgsize",
+    rules: ["P15.18"],
   }, async (self) => {
     const { io, ioasId, memory } = self;
     const { pageSize } = io.context;
@@ -216,7 +216,7 @@ function registerSizes(f: TableFixture): void {
 
   f.test("small_pages", {
     description: "Without large IO pages each CPU page has an entry of its own",
-    reference: "pages.c batch_iommu_map_small",
+    rules: ["P15.19"],
   }, async (self) => {
     const { io, memory } = self;
     const { pageSize } = io.context;
@@ -244,7 +244,7 @@ function registerCuts(f: TableFixture): void {
   f.test("cut_entry", {
     description:
       "A read of a part of an entry sets the bits of that part, and the entry stays dirty for who asks for the rest",
-    reference: "generic_pt/iommu_pt.h record_dirty",
+    rules: ["P15.20"],
     knownBug: () => "loses_dirty_of_cut_entry",
   }, async (self) => {
     const { io, ioasId, memory } = self;
@@ -269,7 +269,7 @@ function registerHuge(f: TableFixture): void {
   f.test("huge_table", {
     description:
       "MOCK_IOMMUPT_HUGE has pages of 4 KiB and 1 MiB, from IOVA 0 to 2^38-1",
-    reference: "selftest.c mock_domain_alloc_pgtable",
+    rules: ["P15.21"],
   }, async (self) => {
     const { io, memory } = self;
     const size = io.context.hugePageSize;
@@ -306,7 +306,7 @@ function registerHuge(f: TableFixture): void {
   f.test("aperture", {
     description:
       "MOCK_IOMMUPT_DEFAULT maps from 16 MiB up to 2 GiB, in units of 2 KiB",
-    reference: "selftest.c mock_domain_alloc_pgtable",
+    rules: ["P15.21"],
   }, async ({ io, ioasId, hwptId, memory }) => {
     const last = BigInt(MOCK_APERTURE_LAST) + 1n - 2048n;
     await io.mapFixed(ioasId, memory, 2048, last);

@@ -122,7 +122,7 @@ function registerModes(registry: Test[]): void {
 
   f.test("objects_busy", {
     description: "RLIMIT_MODE cannot change once there are objects",
-    reference: "ioas.c iommufd_option_rlimit_mode; P10.10",
+    rules: ["P10.10"],
   }, async (io) => {
     const ioasId = await io.ioasAlloc();
     await io.setOption(mode, 0, 1n, EBUSY);
@@ -135,7 +135,7 @@ function registerModes(registry: Test[]): void {
 
   f.test("needs_capability", {
     description: "RLIMIT_MODE can be set with CAP_SYS_RESOURCE only",
-    reference: "ioas.c iommufd_option_rlimit_mode; P10.10",
+    rules: ["P10.10"],
     needs: () => ["setrlimit"],
   }, async (io) => {
     const ret = await io.process.dropCapability(CAP_SYS_RESOURCE);
@@ -150,7 +150,7 @@ function registerModes(registry: Test[]): void {
   f.test("raise", {
     description:
       "A process raises a limit beyond the hard one with CAP_SYS_RESOURCE only",
-    reference: "kernel/sys.c do_prlimit",
+    rules: ["P08.19"],
     needs: () => ["setrlimit"],
   }, async ({ process }) => {
     const limit = (soft: bigint) => process.setrlimit(RLIMIT_RTPRIO, soft);
@@ -164,7 +164,7 @@ function registerModes(registry: Test[]): void {
 
   f.test("no_limit", {
     description: "With CAP_IPC_LOCK nothing is charged, but pins are counted",
-    reference: "pages.c iopt_alloc_pages; P07.24",
+    rules: ["P07.24"],
     needs: () => ["setrlimit"],
   }, async (io) => {
     const ret = await io.process.setrlimit(RLIMIT_MEMLOCK, 0n);
@@ -180,7 +180,7 @@ function registerModes(registry: Test[]): void {
 
   f.test("vfio_device", {
     description: "An iommufd from /dev/vfio/vfio charges the process",
-    reference: "main.c iommufd_fops_open; S23",
+    rules: ["S23"],
     since: "6.2",
     needs: () => ["vfio", "setrlimit"],
   }, async (io) => {
@@ -199,8 +199,7 @@ function registerLimits(f: RlimitFixture): void {
   f.test("map_limit", {
     description:
       "A map over the limit fails and leaves nothing pinned or charged",
-    reference:
-      "pages.c incr_user_locked_vm, update_mm_locked_vm; P07.22, P07.23",
+    rules: ["P07.22", "P07.23"],
   }, async ({ io, ioasId }, { mode }) => {
     const { page, buffer } = io;
     const charged = (pages: bigint) => mode ? pages : 0n;
@@ -223,7 +222,8 @@ function registerLimits(f: RlimitFixture): void {
 
   f.test("vfio_map", {
     description: "MAP_DMA of VFIO charges as the context does",
-    reference: "vfio_compat.c iommufd_vfio_map_dma; P07.22, P07.23",
+    reference: "vfio_compat.c iommufd_vfio_map_dma",
+    rules: ["P07.22", "P07.23"],
   }, async ({ io, ioasId }, { mode }) => {
     const { page } = io;
     await vfioIoas(io, IOMMU_VFIO_IOAS_SET, ioasId);
@@ -242,7 +242,8 @@ function registerLimits(f: RlimitFixture): void {
   f.test("lowered", {
     description:
       "Memory can be unmapped although the limit is below what is charged, and charged again up to it",
-    reference: "pages.c do_update_pinned; P07.22, P07.23",
+    reference: "pages.c do_update_pinned",
+    rules: ["P07.22", "P07.23"],
   }, async ({ io, ioasId }, { mode }) => {
     const { page, buffer } = io;
     const half = LIMIT / 2n * page;
@@ -260,7 +261,7 @@ function registerLimits(f: RlimitFixture): void {
 
   f.test("charged_once", {
     description: "Memory is charged when it is pinned, and once",
-    reference: "pages.c pfn_reader_user_update_pinned; P07.21, P08.6",
+    rules: ["P07.21", "P08.6"],
   }, async ({ io, ioasId }, { mode }) => {
     const { page, buffer } = io;
     const length = LIMIT * page;
@@ -290,7 +291,7 @@ function registerLimits(f: RlimitFixture): void {
 
   f.test("domain_limit", {
     description: "A domain whose memory is over the limit cannot be added",
-    reference: "io_pagetable.c iopt_fill_domain; P08.5",
+    rules: ["P08.5"],
   }, async ({ io }) => {
     const { page, buffer } = io;
     const ioasId = await io.ioasAlloc();
@@ -311,7 +312,7 @@ function registerSharing(f: RlimitFixture): void {
   f.test("two_processes", {
     description:
       "Processes of one user share its charge; charged by process they do not",
-    reference: "pages.c do_update_pinned; P06.1",
+    rules: ["P06.1"],
     needs: () => ["fork"],
   }, async ({ io, ioasId }, { mode }) => {
     const { page, buffer } = io;
@@ -334,7 +335,7 @@ function registerSharing(f: RlimitFixture): void {
   f.test("owner_limit", {
     description:
       "The limit is that of the process whose memory it is, whoever has it pinned",
-    reference: "pages.c incr_user_locked_vm, update_mm_locked_vm",
+    rules: ["P08.17"],
     needs: () => ["fork"],
   }, async ({ io }, { mode }) => {
     const { page, buffer, process } = io;
@@ -356,7 +357,7 @@ function registerSharing(f: RlimitFixture): void {
 
   f.test("dead_owner", {
     description: "A charge is gone with the process that it was made to",
-    reference: "pages.c do_update_pinned",
+    rules: ["P08.18"],
     needs: () => ["fork"],
     knownBug: ({ mode }) => mode ? "unlocks_dead_owner" : undefined,
   }, async ({ io, ioasId }, { mode }) => {
@@ -381,7 +382,7 @@ function registerSharing(f: RlimitFixture): void {
 
   f.test("two_users", {
     description: "Another user has a limit of its own in both modes",
-    reference: "pages.c iopt_alloc_pages; P06.1",
+    rules: ["P06.1"],
     needs: () => ["fork", "setuid"],
   }, async ({ io, ioasId }) => {
     const { page, buffer } = io;

@@ -78,8 +78,7 @@ function registerHuge(f: MemoryFixture): void {
   f.test("huge_untouched", {
     description:
       "Reading private memory of huge pages gives it a page: there is no zero page of that size",
-    reference:
-      "mm/hugetlb.c hugetlb_no_page; selftest.c iommufd_test_md_check_refs",
+    rules: ["U1.4"],
     needs: () => ["hugetlb"],
   }, async ({ io }) => {
     const { hugePageSize } = io.context;
@@ -94,7 +93,7 @@ function registerHuge(f: MemoryFixture): void {
   f.test("huge_hole", {
     description:
       "A private mapping that reads a hole of a huge file has its own page from then on; one of small pages shares the file's",
-    reference: "mm/hugetlb.c hugetlb_no_page; mm/shmem.c shmem_fault",
+    rules: ["U1.4"],
     needs: () => ["hugetlb"],
   }, async ({ io }) => {
     const { hugePageSize } = io.context;
@@ -113,7 +112,7 @@ function registerHuge(f: MemoryFixture): void {
 
   f.test("huge_hole_pinned", {
     description: "A device sees the private page that was put into a hole",
-    reference: "mm/hugetlb.c hugetlb_no_page",
+    rules: ["U1.4"],
     needs: () => ["hugetlb"],
   }, async ({ io, ioasId }) => {
     const { hugePageSize } = io.context;
@@ -157,7 +156,7 @@ function registerWriteOnly(f: MemoryFixture): void {
   f.table("write_only", {
     description:
       "Memory with PROT_WRITE alone can be pinned for reading where a page is present",
-    reference: "mm/gup.c gup_fast_pte_range, check_vma_flags",
+    rules: ["U1.1"],
   }, (t, _variant, { pages }) => {
     const forced = pages.readPinsForceWrite;
     const rows: [string, number, number, boolean, boolean][] = [
@@ -187,7 +186,7 @@ function registerWriteOnly(f: MemoryFixture): void {
   f.test("write_only_partly", {
     description:
       "A map for reading fails where write-only memory is not present, and unpins what was",
-    reference: "mm/gup.c gup_fast_fallback",
+    rules: ["U1.1"],
   }, async ({ io, ioasId }) => {
     if (io.revision.pages.readPinsForceWrite) return;
     const { page } = io;
@@ -207,7 +206,7 @@ function registerWriteOnly(f: MemoryFixture): void {
   f.test("write_only_forked", {
     description:
       "Write-only memory is pinned by its own process only, and not while a child has its pages too",
-    reference: "mm/internal.h gup_must_unshare; mm/gup.c pin_user_pages_remote",
+    rules: ["U1.1"],
     needs: () => ["fork"],
   }, async ({ io }) => {
     if (io.revision.pages.readPinsForceWrite) return;
@@ -233,7 +232,7 @@ function registerPopulate(f: MemoryFixture): void {
   f.table("populate", {
     description:
       "MADV_POPULATE_* goes from page to page and stops at the first that cannot be had",
-    reference: "mm/madvise.c madvise_populate; mm/gup.c faultin_page_range",
+    rules: ["U1.6"],
   }, (t) => {
     const pages = { rw: RW, r: PROT_READ, w: PROT_WRITE, none: PROT_NONE };
     type Page = keyof typeof pages | "hole";
@@ -261,7 +260,7 @@ function registerPopulate(f: MemoryFixture): void {
 
   f.table("populate_beyond_file", {
     description: "MADV_POPULATE_READ beyond the end of a file fails, EFAULT",
-    reference: "mm/madvise.c madvise_populate",
+    rules: ["U1.6"],
   }, (t) => {
     for (const type of [MAP_SHARED, MAP_PRIVATE]) {
       const how = type === MAP_SHARED ? "shared" : "private";

@@ -76,7 +76,7 @@ function registerRights(f: MemoryFixture): void {
   f.table("rights", {
     description:
       "Memory is pinned for what the map allows, and must allow that itself, touched or not",
-    reference: "mm/gup.c check_vma_flags; pages.c pfn_reader_user_pin",
+    rules: ["U1.1"],
   }, (t, _variant, { pages }) => {
     const forced = pages.readPinsForceWrite;
     const rows: [string, number, number, boolean][] = [
@@ -117,7 +117,7 @@ function registerFork(f: MemoryFixture): void {
     f.test(huge ? "fork_huge" : "fork", {
       description:
         "After a fork the parent keeps the pages that a device sees, and the child has copies",
-      reference: "mm/memory.c copy_present_page; mm/hugetlb.c",
+      rules: ["U1.2"],
       needs: () => huge ? ["fork", "hugetlb"] : ["fork"],
     }, async ({ io, ioasId, hwptId }) => {
       const { pageSize, hugePageSize } = io.context;
@@ -141,7 +141,7 @@ function registerFork(f: MemoryFixture): void {
   f.test("fork_unpinned", {
     description:
       "A page that a fork shares is copied before it is pinned, also for reading",
-    reference: "mm/gup.c gup_must_unshare",
+    rules: ["U1.2"],
     needs: () => ["fork"],
   }, async ({ io, ioasId, hwptId }) => {
     const { page } = io;
@@ -159,7 +159,7 @@ function registerFork(f: MemoryFixture): void {
   f.test("fork_shared", {
     description:
       "Shared memory is the same in parent and child, and in a device",
-    reference: "mm/memory.c vma_needs_copy",
+    rules: ["U1.2"],
     needs: () => ["fork"],
   }, async ({ io, ioasId, hwptId }) => {
     const { page, buffer } = io;
@@ -178,7 +178,7 @@ function registerFiles(f: MemoryFixture): void {
   f.test("file_shared", {
     description:
       "Shared mappings of a file are the file's pages: for the process, for read and write, for a device",
-    reference: "mm/shmem.c",
+    rules: ["U1.3"],
   }, async ({ io, ioasId, hwptId }) => {
     const { page } = io;
     const fd = await memoryFile(io, 2);
@@ -198,7 +198,7 @@ function registerFiles(f: MemoryFixture): void {
   f.test("file_write_later", {
     description:
       "A shared mapping that was for reading only can be made writable, and then a device may write",
-    reference: "mm/mprotect.c do_mprotect_pkey",
+    rules: ["U1.3"],
   }, async ({ io, ioasId, hwptId }) => {
     const { page } = io;
     const { pageSize } = io.context;
@@ -216,7 +216,7 @@ function registerFiles(f: MemoryFixture): void {
   f.test("file_private", {
     description:
       "A private mapping of a file has pages of its own once they are written or pinned",
-    reference: "mm/memory.c do_cow_fault, mm/gup.c gup_must_unshare",
+    rules: ["U1.3"],
   }, async ({ io, ioasId, hwptId }) => {
     const { page } = io;
     const fd = await memoryFile(io, 2);
@@ -237,7 +237,7 @@ function registerFiles(f: MemoryFixture): void {
   f.test("file_length", {
     description:
       "What is beyond the end of a file cannot be pinned; ftruncate moves the end",
-    reference: "mm/shmem.c shmem_get_folio_gfp, shmem_setattr",
+    rules: ["U1.3"],
   }, async ({ io, ioasId, hwptId }) => {
     const { page } = io;
     const { pageSize } = io.context;
@@ -288,7 +288,7 @@ function registerAdvice(f: MemoryFixture): void {
   f.test("dont_need", {
     description:
       "MADV_DONTNEED gives the process new pages of zeros; a device keeps the old ones",
-    reference: "mm/madvise.c madvise_dontneed_single_vma",
+    rules: ["U1.5"],
   }, async ({ io, ioasId, hwptId }) => {
     const { page } = io;
     const memory = await io.mmap(2n * page, MAP_PRIVATE);
@@ -309,7 +309,7 @@ function registerAdvice(f: MemoryFixture): void {
 
   f.test("dont_need_shared", {
     description: "MADV_DONTNEED leaves shared memory as it is",
-    reference: "mm/madvise.c madvise_dontneed_single_vma",
+    rules: ["U1.5"],
   }, async ({ io, ioasId, hwptId }) => {
     const { page, buffer } = io;
     await pokeByte(io, buffer, 5);
@@ -322,7 +322,7 @@ function registerAdvice(f: MemoryFixture): void {
   f.test("dont_fork", {
     description:
       "What MADV_DONTFORK names the child does not have, and so cannot map, until MADV_DOFORK",
-    reference: "kernel/fork.c dup_mmap",
+    rules: ["U1.7"],
     needs: () => ["fork"],
   }, async ({ io, ioasId }) => {
     const { page, buffer } = io;
@@ -338,8 +338,7 @@ function registerAdvice(f: MemoryFixture): void {
   f.test("reading_cuts", {
     description:
       "Advice about how memory will be read cuts its mapping where that changes it, which a huge page cannot be",
-    reference:
-      "mm/madvise.c madvise_update_vma; mm/hugetlb.c hugetlb_vm_op_split",
+    rules: ["U1.8"],
     needs: () => ["hugetlb"],
   }, async ({ io }) => {
     const { process, context: { pageSize, hugePageSize } } = io;
@@ -374,7 +373,7 @@ async function advise(
 function registerRanges(f: MemoryFixture): void {
   f.table("range_alignment", {
     description: "Calls about memory want addresses of pages",
-    reference: "mm/mprotect.c, mm/mmap.c, mm/madvise.c",
+    rules: ["U1.9"],
   }, (t) => {
     type Call = (process: TargetProcess, at: number) => Promise<number>;
     const calls: [string, Call][] = [
@@ -396,7 +395,7 @@ function registerRanges(f: MemoryFixture): void {
   f.table("range_holes", {
     description:
       "Over a hole munmap goes on; mprotect stops there, and MADV_DONTNEED tells of it in the end",
-    reference: "mm/mprotect.c, mm/mmap.c, mm/madvise.c",
+    rules: ["U1.9"],
   }, (t) => {
     type Call = (
       process: TargetProcess,
@@ -454,7 +453,7 @@ function registerRanges(f: MemoryFixture): void {
 
   f.test("munmap_part", {
     description: "What is unmapped is gone, and what lies beside it is not",
-    reference: "mm/mmap.c do_vmi_munmap",
+    rules: ["U1.9"],
   }, async ({ io, ioasId, hwptId }) => {
     const huge = io.context.hugePageSize;
     const { pageSize } = io.context;

@@ -164,7 +164,7 @@ export async function expectHwpt(
 function registerAttach(f: PasidFixture): void {
   f.test("attach", {
     description: "Each PASID of a device is attached on its own",
-    reference: "device.c iommufd_hw_pagetable_attach",
+    rules: ["A1.1"],
   }, async (self) => {
     const { rid, a, b } = self;
     const pasids = [[1, a], [2, b], [63, rid], [64, a], [
@@ -190,7 +190,7 @@ function registerAttach(f: PasidFixture): void {
   f.table("attach_order", {
     description:
       "PASID_ATTACH looks at its ids, then whether the device is attached, then whether another HWPT is",
-    reference: "device.c iommufd_device_change_pt, iommufd_hw_pagetable_attach",
+    rules: ["A1.3"],
     async prepare(self) {
       await attach(self, 1, self.a);
       return self;
@@ -248,7 +248,7 @@ function registerAttach(f: PasidFixture): void {
   f.test("without_pasids", {
     description:
       "A device without PASIDs takes a HWPT that was allocated for them, but has none to attach",
-    reference: "iommu.c iommu_attach_device_pasid; selftest.c mock_dev_create",
+    rules: ["A1.4"],
   }, async ({ io, a, rid }) => {
     const { stdevId, idevId } = await io.mock.domain(a);
     assertEq((await getHwInfo(io, idevId, INFO)).outMaxPasidLog2, 0, "width");
@@ -263,7 +263,7 @@ function registerAttach(f: PasidFixture): void {
 
   f.test("with_pasids", {
     description: "A device says how many bits its PASIDs have",
-    reference: "device.c iommufd_get_hw_info; selftest.c mock_dev_create",
+    rules: ["A1.4"],
   }, async ({ io, ioasId, device }) => {
     const width = (await getHwInfo(io, device.idevId, INFO)).outMaxPasidLog2;
     assertEq(width, MOCK_PASID_WIDTH, "width");
@@ -279,7 +279,7 @@ function registerCompat(f: PasidFixture): void {
   f.test("rid_is_automatic", {
     description:
       "While a device is at an IOAS or a plain HWPT its PASIDs cannot be attached",
-    reference: "device.c iommufd_hwpt_pasid_compat",
+    rules: ["A1.2"],
   }, async (self) => {
     const { io, ioasId, device, plain, rid, a } = self;
     for (const place of [ioasId, plain]) {
@@ -294,7 +294,7 @@ function registerCompat(f: PasidFixture): void {
   f.test("rid_stays_compatible", {
     description:
       "While a PASID is attached, the device cannot go to an IOAS or a plain HWPT",
-    reference: "device.c iommufd_hwpt_pasid_compat",
+    rules: ["A1.2"],
   }, async (self) => {
     const { io, ioasId, device, plain, rid, a, b } = self;
     await attach(self, LAST_PASID, a);
@@ -313,7 +313,7 @@ function registerCompat(f: PasidFixture): void {
   f.test("without_rid", {
     description:
       "A PASID can be attached while the device is not, and keeps plain HWPTs out all the same",
-    reference: "device.c iommufd_hwpt_pasid_compat, iommufd_device_detach",
+    rules: ["A1.2"],
   }, async (self) => {
     const { io, ioasId, device, plain, rid, a } = self;
     await detach(self, 0);
@@ -332,7 +332,7 @@ function registerCompat(f: PasidFixture): void {
 
   f.test("rid_by_pasid_0", {
     description: "PASID 0 is the device without PASID: an IOAS will do",
-    reference: "device.c iommufd_device_attach",
+    rules: ["A1.1"],
   }, async (self) => {
     const { io, ioasId, device } = self;
     await detach(self, 0);
@@ -346,7 +346,7 @@ function registerCompat(f: PasidFixture): void {
 
   f.test("nested", {
     description: "A nested HWPT has to be allocated for PASIDs itself",
-    reference: "hw_pagetable.c iommufd_hwpt_nested_alloc",
+    rules: ["A1.2"],
   }, async (self) => {
     const { io, device, rid } = self;
     const plain = await nestedAlloc(io, device.idevId, rid);
@@ -365,7 +365,7 @@ function registerCompat(f: PasidFixture): void {
 
   f.test("other_context", {
     description: "A HWPT of another context is unknown",
-    reference: "main.c iommufd_get_object",
+    rules: ["C3.3"],
   }, async (self) => {
     const other = await self.io.reopen();
     const ioasId = await other.ioasAlloc();
@@ -391,7 +391,7 @@ function registerCopyOut(f: PasidFixture): void {
   f.test("reply_efault", {
     description:
       "An attachment that cannot be told of is taken back; a replacement stays",
-    reference: "selftest.c iommufd_test_pasid_attach, _replace",
+    rules: ["A1.8"],
   }, async (self) => {
     const { io, device, rid, a, b } = self;
     async function readOnly(op: number, pasid: number, ptId: number) {

@@ -82,7 +82,7 @@ export function registerFaults(f: PasidFixture): void {
 function registerWhere(f: PasidFixture): void {
   f.test("fault", {
     description: "A fault tells its PASID, its device and that it has one",
-    reference: "eventq.c iommufd_compose_fault_message",
+    rules: ["C0.34"],
     needs: () => ["faults"],
   }, async (self) => {
     const { io, device } = self;
@@ -105,7 +105,7 @@ function registerWhere(f: PasidFixture): void {
   f.test("fault_of_another", {
     description:
       "Faults come to the queue of their own PASID, and to none if it has none",
-    reference: "io-pgfault.c find_fault_handler",
+    rules: ["C0.31"],
     needs: () => ["faults"],
   }, async (self) => {
     const { io, a } = self;
@@ -126,7 +126,7 @@ function registerWhere(f: PasidFixture): void {
   f.test("fault_of_rid", {
     description:
       "PASIDs that are not attached belong to the nested HWPT of the device; an attached one does not, whatever it is attached to",
-    reference: "io-pgfault.c find_fault_handler",
+    rules: ["C0.31"],
     needs: () => ["faults"],
   }, async (self) => {
     const { io, device, rid, a } = self;
@@ -153,7 +153,7 @@ function registerWhere(f: PasidFixture): void {
   f.test("fault_counts", {
     description:
       "A device faults as long as itself or one of its PASIDs has a queue",
-    reference: "selftest.c mock_dev_enable_iopf, mock_dev_disable_iopf",
+    rules: ["C0.35"],
     needs: () => ["faults"],
   }, async (self) => {
     const { io, device, rid } = self;
@@ -186,7 +186,7 @@ function registerAnswers(f: PasidFixture): void {
   f.test("fault_detach", {
     description:
       "A PASID that is detached takes its faults along, read or not, and no others",
-    reference: "eventq.c iommufd_auto_response_faults",
+    rules: ["C0.34"],
     needs: () => ["faults"],
   }, async (self) => {
     const { io, device } = self;
@@ -211,7 +211,7 @@ function registerAnswers(f: PasidFixture): void {
   f.test("fault_replace", {
     description:
       "A PASID that moves leaves its faults behind as answered, even with the same queue; one that stays keeps them",
-    reference: "device.c iommufd_hwpt_replace_device",
+    rules: ["C0.34"],
     needs: () => ["faults"],
   }, async (self) => {
     const { io, a } = self;
@@ -240,7 +240,7 @@ function registerAnswers(f: PasidFixture): void {
   f.test("fault_refused", {
     description:
       "What a PASID has asked for is still to be answered when it could not move",
-    reference: "iommu.c iommu_replace_device_pasid",
+    rules: ["C0.34"],
     needs: () => ["faults"],
   }, async (self) => {
     const { io, plain, ioasId } = self;

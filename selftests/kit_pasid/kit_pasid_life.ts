@@ -48,7 +48,7 @@ function registerHolds(f: PasidFixture): void {
   f.test("destroy_busy", {
     description:
       "What a PASID is attached to cannot be destroyed, nor the device under it",
-    reference: "device.c iommufd_hw_pagetable_attach, iommufd_device_attach",
+    rules: ["A1.5"],
   }, async (self) => {
     const { io, ioasId, device, rid, a, b, plain } = self;
     await attach(self, 1, a);
@@ -70,7 +70,7 @@ function registerHolds(f: PasidFixture): void {
   f.test("map_by_pasid", {
     description:
       "A HWPT that only a PASID uses holds the map of its IOAS, from what was there on",
-    reference: "hw_pagetable.c iommufd_hwpt_paging_alloc",
+    rules: ["A1.7"],
   }, async (self) => {
     const { io, ioasId, a } = self;
     await io.mapFixed(ioasId, io.buffer, io.page, IOVA);
@@ -87,7 +87,7 @@ function registerHolds(f: PasidFixture): void {
   f.test("fork", {
     description:
       "A child with the same descriptor attaches and detaches the PASIDs of its parent",
-    reference: "main.c iommufd_fops_ioctl",
+    rules: ["A1.7"],
     needs: () => ["fork"],
   }, async (self) => {
     const { io, device, a, b } = self;
@@ -110,7 +110,7 @@ function registerHolds(f: PasidFixture): void {
 function registerEnds(f: PasidFixture): void {
   f.test("detach_first", {
     description: "A device whose PASIDs are detached goes, and leaves nothing",
-    reference: "selftest.c iommufd_selftest_destroy",
+    rules: ["A1.5"],
   }, async (self) => {
     const { io, device, rid, a, b } = self;
     for (const pasid of [1, 2, 3]) await attach(self, pasid, a);
@@ -126,7 +126,7 @@ function registerEnds(f: PasidFixture): void {
 
   f.test("destroy_attached", {
     description: "A device that is destroyed is detached for all its PASIDs",
-    reference: "selftest.c iommufd_selftest_destroy",
+    rules: ["A1.5"],
     knownBug: () => "keeps_device_with_pasid",
   }, async (self) => {
     const { io, device, rid, a, b } = self;
@@ -142,7 +142,7 @@ function registerEnds(f: PasidFixture): void {
 
   f.test("close_attached", {
     description: "A context that is closed with PASIDs attached leaves nothing",
-    reference: "main.c iommufd_fops_release",
+    rules: ["A1.5"],
     knownBug: () => "keeps_device_with_pasid",
   }, async ({ io }) => {
     const other = await io.reopen();
@@ -163,7 +163,7 @@ function registerEnds(f: PasidFixture): void {
   f.test("hwpt_in_every_order", {
     description:
       "HWPTs and PASIDs come and go in every order, and the ids are free again",
-    reference: "device.c iommufd_hw_pagetable_detach",
+    rules: ["A1.5"],
   }, async (self) => {
     const { io } = self;
     const next = await io.nextId();
@@ -196,8 +196,7 @@ function registerViommu(f: PasidFixture): void {
   f.test("viommu", {
     description:
       "A PASID takes a HWPT of a virtual IOMMU that does not know the device, and the device's events do not care",
-    reference:
-      "selftest.c mock_domain_set_dev_pasid_nop, mock_domain_nop_attach",
+    rules: ["A1.6"],
     needs: () => ["viommu"],
   }, async (self) => {
     const { io, device: { stdevId, idevId }, rid, a } = self;

@@ -54,7 +54,7 @@ function registerMoves(f: PasidFixture): void {
   f.test("replace", {
     description:
       "A PASID moves among HWPTs, and holds only the one that it is at",
-    reference: "device.c iommufd_device_do_replace",
+    rules: ["A1.1"],
   }, async (self) => {
     const { io, device, rid, a, b } = self;
     const flags = IOMMU_HWPT_ALLOC_PASID;
@@ -82,8 +82,7 @@ function registerMoves(f: PasidFixture): void {
   f.table("replace_order", {
     description:
       "PASID_REPLACE looks at its ids, then whether the PASID is attached, then at the HWPT",
-    reference:
-      "device.c iommufd_device_do_replace, iommufd_hwpt_replace_device",
+    rules: ["A1.3"],
     async prepare(self) {
       await attach(self, 1, self.a);
       return self;
@@ -122,7 +121,7 @@ function registerMoves(f: PasidFixture): void {
 
   f.test("replace_rid", {
     description: "PASID_REPLACE of PASID 0 moves the device itself",
-    reference: "device.c iommufd_device_replace",
+    rules: ["A1.1"],
   }, async (self) => {
     const { io, ioasId, device, rid, a, plain } = self;
     for (const place of [a, plain, rid]) {
@@ -140,7 +139,7 @@ function registerMoves(f: PasidFixture): void {
 function registerDetach(f: PasidFixture): void {
   f.test("detach_nothing", {
     description: "A PASID that is not attached is detached without a word",
-    reference: "device.c iommufd_device_detach",
+    rules: ["A1.8"],
   }, async (self) => {
     const { a, rid } = self;
     await detach(self, 1, LAST_PASID, LAST_PASID + 1, 0xffffffff);
@@ -157,7 +156,7 @@ function registerDetach(f: PasidFixture): void {
 
   f.test("detach_many", {
     description: "Each of many PASIDs is a user of its HWPT",
-    reference: "device.c iommufd_hw_pagetable_attach",
+    rules: ["A1.5"],
   }, async (self) => {
     const { io, a } = self;
     const pasids = Array.from({ length: 130 }, (_, i) => 1 + i * 4001);
@@ -176,8 +175,7 @@ function registerReserved(f: PasidFixture): void {
   f.test("driver_refuses", {
     description:
       "A PASID whose driver refuses a HWPT stays at the one it has, and so do all others",
-    reference:
-      "iommu.c iommu_replace_device_pasid; selftest.c mock_domain_set_dev_pasid_nop",
+    rules: ["A1.6"],
   }, async (self) => {
     const { io, rid, a, b } = self;
     const pasid = IOMMU_TEST_PASID_RESERVED;
@@ -210,7 +208,7 @@ function registerReserved(f: PasidFixture): void {
 
   f.test("driver_refuses_one_device", {
     description: "Each device has PASIDs of its own",
-    reference: "selftest.c mock_domain_set_dev_pasid_nop",
+    rules: ["A1.6"],
   }, async (self) => {
     const { io, ioasId, rid, a, b } = self;
     const pasid = IOMMU_TEST_PASID_RESERVED;
@@ -234,8 +232,7 @@ function registerDirty(f: PasidFixture): void {
   f.test("dirty_tracking", {
     description:
       "A device that cannot be tracked takes a HWPT that tracks for a PASID, but not without one",
-    reference:
-      "selftest.c mock_domain_nop_attach, mock_domain_set_dev_pasid_nop",
+    rules: ["A1.6"],
   }, async (self) => {
     const { io, ioasId, a } = self;
     const dirty = await pasidHwpt(self, IOMMU_HWPT_ALLOC_DIRTY_TRACKING);

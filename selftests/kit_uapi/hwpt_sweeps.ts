@@ -31,6 +31,7 @@ export const HWPT_SEQUENCES: readonly Sequence[] = [
     what: "a HWPT of an IOAS with data and a fault queue",
     points: { "7.3": 32 },
     reference: "hw_pagetable.c iommufd_hwpt_paging_alloc",
+    rules: ["U4.2"],
     needs: ["hwpt", "faults"],
     run: callPagingFaults,
   },

@@ -78,7 +78,7 @@ export function registerKitCommands(registry: Test[]): void {
 function registerNumbers(f: CommandsFixture): void {
   f.table("unknown_numbers", {
     description: "Numbers that are not in the table are no ioctls",
-    reference: "main.c iommufd_fops_ioctl; P05.2, C3.15",
+    rules: ["P05.2", "C3.15"],
     finish: (io) => io.destroy(999, ENOENT),
   }, (t, _variant, { name }) => {
     const bytes = () => IommuDestroy.encode();
@@ -116,7 +116,7 @@ function registerNumbers(f: CommandsFixture): void {
   f.test("mmap_nothing", {
     description:
       "An iommufd without memory of drivers maps nothing, an access never anything",
-    reference: "main.c iommufd_fops_mmap",
+    rules: ["P05.14"],
   }, async (io) => {
     const { hasMmap } = io.revision.objects;
     const access = await io.mock.createAccess(await io.ioasAlloc(), false);
@@ -141,7 +141,7 @@ function registerNumbers(f: CommandsFixture): void {
   f.table("other_calls", {
     description:
       "The descriptors of iommufd and of an access are always ready, and cannot be read or written",
-    reference: "main.c iommufd_fops, selftest.c iommfd_test_staccess_fops",
+    rules: ["P05.14"],
     async prepare(io) {
       const access = await io.mock.createAccess(await io.ioasAlloc(), false);
       return { io, access };
@@ -162,7 +162,7 @@ function registerNumbers(f: CommandsFixture): void {
 
   f.table("test_op_range", {
     description: "Unknown test operations and short test commands are refused",
-    reference: "selftest.c iommufd_test; S24",
+    rules: ["S24"],
   }, (t, _variant, revision) => {
     const { size, minSize, firstOp, ops } = testCmdForm(revision);
     const rows: [string, number][] = [
@@ -196,7 +196,7 @@ function registerReplies(f: CommandsFixture): void {
   f.test("reply_efault", {
     description:
       "A reply that cannot be written fails the ioctl; IOAS_ALLOC then leaves nothing behind",
-    reference: "ioas.c iommufd_ioas_alloc_ioctl; B01",
+    rules: ["B01"],
   }, async (io) => {
     const bytes = IommuIoasAlloc.encode();
     await io.ioctlReadOnly(IOMMU_IOAS_ALLOC, bytes, EFAULT, "IOAS_ALLOC");
@@ -205,7 +205,7 @@ function registerReplies(f: CommandsFixture): void {
 
   f.test("map_reply_efault", {
     description: "MAP whose reply cannot be written has mapped all the same",
-    reference: "ioas.c iommufd_ioas_map",
+    rules: ["P05.16"],
   }, async (io) => {
     const ioasId = await io.ioasAlloc();
     const map = {
@@ -223,7 +223,7 @@ function registerReplies(f: CommandsFixture): void {
 
   f.test("option_reply", {
     description: "OPTION writes back its value and nothing else",
-    reference: "main.c iommufd_option; P10.9",
+    rules: ["P10.9"],
   }, async (io) => {
     const objectId = await io.ioasAlloc();
     const values = {
@@ -243,7 +243,7 @@ function registerReplies(f: CommandsFixture): void {
 function registerIds(f: CommandsFixture): void {
   f.test("object_ids", {
     description: "Objects get the lowest free id from 1 on",
-    reference: "main.c _iommufd_object_alloc; P05.7",
+    rules: ["P05.7"],
   }, async (io) => {
     for (let id = 1; id <= 4; id++) assertEq(await io.ioasAlloc(), id, "id");
     await io.destroy(3);
@@ -257,7 +257,7 @@ function registerIds(f: CommandsFixture): void {
 
   f.table("object_types", {
     description: "An id of another type is unknown, as is one of nothing",
-    reference: "main.c iommufd_get_object; P05.9",
+    rules: ["P05.9"],
     async prepare(io) {
       const ioasId = await io.ioasAlloc();
       return { io, ioasId, ...await io.mock.domain(ioasId) };
@@ -291,7 +291,7 @@ function registerIds(f: CommandsFixture): void {
 
   f.test("device_busy", {
     description: "The objects of a device are busy until it is destroyed",
-    reference: "main.c iommufd_destroy; P05.11",
+    rules: ["P05.11"],
   }, async (io) => {
     const ioasId = await io.ioasAlloc();
     const domain = await io.mock.domain(ioasId);
@@ -306,7 +306,7 @@ function registerIds(f: CommandsFixture): void {
 
   f.test("mock_domain_ids", {
     description: "MOCK_DOMAIN's objects get their ids in the kernel's order",
-    reference: "selftest.c iommufd_test_mock_domain; S24, P15.6",
+    rules: ["S24", "P15.6"],
   }, async (io) => {
     const ioasId = await io.ioasAlloc();
     const { stdevId, idevId, hwptId } = await io.mock.domain(ioasId);
@@ -329,7 +329,7 @@ function registerIds(f: CommandsFixture): void {
 
   f.test("contexts_apart", {
     description: "Two open descriptors have nothing in common; a dup has all",
-    reference: "main.c iommufd_fops_open",
+    rules: ["P05.15"],
   }, async (io) => {
     const { process } = io;
     const other = await io.reopen();

@@ -89,6 +89,7 @@ function registerCount(f: Fixture<undefined, SweepSelf>): void {
   f.table("count", {
     description: "The nth step fails, and none before or after it",
     reference: "lib/fault-inject.c should_fail_ex",
+    rules: ["U3.4"],
     prepare: async ({ base }) => await base.reopen(),
   }, (t) => {
     for (let nth = 1; nth <= 5; nth++) {
@@ -114,6 +115,7 @@ export const SEQUENCES: readonly Sequence[] = [
     what: "a copy across areas into a domain",
     points: { v3: 37, "6.12": 37, "7.3": 31 },
     reference: "io_pagetable.c: iopt_get_pages, iopt_fill_domains_pages",
+    rules: ["U4.1"],
     run: callCopy,
   },
   {
@@ -121,6 +123,7 @@ export const SEQUENCES: readonly Sequence[] = [
     what: "mapping scattered memory in many small batches",
     points: { v3: 59, "6.12": 113 },
     reference: "pages.c: iopt_area_fill_domains, batch_to_domain",
+    rules: ["U4.1"],
     run: callScattered,
   },
   {
@@ -128,6 +131,7 @@ export const SEQUENCES: readonly Sequence[] = [
     what: "mapping with IO pages of two sizes",
     points: { "6.12": 72, "7.3": 74 },
     reference: "iommu.c: __iommu_map",
+    rules: ["U4.1"],
     needs: ["hugetlb"],
     run: callHugePages,
   },
@@ -136,6 +140,7 @@ export const SEQUENCES: readonly Sequence[] = [
     what: "mapping charged memory",
     points: { v3: 34, "6.12": 66, "7.3": 79 },
     reference: "pages.c: pfn_reader_user_update_pinned",
+    rules: ["U4.1"],
     needs: ["setrlimit"],
     run: callCharged,
   },
@@ -144,6 +149,7 @@ export const SEQUENCES: readonly Sequence[] = [
     what: "unmapping what accesses have pinned",
     points: { v3: 17, "6.12": 17 },
     reference: "io_pagetable.c: iopt_unmap_iova_range",
+    rules: ["U4.1"],
     run: callUnmapPinned,
   },
   {
@@ -151,6 +157,7 @@ export const SEQUENCES: readonly Sequence[] = [
     what: "the VFIO container, cuts included",
     points: { v3: 39, "6.12": 71, "7.3": 80 },
     reference: "vfio_compat.c: iommufd_vfio_unmap_dma",
+    rules: ["U4.1"],
     run: callVfio,
   },
   {
@@ -158,6 +165,7 @@ export const SEQUENCES: readonly Sequence[] = [
     what: "moving an access to another IOAS",
     points: { "6.12": 18 },
     reference: "device.c: iommufd_access_change_ioas",
+    rules: ["U4.1"],
     run: callAccessReplace,
   },
   {
@@ -165,6 +173,7 @@ export const SEQUENCES: readonly Sequence[] = [
     what: "nested HWPTs and their invalidation",
     points: { "6.12": 49, "7.3": 41 },
     reference: "hw_pagetable.c: iommufd_hwpt_nested_alloc",
+    rules: ["U4.2"],
     needs: ["hwpt"],
     run: callNested,
   },
@@ -173,6 +182,7 @@ export const SEQUENCES: readonly Sequence[] = [
     what: "dirty tracking",
     points: { "6.12": 26, "7.3": 22 },
     reference: "hw_pagetable.c: iommufd_hwpt_get_dirty_bitmap",
+    rules: ["U4.2"],
     needs: ["hwpt", "dirty"],
     run: callDirty,
   },
@@ -181,6 +191,7 @@ export const SEQUENCES: readonly Sequence[] = [
     what: "page faults, from queue to answer",
     points: { "6.12": 38 },
     reference: "fault.c, io-pgfault.c",
+    rules: ["U4.2"],
     needs: ["hwpt", "faults"],
     run: callFaults,
   },

@@ -55,7 +55,7 @@ function counter(value: bigint): Uint8Array<ArrayBuffer> {
 function registerEventfd(f: FilesFixture): void {
   f.table("eventfd", {
     description: "An eventfd counts up to 2^64-2, and a read takes the count",
-    reference: "fs/eventfd.c",
+    rules: ["U2.12"],
   }, (t) => {
     const max = COUNT_MAX;
     const rows: [string, readonly [bigint, Errno?][], bigint][] = [
@@ -85,7 +85,7 @@ function registerEventfd(f: FilesFixture): void {
 
   f.table("eventfd_poll", {
     description: "An eventfd is readable above 0, writable below the highest",
-    reference: "fs/eventfd.c eventfd_poll",
+    rules: ["U2.12"],
   }, (t) => {
     const rows: [string, bigint, number][] = [
       ["0", 0n, POLLOUT],
@@ -126,7 +126,7 @@ async function passThrough(
 function registerStreams(f: FilesFixture): void {
   f.test("pipe", {
     description: "A pipe passes bytes on in order, however many have passed",
-    reference: "fs/pipe.c",
+    rules: ["U2.12"],
   }, async ({ process }) => {
     const { ret, readFd, writeFd } = await process.pipe();
     assertEq(ret, 0, "pipe");
@@ -140,7 +140,7 @@ function registerStreams(f: FilesFixture): void {
   f.test("memfd", {
     description:
       "Reads and writes of a memory file go on where the last one ended, which all its descriptors share",
-    reference: "mm/shmem.c shmem_file_read_iter, shmem_file_write_iter",
+    rules: ["U2.11"],
   }, async ({ process, pageSize }) => {
     const fd = assertOk(await process.memfdCreate("kit", 0), "memfd");
     const copy = assertOk(await process.dup(fd), "dup");

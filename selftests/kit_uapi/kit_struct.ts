@@ -129,7 +129,7 @@ function registerSizes(f: StructFixture): void {
   f.table("short", {
     description:
       "Fewer bytes than the struct's first version had are refused, whatever is in them",
-    reference: "main.c iommufd_fops_ioctl; B02, C3.10",
+    rules: ["B02", "C3.10"],
     ...CALL,
   }, (t) => {
     t.case("no bytes", (state) => checkShort(state, 0, 0));
@@ -145,7 +145,7 @@ function registerSizes(f: StructFixture): void {
   f.table("exact", {
     description:
       "Each size from the first version's to the whole struct is taken, and no byte behind it touched",
-    reference: "main.c iommufd_fops_ioctl, copy_struct_from_user; C3.10",
+    rules: ["C3.10"],
   }, (t, row, revision) => {
     const { min, size } = row.sizes(revision);
     for (let length = min; length <= size; length++) {
@@ -159,7 +159,7 @@ function registerSizes(f: StructFixture): void {
 
   f.table("longer", {
     description: "A struct of the future is taken if what is new in it is zero",
-    reference: "copy_struct_from_user; C3.10",
+    rules: ["C3.10"],
   }, (t, row) => {
     const lengths: [string, (page: number) => number][] = [
       ...[1, 2, 4, 8, 64].map((extra): [string, () => number] => [
@@ -185,7 +185,7 @@ function registerSizes(f: StructFixture): void {
   f.table("longer_junk", {
     description:
       "A struct of the future is refused if what is new in it is not zero; what it does not count is not looked at",
-    reference: "copy_struct_from_user; C3.10",
+    rules: ["C3.10"],
     ...CALL,
   }, (t) => {
     for (const extra of [1, 8, 21]) {
@@ -244,7 +244,7 @@ async function checkJunk(
 function registerAddresses(f: StructFixture): void {
   f.table("bad_address", {
     description: "A struct that is nowhere, or only in part, is refused",
-    reference: "main.c iommufd_fops_ioctl; P05.3",
+    rules: ["P05.3"],
     ...CALL,
   }, (t, row, revision) => {
     const nowhere: [string, number | bigint][] = [
@@ -285,7 +285,7 @@ function registerAddresses(f: StructFixture): void {
   f.test("junk_before_hole", {
     description:
       "What is new and not zero is found before the memory behind it that is not there",
-    reference: "lib/usercopy.c check_zeroed_user; C3.10",
+    rules: ["C3.10"],
   }, async (self, row) => {
     const { io } = self;
     const { pageSize } = io.context;
@@ -310,7 +310,7 @@ function registerAddresses(f: StructFixture): void {
 
   f.test("page_boundary", {
     description: "A struct may lie at any address, also across two pages",
-    reference: "copy_struct_from_user, copy_to_user",
+    rules: ["P05.17"],
   }, async (self, row) => {
     const { io } = self;
     const { pageSize } = io.context;
@@ -331,7 +331,7 @@ function registerAddresses(f: StructFixture): void {
   f.test("read_only", {
     description:
       "A struct in memory that cannot be written is refused only if there is an answer",
-    reference: "iommufd_private.h iommufd_ucmd_respond",
+    rules: ["P05.17"],
   }, async (self, row) => {
     const { io } = self;
     const { pageSize } = io.context;
@@ -352,8 +352,7 @@ function registerUnknown(f: StructFixture): void {
   f.table("unknown_bits", {
     description:
       "Every bit of a reserved field and every unknown flag is refused, before any id is looked up",
-    reference:
-      "each ioctl's first lines; P10, C0.3, C2.24, C2.25, C2.26, C2.27",
+    rules: ["C3.16", "B12", "B14"],
     ...CALL,
   }, (t, row, revision) => {
     const { size } = row.sizes(revision);
@@ -386,7 +385,7 @@ function registerUnknown(f: StructFixture): void {
 function registerIgnored(f: StructFixture): void {
   f.table("ignored_bits", {
     description: "Fields that Linux does not look at may hold anything",
-    reference: "hw_pagetable.c; C0.3, C2.26; B12, B14",
+    rules: ["C3.17", "B12", "B14"],
   }, (t, row, revision) => {
     for (const bits of row.bits) {
       if (!isIgnored(bits, revision)) continue;

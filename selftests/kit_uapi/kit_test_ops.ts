@@ -111,7 +111,7 @@ function registerChecks(f: OpsFixture): void {
   f.table("check_map", {
     description:
       "MD_CHECK_MAP finds what is not mapped, not aligned, not the same",
-    reference: "selftest.c iommufd_test_md_check_pa; P15.8",
+    rules: ["P15.8"],
     prepare: mapTwoPages,
     async finish(self) {
       await checkMap(self, {});
@@ -175,7 +175,7 @@ function registerChecks(f: OpsFixture): void {
 
   f.table("check_refs", {
     description: "MD_CHECK_REFS finds a page that is pinned otherwise",
-    reference: "selftest.c iommufd_test_md_check_refs; P15.9",
+    rules: ["P15.9"],
     async prepare({ io, ioasId }) {
       const pinned = BigInt(io.buffer) + io.page;
       await io.mapFixed(ioasId, pinned, io.page, IOVA);
@@ -237,7 +237,7 @@ function registerChecks(f: OpsFixture): void {
 
   f.test("check_map_other_pages", {
     description: "MD_CHECK_MAP tells pages with the same contents apart",
-    reference: "selftest.c iommufd_test_md_check_pa",
+    rules: ["P15.8"],
   }, async ({ io, ioasId, domain: { hwptId } }) => {
     const other = await io.mmap(io.page, MAP_SHARED);
     await io.mapFixed(ioasId, io.buffer, io.page, IOVA);
@@ -252,7 +252,7 @@ function registerSyz(f: OpsFixture): void {
   f.test("syz_iova", {
     description:
       "With syzkaller's flag an IOVA is the number of an area and an offset in it",
-    reference: "selftest.c iommufd_test_syz_conv_iova",
+    rules: ["P15.14"],
     since: "6.2",
   }, checkSyzIova);
 }
@@ -301,7 +301,7 @@ function registerMakers(f: OpsFixture): void {
   f.table("mock_domain_errno", {
     description:
       "MOCK_DOMAIN needs something to attach to, and leaves no ids behind",
-    reference: "selftest.c iommufd_test_mock_domain, device.c; P12.4",
+    rules: ["P15.7"],
     async finish({ io, domain }) {
       const next = await io.ioasAlloc();
       const expected = Math.max(domain.stdevId, domain.hwptId) + 1;
@@ -334,7 +334,7 @@ function registerMakers(f: OpsFixture): void {
 
   f.table("mock_domain_flags", {
     description: "MOCK_DOMAIN_FLAGS refuses flags it does not know",
-    reference: "selftest.c mock_dev_create",
+    rules: ["P15.15"],
     since: "6.7",
   }, (t, _variant, { mock }) => {
     const huge = MOCK_FLAGS_DEVICE_HUGE_IOVA;
@@ -363,7 +363,7 @@ function registerMakers(f: OpsFixture): void {
   f.table("mock_domain_replace_errno", {
     description:
       "MOCK_DOMAIN_REPLACE refuses what is no device and no page table",
-    reference: "selftest.c iommufd_test_mock_domain_replace, device.c",
+    rules: ["P15.16"],
     since: "6.6",
   }, (t) => {
     type Ids = (self: OpsSelf) => [device: number, table: number];
@@ -392,7 +392,7 @@ function registerMakers(f: OpsFixture): void {
 
   f.test("mock_domain_replace", {
     description: "A device that cannot move to an IOAS stays where it was",
-    reference: "selftest.c iommufd_test_mock_domain_replace, device.c",
+    rules: ["P15.16"],
     since: "6.6",
   }, async ({ io, ioasId, domain }) => {
     const { stdevId, hwptId } = domain;
@@ -413,7 +413,7 @@ function registerMakers(f: OpsFixture): void {
 
   f.table("create_access_errno", {
     description: "CREATE_ACCESS that fails leaves no descriptor behind",
-    reference: "selftest.c iommufd_test_create_access; P15.10",
+    rules: ["P15.10"],
     async prepare({ io, ioasId }) {
       const fd = await io.mock.createAccess(ioasId, false);
       await io.mock.destroyAccess(fd);
@@ -453,7 +453,7 @@ function registerMakers(f: OpsFixture): void {
 
   f.test("create_access_emfile", {
     description: "CREATE_ACCESS without a free descriptor is ENOMEM",
-    reference: "selftest.c iommufd_test_create_access; P15.10",
+    rules: ["P15.10"],
     needs: () => ["setrlimit"],
   }, async ({ io, ioasId }) => {
     const fd = await io.nextFd();
@@ -468,7 +468,7 @@ function registerMakers(f: OpsFixture): void {
 
   f.table("ioas_alloc_errno", {
     description: "IOAS_ALLOC refuses flags and uses no id up",
-    reference: "ioas.c iommufd_ioas_alloc_ioctl; P10.1",
+    rules: ["P10.1"],
     prepare: async ({ io }) => ({ io, id: await io.ioasAlloc() }),
     async finish({ io, id }) {
       assertEq(await io.ioasAlloc(), id + 1, "next id");
@@ -489,7 +489,7 @@ function registerReserved(f: OpsFixture): void {
   f.table("add_reserved_errno", {
     description:
       "ADD_RESERVED refuses what is mapped or allowed, and bad ranges",
-    reference: "selftest.c iommufd_test_add_reserved; P09.14, P15.5",
+    rules: ["P09.14", "P15.5"],
     async prepare(self) {
       const { io, ioasId } = self;
       await io.mapFixed(ioasId, io.buffer, 2n * io.page, IOVA + io.page);

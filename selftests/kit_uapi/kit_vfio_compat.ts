@@ -109,7 +109,8 @@ function registerInfo(f: KitCompatFixture): void {
   f.table("get_info_caps", {
     description:
       "With room for it the capability chain is whole: the kernel's own test stops one byte short",
-    reference: "iommufd.c vfio_compat_mock_domain.get_info; D4, S21",
+    reference: "iommufd.c vfio_compat_mock_domain.get_info",
+    rules: ["S21"],
   }, (t, _variant, { vfio }) => {
     const total = vfio.capsDmaAvailFirst ? 72 : 68;
     for (const extra of [0, 1, 64]) {
@@ -127,7 +128,7 @@ function registerInfo(f: KitCompatFixture): void {
   f.table("get_info_short", {
     description:
       "Of a chain that does not fit, the capabilities that do are written, each linked to the next, but the chain is not told",
-    reference: "vfio_compat.c iommufd_vfio_iommu_get_info; P14.11",
+    rules: ["P14.11"],
   }, (t, _variant, { vfio }) => {
     const { size } = VfioIommuType1Info;
     const chain = vfio.capsDmaAvailFirst
@@ -151,7 +152,7 @@ function registerInfo(f: KitCompatFixture): void {
 
   f.test("get_info_ranges", {
     description: "Each usable range of IOVA is in the chain",
-    reference: "vfio_compat.c iommufd_fill_cap_iova; P14.13",
+    rules: ["P14.13"],
   }, async ({ io, ioasId }) => {
     const { size } = VfioIommuType1Info;
     const before = (await getInfoInBuffer(io, size)).info.argsz;
@@ -180,7 +181,7 @@ function registerInfo(f: KitCompatFixture): void {
 
   f.table("get_info_errno", {
     description: "GET_INFO refuses a bad address and a short struct",
-    reference: "vfio_compat.c iommufd_vfio_iommu_get_info; P14.11, B23",
+    rules: ["P14.11", "B23"],
   }, (t) => {
     t.case(
       "address 0",
@@ -199,7 +200,7 @@ function registerInfo(f: KitCompatFixture): void {
 
   f.test("get_info_pgsizes", {
     description: "Without a domain every page size from a page on will do",
-    reference: "vfio_compat.c iommufd_get_pagesizes; P14.12",
+    rules: ["P14.12"],
   }, async ({ io }, { version }) => {
     const empty = await io.ioasAlloc();
     await vfioIoas(io, IOMMU_VFIO_IOAS_SET, empty);
@@ -269,7 +270,7 @@ async function checkShortInfo(
 function registerExtensions(f: KitCompatFixture): void {
   f.table("check_extension", {
     description: "CHECK_EXTENSION answers for every extension",
-    reference: "vfio_compat.c iommufd_vfio_check_extension; P14.3",
+    rules: ["P14.3"],
   }, (t, _variant, { vfio }) => {
     const rows: [string, number | bigint, number][] = [
       ["TYPE1", VFIO_TYPE1_IOMMU, 1],
@@ -295,7 +296,7 @@ function registerExtensions(f: KitCompatFixture): void {
   f.test("dma_cc", {
     description:
       "DMA is coherent if every HWPT of the IOAS enforces it, so also without any",
-    reference: "vfio_compat.c iommufd_vfio_cc_iommu; P14.3",
+    rules: ["P14.3"],
   }, async ({ io }) => {
     // The mock does not enforce coherency; only where it is bound it counts.
     const mock = io.revision.selftest.mockDomainBindsDevice ? 0 : 1;
@@ -325,7 +326,7 @@ async function checkExtension(
 function registerContainer(f: KitCompatFixture): void {
   f.table("vfio_ioas_errno", {
     description: "VFIO_IOAS refuses what it does not know, and keeps the IOAS",
-    reference: "vfio_compat.c iommufd_vfio_ioas; P14.7",
+    rules: ["P14.7"],
     async finish({ io, ioasId }) {
       const seen = await vfioIoas(io, IOMMU_VFIO_IOAS_GET);
       assertEq(seen, ioasId, "VFIO_IOAS GET");
@@ -351,7 +352,7 @@ function registerContainer(f: KitCompatFixture): void {
   f.test("ioas_destroyed", {
     description:
       "Destroying the container's IOAS clears it; setting takes no reference",
-    reference: "main.c iommufd_object_remove; P14.6, B44, B45",
+    rules: ["P14.6", "B45"],
   }, async ({ io, ioasId }) => {
     await io.destroy(ioasId, EBUSY);
     const other = await io.ioasAlloc();
@@ -367,7 +368,7 @@ function registerContainer(f: KitCompatFixture): void {
 
   f.table("set_iommu_errno", {
     description: "SET_IOMMU takes type1 and type1v2 only",
-    reference: "vfio_compat.c iommufd_vfio_set_iommu; P14.4",
+    rules: ["P14.4"],
   }, (t) => {
     for (const type of [0, 2, 7, VFIO_NOIOMMU_IOMMU, 9]) {
       t.case(`type ${type}`, ({ io }) => setIommu(io, type, EINVAL));
@@ -384,7 +385,7 @@ function registerContainer(f: KitCompatFixture): void {
   f.test("set_iommu_again", {
     description:
       "type1 can be set before maps only, and type1v2 does not turn huge pages on again",
-    reference: "vfio_compat.c iommufd_vfio_set_iommu; P14.5",
+    rules: ["P14.5"],
   }, async ({ io, ioasId }, { version }) => {
     await setIommu(io, VFIO_TYPE1v2_IOMMU);
     const isType1 = version === VFIO_TYPE1_IOMMU;
@@ -405,7 +406,7 @@ function dma(io: Iommufd): { iova: bigint; length: bigint; vaddr: bigint } {
 function registerMapErrors(f: KitCompatFixture): void {
   f.table("map_dma_errno", {
     description: "MAP_DMA refuses what it does not know and what a map refuses",
-    reference: "vfio_compat.c iommufd_vfio_map_dma; P14.8",
+    rules: ["P14.8"],
   }, (t, _variant, { ioas, mock }) => {
     type Values = Partial<VfioIommuType1DmaMap>;
     function row(
@@ -450,7 +451,7 @@ function registerMapErrors(f: KitCompatFixture): void {
 
   f.table("map_dma_rights", {
     description: "MAP_DMA gives the rights that its flags name, and no other",
-    reference: "vfio_compat.c iommufd_vfio_map_dma; P14.8",
+    rules: ["P14.8"],
   }, (t, _variant, { mock }) => {
     const rows: [string, number, read: boolean, write: boolean][] = [
       ["for reading", VFIO_DMA_MAP_FLAG_READ, true, false],
@@ -475,7 +476,7 @@ function registerMapErrors(f: KitCompatFixture): void {
   f.test("map_dma_without_rights", {
     description:
       "Where the page table knows rights, memory is mapped with one at least",
-    reference: "generic_pt/iommu_pt.h map_range",
+    rules: ["P14.15"],
     since: "6.19",
     knownBug: () => "warns_of_map_without_access",
   }, async ({ io }) => {
@@ -486,7 +487,7 @@ function registerMapErrors(f: KitCompatFixture): void {
 
   f.table("half_pages", {
     description: "type1 works in whole pages, type1v2 in the domain's",
-    reference: "io_pagetable.c iopt_calculate_iova_alignment; P09.20",
+    rules: ["P09.20"],
   }, (t, { version }) => {
     const errno = version === VFIO_TYPE1_IOMMU ? EINVAL : undefined;
     t.case(
@@ -501,7 +502,7 @@ function registerMapErrors(f: KitCompatFixture): void {
 
   f.table("unknown_argument", {
     description: "A bad address is found before the IOAS is looked for",
-    reference: "vfio_compat.c; P14.8, P14.9",
+    rules: ["P14.8", "P14.9"],
     async prepare(self) {
       await vfioIoas(self.io, IOMMU_VFIO_IOAS_CLEAR);
       return self;

@@ -151,7 +151,7 @@ function registerSizes(f: VfioFixture): void {
   f.table("argsz", {
     description:
       "A struct that says it is too short is refused; what lies behind the known part is not looked at",
-    reference: "vfio_compat.c; C3.13, P14.8, P14.9, P14.11",
+    rules: ["C3.13", "P14.8", "P14.9", "P14.11"],
   }, (t, row) => {
     for (const argsz of [0, 1, row.min - 8, row.min - 1]) {
       t.case(`argsz ${argsz}`, async (io) => {
@@ -174,7 +174,7 @@ function registerSizes(f: VfioFixture): void {
 
   f.table("argsz_beyond", {
     description: "Nothing behind the known part is read or written",
-    reference: "vfio_compat.c; C3.13",
+    rules: ["C3.13"],
   }, (t, row) => {
     const info = row.cmd === VFIO_IOMMU_GET_INFO;
     const known = info ? VfioIommuType1Info.size : row.min;
@@ -197,7 +197,7 @@ function registerSizes(f: VfioFixture): void {
 
   f.table("unknown_flags", {
     description: "Unknown flags are refused: EINVAL here, not EOPNOTSUPP",
-    reference: "vfio_compat.c; C3.13, P14.8, P14.9",
+    rules: ["C3.13", "P14.8", "P14.9"],
     prepare: async (io, row) => ({ io, right: await row.prepare(io) }),
     async finish({ io, right }, row) {
       // GET_INFO's flags are an answer.
@@ -221,7 +221,7 @@ function registerSizes(f: VfioFixture): void {
 function registerAddresses(f: VfioFixture): void {
   f.table("bad_address", {
     description: "A struct that is nowhere, or only in part, is refused",
-    reference: "vfio_compat.c; P14.8",
+    rules: ["P14.8"],
     prepare: async (io, row) => ({ io, right: await row.prepare(io) }),
     finish: ({ io, right }, row) => succeed(io, row, right),
   }, (t, row) => {
@@ -246,7 +246,7 @@ function registerAddresses(f: VfioFixture): void {
 
   f.test("page_boundary", {
     description: "A struct may lie at any address, also across two pages",
-    reference: "copy_from_user, copy_to_user",
+    rules: ["P14.16"],
   }, async (io, row) => {
     const { pageSize } = io.context;
     const pages = await io.mmap(2 * pageSize, MAP_PRIVATE);
@@ -263,7 +263,7 @@ function registerAddresses(f: VfioFixture): void {
   f.test("read_only", {
     description:
       "A struct in memory that cannot be written is refused only if there is an answer",
-    reference: "vfio_compat.c; P14.9, P14.11",
+    rules: ["P14.9", "P14.11"],
   }, async (io, row) => {
     const { pageSize } = io.context;
     const memory = await io.mmap(pageSize, MAP_PRIVATE);

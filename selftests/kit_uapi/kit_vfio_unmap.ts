@@ -48,7 +48,7 @@ export function registerUnmaps(f: KitCompatFixture): void {
   f.table("unmap_dma_errno", {
     description:
       "UNMAP_DMA refuses bad arguments, and says what it unmapped all the same",
-    reference: "vfio_compat.c iommufd_vfio_unmap_dma; P14.9, P14.10, S06",
+    rules: ["P14.9", "P14.10", "S06"],
   }, (t, _variant, { vfio }) => {
     type Values = Partial<VfioIommuType1DmaUnmap>;
     function refused(
@@ -101,14 +101,13 @@ export function registerUnmaps(f: KitCompatFixture): void {
   f.test("unmap_dma_cut", {
     description:
       "A range that cuts an area is refused as type1v2, and splits it as type1",
-    reference: "io_pagetable.c iopt_area_split; P09.21, S09",
+    rules: ["P09.21", "S09"],
   }, checkCut);
 
   f.test("unmap_dma_cut_order", {
     description:
       "The end of a range is cut before its beginning, and a cut that is refused is the last",
-    reference:
-      "vfio_compat.c iommufd_vfio_unmap_dma, io_pagetable.c iopt_cut_iova",
+    rules: ["P14.14"],
   }, async ({ io, ioasId }, { version }) => {
     const { page } = io;
     const vaddr = BigInt(io.buffer);
@@ -128,7 +127,7 @@ export function registerUnmaps(f: KitCompatFixture): void {
 
   f.test("unmap_dma_rights", {
     description: "Both parts of an area that is split keep its rights",
-    reference: "io_pagetable.c iopt_area_split; P09.21",
+    rules: ["P09.21"],
   }, async ({ io, ioasId }, { version }) => {
     if (version !== VFIO_TYPE1_IOMMU) return;
     const { page } = io;
@@ -149,7 +148,7 @@ export function registerUnmaps(f: KitCompatFixture): void {
 
   f.test("unmap_dma_under_pin", {
     description: "An area that is pinned cannot be split",
-    reference: "io_pagetable.c iopt_area_split; S10",
+    rules: ["S10"],
   }, async ({ io, ioasId }, { version }) => {
     const { page, buffer } = io;
     const length = 4n * page;
@@ -171,7 +170,7 @@ export function registerUnmaps(f: KitCompatFixture): void {
   f.test("unmap_dma_all", {
     description:
       "The ALL flag unmaps everything, and an empty IOAS just as well",
-    reference: "vfio_compat.c iommufd_vfio_unmap_dma; B05",
+    rules: ["B05"],
   }, async ({ io }) => {
     const { page } = io;
     const vaddr = BigInt(io.buffer);

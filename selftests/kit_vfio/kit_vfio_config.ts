@@ -25,7 +25,7 @@ export function registerKitVfioConfig(registry: Test[]): void {
 
   f.table("length", {
     description: "Reads end with configuration space, or fail",
-    reference: "vfio_pci_config.c vfio_pci_config_rw_single",
+    rules: ["X2.6"],
   }, (t) => {
     const rows: [string, number, number, number][] = [
       ["all of it", 0, 4096, 4096],
@@ -49,12 +49,12 @@ export function registerKitVfioConfig(registry: Test[]): void {
 
   f.table("header", {
     description: "What a user may write of the header",
-    reference: "vfio_pci_config.c init_pci_cap_basic_perm",
+    rules: ["X2.5"],
   }, header);
 
   f.table("bars", {
     description: "BARs are the user's own, and tell their size",
-    reference: "vfio_pci_config.c vfio_bar_fixup",
+    rules: ["X2.5"],
   }, (t) => {
     const rows: [string, number, number, number][] = [
       ["memory", 0, 0xfffe0000, 0x12340000],
@@ -81,7 +81,7 @@ export function registerKitVfioConfig(registry: Test[]): void {
 
   f.test("capabilities", {
     description: "The capabilities that a user sees",
-    reference: "vfio_pci_config.c vfio_cap_init, vfio_ecap_init",
+    rules: ["X2.5"],
   }, async ({ device }) => {
     const caps: number[] = [];
     for (let at = await device.config(0x34, 1); at !== 0;) {
@@ -94,7 +94,7 @@ export function registerKitVfioConfig(registry: Test[]): void {
 
   f.table("messages", {
     description: "MSI and MSI-X are switched on by an ioctl alone",
-    reference: "vfio_pci_config.c vfio_msi_config_write",
+    rules: ["X2.5"],
   }, (t) => {
     t.case("MSI-X is read-only", async ({ device }) => {
       const at = await device.capability(0x11);
@@ -127,7 +127,7 @@ export function registerKitVfioConfig(registry: Test[]): void {
 
   f.test("reset_keeps", {
     description: "A reset leaves what the user wrote",
-    reference: "vfio_pci_core.c vfio_pci_ioctl_reset",
+    rules: ["X2.7"],
   }, async ({ io, device }) => {
     await device.setConfig(4, 2, 7);
     await device.setConfig(0x10, 4, 0x12340000);
@@ -139,7 +139,7 @@ export function registerKitVfioConfig(registry: Test[]): void {
 
   f.test("master_is_off_at_open", {
     description: "Each user begins without bus mastering",
-    reference: "vfio_pci_core.c vfio_pci_core_enable",
+    rules: ["X2.7"],
   }, async ({ io, device, devId }) => {
     assertEq(await device.config(4, 2) & 4, 0, "off");
     await device.setConfig(4, 2, 7);
@@ -152,7 +152,7 @@ export function registerKitVfioConfig(registry: Test[]): void {
 
   f.table("function_reset", {
     description: "The bit that resets a function reads 0",
-    reference: "vfio_pci_config.c vfio_exp_config_write",
+    rules: ["X2.5"],
   }, (t) => {
     t.case("flr", async ({ device }) => {
       const at = await device.capability(0x10) + 8;

@@ -92,17 +92,17 @@ export function registerKitVfioDevice(registry: Test[]): void {
 
   f.table("unbound", {
     description: "Before BIND a device refuses everything else",
-    reference: "vfio_main.c vfio_device_fops_unl_ioctl",
+    rules: ["X1.1"],
   }, unbound);
 
   f.table("bind_errno", {
     description: "BIND checks its arguments in Linux's order",
-    reference: "device_cdev.c vfio_df_ioctl_bind_iommufd",
+    rules: ["X1.1"],
   }, (t, _variant, revision) => bindErrno(t, revision.vfio.bindHasToken));
 
   f.test("one_owner", {
     description: "A device is bound through one descriptor at a time",
-    reference: "vfio_main.c vfio_df_open",
+    rules: ["X1.1"],
   }, async ({ io, device }) => {
     const other = await io.reopen();
     const second = await VfioFile.open(io.process);
@@ -121,7 +121,7 @@ export function registerKitVfioDevice(registry: Test[]): void {
 
   f.test("id_comes_back", {
     description: "The id of a device is free again when it is unbound",
-    reference: "device.c iommufd_device_unbind",
+    rules: ["X1.2"],
   }, async ({ io, device, devId }) => {
     await device.close();
     const { device: again, devId: id } = await bound(io);
@@ -132,12 +132,12 @@ export function registerKitVfioDevice(registry: Test[]): void {
 
   f.table("attach", {
     description: "ATTACH and DETACH, and what they refuse",
-    reference: "device_cdev.c vfio_df_ioctl_attach_pt",
+    rules: ["X1.3"],
   }, attach);
 
   f.test("attach_is_used", {
     description: "What a device is attached to stays, its own HWPT goes",
-    reference: "iommufd.c vfio_iommufd_physical_attach_ioas",
+    rules: ["X1.3"],
   }, async ({ io, device, ioasId }) => {
     const hwptId = await device.attach(ioasId);
     await io.destroy(ioasId, EBUSY);
@@ -148,13 +148,13 @@ export function registerKitVfioDevice(registry: Test[]): void {
 
   f.table("pasid", {
     description: "A PASID of a device without PASIDs",
-    reference: "iommufd.c vfio_iommufd_physical_pasid_attach_ioas",
+    rules: ["X1.3"],
     since: "7.3",
   }, pasids);
 
   f.test("without_page_requests", {
     description: "A HWPT with a queue of page faults is for devices that ask",
-    reference: "intel/iommu.c intel_iommu_enable_iopf",
+    rules: ["X1.3"],
     since: "7.3",
   }, async ({ io, device, devId, ioasId: ptId }) => {
     const { faultId } = await faultQueueAlloc(io);
@@ -167,7 +167,7 @@ export function registerKitVfioDevice(registry: Test[]): void {
 
   f.test("iommufd_closed_first", {
     description: "A device keeps its iommufd: it works on after the close",
-    reference: "device_cdev.c vfio_df_unbind_iommufd",
+    rules: ["X1.2"],
   }, async ({ io, device, ioasId }) => {
     await device.attach(ioasId);
     assertEq(await io.process.close(io.fd), 0, "close the iommufd");
@@ -178,7 +178,7 @@ export function registerKitVfioDevice(registry: Test[]): void {
 
   f.test("mapping_holds_device", {
     description: "A mapping holds the device until it is unmapped",
-    reference: "a mapping has a reference on its file",
+    rules: ["X1.2"],
   }, async ({ io, device }) => {
     const address = assertOk(
       await io.process.mmap(0, 4096, PROT_READ, MAP_SHARED, device.fd),
@@ -193,7 +193,7 @@ export function registerKitVfioDevice(registry: Test[]): void {
 
   f.table("info", {
     description: "GET_INFO answers as much as the caller has room for",
-    reference: "vfio_pci_core.c vfio_pci_ioctl_get_info",
+    rules: ["X1.4"],
   }, (t) => {
     for (const argsz of [0, 15]) {
       t.case(`argsz ${argsz}`, async ({ device }) => {
@@ -220,12 +220,12 @@ export function registerKitVfioDevice(registry: Test[]): void {
 
   f.table("regions", {
     description: "GET_REGION_INFO of each region",
-    reference: "vfio_pci_core.c vfio_pci_ioctl_get_region_info",
+    rules: ["X1.4"],
   }, regions);
 
   f.table("irqs", {
     description: "GET_IRQ_INFO of each kind of interrupts",
-    reference: "vfio_pci_core.c vfio_pci_ioctl_get_irq_info",
+    rules: ["X1.4"],
   }, (t) => {
     const rows: [string, number, number, number][] = [
       ["INTx", IRQ.INTX, 0x7, 1],
@@ -246,7 +246,7 @@ export function registerKitVfioDevice(registry: Test[]): void {
 
   f.test("unknown_ioctl", {
     description: "A bound device refuses what it does not know with ENOTTY",
-    reference: "vfio_pci_core.c vfio_pci_core_ioctl",
+    rules: ["X1.4"],
   }, async ({ device }) => {
     for (const cmd of [0x3bff, 0x3b72, 0x5401]) {
       await device.ioctl(cmd, new Uint8Array(64), ENOTTY);

@@ -119,6 +119,7 @@ export function registerKitVfioDma(registry: Test[]): void {
   f.test("copy", {
     description: "A device reads and writes memory through its IOAS",
     reference: "vfio_pci_driver_test.c memcpy_success",
+    rules: ["X3.3"],
   }, (self) =>
     withDriver(self, async ({ io, driver, memory }) => {
       for (let round = 0; round < 3; round++) {
@@ -133,6 +134,7 @@ export function registerKitVfioDma(registry: Test[]): void {
   f.test("blocked", {
     description: "DMA from and to what is not mapped does nothing",
     reference: "vfio_pci_driver_test.c memcpy_from_unmapped_iova",
+    rules: ["X3.3"],
   }, (self) =>
     withDriver(self, async ({ io, driver, memory }) => {
       const bytes = pattern(9);
@@ -145,7 +147,7 @@ export function registerKitVfioDma(registry: Test[]): void {
 
   f.test("unmapped", {
     description: "What was mapped is not reached after the unmap",
-    reference: "iommu_unmap",
+    rules: ["X3.3"],
   }, (self) =>
     withDriver(self, async ({ io, driver, memory, ioasId }) => {
       const flags = MAP_SHARED | MAP_ANONYMOUS;
@@ -165,7 +167,7 @@ export function registerKitVfioDma(registry: Test[]): void {
 
   f.test("read_only", {
     description: "Memory that is mapped for reading is not written",
-    reference: "IOMMU_READ",
+    rules: ["X3.3"],
   }, (self) =>
     withDriver(self, async (bench) => {
       const { io, driver, memory } = bench;
@@ -180,7 +182,7 @@ export function registerKitVfioDma(registry: Test[]): void {
     description: "Memory that is mapped for writing is not read",
     // Before it, Intel's driver let a device read all that it may write.
     since: "7.3",
-    reference: "IOMMU_WRITE",
+    rules: ["X3.3"],
   }, (self) =>
     withDriver(self, async (bench) => {
       const { io, driver, memory } = bench;
@@ -193,7 +195,7 @@ export function registerKitVfioDma(registry: Test[]): void {
 
   f.test("message", {
     description: "A message of the device counts once, and copies none",
-    reference: "vfio_pci_driver_test.c send_msi",
+    rules: ["X3.4"],
   }, (self) =>
     withDriver(self, async (bench) => {
       const { driver } = bench;
@@ -207,7 +209,7 @@ export function registerKitVfioDma(registry: Test[]): void {
     "detached",
     {
       description: "A device that is detached reaches nothing",
-      reference: "iommufd_device_detach",
+      rules: ["X3.3"],
     },
     (self) =>
       withDriver(
@@ -227,7 +229,7 @@ export function registerKitVfioDma(registry: Test[]): void {
 
   f.test("reset", {
     description: "A reset device does no DMA until it is set up again",
-    reference: "vfio_pci_ioctl_reset",
+    rules: ["X3.3"],
   }, (self) =>
     withDriver(self, async ({ io, device, driver }) => {
       const ret = await io.process.ioctlArg(device.fd, VFIO.RESET, 0);

@@ -89,7 +89,7 @@ export function registerKitVfioFeature(registry: Test[]): void {
 
   f.table("errno", {
     description: "FEATURE checks its arguments in Linux's order",
-    reference: "vfio_main.c vfio_ioctl_device_feature",
+    rules: ["X3.5"],
   }, (t) => {
     const rows: [string, Errno, number, number?][] = [
       ["short", EINVAL, PROBE | LOW_POWER, 7],
@@ -117,7 +117,7 @@ export function registerKitVfioFeature(registry: Test[]): void {
 
   f.test("probe", {
     description: "PROBE says what can be done, without doing it",
-    reference: "vfio.h vfio_check_feature",
+    rules: ["X3.5"],
   }, async ({ device }) => {
     for (const index of [LOW_POWER, WITH_WAKEUP, EXIT]) {
       assertEq(await feature(device, PROBE | index), 0, "PROBE");
@@ -129,7 +129,7 @@ export function registerKitVfioFeature(registry: Test[]): void {
 
   f.test("low_power", {
     description: "In low power a BAR cannot be accessed by its mapping",
-    reference: "vfio_pci_core.c vfio_pci_core_pm_entry",
+    rules: ["X3.6"],
   }, async ({ device }) => {
     const { process, fd } = device;
     const address = assertOk(
@@ -148,7 +148,7 @@ export function registerKitVfioFeature(registry: Test[]): void {
 
   f.test("wakeup", {
     description: "Whoever wants something wakes a device, and it says so",
-    reference: "vfio_pci_core.c vfio_pci_core_runtime_resume",
+    rules: ["X3.6"],
   }, async ({ io, device }) => {
     const eventfd = assertOk(await io.process.eventfd(0, 0x800), "eventfd");
     const entry = (fd: number): Promise<number> => {
@@ -170,13 +170,13 @@ export function registerKitVfioFeature(registry: Test[]): void {
 
   f.table("dma_buf_errno", {
     description: "A DMA buffer is of whole pages of one BAR with memory",
-    reference: "vfio_pci_dmabuf.c vfio_pci_core_feature_dma_buf",
+    rules: ["X3.7"],
     since: "7.3",
   }, bufferErrnos);
 
   f.test("dma_buf", {
     description: "A DMA buffer of a BAR can be mapped, if it is one range",
-    reference: "vfio_pci_dmabuf.c vfio_pci_dma_buf_iommufd_map",
+    rules: ["X3.7"],
     since: "7.3",
   }, async ({ io, device, ioasId }) => {
     await device.attach(ioasId);
@@ -213,7 +213,7 @@ export function registerKitVfioFeature(registry: Test[]): void {
 
   f.test("dma_buf_outlives", {
     description: "A buffer outlives its device, but is of no use then",
-    reference: "vfio_pci_dmabuf.c vfio_pci_dma_buf_cleanup",
+    rules: ["X3.7"],
     since: "7.3",
   }, async ({ io, device, ioasId }) => {
     const fd = await share(device, [0n, 4096n]);
@@ -226,12 +226,12 @@ export function registerKitVfioFeature(registry: Test[]): void {
 
   f.table("ioeventfd", {
     description: "An eventfd writes to a BAR",
-    reference: "vfio_pci_rdwr.c vfio_pci_ioeventfd",
+    rules: ["X3.8"],
   }, ioeventfds);
 
   f.test("hot_reset", {
     description: "A bus without a bridge above it cannot be reset",
-    reference: "vfio_pci_core.c vfio_pci_ioctl_pci_hot_reset",
+    rules: ["X3.9"],
   }, async ({ device }) => {
     const { process, fd } = device;
     const bytes = new Uint8Array(64);

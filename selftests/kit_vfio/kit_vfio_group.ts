@@ -69,7 +69,7 @@ export function registerKitVfioGroup(registry: Test[]): void {
 
   f.test("one_user", {
     description: "A group is opened once, and not while a device is bound",
-    reference: "group.c vfio_group_fops_open",
+    rules: ["X6.1"],
   }, async ({ io, process, group }) => {
     assertErrno(await process.open(group.path), EBUSY, "open again");
     const device = await VfioFile.open(process);
@@ -84,12 +84,12 @@ export function registerKitVfioGroup(registry: Test[]): void {
 
   f.table("without_container", {
     description: "What a group without a container refuses",
-    reference: "group.c vfio_group_fops_unl_ioctl",
+    rules: ["X6.1"],
   }, withoutContainer);
 
   f.test("status", {
     description: "A group is viable, and says whether it has a container",
-    reference: "group.c vfio_group_ioctl_get_status",
+    rules: ["X6.1"],
   }, async (self) => {
     assertEq(await self.group.status(), 1, "viable");
     assertEq(await self.group.setContainer(self.io.fd), 0, "SET_CONTAINER");
@@ -103,7 +103,7 @@ export function registerKitVfioGroup(registry: Test[]): void {
 
   f.table("names", {
     description: "A device is named as PCI names it",
-    reference: "vfio_pci_core.c vfio_pci_core_match",
+    rules: ["X6.2"],
     prepare: async (self) => {
       assertEq(await self.group.setContainer(self.io.fd), 0, "SET_CONTAINER");
       return self;
@@ -146,7 +146,7 @@ export function registerKitVfioGroup(registry: Test[]): void {
 
   f.test("device", {
     description: "A device of a group is bound and attached by itself",
-    reference: "group.c vfio_df_group_open",
+    rules: ["X6.2"],
   }, async (self) => {
     const { io, process } = self;
     assertEq(await self.group.setContainer(io.fd), 0, "SET_CONTAINER");
@@ -173,7 +173,7 @@ export function registerKitVfioGroup(registry: Test[]): void {
 
   f.test("container_goes_first", {
     description: "With an iommufd a device works on without its group",
-    reference: "group.c vfio_group_ioctl_unset_container",
+    rules: ["X6.2"],
   }, async (self) => {
     const { io, process, group } = self;
     assertEq(await self.group.setContainer(io.fd), 0, "SET_CONTAINER");
@@ -191,7 +191,7 @@ export function registerKitVfioGroup(registry: Test[]): void {
 
   f.test("set_iommu", {
     description: "An iommufd can be given a type again and again",
-    reference: "vfio_compat.c iommufd_vfio_set_iommu",
+    rules: ["X6.2"],
   }, async (self) => {
     const io = await self.io.reopen();
     await io.ioctlArg(SET_IOMMU, TYPE1_V2, ENODEV, "SET_IOMMU");

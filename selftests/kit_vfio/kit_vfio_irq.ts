@@ -82,13 +82,13 @@ export function registerKitVfioIrq(registry: Test[]): void {
 
   f.table("errno", {
     description: "SET_IRQS checks its arguments in Linux's order",
-    reference: "vfio_main.c vfio_set_irqs_validate_and_prepare",
+    rules: ["X3.1"],
     prepare,
   }, errnos);
 
   f.table("msix", {
     description: "MSI-X: connecting, firing and disconnecting vectors",
-    reference: "vfio_pci_intrs.c vfio_pci_set_msi_trigger",
+    rules: ["X3.1"],
     prepare,
   }, (t) => {
     messages(t, IRQ.MSIX);
@@ -97,19 +97,19 @@ export function registerKitVfioIrq(registry: Test[]): void {
 
   f.table("msi", {
     description: "MSI: connecting, firing and disconnecting",
-    reference: "vfio_pci_intrs.c vfio_pci_set_msi_trigger",
+    rules: ["X3.1"],
     prepare,
   }, (t) => messages(t, IRQ.MSI));
 
   f.table("intx", {
     description: "The legacy interrupt: masks, and who unmasks",
-    reference: "vfio_pci_intrs.c vfio_pci_set_intx_trigger",
+    rules: ["X3.1"],
     prepare,
   }, intx);
 
   f.table("single", {
     description: "ERR and REQ, which the kernel fires",
-    reference: "vfio_pci_intrs.c vfio_pci_set_ctx_trigger_single",
+    rules: ["X3.2"],
     prepare,
   }, (t) => {
     single(t, "ERR", IRQ.ERR);
@@ -118,7 +118,7 @@ export function registerKitVfioIrq(registry: Test[]): void {
 
   f.test("reset_keeps", {
     description: "A reset turns no interrupt off",
-    reference: "vfio_pci_core.c vfio_pci_ioctl_reset",
+    rules: ["X3.1"],
   }, async (self) => {
     const all = await withEventfds(self);
     const { device, eventfds } = all;
@@ -131,7 +131,7 @@ export function registerKitVfioIrq(registry: Test[]): void {
 
   f.test("eventfd_is_held", {
     description: "A closed descriptor of an eventfd gets interrupts still",
-    reference: "eventfd_ctx_fdget",
+    rules: ["X3.1"],
   }, async (self) => {
     const all = await withEventfds(self);
     const { io, device, eventfds } = all;

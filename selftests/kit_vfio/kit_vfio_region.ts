@@ -51,12 +51,12 @@ export function registerKitVfioRegion(registry: Test[]): void {
 
   f.table("access", {
     description: "pread and pwrite of a region end with it",
-    reference: "vfio_pci_rdwr.c vfio_pci_bar_rw",
+    rules: ["X2.1"],
   }, access);
 
   f.test("position", {
     description: "read goes on from where the last one ended; no seek",
-    reference: "vfio_pci_core.c vfio_pci_rw",
+    rules: ["X2.1"],
   }, async ({ device }) => {
     const { process, fd } = device;
     const all = new Uint8Array(16);
@@ -71,12 +71,12 @@ export function registerKitVfioRegion(registry: Test[]): void {
 
   f.table("mmap", {
     description: "BARs with memory can be mapped, as a whole or in part",
-    reference: "vfio_pci_core.c vfio_pci_core_mmap",
+    rules: ["X2.2"],
   }, mappings);
 
   f.test("mmap_is_the_bar", {
     description: "A mapping and pread show the same",
-    reference: "vfio_pci_core.c vfio_pci_mmap_huge_fault",
+    rules: ["X2.2"],
   }, async ({ device }) => {
     const address = assertOk(await map(device, REGION.BAR0, BAR0), "mmap");
     const loaded = await device.process.peek(address + STATUS, 4);
@@ -90,7 +90,7 @@ export function registerKitVfioRegion(registry: Test[]): void {
 
   f.test("memory_off", {
     description: "While memory is off there is none, and the same after",
-    reference: "vfio_pci_config.c vfio_basic_config_write",
+    rules: ["X2.3"],
   }, async ({ device }) => {
     const { process } = device;
     const address = assertOk(await map(device, REGION.BAR0, 4096), "mmap");
@@ -113,7 +113,7 @@ export function registerKitVfioRegion(registry: Test[]): void {
 
   f.test("power_off", {
     description: "In the power state D3hot memory is off",
-    reference: "vfio_pci_config.c vfio_pm_config_write",
+    rules: ["X2.3"],
   }, async ({ device }) => {
     const at = await device.capability(1) + 4;
     await device.setConfig(at, 2, 3);

@@ -121,7 +121,7 @@ export function registerKitVfioContainer(registry: Test[]): void {
 function registerTypes(f: ContainerFixture): void {
   f.test("without_group", {
     description: "A container without a group has a version and extensions",
-    reference: "container.c vfio_fops_unl_ioctl; vfio_compat.c",
+    rules: ["X7.1"],
   }, async ({ container, context: { revision } }, variant) => {
     const { untyped } = variant;
     const extensions = extensionsIn(variant, revision);
@@ -140,7 +140,7 @@ function registerTypes(f: ContainerFixture): void {
 
   f.test("type", {
     description: "A container gets a type, or another one, from its group on",
-    reference: "container.c vfio_ioctl_set_iommu",
+    rules: ["X7.1"],
   }, async ({ container, context: { revision } }, variant) => {
     const { unknownType, again } = variant;
     const extensions = extensionsIn(variant, revision);
@@ -160,7 +160,7 @@ function registerTypes(f: ContainerFixture): void {
 
   f.test("device_before_type", {
     description: "A device is opened before there is a type by iommufd alone",
-    reference: "container.c vfio_group_use_container",
+    rules: ["X7.1"],
   }, async ({ container }, { path }) => {
     const { group, process } = container;
     await container.use();
@@ -176,7 +176,7 @@ function registerTypes(f: ContainerFixture): void {
 
   f.table("info", {
     description: "GET_INFO answers as much as there is room for",
-    reference: "vfio_iommu_type1.c vfio_iommu_type1_get_info",
+    rules: ["X7.2"],
     prepare: used,
     finish: unused,
   }, (t, { capabilities, path }) => {
@@ -215,7 +215,7 @@ function registerTypes(f: ContainerFixture): void {
 function registerMaps(f: ContainerFixture): void {
   f.table("map_errno", {
     description: "What is not mapped, and why",
-    reference: "vfio_iommu_type1.c vfio_dma_do_map",
+    rules: ["X7.2"],
     prepare: async (self) => {
       const all = await used(self);
       await all.container.map();
@@ -256,14 +256,14 @@ function registerMaps(f: ContainerFixture): void {
 
   f.table("unmap", {
     description: "Ranges of whole mappings are unmapped, and their bytes told",
-    reference: "vfio_iommu_type1.c vfio_dma_do_unmap",
+    rules: ["X7.2"],
     prepare: used,
     finish: unused,
   }, unmaps);
 
   f.test("group_leaves", {
     description: "What was mapped is charged until the group leaves, or longer",
-    reference: "container.c vfio_group_detach_container",
+    rules: ["X7.3"],
   }, async ({ container }, { path, untyped }) => {
     await container.use();
     const before = await container.charged();
@@ -280,7 +280,7 @@ function registerMaps(f: ContainerFixture): void {
 
   f.test("open_device", {
     description: "VFIO's own container keeps the group of an open device",
-    reference: "container.c vfio_group_unset_container",
+    rules: ["X7.3"],
   }, async ({ container }, { path }) => {
     await container.use();
     const { group, process } = container;

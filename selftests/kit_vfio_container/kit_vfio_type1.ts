@@ -83,7 +83,7 @@ export function registerKitVfioType1(registry: Test[]): void {
 
   f.table("dirty", {
     description: "Version 2 counts each page that is mapped as written",
-    reference: "vfio_iommu_type1.c vfio_iommu_type1_dirty_pages",
+    rules: ["X7.5"],
   }, dirtyPages);
 }
 
@@ -91,7 +91,7 @@ function registerUnmaps(f: Type1Fixture): void {
   f.test("cut", {
     description:
       "Version 1 unmaps all of a mapping whose beginning is in the range, version 2 cuts none",
-    reference: "vfio_iommu_type1.c vfio_dma_do_unmap",
+    rules: ["X7.4"],
   }, async ({ container }, { type }) => {
     await container.map();
     const [middle, start] = [IOVA + 4096n, IOVA];
@@ -109,7 +109,7 @@ function registerUnmaps(f: Type1Fixture): void {
 
   f.test("available", {
     description: "GET_INFO tells how many more mappings there may be",
-    reference: "vfio_iommu_type1.c dma_entry_limit",
+    rules: ["X7.4"],
   }, async ({ container }) => {
     async function available(): Promise<number> {
       const bytes = await container.info(200);
@@ -125,14 +125,14 @@ function registerUnmaps(f: Type1Fixture): void {
 
   f.test("no_rights", {
     description: "What a device may neither read nor write is not mapped",
-    reference: "vfio_iommu_type1.c vfio_dma_do_map",
+    rules: ["X7.4"],
   }, ({ container }) => container.map({ flags: 0 }, EINVAL));
 }
 
 function registerMemory(f: Type1Fixture): void {
   f.test("charged", {
     description: "Memory is charged when it is mapped, up to the limit",
-    reference: "vfio_iommu_type1.c vfio_pin_pages_remote",
+    rules: ["X7.4"],
     needs: () => ["setrlimit", "setuid"],
   }, async ({ container }) => {
     const { process } = container;
@@ -151,7 +151,7 @@ function registerMemory(f: Type1Fixture): void {
 
   f.test("address_lost", {
     description: "Memory that is mapped can lose its address and get another",
-    reference: "vfio_iommu_type1.c VFIO_DMA_UNMAP_FLAG_VADDR",
+    rules: ["X7.5"],
   }, async ({ container }) => {
     const vaddr = BigInt(container.memory + 0x10000);
     const flags = MAP.VADDR;
@@ -169,7 +169,7 @@ function registerMemory(f: Type1Fixture): void {
 
   f.test("bar", {
     description: "A BAR can be mapped as its own mapping allows, uncharged",
-    reference: "vfio_iommu_type1.c follow_fault_pfn",
+    rules: ["X7.5"],
   }, async ({ container }) => {
     const { process, group } = container;
     const device = await group.device();
@@ -191,7 +191,7 @@ function registerMemory(f: Type1Fixture): void {
 
   f.test("group_is_held", {
     description: "Open devices keep their group, also when it was closed",
-    reference: "group.c vfio_device_open_file",
+    rules: ["X7.3"],
   }, async ({ container }) => {
     const { process, group } = container;
     const devices = [await group.device(), await group.device()];

@@ -147,7 +147,7 @@ export function registerKitVfioGroups(registry: Test[]): void {
   f.test("one_owner", {
     description:
       "Both are bound to one iommufd, and keep the group's file shut",
-    reference: "iommu.c iommu_device_claim_dma_owner",
+    rules: ["X6.3"],
   }, async (self) => {
     const { io, process } = self;
     const other = await io.reopen();
@@ -171,7 +171,7 @@ export function registerKitVfioGroups(registry: Test[]): void {
 
   f.test("one_table", {
     description: "Both are attached to the same",
-    reference: "iommufd/device.c iommufd_hw_pagetable_attach",
+    rules: ["X6.3"],
   }, async (self) => {
     const { io } = self;
     const [first, second] = [await open(self, 0), await open(self, 1)];
@@ -189,7 +189,7 @@ export function registerKitVfioGroups(registry: Test[]): void {
 
   f.test("group_file", {
     description: "The group's file opens both",
-    reference: "group.c vfio_group_ioctl_get_device_fd",
+    rules: ["X6.3"],
   }, async (self) => {
     const { io, process } = self;
     const { group } = await openGroup(self);
@@ -214,7 +214,7 @@ export function registerKitVfioGroups(registry: Test[]): void {
 
   f.test("type1", {
     description: "A container of VFIO's own has both while one is open",
-    reference: "container.c vfio_group_detach_container",
+    rules: ["X6.3"],
     needs: () => ["type1_container"],
   }, async (self) => {
     const { process } = self;
@@ -246,7 +246,7 @@ export function registerKitVfioGroups(registry: Test[]): void {
 
   f.test("reset", {
     description: "A reset of the bus resets both, if both are the caller's",
-    reference: "vfio_pci_core.c vfio_pci_ioctl_pci_hot_reset",
+    rules: ["X3.9"],
   }, async (self) => {
     const { io } = self;
     const [first, second] = [await open(self, 0), await open(self, 1)];
@@ -265,7 +265,7 @@ export function registerKitVfioGroups(registry: Test[]): void {
 
   f.test("reset_group", {
     description: "A group's device is reset with the group that is named",
-    reference: "vfio_pci_core.c vfio_pci_ioctl_pci_hot_reset_groups",
+    rules: ["X3.9"],
   }, async (self) => {
     const { io, process } = self;
     const { group, path } = await openGroup(self);

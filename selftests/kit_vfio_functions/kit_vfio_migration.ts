@@ -131,7 +131,7 @@ export function registerKitVfioMigration(registry: Test[]): void {
   function registerStates(): void {
     f.test("what", {
       description: "A device says how it can be moved",
-      reference: "vfio_main.c vfio_ioctl_device_feature_migration",
+      rules: ["X5.1"],
     }, async ({ device }) => {
       const none = new Uint8Array(0);
       const data = await feature(device, MIGRATION | GET, new Uint8Array(8));
@@ -146,7 +146,7 @@ export function registerKitVfioMigration(registry: Test[]): void {
 
     f.test("states", {
       description: "Ways lead from state to state, and some do not",
-      reference: "vfio_main.c vfio_mig_get_next_state",
+      rules: ["X5.1"],
     }, async (self) => {
       const { device, process } = self;
       for (const bad of [ERROR, P2P, 7, 8, 99]) {
@@ -168,7 +168,7 @@ export function registerKitVfioMigration(registry: Test[]): void {
 
     f.test("stopped", {
       description: "A device that has stopped does nothing until it runs",
-      reference: "vfio.h VFIO_DEVICE_STATE_STOP",
+      rules: ["X5.1"],
     }, async (self) => {
       const { device, process, memory } = self;
       await process.poke(memory, PATTERN);
@@ -181,7 +181,7 @@ export function registerKitVfioMigration(registry: Test[]): void {
 
     f.test("move", {
       description: "A device that was moved is what the other was",
-      reference: "vfio_main.c vfio_ioctl_device_feature_mig_device_state",
+      rules: ["X5.1"],
     }, async (self) => {
       const { device, process, memory } = self;
       await process.poke(memory, PATTERN);
@@ -212,7 +212,7 @@ export function registerKitVfioMigration(registry: Test[]): void {
 
     f.test("bad_data", {
       description: "What is no state is refused, and a reset helps",
-      reference: "vfio.h VFIO_DEVICE_STATE_RESUMING",
+      rules: ["X5.2"],
     }, async ({ device, process }) => {
       for (const bytes of [Uint8Array.of(1, 2), Uint8Array.of(1, 0, 0, 0, 9)]) {
         const fd = await setState(device, RESUMING);
@@ -228,7 +228,7 @@ export function registerKitVfioMigration(registry: Test[]): void {
 
     f.test("precopy", {
       description: "A device is read while it runs, and what changes again",
-      reference: "vfio.h VFIO_MIG_GET_PRECOPY_INFO",
+      rules: ["X5.2"],
     }, async (self) => {
       const { device, process } = self;
       const fd = await setState(device, PRE_COPY);
@@ -256,7 +256,7 @@ export function registerKitVfioMigration(registry: Test[]): void {
 
     f.test("precopy_flags", {
       description: "Flags of what is left are there for who knows them",
-      reference: "vfio.h vfio_check_precopy_ioctl",
+      rules: ["X5.2"],
       since: "7.3",
     }, async (self) => {
       const { device, process } = self;
@@ -272,13 +272,13 @@ export function registerKitVfioMigration(registry: Test[]): void {
   function registerLog(): void {
     f.table("log_errno", {
       description: "START checks its ranges in Linux's order",
-      reference: "vfio_main.c vfio_ioctl_device_feature_logging_start",
+      rules: ["X5.3"],
       prepare: (self) => Promise.resolve(self),
     }, logErrno);
 
     f.test("log", {
       description: "Pages that a device wrote are told once",
-      reference: "vfio_main.c vfio_ioctl_device_feature_logging_report",
+      rules: ["X5.3"],
     }, async (self) => {
       const { device } = self;
       await report(self, EINVAL);
@@ -300,7 +300,7 @@ export function registerKitVfioMigration(registry: Test[]): void {
 
     f.table("report_errno", {
       description: "REPORT checks what it is asked",
-      reference: "vfio_main.c vfio_ioctl_device_feature_logging_report",
+      rules: ["X5.3"],
       prepare: async (self) => {
         await startLog(self, [[IOVA, LENGTH]]);
         return self;

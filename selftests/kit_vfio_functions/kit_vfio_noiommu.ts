@@ -141,7 +141,7 @@ export function registerKitVfioNoiommu(registry: Test[]): void {
 
   f.test("permission", {
     description: "Only who may do raw I/O opens the device or its group",
-    reference: "group.c vfio_group_fops_open, device_cdev.c",
+    rules: ["X6.4"],
   }, async ({ process }) => {
     const { group, path } = await openNoIommuGroup(process);
     assertErrno(await process.open(path, O_RDWR), EBUSY, "open again");
@@ -155,7 +155,7 @@ export function registerKitVfioNoiommu(registry: Test[]): void {
 
   f.test("own_file", {
     description: "An IOAS tells where its memory is",
-    reference: "iommufd/device.c iommufd_bind_noiommu",
+    rules: ["X6.4"],
   }, async (self) => {
     const { device, physical } = await mapped(self);
     assertEq(physical !== 0 && physical % 4096 === 0, true, "a page");
@@ -164,7 +164,7 @@ export function registerKitVfioNoiommu(registry: Test[]): void {
 
   f.test("own_dma", {
     description: "Its DMA has addresses of memory",
-    reference: "iommufd/device.c iommufd_bind_noiommu",
+    rules: ["X6.4"],
     needs: () => ["noiommu_engine"],
   }, async (self) => {
     const { io, process } = self;
@@ -186,7 +186,7 @@ export function registerKitVfioNoiommu(registry: Test[]): void {
 
   f.test("group_iommufd", {
     description: "Its group makes an iommufd a container without an IOMMU",
-    reference: "group.c vfio_df_group_open",
+    rules: ["X6.5"],
   }, async (self) => {
     const { io, process } = self;
     assertEq(await extensions(self, io.fd), "1,1,1,1", "extensions before");
@@ -213,7 +213,7 @@ export function registerKitVfioNoiommu(registry: Test[]): void {
 
   f.test("group_mixed", {
     description: "An iommufd that is a container with an IOMMU stays one",
-    reference: "vfio_compat.c iommufd_vfio_compat_set_no_iommu",
+    rules: ["X6.5"],
   }, async (self) => {
     const { io, process } = self;
     const ioasId = await io.ioasAlloc();
@@ -229,7 +229,7 @@ export function registerKitVfioNoiommu(registry: Test[]): void {
 
   f.test("group_type1", {
     description: "A container of VFIO's own has a type for it, and no ioctls",
-    reference: "container.c vfio_noiommu_ops",
+    rules: ["X6.5"],
     needs: () => ["type1_container"],
   }, async (self) => {
     const { process } = self;

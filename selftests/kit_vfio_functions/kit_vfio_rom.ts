@@ -28,7 +28,7 @@ export function registerKitVfioRom(registry: Test[]): void {
 
   f.test("info", {
     description: "A ROM with an image is a region that can be read",
-    reference: "vfio_pci_core.c vfio_pci_ioctl_get_region_info",
+    rules: ["X2.4"],
   }, async ({ device }) => {
     const { flags, length, offset } = await device.region(REGION.ROM);
     assertEq(flags, 1, "flags");
@@ -39,7 +39,7 @@ export function registerKitVfioRom(registry: Test[]): void {
 
   f.test("read", {
     description: "Its image is read, and ones behind it",
-    reference: "vfio_pci_rdwr.c vfio_pci_bar_rw",
+    rules: ["X2.4"],
   }, async ({ device }) => {
     const bytes = new Uint8Array(SIZE);
     assertEq(await device.pread(REGION.ROM, 0, bytes), SIZE, "all");
@@ -60,7 +60,7 @@ export function registerKitVfioRom(registry: Test[]): void {
 
   f.test("not_mapped", {
     description: "A ROM cannot be mapped",
-    reference: "vfio_pci_core.c vfio_pci_core_mmap",
+    rules: ["X2.4"],
   }, async ({ device, process }) => {
     const at = 6 * 2 ** 40;
     const ret = await process.mmap(
@@ -76,7 +76,7 @@ export function registerKitVfioRom(registry: Test[]): void {
 
   f.test("memory_off", {
     description: "Its image is read while memory answers",
-    reference: "vfio_pci_rdwr.c vfio_pci_core_do_io_rw",
+    rules: ["X2.4"],
   }, async ({ device }) => {
     await device.setConfig(4, 2, 0);
     const bytes = new Uint8Array(4);
@@ -88,7 +88,7 @@ export function registerKitVfioRom(registry: Test[]): void {
 
   f.test("address", {
     description: "Its address tells how long it is, and a bit can be set",
-    reference: "vfio_pci_config.c vfio_bar_fixup",
+    rules: ["X2.4"],
   }, async ({ device }) => {
     await device.setConfig(ROM_ADDRESS, 4, 0xffffffff);
     const ones = await device.config(ROM_ADDRESS, 4);
@@ -99,7 +99,7 @@ export function registerKitVfioRom(registry: Test[]): void {
 
   f.test("no_image", {
     description: "A ROM without an image is no region",
-    reference: "vfio_pci_core.c vfio_pci_ioctl_get_region_info",
+    rules: ["X2.4"],
   }, async ({ io, process }) => {
     const path = "/dev/vfio/devices/vfio1";
     const fd = assertOk(await process.open(path, O_RDWR), path);

@@ -41,7 +41,7 @@ export function registerKitVfioSriov(registry: Test[]): void {
 
   f.table("count", {
     description: "What is written is a number that the device can have",
-    reference: "iov.c sriov_numvfs_store",
+    rules: ["X4.1"],
     prepare: (self) => Promise.resolve(self),
   }, (t) => {
     const rows: [what: string, text: string, errno: Errno][] = [
@@ -68,7 +68,7 @@ export function registerKitVfioSriov(registry: Test[]): void {
 
   f.test("all_or_none", {
     description: "The number changes from none and to none only",
-    reference: "iov.c sriov_numvfs_store",
+    rules: ["X4.1"],
   }, async (self) => {
     assertEq(await writeCount(self, "0"), 1, "none, as it is");
     assertEq(await writeCount(self, "2"), 1, "two");
@@ -81,7 +81,7 @@ export function registerKitVfioSriov(registry: Test[]): void {
 
   f.test("come_and_go", {
     description: "A virtual function has a file while there is one",
-    reference: "vfio_main.c vfio_register_group_dev",
+    rules: ["X4.1"],
   }, async (self) => {
     assertErrno(await tryFirst(self), ENOENT, "before");
     assertEq(await writeCount(self, "1"), 1, "one");
@@ -93,7 +93,7 @@ export function registerKitVfioSriov(registry: Test[]): void {
   f.test("config", {
     description:
       "A virtual function has ids, memory that answers, and no legacy interrupt",
-    reference: "vfio_pci_config.c vfio_config_init",
+    rules: ["X4.2"],
   }, async (self) => {
     const { pf, vf } = await both(self);
     assertEq(await vf.config(0, 2), 0x8086, "vendor");
@@ -114,7 +114,7 @@ export function registerKitVfioSriov(registry: Test[]): void {
 
   f.test("capability", {
     description: "A user of the device sees the capability, and cannot use it",
-    reference: "vfio_pci_config.c vfio_ecap_init",
+    rules: ["X4.2"],
   }, async (self) => {
     const { pf, vf } = await both(self);
     let at = 0x100;
@@ -133,7 +133,7 @@ export function registerKitVfioSriov(registry: Test[]): void {
 
   f.test("keeps_awake", {
     description: "A device with virtual functions does not sleep",
-    reference: "vfio_pci_core.c vfio_pci_set_power_state",
+    rules: ["X4.2"],
   }, async (self) => {
     const pf = await VfioFile.open(self.process);
     await pf.bind(self.io.fd);
@@ -151,7 +151,7 @@ export function registerKitVfioSriov(registry: Test[]): void {
 
   f.test("reset", {
     description: "A virtual function is reset alone",
-    reference: "vfio_pci_core.c vfio_pci_ioctl_reset",
+    rules: ["X4.2"],
   }, async (self) => {
     const { pf, vf } = await both(self);
     await vf.setConfig(4, 2, 6);

@@ -69,7 +69,7 @@ export function registerKitVfioToken(registry: Test[]): void {
 
   f.test("virtual", {
     description: "A virtual function is opened with the device's token",
-    reference: "vfio_pci_core.c vfio_pci_core_match_token_uuid",
+    rules: ["X4.3"],
   }, async (self) => {
     assertEq(await writeCount(self, "1"), 1, "one");
     await tryVirtual(self, undefined, EACCES);
@@ -86,7 +86,7 @@ export function registerKitVfioToken(registry: Test[]): void {
   f.test("physical", {
     description:
       "The device is opened with its token while a virtual function is open",
-    reference: "vfio_pci_core.c vfio_pci_core_match_token_uuid",
+    rules: ["X4.3"],
   }, async (self) => {
     assertEq(await writeCount(self, "1"), 1, "one");
     await (await openPhysical(self, TOKEN_1)).close();
@@ -105,7 +105,7 @@ export function registerKitVfioToken(registry: Test[]): void {
 
   f.test("feature", {
     description: "Who has the device changes its token",
-    reference: "vfio_pci_core.c vfio_pci_core_feature_token",
+    rules: ["X4.3"],
   }, async (self) => {
     const pf = await openPhysical(self, TOKEN_1);
     assertEq(await writeCount(self, "1"), 1, "one");
@@ -128,7 +128,7 @@ export function registerKitVfioToken(registry: Test[]): void {
 
   f.test("bind_order", {
     description: "A token is looked at before the iommufd",
-    reference: "device_cdev.c vfio_df_ioctl_bind_iommufd",
+    rules: ["X4.3"],
   }, async (self) => {
     const { io } = self;
     const pf = await VfioFile.open(self.process);
@@ -151,7 +151,7 @@ export function registerKitVfioToken(registry: Test[]): void {
 
   f.test("group", {
     description: "A token stands behind the name of the device",
-    reference: "vfio_pci_core.c vfio_pci_core_match",
+    rules: ["X4.3"],
   }, async (self) => {
     assertEq(await writeCount(self, "1"), 1, "one");
     const pf = await openPhysical(self, TOKEN_1);

@@ -123,7 +123,7 @@ function registerAlloc(f: ViommuFixture): void {
   f.table<AllocState>("alloc_order", {
     description:
       "VIOMMU_ALLOC checks its arguments in Linux's order, and then nothing was made",
-    reference: "viommu.c iommufd_viommu_alloc_ioctl",
+    rules: ["V1.1"],
     async prepare(self) {
       const { io, device, parent } = self;
       const nested = await nestedAlloc(io, device.idevId, parent);
@@ -168,7 +168,7 @@ function registerAlloc(f: ViommuFixture): void {
   f.table("data", {
     description:
       "The driver answers in as many bytes of its data as there are, and touches none behind",
-    reference: "include/linux/iommu.h iommu_copy_struct_to_user",
+    rules: ["V1.2"],
   }, (t) => {
     for (let length = 8; length <= DATA_SIZE; length++) {
       t.case(`${length} bytes`, async ({ io, device, parent }) => {
@@ -196,7 +196,7 @@ function registerAlloc(f: ViommuFixture): void {
   f.test("data_unanswered", {
     description:
       "A driver that cannot answer makes nothing, and its memory is free again: EFAULT",
-    reference: "selftest.c mock_viommu_init",
+    rules: ["V1.2"],
   }, async ({ io, device, parent }) => {
     const { pageSize } = io.context;
     const next = await io.nextId();
@@ -218,7 +218,7 @@ function registerNested(f: ViommuFixture): void {
   f.table("hwpt_order", {
     description:
       "HWPT_ALLOC on a virtual IOMMU checks its arguments in Linux's order",
-    reference: "hw_pagetable.c iommufd_viommu_alloc_hwpt_nested",
+    rules: ["V1.4"],
     prepare: async (self) => ({ ...self, next: await self.io.nextId() }),
     async finish({ io, device, viommuId, next }) {
       const id = await nestedAlloc(io, device.idevId, viommuId);
@@ -266,7 +266,7 @@ function registerNested(f: ViommuFixture): void {
   f.test("hwpt_holds_viommu", {
     description:
       "A nested HWPT of a virtual IOMMU holds that, which holds the parent",
-    reference: "hw_pagetable.c iommufd_viommu_alloc_hwpt_nested",
+    rules: ["V1.3"],
   }, async ({ io, device, parent, viommuId }) => {
     const nested = await nestedAlloc(io, device.idevId, viommuId);
     await io.destroy(viommuId, EBUSY);
@@ -305,7 +305,7 @@ function registerLives(f: ViommuFixture): void {
   f.table("destroy_order", {
     description:
       "What is on a virtual IOMMU can go in any order, and it goes last",
-    reference: "viommu.c iommufd_viommu_destroy",
+    rules: ["V1.3"],
   }, (t) => {
     const kinds = ["nested", "vdevice", "veventq", "queue"] as const;
     for (const order of permutations(kinds)) {
@@ -332,7 +332,7 @@ function registerLives(f: ViommuFixture): void {
   f.test("device_goes_first", {
     description:
       "A virtual IOMMU stays when the device goes that it was made for",
-    reference: "viommu.c iommufd_viommu_alloc_ioctl",
+    rules: ["V1.3"],
   }, async (self) => {
     const { io, device, ioasId, parent, viommuId } = self;
     await io.destroy(device.stdevId);
@@ -345,7 +345,7 @@ function registerLives(f: ViommuFixture): void {
   f.test("close_all", {
     description:
       "Closing the iommufd ends a virtual IOMMU with everything that is on it",
-    reference: "main.c iommufd_fops_release",
+    rules: ["C2.13"],
   }, async (self) => {
     const { io, device, parent } = self;
     const { nested } = await makeEverything(self);
@@ -355,7 +355,7 @@ function registerLives(f: ViommuFixture): void {
 
   f.table("unanswered", {
     description: "What cannot be told of does not exist: EFAULT",
-    reference: "main.c iommufd_fops_ioctl",
+    rules: ["V1.5"],
     prepare: async (self) => ({
       ...self,
       iova: await self.io.map(self.ioasId, self.io.buffer, self.io.page),

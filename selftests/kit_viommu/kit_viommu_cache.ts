@@ -64,7 +64,7 @@ function registerRequests(f: ViommuFixture): void {
   f.table("invalidate_requests", {
     description:
       "Requests are carried out in order up to the first that is wrong; those that were are counted",
-    reference: "selftest.c mock_viommu_cache_invalidate",
+    rules: ["V5.1"],
   }, (t) => {
     type Request = Partial<ViommuInvalidateSelftest>;
     type Row = [string, Request[], number, Errno | undefined, number[]];
@@ -121,7 +121,7 @@ function registerRequests(f: ViommuFixture): void {
   f.test("invalidate_device", {
     description:
       "A request names a device by its number with the virtual IOMMU, as long as it has that",
-    reference: "driver.c iommufd_viommu_find_dev",
+    rules: ["V5.1"],
   }, async (self) => {
     const { io, ioasId, device, viommuId } = self;
     const other = await io.mock.domain(ioasId);
@@ -137,7 +137,7 @@ function registerRequests(f: ViommuFixture): void {
 
   f.table("check_cache", {
     description: "The test operation sees one word of one device",
-    reference: "selftest.c iommufd_test_dev_check_cache",
+    rules: ["V5.1"],
   }, (t) => {
     type Row = [string, number, number, Errno | undefined];
     const rows: Row[] = [
@@ -165,7 +165,7 @@ function registerLengths(f: ViommuFixture): void {
   f.table("invalidate_lengths", {
     description:
       "Requests may be shorter than known, or longer if they end in zeroes",
-    reference: "include/linux/iommu.h iommu_copy_struct_from_full_user_array",
+    rules: ["V5.2"],
     prepare: withDevice,
   }, (t) => {
     /** Two requests of `entryLen` bytes each, for words 1 and 2. */
@@ -221,7 +221,7 @@ function registerLengths(f: ViommuFixture): void {
 
   f.test("invalidate_shorter", {
     description: "What a short request lacks is 0",
-    reference: "include/linux/iommu.h iommu_copy_struct_from_full_user_array",
+    rules: ["V5.2"],
   }, async (self) => {
     const { io, viommuId, device } = await withDevice(self);
     const request = ViommuInvalidateSelftest.encode(clear(3));
@@ -234,7 +234,7 @@ function registerLengths(f: ViommuFixture): void {
   f.table("invalidate_arrays", {
     description:
       "All requests are read before the first is carried out; none at all asks for the type",
-    reference: "selftest.c mock_viommu_cache_invalidate",
+    rules: ["V5.1"],
     prepare: withDevice,
     finish: ({ io, device }) => devCheckCacheAll(io, device.idevId),
   }, (t) => {
@@ -289,12 +289,12 @@ function registerLengths(f: ViommuFixture): void {
 
   f.test("invalidate_many", {
     description: "A quarter of a million requests are carried out at once",
-    reference: "hw_pagetable.c iommufd_hwpt_invalidate",
+    rules: ["C2.25"],
   }, (self) => invalidateMany(self, 2 ** 18));
 
   f.test("invalidate_most", {
     description: "As many requests are carried out as a call may have",
-    reference: "hw_pagetable.c iommufd_hwpt_invalidate",
+    rules: ["C2.25"],
     knownBug: () => "warns_of_most_invalidations",
   }, (self) => invalidateMany(self, 2 ** 19));
 }

@@ -42,7 +42,7 @@ function registerAlloc(f: ViommuFixture): void {
   f.table<AllocState>("vdevice_order", {
     description:
       "VDEVICE_ALLOC checks its arguments in Linux's order, and then nothing was made",
-    reference: "viommu.c iommufd_vdevice_alloc_ioctl",
+    rules: ["V1.6"],
     async prepare(self) {
       const { io, ioasId, viommuId } = self;
       const known = await io.mock.domain(ioasId);
@@ -78,7 +78,7 @@ function registerAlloc(f: ViommuFixture): void {
   f.test("vdevice_once", {
     description:
       "A device is known to one virtual IOMMU only, and to that once; numbers are each one's own",
-    reference: "viommu.c iommufd_vdevice_alloc_ioctl",
+    rules: ["V1.6"],
   }, async ({ io, ioasId, device, parent, viommuId }) => {
     const other = await viommuAlloc(io, device.idevId, parent);
     const id = await vdeviceAlloc(io, viommuId, device.idevId, 1);
@@ -106,7 +106,7 @@ function registerNumbers(f: ViommuFixture): void {
   f.table("numbers", {
     description:
       "Any number will do; the mock's events have its low half, and it tells none of number 0",
-    reference: "selftest.c iommufd_test_trigger_vevent",
+    rules: ["V1.7"],
   }, (t) => {
     const numbers: [string, bigint, number | undefined][] = [
       ["0", 0n, undefined],
@@ -143,8 +143,7 @@ function registerEnds(f: ViommuFixture): void {
   f.test("attach_needs_vdevice", {
     description:
       "A nested HWPT of a virtual IOMMU takes only devices that this one has",
-    reference:
-      "selftest.c mock_domain_nop_attach; driver.c iommufd_viommu_get_vdev_id",
+    rules: ["V1.8"],
   }, async (self) => {
     const { io, ioasId, device, parent, viommuId } = self;
     const nested = await nestedAlloc(io, device.idevId, viommuId);
@@ -164,8 +163,7 @@ function registerEnds(f: ViommuFixture): void {
   f.test("vdevice_goes_while_attached", {
     description:
       "A vDEVICE can be destroyed under an attachment: events keep its number, and nothing is attached anew",
-    reference:
-      "viommu.c iommufd_vdevice_destroy; selftest.c mock_domain_nop_attach",
+    rules: ["V1.8"],
   }, async (self) => {
     const { io, ioasId, device, viommuId } = self;
     const { stdevId, idevId } = device;
@@ -192,8 +190,7 @@ function registerEnds(f: ViommuFixture): void {
   f.test("tombstone", {
     description:
       "A vDEVICE goes with its device, and its id is never anything else",
-    reference:
-      "device.c iommufd_device_remove_vdev; main.c iommufd_object_remove",
+    rules: ["V1.9"],
   }, async (self) => {
     const { io, device, parent, viommuId, ioasId } = self;
     const id = await vdeviceAlloc(io, viommuId, device.idevId, 0x99);
@@ -215,7 +212,7 @@ function registerEnds(f: ViommuFixture): void {
   f.test("tombstone_is_an_object", {
     description:
       "A context with nothing but such an id counts as one that is in use",
-    reference: "main.c iommufd_option_rlimit_mode",
+    rules: ["V1.9"],
   }, async (self) => {
     const { io, device, ioasId, parent, viommuId } = self;
     await vdeviceAlloc(io, viommuId, device.idevId, 1);
@@ -230,7 +227,7 @@ function registerEnds(f: ViommuFixture): void {
 
   f.test("tombstones_add_up", {
     description: "Each device leaves an id behind that is not used again",
-    reference: "main.c iommufd_object_remove",
+    rules: ["V1.9"],
   }, async ({ io, ioasId, viommuId }) => {
     const seen = new Set<number>();
     for (let i = 0; i < 5; i++) {

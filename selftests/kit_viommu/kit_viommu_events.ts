@@ -122,7 +122,7 @@ function registerAlloc(f: ViommuFixture): void {
   f.table("veventq_order", {
     description:
       "VEVENTQ_ALLOC checks its arguments in Linux's order, and then nothing was made",
-    reference: "eventq.c iommufd_veventq_alloc",
+    rules: ["V2.1"],
     async prepare(self) {
       const { io, viommuId } = self;
       const { veventqFd } = await veventqAlloc(io, viommuId, 1);
@@ -159,7 +159,7 @@ function registerAlloc(f: ViommuFixture): void {
 
   f.test("veventq_emfile", {
     description: "Without a free descriptor there is no queue: EMFILE",
-    reference: "eventq.c iommufd_eventq_init",
+    rules: ["V2.1"],
     needs: () => ["setrlimit"],
   }, async ({ io, viommuId }) => {
     const id = await io.nextId();
@@ -176,8 +176,7 @@ function registerAlloc(f: ViommuFixture): void {
   f.test("veventq_types", {
     description:
       "There may be a queue for any type of events; each gets its own only",
-    reference:
-      "eventq.c iommufd_veventq_alloc; driver.c iommufd_viommu_report_event",
+    rules: ["V2.2"],
   }, async (self) => {
     const { io, device, viommuId } = self;
     const { stdevId, idevId } = device;
@@ -207,7 +206,7 @@ function registerOrder(f: ViommuFixture): void {
   f.test("overflow", {
     description:
       "What finds the queue full is lost and numbered all the same; the last thing in the queue says so",
-    reference: "iommufd_private.h iommufd_vevent_handler",
+    rules: ["V2.3"],
   }, async (self) => {
     const queue = await withQueue(self, 2);
     await report(queue, 5);
@@ -223,7 +222,7 @@ function registerOrder(f: ViommuFixture): void {
   f.test("overflow_then_room", {
     description:
       "An event that finds room takes the place of the header that told of lost ones",
-    reference: "iommufd_private.h iommufd_vevent_handler",
+    rules: ["V2.3"],
   }, async (self) => {
     const queue = await withQueue(self, 2);
     await report(queue, 4);
@@ -240,7 +239,7 @@ function registerOrder(f: ViommuFixture): void {
 
   f.test("lost_does_not_count", {
     description: "The header of lost events takes no room from events",
-    reference: "driver.c iommufd_viommu_report_event",
+    rules: ["V2.3"],
   }, async (self) => {
     const queue = await withQueue(self, 1);
     await report(queue, 3);
@@ -256,7 +255,7 @@ function registerOrder(f: ViommuFixture): void {
 
   f.test("many", {
     description: "A deep queue holds as many events as it says",
-    reference: "driver.c iommufd_viommu_report_event",
+    rules: ["V2.3"],
   }, async (self) => {
     const depth = 100;
     const queue = await withQueue(self, depth);
@@ -275,7 +274,7 @@ function registerReads(f: ViommuFixture): void {
   f.table("read_room", {
     description:
       "A read stores whole events only, as many as there is room for",
-    reference: "eventq.c iommufd_veventq_fops_read",
+    rules: ["V2.4"],
   }, (t) => {
     // Two events and the header that tells of lost ones.
     const rooms: [room: number, expected: number | Errno][] = [
@@ -307,7 +306,7 @@ function registerReads(f: ViommuFixture): void {
   f.test("read_empty", {
     description:
       "An empty queue gives 0 bytes and never waits; too little room for a header is refused even then",
-    reference: "eventq.c iommufd_veventq_fops_read",
+    rules: ["V2.4"],
   }, async (self) => {
     const queue = await withQueue(self, 1);
     for (let room = 0; room < HEADER; room++) {
@@ -321,7 +320,7 @@ function registerReads(f: ViommuFixture): void {
   f.test("other_calls", {
     description:
       "The descriptor can be read only, in order: no offset, no write, no map",
-    reference: "eventq.c INIT_EVENTQ_FOPS",
+    rules: ["V2.4"],
   }, async (self) => {
     const queue = await withQueue(self, 1);
     await report(queue);
@@ -346,7 +345,7 @@ function registerReads(f: ViommuFixture): void {
   f.test("poll", {
     description:
       "The descriptor is readable while there is an event or a header, and never writable",
-    reference: "eventq.c iommufd_eventq_fops_poll",
+    rules: ["V2.5"],
   }, async (self) => {
     const readable = POLLIN | POLLRDNORM;
     const queue = await withQueue(self, 1);
@@ -373,7 +372,7 @@ function registerHolds(f: ViommuFixture): void {
   f.test("descriptor_holds_queue", {
     description:
       "A queue cannot be destroyed while its descriptor is open, nor a virtual IOMMU that has a queue",
-    reference: "eventq.c iommufd_eventq_init, iommufd_eventq_fops_release",
+    rules: ["V2.6"],
   }, async (self) => {
     const { io, viommuId } = self;
     const { veventqId, veventqFd } = await veventqAlloc(io, viommuId, 1);
@@ -392,7 +391,7 @@ function registerHolds(f: ViommuFixture): void {
   f.test("descriptor_keeps_context", {
     description:
       "What was reported can be read when the iommufd is closed, and all ends with the queue's descriptor",
-    reference: "eventq.c iommufd_eventq_init",
+    rules: ["V2.6"],
   }, async (self) => {
     const queue = await withQueue(self, 2);
     await report(queue, 3);
@@ -406,7 +405,7 @@ function registerHolds(f: ViommuFixture): void {
 
   f.test("events_die_with_queue", {
     description: "A queue that is made anew is empty and counts from 0",
-    reference: "eventq.c iommufd_veventq_abort",
+    rules: ["V2.6"],
   }, async (self) => {
     const queue = await withQueue(self, 1);
     await report(queue, 3);

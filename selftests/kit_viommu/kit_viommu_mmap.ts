@@ -77,7 +77,7 @@ export function registerViommuMmap(f: ViommuFixture): void {
 function registerErrors(f: ViommuFixture): void {
   f.table("mmap_errno", {
     description: "Memory is mapped as a whole, shared, and not to be executed",
-    reference: "main.c iommufd_fops_mmap",
+    rules: ["V4.1"],
     prepare: withMemory,
     finish: ({ io, viommuId }) => io.destroy(viommuId),
   }, (t) => {
@@ -139,7 +139,7 @@ function registerErrors(f: ViommuFixture): void {
 
   f.test("mmap_other_iommufd", {
     description: "Memory is mapped through the iommufd that it belongs to",
-    reference: "main.c iommufd_fops_mmap",
+    rules: ["V4.1"],
   }, async (self) => {
     const state = await withMemory(self);
     const { io, length, offset } = state;
@@ -153,7 +153,7 @@ function registerErrors(f: ViommuFixture): void {
   f.test("mmap_read_only_iommufd", {
     description:
       "An iommufd that was opened for reading gives no memory to write, and no other, which would not count as shared",
-    reference: "mm/mmap.c do_mmap",
+    rules: ["V4.1"],
   }, async ({ io }) => {
     const fd = await io.process.open("/dev/iommu", O_RDONLY);
     const other = io.at(assertOk(fd, "open for reading"));
@@ -176,7 +176,7 @@ function registerContents(f: ViommuFixture): void {
   f.test("mmap_contents", {
     description:
       "All who map the memory share it; it begins with the word of its user and is zero elsewhere",
-    reference: "selftest.c mock_viommu_init",
+    rules: ["V4.2"],
   }, async (self) => {
     const state = await withMemory(self);
     const { io, length } = state;
@@ -197,7 +197,7 @@ function registerContents(f: ViommuFixture): void {
   f.test("mmap_offsets", {
     description:
       "Offsets begin with the second page, one piece of memory behind the other; what is free is used again",
-    reference: "driver.c _iommufd_alloc_mmap",
+    rules: ["V4.3"],
   }, async (self) => {
     const { io } = self;
     const all = [];
@@ -213,7 +213,7 @@ function registerContents(f: ViommuFixture): void {
 
   f.test("mmap_mprotect", {
     description: "What was mapped can be made executable afterwards",
-    reference: "main.c iommufd_fops_mmap",
+    rules: ["V4.1"],
   }, async (self) => {
     const state = await withMemory(self);
     const { io, length } = state;
@@ -226,7 +226,7 @@ function registerContents(f: ViommuFixture): void {
 
   f.test("mmap_cannot_be_mapped", {
     description: "Memory of a driver cannot be pinned for DMA: EFAULT",
-    reference: "mm/gup.c check_vma_flags",
+    rules: ["V4.4"],
   }, async (self) => {
     const state = await withMemory(self);
     const { io, ioasId, length } = state;
@@ -237,7 +237,7 @@ function registerContents(f: ViommuFixture): void {
 
   f.test("mmap_holds_structs", {
     description: "The struct of an ioctl may lie in it",
-    reference: "main.c iommufd_fops_ioctl",
+    rules: ["V4.4"],
   }, async (self) => {
     const state = await withMemory(self);
     const { io, length, device, parent } = state;
@@ -255,7 +255,7 @@ function registerLives(f: ViommuFixture): void {
   f.test("mmap_holds_viommu", {
     description:
       "A virtual IOMMU stays while a part of its memory is mapped anywhere",
-    reference: "main.c iommufd_fops_vma_open, iommufd_fops_vma_close",
+    rules: ["V4.2"],
   }, async (self) => {
     const state = await withMemory(self);
     const { io, viommuId, length } = state;
@@ -272,7 +272,7 @@ function registerLives(f: ViommuFixture): void {
 
   f.test("mmap_fork", {
     description: "A child has what its parent mapped, and holds it as well",
-    reference: "main.c iommufd_fops_vma_open",
+    rules: ["V4.2"],
     needs: () => ["fork"],
   }, async (self) => {
     const state = await withMemory(self);
@@ -289,7 +289,7 @@ function registerLives(f: ViommuFixture): void {
 
   f.test("mmap_child_exits", {
     description: "What a child had mapped is given back when it exits",
-    reference: "main.c iommufd_fops_vma_close",
+    rules: ["V4.2"],
     needs: () => ["fork"],
   }, async (self) => {
     const state = await withMemory(self);
@@ -304,7 +304,7 @@ function registerLives(f: ViommuFixture): void {
 
   f.test("mmap_keeps_context", {
     description: "The memory is there when the iommufd is closed",
-    reference: "main.c iommufd_fops_mmap",
+    rules: ["V4.2"],
   }, async (self) => {
     const state = await withMemory(self);
     const { io, length } = state;

@@ -64,7 +64,7 @@ function registerAlloc(f: ViommuFixture): void {
   f.table("hw_queue_order", {
     description:
       "HW_QUEUE_ALLOC checks its arguments in Linux's order, and then nothing was made",
-    reference: "viommu.c iommufd_hw_queue_alloc_ioctl",
+    rules: ["V3.1"],
     async prepare(self) {
       const { io, ioasId } = self;
       const { page } = io;
@@ -129,7 +129,7 @@ function registerAlloc(f: ViommuFixture): void {
 
   f.table("hw_queue_range", {
     description: "A queue may begin and end anywhere in its pages",
-    reference: "viommu.c iommufd_hw_queue_alloc_phys",
+    rules: ["V3.2"],
     async prepare(self) {
       await self.io.mapFixed(self.ioasId, self.io.buffer, self.io.page, IOVA);
       return self;
@@ -157,7 +157,7 @@ function registerAlloc(f: ViommuFixture): void {
 function registerMemory(f: ViommuFixture): void {
   f.test("hw_queue_scattered", {
     description: "The pages of a queue must be contiguous in memory: EFAULT",
-    reference: "viommu.c iommufd_hw_queue_alloc_phys",
+    rules: ["V3.2"],
   }, async (self) => {
     const { io, ioasId, viommuId } = self;
     // The same page twice is never contiguous.
@@ -172,7 +172,7 @@ function registerMemory(f: ViommuFixture): void {
 
   f.test("hw_queue_contiguous", {
     description: "A queue may be as long as its memory is contiguous",
-    reference: "viommu.c iommufd_hw_queue_alloc_phys",
+    rules: ["V3.2"],
     needs: () => ["hugetlb"],
   }, async (self) => {
     const { io, ioasId, viommuId } = self;
@@ -195,8 +195,7 @@ function registerMemory(f: ViommuFixture): void {
   f.test("hw_queue_alignment", {
     description:
       "An IOAS with a queue keeps to CPU pages, and one that does not gets none",
-    reference:
-      "viommu.c iommufd_hw_queue_alloc_phys; io_pagetable.c iopt_add_access",
+    rules: ["V3.4"],
   }, async (self) => {
     const { io, ioasId, viommuId } = self;
     const { page, mockPage } = io;
@@ -222,7 +221,7 @@ function registerLocks(f: ViommuFixture): void {
   f.table("locked", {
     description:
       "An area under a queue cannot be unmapped: EBUSY; what comes before it is gone, the rest stays",
-    reference: "io_pagetable.c iopt_unmap_iova_range",
+    rules: ["V3.3"],
     async prepare(self) {
       const { io, ioasId } = self;
       const { page } = io;
@@ -285,7 +284,7 @@ function registerLocks(f: ViommuFixture): void {
 
   f.test("locked_twice", {
     description: "Two queues in one page lock it until both are gone",
-    reference: "pages.c iopt_area_add_access, iopt_area_remove_access",
+    rules: ["V3.3"],
   }, async (self) => {
     const { io, ioasId, viommuId } = self;
     await io.mapFixed(ioasId, io.buffer, io.page, IOVA);
@@ -301,7 +300,7 @@ function registerLocks(f: ViommuFixture): void {
   f.test("locked_copies", {
     description:
       "A locked area can be copied, and the copy is not locked; its memory may go from the process",
-    reference: "io_pagetable.c iopt_get_pages",
+    rules: ["V3.3"],
   }, async (self) => {
     const { io, ioasId } = self;
     await io.mapFixed(ioasId, io.buffer, io.page, IOVA);
@@ -322,7 +321,7 @@ function registerLives(f: ViommuFixture): void {
   f.test("hw_queue_ids", {
     description:
       "A queue has an id and its access the next; nobody can destroy the access, and both are free after the queue",
-    reference: "viommu.c iommufd_hw_queue_alloc_phys",
+    rules: ["V3.4"],
   }, async (self) => {
     const { io, ioasId } = self;
     await io.mapFixed(ioasId, io.buffer, io.page, IOVA);
@@ -340,8 +339,7 @@ function registerLives(f: ViommuFixture): void {
   f.test("hw_queue_depends", {
     description:
       "Queue 1 needs queue 0, which cannot go before it; an index is used once",
-    reference:
-      "selftest.c mock_hw_queue_init_phys; driver.c _iommufd_object_depend",
+    rules: ["V3.5"],
   }, async (self) => {
     const { io, ioasId, viommuId } = self;
     await io.mapFixed(ioasId, io.buffer, io.page, IOVA);
@@ -358,7 +356,7 @@ function registerLives(f: ViommuFixture): void {
 
   f.test("hw_queue_index_again", {
     description: "An index is free again when its queue is gone, and no other",
-    reference: "selftest.c mock_hw_queue_destroy",
+    rules: ["V3.5"],
     knownBug: () => "forgets_index_of_queue",
   }, async (self) => {
     const { io, ioasId, viommuId } = self;
@@ -380,7 +378,7 @@ function registerLives(f: ViommuFixture): void {
   f.test("hw_queue_holds", {
     description:
       "A queue holds its virtual IOMMU and keeps the IOAS, not the device",
-    reference: "viommu.c iommufd_hw_queue_destroy",
+    rules: ["V3.4"],
   }, async (self) => {
     const { io, ioasId, device, parent, viommuId } = self;
     await io.mapFixed(ioasId, io.buffer, io.page, IOVA);
@@ -395,7 +393,7 @@ function registerLives(f: ViommuFixture): void {
 
   f.test("hw_queue_pins", {
     description: "The memory of a queue is pinned once, with what else pins it",
-    reference: "pages.c iopt_area_add_access",
+    rules: ["V3.2"],
   }, async (self) => {
     const { io, ioasId } = self;
     await io.mapFixed(ioasId, io.buffer, io.page, IOVA);

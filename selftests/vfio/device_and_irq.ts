@@ -98,6 +98,7 @@ export function registerVfioPciDevice(registry: Test[]): void {
   );
   irqs.test("enable_trigger_disable", {
     description: "Each vector counts what it is triggered",
+    rules: ["X3.1"],
   }, async ({ device }, { index }) => {
     const count = Math.min(device.vectors[index], MAX_VECTORS);
     assertTrue(count > 0, "there is a vector");

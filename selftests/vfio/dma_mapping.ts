@@ -81,6 +81,7 @@ export function registerVfioDmaMapping(registry: Test[]): void {
   );
   f.test("dma_map_unmap", {
     description: "Memory of each kind is mapped, and unmapped as long as it is",
+    rules: ["X7.2"],
   }, async ({ iommu }, { memory: { length, flags } }) => {
     const { process } = iommu;
     const iovas = await IovaAllocator.of(iommu);
@@ -132,6 +133,7 @@ function registerLimits(registry: Test[]): void {
 
   f.test("overflow", {
     description: "What ends beyond 2^64 is neither mapped nor unmapped",
+    rules: ["X7.2"],
   }, (self) =>
     withLastPage(self, async ({ vaddr }) => {
       const iova = 2n ** 64n - BigInt(PAGE);

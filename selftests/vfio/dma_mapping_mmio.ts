@@ -41,6 +41,7 @@ export function registerVfioDmaMappingMmio(registry: Test[]): void {
 
   f.test("map_full_bar", {
     description: "A whole BAR is mapped for DMA by VFIO's own container alone",
+    rules: ["X7.5"],
   }, async (self) => {
     const { info, vaddr } = largestBar(self);
     await checkMap(self, vaddr!, Number(info.length));

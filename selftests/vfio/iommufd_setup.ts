@@ -48,6 +48,7 @@ export function registerVfioIommufdSetup(registry: Test[]): void {
 
   f.test("bind", {
     description: "A device that is bound tells about itself",
+    rules: ["X1.1"],
   }, async (self) => {
     assertEq(await bind(self), 0, "BIND");
     assertEq(await getInfo(self), 0, "GET_INFO");
@@ -74,6 +75,7 @@ export function registerVfioIommufdSetup(registry: Test[]): void {
 
   f.test("attach_detatch_pt", {
     description: "A device is attached to an IOAS and detached",
+    rules: ["X1.3"],
   }, async (self) => {
     assertEq(await bind(self), 0, "BIND");
     const bytes = IommuIoasAlloc.encode();

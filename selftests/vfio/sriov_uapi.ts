@@ -98,6 +98,7 @@ export function registerVfioSriovUapi(registry: Test[]): void {
 
   f.test("init_token_match", {
     description: "A virtual function is opened with the token of its device",
+    rules: ["X4.3"],
   }, (self, { token }) => checkOpen(self, token, TOKEN_1));
 
   f.test("pf_early_close", {

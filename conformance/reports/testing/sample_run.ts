@@ -24,6 +24,7 @@ export function result(
     uapi: "6.12",
     description: `Checks ${parts.at(-1)}`,
     reference: `iommufd.c: ${id}`,
+    rules: [],
     status: "pass",
     durationMs: 1.25,
     ...more,

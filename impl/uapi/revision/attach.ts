@@ -12,7 +12,7 @@ import { Differences } from "./differences.ts";
 /** Devices. */
 export class AttachDifferences extends Differences {
   /**
-   * What attachments are kept with (S16, S18, S19; iommufd_group). "hwpt": the
+   * What attachments are kept with (iommufd_group). "hwpt": the
    * domain enters the IOAS with its first device, and interrupts are checked
    * then, which a flag overrides. "group": all devices of a group share one
    * HWPT, whose domain is filled when it is allocated; interrupts are checked
@@ -53,6 +53,6 @@ export class AttachDifferences extends Differences {
     v3: "cookie",
     "6.15": "list",
   });
-  /** An MSI and a software MSI region together are a driver bug; else the real one wins (S20). */
+  /** An MSI and a software MSI region together are a driver bug; else the real one wins (iopt_table_enforce_dev_resv_regions). */
   readonly warnsMixedMsiRegions: boolean = this.since("6.2");
 }

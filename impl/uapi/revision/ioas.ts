@@ -27,6 +27,6 @@ export class IoasDifferences extends Differences {
   readonly copyChecksIova: boolean = this.since("6.2");
   /** Kernel-chosen IOVA is aligned to at most a huge page (S08; iopt_alloc_iova). */
   readonly capsIovaAlignment: boolean = this.since("6.11");
-  /** Choosing an IOVA looks at each hole between areas from its own first place on (v3 L4646; iopt_alloc_iova). */
+  /** Choosing an IOVA looks at each hole between areas from its own first place on (S26; iopt_alloc_iova). */
   readonly clipsAreaHoles: boolean = this.until("6.2");
 }

@@ -12,13 +12,13 @@ import { Differences } from "./differences.ts";
 export class SelftestDifferences extends Differences {
   /** Number of the first operation (S24; iommufd_test.h). */
   readonly firstOp: number = this.from({ v3: 0, "6.2": 1 });
-  /** MOCK_DOMAIN binds and attaches a device and returns three ids; else it makes a fresh HWPT without a device (S24; v3 L9254). */
+  /** MOCK_DOMAIN binds and attaches a device and returns three ids; else it makes a fresh HWPT without a device (S24; iommufd_test_mock_domain). */
   readonly mockDomainBindsDevice: boolean = this.since("6.4");
   /** The operations validate lengths, flags and limits (S25). */
   readonly opsValidate: boolean = this.since("6.2");
   /** MD_CHECK_MAP looks the HWPT up before it looks at the range (iommufd_test_md_check_pa). */
   readonly checkMapFindsHwptFirst: boolean = this.since("6.19");
-  /** ACCESS_PAGES, ACCESS_RW and COPY know MOCK_FLAGS_ACCESS_SYZ (iommufd_test_syz_conv_iova; not in v3 L8887). */
+  /** ACCESS_PAGES, ACCESS_RW and COPY know MOCK_FLAGS_ACCESS_SYZ (P15.14; iommufd_test_syz_conv_iova). */
   readonly hasSyzFlag: boolean = this.since("6.2");
 }
 
@@ -43,7 +43,7 @@ export class MockDifferences extends Differences {
   });
   /** Its page table maps nothing that a device could neither read nor write (generic_pt/iommu_pt.h map_range). */
   readonly mapNeedsRight: boolean = this.since("6.19");
-  /** The flat table tolerates unmapping what is not mapped; else it warns (S11; mock_domain_unmap_pages). */
+  /** The flat table tolerates unmapping what is not mapped; else it warns (mock_domain_unmap_pages). */
   readonly unmapToleratesMissing: boolean = this.since("6.8");
   /** A HWPT of an IOAS takes driver data, which choose its page table (mock_domain_alloc_paging_flags). */
   readonly pagingTakesData: boolean = this.since("6.19");

@@ -12,7 +12,7 @@ import { Differences } from "./differences.ts";
 export class VfioDifferences extends Differences {
   /** UNMAP_DMA of a range without areas succeeds with size 0; else ENOENT (S06). */
   readonly emptyUnmapSucceeds: boolean = this.since("6.2");
-  /** UNMAP_DMA that failed before it counted writes back 0; else the size stays as given (v3 L8310: uninitialised). */
+  /** UNMAP_DMA that failed before it counted writes back 0; else the size stays as given (P14.10; iommufd_vfio_unmap_dma). */
   readonly unmapInitialisesSize: boolean = this.since("6.12");
   /** No-IOMMU mode exists (iommufd_vfio_compat_set_no_iommu). */
   readonly hasNoIommu: boolean = this.since("6.3");
