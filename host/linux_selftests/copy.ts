@@ -13,7 +13,6 @@ const ROOT = decodeURIComponent(new URL("../../", import.meta.url).pathname);
 /** What `run` needs of the package. */
 const PARTS = [
   "deno.json",
-  "deno.lock",
   "conformance",
   "host",
   "impl",
