@@ -67,7 +67,6 @@ export type {
   PciSnapshot,
 } from "./impl/inspect/pci.ts";
 export * from "./impl/client/client.ts";
-export type { U64, Values } from "./impl/client/arguments.ts";
 export { type CallArguments, IommufdError } from "./impl/client/error.ts";
 export type * from "./impl/client/hwpt_client.ts";
 export type * from "./impl/client/mock_client.ts";
@@ -181,7 +180,12 @@ export type { ResvRegion, ResvType } from "./impl/iommu/resv.ts";
 export * from "./impl/iommu/user_data.ts";
 export type * from "./impl/iommu/viommu/viommu.ts";
 export { s32, u16, u32, u64, u8 } from "./impl/uapi/layout/roles.ts";
-export { type Struct, struct } from "./impl/uapi/layout/struct.ts";
+export {
+  type Struct,
+  struct,
+  type U64,
+  type Values,
+} from "./impl/uapi/layout/struct.ts";
 export { MockDevice, MockIommuOps } from "./impl/mock/mock_device.ts";
 export {
   type DirtyPages,

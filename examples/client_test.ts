@@ -20,7 +20,7 @@ import {
 function mapForDevice(
   system: Pick<Process, "ioctlStruct">,
   fd: number,
-  memory: { ioasId: number; userVa: bigint; length: bigint },
+  memory: { ioasId: number; userVa: number; length: number },
 ): bigint {
   const flags = IOMMU_IOAS_MAP_READABLE;
   const map = IommuIoasMap.encode({ flags, ...memory });
@@ -32,18 +32,18 @@ function mapForDevice(
 Deno.test("mapForDevice() maps no more than RLIMIT_MEMLOCK", () => {
   const kernel = new Kernel();
   const process = kernel.spawn({ uid: 1000 });
-  process.setrlimit(RLIMIT_MEMLOCK, 4096n);
+  process.setrlimit(RLIMIT_MEMLOCK, 4096);
   const flags = MAP_PRIVATE | MAP_ANONYMOUS;
-  const userVa = BigInt(process.mmap(0, 8192, PROT_READ | PROT_WRITE, flags));
+  const userVa = process.mmap(0, 8192, PROT_READ | PROT_WRITE, flags);
 
   const iommufd = IommufdClient.open(process);
   const { ioasId } = iommufd.ioasAlloc();
   iommufd.mock.mockDomain({ ptId: ioasId }); // memory is pinned because of it
 
   const { fd } = iommufd;
-  const tooMuch = { ioasId, userVa, length: 8192n };
+  const tooMuch = { ioasId, userVa, length: 8192 };
   assertThrows(() => mapForDevice(process, fd, tooMuch), Error, "ENOMEM");
-  mapForDevice(process, fd, { ioasId, userVa, length: 4096n });
+  mapForDevice(process, fd, { ioasId, userVa, length: 4096 });
 
   process.exit();
   assertEquals(kernel.audit(), []); // nothing leaked, and no kernel warning

@@ -47,7 +47,7 @@ export function checksum(
   device.setBusMaster(true);
 
   // Go. The registers could be mapped as well: device.map(0).
-  device.store(0, CHECKSUM.address, Number(iova), 8);
+  device.store(0, CHECKSUM.address, iova, 8);
   device.store(0, CHECKSUM.length, bytes.length);
   const count = new Uint8Array(8);
   const interrupts = process.read(eventfd, count) === 8 ? count[0]! : 0;

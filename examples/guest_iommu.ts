@@ -121,7 +121,7 @@ class GuestDomain extends SimpleNestedDomain {
   /** Tells the machine, if it wants to know. */
   override blocked(dev: Device, { iova }: DmaFault): void {
     const virtId = this.#viommu.virtIdOf(dev);
-    const event = GuestAddress.encode({ virtId, addr: BigInt(iova) });
+    const event = GuestAddress.encode({ virtId, addr: iova });
     try {
       this.#viommu.reportEvent(SIMPLE_IOMMU, event);
     } catch (error) {

@@ -79,7 +79,7 @@ class Monitor {
       devId: this.idev.id,
       ptId: this.viommuId,
       dataType: SIMPLE_IOMMU,
-      data: SimpleStage1.encode({ table: BigInt(TABLE * PAGE_SIZE) }),
+      data: SimpleStage1.encode({ table: TABLE * PAGE_SIZE }),
     }).hwptId;
   }
 

@@ -37,6 +37,7 @@ import {
   PROT_WRITE,
   releaseDevice,
   type Struct,
+  type Values,
 } from "@iommufd/kit";
 import {
   INVALIDATE_ALL,
@@ -78,13 +79,13 @@ class Bench {
   }
 
   /** An ioctl; the struct after it, and "ok" or an errno's name. */
-  call<T extends object>(cmd: number, struct: Struct<T>, values: Partial<T>) {
+  call<T extends object>(cmd: number, struct: Struct<T>, values: Values<T>) {
     const bytes = struct.encode(values);
     const ret = this.process.ioctlStruct(this.iommufd.fd, cmd, bytes);
     return { ...struct.decode(bytes), ret: ret < 0 ? errnoName(ret) : "ok" };
   }
 
-  alloc(ptId: number, values: Partial<IommuHwptAlloc>) {
+  alloc(ptId: number, values: Values<IommuHwptAlloc>) {
     const devId = this.idev.id;
     const cmd = IOMMU_HWPT_ALLOC;
     return this.call(cmd, IommuHwptAlloc, { devId, ptId, ...values });
@@ -95,14 +96,14 @@ class Bench {
     parent: number,
     table: number,
     place: number,
-    values: Partial<IommuHwptAlloc> = {},
+    values: Values<IommuHwptAlloc> = {},
   ) {
-    const data = SimpleStage1.encode({ table: BigInt(table) });
+    const data = SimpleStage1.encode({ table });
     this.process.poke(place, data);
     return this.alloc(parent, {
       dataType: SIMPLE_IOMMU,
       dataLen: data.length,
-      dataUptr: BigInt(place),
+      dataUptr: place,
       ...values,
     });
   }
@@ -110,7 +111,7 @@ class Bench {
   invalidate(
     hwptId: number,
     place: number,
-    requests: readonly Partial<SimpleInvalidate>[],
+    requests: readonly Values<SimpleInvalidate>[],
   ) {
     const { size } = SimpleInvalidate;
     for (const [i, request] of requests.entries()) {
@@ -119,7 +120,7 @@ class Bench {
     }
     return this.call(IOMMU_HWPT_INVALIDATE, IommuHwptInvalidate, {
       hwptId,
-      dataUptr: BigInt(place),
+      dataUptr: place,
       dataType: SIMPLE_IOMMU,
       entryLen: size,
       entryNum: requests.length,
@@ -272,7 +273,7 @@ describe("a simple IOMMU driver", () => {
     const answer = bench.call(IOMMU_GET_HW_INFO, IommuHwInfo, {
       devId: bench.idev.id,
       dataLen: SimpleHwInfo.size,
-      dataUptr: BigInt(place),
+      dataUptr: place,
     });
     assertEquals(answer.ret, "ok");
     assertEquals(answer.outDataType, SIMPLE_IOMMU);
@@ -290,12 +291,12 @@ describe("a simple IOMMU driver", () => {
     const data = {
       dataType: SIMPLE_IOMMU,
       dataLen: SimpleStage1.size,
-      dataUptr: BigInt(place),
+      dataUptr: place,
     };
     assertEquals(bench.alloc(bench.ioasId, data).ret, "EOPNOTSUPP");
     const flags = IOMMU_HWPT_ALLOC_NEST_PARENT;
     const parent = bench.alloc(bench.ioasId, { flags }).outHwptId;
-    const refused: [string, Partial<IommuHwptAlloc>][] = [
+    const refused: [string, Values<IommuHwptAlloc>][] = [
       ["EOPNOTSUPP", { ...data, dataType: SIMPLE_IOMMU + 1 }],
       ["EINVAL", { ...data, dataLen: SimpleStage1.size - 1 }],
       ["EINVAL", { ...data, dataLen: SimpleStage1.size + 1 }],

@@ -100,6 +100,7 @@ export { default as "selftests/kit_ioas/kit_noiommu.ts" } from "./kit_ioas/kit_n
 export { default as "selftests/kit_ioas/kit_ranges.ts" } from "./kit_ioas/kit_ranges.ts" with { type: "text" };
 export { default as "selftests/kit_kernel/kit_exec.ts" } from "./kit_kernel/kit_exec.ts" with { type: "text" };
 export { default as "selftests/kit_kernel/kit_holes.ts" } from "./kit_kernel/kit_holes.ts" with { type: "text" };
+export { default as "selftests/kit_kernel/kit_holes_advice.ts" } from "./kit_kernel/kit_holes_advice.ts" with { type: "text" };
 export { default as "selftests/kit_kernel/kit_names.ts" } from "./kit_kernel/kit_names.ts" with { type: "text" };
 export { default as "selftests/kit_kernel/kit_names_access.ts" } from "./kit_kernel/kit_names_access.ts" with { type: "text" };
 export { default as "selftests/kit_kernel/kit_passing.ts" } from "./kit_kernel/kit_passing.ts" with { type: "text" };

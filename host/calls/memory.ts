@@ -10,6 +10,8 @@
 import { EFAULT } from "../../impl/uapi/errno.ts";
 import {
   MADV_DONTNEED,
+  MADV_FREE,
+  MADV_REMOVE,
   MREMAP_FIXED,
   MREMAP_MAYMOVE,
   PAGE_SIZE,
@@ -28,8 +30,6 @@ import type { HostMachine } from "../memory/machine.ts";
 import { type Answer, type Call, CONTINUE, type NotifiedCall } from "./call.ts";
 import { TracedThread } from "./traced_thread.ts";
 
-const MADV_FREE = 8;
-const MADV_REMOVE = 9;
 const MADV_DONTNEED_LOCKED = 24;
 const MADV_GUARD_INSTALL = 102;
 

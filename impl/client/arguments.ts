@@ -8,18 +8,16 @@
  */
 
 import { U64_MAX } from "../lib/u64.ts";
-import { type Field, fieldsOf, type Struct } from "../uapi/layout/struct.ts";
-
-/** An address or a length in bytes: a bigint, or a number up to 2^53-1. */
-export type U64 = number | bigint;
+import {
+  type Field,
+  fieldsOf,
+  type Struct,
+  type U64,
+  type Values,
+} from "../uapi/layout/struct.ts";
 
 /** The largest value of a u32 field. */
 const U32_MAX = 0xffff_ffff;
-
-/** Values for the fields of a struct; addresses and lengths may be numbers. */
-export type Values<T> = {
-  readonly [Name in keyof T]?: T[Name] extends bigint ? U64 : T[Name];
-};
 
 /** What the fields of a struct are called where they are passed, if not as in C. */
 export type Names<T> = { readonly [Name in keyof T]?: string };
@@ -27,7 +25,7 @@ export type Names<T> = { readonly [Name in keyof T]?: string };
 /** What is passed in the fields of a struct. */
 export interface Passed<T> {
   /** The values by field. */
-  readonly values: Partial<T>;
+  readonly values: Values<T>;
   /** The values under the names that the caller knows. */
   readonly args: Record<string, number | bigint>;
   /** The fields under these names. */
@@ -58,7 +56,7 @@ export function pass<T extends object>(
     args[name] = values[field.name] = value;
     fields[name] = field;
   }
-  return { values: values as Partial<T>, args, fields };
+  return { values: values as Values<T>, args, fields };
 }
 
 /** The bytes of an array of structs, called `name`. Throws TypeError or RangeError. */

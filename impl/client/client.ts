@@ -14,13 +14,8 @@ import { EMSGSIZE } from "../uapi/errno.ts";
 import * as uapi from "../uapi/iommufd.ts";
 import type { IommuIovaRange } from "../uapi/iommufd.ts";
 import type { Revision } from "../uapi/revision.ts";
-import {
-  decodeArray,
-  encodeArray,
-  pass,
-  toU32,
-  type U64,
-} from "./arguments.ts";
+import type { U64 } from "../uapi/layout/struct.ts";
+import { decodeArray, encodeArray, pass, toU32 } from "./arguments.ts";
 import { ClientFile, descriptorOf, openPath } from "./client_file.ts";
 import { type Descriptor, ScratchMemory } from "./descriptor.ts";
 import { IommufdError } from "./error.ts";

@@ -9,7 +9,8 @@
 import type { Process } from "../kernel/simulated/process.ts";
 import type { IoctlStruct } from "../uapi/ioctl.ts";
 import { O_CLOEXEC, O_RDWR } from "../uapi/mman.ts";
-import { toU32, type Values } from "./arguments.ts";
+import type { Values } from "../uapi/layout/struct.ts";
+import { toU32 } from "./arguments.ts";
 import { check, Descriptor } from "./descriptor.ts";
 
 /** The descriptor of a client's file, for the calls of its own. */

@@ -42,7 +42,8 @@ import {
   VFIO_TYPE1v2_IOMMU,
   VFIO_UNMAP_ALL,
 } from "../uapi/vfio.ts";
-import type { U64 } from "./arguments.ts";
+import type { U64 } from "../uapi/layout/struct.ts";
+
 import { IommufdClient } from "./client.ts";
 import { IommufdError } from "./error.ts";
 

@@ -12,7 +12,8 @@ import { KernelBug } from "../kernel/warn.ts";
 import { errnoFromCode, ESRCH } from "../uapi/errno.ts";
 import type { IoctlStruct, Numbered, PlainIoctl } from "../uapi/ioctl.ts";
 import * as mman from "../uapi/mman.ts";
-import { pass, type Passed, toU32, type Values } from "./arguments.ts";
+import type { Values } from "../uapi/layout/struct.ts";
+import { pass, type Passed, toU32 } from "./arguments.ts";
 import {
   type ArgumentFields,
   type CallArguments,

@@ -12,6 +12,7 @@ import type {
   IommuHwptPageResponse,
   IommuHwptPgfault,
 } from "../uapi/iommufd.ts";
+import type { U64 } from "../uapi/layout/struct.ts";
 import {
   decodeArray,
   encodeArray,
@@ -19,7 +20,6 @@ import {
   toBytes,
   toU32,
   toU64,
-  type U64,
 } from "./arguments.ts";
 import { check, type Descriptor, ScratchMemory } from "./descriptor.ts";
 

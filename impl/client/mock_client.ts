@@ -9,14 +9,8 @@
 
 import { O_CLOEXEC, O_RDWR } from "../uapi/mman.ts";
 import * as uapi from "../uapi/selftest.ts";
-import {
-  type Names,
-  pass,
-  toBoolean,
-  toBytes,
-  toU32,
-  type U64,
-} from "./arguments.ts";
+import type { U64 } from "../uapi/layout/struct.ts";
+import { type Names, pass, toBoolean, toBytes, toU32 } from "./arguments.ts";
 import { type Descriptor, ScratchMemory } from "./descriptor.ts";
 
 /** The ids of a new mock device. */

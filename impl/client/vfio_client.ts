@@ -8,7 +8,8 @@
 
 import { IommuIovaRange } from "../uapi/iommufd.ts";
 import * as uapi from "../uapi/vfio.ts";
-import { decodeArray, pass, type U64 } from "./arguments.ts";
+import type { U64 } from "../uapi/layout/struct.ts";
+import { decodeArray, pass } from "./arguments.ts";
 import type { Descriptor } from "./descriptor.ts";
 
 /** The flags of a map unless others are given. */

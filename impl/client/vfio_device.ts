@@ -15,7 +15,8 @@ import {
   VfioPciHotReset,
   VfioPciHotResetInfo,
 } from "../uapi/vfio/feature.ts";
-import { decodeArray, pass, type U64, type Values } from "./arguments.ts";
+import type { U64, Values } from "../uapi/layout/struct.ts";
+import { decodeArray, pass } from "./arguments.ts";
 import type { IommufdClient } from "./client.ts";
 import { ClientFile, descriptorOf, openPath } from "./client_file.ts";
 import { check, type Descriptor, ScratchMemory } from "./descriptor.ts";
@@ -298,7 +299,7 @@ export class VfioDevice extends ClientFile {
   }
 
   /** Stores a number of up to 8 bytes in a region. Throws as {@link read}. */
-  store(index: number, offset: number, value: number, count = 4): void {
+  store(index: number, offset: number, value: U64, count = 4): void {
     const bytes = new Uint8Array(8);
     new DataView(bytes.buffer).setBigUint64(0, BigInt(value), true);
     this.write(index, offset, bytes.subarray(0, count));

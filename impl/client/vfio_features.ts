@@ -8,7 +8,8 @@
 
 import { O_CLOEXEC, O_RDWR } from "../uapi/mman.ts";
 import * as uapi from "../uapi/vfio/feature.ts";
-import { pass, type U64 } from "./arguments.ts";
+import type { U64 } from "../uapi/layout/struct.ts";
+import { pass } from "./arguments.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { IommufdError } from "./error.ts";
 

@@ -7,7 +7,8 @@
  */
 
 import * as uapi from "../uapi/iommufd.ts";
-import { toBytes, toU32, type U64 } from "./arguments.ts";
+import type { U64 } from "../uapi/layout/struct.ts";
+import { toBytes, toU32 } from "./arguments.ts";
 import { check, type Descriptor, ScratchMemory } from "./descriptor.ts";
 
 /** Events to read at once. */

@@ -34,6 +34,7 @@ import {
   POLLNVAL,
   RLIMIT_NOFILE,
 } from "../uapi/mman.ts";
+import type { U64 } from "../uapi/layout/struct.ts";
 import type { KernelCore } from "./core.ts";
 import type { User } from "./credentials.ts";
 import { FaultInjection } from "./fault_injection.ts";
@@ -167,12 +168,13 @@ export abstract class SystemCalls implements Task {
   }
 
   /** Sets the length of a file. EBADF, EINVAL, EPERM. */
-  ftruncate(fd: number, length: number): number {
+  ftruncate(fd: number, length: U64): number {
     return this.syscall(() => {
-      if (!Number.isSafeInteger(length) || length < 0) throw EINVAL;
+      const bytes = Number(length);
+      if (!Number.isSafeInteger(bytes) || bytes < 0) throw EINVAL;
       const file = this.files.lookup(fd);
       if (file.access === O_RDONLY) throw EINVAL;
-      file.truncate(length);
+      file.truncate(bytes);
     });
   }
 
@@ -205,7 +207,7 @@ export abstract class SystemCalls implements Task {
   }
 
   /** An ioctl; `arg` is an address or a plain number. EBADF, ENOTTY, and what the file answers. */
-  ioctl(fd: number, cmd: number, arg: number | bigint = 0): number {
+  ioctl(fd: number, cmd: number, arg: U64 = 0): number {
     return this.syscall(() => this.callIoctl(fd, cmd, arg));
   }
 

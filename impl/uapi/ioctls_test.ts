@@ -272,6 +272,21 @@ describe("a struct", () => {
     );
   });
 
+  it("takes a u64 as a number too, if it is exact", () => {
+    const given = { userVa: 2 ** 47, length: 4096n, iova: -1 };
+    const bytes = uapi.IommuIoasMap.encode(given);
+    const { userVa, length, iova } = uapi.IommuIoasMap.decode(bytes);
+    const exact = [2n ** 47n, 4096n, 2n ** 64n - 1n];
+    assertEquals([userVa, length, iova], exact);
+    for (const wrong of [2 ** 53, 1.5, NaN]) {
+      assertThrows(
+        () => uapi.IommuIoasMap.encode({ length: wrong }),
+        RangeError,
+        `length must be an integer, and a bigint above 2^53-1, not the number ${wrong}`,
+      );
+    }
+  });
+
   it("is a live view, which does not read beyond its bytes", () => {
     const bytes = uapi.IommuOption.encode();
     uapi.IommuOption.at(bytes).op = 0x1234;

@@ -158,6 +158,10 @@ export const MADV_RANDOM: number = 1;
 export const MADV_SEQUENTIAL: number = 2;
 /** madvise: drop the private pages; they read as untouched afterwards. */
 export const MADV_DONTNEED: number = 4;
+/** madvise: the contents of private anonymous memory are not needed any more, and are dropped when memory is short. */
+export const MADV_FREE: number = 8;
+/** madvise: drop the pages of what is mapped shared; a hole is left. */
+export const MADV_REMOVE: number = 9;
 /** madvise: do not copy to the child at fork. */
 export const MADV_DONTFORK: number = 10;
 /** madvise: copy to the child again. */

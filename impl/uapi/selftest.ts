@@ -32,7 +32,12 @@ import {
   MOCK_FLAGS_DEVICE_NO_DIRTY,
   MOCK_FLAGS_DEVICE_PASID,
 } from "./selftest_values.ts";
-import { type FieldSpec, type Struct, struct } from "./layout/struct.ts";
+import {
+  type FieldSpec,
+  type Struct,
+  struct,
+  type Values,
+} from "./layout/struct.ts";
 
 export * from "./selftest_values.ts";
 export * from "./selftest_viommu.ts";
@@ -557,7 +562,7 @@ export const TestTriggerVevent: TestOp<TestTriggerVevent> = testOp(
 export function encodeTestOp<T extends TestCmd>(
   layout: TestOp<T>,
   { name, selftest }: Revision,
-  values: Partial<T>,
+  values: Partial<T> | Values<T>,
 ): Uint8Array<ArrayBuffer> {
   const bytes = layout.encode(values);
   const header = TestCmd.at(bytes);

@@ -19,6 +19,7 @@ import {
 import {
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
+  MADV_REMOVE,
   MAP_PRIVATE,
   MAP_SHARED,
   MFD_HUGETLB,
@@ -39,9 +40,11 @@ import {
 } from "../harness/harness.ts";
 import { Random } from "../harness/random.ts";
 import { Iommufd } from "../ioctls/ioctls.ts";
+import { registerAdvice } from "./kit_holes_advice.ts";
 import {
   assertDone,
   assertFaults,
+  assertFile,
   mapFile,
   memfd,
   PUNCH,
@@ -63,6 +66,7 @@ export function registerKitHoles(registry: Test[]): void {
   registerBytes(f);
   registerPrivate(f);
   registerHuge(f);
+  registerAdvice(f);
   registerPinned(f);
 }
 
@@ -141,18 +145,6 @@ function registerErrnos(f: HolesFixture): void {
       });
     }
   });
-}
-
-/** Reads a whole file and compares it. */
-async function assertFile(
-  process: TargetProcess,
-  fd: number,
-  expected: Uint8Array,
-  what: string,
-): Promise<void> {
-  const seen = new Uint8Array(expected.length + 1);
-  assertEq(await process.pread(fd, seen, 0), expected.length, `length ${what}`);
-  assertBytes(seen.subarray(0, expected.length), expected, what);
 }
 
 /** What is in a file afterwards. */
@@ -278,7 +270,12 @@ function registerHuge(f: HolesFixture): void {
 function registerPinned(f: HolesFixture): void {
   const deeds: [
     string,
-    (process: TargetProcess, fd: number, size: number) => Promise<void>,
+    (
+      process: TargetProcess,
+      fd: number,
+      size: number,
+      at: number,
+    ) => Promise<void>,
   ][] = [
     ["hole", async (process, fd, size) => {
       assertEq(await process.fallocate(fd, PUNCH, 0, size), 0, "a hole");
@@ -286,6 +283,10 @@ function registerPinned(f: HolesFixture): void {
     ["truncate", async (process, fd, size) => {
       assertEq(await process.ftruncate(fd, 0), 0, "ftruncate to 0");
       assertEq(await process.ftruncate(fd, size), 0, "ftruncate back");
+    }],
+    ["remove", async (process, _fd, size, at) => {
+      const ret = await process.madvise(at, size, MADV_REMOVE);
+      assertEq(ret, 0, "MADV_REMOVE");
     }],
   ];
   for (const [name, deed] of deeds) {
@@ -306,7 +307,7 @@ function registerPinned(f: HolesFixture): void {
         await process.poke(at, new Uint8Array([5]));
         await io.mapFixed(ioasId, at, size, IOVA);
         await io.mock.checkMap(hwptId, IOVA, size, at);
-        await deed(process, fd, size);
+        await deed(process, fd, size, at);
         assertEq((await process.peek(at, 1))[0]!, 0, "byte of a new page");
         await io.mock.checkMap(hwptId, IOVA, size, at, EINVAL);
         await io.unmap(ioasId, IOVA, size);

@@ -18,6 +18,7 @@ import {
   PROT_WRITE,
 } from "../../impl/uapi/mman.ts";
 import {
+  assertBytes,
   assertEq,
   assertErrno,
   assertOk,
@@ -53,6 +54,18 @@ export async function assertFaults(
     if (!faulted) throw error;
   });
   assertTrue(faulted, `no memory is at 0x${address.toString(16)}`);
+}
+
+/** Reads a whole file and compares it. */
+export async function assertFile(
+  process: TargetProcess,
+  fd: number,
+  expected: Uint8Array,
+  what: string,
+): Promise<void> {
+  const seen = new Uint8Array(expected.length + 1);
+  assertEq(await process.pread(fd, seen, 0), expected.length, `length ${what}`);
+  assertBytes(seen.subarray(0, expected.length), expected, what);
 }
 
 /** Opens a path, which must work. */

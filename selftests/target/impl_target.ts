@@ -94,7 +94,7 @@ export const IMPL_CALLS: {
     fds.splice(0, 2, readFd, writeFd);
     return ret;
   },
-  setrlimit: (p, resource, soft) => p.setrlimit(resource, BigInt(soft)),
+  setrlimit: (p, resource, soft) => p.setrlimit(resource, soft),
   setuid: (p, uid) => p.setuid(uid),
   dropcap: (p, capability) => p.dropCapability(capability),
   vmstatus: (p, kib) => {

@@ -153,6 +153,25 @@ export const MEMORY_MUTANTS: readonly Mutant[] = [
     breaks: "MADV_DONTNEED does nothing",
     killer: "kit_user_memory.dont_need",
   }, {
+    name: "remove-nothing",
+    find: "    object.punch(start + offset, end + offset);",
+    replace: "    offset;",
+    breaks: "MADV_REMOVE does nothing",
+    killer: "kit_holes.remove",
+  }, {
+    name: "remove-sealed",
+    find: "    if (object.writeSealed) throw EPERM;\n",
+    replace: "",
+    breaks: "MADV_REMOVE makes a hole in a file that is sealed against writes",
+    killer: "kit_holes.remove",
+  }, {
+    name: "free-all",
+    find:
+      "    if (advice === MADV_FREE && (vma.huge || vma.object !== null)) throw EINVAL;\n",
+    replace: "",
+    breaks: "MADV_FREE takes any memory",
+    killer: "kit_holes.free",
+  }, {
     name: "dont-fork-nothing",
     find: '"dontFork", advice === MADV_DONTFORK);',
     replace: '"dontFork", false);',

@@ -58,6 +58,7 @@ export class HostObject implements MemoryObject {
   readonly own: boolean;
   readonly privateMappings: Set<PrivateMapping> = new Set();
   writableMappings = 0;
+  writeSealed = false;
   /** What programs have mapped of it, if that is memory of a device. */
   device: DeviceMapping | undefined;
   /** References held: one of its own, none of a program's to begin with. */

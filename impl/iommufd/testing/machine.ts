@@ -40,7 +40,7 @@ import {
   PROT_WRITE,
 } from "../../uapi/mman.ts";
 import { NEWEST, type RevisionName } from "../../uapi/revision.ts";
-import type { Struct } from "../../uapi/layout/struct.ts";
+import type { Struct, Values } from "../../uapi/layout/struct.ts";
 import type { IommufdCtx } from "../main.ts";
 
 /** Readable and writable. */
@@ -91,7 +91,7 @@ export class Machine {
   call<T extends object>(
     cmd: number,
     struct: Struct<T>,
-    values: Partial<T> = {},
+    values: Values<T> = {},
   ): Answer<T> {
     const bytes = struct.encode(values);
     const result = this.process.ioctlStruct(this.fd, cmd, bytes);
@@ -103,11 +103,11 @@ export class Machine {
   test<T extends { size: number; op: number }>(
     op: number,
     struct: Struct<T>,
-    values: Partial<T>,
+    values: Values<T>,
   ): Answer<T> {
     const { name, selftest } = this.kernel.revision;
     const size = TestCmd.sizeIn(name);
-    const header = { size, op: op - 1 + selftest.firstOp } as Partial<T>;
+    const header = { size, op: op - 1 + selftest.firstOp } as Values<T>;
     return this.call(IOMMU_TEST_CMD, struct, { ...values, ...header });
   }
 

@@ -71,6 +71,7 @@ export class MemoryInode {
       this.#denyWrites();
     }
     this.seals |= added;
+    this.object.writeSealed = this.isWriteSealed;
   }
 
   /** Sets the length. Throws EINVAL for a part of a huge page, EPERM. */

@@ -31,6 +31,8 @@ export interface MemoryObject {
 
   /** Shared mappings that may write it, now or after mprotect (Linux: i_mmap_writable). */
   writableMappings: number;
+  /** Sealed against writes to come, so that no hole may be made either (Linux: F_SEAL_WRITE, F_SEAL_FUTURE_WRITE). */
+  writeSealed: boolean;
   /** Takes a reference. */
   get(): this;
   /** Drops a reference; the last one drops the pages. */

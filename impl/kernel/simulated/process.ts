@@ -20,6 +20,7 @@ import {
   O_NONBLOCK,
   RLIMIT_NOFILE,
 } from "../../uapi/mman.ts";
+import type { U64 } from "../../uapi/layout/struct.ts";
 import type { ProcessMemory } from "../interfaces/process_memory.ts";
 import type { KernelCore } from "../core.ts";
 import type { Credentials, ResourceLimits, User } from "../credentials.ts";
@@ -49,7 +50,10 @@ export interface ProcessParts {
   readonly limits: ResourceLimits;
 }
 
-/** A process: a program of this language that makes system calls. */
+/**
+ * A process: a program of this language that makes system calls. Addresses and
+ * lengths are numbers or bigints, whatever the program has.
+ */
 export class Process extends SystemCalls {
   /** Its descriptors. */
   declare readonly files: FdTable;
@@ -98,44 +102,61 @@ export class Process extends SystemCalls {
    * ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM as Linux.
    */
   mmap(
-    addr: number,
-    length: number,
+    addr: U64,
+    length: U64,
     prot: number,
     flags: number,
     fd = -1,
-    offset = 0,
+    offset: U64 = 0,
   ): number {
     return this.syscall(() =>
-      this.mm.mmap(this, { addr, length, prot, flags, fd, offset })
+      this.mm.mmap(this, {
+        addr: Number(addr),
+        length: Number(length),
+        prot,
+        flags,
+        fd,
+        offset: Number(offset),
+      })
     );
   }
 
   /** Unmaps memory. EINVAL. */
-  munmap(addr: number, length: number): number {
-    return this.syscall(() => this.mm.munmap(addr, length));
+  munmap(addr: U64, length: U64): number {
+    return this.syscall(() => this.mm.munmap(Number(addr), Number(length)));
   }
 
   /** Changes the length or, with `MREMAP_*`, the place of a mapping; returns the place. EINVAL, EFAULT, ENOMEM. */
   mremap(
-    addr: number,
-    oldLength: number,
-    length: number,
+    addr: U64,
+    oldLength: U64,
+    length: U64,
     flags: number,
-    newAddr = 0,
+    newAddr: U64 = 0,
   ): number {
     return this.syscall(() =>
-      this.mm.mremap(this, { addr, oldLength, length, flags, newAddr })
+      this.mm.mremap(this, {
+        addr: Number(addr),
+        oldLength: Number(oldLength),
+        length: Number(length),
+        flags,
+        newAddr: Number(newAddr),
+      })
     );
   }
 
   /** Changes the protection of memory. EINVAL, EACCES, ENOMEM. */
-  mprotect(addr: number, length: number, prot: number): number {
-    return this.syscall(() => this.mm.mprotect(addr, length, prot));
+  mprotect(addr: U64, length: U64, prot: number): number {
+    return this.syscall(() =>
+      this.mm.mprotect(Number(addr), Number(length), prot)
+    );
   }
 
-  /** Gives advice about memory. EINVAL, ENOMEM, EFAULT. */
-  madvise(addr: number, length: number, advice: number): number {
-    return this.syscall(() => this.mm.madvise(addr, length, advice));
+  /** Gives advice about memory, `MADV_*`. EINVAL, EACCES, EAGAIN, EFAULT, ENODEV, ENOMEM, EPERM. */
+  madvise(addr: U64, length: U64, advice: number): number {
+    return this.syscall(() =>
+      this.mm.madvise(Number(addr), Number(length), advice)
+    );
   }
 
   /** Reads up to `into.length` bytes, as {@link readTo} does. */
@@ -218,10 +239,10 @@ export class Process extends SystemCalls {
   }
 
   /** Sets a soft resource limit, and raises the hard one to it if it is lower. EINVAL, EPERM. */
-  setrlimit(resource: number, soft: bigint): number {
+  setrlimit(resource: number, soft: U64): number {
     return this.syscall(() => {
       const mayRaise = this.capable(CAP_SYS_RESOURCE);
-      this.#limits.set(resource, soft, mayRaise);
+      this.#limits.set(resource, BigInt(soft), mayRaise);
     });
   }
 
@@ -236,20 +257,20 @@ export class Process extends SystemCalls {
   }
 
   /** `length` bytes of its memory. Throws SegmentationFault, BusError. */
-  peek(address: number, length: number): Uint8Array {
-    const bytes = new Uint8Array(length);
-    this.mm.peek(address, bytes);
+  peek(address: U64, length: U64): Uint8Array {
+    const bytes = new Uint8Array(Number(length));
+    this.mm.peek(Number(address), bytes);
     return bytes;
   }
 
   /** As {@link peek}, into bytes of the caller. */
-  peekInto(address: number, into: Uint8Array): void {
-    this.mm.peek(address, into);
+  peekInto(address: U64, into: Uint8Array): void {
+    this.mm.peek(Number(address), into);
   }
 
   /** Writes to its memory. Throws SegmentationFault, BusError. */
-  poke(address: number, bytes: Uint8Array): void {
-    this.mm.poke(address, bytes);
+  poke(address: U64, bytes: Uint8Array): void {
+    this.mm.poke(Number(address), bytes);
   }
 
   /**

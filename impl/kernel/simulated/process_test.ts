@@ -11,6 +11,7 @@ import { makeFrameList } from "../../lib/frame_list.ts";
 import { EINVAL, ENOSPC, errnoName, ESRCH } from "../../uapi/errno.ts";
 import {
   CAP_IPC_LOCK,
+  MADV_DONTNEED,
   MAP_ANONYMOUS,
   MAP_PRIVATE,
   O_CLOEXEC,
@@ -53,6 +54,28 @@ function setup() {
   kernel.registerDevice("/dev/test", () => device);
   return { kernel, process, device };
 }
+
+describe("addresses and lengths", () => {
+  it("are numbers or bigints", () => {
+    const { process } = setup();
+    const prot = PROT_READ | PROT_WRITE;
+    const flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    const length = 4n * BigInt(PAGE_SIZE);
+    const address = process.mmap(0n, length, prot, flags);
+    const at = BigInt(address);
+    process.poke(at, Uint8Array.of(7));
+    assertEquals(process.peek(address, 1n), Uint8Array.of(7));
+    assertEquals(process.mprotect(at, length, PROT_READ), 0);
+    assertEquals(process.madvise(at, length, MADV_DONTNEED), 0);
+    assertEquals(process.peek(at, 1), Uint8Array.of(0));
+    assertEquals(process.mremap(at, length, length / 2n, 0), address);
+    assertEquals(process.munmap(at, length), 0);
+    assertThrows(() => process.peek(at, 1), SegmentationFault);
+    assertEquals(errnoName(process.munmap(2n ** 64n - 1n, 1n)), "EINVAL");
+    assertEquals(process.setrlimit(RLIMIT_NOFILE, 5), 0);
+    assertEquals(process.rlimit(RLIMIT_NOFILE), 5n);
+  });
+});
 
 describe("descriptors", () => {
   it("start at 3 and are reused lowest first", () => {

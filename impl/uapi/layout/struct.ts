@@ -12,6 +12,14 @@
 import { isSince, type Version } from "../revision/versions.ts";
 import type { Direction, Role } from "./roles.ts";
 
+/** A u64 that is given: a bigint, or a number up to 2^53-1. */
+export type U64 = number | bigint;
+
+/** Values for the fields of a struct; those of a u64 may be numbers. */
+export type Values<T> = {
+  readonly [Name in keyof T]?: T[Name] extends bigint ? U64 : T[Name];
+};
+
 /** The C types that uAPI structs use. A user pointer is a u64. */
 export type FieldType = "u8" | "u16" | "u32" | "s32" | "u64";
 
@@ -63,9 +71,10 @@ export interface Struct<T> {
   decode(bytes: Uint8Array): T;
   /**
    * Fresh bytes with the given values and zero elsewhere. The field that says
-   * how long the struct is, is filled in with the sizeof unless given.
+   * how long the struct is, is filled in with the sizeof unless given. Throws
+   * RangeError for a number that is no u64, or not exact.
    */
-  encode(values?: Partial<T>): Uint8Array<ArrayBuffer>;
+  encode(values?: Partial<T> | Values<T>): Uint8Array<ArrayBuffer>;
 }
 
 /** The fields of a struct in the order of their declaration. */
@@ -121,12 +130,12 @@ export function struct<T extends object>(
       for (const { name } of list) values[name] = view[name];
       return values as T;
     },
-    encode(values: Partial<T> = {}): Uint8Array<ArrayBuffer> {
+    encode(values: Partial<T> | Values<T> = {}): Uint8Array<ArrayBuffer> {
       const bytes = blank.slice();
       const view = new DataView(bytes.buffer);
       for (const field of list) {
         const value = values[field.name as keyof T];
-        if (value !== undefined) put(view, field, value as number | bigint);
+        if (value !== undefined) put(view, field, value as U64);
       }
       return bytes;
     },
@@ -165,8 +174,8 @@ function alignTo(offset: number, alignment: number): number {
 /** Writes the value of a field, little-endian as on x86-64. */
 function put(
   view: DataView,
-  { type, offset }: Field,
-  value: number | bigint,
+  { name, type, offset }: Field,
+  value: U64,
 ): void {
   switch (type) {
     case "u8":
@@ -178,8 +187,17 @@ function put(
     case "s32":
       return view.setInt32(offset, value as number, true);
     case "u64":
-      return view.setBigUint64(offset, value as bigint, true);
+      return view.setBigUint64(offset, toBigInt(name, value), true);
   }
+}
+
+/** The value of a u64 field. Throws RangeError. */
+function toBigInt(name: string, value: U64): bigint {
+  if (typeof value === "bigint") return value;
+  if (Number.isSafeInteger(value)) return BigInt(value);
+  throw new RangeError(
+    `${name} must be an integer, and a bigint above 2^53-1, not the number ${value}`,
+  );
 }
 
 /** The getter and setter of one field. */
@@ -187,7 +205,7 @@ function accessor(field: Field): PropertyDescriptor {
   type View = { view: DataView };
   return {
     get: getter(field),
-    set(this: View, value: number | bigint) {
+    set(this: View, value: U64) {
       put(this.view, field, value);
     },
   };

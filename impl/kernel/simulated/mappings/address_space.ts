@@ -12,6 +12,7 @@ import {
   EAGAIN,
   EEXIST,
   EINVAL,
+  ENODEV,
   ENOMEM,
   EPERM,
 } from "../../../uapi/errno.ts";
@@ -20,10 +21,12 @@ import {
   MADV_DOFORK,
   MADV_DONTFORK,
   MADV_DONTNEED,
+  MADV_FREE,
   MADV_NORMAL,
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
   MADV_RANDOM,
+  MADV_REMOVE,
   MADV_SEQUENTIAL,
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
@@ -146,7 +149,8 @@ export class AddressSpace extends UserPages {
    * Advice about [start, end), one that {@link isKnownAdvice} knows. A hole is
    * ENOMEM at the end; populating stops there. Throws EINVAL if it would cut a
    * huge page or populate what may not be accessed, EAGAIN for one mapping too
-   * many, EFAULT or ENOMEM if populating fails. (Linux: do_madvise.)
+   * many, EFAULT or ENOMEM if populating fails; EINVAL, EACCES, EPERM or
+   * ENODEV where there is nothing to free or to remove. (Linux: do_madvise.)
    */
   advise(start: number, end: number, advice: number): void {
     if (advice === MADV_POPULATE_READ || advice === MADV_POPULATE_WRITE) {
@@ -247,9 +251,12 @@ export class AddressSpace extends UserPages {
       );
   }
 
-  /** Advice about a part of a mapping. Throws EINVAL, EAGAIN. (Linux: madvise_vma_behavior.) */
+  /** Advice about a part of a mapping. Throws EINVAL, EACCES, EPERM, ENODEV, EAGAIN. (Linux: madvise_vma_behavior.) */
   #adviseOne(vma: Vma, start: number, end: number, advice: number): void {
     if (advice === MADV_DONTNEED) return this.#dontNeed(vma, start, end);
+    if (advice === MADV_REMOVE) return this.#remove(vma, start, end);
+    // Memory never gets so short that what is free is dropped.
+    if (advice === MADV_FREE && (vma.huge || vma.object !== null)) throw EINVAL;
     if (advice === MADV_DOFORK && vma.device !== undefined) throw EINVAL;
     try {
       if (READINGS.has(advice)) {
@@ -269,6 +276,17 @@ export class AddressSpace extends UserPages {
     if (vma.shared) return;
     const to = Math.floor(end / vma.granule) * vma.granule;
     this.privatePages.zap(start / PAGE_SIZE, to / PAGE_SIZE);
+  }
+
+  /** Linux: madvise_remove. */
+  #remove(vma: Vma, start: number, end: number): void {
+    const { object } = vma;
+    if (object === null) throw EINVAL;
+    if (!vma.shared || !vma.mayWrite) throw EACCES;
+    if (vma.device !== undefined) throw ENODEV;
+    if (object.writeSealed) throw EPERM;
+    const offset = vma.objectIndex(0) * PAGE_SIZE;
+    object.punch(start + offset, end + offset);
   }
 
   /** Linux: madvise_populate. */
@@ -318,7 +336,8 @@ export class AddressSpace extends UserPages {
 /** True for advice that madvise knows. */
 export function isKnownAdvice(advice: number): boolean {
   return MADV_HINTS.has(advice) || READINGS.has(advice) ||
-    advice === MADV_DONTNEED ||
+    advice === MADV_DONTNEED || advice === MADV_FREE ||
+    advice === MADV_REMOVE ||
     advice === MADV_DONTFORK || advice === MADV_DOFORK ||
     advice === MADV_POPULATE_READ || advice === MADV_POPULATE_WRITE;
 }

@@ -146,7 +146,7 @@ export class SimulatedMemory extends MovableSpace implements ProcessMemory {
     this.protect(start, end, prot & PROT_KNOWN);
   }
 
-  /** Gives advice (Linux: do_madvise). Throws EINVAL, EAGAIN, ENOMEM, EFAULT. */
+  /** Gives advice (Linux: do_madvise). Throws EINVAL, EACCES, EAGAIN, ENOMEM, ENODEV, EFAULT, EPERM. */
   madvise(addr: number, length: number, advice: number): void {
     if (!isKnownAdvice(advice)) throw EINVAL;
     const start = asUnsigned(addr);

@@ -8,8 +8,10 @@ import {
   MADV_DOFORK,
   MADV_DONTFORK,
   MADV_DONTNEED,
+  MADV_FREE,
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
+  MADV_REMOVE,
   MAP_ANONYMOUS,
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
@@ -434,6 +436,36 @@ describe("madvise", () => {
     assertEquals(populate(3 * PAGE_SIZE, MADV_POPULATE_WRITE), "ENOMEM");
     process.mprotect(addr, PAGE_SIZE, PROT_READ);
     assertEquals(populate(PAGE_SIZE, MADV_POPULATE_WRITE), "EINVAL");
+  });
+
+  it("punches holes with MADV_REMOVE into what is shared", () => {
+    const process = spawn();
+    const shared = MAP_SHARED | MAP_ANONYMOUS;
+    const addr = process.mmap(0, 3 * PAGE_SIZE, RW, shared);
+    process.poke(addr, new Uint8Array(3 * PAGE_SIZE).fill(1));
+    const at = addr + PAGE_SIZE;
+    assertEquals(process.madvise(at, PAGE_SIZE, MADV_REMOVE), 0);
+    const bytes = [0, 1, 2].map((i) =>
+      process.peek(addr + i * PAGE_SIZE, 1)[0]
+    );
+    assertEquals(bytes, [1, 0, 1]);
+    const own = process.mmap(0, PAGE_SIZE, RW, ANON);
+    const remove = process.madvise(own, PAGE_SIZE, MADV_REMOVE);
+    assertEquals(errnoName(remove), "EINVAL");
+  });
+
+  it("keeps what MADV_FREE frees, which is private and anonymous", () => {
+    const process = spawn();
+    const own = process.mmap(0, PAGE_SIZE, RW, ANON);
+    process.poke(own, Uint8Array.of(7));
+    assertEquals(process.madvise(own, PAGE_SIZE, MADV_FREE), 0);
+    assertEquals(process.peek(own, 1)[0], 7);
+    const shared = process.mmap(0, PAGE_SIZE, RW, MAP_SHARED | MAP_ANONYMOUS);
+    const huge = process.mmap(0, HPAGE_SIZE, RW, ANON | MAP_HUGETLB);
+    for (const addr of [shared, huge]) {
+      const ret = process.madvise(addr, PAGE_SIZE, MADV_FREE);
+      assertEquals(errnoName(ret), "EINVAL");
+    }
   });
 
   it("takes hints, and refuses what it does not know", () => {

@@ -31,6 +31,8 @@ export class SimulatedObject implements MemoryObject {
   readonly privateMappings: Set<PrivateMapping> = new Set();
   /** Shared mappings that may write it. */
   writableMappings = 0;
+  /** Sealed against writes to come. */
+  writeSealed = false;
 
   /** Frames by page index; every entry is exclusive. */
   readonly #pages = new PageTable();

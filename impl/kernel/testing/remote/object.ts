@@ -20,6 +20,7 @@ export class RemoteObject implements MemoryObject {
   readonly huge: boolean;
   readonly privateMappings: Set<PrivateMapping> = new Set();
   writableMappings = 0;
+  writeSealed = false;
   size: number;
   refs = 1;
   readonly #frames: RemoteFrames;
