@@ -35,6 +35,7 @@ const LAYERS = [
   "conformance/agents",
   "conformance/running",
   "conformance/expectations",
+  "conformance/ladder",
   "conformance/check_adapter",
   "conformance/known_bugs",
   "conformance/fuzz",

@@ -15,6 +15,7 @@ import {
 import { formatExplanation } from "./explain.ts";
 import { HELP } from "./help.ts";
 import type { Host } from "../lib/host.ts";
+import { runLadder } from "../ladder/command.ts";
 import { formatList, formatListJson, type ListedColumn } from "./listing.ts";
 import type { Options } from "../running/options.ts";
 import { parseOptions } from "./options.ts";
@@ -105,6 +106,12 @@ async function runAction(
       return await list(options, environment);
     case "explain":
       return await explain(options, environment);
+    case "ladder": {
+      const columns = await plan(options, environment);
+      const commands = reproduceCommands(environment.command, options);
+      await runLadder(columns, options, commands, host);
+      return EXIT_OK;
+    }
     case "run":
       return await run(options, args, environment);
   }

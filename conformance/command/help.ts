@@ -17,6 +17,8 @@ Usage: deno task conformance [run] [OPTION]…
                                                     what a rule says that tests
                                                     name (C2.27, or C2 for all),
                                                     or what an ioctl's struct is
+       deno task conformance ladder [OPTION]…       how far an implementation is,
+                                                    and what to write next
        deno task conformance check-adapter TARGET   is an adapter written well?
 
 Which targets and tests:

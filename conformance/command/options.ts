@@ -26,7 +26,13 @@ const MAX_SEED = 2 ** 32 - 1;
 /** The most times that one run repeats a test. */
 const MAX_REPEAT = 1_000_000;
 
-const COMMANDS = ["run", "list", "explain", "check-adapter"] as const;
+const COMMANDS = [
+  "run",
+  "list",
+  "explain",
+  "ladder",
+  "check-adapter",
+] as const;
 
 const BOOLEAN = [
   "help",
@@ -100,7 +106,7 @@ function actionOf(
   if (values.help) return "help";
   if (values.version) return "version";
   if (values.list || command === "list") return "list";
-  return command === "explain" ? "explain" : "run";
+  return command === "explain" || command === "ladder" ? command : "run";
 }
 
 function selectionOptions(values: Values) {

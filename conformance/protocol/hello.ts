@@ -32,7 +32,7 @@ type Hello =
   & { readonly testops?: string };
 
 /** The operations of the test ioctl, as reports call them. */
-const TEST_OP_NAMES = TEST_OPS.map(({ op }) =>
+export const TEST_OP_NAMES: readonly string[] = TEST_OPS.map(({ op }) =>
   op.name.replace("IOMMU_TEST_OP_", "")
 );
 

@@ -42,7 +42,7 @@ function signatureOf({ column, result }: PlacedFailure): string {
 }
 
 /** The failures of a run by their causes, in the order of the first of each. */
-export function causesOf(run: Run): Cause[] {
+export function causesOf(run: Pick<Run, "columns">): Cause[] {
   const bySignature = Map.groupBy(failuresOf(run), signatureOf);
   return [...bySignature.values()].map(([first, ...others]) => ({
     first: first!,

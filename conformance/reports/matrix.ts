@@ -150,7 +150,7 @@ export interface PlacedFailure {
 }
 
 /** All failures that there is something to tell about. */
-export function failuresOf(run: Run): PlacedFailure[] {
+export function failuresOf(run: Pick<Run, "columns">): PlacedFailure[] {
   return run.columns.flatMap((column) => {
     const name = columnName(column, run);
     return verdictsOf(column.results)

@@ -23,7 +23,7 @@ export interface ReportRequest {
 /** What the command line asks for. */
 export interface Options {
   /** What to do. */
-  readonly action: "run" | "list" | "explain" | "help" | "version";
+  readonly action: "run" | "list" | "explain" | "ladder" | "help" | "version";
   /** Globs over ids: what to explain. */
   readonly ids: readonly string[];
   /** The targets' names, each once. */

@@ -31,13 +31,13 @@ class Iommufd:
     def __init__(self, memory, broken=""):
         """The memory of the process, peek() and poke(), and a key of BROKEN."""
         self.memory, self.broken, self.spaces = memory, broken, {}
-        # How structs look, and how many of their bytes must be there at least.
+        # How structs look, how many of their bytes must be there at least, and whether they are answered.
         self.ioctls = {
-            0x3B80: (self.destroy, "<II", 8),
-            0x3B81: (self.alloc, "<III", 12),
-            0x3B84: (self.iova_ranges, "<IIIIQQ", 32),
-            0x3B85: (self.map, "<IIIIQQQ", 40),
-            0x3B86: (self.unmap, "<IIQQ", 24),
+            0x3B80: (self.destroy, "<II", 8, False),
+            0x3B81: (self.alloc, "<III", 12, True),
+            0x3B84: (self.iova_ranges, "<IIIIQQ", 32, True),
+            0x3B85: (self.map, "<IIIIQQQ", 40, True),
+            0x3B86: (self.unmap, "<IIQQ", 24, True),
         }
 
     def does(self, part):
@@ -46,25 +46,40 @@ class Iommufd:
     def ioctl(self, command, address):
         if command not in self.ioctls:
             return -errno.ENOTTY
-        run, layout, known = self.ioctls[command]
+        run, layout, known, answers = self.ioctls[command]
         first = self.memory.peek(address, 4)
         if first is None and self.does("fault"):
             return -errno.EFAULT
         size = struct.unpack("<I", first or bytes(4))[0]
         if size < known and self.does("size") and self.does("fault"):
             return -errno.EINVAL
-        arg = self.memory.peek(address, size if self.does("size") else known + 8)
+        arg = self.memory.peek(address, known if self.does("size") else known + 8)
         if arg is None and self.does("fault"):
             return -errno.EFAULT
-        arg = (arg or b"").ljust(known, b"\0")
-        if any(arg[known:]) and self.does("tail"):
-            return -errno.E2BIG
-        fields = list(struct.unpack(layout, arg[:known]))
+        error = self.tail_error(address + known, address + size)
+        if error:
+            return -error
+        fields = list(struct.unpack(layout, (arg or bytes(known))[:known]))
         error = run(fields)
-        if error in (0, errno.EMSGSIZE) and self.does("answer"):
+        if answers and error in (0, errno.EMSGSIZE) and self.does("answer"):
             if not self.memory.poke(address, struct.pack(layout, *fields)):
+                if run == self.alloc:
+                    del self.spaces[fields[2]]
                 return -errno.EFAULT
         return -error
+
+    def tail_error(self, address, end):
+        """What is wrong with what a struct has behind the part that is known: it must be zeros."""
+        while address < end and self.does("tail"):
+            # What is there is told before what is not.
+            page_end = min(end, address + PAGE & -PAGE)
+            part = self.memory.peek(address, page_end - address)
+            if part is None:
+                return errno.EFAULT if self.does("fault") else 0
+            if any(part):
+                return errno.E2BIG
+            address = page_end
+        return 0
 
     def space(self, ioas):
         """The ranges of an address space; None if there is no such object."""
