@@ -148,7 +148,7 @@ export {
 export { Ioat } from "./impl/pci/devices/ioat.ts";
 export { Igb } from "./impl/pci/devices/igb/igb.ts";
 
-// For drivers of IOMMUs; examples/simple_iommu.ts is one to copy from.
+// For drivers of IOMMUs; examples/drivers/simple_iommu.ts is one to copy from.
 
 export {
   Device,

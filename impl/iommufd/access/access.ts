@@ -70,7 +70,16 @@ export interface AccessOps {
    * pages. Where the revision has no such rule it is ignored.
    */
   readonly needsPinPages?: boolean;
-  /** The range is about to be unmapped: unpin what intersects it. IOVA and length in bytes. */
+  /**
+   * The range is about to be unmapped: unpin what intersects it. IOVA and length
+   * in bytes.
+   *
+   * It is called for each area that user space unmaps while any access has pages
+   * of it, again if some are still pinned afterwards; and once more, with IOVA 0 and
+   * length 2^64-1, when the access is detached, moved to another IOAS or
+   * released while it is attached, whether it has pins or not: then everything
+   * goes. Unpins still find the old IOAS during that call.
+   */
   unmap?(iova: bigint, length: bigint): void;
 }
 
