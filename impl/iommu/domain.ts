@@ -8,7 +8,7 @@
 
 import { EEXIST, EINVAL, ENODEV } from "../uapi/errno.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
-import { type Iova, plus } from "../lib/brands.ts";
+import { type Iova, pfnOf, plus } from "../lib/brands.ts";
 import type { FrameRuns } from "../kernel/interfaces/physical_memory.ts";
 import { addFrames, type FrameList } from "../lib/frame_list.ts";
 import { KernelBug, type Warnings } from "../kernel/warn.ts";
@@ -280,12 +280,14 @@ export abstract class Domain {
    * blocked. This is the hardware's part: {@link Device.dma} asks it. The
    * general form blocks what {@link iovaToPhys} does not find, and knows no
    * rights; a driver that keeps them, or notes what is written, overrides it,
-   * and so does one with nested domains, which are blocked here.
+   * and so does one with nested domains, which are blocked here. An identity
+   * domain leads to memory that is pinned: the rest may be anybody's.
    */
   translate(iova: number, _access: number): number | undefined {
     if (this.type === "identity") {
-      const { count } = this.owner.iommu.kernel.frames;
-      return iova < count * PAGE_SIZE ? iova : undefined;
+      const { frames } = this.owner.iommu.kernel;
+      const pfn = pfnOf(iova);
+      return pfn < frames.count && frames.pins(pfn) > 0 ? iova : undefined;
     }
     const [granule] = this.pageSizes;
     if (this.type !== "paging" || granule === undefined) return undefined;

@@ -76,6 +76,10 @@ export class AmdMockDomain extends MockDomain {
     this.pageTable = new AmdV1PageTable(format, owner.iommu.tableMemory);
   }
 
+  override translate(iova: number, access: number): number | undefined {
+    return this.pageTable.translate(iova, access);
+  }
+
   override mapRange(
     iova: Iova,
     paddr: number,

@@ -23,11 +23,8 @@ import type { PageRequest, PageResponse } from "../iommu/page_fault.ts";
 import { IopfQueue } from "../iommu/page_fault_queue.ts";
 import type { ResvRegion } from "../iommu/resv.ts";
 import type { UserData } from "../iommu/user_data.ts";
-import type {
-  FrameRuns,
-  PhysicalMemory,
-} from "../kernel/interfaces/physical_memory.ts";
-import { type Iova, type Pfn, plus } from "../lib/brands.ts";
+import type { FrameRuns } from "../kernel/interfaces/physical_memory.ts";
+import { type Iova, plus } from "../lib/brands.ts";
 import type { FrameList } from "../lib/frame_list.ts";
 import { EINVAL, ENODEV, EOPNOTSUPP } from "../uapi/errno.ts";
 import {
@@ -117,22 +114,20 @@ class BlockedDomain extends PciDomain {
   override readonly type = "blocked";
 }
 
-/** What DMA goes through where there is no IOMMU: its addresses are those of memory, of which it reaches what is pinned. */
+/** What DMA goes through where there is no IOMMU: its addresses are those of memory, of which it reaches what is pinned, and of BARs. */
 export class PassthroughDomain extends PciDomain {
   /** See {@link Domain}. */
   override readonly type = "identity";
-  readonly #frames: PhysicalMemory;
 
   /** For a machine. */
   constructor(owner: PciIommuOps) {
     super({ owner });
-    this.#frames = owner.iommu.kernel.frames;
   }
 
-  override translate(address: number): number | undefined {
-    const pfn = Math.floor(address / PAGE_SIZE);
-    if (pfn >= this.#frames.count) return address;
-    return this.#frames.pins(pfn as Pfn) > 0 ? address : undefined;
+  override translate(address: number, access: number): number | undefined {
+    const { count } = this.owner.iommu.kernel.frames;
+    const isMemory = address < count * PAGE_SIZE;
+    return isMemory ? super.translate(address, access) : address;
   }
 }
 

@@ -26,6 +26,11 @@ const FUNCTIONS = [
   "a device with virtual functions",
 ] as const;
 
+const DMA = [
+  "impl/iommu/hardware/dma_test.ts",
+  "the DMA of a device",
+] as const;
+
 /** Theirs. */
 export const HOSTILE_MUTANTS: readonly HostMutant[] = [
   ...inFile("impl/iommu/hardware/page_requests.ts", [{
@@ -153,6 +158,42 @@ export const HOSTILE_MUTANTS: readonly HostMutant[] = [
     replace: "",
     breaks: "A descriptor copies as much as it likes",
     killer: [...IOAT, "stops at a length that is none, until it is reset"],
+  }]),
+  ...inFile("impl/iommu/hardware/dma.ts", [{
+    name: "dma-whole-pages",
+    find: "Math.min(domain!.pageSizes[0] ?? PAGE_SIZE, PAGE_SIZE)",
+    replace: "PAGE_SIZE",
+    breaks: "DMA goes on behind half a page as if the IOMMU had whole ones",
+    killer: [
+      ...DMA,
+      "goes where its domain says, by pieces of the domain's smallest page",
+    ],
+  }, {
+    name: "dma-blocked-untold",
+    find: "domain?.blocked(this.#dev, fault);",
+    replace: "return fault;",
+    breaks: "A driver is not told that DMA was blocked",
+    killer: [
+      ...DMA,
+      "stops where it is blocked, tells what it did not reach, and the domain",
+    ],
+  }]),
+  ...inFile("impl/iommu/device.ts", [{
+    name: "dma-without-pasid",
+    find: "if (pasid === IOMMU_NO_PASID) return this.group",
+    replace: "return this.group",
+    breaks: "DMA with a PASID goes where that without goes",
+    killer: [...DMA, "has a domain for each PASID"],
+  }]),
+  ...inFile("impl/iommu/domain.ts", [{
+    name: "dma-identity-unpinned",
+    find: "pfn < frames.count && frames.pins(pfn) > 0",
+    replace: "pfn < frames.count",
+    breaks: "DMA without translation reaches memory that nobody pinned",
+    killer: [
+      ...DMA,
+      "is blocked where a domain maps nothing, and what is nobody's in one of identity",
+    ],
   }]),
   ...inFile("impl/inspect/pci.ts", [{
     name: "inspect-dma-ranges",
