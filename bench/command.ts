@@ -2,12 +2,12 @@
 
 /**
  * `deno task bench`: `deno bench` with its options; with `--target TARGET`
- * instead the operations on that target, beside the model.
+ * instead the operations on that target, beside the model. What does not choose
+ * any operation is an error.
  *
  * @module
  */
 
-import { parseArgs } from "@std/cli/parse-args";
 import type { Target } from "../selftests/target/target.ts";
 import { isRevisionName, REVISION_NAMES } from "../impl/uapi/revision.ts";
 import { parseTarget } from "../conformance/targets.ts";
@@ -15,7 +15,8 @@ import type { TargetSpec } from "../conformance/targets/target_spec.ts";
 import { starting } from "../conformance/running/plan.ts";
 import { TargetStartError } from "../conformance/targets/test_target.ts";
 import { UsageError } from "../conformance/lib/usage_error.ts";
-import { compare, scenariosToCompare } from "./reporting/compare.ts";
+import { HELP, parseOptions } from "./options.ts";
+import { compare } from "./reporting/compare.ts";
 import { warmFloors } from "./measuring/floor.ts";
 import type { Effort } from "./measuring/measure.ts";
 import { TARGET_EFFORT } from "./measuring/measure_target.ts";
@@ -32,35 +33,27 @@ const MODEL_EFFORT: Effort = {
   maxRounds: 2000,
 };
 
-/** Hands all arguments to `deno bench`. Resolves to its exit code. */
-async function denoBench(args: readonly string[]): Promise<number> {
+/** Runs `deno bench` on the files, with all arguments. Resolves to its exit code. */
+async function denoBench(
+  files: readonly string[],
+  args: readonly string[],
+): Promise<number> {
   const command = new Deno.Command(Deno.execPath(), {
-    args: ["bench", "bench", ...args],
+    args: ["bench", ...files, ...args],
     cwd: new URL("..", import.meta.url),
   });
   return (await command.spawn().status).code;
 }
 
 /** Measures on a target. Resolves to the exit code. */
-async function benchTarget(args: readonly string[]): Promise<number> {
-  const { target: name, filter = "" } = parseArgs(args, {
-    string: ["target", "filter"],
-    unknown(arg) {
-      throw new UsageError(`With --target, only --filter can be: not ${arg}`);
-    },
-  });
-  if (scenariosToCompare(String(filter)).length === 0) {
-    throw new UsageError(
-      `No operation for a target has "${filter}" in its name.`,
-    );
-  }
-  const spec = parseTarget(String(name));
+async function benchTarget(name: string, filter: string): Promise<number> {
+  const spec = parseTarget(name);
   const target = await openTarget(spec);
   try {
     warmFloors();
     console.log(
       await compare(target, {
-        filter: String(filter),
+        filter,
         model: MODEL_EFFORT,
         target: TARGET_EFFORT,
         lessCall: spec.emulatesCalls ?? false,
@@ -89,13 +82,27 @@ async function openTarget(spec: TargetSpec): Promise<Target> {
   );
 }
 
+/** Does what the arguments say. Resolves to the exit code. */
+async function run(args: readonly string[]): Promise<number> {
+  const options = parseOptions(args);
+  switch (options.action) {
+    case "help":
+      console.log(HELP.trimEnd());
+      return 0;
+    case "list":
+      console.log(options.names.join("\n"));
+      return 0;
+    case "target":
+      return await benchTarget(options.target, options.filter);
+    case "bench":
+      return await denoBench(options.files, options.args);
+  }
+}
+
 /** Runs the command with its arguments. Resolves to the exit code. */
 async function main(args: readonly string[]): Promise<number> {
-  if (!args.some((arg) => /^--target(=|$)/.test(arg))) {
-    return await denoBench(args);
-  }
   try {
-    return await benchTarget(args);
+    return await run(args);
   } catch (error) {
     const known = error instanceof UsageError ||
       error instanceof TargetStartError;

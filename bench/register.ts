@@ -2,7 +2,9 @@
 
 /**
  * Hands operations to `deno bench`. A benchmark is one phase of a scenario:
- * the other phases of the round run too, outside of the clock.
+ * the other phases of the round run too, outside of the clock. Benchmarks have
+ * no group, of which `deno bench` would say how many times faster one is than
+ * another, whatever they do; the report compares with floors.
  *
  * @module
  */
@@ -11,7 +13,6 @@ import { warmFloors } from "./measuring/floor.ts";
 import { Machine, type TimedPhase } from "./measuring/machine.ts";
 import { allScenarios } from "./operations.ts";
 import {
-  formatSize,
   type Operation,
   operationName,
   type Scenario,
@@ -43,7 +44,6 @@ function registerOperation(
 ): void {
   Deno.bench({
     name: benchName(operation),
-    group: groupName(operation),
     ...scenario.slow ? SLOW : {},
     async fn(b) {
       const phases = await bed.use(scenario);
@@ -65,9 +65,7 @@ function registerFloor(
   if (scenario.floor === undefined) return;
   let floor: ReturnType<NonNullable<Scenario["floor"]>> | undefined;
   Deno.bench({
-    name: `floor of ${benchName(operation)}`,
-    group: groupName(operation),
-    baseline: true,
+    name: floorName(operation),
     fn(b) {
       if (floor === undefined) {
         warmFloors();
@@ -89,10 +87,17 @@ function benchName(operation: Operation): string {
   return calls === 1 ? name : `${name} × ${calls.toLocaleString("en-US")}`;
 }
 
-/** Operations that do the same to the same size are shown together: `IOAS_MAP, 64 MiB`. */
-function groupName({ series, size }: Operation): string {
-  const what = series.split(",", 1)[0]!;
-  return size === undefined ? what : `${what}, ${formatSize(size)}`;
+function floorName(operation: Operation): string {
+  return `floor of ${benchName(operation)}`;
+}
+
+/** The names of all benchmarks of a scenario. */
+export function benchNames({ operations, floor }: Scenario): string[] {
+  return Object.values(operations).flatMap((operation) =>
+    floor === undefined
+      ? [benchName(operation)]
+      : [floorName(operation), benchName(operation)]
+  );
 }
 
 /** The scenario that runs now; only one is kept at a time. */

@@ -18,6 +18,7 @@ import { warmFloors } from "./measuring/floor.ts";
 import { measure, THOROUGH } from "./measuring/measure.ts";
 import { bytesPerArea } from "./measuring/memory.ts";
 import { allScenarios } from "./operations.ts";
+import { nothingNamed } from "./options.ts";
 import { chartPanels } from "./reporting/panels.ts";
 import { isNamed, namesOf, type Scenario } from "./measuring/scenario.ts";
 import { formatTable } from "./reporting/table.ts";
@@ -64,7 +65,8 @@ ${table}`;
 async function main(words: readonly string[]): Promise<number> {
   const scenarios = allScenarios().filter((each) => matches(each, words));
   if (scenarios.length === 0) {
-    console.error(`No operation has ${words.join(" or ")} in its name.`);
+    const names = allScenarios().flatMap(namesOf);
+    for (const word of words) console.error(nothingNamed(word, names).message);
     return 2;
   }
   warmFloors();
