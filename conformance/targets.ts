@@ -19,9 +19,11 @@ import {
 import { parseLinuxHere } from "./linux_here/target.ts";
 import { parseLinuxVm } from "./linux_vm/target.ts";
 import { parseLinuxUml } from "./linux_vm/uml/target.ts";
+import { parseKtapTarget } from "./targets/ktap/target.ts";
 import { parseModule } from "./targets/module_target.ts";
 import { parseReplay } from "./traces/replay_target.ts";
 import { refuseTarget, type TargetSpec } from "./targets/target_spec.ts";
+import { parseWorker } from "./targets/worker/target.ts";
 import { suggestion, UsageError } from "./lib/usage_error.ts";
 
 /** How each scheme reads what stands behind its colon. */
@@ -30,6 +32,7 @@ const SCHEMES: Readonly<
 > = {
   impl: parseImpl,
   module: parseModule,
+  worker: parseWorker,
   stdio: parseStdio,
   unix: parseSocket,
   tcp: parseSocket,
@@ -37,6 +40,7 @@ const SCHEMES: Readonly<
   "linux-uml": parseLinuxUml,
   "linux-here": parseLinuxHere,
   replay: parseReplay,
+  ktap: parseKtapTarget,
 };
 
 /** Reads a target's name. Throws {@link UsageError}. */

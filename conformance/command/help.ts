@@ -29,6 +29,9 @@ Which targets and tests:
                                  its memory out in an order decided by SEED
                            module:./X.ts
                                  a module that exports target()
+                           worker:./X.ts
+                                 the same in a worker, where one that loops
+                                 can be ended
                            stdio:CMD ARGS…, unix:PATH, tcp:HOST:PORT
                                  an adapter that speaks the protocol of
                                  protocol.md: a program to start, or a socket
@@ -50,6 +53,9 @@ Which targets and tests:
                                  runs it
                            replay:FILE
                                  the recorded calls of a test that failed
+                           ktap:[REVISION,]FILE
+                                 results instead of a target: what the kernel's
+                                 own selftests printed
   --uapi REVISION        ${
   REVISION_NAMES.join(", ")
 } or all; default: all the target offers

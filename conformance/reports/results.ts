@@ -148,6 +148,14 @@ export interface TestResult extends AboutTest {
   readonly cases?: readonly TestResult[];
 }
 
+/** What is only in one of two: results of others, and the suite. */
+export interface Unmatched {
+  /** The names of results that are of no test of the suite. */
+  readonly unknown: readonly string[];
+  /** The ids of tests without a result, of the programs that there are results of. */
+  readonly missing: readonly string[];
+}
+
 /** The results of one revision. */
 export interface RevisionRun {
   /** The revision. */
@@ -164,6 +172,8 @@ export interface RevisionRun {
   readonly results: readonly TestResult[];
   /** Why the run ended before all tests had run, in a sentence. */
   readonly stopped?: string;
+  /** Where the results are not of this runner: the ids on one side only. */
+  readonly unmatched?: Unmatched;
   /** Which part of the API it reached, where a report asks for that. */
   readonly reached?: readonly Reached[];
 }

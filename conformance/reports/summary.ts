@@ -14,6 +14,9 @@ import {
   type TestResult,
 } from "./results.ts";
 
+/** How many of a list of names are told. */
+const NAMED = 10;
+
 /** The tests of one of the kernel's programs, or those of this kit. */
 export interface Part {
   /** The kernel's program; null for the tests of this kit. */
@@ -148,6 +151,27 @@ export function settingsPhrases({ settings }: Run): string[] {
     ...shard === undefined ? [] : [`shard ${shard}`],
     ...repeat === undefined ? [] : [`each test ${repeat} times`],
   ];
+}
+
+/** What results of others have and the suite has not, and the other way round: a sentence for each. */
+export function unmatchedSentences({ unmatched }: Column): string[] {
+  if (unmatched === undefined) return [];
+  const { unknown, missing } = unmatched;
+  return [
+    ...unknown.length === 0
+      ? []
+      : [`only there, and not in this suite: ${someOf(unknown)}`],
+    ...missing.length === 0
+      ? []
+      : [`only in this suite, and not there: ${someOf(missing)}`],
+  ];
+}
+
+/** The first of some names, and how many more there are. */
+function someOf(names: readonly string[]): string {
+  const more = names.length - NAMED;
+  const first = names.slice(0, NAMED).join(", ");
+  return more > 0 ? `${first} and ${more} more` : first;
 }
 
 /** How the runs of a test ended that ran more than once: `3 pass, 1 fail`. */

@@ -9,6 +9,7 @@
 import type { RevisionName } from "../../impl/uapi/revision.ts";
 import type { Test } from "../../selftests/harness/harness.ts";
 import { narrow, verdictIds } from "../../selftests/harness/table.ts";
+import { bestRevision, givenTests } from "./given.ts";
 import type { Options } from "./options.ts";
 import { shardOf } from "./schedule.ts";
 import { Selection } from "./select.ts";
@@ -34,6 +35,8 @@ export interface PlannedColumn {
   readonly tests: readonly Test[];
   /** All tests of the suite in that revision. */
   readonly suite: readonly Test[];
+  /** The tests that were selected, also where others gave no result of them. */
+  readonly selected: readonly Test[];
   /** Why the target did not start when it was asked for its revision, if it did not. */
   readonly startError?: TargetStartError;
 }
@@ -68,10 +71,12 @@ export async function plan(
     );
   }
   const columns = all
-    .map((column) => ({
-      ...column,
-      tests: selectTests(column, selection, options),
-    }))
+    .map((column) => {
+      const { target: { results }, suite } = column;
+      const selected = selectTests(column, selection, options);
+      const tests = results ? givenTests(results, suite, selected) : selected;
+      return { ...column, tests, selected };
+    })
     .filter(({ tests }) => tests.length > 0);
   if (columns.length === 0) {
     throw new UsageError("The options select no test.");
@@ -100,7 +105,7 @@ async function allColumns(
 ): Promise<PlannedColumn[]> {
   const asked: AskedTarget[] = [];
   for (const target of options.targets.map(parseTarget)) {
-    asked.push(await askTarget(target, options));
+    asked.push(await askTarget(target, options, allTests));
   }
   const known = new Set(asked.flatMap(({ revisions = [] }) => revisions));
   const [failed] = asked.filter(({ startError }) => startError);
@@ -108,7 +113,7 @@ async function allColumns(
   return asked.flatMap(({ target, revisions = [...known], startError }) =>
     revisions.map((uapi) => {
       const suite = allTests(uapi);
-      const column = { target, uapi, tests: suite, suite };
+      const column = { target, uapi, tests: suite, suite, selected: suite };
       return startError ? { ...column, startError } : column;
     })
   );
@@ -117,9 +122,14 @@ async function allColumns(
 async function askTarget(
   target: TargetSpec,
   options: PlanOptions,
+  allTests: Sources["allTests"],
 ): Promise<AskedTarget> {
   try {
-    return { target, revisions: await revisionsOf(target, options) };
+    const revisions = await revisionsOf(target, options);
+    const { results } = target;
+    if (results === undefined) return { target, revisions };
+    // A file of results is of one revision, and does not say of which.
+    return { target, revisions: [bestRevision(results, revisions, allTests)] };
   } catch (error) {
     if (!(error instanceof TargetStartError)) throw error;
     return { target, startError: error };

@@ -23,6 +23,7 @@ import {
   type TestResult,
 } from "../reports/results.ts";
 import { Interrupted } from "../lib/interrupted.ts";
+import { givenRun } from "./given.ts";
 import { aboutTest } from "./run_one.ts";
 import { INTERRUPTED, runTests } from "./run_on_target.ts";
 import { mergeRuns, scheduleTests } from "./schedule.ts";
@@ -100,8 +101,8 @@ export class AllRunner {
     this.#columns = planned.map(() => undefined);
     this.#raw = planned.map(() => []);
     const isAsked = options.reports.some(({ format }) => format === "coverage");
-    this.#coverage = planned.map(({ uapi }) =>
-      isAsked ? new Coverage(uapi) : undefined
+    this.#coverage = planned.map(({ target, uapi }) =>
+      isAsked && !target.results ? new Coverage(uapi) : undefined
     );
   }
 
@@ -168,11 +169,13 @@ export class AllRunner {
     try {
       this.#context.interruption.throwIfAborted();
       if (planned.startError) throw planned.startError;
-      run = await this.#runTests(planned, index, (result) => {
-        const judged = this.#judge(spec, result);
-        told.set(result, judged);
-        return this.#tell(spec, judged);
-      });
+      run = planned.target.results
+        ? givenRun(planned.target.results, planned)
+        : await this.#runTests(planned, index, (result) => {
+          const judged = this.#judge(spec, result);
+          told.set(result, judged);
+          return this.#tell(spec, judged);
+        });
     } catch (error) {
       if (error instanceof Interrupted) {
         return notStarted(planned, error.message, INTERRUPTED);

@@ -24,7 +24,8 @@ export function parseModule(name: string, spec: string): TargetSpec {
   return startedSpec(spec, () => openModule(name));
 }
 
-async function openModule(name: string): Promise<Target> {
+/** The target that a module makes; a path is one from the current directory. */
+export async function openModule(name: string): Promise<Target> {
   const { target } = await importModule(name);
   if (typeof target !== "function") {
     throw new Error(

@@ -8,6 +8,7 @@
 
 import type { RevisionName } from "../../impl/uapi/revision.ts";
 import type { Target } from "../../selftests/target/target.ts";
+import type { Status } from "../reports/results.ts";
 import { UsageError } from "../lib/usage_error.ts";
 import type { Connection } from "../protocol/connection.ts";
 
@@ -26,10 +27,38 @@ export interface TargetSpec {
   connect?(): Promise<Connection>;
   /** The only test that it can run, where it is a recording: its capabilities are not probed either. */
   readonly onlyTest?: string;
+  /** What it came to elsewhere, in the place of a target that can be started. */
+  readonly results?: GivenResults;
   /** True for one that runs in this process: several at a time gain nothing. */
   readonly inProcess?: boolean;
   /** True where a system call costs many times what it costs Linux: a benchmark takes that off. */
   readonly emulatesCalls?: boolean;
+}
+
+/** How a test ended that somebody else ran. */
+export interface GivenResult {
+  /** The test, or a list of tests. */
+  readonly name: string;
+  /** How. */
+  readonly status: Status;
+  /** Why it was skipped, or ended in another way; empty where that is not told. */
+  readonly reason: string;
+  /** What was said before its end, a line each. */
+  readonly said: readonly string[];
+  /** The results of the list that it is, or of a test's cases. */
+  readonly parts: readonly GivenResult[];
+}
+
+/** Results that somebody else came to. */
+export interface GivenResults {
+  /** What reports call it. */
+  readonly name: string;
+  /** And its version. */
+  readonly version: string;
+  /** The results. */
+  readonly results: readonly GivenResult[];
+  /** Why there are not all of them, in a sentence. */
+  readonly stopped?: string;
 }
 
 /** Throws a {@link UsageError} about the name of a target. */

@@ -16,13 +16,11 @@ import type { Connection } from "../protocol/connection.ts";
 import type { Exchange } from "./transcript.ts";
 import { LineBuffer } from "../protocol/line_buffer.ts";
 import { refuseTarget, type TargetSpec } from "../targets/target_spec.ts";
+import { readText } from "../lib/read_text.ts";
 import { orUsageError, UsageError } from "../lib/usage_error.ts";
 
 /** What stands before the file in the name of a replay. */
 const SCHEME = "replay:";
-
-/** Bytes of a file that is read: the longest transcript is half as long. */
-const MAX_BYTES = 64 * 1024 * 1024;
 
 /** What a file has of an exchange. */
 interface ReadExchange extends Exchange {
@@ -64,15 +62,6 @@ export function parseReplay(path: string, spec: string): TargetSpec {
     revisions: () => Promise.resolve([recording.uapi]),
     open: async () => await connectTarget(await connect()),
   };
-}
-
-/** The text of a file, without a byte order mark. What is no file (a folder, a device, a pipe) may have no end: throws an Error. */
-function readText(path: string): string {
-  // To open a pipe may take for ever as well.
-  const { isFile, size } = Deno.statSync(path);
-  if (!isFile) throw new Error("It is no file");
-  if (size > MAX_BYTES) throw new Error(`It has more than ${MAX_BYTES} bytes`);
-  return new TextDecoder().decode(Deno.readFileSync(path));
 }
 
 /**

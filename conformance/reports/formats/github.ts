@@ -9,7 +9,12 @@
 import { count, isGood, type Run } from "../results.ts";
 import { type Commands, failureFacts } from "../failure_facts.ts";
 import { columnName, differences, failuresOf } from "../matrix.ts";
-import { otherWays, passedSentence, suiteTitle } from "../summary.ts";
+import {
+  otherWays,
+  passedSentence,
+  suiteTitle,
+  unmatchedSentences,
+} from "../summary.ts";
 
 /** A run as workflow commands: an error for each failure, a notice or an error for each target's totals. */
 export function formatGithub(run: Run, commands: Commands): string {
@@ -33,6 +38,7 @@ export function formatGithub(run: Run, commands: Commands): string {
       `${columnName(column, run)}: ${passedSentence(column)}`,
       ...otherWays(count(column.results)),
       ...column.stopped === undefined ? [] : [column.stopped],
+      ...unmatchedSentences(column),
     ].join("; ")
   );
   const level = isGood(run) ? "notice" : "error";

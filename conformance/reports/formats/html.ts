@@ -43,6 +43,7 @@ import {
   passedLines,
   settingsPhrases,
   suiteTitle,
+  unmatchedSentences,
 } from "../summary.ts";
 
 /** What all parts of the page are made from. */
@@ -149,6 +150,7 @@ function totals(run: Run): string[] {
     const others = [
       ...otherWays(count(column.results)),
       ...column.stopped === undefined ? [] : [column.stopped],
+      ...unmatchedSentences(column),
     ];
     return [
       `<tr><th scope="row"><code>${escapeMarkup(column.spec)}</code></th>`,
@@ -341,7 +343,10 @@ function testCell(
   result: TestResult | undefined,
 ): string {
   if (result === undefined) {
-    return '<td><span class="soft">not in this revision</span></td>';
+    const why = column.unmatched
+      ? "not among the results"
+      : "not in this revision";
+    return `<td><span class="soft">${why}</span></td>`;
   }
   const { status, reason, expected } = result;
   const place = failures.get(result);

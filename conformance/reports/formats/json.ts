@@ -51,7 +51,7 @@ export interface JsonTargetHead extends Pick<Column, "spec" | "uapi"> {
 
 /** A target in one revision in a {@link JsonReport}. */
 export interface JsonTarget
-  extends JsonTargetHead, JsonSummary, Pick<Column, "stopped"> {
+  extends JsonTargetHead, JsonSummary, Pick<Column, "stopped" | "unmatched"> {
   /** Tests by status for each of the kernel's test programs, and for the tests of this kit (program null). */
   readonly programs: readonly {
     readonly program: string | null;
@@ -99,6 +99,7 @@ export function jsonReport(run: Run): JsonReport {
         summary: counts,
       })),
       ...column.stopped !== undefined && { stopped: column.stopped },
+      ...column.unmatched && { unmatched: column.unmatched },
       tests: column.results.map(jsonTest),
     })),
   };

@@ -45,12 +45,13 @@ export function jsonlReport(write: (text: string) => void): Required<Report> {
       line({ type: "result", spec, uapi, ...jsonTest(result) });
     },
     column(column) {
-      const { results, stopped } = column;
+      const { results, stopped, unmatched } = column;
       line({
         type: "target",
         ...jsonTargetHead(column),
         ...jsonSummary(results),
         ...stopped !== undefined && { stopped },
+        ...unmatched && { unmatched },
       });
     },
     end(run) {

@@ -17,7 +17,7 @@ import {
 } from "../results.ts";
 import { type Commands, failureFacts } from "../failure_facts.ts";
 import { attributes, escapeMarkup } from "./markup.ts";
-import { oneLine } from "../summary.ts";
+import { oneLine, unmatchedSentences } from "../summary.ts";
 
 /** A run as JUnit XML. */
 export function formatJunit(run: Run, commands: Commands): string {
@@ -98,6 +98,7 @@ function properties(
     ...others,
     ...filters && { filters: filters.join(" ") },
     ...stopped !== undefined && { stopped },
+    ...column.unmatched && { unmatched: unmatchedSentences(column).join("; ") },
   };
 }
 

@@ -19,7 +19,14 @@ import {
   type TestResult,
 } from "../results.ts";
 import { columnName } from "../matrix.ts";
-import { oneLine, partsOf, settingsPhrases, suiteTitle } from "../summary.ts";
+import {
+  implementation,
+  oneLine,
+  partsOf,
+  settingsPhrases,
+  suiteTitle,
+  unmatchedSentences,
+} from "../summary.ts";
 
 /** A list of tests, or of such lists. */
 interface List {
@@ -49,9 +56,10 @@ function about(run: Run): string[] {
   return [
     suiteTitle(run),
     ...settingsPhrases(run),
-    ...run.columns.map(({ spec, uapi, target, targetVersion }) =>
-      `${spec} ${uapi}: ${target} ${targetVersion}`
-    ),
+    ...run.columns.flatMap((column) => [
+      `${column.spec} ${column.uapi}: ${implementation(column)}`,
+      ...unmatchedSentences(column),
+    ]),
     ...run.problems,
   ].map((line) => `# ${oneLine(line)}`);
 }

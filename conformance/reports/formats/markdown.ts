@@ -36,6 +36,7 @@ import {
   passedLines,
   settingsPhrases,
   suiteTitle,
+  unmatchedSentences,
 } from "../summary.ts";
 
 /** A run as Markdown. */
@@ -45,7 +46,7 @@ export function formatMarkdown(run: Run, commands: Commands): string {
     `# ${isGood(run) ? "Passed" : "Failed"}: ${escapeText(suiteTitle(run))}`,
     ...settingsPhrases(run),
     totalsTable(run),
-    ...stoppedLines(run),
+    ...otherLines(run),
     ...problemList(run),
     ...differenceBlocks(run, rows),
     ...failureBlocks(run, commands),
@@ -77,14 +78,15 @@ function passedText(column: Column, whose: "kernel" | "own"): string {
   ).join(", ");
 }
 
-/** Why targets did not come to all tests. */
-function stoppedLines(run: Run): string[] {
+/** Why targets did not come to all tests, and what their results have that the suite has not. */
+function otherLines(run: Run): string[] {
   return run.columns.flatMap((column) =>
-    column.stopped === undefined ? [] : [
-      `**${escapeText(columnName(column, run))}**: ${
-        escapeText(column.stopped)
-      }`,
-    ]
+    [
+      ...column.stopped === undefined ? [] : [column.stopped],
+      ...unmatchedSentences(column),
+    ].map((text) =>
+      `**${escapeText(columnName(column, run))}**: ${escapeText(text)}`
+    )
   );
 }
 

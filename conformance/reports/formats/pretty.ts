@@ -41,6 +41,7 @@ import {
   passedSentence,
   settingsPhrases,
   suiteTitle,
+  unmatchedSentences,
 } from "../summary.ts";
 
 /** Where the values of a failure's facts begin. */
@@ -252,6 +253,7 @@ function totalLines(column: Column, run: Run): string[] {
   return [
     failed ? red(line) : green(line),
     ...stopped === undefined ? [] : [red(`${margin}${stopped}`)],
+    ...unmatchedSentences(column).map((each) => yellow(margin + each)),
     ...reasons,
   ];
 }

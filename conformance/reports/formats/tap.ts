@@ -10,13 +10,22 @@
 import { splitId } from "../../../selftests/harness/table.ts";
 import { isFailure, type Run, type TestResult } from "../results.ts";
 import { type Commands, type Fact, failureFacts } from "../failure_facts.ts";
-import { oneLine, settingsPhrases, suiteTitle } from "../summary.ts";
+import {
+  oneLine,
+  settingsPhrases,
+  suiteTitle,
+  unmatchedSentences,
+} from "../summary.ts";
 
 /** A run as TAP. */
 export function formatTap(run: Run, commands: Commands): string {
   const lines = [
     "TAP version 14",
-    ...[suiteTitle(run), ...settingsPhrases(run)].map((line) => `# ${line}`),
+    ...[
+      suiteTitle(run),
+      ...settingsPhrases(run),
+      ...run.columns.flatMap(unmatchedSentences),
+    ].map((line) => `# ${line}`),
   ];
   const columns = run.columns.map((column) => ({
     name:
