@@ -126,9 +126,9 @@ export class DoubleSpanIterator<K extends Key> {
   /** Last position of the span, inclusive. */
   last: K;
 
-  readonly #limit: K;
-  readonly #span1: SpanIterator<K> | undefined;
-  readonly #span2: SpanIterator<K> | undefined;
+  #limit: K;
+  #span1: SpanIterator<K> | undefined;
+  #span2: SpanIterator<K> | undefined;
 
   /**
    * Tiles [first, last] by two trees; `first` is not after `last` (Linux:
@@ -142,6 +142,18 @@ export class DoubleSpanIterator<K extends Key> {
   ) {
     this.start = first;
     this.last = last;
+    this.#limit = last;
+    this.restart(tree1, tree2, first, last);
+  }
+
+  /** Tiles another range, by other trees. */
+  restart(
+    tree1: IntervalTree<K, IntervalNode<K>>,
+    tree2: IntervalTree<K, IntervalNode<K>>,
+    first: K,
+    last: K,
+  ): void {
+    this.start = first;
     this.#limit = last;
     // An empty tree is a hole, for which nothing needs to be looked up.
     this.#span1 = tree1.isEmpty

@@ -14,6 +14,8 @@ import { EEXIST, EINVAL } from "../../uapi/errno.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
 import { checkIovaAlignment, smallestPageSize } from "./alignment.ts";
 import type { IoptArea } from "../pages/area.ts";
+import { PfnReader } from "../pages/pfn_reader.ts";
+import { Unmapper } from "../pages/unmapper.ts";
 import type { IoPagetable } from "./io_pagetable.ts";
 
 /**
@@ -63,20 +65,22 @@ export function addDomain(iopt: IoPagetable, domain: Domain): void {
 /** Linux: iopt_fill_domain. */
 function fillAreas(iopt: IoPagetable, domain: Domain): void {
   const filled: IoptArea[] = [];
+  using reader = new PfnReader(iopt.kernel);
   try {
     for (const area of iopt.areas) {
       if (!area.pages) continue;
-      area.pages.source.filling.fillDomain(area, domain);
+      area.pages.source.filling.fillDomain(area, domain, reader);
       filled.push(area);
       if (!area.storageDomain) setStorage(area, domain);
     }
   } catch (error) {
     const wasFirst = iopt.domains.length === 0;
     iopt.domainInRoot = !wasFirst;
+    using unmapper = new Unmapper(iopt.kernel);
     for (const area of filled) {
       if (wasFirst) clearStorage(area);
       const pages = area.pages!;
-      pages.source.filling.unfillDomain(area, pages, domain);
+      pages.source.filling.unfillDomain(area, pages, domain, unmapper);
     }
     throw error;
   }
@@ -112,6 +116,7 @@ export function removeDomain(iopt: IoPagetable, domain: Domain): void {
   iopt.domainInRoot = domains.length > 0;
 
   const remaining = domains[0];
+  using unmapper = new Unmapper(iopt.kernel);
   for (const area of iopt.areas) {
     const { pages } = area;
     if (!pages) continue;
@@ -129,7 +134,7 @@ export function removeDomain(iopt: IoPagetable, domain: Domain): void {
         "iopt_unfill_domain: another domain is the storage",
       );
       clearStorage(area);
-      filling.unfillDomain(area, pages, domain);
+      filling.unfillDomain(area, pages, domain, unmapper);
     }
   }
   iopt.removeReservedIova(domain);

@@ -51,6 +51,7 @@ import {
 import { Mapper } from "../pages/mapper.ts";
 import type { IoptPages } from "../pages/pages.ts";
 import { PagesList } from "../pages/pages_list.ts";
+import { Unmapper } from "../pages/unmapper.ts";
 import { type IoptAccess, notifyUnmap } from "./accesses.ts";
 import { AlignmentNeeds } from "./alignment.ts";
 import { NO_LENGTH } from "../objects/refusals.ts";
@@ -200,19 +201,8 @@ export class IoPagetable {
     prot: number,
   ): bigint {
     const start = this.#placeAreas(list, length, iova, prot);
-    const { elements } = list;
-    let filled = 0;
-    try {
-      for (; filled < elements.length; filled++) {
-        fillDomains(elements[filled]!.area!, elements[filled]!.pages!);
-      }
-    } catch (error) {
-      for (let i = 0; i < filled; i++) {
-        unfillDomains(elements[i]!.area!, elements[i]!.pages!);
-      }
-      throw error;
-    }
-    for (const element of elements) {
+    fillDomains(this, list.elements);
+    for (const element of list.elements) {
       element.area!.pages = element.pages;
       element.pages = null;
       element.area = null;
@@ -372,6 +362,7 @@ export class IoPagetable {
     const first = areas.first(start, last);
     if (first === undefined) return undefined;
     const end = areas.lastUpTo(last);
+    using unmapper = new Unmapper(this.kernel);
     let removed: IoptArea | undefined;
     try {
       for (let area: IoptArea | undefined = first; area !== undefined;) {
@@ -383,7 +374,7 @@ export class IoPagetable {
           area === end && area.lastIova > last
         ) throw ENOENT.because("the range cuts an area");
         if (area.numAccesses > 0) return area;
-        removeContent(area);
+        removeContent(area, unmapper);
         removed = area;
         area = area === end ? undefined : areas.after(area);
       }
@@ -433,9 +424,9 @@ export class IoPagetable {
 }
 
 /** Takes an area that nobody uses out of the domains, and lets its pages go. */
-function removeContent(area: IoptArea): void {
+function removeContent(area: IoptArea, unmapper: Unmapper): void {
   const pages = area.pages!;
   area.pages = null;
-  unfillDomains(area, pages);
+  unfillDomains(area, pages, unmapper);
   pages.put();
 }

@@ -92,7 +92,8 @@ function fillStore(
   out: Int32Array,
   at: number,
 ): void {
-  const pinner = new PfnPinner(pages);
+  using pinner = new PfnPinner();
+  pinner.start(pages);
   let stored = first;
   try {
     const span = pages.spans(first, last);
@@ -115,8 +116,6 @@ function fillStore(
   } catch (error) {
     if (stored !== first) unfillStore(pages, first, plus(stored, -1));
     throw error;
-  } finally {
-    pinner.release();
   }
 }
 
@@ -200,7 +199,7 @@ function unfillStore(
   last: PageIndex,
 ): void {
   const { kernel, pinnedPfns } = pages;
-  let batch: PfnBatch | undefined;
+  using batch = new PfnBatch(kernel);
   const span = pages.spans(first, last);
   for (; !span.done; span.next()) {
     if (span.isUsed === IN_ACCESS) continue;
@@ -208,7 +207,7 @@ function unfillStore(
       pinnedPfns.clearRange(span.start, span.last);
       continue;
     }
-    batch ??= PfnBatch.createNofail(kernel, last - first + 1);
+    if (batch.capacity === 0) batch.allocNofail(last - first + 1);
     for (let index = span.start; index <= span.last;) {
       batch.fromStoreClear(pages, index, span.last);
       batch.unpin(pages, 0, batch.totalPfns);
@@ -216,7 +215,6 @@ function unfillStore(
       batch.clear();
     }
   }
-  batch?.release();
   updateUnpinned(pages);
 }
 
@@ -252,7 +250,8 @@ function rwSlow(
 ): void {
   const npages = Math.floor((offset + data.length - 1) / PAGE_SIZE);
   const last = plus(index, npages);
-  const reader = new PfnReader(pages, index, last);
+  using reader = new PfnReader(pages.kernel);
+  reader.start(pages, index, last);
   try {
     let copied = 0;
     while (!reader.done) {
@@ -265,6 +264,6 @@ function rwSlow(
       reader.next();
     }
   } finally {
-    reader.destroy();
+    reader.stop();
   }
 }

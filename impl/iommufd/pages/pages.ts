@@ -130,14 +130,21 @@ export class IoptPages extends IntervalTree<PageIndex, IoptArea> {
     return this.#pinnedPfns ??= new SparseUint32Array();
   }
 
-  /** The pages `first` to `last`, by who has them pinned: {@link IN_ACCESS}, {@link IN_DOMAIN} or nobody. */
-  spans(first: PageIndex, last: PageIndex): DoubleSpanIterator<PageIndex> {
-    return new DoubleSpanIterator(
-      this.#accessTree,
-      this,
-      first,
-      last,
-    );
+  /**
+   * The pages `first` to `last`, by who has them pinned: {@link IN_ACCESS},
+   * {@link IN_DOMAIN} or nobody. Given an iterator that is not in use any more,
+   * it is that one again.
+   */
+  spans(
+    first: PageIndex,
+    last: PageIndex,
+    again?: DoubleSpanIterator<PageIndex>,
+  ): DoubleSpanIterator<PageIndex> {
+    if (again === undefined) {
+      return new DoubleSpanIterator(this.#accessTree, this, first, last);
+    }
+    again.restart(this.#accessTree, this, first, last);
+    return again;
   }
 
   /** Takes a reference. */

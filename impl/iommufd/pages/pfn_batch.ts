@@ -64,58 +64,70 @@ function allocOrPage(kernel: KernelCore, wanted: number): number {
 }
 
 /**
- * Runs of contiguous frames, in the order of their page indexes. Whoever
- * creates one releases it.
+ * Runs of contiguous frames, in the order of their page indexes. It has room
+ * for some once {@link alloc} or {@link allocNofail} made it, as often as one
+ * likes. Whoever creates one disposes it.
  */
-export class PfnBatch {
+export class PfnBatch implements Disposable {
   /** Runs in the batch. */
   end = 0;
   /** Pages in the batch. */
   totalPfns = 0;
   /** First frame of each run. */
-  readonly pfns: Int32Array;
+  pfns: Int32Array;
   /** Frames in each run. */
-  readonly npfns: Int32Array;
-  readonly #kernel: KernelCore;
+  npfns: Int32Array;
   /** Runs that fit. */
-  readonly capacity: number;
+  capacity = 0;
+  readonly #kernel: KernelCore;
   /** Whether a driver said some of the frames. */
   #fromDriver = false;
   /** Where frames are read to before they become runs; made when needed. */
   #chunk: Int32Array | undefined;
 
-  private constructor(kernel: KernelCore, runs: number) {
+  /** Room for nothing. */
+  constructor(kernel: KernelCore) {
     this.#kernel = kernel;
-    this.capacity = runs;
-    this.pfns = kernel.tempBuffers.take(runs);
-    this.npfns = kernel.tempBuffers.take(runs);
+    this.pfns = kernel.tempBuffers.take(0);
+    this.npfns = kernel.tempBuffers.take(0);
   }
 
   /** Frees the batch; it must not be used again (Linux: batch_destroy). */
-  release(): void {
+  [Symbol.dispose](): void {
     const { tempBuffers } = this.#kernel;
     tempBuffers.give(this.pfns);
     tempBuffers.give(this.npfns);
     if (this.#chunk) tempBuffers.give(this.#chunk);
   }
 
-  /** A batch for up to `maxPages` pages. Throws as {@link tempAlloc}. */
-  static create(kernel: KernelCore, maxPages: number): PfnBatch {
-    return new PfnBatch(
-      kernel,
-      tempAlloc(kernel, maxPages, BATCH_ELEMENT_SIZE),
-    );
+  /** Empties the batch, and makes it one for up to `maxPages` pages. Throws as {@link tempAlloc}. */
+  alloc(maxPages: number): void {
+    this.#makeRoom(tempAlloc(this.#kernel, maxPages, BATCH_ELEMENT_SIZE));
   }
 
   /**
-   * A batch for a path that must not fail: a small one needs no allocation,
+   * The same for a path that must not fail: a small batch needs no allocation,
    * and one run fits whatever the limit is. Linux: batch_init_backup.
    */
-  static createNofail(kernel: KernelCore, maxPages: number): PfnBatch {
+  allocNofail(maxPages: number): void {
     const wanted = maxPages * BATCH_ELEMENT_SIZE;
-    const bytes = wanted < BACKUP_SIZE ? wanted : allocOrPage(kernel, wanted);
+    const bytes = wanted < BACKUP_SIZE
+      ? wanted
+      : allocOrPage(this.#kernel, wanted);
     const runs = Math.floor(bytes / BATCH_ELEMENT_SIZE);
-    return new PfnBatch(kernel, Math.max(runs, 1));
+    this.#makeRoom(Math.max(runs, 1));
+  }
+
+  #makeRoom(runs: number): void {
+    this.clear();
+    this.#fromDriver = false;
+    this.capacity = runs;
+    if (runs <= this.pfns.length) return;
+    const { tempBuffers } = this.#kernel;
+    tempBuffers.give(this.pfns);
+    tempBuffers.give(this.npfns);
+    this.pfns = tempBuffers.take(runs);
+    this.npfns = tempBuffers.take(runs);
   }
 
   /** Empties the batch. */

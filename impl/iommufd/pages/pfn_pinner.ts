@@ -14,9 +14,9 @@ import { type PfnBatch, tempAlloc } from "./pfn_batch.ts";
 /** Bytes of one entry of Linux's buffer: a pointer to a struct page. */
 const PAGE_POINTER_SIZE = 8;
 
-/** The pages pinned last, as long as nothing else knows of them. */
-export class PfnPinner {
-  readonly #pages: IoptPages;
+/** The pages pinned last, as long as nothing else knows of them. Whoever creates one disposes it. */
+export class PfnPinner implements Disposable {
+  #pages!: IoptPages;
   /** Pages that fit into Linux's buffer; 0 before it is allocated. */
   #capacity = 0;
   /** The frames of the pages pinned last. */
@@ -26,9 +26,10 @@ export class PfnPinner {
   /** Pages in that and the following runs. */
   #left = 0;
 
-  /** Pins pages of `pages`. */
-  constructor(pages: IoptPages) {
+  /** Pins pages of `pages` from now on; nothing is left of what it pinned before. */
+  start(pages: IoptPages): void {
     this.#pages = pages;
+    this.#capacity = 0;
   }
 
   /**
@@ -92,7 +93,7 @@ export class PfnPinner {
   /** The list, emptied, with room for `runs` runs. */
   #emptyList(runs: number): FrameList {
     if (this.#list === undefined || this.#list.pfns.length < runs) {
-      this.release();
+      this[Symbol.dispose]();
       this.#list = this.#pages.kernel.tempBuffers.takeList(runs);
     }
     this.#list.end = 0;
@@ -110,7 +111,7 @@ export class PfnPinner {
   }
 
   /** Frees the buffer (Linux: pfn_reader_user_destroy). */
-  release(): void {
+  [Symbol.dispose](): void {
     if (this.#list === undefined) return;
     this.#pages.kernel.tempBuffers.giveList(this.#list);
     this.#list = undefined;

@@ -8,6 +8,7 @@
  * @module
  */
 
+import type { KernelCore } from "../../kernel/core.ts";
 import { min, type PageIndex, plus } from "../../lib/brands.ts";
 import type { DoubleSpanIterator } from "../../lib/span_iterator.ts";
 import { EINVAL } from "../../uapi/errno.ts";
@@ -20,37 +21,44 @@ import { PfnPinner } from "./pfn_pinner.ts";
  * to `batchEnd` exclusive.
  *
  * Pages that it pinned belong to it until the caller stored them somewhere and
- * called `updatePinned`; `destroy` gives back what still belongs to it, and by
- * then what is pinned must be what is charged.
+ * called `updatePinned`; `stop` gives back what still belongs to it, and by
+ * then what is pinned must be what is charged. After that it can start again,
+ * with other pages: a call that goes over all areas has one reader. Whoever
+ * creates one disposes it.
  */
-export class PfnReader {
+export class PfnReader implements Disposable {
   /** The frames of the current batch. */
   readonly batch: PfnBatch;
   /** First page index of the current batch. */
-  batchStart: PageIndex;
+  batchStart = 0 as PageIndex;
   /** Page index after the current batch. */
-  batchEnd: PageIndex;
-  readonly #pages: IoptPages;
-  readonly #lastIndex: PageIndex;
-  readonly #span: DoubleSpanIterator<PageIndex>;
-  readonly #pinner: PfnPinner;
+  batchEnd = 0 as PageIndex;
+  #pages!: IoptPages;
+  #lastIndex = 0 as PageIndex;
+  #span!: DoubleSpanIterator<PageIndex>;
+  readonly #pinner = new PfnPinner();
+
+  /** A reader of nothing yet. */
+  constructor(kernel: KernelCore) {
+    this.batch = new PfnBatch(kernel);
+  }
 
   /**
    * Reads the first batch of page indexes `start` to `last` inclusive. Throws
    * EFAULT, ENOMEM; then nothing is left behind. Linux: pfn_reader_first.
    */
-  constructor(pages: IoptPages, start: PageIndex, last: PageIndex) {
+  start(pages: IoptPages, start: PageIndex, last: PageIndex): void {
     this.#pages = pages;
     this.#lastIndex = last;
     this.batchStart = start;
     this.batchEnd = start;
-    this.#pinner = new PfnPinner(pages);
-    this.batch = PfnBatch.create(pages.kernel, last - start + 1);
-    this.#span = pages.spans(start, last);
+    this.#pinner.start(pages);
+    this.batch.alloc(last - start + 1);
+    this.#span = pages.spans(start, last, this.#span);
     try {
       this.next();
     } catch (error) {
-      this.destroy();
+      this.stop();
       throw error;
     }
   }
@@ -126,14 +134,18 @@ export class PfnReader {
   }
 
   /** Ends the reading (Linux: pfn_reader_destroy). */
-  destroy(): void {
+  stop(): void {
     this.releasePins();
-    this.#pinner.release();
-    this.batch.release();
     const { kernel, npinned, lastNpinned } = this.#pages;
     kernel.warnings.on(
       npinned !== lastNpinned,
       "pfn_reader_destroy: pins not charged",
     );
+  }
+
+  /** Frees what it reads into. */
+  [Symbol.dispose](): void {
+    this.#pinner[Symbol.dispose]();
+    this.batch[Symbol.dispose]();
   }
 }

@@ -11,6 +11,8 @@ import type { Domain } from "../../iommu/domain.ts";
 import type { FrameList } from "../../lib/frame_list.ts";
 import type { IoptArea } from "./area.ts";
 import type { IoptPages } from "./pages.ts";
+import type { PfnReader } from "./pfn_reader.ts";
+import type { Unmapper } from "./unmapper.ts";
 
 /** Access flag: read. */
 export const IOMMUFD_ACCESS_RW_READ = 0;
@@ -72,17 +74,23 @@ export interface FrameSource {
 /**
  * How the pages of areas get into domains and out again. Filling throws
  * EFAULT, EINVAL, ENOMEM or what the driver throws, and the domains are then as
- * before; nothing else fails.
+ * before; nothing else fails. What a call does it with is the caller's: it has
+ * one for all areas that it goes over.
  */
 export interface Filling {
   /** What a domain is told of the protection `prot` of an area. */
   domainProt(prot: number): number;
   /** Fills a domain that joins the IO page table of an area. */
-  fillDomain(area: IoptArea, domain: Domain): void;
+  fillDomain(area: IoptArea, domain: Domain, reader: PfnReader): void;
   /** Fills all domains of its IO page table, of which there are some, with a new area. */
-  fillDomains(area: IoptArea, pages: IoptPages): void;
+  fillDomains(area: IoptArea, pages: IoptPages, reader: PfnReader): void;
   /** Empties a domain while others keep the pages. */
   unmapDomain(area: IoptArea, domain: Domain): void;
   /** Empties the last domain; the area is out of `domainsTree`. */
-  unfillDomain(area: IoptArea, pages: IoptPages, domain: Domain): void;
+  unfillDomain(
+    area: IoptArea,
+    pages: IoptPages,
+    domain: Domain,
+    unmapper: Unmapper,
+  ): void;
 }

@@ -126,7 +126,8 @@ export class DmaBufMemory implements PagesSource, Filling, DmaBufImporter {
     for (const _ of domains) this.#kernel.step("dmabuf.track");
     if (this.#range === undefined) return;
     const npages = area.lastIndex - area.index + 1;
-    const batch = PfnBatch.create(this.#kernel, npages);
+    using batch = new PfnBatch(this.#kernel);
+    batch.alloc(npages);
     const first = this.#range.paddr / PAGE_SIZE + pages.firstPage;
     batch.setRun(first + area.index, npages);
     try {
@@ -137,8 +138,6 @@ export class DmaBufMemory implements PagesSource, Filling, DmaBufImporter {
     } catch (error) {
       for (const domain of domains) this.unmapDomain(area, domain);
       throw error;
-    } finally {
-      batch.release();
     }
   }
 
