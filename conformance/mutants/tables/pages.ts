@@ -134,10 +134,10 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
     replace: "const end = firstEnd;",
     breaks: "A map that failed is undone in domains that never had it",
     killer: "kit_vfio_compat.Ver1v2.map_dma_without_rights",
-  }, {
+  }]),
+  ...inFile("impl/iommufd/pages/unmapper.ts", [{
     name: "unfill-carry",
-    find:
-      "if (span.isUsed) unmapper.batch.skipCarry(span.last - span.start + 1);",
+    find: "if (span.isUsed) this.#batch.skipCarry(span.last - span.start + 1);",
     replace: "if (span.isUsed) continue;",
     breaks: "An unmap unpins pages that an access holds",
     killer: "kit_mock_domain.one_domain.pin_outlasts_domains",

@@ -36,6 +36,10 @@ export class TableTree {
   /** Granules of the page that a table lies in. */
   readonly #pageGranules: number;
   #count = 1;
+  /** The table of the lowest level that was used last: the next call often needs it, too. */
+  #lastTable: Table | undefined;
+  /** The granule of IOVA that its item 0 maps. */
+  #lastStart = 0;
 
   /** A tree of one table. */
   constructor(memory: TableMemory, levels: number, pageGranules: number) {
@@ -58,6 +62,11 @@ export class TableTree {
 
   /** The table with the item that maps a granule of IOVA; undefined if none does. Its level is {@link level} then. */
   find(at: number): Table | undefined {
+    const last = this.#last(at);
+    if (last !== undefined) {
+      this.level = 0;
+      return last.low(indexOf(at, 0)) === 0 ? undefined : last;
+    }
     let table = this.top;
     let level = this.topLevel;
     for (;; level--) {
@@ -68,7 +77,20 @@ export class TableTree {
       table = this.lower(table, index);
     }
     this.level = level;
+    if (level === 0) this.#remember(at, table);
     return table;
+  }
+
+  /** The table of the lowest level for a granule of IOVA, if it is the one that was used last. */
+  #last(at: number): Table | undefined {
+    return at - indexOf(at, 0) === this.#lastStart
+      ? this.#lastTable
+      : undefined;
+  }
+
+  #remember(at: number, table: Table): void {
+    this.#lastTable = table;
+    this.#lastStart = at - indexOf(at, 0);
   }
 
   /**
@@ -77,6 +99,8 @@ export class TableTree {
    * stored next, as long as there are none.
    */
   tableFor(at: number, level: number, isFilled: boolean): Table {
+    const last = level === 0 ? this.#last(at) : undefined;
+    if (last !== undefined) return last;
     let table = this.top;
     for (let above = this.topLevel; above > level; above--) {
       const index = indexOf(at, above);
@@ -93,6 +117,7 @@ export class TableTree {
         table = this.lower(table, index);
       }
     }
+    if (level === 0) this.#remember(at, table);
     return table;
   }
 
@@ -115,7 +140,11 @@ export class TableTree {
    * an entry that begins before `first`. (Linux: __unmap_range.)
    */
   unmap(first: number, end: number): number {
-    return this.#unmap(this.top, this.topLevel, first, end);
+    const last = this.#last(first);
+    // A part of that table: it stays.
+    return last !== undefined && end < this.#lastStart + TABLE_ITEMS
+      ? this.#unmap(last, 0, first, end)
+      : this.#unmap(this.top, this.topLevel, first, end);
   }
 
   #unmap(table: Table, level: number, first: number, end: number): number {
@@ -171,6 +200,7 @@ export class TableTree {
 
   /** Drops a table that an item points to. */
   #drop(table: Table, index: number, lower: Table): void {
+    if (lower === this.#lastTable) this.#lastTable = undefined;
     table.put(index, 0, 0);
     table.live--;
     this.#memory.free(lower);

@@ -46,9 +46,11 @@ export function smallestPageSize(pgsizeBitmap: bigint): number {
 export function checkIovaAlignment(iopt: IoPagetable, alignment: number): void {
   if (alignment <= iopt.iovaAlignment) return;
   const mask = alignment - 1;
-  for (const area of iopt.areas) {
-    if (area.alignmentBits & mask) {
-      throw EADDRINUSE.because("an area is not as aligned as is needed then");
-    }
+  if ((iopt.areaBits & mask) === 0) return;
+  // It may be one that is gone.
+  iopt.areaBits = 0;
+  for (const { alignmentBits } of iopt.areas) iopt.areaBits |= alignmentBits;
+  if ((iopt.areaBits & mask) !== 0) {
+    throw EADDRINUSE.because("an area is not as aligned as is needed then");
   }
 }

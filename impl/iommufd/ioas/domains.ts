@@ -64,23 +64,29 @@ export function addDomain(iopt: IoPagetable, domain: Domain): void {
 
 /** Linux: iopt_fill_domain. */
 function fillAreas(iopt: IoPagetable, domain: Domain): void {
-  const filled: IoptArea[] = [];
+  let failed: IoptArea | undefined;
   using reader = new PfnReader(iopt.kernel);
   try {
     for (const area of iopt.areas) {
       if (!area.pages) continue;
+      failed = area;
       area.pages.source.filling.fillDomain(area, domain, reader);
-      filled.push(area);
       if (!area.storageDomain) setStorage(area, domain);
     }
   } catch (error) {
     const wasFirst = iopt.domains.length === 0;
     iopt.domainInRoot = !wasFirst;
     using unmapper = new Unmapper(iopt.kernel);
-    for (const area of filled) {
+    for (const area of iopt.areas) {
+      if (area === failed) break;
+      if (!area.pages) continue;
       if (wasFirst) clearStorage(area);
-      const pages = area.pages!;
-      pages.source.filling.unfillDomain(area, pages, domain, unmapper);
+      area.pages.source.filling.unfillDomain(
+        area,
+        area.pages,
+        domain,
+        unmapper,
+      );
     }
     throw error;
   }

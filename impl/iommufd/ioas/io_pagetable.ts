@@ -84,6 +84,8 @@ export class IoPagetable {
   readonly kernel: KernelCore;
   /** Areas by IOVA; they never overlap. */
   readonly areas: AreaTree<IoptArea> = new AreaTree();
+  /** The `alignmentBits` of all areas, OR'ed, and maybe of some that are gone. */
+  areaBits = 0;
   /** Ranges that kernel-chosen IOVA keeps to; empty means everywhere. */
   allowed: IntervalTree<bigint, IoptRange> = new IntervalTree();
   /** Ranges that must not be mapped. */
@@ -269,8 +271,14 @@ export class IoPagetable {
     if (area.lastIndex >= pages.npages) {
       throw EOVERFLOW.because("the memory has more pages than can be counted");
     }
-    this.areas.insert(area, iova, last);
+    this.addArea(area, iova, last);
     return area;
+  }
+
+  /** Adds an area, at a place that was checked. */
+  addArea(area: IoptArea, iova: bigint, last: bigint): void {
+    this.areas.insert(area, iova, last);
+    this.areaBits |= area.alignmentBits;
   }
 
   /** Removes an area without pages (Linux: iopt_abort_area). */

@@ -58,7 +58,7 @@ function splitArea(iopt: IoPagetable, area: IoptArea, iova: bigint): void {
     half.pages = pages;
     half.storageDomain = storageDomain;
     half.numAccesses = area.numAccesses;
-    iopt.areas.insert(half, from, to);
+    iopt.addArea(half, from, to);
     if (storageDomain) pages.domainsTree.insert(half);
   });
 }

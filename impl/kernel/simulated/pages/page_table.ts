@@ -32,6 +32,9 @@ const PINNABLE_MAX = 2 ** 31 - 1 - GUP_PIN_COUNTING_BIAS;
 /** A sparse array of page table entries. */
 export class PageTable {
   readonly #leaves = new Map<number, Int32Array>();
+  /** The leaf that was looked up last, and its number: -1 if it may be gone. */
+  #last: Int32Array | undefined;
+  #lastNumber = -1;
 
   /** True when no leaf is held. */
   get isEmpty(): boolean {
@@ -40,7 +43,7 @@ export class PageTable {
 
   /** The entry of page `index`, 0 if there is none. */
   get(index: number): number {
-    const leaf = this.#leaves.get(Math.floor(index / LEAF_PAGES));
+    const leaf = this.leaf(index);
     return leaf === undefined ? 0 : leaf[index % LEAF_PAGES]!;
   }
 
@@ -59,16 +62,21 @@ export class PageTable {
 
   /** The entries around page `index`, at `index % LEAF_PAGES`; undefined if all are 0. */
   leaf(index: number): Int32Array | undefined {
-    return this.#leaves.get(Math.floor(index / LEAF_PAGES));
+    const number = Math.floor(index / LEAF_PAGES);
+    if (number === this.#lastNumber) return this.#last;
+    const leaf = this.#leaves.get(number);
+    if (leaf === undefined) return undefined;
+    this.#last = leaf;
+    this.#lastNumber = number;
+    return leaf;
   }
 
   /** As {@link leaf}, made if it is missing. */
   writableLeaf(index: number): Int32Array {
-    const number = Math.floor(index / LEAF_PAGES);
-    let leaf = this.#leaves.get(number);
+    let leaf = this.leaf(index);
     if (leaf === undefined) {
       leaf = new Int32Array(LEAF_PAGES);
-      this.#leaves.set(number, leaf);
+      this.#leaves.set(Math.floor(index / LEAF_PAGES), leaf);
     }
     return leaf;
   }
@@ -136,7 +144,7 @@ export class PageTable {
         leaf[i] = 0;
         this.set(start + i - first + to, pte);
       }
-      if (isZero(leaf)) this.#leaves.delete(start / LEAF_PAGES);
+      if (isZero(leaf)) this.#drop(start / LEAF_PAGES);
     }
   }
 
@@ -152,8 +160,13 @@ export class PageTable {
         leaf[i] = 0;
         frames.put(pte >> PTE_PFN_SHIFT);
       }
-      if (isZero(leaf)) this.#leaves.delete(start / LEAF_PAGES);
+      if (isZero(leaf)) this.#drop(start / LEAF_PAGES);
     }
+  }
+
+  #drop(number: number): void {
+    this.#leaves.delete(number);
+    this.#lastNumber = -1;
   }
 }
 
