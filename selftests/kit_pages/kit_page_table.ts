@@ -239,7 +239,7 @@ function registerSizes(f: TableFixture): void {
   });
 }
 
-/** Reads that cut an entry. */
+/** Calls that cut an entry, or a table. */
 function registerCuts(f: TableFixture): void {
   f.test("cut_entry", {
     description:
@@ -260,6 +260,26 @@ function registerCuts(f: TableFixture): void {
       }
       assertEq(await readDirty(self, 0, size), `0-${size}`, "dirty");
       assertEq(await readDirty(self, 0, size), "", "dirty");
+    }
+  });
+
+  f.test("two_tables", {
+    description:
+      "An unmap of the end of one full table and the beginning of the next leaves the rest of both",
+    reference: "generic_pt/iommu_pt.h __unmap_range",
+  }, async (self) => {
+    const { io, ioasId, hwptId, memory } = self;
+    const half = 256 * GRANULE;
+    const parts = [[0, 1], [1, 3], [3, 4]].map(([from, end]) =>
+      [from! * half, (end! - from!) * half] as const
+    );
+    for (const [at, size] of parts) {
+      await io.mapFixed(ioasId, memory + at, size, IOVA + BigInt(at));
+    }
+    const [first, middle, last] = parts;
+    await io.unmap(ioasId, IOVA + BigInt(middle![0]), middle![1]);
+    for (const [at, size] of [first!, last!]) {
+      await io.mock.checkMap(hwptId, IOVA + BigInt(at), size, memory + at);
     }
   });
 }

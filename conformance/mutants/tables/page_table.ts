@@ -86,7 +86,7 @@ export const PAGE_TABLE_MUTANTS: readonly Mutant[] = [
       "      const isFull = isWhole && level === 1 && lower.live === TABLE_ITEMS;",
     replace: "      const isFull = level === 1 && lower.live === TABLE_ITEMS;",
     breaks: "All of a full table is unmapped with a part of it",
-    killer: "vfio_compat_mock_domain.Ver1v0.huge_map",
+    killer: "kit_page_table.two_tables",
   }]),
   ...inFile("impl/iommu/amdv1/tree.ts", [{
     name: "amd-stale-table",
