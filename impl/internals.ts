@@ -39,6 +39,9 @@ export type { IoptPages, PagesAccess } from "./iommufd/pages/pages.ts";
 export type * from "./iommufd/pages/source.ts";
 export type { FilePart } from "./iommufd/pages/alloc_pages.ts";
 export type * from "./iommufd/pages/pages_list.ts";
+export type { PfnBatch } from "./iommufd/pages/pfn_batch.ts";
+export type { PfnReader } from "./iommufd/pages/pfn_reader.ts";
+export type { Unmapper } from "./iommufd/pages/unmapper.ts";
 export type { IoptRange, ReservedTree } from "./iommufd/ioas/reserved.ts";
 export {
   type CommandBuffer,
