@@ -114,6 +114,7 @@ for (
       const { message, failure, transcript } = await runTest(test, target);
       assertEquals(message, "mix: expected another, got 3");
       assertEquals(failure?.lastCall, {
+        request: 3,
         call: `mix_up(77, "äb", 0x8000000000000005, 4) = 3`,
       });
       assertStringIncludes(

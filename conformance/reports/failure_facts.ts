@@ -44,9 +44,12 @@ export function failureFacts(
   }
   if (failure?.where !== undefined) facts.push(["where", failure.where]);
   if (failure?.lastCall) {
-    facts.push(...callFacts(failure.lastCall, `call ${failure.calls}`));
+    facts.push(...callFacts(failure.lastCall, "call"));
   }
   if (failure?.lastIoctl) facts.push(...callFacts(failure.lastIoctl, "ioctl"));
+  if (failure?.before) {
+    facts.push(["before", failure.before.map(callLine).join("\n")]);
+  }
   for (const problem of otherProblems(result)) facts.push(["left", problem]);
   if (failure?.stderr !== undefined) {
     facts.push(["stderr", failure.stderr.trimEnd()]);
@@ -63,13 +66,32 @@ export function failureFacts(
   return facts;
 }
 
-/** A call, and the struct that it was given. */
-function callFacts({ call, struct }: MadeCall, name: string): Fact[] {
-  if (struct === undefined) return [[name, call]];
-  const fields = Object.entries(struct.fields)
-    .map(([field, value]) => `${field} ${value}`);
+/** A call with its number in the transcript, and its struct. */
+function callFacts(
+  { call, struct, gave, request }: MadeCall,
+  name: string,
+): Fact[] {
   return [
-    [name, call],
-    ["struct", `${struct.name} { ${fields.join(", ")} }`],
+    [request === undefined ? name : `${name} ${request}`, call],
+    ...struct
+      ? [["struct", `${struct.name} ${inBraces(struct.fields)}`]] as const
+      : [],
+    ...gave ? [["gave", inBraces(gave)]] as const : [],
   ];
+}
+
+/** The same in a line. */
+function callLine({ call, struct, gave, request }: MadeCall): string {
+  return [
+    ...request === undefined ? [] : [`${request} `],
+    call,
+    ...struct ? [inBraces(struct.fields)] : [],
+    ...gave ? [`gave ${inBraces(gave)}`] : [],
+  ].join(" ");
+}
+
+function inBraces(fields: Readonly<Record<string, string>>): string {
+  const parts = Object.entries(fields)
+    .map(([field, value]) => `${field} ${value}`);
+  return `{ ${parts.join(", ")} }`;
 }

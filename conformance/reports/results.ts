@@ -71,6 +71,10 @@ export interface MadeCall {
   readonly call: string;
   /** What an ioctl was given, where its struct is known. */
   readonly struct?: SentStruct;
+  /** The fields of the struct that came back as something else. */
+  readonly gave?: Readonly<Record<string, string>>;
+  /** The number of its request in the transcript. */
+  readonly request?: number;
 }
 
 /** Where and how a test failed. */
@@ -87,6 +91,8 @@ export interface Failure {
   readonly lastCall?: MadeCall;
   /** The last ioctl, where the last call was another. */
   readonly lastIoctl?: MadeCall;
+  /** Some calls before the last one, in order. */
+  readonly before?: readonly MadeCall[];
   /** What was left behind when all processes had ended, a sentence each. */
   readonly problems: readonly string[];
   /** The line of the test whose assertion failed: `selftests/iommufd/ioas.ts:120`. */

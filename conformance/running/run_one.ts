@@ -298,12 +298,13 @@ function failureOf(
   problems: readonly string[],
   recorder: Recorder,
 ): Failure {
-  const { calls, lastCall, lastIoctl } = recorder;
+  const { calls, lastCall, lastIoctl, before } = recorder;
   return {
     ...outcome.assertion,
     calls,
     ...lastCall && { lastCall },
     ...lastIoctl && { lastIoctl },
+    ...before.length > 0 && { before },
     problems,
     ...outcome.where !== undefined && { where: outcome.where },
     ...outcome.stack !== undefined && { stack: outcome.stack },

@@ -56,6 +56,7 @@ describe("runTest()", () => {
     assertEquals(failure.calls, 2);
     assertEquals(failure.lastCall, {
       call: "ioctl(3, IOMMU_IOAS_MAP) = 0",
+      request: 4,
       struct: {
         name: "iommu_ioas_map",
         fields: {

@@ -14,7 +14,7 @@ import {
   type Call,
   structOf,
 } from "../../selftests/target/verbs.ts";
-import type { MadeCall } from "../reports/results.ts";
+import type { MadeCall, SentStruct } from "../reports/results.ts";
 import {
   describeArg,
   describeStruct,
@@ -44,10 +44,22 @@ export function describeCall(
   const name = verb.title ?? verb.name;
   const listed = formatArguments(call, revision);
   const text = `${name}(${listed})${outcome(call, results?.[index])}${who}`;
-  const struct = structOf(call);
-  const described = struct &&
-    describeStruct(Number(args[1]), struct, revision);
-  return described ? { call: text, struct: described } : { call: text };
+  const describe = (call: Call) => {
+    const bytes = structOf(call);
+    return bytes && describeStruct(Number(args[1]), bytes, revision);
+  };
+  const struct = describe(call);
+  if (struct === undefined) return { call: text };
+  const back = recorded.answered?.[index];
+  const gave = back && changes(struct, describe(back)!);
+  return { call: text, struct, ...gave && { gave } };
+}
+
+/** The fields that came back as something else; undefined if none did. */
+function changes(sent: SentStruct, back: SentStruct): MadeCall["gave"] {
+  const changed = Object.entries(back.fields)
+    .filter(([name, value]) => sent.fields[name] !== value);
+  return changed.length > 0 ? Object.fromEntries(changed) : undefined;
 }
 
 /** The processes of a test count from 1: the first is its own. */

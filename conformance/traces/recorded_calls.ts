@@ -95,10 +95,14 @@ export class RecordedCalls {
     return this.#withBytes(this.#sent, isSent);
   }
 
+  /** The calls with the bytes that came back; undefined while they have not. */
+  get answered(): Call[] | undefined {
+    return this.results && this.#withBytes(this.#back, comesBack);
+  }
+
   /** The requests and replies that these calls are in the adapter protocol. */
   *exchanges(): Iterable<Exchange> {
-    const { process, results } = this;
-    const back = results && this.#withBytes(this.#back, comesBack);
+    const { process, results, answered: back } = this;
     let next = 0;
     for (const calls of requestsOf(this.sent)) {
       const [first, end] = [next, next += calls.length];

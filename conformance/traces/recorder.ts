@@ -13,6 +13,7 @@ import { TargetFailure } from "../../selftests/target/target_failure.ts";
 import {
   type Call,
   isIoctl,
+  requestsOf,
   withProcesses,
 } from "../../selftests/target/verbs.ts";
 import { formatText } from "../protocol/codec.ts";
@@ -23,6 +24,8 @@ import { type Exchange, formatTranscript } from "./transcript.ts";
 
 /** Requests of a test that are kept. */
 const MAX_REQUESTS = 100_000;
+/** Calls before the last one that are told with a failure. */
+const TOLD_BEFORE = 6;
 /** Bytes that the calls of a test may send and receive to be kept. */
 const MAX_BYTES = 8 * 1024 * 1024;
 
@@ -31,9 +34,15 @@ export class TestIsOver extends Error {
   override name = "TestIsOver";
 }
 
-/** A call that was made, alone or with others; the others with it where there is no index. */
-interface ToldCall {
+/** Calls that were made together. */
+interface Numbered {
   readonly recorded: RecordedCalls;
+  /** The number of their first request in the transcript. */
+  readonly first: number;
+}
+
+/** A call that was made, alone or with others; the others with it where there is no index. */
+interface ToldCall extends Numbered {
   readonly index: number | undefined;
 }
 
@@ -46,6 +55,10 @@ export class Recorder implements Caller {
   /** The target's numbers of the processes, which count from 1 here. */
   readonly #processes: number[] = [];
   #full = false;
+  /** The number of the last request; the first is that of `hello`. */
+  #requests = 1;
+  /** What was made last. */
+  readonly #recent: Numbered[] = [];
   #calls = 0;
   #last: ToldCall | undefined;
   #lastIoctl: ToldCall | undefined;
@@ -64,17 +77,28 @@ export class Recorder implements Caller {
 
   /** The last call, in words; of several that were made together the first that failed. */
   get lastCall(): MadeCall | undefined {
-    return this.#describe(this.#last);
+    return this.#last && this.#describe(this.#last);
   }
 
   /** The last ioctl, in words, if the last call was another. */
   get lastIoctl(): MadeCall | undefined {
     if (this.#lastIoctl === this.#last) return undefined;
-    return this.#describe(this.#lastIoctl);
+    return this.#lastIoctl && this.#describe(this.#lastIoctl);
   }
 
-  #describe(told: ToldCall | undefined): MadeCall | undefined {
-    return told && describeCall(told.recorded, told.index, this.#revision);
+  /** Some calls before the last one, in words. */
+  get before(): MadeCall[] {
+    const last = this.#last;
+    return this.#recent.flatMap(({ recorded, first }) =>
+      recorded.calls.map((_, index): ToldCall => ({ recorded, first, index }))
+    ).filter(({ recorded, index }) =>
+      recorded !== last?.recorded || index! < (last.index ?? 0)
+    ).slice(-TOLD_BEFORE).map((told) => this.#describe(told));
+  }
+
+  #describe({ recorded, first, index }: ToldCall): MadeCall {
+    const described = describeCall(recorded, index, this.#revision);
+    return { ...described, request: first + requestIndex(recorded, index) };
   }
 
   /** A process; those of a test count from 1. */
@@ -120,7 +144,11 @@ export class Recorder implements Caller {
     const log = this.#full ? new ByteLog() : this.#log;
     const recorded = new RecordedCalls(process, calls, log);
     this.#keep(recorded);
-    this.#tell(recorded, calls.length === 1 ? 0 : undefined);
+    const first = this.#requests + 1;
+    const numbered = { recorded, first };
+    this.#requests += calls.length === 1 ? 1 : requestsOf(calls).length;
+    if (this.#recent.push(numbered) > TOLD_BEFORE + 1) this.#recent.shift();
+    this.#tell(numbered, calls.length === 1 ? 0 : undefined);
     const number = this.#processes[process - 1]!;
     try {
       const results = await this.#target.make(
@@ -140,7 +168,7 @@ export class Recorder implements Caller {
       }
       recorded.answer(results);
       if (calls.length > 1) {
-        this.#tell(recorded, failed < 0 ? calls.length - 1 : failed);
+        this.#tell(numbered, failed < 0 ? calls.length - 1 : failed);
       }
       return results;
     } catch (error) {
@@ -150,13 +178,13 @@ export class Recorder implements Caller {
   }
 
   /** Notes which of the calls that are made is the one to tell of. */
-  #tell(recorded: RecordedCalls, index: number | undefined): void {
-    this.#last = { recorded, index };
+  #tell(numbered: Numbered, index: number | undefined): void {
+    this.#last = { ...numbered, index };
     if (index === undefined) return;
-    const { calls } = recorded;
+    const { calls } = numbered.recorded;
     const ioctl = isIoctl(calls[index]!) ? index : calls.findLastIndex(isIoctl);
     if (ioctl === index) this.#lastIoctl = this.#last;
-    else if (ioctl >= 0) this.#lastIoctl = { recorded, index: ioctl };
+    else if (ioctl >= 0) this.#lastIoctl = { ...numbered, index: ioctl };
   }
 
   /** Keeps something for the transcript while there is room. */
@@ -173,6 +201,7 @@ export class Recorder implements Caller {
     values: (value: T) => string,
   ): Promise<T> {
     const exchange: Exchange = { request: `0 ${request}`, reply: undefined };
+    this.#requests++;
     this.#keep(exchange);
     try {
       const value = await answer;
@@ -183,6 +212,12 @@ export class Recorder implements Caller {
       throw error;
     }
   }
+}
+
+/** In which of the requests that calls are one is; the first where none is told. */
+function requestIndex({ calls }: RecordedCalls, index = 0): number {
+  const requests = requestsOf(calls.slice(0, index + 1));
+  return requests.length - 1;
 }
 
 /** The reply that makes a target fail as this one did. */

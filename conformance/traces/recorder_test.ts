@@ -147,6 +147,57 @@ describe("Recorder", () => {
     assertEquals(recorder.lastCall?.call, "close(3), not answered");
   });
 
+  it("numbers what it tells as the transcript does", async () => {
+    const { recorder, process } = await start();
+    const { vmLck } = await process.vmStatus();
+    assertEquals(vmLck, 0);
+    await process.fork();
+    await process.batch([
+      call("ioctl", 3, 0x3b81, new Uint8Array(12)),
+      call("peek", 16, new Uint8Array(2)),
+    ]);
+    await process.make([
+      call("close", 4),
+      call("ioctl", 3, 0x3b80, new Uint8Array(8)),
+      call("peek", 16, new Uint8Array(2)),
+      call("close", 3),
+    ]);
+    const { before, lastCall, lastIoctl } = recorder;
+    const told = [...before, lastCall!].map(({ request, call }) =>
+      `${request} ${call}`
+    );
+    assertEquals(told, [
+      "4 fork() = child 1",
+      "5 ioctl(3, IOMMU_IOAS_ALLOC) = 0",
+      "5 peek(16, 2) = 0",
+      "6 close(4) = 0",
+      "7 ioctl(3, IOMMU_DESTROY) = 0",
+      "7 peek(16, 2) = 0",
+      "8 close(3) = 0",
+    ]);
+    assertEquals(lastIoctl?.request, 7);
+    const requests = linesOf(recorder).filter((line) => line.startsWith(">"));
+    assertEquals(requests.slice(1), [
+      "> 3 1 vmstatus",
+      "> 4 1 fork",
+      `> 5 1 batch ioctl 3 0x3b81 ${"00".repeat(12)} ; peek 16 2`,
+      "> 6 1 close 4",
+      `> 7 1 batch ioctl 3 0x3b80 ${"00".repeat(8)} ; peek 16 2`,
+      "> 8 1 close 3",
+    ]);
+  });
+
+  it("tells what the kernel made of a struct", async () => {
+    const { recorder, process, target } = await start();
+    target.make = (_process, [made]) => {
+      (made!.args[2] as Uint8Array)[8] = 5;
+      return Promise.resolve([0]);
+    };
+    await process.ioctl(3, 0x3b81, new Uint8Array(12));
+    assertEquals(recorder.lastCall?.struct?.fields.out_ioas_id, "0");
+    assertEquals(recorder.lastCall?.gave, { out_ioas_id: "5" });
+  });
+
   it("keeps what was sent, not what the test made of it later", async () => {
     const { recorder, process } = await start();
     const bytes = new Uint8Array([1]);

@@ -12,7 +12,7 @@ END = 2**64
 FIXED, RIGHTS, FLAGS = 1, 6, 7  # of IOAS_MAP
 
 BROKEN = {
-    "size": "takes structs of any size for whole ones, and reads more than it may",
+    "size": "takes structs that are too short for whole ones",
     "tail": "does not look at what is behind the part of a struct that it knows",
     "fault": "takes a struct that is not there for one of zeros",
     "answer": "does not write the struct back",
@@ -50,10 +50,10 @@ class Iommufd:
         first = self.memory.peek(address, 4)
         if first is None and self.does("fault"):
             return -errno.EFAULT
-        size = struct.unpack("<I", first or bytes(4))[0]
-        if size < known and self.does("size") and self.does("fault"):
+        size = struct.unpack("<I", first)[0] if first else known
+        if size < known and self.does("size"):
             return -errno.EINVAL
-        arg = self.memory.peek(address, known if self.does("size") else known + 8)
+        arg = self.memory.peek(address, known)
         if arg is None and self.does("fault"):
             return -errno.EFAULT
         error = self.tail_error(address + known, address + size)

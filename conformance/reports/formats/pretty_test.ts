@@ -43,14 +43,18 @@ describe("formatPretty()", () => {
     const left = result("a.b", {
       status: "fail",
       message: problems.join(" "),
-      failure: { calls: 1, lastCall: { call: "close(3) = 0" }, problems },
+      failure: {
+        calls: 1,
+        lastCall: { call: "close(3) = 0", request: 3 },
+        problems,
+      },
     });
     assertStringIncludes(
       formatPretty(runOf([column([left])]), COMMANDS, false),
       `1) a.b [6.12] fail
    Checks b
    A page is pinned. User 0 is charged.
-   call 1    close(3) = 0
+   call 3    close(3) = 0
    rerun     rerun impl: 6.12 a.b
 `,
     );

@@ -114,11 +114,22 @@ export const FAILED: TestResult = result("iommufd_ioas.mock.area", {
     expected: "EINVAL",
     actual: "success (0)",
     calls: 17,
-    lastCall: { call: "munmap(0x10000, 0x1000) = 0" },
+    lastCall: { call: "munmap(0x10000, 0x1000) = 0", request: 19 },
     lastIoctl: {
       call: "ioctl(3, IOMMU_IOAS_MAP) = 0",
       struct: { name: "iommu_ioas_map", fields: { size: "40", iova: "0x0" } },
+      gave: { iova: "0x1000" },
+      request: 18,
     },
+    before: [
+      { call: "close(4) = 0", request: 17 },
+      {
+        call: "ioctl(3, IOMMU_IOAS_MAP) = 0",
+        struct: { name: "iommu_ioas_map", fields: { size: "40", iova: "0x0" } },
+        gave: { iova: "0x1000" },
+        request: 18,
+      },
+    ],
     problems: ["2 frames are still pinned."],
     stderr: "warning: <odd> & 100%\nand more\n",
   },
