@@ -87,6 +87,10 @@ describe("deno task bench", () => {
       [`No operation has "xyz" in its name. "deno`, "--filter", "xyz"],
       [`Did you mean "IOAS_MAP"?`, "--filter=IOAS_MAPP"],
       [`Did you mean "IOAS_MAP, 4 KiB pages`, "--filter", "ioas_map"],
+      [
+        `Did you mean "close of a bad descriptor (E`,
+        "--filter=close of bad descrs",
+      ],
       [`Did you mean "IOAS_COPY`, "--list", "--filter", "ioas_copy"],
       ["Cannot parse --filter", "--filter", "/(/"],
       ["--filter needs a value", "--filter="],

@@ -128,15 +128,23 @@ export function nothingNamed(
   text: string,
   names: readonly string[],
 ): UsageError {
-  const lower = text.toLowerCase();
-  const alike = names.filter((name) => name.toLowerCase().includes(lower));
   const heads = new Set(names.map((name) => name.split(",", 1)[0]!));
-  const near = alike.length > 0
-    ? ` Did you mean ${
-      alike.slice(0, MAX_NEAR).map((name) => `"${name}"`).join(" or ")
-    }?`
-    : suggestion(text, [...heads, ...names]);
+  const near = namesWithWords(text, names).slice(0, MAX_NEAR)
+    .map((name) => `"${name}"`).join(" or ");
   return new UsageError(
-    `No operation has "${text}" in its name.${near} "deno task bench --list" prints all names.`,
+    `No operation has "${text}" in its name.${
+      near ? ` Did you mean ${near}?` : suggestion(text, [...heads, ...names])
+    } "deno task bench --list" prints all names.`,
   );
+}
+
+/** The names with the most words of a text, whatever their case; none that lacks more than half of them. */
+function namesWithWords(text: string, names: readonly string[]): string[] {
+  const words = text.toLowerCase().split(/[\s,]+/);
+  const found = Map.groupBy(names, (name) => {
+    const lower = name.toLowerCase();
+    return words.filter((word) => lower.includes(word)).length;
+  });
+  const most = Math.max(...found.keys());
+  return most * 2 < words.length ? [] : found.get(most)!;
 }

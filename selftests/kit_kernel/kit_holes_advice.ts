@@ -44,7 +44,7 @@ const PRIVATE = MAP_PRIVATE | MAP_ANONYMOUS;
 export function registerAdvice(f: Fixture<undefined, Context>): void {
   f.table("remove", {
     description: "MADV_REMOVE makes a hole in what is mapped shared",
-    reference: "mm/madvise.c madvise_remove",
+    rules: ["U1.10"],
   }, (t) => {
     const anonymous: [string, number, Errno | undefined][] = [
       ["shared anonymous memory", SHARED, undefined],
@@ -93,7 +93,7 @@ export function registerAdvice(f: Fixture<undefined, Context>): void {
 
   f.table("free", {
     description: "MADV_FREE is for private anonymous memory",
-    reference: "mm/madvise.c madvise_free_single_vma",
+    rules: ["U1.11"],
   }, (t) => {
     t.case("shared", async ({ process, pageSize }) => {
       const at = await mapFile(process, -1, pageSize, SHARED);

@@ -78,6 +78,19 @@ export const MEMORY_RULES = {
       "Calls about memory want addresses of pages. Over a hole munmap goes on, mprotect stops there, and MADV_DONTNEED tells of it in the end.",
     where: "mm/mprotect.c, mm/mmap.c do_vmi_munmap, mm/madvise.c",
   },
+  "U1.10": {
+    level: "uapi",
+    since: "v3",
+    says:
+      "MADV_REMOVE makes a hole in the file behind a shared mapping that may write it, or in shared anonymous memory.",
+    where: "mm/madvise.c madvise_remove",
+  },
+  "U1.11": {
+    level: "uapi",
+    since: "v3",
+    says: "MADV_FREE is for private anonymous memory: EINVAL elsewhere.",
+    where: "mm/madvise.c madvise_free_single_vma",
+  },
   "U2.1": {
     level: "uapi",
     since: "v3",
