@@ -16,6 +16,7 @@ import { starting } from "../running/plan.ts";
 import { ProgressLine } from "../running/progress.ts";
 import { TargetStartError } from "../targets/test_target.ts";
 import type { TargetSpec } from "../targets/target_spec.ts";
+import { breaks } from "./compare/known_bugs.ts";
 import { Masks } from "./compare/masks.ts";
 import { PROFILES } from "./generate/generate.ts";
 import { Guide } from "./guide/guide.ts";
@@ -142,7 +143,11 @@ export async function runPrograms(
     judge: options.onlyInvariants ? byInvariants : byComparison(masks),
     totals,
     findings,
-    shrink: (program, isStill) => shrink(program, isStill, { uapi }),
+    shrink: (program, isStill) => {
+      const shows = async (smaller: Program) =>
+        !breaks(side, model, smaller) && await isStill(smaller);
+      return shrink(program, shows, { uapi });
+    },
     onCause: (cause) => {
       progress.clear();
       const finding = findingOf(cause, uapi);

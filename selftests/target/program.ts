@@ -184,11 +184,18 @@ class Run {
     return { number, call };
   }
 
-  /** The same, and nothing is noted; undefined where there is no such process. */
+  /** The target's number of a process; undefined where there is none. */
+  numberOf(process: number): number | undefined {
+    const number = this.#processes[process];
+    return typeof number === "number" ? number : undefined;
+  }
+
+  /** The same as `begin`, and nothing is noted; undefined where there is no such process. */
   resolved(step: Step): { number: number; call: Call } | undefined {
-    const number = this.#processes[step.process];
-    if (typeof number !== "number") return undefined;
-    return { number, call: resolve(step, this.outcomes) };
+    const number = this.numberOf(step.process);
+    return number === undefined
+      ? undefined
+      : { number, call: resolve(step, this.outcomes) };
   }
 
   /** Notes what it gave. */
@@ -240,6 +247,11 @@ export class StepByStep {
   /** What the steps came to so far. */
   get outcomes(): readonly Outcome[] {
     return this.#run.outcomes;
+  }
+
+  /** The machine's number of a process of the program; undefined where there is none. */
+  numberOf(process: number): number | undefined {
+    return this.#run.numberOf(process);
   }
 
   /** The machine's number of the process that would make a step, and its call; undefined where there is none. */

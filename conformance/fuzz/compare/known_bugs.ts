@@ -12,12 +12,22 @@ import {
   type KnownBug,
 } from "../../../selftests/harness/known_bugs.ts";
 import type { Model } from "../../../selftests/target/impl_target.ts";
-import type { Step, StepByStep } from "../../../selftests/target/program.ts";
-import { failsByRuns, needsNeighbours } from "./choices.ts";
+import {
+  type Program,
+  type Step,
+  StepByStep,
+} from "../../../selftests/target/program.ts";
+import { call } from "../../../selftests/target/verbs.ts";
+import {
+  failsByRuns,
+  movesSeveralMappings,
+  needsNeighbours,
+} from "./choices.ts";
 import type { Difference } from "./compare.ts";
 import { type Here, hereOf } from "./here.ts";
 import {
-  fileIsIommufd,
+  fileIsNoMemory,
+  fileMayBeIommufd,
   forgetsQueue,
   givesUpDevice,
   isLongestInvalidation,
@@ -27,6 +37,7 @@ import {
   mixesDrivers,
 } from "./reaches.ts";
 import {
+  allocatesMemory,
   cutsDirtyEntry,
   dropsHugePage,
   failsFilePins,
@@ -74,10 +85,16 @@ export const REACHES: readonly (Reach & { readonly name: KnownBug })[] = [
     when: isLongestInvalidation,
     explains: OBJECTS,
   },
+  { name: "maps_keep_any_file", when: fileMayBeIommufd },
   {
     name: "maps_keep_any_file",
-    when: fileIsIommufd,
-    explains: ["problems", "poll", "read", "accounting"],
+    when: fileIsNoMemory,
+    explains: ["poll", "read", "accounting"],
+  },
+  {
+    name: "pins_unwritten_memory",
+    when: allocatesMemory,
+    explains: ["read"],
   },
   {
     name: "takes_from_dead_owner",
@@ -95,11 +112,7 @@ export const REACHES: readonly (Reach & { readonly name: KnownBug })[] = [
     explains: ["read"],
   },
   { name: "forgets_index_of_queue", when: forgetsQueue, explains: OBJECTS },
-  {
-    name: "keeps_device_with_pasid",
-    when: givesUpDevice,
-    explains: [...OBJECTS, "accounting"],
-  },
+  { name: "keeps_device_with_pasid", when: givesUpDevice },
 ];
 
 /** All that may differ. */
@@ -115,6 +128,11 @@ const ALL = [
 export const CHOICES: readonly Reach[] = [
   { name: "frames of a queue", when: needsNeighbours, explains: OBJECTS },
   { name: "runs of frames that fail", when: failsByRuns, explains: ALL },
+  {
+    name: "how far mremap gets",
+    when: movesSeveralMappings,
+    explains: ALL,
+  },
 ];
 
 /** The bug that a step reaches on a target; undefined for none. */
@@ -128,6 +146,34 @@ export function reachedBug(
   if (resolved === undefined) return undefined;
   const { number, call } = resolved;
   return reachedByCall(target, hereOf(model.process(number), call));
+}
+
+/** True for what no program may get to. */
+export function isFatal(bug: Reach | undefined): bug is Reach {
+  return bug !== undefined && bug.explains === undefined;
+}
+
+/** Whether a program, or the end of its processes, reaches a bug that hangs, crashes or leaves something on a target. */
+export function breaks(
+  target: BuggyTarget,
+  model: Model,
+  program: Program,
+): boolean {
+  const run = new StepByStep(model);
+  try {
+    return program.some((step) => {
+      if (isFatal(reachedBug(target, model, run, step))) return true;
+      run.make(step);
+      return false;
+    }) || [...model.kernel.processes].some((process) => {
+      const exit = hereOf(process, call("exit"));
+      if (isFatal(reachedByCall(target, exit))) return true;
+      process.exit();
+      return false;
+    });
+  } finally {
+    model.reset();
+  }
 }
 
 /** The bug that a call reaches. */

@@ -8,8 +8,13 @@
 
 import { HwPagetable } from "../../../impl/iommufd/hwpt/hw_pagetable.ts";
 import { HwptNested } from "../../../impl/iommufd/hwpt/hwpt_nested.ts";
+import type { IommufdObject } from "../../../impl/iommufd/objects/object.ts";
+import { SelftestDevice } from "../../../impl/iommufd/selftest/selftest_device.ts";
 import { IommufdHwQueue } from "../../../impl/iommufd/viommu/hw_queue.ts";
 import { IommufdCtx } from "../../../impl/iommufd/main.ts";
+import { IOMMU_NO_PASID } from "../../../impl/iommu/group.ts";
+import { EventFd } from "../../../impl/kernel/files/eventfd.ts";
+import type { File } from "../../../impl/kernel/files/file.ts";
 import { IommuHwptInvalidate } from "../../../impl/uapi/hwpt.ts";
 import {
   IommuDestroy,
@@ -60,13 +65,23 @@ export function isLongestInvalidation(here: Here): boolean {
     fields(here, IommuHwptInvalidate).entryNum > MOST_BYTES / LEAST_ENTRY / 2;
 }
 
-/** A file is mapped that is no memory. */
-export function fileIsIommufd(here: Here): boolean {
-  if (here.command !== IommuIoasMapFile.ioctl.number) return false;
+/** The file that is mapped, if it is no memory. */
+function mappedFile(here: Here): File | undefined {
+  if (here.command !== IommuIoasMapFile.ioctl.number) return undefined;
   const { fd } = fields(here, IommuIoasMapFile);
   const file = here.process.files.get(fd);
-  return file instanceof IommufdCtx ||
-    file !== undefined && file.pinnable === undefined;
+  return file?.pinnable === undefined ? file : undefined;
+}
+
+/** A file is mapped that is no memory. */
+export function fileIsNoMemory(here: Here): boolean {
+  return mappedFile(here) !== undefined;
+}
+
+/** A file is mapped that may keep the iommufd open that it is mapped in. */
+export function fileMayBeIommufd(here: Here): boolean {
+  const file = mappedFile(here);
+  return file !== undefined && !(file instanceof EventFd);
 }
 
 /** A queue goes. */
@@ -75,8 +90,52 @@ export function forgetsQueue(here: Here): boolean {
     objectOf(here, fields(here, IommuDestroy).id) instanceof IommufdHwQueue;
 }
 
-/** A device gets a PASID, with which it may be destroyed. */
+/** The PASIDs that a mock device is attached for. */
+export function pasidsOf({ idev }: SelftestDevice): number[] {
+  return idev.pasids.filter((pasid) => pasid !== IOMMU_NO_PASID);
+}
+
+/** Whether an object is a device that is attached for a PASID. */
+function hasPasid(object: IommufdObject | undefined): boolean {
+  return object instanceof SelftestDevice && pasidsOf(object).length > 0;
+}
+
+/** The descriptors that a call closes. */
+function closed({ process: { files }, call: { verb, args } }: Here): number[] {
+  if (verb.name === "close") return [Number(args[0])];
+  if (verb.name !== "exit" && verb.name !== "exec") return [];
+  const all = [...files].map(([fd]) => fd);
+  return verb.ends ? all : all.filter((fd) => files.closesOnExec(fd));
+}
+
+/** Whether a file has another descriptor than some of a process. */
+function staysOpen(
+  file: File,
+  { process }: Here,
+  without: readonly number[],
+): boolean {
+  return [...process.kernel.processes].some((other) =>
+    [...other.files].some(([fd, its]) =>
+      its === file && !(other === process && without.includes(fd))
+    )
+  );
+}
+
+/** A device goes with a PASID: it is destroyed, or the last descriptor of its iommufd is closed. */
 export function givesUpDevice(here: Here): boolean {
+  if (here.command === IommuDestroy.ioctl.number) {
+    return hasPasid(objectOf(here, fields(here, IommuDestroy).id));
+  }
+  const fds = closed(here);
+  return fds.some((fd) => {
+    const file = here.process.files.get(fd);
+    return file instanceof IommufdCtx &&
+      [...file.objects].some(hasPasid) && !staysOpen(file, here, fds);
+  });
+}
+
+/** A device is attached for a PASID. */
+function attachesPasid(here: Here): boolean {
   const op = testOp(here);
   return op === IOMMU_TEST_OP_PASID_ATTACH ||
     op === IOMMU_TEST_OP_PASID_REPLACE;
@@ -89,7 +148,7 @@ export function isNestedAttach(here: Here): boolean {
   const layout = op === IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE
     ? TestMockDomainReplace
     : TestPasidAttach;
-  if (op !== IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE && !givesUpDevice(here)) {
+  if (op !== IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE && !attachesPasid(here)) {
     return false;
   }
   const { ptId } = fields<{ ptId: number }>(here, layout);

@@ -20,8 +20,12 @@ import {
   IOMMU_IOAS_MAP_FILE,
   IOMMU_IOAS_UNMAP,
 } from "../../../impl/uapi/iommufd.ts";
-import { MADV_DONTNEED } from "../../../impl/uapi/mman.ts";
-import { fields, type Here, objectOf, pagesOf } from "./here.ts";
+import {
+  FALLOC_FL_PUNCH_HOLE,
+  MADV_DONTNEED,
+} from "../../../impl/uapi/mman.ts";
+import { IOMMU_TEST_OP_PASID_DETACH } from "../../../impl/uapi/selftest.ts";
+import { fields, type Here, objectOf, pagesOf, testOp } from "./here.ts";
 
 /** Ioctls that pin nothing. */
 const PINS_NOTHING: readonly number[] = [
@@ -32,7 +36,9 @@ const PINS_NOTHING: readonly number[] = [
 
 /** Memory of a process that is gone, charged to it, may be pinned. */
 export function pinsForDead(here: Here): boolean {
-  return !PINS_NOTHING.includes(here.command) && hasDeadOwner(here);
+  const pinsNothing = PINS_NOTHING.includes(here.command) ||
+    testOp(here) === IOMMU_TEST_OP_PASID_DETACH;
+  return !pinsNothing && hasDeadOwner(here);
 }
 
 /** True if memory is charged to a process that is gone. */
@@ -58,6 +64,14 @@ export function failsFilePins(here: Here): boolean {
   if (here.ctx === undefined || here.process.faults.nth === 0) return false;
   return here.command === IOMMU_IOAS_MAP_FILE ||
     pagesOf(here).some(({ source }) => source.frames?.ownerMayChange);
+}
+
+/** A file gets memory that nobody has touched. */
+export function allocatesMemory({ process, call }: Here): boolean {
+  const { verb, args } = call;
+  if (verb.name !== "fallocate") return false;
+  if ((Number(args[1]) & FALLOC_FL_PUNCH_HOLE) !== 0) return false;
+  return process.files.get(Number(args[0]))?.pinnable?.huge === false;
 }
 
 /** The memory of a process that is gone gets another owner. */

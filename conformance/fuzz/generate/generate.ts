@@ -14,13 +14,14 @@ import type { Model } from "../../../selftests/target/impl_target.ts";
 import type { Outcome, Program } from "../../../selftests/target/program.ts";
 import { Chance, Wheel } from "./chance.ts";
 import { type Action, FILE_ACTIONS } from "./verbs/files.ts";
+import { endProgram } from "./ending.ts";
 import { makeIoctl, tryIoctl } from "./ioctls/ioctl.ts";
 import { type Before, Maker } from "./maker.ts";
 import { MEMORY_ACTIONS } from "./verbs/memory.ts";
 import { PROCESS_ACTIONS } from "./verbs/processes.ts";
 import type { Profile } from "./profiles.ts";
 import { openDevice, openGroup, VFIO_ACTIONS } from "./verbs/vfio.ts";
-import { type Shape, Shapes } from "./known/shapes.ts";
+import { type Shape, shapesOf } from "./known/shapes.ts";
 import type { Fd, Proc } from "./known/world.ts";
 
 export { type Profile, PROFILES } from "./profiles.ts";
@@ -41,7 +42,7 @@ export interface GenerateOptions {
   readonly uapi: RevisionName;
   /** The seed of all choices. */
   readonly random: Random;
-  /** Its steps. */
+  /** Its steps, before those that it ends with. */
   readonly length: number;
   /** What it is made of. */
   readonly profile: Profile;
@@ -60,17 +61,7 @@ const VERBS = {
 /** How often nothing may come of an action before the program ends early. */
 const MOST_IDLE = 200;
 
-const shapesOf = new Map<RevisionName, Shapes>();
 const actionsOf = new WeakMap<Profile, Map<RevisionName, Wheel<Action>>>();
-
-function shapes(uapi: RevisionName): Shapes {
-  let found = shapesOf.get(uapi);
-  if (found === undefined) {
-    found = new Shapes(uapi);
-    shapesOf.set(uapi, found);
-  }
-  return found;
-}
 
 /** Opens a device, and binds it to an iommufd. */
 function openAndBind(maker: Maker, process: Proc): void {
@@ -110,7 +101,7 @@ function actions(uapi: RevisionName, profile: Profile): Wheel<Action> {
   let wheel = ofProfile.get(uapi);
   if (wheel === undefined) {
     const all = Object.entries(profile.actions).flatMap(([name, weight]) => {
-      const shape = shapes(uapi).named(name);
+      const shape = shapesOf(uapi).named(name);
       const action = VERBS[name] ?? (shape && actionOf(shape, profile.wrong));
       return action ? [[weight, action] as const] : [];
     });
@@ -131,7 +122,7 @@ export function generate(options: GenerateOptions): Generated {
   const { model, uapi, random, length, profile, before, start } = options;
   const maker = new Maker({
     model,
-    shapes: shapes(uapi),
+    shapes: shapesOf(uapi),
     chance: new Chance(random),
     length,
     before,
@@ -146,6 +137,8 @@ export function generate(options: GenerateOptions): Generated {
     maker.chance.spin(all)(maker, process);
     if (maker.steps.length > before) idle = 0;
   }
-  const { steps: program, outcomes } = maker;
+  const { run, world, steps, outcomes } = maker;
+  const ended = endProgram({ model, run, world, uapi, before });
+  const program = [...steps, ...ended];
   return { program, outcomes, problems: model.reset() };
 }

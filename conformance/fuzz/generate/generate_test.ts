@@ -14,7 +14,6 @@ import {
   PROFILES,
 } from "./generate.ts";
 import { Shapes } from "./known/shapes.ts";
-import { observe } from "./observe.ts";
 import { MACHINE } from "../run/on_model.ts";
 
 const LENGTH = 40;
@@ -181,29 +180,13 @@ describe("generate", () => {
       call.verb.name !== "mmap";
     const { program } = programOf(3, PROFILES.memory!, { before });
     assertEquals(program.some(({ call }) => call.verb.name === "mmap"), false);
-    assertEquals(program.length, LENGTH);
+    assert(program.length > LENGTH);
   });
 
   it("goes on from a program", () => {
     const start = programOf(4, PROFILES.hwpt!).program.slice(0, 20);
     const { program } = programOf(5, PROFILES.hwpt!, { start });
     assertEquals(program.slice(0, 20), start);
-    assertEquals(program.length, LENGTH);
-  });
-});
-
-describe("observe", () => {
-  it("asks all processes that are alive, and each answers", () => {
-    for (let seed = 0; seed < 20; seed++) {
-      const { program, outcomes } = programOf(seed, PROFILES.process!);
-      const asked = observe(program, outcomes, "7.3");
-      const all = new Model("7.3", MACHINE).program([...program, ...asked]);
-      const answers = all.slice(program.length);
-      assertEquals(
-        answers.filter(({ kind }) => kind === "gone" || kind === "died"),
-        [],
-      );
-      assert(asked.some(({ call: { verb } }) => verb.name === "vmstatus"));
-    }
+    assert(program.length > LENGTH);
   });
 });

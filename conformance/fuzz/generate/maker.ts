@@ -47,12 +47,13 @@ export class Maker {
   readonly chance: Chance;
   readonly shapes: Shapes;
   readonly failNth: number;
+  /** The program on the model. */
+  readonly run: StepByStep;
   /** The steps so far. */
   readonly steps: Step[] = [];
   /** Makers of objects that are at work, each for the sake of the one before. */
   depth = 0;
   readonly #model: Model;
-  readonly #run: StepByStep;
   readonly #length: number;
   readonly #before: Before | undefined;
 
@@ -62,7 +63,7 @@ export class Maker {
     this.shapes = options.shapes;
     this.failNth = options.failNth;
     this.#model = options.model;
-    this.#run = new StepByStep(options.model);
+    this.run = new StepByStep(options.model);
     this.#length = options.length;
     this.#before = options.before;
   }
@@ -77,7 +78,7 @@ export class Maker {
 
   /** What the steps came to. */
   get outcomes(): readonly Outcome[] {
-    return this.#run.outcomes;
+    return this.run.outcomes;
   }
 
   /** True when it has as many steps as it may. */
@@ -105,16 +106,16 @@ export class Maker {
 
   /** Makes a step that somebody else thought of. */
   make(step: Step): Returned | undefined {
-    return this.#make(step, this.#run.resolved(step)?.call ?? step.call);
+    return this.#make(step, this.run.resolved(step)?.call ?? step.call);
   }
 
   #make(step: Step, made: Call): Returned | undefined {
     if (this.isFull) return undefined;
-    if (this.#before && !this.#before(this.#model, this.#run, step)) {
+    if (this.#before && !this.#before(this.#model, this.run, step)) {
       return undefined;
     }
     const index = this.steps.push(step) - 1;
-    const outcome = this.#run.make(step);
+    const outcome = this.run.make(step);
     const { process } = step;
     learn(this.world, this.shapes, { index, process }, made, outcome);
     return outcome.kind === "returned" ? outcome : undefined;

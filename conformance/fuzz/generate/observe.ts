@@ -12,19 +12,10 @@ import {
   IommuIoasIovaRanges,
 } from "../../../impl/uapi/iommufd.ts";
 import { PROT_READ } from "../../../impl/uapi/mman.ts";
-import type { RevisionName } from "../../../impl/uapi/revision.ts";
-import {
-  type Outcome,
-  type Patch,
-  type Program,
-  resolve,
-  type Step,
-} from "../../../selftests/target/program.ts";
+import type { Patch, Step } from "../../../selftests/target/program.ts";
 import { type Call, call } from "../../../selftests/target/verbs.ts";
-import { learn } from "./known/learn.ts";
 import { patchOf } from "./maker.ts";
-import { Shapes } from "./known/shapes.ts";
-import { type Fd, type Proc, World } from "./known/world.ts";
+import type { Fd, Proc, World } from "./known/world.ts";
 
 /** Descriptors of a process that are asked for at most. */
 const MOST_FDS = 12;
@@ -33,23 +24,6 @@ const MOST_MAPPINGS = 12;
 /** Bytes of each. */
 const SAMPLE = 16;
 const POLL_ALL = 0x1ff;
-
-/** The state that a program leaves. */
-export function stateAfter(
-  program: Program,
-  outcomes: readonly Outcome[],
-  uapi: RevisionName,
-): World {
-  const world = new World();
-  const shapes = new Shapes(uapi);
-  for (const [index, step] of program.entries()) {
-    const outcome = outcomes[index];
-    if (outcome === undefined) break;
-    const made = resolve(step, outcomes);
-    learn(world, shapes, { index, process: step.process }, made, outcome);
-  }
-  return world;
-}
 
 function step(process: Proc, call: Call, patches: Patch[] = []): Step {
   return patches.length > 0
@@ -85,13 +59,8 @@ function ofProcess(process: Proc): Step[] {
   return [step(process, call("vmstatus", [0, 0])), ...polls, ...memory];
 }
 
-/** Steps to append to a program; `outcomes` are those that it had on the model. */
-export function observe(
-  program: Program,
-  outcomes: readonly Outcome[],
-  uapi: RevisionName,
-): Step[] {
-  const world = stateAfter(program, outcomes, uapi);
+/** Steps to append to a program that leaves such a state. */
+export function observe(world: World): Step[] {
   const seen = new Set<unknown>();
   const steps: Step[] = [];
   for (const process of world.alive) {

@@ -7,14 +7,16 @@
  */
 
 import { EAGAIN } from "../../../impl/uapi/errno.ts";
-import type { Model } from "../../../selftests/target/impl_target.ts";
 import {
   type Outcome,
   type Program,
   type Step,
   StepByStep,
 } from "../../../selftests/target/program.ts";
+import { endProgram, stateAfter } from "../generate/ending.ts";
 import type { Generated, GenerateOptions } from "../generate/generate.ts";
+import { shapesOf } from "../generate/known/shapes.ts";
+import type { Before } from "../generate/maker.ts";
 
 /** The calls that wait on Linux where nothing waits in the model. */
 const WAITING = new Set(["read", "write", "pread", "pwrite"]);
@@ -25,22 +27,28 @@ function wouldWait({ call: { verb } }: Step, outcome: Outcome): boolean {
     outcome.result === -EAGAIN.code;
 }
 
+/** What a changed program runs on, and what must not be made. */
+type MutantOptions =
+  & Pick<GenerateOptions, "model" | "uapi">
+  & { readonly before: Before };
+
 /**
- * Runs a program up to the first step that must not be made, or would wait;
- * what is left of it, and what that came to.
+ * Runs a program up to the first step that must not be made, or would wait, and
+ * ends it; what is left of it, and what that came to.
  */
-export function runMutant(
-  program: Program,
-  model: Model,
-  before: NonNullable<GenerateOptions["before"]>,
-): Generated {
+export function runMutant(program: Program, options: MutantOptions): Generated {
+  const { model, uapi, before } = options;
   const run = new StepByStep(model);
   const made: Step[] = [];
   for (const step of program) {
     if (!before(model, run, step)) break;
-    if (wouldWait(step, run.make(step))) break;
+    if (wouldWait(step, run.make(step))) {
+      model.reset();
+      return runMutant(made, options);
+    }
     made.push(step);
   }
-  const outcomes = run.outcomes.slice(0, made.length);
-  return { program: made, outcomes, problems: model.reset() };
+  const world = stateAfter(made, run, shapesOf(uapi));
+  made.push(...endProgram({ model, run, world, uapi, before }));
+  return { program: made, outcomes: run.outcomes, problems: model.reset() };
 }

@@ -9,7 +9,7 @@
 import type { Step, StepByStep } from "../../../selftests/target/program.ts";
 import { RLIMIT_NOFILE } from "../../../impl/uapi/mman.ts";
 import type { Model } from "../../../selftests/target/impl_target.ts";
-import { reachedBug } from "../compare/known_bugs.ts";
+import { isFatal, reachedBug } from "../compare/known_bugs.ts";
 import { generate, type Profile } from "../generate/generate.ts";
 import type { Guide } from "../guide/guide.ts";
 import { runMutant } from "../guide/run_mutant.ts";
@@ -79,7 +79,7 @@ function randomProgram(
     if (needsDescriptor(model, run, step)) return false;
     const bug = reachedBug(target, model, run, step);
     if (bug === undefined) return true;
-    if (bug.explains === undefined) {
+    if (isFatal(bug)) {
       totals.cut(bug.name);
       return false;
     }
@@ -90,7 +90,7 @@ function randomProgram(
   const { mutant, start } = guide?.next(random) ?? {};
   const { uapi } = target;
   const made = () =>
-    mutant ? runMutant(mutant, model, before) : generate({
+    mutant ? runMutant(mutant, { model, uapi, before }) : generate({
       model,
       uapi,
       random,

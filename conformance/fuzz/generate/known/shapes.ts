@@ -173,6 +173,18 @@ export class Shapes {
   }
 }
 
+const byRevision = new Map<RevisionName, Shapes>();
+
+/** All that can be called in a revision, which is found out once. */
+export function shapesOf(uapi: RevisionName): Shapes {
+  let shapes = byRevision.get(uapi);
+  if (shapes === undefined) {
+    shapes = new Shapes(uapi);
+    byRevision.set(uapi, shapes);
+  }
+  return shapes;
+}
+
 /** A little-endian u32. */
 export function readU32(bytes: Uint8Array, at: number): number {
   return (bytes[at]! | bytes[at + 1]! << 8 | bytes[at + 2]! << 16 |
