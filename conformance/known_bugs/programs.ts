@@ -23,6 +23,7 @@ import {
   MFD_HUGETLB,
 } from "../../impl/uapi/mman.ts";
 import {
+  MOCK_ACCESS_RW_WRITE,
   MOCK_APERTURE_START,
   MOCK_FLAGS_DEVICE_PASID,
 } from "../../impl/uapi/selftest.ts";
@@ -195,6 +196,25 @@ function registerFiles(f: Programs): void {
     await io.mapFixed(ioasId, io.buffer, io.page, IOVA);
     await mapFile(io, await io.ioasAlloc(), io.fd, 0, io.page);
   });
+
+  f.test(
+    "pins_unwritten_memory",
+    about("pins_unwritten_memory", ["files"]),
+    async (io) => {
+      const { fd, address } = await memfdMmap(io, io.context.pageSize);
+      const size = io.context.pageSize;
+      assertEq(await io.process.fallocate(fd, 0, 0, size), 0, "fallocate");
+      const ioasId = await io.ioasAlloc();
+      const iova = await mapFile(io, ioasId, fd, 0, io.page);
+      const access = await io.mock.createAccess(ioasId, false);
+      await io.process.poke(io.scratch, new Uint8Array([1]));
+      const write = { flags: MOCK_ACCESS_RW_WRITE, uptr: io.scratch };
+      await io.mock.accessRw(access, { ...write, iova, length: 1 });
+      const [byte] = await io.process.peek(address, 1);
+      assertEq(byte!, 1, "the byte");
+      await io.mock.destroyAccess(access);
+    },
+  );
 
   f.test(
     "takes_from_dead_owner",

@@ -8,7 +8,7 @@
 
 import { asErrno, EINVAL, ENOENT, ENOMEM, type Errno } from "../uapi/errno.ts";
 import type { XarrayNodes } from "../lib/xarray_nodes.ts";
-import { O_ACCMODE, O_CREAT, O_DIRECTORY, PAGE_SIZE } from "../uapi/mman.ts";
+import { O_CREAT, O_DIRECTORY, PAGE_SIZE } from "../uapi/mman.ts";
 import {
   NEWEST,
   type Revision,
@@ -29,7 +29,12 @@ import {
 import { Executable } from "./files/exe_file.ts";
 import { errnoOfStep, type StepName } from "./fault_steps.ts";
 import { FdTable } from "./files/fd_table.ts";
-import { checkIsThere, type File, type OpenDevice } from "./files/file.ts";
+import {
+  checkIsThere,
+  type File,
+  type OpenDevice,
+  openDevice,
+} from "./files/file.ts";
 import {
   SimulatedMachine,
   type SimulatedMachineOptions,
@@ -188,7 +193,10 @@ export class KernelCore {
 
   /** Empty memory for a process. */
   createMm(): ProcessMemory {
-    return this.machine.createMm((name) => this.step(name));
+    return this.machine.createMm(
+      (name) => this.step(name),
+      this.revision.pages,
+    );
   }
 
   /** Whether a later step of the running process will be made to fail. */
@@ -282,9 +290,7 @@ export class KernelCore {
     const device = this.#devices.get(path);
     if (device !== undefined) {
       checkIsThere(flags);
-      const file = device(task, flags & O_ACCMODE);
-      file.device = device;
-      return file;
+      return openDevice(device, task, flags);
     }
     const fd = /^\/proc\/self\/fd\/(\d+)$/.exec(path)?.[1];
     const open = fd === undefined ? undefined : task.files.get(Number(fd));

@@ -67,6 +67,12 @@ export const KNOWN_BUGS = {
       "pages.c pfn_reader_release_pins: after an error unpins as many folios of a file as the array could hold, not as were pinned",
     right: "what was pinned is unpinned",
   },
+  pins_unwritten_memory: {
+    since: "6.13",
+    linux:
+      "mm/memfd.c memfd_pin_folios: does not clear what fallocate made and nobody touched: a device reads what that memory held before, and the first touch of a process zeroes what the device has written",
+    right: "the memory is zero, and keeps what the device writes",
+  },
   takes_from_dead_owner: {
     since: "6.13",
     linux:

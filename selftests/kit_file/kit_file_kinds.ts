@@ -8,7 +8,10 @@
  */
 
 import { EBADF, EBUSY, EINVAL } from "../../impl/uapi/errno.ts";
-import { MOCK_APERTURE_START } from "../../impl/uapi/selftest.ts";
+import {
+  MOCK_ACCESS_RW_WRITE,
+  MOCK_APERTURE_START,
+} from "../../impl/uapi/selftest.ts";
 import {
   F_ADD_SEALS,
   F_SEAL_GROW,
@@ -143,6 +146,32 @@ function registerHoles(f: MapFileFixture): void {
     const seen = await io.process.peek(address, 2 * size);
     assertBytes(seen.subarray(0, size), new Uint8Array(size), "the hole");
     assertEq(seen[size]!, 0xaa, "first byte behind it");
+  });
+
+  f.test("allocated_before_pins", {
+    description:
+      "What fallocate made is zero for a device, and keeps what that writes",
+    reference: "mm/shmem.c shmem_fallocate; mm/memfd.c memfd_pin_folios",
+    needs: () => ["files"],
+    knownBug: () => "pins_unwritten_memory",
+  }, async (self) => {
+    const { io, ioasId, file, address } = self;
+    const size = io.context.pageSize;
+    assertEq(await io.process.fallocate(file, 0, 0, 2 * size), 0, "fallocate");
+    const iova = await mapPages(self, 0, 2);
+    const access = await io.mock.createAccess(ioasId, false);
+    const page = { uptr: io.scratch, length: size };
+    await io.process.poke(io.scratch, new Uint8Array(size).fill(0xaa));
+    await io.mock.accessRw(access, { ...page, iova });
+    const seen = await io.process.peek(io.scratch, size);
+    assertBytes(seen, new Uint8Array(size), "what the device reads");
+    const bytes = new Random(5).bytes(size);
+    await io.process.poke(io.scratch, bytes);
+    const flags = MOCK_ACCESS_RW_WRITE;
+    await io.mock.accessRw(access, { ...page, iova: iova + io.page, flags });
+    const kept = await io.process.peek(address + size, size);
+    assertBytes(kept, bytes, "what the device wrote");
+    await io.mock.destroyAccess(access);
   });
 
   f.test("huge_hole", {

@@ -9,9 +9,11 @@
 
 import {
   EACCES,
+  EBADF,
   EEXIST,
   EINVAL,
   EISDIR,
+  ENODEV,
   ENOENT,
   ENOTDIR,
   EPERM,
@@ -33,7 +35,9 @@ import {
   O_TMPFILE,
   O_TRUNC,
   O_WRONLY,
+  SEEK_CUR,
   SEEK_END,
+  SEEK_SET,
 } from "../../impl/uapi/mman.ts";
 import {
   assertBytes,
@@ -66,6 +70,7 @@ export function registerKitNames(registry: Test[]): void {
     setup: (context) => Promise.resolve(context),
   });
   registerOpen(f);
+  registerDirectory(f);
   registerUnlink(f);
   registerNamesAccess(f);
 }
@@ -80,6 +85,37 @@ async function make(process: TargetProcess): Promise<number> {
 /** Takes the file away. */
 async function remove(process: TargetProcess): Promise<void> {
   assertEq(await process.unlink(PATH), 0, "unlink");
+}
+
+/** What calls say of a directory. */
+function registerDirectory(f: NamesFixture): void {
+  f.test("directory", {
+    description: "A directory can be opened, and is no memory",
+    reference: "fs/libfs.c simple_offset_dir_operations, generic_read_dir",
+  }, async ({ process, pageSize }) => {
+    const fd = await openPath(process, FOLDER, O_RDONLY);
+    const into = new Uint8Array(1);
+    assertErrno(await process.read(fd, into), EISDIR, "read");
+    assertErrno(await process.pread(fd, into, 0), EISDIR, "pread");
+    assertErrno(await process.write(fd, into), EBADF, "write");
+    assertErrno(await process.ftruncate(fd, 0), EINVAL, "ftruncate");
+    assertErrno(await process.fallocate(fd, 0, 0, 1), EBADF, "fallocate");
+    assertErrno(await process.fcntl(fd, F_GET_SEALS), EINVAL, "F_GET_SEALS");
+    const map = await process.mmap(0, pageSize, 1, MAP_SHARED, fd, 0);
+    assertErrno(map, ENODEV, "mmap");
+    assertEq(await process.lseek(fd, 5, SEEK_SET), 5, "SEEK_SET");
+    assertEq(await process.lseek(fd, 2, SEEK_CUR), 7, "SEEK_CUR");
+    assertErrno(await process.lseek(fd, -8, SEEK_CUR), EINVAL, "before it");
+    assertErrno(await process.lseek(fd, 0, SEEK_END), EINVAL, "SEEK_END");
+    assertEq(
+      await process.close(await reopen(process, fd, O_RDONLY)),
+      0,
+      "close",
+    );
+    const path = `/proc/self/fd/${fd}`;
+    assertErrno(await process.open(path, O_RDWR), EISDIR, "open to write");
+    assertEq(await process.close(fd), 0, "close");
+  });
 }
 
 /** open. */
@@ -103,7 +139,12 @@ function registerOpen(f: NamesFixture): void {
       ["a device, truncated", "/dev/null", O_RDWR | O_TRUNC, undefined],
       ["the program, to write", "/proc/self/exe", O_RDWR, ETXTBSY],
       ["a new directory", PATH, O_RDWR | O_CREAT | O_DIRECTORY, EINVAL],
+      ["a directory", FOLDER, O_RDONLY, undefined],
+      ["a directory as such", FOLDER, O_DIRECTORY, undefined],
       ["a directory to write", FOLDER, O_RDWR, EISDIR],
+      ["a directory, made if need be", FOLDER, O_CREAT, EISDIR],
+      ["a directory, truncated", FOLDER, O_TRUNC, EISDIR],
+      ["a new directory that is there", FOLDER, O_CREAT | O_EXCL, EEXIST],
       ["a file without a name", FOLDER, O_TMPFILE | O_RDWR, undefined],
       [
         "a file without a name, to write",

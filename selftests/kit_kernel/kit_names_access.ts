@@ -29,6 +29,7 @@ import {
   O_EXCL,
   O_RDONLY,
   O_RDWR,
+  O_TMPFILE,
   O_WRONLY,
   PROT_READ,
   SEEK_CUR,
@@ -52,6 +53,7 @@ const BYTES = new Uint8Array([1, 2, 3, 4, 5]);
 export function registerNamesAccess(f: NamesFixture): void {
   registerAccess(f);
   registerReopen(f);
+  registerOthers(f);
   registerPositions(f);
 }
 
@@ -155,11 +157,32 @@ function registerReopen(f: NamesFixture): void {
       const ret = await process.open(`/proc/self/fd/${fd}`, O_DIRECTORY);
       assertErrno(ret, ENOTDIR, "open");
     });
+    t.case("a device that was opened so", async ({ process }) => {
+      const fd = await openPath(process, "/dev/null", O_RDWR);
+      await reopen(process, await reopen(process, fd));
+    });
     t.case("an eventfd", async ({ process }) => {
       const fd = assertOk(await process.eventfd(0, 0), "eventfd");
       const ret = await process.open(`/proc/self/fd/${fd}`, O_RDWR);
       assertErrno(ret, ENXIO, "open");
     });
+  });
+}
+
+/** What another user has open. */
+function registerOthers(f: NamesFixture): void {
+  f.test("reopen_others", {
+    description:
+      "The path of a descriptor opens no file of another user's; a memfd is everybody's",
+    reference: "fs/namei.c may_open; mm/memfd.c alloc_file",
+    needs: () => ["setuid"],
+  }, async ({ process }) => {
+    const file = await openPath(process, "/dev/shm", O_TMPFILE | O_RDWR);
+    const everybodys = await memfd(process, 0);
+    assertEq(await process.setuid(1), 0, "setuid");
+    const ret = await process.open(`/proc/self/fd/${file}`, O_RDWR);
+    assertErrno(ret, EACCES, "open");
+    await reopen(process, everybodys);
   });
 }
 

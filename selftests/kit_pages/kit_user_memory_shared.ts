@@ -335,6 +335,25 @@ function registerAdvice(f: MemoryFixture): void {
     }
   });
 
+  f.test("huge_do_fork", {
+    description: "MADV_DOFORK takes huge pages before Linux 6.17",
+    reference: "mm/madvise.c madvise_vma_behavior",
+    needs: () => ["hugetlb"],
+  }, async ({ io }) => {
+    const { hugePageSize } = io.context;
+    const memory = await io.mmap(hugePageSize, MAP_PRIVATE | MAP_HUGETLB);
+    const { hugePagesDoFork } = io.revision.pages;
+    const rows = [
+      [MADV_DONTFORK, undefined],
+      [MADV_DOFORK, hugePagesDoFork ? undefined : EINVAL],
+    ] as const;
+    for (const [advice, errno] of rows) {
+      const ret = await io.process.madvise(memory, hugePageSize, advice);
+      assertResult(ret, errno, `madvise ${advice}`);
+    }
+    await io.munmap(memory, BigInt(hugePageSize));
+  });
+
   f.test("reading_cuts", {
     description:
       "Advice about how memory will be read cuts its mapping where that changes it, which a huge page cannot be",

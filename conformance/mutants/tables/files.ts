@@ -10,6 +10,13 @@ import { inFile, type Mutant } from "../mutant.ts";
 
 /** See the module. */
 export const FILES_MUTANTS: readonly Mutant[] = [
+  ...inFile("impl/kernel/files/file.ts", [{
+    name: "reopened-once",
+    find: "  file.device = device;\n  return file;",
+    replace: "  return file;",
+    breaks: "A device cannot be opened by its descriptor",
+    killer: "kit_names.reopen",
+  }]),
   ...inFile("impl/kernel/files/memory_inode.ts", [{
     name: "seals-for-ever",
     find: "    if (this.#has(F_SEAL_SEAL)) throw SEALED;\n",
@@ -213,16 +220,17 @@ export const FILES_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/kernel/files/tmpfs.ts", [{
     name: "unlink-keeps-name",
-    find: "    this.#entries.delete(name);\n    entry.inode.object.put();",
-    replace: "    entry.inode;",
+    find: "    this.#entries.delete(name);\n    entry.object.put();",
+    replace: "    entry.object;",
     breaks: "unlink does nothing",
     killer: "kit_names.unlink",
-  }, {
+  }]),
+  ...inFile("impl/kernel/files/memory_file.ts", [{
     name: "names-for-all",
-    find: "      checkOwner(entry, task, CAP_DAC_OVERRIDE, EACCES);\n",
+    find: "    if (!inode.isOf(task, CAP_DAC_OVERRIDE)) throw EACCES;\n",
     replace: "",
     breaks: "Anybody may open a file with the mode 0600",
-    killer: "kit_names.others",
+    killer: "kit_names.reopen_others",
   }]),
   ...inFile("impl/kernel/system_calls.ts", [{
     name: "seal-read-only",

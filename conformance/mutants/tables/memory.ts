@@ -178,6 +178,12 @@ export const MEMORY_MUTANTS: readonly Mutant[] = [
     breaks: "MADV_DONTFORK does nothing",
     killer: "kit_user_memory.dont_fork",
   }, {
+    name: "huge-do-fork",
+    find: "      (!vma.huge || this.differences.hugePagesDoFork);",
+    replace: "      true;",
+    breaks: "MADV_DOFORK takes huge pages",
+    killer: "kit_user_memory.huge_do_fork",
+  }, {
     name: "populate-nothing",
     find:
       "      return this.#populateAll(start, end, writes ? PROT_WRITE : PROT_READ);",

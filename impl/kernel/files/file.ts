@@ -37,6 +37,17 @@ const DEFAULT_POLLMASK: number = POLLIN | POLLOUT | POLLRDNORM |
 /** Opens a device for a task; `access` is `O_RDONLY`, `O_WRONLY` or `O_RDWR`. It may throw an errno. */
 export type OpenDevice = (task: Task, access: number) => File;
 
+/** Opens a device, `flags` are `O_*`; its file can be opened once more. Throws what the device throws. */
+export function openDevice(
+  device: OpenDevice,
+  task: Task,
+  flags: number,
+): File {
+  const file = device(task, flags & O_ACCMODE);
+  file.device = device;
+  return file;
+}
+
 /** What open says of a file that is there: throws EEXIST where a new one is asked for, ENOTDIR where a directory is. */
 export function checkIsThere(flags: number): void {
   const creates = O_CREAT | O_EXCL;
@@ -243,7 +254,7 @@ export abstract class File {
   /** Opens once more what it is, as the path of its descriptor does. Throws ENXIO where there is nothing to open (Linux: an anonymous inode). */
   reopen(task: Task, flags: number): File {
     if (this.device === undefined) throw ENXIO;
-    return this.device(task, flags & O_ACCMODE);
+    return openDevice(this.device, task, flags);
   }
 
   /** What the link of its descriptor says where it was opened by no path (Linux: anon_inode_getfile). */

@@ -7,8 +7,9 @@
  * @module
  */
 
-import { EFBIG, EINVAL, EPERM, Errno } from "../../uapi/errno.ts";
+import { EACCES, EFBIG, EINVAL, EPERM, Errno } from "../../uapi/errno.ts";
 import {
+  CAP_DAC_OVERRIDE,
   HPAGE_SIZE,
   O_ACCMODE,
   O_RDWR,
@@ -43,18 +44,20 @@ export class MemoryFile extends File {
   }
 
   /**
-   * Opens a file that is there; `flags` are `O_*`. Throws EPERM where it is
-   * sealed and would be cut off. (Linux: handle_truncate.)
+   * Opens a file that is there; `flags` are `O_*`. Throws EACCES where it is
+   * another user's, EPERM where it is sealed and would be cut off. (Linux:
+   * may_open, handle_truncate.)
    */
-  static open(inode: MemoryInode, flags: number): MemoryFile {
+  static open(inode: MemoryInode, task: Task, flags: number): MemoryFile {
+    if (!inode.isOf(task, CAP_DAC_OVERRIDE)) throw EACCES;
     if ((flags & O_TRUNC) !== 0) inode.truncate(0);
     inode.object.get();
     return new MemoryFile(inode, flags & O_ACCMODE);
   }
 
   /** Once more, with a position of its own. */
-  override reopen(_task: Task, flags: number): File {
-    return MemoryFile.open(this.#inode, flags);
+  override reopen(task: Task, flags: number): File {
+    return MemoryFile.open(this.#inode, task, flags);
   }
 
   /** Whether they are huge pages. */

@@ -20,6 +20,7 @@ import {
   PAGE_SIZE,
 } from "../../uapi/mman.ts";
 import type { MemoryObject } from "../interfaces/memory_object.ts";
+import type { Task } from "../interfaces/task.ts";
 
 const WRITE_SEALS = F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
 /** What a file that is executable cannot be after it was sealed so. */
@@ -33,6 +34,8 @@ export interface MemoryInodeOptions {
   readonly seals?: number;
   /** Whether it may be executed. */
   readonly executable: boolean;
+  /** The user that made it; only it may open it, as with the mode 0600. Default that all may. */
+  readonly owner?: number;
 }
 
 /**
@@ -46,12 +49,20 @@ export class MemoryInode {
   /** `F_SEAL_*`; undefined for a file that is in no tmpfs (Linux: memfd_file_seals_ptr). */
   seals: number | undefined;
   readonly #executable: boolean;
+  readonly #owner: number | undefined;
 
   /** Takes no reference on `object`. */
   constructor(object: MemoryObject, options: MemoryInodeOptions) {
     this.object = object;
     this.seals = options.seals;
     this.#executable = options.executable;
+    this.#owner = options.owner;
+  }
+
+  /** Whether a task may do what is up to the owner, or to who has a capability. */
+  isOf(task: Task, capability: number): boolean {
+    return this.#owner === undefined || task.user.uid === this.#owner ||
+      task.capable(capability);
   }
 
   /** Whether it is sealed against writes to come. */

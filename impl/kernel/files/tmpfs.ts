@@ -15,34 +15,61 @@ import {
   EPERM,
 } from "../../uapi/errno.ts";
 import {
-  CAP_DAC_OVERRIDE,
   CAP_FOWNER,
   F_SEAL_SEAL,
   O_ACCMODE,
   O_CREAT,
+  O_DIRECTORY,
   O_RDONLY,
   O_TMPFILE,
+  O_TRUNC,
+  SEEK_CUR,
+  SEEK_SET,
 } from "../../uapi/mman.ts";
 import type { Machine } from "../interfaces/machine.ts";
 import type { Task } from "../interfaces/task.ts";
-import { checkIsThere, type File } from "./file.ts";
+import { checkIsThere, File } from "./file.ts";
 import { MemoryFile } from "./memory_file.ts";
 import { MemoryInode } from "./memory_inode.ts";
 
 /** Where it is. */
 export const TMPFS_PATH = "/dev/shm";
 
-/** A name in the directory. */
-interface Entry {
-  readonly inode: MemoryInode;
-  /** The user that made it; only it may open it, as with the mode 0600. */
-  readonly uid: number;
+/** The directory as a file: it can be read by no call that there is here (Linux: simple_offset_dir_operations). */
+class Directory extends File {
+  #position = 0;
+
+  /** Opens it to read. Throws EEXIST, EISDIR for what would change it. */
+  static open(flags: number): Directory {
+    checkIsThere(flags & ~O_DIRECTORY);
+    if ((flags & (O_CREAT | O_TRUNC | O_ACCMODE)) !== O_RDONLY) throw EISDIR;
+    return new Directory(O_RDONLY);
+  }
+
+  override get hasOffsets(): boolean {
+    return true;
+  }
+
+  override read(): number {
+    throw EISDIR;
+  }
+
+  override seek(offset: number, whence: number): number {
+    if (whence !== SEEK_SET && whence !== SEEK_CUR) throw EINVAL;
+    const to = whence === SEEK_CUR ? this.#position + offset : offset;
+    if (to < 0) throw EINVAL;
+    return this.#position = to;
+  }
+
+  override reopen(_task: Task, flags: number): Directory {
+    return Directory.open(flags);
+  }
 }
 
 /** The directory. A name holds a reference on the pages of its file. */
 export class Tmpfs {
   readonly #machine: Machine;
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Map<string, MemoryInode>();
 
   /** Empty. */
   constructor(machine: Machine) {
@@ -60,20 +87,19 @@ export class Tmpfs {
    */
   open(path: string, task: Task, flags: number): File | undefined {
     if ((flags & O_TMPFILE) === O_TMPFILE) {
-      return this.#openUnnamed(path, flags);
+      return this.#openUnnamed(path, task, flags);
     }
     const name = nameIn(path);
     if (name === undefined) return undefined;
-    if (name === "") throw EISDIR.because("a directory is not opened here");
+    if (name === "") return Directory.open(flags);
     const entry = this.#entries.get(name);
     if (entry !== undefined) {
       checkIsThere(flags);
-      checkOwner(entry, task, CAP_DAC_OVERRIDE, EACCES);
-      return MemoryFile.open(entry.inode, flags);
+      return MemoryFile.open(entry, task, flags);
     }
     if ((flags & O_CREAT) === 0) throw ENOENT;
-    const inode = this.#create();
-    this.#entries.set(name, { inode, uid: task.user.uid });
+    const inode = this.#create(task);
+    this.#entries.set(name, inode);
     inode.object.get();
     return new MemoryFile(inode, flags & O_ACCMODE);
   }
@@ -87,24 +113,25 @@ export class Tmpfs {
     const entry = this.#entries.get(name);
     if (entry === undefined) throw ENOENT;
     // Anybody may write the directory, but it is sticky.
-    checkOwner(entry, task, CAP_FOWNER, EPERM);
+    if (!entry.isOf(task, CAP_FOWNER)) throw EPERM;
     this.#entries.delete(name);
-    entry.inode.object.put();
+    entry.object.put();
   }
 
-  #openUnnamed(path: string, flags: number): File | undefined {
+  #openUnnamed(path: string, task: Task, flags: number): File | undefined {
     const access = flags & O_ACCMODE;
     if (access === O_RDONLY) throw EINVAL;
     const name = nameIn(path);
     if (name === undefined) return undefined;
-    if (name === "") return new MemoryFile(this.#create(), access);
+    if (name === "") return new MemoryFile(this.#create(task), access);
     throw this.#entries.has(name) ? ENOTDIR : ENOENT;
   }
 
   /** A file, with a reference on its pages for the caller. */
-  #create(): MemoryInode {
+  #create({ user }: Task): MemoryInode {
     const object = this.#machine.createObject(false);
-    return new MemoryInode(object, { seals: F_SEAL_SEAL, executable: false });
+    const file = { seals: F_SEAL_SEAL, executable: false, owner: user.uid };
+    return new MemoryInode(object, file);
   }
 }
 
@@ -115,13 +142,4 @@ function nameIn(path: string): string | undefined {
   const name = path.slice(TMPFS_PATH.length + 1);
   if (name.includes("/")) throw ENOENT.because("there are no directories");
   return name;
-}
-
-function checkOwner(
-  { uid }: Entry,
-  task: Task,
-  capability: number,
-  errno: typeof EPERM,
-): void {
-  if (task.user.uid !== uid && !task.capable(capability)) throw errno;
 }

@@ -6,6 +6,8 @@
  * @module
  */
 
+import type { PagesDifferences } from "../../uapi/revision/pages.ts";
+import type { Resolved } from "../../uapi/revision/differences.ts";
 import type { CopyStep } from "../fault_steps.ts";
 import type { MemoryObject } from "./memory_object.ts";
 import type { PhysicalMemory } from "./physical_memory.ts";
@@ -15,8 +17,11 @@ import type { ProcessMemory } from "./process_memory.ts";
 export interface Machine {
   /** All of it. */
   readonly frames: PhysicalMemory;
-  /** The memory of a fresh process, empty. `step` is called before each copy of the kernel, and may throw. */
-  createMm(step: CopyStep): ProcessMemory;
+  /** The memory of a fresh process, empty. `step` is called before each copy of the kernel, and may throw; `pages` is what differs by version. */
+  createMm(
+    step: CopyStep,
+    pages: Resolved<PagesDifferences>,
+  ): ProcessMemory;
   /** Memory to share, empty, with one reference. */
   createObject(huge: boolean): MemoryObject;
 }

@@ -6,6 +6,8 @@
  * @module
  */
 
+import type { PagesDifferences } from "../../uapi/revision/pages.ts";
+import type { Resolved } from "../../uapi/revision/differences.ts";
 import type { CopyStep } from "../fault_steps.ts";
 import type { Machine } from "../interfaces/machine.ts";
 import { SimulatedMemory } from "./mappings/mmap.ts";
@@ -31,8 +33,11 @@ export class SimulatedMachine implements Machine {
   }
 
   /** The memory of a fresh process. */
-  createMm(step: CopyStep): SimulatedMemory {
-    return new SimulatedMemory(this.frames, step);
+  createMm(
+    step: CopyStep,
+    pages: Resolved<PagesDifferences>,
+  ): SimulatedMemory {
+    return new SimulatedMemory(this.frames, pages, step);
   }
 
   /** Memory to share. */

@@ -16,6 +16,8 @@ export class PagesDifferences extends Differences {
   readonly checksLengthFirst: boolean = this.until("6.13");
   /** Pages of one's own whose end is 2^64 cannot be pinned for EOVERFLOW; else for EFAULT (gup.c gup_fast_fallback). */
   readonly pinChecksOverflow: boolean = this.since("6.5");
+  /** Huge pages can be forked again, MADV_DOFORK (madvise.c madvise_vma_behavior). */
+  readonly hugePagesDoFork: boolean = this.until("6.17");
   /** Memory pinned for reading is pinned as if written, to break copy-on-write (S12; pfn_reader_user_init). */
   readonly readPinsForceWrite: boolean = this.until("6.2");
 }

@@ -44,7 +44,7 @@ export const MMAP_BASE: number = 0x7fff_f7ff_f000;
 /** Where the search goes on, upwards, when nothing is free below {@link MMAP_BASE} (Linux: TASK_UNMAPPED_BASE). */
 const TASK_UNMAPPED_BASE = Math.floor(TASK_SIZE / 3 / PAGE_SIZE) * PAGE_SIZE;
 /** Lowest address that an unprivileged process may map (Linux: vm.mmap_min_addr). */
-const MMAP_MIN_ADDR = 65536;
+export const MMAP_MIN_ADDR: number = 65536;
 /** Mappings that a process may have, and no more by cutting one (Linux: vm.max_map_count). */
 export const MAX_MAP_COUNT = 65530;
 
@@ -257,7 +257,9 @@ export class AddressSpace extends UserPages {
     if (advice === MADV_REMOVE) return this.#remove(vma, start, end);
     // Memory never gets so short that what is free is dropped.
     if (advice === MADV_FREE && (vma.huge || vma.object !== null)) throw EINVAL;
-    if (advice === MADV_DOFORK && vma.device !== undefined) throw EINVAL;
+    const doesFork = vma.device === undefined &&
+      (!vma.huge || this.differences.hugePagesDoFork);
+    if (advice === MADV_DOFORK && !doesFork) throw EINVAL;
     try {
       if (READINGS.has(advice)) {
         this.#modify(vma, start, end, "reading", advice);

@@ -158,7 +158,11 @@ export class SimulatedMemory extends MovableSpace implements ProcessMemory {
 
   /** The memory of a child. Throws ENOMEM. */
   fork(): SimulatedMemory {
-    const child = new SimulatedMemory(this.frames, this.copyStep);
+    const child = new SimulatedMemory(
+      this.frames,
+      this.differences,
+      this.copyStep,
+    );
     this.copyTo(child);
     return child;
   }

@@ -9,6 +9,7 @@ import {
   MADV_DONTFORK,
   MADV_DONTNEED,
   MADV_FREE,
+  MADV_NORMAL,
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
   MADV_REMOVE,
@@ -557,7 +558,7 @@ describe("advice about several mappings", () => {
     const huge = process.mmap(0, 2 * HPAGE_SIZE, RW, ANON | MAP_HUGETLB);
     const at = huge + PAGE_SIZE;
     assertEquals(process.mprotect(at, PAGE_SIZE, RW), 0);
-    assertEquals(process.madvise(at, PAGE_SIZE, MADV_DOFORK), 0);
+    assertEquals(process.madvise(at, PAGE_SIZE, MADV_NORMAL), 0);
     assertEquals(
       errnoName(process.mprotect(at, PAGE_SIZE, PROT_READ)),
       "EINVAL",

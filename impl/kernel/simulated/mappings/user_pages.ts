@@ -8,6 +8,8 @@
  */
 
 import type { CopyStep } from "../../fault_steps.ts";
+import type { PagesDifferences } from "../../../uapi/revision/pages.ts";
+import type { Resolved } from "../../../uapi/revision/differences.ts";
 import { asErrno, EFAULT, ENOMEM, Errno } from "../../../uapi/errno.ts";
 import {
   PAGE_SIZE,
@@ -50,11 +52,18 @@ export class UserPages implements Mm {
   protected readonly frames: Frames;
   /** Asked before each copy of the kernel: true makes it fail (Linux: should_fail_usercopy). */
   protected readonly copyStep: CopyStep;
+  /** What differs by version. */
+  protected readonly differences: Resolved<PagesDifferences>;
   #alive = true;
 
   /** Without mappings. */
-  constructor(frames: Frames, copyStep: CopyStep = () => {}) {
+  constructor(
+    frames: Frames,
+    differences: Resolved<PagesDifferences>,
+    copyStep: CopyStep = () => {},
+  ) {
     this.frames = frames;
+    this.differences = differences;
     this.copyStep = copyStep;
     this.privatePages = new PrivatePages(frames);
   }
