@@ -128,7 +128,7 @@ async function forAllAligns(
 function registerMemory(f: KitFixture): void {
   f.test("read_only_memory", {
     description: "Memory without write permission can be mapped for reading",
-    rules: ["S12", "P07.18"],
+    rules: ["S12"],
   }, async ({ io, ioasId }, { hugepages }) => {
     if (hugepages) return;
     const { page } = io;

@@ -266,7 +266,7 @@ function registerCuts(f: TableFixture): void {
   f.test("two_tables", {
     description:
       "An unmap of the end of one full table and the beginning of the next leaves the rest of both",
-    reference: "generic_pt/iommu_pt.h __unmap_range",
+    rules: ["P15.22"],
   }, async (self) => {
     const { io, ioasId, hwptId, memory } = self;
     const half = 256 * GRANULE;

@@ -306,7 +306,7 @@ export const IOAS_RULES = {
     level: "uapi",
     since: "7.3",
     says:
-      "IOAS_NOIOMMU_GET_PA tells physical addresses to those with CAP_SYS_RAWIO, EPERM else before all other checks: flags, the IOAS, the range.",
+      "IOAS_NOIOMMU_GET_PA tells physical addresses to those with CAP_SYS_RAWIO: EPERM else, before it checks flags and reserved field, the range and the IOAS.",
     where: "ioas.c iommufd_ioas_noiommu_get_pa, iopt_get_phys",
   },
 } as const satisfies Readonly<Record<string, Rule>>;

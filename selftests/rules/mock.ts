@@ -125,6 +125,13 @@ export const MOCK_RULES = {
       "The mock's default domain maps from 16 MiB up to 2 GiB in units of 2 KiB; one with huge pages from 0 to 2^38-1 in 4 KiB and 1 MiB.",
     where: "selftest.c mock_domain_alloc_pgtable",
   },
+  "P15.22": {
+    level: "kernel",
+    since: "6.19",
+    says:
+      "An unmap across the end of a table takes nothing else out of either.",
+    where: "generic_pt/iommu_pt.h __unmap_range",
+  },
   S24: {
     level: "kernel",
     since: "6.2",

@@ -54,13 +54,6 @@ export const PAGES_RULES = {
       "Each contiguous run of frames is mapped by one call to the driver; the first and the last page of an area may be mapped in part.",
     where: "pages.c batch_to_domain",
   },
-  "P07.18": {
-    level: "kernel",
-    since: "v3",
-    says:
-      "Memory is pinned for a long time, and for writing only if it is mapped writeable.",
-    where: "pages.c pfn_reader_user_init",
-  },
   "P07.21": {
     level: "uapi",
     since: "v3",

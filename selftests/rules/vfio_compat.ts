@@ -22,7 +22,7 @@ export const VFIO_COMPAT_RULES = {
     level: "uapi",
     since: "v3",
     says:
-      "CHECK_EXTENSION knows type1, its second version and UNMAP_ALL; DMA_CC says whether every HWPT of the IOAS enforces coherency, also if there is none. All else is 0.",
+      "CHECK_EXTENSION knows type1, its second version and UNMAP_ALL, and since 6.3 the type without an IOMMU, if the kernel is built with that. DMA_CC says whether every HWPT of the IOAS enforces coherency, also if there is none. All else is 0.",
     where: "vfio_compat.c iommufd_vfio_check_extension, iommufd_vfio_cc_iommu",
   },
   "P14.4": {
@@ -70,7 +70,8 @@ export const VFIO_COMPAT_RULES = {
   "P14.10": {
     level: "kernel",
     since: "v3",
-    says: "UNMAP_DMA that fails tells all the same how many bytes it unmapped.",
+    says:
+      "UNMAP_DMA that fails after it looked for areas tells all the same how many bytes it unmapped; one whose cut is refused tells nothing.",
     where: "vfio_compat.c iommufd_vfio_unmap_dma",
   },
   "P14.11": {
