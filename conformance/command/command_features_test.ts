@@ -208,13 +208,36 @@ describe("--expectations", () => {
     }]);
     assertStringIncludes(out, `\nknown.json changed:\n`);
     assertStringIncludes(out, `\n+     "id": "b.mock.picky",\n`);
-    assertStringIncludes(out, "1 of its entries need a reason or a link.");
+    assertStringIncludes(
+      out,
+      "1 of its entries need a reason or a link: --link URL gives all of them one.",
+    );
     const again = await run(
       "--expectations known.json --update-expectations",
       undefined,
       { ...EINVAL_TARGET, files: written },
     );
     assertStringIncludes(again.out, "known.json did not change.\n");
+  });
+
+  it("writes what can be committed as it is, with a link for all", async () => {
+    const first = await run(
+      "--expectations known.json --update-expectations --link https://example.org/7",
+      undefined,
+      EINVAL_TARGET,
+    );
+    assertEquals(first.code, 0);
+    assertEquals(
+      JSON.parse(first.files["known.json"]!).link,
+      "https://example.org/7",
+    );
+    assertEquals(first.out.includes("need a reason or a link"), false);
+    const { code, out } = await run("--expectations known.json", undefined, {
+      ...EINVAL_TARGET,
+      files: first.files,
+    });
+    assertEquals(code, 0);
+    assertStringIncludes(out, "1 failed as expected");
   });
 
   it("keeps the difference off standard output where a program reads that", async () => {

@@ -153,7 +153,10 @@ function explain(
     const entry = expectations.entries[expectations.find(id, spec, uapi)];
     if (entry) {
       const statuses = expectedStatuses(entry).join(" or ");
-      fact("expected", `${statuses}: ${entry.reason} (${entry.link})`);
+      fact(
+        "expected",
+        `${statuses}: ${entry.reason} (${expectations.linkOf(entry)})`,
+      );
     }
     const about = aboutTest(test, info);
     const result = { ...about, status: "notrun", durationMs: 0 } as const;

@@ -85,6 +85,7 @@ How they run:
                          that one); repeatable
   --expectations FILE    tests that are known to fail, see README.md
   --update-expectations  write what the run came to into that file
+  --link URL             where what is written there is tracked
 
 What comes out:
   --report FORMAT[:PATH] pretty, ktap, tap, junit, json, jsonl, markdown, html,

@@ -54,6 +54,7 @@ const STRING = [
   "seed",
   "repeat",
   "expectations",
+  "link",
   "transcripts",
 ] as const;
 const COLLECT = ["target", "filter", "report", "no-skip"] as const;
@@ -152,7 +153,11 @@ function expectationOptions(values: Values) {
       "--update-expectations needs the file: --expectations FILE.",
     );
   }
-  return { expectations, updateExpectations } satisfies Partial<Options>;
+  const link = textOf(values, "link");
+  if (link !== undefined && !updateExpectations) {
+    throw new UsageError("--link goes with --update-expectations.");
+  }
+  return { expectations, updateExpectations, link } satisfies Partial<Options>;
 }
 
 /** Called for each argument that is not declared. */

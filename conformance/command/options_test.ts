@@ -26,6 +26,7 @@ const DEFAULTS: Options = {
   failFast: false,
   noSkip: [],
   expectations: undefined,
+  link: undefined,
   updateExpectations: false,
   transcripts: ".cache/transcripts",
 };
@@ -159,6 +160,7 @@ describe("parseOptions()", () => {
     ],
     [["--update-expectations"], "needs the file: --expectations FILE."],
     [["--expectations="], "--expectations needs a value."],
+    [["--link", "x"], "--link goes with --update-expectations."],
     [
       ["--report", "json", "--report", "ktap"],
       "Only one report can go to standard output",

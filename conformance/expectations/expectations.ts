@@ -3,9 +3,10 @@
 /**
  * Which tests are known to fail on which target, and why.
  *
- * The file is a JSON array of {@link Expectation}s. The first that applies to
- * a test on a target decides; one that decides nothing is out of date, one that
- * lets several tests pass or not says nothing, and the run fails for both.
+ * The file is a JSON array of {@link Expectation}s, or an object with such an
+ * array and a link for those that have none. The first that applies to a test
+ * on a target decides; one that decides nothing is out of date, one that lets
+ * several tests pass or not says nothing, and the run fails for both.
  *
  * @module
  */
@@ -40,18 +41,19 @@ export interface Condition {
 
 /** An entry of the file. */
 export interface Expectation {
-  /** A pattern for ids, as `--filter` takes it. */
-  readonly id: string;
+  /** A pattern for ids, as `--filter` takes it; several for failures of one cause. */
+  readonly id: string | readonly string[];
   /** Where it applies; everywhere if left out. */
   readonly when?: Condition;
   /** How the test ends there. Several for one that does not always end in the same way; `pass` may be one of them. */
   readonly expect: ExpectedStatus | readonly ExpectedStatus[];
   /** Why it fails. */
   readonly reason: string;
-  /** Where that is tracked. */
-  readonly link: string;
+  /** Where that is tracked; that of the file if left out. */
+  readonly link?: string;
 }
 
+const FILE_KEYS = ["link", "expectations"];
 const KEYS = ["id", "when", "expect", "reason", "link"];
 const CONDITION_KEYS = ["target", "uapi"];
 
@@ -59,15 +61,20 @@ const CONDITION_KEYS = ["target", "uapi"];
 export class Expectations {
   /** The entries in the file's order. */
   readonly entries: readonly Expectation[];
+  /** Where those are tracked that have no link of their own. */
+  readonly link: string | undefined;
   readonly #path: string;
-  readonly #globs: readonly Glob[];
+  readonly #globs: readonly (readonly Glob[])[];
   readonly #targets: readonly (Glob | undefined)[];
 
   /** `path` is what messages call the file. */
-  constructor(entries: readonly Expectation[], path: string) {
+  constructor(entries: readonly Expectation[], path: string, link?: string) {
     this.entries = entries;
+    this.link = link;
     this.#path = path;
-    this.#globs = entries.map(({ id }) => new Glob(id));
+    this.#globs = entries.map((entry) =>
+      patternsOf(entry).map((pattern) => new Glob(pattern))
+    );
     this.#targets = entries.map(({ when }) =>
       when?.target === undefined ? undefined : new Glob(when.target)
     );
@@ -75,9 +82,34 @@ export class Expectations {
 
   /** The entry that decides on a test on a target, as its index; -1 if none does. */
   find(id: string, spec: string, uapi: RevisionName): number {
-    return this.entries.findIndex((_, index) =>
-      this.#appliesTo(index, spec, uapi) && this.#globs[index]!.matches(id)
+    return this.#findPattern(id, spec, uapi).entry;
+  }
+
+  /** The same, with the place of the pattern in the entry. */
+  #findPattern(
+    id: string,
+    spec: string,
+    uapi: RevisionName,
+  ): { entry: number; pattern: number } {
+    for (const [entry, globs] of this.#globs.entries()) {
+      if (!this.#appliesTo(entry, spec, uapi)) continue;
+      const pattern = globs.findIndex((glob) => glob.matches(id));
+      if (pattern >= 0) return { entry, pattern };
+    }
+    return { entry: -1, pattern: -1 };
+  }
+
+  /** The same with another link for those that have none of their own: an empty one is none. */
+  withLink(link: string): Expectations {
+    const entries = this.entries.map(({ link: own, ...entry }) =>
+      own === undefined || own.trim() === "" ? entry : { ...entry, link: own }
     );
+    return new Expectations(entries, this.#path, link);
+  }
+
+  /** Where an entry's failures are tracked; "" where nothing says so yet. */
+  linkOf({ link }: Expectation): string {
+    return link ?? this.link ?? "";
   }
 
   /** A result as the expectations see it: a failure may become `xfail`, a pass `xpass`. */
@@ -93,36 +125,43 @@ export class Expectations {
 
   #judgeOne(spec: string, result: TestResult): TestResult {
     const entry = this.entries[this.find(result.id, spec, result.uapi)];
-    return entry === undefined ? result : judgeBy(entry, result);
+    if (entry === undefined) return result;
+    return judgeBy(entry, this.linkOf(entry), result);
   }
 
   /**
-   * The indexes of the entries that decide nothing although one of the targets
-   * is one of those that they are about.
+   * The patterns of each entry that decide nothing although one of the targets
+   * is one of those that the entry is about.
    */
-  staleEntries(columns: readonly SuiteColumn[]): number[] {
-    const used = new Set(
-      columns.flatMap(({ spec, uapi, ids }) =>
-        ids.map((id) => this.find(id, spec, uapi))
-      ),
+  stalePatterns(columns: readonly SuiteColumn[]): string[][] {
+    const used = this.entries.map(() => new Set<number>());
+    for (const { spec, uapi, ids } of columns) {
+      for (const id of ids) {
+        const { entry, pattern } = this.#findPattern(id, spec, uapi);
+        used[entry]?.add(pattern);
+      }
+    }
+    return this.entries.map((entry, index) =>
+      columns.some(({ spec, uapi }) => this.#appliesTo(index, spec, uapi))
+        ? patternsOf(entry).filter((_, place) => !used[index]!.has(place))
+        : []
     );
-    return [...this.entries.keys()]
-      .filter((index) => !used.has(index))
-      .filter((index) =>
-        columns.some(({ spec, uapi }) => this.#appliesTo(index, spec, uapi))
-      );
   }
 
-  /** A sentence for each of these entries, and for those that excuse whatever happens. */
+  /** A sentence for each of these patterns, and for entries that excuse whatever happens. */
   problems(columns: readonly SuiteColumn[]): string[] {
-    const stale = new Set(this.staleEntries(columns));
-    return this.entries.flatMap(({ id }, index) => {
-      const why = stale.has(index)
-        ? this.#whyUnused(index, columns)
-        : this.#whyVague(index, columns);
-      return why === undefined
-        ? []
-        : [`${this.#path}, entry ${index + 1}: "${id}" ${why}`];
+    const stale = this.stalePatterns(columns);
+    return this.entries.flatMap((entry, index) => {
+      const vague = this.#whyVague(index, columns);
+      const wrong = stale[index]!.map((pattern) =>
+        [pattern, whyUnused(pattern, columns)] as const
+      );
+      if (wrong.length === 0 && vague !== undefined) {
+        wrong.push([patternsOf(entry).join(", "), vague]);
+      }
+      return wrong.map(([what, why]) =>
+        `${this.#path}, entry ${index + 1}: "${what}" ${why}`
+      );
     });
   }
 
@@ -144,19 +183,24 @@ export class Expectations {
       "in the same way needs an entry of its own";
   }
 
-  #whyUnused(index: number, columns: readonly SuiteColumn[]): string {
-    const glob = this.#globs[index]!;
-    const ids = columns.flatMap(({ ids }) => ids);
-    return ids.some((id) => glob.matches(id))
-      ? "decides nothing: earlier entries match all its tests"
-      : "matches no test";
-  }
-
   #appliesTo(index: number, spec: string, uapi: RevisionName): boolean {
     const { when } = this.entries[index]!;
     if (when?.uapi !== undefined && when.uapi !== uapi) return false;
     return this.#targets[index]?.matchesAll(spec) ?? true;
   }
+}
+
+/** Why a pattern decides nothing. */
+function whyUnused(pattern: string, columns: readonly SuiteColumn[]): string {
+  const glob = new Glob(pattern);
+  return columns.some(({ ids }) => ids.some((id) => glob.matches(id)))
+    ? "decides nothing: earlier entries match all its tests"
+    : "matches no test";
+}
+
+/** The patterns of an entry. */
+export function patternsOf({ id }: Expectation): readonly string[] {
+  return typeof id === "string" ? [id] : id;
 }
 
 /** The statuses that an entry expects. */
@@ -167,9 +211,13 @@ export function expectedStatuses(
 }
 
 /** A result as the entry that decides on it sees it. */
-function judgeBy(entry: Expectation, result: TestResult): TestResult {
+function judgeBy(
+  entry: Expectation,
+  link: string,
+  result: TestResult,
+): TestResult {
   const { status } = result;
-  const { reason, link } = entry;
+  const { reason } = entry;
   const expected = { actual: status, reason, link };
   const statuses: readonly Status[] = expectedStatuses(entry);
   if (status === "pass" && !statuses.includes("pass")) {
@@ -199,31 +247,64 @@ export function parseExpectations(
     // Some editors begin a file with a mark.
     () => JSON.parse(text.replace(/^\ufeff/, "")),
   );
-  if (!Array.isArray(value)) {
-    throw new UsageError(`${what}: it must hold an array.`);
-  }
-  const entries = value.map((entry, index) =>
-    readEntry(entry, `${path}, entry ${index + 1}`, complete)
+  const { link, list } = fileOf(value, what);
+  const entries = list.map((entry, index) =>
+    readEntry(
+      entry,
+      `${path}, entry ${index + 1}`,
+      complete,
+      link !== undefined,
+    )
   );
-  return new Expectations(entries, path);
+  return new Expectations(entries, path, link);
+}
+
+/** The entries of a file, and their link. */
+function fileOf(
+  value: unknown,
+  what: string,
+): { link: string | undefined; list: readonly unknown[] } {
+  if (Array.isArray(value)) return { link: undefined, list: value };
+  const { link, expectations, ...more } = Object(value) as Record<
+    string,
+    unknown
+  >;
+  const isLink = link === undefined ||
+    typeof link === "string" && link.trim() !== "";
+  const known = isLink && Object.keys(more).length === 0;
+  if (!known || !Array.isArray(expectations)) {
+    throw new UsageError(
+      `${what}: it must hold an array, or an object with ${
+        FILE_KEYS.join(" and ")
+      }.`,
+    );
+  }
+  return {
+    link: link === undefined ? undefined : printable(link),
+    list: expectations,
+  };
 }
 
 /**
  * Reads one entry; `where` is what messages call it. `complete` is false where
- * reason and link may be empty.
+ * reason and link may be empty, `linked` is true where the file has a link.
  */
 function readEntry(
   value: unknown,
   where: string,
   complete: boolean,
+  linked: boolean,
 ): Expectation {
   const entry = object(value, "It", KEYS);
   return {
-    id: text(entry, "id", false),
+    id: Array.isArray(entry.id) && entry.id.length > 0
+      ? entry.id.map((id) => text({ id }, "id", false))
+      : text(entry, "id", false),
     ...entry.when !== undefined && { when: condition(entry.when) },
     expect: statuses(entry.expect),
     reason: text(entry, "reason", !complete),
-    link: text(entry, "link", !complete),
+    ...!(linked && entry.link === undefined) &&
+      { link: text(entry, "link", !complete) },
   };
 
   function refuse(why: string): never {

@@ -24,7 +24,7 @@ import { orUsageError } from "../lib/usage_error.ts";
  * that is wrong, or not there unless it is to be written.
  */
 export function readExpectations(
-  { expectations: path, updateExpectations }: Options,
+  { expectations: path, updateExpectations, link }: Options,
   host: Host,
 ): Expectations {
   if (path === undefined) return new Expectations([], "");
@@ -33,7 +33,8 @@ export function readExpectations(
     if (text === undefined) throw new Error("no such file");
     return text;
   });
-  return parseExpectations(text, path, !updateExpectations);
+  const read = parseExpectations(text, path, !updateExpectations);
+  return link === undefined ? read : read.withLink(link);
 }
 
 /** Writes the file after a run with these results; returns what changed, for a person. */
@@ -56,22 +57,24 @@ export function rewriteExpectations(
       return { spec: target.spec, uapi, ids: [...ids], results: merged };
     }),
   );
-  const after = format(entries);
+  const { link } = expectations;
+  const after = format(entries, link);
   host.save(path, after);
-  const incomplete = entries.filter(({ reason, link }) =>
-    reason.trim() === "" || link.trim() === ""
+  const incomplete = entries.filter((entry) =>
+    entry.reason.trim() === "" || expectations.linkOf(entry).trim() === ""
   );
-  const difference = lineDiff(format(expectations.entries), after);
+  const difference = lineDiff(format(expectations.entries, link), after);
   return [
     difference === ""
       ? `${path} did not change.\n`
       : `${path} changed:\n${difference}`,
     incomplete.length === 0
       ? ""
-      : `Before the file can be used, ${incomplete.length} of its entries need a reason or a link.\n`,
+      : `Before the file can be used, ${incomplete.length} of its entries need a reason or a link: --link URL gives all of them one.\n`,
   ].join("");
 }
 
-function format(entries: readonly object[]): string {
-  return JSON.stringify(entries, null, 2) + "\n";
+function format(entries: readonly object[], link?: string): string {
+  const file = link === undefined ? entries : { link, expectations: entries };
+  return JSON.stringify(file, null, 2) + "\n";
 }

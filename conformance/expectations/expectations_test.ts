@@ -108,6 +108,23 @@ describe("Expectations", () => {
     }
   });
 
+  it("may be about several patterns, each of which must be true", () => {
+    const column = {
+      spec: "impl:",
+      uapi: "6.12" as const,
+      ids: ["a.b", "a.c", "b.a"],
+    };
+    const both = parse({ ...ENTRY, id: ["a.b", "b"] });
+    assertEquals(both.problems([column]), []);
+    assertEquals(both.find("b.a", "impl:", "6.12"), 0);
+    assertEquals(both.find("a.c", "impl:", "6.12"), -1);
+    const more = parse({ ...ENTRY, id: ["a.b", "gone", "a.*", "b", "b.a"] });
+    assertEquals(more.problems([column]), [
+      `known.json, entry 1: "gone" matches no test`,
+      `known.json, entry 1: "b.a" decides nothing: earlier entries match all its tests`,
+    ]);
+  });
+
   it("are no problem when they are about another target", () => {
     const column = { spec: "impl:", uapi: "6.12" as const, ids: [] };
     const when = { target: "tcp:*" };
@@ -121,7 +138,11 @@ describe("parseExpectations()", () => {
   const { link: _, ...withoutLink } = ENTRY;
   const mistakes: [text: string, message: string][] = [
     ["[", `Cannot parse expectations "known.json": `],
-    ["{}", "it must hold an array."],
+    ["{}", "it must hold an array, or an object with link and expectations."],
+    ['{"link": "", "expectations": []}', "it must hold an array, or an object"],
+    ['{"links": "x", "expectations": []}', "it must hold an array, or an obj"],
+    [JSON.stringify([{ ...ENTRY, id: [] }]), `"id" must be there`],
+    [JSON.stringify([{ ...ENTRY, id: ["a", ""] }]), `"id" must be there`],
     ["[1]", "known.json, entry 1: It must be an object."],
     [
       JSON.stringify([ENTRY, withoutLink]),
@@ -158,6 +179,18 @@ describe("parseExpectations()", () => {
       );
     });
   }
+
+  it("takes the file's link where an entry has none", () => {
+    const link = "https://example.org/all";
+    const file = { link, expectations: [withoutLink, { ...ENTRY, id: "b" }] };
+    const read = parseExpectations(JSON.stringify(file), "known.json");
+    assertEquals(read.entries.map((entry) => read.linkOf(entry)), [
+      link,
+      ENTRY.link,
+    ]);
+    const failed = result("a.b", { status: "fail" });
+    assertEquals(read.judge("impl:", failed).expected?.link, link);
+  });
 
   it("lets reason and link be empty while the file is written anew", () => {
     const text = JSON.stringify([{ ...ENTRY, reason: "", link: "" }]);

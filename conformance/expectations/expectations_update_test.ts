@@ -59,6 +59,65 @@ describe("updateExpectations()", () => {
     }]);
   });
 
+  it("has one entry for failures of one cause, and the link is the file's", () => {
+    const link = "https://example.org/all";
+    const known = new Expectations([], "known.json", link);
+    const message = "COPY: expected success, got ENOTTY";
+    const results = IDS.map((id) => result(id, { status: "fail", message }));
+    const columns = [column({}, { results })];
+    const entries = updateExpectations(known, columns);
+    assertEquals(entries, [{
+      id: IDS,
+      when: { target: "x:" },
+      expect: "fail",
+      reason: message,
+    }]);
+    const again = new Expectations(entries, "known.json", link);
+    assertEquals(updateExpectations(again, columns), entries);
+    const better = [column({ "a.1": "fail", "a.2": "pass", "b.1": "fail" })];
+    assertEquals(updateExpectations(again, better), [
+      { ...entries[0]!, id: ["a.1", "b.1"] },
+    ]);
+  });
+
+  it("drops the patterns of an entry that match no test", () => {
+    const entry = { ...KNOWN, id: ["gone", "a.1"] };
+    assertEquals(update([entry], column({ "a.1": "fail" })), [
+      { ...KNOWN, id: "a.1" },
+    ]);
+  });
+
+  for (
+    const [spec, pattern, others = []] of [
+      [
+        "stdio:python3 /home/me/toy/adapter.py --log /tmp/x.txt",
+        "stdio:*adapter.py*",
+      ],
+      ["stdio:./my_adapter --fast", "stdio:*my_adapter*"],
+      ["stdio:deno run -A ./agent.ts --uapi 7.3", "stdio:*agent.ts*"],
+      ["stdio:cat", "stdio:*cat*"],
+      ["stdio:./a 'b c'", "stdio:*a*"],
+      ["stdio:'./a$ b'", "stdio:'./a$ b'"],
+      ["stdio:./toy --broken id", "stdio:./toy --broken id", ["stdio:./toy"]],
+      ["unix:/run/user/1000/iommufd.sock", "unix:*iommufd.sock*"],
+      ["module:../x/target.ts", "module:*target.ts*"],
+      ["tcp:localhost:80", "tcp:localhost:80"],
+      ["impl:7.3,scattered=7", "impl:7.3,scattered=7"],
+    ] as [string, string, string[]?][]
+  ) {
+    it(`means ${spec} by ${pattern}${others.length ? `, beside ${others}` : ""}`, () => {
+      const beside = others.map((spec) => column({}, { spec }));
+      const [entry] = update(
+        [],
+        column({ "a.1": "fail" }, { spec }),
+        ...beside,
+      );
+      assertEquals(entry?.when?.target, pattern);
+      const read = new Expectations([entry!], "known.json");
+      assertEquals(read.find("a.1", spec, "6.12"), 0);
+    });
+  }
+
   it("drops an entry whose tests pass", () => {
     assertEquals(update([KNOWN], column({ "a.1": "pass", "a.2": "pass" })), []);
   });

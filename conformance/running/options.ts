@@ -60,6 +60,8 @@ export interface Options {
   readonly expectations: string | undefined;
   /** Write that file anew. */
   readonly updateExpectations: boolean;
+  /** Where what is written there is tracked, if nothing else says so. */
+  readonly link: string | undefined;
   /** The folder for the calls of failed tests; undefined for none. */
   readonly transcripts: string | undefined;
 }
