@@ -257,6 +257,7 @@ function openReports(
       write: reportWriter(format, path, host),
       color: path === undefined && host.color,
       commands,
+      readText: (path) => host.readText(path),
     })
   );
 }

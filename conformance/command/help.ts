@@ -89,9 +89,9 @@ How they run:
 
 What comes out:
   --report FORMAT[:PATH] pretty, ktap, tap, junit, json, jsonl, markdown, html,
-                         github, coverage; with PATH into that file, else to
-                         standard output, where pretty is the default;
-                         repeatable
+                         github, coverage, bundle, badge; with PATH into that
+                         file, else to standard output, where pretty is the
+                         default; repeatable
   --transcripts DIR      where the calls of failed tests are saved; default
                          .cache/transcripts
   --no-transcripts       do not save them

@@ -110,7 +110,7 @@ export function describeProtocol() {
     words: WORDS,
     kinds: KINDS,
     replies: REPLIES,
-    hello: { keys: HELLO_KEYS, uapi: REVISION_NAMES },
+    hello: { keys: HELLO_KEYS, optional: ["testops"], uapi: REVISION_NAMES },
     capabilities: [...NEEDS, "time", "program", "linux"],
     adapter: [
       { name: "hello", args: "1", values: "KEY=NAME…" },

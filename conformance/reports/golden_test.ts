@@ -19,6 +19,7 @@ function textOf(format: ReportFormat, run: Run): string {
     write: (part) => text += part,
     color: false,
     commands: COMMANDS,
+    readText: (path) => `all of ${path}\n`,
   });
   report.begin?.(run);
   for (const column of run.columns) {
@@ -47,6 +48,9 @@ for (const format of REPORT_FORMATS) {
       const run = { ...PASSED, columns: [{ ...column!, results }] };
       assertEquals(textOf(format, run) === textOf(format, PASSED), false);
     });
+
+    // Shields takes no properties that it does not know.
+    if (format === "badge") return;
 
     it("names version and hash of the suite", () => {
       const text = textOf(format, PASSED);

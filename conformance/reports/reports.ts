@@ -18,6 +18,8 @@ import { formatKtap } from "./formats/ktap.ts";
 import { formatMarkdown } from "./formats/markdown.ts";
 import { formatPretty } from "./formats/pretty.ts";
 import { formatTap } from "./formats/tap.ts";
+import { formatBadge } from "./submission/badge.ts";
+import { formatBundle } from "./submission/bundle.ts";
 
 /** What is known of a run when it begins. */
 export type BegunRun = Pick<Run, "suite" | "settings" | "origin">;
@@ -42,6 +44,8 @@ export interface ReportOptions {
   readonly color: boolean;
   /** The commands to tell. */
   readonly commands: Commands;
+  /** The text of a file of transcripts; undefined if it is not there. */
+  readText(path: string): string | undefined;
 }
 
 /** How a report of each kind is opened. */
@@ -56,6 +60,10 @@ const REPORTS = {
   html: atEnd(formatHtml),
   github: atEnd(formatGithub),
   coverage: atEnd(formatCoverage),
+  bundle: ({ write, readText }: ReportOptions): Report => ({
+    end: (run) => write(formatBundle(run, readText)),
+  }),
+  badge: atEnd(formatBadge),
 };
 
 /** A kind of report. */

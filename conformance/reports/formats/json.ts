@@ -72,7 +72,7 @@ export type JsonCase =
   };
 
 /** One test in a {@link JsonReport}. */
-export type JsonTest = JsonCase & Pick<TestResult, "reference"> & {
+export type JsonTest = JsonCase & Pick<TestResult, "reference" | "rules"> & {
   /** The kernel's test program that has it; null for one of this kit. */
   readonly program: string | null;
   /** Its cases in order, if it has some and ran. */
@@ -122,7 +122,7 @@ export function jsonTargetHead(
 
 /** A result as reports for programs have it. */
 export function jsonTest(result: TestResult): JsonTest {
-  const { program, reference, cases } = result;
+  const { program, reference, rules, cases } = result;
   const { id, status, durationMs, description, ...more } = jsonCase(result);
   return {
     id,
@@ -131,6 +131,7 @@ export function jsonTest(result: TestResult): JsonTest {
     durationMs,
     description,
     reference,
+    rules,
     ...more,
     ...cases && { cases: cases.map(jsonCase) },
   };
