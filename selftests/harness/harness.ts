@@ -134,7 +134,9 @@ export function assertBytes(
   expected: Uint8Array,
   what: string,
 ): void {
-  assertEq(actual.length, expected.length, `length of ${what}`);
+  if (actual.length !== expected.length) {
+    assertEq(actual.length, expected.length, `length of ${what}`);
+  }
   for (let i = 0; i < expected.length; i++) {
     if (actual[i] !== expected[i]) {
       throw new AssertionFailure(

@@ -22,28 +22,25 @@ import { type Call, call } from "../target/verbs.ts";
 /** Bytes of the C test's `tmp` array. */
 const TMP_SIZE = 64;
 
-/** One access of a batch and what it must come to. */
+/** An access, which is made at one place after the other. There are so many that each has its bytes once. */
 interface Step {
-  /** For messages. */
-  readonly what: string;
-  /** The calls: one access, then a look at the memory that it wrote to. */
-  readonly calls: readonly Call[];
-  /** That memory afterwards. */
+  /** `read` or `write`, for messages. */
+  readonly kind: string;
+  /** Its struct as it is passed. */
+  readonly struct: Uint8Array;
+  /** The same, to change it. */
+  readonly cmd: TestAccessRw;
+  /** What is seen afterwards of the memory that it wrote to. */
   readonly seen: Uint8Array;
   /** What must be there. */
   readonly expected: Uint8Array;
 }
 
-/** Where an access is. */
-interface Place {
-  readonly io: Iommufd;
-  /** The struct of an access, but for what follows and `flags`. */
-  readonly template: Uint8Array;
-  /** Where to make the struct of this one. */
-  readonly args: Uint8Array;
-  readonly iova: bigint;
-  readonly offset: number;
-  readonly length: number;
+/** The accesses of one length: a read, then a write of the first bytes of `tmp`. */
+interface Pair {
+  readonly read: Step;
+  readonly write: Step;
+  readonly tmp: Uint8Array;
 }
 
 /**
@@ -68,21 +65,37 @@ export async function checkAccessRw(
     IOMMU_TEST_OP_ACCESS_RW,
     { id: access, uptr: BigInt(io.scratch) },
   );
+  const bytes = new Uint8Array(2 * TMP_SIZE);
+  const pairs = Array.from({ length: TMP_SIZE - 1 }, (_, i): Pair => {
+    const length = i + 1;
+    const tmp = bytes.subarray(length, length + TMP_SIZE);
+    const wanted = tmp.subarray(0, length);
+    return {
+      read: step("read", template, flags, new Uint8Array(length)),
+      write: step("write", template, flags | MOCK_ACCESS_RW_WRITE, wanted),
+      tmp,
+    };
+  });
   for (let offset = pageSize - 50; offset < pageSize + 50; offset++) {
-    const steps: Step[] = [];
-    const bytes = random.bytes(2 * TMP_SIZE);
-    // One allocation for all, since there are many.
-    const structs = new Uint8Array(2 * TMP_SIZE * TestAccessRw.size);
-    for (let length = 1; length < TMP_SIZE; length++) {
-      const args = structs.subarray(2 * length * TestAccessRw.size);
-      const place = { io, template, args, iova, offset, length };
-      const before = content.slice(offset, offset + length);
-      steps.push(readStep(place, flags, before));
-      const tmp = bytes.subarray(length, length + TMP_SIZE);
-      content.set(tmp.subarray(0, length), offset);
-      steps.push(writeStep(place, flags, tmp));
+    bytes.set(random.bytes(2 * TMP_SIZE));
+    const calls: Call[] = [];
+    for (const { read, write, tmp } of pairs) {
+      copyTo(read.expected, content, offset);
+      content.set(write.expected, offset);
+      read.cmd.iova = write.cmd.iova = iova + BigInt(offset);
+      calls.push(
+        accessCall(io, read),
+        call("peek", io.scratch, read.seen),
+        call("poke", io.scratch, tmp),
+        accessCall(io, write),
+        call("peek", io.buffer + offset, write.seen),
+      );
     }
-    await runSteps(io, steps);
+    checkResults(await io.process.batch(calls), calls, offset);
+    for (const { read, write } of pairs) {
+      checkSeen(read, offset);
+      checkSeen(write, offset);
+    }
   }
 
   const whole = { iova, length: io.bufferSize, uptr: io.scratch, flags };
@@ -94,59 +107,48 @@ export async function checkAccessRw(
   );
 }
 
-/** The access itself; its struct is made at `at`. */
-function accessCall(
-  { io, template, args, iova, offset, length }: Place,
-  at: number,
+function step(
+  kind: string,
+  template: Uint8Array,
   flags: number,
-): Call {
-  const arg = args.subarray(at, at + TestAccessRw.size);
-  arg.set(template);
-  const cmd = TestAccessRw.at(arg);
-  cmd.iova = iova + BigInt(offset);
+  expected: Uint8Array,
+): Step {
+  const { length } = expected;
+  const bytes = new Uint8Array(TestAccessRw.size);
+  bytes.set(template);
+  const cmd = TestAccessRw.at(bytes);
   cmd.length = BigInt(length);
   cmd.flags = flags;
-  const bytes = arg.subarray(0, template.length);
-  return call("ioctl", io.fd, IOMMU_TEST_CMD, bytes);
+  const struct = bytes.subarray(0, template.length);
+  return { kind, struct, cmd, seen: new Uint8Array(length), expected };
 }
 
-/** Reads what is in the buffer. */
-function readStep(place: Place, flags: number, expected: Uint8Array): Step {
-  const { io, offset, length } = place;
-  const seen = new Uint8Array(length);
-  return {
-    what: `ACCESS_RW read of ${length} bytes at offset ${offset}`,
-    seen,
-    expected,
-    calls: [accessCall(place, 0, flags), call("peek", io.scratch, seen)],
-  };
+function accessCall({ fd }: Iommufd, { struct }: Step): Call {
+  return call("ioctl", fd, IOMMU_TEST_CMD, struct);
 }
 
-/** Writes the first of the bytes of `tmp` to the buffer. */
-function writeStep(place: Place, flags: number, tmp: Uint8Array): Step {
-  const { io, offset, length } = place;
-  const seen = new Uint8Array(length);
-  return {
-    what: `ACCESS_RW write of ${length} bytes at offset ${offset}`,
-    seen,
-    expected: tmp.subarray(0, length),
-    calls: [
-      call("poke", io.scratch, tmp),
-      accessCall(place, TestAccessRw.size, flags | MOCK_ACCESS_RW_WRITE),
-      call("peek", io.buffer + offset, seen),
-    ],
-  };
+/** Fills `to` from byte `offset` of `from` on. */
+function copyTo(to: Uint8Array, from: Uint8Array, offset: number): void {
+  for (let i = 0; i < to.length; i++) to[i] = from[offset + i]!;
 }
 
-/** Runs all steps in one round trip and checks each. */
-async function runSteps(io: Iommufd, steps: readonly Step[]): Promise<void> {
-  const results = await io.process.batch(steps.flatMap((step) => step.calls));
-  let index = 0;
-  for (const { what, calls, seen, expected } of steps) {
-    for (const { verb } of calls) {
-      const ret = results[index++]!;
-      if (ret !== 0) assertResult(ret, undefined, `${what}, ${verb.name}`);
-    }
+function checkResults(
+  results: readonly number[],
+  calls: readonly Call[],
+  offset: number,
+): void {
+  for (let i = 0; i < results.length; i++) {
+    if (results[i] === 0) continue;
+    const what = `ACCESS_RW at offset ${offset}, ${calls[i]!.verb.name}`;
+    assertResult(results[i]!, undefined, what);
+  }
+}
+
+function checkSeen({ kind, seen, expected }: Step, offset: number): void {
+  for (let i = 0; i < seen.length; i++) {
+    if (seen[i] === expected[i]) continue;
+    const what =
+      `ACCESS_RW ${kind} of ${seen.length} bytes at offset ${offset}`;
     assertBytes(seen, expected, what);
   }
 }

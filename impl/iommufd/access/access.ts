@@ -32,6 +32,7 @@
 
 import { IOMMU_READ, IOMMU_WRITE } from "../../iommu/domain.ts";
 import { KernelBug } from "../../kernel/warn.ts";
+import { partOf } from "../../lib/bytes.ts";
 import { U64_MAX } from "../../lib/u64.ts";
 import { EBUSY, EINVAL, ENOENT, EPERM } from "../../uapi/errno.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
@@ -364,7 +365,7 @@ export class Access extends IommufdObject implements IoptAccess {
         area.pages!,
         area.iovaToIndex(curIova),
         Number(startByte & BigInt(PAGE_SIZE - 1)),
-        data.subarray(at, end),
+        partOf(data, at, end),
         flags,
       );
       at = end;

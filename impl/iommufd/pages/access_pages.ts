@@ -9,6 +9,7 @@
  */
 
 import { min, type PageIndex, plus } from "../../lib/brands.ts";
+import { partOf } from "../../lib/bytes.ts";
 import { XarrayNodes } from "../../lib/xarray_nodes.ts";
 import { EINVAL } from "../../uapi/errno.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
@@ -256,7 +257,7 @@ function rwSlow(
     let copied = 0;
     while (!reader.done) {
       copied += reader.batch.rw(
-        data.subarray(copied),
+        partOf(data, copied, data.length),
         copied === 0 ? offset : 0,
         write,
       );

@@ -13,6 +13,7 @@
 import type { Domain } from "../../iommu/domain.ts";
 import { iommuMap, iommuUnmap } from "../../iommu/map.ts";
 import type { KernelCore } from "../../kernel/core.ts";
+import { partOf } from "../../lib/bytes.ts";
 import { KernelBug } from "../../lib/kernel_bug.ts";
 import { EINVAL } from "../../uapi/errno.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
@@ -323,7 +324,7 @@ export class PfnBatch implements Disposable {
     for (let cur = 0; cur < end && copied < data.length; cur++) {
       const left = npfns[cur]! * PAGE_SIZE - at;
       const bytes = Math.min(data.length - copied, left);
-      const part = data.subarray(copied, copied + bytes);
+      const part = partOf(data, copied, copied + bytes);
       if (write) frames.write(pfns[cur]! as Pfn, at, part);
       else frames.read(pfns[cur]! as Pfn, at, part);
       copied += bytes;

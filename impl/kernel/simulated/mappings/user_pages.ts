@@ -18,6 +18,7 @@ import {
   TASK_SIZE,
 } from "../../../uapi/mman.ts";
 import type { Pfn } from "../../../lib/brands.ts";
+import { partOf } from "../../../lib/bytes.ts";
 import type { FrameList } from "../../../lib/frame_list.ts";
 import type { Frames } from "../pages/frames.ts";
 import {
@@ -161,7 +162,7 @@ export class UserPages implements Mm {
         const at = (uaddr + done) % PAGE_SIZE;
         const n = Math.min(PAGE_SIZE - at, to.length - done);
         const pfn = this.#frameAt(uaddr + done, PROT_READ);
-        const part = n === to.length ? to : to.subarray(done, done + n);
+        const part = partOf(to, done, done + n);
         this.frames.read(pfn, at, part);
         done += n;
       }
@@ -178,7 +179,7 @@ export class UserPages implements Mm {
         const at = (uaddr + done) % PAGE_SIZE;
         const n = Math.min(PAGE_SIZE - at, from.length - done);
         const pfn = this.#frameAt(uaddr + done, PROT_WRITE);
-        const part = n === from.length ? from : from.subarray(done, done + n);
+        const part = partOf(from, done, done + n);
         this.frames.write(pfn, at, part);
         done += n;
       }
