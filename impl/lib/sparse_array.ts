@@ -68,6 +68,11 @@ export class SparseUint32Array {
     this.#countIn(number, leaf, Number(value !== 0) - Number(old !== 0));
   }
 
+  /** Sets bits of the value at `index`, which is present. */
+  setBits(index: number, bits: number): void {
+    this.leaf(index)![index % LEAF_SIZE]! |= bits;
+  }
+
   /**
    * The 512 values around `index`, that of `index` at `index % 512`; undefined
    * if all are absent. For loops of the caller's own: they may change values,

@@ -94,11 +94,8 @@ export class FlatMockDomain extends MockDomain {
     const flags = PTE_PRESENT | (pgsize === MOCK_IO_PAGE_SIZE ? 0 : PTE_HUGE);
     const ptes = this.#ptes;
     const present = ptes.fillIncreasing(first, count, flags + frame, 1);
-    ptes.set(first, ptes.get(first) | PTE_START_OR_LAST);
-    ptes.set(
-      first + count - 1,
-      ptes.get(first + count - 1) | PTE_START_OR_LAST,
-    );
+    ptes.setBits(first, PTE_START_OR_LAST);
+    ptes.setBits(first + count - 1, PTE_START_OR_LAST);
     if (present > 0) this.#warn(iova, `is mapped over ${present} entries`);
     return pgsize * pgcount;
   }

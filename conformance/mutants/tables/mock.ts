@@ -217,7 +217,7 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
     uapi: "6.12",
   }, {
     name: "mock-page-marker",
-    find: "    ptes.set(first, ptes.get(first) | PTE_START_OR_LAST);\n",
+    find: "    ptes.setBits(first, PTE_START_OR_LAST);\n",
     replace: "",
     breaks: "The first IOPTE of a map lacks its mark",
     killer: "kit_test_ops.check_map_other_pages",

@@ -48,7 +48,7 @@ import {
   type IoptAccess,
   removeIoptAccess,
 } from "../ioas/accesses.ts";
-import { ContigAreas, type IoptArea } from "../pages/area.ts";
+import { ContigAreas, indexOf, type IoptArea } from "../pages/area.ts";
 import type { IoPagetable } from "../ioas/io_pagetable.ts";
 import { lastIova } from "../ioas/iova_alloc.ts";
 import { Ioas } from "../ioas/ioas.ts";
@@ -363,7 +363,7 @@ export class Access extends IommufdObject implements IoptAccess {
       const startByte = area.startByte(curIova);
       rwAccess(
         area.pages!,
-        area.iovaToIndex(curIova),
+        indexOf(startByte),
         Number(startByte & BigInt(PAGE_SIZE - 1)),
         partOf(data, at, end),
         flags,

@@ -135,7 +135,7 @@ export class IoptArea extends IntervalNode<PageIndex> {
 }
 
 /** The page that a byte of some pages lies in. */
-function indexOf(byte: bigint): PageIndex {
+export function indexOf(byte: bigint): PageIndex {
   return Number(byte >> BigInt(PAGE_SHIFT)) as PageIndex;
 }
 

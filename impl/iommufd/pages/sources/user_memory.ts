@@ -33,6 +33,8 @@ export class UserMemory implements PagesSource, FrameSource {
   readonly #kernel: KernelCore;
   readonly #mm: Mm;
   readonly #gupFlags: number;
+  /** Room for one page. */
+  readonly #list = makeFrameList(1);
 
   /** `writable` says what its pages are pinned for. */
   constructor(kernel: KernelCore, mm: Mm, writable: boolean) {
@@ -127,7 +129,8 @@ export class UserMemory implements PagesSource, FrameSource {
     const { frames } = this.#kernel;
     this.#kernel.step("access.rwPage");
     const flags = FOLL_REMOTE | (write ? FOLL_WRITE : 0);
-    const list = makeFrameList(1);
+    const list = this.#list;
+    list.end = 0;
     this.#mm.pinUserPages(uaddr, 1, flags, list);
     const page = list.pfns[0]! as Pfn;
     if (write) frames.write(page, offset, data);
