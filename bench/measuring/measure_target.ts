@@ -73,13 +73,14 @@ export async function measureOnTarget(
     throw new Error("A target cannot time a call of this scenario");
   }
   const request = (rounds: number) => timeRound(process, round, rounds);
-  const once = [...(await request(1)).values()].reduce((a, b) => a + b) / 1e6;
+  const first = await request(1);
+  const once = [...first.values()].reduce((a, b) => a + b) / 1e6;
   const fitting = Math.floor(effort.request / once);
   const most = round.length > REQUEST_CALLS ? 1 : effort.maxRounds;
   const rounds = Math.max(1, Math.min(most, fitting));
   const requests = scenario.slow ? SLOW_REQUESTS : effort.requests;
-  const sums: Map<string, number>[] = [];
-  for (let i = 0; i < requests; i++) sums.push(await request(rounds));
+  const sums = rounds === 1 ? [first] : [];
+  while (sums.length < requests) sums.push(await request(rounds));
   const problems = await target.reset();
   if (problems.length > 0) throw new Error(problems.join(" "));
   return Object.entries(scenario.operations).map(([key, operation]) =>
