@@ -108,6 +108,7 @@ function about(
     ...lifetime,
     description: right,
     reference: linux,
+    rules: [],
     needs: () => needs,
   };
 }

@@ -110,7 +110,13 @@ function registerProbes(registry: Test[]): void {
   ): void {
     const reference = "conformance/protocol.md, capabilities";
     const needs = () => [name];
-    const options = { description, reference, needs, ...lifetimeOf(name) };
+    const options = {
+      description,
+      reference,
+      rules: [],
+      needs,
+      ...lifetimeOf(name),
+    };
     f.test(name, options, body);
   }
   probe("hugetlb", "64 huge pages can be mapped and used", probeHugetlb);

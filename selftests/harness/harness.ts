@@ -197,7 +197,7 @@ export interface TestOptions<V> extends Scope {
   /** What of Linux it answers to; default: where its rules are, or the kernel test of that name. */
   readonly reference?: string;
   /** The rules that it proves. */
-  readonly rules?: readonly RuleCode[];
+  readonly rules: readonly RuleCode[];
   /** The bug of Linux for which it is not applicable there. */
   knownBug?(variant: V): KnownBug | undefined;
   /** Why the test itself says that there is nothing to do in a variant. */
@@ -265,7 +265,7 @@ export function fixture<V, S>(
     testOptions: TestOptions<V>,
     make: (about: Omit<Test, "run">, variant: V) => Test,
   ): void {
-    const { rules = [] } = testOptions;
+    const { rules } = testOptions;
     variants.forEach(([variantName, variant], index) => {
       const test = make({
         id: [name, variantName, testName].filter((part) => part).join("."),

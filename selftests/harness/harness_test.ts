@@ -41,13 +41,13 @@ describe("fixture", () => {
       setup: () => Promise.resolve({}),
     });
     for (const name of ["x", "y", "z"]) {
-      f.test(name, { description: name }, async () => {});
+      f.test(name, { description: name, rules: [] }, async () => {});
     }
     const g = fixture(registry, "g", {
       upstream: false,
       setup: () => Promise.resolve({}),
     });
-    g.test("x", { description: "x" }, async () => {});
+    g.test("x", { description: "x", rules: [] }, async () => {});
     const ids = ["f.a.x", "f.a.y", "f.a.z", "f.b.x", "f.b.y", "f.b.z", "g.x"];
     assertEquals(registry.map(({ id }) => id), ids);
   });
@@ -67,7 +67,7 @@ describe("fixture", () => {
         return Promise.resolve();
       },
     });
-    f.test("x", { description: "x" }, (self, variant) => {
+    f.test("x", { description: "x", rules: [] }, (self, variant) => {
       seen.push(`body ${self} ${variant}`);
       return Promise.resolve();
     });
@@ -86,7 +86,7 @@ describe("fixture", () => {
         return Promise.resolve();
       },
     });
-    f.test("x", { description: "x" }, () => {
+    f.test("x", { description: "x", rules: [] }, () => {
       throw new AssertionFailure("a", "b", "c");
     });
     await assertRejects(() => run(registry[0]), AssertionFailure);
@@ -101,7 +101,11 @@ describe("fixture", () => {
       needs: (huge) => huge ? ["hugetlb"] : [],
       setup: () => Promise.resolve({}),
     });
-    const options = { description: "x", needs: () => ["fork"] as const };
+    const options = {
+      description: "x",
+      rules: [],
+      needs: () => ["fork"] as const,
+    };
     f.test("x", { ...options, until: "6.2" }, async () => {});
     const needs = registry.map((test) => test.needs.join());
     assertEquals(needs, ["hugetlb,fork", "fork"]);
@@ -117,7 +121,7 @@ describe("fixture", () => {
       scopeOf: (variant: Lifetime) => variant,
       setup: () => Promise.resolve({}),
     });
-    f.test("x", { description: "x" }, async () => {});
+    f.test("x", { description: "x", rules: [] }, async () => {});
     assertEquals(
       registry.map(({ uapi }) => uapi),
       [REVISION_NAMES, ["v3"]],
@@ -131,10 +135,10 @@ describe("fixture", () => {
       upstream: false,
       setup: () => Promise.resolve({}),
     });
-    const description = "x";
+    const about = { description: "x", rules: [] };
     const skipsItself = (has: boolean) => has ? undefined : "has nothing";
-    f.test("x", { description, skipsItself }, async () => {});
-    f.test("y", { description }, async () => {});
+    f.test("x", { ...about, skipsItself }, async () => {});
+    f.test("y", about, async () => {});
     const skips = registry.map(({ skipsItself }) => skipsItself);
     assertEquals(skips, [undefined, undefined, "has nothing", undefined]);
   });

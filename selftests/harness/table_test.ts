@@ -50,6 +50,7 @@ function sample(): Test {
   const [test] = register((f) =>
     f.table("t", {
       description: "Checks a table",
+      rules: [],
       prepare: (log) => Promise.resolve({ log, prepared: log.push("prepare") }),
       finish: ({ log }) => Promise.resolve(void log.push("finish")),
     }, (t, variant, revision) => {
@@ -133,7 +134,7 @@ describe("a test with a table", () => {
 
   it("ends with the first case that fails", async () => {
     const [test] = register((f) =>
-      f.table("t", { description: "Fails" }, (t) => {
+      f.table("t", { description: "Fails", rules: [] }, (t) => {
         t.case("good", (log) => Promise.resolve(void log.push("good")));
         t.case("bad", () => Promise.reject(new Error("bad")));
         t.case("late", (log) => Promise.resolve(void log.push("late")));
@@ -148,7 +149,7 @@ describe("a test with a table", () => {
       assertThrows(
         () =>
           register((f) =>
-            f.table("t", { description: "Refused" }, (t) => {
+            f.table("t", { description: "Refused", rules: [] }, (t) => {
               for (const name of names) t.case(name, () => Promise.resolve());
             })
           ),

@@ -65,10 +65,12 @@ export function registerIommufd(registry: Test[]): void {
 function registerCommandTests(f: Fixture<undefined, Iommufd>): void {
   f.test("simple_close", {
     description: "Opening and closing works",
+    rules: ["C2.13"],
   }, async () => {});
 
   f.test("cmd_fail", {
     description: "A bad id, a bad pointer and an unknown ioctl are refused",
+    rules: ["P05.2", "P05.3", "P05.9"],
   }, async (io) => {
     await io.destroy(0, ENOENT);
     await io.ioctlArg(IOMMU_DESTROY, 0, EFAULT, "DESTROY of a null pointer");

@@ -159,6 +159,7 @@ function registerTracking(f: DirtyFixture): void {
   f.test("enforce_dirty", {
     description:
       "A device without dirty tracking cannot join a HWPT that has it",
+    rules: ["C2.36"],
   }, async ({ io, ioasId, idevId: devId }) => {
     const noDirty = MOCK_FLAGS_DEVICE_NO_DIRTY;
     const hwpt = await hwptAlloc(io, { devId, ptId: ioasId, flags });
@@ -189,6 +190,7 @@ function registerTracking(f: DirtyFixture): void {
   f.test("pasid_set_dirty_tracking", {
     description:
       "Dirty tracking can be turned on and off while a PASID is attached",
+    rules: ["C2.26"],
     since: "7.3",
     needs: () => ["pasid"],
   }, async ({ io, ioasId, idevId: devId }) => {
@@ -219,6 +221,7 @@ function registerTracking(f: DirtyFixture): void {
 
   f.test("device_dirty_capability", {
     description: "GET_HW_INFO tells that a device can track dirty pages",
+    rules: ["C2.24"],
   }, async ({ io, ioasId, idevId: devId }) => {
     const hwpt = await hwptAlloc(io, { devId, ptId: ioasId });
     const domain = await io.mock.domain(hwpt);

@@ -290,6 +290,7 @@ function registerAllAligns(f: MockDomainFixture): void {
     "all_aligns",
     {
       description: "Memory is pinned once at every alignment and length",
+      rules: ["P08.6", "P07.15"],
     },
     (self, variant) =>
       forAllAligns(self, variant, async (buf, start, end, iova) => {
@@ -303,6 +304,7 @@ function registerAllAligns(f: MockDomainFixture): void {
     {
       description:
         "At every alignment and length a domain can be added and removed while memory is mapped",
+      rules: ["P09.17", "P09.19"],
     },
     (self, variant) =>
       forAllAligns(self, variant, async (buf, start, end, iova) => {
@@ -354,6 +356,7 @@ function registerUserCopy(f: MockDomainFixture): void {
   f.test("user_copy", {
     description:
       "Pages that an access pinned in one IOAS can be copied to one with domains",
+    rules: ["P00.1", "P07.1"],
   }, async (self, { file }) => {
     const { io, ioasId } = self;
     const { bufferSize } = io.memory;

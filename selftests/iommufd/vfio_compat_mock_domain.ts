@@ -92,6 +92,7 @@ export async function setupCompat(
 function registerInfo(f: CompatFixture): void {
   f.test("simple_close", {
     description: "Closing frees the container's IOAS",
+    rules: ["C2.13"],
   }, async () => {});
 
   f.test("option_huge_pages", {
@@ -137,6 +138,7 @@ function registerMaps(f: CompatFixture): void {
   f.test("huge_map", {
     description:
       "type1 can unmap parts of a mapping of huge pages, type1v2 cannot",
+    rules: ["P09.21"],
     needs: () => ["hugetlb"],
   }, async ({ io }, { version }) => {
     const pieces = 16;

@@ -151,6 +151,7 @@ function registerAreaDestroy(f: IoasFixture): void {
 
   f.test("ioas_area_auto_destroy", {
     description: "Closing the descriptor frees an IOAS with many areas",
+    rules: ["C2.13"],
   }, async ({ io, ioasId, baseIova }) => {
     for (let i = 0n; i < 10n; i++) {
       await io.mapFixed(ioasId, io.buffer, io.page, baseIova + i * io.page);

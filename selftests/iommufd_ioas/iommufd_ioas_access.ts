@@ -40,6 +40,7 @@ function registerPins(f: IoasFixture): void {
   f.test("access", {
     description:
       "Pages can be pinned once, twice, and while a domain comes and goes",
+    rules: ["P07.1"],
     until: "6.2",
   }, async ({ io, ioasId }) => {
     const access = await io.mock.createAccess(ioasId, true);
@@ -51,6 +52,7 @@ function registerPins(f: IoasFixture): void {
   f.test("access_pin", {
     description:
       "1 to 15 pages can be pinned once, twice, and while a domain comes and goes",
+    rules: ["P07.1"],
     since: "6.2",
   }, async ({ io, ioasId }) => {
     const access = await io.mock.createAccess(ioasId, true);
@@ -138,6 +140,7 @@ function registerReadWrite(f: IoasFixture): void {
   f.test("access_rw_unaligned", {
     description:
       "Any bytes can be read and written where IOVA and memory differ in page offset",
+    rules: ["P13.7"],
   }, async ({ io, ioasId, baseIova }) => {
     const access = await io.mock.createAccess(ioasId, false);
     const iova = baseIova + io.mockPage;

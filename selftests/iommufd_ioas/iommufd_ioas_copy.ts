@@ -21,6 +21,7 @@ export function copyProt(revision: Revision): number {
 export function registerCopyArea(f: IoasFixture): void {
   f.test("copy_area", {
     description: "An area can be copied inside an IOAS and to another",
+    rules: ["P10.7"],
   }, async ({ io, ioasId, baseIova }) => {
     const prot = copyProt(io.revision);
     const source = { src: ioasId, srcIova: baseIova, length: io.page, prot };

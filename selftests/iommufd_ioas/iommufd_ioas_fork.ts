@@ -20,6 +20,7 @@ export function registerFork(f: IoasFixture): void {
   f.test("fork_gone", {
     description:
       "Memory of a process that is gone can be had from a domain, but not pinned anew",
+    rules: ["P08.20"],
     needs: () => ["fork"],
   }, async ({ io, ioasId, stdevId }) => {
     const access = await io.mock.createAccess(ioasId, false);
@@ -38,6 +39,7 @@ export function registerFork(f: IoasFixture): void {
 
   f.test("fork_present", {
     description: "Memory of another process can be pinned, read and written",
+    rules: ["P08.20"],
     needs: () => ["fork"],
   }, checkForkPresent);
 }

@@ -36,6 +36,7 @@ export function registerOptions(f: IoasFixture): void {
 
   f.test("ioas_iova_alloc", {
     description: "A length must be a multiple of the domains' page size",
+    rules: ["P09.20"],
     since: "6.2",
   }, checkIovaAlloc);
 

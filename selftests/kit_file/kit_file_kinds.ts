@@ -151,7 +151,7 @@ function registerHoles(f: MapFileFixture): void {
   f.test("allocated_before_pins", {
     description:
       "What fallocate made is zero for a device, and keeps what that writes",
-    reference: "mm/shmem.c shmem_fallocate; mm/memfd.c memfd_pin_folios",
+    rules: ["F1.9"],
     needs: () => ["files"],
     knownBug: () => "pins_unwritten_memory",
   }, async (self) => {

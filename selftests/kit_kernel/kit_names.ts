@@ -91,7 +91,7 @@ async function remove(process: TargetProcess): Promise<void> {
 function registerDirectory(f: NamesFixture): void {
   f.test("directory", {
     description: "A directory can be opened, and is no memory",
-    reference: "fs/libfs.c simple_offset_dir_operations, generic_read_dir",
+    rules: ["U2.13"],
   }, async ({ process, pageSize }) => {
     const fd = await openPath(process, FOLDER, O_RDONLY);
     const into = new Uint8Array(1);

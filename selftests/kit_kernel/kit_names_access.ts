@@ -174,7 +174,7 @@ function registerOthers(f: NamesFixture): void {
   f.test("reopen_others", {
     description:
       "The path of a descriptor opens no file of another user's; a memfd is everybody's",
-    reference: "fs/namei.c may_open; mm/memfd.c alloc_file",
+    rules: ["U2.10"],
     needs: () => ["setuid"],
   }, async ({ process }) => {
     const file = await openPath(process, "/dev/shm", O_TMPFILE | O_RDWR);

@@ -337,7 +337,7 @@ function registerAdvice(f: MemoryFixture): void {
 
   f.test("huge_do_fork", {
     description: "MADV_DOFORK takes huge pages before Linux 6.17",
-    reference: "mm/madvise.c madvise_vma_behavior",
+    rules: ["U1.7"],
     needs: () => ["hugetlb"],
   }, async ({ io }) => {
     const { hugePageSize } = io.context;

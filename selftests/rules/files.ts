@@ -75,7 +75,8 @@ export const FILES_RULES = {
     since: "6.13",
     says:
       "Pages that the file does not have yet, holes too, are made by a pin, with zeros.",
-    where: "mm/memfd.c memfd_alloc_folio",
+    where:
+      "mm/memfd.c memfd_alloc_folio; mm/shmem.c shmem_fallocate; mm/gup.c memfd_pin_folios",
   },
   "F1.10": {
     level: "uapi",

@@ -176,6 +176,13 @@ export const HWPT_RULES = {
       "GET_HW_INFO can ask for a type of information; one that the driver does not have is EOPNOTSUPP.",
     where: "device.c iommufd_get_hw_info; selftest.c mock_domain_hw_info",
   },
+  "C2.36": {
+    level: "kernel",
+    since: "6.7",
+    says:
+      "A device that cannot be tracked is not attached to a HWPT that tracks: EINVAL.",
+    where: "selftest.c mock_domain_nop_attach",
+  },
   S16: {
     level: "kernel",
     since: "6.4",

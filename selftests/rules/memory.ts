@@ -61,8 +61,8 @@ export const MEMORY_RULES = {
     level: "uapi",
     since: "v3",
     says:
-      "A child does not have what MADV_DONTFORK names, and so cannot map it.",
-    where: "kernel/fork.c dup_mmap",
+      "A child does not have what MADV_DONTFORK names, and so cannot map it. MADV_DOFORK takes that back, of huge pages before 6.17 only.",
+    where: "kernel/fork.c dup_mmap; mm/madvise.c madvise_vma_behavior",
   },
   "U1.8": {
     level: "kernel",
@@ -161,8 +161,10 @@ export const MEMORY_RULES = {
   "U2.10": {
     level: "uapi",
     since: "v3",
-    says: "The path of a descriptor opens the same file anew.",
-    where: "fs/proc/fd.c; fs/inode.c no_open",
+    says:
+      "The path of a descriptor opens the same file anew, another user's only if its mode lets it.",
+    where:
+      "fs/proc/fd.c; fs/inode.c no_open; fs/namei.c may_open; mm/memfd.c alloc_file",
   },
   "U2.11": {
     level: "uapi",
@@ -178,6 +180,13 @@ export const MEMORY_RULES = {
     says:
       "An eventfd counts up to 2^64-2, is readable above 0 and writable below that; a pipe passes bytes on in order.",
     where: "fs/eventfd.c eventfd_poll; fs/pipe.c",
+  },
+  "U2.13": {
+    level: "uapi",
+    since: "v3",
+    says:
+      "A directory can be opened, but not read, written, mapped or pinned as a file.",
+    where: "fs/libfs.c simple_offset_dir_operations, generic_read_dir",
   },
   "U3.1": {
     level: "uapi",

@@ -170,6 +170,13 @@ export const PAGES_RULES = {
     says: "A hard limit can be raised with CAP_SYS_RESOURCE only: EPERM.",
     where: "kernel/sys.c do_prlimit",
   },
+  "P08.20": {
+    level: "uapi",
+    since: "v3",
+    says:
+      "Memory is that of the process that mapped it. Through the same context another process has it pinned, read and written, as long as the owner lives: EFAULT afterwards, unless its pages are pinned already.",
+    where: "pages.c pfn_reader_user_pin, iopt_pages_rw_access",
+  },
   B26: {
     level: "kernel",
     since: "v3",

@@ -60,6 +60,7 @@ export function registerVfioPciDevice(registry: Test[]): void {
   f.test("config_space_read_write", {
     description:
       "Configuration space has the ids, and the bit for DMA can be changed",
+    rules: ["X2.5"],
   }, async ({ device: { file } }) => {
     assertEq(await file.config(0, 4), IDS, "ids");
     const command = await file.config(PCI_COMMAND, 2);
@@ -74,6 +75,7 @@ export function registerVfioPciDevice(registry: Test[]): void {
 
   f.test("validate_bars", {
     description: "BARs that can be mapped were",
+    rules: ["X2.2"],
   }, ({ device: { bars } }) => {
     for (const [index, { info, vaddr }] of bars.entries()) {
       const can = (info.flags & REGION_MMAP) !== 0;
@@ -85,6 +87,7 @@ export function registerVfioPciDevice(registry: Test[]): void {
 
   f.test("reset", {
     description: "A device can be reset",
+    rules: ["X2.7"],
   }, async ({ device }) => {
     assertEq(device.flags & CAN_RESET, CAN_RESET, "flag RESET");
     await device.reset();
@@ -122,5 +125,6 @@ export function registerVfioInitPerf(registry: Test[]): void {
   );
   f.test("init", {
     description: "A device is opened, and its BARs are mapped, in every mode",
+    rules: ["X1.2", "X2.2"],
   }, async () => {});
 }

@@ -117,6 +117,7 @@ function registerLimits(registry: Test[]): void {
 
   f.test("unmap_range", {
     description: "The last page of IOVA is mapped, and unmapped",
+    rules: ["X7.2"],
   }, (self) =>
     withLastPage(self, async (region) => {
       await self.iommu.map(region);
@@ -125,6 +126,7 @@ function registerLimits(registry: Test[]): void {
 
   f.test("unmap_all", {
     description: "The last page of IOVA is mapped, and unmapped with all",
+    rules: ["X7.2"],
   }, (self) =>
     withLastPage(self, async (region) => {
       await self.iommu.map(region);

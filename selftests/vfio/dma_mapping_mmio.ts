@@ -49,6 +49,7 @@ export function registerVfioDmaMappingMmio(registry: Test[]): void {
 
   f.test("map_partial_bar", {
     description: "A page of a BAR is mapped by VFIO's own container alone",
+    rules: ["X7.5"],
   }, async (self) => {
     const { info, vaddr } = largestBar(self);
     assertTrue(Number(info.length) >= 2 * PAGE, "the BAR has several pages");
@@ -58,6 +59,7 @@ export function registerVfioDmaMappingMmio(registry: Test[]): void {
   f.test("map_bar_misaligned", {
     description:
       "A BAR at an address between huge pages is mapped by VFIO's own container alone",
+    rules: ["X7.5"],
   }, async (self) => {
     const { file, process } = self.device;
     const { info } = largestBar(self);

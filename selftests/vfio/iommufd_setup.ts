@@ -56,18 +56,21 @@ export function registerVfioIommufdSetup(registry: Test[]): void {
 
   f.test("get_info_without_bind_fails", {
     description: "A device that is not bound tells nothing",
+    rules: ["X1.1"],
   }, async (self) => {
     assertTrue(await getInfo(self) < 0, "GET_INFO fails");
   });
 
   f.test("bind_bad_iommufd_fails", {
     description: "A device is not bound to what is no descriptor",
+    rules: ["X1.1"],
   }, async (self) => {
     assertTrue(await bind(self, -2) < 0, "BIND fails");
   });
 
   f.test("repeated_bind_fails", {
     description: "A device is bound once",
+    rules: ["X1.1"],
   }, async (self) => {
     assertEq(await bind(self), 0, "BIND");
     assertTrue(await bind(self) < 0, "BIND once more fails");
@@ -89,6 +92,7 @@ export function registerVfioIommufdSetup(registry: Test[]): void {
 
   f.test("attach_invalid_pt_fails", {
     description: "A device is not attached to what there is not",
+    rules: ["X1.3"],
   }, async (self) => {
     assertEq(await bind(self), 0, "BIND");
     assertTrue(await attach(self, 2 ** 32 - 1) < 0, "ATTACH fails");

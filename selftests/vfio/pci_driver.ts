@@ -75,6 +75,7 @@ export function registerVfioPciDriver(registry: Test[]): void {
 
   f.test("init_remove", {
     description: "A driver lets the device go and sets it up again",
+    rules: ["X2.7"],
   }, async (self) => {
     for (let round = 0; round < ROUNDS; round++) {
       await removeDriver(self);
@@ -84,6 +85,7 @@ export function registerVfioPciDriver(registry: Test[]): void {
 
   f.test("memcpy_success", {
     description: "The device copies memory, and sends no message",
+    rules: ["X3.3"],
   }, async (self) => {
     await checkCopy(self);
     await assertMessages(self, 0);
@@ -91,6 +93,7 @@ export function registerVfioPciDriver(registry: Test[]): void {
 
   f.test("memcpy_from_unmapped_iova", {
     description: "A copy from where nothing is mapped comes to an end",
+    rules: ["X3.3"],
   }, async (self) => {
     await copy(self, self.unmapped, targetOf(self));
     await assertMessages(self, 0);
@@ -98,6 +101,7 @@ export function registerVfioPciDriver(registry: Test[]): void {
 
   f.test("memcpy_to_unmapped_iova", {
     description: "A copy to where nothing is mapped comes to an end",
+    rules: ["X3.3"],
   }, async (self) => {
     await copy(self, Number(self.memory.iova), self.unmapped);
     await assertMessages(self, 0);
@@ -105,10 +109,12 @@ export function registerVfioPciDriver(registry: Test[]): void {
 
   f.test("send_msi", {
     description: "A message that the device sends counts once",
+    rules: ["X3.4"],
   }, checkMessage);
 
   f.test("mix_and_match", {
     description: "Copies that work, that fail, and messages in turn",
+    rules: ["X3.3", "X3.4"],
   }, async (self) => {
     for (let round = 0; round < ROUNDS; round++) {
       await checkCopy(self);
@@ -119,6 +125,7 @@ export function registerVfioPciDriver(registry: Test[]): void {
 
   f.test("memcpy_storm", {
     description: "As many copies as the device takes are made at once",
+    rules: ["X3.3"],
   }, async (self) => {
     const { size, count } = IgbDriver.MAX;
     const from = Number(self.memory.iova);

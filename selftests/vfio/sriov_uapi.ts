@@ -103,6 +103,7 @@ export function registerVfioSriovUapi(registry: Test[]): void {
 
   f.test("pf_early_close", {
     description: "The token of a device counts when it is closed too",
+    rules: ["X4.3"],
   }, async (self, { token }) => {
     await close(self.iommu.process, self.device);
     self.device = undefined;
@@ -111,6 +112,7 @@ export function registerVfioSriovUapi(registry: Test[]): void {
 
   f.test("override_token", {
     description: "An open device can be given another token",
+    rules: ["X4.3"],
   }, async (self, { token }) => {
     const argsz = FEATURE_HEAD + 16;
     const bytes = new Uint8Array(argsz);
