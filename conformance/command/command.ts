@@ -25,11 +25,7 @@ import {
   type Sources,
   starting,
 } from "../running/plan.ts";
-import {
-  openReport,
-  type Report,
-  type ReportFormat,
-} from "../reports/reports.ts";
+import { runMerge } from "./merge.ts";
 import { reproduceCommands, shellWord } from "./reproduce.ts";
 import {
   allResults,
@@ -40,6 +36,7 @@ import {
 import { type EndingSignal, exitCodeOf } from "../lib/ending.ts";
 import { Interrupted } from "../lib/interrupted.ts";
 import { AllRunner, type RunOutcome } from "../running/run_targets.ts";
+import { endReports, openReports } from "./writing.ts";
 import { suiteInfo } from "../running/suite.ts";
 import { TargetStartError } from "../targets/test_target.ts";
 import { orUsageError, UsageError } from "../lib/usage_error.ts";
@@ -77,6 +74,9 @@ export async function runCommand(
         host,
         environment.parseTarget,
       );
+    }
+    if (args[0] === "merge") {
+      return runMerge(args.slice(1), host, environment.command);
     }
     return await runAction(parseOptions(args), args, environment);
   } catch (error) {
@@ -167,7 +167,8 @@ async function run(
   const { host } = environment;
   const columns = await plan(options, environment);
   const expectations = readExpectations(options, host);
-  const reports = openReports(options, environment);
+  const commands = reproduceCommands(environment.command, options);
+  const reports = openReports(options.reports, host, commands);
   const interruption = new AbortController();
   let signal: EndingSignal | undefined;
   const forget = host.onSignal((which) => {
@@ -231,51 +232,4 @@ function settingsOf(options: Options): RunSettings {
     ...shard && { shard: `${shard.index}/${shard.count}` },
     ...repeat !== undefined && { repeat },
   };
-}
-
-/** Writes all reports, also where one of them cannot be written. */
-function endReports(reports: readonly Report[], run: Run): void {
-  const errors: unknown[] = [];
-  for (const report of reports) {
-    try {
-      report.end(run);
-    } catch (error) {
-      errors.push(error);
-    }
-  }
-  if (errors.length > 0) throw errors[0];
-}
-
-/** Opens the reports, so that a bad path is found before the run and not after it. */
-function openReports(
-  options: Options,
-  { host, command }: Environment,
-): Report[] {
-  const commands = reproduceCommands(command, options);
-  return options.reports.map(({ format, path }) =>
-    openReport(format, {
-      write: reportWriter(format, path, host),
-      color: path === undefined && host.color,
-      commands,
-      readText: (path) => host.readText(path),
-    })
-  );
-}
-
-/**
- * Takes the text of a report. What is in its file stays there until the report
- * is whole, unless somebody is to watch it grow.
- */
-function reportWriter(
-  format: ReportFormat,
-  path: string | undefined,
-  host: Host,
-): (text: string) => void {
-  const where = path === undefined ? "standard output" : `"${path}"`;
-  const what = `Cannot write the report to ${where}`;
-  const write = orUsageError(what, () => {
-    if (path === undefined) return host.out;
-    return format === "jsonl" ? host.create(path) : host.prepare(path);
-  });
-  return (text) => orUsageError(what, () => write(text));
 }

@@ -20,6 +20,7 @@ Usage: deno task conformance [run] [OPTION]…
        deno task conformance ladder [OPTION]…       how far an implementation is,
                                                     and what to write next
        deno task conformance check-adapter TARGET   is an adapter written well?
+       deno task conformance merge FILE…            one report of those of shards
 
 Which targets and tests:
   --target TARGET        what to test; repeatable: a column for each in one

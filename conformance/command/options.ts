@@ -32,6 +32,7 @@ const COMMANDS = [
   "explain",
   "ladder",
   "check-adapter",
+  "merge",
 ] as const;
 
 const BOOLEAN = [
@@ -198,7 +199,8 @@ function parseTimeout(text: string): number {
   );
 }
 
-function parseReports(values: readonly string[]): ReportRequest[] {
+/** Reads what `--report` is given. Throws {@link UsageError}. */
+export function parseReports(values: readonly string[]): ReportRequest[] {
   const reports = values.map(parseReport);
   // Annotations are lines that stand out between others.
   const toStdout = reports.filter(({ format, path }) =>

@@ -13,7 +13,10 @@ import { DEFAULT_TIMEOUT_MS } from "../running/run_one.ts";
 /** The commands for the failures of a run with these options; `command` calls this one. */
 export function reproduceCommands(
   command: string,
-  { timeoutMs, expectations, isolate }: Options,
+  { timeoutMs, expectations, isolate }: Pick<
+    Options,
+    "timeoutMs" | "expectations" | "isolate"
+  >,
 ): Commands {
   return {
     rerun(spec, { id, uapi, expected }) {
