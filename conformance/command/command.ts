@@ -27,19 +27,14 @@ import {
 } from "../running/plan.ts";
 import { runMerge } from "./merge.ts";
 import { reproduceCommands, shellWord } from "./reproduce.ts";
-import {
-  allResults,
-  isGood,
-  type Run,
-  type RunSettings,
-} from "../reports/results.ts";
+import { allResults, isGood, type RunSettings } from "../reports/results.ts";
 import { type EndingSignal, exitCodeOf } from "../lib/ending.ts";
 import { Interrupted } from "../lib/interrupted.ts";
 import { AllRunner, type RunOutcome } from "../running/run_targets.ts";
 import { endReports, openReports } from "./writing.ts";
 import { suiteInfo } from "../running/suite.ts";
 import { TargetStartError } from "../targets/test_target.ts";
-import { orUsageError, UsageError } from "../lib/usage_error.ts";
+import { UsageError } from "../lib/usage_error.ts";
 
 /** Everything went as expected. */
 const EXIT_OK = 0;
