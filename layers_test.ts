@@ -59,6 +59,7 @@ const LAYERS = [
   "bench",
   ".",
   "examples",
+  "npm",
   ".ci",
 ];
 

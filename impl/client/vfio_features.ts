@@ -108,5 +108,6 @@ export class VfioFeatures {
 export function tokenBytes(token: string): Uint8Array {
   const form = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i;
   if (!form.test(token)) throw new TypeError(`"${token}" is no UUID`);
-  return Uint8Array.fromHex(token.replaceAll("-", ""));
+  const digits = token.replaceAll("-", "").match(/../g)!;
+  return Uint8Array.from(digits, (byte) => parseInt(byte, 16));
 }

@@ -79,9 +79,9 @@ function insertResvRegion(
   );
   const merged: ResvRegion[] = [];
   let open = -1;
-  for (
-    const cur of regions.toSpliced(at < 0 ? regions.length : at, 0, region)
-  ) {
+  const sorted = [...regions];
+  sorted.splice(at < 0 ? regions.length : at, 0, region);
+  for (const cur of sorted) {
     const top = open < 0 ? undefined : merged[open]!;
     if (cur.type !== region.type) {
       merged.push(cur);

@@ -254,8 +254,9 @@ export class KernelCore {
   audit(): string[] {
     return [
       ...this.warnings.list.map((what) => `The kernel warned: ${what}.`),
-      ...this.#tasks.values().map(({ pid }) =>
-        `Process ${pid} has not exited.`
+      ...Array.from(
+        this.#tasks.values(),
+        ({ pid }) => `Process ${pid} has not exited.`,
       ),
       ...this.leftBehind(),
     ];

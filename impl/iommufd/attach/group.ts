@@ -123,7 +123,7 @@ export class IommufdGroup implements BoundGroup {
     }
     ctx.kernel.step("group.alloc");
     ctx.kernel.allocNodes(
-      () => XarrayNodes.of(ctx.groups.keys().map(({ id }) => id)),
+      () => XarrayNodes.of(Array.from(ctx.groups.keys(), ({ id }) => id)),
       group.id,
       group.id,
     );

@@ -153,7 +153,7 @@ class HwptAttachments implements Attachments {
 
   /** Whether a device of the group is attached to a HWPT (v3: iommufd_hw_pagetable_has_group). */
   #uses(hwpt: HwptPaging): boolean {
-    return this.#hwpts.values().some((used) => used === hwpt);
+    return [...this.#hwpts.values()].some((used) => used === hwpt);
   }
 }
 

@@ -73,7 +73,9 @@ export class IommufdVdevice extends IommufdObject implements Vdevice {
     const index = Number(this.virtId);
     this.ctx.kernel.allocNodes(
       () =>
-        XarrayNodes.of(vdevices.keys().map(Number), { rootHoldsEntry: false }),
+        XarrayNodes.of(Array.from(vdevices.keys(), Number), {
+          rootHoldsEntry: false,
+        }),
       index,
       index,
     );
