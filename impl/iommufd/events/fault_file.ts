@@ -108,7 +108,7 @@ export class FaultFile extends EventQueueFile {
     }
     const cookie = unanswered.alloc();
     ctx.kernel.allocNodes(
-      () => XarrayNodes.of(unanswered.ids().filter((id) => id !== cookie)),
+      () => XarrayNodes.of([...unanswered.ids()].filter((id) => id !== cookie)),
       cookie,
       cookie,
     );

@@ -30,7 +30,7 @@ export function addIoptAccess(iopt: IoPagetable, access: IoptAccess): number {
   const id = accesses.alloc();
   try {
     kernel.allocNodes(
-      () => XarrayNodes.of(accesses.ids().filter((other) => other !== id)),
+      () => XarrayNodes.of([...accesses.ids()].filter((other) => other !== id)),
       id,
       id,
     );

@@ -141,7 +141,7 @@ export class ObjectTable {
     kernel.allocNodes(
       () =>
         XarrayNodes.of(
-          this.#ids.ids().filter((other) => other !== id),
+          [...this.#ids.ids()].filter((other) => other !== id),
           { rootHoldsEntry: false },
         ),
       id,
