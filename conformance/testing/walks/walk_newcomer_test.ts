@@ -66,9 +66,9 @@ Deno.test("a newcomer's walk", async (t) => {
   });
 
   await t.step("a mistake is answered with what was meant", async () => {
-    const args = ["task", "conformance", "--filter", "iommufd_iaos"];
+    const args = ["task", "conformance", "--target", "imp:"];
     const { code, out } = await deno(false, ...args);
     assertEquals(code, 2, out);
-    assertStringIncludes(out, "iommufd_ioas");
+    assertStringIncludes(out, 'Did you mean "impl:"?');
   });
 });
