@@ -4,11 +4,17 @@
  * A model of Linux's iommufd with a mock IOMMU behind it: no root, no hardware,
  * no special kernel.
  *
- * A {@link Kernel} owns all state. Its processes make system calls, as
- * programs do; {@link IommufdClient} is a typed way to make those of
- * `/dev/iommu`, and {@link inspect} draws what they did. Drivers bind devices
- * with {@link IommufdDevice} and {@link Access}; an IOMMU driver implements
- * {@link IommuOps} and {@link Domain}.
+ * Where to begin, for each kind of reader:
+ *
+ * 1. A machine: {@link Kernel} owns all state, each {@link Process} makes system
+ *    calls as programs do, {@link inspect} draws what they did.
+ * 2. A client: {@link IommufdClient} is a typed way to make the calls of
+ *    `/dev/iommu`, {@link VfioDevice} those of a device; {@link IommufdError}
+ *    says why one failed.
+ * 3. A device: a {@link PciDevice} of your own, or a {@link CopyEngine}.
+ * 4. The driver of a device: it binds it as an {@link IommufdDevice}, or uses
+ *    IOVA without DMA by an {@link Access}.
+ * 5. The driver of an IOMMU: {@link IommuOps} and {@link Domain}.
  *
  * What VFIO containers, the selftest module and tools that treat all ioctls
  * alike need of the user API is in `@iommufd/kit/uapi`; what a kernel is made
