@@ -24,10 +24,13 @@ import {
   EFAULT,
   EINVAL,
   ENOMEM,
+  EPERM,
   Errno,
 } from "../../../uapi/errno.ts";
 import {
   HPAGE_SIZE,
+  MADV_FREE,
+  MADV_REMOVE,
   MAP_ANONYMOUS,
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
@@ -133,8 +136,16 @@ export class RemoteMemory implements ProcessMemory {
     }
   }
 
-  madvise(_addr: number, _length: number, _advice: number): void {
-    throw EINVAL;
+  /** Drops a part of one mapping, or takes it that it may be dropped. */
+  madvise(addr: number, length: number, advice: number): void {
+    const mapped = this.#pages.get(addr / PAGE_SIZE);
+    if (mapped === undefined) throw ENOMEM;
+    const { object, huge, index } = mapped;
+    if (advice === MADV_FREE && object === undefined && !huge) return;
+    if (advice !== MADV_REMOVE || object === undefined) throw EINVAL;
+    if (!mapped.shared || !mapped.mayWrite) throw EACCES;
+    if (object.writeSealed) throw EPERM;
+    object.punch(index * PAGE_SIZE, index * PAGE_SIZE + length);
   }
 
   peek(address: number, to: Uint8Array): void {
