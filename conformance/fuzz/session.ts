@@ -143,10 +143,10 @@ export async function runPrograms(
     judge: options.onlyInvariants ? byInvariants : byComparison(masks),
     totals,
     findings,
-    shrink: (program, isStill) => {
+    shrink: (program, isStill, outcomes) => {
       const shows = async (smaller: Program) =>
         !breaks(side, model, smaller) && await isStill(smaller);
-      return shrink(program, shows, { uapi });
+      return shrink(program, shows, { uapi, outcomes });
     },
     onCause: (cause) => {
       progress.clear();

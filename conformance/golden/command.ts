@@ -6,7 +6,6 @@
  * @module
  */
 
-import { parseArgs } from "@std/cli/parse-args";
 import type { RevisionName } from "../../impl/uapi/revision.ts";
 import { Masks } from "../fuzz/compare/masks.ts";
 import { TargetSide } from "../fuzz/run/target_side.ts";
@@ -20,8 +19,9 @@ import { loadTraces, RECORDED, saveTraces } from "./files.ts";
 import { pairName, pairsReached } from "../api_coverage/measure.ts";
 import { knownDifference } from "./differences.ts";
 import { coverageOf, measureTraces } from "./measure.ts";
+import { type Options, parseOptions } from "./options.ts";
 import { play } from "./play.ts";
-import { record } from "./record.ts";
+import { isOfMachine, record } from "./record.ts";
 import type { Trace } from "./trace.ts";
 import { whyUnreached } from "./unreached.ts";
 
@@ -48,8 +48,8 @@ const HELP =
                                                 all traces of their revisions anew
 
   --filter TEXT   only traces with this in their name
-  --add           record only what the traces that are there do not reach, and
-                  add it to them: on a machine with a device, for instance
+  --add           keep the traces of other machines, and record only what they
+                  do not reach: on a machine with a device, for instance
   --help, -h      print this
 
 Exit codes: 0 all came to the same; 1 something did not; 2 the command line is
@@ -70,37 +70,19 @@ export async function runTraces(
   environment: Environment,
 ): Promise<number> {
   const { host } = environment;
-  const parsed = parseArgs([...args], {
-    boolean: ["help", "record", "add"],
-    string: ["target", "filter"],
-    collect: ["target"],
-    alias: { help: "h" },
-    unknown: refuse,
-  });
-  if (parsed.help) {
+  try {
+    const options = parseOptions(args);
+    if (!options.help) {
+      return await (options.record ? recordAll : playAll)(options, environment);
+    }
     host.out(HELP);
     return EXIT_OK;
-  }
-  try {
-    const specs = parsed.target as string[];
-    if (!parsed.record) {
-      const names = specs.length > 0 ? specs : MODELS;
-      return await playAll(names, String(parsed.filter ?? ""), environment);
-    }
-    if (specs.length > 0) {
-      return await recordAll(specs, Boolean(parsed.add), environment);
-    }
-    throw new UsageError("Recording needs a --target, such as linux-vm:7.3.");
   } catch (error) {
     const isUsage = error instanceof UsageError;
     if (!isUsage && !(error instanceof TargetStartError)) throw error;
     host.err(`${error.message}\n`);
     return isUsage ? EXIT_USAGE : EXIT_TARGET;
   }
-}
-
-function refuse(arg: string): never {
-  throw new UsageError(`Unknown argument "${arg}". Try --help.`);
 }
 
 /** A target in each of its revisions of which there are traces. */
@@ -127,15 +109,17 @@ async function* sidesOf(
 
 /** Plays all traces on targets. */
 async function playAll(
-  names: readonly string[],
-  filter: string,
+  { targets, filter }: Options,
   environment: Environment,
 ): Promise<number> {
   const { host } = environment;
+  const names = targets.length > 0 ? targets : MODELS;
   let isSame = true;
+  let isAny = false;
   for await (const side of sidesOf(names, environment)) {
     const { kernel, traces } = await loadTraces(side.uapi);
     const wanted = traces.filter(({ name }) => name.includes(filter));
+    isAny ||= wanted.length > 0;
     const masks = new Masks(side.uapi);
     const played = await play(wanted, side, masks);
     const { same, calls, different, known, skipped } = played;
@@ -155,20 +139,28 @@ async function playAll(
       host.out(`  ${count} not played: they need ${what}\n`);
     }
   }
+  if (!isAny) throw new UsageError(nothingPlayed(filter));
   return isSame ? EXIT_OK : EXIT_DIFFERENT;
+}
+
+/** Why there was nothing to play. */
+function nothingPlayed(filter: string): string {
+  return filter === ""
+    ? `There are traces of ${RECORDED.join(" and ")}, which no target is.`
+    : `No trace has "${filter}" in its name.`;
 }
 
 /** A file that grows. */
 interface Editable {
   readonly kernel: string;
-  readonly targets: string[];
-  readonly traces: Trace[];
+  readonly targets: Set<string>;
+  traces: Trace[];
 }
 
 /** The file of a revision, to add to. */
 async function editable(uapi: RevisionName): Promise<Editable> {
   const { kernel, targets, traces } = await loadTraces(uapi);
-  return { kernel, targets: [...targets], traces: [...traces] };
+  return { kernel, targets: new Set(targets), traces: [...traces] };
 }
 
 /** The pairs that traces reach. */
@@ -179,29 +171,27 @@ function reachedBy(uapi: RevisionName, traces: readonly Trace[]): Set<string> {
 
 /** Records on targets: those of a revision write a file together. */
 async function recordAll(
-  names: readonly string[],
-  isAdded: boolean,
+  { targets, add }: Options,
   environment: Environment,
 ): Promise<number> {
   const { host } = environment;
   const recorded = new Map<RevisionName, Editable>();
-  const covered = new Map<RevisionName, Set<string>>();
-  for await (const side of sidesOf(names, environment)) {
+  for await (const side of sidesOf(targets, environment)) {
     const { uapi, name, version: kernel } = side;
     const file = recorded.get(uapi) ??
-      (isAdded ? await editable(uapi) : { kernel, targets: [], traces: [] });
+      (add ? await editable(uapi) : { kernel, targets: new Set(), traces: [] });
     recorded.set(uapi, file);
-    const known = covered.get(uapi) ?? reachedBy(uapi, file.traces);
-    covered.set(uapi, known);
-    const programs = await gather(side, known);
+    file.traces = file.traces.filter((trace) => !isOfMachine(trace, side));
+    const programs = await gather(side, reachedBy(uapi, file.traces));
     const { traces, left } = await record(side, programs);
     host.out(`${name}: ${traces.length} of ${programs.length} programs\n`);
     for (const why of left) host.out(`  left out: ${why}\n`);
-    file.targets.push(name);
+    file.targets.add(name);
     file.traces.push(...traces);
   }
   for (const [uapi, file] of recorded) {
-    const bytes = await saveTraces({ uapi, ...file });
+    const targets = [...file.targets];
+    const bytes = await saveTraces({ uapi, ...file, targets });
     const { all, reached, missing } = measureTraces(uapi, file.traces);
     host.out(
       `${uapi}: ${bytes} bytes, ${file.traces.length} traces, ${reached} of ${all} pairs that calls bring about\n`,

@@ -9,8 +9,9 @@
 import { compare } from "../fuzz/compare/compare.ts";
 import type { Masks } from "../fuzz/compare/masks.ts";
 import { isFailure, type Side } from "../fuzz/run/side.ts";
-import { withoutChoices } from "./choices.ts";
+import { withoutChoices } from "./machine/choices.ts";
 import { knownDifference } from "./differences.ts";
+import { FILE_NAMES, namesOf, renamed } from "./machine/names.ts";
 import type { Trace } from "./trace.ts";
 
 /** How traces went. */
@@ -40,6 +41,7 @@ export async function play(
     known: [],
     skipped: new Map(),
   };
+  const names = await namesOf(side);
   const runs = traces.filter((trace) => {
     const lacks = trace.needs.filter((need) =>
       !side.capabilities.includes(need)
@@ -48,7 +50,10 @@ export async function play(
     const what = lacks.join(", ");
     played.skipped.set(what, (played.skipped.get(what) ?? 0) + 1);
     return false;
-  }).map((trace) => ({ trace, ran: side.run(trace.program) }));
+  }).map((trace) => {
+    const program = renamed(trace.program, FILE_NAMES, names);
+    return { trace, ran: side.run(program) };
+  });
   for (const { trace, ran } of runs) {
     const { program } = trace;
     const theirs = await ran;

@@ -12,11 +12,22 @@ import { compare } from "../fuzz/compare/compare.ts";
 import { Masks } from "../fuzz/compare/masks.ts";
 import { isFailure, type Side } from "../fuzz/run/side.ts";
 import type { Candidate } from "./candidates/candidates.ts";
-import { withoutChoices } from "./choices.ts";
+import { withoutChoices } from "./machine/choices.ts";
+import { FILE_NAMES, namesOf, renamed } from "./machine/names.ts";
 import type { Trace } from "./trace.ts";
 
 /** What a machine can be without; the rest every target needs for its traces. */
 const MACHINES: readonly Need[] = ["vfio", "type1_container", "vfio_device"];
+
+/** Whether a trace is of a machine that is like another one. */
+export function isOfMachine(
+  { needs }: Pick<Trace, "needs">,
+  { capabilities }: Pick<Side, "capabilities">,
+): boolean {
+  return MACHINES.every((each) =>
+    needs.includes(each) === capabilities.includes(each)
+  );
+}
 
 /** What was recorded. */
 export interface Recorded {
@@ -31,10 +42,12 @@ export async function record(
   candidates: readonly Candidate[],
 ): Promise<Recorded> {
   const machine = MACHINES.filter((need) => side.capabilities.includes(need));
+  const names = await namesOf(side);
   const traces: Trace[] = [];
   const left: string[] = [];
   for (const { name, program } of candidates) {
-    const runs = await Promise.all([side.run(program), side.run(program)]);
+    const there = renamed(program, FILE_NAMES, names);
+    const runs = await Promise.all([side.run(there), side.run(there)]);
     const [first, second] = runs.flatMap((ran) =>
       isFailure(ran) ? [] : [withoutChoices(program, ran)]
     );

@@ -80,7 +80,7 @@ export const VFIO_CONTAINER: Rows = {
   VFIO_IOMMU_MAP_DMA: {
     ...ARGSZ,
     ...PINS,
-    EOVERFLOW: "IOVA or address and length wrap",
+    EOVERFLOW: since("6.18", "IOVA or address and length wrap"),
     ENOENT: "a new address for what is not mapped",
     EEXIST: "something is mapped there",
     ENOSPC: "as much is mapped as dma_entry_limit allows",
@@ -88,13 +88,13 @@ export const VFIO_CONTAINER: Rows = {
   },
   VFIO_IOMMU_UNMAP_DMA: {
     ...ARGSZ,
-    EOVERFLOW: "the range wraps",
+    EOVERFLOW: since("6.18", "the range wraps"),
     ENOTTY: "the group has no IOMMU",
   },
   VFIO_IOMMU_DIRTY_PAGES: {
     ...ARGSZ,
     EACCES: "the IOMMU is of type 1",
-    EOVERFLOW: "the range wraps",
+    EOVERFLOW: since("6.18", "the range wraps"),
     ENOMEM: fails("a bitmap cannot be allocated"),
     ENOTTY: "the group has no IOMMU",
   },

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Program } from "../../../selftests/target/program.ts";
+import type { Outcome, Program } from "../../../selftests/target/program.ts";
 import { TargetStartError } from "../../targets/test_target.ts";
 import { compare, type Difference, type Ran } from "../compare/compare.ts";
 import type { Masks } from "../compare/masks.ts";
@@ -49,10 +49,11 @@ export interface FuzzerOptions {
   readonly judge: Judge;
   readonly totals: Totals;
   readonly findings: Findings;
-  /** Makes programs of findings smaller: `isStill` says whether one still shows the same. */
+  /** Makes programs of findings smaller: `isStill` says whether one still shows the same; `outcomes` are those on our side. */
   readonly shrink: (
     program: Program,
     isStill: (smaller: Program) => Promise<boolean>,
+    outcomes: readonly Outcome[],
   ) => Promise<Program>;
   /** Is told of each new cause. */
   readonly onCause: (cause: Cause) => void;
@@ -188,7 +189,7 @@ function shrinkOn(options: FuzzerOptions, side: Side): Shrink {
         options.findings.causeOf(smaller, still.difference) === cause;
       if (same) smallest = still;
       return same;
-    });
+    }, first.ours.outcomes);
     return smallest;
   };
 }

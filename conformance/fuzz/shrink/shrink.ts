@@ -2,13 +2,19 @@
 
 /**
  * Makes a program smaller, as long as it still shows what it was kept for:
- * fewer processes, fewer steps, then simpler references and values.
+ * fewer processes, fewer steps, then simpler references and values, alone and
+ * by twos.
  *
  * @module
  */
 
 import { NEWEST, type RevisionName } from "../../../impl/uapi/revision.ts";
-import type { Program } from "../../../selftests/target/program.ts";
+import type {
+  Outcome,
+  Program,
+  Step,
+} from "../../../selftests/target/program.ts";
+import { linked } from "./linked.ts";
 import { isSame, type Place, placesOf } from "./places.ts";
 import { forksOf, joined, united, withDependents, without } from "./steps.ts";
 
@@ -18,6 +24,8 @@ export interface ShrinkOptions {
   readonly tries?: number;
   /** The revision of whose structs the values are; default the newest. */
   readonly uapi?: RevisionName;
+  /** What the program came to: plain numbers that are what earlier steps gave become references. */
+  readonly outcomes?: readonly Outcome[];
 }
 
 /** Says whether a program shows the same. */
@@ -32,10 +40,11 @@ export type IsStill = (smaller: Program) => Promise<boolean>;
 export async function shrink(
   program: Program,
   isStill: IsStill,
-  { tries = 2000, uapi = NEWEST }: ShrinkOptions = {},
+  { tries = 2000, uapi = NEWEST, outcomes }: ShrinkOptions = {},
 ): Promise<Program> {
   const search = new Search(program, isStill, tries);
   if (!await search.isStable(program)) return program;
+  if (outcomes) await search.take(linked(program, outcomes, uapi));
   let before: Program | undefined;
   while (search.program !== before && search.hasTries) {
     before = search.program;
@@ -43,6 +52,7 @@ export async function shrink(
     await removeSteps(search);
     await uniteSteps(search);
     await simplify(search, uapi);
+    await simplifyTwo(search, uapi);
   }
   return search.program;
 }
@@ -159,6 +169,25 @@ async function simplify(search: Search, uapi: RevisionName): Promise<void> {
       while (await takeFirst(search, i, simpler));
     }
   }
+}
+
+/** Puts the simplest values in two places of a step at a time, where neither will do alone. */
+async function simplifyTwo(search: Search, uapi: RevisionName): Promise<void> {
+  for (let i = search.program.length - 1; i >= 0; i--) {
+    const places = placesOf(search.program, i, uapi);
+    for (const [at, first] of places.entries()) {
+      for (const second of places.slice(at + 1)) {
+        const both = simplest(second, simplest(first, search.program[i]));
+        if (both) await search.take(search.program.with(i, both));
+      }
+    }
+  }
+}
+
+/** A step with the simplest thing in a place; undefined where nothing is simpler. */
+function simplest(place: Place, step: Step | undefined): Step | undefined {
+  const [first] = step ? place(step) : [];
+  return first;
 }
 
 /** Takes the first of a place's simpler values that will do. */

@@ -26,10 +26,11 @@ import { Coverage } from "../../api_coverage/coverage.ts";
 import { noteProgram } from "../../api_coverage/covered_program.ts";
 import { reachedBug } from "../../fuzz/compare/known_bugs.ts";
 import { generate, PROFILES } from "../../fuzz/generate/generate.ts";
-import { orDefect } from "../../fuzz/run/on_model.ts";
+import { orDefect, runOnModel } from "../../fuzz/run/on_model.ts";
 import { formatSeed, randomOf } from "../../fuzz/run/seed.ts";
 import { runTest } from "../../running/run_one.ts";
 import { ProgramRecorder } from "./program_recorder.ts";
+import { writtenPrograms } from "./written.ts";
 
 /** A program that a trace can be made of. */
 export interface Candidate {
@@ -45,9 +46,7 @@ export type Machine =
   & { readonly uapi: RevisionName }
   & Pick<TargetInfo, "capabilities">;
 
-/** A group's number, which is the machine's own: a program with its path means nothing elsewhere. */
-const GROUP = /^\/dev\/vfio\/\d+$/;
-/** Tests of what is not the same on every card: registers, and when its DMA comes. */
+/** Tests of what is not the same on every card: registers, and when its DMA and its events come. */
 const OF_THE_CARD = [
   "kit_vfio_region.memory_off",
   "kit_vfio_config.length",
@@ -55,10 +54,21 @@ const OF_THE_CARD = [
   "kit_vfio_dma.message",
   "kit_vfio_dma.unmapped",
   "kit_vfio_feature.low_power",
+  "kit_vfio_feature.wakeup",
+];
+
+/** Tests in whose answers is where memory is: that of a process, or frames that follow each other or do not. */
+const BY_PLACE = [
+  /\.page_boundary$/,
+  /\.chosen_iova/,
+  /\.reserved_overflow$/,
+  /^kit_dmabuf\..*\.(largest|domain_before)$/,
+  /^kit_exec\.capabilities_of_others$/,
+  /^kit_user_memory\.huge_hole$/,
 ];
 
 /** Steps of a test that is still worth a trace. */
-const MAX_STEPS = 1500;
+const MAX_STEPS = 2100;
 /** Random programs of each profile, and their steps. */
 const RANDOM = 80;
 const LENGTH = 60;
@@ -136,14 +146,23 @@ async function programOf(
   const isFit = status === "pass" && program.length > 0 &&
     // How many steps there are can depend on what the machine did before.
     !test.needs.includes("fail_nth") &&
-    !OF_THE_CARD.includes(test.id) && !program.some(opensGroup) &&
+    // What virtual functions are called is the machine's own.
+    !test.needs.includes("vfio_sriov") &&
+    !OF_THE_CARD.includes(test.id) &&
+    !BY_PLACE.some((place) => place.test(test.id)) &&
     program.length <= MAX_STEPS;
   if (!isFit) return undefined;
   return { name: test.id, program, keys: keysOf(program, outcomes, machine) };
 }
 
-function opensGroup({ call: { verb, args } }: Step): boolean {
-  return verb.name === "open" && GROUP.test(String(args[0]));
+/** Those that were written. */
+export function writtenCandidates(machine: Machine): Candidate[] {
+  const model = modelOf(machine, LITTLE);
+  const { uapi, capabilities } = machine;
+  return writtenPrograms(uapi, capabilities).map(({ name, program }) => {
+    const { outcomes } = runOnModel(model, program);
+    return { name, program, keys: keysOf(program, outcomes, machine) };
+  });
 }
 
 /** Random programs that reach no known bug of Linux. */

@@ -26,6 +26,7 @@ import { causeOf } from "../../fuzz/shrink/cause.ts";
 import { shrink } from "../../fuzz/shrink/shrink.ts";
 import { processorMs } from "../../lib/processor_time.ts";
 import { SECOND_ROOT } from "../patch.ts";
+import { goldenPrograms } from "./golden_programs.ts";
 
 /** What the child is to do: its only argument, as JSON. */
 export interface FuzzOrder {
@@ -91,30 +92,39 @@ function tell(event: FuzzEvent): void {
   console.log(JSON.stringify(event));
 }
 
-/** A model with a small machine that has what is needed. */
+/** Bytes of memory of the machine that golden traces are played on: as much as most tests use. */
+const MUCH_MEMORY = 2 ** 29;
+
+/** A model with a machine that has what is needed. */
 function machineOf(
   { Model }: typeof impl,
   { uapi, needs }: FuzzOrder,
+  memory: number,
 ): impl.Model {
   class Machine extends Model {
     override spawn(): number {
       return super.spawn(needs);
     }
   }
-  return new Machine(uapi, { memory: MACHINE.memory });
+  return new Machine(uapi, { memory });
 }
 
-/** The mutant as a side. */
-async function mutantSide(order: FuzzOrder): Promise<Side> {
+/** The model as it is, and the mutant as a side. */
+interface Pair {
+  readonly model: impl.Model;
+  readonly side: Side;
+}
+
+/** Both with as much memory. */
+async function pairOf(order: FuzzOrder, memory: number): Promise<Pair> {
   const url = new URL("selftests/target/impl_target.ts", SECOND_ROOT);
-  const model = machineOf(await import(url.href), order);
-  const { uapi } = order;
-  return {
+  const mutant = machineOf(await import(url.href), order, memory);
+  const side: Side = {
     name: "mutant",
-    uapi,
-    capabilities: model.info.capabilities,
+    uapi: order.uapi,
+    capabilities: mutant.info.capabilities,
     run(program) {
-      const ran = runOnModel(model, program);
+      const ran = runOnModel(mutant, program);
       // Its own machine found itself in a state that cannot be.
       const isBroken = ran.outcomes.length < program.length;
       return Promise.resolve(
@@ -123,6 +133,7 @@ async function mutantSide(order: FuzzOrder): Promise<Side> {
     },
     close: () => Promise.resolve(),
   };
+  return { model: machineOf(impl, order, memory), side };
 }
 
 /** A program, and what of the run it is. */
@@ -132,89 +143,126 @@ interface Numbered {
   readonly calls: number;
 }
 
-/** Programs of all profiles in turn, and which they are. */
-class Source {
+/** Which programs there were. */
+class Count {
   readonly numbers = new Map<string, Numbered>();
   programs = 0;
   calls = 0;
-  readonly #next: readonly {
-    readonly profile: string;
-    readonly next: () => Promise<Sample | undefined>;
-  }[];
 
-  constructor(
-    { uapi, seed, profiles, length }: FuzzOrder,
-    model: impl.Model,
-    target: Side,
-    totals: Totals,
-  ) {
-    // What programs of one profile reached is changed for the others too.
-    const guide = new Guide({ uapi, length });
-    this.#next = profiles.map((profile, i) => ({
-      profile,
-      next: randomPrograms({
-        model,
-        profile: PROFILES[profile]!,
-        length,
-        seed: { run: seed + i, only: undefined },
-        count: Infinity,
-        target,
-        totals,
-        guide,
-      }),
-    }));
-  }
-
-  async next(): Promise<Sample> {
+  /** Counts a program of a profile. */
+  add(profile: string, { seed, program }: Sample): void {
     if (this.programs % PROGRAMS_PER_NOTE === 0) {
       const { programs, calls } = this;
       tell({ event: "begin", processorMs: processorMs(), programs, calls });
     }
-    const { profile, next } = this.#next[this.programs % this.#next.length]!;
-    const sample = (await next())!;
     this.programs++;
-    this.calls += sample.program.length;
+    this.calls += program.length;
     const { programs, calls } = this;
-    this.numbers.set(sample.seed, { profile, programs, calls });
-    return sample;
+    this.numbers.set(seed, { profile, programs, calls });
   }
+}
+
+/** What stands for a profile where a program is that of a golden trace. */
+const GOLDEN = "golden";
+
+/** Makes the next program, of which it says what it is of; undefined when there are no more. */
+type Source = () => Promise<
+  { readonly profile: string; readonly sample: Sample } | undefined
+>;
+
+/** The programs of golden traces. */
+async function goldenSource(
+  order: FuzzOrder,
+  { model }: Pair,
+): Promise<Source> {
+  const isOwn = order.needs.includes("type1_container");
+  const programs = await goldenPrograms(order.uapi, isOwn);
+  let number = 0;
+  return () => {
+    const program = programs[number];
+    if (program === undefined) return Promise.resolve(undefined);
+    const ours = runOnModel(model, program);
+    const seed = `${GOLDEN} ${number++}`;
+    const sample = { program, ours, seed, reached: [] };
+    return Promise.resolve({ profile: GOLDEN, sample });
+  };
+}
+
+/** Random programs of all profiles in turn. */
+function randomSource(
+  { uapi, seed, profiles, length }: FuzzOrder,
+  { model, side }: Pair,
+  totals: Totals,
+): Source {
+  // What programs of one profile reached is changed for the others too.
+  const guide = new Guide({ uapi, length });
+  const all = profiles.map((profile, i) => ({
+    profile,
+    next: randomPrograms({
+      model,
+      profile: PROFILES[profile]!,
+      length,
+      seed: { run: seed + i, only: undefined },
+      count: Infinity,
+      target: side,
+      totals,
+      guide,
+    }),
+  }));
+  let number = 0;
+  return async () => {
+    const { profile, next } = all[number++ % all.length]!;
+    return { profile, sample: (await next())! };
+  };
 }
 
 async function run(order: FuzzOrder): Promise<void> {
   const { uapi, limitMs } = order;
-  const model = machineOf(impl, order);
-  const side = await mutantSide(order);
+  const count = new Count();
   const totals = new Totals(uapi, () => performance.now());
-  const findings = new Findings((program, difference) =>
-    causeOf(program, difference, uapi)
-  );
+  // There is one fault, whatever it shows itself by.
+  const findings = new Findings(() => "the fault");
+  /** Fuzzes with the programs of a source. */
+  async function fuzzWith(source: Source, { model, side }: Pair) {
+    await fuzz({
+      async next() {
+        const next = await source();
+        if (next) count.add(next.profile, next.sample);
+        return next?.sample;
+      },
+      ours: (program) => runOnModel(model, program),
+      sides: [side],
+      judge: byComparison(new Masks(uapi)),
+      totals,
+      findings,
+      shrink: (program, isStill, outcomes) =>
+        shrink(program, isStill, { uapi, outcomes }),
+      onCause({ found, seed }) {
+        const { program, difference } = found;
+        tell({
+          event: "found",
+          ...count.numbers.get(seed)!,
+          seed,
+          processorMs: processorMs(),
+          cause: causeOf(program, difference, uapi),
+          size: program.length,
+          program: formatProgram(program, uapi),
+          text: difference.text,
+        });
+        // What else it has is of no interest.
+        Deno.exit();
+      },
+    }, () => processorMs() > limitMs);
+  }
+  const [large, small] = [
+    await pairOf(order, MUCH_MEMORY),
+    await pairOf(order, MACHINE.memory),
+  ];
+  const golden = await goldenSource(order, large);
   tell({ event: "loaded" });
-  const source = new Source(order, model, side, totals);
-  await fuzz({
-    next: () => source.next(),
-    ours: (program) => runOnModel(model, program),
-    sides: [side],
-    judge: byComparison(new Masks(uapi)),
-    totals,
-    findings,
-    shrink: (program, isStill) => shrink(program, isStill, { uapi }),
-    onCause({ cause, found, seed }) {
-      const { program, difference } = found;
-      tell({
-        event: "found",
-        ...source.numbers.get(seed)!,
-        seed,
-        processorMs: processorMs(),
-        cause,
-        size: program.length,
-        program: formatProgram(program, uapi),
-        text: difference.text,
-      });
-      // What else it has is of no interest.
-      Deno.exit();
-    },
-  }, () => processorMs() > limitMs);
-  const { programs, calls } = source;
+  await fuzzWith(golden, large);
+  await fuzzWith(randomSource(order, small, totals), small);
+  const { programs, calls } = count;
   tell({ event: "end", programs, calls, processorMs: processorMs() });
 }
 

@@ -35,7 +35,7 @@ describe("fuzzMutant()", () => {
     const verdict = await fuzzMutant(REAL, HOW);
     assert(verdict.verdict === "found", verdict.verdict);
     assertStringIncludes(verdict.cause, "IOMMU_IOAS_MAP errno EOPNOTSUPP/");
-    assertEquals(verdict.profile, "ioas");
+    assertEquals(verdict.profile, "golden");
     assert(verdict.size <= 4, verdict.program);
   });
 

@@ -68,8 +68,10 @@ function getBitmap(
   room: number,
 ): void {
   const layout = VfioIommuType1DirtyRange;
-  checkSize(room, layout.size + VfioBitmap.size);
-  const bytes = new Uint8Array(layout.size);
+  const size = layout.size + VfioBitmap.size;
+  checkSize(room, size);
+  // The bitmap's place is read with the range, before that is looked at.
+  const bytes = new Uint8Array(size);
   task.mm.copyFromUser(bytes, uaddr);
   const { iova, length } = layout.at(bytes);
   if (length === 0n) throw EINVAL.because("the length is 0");

@@ -6,10 +6,10 @@
  * @module
  */
 
-import { PAGE_SIZE } from "../../impl/uapi/mman.ts";
-import type { Outcome, Program } from "../../selftests/target/program.ts";
-import type { Ran } from "../fuzz/compare/compare.ts";
-import { MASKS } from "../fuzz/compare/masks.ts";
+import { PAGE_SIZE } from "../../../impl/uapi/mman.ts";
+import type { Outcome, Program } from "../../../selftests/target/program.ts";
+import type { Ran } from "../../fuzz/compare/compare.ts";
+import { MASKS } from "../../fuzz/compare/masks.ts";
 
 /** What a program came to, with nothing in the place of what was chosen. */
 export function withoutChoices(
