@@ -67,7 +67,7 @@ describe("deno task traces", () => {
     assertEquals(code, 1);
     assertMatch(
       out,
-      /^kit_\S+\n  step \d+, IOMMU_DESTROY: EBUSY here, 0 there/m,
+      /^kit_\S+\n {2}step \d+, IOMMU_DESTROY: EBUSY here, 0 there/m,
     );
   });
 
@@ -76,7 +76,7 @@ describe("deno task traces", () => {
     const args = ["--target", "x:", "--filter", "kit_vfio_type1"];
     const { code, out } = await run(args, target);
     assertEquals(code, 0, out);
-    assertMatch(out, /^  \d+ not played: they need type1_container$/m);
+    assertMatch(out, /^ {2}\d+ not played: they need type1_container$/m);
   });
 
   it("says when there is nothing to play", async () => {
