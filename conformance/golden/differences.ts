@@ -10,8 +10,6 @@ import type { RevisionName } from "../../impl/uapi/revision.ts";
 
 const WITHOUT_IOMMU =
   "the recorded kernels have VFIO without IOMMU built in, the model's does not";
-const DOFORK =
-  "7.3 refuses MADV_DOFORK of huge pages, 6.12 does it, and the model's memory does not go by revision";
 
 /** Names of traces of each revision, with the reasons. */
 const KNOWN: Readonly<
@@ -21,7 +19,6 @@ const KNOWN: Readonly<
   "7.3": {
     "mixed 12.20": WITHOUT_IOMMU,
     "ioas 12.67": WITHOUT_IOMMU,
-    "memory 12.68": DOFORK,
   },
 };
 

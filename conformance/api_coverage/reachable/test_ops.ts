@@ -8,7 +8,7 @@
  * @module
  */
 
-import { fails, type Row, type Rows, since } from "../pairs.ts";
+import { fails, type Row, type Rows } from "../pairs.ts";
 import { PINS, SIZED } from "./common.ts";
 
 /** Of every operation: the struct can still be lost on its way. */
@@ -118,7 +118,7 @@ export const TEST_OPS: Rows = {
   "IOMMU_TEST_CMD TRIGGER_IOPF": {
     ...OPERATION,
     ENOENT: "no device has the id",
-    EINVAL: since("7.3", "the device is VFIO's"),
+    EINVAL: "the device is VFIO's",
   },
   "IOMMU_TEST_CMD DEV_CHECK_CACHE": {
     ...OPERATION,
