@@ -55,7 +55,7 @@ export {
   SegmentationFault,
 } from "./impl/kernel/interfaces/process_memory.ts";
 export { KernelBug } from "./impl/kernel/warn.ts";
-export { inspect } from "./impl/inspect/inspect.ts";
+export { draw, inspect } from "./impl/inspect/inspect.ts";
 export * from "./impl/inspect/snapshot.ts";
 export type { AreaSnapshot, AxisSpan } from "./impl/inspect/axis.ts";
 export type { ContextSnapshot, IoasSnapshot } from "./impl/inspect/context.ts";

@@ -78,7 +78,11 @@ import { count, grouped } from "./units.ts";
  * pages of its user, in pages of 4 KiB, and what the kernel warned about.
  */
 export function inspect(kernel: Kernel): string {
-  const shot = snapshot(kernel);
+  return draw(snapshot(kernel));
+}
+
+/** Draws what {@link inspect} would have drawn when a snapshot was taken. */
+export function draw(shot: Snapshot): string {
   const lines = [
     `iommufd ${shot.revision}: ${count(shot.contexts.length, "context")}, ` +
     `${count(shot.framesUsed, "frame")} in use`,

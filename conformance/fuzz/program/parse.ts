@@ -158,7 +158,7 @@ export class StepParser {
           return Number(number);
         }
     }
-    const value = this.#value(line, name, CONSTANTS, MIN, MAX);
+    const value = this.#value(line, name, [CONSTANTS], MIN, MAX);
     if (typeof value === "bigint") {
       if (kind === "u64") return value;
       if (BigInt(Number(value)) === value) return Number(value);
@@ -176,7 +176,7 @@ export class StepParser {
   ): { number: number; shape?: Shape | undefined } {
     const name = line.match(NAME)?.[0];
     if (name === undefined) {
-      const value = this.#value(line, "the ioctl", {}, 0n, 2n ** 32n - 1n);
+      const value = this.#value(line, "the ioctl", [], 0n, 2n ** 32n - 1n);
       if (typeof value === "bigint") return { number: Number(value) };
       patches.push({ arg, from: value });
       return { number: 0 };
@@ -287,7 +287,7 @@ export class StepParser {
     const bits = BigInt(8 * bytes);
     const min = -(1n << (bits - 1n));
     const max = (1n << bits) - 1n;
-    const names = { ...CONSTANTS, ...namingOfField(field).names };
+    const names = [namingOfField(field).names, CONSTANTS];
     const value = this.#value(line, name, names, min, max);
     if (typeof value !== "bigint") {
       view[name] = field.type === "u64" ? 0n : 0;
@@ -324,7 +324,7 @@ export class StepParser {
   #value(
     line: Scanner,
     what: string,
-    names: Constants,
+    names: readonly Constants[],
     min: bigint,
     max: bigint,
   ): Value {
@@ -346,12 +346,16 @@ export class StepParser {
   }
 
   #number(line: Scanner, what: string, min: bigint, max: bigint): bigint {
-    const value = this.#value(line, what, {}, min, max);
+    const value = this.#value(line, what, [], min, max);
     if (typeof value === "bigint") return value;
     return line.refuse(`${what} must be a number`);
   }
 
-  #term(line: Scanner, what: string, names: Constants): bigint {
+  #term(
+    line: Scanner,
+    what: string,
+    names: readonly Constants[],
+  ): bigint {
     const digits = line.match(NUMBER)?.[0];
     if (digits !== undefined) return exactly(digits);
     const name = line.match(NAME)?.[0];
@@ -360,8 +364,9 @@ export class StepParser {
         `${what} must be a number, a constant or a value such as $0`,
       );
     }
-    if (Object.hasOwn(names, name)) return BigInt(names[name]!);
-    return line.refuseName("constant", name, Object.keys(names));
+    const found = names.find((each) => Object.hasOwn(each, name));
+    if (found !== undefined) return BigInt(found[name]!);
+    return line.refuseName("constant", name, names.flatMap(Object.keys));
   }
 
   /** A value of an earlier step: `$1`, `$1.outIoasId + 0x1000`, `$1@8.4`. */
