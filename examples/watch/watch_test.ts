@@ -109,7 +109,7 @@ describe(`the page to watch iommufd at work${lacks}`, options, () => {
         "page table of HWPT 4: 8 IO pages",
         "0-3 in pinned_pfns",
         "4-15 in HWPT 4",
-        "pinned 1×, 2-5",
+        "pinned 1×, frames 2-5",
         "16 pages of process 1 at 0x10000000, writable, 16 pinned",
         "iommufd_mock0, group 0, attached to HWPT 4",
         "process 1 (user 0): 0 pages locked, 16 pinned",

@@ -318,11 +318,11 @@ function runBox(
     : `${count} × ${bytes(BigInt(size))}`;
   const frame = Math.trunc(paddr / 4096);
   const lastFrame = Math.trunc((paddr + size * count - 1) / 4096);
-  const frames = `${pages} → ${range(frame, lastFrame)}`;
+  const numbers = range(frame, lastFrame);
+  const frames = `${pages} → frames ${numbers}`;
   const words = `${frames}${isDirty ? ", dirty" : ""}`;
-  const label = [words, frames, pages, `${count}`].find((each) =>
-    fits(each, width)
-  );
+  const label = [words, frames, `${pages} → ${numbers}`, pages, `${count}`]
+    .find((each) => fits(each, width));
   const page = width / count;
   return s(
     "g",

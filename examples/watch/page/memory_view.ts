@@ -161,7 +161,10 @@ function runs(
 function labelsOf(run: PagesRun): string[] {
   const pages = range(run.first, run.last);
   if (run.frame < 0) return [pages, run.place];
-  return [`${pages} in ${run.place}`, `${pinsOf(run)}, ${framesOf(run)}`];
+  return [
+    `${pages} in ${run.place}`,
+    `${pinsOf(run)}, frames ${framesOf(run)}`,
+  ];
 }
 
 function pinsOf({ pins }: PagesRun): string {

@@ -10,18 +10,19 @@
 import { buildPage } from "../build.ts";
 import { servePage } from "../serve.ts";
 import { openPage, startBrowser } from "./browser.ts";
+import { smaller } from "./png.ts";
 
 const PATH = new URL("../watch.png", import.meta.url);
 /** What is seen: an access has pinned pages that two devices have too. */
 const HASH = "#scenario=tour&step=10";
-const SCREEN = { width: 1000, height: 800 };
+const SCREEN = { width: 1280, height: 1000 };
 
 let address = "";
 const server = servePage(await buildPage(), 0, (at) => address = at);
 const browser = await startBrowser();
 try {
   const { page } = await openPage(browser, `${address}${HASH}`, SCREEN);
-  Deno.writeFileSync(PATH, await page.screenshot());
+  Deno.writeFileSync(PATH, smaller(await page.screenshot()));
   console.log(`${PATH.pathname} is written`);
 } finally {
   await browser.close();
