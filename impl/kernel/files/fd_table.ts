@@ -56,6 +56,24 @@ export class FdTable implements Descriptors {
     return fd;
   }
 
+  /**
+   * Makes a descriptor one of `file`, whose reference is taken over, and drops
+   * what it was of. (Linux: do_dup2.)
+   */
+  replace(fd: number, file: File): void {
+    const old = this.#files[fd];
+    if (old === undefined) {
+      const free = this.#free.splice(0).filter((other) => other !== fd);
+      for (let next = this.#files.length; next < fd; next++) free.push(next);
+      this.#free.push(...free.sort((a, b) => a - b));
+    }
+    // What lies between is free, not missing.
+    while (this.#files.length < fd) this.#files.push(undefined);
+    this.#files[fd] = file;
+    this.#closeOnExec.delete(fd);
+    old?.put();
+  }
+
   answerAndInstall(
     file: File,
     limit: bigint,

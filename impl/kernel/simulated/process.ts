@@ -6,7 +6,7 @@
  * @module
  */
 
-import { EINVAL, ENODEV, errnoName } from "../../uapi/errno.ts";
+import { EBADF, EINVAL, ENODEV, errnoName } from "../../uapi/errno.ts";
 import {
   CAP_SYS_RESOURCE,
   F_SEAL_EXEC,
@@ -95,6 +95,20 @@ export class Process extends SystemCalls {
     return this.syscall(() =>
       this.#scratch.lend(bytes, (address) => this.callIoctl(fd, cmd, address))
     );
+  }
+
+  /** Makes `newFd` a duplicate of a descriptor; what it was before is closed. EBADF. (Linux: dup3, without flags.) */
+  dup2(fd: number, newFd: number): number {
+    return this.syscall(() => {
+      const file = this.files.lookup(fd);
+      if (newFd === fd) return fd;
+      const isOne = Number.isInteger(newFd) && newFd >= 0;
+      if (!isOne || BigInt(newFd) >= this.rlimit(RLIMIT_NOFILE)) {
+        throw EBADF.because("it is no descriptor that the process may have");
+      }
+      this.files.replace(newFd, file.get());
+      return newFd;
+    });
   }
 
   /**

@@ -11,6 +11,7 @@ import { makeFrameList } from "../../lib/frame_list.ts";
 import { EINVAL, ENOSPC, errnoName, ESRCH } from "../../uapi/errno.ts";
 import {
   CAP_IPC_LOCK,
+  F_GETFD,
   MADV_DONTNEED,
   MAP_ANONYMOUS,
   MAP_PRIVATE,
@@ -96,6 +97,38 @@ describe("descriptors", () => {
     process.setrlimit(RLIMIT_NOFILE, 4n);
     assertEquals(errnoName(process.open("/nowhere")), "ENOENT");
     assertEquals(process.dup(0), 3);
+  });
+
+  it("become others with dup2, whatever they were", () => {
+    const { kernel, process, device } = setup();
+    const closed: number[] = [];
+    device.onRelease = () => closed.push(1);
+    const fd = process.open("/dev/test");
+    const other = process.open("/dev/null", O_CLOEXEC);
+    assertEquals(process.dup2(fd, fd), fd);
+    assertEquals(process.dup2(fd, other), other);
+    assertEquals(process.fcntl(other, F_GETFD, 0), 0);
+    assertEquals(process.dup2(fd, other + 3), other + 3);
+    // Those between are free still, lowest first.
+    const between = [process.open("/dev/null"), process.open("/dev/null")];
+    assertEquals(between, [other + 1, other + 2]);
+    assertEquals(process.open("/dev/null"), other + 4);
+    process.close(other + 1);
+    assertEquals(process.dup2(fd, other + 1), other + 1);
+    assertEquals(process.open("/dev/null"), other + 5);
+    for (const each of [fd, other, other + 1]) process.close(each);
+    assertEquals(closed, []);
+    assertEquals(process.dup2(other + 2, other + 3), other + 3);
+    assertEquals(closed, [1]);
+
+    const limit = Number(process.rlimit(RLIMIT_NOFILE));
+    for (
+      const [from, to] of [[99, 4], [99, 99], [6, -1], [6, limit], [6, NaN]]
+    ) {
+      assertEquals(errnoName(process.dup2(from!, to!)), "EBADF");
+    }
+    process.exit();
+    assertEquals(kernel.audit(), []);
   });
 
   it("refuse open flags that are none", () => {
