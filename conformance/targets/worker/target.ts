@@ -16,6 +16,7 @@ import {
   type Timing,
 } from "../../../selftests/target/target.ts";
 import type { Argument, Call } from "../../../selftests/target/verbs.ts";
+import { DEFAULT_REPLY_TIMEOUT_MS } from "../../protocol/channel.ts";
 import { within } from "../../lib/within.ts";
 import { startedSpec } from "../adapter_targets.ts";
 import { refuseTarget, type TargetSpec } from "../target_spec.ts";
@@ -35,7 +36,7 @@ export function parseWorker(name: string, spec: string): TargetSpec {
   if (name === "") {
     refuseTarget(spec, "worker: needs a module, as in worker:./target.ts.");
   }
-  return startedSpec(spec, ({ timeoutMs = 0 }) => {
+  return startedSpec(spec, ({ timeoutMs = DEFAULT_REPLY_TIMEOUT_MS }) => {
     const limitMs = Math.max(timeoutMs, MIN_START_MS);
     return WorkerTarget.start(name, limitMs);
   });

@@ -22,6 +22,9 @@ const FAILURES = new URL(
   import.meta.url,
 );
 
+/** A test's worker is checked for types before it starts, which takes long on a busy machine. */
+const PATIENT = { timeoutMs: 600_000 };
+
 /** A worker with a module of this text. */
 function workerOf(text: string): string {
   return `worker:data:text/javascript,${encodeURIComponent(text)}`;
@@ -50,7 +53,7 @@ async function withTarget(
     target: Awaited<ReturnType<ReturnType<typeof parseTarget>["open"]>>,
   ) => Promise<void>,
 ): Promise<void> {
-  const target = await parseTarget(spec).open("6.12");
+  const target = await parseTarget(spec).open("6.12", PATIENT);
   try {
     await use(target);
   } finally {
@@ -64,9 +67,10 @@ describe("worker:", () => {
       ["iommufd", "kit_fork"].includes(fixture)
     );
     const spec = parseTarget(model());
-    assertEquals(await spec.revisions(), ["6.12"]);
+    assertEquals(await spec.revisions(PATIENT), ["6.12"]);
     const { results } = await runTests("6.12", tests, {
-      open: () => spec.open("6.12"),
+      ...PATIENT,
+      open: () => spec.open("6.12", PATIENT),
     });
     assertEquals(results.filter(({ status }) => status !== "pass"), []);
     assertEquals(results.length > 10, true);
@@ -83,8 +87,8 @@ describe("worker:", () => {
       await process.dup(0);
     });
     const { results } = await runTests("6.12", [loops, passingTest("a.x")], {
-      open: () => spec.open("6.12"),
-      timeoutMs: 1000,
+      open: () => spec.open("6.12", PATIENT),
+      timeoutMs: 5000,
     });
     assertEquals(results.map(({ status }) => status), ["timeout", "pass"]);
   });
@@ -137,7 +141,11 @@ describe("worker:", () => {
 
   it("does not start with a module that makes no target", async () => {
     const spec = parseTarget(workerOf("export const target = 7"));
-    await assertRejects(() => spec.open("6.12"), Error, "but a number");
+    await assertRejects(
+      () => spec.open("6.12", PATIENT),
+      Error,
+      "but a number",
+    );
     assertThrows(() => parseTarget("worker:"), Error, "worker: needs a module");
   });
 });
