@@ -143,6 +143,8 @@ const ENTRY = {
   link: "https://example.org/1",
 };
 
+const { link: _, ...WITHOUT_LINK } = ENTRY;
+
 /** Files, each allowed by both or refused by both. */
 const FILES: readonly unknown[] = [
   [],
@@ -163,7 +165,17 @@ const FILES: readonly unknown[] = [
   [{ ...ENTRY, note: "" }],
   [{ id: "a", expect: "fail", reason: "b" }],
   [{ ...ENTRY, id: 7 }],
+  [{ ...ENTRY, id: ["a", "b.*"] }],
+  [{ ...ENTRY, id: [] }],
+  [{ ...ENTRY, id: ["a", " "] }],
   {},
+  { link: "https://example.org/1", expectations: [] },
+  { link: "https://example.org/1", expectations: [WITHOUT_LINK, ENTRY] },
+  { link: " ", expectations: [ENTRY] },
+  { expectations: [ENTRY] },
+  { expectations: [WITHOUT_LINK] },
+  { link: "https://example.org/1", expectations: {} },
+  { link: "https://example.org/1", entries: [] },
 ];
 
 describe("expectations.schema.json", () => {
