@@ -9,6 +9,8 @@
 import { REVISION_NAMES, type RevisionName } from "../../impl/uapi/revision.ts";
 import { implTarget, Model } from "../../selftests/target/impl_target.ts";
 import type { Program } from "../../selftests/target/program.ts";
+import { runTraces } from "../golden/command.ts";
+import { playAll } from "../golden/play_all.ts";
 import { type EndingSignal, exitCodeOf } from "../lib/ending.ts";
 import type { Host } from "../lib/host.ts";
 import { UsageError } from "../lib/usage_error.ts";
@@ -103,6 +105,7 @@ export async function runPrograms(
   const { host, now } = environment;
   const side = await openSide(options, environment);
   const { uapi } = side;
+  const isSame = await playGolden(options, side, environment);
   const seed = options.seed ?? chooseSeed();
   const masks = new Masks(uapi);
   const findings = new Findings((program, difference) =>
@@ -165,8 +168,22 @@ export async function runPrograms(
   host.out(formatSummary(totals, masks, findings, guide));
   if (ending.signal) return exitCodeOf(ending.signal);
   if (ending.startError) host.err(`${ending.startError.message}\n`);
-  if (findings.all.length > 0) return EXIT_FINDINGS;
+  if (findings.all.length > 0 || !isSame) return EXIT_FINDINGS;
   return ending.startError ? EXIT_TARGET : EXIT_OK;
+}
+
+/**
+ * Plays what real kernels did, unless something is repeated: on the target, or
+ * on the model as it is. Whether all came to the same.
+ */
+async function playGolden(
+  { seed, given, onlyInvariants, target }: Options,
+  side: TargetSide,
+  { host, parseTarget }: Environment,
+): Promise<boolean> {
+  if (seed !== undefined || given !== undefined || onlyInvariants) return true;
+  if (target !== undefined) return await playAll(side, host);
+  return await runTraces([], { host, parseTarget }) === EXIT_OK;
 }
 
 /** A cause as it is told. */

@@ -136,7 +136,7 @@ export const KNOWN_BUGS = {
   unreserves_huge_page_twice: {
     since: "6.2",
     linux:
-      "hugetlb.c: a pinned private huge page that is dropped and touched again makes the count of reserved huge pages negative",
+      "hugetlb.c: a pinned private huge page that is dropped and touched again makes the count of reserved huge pages negative; so it is while one is pinned whose mapping is gone, and huge pages of files are ENOMEM",
     right: "huge pages are counted right",
   },
 } as const satisfies Readonly<Record<string, BugOfLinux>>;

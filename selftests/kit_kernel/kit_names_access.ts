@@ -173,15 +173,18 @@ function registerReopen(f: NamesFixture): void {
 function registerOthers(f: NamesFixture): void {
   f.test("reopen_others", {
     description:
-      "The path of a descriptor opens no file of another user's; a memfd is everybody's",
+      "The path of a descriptor opens no file of another user's, such as what has no path; a memfd is everybody's",
     rules: ["U2.10"],
     needs: () => ["setuid"],
   }, async ({ process }) => {
     const file = await openPath(process, "/dev/shm", O_TMPFILE | O_RDWR);
+    const eventfd = assertOk(await process.eventfd(0, 0), "eventfd");
     const everybodys = await memfd(process, 0);
     assertEq(await process.setuid(1), 0, "setuid");
-    const ret = await process.open(`/proc/self/fd/${file}`, O_RDWR);
-    assertErrno(ret, EACCES, "open");
+    for (const fd of [file, eventfd]) {
+      const ret = await process.open(`/proc/self/fd/${fd}`, O_RDWR);
+      assertErrno(ret, EACCES, "open");
+    }
     await reopen(process, everybodys);
   });
 }

@@ -91,13 +91,14 @@ function valueOf(
 ): bigint {
   const outcome = outcomes[step];
   if (outcome?.kind !== "returned") return plus;
-  if (field === undefined) return BigInt(outcome.result) + plus;
-  return wrapped(readValue(outcome.back, field) + plus);
+  const value = field ? readValue(outcome.back, field) : BigInt(outcome.result);
+  return wrapped(value + plus);
 }
 
 /** A value within 64 bits, signed or unsigned. */
 function wrapped(value: bigint): bigint {
-  return value >> 64n === 0n || value < 0n ? value : BigInt.asUintN(64, value);
+  const isWithin = value < 0n ? value >> 63n === -1n : value >> 64n === 0n;
+  return isWithin ? value : BigInt.asUintN(64, value);
 }
 
 /** Writes the lowest bytes of a value; what would lie behind the end is left out. */

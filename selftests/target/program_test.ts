@@ -15,6 +15,7 @@ import { implTarget, Model } from "./impl_target.ts";
 import {
   type Outcome,
   type Program,
+  resolve,
   runProgram,
   type Step,
   StepByStep,
@@ -108,6 +109,17 @@ describe("a program of calls", () => {
       await resultsOf([none, alloc(0), destroy(0, 1)]),
       [-ENOENT.code, -EBADF.code, -EBADF.code],
     );
+  });
+
+  it("wraps what is added to a result, as 64 bits do", async () => {
+    const none: Step = { process: 0, call: call("close", -1) };
+    const after: Step = {
+      process: 0,
+      call: call("ioctlarg", 0, 0, 0n),
+      patches: [{ arg: 2, from: { step: 0, plus: -(2n ** 63n) } }],
+    };
+    const { args } = resolve(after, await outcomesOf([none]));
+    assertEquals(args[2], 2n ** 63n - BigInt(EBADF.code));
   });
 
   it("adds to an address, and brings back what was read", async () => {

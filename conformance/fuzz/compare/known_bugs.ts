@@ -41,6 +41,7 @@ import {
   cutsDirtyEntry,
   dropsHugePage,
   failsFilePins,
+  losesHugePage,
   ownerIsDead,
   ownerIsOther,
   pinsForDead,
@@ -71,6 +72,11 @@ const OBJECTS = ["errno", "result", "bytes", "problems"] as const;
 export const REACHES: readonly (Reach & { readonly name: KnownBug })[] = [
   { name: "unlocks_dead_owner", when: pinsForDead },
   { name: "unreserves_huge_page_twice", when: dropsHugePage },
+  {
+    name: "unreserves_huge_page_twice",
+    when: losesHugePage,
+    explains: ["errno", "result"],
+  },
   { name: "unpins_unused_folios", when: failsFilePins },
   { name: "keeps_viommu_of_failed_attach", when: isNestedAttach },
   { name: "replaces_with_any_domain", when: mixesDrivers },

@@ -23,6 +23,8 @@ import {
 import {
   FALLOC_FL_PUNCH_HOLE,
   MADV_DONTNEED,
+  MREMAP_FIXED,
+  TASK_SIZE,
 } from "../../../impl/uapi/mman.ts";
 import { IOMMU_TEST_OP_PASID_DETACH } from "../../../impl/uapi/selftest.ts";
 import { fields, type Here, objectOf, pagesOf, testOp } from "./here.ts";
@@ -56,6 +58,34 @@ export function dropsHugePage({ process, call }: Here): boolean {
   if (!(mm instanceof AddressSpace)) return false;
   const start = Number(args[0]);
   return mm.vmas.overlapping(start, start + Number(args[1]))
+    .some(({ huge, shared }) => huge && !shared);
+}
+
+/** A range of addresses that a call takes out of memory, or puts other memory to; undefined for none. */
+function rangeThatGoes({ call: { verb, args } }: Here) {
+  const [start, length, newLength, flags, to] = args.map(Number);
+  switch (verb.name) {
+    case "munmap":
+    case "mmap":
+      return { start: start!, end: start! + length! };
+    case "mremap":
+      return (flags! & MREMAP_FIXED) === 0
+        ? { start: start!, end: start! + length! }
+        : { start: to!, end: to! + newLength! };
+    case "exec":
+    case "exit":
+      return { start: 0, end: TASK_SIZE };
+    default:
+      return undefined;
+  }
+}
+
+/** Private memory of huge pages goes. */
+export function losesHugePage(here: Here): boolean {
+  const range = rangeThatGoes(here);
+  const { mm } = here.process;
+  if (range === undefined || !(mm instanceof AddressSpace)) return false;
+  return mm.vmas.overlapping(range.start, range.end)
     .some(({ huge, shared }) => huge && !shared);
 }
 

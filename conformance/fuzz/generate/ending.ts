@@ -43,15 +43,14 @@ export interface Ended {
   readonly before?: Before | undefined;
 }
 
-/** Makes the last steps of a program; gives them. */
-export function endProgram(ended: Ended): Step[] {
+/** Makes the last steps of a program, and adds them to those that it has. */
+export function endProgram(ended: Ended, steps: Step[]): void {
   const { model, run, world, before } = ended;
-  const steps = [...observe(world), ...detachPasids(ended)];
-  return steps.filter((step) => {
-    if (before && !before(model, run, step)) return false;
+  for (const step of [...observe(world), ...detachPasids(ended)]) {
+    if (before && !before(model, run, step)) continue;
+    steps.push(step);
     run.make(step);
-    return true;
-  });
+  }
 }
 
 /** What a program leaves that is not followed while it is made. */

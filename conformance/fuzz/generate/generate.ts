@@ -14,6 +14,7 @@ import type { Model } from "../../../selftests/target/impl_target.ts";
 import type { Outcome, Program } from "../../../selftests/target/program.ts";
 import { Chance, Wheel } from "./chance.ts";
 import { type Action, FILE_ACTIONS } from "./verbs/files.ts";
+import { defect } from "./defect.ts";
 import { endProgram } from "./ending.ts";
 import { makeIoctl, tryIoctl } from "./ioctls/ioctl.ts";
 import { type Before, Maker } from "./maker.ts";
@@ -117,7 +118,18 @@ function someProcess({ chance, world }: Maker): Proc | undefined {
   return chance.percent(60) ? alive[0] : chance.maybe(alive);
 }
 
-/** Makes a program. */
+/** Makes steps until it is as long as it may be, or nothing comes of them. */
+function fill(maker: Maker, all: Wheel<Action>): void {
+  for (let idle = 0; !maker.isFull && idle < MOST_IDLE; idle++) {
+    const process = someProcess(maker);
+    if (process === undefined) break;
+    const before = maker.steps.length;
+    maker.chance.spin(all)(maker, process);
+    if (maker.steps.length > before) idle = 0;
+  }
+}
+
+/** Makes a program; one that the model fails over ends there. */
 export function generate(options: GenerateOptions): Generated {
   const { model, uapi, random, length, profile, before, start } = options;
   const maker = new Maker({
@@ -128,17 +140,13 @@ export function generate(options: GenerateOptions): Generated {
     before,
     failNth: profile.failNth,
   });
-  for (const step of start ?? []) maker.make(step);
-  const all = actions(uapi, profile);
-  for (let idle = 0; !maker.isFull && idle < MOST_IDLE; idle++) {
-    const process = someProcess(maker);
-    if (process === undefined) break;
-    const before = maker.steps.length;
-    maker.chance.spin(all)(maker, process);
-    if (maker.steps.length > before) idle = 0;
+  const { run, world, steps: program } = maker;
+  try {
+    for (const step of start ?? []) maker.make(step);
+    fill(maker, actions(uapi, profile));
+    endProgram({ model, run, world, uapi, before }, program);
+    return { program, outcomes: run.outcomes, problems: model.reset() };
+  } catch (error) {
+    return defect(model, program, run.outcomes, error);
   }
-  const { run, world, steps, outcomes } = maker;
-  const ended = endProgram({ model, run, world, uapi, before });
-  const program = [...steps, ...ended];
-  return { program, outcomes, problems: model.reset() };
 }

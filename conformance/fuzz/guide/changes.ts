@@ -39,7 +39,7 @@ export interface ChangeOptions {
 }
 
 /** What an ioctl with a struct is; undefined for other calls. */
-export function shapeOf(
+export function shapeOfCall(
   { verb, args: [, cmd, struct] }: Call,
   shapes: Shapes,
 ): Shape | undefined {
@@ -51,7 +51,7 @@ export function shapeOf(
 
 /** The same node with another argument; itself where it has none that can be changed. */
 export function changeArgument(node: Node, options: ChangeOptions): Node {
-  const shape = shapeOf(node.call, options.shapes);
+  const shape = shapeOfCall(node.call, options.shapes);
   if (shape && options.chance.percent(90)) {
     return changeStruct(node, shape, options);
   }
@@ -123,7 +123,7 @@ function takeField(
   { chance, donors, shapes }: ChangeOptions,
 ): Node {
   const donor = chance.maybe(donors);
-  const shape = donor && shapeOf(donor.call, shapes);
+  const shape = donor && shapeOfCall(donor.call, shapes);
   if (donor === undefined || shape === undefined) return node;
   const from = chance.maybe(
     shape.fields.filter((other) =>

@@ -17,7 +17,7 @@ import {
   type Shape,
   type Shapes,
 } from "../generate/known/shapes.ts";
-import { shapeOf } from "./changes.ts";
+import { shapeOfCall } from "./changes.ts";
 
 /** Mixes a number into a hash of 32 bits (FNV). */
 function mix(hash: number, value: number): number {
@@ -52,7 +52,7 @@ export class Keys {
       ? Math.min(outcome.result, 0)
       : FAULT;
     const pair = mix(this.#callKey(call), errno);
-    const shape = shapeOf(call, this.#shapes);
+    const shape = shapeOfCall(call, this.#shapes);
     if (shape === undefined) return [pair, pair];
     let chosen = pair;
     const bytes = call.args[2] as Uint8Array;

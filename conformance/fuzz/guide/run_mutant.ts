@@ -13,6 +13,7 @@ import {
   type Step,
   StepByStep,
 } from "../../../selftests/target/program.ts";
+import { defect } from "../generate/defect.ts";
 import { endProgram, stateAfter } from "../generate/ending.ts";
 import type { Generated, GenerateOptions } from "../generate/generate.ts";
 import { shapesOf } from "../generate/known/shapes.ts";
@@ -40,15 +41,18 @@ export function runMutant(program: Program, options: MutantOptions): Generated {
   const { model, uapi, before } = options;
   const run = new StepByStep(model);
   const made: Step[] = [];
-  for (const step of program) {
-    if (!before(model, run, step)) break;
-    if (wouldWait(step, run.make(step))) {
+  try {
+    for (const step of program) {
+      if (!before(model, run, step)) break;
+      made.push(step);
+      if (!wouldWait(step, run.make(step))) continue;
       model.reset();
-      return runMutant(made, options);
+      return runMutant(made.slice(0, -1), options);
     }
-    made.push(step);
+    const world = stateAfter(made, run, shapesOf(uapi));
+    endProgram({ model, run, world, uapi, before }, made);
+    return { program: made, outcomes: run.outcomes, problems: model.reset() };
+  } catch (error) {
+    return defect(model, made, run.outcomes, error);
   }
-  const world = stateAfter(made, run, shapesOf(uapi));
-  made.push(...endProgram({ model, run, world, uapi, before }));
-  return { program: made, outcomes: run.outcomes, problems: model.reset() };
 }

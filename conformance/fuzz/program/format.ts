@@ -22,7 +22,7 @@ import {
   placeOf,
   placesBack,
   type Shape,
-  shapeOf,
+  shapeOfStep,
 } from "./layout.ts";
 import { namedText, namingOf, namingOfField, numberText } from "./names.ts";
 
@@ -44,7 +44,7 @@ export class StepFormat {
   step(step: Step): string {
     const { process, call: { verb, args } } = step;
     const left: Patch[] = [];
-    const shape = shapeOf(this.#program, step, this.#uapi);
+    const shape = shapeOfStep(this.#program, step, this.#uapi);
     const listed = verb.args.flatMap(([name, kind], arg) => {
       if (kind === "numbers") return [];
       return this.#argument(step, arg, name, args[arg]!, shape, left);

@@ -68,7 +68,7 @@ export function ioctlNameOf(
 }
 
 /** The shape of an ioctl that a step makes; undefined for what has none, or none that is known. */
-export function shapeOf(
+export function shapeOfStep(
   program: Program,
   step: Step,
   uapi: RevisionName,
@@ -165,7 +165,7 @@ export function placesBack(
   step: Step,
   uapi: RevisionName,
 ): readonly Place[] {
-  const shape = shapeOf(program, step, uapi);
+  const shape = shapeOfStep(program, step, uapi);
   if (shape) {
     return fieldsOf(shape.layout).map((field) => placeOf(shape.layout, field));
   }

@@ -7,8 +7,13 @@
  */
 
 import type { Model } from "../../../selftests/target/impl_target.ts";
-import type { Program } from "../../../selftests/target/program.ts";
+import {
+  type Outcome,
+  type Program,
+  StepByStep,
+} from "../../../selftests/target/program.ts";
 import type { Ran } from "../compare/compare.ts";
+import { defect } from "../generate/defect.ts";
 
 /** The machine of a program: a small one boots fast. */
 export const MACHINE = {
@@ -17,32 +22,14 @@ export const MACHINE = {
   hasOnlyCard: true,
 } as const;
 
-/** What `run` comes to on the model, which is reset; a defect of the model is something that is left. */
-export function orDefect<T>(
-  model: Model,
-  run: () => T,
-): T | {
-  readonly program: Program;
-  readonly outcomes: [];
-  readonly problems: string[];
-} {
-  try {
-    return run();
-  } catch (error) {
-    const problems = [`the model failed: ${error}`];
-    try {
-      model.reset();
-    } catch {
-      // The next reset begins with another machine.
-    }
-    return { program: [], outcomes: [], problems };
-  }
-}
-
 /** What a program comes to on the model. */
 export function runOnModel(model: Model, program: Program): Ran {
-  return orDefect(model, () => ({
-    outcomes: model.program(program),
-    problems: model.reset(),
-  }));
+  const outcomes: Outcome[] = [];
+  try {
+    const run = new StepByStep(model);
+    for (const step of program) outcomes.push(run.make(step));
+    return { outcomes, problems: model.reset() };
+  } catch (error) {
+    return defect(model, program, outcomes, error);
+  }
 }

@@ -7,6 +7,7 @@
  */
 
 import type { Step, StepByStep } from "../../../selftests/target/program.ts";
+import { isPipe } from "../../../impl/kernel/files/pipe.ts";
 import { RLIMIT_NOFILE } from "../../../impl/uapi/mman.ts";
 import type { Model } from "../../../selftests/target/impl_target.ts";
 import { isFatal, reachedBug } from "../compare/known_bugs.ts";
@@ -14,7 +15,6 @@ import { generate, type Profile } from "../generate/generate.ts";
 import type { Guide } from "../guide/guide.ts";
 import { runMutant } from "../guide/run_mutant.ts";
 import type { Sample } from "./fuzzer.ts";
-import { orDefect } from "./on_model.ts";
 import { formatSeed, formatSeedUpTo, randomOf, type Seed } from "./seed.ts";
 import type { Side } from "./side.ts";
 import type { Totals } from "./totals.ts";
@@ -64,6 +64,16 @@ function needsDescriptor(model: Model, run: StepByStep, step: Step): boolean {
     model.process(number).rlimit(RLIMIT_NOFILE) < FEW_FILES;
 }
 
+/** True if a step opens an end of a pipe anew, which may wait on Linux, and which the model does not. */
+function reopensPipe(model: Model, run: StepByStep, step: Step): boolean {
+  const [path] = step.call.args;
+  if (step.call.verb.name !== "open" || typeof path !== "string") return false;
+  const fd = /^\/proc\/self\/fd\/(\d+)$/.exec(path)?.[1];
+  const number = run.numberOf(step.process);
+  if (fd === undefined || number === undefined) return false;
+  return isPipe(model.process(number).files.get(Number(fd)));
+}
+
 function randomProgram(
   options: SourceOptions,
   run: number,
@@ -77,6 +87,7 @@ function randomProgram(
       return false;
     }
     if (needsDescriptor(model, run, step)) return false;
+    if (reopensPipe(model, run, step)) return false;
     const bug = reachedBug(target, model, run, step);
     if (bug === undefined) return true;
     if (isFatal(bug)) {
@@ -89,8 +100,9 @@ function randomProgram(
   const random = randomOf(run, index);
   const { mutant, start } = guide?.next(random) ?? {};
   const { uapi } = target;
-  const made = () =>
-    mutant ? runMutant(mutant, { model, uapi, before }) : generate({
+  const { program, ...ours } = mutant
+    ? runMutant(mutant, { model, uapi, before })
+    : generate({
       model,
       uapi,
       random,
@@ -99,7 +111,6 @@ function randomProgram(
       before,
       ...start && { start },
     });
-  const { program, ...ours } = orDefect(model, made);
   // What is made of a program that was kept depends on those before it.
   const seed = mutant ?? start
     ? formatSeedUpTo(run, index)

@@ -23,7 +23,7 @@ import { readValue, resolve } from "../../../selftests/target/program.ts";
 import { structOf } from "../../../selftests/target/verbs.ts";
 import { canonical } from "../program/canonical.ts";
 import { StepFormat } from "../program/format.ts";
-import { placeOf, type Shape, shapeOf } from "../program/layout.ts";
+import { placeOf, type Shape, shapeOfStep } from "../program/layout.ts";
 import { formatSteps } from "../program/text.ts";
 import { DESCRIBED, type Described, placesDescribed } from "./described.ts";
 import {
@@ -250,7 +250,7 @@ class Exporter {
 
   #ioctl(step: Step, index: number, before: Step | undefined): string[] {
     const [fd, command] = [0, 1].map((arg) => this.#number(step, arg));
-    const shape = shapeOf(this.#program, step, this.#uapi);
+    const shape = shapeOfStep(this.#program, step, this.#uapi);
     const own = shape && describe(shape, step);
     const name = own ? `ioctl$${own.name}` : "ioctl";
     const struct = own && this.#struct(own, shape, step, index, before);

@@ -19,7 +19,7 @@ import type { Verb } from "../../../selftests/target/verbs.ts";
 import { stepName } from "../compare/compare.ts";
 import { MASKS } from "../compare/masks.ts";
 import { canonical } from "../program/canonical.ts";
-import { placeOf, placesBack, shapeOf } from "../program/layout.ts";
+import { placeOf, placesBack, shapeOfStep } from "../program/layout.ts";
 import { formatSteps } from "../program/text.ts";
 import { bytesOfC, callOf, MOST_AT_LEAST } from "./c_calls.ts";
 import { C_AFTER, C_BEFORE } from "./c_runtime.ts";
@@ -147,7 +147,7 @@ function checksOfBack(
   name: string,
 ): string[] {
   if (back.length === 0) return [];
-  const shape = shapeOf(program, step, uapi);
+  const shape = shapeOfStep(program, step, uapi);
   const places = shape
     ? fieldsOf(shape.layout).map((field) => ({
       ...placeOf(shape.layout, field),

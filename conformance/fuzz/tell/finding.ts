@@ -17,7 +17,7 @@ import type {
 import { printable } from "../../lib/printable.ts";
 import type { Difference, Ran } from "../compare/compare.ts";
 import { bytesText } from "../program/format.ts";
-import { placeOf, placesBack, shapeOf } from "../program/layout.ts";
+import { placeOf, placesBack, shapeOfStep } from "../program/layout.ts";
 import { namedText, namingOfField, numberText } from "../program/names.ts";
 import { formatSteps } from "../program/text.ts";
 
@@ -133,7 +133,7 @@ function backText(
   uapi: RevisionName,
 ): string[] {
   if (back.length === 0) return [];
-  const shape = shapeOf(program, step, uapi);
+  const shape = shapeOfStep(program, step, uapi);
   const view = new DataView(back.buffer, back.byteOffset, back.length);
   if (shape === undefined) {
     const places = placesBack(program, step, uapi)

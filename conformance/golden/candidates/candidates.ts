@@ -26,7 +26,7 @@ import { Coverage } from "../../api_coverage/coverage.ts";
 import { noteProgram } from "../../api_coverage/covered_program.ts";
 import { reachedBug } from "../../fuzz/compare/known_bugs.ts";
 import { generate, PROFILES } from "../../fuzz/generate/generate.ts";
-import { orDefect, runOnModel } from "../../fuzz/run/on_model.ts";
+import { runOnModel } from "../../fuzz/run/on_model.ts";
 import { formatSeed, randomOf } from "../../fuzz/run/seed.ts";
 import { runTest } from "../../running/run_one.ts";
 import { ProgramRecorder } from "./program_recorder.ts";
@@ -180,10 +180,7 @@ export function randomCandidates(machine: Machine): Candidate[] {
     for (let index = 0; index < RANDOM; index++) {
       const random = randomOf(SEED, index);
       const options = { model, uapi: machine.uapi, profile, before, random };
-      const { program, outcomes, problems } = orDefect(
-        model,
-        () => generate({ ...options, length: LENGTH }),
-      );
+      const { program, outcomes, problems } = generate({ ...options, length: LENGTH });
       if (problems.length > 0) continue;
       candidates.push({
         name: `${name} ${formatSeed(SEED, index)}`,

@@ -7,6 +7,7 @@
  */
 
 import {
+  EACCES,
   EEXIST,
   EINVAL,
   ENODEV,
@@ -16,6 +17,7 @@ import {
   ESPIPE,
 } from "../../uapi/errno.ts";
 import {
+  CAP_DAC_OVERRIDE,
   O_ACCMODE,
   O_CREAT,
   O_DIRECTORY,
@@ -251,9 +253,13 @@ export abstract class File {
     return undefined;
   }
 
-  /** Opens once more what it is, as the path of its descriptor does. Throws ENXIO where there is nothing to open (Linux: an anonymous inode). */
+  /** Opens once more what it is, as the path of its descriptor does. Throws ENXIO where there is nothing to open, EACCES for who is not root besides (Linux: an anonymous inode). */
   reopen(task: Task, flags: number): File {
-    if (this.device === undefined) throw ENXIO;
+    if (this.device === undefined) {
+      throw task.user.uid === 0 || task.capable(CAP_DAC_OVERRIDE)
+        ? ENXIO
+        : EACCES;
+    }
     return openDevice(this.device, task, flags);
   }
 

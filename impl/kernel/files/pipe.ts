@@ -53,6 +53,11 @@ export function createPipe(): [reader: File, writer: File] {
   return [reader, writer];
 }
 
+/** Whether a file is an end of a pipe. */
+export function isPipe(file: File | undefined): boolean {
+  return file instanceof PipeReader || file instanceof PipeWriter;
+}
+
 class PipeReader extends File {
   readonly #pipe: PipeBuffer;
 
