@@ -13,15 +13,22 @@
  */
 
 import { runFuzz } from "./fuzz/command.ts";
+import { runTraces } from "./golden/command.ts";
+import { playAll } from "./golden/play_all.ts";
 import { denoHost } from "./lib/host.ts";
 import { parseRevision, parseTarget } from "./targets.ts";
 
 /** Runs the command with its arguments; resolves to the exit code. */
 export function main(args: readonly string[]): Promise<number> {
+  const host = denoHost();
   return runFuzz(args, {
-    host: denoHost(),
+    host,
     parseTarget,
     parseRevision,
+    playGolden: async (side) =>
+      side
+        ? await playAll(side, host)
+        : await runTraces([], { host, parseTarget }) === 0,
     now: () => performance.now(),
   });
 }

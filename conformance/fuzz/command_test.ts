@@ -37,6 +37,7 @@ async function run(
   args: string[],
   options?: ImplOptions,
   given: Readonly<Record<string, string>> = {},
+  golden = { differ: false },
 ) {
   let out = "";
   let err = "";
@@ -52,6 +53,10 @@ async function run(
     },
     parseTarget: options ? () => model(options) : parseTarget,
     parseRevision,
+    playGolden: (side) => {
+      out += `golden traces on ${side?.name ?? "the model"}\n`;
+      return Promise.resolve(!golden.differ);
+    },
     now: () => 0,
   });
   return { code, out, err, files };
@@ -84,6 +89,20 @@ describe("The fuzzer's command", () => {
     assertEquals(again.code, 1);
     assertMatch(again.out, /^programs +1$/m);
     assertMatch(again.out, /IOMMU_IOAS_ALLOC: 0 here, EINVAL there/);
+  });
+
+  it("plays golden traces first, unless something is repeated", async () => {
+    const first = /^golden traces on (.*)\n/;
+    const args = ["--count", "1"];
+    const onModel = await run(args);
+    assertEquals(first.exec(onModel.out)?.[1], "the model");
+    assertEquals(onModel.code, 0);
+    const onTarget = await run([...args, "--target", "x:"], {});
+    assertEquals(first.exec(onTarget.out)?.[1], "altered:");
+    const again = await run([...args, "--seed", "1"]);
+    assertEquals(first.exec(again.out), null);
+    const different = await run(args, undefined, {}, { differ: true });
+    assertEquals(different.code, 1);
   });
 
   it("runs the same for a seed again", async () => {

@@ -9,8 +9,6 @@
 import { REVISION_NAMES, type RevisionName } from "../../impl/uapi/revision.ts";
 import { implTarget, Model } from "../../selftests/target/impl_target.ts";
 import type { Program } from "../../selftests/target/program.ts";
-import { runTraces } from "../golden/command.ts";
-import { playAll } from "../golden/play_all.ts";
 import { type EndingSignal, exitCodeOf } from "../lib/ending.ts";
 import type { Host } from "../lib/host.ts";
 import { UsageError } from "../lib/usage_error.ts";
@@ -62,6 +60,8 @@ export interface Environment {
   readonly parseTarget: (spec: string) => TargetSpec;
   /** Reads a revision's name. */
   readonly parseRevision: (name: string) => RevisionName;
+  /** Plays what real kernels did, on a side or on the model as it is; whether all came to the same. */
+  readonly playGolden: (side: TargetSide | undefined) => Promise<boolean>;
   /** Milliseconds of a clock. */
   readonly now: () => number;
 }
@@ -102,10 +102,13 @@ export async function runPrograms(
   options: Options,
   environment: Environment,
 ): Promise<number> {
-  const { host, now } = environment;
+  const { host, now, playGolden } = environment;
   const side = await openSide(options, environment);
   const { uapi } = side;
-  const isSame = await playGolden(options, side, environment);
+  // What is repeated is random.
+  const isNew = options.seed === undefined && options.given === undefined;
+  const isSame = !isNew || options.onlyInvariants ||
+    await playGolden(options.target === undefined ? undefined : side);
   const seed = options.seed ?? chooseSeed();
   const masks = new Masks(uapi);
   const findings = new Findings((program, difference) =>
@@ -170,20 +173,6 @@ export async function runPrograms(
   if (ending.startError) host.err(`${ending.startError.message}\n`);
   if (findings.all.length > 0 || !isSame) return EXIT_FINDINGS;
   return ending.startError ? EXIT_TARGET : EXIT_OK;
-}
-
-/**
- * Plays what real kernels did, unless something is repeated: on the target, or
- * on the model as it is. Whether all came to the same.
- */
-async function playGolden(
-  { seed, given, onlyInvariants, target }: Options,
-  side: TargetSide,
-  { host, parseTarget }: Environment,
-): Promise<boolean> {
-  if (seed !== undefined || given !== undefined || onlyInvariants) return true;
-  if (target !== undefined) return await playAll(side, host);
-  return await runTraces([], { host, parseTarget }) === EXIT_OK;
 }
 
 /** A cause as it is told. */
