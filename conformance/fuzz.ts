@@ -14,7 +14,6 @@
 
 import { runFuzz } from "./fuzz/command.ts";
 import { runTraces } from "./golden/command.ts";
-import { playAll } from "./golden/play_all.ts";
 import { denoHost } from "./lib/host.ts";
 import { parseRevision, parseTarget } from "./targets.ts";
 
@@ -25,10 +24,10 @@ export function main(args: readonly string[]): Promise<number> {
     host,
     parseTarget,
     parseRevision,
-    playGolden: async (side) =>
-      side
-        ? await playAll(side, host)
-        : await runTraces([], { host, parseTarget }) === 0,
+    playGolden: async (side) => {
+      const target = side ? ["--target", side.name] : [];
+      return await runTraces(target, { host, parseTarget }) === 0;
+    },
     now: () => performance.now(),
   });
 }

@@ -180,7 +180,10 @@ export function randomCandidates(machine: Machine): Candidate[] {
     for (let index = 0; index < RANDOM; index++) {
       const random = randomOf(SEED, index);
       const options = { model, uapi: machine.uapi, profile, before, random };
-      const { program, outcomes, problems } = generate({ ...options, length: LENGTH });
+      const { program, outcomes, problems } = generate({
+        ...options,
+        length: LENGTH,
+      });
       if (problems.length > 0) continue;
       candidates.push({
         name: `${name} ${formatSeed(SEED, index)}`,

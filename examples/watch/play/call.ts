@@ -9,7 +9,7 @@
 
 import {
   ioctlNameOf,
-  shapeOf,
+  shapeOfStep,
 } from "../../../conformance/fuzz/program/layout.ts";
 import {
   namedText,
@@ -81,7 +81,7 @@ export function tellCall(
 ): MadeCall {
   const call = before ?? step.call;
   const resolved: Step = { ...step, call };
-  const shape = shapeOf(program, resolved, uapi);
+  const shape = shapeOfStep(program, resolved, uapi);
   const sent = structOf(call);
   const back = outcome.kind === "returned" ? outcome.back : undefined;
   return {
