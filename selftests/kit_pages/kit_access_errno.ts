@@ -67,6 +67,11 @@ export function registerErrors(f: AccessFixture): void {
     type Values = (state: AccessState) => Partial<AccessRange>;
     const rows: [string, Errno, Values][] = [
       ["length 0", EINVAL, () => ({ length: 0 })],
+      ["length 0, from where no memory can be", EINVAL, () => ({
+        length: 0,
+        uptr: 2 ** 47,
+        flags: MOCK_ACCESS_RW_WRITE,
+      })],
       ["IOVA 2^64-1", EOVERFLOW, () => ({ iova: U64_MAX })],
       ["a range that begins before", ENOENT, ({ iova }) => ({
         iova: iova - 1n,

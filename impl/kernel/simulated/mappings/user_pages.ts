@@ -145,13 +145,14 @@ export class UserPages implements Mm {
   /** Linux: copy_from_user. See `Mm`. */
   copyFromUser(to: Uint8Array, uaddr: number): void {
     this.copyStep("user.copyFrom");
-    this.getUser(to, uaddr);
+    // Of no bytes none is left over, wherever they are.
+    if (to.length > 0) this.getUser(to, uaddr);
   }
 
   /** Linux: copy_to_user. See `Mm`. */
   copyToUser(uaddr: number, from: Uint8Array): void {
     this.copyStep("user.copyTo");
-    this.putUser(uaddr, from);
+    if (from.length > 0) this.putUser(uaddr, from);
   }
 
   /** Linux: get_user. See `Mm`. */
