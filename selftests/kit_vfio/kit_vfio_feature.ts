@@ -161,17 +161,16 @@ export function registerKitVfioFeature(registry: Test[]): void {
     assertErrno(await entry(9999), EBADF, "none that is open");
     assertErrno(await entry(io.fd), EINVAL, "another file");
     for (let i = 0; i < 2; i++) {
+      assertEq(await entry(eventfd), 0, "entry");
       const count = new Uint8Array(8);
       let woke = false;
       // Linux puts it to sleep later, when it has time, and tells nobody.
       for (let looks = 0; !woke && looks < 4096; looks = 2 * looks + 1) {
-        assertEq(await entry(eventfd), 0, "entry");
         for (let look = 0; look < looks; look++) {
           assertErrno(await io.process.read(eventfd, count), EAGAIN, "asleep");
         }
         await device.load(REGION.BAR0, 8, 4);
         woke = await io.process.read(eventfd, count) === 8;
-        if (!woke) assertEq(await feature(device, SET | EXIT), 0, "exit");
       }
       assertTrue(woke, "it woke");
       assertEq(count[0]!, 1, "once");
