@@ -60,7 +60,7 @@ const OF_THE_CARD = [
 /** Tests in whose answers is where memory is: that of a process, or frames that follow each other or do not. */
 const BY_PLACE = [
   /\.page_boundary$/,
-  /\.chosen_iova/,
+  /\.chosen_iova(?!_errno)/,
   /\.reserved_overflow$/,
   /^kit_dmabuf\..*\.(largest|domain_before)$/,
   /^kit_exec\.capabilities_of_others$/,

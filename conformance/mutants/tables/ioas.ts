@@ -88,12 +88,6 @@ export const IOAS_MUTANTS: readonly Mutant[] = [
     breaks: "COPY makes memory writeable that was mapped for reading",
     killer: "kit_copy.copy_rights",
   }, {
-    name: "copy-unwind",
-    find: "        unfillDomains(elements[i]!.area!, elements[i]!.pages!);\n",
-    replace: "",
-    breaks: "COPY leaves areas in the domains when a later one fails",
-    killer: "kit_copy.copy_bad_memory",
-  }, {
     name: "chosen-iova-freed-area",
     find: "cut(first, removed);\n        this.searched.clear();\n",
     replace: "cut(first, removed);\n",

@@ -123,6 +123,12 @@ export const PAGES_MUTANTS: readonly Mutant[] = [
     killer: "kit_copy.copy_destination",
   }]),
   ...inFile("impl/iommufd/pages/fill.ts", [{
+    name: "copy-unwind",
+    find: "      unfillDomains(area!, pages!, unmapper);\n",
+    replace: "",
+    breaks: "COPY leaves areas in the domains when a later one fails",
+    killer: "kit_copy.copy_bad_memory",
+  }, {
     name: "fill-leak",
     find: "    reader.releasePins();\n    domains.forEach",
     replace: "    domains.forEach",
