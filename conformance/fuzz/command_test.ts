@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import {
   IMPL_CALLS,
@@ -126,6 +126,8 @@ describe("The fuzzer's command", () => {
     [["--target", "nothing"], /must begin with/],
     [["--uapi", "v3", "--target", "impl:6.12"], /is 6\.12, not v3/],
     [["more"], /Unexpected argument/],
+    [["--corpus", "kept", "--unguided"], /--corpus .* excludes --unguided/],
+    [["--corpus", "kept", "--seed", "1.2"], /the --seed of one program/],
   ];
   for (const [args, message] of wrong) {
     it(`refuses ${args.join(" ")}`, async () => {
@@ -165,6 +167,57 @@ describe("The fuzzer's command", () => {
       const sound = await run([option!, "file"], undefined, given);
       assertEquals(sound.code, 0, sound.out);
     }
+  });
+
+  /** How many programs a corpus has. */
+  const programsIn = (text: string) => text.match(/^---$/gm)?.length ?? 0;
+
+  it("keeps what reached something first, and runs it first the next time", async () => {
+    const first = ["--count", "30", "--seed", "1", "--corpus", "kept"];
+    const kept = (await run(first)).files.get("kept")!;
+    const count = programsIn(kept);
+    assert(count > 10, `${count}`);
+    const second = ["--count", "1", "--seed", "2", "--corpus", "kept"];
+    const { out, files } = await run(second, undefined, { kept });
+    assertMatch(out, new RegExp(`^programs +${count + 1}$`, "m"));
+    const still = programsIn(files.get("kept")!);
+    assert(still > count / 2 && still <= count + 1, `${still} of ${count}`);
+  });
+
+  it("keeps a program once, of corpora that were put together", async () => {
+    const first = ["--count", "30", "--seed", "1", "--corpus", "kept"];
+    const kept = (await run(first)).files.get("kept")!;
+    const second = ["--count", "1", "--seed", "1", "--corpus", "kept"];
+    const [alone, both] = await Promise.all(
+      [kept, kept + kept].map((kept) => run(second, undefined, { kept })),
+    );
+    assertEquals(both!.files.get("kept"), alone!.files.get("kept"));
+  });
+
+  it("loses nothing of a corpus that it has no time for", async () => {
+    const first = ["--count", "30", "--seed", "1", "--corpus", "kept"];
+    const kept = (await run(first)).files.get("kept")!;
+    const args = ["--minutes", "0", "--seed", "1", "--corpus", "kept"];
+    const { files } = await run(args, undefined, { kept });
+    assertEquals(files.get("kept"), kept);
+  });
+
+  it("names a program of a corpus that shows a fault", async () => {
+    const first = ["--count", "30", "--seed", "1", "--corpus", "kept"];
+    const kept = (await run(first)).files.get("kept")!;
+    const second = ["--count", "1", "--seed", "2", "--corpus", "kept"];
+    const args = [...second, "--target", "x:", "--out", "dir"];
+    const { code, out, files } = await run(args, { calls: WRONG }, { kept });
+    assertEquals(code, 1);
+    const [, name] = /first (corpus-\d+)$/m.exec(out)!;
+    assert(files.has(`dir/finding-${name}.txt`));
+  });
+
+  it("says which program of a corpus it cannot read", async () => {
+    const kept = '---\nopen("/dev/iommu", O_RDWR)\n---\nclos(0x3)\n';
+    const { code, err } = await run(["--corpus", "kept"], undefined, { kept });
+    assertEquals(code, 2);
+    assertMatch(err, /Cannot read program 2 of "kept" for uAPI 7\.3: Line \d/);
   });
 
   it("says what is wrong with the file of a program", async () => {

@@ -33,6 +33,11 @@ Usage: deno task fuzz [OPTION]…
                      default mixed
   --unguided         new programs only; otherwise every other one is a changed
                      one of those that reached code, an errno or flags first
+  --corpus FILE      programs that reached something first, of earlier runs: they
+                     are run at the beginning, and those that are still the
+                     first to reach something are written back at the end, with
+                     new ones. Files of several machines are put together with
+                     cat
   --seed N           repeats a run; N.M repeats one program of it
   --replay FILE      runs the program of a file, such as a finding's .txt
   --import FILE      the same for a program of syzkaller's, such as its .syz

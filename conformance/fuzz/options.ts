@@ -35,6 +35,8 @@ export interface Options {
   readonly onlyInvariants: boolean;
   /** Make new programs only: none that are changed ones of those that reached something. */
   readonly unguided: boolean;
+  /** The file of programs that are run first and kept; undefined for none. */
+  readonly corpus: string | undefined;
   /** A file with a program that is run instead. */
   readonly given: Given | undefined;
   /** The folder for findings. */
@@ -59,6 +61,7 @@ const STRING = [
   "count",
   "minutes",
   "seed",
+  "corpus",
   "replay",
   "import",
   "out",
@@ -91,6 +94,7 @@ export function parseOptions(args: readonly string[]): Options {
     seed: seedOf(textOf(values, "seed")),
     onlyInvariants: Boolean(values["only-invariants"]),
     unguided: Boolean(values.unguided),
+    corpus: textOf(values, "corpus"),
     given: givenOf(textOf(values, "replay"), textOf(values, "import")),
     out: textOf(values, "out") ?? DEFAULT_OUT,
     timeoutMs: numberOf(values, "timeout", 1, 2 ** 31 - 1) ?? 30_000,
@@ -98,7 +102,19 @@ export function parseOptions(args: readonly string[]): Options {
   if (options.onlyInvariants && options.target === undefined) {
     throw new UsageError("--only-invariants needs a --target.");
   }
+  if (options.corpus !== undefined && !isGuided(options)) {
+    throw new UsageError(
+      "--corpus keeps what a guided run finds: it excludes --unguided, --replay, --import and the --seed of one program.",
+    );
+  }
   return options;
+}
+
+/** Whether what a run does depends on what its programs reached. */
+export function isGuided(
+  { unguided, given, seed }: Pick<Options, "unguided" | "given" | "seed">,
+): boolean {
+  return !unguided && given === undefined && seed?.only === undefined;
 }
 
 function givenOf(

@@ -21,7 +21,8 @@ import { Masks } from "./compare/masks.ts";
 import { PROFILES } from "./generate/generate.ts";
 import { Guide } from "./guide/guide.ts";
 import { Scout } from "./guide/scout.ts";
-import type { Options } from "./options.ts";
+import { isGuided, type Options } from "./options.ts";
+import { readCorpus, saveCorpus } from "./run/corpus_file.ts";
 import { type Cause, Findings } from "./run/findings.ts";
 import {
   byComparison,
@@ -123,10 +124,12 @@ export async function runPrograms(
     }\n`,
   );
   const scout = new Scout({ uapi, machine: MACHINE });
-  // One program of a run does not depend on others.
-  const guide = options.unguided || seed.only !== undefined
-    ? undefined
-    : new Guide({ uapi, length: options.length, scout });
+  const guide = isGuided({ ...options, seed })
+    ? new Guide({ uapi, length: options.length, scout })
+    : undefined;
+  const corpus = options.corpus === undefined
+    ? []
+    : readCorpus(host, options.corpus, uapi);
   const ours = (program: Program) => runOnModel(model, program);
   const { given } = options;
   const program = given && readProgram(host, given, uapi);
@@ -141,6 +144,7 @@ export async function runPrograms(
       target: side,
       totals,
       guide,
+      corpus,
     });
   const how: FuzzerOptions = {
     next,
@@ -167,6 +171,10 @@ export async function runPrograms(
   progress.clear();
   scout.close();
   await side.close();
+  if (options.corpus !== undefined) {
+    const kept = [...guide!.programs, ...corpus];
+    saveCorpus(host, options.corpus, kept, uapi);
+  }
   totals.restarts = side.restarts;
   host.out(formatSummary(totals, masks, findings, guide));
   if (ending.signal) return exitCodeOf(ending.signal);

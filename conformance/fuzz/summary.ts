@@ -6,6 +6,7 @@
  * @module
  */
 
+import { formatSource } from "./run/seed.ts";
 import type { Masks } from "./compare/masks.ts";
 import type { Guide } from "./guide/guide.ts";
 import type { Cause, Findings } from "./run/findings.ts";
@@ -44,7 +45,7 @@ export function formatSummary(
     ...restarts > 0 ? [`started again      ${restarts} times`] : [],
     `findings           ${findings.all.length}`,
     ...findings.all.map(({ cause, count, seed }) =>
-      `  ${cause}: ${plural(count, "program")}, first --seed ${seed}`
+      `  ${cause}: ${plural(count, "program")}, first ${formatSource(seed)}`
     ),
   ];
   return `${lines.join("\n")}\n`;
@@ -54,9 +55,9 @@ export function formatSummary(
 export function formatCause({ cause, found, seed, side }: Cause): string {
   const { program, difference } = found;
   return [
-    `DIFFERENCE ${cause} (${side}, ${
-      plural(program.length, "call")
-    }, --seed ${seed})`,
+    `DIFFERENCE ${cause} (${side}, ${plural(program.length, "call")}, ${
+      formatSource(seed)
+    })`,
     `  ${difference.text}`,
     "",
   ].join("\n");

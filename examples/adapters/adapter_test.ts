@@ -2,7 +2,7 @@
 
 /** The adapters to begin with speak the protocol: check-adapter finds nothing wrong with them. */
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { checkAdapter } from "../../conformance/check_adapter/check_adapter.ts";
 import { isThere, output } from "../../conformance/linux_vm/programs.ts";
@@ -10,6 +10,7 @@ import { spawnConnection } from "../../conformance/protocol/stdio.ts";
 
 const HERE = decodeURIComponent(new URL("./", import.meta.url).pathname);
 const RUN = new URL("../../host/command.ts", import.meta.url).href;
+const FUZZ = new URL("../../conformance/fuzz.ts", import.meta.url).href;
 const NO_COMPILER = !await isThere("gcc") && "there is no compiler";
 // The adapter's words are those of this version on.
 const ENOUGH = "import sys; sys.exit(sys.version_info < (3, 10))";
@@ -35,6 +36,21 @@ describe("an adapter to begin with", () => {
     { skip: NO_PYTHON },
     async () => {
       assertEquals(await checked("python3", [`${HERE}adapter.py`]), 32);
+    },
+  );
+
+  it(
+    "survives random programs that nothing is compared with",
+    { skip: NO_PYTHON },
+    async () => {
+      const target = `stdio:python3 '${HERE}adapter.py'`;
+      const args = ["--only-invariants", "--count", "30", "--seed", "1"];
+      const fuzz = ["run", "-A", FUZZ, "--target", target, ...args];
+      const { success, stdout } = await output(Deno.execPath(), fuzz);
+      const out = new TextDecoder().decode(stdout);
+      assertEquals(success, true, out);
+      assertMatch(out, /^programs +30$/m);
+      assertMatch(out, /^findings +0$/m);
     },
   );
 

@@ -76,6 +76,11 @@ export class Guide {
     return this.#corpus.size;
   }
 
+  /** The programs that are kept. */
+  get programs(): Iterable<Program> {
+    return this.#corpus;
+  }
+
   /** How many blocks of code were reached, as far as the scout said. */
   get blocks(): number {
     return this.#blocks;

@@ -51,3 +51,8 @@ export function randomOf(run: number, index: number): Random {
   const mixed = new Random(run + Math.imul(index, GOLDEN));
   return new Random(mixed.below(SEEDS));
 }
+
+/** Where a program is from, as it is told: the option that makes it again, or the name that it was given by. */
+export function formatSource(seed: string): string {
+  return /^\d/.test(seed) ? `--seed ${seed}` : seed;
+}

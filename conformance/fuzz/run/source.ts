@@ -6,7 +6,11 @@
  * @module
  */
 
-import type { Step, StepByStep } from "../../../selftests/target/program.ts";
+import type {
+  Program,
+  Step,
+  StepByStep,
+} from "../../../selftests/target/program.ts";
 import { isPipe } from "../../../impl/kernel/files/pipe.ts";
 import { RLIMIT_NOFILE } from "../../../impl/uapi/mman.ts";
 import type { Model } from "../../../selftests/target/impl_target.ts";
@@ -34,18 +38,24 @@ export interface SourceOptions {
   readonly totals: Totals;
   /** Keeps what reached something new, and changes it; undefined for new programs only. */
   readonly guide?: Guide | undefined;
+  /** Programs that are run first; what was not reached yet is left in it. */
+  readonly corpus?: Program[];
 }
 
 /** Random programs: a function that makes the next one, until there are enough. */
 export function randomPrograms(
   options: SourceOptions,
 ): () => Promise<Sample | undefined> {
-  const { seed: { run, only }, count, guide } = options;
+  const { seed: { run, only }, count, guide, corpus = [] } = options;
   let index = only ?? 0;
+  let number = 0;
   const end = only === undefined ? count : only + 1;
   return async () => {
-    if (index === end) return undefined;
-    const sample = randomProgram(options, run, index++);
+    const kept = corpus.shift();
+    if (kept === undefined && index === end) return undefined;
+    const sample = kept === undefined
+      ? randomProgram(options, run, index++)
+      : keptProgram(options, kept, `corpus-${++number}`);
     await guide?.ran(sample.program, sample.ours.outcomes);
     return sample;
   };
@@ -74,14 +84,12 @@ function reopensPipe(model: Model, run: StepByStep, step: Step): boolean {
   return isPipe(model.process(number).files.get(Number(fd)));
 }
 
-function randomProgram(
-  options: SourceOptions,
-  run: number,
-  index: number,
-): Sample {
-  const { model, profile, length, target, totals, guide } = options;
-  const reached: Sample["reached"][number][] = [];
-  function before(model: Model, run: StepByStep, step: Step): boolean {
+/** Leaves out steps that a target cannot carry out or would not survive; notes in `reached` which bugs others meet. */
+function careful(
+  { target, totals }: SourceOptions,
+  reached: Sample["reached"][number][],
+): (model: Model, run: StepByStep, step: Step) => boolean {
+  return (model, run, step) => {
     const { needs } = step.call.verb;
     if (needs !== undefined && !target.capabilities.includes(needs)) {
       return false;
@@ -96,7 +104,30 @@ function randomProgram(
     }
     reached.push({ step: run.outcomes.length, bug });
     return true;
-  }
+  };
+}
+
+/** A program that was kept by an earlier run. */
+function keptProgram(
+  options: SourceOptions,
+  kept: Program,
+  seed: string,
+): Sample {
+  const { model, target: { uapi } } = options;
+  const reached: Sample["reached"][number][] = [];
+  const before = careful(options, reached);
+  const { program, ...ours } = runMutant(kept, { model, uapi, before });
+  return { program, ours, seed, reached };
+}
+
+function randomProgram(
+  options: SourceOptions,
+  run: number,
+  index: number,
+): Sample {
+  const { model, profile, length, target, guide } = options;
+  const reached: Sample["reached"][number][] = [];
+  const before = careful(options, reached);
   const random = randomOf(run, index);
   const { mutant, start } = guide?.next(random) ?? {};
   const { uapi } = target;

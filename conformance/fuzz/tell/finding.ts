@@ -6,6 +6,7 @@
  * @module
  */
 
+import { formatSource } from "../run/seed.ts";
 import { errnoName } from "../../../impl/uapi/errno.ts";
 import { fieldsOf } from "../../../impl/uapi/layout/struct.ts";
 import type { RevisionName } from "../../../impl/uapi/revision.ts";
@@ -76,9 +77,9 @@ export function aboutFinding(finding: Finding): string[] {
   return printable([
     `${cause}: ${difference.text}`,
     `Here: ${names.ours}; there: ${names.theirs}; uAPI ${uapi}.`,
-    `It was shown by ${count} program${
-      count === 1 ? "" : "s"
-    }, first by --seed ${seed}.`,
+    `It was shown by ${count} program${count === 1 ? "" : "s"}, first by ${
+      formatSource(seed)
+    }.`,
     ...left,
   ]);
 }
