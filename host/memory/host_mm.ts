@@ -135,12 +135,13 @@ export class HostMm implements Mm {
 
   copyFromUser(to: Uint8Array, uaddr: number): void {
     this.#parts.step("user.copyFrom");
-    this.getUser(to, uaddr);
+    // Of no bytes none is left over, wherever they are.
+    if (to.length > 0) this.getUser(to, uaddr);
   }
 
   copyToUser(uaddr: number, from: Uint8Array): void {
     this.#parts.step("user.copyTo");
-    this.putUser(uaddr, from);
+    if (from.length > 0) this.putUser(uaddr, from);
   }
 
   getUser(to: Uint8Array, uaddr: number): void {
