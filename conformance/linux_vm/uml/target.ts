@@ -3,8 +3,8 @@
 /**
  * `linux-uml:`: real Linux as a program of this machine (User-Mode Linux), with
  * the agent as its only process. It needs no virtual machine, and its code runs as
- * fast as any; but a system call costs 15 to 100 µs, by the machine, and there are no huge
- * pages.
+ * fast as any; but a system call costs 15 to 100 µs, by the machine, and there
+ * are no huge pages.
  *
  * @module
  */
