@@ -111,6 +111,17 @@ describe("The fuzzer's command", () => {
     assertEquals(withoutSpeed(first.out), withoutSpeed(second.out));
   });
 
+  it("finds the same with several of the target at once", async () => {
+    const args = ["--count", "40", "--seed", "5", "--target", "x:"];
+    const [one, three] = await Promise.all(
+      ["1", "3"].map((jobs) =>
+        run([...args, "--jobs", jobs], { calls: WRONG })
+      ),
+    );
+    assertEquals(one!.code, 1);
+    assertEquals(withoutSpeed(three!.out), withoutSpeed(one!.out));
+  });
+
   it("looks at a target alone", async () => {
     const args = ["--count", "20", "--target", "x:", "--only-invariants"];
     const { code, out } = await run(args, { calls: WRONG });
@@ -120,6 +131,7 @@ describe("The fuzzer's command", () => {
   const wrong: [string[], RegExp][] = [
     [["--only-invariants"], /needs a --target/],
     [["--count", "0"], /number from 1/],
+    [["--jobs", "0"], /number from 1/],
     [["--seed", "x"], /as in 7/],
     [["--profile", "mixd"], /Did you mean "mixed"/],
     [["--cuont", "1"], /Did you mean "--count"/],

@@ -41,6 +41,8 @@ Usage: deno task fuzz [OPTION]…
   --seed N           repeats a run; N.M repeats one program of it
   --replay FILE      runs the program of a file, such as a finding's .txt
   --import FILE      the same for a program of syzkaller's, such as its .syz
+  --jobs N           runs programs on N of the target at once, where it can be
+                     started several times; default 1. What is found is the same
   --timeout MS       how long a target has for an answer; default 30000
   --out DIR          where findings are written, each for people (.txt), as a
                      test (_test.ts), in C, for syzkaller (.syz), and as a

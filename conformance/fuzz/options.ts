@@ -41,6 +41,8 @@ export interface Options {
   readonly given: Given | undefined;
   /** The folder for findings. */
   readonly out: string;
+  /** How many of the target run programs at once. */
+  readonly jobs: number;
   /** Milliseconds that a target has for an answer. */
   readonly timeoutMs: number;
 }
@@ -49,6 +51,8 @@ export interface Options {
 export const DEFAULT_MINUTES = 1;
 /** Steps of a program. */
 export const DEFAULT_LENGTH = 60;
+/** How many targets a run has at most. */
+const MAX_JOBS = 256;
 /** Where findings go. */
 export const DEFAULT_OUT = ".cache/fuzz";
 
@@ -65,6 +69,7 @@ const STRING = [
   "replay",
   "import",
   "out",
+  "jobs",
   "timeout",
 ] as const;
 
@@ -97,6 +102,7 @@ export function parseOptions(args: readonly string[]): Options {
     corpus: textOf(values, "corpus"),
     given: givenOf(textOf(values, "replay"), textOf(values, "import")),
     out: textOf(values, "out") ?? DEFAULT_OUT,
+    jobs: numberOf(values, "jobs", 1, MAX_JOBS) ?? 1,
     timeoutMs: numberOf(values, "timeout", 1, 2 ** 31 - 1) ?? 30_000,
   };
   if (options.onlyInvariants && options.target === undefined) {

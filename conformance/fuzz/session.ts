@@ -33,9 +33,10 @@ import {
 import { givenProgram, readProgram } from "./run/given.ts";
 import { likenessOf } from "./run/likeness.ts";
 import { MACHINE, runOnModel } from "./run/on_model.ts";
+import { Pool } from "./run/pool.ts";
 import { chooseSeed, formatSeed } from "./run/seed.ts";
+import type { Side } from "./run/side.ts";
 import { randomPrograms } from "./run/source.ts";
-import { TargetSide } from "./run/target_side.ts";
 import { Totals } from "./run/totals.ts";
 import { causeOf } from "./shrink/cause.ts";
 import { shrink } from "./shrink/shrink.ts";
@@ -62,7 +63,7 @@ export interface Environment {
   /** Reads a revision's name. */
   readonly parseRevision: (name: string) => RevisionName;
   /** Plays what real kernels did, on a side or on the model as it is; whether all came to the same. */
-  readonly playGolden: (side: TargetSide | undefined) => Promise<boolean>;
+  readonly playGolden: (side: Side | undefined) => Promise<boolean>;
   /** Milliseconds of a clock. */
   readonly now: () => number;
 }
@@ -78,11 +79,11 @@ function scatteredModel(revisions: readonly RevisionName[]): TargetSpec {
   };
 }
 
-/** The target, started. */
+/** The target, started as often as it is wanted. */
 async function openSide(
   options: Options,
   { parseTarget, parseRevision }: Environment,
-): Promise<TargetSide> {
+): Promise<Pool> {
   const spec = options.target === undefined
     ? scatteredModel(REVISION_NAMES)
     : parseTarget(options.target);
@@ -95,7 +96,7 @@ async function openSide(
       `Target "${spec.spec}" is ${offered.join(" or ")}, not ${uapi}.`,
     );
   }
-  return await starting(spec, () => TargetSide.open(spec, uapi, options));
+  return await starting(spec, () => Pool.open(spec, uapi, options));
 }
 
 /** Runs programs, and tells what they came to; resolves to the exit code. */
@@ -150,6 +151,7 @@ export async function runPrograms(
     next,
     ours,
     sides: [side],
+    jobs: options.jobs,
     judge: options.onlyInvariants ? byInvariants : byComparison(masks),
     totals,
     findings,

@@ -17,7 +17,7 @@ import type { Cause, Findings, Found, Shrink } from "./findings.ts";
 import { type Failure, isFailure, type Side } from "./side.ts";
 import type { Totals } from "./totals.ts";
 
-/** How many programs are under way at a time: a side never waits for the next one. */
+/** How many programs are under way at a time on a target: it never waits for the next one. */
 const UNDER_WAY = 16;
 
 /** A program that was made. */
@@ -45,6 +45,8 @@ export interface FuzzerOptions {
   readonly ours: (program: Program) => Ran;
   /** The other sides. */
   readonly sides: readonly Side[];
+  /** How many programs each runs at once; default 1. */
+  readonly jobs?: number;
   /** How answers are judged. */
   readonly judge: Judge;
   readonly totals: Totals;
@@ -116,9 +118,10 @@ export async function fuzz(
   stop: () => boolean,
 ): Promise<void> {
   const underWay: UnderWay[] = [];
+  const most = UNDER_WAY * (options.jobs ?? 1);
   let more = true;
   for (;;) {
-    while (more && underWay.length < UNDER_WAY) {
+    while (more && underWay.length < most) {
       const sample = stop() ? undefined : await options.next();
       more = sample !== undefined;
       if (sample === undefined) break;

@@ -31,7 +31,7 @@ export interface Side {
   readonly capabilities: readonly string[];
   /**
    * Runs a program in processes of its own, and ends them. Several may be asked
-   * for at once: they run one after the other, in this order.
+   * for at once: they begin in this order.
    */
   run(program: Program): Promise<Ran | Failure>;
   /** Ends it. */

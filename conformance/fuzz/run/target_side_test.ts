@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import type { Program, Target } from "../../../selftests/target/target.ts";
 import { ProtocolError } from "../../../selftests/target/target_failure.ts";
@@ -11,6 +11,7 @@ import { FakeConnection } from "../../testing/fake_connection.ts";
 import { type Alter, alteredModel, at } from "../../testing/altered_model.ts";
 import type { TargetSpec } from "../../targets/target_spec.ts";
 import { type Failure, isFailure } from "./side.ts";
+import { Pool } from "./pool.ts";
 import { TargetSide } from "./target_side.ts";
 
 const PROGRAM: Program = [{
@@ -36,6 +37,19 @@ async function sideOf(alter: Alter): Promise<TargetSide> {
     return connectTarget(model);
   };
   return await TargetSide.open(specOf(open), "7.3", { timeoutMs: 10_000 });
+}
+
+/** A target that is asked for whole programs. */
+function whole(program: Target["program"]): Promise<Target> {
+  return connectTarget(alteredModel((_, honest) => honest()))
+    .then((target) => ({
+      info: target.info,
+      spawn: () => target.spawn(),
+      make: (process, calls) => target.make(process, calls),
+      reset: () => target.reset(),
+      close: () => target.close(),
+      program: program!,
+    }));
 }
 
 const HOSTILE: Readonly<Record<string, [Alter, RegExp]>> = {
@@ -132,19 +146,6 @@ describe("A target as a side", () => {
     });
   }
 
-  /** A target that is asked for whole programs. */
-  function whole(program: Target["program"]): Promise<Target> {
-    return connectTarget(alteredModel((_, honest) => honest()))
-      .then((target) => ({
-        info: target.info,
-        spawn: () => target.spawn(),
-        make: (process, calls) => target.make(process, calls),
-        reset: () => target.reset(),
-        close: () => target.close(),
-        program: program!,
-      }));
-  }
-
   it("says that a target does not say what all steps came to", async () => {
     const spec = specOf(() => whole(() => Promise.resolve([])));
     const side = await TargetSide.open(spec, "7.3", { timeoutMs: 10_000 });
@@ -185,5 +186,45 @@ describe("A target as a side", () => {
     assertEquals(ran.failed, "start");
     assertMatch(ran.message, /no more/);
     await side.close();
+  });
+});
+
+describe("Several targets as a side", () => {
+  const HOW = { timeoutMs: 10_000 };
+
+  it("runs a program on the one that has the fewest", async () => {
+    const gate = Promise.withResolvers<void>();
+    const gone = { kind: "gone" } as const;
+    const ran = [0, 0];
+    let opened = 0;
+    const spec = specOf(() => {
+      const number = opened++;
+      return whole(async (program) => {
+        ran[number]!++;
+        if (number === 0) await gate.promise;
+        return program.map(() => gone);
+      });
+    });
+    const pool = await Pool.open(spec, "7.3", { ...HOW, jobs: 2 });
+    const [first, second] = [pool.run(PROGRAM), pool.run(PROGRAM)];
+    await second;
+    await pool.run(PROGRAM);
+    assertEquals(ran, [1, 2]);
+    gate.resolve();
+    await first;
+    await pool.close();
+  });
+
+  it("leaves none where not all start", async () => {
+    let starts = 0;
+    let closed = 0;
+    const spec = specOf(async () => {
+      if (starts++ === 2) throw new Error("no room");
+      const target = await whole(() => Promise.resolve([]));
+      return { ...target, close: () => (closed++, target.close()) };
+    });
+    const opening = Pool.open(spec, "7.3", { ...HOW, jobs: 3 });
+    await assertRejects(() => opening, Error, "no room");
+    assertEquals(closed, 2);
   });
 });
