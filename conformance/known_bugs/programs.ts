@@ -7,7 +7,13 @@
  * @module
  */
 
-import { EINVAL, ENOENT, ENOMEM, EOVERFLOW } from "../../impl/uapi/errno.ts";
+import {
+  EINVAL,
+  ENOENT,
+  ENOMEM,
+  ENXIO,
+  EOVERFLOW,
+} from "../../impl/uapi/errno.ts";
 import {
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
   IOMMU_HWPT_ALLOC_NEST_PARENT,
@@ -158,6 +164,17 @@ function registerMemory(f: Programs): void {
       await mapDma(io, map, EINVAL);
     },
   );
+
+  f.test("maps_cut_page", about("maps_cut_page"), async (io) => {
+    const src = await io.ioasAlloc();
+    const dst = await io.ioasAlloc();
+    await io.mock.domain(dst);
+    const { buffer, page } = io;
+    await io.mapFixed(src, buffer, page - 1n, IOVA);
+    await io.mapFixed(src, buffer, 1n, IOVA + page - 1n);
+    const range = { srcIova: IOVA, dstIova: IOVA, length: page };
+    await io.copy({ src, dst, ...range }, ENXIO);
+  });
 
   f.test(
     "unreserves_huge_page_twice",

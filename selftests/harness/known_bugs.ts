@@ -115,6 +115,13 @@ export const KNOWN_BUGS = {
       "iommu_pt.h: warns of VFIO_IOMMU_MAP_DMA with neither right where there is a domain",
     right: "it fails without a warning",
   },
+  maps_cut_page: {
+    since: "7.3",
+    linux:
+      "iommu_pt.h __map_range_leaf: takes what is left at the end of a range and fits no page size for a page of one byte, and overwrites the kernel's memory: a copy of several areas, one of which ends inside a page of the IOMMU",
+    right:
+      "the copy is ENXIO, as it is for what fits no page size at its start",
+  },
   warns_of_most_invalidations: {
     since: "6.13",
     linux:

@@ -38,6 +38,7 @@ import {
 } from "./reaches.ts";
 import {
   allocatesMemory,
+  copiesCutPages,
   cutsDirtyEntry,
   dropsHugePage,
   failsFilePins,
@@ -80,6 +81,7 @@ export const REACHES: readonly (Reach & { readonly name: KnownBug })[] = [
   { name: "unpins_unused_folios", when: failsFilePins },
   { name: "keeps_viommu_of_failed_attach", when: isNestedAttach },
   { name: "replaces_with_any_domain", when: mixesDrivers },
+  { name: "maps_cut_page", when: copiesCutPages },
   { name: "warns_of_wrapped_length", when: isWrappedLength, explains: LEFT },
   {
     name: "warns_of_map_without_access",

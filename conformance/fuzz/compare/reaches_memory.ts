@@ -11,9 +11,11 @@ import {
   ACCOUNT_NONE,
 } from "../../../impl/iommufd/pages/accounting.ts";
 import { HwptPaging } from "../../../impl/iommufd/hwpt/hw_pagetable.ts";
+import { Ioas } from "../../../impl/iommufd/ioas/ioas.ts";
 import { AddressSpace } from "../../../impl/kernel/simulated/mappings/address_space.ts";
 import { AmdMockDomain } from "../../../impl/mock/amd_domain.ts";
 import { IommuHwptGetDirtyBitmap } from "../../../impl/uapi/hwpt.ts";
+import { IommuIoasCopy } from "../../../impl/uapi/ioas.ts";
 import {
   IOMMU_DESTROY,
   IOMMU_IOAS_CHANGE_PROCESS,
@@ -115,6 +117,17 @@ export function ownerIsOther(here: Here): boolean {
     pagesOf(here).some(({ accountMode, owner }) =>
       accountMode === ACCOUNT_NONE && owner.mm !== here.process.mm
     );
+}
+
+/** What is copied is aligned for the other IOAS, and maybe not each area of it. */
+export function copiesCutPages(here: Here): boolean {
+  if (here.command !== IommuIoasCopy.ioctl.number) return false;
+  const { srcIoasId, dstIoasId, length } = fields(here, IommuIoasCopy);
+  const src = objectOf(here, srcIoasId);
+  const dst = objectOf(here, dstIoasId);
+  if (!(src instanceof Ioas && dst instanceof Ioas)) return false;
+  const mask = dst.iopt.iovaAlignment - 1;
+  return (length & BigInt(mask)) === 0n && (src.iopt.areaBits & mask) !== 0;
 }
 
 /** Dirty bits are read from or up to the inside of an entry. */
