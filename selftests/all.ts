@@ -28,6 +28,7 @@ import { registerKitFault } from "./kit_hwpt/kit_fault.ts";
 import { registerKitExec } from "./kit_kernel/kit_exec.ts";
 import { registerKitHoles } from "./kit_kernel/kit_holes.ts";
 import { registerKitNames } from "./kit_kernel/kit_names.ts";
+import { registerKitDup2 } from "./kit_kernel/kit_dup2.ts";
 import { registerKitPassing } from "./kit_kernel/kit_passing.ts";
 import { registerKitRemap } from "./kit_kernel/kit_remap.ts";
 import { registerKitSeals } from "./kit_kernel/kit_seals.ts";
@@ -117,6 +118,7 @@ export function allTests(uapi: RevisionName): Test[] {
   registerKitSeals(registry);
   registerKitHoles(registry);
   registerKitPassing(registry);
+  registerKitDup2(registry);
   registerKitExec(registry);
   registerKitRemap(registry);
   registerKitUserMemory(registry);

@@ -98,6 +98,7 @@ export { default as "selftests/kit_ioas/kit_map.ts" } from "./kit_ioas/kit_map.t
 export { default as "selftests/kit_ioas/kit_mock_domain.ts" } from "./kit_ioas/kit_mock_domain.ts" with { type: "text" };
 export { default as "selftests/kit_ioas/kit_noiommu.ts" } from "./kit_ioas/kit_noiommu.ts" with { type: "text" };
 export { default as "selftests/kit_ioas/kit_ranges.ts" } from "./kit_ioas/kit_ranges.ts" with { type: "text" };
+export { default as "selftests/kit_kernel/kit_dup2.ts" } from "./kit_kernel/kit_dup2.ts" with { type: "text" };
 export { default as "selftests/kit_kernel/kit_exec.ts" } from "./kit_kernel/kit_exec.ts" with { type: "text" };
 export { default as "selftests/kit_kernel/kit_holes.ts" } from "./kit_kernel/kit_holes.ts" with { type: "text" };
 export { default as "selftests/kit_kernel/kit_holes_advice.ts" } from "./kit_kernel/kit_holes_advice.ts" with { type: "text" };

@@ -71,6 +71,8 @@ export class OpenFiles {
         }
         return;
       case "dup":
+      case "dup2":
+      case "dup3":
         return this.#copy(process, first!, process, result);
       case "passfd":
         return this.#copy(process, first!, second!, result);

@@ -398,6 +398,7 @@ describe("checkAdapter()", () => {
         "exec",
         "exit: descriptors are gone when the reply comes",
         "unlink, pread, pwrite, lseek, fallocate and fcntl",
+        "dup2 and dup3",
         "passfd",
         "mremap",
         "program: results and fields of earlier steps",

@@ -36,7 +36,7 @@ import {
 } from "../../selftests/harness/harness.ts";
 import { TargetProcess } from "../../selftests/target/target.ts";
 import { call } from "../../selftests/target/verbs.ts";
-import { probeFiles, probePassFd } from "../targets/file_probes.ts";
+import { probeDup2, probeFiles, probePassFd } from "../targets/file_probes.ts";
 import { type Check, refuses } from "./bench.ts";
 
 /** A descriptor that no process has. */
@@ -200,6 +200,7 @@ export const FILE_CHECKS: readonly Check[] = [
     needs: "files",
     run: probeFiles,
   },
+  { name: "dup2 and dup3", needs: "dup2", run: probeDup2 },
   {
     name: "passfd",
     needs: "passfd",

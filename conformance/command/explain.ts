@@ -38,6 +38,7 @@ const NEEDS: Readonly<Record<Need, string>> = {
   files: "memory files with seals, holes and offsets, and names in /dev/shm",
   mremap: "mappings that change their length and their place",
   exec: "processes that run a program anew",
+  dup2: "descriptors that become another one's: dup2 and dup3",
   passfd: "descriptors that one process gives another",
   hwpt: "IOMMU_HWPT_ALLOC, IOMMU_GET_HW_INFO and IOMMU_HWPT_INVALIDATE",
   dirty: "dirty tracking",

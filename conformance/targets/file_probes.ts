@@ -20,6 +20,7 @@ import {
   MFD_CLOEXEC,
   MREMAP_FIXED,
   MREMAP_MAYMOVE,
+  O_CLOEXEC,
   O_CREAT,
   O_EXCL,
   O_RDONLY,
@@ -137,6 +138,26 @@ export async function probeExec(
     throw error;
   });
   assertTrue(gone === undefined, "memory is gone after exec");
+}
+
+/** A descriptor becomes another one's, and what it was is closed. */
+export async function probeDup2({ process }: OneProcess): Promise<void> {
+  const { ret, readFd, writeFd } = await process.pipe();
+  assertEq(ret, 0, "pipe");
+  const fd = assertOk(await process.memfdCreate("probe", 0), "memfd");
+  assertEq(await process.dup2(fd, writeFd), writeFd, "dup2");
+  const into = new Uint8Array(BYTES.length);
+  assertEq(await process.read(readFd, into), 0, "read of what dup2 closed");
+  assertEq(await process.write(writeFd, BYTES), BYTES.length, "write");
+  assertEq(await process.read(fd, into), 0, "read where the write ended");
+  assertEq(await process.dup2(fd, fd), fd, "dup2 to itself");
+  assertErrno(await process.dup2(999, fd), EBADF, "dup2 of no descriptor");
+  assertErrno(await process.dup3(fd, fd, 0), EINVAL, "dup3 to itself");
+  const third = await process.dup3(fd, readFd, O_CLOEXEC);
+  assertEq(third, readFd, "dup3 with O_CLOEXEC");
+  for (const each of [fd, readFd, writeFd]) {
+    assertEq(await process.close(each), 0, "close");
+  }
 }
 
 /** A descriptor that is passed is open to the same file: it has its position too. */

@@ -68,6 +68,7 @@ import type {
   TargetProcess,
 } from "../../selftests/target/target.ts";
 import {
+  probeDup2,
   probeExec,
   probeFiles,
   probeMremap,
@@ -127,6 +128,7 @@ function registerProbes(registry: Test[]): void {
   probe("mremap", "A mapping can be moved", probeMremap);
   probe("exec", "A process can run a program anew", probeExec);
   probe("files", "Memory files have seals, holes and names", probeFiles);
+  probe("dup2", "A descriptor can become another one's", probeDup2);
   probe(
     "passfd",
     "A process can be given a descriptor",

@@ -60,6 +60,8 @@ const LIARS: readonly (readonly [alter: Alter, line: RegExp])[] = [
   [at("unlink", () => "ok 0"), /^files fail unlink once more: /],
   [at("mremap", () => "ok 0"), /^mremap fail mremap: /],
   [at("exec", () => "ok 0"), /^exec fail close of what exec closed: /],
+  [at("dup2", () => "ok 3"), /^dup2 fail dup2: expected 4, got 3$/],
+  [at("dup3", () => "ok 3"), /^dup2 fail dup3 to itself: /],
   [at("passfd", () => "ok 3"), /^passfd fail /],
   [at("open", () => "ok -2"), /^vfio fail open .dev.vfio.vfio: .*ENOENT$/],
   [without(0x3b76), /^vfio_device fail .*ENOTTY$/],

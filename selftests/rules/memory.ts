@@ -248,6 +248,13 @@ export const MEMORY_RULES = {
     where:
       "mm/mremap.c move_page_tables, check_prep_vma; main.c iommufd_vma_ops",
   },
+  "U3.9": {
+    level: "uapi",
+    since: "v3",
+    says:
+      "dup2 and dup3 close what a descriptor was open to, a context with its last one too, and give it the other's file; its flag is that of the call. dup2 to itself does nothing, dup3 is EINVAL; what fails closes nothing.",
+    where: "fs/file.c ksys_dup3, do_dup2; main.c iommufd_fops_release",
+  },
   "U4.1": {
     level: "uapi",
     since: "v3",

@@ -21,6 +21,8 @@ export const NEEDS = [
   "setuid",
   // Files of memory: seals, holes, offsets, names in `/dev/shm`.
   "files",
+  // Descriptors that become another one's: `dup2`, `dup3`.
+  "dup2",
   // Descriptors that one process gives another.
   "passfd",
   // Processes that run a program anew.

@@ -95,6 +95,16 @@ export class TargetProcess {
     return this.#make("dup", fd);
   }
 
+  /** Makes `newFd` a duplicate of `fd`; what it was open to is closed. Returns it. */
+  dup2(fd: number, newFd: number): Promise<number> {
+    return this.#make("dup2", fd, newFd);
+  }
+
+  /** As {@link dup2}, with the flags of the new descriptor, `O_CLOEXEC`; the two must differ. */
+  dup3(fd: number, newFd: number, flags: number): Promise<number> {
+    return this.#make("dup3", fd, newFd, flags);
+  }
+
   /** Takes the name of a file away, in a file system of memory: `/dev/shm`. */
   unlink(path: string): Promise<number> {
     return this.#make("unlink", path);

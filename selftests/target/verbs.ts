@@ -76,6 +76,18 @@ export const VERBS = [
   { name: "close", args: [["FD", "number"]], returns: "RET", timed: true },
   { name: "dup", args: [["FD", "number"]], returns: "RET" },
   {
+    name: "dup2",
+    args: [["FD", "number"], ["NEWFD", "number"]],
+    returns: "RET",
+    needs: "dup2",
+  },
+  {
+    name: "dup3",
+    args: [["FD", "number"], ["NEWFD", "number"], ["FLAGS", "number"]],
+    returns: "RET",
+    needs: "dup2",
+  },
+  {
     name: "unlink",
     args: [["PATH", "text"]],
     returns: "RET",

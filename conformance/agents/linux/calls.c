@@ -527,6 +527,8 @@ static const struct verb verbs[] = {
 	  .timed = true },
 	{ .name = "close", .nr = SYS_close, .args = "n", .timed = true },
 	{ .name = "dup", .nr = SYS_dup, .args = "n" },
+	{ .name = "dup2", .nr = SYS_dup2, .args = "nn" },
+	{ .name = "dup3", .nr = SYS_dup3, .args = "nnn" },
 	{ .name = "unlink", .nr = SYS_unlink, .args = "t" },
 	{ .name = "passfd", .args = "np", .supervised = true },
 	{ .name = "!lendfd", .run = do_lendfd, .args = "n", .internal = true },

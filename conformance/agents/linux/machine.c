@@ -233,6 +233,7 @@ void put_facts(struct text *out)
 		{ "setrlimit", root || is_model },
 		{ "setuid", root },
 		{ "files", has_tmpfs() },
+		{ "dup2", true },
 		{ "passfd", true },
 		{ "exec", true },
 		{ "mremap", true },

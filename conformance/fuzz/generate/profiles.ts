@@ -118,6 +118,8 @@ const FILES: Actions = {
   write: 4,
   poll: 4,
   dup: 4,
+  dup2: 2,
+  dup3: 1,
   open: 3,
   close: 4,
   unlink: 1,

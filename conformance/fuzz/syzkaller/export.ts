@@ -230,6 +230,8 @@ class Exporter {
         return ["eventfd2", ...numbers()];
       case "close":
       case "dup":
+      case "dup2":
+      case "dup3":
       case "ftruncate":
       case "fallocate":
       case "lseek":

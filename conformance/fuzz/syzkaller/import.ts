@@ -88,6 +88,8 @@ const PATHS: Readonly<Record<string, string>> = {
 const SAME: Readonly<Record<string, VerbName>> = {
   close: "close",
   dup: "dup",
+  dup2: "dup2",
+  dup3: "dup3",
   mmap: "mmap",
   munmap: "munmap",
   mremap: "mremap",

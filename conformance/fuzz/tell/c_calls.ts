@@ -24,6 +24,8 @@ const CALLS: Readonly<
     counted("openat", "AT_FDCWD", `(long)${path}`, flags!, "0600"),
   close: (args) => plain("close", args),
   dup: (args) => plain("dup", args),
+  dup2: (args) => plain("dup2", args),
+  dup3: (args) => plain("dup3", args),
   unlink: ([path]) => plain("unlink", [`(long)${path}`]),
   passfd: ([fd, to]) => [`gives(step, pass_fd(${fd}, ${to}), NULL, 0);`],
   ioctl: ([fd, command, length]) => [

@@ -205,6 +205,18 @@ export const FILES_MUTANTS: readonly Mutant[] = [
     killer: "kit_exec.memory",
   }]),
   ...inFile("impl/kernel/files/fd_table.ts", [{
+    name: "dup2-closes-nothing",
+    find: "    old?.put();\n",
+    replace: "",
+    breaks: "dup2 over the last descriptor of a context leaves it open",
+    killer: "kit_dup2.last",
+  }, {
+    name: "dup3-has-no-flag",
+    find: "    this.setCloseOnExec(fd, closeOnExec);",
+    replace: "    this.setCloseOnExec(fd, false);",
+    breaks: "dup3 forgets O_CLOEXEC",
+    killer: "kit_dup2.flag",
+  }, {
     name: "exec-keeps-queues",
     find: "    this.install(file, limit, true);",
     replace: "    this.install(file, limit);",

@@ -60,7 +60,7 @@ export class FdTable implements Descriptors {
    * Makes a descriptor one of `file`, whose reference is taken over, and drops
    * what it was of. (Linux: do_dup2.)
    */
-  replace(fd: number, file: File): void {
+  replace(fd: number, file: File, closeOnExec: boolean): void {
     const old = this.#files[fd];
     if (old === undefined) {
       const free = this.#free.splice(0).filter((other) => other !== fd);
@@ -70,7 +70,7 @@ export class FdTable implements Descriptors {
     // What lies between is free, not missing.
     while (this.#files.length < fd) this.#files.push(undefined);
     this.#files[fd] = file;
-    this.#closeOnExec.delete(fd);
+    this.setCloseOnExec(fd, closeOnExec);
     old?.put();
   }
 

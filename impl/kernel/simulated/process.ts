@@ -97,16 +97,33 @@ export class Process extends SystemCalls {
     );
   }
 
-  /** Makes `newFd` a duplicate of a descriptor; what it was before is closed. EBADF. (Linux: dup3, without flags.) */
+  /** Makes `newFd` a duplicate of a descriptor, which it may be itself; what it was before is closed. EBADF. */
   dup2(fd: number, newFd: number): number {
+    if (newFd !== fd) return this.dup3(fd, newFd, 0);
     return this.syscall(() => {
-      const file = this.files.lookup(fd);
-      if (newFd === fd) return fd;
+      this.files.lookup(fd);
+      return fd;
+    });
+  }
+
+  /**
+   * Makes `newFd` a duplicate of another descriptor, with `O_CLOEXEC` or no
+   * flags; what it was before is closed. EINVAL, EBADF.
+   */
+  dup3(fd: number, newFd: number, flags: number): number {
+    return this.syscall(() => {
+      if ((flags & ~O_CLOEXEC) !== 0) {
+        throw EINVAL.because("O_CLOEXEC is the only flag");
+      }
+      if (newFd === fd) {
+        throw EINVAL.because("a descriptor is no duplicate of its own");
+      }
       const isOne = Number.isInteger(newFd) && newFd >= 0;
       if (!isOne || BigInt(newFd) >= this.rlimit(RLIMIT_NOFILE)) {
         throw EBADF.because("it is no descriptor that the process may have");
       }
-      this.files.replace(newFd, file.get());
+      const file = this.files.lookup(fd).get();
+      this.files.replace(newFd, file, flags !== 0);
       return newFd;
     });
   }

@@ -12,10 +12,12 @@ import { EINVAL, ENOSPC, errnoName, ESRCH } from "../../uapi/errno.ts";
 import {
   CAP_IPC_LOCK,
   F_GETFD,
+  FD_CLOEXEC,
   MADV_DONTNEED,
   MAP_ANONYMOUS,
   MAP_PRIVATE,
   O_CLOEXEC,
+  O_RDWR,
   O_WRONLY,
   PAGE_SIZE,
   POLLIN,
@@ -129,6 +131,18 @@ describe("descriptors", () => {
     }
     process.exit();
     assertEquals(kernel.audit(), []);
+  });
+
+  it("become others with dup3, with a flag", () => {
+    const { process } = setup();
+    const fd = process.open("/dev/test");
+    assertEquals(process.dup3(fd, 9, O_CLOEXEC), 9);
+    assertEquals(process.fcntl(9, F_GETFD, 0), FD_CLOEXEC);
+    assertEquals(process.dup3(fd, 9, 0), 9);
+    assertEquals(process.fcntl(9, F_GETFD, 0), 0);
+    assertEquals(errnoName(process.dup3(fd, fd, 0)), "EINVAL");
+    assertEquals(errnoName(process.dup3(fd, 9, O_RDWR)), "EINVAL");
+    assertEquals(errnoName(process.dup3(99, 9, O_CLOEXEC)), "EBADF");
   });
 
   it("refuse open flags that are none", () => {

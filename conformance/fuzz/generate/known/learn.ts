@@ -186,6 +186,14 @@ const LEARN: Readonly<Record<string, (done: Done) => void>> = {
     const fd = fdAt(done, 0);
     if (fd) opened(done, fd.file);
   },
+  dup2: (done) => {
+    const fd = fdAt(done, 0);
+    if (fd && fd !== fdAt(done, 1)) opened(done, fd.file);
+  },
+  dup3: (done) => {
+    const fd = fdAt(done, 0);
+    if (fd) opened(done, fd.file, numberAt(done, 2) !== 0);
+  },
   passfd: (done) => {
     const fd = fdAt(done, 0);
     const process = done.world.processes[numberAt(done, 1)];

@@ -27,7 +27,7 @@ import {
 } from "../../../../impl/uapi/mman.ts";
 import { IommuHwptPageResponse } from "../../../../impl/uapi/iommufd.ts";
 import type { Chance } from "../chance.ts";
-import type { Maker } from "../maker.ts";
+import { type Maker, patchOf } from "../maker.ts";
 import type { Fd, Known, OpenFile, Proc } from "../known/world.ts";
 
 /** An action that makes a step or a few of a process. */
@@ -109,6 +109,27 @@ function close(maker: Maker, process: Proc): void {
 function dup(maker: Maker, process: Proc): void {
   const fd = target(maker, process);
   maker.addOn(process, fd, [], "dup", Number(fd.fd.value));
+}
+
+/** Descriptors above those that are taken in order. */
+const HIGH = 40;
+
+/** A descriptor that becomes another one's: one that is open, or one above. */
+function dup2(maker: Maker, process: Proc, flags?: number): void {
+  const { chance } = maker;
+  const from = target(maker, process);
+  const high = { fd: { value: HIGH + chance.below(8) } };
+  const to = (chance.percent(70) ? anyFd(maker, process) : undefined) ?? high;
+  const [fd, newFd] = [from, to].map((one) => Number(one.fd.value));
+  const patches = patchOf(1, to.fd);
+  if (flags === undefined) {
+    maker.addOn(process, from, patches, "dup2", fd!, newFd!);
+  } else maker.addOn(process, from, patches, "dup3", fd!, newFd!, flags);
+}
+
+function dup3(maker: Maker, process: Proc): void {
+  const flags = [[60, O_CLOEXEC], [35, 0], [5, O_NONBLOCK]] as const;
+  dup2(maker, process, maker.chance.weighted<number>(flags));
 }
 
 function passfd(maker: Maker, process: Proc): void {
@@ -290,6 +311,8 @@ export const FILE_ACTIONS: Readonly<Record<string, Action>> = {
   open,
   close,
   dup,
+  dup2,
+  dup3,
   unlink: (maker, process) => {
     const path = maker.chance.weighted([[80, "/dev/shm/nothing"], [
       20,
