@@ -8,6 +8,7 @@ import {
   implTarget,
 } from "../../selftests/target/impl_target.ts";
 import { EINVAL } from "../../impl/uapi/errno.ts";
+import { REVISION_NAMES } from "../../impl/uapi/revision.ts";
 import { IOMMU_IOAS_ALLOC } from "../../impl/uapi/ioas.ts";
 import { denoHost } from "../lib/host.ts";
 import { parseRevision, parseTarget } from "../targets.ts";
@@ -69,7 +70,7 @@ function withoutSpeed(out: string): string {
 
 describe("The fuzzer's command", () => {
   it("finds nothing between the model with its frames in order and scattered", async () => {
-    for (const uapi of ["6.12", "7.3"]) {
+    for (const uapi of REVISION_NAMES) {
       const args = ["--count", "20", "--seed", "1", "--uapi", uapi];
       const { code, out } = await run(args);
       assertEquals(code, 0, out);

@@ -16,7 +16,8 @@ import { Chance, Wheel } from "./chance.ts";
 import { type Action, FILE_ACTIONS } from "./verbs/files.ts";
 import { defect } from "./defect.ts";
 import { endProgram } from "./ending.ts";
-import { makeIoctl, tryIoctl } from "./ioctls/ioctl.ts";
+import { makeIoctl, tryIoctl, trySizes } from "./ioctls/ioctl.ts";
+import { hasSize } from "./ioctls/sizes.ts";
 import { type Before, Maker } from "./maker.ts";
 import { MEMORY_ACTIONS } from "./verbs/memory.ts";
 import { PROCESS_ACTIONS } from "./verbs/processes.ts";
@@ -47,6 +48,8 @@ export interface GenerateOptions {
   readonly length: number;
   /** What it is made of. */
   readonly profile: Profile;
+  /** The number of the program, by which it is the turn of one of the ioctls to be tried with all sizes; undefined for none. */
+  readonly number?: number;
   /** Asked before each step; false leaves it out. */
   readonly before?: Before;
   /** A program to go on from: its steps are made first. */
@@ -59,10 +62,12 @@ const VERBS = {
   ...PROCESS_ACTIONS,
   ...VFIO_ACTIONS,
 };
+/** In every so manieth program all sizes of an ioctl are tried: that takes a fifth of its steps. */
+const SWEEP_EVERY = 4;
 /** How often nothing may come of an action before the program ends early. */
 const MOST_IDLE = 200;
 
-const actionsOf = new WeakMap<Profile, Map<RevisionName, Wheel<Action>>>();
+const actionsOf = new WeakMap<Profile, Map<RevisionName, Actions>>();
 
 /** Opens a device, and binds it to an iommufd. */
 function openAndBind(maker: Maker, process: Proc): void {
@@ -95,21 +100,39 @@ function actionOf(shape: Shape, wrong: number): Action {
   };
 }
 
+/** What a profile has in a revision. */
+interface Actions {
+  readonly wheel: Wheel<Action>;
+  /** The ioctls whose callers say how long the struct is. */
+  readonly sized: readonly Shape[];
+}
+
 /** The actions of a profile that a revision has. */
-function actions(uapi: RevisionName, profile: Profile): Wheel<Action> {
+function actions(uapi: RevisionName, profile: Profile): Actions {
   const ofProfile = actionsOf.get(profile) ?? new Map();
   actionsOf.set(profile, ofProfile);
-  let wheel = ofProfile.get(uapi);
-  if (wheel === undefined) {
-    const all = Object.entries(profile.actions).flatMap(([name, weight]) => {
+  let actions = ofProfile.get(uapi);
+  if (actions === undefined) {
+    const names = Object.entries(profile.actions);
+    const all = names.flatMap(([name, weight]) => {
       const shape = shapesOf(uapi).named(name);
       const action = VERBS[name] ?? (shape && actionOf(shape, profile.wrong));
       return action ? [[weight, action] as const] : [];
     });
-    wheel = new Wheel(all);
-    ofProfile.set(uapi, wheel);
+    const sized = names.flatMap(([name]) => shapesOf(uapi).named(name) ?? [])
+      .filter(hasSize);
+    actions = { wheel: new Wheel(all), sized };
+    ofProfile.set(uapi, actions);
   }
-  return wheel;
+  return actions;
+}
+
+/** Tries all sizes of an ioctl. */
+function sweep(maker: Maker, shape: Shape): void {
+  const process = someProcess(maker);
+  if (process === undefined) return;
+  const on = targetFor(maker, process, shape);
+  if (on !== undefined) trySizes(maker, process, on, shape);
 }
 
 /** Who makes the next call: the first process mostly, which has most. */
@@ -118,20 +141,22 @@ function someProcess({ chance, world }: Maker): Proc | undefined {
   return chance.percent(60) ? alive[0] : chance.maybe(alive);
 }
 
-/** Makes steps until it is as long as it may be, or nothing comes of them. */
-function fill(maker: Maker, all: Wheel<Action>): void {
-  for (let idle = 0; !maker.isFull && idle < MOST_IDLE; idle++) {
+/** Makes steps until it has so many, or nothing comes of them. */
+function fill(maker: Maker, { wheel }: Actions, length: number): void {
+  const isThere = () => maker.isFull || maker.steps.length >= length;
+  for (let idle = 0; !isThere() && idle < MOST_IDLE; idle++) {
     const process = someProcess(maker);
     if (process === undefined) break;
     const before = maker.steps.length;
-    maker.chance.spin(all)(maker, process);
+    maker.chance.spin(wheel)(maker, process);
     if (maker.steps.length > before) idle = 0;
   }
 }
 
 /** Makes a program; one that the model fails over ends there. */
 export function generate(options: GenerateOptions): Generated {
-  const { model, uapi, random, length, profile, before, start } = options;
+  const { model, uapi, random, length, profile, before } = options;
+  const { number = NaN, start = [] } = options;
   const maker = new Maker({
     model,
     shapes: shapesOf(uapi),
@@ -142,8 +167,14 @@ export function generate(options: GenerateOptions): Generated {
   });
   const { run, world, steps: program } = maker;
   try {
-    for (const step of start ?? []) maker.make(step);
-    fill(maker, actions(uapi, profile));
+    for (const step of start) maker.make(step);
+    const all = actions(uapi, profile);
+    const turn = number / SWEEP_EVERY;
+    if (Number.isInteger(turn) && all.sized.length > 0) {
+      fill(maker, all, maker.chance.below(length >> 1));
+      sweep(maker, all.sized[turn % all.sized.length]!);
+    }
+    fill(maker, all, length);
     endProgram({ model, run, world, uapi, before }, program);
     return { program, outcomes: run.outcomes, problems: model.reset() };
   } catch (error) {

@@ -2,7 +2,10 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import type { RevisionName } from "../../../impl/uapi/revision.ts";
+import {
+  REVISION_NAMES,
+  type RevisionName,
+} from "../../../impl/uapi/revision.ts";
 import { Random } from "../../../selftests/harness/random.ts";
 import { Model } from "../../../selftests/target/impl_target.ts";
 import type { Step } from "../../../selftests/target/program.ts";
@@ -13,7 +16,8 @@ import {
   type Profile,
   PROFILES,
 } from "./generate.ts";
-import { Shapes } from "./known/shapes.ts";
+import { readU32, Shapes } from "./known/shapes.ts";
+import { hasSize, sizesOf } from "./ioctls/sizes.ts";
 import { MACHINE } from "../run/on_model.ts";
 
 const LENGTH = 40;
@@ -124,7 +128,7 @@ describe("generate", () => {
     }
   });
 
-  for (const uapi of ["6.12", "7.3"] as const) {
+  for (const uapi of REVISION_NAMES) {
     it(`has every ioctl and test operation of ${uapi} succeed and fail`, () => {
       const { mixed, vfio, viommu, pasid } = PROFILES;
       const all = [mixed!, vfio!, viommu!, pasid!];
@@ -141,6 +145,38 @@ describe("generate", () => {
       assertEquals(unfailing.map(({ name }) => name), []);
     });
   }
+
+  it("tries all sizes of each ioctl in its turn", () => {
+    const tried = new Set<string>();
+    const shapes = new Shapes("7.3");
+    for (const profile of [PROFILES.mixed!, PROFILES.vfio!]) {
+      const sized = shapes.all.filter((shape) =>
+        shape.name in profile.actions && hasSize(shape)
+      );
+      // Every fourth program takes a turn; what it needs is not always there.
+      for (let turn = 0; turn < 2 * sized.length; turn++) {
+        const made = programOf(turn, profile, { number: 4 * turn, length: 60 });
+        for (const { call: { verb, args } } of made.program) {
+          if (verb.name !== "ioctl") continue;
+          const [, cmd, struct] = args as [number, number, Uint8Array];
+          const bytes = readU32(struct, 0);
+          const tail = struct.length > bytes ? 0 : struct.at(-1)! & 1;
+          for (const kind of ["iommufd", "VFIO device"] as const) {
+            const shape = shapes.of(kind, cmd, struct);
+            if (shape) tried.add(`${shape.name} ${bytes} ${tail}`);
+          }
+        }
+      }
+    }
+    const missing = shapes.all.filter((shape) =>
+      hasSize(shape) && shape.on !== "VFIO data"
+    ).flatMap((shape) =>
+      sizesOf(shape).map(({ bytes, tail }) =>
+        `${shape.name} ${bytes} ${bytes > shape.size ? tail : 0}`
+      )
+    ).filter((size) => !tried.has(size));
+    assertEquals(missing, []);
+  });
 
   it("has what means something succeed, and what is wrong fail", () => {
     const share = (wrong: number) => {

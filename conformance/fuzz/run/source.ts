@@ -139,6 +139,7 @@ function randomProgram(
       random,
       length,
       profile,
+      number: index,
       before,
       ...start && { start },
     });

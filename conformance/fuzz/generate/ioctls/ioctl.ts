@@ -14,6 +14,7 @@ import { make, type Wanted } from "./making.ts";
 import type { Maker } from "../maker.ts";
 import { fillGood } from "./roles.ts";
 import type { Shape } from "../known/shapes.ts";
+import { sizesOf, withSize } from "./sizes.ts";
 import { spoil, type Spoiled } from "./spoil.ts";
 import { Context, type Fd, type Proc } from "../known/world.ts";
 
@@ -101,6 +102,24 @@ export function makeIoctl(
     bytes: into.bytes,
     patches,
   });
+}
+
+/** Makes an ioctl with each of the lengths that its struct can be said to have. */
+export function trySizes(
+  maker: Maker,
+  process: Proc,
+  on: Fd,
+  shape: Shape,
+): void {
+  for (const size of sizesOf(shape)) {
+    const filling = filled(maker, process, on, shape, {});
+    send(maker, process, {
+      fd: on.fd,
+      cmd: shape.cmd,
+      bytes: withSize(filling, size),
+      patches: filling.into.patches(shape.fields),
+    });
+  }
 }
 
 /** Makes an ioctl, of which something is wrong in so many of a hundred cases. */

@@ -8,6 +8,7 @@
 
 import type { Named } from "../../../../impl/uapi/layout/roles.ts";
 import type { Field } from "../../../../impl/uapi/layout/struct.ts";
+import { REVISIONS } from "../../../../impl/uapi/revision.ts";
 import type { Done } from "./learn.ts";
 import { fileOf, opened } from "./learn.ts";
 import { readField, type Shape } from "./shapes.ts";
@@ -132,8 +133,13 @@ function destroyed({ context, values }: DoneIoctl): void {
   if (thing.of === "SELFTEST" && device) context.forget(device);
 }
 
-/** A mock device: it and its mock are attached to what came back. */
+/** A mock device: it and its mock are attached to what came back. In v3 there is none: a page table of its own comes back in the place of the IOAS. */
 function mocked(done: DoneIoctl): void {
+  if (!REVISIONS[done.shapes.uapi].selftest.mockDomainBindsDevice) {
+    const hwpt = known(done, fieldNamed(done, "id"));
+    done.context.add("HWPT_PAGING", hwpt, { ptId: done.values.id! });
+    return;
+  }
   for (const name of ["outStdevId", "outIdevId"]) {
     const thing = done.context.thing(done.values[name] ?? 0);
     if (thing) thing.pt = Number(done.values.outHwptId);
