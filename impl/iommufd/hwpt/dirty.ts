@@ -72,9 +72,10 @@ export function hwptGetDirtyBitmap(
     const { iopt } = ioas;
     checkRange(iopt, cmd);
     const ops = dirtyOpsOf(domain);
-    using bitmap = new IovaBitmap(iopt.kernel, process.mm, cmd);
+    const bitmap = new IovaBitmap(iopt.kernel, process.mm, cmd);
     // The driver's flag for NO_CLEAR is the same bit as user space's.
     errnoOf(() => walkDirty(iopt, ops, cmd.flags, cmd, bitmap));
+    bitmap[Symbol.dispose]();
   });
 }
 

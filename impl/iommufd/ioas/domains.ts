@@ -65,7 +65,7 @@ export function addDomain(iopt: IoPagetable, domain: Domain): void {
 /** Linux: iopt_fill_domain. */
 function fillAreas(iopt: IoPagetable, domain: Domain): void {
   let failed: IoptArea | undefined;
-  using reader = new PfnReader(iopt.kernel);
+  const reader = new PfnReader(iopt.kernel);
   try {
     for (const area of iopt.areas) {
       if (!area.pages) continue;
@@ -89,6 +89,8 @@ function fillAreas(iopt: IoPagetable, domain: Domain): void {
       );
     }
     throw error;
+  } finally {
+    reader[Symbol.dispose]();
   }
 }
 
@@ -122,7 +124,7 @@ export function removeDomain(iopt: IoPagetable, domain: Domain): void {
   iopt.domainInRoot = domains.length > 0;
 
   const remaining = domains[0];
-  using unmapper = new Unmapper(iopt.kernel);
+  const unmapper = new Unmapper(iopt.kernel);
   for (const area of iopt.areas) {
     const { pages } = area;
     if (!pages) continue;
@@ -143,6 +145,7 @@ export function removeDomain(iopt: IoPagetable, domain: Domain): void {
       filling.unfillDomain(area, pages, domain, unmapper);
     }
   }
+  unmapper[Symbol.dispose]();
   iopt.removeReservedIova(domain);
   iopt.alignment.remove(smallestPageSize(domain.pgsizeBitmap));
 }

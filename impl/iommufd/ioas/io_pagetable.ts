@@ -185,9 +185,13 @@ export class IoPagetable {
     if (accountMode === ACCOUNT_MM && pages.accountMode === ACCOUNT_USER) {
       pages.accountMode = ACCOUNT_MM;
     }
-    using list = new PagesList();
+    const list = new PagesList();
     list.add(pages, start & BigInt(PAGE_SIZE - 1), length);
-    return this.mapPages(list, length, iova, prot);
+    try {
+      return this.mapPages(list, length, iova, prot);
+    } finally {
+      list[Symbol.dispose]();
+    }
   }
 
   /**
@@ -370,7 +374,7 @@ export class IoPagetable {
     const first = areas.first(start, last);
     if (first === undefined) return undefined;
     const end = areas.lastUpTo(last);
-    using unmapper = new Unmapper(this.kernel);
+    const unmapper = new Unmapper(this.kernel);
     let removed: IoptArea | undefined;
     try {
       for (let area: IoptArea | undefined = first; area !== undefined;) {
@@ -388,6 +392,7 @@ export class IoPagetable {
       }
       return undefined;
     } finally {
+      unmapper[Symbol.dispose]();
       if (removed !== undefined) {
         result.unmapped += areas.cut(first, removed);
         this.searched.clear();

@@ -241,19 +241,16 @@ export function ioasCopy(ucmd: Ucmd<uapi.IommuIoasCopy>): void {
   if (lacksProt(ctx, flags)) throw NO_RIGHTS;
 
   // The source IOAS is free to go from here on.
-  using pages = ctx.objects.get(cmd.srcIoasId, Ioas)
+  const pages = ctx.objects.get(cmd.srcIoasId, Ioas)
     .putAfter(({ iopt }) => iopt.getPages(srcIova, length));
-  const ioas = ctx.objects.get(cmd.dstIoasId, Ioas);
   try {
-    cmd.dstIova = ioas.iopt.mapPages(
-      pages,
-      length,
-      flags & uapi.IOMMU_IOAS_MAP_FIXED_IOVA ? dstIova : undefined,
-      convertProt(flags),
-    );
-    ucmd.respond();
+    ctx.objects.get(cmd.dstIoasId, Ioas).putAfter(({ iopt }) => {
+      const iova = flags & uapi.IOMMU_IOAS_MAP_FIXED_IOVA ? dstIova : undefined;
+      cmd.dstIova = iopt.mapPages(pages, length, iova, convertProt(flags));
+      ucmd.respond();
+    });
   } finally {
-    ioas.put();
+    pages[Symbol.dispose]();
   }
 }
 

@@ -93,7 +93,7 @@ function fillStore(
   out: Int32Array,
   at: number,
 ): void {
-  using pinner = new PfnPinner();
+  const pinner = new PfnPinner();
   pinner.start(pages);
   let stored = first;
   try {
@@ -117,6 +117,8 @@ function fillStore(
   } catch (error) {
     if (stored !== first) unfillStore(pages, first, plus(stored, -1));
     throw error;
+  } finally {
+    pinner[Symbol.dispose]();
   }
 }
 
@@ -200,7 +202,7 @@ function unfillStore(
   last: PageIndex,
 ): void {
   const { kernel, pinnedPfns } = pages;
-  using batch = new PfnBatch(kernel);
+  const batch = new PfnBatch(kernel);
   const span = pages.spans(first, last);
   for (; !span.done; span.next()) {
     if (span.isUsed === IN_ACCESS) continue;
@@ -216,6 +218,7 @@ function unfillStore(
       batch.clear();
     }
   }
+  batch[Symbol.dispose]();
   updateUnpinned(pages);
 }
 
@@ -251,7 +254,7 @@ function rwSlow(
 ): void {
   const npages = Math.floor((offset + data.length - 1) / PAGE_SIZE);
   const last = plus(index, npages);
-  using reader = new PfnReader(pages.kernel);
+  const reader = new PfnReader(pages.kernel);
   reader.start(pages, index, last);
   try {
     let copied = 0;
@@ -266,5 +269,6 @@ function rwSlow(
     }
   } finally {
     reader.stop();
+    reader[Symbol.dispose]();
   }
 }

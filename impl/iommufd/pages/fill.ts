@@ -35,7 +35,7 @@ export function fillDomains(
 ): void {
   const [storage] = iopt.domains;
   if (storage === undefined) return;
-  using reader = new PfnReader(iopt.kernel);
+  const reader = new PfnReader(iopt.kernel);
   let filled = 0;
   try {
     for (; filled < elements.length; filled++) {
@@ -51,6 +51,8 @@ export function fillDomains(
       unfillDomains(area!, pages!, unmapper);
     }
     throw error;
+  } finally {
+    reader[Symbol.dispose]();
   }
 }
 
