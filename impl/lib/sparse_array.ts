@@ -68,11 +68,6 @@ export class SparseUint32Array {
     this.#countIn(number, leaf, Number(value !== 0) - Number(old !== 0));
   }
 
-  /** Sets bits of the value at `index`, which is present. */
-  setBits(index: number, bits: number): void {
-    this.leaf(index)![index % LEAF_SIZE]! |= bits;
-  }
-
   /**
    * The 512 values around `index`, that of `index` at `index % 512`; undefined
    * if all are absent. For loops of the caller's own: they may change values,
@@ -94,29 +89,26 @@ export class SparseUint32Array {
   }
 
   /**
-   * Sets `count` consecutive entries from `first` on to `value`,
-   * `value + step`, …, all within [1, 2^32). Returns how many of them were
-   * present before.
+   * Sets `count` consecutive entries, at least one, from `first` on to `value`,
+   * `value + 1`, …, all within [1, 2^32), the first and the last of them with
+   * the bits `edge` besides. Returns how many of them were present before.
    */
-  fillIncreasing(
-    first: number,
-    count: number,
-    value: number,
-    step: number,
-  ): number {
-    checkValues(value, value + (count - 1) * step);
+  fillRun(first: number, count: number, value: number, edge: number): number {
+    checkValues(value, value + count - 1);
     const before = this.#count;
-    let next = value;
+    let values: Uint32Array | undefined;
     for (let done = 0; done < count;) {
       const number = Math.floor((first + done) / LEAF_SIZE);
       const leaf = this.#obtain(number);
       const from = (first + done) % LEAF_SIZE;
       const end = Math.min(from + count - done, LEAF_SIZE);
-      const added = fillLeaf(leaf, from, end, next, step);
+      const added = fillLeaf(leaf, from, end, value + done);
       this.#countIn(number, leaf, added);
+      if (values === undefined) leaf.values[from]! |= edge;
+      values = leaf.values;
       done += end - from;
-      next += (end - from) * step;
     }
+    values![(first + count - 1) % LEAF_SIZE]! |= edge;
     return count - (this.#count - before);
   }
 
@@ -273,7 +265,6 @@ function fillLeaf(
   from: number,
   end: number,
   value: number,
-  step: number,
 ): number {
   const absent = countAbsent(leaf, from, end);
   const { values } = leaf;
@@ -282,7 +273,7 @@ function fillLeaf(
   let next = value | 0;
   for (let i = from; i < end; i++) {
     values[i] = next;
-    next = (next + step) | 0;
+    next = (next + 1) | 0;
   }
   return absent;
 }

@@ -34,6 +34,9 @@ function assertSame(array: SparseUint32Array, naive: NaiveArray): void {
   for (const [index, value] of naive.map) assertEquals(array.get(index), value);
 }
 
+/** The bits of the ends of a run that is filled. */
+const EDGE = 2 ** 20;
+
 /** Plays one random operation on both; `at` is an index, `n` a count. */
 function play(
   array: SparseUint32Array,
@@ -50,9 +53,11 @@ function play(
       naive.set(at, value % 3 === 0 ? 0 : value);
       break;
     case "fill": {
-      const step = value % 3;
-      assertEquals(array.fillIncreasing(at, n, value, step), present);
-      for (let i = 0; i < n; i++) naive.set(at + i, value + i * step);
+      assertEquals(array.fillRun(at, n, value, EDGE), present);
+      for (let i = 0; i < n; i++) naive.set(at + i, value + i);
+      for (const edge of [at, at + n - 1]) {
+        naive.set(edge, (naive.get(edge) | EDGE) >>> 0);
+      }
       break;
     }
     case "store": {
@@ -124,7 +129,7 @@ describe("SparseUint32Array", () => {
 
   it("has a leaf exactly where entries are", () => {
     const array = new SparseUint32Array();
-    array.fillIncreasing(LEAF_SIZE - 1, 2, 10, 1);
+    array.fillRun(LEAF_SIZE - 1, 2, 10, 0);
     assertEquals(array.leaf(0)?.[LEAF_SIZE - 1], 10);
     assertEquals(array.leaf(LEAF_SIZE)?.[0], 11);
     assertEquals(array.leaf(2 * LEAF_SIZE), undefined);
@@ -136,7 +141,7 @@ describe("SparseUint32Array", () => {
 
   it("hands out leaves that it used before as empty ones", () => {
     const array = new SparseUint32Array();
-    array.fillIncreasing(0, 100 * LEAF_SIZE, 1, 1);
+    array.fillRun(0, 100 * LEAF_SIZE, 1, 0);
     assertEquals(array.clearRange(0, 2 ** 40), 100 * LEAF_SIZE);
     array.set(7000, 3);
     assertEquals([...array.leaf(7000)!].filter((value) => value !== 0), [3]);
@@ -162,11 +167,11 @@ describe("SparseUint32Array", () => {
 
   it("takes storing a value that it cannot hold for a bug", () => {
     const array = new SparseUint32Array();
-    assertThrows(() => array.fillIncreasing(0, 2, 0, 1), KernelBug);
-    assertThrows(() => array.fillIncreasing(0, 2, 2 ** 32 - 1, 1), KernelBug);
+    assertThrows(() => array.fillRun(0, 2, 0, 0), KernelBug);
+    assertThrows(() => array.fillRun(0, 2, 2 ** 32 - 1, 0), KernelBug);
     const source = Int32Array.of(4, -1);
     assertThrows(() => array.storeFrom(0, 2, source, 0, 1), KernelBug);
-    array.fillIncreasing(0, 2, 2 ** 32 - 2, 1);
+    array.fillRun(0, 2, 2 ** 32 - 2, 0);
     assertEquals([array.get(0), array.get(1)], [2 ** 32 - 2, 2 ** 32 - 1]);
   });
 

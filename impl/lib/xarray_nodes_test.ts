@@ -62,7 +62,7 @@ describe("XarrayNodes", () => {
     array.set(0, 1);
     assertEquals(XarrayNodes.ofArray(array).add(0, 0), 0);
     assertEquals(XarrayNodes.ofArray(array).add(1, 1), 1);
-    array.fillIncreasing(8192, 128, 1, 1);
+    array.fillRun(8192, 128, 1, 0);
     assertEquals(XarrayNodes.ofArray(array).add(8192, 8192 + 127), 0);
     assertEquals(XarrayNodes.ofArray(array).add(8192 + 128, 8192 + 128), 1);
   });

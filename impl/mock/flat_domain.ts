@@ -70,6 +70,24 @@ export class FlatMockDomain extends MockDomain {
     return this.entries * MOCK_IO_PAGE_SIZE;
   }
 
+  /** With pages of one size, any range is one call. */
+  override mapRange(
+    iova: Iova,
+    paddr: number,
+    size: number,
+    prot: number,
+  ): void {
+    const isAligned = ((iova | paddr | size) & (MOCK_IO_PAGE_SIZE - 1)) === 0;
+    if (this.#huge || !isAligned) super.mapRange(iova, paddr, size, prot);
+    else {this.mapPages(
+        iova,
+        paddr,
+        MOCK_IO_PAGE_SIZE,
+        size / MOCK_IO_PAGE_SIZE,
+        prot,
+      );}
+  }
+
   /**
    * Stores one entry for each 2 KiB. Warns where something was mapped.
    * Throws ENOENT when fault injection says so. (Linux: mock_domain_map_pages.)
@@ -92,10 +110,8 @@ export class FlatMockDomain extends MockDomain {
       first + count - 1,
     );
     const flags = PTE_PRESENT | (pgsize === MOCK_IO_PAGE_SIZE ? 0 : PTE_HUGE);
-    const ptes = this.#ptes;
-    const present = ptes.fillIncreasing(first, count, flags + frame, 1);
-    ptes.setBits(first, PTE_START_OR_LAST);
-    ptes.setBits(first + count - 1, PTE_START_OR_LAST);
+    const pte = flags + frame;
+    const present = this.#ptes.fillRun(first, count, pte, PTE_START_OR_LAST);
     if (present > 0) this.#warn(iova, `is mapped over ${present} entries`);
     return pgsize * pgcount;
   }

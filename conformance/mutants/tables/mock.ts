@@ -217,9 +217,9 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
     uapi: "6.12",
   }, {
     name: "mock-page-marker",
-    find: "    ptes.setBits(first, PTE_START_OR_LAST);\n",
-    replace: "",
-    breaks: "The first IOPTE of a map lacks its mark",
+    find: "fillRun(first, count, pte, PTE_START_OR_LAST)",
+    replace: "fillRun(first, count, pte, 0)",
+    breaks: "The first and the last IOPTE of a map lack their mark",
     killer: "kit_test_ops.check_map_other_pages",
     uapi: "6.12",
   }, {
