@@ -90,12 +90,15 @@ export function parseTraces(text: string): Traces {
   return { ...about as About, traces };
 }
 
+/** Text as the bytes of a file. */
+export function pack(text: string): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new TextEncoder().encode(text);
+  return through(bytes, new CompressionStream("gzip"));
+}
+
 /** A file's bytes. */
 export function packTraces(traces: Traces): Promise<Uint8Array<ArrayBuffer>> {
-  return through(
-    new TextEncoder().encode(formatTraces(traces)),
-    new CompressionStream("gzip"),
-  );
+  return pack(formatTraces(traces));
 }
 
 /** Reads a file's bytes. */

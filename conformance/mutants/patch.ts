@@ -14,16 +14,19 @@ import type { Mutant } from "./mutant.ts";
 const ROOT = new URL("../../", import.meta.url);
 
 /**
- * The root by another URL, in which a letter is written by its number. Modules
- * by such URLs are other ones than those of the same files by the usual URLs,
- * so that both can be there at once.
+ * The root by other URLs, in which letters are written by their numbers: those
+ * of the bits of `number`. Modules by such URLs are other ones than those of the
+ * same files by the usual URLs, so that they can be there at once.
  */
-export const SECOND_ROOT: URL = new URL(
-  ROOT.href.replace(
-    /(?<=^file:\/\/.*\/)[a-z]/,
-    (letter) => `%${letter.charCodeAt(0).toString(16)}`,
-  ),
-);
+export function otherRoot(number: number): URL {
+  let rest = number;
+  const href = ROOT.href.replaceAll(/(?<=^file:\/\/.*\/.*)[a-z]/g, (letter) => {
+    const isChosen = rest & 1;
+    rest >>= 1;
+    return isChosen ? `%${letter.charCodeAt(0).toString(16)}` : letter;
+  });
+  return new URL(href);
+}
 
 /** A mutant whose text is not in its file, or not only once. */
 export class StaleMutant extends Error {
@@ -31,18 +34,21 @@ export class StaleMutant extends Error {
 }
 
 /**
- * The import map of a mutant, or of the model as it is, as a URL that the
- * command line takes. The mutant is among the modules under `root`. Throws
- * {@link StaleMutant}, and what reading the file throws.
+ * What an import map says of a mutant whose modules are under `root`: a URL, and
+ * what stands for it. Throws {@link StaleMutant}, and what reading the file
+ * throws.
  */
-export function importMapOf(mutant?: Mutant, root = ROOT): string {
+export function changeOf(mutant: Mutant, root = ROOT): [string, string] {
+  const url = new URL(mutant.file, root);
+  const text = withAbsoluteImports(mutate(read(mutant.file), mutant), url);
+  return [url.href, dataUrl("typescript", text)];
+}
+
+/** The import map with some changes, or of the model as it is, as a URL that the command line takes. */
+export function importMapOf(...changes: [string, string][]): string {
   const { imports } = JSON.parse(read("deno.json"));
-  if (mutant !== undefined) {
-    const url = new URL(mutant.file, root);
-    const text = withAbsoluteImports(mutate(read(mutant.file), mutant), url);
-    imports[url.href] = dataUrl("typescript", text);
-  }
-  return dataUrl("json", JSON.stringify({ imports }));
+  const map = { imports: { ...imports, ...Object.fromEntries(changes) } };
+  return dataUrl("json", JSON.stringify(map));
 }
 
 /** A file's text with a mutant's fault. Throws {@link StaleMutant}. */

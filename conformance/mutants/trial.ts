@@ -15,7 +15,7 @@ import {
   type Mutant,
   type TestName,
 } from "./mutant.ts";
-import { importMapOf, StaleMutant } from "./patch.ts";
+import { changeOf, importMapOf, StaleMutant } from "./patch.ts";
 import type { ChildEvent, ChildOrder } from "./suite_child.ts";
 
 /** Milliseconds of processor time for one test. */
@@ -131,7 +131,7 @@ async function runChild(
 ): Promise<ChildRun> {
   let importMap: string;
   try {
-    importMap = importMapOf(mutant);
+    importMap = importMapOf(...mutant ? [changeOf(mutant)] : []);
   } catch (error) {
     if (!(error instanceof StaleMutant)) throw error;
     return { outcomes: [], notLoaded: error.message };

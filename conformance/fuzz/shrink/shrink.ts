@@ -3,7 +3,8 @@
 /**
  * Makes a program smaller, as long as it still shows what it was kept for:
  * fewer processes, fewer steps, then simpler references and values, alone and
- * by twos.
+ * by twos, and in the end what can be left out when the same is done in another
+ * way.
  *
  * @module
  */
@@ -17,6 +18,7 @@ import type {
 import { linked } from "./linked.ts";
 import { isSame, type Place, placesOf } from "./places.ts";
 import { forksOf, joined, united, withDependents, without } from "./steps.ts";
+import { otherWays } from "./ways.ts";
 
 /** How far to go. */
 export interface ShrinkOptions {
@@ -53,6 +55,7 @@ export async function shrink(
     await uniteSteps(search);
     await simplify(search, uapi);
     await simplifyTwo(search, uapi);
+    if (search.program === before) await goOtherWays(search);
   }
   return search.program;
 }
@@ -137,6 +140,28 @@ async function removeSteps(search: Search): Promise<void> {
         await search.take(without(program, steps));
     }
   }
+}
+
+/** Leaves out what another way to do the same does not need, or two steps that need each other. */
+async function goOtherWays(search: Search): Promise<void> {
+  const { program } = search;
+  for (const pair of pairsOf(program.length)) {
+    if (await search.take(without(program, pair))) return;
+  }
+  for (const other of otherWays(program)) {
+    if (!await search.isStable(other)) continue;
+    for (let i = other.length - 1; i >= 0; i--) {
+      if (await search.take(without(other, [i]))) return;
+    }
+  }
+}
+
+/** All pairs of numbers below one. */
+function pairsOf(count: number): [number, number][] {
+  return Array.from({ length: count }, (_, i) => i)
+    .flatMap((i) =>
+      Array.from({ length: i }, (_, j): [number, number] => [i, j])
+    );
 }
 
 /** Has one step do for two that call the same. */

@@ -196,6 +196,48 @@ describe("shrink()", () => {
     assertEquals(IoasUnmap.at(unmap!).iova, iova);
   });
 
+  it("leaves out what the same in another order does not need", async () => {
+    const [open, poll, dup] = [
+      { process: 0, call: call("open", "/dev/iommu", 2) },
+      { process: 0, call: call("poll", 0, 1) },
+      { process: 0, call: call("dup", 0) },
+    ];
+    const small = await shrink([open, poll, dup], (program) => {
+      const [first, ...others] = program.map(({ call }) => call.verb.name);
+      const names = others.concat(first ?? "");
+      const isStill = names.includes("open") && names.includes("dup") &&
+        (first === "dup" || names.includes("poll"));
+      return Promise.resolve(isStill);
+    });
+    assertEquals(small.map(({ call }) => call.verb.name), ["dup", "open"]);
+  });
+
+  it("leaves out what another file does not need", async () => {
+    const option: Step = { process: 0, call: call("dup", 0) };
+    const open: Step = { process: 0, call: call("open", "/dev/iommu", 2) };
+    const small = await shrink([open, option], (program) => {
+      const [path] = program[0]?.call.args ?? [];
+      const isOther = path === "/dev/vfio/vfio";
+      return Promise.resolve(
+        isOther || path === "/dev/iommu" && program.length === 2,
+      );
+    });
+    assertEquals(small.length, 1);
+  });
+
+  it("makes bytes simple, however many there are", async () => {
+    const bytes = new Random(7).bytes(PAGE);
+    const poke: Step = { process: 0, call: call("poke", MEMORY, bytes) };
+    const small = await shrink([poke], ([step]) => {
+      const now = step?.call.args[1] as Uint8Array | undefined;
+      return Promise.resolve(now !== undefined && now[99] === bytes[99]);
+    });
+    assertEquals(
+      small[0]!.call.args[1],
+      new Uint8Array(100).with(99, bytes[99]!),
+    );
+  });
+
   it("leaves a program as it is that does not show it each time", async () => {
     const program = noisyProgram(7);
     let times = 0;

@@ -156,3 +156,24 @@ function redirected(step: Step, from: number, to: number): Step {
   );
   return { ...step, patches };
 }
+
+/**
+ * The program with a step at a later place; undefined where others need it
+ * before, and for what makes or ends processes.
+ */
+export function movedTo(
+  program: Program,
+  from: number,
+  to: number,
+): Program | undefined {
+  const step = program[from]!;
+  const { returns, ends } = step.call.verb;
+  const places = [...program.keys()];
+  places.splice(to, 0, ...places.splice(from, 1));
+  const isNeeded = program.slice(from, to + 1).some(({ patches = [] }) =>
+    patches.some((patch) => patch.from.step === from)
+  );
+  if (returns === "process" || ends || isNeeded) return undefined;
+  const placeOf = new Map(places.map((old, now) => [old, now]));
+  return places.map((old) => moved(program[old]!, placeOf));
+}

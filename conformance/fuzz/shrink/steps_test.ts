@@ -8,7 +8,7 @@ import {
   call,
   type VerbName,
 } from "../../../selftests/target/verbs.ts";
-import { joined, united, withDependents, without } from "./steps.ts";
+import { joined, movedTo, united, withDependents, without } from "./steps.ts";
 
 /** A step that takes the result of others as its arguments, by their places. */
 function step<N extends VerbName>(
@@ -137,5 +137,26 @@ describe("united()", () => {
     const dup = step(0, { 0: 1 }, "dup", 0);
     const program = [step(0, {}, "dup", 3), OPEN, dup];
     assertEquals(united(program, 0, 2), [[program[0]!, OPEN]]);
+  });
+});
+
+describe("movedTo()", () => {
+  const dup = step(0, { 0: 1 }, "dup", 0);
+
+  it("has references name the same steps as before", () => {
+    assertEquals(movedTo([NOTHING, OPEN, dup, NOTHING], 0, 2), [
+      OPEN,
+      step(0, { 0: 0 }, "dup", 0),
+      NOTHING,
+      NOTHING,
+    ]);
+  });
+
+  it("moves nothing that others need, and no process", () => {
+    assertEquals(
+      movedTo([OPEN, NOTHING, step(0, { 0: 0 }, "dup", 0)], 0, 2),
+      undefined,
+    );
+    assertEquals(movedTo([FORK, NOTHING], 0, 1), undefined);
   });
 });

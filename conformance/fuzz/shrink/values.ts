@@ -109,11 +109,25 @@ export function shorterText(text: string): string[] {
   return lengthsBelow(text.length).map((length) => text.slice(0, length));
 }
 
-/** Shorter bytes, and such with more of them 0. */
+/** Shorter bytes, and such with more of them 0: all, a half, a quarter, an eighth of those that are not. */
 export function fewerBytes(bytes: Uint8Array): Uint8Array[] {
   const shorter = lengthsBelow(bytes.length)
     .map((length) => bytes.slice(0, length));
-  if (bytes.every((byte) => byte === 0)) return shorter;
-  const first = bytes.findIndex((byte) => byte !== 0);
-  return [...shorter, new Uint8Array(bytes.length), bytes.with(first, 0)];
+  const set = [...bytes.keys()].filter((at) => bytes[at] !== 0);
+  const cleared = [1, 2, 4, 8].filter((parts) => parts <= set.length)
+    .flatMap((parts) => {
+      const size = Math.ceil(set.length / parts);
+      return Array.from(
+        { length: parts },
+        (_, i) => without(bytes, set.slice(size * i, size * (i + 1))),
+      );
+    });
+  return [...shorter, ...cleared];
+}
+
+/** The bytes with 0 in some places. */
+function without(bytes: Uint8Array, places: readonly number[]): Uint8Array {
+  const now = bytes.slice();
+  for (const place of places) now[place] = 0;
+  return now;
 }

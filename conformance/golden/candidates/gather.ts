@@ -10,6 +10,7 @@ import { allTests } from "../../../selftests/all.ts";
 import type { Need } from "../../../selftests/target/capabilities.ts";
 import { formatSteps } from "../../protocol/program.ts";
 import { select } from "../select.ts";
+import { pack } from "../trace.ts";
 import {
   type Candidate,
   type Machine,
@@ -21,7 +22,9 @@ import {
 /** Random programs that are taken along although they reach nothing of their own. */
 const MORE = 300;
 /** Characters of a test's program that is taken along too. */
-const SHORT = 8192;
+const SHORT = 2 ** 17;
+/** Bytes that it has in a file, compressed. */
+const SMALL = 5000;
 /** What a machine with a device has that others lack. */
 const SPECIAL: readonly Need[] = [
   "vfio_device",
@@ -33,7 +36,7 @@ const SPECIAL: readonly Need[] = [
 /**
  * Chooses programs that reach what `covered` lacks, and adds to it what they
  * reach; of a machine with a device, only of what takes one. Of one without, all
- * of the suite's own tests that are short, and some random programs are taken
+ * of the suite's own tests that are small, and some random programs are taken
  * along.
  */
 export async function gather(
@@ -60,9 +63,17 @@ export async function gather(
   const chosen = select(all, covered);
   const left = (candidates: readonly Candidate[]) =>
     candidates.filter((candidate) => !chosen.includes(candidate));
-  const short = left(owned)
-    .filter(({ program }) => formatSteps(program).length <= SHORT);
-  return [...chosen, ...short, ...spread(left(random), MORE)];
+  const small: Candidate[] = [];
+  for (const candidate of left(owned)) {
+    if (await isSmall(candidate)) small.push(candidate);
+  }
+  return [...chosen, ...small, ...spread(left(random), MORE)];
+}
+
+/** Whether a program takes little of a file, and of who reads it. */
+async function isSmall({ program }: Candidate): Promise<boolean> {
+  const text = formatSteps(program);
+  return text.length <= SHORT && (await pack(text)).length <= SMALL;
 }
 
 /** Some of many, as far from each other as they can be. */

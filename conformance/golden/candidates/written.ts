@@ -57,6 +57,14 @@ dropcap(${CAP_IPC_LOCK})`;
 const NOTHING_MORE = `
 setrlimit(${RLIMIT_MEMLOCK}, 0)`;
 
+/** Asks for what a container is like, with room for so many bytes. */
+function infoWith(room: number): string {
+  return `
+poke(0x10000000, x"${room.toString(16)}000000 00*80")
+ioctlarg($i, VFIO_IOMMU_GET_INFO, 0x10000000)
+peek(0x10000000, 84)`;
+}
+
 /** The card, bound to an iommufd. */
 const BOUND = `
 $d = open("/dev/vfio/devices/vfio0", O_RDWR)
@@ -115,6 +123,16 @@ ioctl($i, IOMMU_TEST_CMD CREATE_ACCESS, {id: $a.outIoasId})`,
     text: `
 $i = open("/dev/iommu", O_RDWR)
 ioctlarg($i, 0x3b9c, 0x10)`,
+  },
+  {
+    name: "room for a chain of capabilities, or not quite",
+    needs: ["vfio"],
+    text: `
+$i = open("/dev/iommu", O_RDWR)
+$a = ioctl($i, IOMMU_IOAS_ALLOC, {})
+ioctl($i, IOMMU_VFIO_IOAS, {ioasId: $a.outIoasId, op: SET})
+mmap(0x10000000, 0x1000, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_FIXED | MAP_PRIVATE, -1, 0)
+${[24, 35, 36, 40, 55, 56, 67, 68, 71, 72, 80].map(infoWith).join("\n")}`,
   },
   {
     name: "type 1 of what is not mapped by pages",

@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { FoundDifference } from "./fuzz_child.ts";
+import type { FoundDifference } from "./events.ts";
 
 /** The middle one, and the largest one. */
 export interface Spread {

@@ -11,8 +11,17 @@ import {
   type RevisionName,
 } from "../../../impl/uapi/revision.ts";
 import type { Need } from "../../../selftests/target/capabilities.ts";
+import * as impl from "../../../selftests/target/impl_target.ts";
 import type { Program } from "../../../selftests/target/program.ts";
+import type { Ran } from "../../fuzz/compare/compare.ts";
+import { runOnModel } from "../../fuzz/run/on_model.ts";
 import { loadTraces, RECORDED } from "../../golden/files.ts";
+import type { Traces } from "../../golden/trace.ts";
+import type { Suspect } from "./events.ts";
+import { machineOf } from "./pair.ts";
+
+/** Bytes of memory of the machine that they are played on: as much as most tests use. */
+export const MUCH_MEMORY = 2 ** 29;
 
 /** The recorded revision that is nearest: the same one, or else the next newer one, or the newest. */
 function recordedFor(uapi: RevisionName): RevisionName {
@@ -21,14 +30,48 @@ function recordedFor(uapi: RevisionName): RevisionName {
     RECORDED.at(-1)!;
 }
 
+const loaded = new Map<RevisionName, Promise<Traces>>();
+
+/** Loads the traces of a recorded revision once. */
+function tracesOf(uapi: RevisionName): Promise<Traces> {
+  const traces = loaded.get(uapi) ?? loadTraces(uapi);
+  loaded.set(uapi, traces);
+  return traces;
+}
+
 /** The programs that were recorded on machines with the same container, the shortest first. */
-export async function goldenPrograms(
-  uapi: RevisionName,
-  isOwn: boolean,
-): Promise<Program[]> {
+async function programsFor(
+  { uapi, needs }: Suspect,
+): Promise<readonly Program[]> {
   const need: Need = "type1_container";
-  const { traces } = await loadTraces(recordedFor(uapi));
-  return traces.filter(({ needs }) => needs.includes(need) === isOwn)
+  const { traces } = await tracesOf(recordedFor(uapi));
+  return traces
+    .filter((trace) => trace.needs.includes(need) === needs.includes(need))
     .map(({ program }) => program)
     .sort((a, b) => a.length - b.length);
+}
+
+/** A program, and what it comes to on the model as it is. */
+export interface GoldenProgram {
+  readonly program: Program;
+  readonly ours: Ran;
+}
+
+const known = new Map<string, GoldenProgram[]>();
+
+/** The programs for a mutant, each with what it comes to: that is the same for all mutants, and found out once. */
+export async function* goldenPrograms(
+  suspect: Suspect,
+): AsyncGenerator<GoldenProgram> {
+  const key = [suspect.uapi, ...suspect.needs].join(" ");
+  const all = known.get(key) ?? [];
+  known.set(key, all);
+  yield* all;
+  const model = machineOf(impl, suspect, MUCH_MEMORY);
+  const programs = await programsFor(suspect);
+  for (const program of programs.slice(all.length)) {
+    const golden = { program, ours: runOnModel(model, program) };
+    all.push(golden);
+    yield golden;
+  }
 }

@@ -13,12 +13,11 @@ import { UsageError } from "../../lib/usage_error.ts";
 import { inOrder } from "../in_order.ts";
 import type { Mutant } from "../mutant.ts";
 import { MUTANTS } from "../mutants.ts";
-import { profilesFor } from "./focus.ts";
 import { selectMutants } from "../select.ts";
 import { formatFigures } from "./figures.ts";
-import type { FoundDifference } from "./fuzz_child.ts";
+import type { FoundDifference } from "./events.ts";
 import { SAMPLE } from "./sample.ts";
-import { fuzzMutant, type FuzzVerdict } from "./trial.ts";
+import { fuzzMutants, type FuzzVerdict } from "./trial.ts";
 import { NOT_FOUND } from "./not_found.ts";
 
 const HELP = `Usage: deno task mutants:fuzz [OPTION…] [NAME…]
@@ -46,6 +45,8 @@ const EXIT_USAGE = 2;
 const ALL_PROFILES = Object.keys(PROFILES);
 /** Calls of a program. */
 const LENGTH = 40;
+/** How many mutants are fuzzed in one process: what the model as it is does, it does once for them. */
+const TOGETHER = 4;
 /** A smallest program of more calls than this is shown: there may be something that makes it smaller. */
 const MOST_CALLS = 8;
 
@@ -111,6 +112,15 @@ function parseOptions(args: readonly string[]): Options {
   };
 }
 
+/** Some of many at a time, in order. */
+function inGroups<T>(all: readonly T[], size: number): T[][] {
+  const groups = Math.ceil(all.length / size);
+  return Array.from(
+    { length: groups },
+    (_, i) => all.slice(size * i, size * (i + 1)),
+  );
+}
+
 /** Fuzzes all, and prints a table. */
 async function run(
   { mutants, jobs, seconds, seed, profile }: Options,
@@ -118,24 +128,22 @@ async function run(
   const nameWidth = Math.max(...mutants.map(({ name }) => name.length));
   const found: FoundDifference[] = [];
   const problems: string[] = [];
+  const how = { seed, profile, length: LENGTH, limitMs: 1000 * seconds };
   const fuzzed = inOrder(
-    mutants,
+    inGroups(mutants, TOGETHER),
     jobs,
-    (mutant) =>
-      fuzzMutant(mutant, {
-        seed,
-        profiles: profile ? [profile] : profilesFor(mutant.file, ALL_PROFILES),
-        length: LENGTH,
-        limitMs: 1000 * seconds,
-      }),
+    (group) => fuzzMutants(group, how),
   );
-  for await (const { item: { name, breaks }, result } of fuzzed) {
-    console.log(`${name.padEnd(nameWidth)}  ${describe(result)}`);
-    const problem = problemOf(result);
+  function tell({ name, breaks }: Mutant, verdict: FuzzVerdict): void {
+    console.log(`${name.padEnd(nameWidth)}  ${describe(verdict)}`);
+    const problem = problemOf(verdict);
     if (problem) problems.push(`${name} (${breaks}): ${problem}`);
-    if (result.verdict !== "found") continue;
-    found.push(result);
-    if (result.size > MOST_CALLS) console.log(result.program);
+    if (verdict.verdict !== "found") return;
+    found.push(verdict);
+    if (verdict.size > MOST_CALLS) console.log(verdict.program);
+  }
+  for await (const { item: group, result } of fuzzed) {
+    for (const [i, mutant] of group.entries()) tell(mutant, result[i]!);
   }
   const noticed = mutants.length - problems.length;
   console.log(["", ...formatFigures(found)].join("\n"));

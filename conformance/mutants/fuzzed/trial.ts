@@ -1,29 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * Fuzzes a mutant in a process of its own, and says what was found.
+ * Fuzzes mutants in a process of their own, and says what was found.
  *
  * @module
  */
 
 import { allTests } from "../../../selftests/all.ts";
+import { PROFILES } from "../../fuzz/generate/generate.ts";
 import { Child } from "../child.ts";
 import { killerOf, type Mutant } from "../mutant.ts";
-import { importMapOf, SECOND_ROOT, StaleMutant } from "../patch.ts";
-import type { FoundDifference, FuzzEvent, FuzzOrder } from "./fuzz_child.ts";
+import { changeOf, importMapOf, otherRoot, StaleMutant } from "../patch.ts";
+import type {
+  Effort,
+  FoundDifference,
+  FuzzEvent,
+  FuzzHow,
+  FuzzOrder,
+  Suspect,
+} from "./events.ts";
+import { profilesFor } from "./focus.ts";
 
 /** Milliseconds of processor time for a few programs, and for making one small. */
 const PATIENCE_MS = 30_000;
-
-/** How it is fuzzed: as the child is told, but for what the mutant decides. */
-export type FuzzHow = Omit<FuzzOrder, "uapi" | "needs">;
-
-/** How many programs there were, their calls, and milliseconds of processor time. */
-export interface Effort {
-  readonly programs: number;
-  readonly calls: number;
-  readonly processorMs: number;
-}
 
 /** How a mutant ended. */
 export type FuzzVerdict =
@@ -36,21 +35,58 @@ export type FuzzVerdict =
   /** It is no mutant, or cannot be loaded. */
   | { readonly verdict: "broken"; readonly why: string };
 
-/** Fuzzes a mutant; the model as it is where there is none. */
-export async function fuzzMutant(
-  mutant: Mutant,
-  how: FuzzHow,
-): Promise<FuzzVerdict> {
-  let importMap: string;
-  try {
-    importMap = importMapOf(mutant, SECOND_ROOT);
-  } catch (error) {
-    if (!(error instanceof StaleMutant)) throw error;
-    return { verdict: "broken", why: error.message };
-  }
+/** How mutants are fuzzed, and with which profile; default those for the folder of each fault. */
+export type TrialHow = FuzzHow & { readonly profile?: string | undefined };
+
+/** What the child is told of a mutant. */
+function suspectOf(mutant: Mutant, root: URL, { profile }: TrialHow): Suspect {
   const { uapi, id } = killerOf(mutant);
   const needs = allTests(uapi).find((test) => test.id === id)?.needs ?? [];
-  const order: FuzzOrder = { ...how, uapi, needs };
+  const profiles = profile
+    ? [profile]
+    : profilesFor(mutant.file, Object.keys(PROFILES));
+  return { root: root.href, uapi, needs, profiles };
+}
+
+/** Fuzzes mutants, one after the other: a verdict for each. One process does for all of them, and a new one where one hangs or takes it along. */
+export async function fuzzMutants(
+  mutants: readonly Mutant[],
+  how: TrialHow,
+): Promise<FuzzVerdict[]> {
+  const verdicts: FuzzVerdict[] = [];
+  while (verdicts.length < mutants.length) {
+    const left = mutants.slice(verdicts.length);
+    verdicts.push(...await fuzzTogether(left, how));
+  }
+  return verdicts;
+}
+
+/** Fuzzes mutants in one process, as far as it gets: at least one. */
+async function fuzzTogether(
+  mutants: readonly Mutant[],
+  how: TrialHow,
+): Promise<FuzzVerdict[]> {
+  const changes: [string, string][] = [];
+  const suspects: Suspect[] = [];
+  for (const [i, mutant] of mutants.entries()) {
+    const root = otherRoot(i + 1);
+    try {
+      changes.push(changeOf(mutant, root));
+    } catch (error) {
+      if (!(error instanceof StaleMutant)) throw error;
+      if (i === 0) return [{ verdict: "broken", why: error.message }];
+      break;
+    }
+    suspects.push(suspectOf(mutant, root, how));
+  }
+  return await verdictsOf(importMapOf(...changes), { ...how, suspects });
+}
+
+/** What a child comes to: the verdicts of all, or up to the one that ended it. */
+async function verdictsOf(
+  importMap: string,
+  order: FuzzOrder,
+): Promise<FuzzVerdict[]> {
   // What it imports when it runs has to be read.
   const child = new Child<FuzzEvent>(
     "./fuzzed/fuzz_child.ts",
@@ -59,26 +95,24 @@ export async function fuzzMutant(
     ["--allow-read"],
   );
   let effort: Effort | undefined;
-  let verdict: FuzzVerdict | undefined;
-  for await (const event of child.events()) {
-    switch (event.event) {
-      case "loaded":
-        break;
-      case "begin":
-        effort = event;
-        child.allow(PATIENCE_MS, event.processorMs);
+  const verdicts: FuzzVerdict[] = [];
+  for await (const told of child.events()) {
+    effort = told.event === "note" ? told : undefined;
+    switch (told.event) {
+      case "note":
+        child.allow(PATIENCE_MS, told.childMs);
         break;
       case "found":
-        verdict = { verdict: "found", ...event };
+        verdicts.push({ verdict: "found", ...told });
         break;
       case "end":
-        verdict = { verdict: "not found", ...event };
+        verdicts.push({ verdict: "not found", ...told });
     }
   }
   const said = await child.end();
-  if (verdict) return verdict;
-  if (effort === undefined) {
-    return { verdict: "broken", why: `The modules cannot be loaded: ${said}` };
-  }
-  return { verdict: child.expired ? "hung" : "crashed", ...effort };
+  if (verdicts.length === order.suspects.length) return verdicts;
+  const end: FuzzVerdict = effort
+    ? { verdict: child.expired ? "hung" : "crashed", ...effort }
+    : { verdict: "broken", why: `The modules cannot be loaded: ${said}` };
+  return [...verdicts, end];
 }

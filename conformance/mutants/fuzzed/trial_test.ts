@@ -7,7 +7,7 @@ import { MUTANTS } from "../mutants.ts";
 import { formatFigures, spreadOf } from "./figures.ts";
 import { NOT_FOUND } from "./not_found.ts";
 import { SAMPLE } from "./sample.ts";
-import { type FuzzHow, fuzzMutant } from "./trial.ts";
+import { fuzzMutants, type FuzzVerdict, type TrialHow } from "./trial.ts";
 
 /** A fault that is found, to be varied. */
 const REAL: Mutant = {
@@ -19,9 +19,9 @@ const REAL: Mutant = {
   killer: "kit_map.no_domain.map_errno",
 };
 
-const HOW: FuzzHow = {
+const HOW: TrialHow = {
   seed: 1,
-  profiles: ["ioas"],
+  profile: "ioas",
   length: 40,
   limitMs: 60_000,
 };
@@ -30,7 +30,14 @@ function variant(change: Partial<Mutant>): Mutant {
   return { ...REAL, ...change };
 }
 
-describe("fuzzMutant()", () => {
+async function fuzzMutant(
+  mutant: Mutant,
+  how: TrialHow,
+): Promise<FuzzVerdict> {
+  return (await fuzzMutants([mutant], how))[0]!;
+}
+
+describe("fuzzMutants()", () => {
   it("finds a fault, and shows it with few calls", async () => {
     const verdict = await fuzzMutant(REAL, HOW);
     assert(verdict.verdict === "found", verdict.verdict);
@@ -58,6 +65,16 @@ describe("fuzzMutant()", () => {
   it("survives what takes the process with it", async () => {
     const mutant = variant({ replace: `  Deno.exit(3);\n${REAL.find}` });
     assertEquals((await fuzzMutant(mutant, HOW)).verdict, "crashed");
+  });
+
+  it("goes on behind one that ended the process", async () => {
+    const crashes = variant({ replace: `  Deno.exit(3);\n${REAL.find}` });
+    const stale = variant({ find: "no such text" });
+    const verdicts = await fuzzMutants([REAL, crashes, stale, REAL], HOW);
+    assertEquals(
+      verdicts.map(({ verdict }) => verdict),
+      ["found", "crashed", "broken", "found"],
+    );
   });
 
   it("does not take a slip for a fault", async () => {

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { importMapOf } from "../../../conformance/mutants/patch.ts";
+import { changeOf, importMapOf } from "../../../conformance/mutants/patch.ts";
 import type { HostMutant, Killer } from "./mutant.ts";
 
 const ROOT = new URL("../../../", import.meta.url);
@@ -31,9 +31,9 @@ export async function tryTests(
   [file, about]: Killer,
   mutant?: HostMutant,
 ): Promise<Trial> {
-  const importMap = importMapOf(
-    mutant && { ...mutant, killer: mutant.killer.join(" ") },
-  );
+  const changes = mutant
+    ? [changeOf({ ...mutant, killer: mutant.killer.join(" ") })]
+    : [];
   const { stdout, stderr, signal } = await new Deno.Command(Deno.execPath(), {
     args: [
       "test",
@@ -42,7 +42,7 @@ export async function tryTests(
       "--no-check",
       "--no-config",
       "--no-lock",
-      `--import-map=${importMap}`,
+      `--import-map=${importMapOf(...changes)}`,
       `--filter=${about}`,
       file,
     ],

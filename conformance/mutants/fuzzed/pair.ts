@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/**
+ * The model as it is, and a mutant beside it.
+ *
+ * @module
+ */
+
+import * as impl from "../../../selftests/target/impl_target.ts";
+import { runOnModel } from "../../fuzz/run/on_model.ts";
+import type { Side } from "../../fuzz/run/side.ts";
+import type { Suspect } from "./events.ts";
+
+/** Both, on machines that are the same. */
+export interface Pair {
+  readonly model: impl.Model;
+  readonly side: Side;
+}
+
+/** A model with a machine that has what is needed, and so many bytes of memory. */
+export function machineOf(
+  { Model }: typeof impl,
+  { uapi, needs }: Suspect,
+  memory: number,
+): impl.Model {
+  class Machine extends Model {
+    override spawn(): number {
+      return super.spawn(needs);
+    }
+  }
+  return new Machine(uapi, { memory });
+}
+
+/** Both with as much memory. The mutant is loaded. */
+export async function pairOf(suspect: Suspect, memory: number): Promise<Pair> {
+  const url = new URL("selftests/target/impl_target.ts", suspect.root);
+  const mutant = machineOf(await import(url.href), suspect, memory);
+  return {
+    model: machineOf(impl, suspect, memory),
+    side: {
+      name: "mutant",
+      uapi: suspect.uapi,
+      capabilities: mutant.info.capabilities,
+      run(program) {
+        const ran = runOnModel(mutant, program);
+        // Its own machine found itself in a state that cannot be.
+        const isBroken = ran.outcomes.length < program.length;
+        return Promise.resolve(
+          isBroken ? { failed: "error", message: ran.problems.join() } : ran,
+        );
+      },
+      close: () => Promise.resolve(),
+    },
+  };
+}
