@@ -19,6 +19,7 @@ import {
   MAP_ANONYMOUS,
   MAP_HUGETLB,
   MAP_PRIVATE,
+  MFD_HUGETLB,
   O_RDWR,
   PROT_READ,
   PROT_WRITE,
@@ -271,12 +272,18 @@ async function probeType1({ process }: Context): Promise<void> {
   assertTrue(ret < 0, `IOMMU_IOAS_ALLOC on ${path} fails`);
 }
 
+/** memfd_create: huge pages, of 1 GiB. */
+const MFD_1GB = MFD_HUGETLB | 30 << 26;
+
 async function probeGigantic(context: Context): Promise<void> {
   const length = 2 ** 30;
   const flags = MAP_HUGETLB | 30 << 26;
   const addr = await mapMemory(context.process, length, flags);
   assertEq(addr % length, 0, "offset of a page of 1 GiB");
   assertEq(await context.process.munmap(addr, length), 0, "munmap");
+  const memfd = await context.process.memfdCreate("probe", MFD_1GB);
+  const fd = assertOk(memfd, "memfd of pages of 1 GiB");
+  assertEq(await context.process.close(fd), 0, "close");
 }
 
 async function probeMemory({ process, pageSize }: Context): Promise<void> {

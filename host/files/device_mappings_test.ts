@@ -17,7 +17,7 @@ const sys = Sys.shared;
 /** Memory of a device, and how often it counts as mapped. */
 function device() {
   const machine = new HostMachine(sys);
-  const object = machine.createObject(false);
+  const object = machine.createObject();
   object.truncate(PAGE_SIZE);
   const count = { now: 0 };
   const owner = {

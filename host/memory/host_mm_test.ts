@@ -192,7 +192,7 @@ describe("pinned shared memory", () => {
 
   it("of a device cannot be pinned", () => {
     using own = new OwnMemory();
-    const object = own.machine.createObject(false);
+    const object = own.machine.createObject();
     object.extend(PAGE_SIZE);
     object.write(0, Uint8Array.of(5));
     const at = own.map(1, MAP_SHARED, RW, object.fd);

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { HPAGE_SIZE, PAGE_SIZE } from "../../impl/uapi/mman.ts";
+import { PAGE_SIZE } from "../../impl/uapi/mman.ts";
 import type { HostMm } from "./host_mm.ts";
 import type { HostMachine } from "./machine.ts";
 import type { Mapping } from "./spaces/mappings.ts";
@@ -70,7 +70,7 @@ export function keepPunched(
 ): void {
   const object = machine.objectOfFile(file);
   if (object === undefined) return;
-  const unit = object.huge ? HPAGE_SIZE : PAGE_SIZE;
+  const { pageSize: unit } = object;
   const first = Math.ceil(from / unit) * unit;
   const end = Math.floor(to / unit) * unit;
   object.letGo(first / PAGE_SIZE, end / PAGE_SIZE);

@@ -69,12 +69,12 @@ export class HostMachine implements Machine {
   }
 
   /** Memory that programs can map: `HostObject.fd`. */
-  createObject(huge: boolean): HostObject {
+  createObject(pageSize: number = PAGE_SIZE): HostObject {
     const { nr } = this.#sys;
     const name = this.#sys.text("iommufd-kit");
     const fd = this.#sys.call(nr.memfd_create, name, MFD_CLOEXEC);
     const file = OpenFile.of(this.#questions, must(fd, "memfd_create"))!;
-    const object = this.#newObject(file.key, huge, true);
+    const object = this.#newObject(file.key, pageSize > PAGE_SIZE, true);
     object.open(file);
     return object;
   }

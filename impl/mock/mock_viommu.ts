@@ -160,7 +160,7 @@ export class MockViommu implements ViommuOps {
       "outData",
     );
     kernel.step("mock.viommuPages");
-    const memory = kernel.machine.createObject(false);
+    const memory = kernel.machine.createObject();
     using undo = new DisposableStack();
     undo.defer(() => memory.put());
     memory.extend(MMAP_LENGTH);

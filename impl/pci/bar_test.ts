@@ -37,7 +37,7 @@ function seen(bar: Bar, at: number, count = 4): number {
 function answering() {
   const all = bench();
   const machine = new SimulatedMachine({ memory: 2 ** 21 });
-  all.bar.enable(machine.createObject(false));
+  all.bar.enable(machine.createObject());
   return { ...all, machine, memory: all.bar.memory! };
 }
 
@@ -251,7 +251,7 @@ describe("a BAR", () => {
   it("need not have registers", () => {
     const machine = new SimulatedMachine({ memory: 2 ** 21 });
     const bar = new Bar({ size: 16 });
-    bar.enable(machine.createObject(false));
+    bar.enable(machine.createObject());
     assertEquals([bar.memory!.size, bar.poll()], [4096, false]);
   });
 });

@@ -49,6 +49,7 @@ import {
   memfd,
   PUNCH,
   reopen,
+  RW,
 } from "./memory_files.ts";
 
 type HolesFixture = Fixture<undefined, Context>;
@@ -66,6 +67,7 @@ export function registerKitHoles(registry: Test[]): void {
   registerBytes(f);
   registerPrivate(f);
   registerHuge(f);
+  registerGigantic(f);
   registerAdvice(f);
   registerPinned(f);
 }
@@ -263,6 +265,42 @@ function registerHuge(f: HolesFixture): void {
     assertEq(await process.fallocate(fd, 0, 0, 4 * huge), 0, "fallocate");
     assertEq(await process.lseek(fd, 0, SEEK_END), 4 * huge, "length");
     assertEq(await process.munmap(at, 3 * huge), 0, "munmap");
+  });
+}
+
+/** memfd_create: pages of 1 GiB. */
+const MFD_HUGE_1GB = 30 << 26;
+
+/** Files of pages of 1 GiB. */
+function registerGigantic(f: HolesFixture): void {
+  f.test("huge_1g", {
+    description:
+      "A file of pages of 1 GiB is mapped by whole ones; a part that becomes a hole is zeroed where a device has it",
+    rules: ["U2.6"],
+    needs: () => ["hugetlb_1g"],
+  }, async (context) => {
+    const { process, pageSize: page, hugePageSize: huge } = context;
+    const gib = 2 ** 30;
+    const fd = await memfd(process, gib, MFD_HUGETLB | MFD_HUGE_1GB);
+    assertErrno(await process.ftruncate(fd, huge), EINVAL, "ftruncate");
+    const within = await process.mmap(0, huge, RW, MAP_SHARED, fd, huge);
+    assertErrno(within, EINVAL, "mmap from within a page");
+    const at = await mapFile(process, fd, huge, MAP_SHARED);
+    assertEq(at % gib, 0, "place within a page");
+    const part = at + huge;
+    for (const each of [at, part]) await process.poke(each, Uint8Array.of(7));
+    const io = await Iommufd.open(context);
+    const ioasId = await io.ioasAlloc();
+    const { hwptId } = await io.mock.domain(ioasId);
+    const iova = await io.map(ioasId, part, page);
+    const hole = await process.fallocate(fd, PUNCH, huge, huge);
+    assertEq(hole, 0, "a hole in a part of a page");
+    assertEq((await process.peek(at, 1))[0]!, 7, "byte before it");
+    assertEq((await process.peek(part, 1))[0]!, 0, "byte of it");
+    await io.mock.checkMap(hwptId, iova, page, part);
+    assertErrno(await process.munmap(at, huge), EINVAL, "munmap of a part");
+    assertEq(await process.munmap(at, gib), 0, "munmap");
+    await io.teardown();
   });
 }
 

@@ -17,6 +17,7 @@ import { EFAULT, ENOMEM } from "../../../impl/uapi/errno.ts";
 import {
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
+  HPAGE_SIZE,
   PAGE_SIZE,
 } from "../../../impl/uapi/mman.ts";
 import { KernelBug } from "../../../impl/kernel/warn.ts";
@@ -115,6 +116,10 @@ export class HostObject implements MemoryObject {
     this.#ownBytes = undefined;
     if (this.#file !== undefined) this.#copier.sys.close(this.#file.fd);
     this.#file = undefined;
+  }
+
+  get pageSize(): number {
+    return this.huge ? HPAGE_SIZE : PAGE_SIZE;
   }
 
   get size(): number {

@@ -38,7 +38,7 @@ class TestDmaBuf implements DmaBufExporter {
   /** Throws ENOMEM. */
   constructor({ machine }: KernelCore, size: number) {
     this.size = size;
-    this.#memory = machine.createObject(true);
+    this.#memory = machine.createObject(HPAGE_SIZE);
     this.#memory.extend(MAX_LENGTH);
     this.#memory.frameAt(0);
   }

@@ -45,7 +45,7 @@ describe("a vIOMMU as its driver sees it", () => {
   it("takes memory to map in whole pages only, and warns of what it has not", () => {
     const bench = new ViommuBench();
     const viommu: Viommu & IommufdViommu = viommuOf(bench);
-    const memory = bench.machine.kernel.machine.createObject(false);
+    const memory = bench.machine.kernel.machine.createObject();
     for (const length of [0, -PAGE_SIZE, 1, PAGE_SIZE + 1]) {
       assertEquals(
         outcome(() => viommu.allocMmap(memory, length)),

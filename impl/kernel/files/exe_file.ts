@@ -41,7 +41,7 @@ export class Executable {
   }
 
   #load(): MemoryObject {
-    const object = this.#machine.createObject(false);
+    const object = this.#machine.createObject();
     const bytes = contents();
     if (object.write(0, bytes) === bytes.length) return object;
     object.put();

@@ -23,6 +23,7 @@ import {
   O_DIRECTORY,
   O_EXCL,
   O_RDWR,
+  PAGE_SIZE,
   POLLIN,
   POLLOUT,
   POLLRDNORM,
@@ -273,9 +274,9 @@ export abstract class File {
     return "";
   }
 
-  /** Whether its mappings consist of huge pages (Linux: is_file_hugepages). */
-  get hasHugePages(): boolean {
-    return false;
+  /** Bytes of the pages that its mappings consist of (Linux: is_file_hugepages, hstate_file). */
+  get pageSize(): number {
+    return PAGE_SIZE;
   }
 
   /**

@@ -90,7 +90,7 @@ describe("mapping a file", () => {
   it("asks it what is where", () => {
     const kernel = new KernelCore({ memory: 2 ** 24 });
     const regions = [1, 2].map((byte) => {
-      const object = kernel.machine.createObject(false);
+      const object = kernel.machine.createObject();
       object.write(0, new Uint8Array(3 * PAGE_SIZE).fill(byte));
       return object;
     });
@@ -128,7 +128,7 @@ describe("mapping memory of a device", () => {
     ]
   ) {
     const kernel = new KernelCore({ machine: machine() });
-    const object = kernel.machine.createObject(false);
+    const object = kernel.machine.createObject();
     object.truncate(4 * PAGE_SIZE);
     const file = new CountedFile(object);
     kernel.registerDevice("/dev/counted", () => file.get());
@@ -174,7 +174,7 @@ describe("mapping memory of a device", () => {
 
   it("takes no advice about its pages, and does not merge", () => {
     const kernel = new KernelCore({ memory: 2 ** 24 });
-    const object = kernel.machine.createObject(false);
+    const object = kernel.machine.createObject();
     object.truncate(2 * PAGE_SIZE);
     const file = new CountedFile(object);
     kernel.registerDevice("/dev/counted", () => file.get());

@@ -10,7 +10,6 @@
 import { EACCES, EFBIG, EINVAL, EPERM, Errno } from "../../uapi/errno.ts";
 import {
   CAP_DAC_OVERRIDE,
-  HPAGE_SIZE,
   O_ACCMODE,
   O_RDWR,
   O_TRUNC,
@@ -60,9 +59,9 @@ export class MemoryFile extends File {
     return MemoryFile.open(this.#inode, task, flags);
   }
 
-  /** Whether they are huge pages. */
-  override get hasHugePages(): boolean {
-    return this.#object.huge;
+  /** That of its memory. */
+  override get pageSize(): number {
+    return this.#object.pageSize;
   }
 
   /** Where it is in a tmpfs. */
@@ -80,7 +79,7 @@ export class MemoryFile extends File {
     if (isSealed && (prot & PROT_WRITE) !== 0) {
       throw EPERM.because("the file is sealed against writes");
     }
-    if (object.huge && offset % HPAGE_SIZE !== 0) throw EINVAL;
+    if (offset % object.pageSize !== 0) throw EINVAL;
     const mapping = { object, pageIndex: offset / PAGE_SIZE };
     return isSealed ? { ...mapping, mayWrite: false } : mapping;
   }

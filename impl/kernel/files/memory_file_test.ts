@@ -96,7 +96,7 @@ describe("memfd", () => {
       ["EINVAL", "m", 0x100],
       ["EINVAL", "m", NaN],
       ["EINVAL", "m", 21 << 26],
-      ["ENODEV", "m", MFD_HUGETLB | (30 << 26)],
+      ["ENODEV", "m", MFD_HUGETLB | (29 << 26)],
       ["EINVAL", "m".repeat(250), 0],
       ["EINVAL", "m", 8 | 16],
       ["3", "m".repeat(249), 2 | 8],

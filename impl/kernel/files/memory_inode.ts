@@ -16,7 +16,6 @@ import {
   F_SEAL_WRITE,
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
-  HPAGE_SIZE,
   PAGE_SIZE,
 } from "../../uapi/mman.ts";
 import type { MemoryObject } from "../interfaces/memory_object.ts";
@@ -88,7 +87,7 @@ export class MemoryInode {
   /** Sets the length. Throws EINVAL for a part of a huge page, EPERM. */
   truncate(size: number): void {
     const { object } = this;
-    if (object.huge && size % HPAGE_SIZE !== 0) {
+    if (object.huge && size % object.pageSize !== 0) {
       throw EINVAL.because("the length is no multiple of a huge page");
     }
     const shrinks = size < object.size && this.#has(F_SEAL_SHRINK);
@@ -113,7 +112,7 @@ export class MemoryInode {
       return object.punch(offset, end);
     }
     if (end > object.size && this.#has(F_SEAL_GROW)) throw SEALED;
-    const unit = object.huge ? HPAGE_SIZE : PAGE_SIZE;
+    const { pageSize: unit } = object;
     const [first, last] = [Math.floor(offset / unit), Math.ceil(end / unit)];
     const pages = unit / PAGE_SIZE;
     object.allocate(first * pages, last * pages);

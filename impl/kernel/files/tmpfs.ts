@@ -129,7 +129,7 @@ export class Tmpfs {
 
   /** A file, with a reference on its pages for the caller. */
   #create({ user }: Task): MemoryInode {
-    const object = this.#machine.createObject(false);
+    const object = this.#machine.createObject();
     const file = { seals: F_SEAL_SEAL, executable: false, owner: user.uid };
     return new MemoryInode(object, file);
   }

@@ -68,7 +68,7 @@ describe("MemoryInode", () => {
     const flags = MAP_SHARED;
     const addr = process.mmap(0, 1, PROT_READ, flags, exe);
     assertEquals(addr > 0, true, "nor is it sealed");
-    const object = kernel.machine.createObject(false);
+    const object = kernel.machine.createObject();
     const inode = new MemoryInode(object, { executable: true });
     const refused = assertThrows(() => inode.addSeals(F_SEAL_GROW));
     assertEquals(EINVAL.is(refused), true);

@@ -22,6 +22,6 @@ export interface Machine {
     step: CopyStep,
     pages: Resolved<PagesDifferences>,
   ): ProcessMemory;
-  /** Memory to share, empty, with one reference. */
-  createObject(huge: boolean): MemoryObject;
+  /** Memory to share, empty, with one reference: of small pages, or of huge ones of so many bytes. */
+  createObject(pageSize?: number): MemoryObject;
 }

@@ -22,7 +22,9 @@ export interface PrivateMapping {
 export interface MemoryObject {
   /** Length in bytes. */
   readonly size: number;
-  /** True if it consists of huge pages. */
+  /** Bytes of its pages. */
+  readonly pageSize: number;
+  /** True if they are huge. */
   readonly huge: boolean;
   /** References held; 0 after its pages were dropped. */
   readonly refs: number;

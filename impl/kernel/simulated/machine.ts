@@ -41,7 +41,7 @@ export class SimulatedMachine implements Machine {
   }
 
   /** Memory to share. */
-  createObject(huge: boolean): SimulatedObject {
-    return new SimulatedObject(this.frames, 0, huge);
+  createObject(pageSize?: number): SimulatedObject {
+    return new SimulatedObject(this.frames, 0, pageSize);
   }
 }

@@ -18,6 +18,7 @@ import {
   MFD_NOEXEC_SEAL,
   O_CLOEXEC,
   O_NONBLOCK,
+  PAGE_SIZE,
   RLIMIT_NOFILE,
 } from "../../uapi/mman.ts";
 import type { U64 } from "../../uapi/layout/struct.ts";
@@ -30,11 +31,9 @@ import { MemoryFile } from "../files/memory_file.ts";
 import { MemoryInode } from "../files/memory_inode.ts";
 import { createPipe } from "../files/pipe.ts";
 import { SystemCalls } from "../system_calls.ts";
+import { HUGE_MASK, HUGE_SHIFT, hugePageSize } from "./huge_pages.ts";
 import { Scratch, SCRATCH_MAX } from "./scratch.ts";
 
-/** memfd_create: log2 of the huge page size. */
-const MFD_HUGE_SHIFT = 26;
-const HPAGE_SHIFT = 21;
 /** Longest name of a memfd (Linux: MFD_NAME_MAX_LEN). */
 const MFD_NAME_MAX = 249;
 
@@ -221,8 +220,9 @@ export class Process extends SystemCalls {
       this.files.checkFree(this.rlimit(RLIMIT_NOFILE));
       this.kernel.step("memfd.inode");
       this.kernel.step("file.anonymous");
-      if (huge && !isHugePageSize(flags)) throw ENODEV;
-      const object = this.kernel.machine.createObject(huge);
+      const pageSize = huge ? hugePageSize(flags) : PAGE_SIZE;
+      if (pageSize === undefined) throw ENODEV;
+      const object = this.kernel.machine.createObject(pageSize);
       const inode = new MemoryInode(object, {
         seals: firstSeals(flags),
         executable: (flags & MFD_NOEXEC_SEAL) === 0,
@@ -373,14 +373,7 @@ function firstSeals(flags: number): number {
 function checkMemfdFlags(flags: number, huge: boolean): void {
   const known = MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB |
     MFD_NOEXEC_SEAL | MFD_EXEC;
-  const shift = huge ? (flags >>> MFD_HUGE_SHIFT) & 0x3f : 0;
-  checkFlags(flags, known | (shift << MFD_HUGE_SHIFT));
+  checkFlags(flags, known | (huge ? HUGE_MASK << HUGE_SHIFT : 0));
   const exclusive = MFD_NOEXEC_SEAL | MFD_EXEC;
   if ((flags & exclusive) === exclusive) throw EINVAL;
-}
-
-/** Whether there are huge pages of the size that the flags of a memfd say. */
-function isHugePageSize(flags: number): boolean {
-  const shift = (flags >>> MFD_HUGE_SHIFT) & 0x3f;
-  return shift === 0 || shift === HPAGE_SHIFT;
 }

@@ -145,7 +145,7 @@ export class VfioPciDevice implements ConfigActions {
     const config = new VirtualConfig(device, this);
     const migration = device.migration && new DeviceMigration(device.migration);
     this.#open = { config, irqs, ioeventfds, migration, saved };
-    for (const bar of device.bars) bar?.enable(machine.createObject(false));
+    for (const bar of device.bars) bar?.enable(machine.createObject());
     this.#answers = true;
     const token = this.physFn?.vfToken;
     if (token !== undefined) token.users++;

@@ -16,7 +16,6 @@ import {
 } from "../../../uapi/errno.ts";
 import {
   CAP_SYS_RAWIO,
-  HPAGE_SIZE,
   MAP_ANONYMOUS,
   MAP_HUGETLB,
   MAP_NORESERVE,
@@ -39,6 +38,7 @@ import type {
   ProcessMemory,
 } from "../../interfaces/process_memory.ts";
 import type { Task } from "../../interfaces/task.ts";
+import { hugePageSize } from "../huge_pages.ts";
 import { SimulatedObject } from "../pages/memory_object.ts";
 import { isKnownAdvice, type Mapping } from "./address_space.ts";
 import { MovableSpace } from "./mremap.ts";
@@ -51,10 +51,6 @@ const MAP_SHARED_VALIDATE = 0x03;
 const LEGACY_MAP_MASK = 0x7c07_f9f3;
 /** mmap: do not fault in after all. */
 const MAP_NONBLOCK = 0x10000;
-/** mmap: log2 of the huge page size, 0 for the default. */
-const MAP_HUGE_SHIFT = 26;
-const HPAGE_SHIFT = 21;
-const GIB_SHIFT = 30;
 /** mprotect: all bits; PROT_SEM (8) means nothing on x86. */
 const PROT_KNOWN = PROT_READ | PROT_WRITE | PROT_EXEC | 8;
 
@@ -188,17 +184,16 @@ export class SimulatedMemory extends MovableSpace implements ProcessMemory {
     file: FileMapping | undefined,
   ): void {
     const { length, shared, granule, prot } = options;
-    const huge = granule > PAGE_SIZE;
     if (file !== undefined) {
       const { object, pageIndex: pageOffset, device } = file;
       this.map(address, { ...options, object, pageOffset, device });
-      if (huge && (prot & PROT_WRITE) !== 0) {
+      if (granule > PAGE_SIZE && (prot & PROT_WRITE) !== 0) {
         object.extend(pageOffset * PAGE_SIZE + length);
       }
       return;
     }
     const object = shared
-      ? new SimulatedObject(this.frames, length, huge)
+      ? new SimulatedObject(this.frames, length, granule)
       : null;
     try {
       this.map(address, { ...options, object, pageOffset: 0 });
@@ -213,16 +208,12 @@ export class SimulatedMemory extends MovableSpace implements ProcessMemory {
  * mprotect; it is filled by parts of 2 MiB.
  */
 function granuleOf(file: File | undefined, flags: number): number {
-  const huge = file?.hasHugePages ?? (flags & MAP_HUGETLB) !== 0;
-  if (!huge) {
-    if ((flags & MAP_HUGETLB) !== 0) throw EINVAL;
-    return PAGE_SIZE;
-  }
-  if (file !== undefined) return HPAGE_SIZE;
-  const shift = (flags >>> MAP_HUGE_SHIFT) & 0x3f;
-  if (shift === 0 || shift === HPAGE_SHIFT) return HPAGE_SIZE;
-  if (shift === GIB_SHIFT) return 2 ** GIB_SHIFT;
-  throw EINVAL;
+  const huge = (flags & MAP_HUGETLB) !== 0;
+  const ofFile = file?.pageSize ?? PAGE_SIZE;
+  if (ofFile > PAGE_SIZE || !huge) return ofFile;
+  const size = file === undefined ? hugePageSize(flags) : undefined;
+  if (size === undefined) throw EINVAL;
+  return size;
 }
 
 /** The checks of do_mmap that only a file needs. */

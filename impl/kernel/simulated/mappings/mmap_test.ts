@@ -4,6 +4,8 @@ import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { errnoName } from "../../../uapi/errno.ts";
 import {
+  FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_PUNCH_HOLE,
   HPAGE_SIZE,
   MADV_DOFORK,
   MADV_DONTFORK,
@@ -279,6 +281,33 @@ describe("mmap", () => {
     assertEquals(process.munmap(addr, gib), 0);
     process.exit();
     assertEquals(process.kernel.frames.used, 0);
+  });
+
+  it("maps a memfd with pages of 1 GiB by whole ones", () => {
+    const gib = 2 ** 30;
+    const process = new KernelCore({ memory: 2 * gib }).spawn();
+    const fd = process.memfdCreate("h", MFD_HUGETLB | (30 << 26));
+    assertEquals(errnoName(process.ftruncate(fd, HPAGE_SIZE)), "EINVAL");
+    const map = (offset: number) =>
+      process.mmap(0, 1, RW, MAP_SHARED, fd, offset);
+    assertEquals(errnoName(map(HPAGE_SIZE)), "EINVAL");
+    const addr = map(0);
+    assertEquals(addr % gib, 0);
+    assertEquals(process.lseek(fd, 0, 2), gib, "as long as its mapping");
+    process.poke(addr, Uint8Array.of(1));
+    process.poke(addr + HPAGE_SIZE, Uint8Array.of(2));
+    const { frames } = process.kernel;
+    const { used } = frames;
+    // A part of a page: made zero where it is.
+    const hole = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+    assertEquals(process.fallocate(fd, hole, HPAGE_SIZE, HPAGE_SIZE), 0);
+    assertEquals(process.peek(addr, 1)[0], 1);
+    assertEquals(process.peek(addr + HPAGE_SIZE, 1)[0], 0);
+    assertEquals(frames.used, used);
+    assertEquals(errnoName(process.munmap(addr, HPAGE_SIZE)), "EINVAL");
+    assertEquals(process.fallocate(fd, hole, 0, gib), 0);
+    assertEquals(frames.used, 0);
+    process.exit();
   });
 
   it("makes a huge memfd as long as its writable mapping", () => {

@@ -55,7 +55,7 @@ describe("VmaList", () => {
 
   it("joins parts of one object only if the object continues too", () => {
     const list = new VmaList();
-    const object = new SimulatedObject(frames, 1e6, false);
+    const object = new SimulatedObject(frames, 1e6);
     const mapped = { shared: true, object };
     list.insert(vma(0, 2, { ...mapped, object: object.get() }));
     list.insert(vma(2, 4, { ...mapped, object: object.get(), pageOffset: 2 }));
@@ -66,7 +66,7 @@ describe("VmaList", () => {
 
   it("cuts mappings at the borders of what is removed", () => {
     const list = new VmaList();
-    const object = new SimulatedObject(frames, 1e6, false);
+    const object = new SimulatedObject(frames, 1e6);
     list.insert(vma(0, 10, { shared: true, object, pageOffset: 100 }));
     const removed = list.remove(3 * PAGE_SIZE, 5 * PAGE_SIZE);
     assertEquals(ranges(list), "0-3 5-10");

@@ -25,7 +25,7 @@ import { KernelBug } from "../../warn.ts";
 
 /** Pages by index, allocated when first touched. Starts with one reference. */
 export class SimulatedObject implements MemoryObject {
-  /** True if it consists of huge pages. */
+  readonly pageSize: number;
   readonly huge: boolean;
   /** The private mappings of this object: truncation drops their copies too (Linux: i_mmap). */
   readonly privateMappings: Set<PrivateMapping> = new Set();
@@ -44,12 +44,13 @@ export class SimulatedObject implements MemoryObject {
   readonly #word = new Int32Array(1);
   readonly #wordBytes = new Uint8Array(this.#word.buffer);
 
-  /** `size` in bytes; a multiple of the huge page size if `huge`. */
-  constructor(frames: Frames, size: number, huge: boolean) {
+  /** `size` in bytes; a multiple of `pageSize` where that is a huge one. */
+  constructor(frames: Frames, size: number, pageSize: number = PAGE_SIZE) {
     this.#frames = frames;
     this.#size = size;
     this.#end = Math.ceil(size / PAGE_SIZE);
-    this.huge = huge;
+    this.pageSize = pageSize;
+    this.huge = pageSize > PAGE_SIZE;
   }
 
   /** Length in bytes. */
@@ -139,7 +140,7 @@ export class SimulatedObject implements MemoryObject {
    * hugetlbfs_punch_hole.)
    */
   punch(from: number, to: number): void {
-    const size = this.#unit * PAGE_SIZE;
+    const size = this.pageSize;
     const start = Math.ceil(from / size) * size;
     const end = Math.floor(to / size) * size;
     if (start >= end) return this.#clear(from, to);
@@ -198,7 +199,7 @@ export class SimulatedObject implements MemoryObject {
     return this.#word[0]!;
   }
 
-  /** Pages that come and go together. */
+  /** Pages that are allocated together: 1 GiB comes in parts of 2 MiB. */
   get #unit(): number {
     return this.huge ? LEAF_PAGES : 1;
   }

@@ -14,7 +14,6 @@ describe("MemoryObject", () => {
     const object = new SimulatedObject(
       new Frames(HPAGE_SIZE * 2),
       PAGE_SIZE + 1,
-      false,
     );
     assertEquals(object.frameAt(1), object.frameAt(1));
     assertEquals(assertThrows(() => object.frameAt(2)), EFAULT);
@@ -22,7 +21,7 @@ describe("MemoryObject", () => {
 
   it("allocates a whole huge page at once", () => {
     const frames = new Frames(HPAGE_SIZE * 4);
-    const object = new SimulatedObject(frames, HPAGE_SIZE, true);
+    const object = new SimulatedObject(frames, HPAGE_SIZE, HPAGE_SIZE);
     const pfn = object.frameAt(7);
     assertEquals(frames.used, HPAGE_FRAMES);
     assertEquals(pfn % HPAGE_FRAMES, 7);
@@ -31,7 +30,7 @@ describe("MemoryObject", () => {
 
   it("drops what truncation cuts off, and zeroes the rest of the last page", () => {
     const frames = new Frames(HPAGE_SIZE * 2);
-    const object = new SimulatedObject(frames, 0, false);
+    const object = new SimulatedObject(frames, 0);
     object.write(0, new Uint8Array(3 * PAGE_SIZE).fill(1));
     assertEquals(frames.used, 3);
     object.truncate(PAGE_SIZE + 10);
@@ -44,7 +43,7 @@ describe("MemoryObject", () => {
 
   it("drops the whole pages of a hole and zeroes the others' parts", () => {
     const frames = new Frames(HPAGE_SIZE * 2);
-    const object = new SimulatedObject(frames, 0, false);
+    const object = new SimulatedObject(frames, 0);
     object.write(0, new Uint8Array(4 * PAGE_SIZE).fill(1));
     object.punch(10, 20);
     assertEquals(frames.used, 4);
@@ -60,7 +59,7 @@ describe("MemoryObject", () => {
 
   it("drops huge pages whole", () => {
     const frames = new Frames(HPAGE_SIZE * 8);
-    const object = new SimulatedObject(frames, 3 * HPAGE_SIZE, true);
+    const object = new SimulatedObject(frames, 3 * HPAGE_SIZE, HPAGE_SIZE);
     object.allocate(0, 3 * HPAGE_FRAMES);
     assertEquals(frames.used, 3 * HPAGE_FRAMES);
     object.write(0, Uint8Array.of(1, 1));
@@ -75,7 +74,7 @@ describe("MemoryObject", () => {
 
   it("allocates all pages or none", () => {
     const frames = new Frames(HPAGE_SIZE * 4);
-    const object = new SimulatedObject(frames, 0, true);
+    const object = new SimulatedObject(frames, 0, HPAGE_SIZE);
     object.extend(HPAGE_SIZE);
     object.frameAt(0);
     const full = assertThrows(() => object.allocate(0, 5 * HPAGE_FRAMES));
@@ -87,7 +86,7 @@ describe("MemoryObject", () => {
 
   it("knows whether one of its pages is pinned", () => {
     const frames = new Frames(HPAGE_SIZE * 2);
-    const object = new SimulatedObject(frames, 2 * PAGE_SIZE, false);
+    const object = new SimulatedObject(frames, 2 * PAGE_SIZE);
     object.allocate(0, 2);
     const list = makeFrameList(1);
     assertEquals(object.isPinned(), false);
@@ -102,7 +101,7 @@ describe("MemoryObject", () => {
 
   it("reads holes as zeroes without filling them", () => {
     const frames = new Frames(HPAGE_SIZE * 2);
-    const object = new SimulatedObject(frames, 0, false);
+    const object = new SimulatedObject(frames, 0);
     object.write(PAGE_SIZE, Uint8Array.of(5));
     const bytes = new Uint8Array(PAGE_SIZE + 9).fill(9);
     assertEquals(object.read(0, bytes), PAGE_SIZE + 1);
@@ -114,7 +113,7 @@ describe("MemoryObject", () => {
 
   it("keeps its pages while someone holds it", () => {
     const frames = new Frames(HPAGE_SIZE * 2);
-    const object = new SimulatedObject(frames, PAGE_SIZE, false);
+    const object = new SimulatedObject(frames, PAGE_SIZE);
     object.frameAt(0);
     object.get().put();
     assertEquals(frames.used, 1);
@@ -126,7 +125,7 @@ describe("MemoryObject", () => {
 
   it("fails with ENOMEM when no frame is left", () => {
     const frames = new Frames(HPAGE_SIZE * 2);
-    const object = new SimulatedObject(frames, 1e9, true);
+    const object = new SimulatedObject(frames, 1e9, HPAGE_SIZE);
     object.frameAt(0);
     const full = assertThrows(() => object.frameAt(HPAGE_FRAMES));
     assertEquals(full, ENOMEM);

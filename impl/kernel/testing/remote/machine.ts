@@ -22,7 +22,7 @@ export class RemoteMachine implements Machine {
     return new RemoteMemory(this.frames, step);
   }
 
-  createObject(huge: boolean): RemoteObject {
-    return new RemoteObject(this.frames, 0, huge);
+  createObject(pageSize?: number): RemoteObject {
+    return new RemoteObject(this.frames, 0, pageSize);
   }
 }

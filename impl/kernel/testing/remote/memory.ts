@@ -98,15 +98,16 @@ export class RemoteMemory implements ProcessMemory {
   mmap(task: Task, args: MmapArgs): number {
     const { flags, prot, offset } = args;
     const file = flags & MAP_ANONYMOUS ? undefined : task.files.lookup(args.fd);
-    const huge = file?.hasHugePages ?? (flags & MAP_HUGETLB) !== 0;
-    const unit = huge ? HPAGE_SIZE : PAGE_SIZE;
+    const own = flags & MAP_HUGETLB ? HPAGE_SIZE : PAGE_SIZE;
+    const unit = file?.pageSize ?? own;
+    const huge = unit > PAGE_SIZE;
     const length = Math.ceil(args.length / unit) * unit;
     if (!(length > 0) || offset % PAGE_SIZE !== 0) throw EINVAL;
     const shared = (flags & MAP_SHARED) !== 0;
     const readOnly = shared && file?.access === O_RDONLY;
     const writes = readOnly && (prot & PROT_WRITE) !== 0;
     if (writes || file?.access === O_WRONLY) throw EACCES;
-    const mapping = this.#mappingOf(file, args, length, huge);
+    const mapping = this.#mappingOf(file, args, length, unit);
     const { object, pageIndex, device, mayWrite = !readOnly } = mapping;
     const start = this.#place(args, length, unit) / PAGE_SIZE;
     for (let i = 0; i < length / PAGE_SIZE; i++) {
@@ -243,14 +244,14 @@ export class RemoteMemory implements ProcessMemory {
     file: File | undefined,
     { flags, offset, prot }: MmapArgs,
     length: number,
-    huge: boolean,
+    unit: number,
   ): MappingParts {
     if (file !== undefined) {
       const shared = (flags & MAP_SHARED) !== 0 && file.access !== O_RDONLY;
       return file.mmap({ offset, length, prot, shared });
     }
     const object = flags & MAP_SHARED
-      ? new RemoteObject(this.#frames, length, huge)
+      ? new RemoteObject(this.#frames, length, unit)
       : undefined;
     return { object, pageIndex: 0, device: undefined };
   }

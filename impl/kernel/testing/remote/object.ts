@@ -12,11 +12,12 @@ import type {
 } from "../../interfaces/memory_object.ts";
 import { addRun, type FrameList } from "../../../lib/frame_list.ts";
 import { EFAULT } from "../../../uapi/errno.ts";
-import { HPAGE_SIZE, PAGE_SIZE } from "../../../uapi/mman.ts";
+import { PAGE_SIZE } from "../../../uapi/mman.ts";
 import { type RemoteFrames, RemoteStore } from "./frames.ts";
 
 /** Pages by index. */
 export class RemoteObject implements MemoryObject {
+  readonly pageSize: number;
   readonly huge: boolean;
   readonly privateMappings: Set<PrivateMapping> = new Set();
   writableMappings = 0;
@@ -28,10 +29,15 @@ export class RemoteObject implements MemoryObject {
   /** Frames by page index. */
   readonly #pfns = new Map<number, number>();
 
-  constructor(frames: RemoteFrames, size: number, huge: boolean) {
+  constructor(
+    frames: RemoteFrames,
+    size: number,
+    pageSize: number = PAGE_SIZE,
+  ) {
     this.#frames = frames;
     this.size = size;
-    this.huge = huge;
+    this.pageSize = pageSize;
+    this.huge = pageSize > PAGE_SIZE;
   }
 
   get(): this {
@@ -109,7 +115,7 @@ export class RemoteObject implements MemoryObject {
   }
 
   punch(from: number, to: number): void {
-    const unit = (this.huge ? HPAGE_SIZE : PAGE_SIZE) / PAGE_SIZE;
+    const unit = this.pageSize / PAGE_SIZE;
     const first = Math.ceil(from / PAGE_SIZE / unit) * unit;
     const end = Math.floor(to / PAGE_SIZE / unit) * unit;
     if (this.huge) this.#dropPrivate(first, end);
