@@ -7,7 +7,7 @@
  */
 
 import type { SyscallName } from "../sys/numbers.ts";
-import { CONTINUE, type NotifiedCall } from "./call.ts";
+import { type Call, CONTINUE, type NotifiedCall } from "./call.ts";
 import { CAPABILITY_CALLS } from "./credentials/capabilities.ts";
 import { LIMIT_CALLS } from "./credentials/limits.ts";
 import { USER_CALLS } from "./credentials/users.ts";
@@ -52,10 +52,21 @@ function joinTwo(one: NotifiedCall, other: NotifiedCall): NotifiedCall {
     name: one.name,
     ...(conditions === undefined ? {} : { when: conditions }),
     handle(call) {
-      const answer = one.handle(call);
-      return answer === CONTINUE ? other.handle(call) : answer;
+      const answer = isAbout(one, call) ? one.handle(call) : CONTINUE;
+      if (answer !== CONTINUE) return answer;
+      return isAbout(other, call) ? other.handle(call) : CONTINUE;
     },
   };
+}
+
+/** Whether a row's conditions ask about a call that the filter lets through for it or for another row. */
+function isAbout({ when }: NotifiedCall, call: Call): boolean {
+  return when === undefined ||
+    when.some(({ argument, mask = -1, test, value }) => {
+      const bits = (call.int(argument) & mask) >>> 0;
+      if (test === "anyBit") return (bits & value) !== 0;
+      return test === "equals" ? bits === value >>> 0 : bits > value >>> 0;
+    });
 }
 
 /** Calls that programs do not have, because what they open would be unseen. */

@@ -131,8 +131,11 @@ export class HostDescriptors implements Descriptors {
   }
 
   checkFree(limit: bigint): void {
-    // Where the host does not count them it says EMFILE later.
-    if (BigInt(this.#asking.folder.count()) >= limit) {
+    const { folder } = this.#asking;
+    // Where the host does not count them it says EMFILE later. Some may be above the limit.
+    if (
+      BigInt(folder.count()) >= limit && BigInt(folder.lowestFree()) >= limit
+    ) {
       throw EMFILE.because("the process has as many open files as it may");
     }
   }

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { Errno } from "../../../impl/uapi/errno.ts";
+import { EPERM, Errno } from "../../../impl/uapi/errno.ts";
 import { CAP_SYS_RESOURCE, RLIMIT_MEMLOCK } from "../../../impl/uapi/mman.ts";
 import type { SyscallName } from "../../sys/numbers.ts";
 import {
@@ -39,9 +39,14 @@ function prlimit({ process }: Call, { from, to }: Request): Answer {
   if (from !== 0) {
     mm.getUser(bytes, from);
     const limit = { soft: read(0), hard: read(8) };
-    const isPretended = limit.soft <= limit.hard && limit.hard > truth.hard &&
-      identity.capable(CAP_SYS_RESOURCE) &&
+    // The host refuses that.
+    if (limit.soft > limit.hard) return CONTINUE;
+    const isPretended = limit.hard > truth.hard &&
       !identity.trulyCapable(CAP_SYS_RESOURCE);
+    const isRaised = limit.hard > (before ?? truth).hard;
+    if (isPretended && isRaised && !identity.capable(CAP_SYS_RESOURCE)) {
+      return -EPERM.code;
+    }
     identity.memlock = isPretended ? limit : undefined;
     if (!isPretended) return CONTINUE;
   } else if (before === undefined) {

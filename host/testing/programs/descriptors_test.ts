@@ -219,20 +219,47 @@ fd = iommu()
 tell([os.isatty(fd), errno_of(os.lseek, fd, 0, 0), errno_of(os.ftruncate, fd, 0), errno_of(os.read, fd, 8),
       errno_of(os.write, fd, b"x"), errno_of(mmap.mmap, fd, 4096), errno_of(os.listdir, fd),
       errno_of(fcntl.ioctl, fd, 0x3bff, 0), errno_of(os.fsync, fd)])
+F_ADD_SEALS, F_GET_SEALS = 1033, 1034
+tell([errno_of(fcntl.fcntl, fd, F_ADD_SEALS, 2), errno_of(fcntl.fcntl, fd, F_GET_SEALS)])
+tell([errno_of(os.posix_fallocate, each, 0, 1) for each in (fd, iommu(os.O_RDONLY))])
 `),
-      [[
-        false,
-        "ESPIPE",
-        "EINVAL",
-        "EINVAL",
-        "EINVAL",
-        "ENXIO",
-        "ENOTDIR",
-        "ENOTTY",
-        "EINVAL",
-      ]],
+      [
+        [
+          false,
+          "ESPIPE",
+          "EINVAL",
+          "EINVAL",
+          "EINVAL",
+          "ENXIO",
+          "ENOTDIR",
+          "ENOTTY",
+          "EINVAL",
+        ],
+        ["EINVAL", "EINVAL"],
+        ["ENODEV", "EBADF"],
+      ],
     );
   });
+
+  it(
+    "is one below the limit, whatever is open above it",
+    withPython,
+    async () => {
+      assertEquals(
+        await told(`
+fd = iommu()
+for high in range(100, 110):
+    os.dup2(fd, high)
+import resource
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (fd + 2, hard))
+tell(iommu() - fd)
+tell(errno_of(iommu))
+`),
+        [1, "EMFILE"],
+      );
+    },
+  );
 });
 
 describe("A program that waits", () => {

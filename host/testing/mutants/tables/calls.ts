@@ -13,6 +13,8 @@ const MAPPED = "the mappings of a device";
 const CAPABILITIES = "host/calls/credentials/capabilities_test.ts";
 const ROOT = "the capabilities of who is believed to be root";
 const CALLS = "the calls of capabilities";
+const DESCRIPTORS = "host/testing/programs/descriptors_test.ts";
+const DESCRIPTOR = "A descriptor of a file";
 const SOURCES = "host/linux_selftests/sources_test.ts";
 const LINES = "lines that do not compile";
 const TAP = "host/linux_selftests/tap_test.ts";
@@ -58,6 +60,46 @@ export const CALL_MUTANTS: readonly HostMutant[] = [
         CAPABILITIES,
         CALLS,
         "are the host's where nothing is pretended, of others, and of another version",
+      ],
+    },
+  ]),
+  ...inFile("host/calls/table.ts", [
+    {
+      name: "calls-answered-by-another",
+      find: "return isAbout(other, call) ? other.handle(call) : CONTINUE;",
+      replace: "return other.handle(call);",
+      breaks:
+        "A call is answered as one of the same name that asks for something else",
+      killer: [
+        DESCRIPTORS,
+        DESCRIPTOR,
+        "is no socket, no file and no terminal",
+      ],
+    },
+  ]),
+  ...inFile("host/files/descriptors.ts", [
+    {
+      name: "calls-descriptors-counted",
+      find: "BigInt(folder.lowestFree()) >= limit",
+      replace: "true",
+      breaks: "Descriptors above the limit count",
+      killer: [
+        DESCRIPTORS,
+        DESCRIPTOR,
+        "is one below the limit, whatever is open above it",
+      ],
+    },
+  ]),
+  ...inFile("host/calls/file_length.ts", [
+    {
+      name: "calls-seal-is-busy",
+      find: "return isMeant && !isRefused;",
+      replace: "return isMeant;",
+      breaks: "Pins are found where the host would not look for them",
+      killer: [
+        "host/calls/memory_test.ts",
+        "memory of a program",
+        "that is pinned is not sealed against writes",
       ],
     },
   ]),
