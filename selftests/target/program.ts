@@ -127,7 +127,7 @@ function asArgument(kind: Kind, value: bigint): Argument {
 export function resolve(
   { call, patches = [] }: Step,
   outcomes: readonly Outcome[],
-): Call {
+): Call & { args: Argument[] } {
   const { verb, args } = fresh(call);
   for (const { arg, field, from } of patches) {
     const value = valueOf(from, outcomes);
@@ -166,6 +166,8 @@ class Run {
   readonly outcomes: Outcome[] = [];
   /** The target's numbers; how one ended that is no more; undefined for one that never was. */
   readonly #processes: (number | Outcome | undefined)[];
+  /** The call of the next step, where somebody wanted to know it already. */
+  #next: { step: Step; call: Call & { args: Argument[] } } | undefined;
 
   constructor(first: number) {
     this.#processes = [first];
@@ -175,12 +177,12 @@ class Run {
   begin(step: Step): { number: number; call: Call } | Outcome {
     const number = this.#processes[step.process] ?? GONE;
     if (typeof number !== "number") return this.#gone(step, number);
-    const call = resolve(step, this.outcomes);
+    const call = this.#resolve(step);
     for (const [i, [, kind]] of call.verb.args.entries()) {
       if (kind !== "process") continue;
       const other = this.#processes[call.args[i] as number] ?? GONE;
       if (typeof other !== "number") return this.#gone(step, GONE);
-      (call.args as Argument[])[i] = other;
+      call.args[i] = other;
     }
     return { number, call };
   }
@@ -196,7 +198,14 @@ class Run {
     const number = this.numberOf(step.process);
     return number === undefined
       ? undefined
-      : { number, call: resolve(step, this.outcomes) };
+      : { number, call: this.#resolve(step) };
+  }
+
+  #resolve(step: Step): Call & { args: Argument[] } {
+    if (this.#next?.step !== step) {
+      this.#next = { step, call: resolve(step, this.outcomes) };
+    }
+    return this.#next.call;
   }
 
   /** Notes what it gave. */
@@ -223,6 +232,7 @@ class Run {
   }
 
   #note(outcome: Outcome): Outcome {
+    this.#next = undefined;
     this.outcomes.push(outcome);
     return outcome;
   }

@@ -143,9 +143,14 @@ export const CHOICES: readonly Reach[] = [
   },
 ];
 
-/** The bug that a step reaches on a target; undefined for none. */
+/** What programs can reach on a target: the bugs that it has first. */
+export function reachesOf(target: BuggyTarget): readonly Reach[] {
+  return [...REACHES.filter(({ name }) => hasBug(target, name)), ...CHOICES];
+}
+
+/** Which of `reaches` a step reaches; undefined for none. */
 export function reachedBug(
-  target: BuggyTarget,
+  reaches: readonly Reach[],
   model: Model,
   run: StepByStep,
   step: Step,
@@ -153,7 +158,7 @@ export function reachedBug(
   const resolved = run.resolved(step);
   if (resolved === undefined) return undefined;
   const { number, call } = resolved;
-  return reachedByCall(target, hereOf(model.process(number), call));
+  return reachedByCall(reaches, hereOf(model.process(number), call));
 }
 
 /** True for what no program may get to. */
@@ -167,15 +172,16 @@ export function breaks(
   model: Model,
   program: Program,
 ): boolean {
+  const reaches = reachesOf(target);
   const run = new StepByStep(model);
   try {
     return program.some((step) => {
-      if (isFatal(reachedBug(target, model, run, step))) return true;
+      if (isFatal(reachedBug(reaches, model, run, step))) return true;
       run.make(step);
       return false;
     }) || [...model.kernel.processes].some((process) => {
       const exit = hereOf(process, call("exit"));
-      if (isFatal(reachedByCall(target, exit))) return true;
+      if (isFatal(reachedByCall(reaches, exit))) return true;
       process.exit();
       return false;
     });
@@ -184,13 +190,10 @@ export function breaks(
   }
 }
 
-/** The bug that a call reaches. */
+/** Which of `reaches` a call reaches. */
 export function reachedByCall(
-  target: BuggyTarget,
+  reaches: readonly Reach[],
   here: Here,
 ): Reach | undefined {
-  const bug = REACHES.find(({ name, when }) =>
-    hasBug(target, name) && when(here)
-  );
-  return bug ?? CHOICES.find(({ when }) => when(here));
+  return reaches.find(({ when }) => when(here));
 }

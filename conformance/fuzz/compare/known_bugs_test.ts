@@ -19,19 +19,20 @@ import {
 } from "../../known_bugs/programs.ts";
 import { runTest } from "../../running/run_one.ts";
 import { hereOf } from "./here.ts";
-import { reachedBug, reachedByCall, REACHES } from "./known_bugs.ts";
+import { reachedBug, reachedByCall, REACHES, reachesOf } from "./known_bugs.ts";
 
 /** The bugs that a program of calls reaches. */
 async function reachedIn(test: Test, uapi: RevisionName): Promise<Set<string>> {
   const model = new Model(uapi);
-  const buggy = { uapi, capabilities: [...model.info.capabilities, LINUX] };
+  const capabilities = [...model.info.capabilities, LINUX];
+  const reaches = reachesOf({ uapi, capabilities });
   const reached = new Set<string>();
   const target: Target = {
     ...targetOf(model),
     make: (process, calls) => {
       for (const call of calls) {
         const here = hereOf(model.process(process), call);
-        const bug = reachedByCall(buggy, here);
+        const bug = reachedByCall(reaches, here);
         if (bug) reached.add(bug.name);
       }
       return Promise.try(() => model.make(process, calls));
@@ -68,6 +69,7 @@ describe("The known bugs of Linux, for the fuzzer", () => {
     const model = new Model("7.3");
     const run = new StepByStep(model);
     const step = { process: 0, call: call("open", "/dev/iommu", 2) };
-    assertEquals(reachedBug(model.info, model, run, step), undefined);
+    const reaches = reachesOf(model.info);
+    assertEquals(reachedBug(reaches, model, run, step), undefined);
   });
 });

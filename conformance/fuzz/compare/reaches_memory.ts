@@ -65,21 +65,24 @@ export function dropsHugePage({ process, call }: Here): boolean {
 
 /** A range of addresses that a call takes out of memory, or puts other memory to; undefined for none. */
 function rangeThatGoes({ call: { verb, args } }: Here) {
-  const [start, length, newLength, flags, to] = args.map(Number);
   switch (verb.name) {
     case "munmap":
     case "mmap":
-      return { start: start!, end: start! + length! };
+      return rangeOf(args[0], args[1]);
     case "mremap":
-      return (flags! & MREMAP_FIXED) === 0
-        ? { start: start!, end: start! + length! }
-        : { start: to!, end: to! + newLength! };
+      return (Number(args[3]) & MREMAP_FIXED) === 0
+        ? rangeOf(args[0], args[1])
+        : rangeOf(args[4], args[2]);
     case "exec":
     case "exit":
       return { start: 0, end: TASK_SIZE };
     default:
       return undefined;
   }
+}
+
+function rangeOf(start: unknown, length: unknown) {
+  return { start: Number(start), end: Number(start) + Number(length) };
 }
 
 /** Private memory of huge pages goes. */

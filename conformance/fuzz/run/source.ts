@@ -14,7 +14,12 @@ import type {
 import { isPipe } from "../../../impl/kernel/files/pipe.ts";
 import { RLIMIT_NOFILE } from "../../../impl/uapi/mman.ts";
 import type { Model } from "../../../selftests/target/impl_target.ts";
-import { isFatal, reachedBug } from "../compare/known_bugs.ts";
+import {
+  isFatal,
+  type Reach,
+  reachedBug,
+  reachesOf,
+} from "../compare/known_bugs.ts";
 import { generate, type Profile } from "../generate/generate.ts";
 import type { Guide } from "../guide/guide.ts";
 import { runMutant } from "../guide/run_mutant.ts";
@@ -47,6 +52,7 @@ export function randomPrograms(
   options: SourceOptions,
 ): () => Promise<Sample | undefined> {
   const { seed: { run, only }, count, guide, corpus = [] } = options;
+  const reaches = reachesOf(options.target);
   let index = only ?? 0;
   let number = 0;
   const end = only === undefined ? count : only + 1;
@@ -54,8 +60,8 @@ export function randomPrograms(
     const kept = corpus.shift();
     if (kept === undefined && index === end) return undefined;
     const sample = kept === undefined
-      ? randomProgram(options, run, index++)
-      : keptProgram(options, kept, `corpus-${++number}`);
+      ? randomProgram(options, reaches, run, index++)
+      : keptProgram(options, reaches, kept, `corpus-${++number}`);
     await guide?.ran(sample.program, sample.ours.outcomes);
     return sample;
   };
@@ -87,6 +93,7 @@ function reopensPipe(model: Model, run: StepByStep, step: Step): boolean {
 /** Leaves out steps that a target cannot carry out or would not survive; notes in `reached` which bugs others meet. */
 function careful(
   { target, totals }: SourceOptions,
+  reaches: readonly Reach[],
   reached: Sample["reached"][number][],
 ): (model: Model, run: StepByStep, step: Step) => boolean {
   return (model, run, step) => {
@@ -96,7 +103,7 @@ function careful(
     }
     if (needsDescriptor(model, run, step)) return false;
     if (reopensPipe(model, run, step)) return false;
-    const bug = reachedBug(target, model, run, step);
+    const bug = reachedBug(reaches, model, run, step);
     if (bug === undefined) return true;
     if (isFatal(bug)) {
       totals.cut(bug.name);
@@ -110,24 +117,26 @@ function careful(
 /** A program that was kept by an earlier run. */
 function keptProgram(
   options: SourceOptions,
+  reaches: readonly Reach[],
   kept: Program,
   seed: string,
 ): Sample {
   const { model, target: { uapi } } = options;
   const reached: Sample["reached"][number][] = [];
-  const before = careful(options, reached);
+  const before = careful(options, reaches, reached);
   const { program, ...ours } = runMutant(kept, { model, uapi, before });
   return { program, ours, seed, reached };
 }
 
 function randomProgram(
   options: SourceOptions,
+  reaches: readonly Reach[],
   run: number,
   index: number,
 ): Sample {
   const { model, profile, length, target, guide } = options;
   const reached: Sample["reached"][number][] = [];
-  const before = careful(options, reached);
+  const before = careful(options, reaches, reached);
   const random = randomOf(run, index);
   const { mutant, start } = guide?.next(random) ?? {};
   const { uapi } = target;

@@ -24,7 +24,7 @@ import type { TargetInfo } from "../../../selftests/target/target.ts";
 import { OK } from "../../api_coverage/coverage.ts";
 import { Coverage } from "../../api_coverage/coverage.ts";
 import { noteProgram } from "../../api_coverage/covered_program.ts";
-import { reachedBug } from "../../fuzz/compare/known_bugs.ts";
+import { reachedBug, reachesOf } from "../../fuzz/compare/known_bugs.ts";
 import { generate, PROFILES } from "../../fuzz/generate/generate.ts";
 import { runOnModel } from "../../fuzz/run/on_model.ts";
 import { formatSeed, randomOf } from "../../fuzz/run/seed.ts";
@@ -168,10 +168,11 @@ export function writtenCandidates(machine: Machine): Candidate[] {
 /** Random programs that reach no known bug of Linux. */
 export function randomCandidates(machine: Machine): Candidate[] {
   const model = modelOf(machine, LITTLE);
+  const reaches = reachesOf(machine);
   const before = (model: Model, run: StepByStep, step: Step): boolean => {
     const { needs } = step.call.verb;
     return (needs === undefined || machine.capabilities.includes(needs)) &&
-      reachedBug(machine, model, run, step) === undefined;
+      reachedBug(reaches, model, run, step) === undefined;
   };
   const candidates: Candidate[] = [];
   for (const [name, profile] of Object.entries(PROFILES)) {
