@@ -18,8 +18,15 @@ import {
   WITHOUT_PROGRAM,
 } from "../../known_bugs/programs.ts";
 import { runTest } from "../../running/run_one.ts";
+import { parseProgram } from "../program/text.ts";
 import { hereOf } from "./here.ts";
-import { reachedBug, reachedByCall, REACHES, reachesOf } from "./known_bugs.ts";
+import {
+  breaks,
+  reachedBug,
+  reachedByCall,
+  REACHES,
+  reachesOf,
+} from "./known_bugs.ts";
 
 /** The bugs that a program of calls reaches. */
 async function reachedIn(test: Test, uapi: RevisionName): Promise<Set<string>> {
@@ -46,6 +53,26 @@ async function reachedIn(test: Test, uapi: RevisionName): Promise<Set<string>> {
 /** Bugs that have a program, which no other program can reach. */
 const MENDED: readonly string[] = ["drops_dmabuf_descriptor"];
 
+/** A device, and a page table that it can be attached to for a PASID. */
+const DEVICE = `
+$0 = open("/dev/iommu", O_RDWR)
+$1 = ioctl($0, IOMMU_IOAS_ALLOC, {})
+$2 = ioctl($0, IOMMU_TEST_CMD MOCK_DOMAIN_FLAGS, {id: $1.outIoasId, devFlags: PASID})
+$3 = ioctl($0, IOMMU_HWPT_ALLOC, {flags: PASID, devId: $2.outIdevId, ptId: $1.outIoasId})
+ioctl($0, IOMMU_TEST_CMD MOCK_DOMAIN_REPLACE, {id: $2.outStdevId, ptId: $3.outHwptId})
+`;
+const ATTACH = `
+ioctl($0, IOMMU_TEST_CMD PASID_ATTACH, {id: $2.outStdevId, pasid: 1, ptId: $3.outHwptId})
+`;
+
+/** Whether a program would break Linux 7.3. */
+function breaksLinux(text: string): boolean {
+  const uapi = "7.3";
+  const model = new Model(uapi);
+  const capabilities = [...model.info.capabilities, LINUX];
+  return breaks({ uapi, capabilities }, model, parseProgram(text, uapi));
+}
+
 describe("The known bugs of Linux, for the fuzzer", () => {
   for (const test of knownBugPrograms()) {
     if (MENDED.includes(test.name)) continue;
@@ -64,6 +91,15 @@ describe("The known bugs of Linux, for the fuzzer", () => {
     );
     assertEquals(missing, []);
   });
+
+  for (const last of ["close($0)", "dup2(0, $0)", "dup3(0, $0, 0)", "exit()"]) {
+    it(`are reached where a device goes with its descriptor: ${last}`, () => {
+      assert(breaksLinux(DEVICE + ATTACH + last));
+    });
+    it(`control: but not where it has no PASID: ${last}`, () => {
+      assert(!breaksLinux(DEVICE + last));
+    });
+  }
 
   it("are only where Linux is", () => {
     const model = new Model("7.3");

@@ -103,6 +103,8 @@ function hasPasid(object: IommufdObject | undefined): boolean {
 /** The descriptors that a call closes. */
 function closed({ process: { files }, call: { verb, args } }: Here): number[] {
   if (verb.name === "close") return [Number(args[0])];
+  // Another descriptor takes its place.
+  if (verb.name === "dup2" || verb.name === "dup3") return [Number(args[1])];
   if (verb.name !== "exit" && verb.name !== "exec") return [];
   const all = [...files].map(([fd]) => fd);
   return verb.ends ? all : all.filter((fd) => files.closesOnExec(fd));
