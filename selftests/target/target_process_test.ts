@@ -34,6 +34,8 @@ describe("TargetProcess", () => {
     await process.open("/dev/iommu");
     await process.close(3);
     await process.dup(3);
+    await process.dup2(3, 4);
+    await process.dup3(3, 4, 0);
     await process.unlink("/dev/shm/name");
     await process.passFd(3, process);
     await process.ioctl(3, 1, bytes);
