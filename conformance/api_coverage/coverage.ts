@@ -113,10 +113,11 @@ export class Coverage {
   note(
     files: OpenFiles,
     process: number,
-    { args: [fd, cmd, arg] }: Call,
+    call: Call,
     result: number,
     back: Uint8Array,
   ): void {
+    const [fd, cmd, arg] = call.args;
     const open = files.get(process, fd as number);
     const file = FILES.find((file) => file === open?.kind);
     if (!open || !file) return;
@@ -126,6 +127,7 @@ export class Coverage {
     const reached = this.#row(file, row.name);
     const { results, fields } = reached;
     results.set(errno, (results.get(errno) ?? 0) + 1);
+    files.follow(process, call, result);
     if (!row.layout || !sent) return;
     const ids: Named[] = [];
     for (const [field, value] of valuesOf(row.layout, sent, "in")) {
@@ -139,9 +141,6 @@ export class Coverage {
       }
     }
     if (result >= 0) follow(files, process, open, row, sent, back, ids);
-    if (result >= 0 && row.name === "VFIO_GROUP_GET_DEVICE_FD") {
-      files.set(process, result, opened("device"));
-    }
   }
 
   #row(file: FileWithIoctls, name: string) {

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { VFIO_GROUP_GET_DEVICE_FD } from "../../impl/uapi/vfio/device.ts";
 import type { FileKind, Named } from "../../impl/uapi/layout/roles.ts";
 import type { Call } from "../../selftests/target/verbs.ts";
 
@@ -55,7 +56,7 @@ export class OpenFiles {
     this.#of(process).set(fd, file);
   }
 
-  /** Follows a call that is no ioctl and came to `result`. */
+  /** Follows a call that came to `result`; of ioctls the one that returns a descriptor. */
   follow(process: number, { verb, args }: Call, result: number): void {
     const [first, second] = args as number[];
     if (result < 0) return;
@@ -79,6 +80,10 @@ export class OpenFiles {
       case "close":
         this.#of(process).delete(first!);
         return;
+      case "ioctl":
+      case "ioctlarg":
+        if (second !== VFIO_GROUP_GET_DEVICE_FD) return;
+        return this.set(process, result, opened("device"));
       case "fork":
         this.#processes.set(result, new Map(this.#of(process)));
     }

@@ -16,6 +16,7 @@ const NO_TOKEN =
 const NO_RESET = "the recorded card's bus cannot be reset";
 const REFUSED =
   "an IOAS is refused for a PASID before what is mapped there is looked at";
+const BY_GROUP = "no trace attaches a device that was opened by its group";
 const MANY = "it takes 65,535 maps";
 const VFIO_AND_MOCK =
   "no program shares a DMA buffer of a VFIO device with the test operations";
@@ -38,6 +39,8 @@ const PAIRS: Readonly<Record<string, string>> = {
   "group VFIO_GROUP_GET_DEVICE_FD EPERM": WITHOUT_IOMMU,
   "device VFIO_DEVICE_BIND_IOMMUFD EPERM": WITHOUT_IOMMU,
   "device VFIO_DEVICE_BIND_IOMMUFD EACCES": NO_TOKEN,
+  "device VFIO_DEVICE_ATTACH_IOMMUFD_PT ENOTTY": BY_GROUP,
+  "device VFIO_DEVICE_DETACH_IOMMUFD_PT ENOTTY": BY_GROUP,
   "device VFIO_DEVICE_GET_PCI_HOT_RESET_INFO ok": NO_RESET,
   "device VFIO_DEVICE_GET_PCI_HOT_RESET_INFO ENOSPC": NO_RESET,
   "device VFIO_DEVICE_PCI_HOT_RESET ok": NO_RESET,

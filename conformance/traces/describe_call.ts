@@ -8,18 +8,21 @@
 
 import { errnoName } from "../../impl/uapi/errno.ts";
 import { formatNumber } from "../../impl/uapi/layout/format.ts";
+import type { Ioctl } from "../../impl/uapi/ioctl.ts";
 import type { Revision } from "../../impl/uapi/revision.ts";
 import {
   type Argument,
   type Call,
   structOf,
 } from "../../selftests/target/verbs.ts";
+import type { OpenFiles } from "../api_coverage/open_files.ts";
 import type { MadeCall, SentStruct } from "../reports/results.ts";
 import {
   describeArg,
   describeStruct,
   ioctlName,
   ioctlNameWith,
+  ioctlsOn,
 } from "./describe_ioctl.ts";
 import type { RecordedCalls } from "./recorded_calls.ts";
 
@@ -27,12 +30,14 @@ const NOT_ANSWERED = ", not answered";
 
 /**
  * A call as it would stand in a trace, and the struct that an ioctl was given.
- * Without an index, all the calls that were made together.
+ * Without an index, all the calls that were made together. `files` are those
+ * that were open then.
  */
 export function describeCall(
   recorded: RecordedCalls,
   index: number | undefined,
   revision: Revision,
+  files: OpenFiles,
 ): MadeCall {
   const { process, calls, results } = recorded;
   const who = process === 1 ? "" : ` in ${processName(process)}`;
@@ -42,11 +47,12 @@ export function describeCall(
   const call = recorded.sent[index]!;
   const { verb, args } = call;
   const name = verb.title ?? verb.name;
-  const listed = formatArguments(call, revision);
+  const table = ioctlsOn(files.get(process, Number(args[0]))?.kind);
+  const listed = formatArguments(call, revision, table);
   const text = `${name}(${listed})${outcome(call, results?.[index])}${who}`;
   const describe = (call: Call) => {
     const bytes = structOf(call);
-    return bytes && describeStruct(Number(args[1]), bytes, revision);
+    return bytes && describeStruct(Number(args[1]), bytes, revision, table);
   };
   const struct = describe(call);
   if (struct === undefined) return { call: text };
@@ -68,15 +74,19 @@ function processName(process: number): string {
 }
 
 /** The arguments; of a struct nothing, of other bytes their number. */
-function formatArguments(call: Call, revision: Revision): string {
+function formatArguments(
+  call: Call,
+  revision: Revision,
+  table: readonly Ioctl[],
+): string {
   const { verb, args } = call;
   const struct = structOf(call);
   return verb.args.flatMap(([, kind], i) => {
     switch (kind) {
       case "command":
         return struct
-          ? ioctlNameWith(Number(args[i]), struct, revision)
-          : ioctlName(Number(args[i]));
+          ? ioctlNameWith(Number(args[i]), struct, revision, table)
+          : ioctlName(Number(args[i]), table);
       case "struct":
       case "numbers":
         return [];
@@ -84,7 +94,7 @@ function formatArguments(call: Call, revision: Revision): string {
         return processName(Number(args[i]));
       case "u64":
         return verb.args[i - 1]?.[1] === "command"
-          ? describeArg(Number(args[i - 1]), args[i] as number | bigint)
+          ? describeArg(Number(args[i - 1]), args[i] as number | bigint, table)
           : formatArgument(args[i]!);
       default:
         return formatArgument(args[i]!);

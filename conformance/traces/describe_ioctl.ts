@@ -16,13 +16,21 @@ import { IOCTLS, testOpOf, VFIO_IOCTLS } from "../../impl/uapi/ioctls.ts";
 import type { Revision } from "../../impl/uapi/revision.ts";
 import { TestCmd, type TestOp } from "../../impl/uapi/selftest.ts";
 import { fieldsOf, type Struct } from "../../impl/uapi/layout/struct.ts";
+import type { Kind } from "../api_coverage/open_files.ts";
 import type { SentStruct } from "../reports/results.ts";
 
 /** What the names of test operations begin with. */
 const OP_PREFIX = "IOMMU_TEST_OP_";
 
-/** All ioctls. Where a container and a device have the same number it is the container's: the file is not known here. */
+/** All ioctls. Where a container and a device have the same number it is the container's. */
 const ALL: readonly Ioctl[] = [...IOCTLS, ...VFIO_IOCTLS];
+/** All ioctls, where it is the device's. */
+const OF_DEVICES: readonly Ioctl[] = [...VFIO_IOCTLS, ...IOCTLS];
+
+/** All ioctls, first those of a kind of file: by that, a number can have several names. */
+export function ioctlsOn(kind: Kind | undefined): readonly Ioctl[] {
+  return kind === "device" || kind === "group" ? OF_DEVICES : ALL;
+}
 
 /** The row of a table that an ioctl has. */
 export function rowOf(
@@ -83,8 +91,12 @@ export function testOpName(
 }
 
 /** The argument of an ioctl that is a plain number. */
-export function describeArg(cmd: number, arg: number | bigint): string {
-  const row = rowOf(cmd, ALL);
+export function describeArg(
+  cmd: number,
+  arg: number | bigint,
+  table: readonly Ioctl[] = ALL,
+): string {
+  const row = rowOf(cmd, table);
   return row && "arg" in row ? formatValue(row.arg, arg) : formatNumber(arg);
 }
 

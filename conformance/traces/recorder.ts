@@ -17,6 +17,7 @@ import {
   withProcesses,
 } from "../../selftests/target/verbs.ts";
 import { formatText } from "../protocol/codec.ts";
+import { OpenFiles } from "../api_coverage/open_files.ts";
 import type { MadeCall } from "../reports/results.ts";
 import { describeCall } from "./describe_call.ts";
 import { ByteLog, RecordedCalls } from "./recorded_calls.ts";
@@ -97,8 +98,23 @@ export class Recorder implements Caller {
   }
 
   #describe({ recorded, first, index }: ToldCall): MadeCall {
-    const described = describeCall(recorded, index, this.#revision);
+    const files = this.#filesBefore(recorded, index);
+    const described = describeCall(recorded, index, this.#revision, files);
     return { ...described, request: first + requestIndex(recorded, index) };
+  }
+
+  /** What was open before a call: nothing is known once calls are not kept. */
+  #filesBefore(recorded: RecordedCalls, index = 0): OpenFiles {
+    const files = new OpenFiles("container");
+    for (const each of this.#kept) {
+      if (!(each instanceof RecordedCalls)) continue;
+      const calls = each === recorded ? each.calls.slice(0, index) : each.calls;
+      for (const [i, call] of calls.entries()) {
+        files.follow(each.process, call, each.results?.[i] ?? -1);
+      }
+      if (each === recorded) break;
+    }
+    return files;
   }
 
   /** A process; those of a test count from 1. */

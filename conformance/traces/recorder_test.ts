@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 import { NEWEST } from "../../impl/uapi/revision.ts";
+import { O_RDWR } from "../../impl/uapi/mman.ts";
+import { VFIO_DEVICE_FEATURE } from "../../impl/uapi/vfio/feature.ts";
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { Recorder, TestIsOver } from "./recorder.ts";
@@ -184,6 +186,31 @@ describe("Recorder", () => {
       "> 6 1 close 4",
       `> 7 1 batch ioctl 3 0x3b80 ${"00".repeat(8)} ; peek 16 2`,
       "> 8 1 close 3",
+    ]);
+  });
+
+  it("names an ioctl after what the descriptor was open to then", async () => {
+    const { recorder, process } = await start();
+    const feature = call("ioctl", 3, VFIO_DEVICE_FEATURE, new Uint8Array(8));
+    await process.make([feature]);
+    await process.open("/dev/vfio/devices/vfio0");
+    await process.make([feature]);
+    await process.make([
+      call("close", 3),
+      call("open", "/dev/vfio/vfio", O_RDWR),
+      feature,
+    ]);
+    const { before, lastCall } = recorder;
+    const told = [...before, lastCall!].map(({ call, struct }) =>
+      struct ? `${call} ${struct.name}` : call
+    );
+    assertEquals(told, [
+      "ioctl(3, VFIO_IOMMU_DIRTY_PAGES) = 0",
+      'open("/dev/vfio/devices/vfio0", 2) = 3',
+      "ioctl(3, VFIO_DEVICE_FEATURE) = 0 vfio_device_feature",
+      "close(3) = 0",
+      'open("/dev/vfio/vfio", 2) = 3',
+      "ioctl(3, VFIO_IOMMU_DIRTY_PAGES) = 0",
     ]);
   });
 

@@ -65,6 +65,7 @@ export const VFIO_DEVICE: Rows = {
   },
   VFIO_DEVICE_ATTACH_IOMMUFD_PT: {
     ...ARGSZ,
+    ENOTTY: "opened by its group",
     ENOENT: "no object has the id",
     EINVAL: "the struct, a flag, or an object that the device cannot have",
     EBUSY: since("6.15", "the PASID is attached"),
@@ -75,6 +76,7 @@ export const VFIO_DEVICE: Rows = {
   },
   VFIO_DEVICE_DETACH_IOMMUFD_PT: {
     ...ARGSZ,
+    ENOTTY: "opened by its group",
     EOPNOTSUPP: hardware("a driver that attaches no PASIDs"),
   },
   VFIO_DEVICE_GET_INFO: { ...ARGSZ, ENOMEM: fails("an allocation fails") },
