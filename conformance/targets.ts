@@ -67,10 +67,11 @@ export function parseRevision(name: string): RevisionName {
 }
 
 /**
- * `impl:[REVISION][,scattered=SEED][,container=type1|iommufd]`: the model.
+ * `impl:[REVISION][,scattered=SEED][,container=type1|iommufd][,device=engines|none]`: the model.
  * `scattered` hands memory out in an order that the seed decides, so that
  * neighbouring pages are rarely neighbouring frames. `container` is what
- * `/dev/vfio/vfio` is; without it each test gets what it needs.
+ * `/dev/vfio/vfio` is; without it each test gets what it needs. `device=engines`
+ * puts copy engines in the card's place, `device=none` nothing.
  */
 function parseImpl(rest: string, spec: string): TargetSpec {
   let revisions = REVISION_NAMES;
@@ -86,9 +87,13 @@ function parseImpl(rest: string, spec: string): TargetSpec {
       name === "container" && (value === "type1" || value === "iommufd")
     ) {
       options.container = value;
+    } else if (
+      name === "device" && (value === "engines" || value === "none")
+    ) {
+      options.device = value;
     } else {
       const takes =
-        "which takes a revision, scattered=SEED and container=type1|iommufd.";
+        "which takes a revision, scattered=SEED, container=type1|iommufd and device=engines|none.";
       refuseTarget(spec, `"${part}" is no option of impl:, ${takes}`);
     }
   }

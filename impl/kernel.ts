@@ -51,6 +51,7 @@ export class Kernel extends KernelCore implements IommufdKernel {
     this.options = {
       allowUnsafeInterrupts: options.allowUnsafeInterrupts ?? false,
       vfioNoIommu: options.vfioNoIommu ?? false,
+      vfioNoIommuMode: options.vfioNoIommuMode ?? options.vfioNoIommu ?? false,
       vfioContainer: options.vfioContainer ?? "iommufd",
       ioctls: options.ioctls ?? [],
     };

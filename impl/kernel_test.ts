@@ -49,6 +49,7 @@ describe("kernel", () => {
     assertEquals(plain.options, {
       allowUnsafeInterrupts: false,
       vfioNoIommu: false,
+      vfioNoIommuMode: false,
       vfioContainer: "iommufd",
       ioctls: [],
     });
@@ -60,6 +61,7 @@ describe("kernel", () => {
     assertEquals(other.options, {
       allowUnsafeInterrupts: true,
       vfioNoIommu: true,
+      vfioNoIommuMode: true,
       vfioContainer: "iommufd",
       ioctls: [],
     });

@@ -14,13 +14,14 @@ import { denoHost } from "../lib/host.ts";
 import { parseRevision, parseTarget } from "../targets.ts";
 import type { TargetSpec } from "../targets/target_spec.ts";
 import { runFuzz } from "./command.ts";
+import { MACHINE } from "./run/on_model.ts";
 
 /** The model with other calls, as a target. */
 function model(options: ImplOptions): TargetSpec {
   return {
     spec: "altered:",
-    revisions: () => Promise.resolve(["6.12", "7.3"]),
-    open: (uapi) => implTarget(uapi, { memory: 2 ** 26, ...options }),
+    revisions: () => Promise.resolve(REVISION_NAMES),
+    open: (uapi) => implTarget(uapi, { ...MACHINE, ...options }),
   };
 }
 
@@ -91,6 +92,28 @@ describe("The fuzzer's command", () => {
     assertMatch(again.out, /^programs +1$/m);
     assertMatch(again.out, /IOMMU_IOAS_ALLOC: 0 here, EINVAL there/);
   });
+
+  it("finds a fault of a target that is v3", async () => {
+    const args = ["--count", "20", "--target", "x:", "--uapi", "v3"];
+    const { code, out } = await run([...args, "--seed", "5"], { calls: WRONG });
+    assertEquals(code, 1, out);
+    assertMatch(out, /IOMMU_IOAS_ALLOC: 0 here, EINVAL there/);
+    const sound = await run([...args, "--seed", "5"], {});
+    assertEquals(sound.code, 0, sound.out);
+  });
+
+  const machines: [string, ImplOptions][] = [
+    ["a container of VFIO's own", { container: "type1" }],
+    ["other devices", { device: "engines" }],
+    ["no device", { device: "none" }],
+  ];
+  for (const [what, options] of machines) {
+    it(`makes the model like a target that has ${what}`, async () => {
+      const args = ["--count", "20", "--target", "x:", "--profile", "vfio"];
+      const { code, out } = await run([...args, "--seed", "1"], options);
+      assertEquals(code, 0, out);
+    });
+  }
 
   it("plays golden traces first, unless something is repeated", async () => {
     const first = /^golden traces on (.*)\n/;

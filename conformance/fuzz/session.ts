@@ -117,14 +117,15 @@ export async function runPrograms(
     causeOf(program, difference, uapi)
   );
   const totals = new Totals(uapi, now);
-  const model = new Model(uapi, { ...MACHINE, ...await likenessOf(side) });
+  const machine = { ...MACHINE, ...await likenessOf(side) };
+  const model = new Model(uapi, machine);
   const progress = new ProgressLine(host.errIsTerminal ? host.err : undefined);
   host.out(
     `fuzz: ${side.name}, uAPI ${uapi}, --seed ${
       formatSeed(seed.run, seed.only)
     }\n`,
   );
-  const scout = new Scout({ uapi, machine: MACHINE });
+  const scout = new Scout({ uapi, machine });
   const guide = isGuided({ ...options, seed })
     ? new Guide({ uapi, length: options.length, scout })
     : undefined;

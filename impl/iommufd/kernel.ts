@@ -21,6 +21,8 @@ export interface IommufdOptions {
   allowUnsafeInterrupts: boolean;
   /** VFIO containers have a no-IOMMU mode, where the revision has it; default false. (Linux: CONFIG_VFIO_NOIOMMU.) */
   readonly vfioNoIommu: boolean;
+  /** That mode is on, so that there are devices without an IOMMU, and a type for them in VFIO's own container; default as {@link vfioNoIommu}. (Linux: vfio.enable_unsafe_noiommu_mode.) */
+  readonly vfioNoIommuMode: boolean;
   /** What `/dev/vfio/vfio` is: VFIO's own container, or iommufd in its place; default the latter. (Linux: CONFIG_VFIO_CONTAINER or CONFIG_IOMMUFD_VFIO_CONTAINER.) */
   readonly vfioContainer: "type1" | "iommufd";
   /** Ioctls beside Linux's, to try one that does not exist yet; default none. */

@@ -50,6 +50,11 @@ export class GroupFile extends File {
     this.group = group;
   }
 
+  /** As a device that is opened by its path; it has neither read nor write. */
+  override get hasOffsets(): boolean {
+    return true;
+  }
+
   /** Linux: vfio_group_fops_unl_ioctl. */
   override ioctl(task: Task, cmd: number, arg: number | bigint): number {
     const uaddr = Number(arg);

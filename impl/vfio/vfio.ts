@@ -121,7 +121,7 @@ export class Vfio implements PciDriver {
   /** The group of a function: one that nobody else is in, where it has no IOMMU. (Linux: vfio_group_find_or_alloc.) */
   #groupOf(pci: PciFunction): VfioGroup {
     const isNoIommu = pci.group === null;
-    if (isNoIommu && !this.#kernel.options.vfioNoIommu) {
+    if (isNoIommu && !this.#kernel.options.vfioNoIommuMode) {
       throw EINVAL.because("enable_unsafe_noiommu_mode is off");
     }
     const iommuGroup = pci.group ?? this.#kernel.iommu.allocGroup();

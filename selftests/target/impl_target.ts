@@ -173,8 +173,12 @@ export interface ImplOptions {
   readonly container?: Container;
   /** It has the card, whatever a test needs: for who is not told that. Default false. */
   readonly hasOnlyCard?: boolean;
+  /** What it has in the card's place, whatever a test needs: copy engines, or nothing. */
+  readonly device?: "engines" | "none";
   /** Devices without an IOMMU are allowed; default where a test needs one. */
   readonly noIommu?: boolean | undefined;
+  /** And there can be some; default where a test needs one. */
+  readonly noIommuMode?: boolean | undefined;
   /** What each kernel runs on; default a simulated machine. */
   readonly machine?: () => Machine;
   /** What the verbs do; default {@link IMPL_CALLS}. */
@@ -241,6 +245,22 @@ const OTHER_DEVICES: Readonly<
   vfio_rom: plugCopyEngines,
 };
 
+/** The devices that a machine has, by the capability that says so. */
+function devicesOf({ hasOnlyCard, device }: ImplOptions) {
+  const all = Object.entries(OTHER_DEVICES);
+  const card = ["vfio_device", "vfio_sriov"];
+  switch (device) {
+    case "none":
+      return { plug: () => {}, card: [], others: [] };
+    case "engines": {
+      const others = all.filter(([, plug]) => plug === plugCopyEngines);
+      return { plug: plugCopyEngines, card: [], others };
+    }
+    default:
+      return { plug: plugWhenOpened, card, others: hasOnlyCard ? [] : all };
+  }
+}
+
 /** The container of a test: type1's where it needs that, or any. */
 function containerFor(needs: readonly string[]): Container {
   const any: Need[] = ["type1_container", "vfio_container"];
@@ -266,7 +286,7 @@ export class Model {
   constructor(uapi: RevisionName, options: ImplOptions = {}) {
     const { frameOrder = "ordered", machine, calls = IMPL_CALLS } = options;
     const hasDevice = REVISIONS[uapi].vfio.hasDeviceFiles;
-    const others = options.hasOnlyCard ? [] : Object.entries(OTHER_DEVICES);
+    const { plug: usual, card, others } = devicesOf(options);
     this.#boot = (needs) => {
       const needsMuch = MUCH.some((need) => needs.includes(need));
       const enough = needsMuch ? MUCH_MEMORY : MEMORY;
@@ -275,10 +295,11 @@ export class Model {
         revision: uapi,
         vfioContainer: container,
         vfioNoIommu: options.noIommu ?? isWithoutIommu(needs),
+        vfioNoIommuMode: options.noIommuMode ?? isWithoutIommu(needs),
         ...machine ? { machine: machine() } : { frameOrder, memory },
       });
-      const [, plug = plugWhenOpened] =
-        others.find(([need]) => needs.includes(need)) ?? [];
+      const [, plug = usual] = others.find(([need]) => needs.includes(need)) ??
+        [];
       if (hasDevice) plug(kernel);
       return kernel;
     };
@@ -295,9 +316,7 @@ export class Model {
           need === "vfio" ? containersOf(options) : need
         ),
         ...(options.memory ?? MUCH_MEMORY) >= MUCH_MEMORY ? MUCH : [],
-        ...hasDevice
-          ? ["vfio_device", "vfio_sriov", ...others.map(([need]) => need)]
-          : [],
+        ...hasDevice ? [...card, ...others.map(([need]) => need)] : [],
       ],
     };
   }

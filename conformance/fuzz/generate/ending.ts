@@ -29,7 +29,7 @@ import { pasidsOf } from "../compare/reaches.ts";
 import { learn } from "./known/learn.ts";
 import type { Shapes } from "./known/shapes.ts";
 import { type Proc, World } from "./known/world.ts";
-import { type Before, patchOf } from "./maker.ts";
+import { type Before, containerOf, patchOf } from "./maker.ts";
 import { observe } from "./observe.ts";
 
 /** A program that is to end. */
@@ -58,8 +58,9 @@ export function stateAfter(
   program: Program,
   { outcomes }: StepByStep,
   shapes: Shapes,
+  model: Model,
 ): World {
-  const world = new World();
+  const world = new World(containerOf(model));
   for (const [index, step] of program.entries()) {
     const { process } = step;
     const made = resolve(step, outcomes);

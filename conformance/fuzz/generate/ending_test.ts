@@ -76,7 +76,7 @@ describe("the end of a program", () => {
       const run = new StepByStep(model);
       const made = program.slice(0, LENGTH);
       for (const step of made) run.make(step);
-      const world = stateAfter(made, run, shapesOf(uapi));
+      const world = stateAfter(made, run, shapesOf(uapi), model);
       endProgram({ model, run, world, uapi }, made);
       assertEquals(made, program);
     }

@@ -16,13 +16,14 @@ import { Chance, Wheel } from "./chance.ts";
 import { type Action, FILE_ACTIONS } from "./verbs/files.ts";
 import { defect } from "./defect.ts";
 import { endProgram } from "./ending.ts";
-import { makeIoctl, tryIoctl, trySizes } from "./ioctls/ioctl.ts";
+import { tryIoctl, trySizes } from "./ioctls/ioctl.ts";
 import { hasSize } from "./ioctls/sizes.ts";
 import { type Before, Maker } from "./maker.ts";
 import { MEMORY_ACTIONS } from "./verbs/memory.ts";
 import { PROCESS_ACTIONS } from "./verbs/processes.ts";
 import type { Profile } from "./profiles.ts";
-import { openDevice, openGroup, VFIO_ACTIONS } from "./verbs/vfio.ts";
+import { ofType1 } from "./verbs/type1.ts";
+import { needDevice, needGroup, VFIO_ACTIONS } from "./verbs/vfio.ts";
 import { type Shape, shapesOf } from "./known/shapes.ts";
 import type { Fd, Proc } from "./known/world.ts";
 
@@ -69,15 +70,6 @@ const MOST_IDLE = 200;
 
 const actionsOf = new WeakMap<Profile, Map<RevisionName, Actions>>();
 
-/** Opens a device, and binds it to an iommufd. */
-function openAndBind(maker: Maker, process: Proc): void {
-  openDevice(maker, process);
-  const bind = maker.shapes.named("VFIO_DEVICE_BIND_IOMMUFD");
-  const device = process.open("VFIO device").at(-1);
-  if (bind === undefined || device === undefined) return;
-  makeIoctl(maker, process, device, bind, {});
-}
-
 /** A descriptor to make an ioctl on; an iommufd, a device or a group is opened if there is none. */
 function targetFor(maker: Maker, process: Proc, shape: Shape): Fd | undefined {
   const { chance } = maker;
@@ -85,16 +77,27 @@ function targetFor(maker: Maker, process: Proc, shape: Shape): Fd | undefined {
     maker.add(process, [], "open", "/dev/iommu", O_RDWR);
   }
   if (process.open(shape.on).length === 0) {
-    if (shape.on === "VFIO device") openAndBind(maker, process);
-    if (shape.on === "VFIO group") openGroup(maker, process);
+    if (shape.on === "VFIO device") needDevice(maker, process);
+    if (shape.on === "VFIO group") needGroup(maker, process);
   }
   const all = process.open(shape.on);
   // The first one has most of the objects.
   return chance.percent(75) ? all[0] : chance.maybe(all);
 }
 
+/** Whether an ioctl is one of a container's. */
+function isOfContainer({ on, name }: Shape): boolean {
+  return on === "iommufd" && name.startsWith("VFIO_");
+}
+
 function actionOf(shape: Shape, wrong: number): Action {
+  const type1 = ofType1(
+    shape.name,
+    (maker, process, on) => tryIoctl(maker, process, on, shape, wrong),
+  );
   return (maker, process) => {
+    const hasOwn = maker.world.container === "type1 container";
+    if (hasOwn && isOfContainer(shape)) return type1(maker, process);
     const on = targetFor(maker, process, shape);
     if (on !== undefined) tryIoctl(maker, process, on, shape, wrong);
   };

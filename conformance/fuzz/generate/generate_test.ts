@@ -6,8 +6,15 @@ import {
   REVISION_NAMES,
   type RevisionName,
 } from "../../../impl/uapi/revision.ts";
+import {
+  VFIO_DEVICE_FEATURE,
+  VFIO_DEVICE_FEATURE_MASK,
+} from "../../../impl/uapi/vfio/feature.ts";
 import { Random } from "../../../selftests/harness/random.ts";
-import { Model } from "../../../selftests/target/impl_target.ts";
+import {
+  type ImplOptions,
+  Model,
+} from "../../../selftests/target/impl_target.ts";
 import type { Step } from "../../../selftests/target/program.ts";
 import {
   generate,
@@ -154,7 +161,7 @@ describe("generate", () => {
         shape.name in profile.actions && hasSize(shape)
       );
       // Every fourth program takes a turn; what it needs is not always there.
-      for (let turn = 0; turn < 2 * sized.length; turn++) {
+      for (let turn = 0; turn < 4 * sized.length; turn++) {
         const made = programOf(turn, profile, { number: 4 * turn, length: 60 });
         for (const { call: { verb, args } } of made.program) {
           if (verb.name !== "ioctl") continue;
@@ -176,6 +183,61 @@ describe("generate", () => {
       )
     ).filter((size) => !tried.has(size));
     assertEquals(missing, []);
+  });
+
+  /** How often an ioctl succeeded on a machine, by a name that its struct has; undefined for one that has none. */
+  function succeeded(
+    profile: Profile,
+    options: ImplOptions,
+    nameOf: (cmd: number, struct: Uint8Array) => string | undefined,
+  ): Map<string, number> {
+    const counts = new Map<string, number>();
+    const model = new Model("7.3", { ...MACHINE, ...options });
+    for (let seed = 0; seed < 250; seed++) {
+      const { program, outcomes } = programOf(seed, profile, { model });
+      for (const [i, { call: { verb, args } }] of program.entries()) {
+        const outcome = outcomes[i]!;
+        const done = outcome.kind === "returned" && outcome.result >= 0;
+        if (verb.name !== "ioctl" || !done) continue;
+        const name = nameOf(args[1] as number, args[2] as Uint8Array);
+        if (name) counts.set(name, (counts.get(name) ?? 0) + 1);
+      }
+    }
+    return counts;
+  }
+
+  it("has each feature of VFIO devices got and set with its data", () => {
+    const got = succeeded(
+      PROFILES.vfio!,
+      { device: "engines" },
+      (cmd, struct) => {
+        const flags = readU32(struct, 4);
+        return cmd === VFIO_DEVICE_FEATURE
+          ? `${flags & VFIO_DEVICE_FEATURE_MASK} ${flags >>> 16}`
+          : undefined;
+      },
+    );
+    const [get, set] = [1, 2];
+    const both = [[1, get], [2, get], [2, set], [3, set], [4, set], [5, set]]
+      .concat([[6, set], [7, set], [8, get], [9, get], [11, get], [12, set]]);
+    const missing = both.map((pair) => pair.join(" "))
+      .filter((name) => !got.has(name));
+    assertEquals(missing, []);
+  });
+
+  it("has containers of VFIO's own mapped, unmapped, asked for what is dirty", () => {
+    const got = succeeded(
+      PROFILES.container!,
+      { container: "type1" },
+      (cmd, struct) => `${cmd.toString(16)} ${readU32(struct, 4)}`,
+    );
+    const [map, unmap, dirty] = ["3b71", "3b72", "3b75"];
+    const wanted = [
+      ...[3, 4].map((flags) => `${map} ${flags}`),
+      ...[0, 1, 2, 4, 6].map((flags) => `${unmap} ${flags}`),
+      ...[1, 2, 4].map((flags) => `${dirty} ${flags}`),
+    ];
+    assertEquals(wanted.filter((name) => !got.has(name)), []);
   });
 
   it("has what means something succeed, and what is wrong fail", () => {

@@ -22,7 +22,7 @@ import {
 } from "../../../selftests/target/verbs.ts";
 import type { Chance } from "./chance.ts";
 import { learn, type Returned } from "./known/learn.ts";
-import type { Shapes } from "./known/shapes.ts";
+import type { OpenKind, Shapes } from "./known/shapes.ts";
 import { type Fd, type Known, type Proc, World } from "./known/world.ts";
 
 /** Whether a step may be made: false leaves it out. */
@@ -40,13 +40,22 @@ export interface MakerOptions {
   readonly failNth: number;
 }
 
+/** What `/dev/vfio/vfio` opens on a machine. */
+export function containerOf({ info: { capabilities } }: Model): OpenKind {
+  const isOwn = capabilities.includes("type1_container") &&
+    !capabilities.includes("vfio");
+  return isOwn ? "type1 container" : "iommufd";
+}
+
 /** A program in the making. */
 export class Maker {
   /** What there is. */
-  readonly world: World = new World();
+  readonly world: World;
   readonly chance: Chance;
   readonly shapes: Shapes;
   readonly failNth: number;
+  /** Whether its VFIO devices are opened through their groups, of which Linux takes one way at a time. */
+  readonly usesGroups: boolean;
   /** The program on the model. */
   readonly run: StepByStep;
   /** The steps so far. */
@@ -63,6 +72,9 @@ export class Maker {
     this.shapes = options.shapes;
     this.failNth = options.failNth;
     this.#model = options.model;
+    this.world = new World(containerOf(options.model));
+    const isOwn = this.world.container === "type1 container";
+    this.usesGroups = this.chance.percent(isOwn ? 90 : 40);
     this.run = new StepByStep(options.model);
     this.#length = options.length;
     this.#before = options.before;

@@ -148,13 +148,17 @@ const PROCESSES: Actions = {
   vmstatus: 4,
 };
 
-const VFIO: Actions = {
-  "open device": 4,
+const GROUPS: Actions = {
   "open group": 3,
   VFIO_GROUP_GET_STATUS: 3,
   VFIO_GROUP_SET_CONTAINER: 6,
   VFIO_GROUP_UNSET_CONTAINER: 2,
   VFIO_GROUP_GET_DEVICE_FD: 6,
+};
+
+const VFIO: Actions = {
+  ...GROUPS,
+  "open device": 4,
   VFIO_DEVICE_GET_INFO: 3,
   VFIO_DEVICE_GET_REGION_INFO: 6,
   VFIO_DEVICE_GET_IRQ_INFO: 5,
@@ -259,6 +263,14 @@ const ALL = [
     "vfio",
     "VFIO devices, groups and containers",
     sum([1, OBJECTS], [1, IOAS], [3, CONTAINER], [6, VFIO], [1, FILES]),
+  ),
+  profile(
+    "container",
+    "VFIO's containers: groups, types, maps, dirty pages",
+    sum([4, CONTAINER], [2, { VFIO_IOMMU_DIRTY_PAGES: 8 }], [1, GROUPS], [
+      1,
+      MEMORY,
+    ], [1, FILES]),
   ),
   profile(
     "fail_nth",

@@ -49,7 +49,7 @@ export function runMutant(program: Program, options: MutantOptions): Generated {
       model.reset();
       return runMutant(made.slice(0, -1), options);
     }
-    const world = stateAfter(made, run, shapesOf(uapi));
+    const world = stateAfter(made, run, shapesOf(uapi), model);
     endProgram({ model, run, world, uapi, before }, made);
     return { program: made, outcomes: run.outcomes, problems: model.reset() };
   } catch (error) {

@@ -18,7 +18,13 @@ export interface ScoutOptions {
   /** Without functions, since a worker is told. */
   readonly machine: Pick<
     ImplOptions,
-    "frameOrder" | "memory" | "container" | "hasOnlyCard"
+    | "frameOrder"
+    | "memory"
+    | "container"
+    | "hasOnlyCard"
+    | "device"
+    | "noIommu"
+    | "noIommuMode"
   >;
 }
 

@@ -78,6 +78,11 @@ export class Type1Container extends File implements GroupContainer {
     this.#kernel = kernel;
   }
 
+  /** As a device that is opened by its path; it has neither read nor write. */
+  override get hasOffsets(): boolean {
+    return true;
+  }
+
   /** What is mapped in it: for who looks at it. */
   get mappings(): Iterable<Readonly<Dma>> {
     return this.#iommu?.mappings ?? [];
@@ -179,7 +184,7 @@ export class Type1Container extends File implements GroupContainer {
   #hasExtension(extension: number): boolean {
     const isNoIommu = this.#first?.isNoIommu;
     if (extension === VFIO_NOIOMMU_IOMMU) {
-      return this.#kernel.options.vfioNoIommu && isNoIommu !== false;
+      return this.#kernel.options.vfioNoIommuMode && isNoIommu !== false;
     }
     if (isNoIommu === true) return false;
     switch (extension) {

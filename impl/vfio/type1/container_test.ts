@@ -506,4 +506,29 @@ describe("a type1 container", () => {
     assert(!bench.kernel.warnings.list.length);
     bench.end();
   });
+
+  it("has neither read nor write, as its groups, but offsets", () => {
+    const { process, container, group } = new Bench();
+    for (const fd of [container, group]) {
+      const all = [
+        process.read(fd, new Uint8Array(4), 0),
+        process.write(fd, new Uint8Array(4), 0),
+        process.lseek(fd, 0, 0),
+      ];
+      assertEquals(all.map(result), ["EINVAL", "EINVAL", "ESPIPE"]);
+    }
+  });
+
+  it("has a type without an IOMMU where that mode is on, and not where it was only built", () => {
+    const noIommu = 8;
+    for (const vfioNoIommuMode of [false, true]) {
+      const built = { vfioNoIommu: true, vfioNoIommuMode };
+      const kernel = new Kernel({ vfioContainer: "type1", ...built });
+      const process = kernel.spawn();
+      const answers = ["/dev/vfio/vfio", "/dev/iommu"].map((path) =>
+        process.ioctl(process.open(path), VFIO_CHECK_EXTENSION, noIommu)
+      );
+      assertEquals(answers, [Number(vfioNoIommuMode), 1]);
+    }
+  });
 });

@@ -27,6 +27,7 @@ import {
 } from "../../../../impl/uapi/selftest.ts";
 import { REVISIONS } from "../../../../impl/uapi/revision.ts";
 import { PAGE_SIZE } from "../../../../impl/uapi/mman.ts";
+import { VFIO_DMA_UNMAP_FLAG_ALL } from "../../../../impl/uapi/vfio.ts";
 import { type Weights, Wheel } from "../chance.ts";
 import { type Filling, plain, valueOf } from "./filling.ts";
 import { newIova } from "./places.ts";
@@ -141,6 +142,12 @@ const vfioIoasId: Hint = (filling) => {
   return valueOf(filling, "op") === set ? undefined : plain(0);
 };
 
+/** All that is mapped is no range. */
+const ofAll: Hint = (filling) => {
+  const isAll = Number(valueOf(filling, "flags")) === VFIO_DMA_UNMAP_FLAG_ALL;
+  return isAll && filling.maker.chance.percent(90) ? plain(0) : undefined;
+};
+
 /** No more than one page: whether two are contiguous in memory is chance. */
 const withinPage: Hint = ({ maker: { chance }, place }) => {
   if (place?.address === undefined) return plain(1);
@@ -219,7 +226,9 @@ export const HINTS: Readonly<Record<string, Hint>> = {
       ? plain(-1)
       : chance.maybe(process.open("eventfd"))?.fd ?? plain(-1),
   "VFIO_IOMMU_MAP_DMA.flags": of([85, 3], [7, 1], [8, 2]),
-  "VFIO_IOMMU_UNMAP_DMA.flags": of([96, 0], [4, 2]),
+  "VFIO_IOMMU_UNMAP_DMA.flags": of([96, 0], [4, VFIO_DMA_UNMAP_FLAG_ALL]),
+  "VFIO_IOMMU_UNMAP_DMA.iova": ofAll,
+  "VFIO_IOMMU_UNMAP_DMA.length": ofAll,
   "IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS.devFlags": deviceFlags,
   "IOMMU_TEST_OP_MD_CHECK_REFS.refs": of([50, 0], [35, 1], [15, 2]),
   "IOMMU_TEST_OP_CREATE_ACCESS.flags": of([80, 1], [20, 0]),

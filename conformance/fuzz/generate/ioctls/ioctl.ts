@@ -71,8 +71,9 @@ function sendFailing(maker: Maker, process: Proc, call: Spoiled): void {
 
 /** Ioctls of the container want an IOAS that is its own. */
 function prepareContainer(filling: Filling): void {
-  const { maker: { chance }, shape, context } = filling;
-  const isOfContainer = shape.on === "iommufd" && shape.name.startsWith("VFIO");
+  const { maker: { chance }, shape, context, on } = filling;
+  const isOfContainer = on.file.kind === "iommufd" &&
+    shape.name.startsWith("VFIO");
   if (!isOfContainer || context.compat !== 0 || chance.percent(15)) return;
   make(filling, "IOMMU_VFIO_IOAS", { op: plain(IOMMU_VFIO_IOAS_SET) });
 }

@@ -135,7 +135,12 @@ function iommufdOf(process: Proc, context: Filling["context"]): Fd | undefined {
 
 /** Has something mapped in an IOAS. */
 export function makeArea(filling: Filling, ioas: Thing): void {
-  const { maker } = filling;
+  const { maker, process, on } = filling;
+  const ofType1 = maker.shapes.named("VFIO_IOMMU_MAP_DMA");
+  if (on.file.kind === "type1 container" && ofType1) {
+    deeper(maker, () => makeIoctl(maker, process, on, ofType1, {}));
+    return;
+  }
   const flags = plain(maker.chance.weighted([[85, 7], [10, 5], [5, 6]]));
   make(filling, "IOMMU_IOAS_MAP", { ioasId: ioas.id, flags });
 }

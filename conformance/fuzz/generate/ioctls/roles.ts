@@ -105,7 +105,9 @@ function ioasOfRange(filling: Filling, name: string): Thing | undefined {
   }
   const access = process.fds.get(Number(into.values.get("id")?.value ?? -1));
   if (access?.file.kind === "access") return ioasOf(context, access.file.pt);
-  return on.file.kind === "iommufd" ? context.thing(context.compat) : undefined;
+  const isContainer = on.file.kind === "iommufd" ||
+    on.file.kind === "type1 container";
+  return isContainer ? context.thing(context.compat) : undefined;
 }
 
 /** Chooses the range of IOVA that an ioctl is about. */

@@ -23,11 +23,21 @@ import {
   RLIMIT_NOFILE,
 } from "../../../../impl/uapi/mman.ts";
 import { VFIO_GROUP_GET_DEVICE_FD } from "../../../../impl/uapi/vfio/device.ts";
+import { VFIO_SET_IOMMU } from "../../../../impl/uapi/vfio.ts";
+import { VFIO_DEVICE_FEATURE } from "../../../../impl/uapi/vfio/feature.ts";
 import type { Outcome } from "../../../../selftests/target/program.ts";
 import type { Argument, Call } from "../../../../selftests/target/verbs.ts";
+import { learnFeature } from "./learn_feature.ts";
 import { learnIoctl } from "./learn_ioctl.ts";
 import { type OpenKind, readU32, readU64, type Shapes } from "./shapes.ts";
-import { Context, type Fd, type OpenFile, Proc, type World } from "./world.ts";
+import {
+  Context,
+  type Fd,
+  ofContainer,
+  type OpenFile,
+  Proc,
+  type World,
+} from "./world.ts";
 
 /** What a call came to that returned. */
 export type Returned = Extract<Outcome, { kind: "returned" }>;
@@ -72,19 +82,26 @@ function fdAt(done: Done, at: number): Fd | undefined {
 }
 
 /** What a path opens. */
-function kindOf(path: string): OpenKind {
-  if (path === "/dev/iommu" || path === "/dev/vfio/vfio") return "iommufd";
+function kindOf(path: string, { container }: World): OpenKind {
+  if (path === "/dev/iommu") return "iommufd";
+  if (path === "/dev/vfio/vfio") return container;
   if (path.startsWith("/dev/vfio/devices/")) return "VFIO device";
   if (path.startsWith("/dev/vfio/")) return "VFIO group";
   return path.startsWith("/dev/shm") ? "file" : "other";
 }
 
+/** What is in files of some kinds when they are opened. */
+const CONTEXTS: Partial<Record<OpenKind, () => Context>> = {
+  iommufd: () => new Context(),
+  "type1 container": ofContainer,
+};
+
 function open(done: Done): void {
   const [path, flags] = done.args as [string, number];
   const again = /^\/proc\/self\/fd\/(\d+)$/.exec(path)?.[1];
   const known = done.process.fds.get(Number(again ?? -1))?.file;
-  const kind = known?.kind ?? kindOf(path);
-  const context = kind === "iommufd" ? new Context() : undefined;
+  const kind = known?.kind ?? kindOf(path, done.world);
+  const context = CONTEXTS[kind]?.();
   const file = kind === "file" && known ? known : fileOf(kind, { context });
   opened(done, file, (flags & O_CLOEXEC) !== 0);
 }
@@ -178,6 +195,13 @@ function exec({ process }: Done): void {
   }
 }
 
+/** What comes back of a device by a result, or by what follows the struct. */
+function learnDevice(done: Done): void {
+  const [, cmd, struct] = done.args as [number, number, Uint8Array];
+  const isFeature = cmd === VFIO_DEVICE_FEATURE && struct.length >= 8;
+  if (isFeature) learnFeature(done);
+}
+
 /** What the verbs change. */
 const LEARN: Readonly<Record<string, (done: Done) => void>> = {
   open,
@@ -199,9 +223,15 @@ const LEARN: Readonly<Record<string, (done: Done) => void>> = {
     const process = done.world.processes[numberAt(done, 1)];
     if (fd && process) opened({ ...done, process }, fd.file);
   },
-  ioctl: learnIoctl,
+  ioctl: (done) => {
+    if (fdAt(done, 0)?.file.kind === "VFIO device") learnDevice(done);
+    learnIoctl(done);
+  },
   ioctlarg: (done) => {
-    if (done.args[1] !== VFIO_GROUP_GET_DEVICE_FD) return;
+    const [, cmd, arg] = done.args;
+    const file = fdAt(done, 0)?.file;
+    if (cmd === VFIO_SET_IOMMU && file) file.pt = Number(arg);
+    if (cmd !== VFIO_GROUP_GET_DEVICE_FD) return;
     opened(done, fileOf("VFIO device"), true);
   },
   mmap,

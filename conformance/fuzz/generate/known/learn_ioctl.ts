@@ -9,6 +9,11 @@
 import type { Named } from "../../../../impl/uapi/layout/roles.ts";
 import type { Field } from "../../../../impl/uapi/layout/struct.ts";
 import { REVISIONS } from "../../../../impl/uapi/revision.ts";
+import { VFIO_DMA_UNMAP_FLAG_ALL } from "../../../../impl/uapi/vfio.ts";
+import {
+  VFIO_DMA_MAP_FLAG_VADDR,
+  VFIO_DMA_UNMAP_FLAG_VADDR,
+} from "../../../../impl/uapi/vfio/type1.ts";
 import type { Done } from "./learn.ts";
 import { fileOf, opened } from "./learn.ts";
 import { readField, type Shape } from "./shapes.ts";
@@ -101,11 +106,22 @@ function mapped(
 function unmapped(done: DoneIoctl, ioas: number | bigint | undefined): void {
   const thing = done.context.thing(ioas ?? 0);
   if (thing === undefined) return;
+  if (
+    done.shape.name === "VFIO_IOMMU_UNMAP_DMA" &&
+    isAbout(done, VFIO_DMA_UNMAP_FLAG_ALL)
+  ) {
+    thing.areas = [];
+  }
   const first = done.values.iova as bigint;
   const end = first + (done.values.length as bigint);
   thing.areas = thing.areas.filter(({ iova, length }) =>
     BigInt(iova.value) < first || BigInt(iova.value) + length > end
   );
+}
+
+/** Whether a flag says that what is mapped stays so. */
+function isAbout({ values }: DoneIoctl, flag: number): boolean {
+  return (Number(values.flags) & flag) !== 0;
 }
 
 /** The page table that a device has from now on. */
@@ -147,7 +163,7 @@ function mocked(done: DoneIoctl): void {
 }
 
 /** What single ioctls change beside what they give. */
-const LEARN: Readonly<Record<string, (done: DoneIoctl) => void>> = {
+const LEARN: Readonly<Record<string, (done: DoneIoctl) => unknown>> = {
   IOMMU_DESTROY: destroyed,
   IOMMU_IOAS_MAP: (done) =>
     mapped(done, done.values.ioasId, "iova", {
@@ -156,11 +172,14 @@ const LEARN: Readonly<Record<string, (done: DoneIoctl) => void>> = {
   IOMMU_IOAS_MAP_FILE: (done) => mapped(done, done.values.ioasId, "iova", {}),
   IOMMU_IOAS_COPY: (done) => mapped(done, done.values.dstIoasId, "dstIova", {}),
   VFIO_IOMMU_MAP_DMA: (done) =>
+    isAbout(done, VFIO_DMA_MAP_FLAG_VADDR) ||
     mapped(done, done.context.compat, "iova", {
       address: Number(done.values.vaddr),
     }),
   IOMMU_IOAS_UNMAP: (done) => unmapped(done, done.values.ioasId),
-  VFIO_IOMMU_UNMAP_DMA: (done) => unmapped(done, done.context.compat),
+  VFIO_IOMMU_UNMAP_DMA: (done) =>
+    isAbout(done, VFIO_DMA_UNMAP_FLAG_VADDR) ||
+    unmapped(done, done.context.compat),
   IOMMU_VFIO_IOAS: (done) => {
     const [set, clear] = [1, 2];
     if (done.values.op === set) {

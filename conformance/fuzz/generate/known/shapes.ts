@@ -37,6 +37,7 @@ export type OpenKind =
   | "VFIO device"
   | "VFIO group"
   | "VFIO data"
+  | "type1 container"
   | "eventfd"
   | "pipe to read"
   | "pipe to write"
@@ -161,7 +162,8 @@ export class Shapes {
       const op = struct.length >= 8 ? readU32(struct, 4) : -1;
       return this.#byOp.get(op);
     }
-    return (kind === "iommufd" ? this.#byNumber : this.#ofDevices).get(cmd);
+    const isDevice = kind !== "iommufd" && kind !== "type1 container";
+    return (isDevice ? this.#ofDevices : this.#byNumber).get(cmd);
   }
 
   /** Those that make objects of a type, or descriptors of a kind. */

@@ -99,12 +99,19 @@ function isObject({ of }: Thing): boolean {
   return of !== "ACCESS_PAGES";
 }
 
+/** What a container of VFIO's own has mapped is in an IOAS that nobody can name. */
+export function ofContainer(): Context {
+  const context = new Context();
+  context.add("IOAS", { value: context.compat = -1 });
+  return context;
+}
+
 /** An open file, however many descriptors it has. */
 export interface OpenFile {
   readonly kind: OpenKind;
   /** The iommufd that it is, or belongs to. */
   context: Context | undefined;
-  /** Of an access: its IOAS. Of a VFIO device: what it is attached to. */
+  /** Of an access: its IOAS. Of a VFIO device: what it is attached to. Of a container of VFIO's own: its type. */
   pt: number;
   /** Of an access: how it was made. */
   readonly flags: number;
@@ -211,6 +218,13 @@ export class Proc {
 export class World {
   /** The processes by their numbers. */
   readonly processes: Proc[] = [new Proc(0)];
+  /** What `/dev/vfio/vfio` opens. */
+  readonly container: OpenKind;
+
+  /** With one process, on a machine with such a container. */
+  constructor(container: OpenKind = "iommufd") {
+    this.container = container;
+  }
 
   /** Those that can make calls. */
   get alive(): Proc[] {

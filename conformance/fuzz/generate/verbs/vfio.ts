@@ -24,18 +24,25 @@ import {
   VFIO_PCI_CONFIG_REGION_INDEX,
   VFIO_PCI_OFFSET_SHIFT,
 } from "../../../../impl/uapi/vfio/device.ts";
-import { VFIO_DEVICE_FEATURE } from "../../../../impl/uapi/vfio/feature.ts";
 import type { Patch } from "../../../../selftests/target/program.ts";
+import { makeIoctl } from "../ioctls/ioctl.ts";
+import { Wheel } from "../chance.ts";
 import type { Fd, Proc } from "../known/world.ts";
 import { type Maker, patchOf } from "../maker.ts";
 import { placeForPages, storeData } from "./arena.ts";
 import type { Action } from "./files.ts";
+import { feature } from "./vfio_feature.ts";
 
 const REGION = 2 ** VFIO_PCI_OFFSET_SHIFT;
 const CONFIG = REGION * VFIO_PCI_CONFIG_REGION_INDEX;
 
 /** Names that a device may have. */
-const NAMES = ["0000:00:04.0", "0000:00:05.0", "0000:01:00.0", "0000:ff:00.0"];
+const NAMES = new Wheel([
+  [70, "0000:00:04.0"],
+  [10, "0000:00:05.0"],
+  [10, "0000:01:00.0"],
+  [10, "0000:ff:00.0"],
+]);
 
 /** Opens a device by its own path. */
 export function openDevice(maker: Maker, process: Proc): void {
@@ -50,21 +57,60 @@ export function openDevice(maker: Maker, process: Proc): void {
   maker.add(process, [], "open", path, flags);
 }
 
+/** Numbers that the group of a device has. */
+const GROUPS = 3;
+
 /** Opens a group. */
-export function openGroup(maker: Maker, process: Proc): void {
+function openGroup(
+  maker: Maker,
+  process: Proc,
+  number: number = maker.chance.below(GROUPS),
+): void {
   // A machine may show its card when it is opened first.
   if (process.open("VFIO device").length === 0) openDevice(maker, process);
-  const path = `/dev/vfio/${maker.chance.below(3)}`;
-  maker.add(process, [], "open", path, O_RDWR);
+  maker.add(process, [], "open", `/dev/vfio/${number}`, O_RDWR);
 }
 
+/** Has a group opened, unless one is, or a device is used without. */
+export function needGroup(maker: Maker, process: Proc): void {
+  if (!maker.usesGroups) return openGroup(maker, process);
+  for (let number = 0; number < GROUPS; number++) {
+    if (process.open("VFIO group").length > 0) return;
+    openGroup(maker, process, number);
+  }
+}
+
+/** Opens a device, and binds it to an iommufd. */
+function openAndBind(maker: Maker, process: Proc): void {
+  openDevice(maker, process);
+  const bind = maker.shapes.named("VFIO_DEVICE_BIND_IOMMUFD");
+  const device = process.open("VFIO device").at(-1);
+  if (bind === undefined || device === undefined) return;
+  makeIoctl(maker, process, device, bind, {});
+}
+
+/** Has a device that can be used opened, one way or the other. */
+export function needDevice(maker: Maker, process: Proc): void {
+  if (!maker.usesGroups) return openAndBind(maker, process);
+  if (process.open("iommufd").length === 0) {
+    maker.add(process, [], "open", "/dev/iommu", O_RDWR);
+  }
+  setContainer(maker, process);
+  deviceOfGroup(maker, process);
+}
+
+/** A device: mostly one that is bound. */
 function device(maker: Maker, process: Proc): Fd | undefined {
-  if (process.open("VFIO device").length === 0) openDevice(maker, process);
-  return maker.chance.maybe(process.open("VFIO device"));
+  const all = () => process.open("VFIO device");
+  if (all().length === 0) needDevice(maker, process);
+  const bound = maker.chance.percent(75)
+    ? all().filter(({ file }) => file.context !== undefined)
+    : [];
+  return maker.chance.maybe(bound) ?? maker.chance.maybe(all());
 }
 
 function group(maker: Maker, process: Proc): Fd | undefined {
-  if (process.open("VFIO group").length === 0) openGroup(maker, process);
+  needGroup(maker, process);
   return maker.chance.maybe(process.open("VFIO group"));
 }
 
@@ -117,32 +163,13 @@ function setIrqs(maker: Maker, process: Proc): void {
   );
 }
 
-/** Features: whether there is one, its state, its bytes. */
-function feature(maker: Maker, process: Proc): void {
-  const { chance } = maker;
-  const on = device(maker, process);
-  if (on === undefined) return;
-  const what = chance.below(14);
-  const how = chance.weighted([
-    [30, 1 << 16],
-    [40, 1 << 17],
-    [20, 5 << 16],
-    [8, 6 << 16],
-    [2, 1 << 19],
-  ]);
-  const data = new Uint8Array(8 * chance.below(5));
-  // Most are a small number, or a pointer that is not there.
-  if (data.length > 0) data[0] = chance.below(8);
-  const bytes = struct([what | how], data);
-  const number = Number(on.fd.value);
-  maker.addOn(process, on, [], "ioctl", number, VFIO_DEVICE_FEATURE, bytes);
-}
-
 /** Puts a group into a container. */
-function setContainer(maker: Maker, process: Proc): void {
+export function setContainer(maker: Maker, process: Proc): void {
   const { chance } = maker;
   const on = group(maker, process);
-  const container = chance.maybe(process.open("iommufd"));
+  // Where VFIO has a container of its own, an iommufd takes its place seldom.
+  const own = chance.percent(90) ? process.open("type1 container") : [];
+  const container = chance.maybe(own) ?? chance.maybe(process.open("iommufd"));
   if (on === undefined || container === undefined) return;
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setInt32(0, Number(container.fd.value), true);
@@ -159,7 +186,7 @@ function setContainer(maker: Maker, process: Proc): void {
 function deviceOfGroup(maker: Maker, process: Proc): void {
   const on = group(maker, process);
   if (on === undefined) return;
-  const name = new TextEncoder().encode(`${maker.chance.maybe(NAMES)}\0`);
+  const name = new TextEncoder().encode(`${maker.chance.spin(NAMES)}\0`);
   const address = storeData(maker, process, name);
   const number = Number(on.fd.value);
   const cmd = VFIO_GROUP_GET_DEVICE_FD;
@@ -227,9 +254,12 @@ function mapRegion(maker: Maker, process: Proc): void {
 /** What a process does with devices, by the names that profiles have. */
 export const VFIO_ACTIONS: Readonly<Record<string, Action>> = {
   "open device": openDevice,
-  "open group": openGroup,
+  "open group": (maker, process) => openGroup(maker, process),
   VFIO_DEVICE_SET_IRQS: setIrqs,
-  VFIO_DEVICE_FEATURE: feature,
+  VFIO_DEVICE_FEATURE: (maker, process) => {
+    const on = device(maker, process);
+    if (on !== undefined) feature(maker, process, on);
+  },
   VFIO_GROUP_SET_CONTAINER: setContainer,
   VFIO_GROUP_GET_DEVICE_FD: deviceOfGroup,
   "read config": readConfig,
