@@ -38,19 +38,23 @@ export class SimulatedObject implements MemoryObject {
   readonly #pages = new PageTable();
   readonly #frames: Frames;
   #size: number;
-  /** Index of the page after the last one that has a byte. Those that were allocated behind it are not there yet. */
+  /**
+   * Index of the page after the last one that a fault allocates: the last one
+   * that has a byte, and of huge pages the last one that is whole. What was
+   * allocated behind it is not there yet, unless it is huge.
+   */
   #end: number;
   #refs = 1;
   readonly #word = new Int32Array(1);
   readonly #wordBytes = new Uint8Array(this.#word.buffer);
 
-  /** `size` in bytes; a multiple of `pageSize` where that is a huge one. */
+  /** `size` in bytes. */
   constructor(frames: Frames, size: number, pageSize: number = PAGE_SIZE) {
     this.#frames = frames;
     this.#size = size;
-    this.#end = Math.ceil(size / PAGE_SIZE);
     this.pageSize = pageSize;
     this.huge = pageSize > PAGE_SIZE;
+    this.#end = this.#endOf(size);
   }
 
   /** Length in bytes. */
@@ -78,8 +82,15 @@ export class SimulatedObject implements MemoryObject {
 
   /** The frame of page `index`, 0 if it is missing. Throws EFAULT beyond the end. */
   present(index: number): number {
-    if (index >= this.#end) throw EFAULT;
-    return this.#pages.get(index) >> PTE_PFN_SHIFT;
+    const pfn = this.#pages.get(index) >> PTE_PFN_SHIFT;
+    const isThere = index < this.#end || this.huge && pfn !== 0;
+    if (!isThere) throw EFAULT;
+    return pfn;
+  }
+
+  #endOf(size: number): number {
+    const whole = this.huge ? size - size % this.pageSize : size;
+    return Math.ceil(whole / PAGE_SIZE);
   }
 
   /**
@@ -92,7 +103,7 @@ export class SimulatedObject implements MemoryObject {
 
   /** Pins the frames of `count` pages from page `index` on, as many as are present; returns how many. */
   pin(index: number, count: number, list: FrameList): number {
-    const there = Math.min(count, this.#end - index);
+    const there = this.huge ? count : Math.min(count, this.#end - index);
     return this.#pages.pin(this.#frames, index, there, list);
   }
 
@@ -110,7 +121,7 @@ export class SimulatedObject implements MemoryObject {
     const grows = size > this.#size;
     const end = Math.ceil(size / PAGE_SIZE);
     this.#size = size;
-    this.#end = end;
+    this.#end = this.#endOf(size);
     if (grows) return;
     this.#dropPrivate(end, Infinity);
     this.#pages.zap(this.#frames, end, Infinity);
@@ -162,7 +173,8 @@ export class SimulatedObject implements MemoryObject {
       const at = (offset + done) % PAGE_SIZE;
       const n = Math.min(PAGE_SIZE - at, count - done);
       // A hole reads as zeroes and stays one.
-      const pfn = this.present(Math.floor((offset + done) / PAGE_SIZE));
+      const index = Math.floor((offset + done) / PAGE_SIZE);
+      const pfn = this.#pages.get(index) >> PTE_PFN_SHIFT;
       this.#frames.read(pfn, at, to.subarray(done, done + n));
       done += n;
     }

@@ -19,6 +19,31 @@ describe("MemoryObject", () => {
     assertEquals(assertThrows(() => object.frameAt(2)), EFAULT);
   });
 
+  it("has huge pages behind its end that were allocated there, and no small ones", () => {
+    for (
+      const [pageSize, isThere] of [[PAGE_SIZE, false], [HPAGE_SIZE, true]]
+    ) {
+      const object = new SimulatedObject(
+        new Frames(HPAGE_SIZE * 4),
+        0,
+        pageSize as number,
+      );
+      object.allocate(0, 1);
+      if (isThere) assertEquals(object.frameAt(0) % HPAGE_FRAMES, 0);
+      else assertEquals(assertThrows(() => object.frameAt(0)), EFAULT);
+    }
+  });
+
+  it("has no part of a huge page that was not allocated", () => {
+    const object = new SimulatedObject(
+      new Frames(HPAGE_SIZE * 4),
+      HPAGE_SIZE + PAGE_SIZE,
+      HPAGE_SIZE,
+    );
+    object.frameAt(HPAGE_FRAMES - 1);
+    assertEquals(assertThrows(() => object.frameAt(HPAGE_FRAMES)), EFAULT);
+  });
+
   it("allocates a whole huge page at once", () => {
     const frames = new Frames(HPAGE_SIZE * 4);
     const object = new SimulatedObject(frames, HPAGE_SIZE, HPAGE_SIZE);
