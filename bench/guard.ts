@@ -3,7 +3,7 @@
 /**
  * `deno task bench:guard`: measures the operations that `bands.json` names and
  * fails if a figure is outside of its band. What is outside is measured again,
- * a few times, each time by a fresh compiler (guard_worker.ts), and the fastest
+ * a few times, each time by a fresh compiler (measuring/worker.ts), and the fastest
  * rounds of all of them count: neither other work on the machine nor an unlucky
  * guess of the compiler can make anything fail.
  *
@@ -22,10 +22,19 @@ import {
 } from "./reporting/bands.ts";
 import bands from "./bands.json" with { type: "json" };
 import { type Figures, figuresOf } from "./reporting/figures.ts";
-import { type Result, together } from "./measuring/measure.ts";
+import { measureAfresh } from "./measuring/afresh.ts";
+import { type Effort, type Result, together } from "./measuring/measure.ts";
 import { operationName } from "./measuring/scenario.ts";
 
 const BANDS = new URL("./bands.json", import.meta.url);
+
+/** The fastest round is what counts, so a few hundred milliseconds do. */
+const EFFORT: Effort = {
+  warmup: 100,
+  measure: 150,
+  minRounds: 10,
+  maxRounds: 1000,
+};
 
 /** How often something is measured before it counts as outside of its band. */
 const ATTEMPTS = 5;
@@ -35,27 +44,12 @@ async function figuresWith(
   names: ReadonlySet<string>,
   measured: Map<string, Result> = new Map(),
 ): Promise<Figures[]> {
-  for (const result of await measureAfresh(names)) {
+  for (const result of await measureAfresh({ names, effort: EFFORT })) {
     const name = operationName(result.operation);
     const before = measured.get(name);
     measured.set(name, before ? together(before, result) : result);
   }
   return [...measured.values()].map(figuresOf);
-}
-
-/** What a worker of its own measures. */
-async function measureAfresh(names: ReadonlySet<string>): Promise<Result[]> {
-  const url = new URL("./guard_worker.ts", import.meta.url);
-  const worker = new Worker(url, { type: "module" });
-  try {
-    return await new Promise((resolve, reject) => {
-      worker.onmessage = ({ data }) => resolve(data as Result[]);
-      worker.onerror = (event) => reject(new Error(event.message));
-      worker.postMessage(names);
-    });
-  } finally {
-    worker.terminate();
-  }
 }
 
 /** Compares what is measured with the bands, and again what is outside. */

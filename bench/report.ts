@@ -14,8 +14,8 @@
 import { formatAims } from "./reporting/aims.ts";
 import { renderChart } from "./reporting/chart.ts";
 import { type Figures, figuresOf } from "./reporting/figures.ts";
-import { warmFloors } from "./measuring/floor.ts";
-import { measure, THOROUGH } from "./measuring/measure.ts";
+import { measureAfresh } from "./measuring/afresh.ts";
+import { THOROUGH } from "./measuring/measure.ts";
 import { bytesPerArea } from "./measuring/memory.ts";
 import { allScenarios } from "./operations.ts";
 import { nothingNamed } from "./options.ts";
@@ -30,13 +30,31 @@ const README = new URL("./README.md", import.meta.url);
 /** What of README.md the report writes. */
 const AIMS_PART = /(?<=<!-- aims -->\n)[^]*(?=<!-- \/aims -->)/;
 
-/** Measures scenarios one after the other, saying on standard error where it is. */
+/** Scenarios that follow each other and differ in size alone. */
+function families(scenarios: readonly Scenario[]): Scenario[][] {
+  const all: Scenario[][] = [];
+  for (const scenario of scenarios) {
+    const last = all.at(-1);
+    if (last && seriesOf(last[0]!) === seriesOf(scenario)) last.push(scenario);
+    else all.push([scenario]);
+  }
+  return all;
+}
+
+/** What a scenario measures first, whatever its size. */
+function seriesOf({ operations }: Scenario): string {
+  return Object.values(operations)[0]!.series;
+}
+
+/** Measures scenarios, a family after the other, saying on standard error where it is. */
 async function measureAll(scenarios: readonly Scenario[]): Promise<Figures[]> {
   const all: Figures[] = [];
-  for (const [i, scenario] of scenarios.entries()) {
-    console.error(`${i + 1}/${scenarios.length} ${namesOf(scenario)[0]}`);
-    all.push(...(await measure(scenario, THOROUGH)).map(figuresOf));
-    (globalThis as { gc?: () => void }).gc?.();
+  const kinds = families(scenarios);
+  for (const [i, family] of kinds.entries()) {
+    console.error(`${i + 1}/${kinds.length} ${seriesOf(family[0]!)}`);
+    const names = new Set(family.map((scenario) => namesOf(scenario)[0]!));
+    const results = await measureAfresh({ names, effort: THOROUGH });
+    all.push(...results.map(figuresOf));
   }
   return all;
 }
@@ -69,7 +87,6 @@ async function main(words: readonly string[]): Promise<number> {
     for (const word of words) console.error(nothingNamed(word, names).message);
     return 2;
   }
-  warmFloors();
   const all = await measureAll(scenarios);
   const areaBytes = words.length === 0 ? await bytesPerArea() : undefined;
   const table = formatTable(all, areaBytes);
