@@ -153,7 +153,7 @@ describe(`the page to watch iommufd at work${lacks}`, options, () => {
       assertEquals(await position(page), `${where} of 15`);
     }
     const order: string[] = [];
-    for (let i = 0; i < 8; i++) {
+    for (let i = 0; i < 10; i++) {
       await page.keyboard.press("Tab");
       order.push(await page.evaluate("document.activeElement.id"));
     }
@@ -166,7 +166,10 @@ describe(`the page to watch iommufd at work${lacks}`, options, () => {
       "back",
       "forward",
       "last",
+      "play",
+      "speed",
     ]);
+    await page.locator("#last").focus();
     await page.keyboard.press("Enter");
     assertEquals(await position(page), "15 of 15");
     await page.locator('[data-step="10"]').focus();
@@ -182,6 +185,83 @@ describe(`the page to watch iommufd at work${lacks}`, options, () => {
       await page.locator(".ioas .detail").first().innerText(),
       "IOVA 0x1000000-0x100ffff, 64 KiB: area of pages P1 0-15, devices may read and write, storage is HWPT 4, 1 pin by accesses",
     );
+    assertEquals(errors, []);
+    await page.context().close();
+  });
+
+  it("plays the steps one after the other, until it is paused or at the end", async () => {
+    const { page, errors } = await openPage(browser, address, DESK);
+    await page.clock.install();
+    const second = () => page.clock.runFor(1000);
+    await page.getByRole("button", { name: "Play the steps" }).click();
+    assertEquals(await position(page), "1 of 15");
+    for (let i = 0; i < 4; i++) await second();
+    assertEquals(await position(page), "3 of 15");
+    await page.getByLabel("Speed").selectOption("fast");
+    await page.getByRole("button", { name: "Pause" }).click();
+    await second();
+    assertEquals(await position(page), "3 of 15");
+    // By its key; a step by hand pauses too.
+    await page.locator("#play").press("p");
+    await second();
+    assertEquals(await position(page), "5 of 15");
+    await page.keyboard.press("ArrowLeft");
+    await second();
+    assertEquals(await position(page), "4 of 15");
+    await page.keyboard.press("p");
+    for (let i = 0; i < 10; i++) await second();
+    assertEquals(await position(page), "15 of 15");
+    const plays = page.getByRole("button", { name: "Play the steps" });
+    assertEquals(await plays.innerText(), "Play", "it ended by itself");
+    await plays.click();
+    assertEquals(await position(page), "1 of 15", "from the beginning");
+    await page.getByRole("button", { name: "Write calls" }).click();
+    await second();
+    assertEquals(
+      await position(page),
+      "1 of 15",
+      "not while calls are written",
+    );
+    assertEquals(errors, []);
+    await page.context().close();
+  });
+
+  it("moves nothing for who wants no motion, and what changed for others", async () => {
+    const { page } = await openPage(browser, at("#scenario=tour&step=8"), DESK);
+    await page.clock.install();
+    const moves = async () => {
+      const changed = page.locator("#state .changed").first();
+      return await changed.evaluate((element) => {
+        const { getComputedStyle } = globalThis as unknown as {
+          getComputedStyle(of: unknown): { readonly animationName: string };
+        };
+        return getComputedStyle(element).animationName;
+      });
+    };
+    await page.keyboard.press("p");
+    assertEquals(await moves(), "appear");
+    await page.emulateMedia({ reducedMotion: "reduce" });
+    assertEquals(await moves(), "none");
+    await page.keyboard.press("p");
+    await page.emulateMedia({ reducedMotion: "no-preference" });
+    assertEquals(await moves(), "none", "it does not play");
+    await page.context().close();
+  });
+
+  it("offers a scenario in the kernels that have its calls", async () => {
+    const { page, errors } = await openPage(browser, address, DESK);
+    const offered = () => page.locator("#revision option").allInnerTexts();
+    const v3 = "The series v3, of 2022";
+    assertEquals(await offered(), ["Linux 7.3", "Linux 6.12", v3]);
+    await page.getByLabel("Kernel").selectOption("v3");
+    await page.keyboard.press("End");
+    await page.getByLabel("Scenario").selectOption("memlock");
+    assertStringIncludes(page.url(), "revision=v3");
+    await page.getByLabel("Scenario").selectOption("viommu");
+    assertEquals(await offered(), ["Linux 7.3"]);
+    assertStringIncludes(page.url(), "revision=7.3");
+    await page.goto(at("#scenario=dirty&revision=v3&step=2"));
+    await page.waitForURL("**scenario=dirty&revision=7.3&step=2");
     assertEquals(errors, []);
     await page.context().close();
   });

@@ -7,13 +7,14 @@
  * @module
  */
 
+import { REVISION_NAMES, type RevisionName } from "@iommufd/kit";
 import { type Details, type Field, type KeyPress, window } from "./browser.ts";
-import { OFFERED } from "./offered.ts";
 import { linkTo, type Place, placeAt } from "../play/link.ts";
 import { Player } from "../play/player.ts";
-import { SCENARIOS } from "../scenarios/mod.ts";
+import { kernelsFor, SCENARIOS } from "../scenarios/mod.ts";
 import { callView } from "./call_view.ts";
 import { byId, h } from "./dom.ts";
+import { Playing } from "./playing.ts";
 import { stateView, type Zooms } from "./state_view.ts";
 import { stepsView } from "./steps_view.ts";
 
@@ -21,6 +22,7 @@ const OWN = "";
 
 const scenario = byId("scenario") as Field;
 const revision = byId("revision") as Field;
+const speed = byId("speed") as Field;
 const slider = byId("slider") as Field;
 const editor = byId("editor");
 const text = byId("text") as Field;
@@ -29,6 +31,40 @@ const steps = byId("steps");
 const call = byId("call");
 const state = byId("state");
 
+/** What kernels are called. */
+const CALLED: Readonly<Record<RevisionName, string>> = {
+  "7.3": "Linux 7.3",
+  "6.12": "Linux 6.12",
+  "v3": "The series v3, of 2022",
+};
+
+const playing = new Playing({
+  step: () => {
+    const last = player.lines.length;
+    if (here.position < last) go(here.position + 1);
+    return here.position < last;
+  },
+  pause: () => Number(speed.value),
+  onChange: (isOn) => {
+    const button = byId("play");
+    button.textContent = isOn ? "Pause" : "Play";
+    button.setAttribute("aria-label", isOn ? "Pause" : "Play the steps");
+    state.setAttribute("data-plays", String(isOn));
+  },
+});
+
+/** Plays, from the beginning where it is at the end, or pauses. */
+function play(): void {
+  if (here.position === player.lines.length) go(0);
+  playing.toggle();
+}
+
+/** Goes somewhere by hand: what played pauses. */
+function goTo(position: number): void {
+  playing.stop();
+  go(position);
+}
+
 /** What is looked at, and the program of it. */
 let here: Place;
 let player: Player;
@@ -36,6 +72,7 @@ const zooms: Zooms = new Map();
 
 /** Goes to a place; what cannot be read is told, and the page stays where it is. */
 function open(place: Place): boolean {
+  playing.stop();
   try {
     player = new Player(place.text, place.revision);
   } catch (reason) {
@@ -46,6 +83,11 @@ function open(place: Place): boolean {
   zooms.clear();
   error.textContent = "";
   scenario.value = place.scenario ?? OWN;
+  revision.replaceChildren(
+    ...kernelsFor(place.scenario).map((value) =>
+      h("option", { value }, CALLED[value])
+    ),
+  );
   revision.value = place.revision;
   go(place.position);
   return true;
@@ -81,7 +123,7 @@ function disable(id: string, isOff: boolean): void {
 /** Draws all that depends on the place. */
 function draw(): void {
   const hadFocus = steps.contains(window.document.activeElement);
-  steps.replaceChildren(...stepsView(player.lines, here.position, go));
+  steps.replaceChildren(...stepsView(player.lines, here.position, goTo));
   const now = steps.querySelector(".now");
   if (now) steps.scrollTop = now.offsetTop - steps.clientHeight / 3;
   else if (here.position === 0) steps.scrollTop = 0;
@@ -106,6 +148,7 @@ function draw(): void {
 
 /** Opens or closes the editor. */
 function edit(isOpen: boolean): void {
+  playing.stop();
   editor.hidden = !isOpen;
   byId("edit").setAttribute("aria-expanded", String(isOpen));
 }
@@ -115,25 +158,23 @@ function fillSelects(): void {
     ...SCENARIOS.map(({ id, title }) => h("option", { value: id }, title)),
     h("option", { value: OWN }, "A program of your own"),
   );
-  revision.append(
-    ...OFFERED.map((name) => h("option", { value: name }, `Linux ${name}`)),
-  );
 }
 
 function listen(): void {
   const on = (id: string, act: () => void) =>
     byId(id).addEventListener("click", act);
-  on("first", () => go(0));
-  on("back", () => go(here.position - 1));
-  on("forward", () => go(here.position + 1));
-  on("last", () => go(player.lines.length));
+  on("first", () => goTo(0));
+  on("back", () => goTo(here.position - 1));
+  on("forward", () => goTo(here.position + 1));
+  on("last", () => goTo(player.lines.length));
+  on("play", play);
   on("edit", () => {
     text.value = here.text;
     edit(editor.hidden);
     if (!editor.hidden) text.focus();
   });
   on("copy", copyLink);
-  slider.addEventListener("input", () => go(Number(slider.value)));
+  slider.addEventListener("input", () => goTo(Number(slider.value)));
   scenario.addEventListener("change", () => {
     if (scenario.value === OWN) {
       text.value = here.text;
@@ -142,13 +183,11 @@ function listen(): void {
       return;
     }
     edit(false);
-    open({
-      ...placeAt(`#scenario=${scenario.value}`),
-      revision: here.revision,
-    });
+    const to = `#scenario=${scenario.value}&revision=${here.revision}`;
+    open(placeAt(to));
   });
   revision.addEventListener("change", () => {
-    const chosen = OFFERED.find((name) => name === revision.value);
+    const chosen = REVISION_NAMES.find((name) => name === revision.value);
     if (chosen && !open({ ...here, revision: chosen })) {
       revision.value = here.revision;
     }
@@ -167,10 +206,11 @@ function listen(): void {
 }
 
 const KEYS: Readonly<Record<string, () => void>> = {
-  ArrowLeft: () => go(here.position - 1),
-  ArrowRight: () => go(here.position + 1),
-  Home: () => go(0),
-  End: () => go(player.lines.length),
+  ArrowLeft: () => goTo(here.position - 1),
+  ArrowRight: () => goTo(here.position + 1),
+  Home: () => goTo(0),
+  End: () => goTo(player.lines.length),
+  p: play,
 };
 
 /** Keys step, but where they have another meaning. */

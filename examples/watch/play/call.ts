@@ -67,8 +67,8 @@ export interface MadeCall {
 interface Made {
   readonly program: Program;
   readonly step: Step;
-  /** With all values in their places; undefined where there was no process. */
-  readonly before: Call | undefined;
+  /** As it was made: with all values in their places, where there was a process. */
+  readonly before: Call;
   readonly outcome: Outcome;
   /** What the kernel threw, if it did. */
   readonly errno: Errno | undefined;
@@ -76,10 +76,9 @@ interface Made {
 
 /** Tells a step. */
 export function tellCall(
-  { program, step, before, outcome, errno }: Made,
+  { program, step, before: call, outcome, errno }: Made,
   uapi: RevisionName,
 ): MadeCall {
-  const call = before ?? step.call;
   const resolved: Step = { ...step, call };
   const shape = shapeOfStep(program, resolved, uapi);
   const sent = structOf(call);

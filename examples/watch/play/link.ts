@@ -6,12 +6,8 @@
  * @module
  */
 
-import {
-  isRevisionName,
-  NEWEST,
-  type RevisionName,
-} from "../../../impl/uapi/revision.ts";
-import { SCENARIOS } from "../scenarios/mod.ts";
+import { NEWEST, type RevisionName } from "../../../impl/uapi/revision.ts";
+import { kernelsFor, SCENARIOS } from "../scenarios/mod.ts";
 
 /** What is looked at. */
 export interface Place {
@@ -41,16 +37,16 @@ export function linkTo(
 /** The place of an address; what it does not say, or wrongly, is as at the beginning. */
 export function placeAt(hash: string): Place {
   const said = new URLSearchParams(hash.replace(/^#/, ""));
-  const revision = said.get("revision") ?? NEWEST;
   const step = said.get("step") ?? "";
   const own = programIn(said.get("program"));
   const { id, text } =
     SCENARIOS.find(({ id }) => id === said.get("scenario")) ?? SCENARIOS[0]!;
+  const kernels = kernelsFor(own === undefined ? id : undefined);
   return {
     ...own === undefined
       ? { scenario: id, text: text.trim() }
       : { scenario: undefined, text: own },
-    revision: isRevisionName(revision) ? revision : NEWEST,
+    revision: kernels.find((name) => name === said.get("revision")) ?? NEWEST,
     position: /^\d{1,9}$/.test(step) ? Number(step) : 0,
   };
 }

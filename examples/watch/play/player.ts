@@ -139,7 +139,9 @@ class Running {
   step(): void {
     const step = this.#program[this.position++]!;
     const { kernel } = this.#model;
-    const before = this.#steps.resolved(step)?.call;
+    // The step writes into what it is given.
+    const { verb, args } = this.#steps.resolved(step)?.call ?? step.call;
+    const before = { verb, args: structuredClone(args) };
     kernel.lastErrno = undefined;
     const outcome = this.#steps.make(step);
     const errno: Errno | undefined = kernel.lastErrno;

@@ -7,17 +7,16 @@
  * @module
  */
 
-import type { Scenario } from "./scenario.ts";
+import { map, memory, type Scenario, scene } from "./scenario.ts";
 
 const SCENE = `
-$memory = mmap(0x10000000, 0x8000, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0)
-$iommufd = open("/dev/iommu", O_RDWR)
-$ioas = ioctl($iommufd, IOMMU_IOAS_ALLOC, {})
-ioctl($iommufd, IOMMU_IOAS_MAP, {flags: FIXED_IOVA | WRITEABLE | READABLE, ioasId: $ioas.outIoasId, userVa: $memory, length: 0x8000, iova: 0x1000000})`;
+${scene(0x8000)}
+${map(0x8000, 0x1000000)}`;
 
 /** Attach, detach, attach again. */
 export const ATTACH: Scenario = {
   id: "attach",
+  since: "6.6",
   title: "Attach, replace, detach",
   text: `${SCENE}
 # Attached to an IOAS: the kernel makes a HWPT ("auto") and fills its page table.
@@ -43,10 +42,11 @@ close($iommufd)
 /** Which pages did the device write? */
 export const DIRTY: Scenario = {
   id: "dirty",
+  since: "6.7",
   title: "Dirty tracking, as for live migration",
   text: `${SCENE}
 $mock = ioctl($iommufd, IOMMU_TEST_CMD MOCK_DOMAIN, {id: $ioas.outIoasId})
-$bitmaps = mmap(0x20000000, 0x1000, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0)
+$bitmaps = ${memory(0x1000, 0x20000000)}
 # A HWPT that can track writes.
 $hwpt = ioctl($iommufd, IOMMU_HWPT_ALLOC, {flags: DIRTY_TRACKING, devId: $mock.outIdevId, ptId: $ioas.outIoasId})
 ioctl($iommufd, IOMMU_TEST_CMD MOCK_DOMAIN_REPLACE, {id: $mock.outStdevId, ptId: $hwpt.outHwptId})
@@ -68,10 +68,11 @@ peek(0x20000200, 1)
 /** A fault, delivered and answered. */
 export const FAULT: Scenario = {
   id: "fault",
+  since: "6.11",
   title: "A page fault of a device, and its answer",
   text: `${SCENE}
 $mock = ioctl($iommufd, IOMMU_TEST_CMD MOCK_DOMAIN, {id: $ioas.outIoasId})
-$data = mmap(0x20000000, 0x1000, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0)
+$data = ${memory(0x1000, 0x20000000)}
 poke(0x20000000, x"ef be ad de")
 # A queue for faults: an object with a file.
 $queue = ioctl($iommufd, IOMMU_FAULT_QUEUE_ALLOC, {})
@@ -94,6 +95,7 @@ close($iommufd)
 /** Virtual IOMMUs. */
 export const VIOMMU: Scenario = {
   id: "viommu",
+  since: "7.3",
   title: "A virtual IOMMU, with a device, a queue and an event",
   text: `${SCENE}
 $mock = ioctl($iommufd, IOMMU_TEST_CMD MOCK_DOMAIN, {id: $ioas.outIoasId})
@@ -106,7 +108,7 @@ $vdevice = ioctl($iommufd, IOMMU_VDEVICE_ALLOC, {viommuId: $viommu.outViommuId, 
 # A queue for events of this guest.
 $events = ioctl($iommufd, IOMMU_VEVENTQ_ALLOC, {viommuId: $viommu.outViommuId, type: 0xbeefbeef, veventqDepth: 2})
 # A HWPT nested on the virtual IOMMU: the guest's page table.
-$data = mmap(0x20000000, 0x1000, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0)
+$data = ${memory(0x1000, 0x20000000)}
 poke(0x20000000, x"ef be ad de")
 $nested = ioctl($iommufd, IOMMU_HWPT_ALLOC, {devId: $mock.outIdevId, ptId: $viommu.outViommuId, dataType: 0xdead, dataLen: 4, dataUptr: $data})
 ioctl($iommufd, IOMMU_TEST_CMD MOCK_DOMAIN_REPLACE, {id: $mock.outStdevId, ptId: $nested.outHwptId})
@@ -127,7 +129,7 @@ export const CONTAINER: Scenario = {
   id: "vfio",
   title: "A VFIO container on iommufd",
   text: `
-$memory = mmap(0x10000000, 0x8000, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0)
+$memory = ${memory(0x8000)}
 # The selftest module's device needs iommufd's own ioctl, a VFIO container is the same file.
 $container = open("/dev/iommu", O_RDWR)
 # A container speaks of no IOAS: it has one that is chosen for it.
@@ -154,9 +156,7 @@ export const IOVA: Scenario = {
   id: "iova",
   title: "IOVA: chosen, allowed, reserved",
   text: `
-$memory = mmap(0x10000000, 0x10000, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0)
-$iommufd = open("/dev/iommu", O_RDWR)
-$ioas = ioctl($iommufd, IOMMU_IOAS_ALLOC, {})
+${scene(0x10000)}
 # Without FIXED_IOVA the kernel chooses.
 ioctl($iommufd, IOMMU_IOAS_MAP, {flags: WRITEABLE | READABLE, ioasId: $ioas.outIoasId, userVa: $memory, length: 0x3000})
 $mock = ioctl($iommufd, IOMMU_TEST_CMD MOCK_DOMAIN, {id: $ioas.outIoasId})
@@ -172,7 +172,7 @@ ioctl($iommufd, IOMMU_IOAS_ALLOW_IOVAS, {ioasId: $ioas.outIoasId, numIovas: 1, a
 ioctl($iommufd, IOMMU_IOAS_MAP, {flags: WRITEABLE | READABLE, ioasId: $ioas.outIoasId, userVa: $memory, length: 0x1000})
 ioctl($iommufd, IOMMU_IOAS_MAP, {flags: WRITEABLE | READABLE, ioasId: $ioas.outIoasId, userVa: $memory + 0x4000, length: 0x8000})
 # Fixed IOVA need not be in what is allowed, but not in what is reserved.
-ioctl($iommufd, IOMMU_IOAS_MAP, {flags: FIXED_IOVA | WRITEABLE | READABLE, ioasId: $ioas.outIoasId, userVa: $memory, length: 0x2000, iova: 0x2002000})
+${map(0x2000, 0x2002000)}
 # Which ranges can be used?
 ioctl($iommufd, IOMMU_IOAS_IOVA_RANGES, {ioasId: $ioas.outIoasId, numIovas: 8, allowedIovas: $memory + 0x8000})
 peek(0x10008000, 32)

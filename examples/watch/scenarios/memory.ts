@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Scenario } from "./scenario.ts";
+import { IOMMUFD, map, memory, type Scenario, scene } from "./scenario.ts";
 
 /** A device, a copy, an access, and what is refused: as `deno task demo` plays it. */
 export const TOUR: Scenario = {
@@ -15,13 +15,13 @@ export const TOUR: Scenario = {
   title: "A tour: map, attach, copy, pin, unmap",
   text: `
 # 64 KiB of memory, as a VMM has for its guest.
-$memory = mmap(0x10000000, 0x10000, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0)
+$memory = ${memory(0x10000)}
 # Every iommufd context begins with this descriptor.
 $iommufd = open("/dev/iommu", O_RDWR)
 # An IO address space. No device is attached: all IOVA from 0 to 2^64-1 can be mapped.
 $ioas = ioctl($iommufd, IOMMU_IOAS_ALLOC, {})
 # Map the memory at IOVA 16 MiB. Nobody uses it yet: nothing is pinned, there are no frames.
-ioctl($iommufd, IOMMU_IOAS_MAP, {flags: FIXED_IOVA | WRITEABLE | READABLE, ioasId: $ioas.outIoasId, userVa: $memory, length: 0x10000, iova: 0x1000000})
+${map(0x10000, 0x1000000)}
 # Attach a mock device. All 16 pages are pinned, once; their frame numbers are kept in the HWPT's page table. What the mock IOMMU cannot map became reserved.
 $mock = ioctl($iommufd, IOMMU_TEST_CMD MOCK_DOMAIN, {id: $ioas.outIoasId})
 # A second IO address space...
@@ -52,11 +52,9 @@ export const TIERS: Scenario = {
   id: "tiers",
   title: "Where frame numbers are kept: pinned_pfns, a domain, user memory",
   text: `
-$memory = mmap(0x10000000, 0x8000, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0)
-$iommufd = open("/dev/iommu", O_RDWR)
-$ioas = ioctl($iommufd, IOMMU_IOAS_ALLOC, {})
+${scene(0x8000)}
 # Mapped, and used by nobody: the place to find a frame is user memory.
-ioctl($iommufd, IOMMU_IOAS_MAP, {flags: FIXED_IOVA | WRITEABLE | READABLE, ioasId: $ioas.outIoasId, userVa: $memory, length: 0x8000, iova: 0x1000000})
+${map(0x8000, 0x1000000)}
 $access = ioctl($iommufd, IOMMU_TEST_CMD CREATE_ACCESS, {id: $ioas.outIoasId, flags: NEEDS_PIN_PAGES})
 # An access pins pages 2-5: there is no domain, so pinned_pfns holds the frame numbers.
 $first = ioctl($iommufd, IOMMU_TEST_CMD ACCESS_PAGES, {id: $access.outAccessFd, iova: 0x1002000, length: 0x4000, uptr: $memory + 0x2000})
@@ -80,11 +78,10 @@ export const ACCESS: Scenario = {
   id: "access",
   title: "An access while its memory is unmapped",
   text: `
-$memory = mmap(0x10000000, 0x4000, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0)
+$memory = ${memory(0x4000)}
 poke(0x10000000, x"69 6f 6d 6d 75 66 64")
-$iommufd = open("/dev/iommu", O_RDWR)
-$ioas = ioctl($iommufd, IOMMU_IOAS_ALLOC, {})
-ioctl($iommufd, IOMMU_IOAS_MAP, {flags: FIXED_IOVA | WRITEABLE | READABLE, ioasId: $ioas.outIoasId, userVa: $memory, length: 0x4000, iova: 0x5000})
+${IOMMUFD}
+${map(0x4000, 0x5000)}
 # An access needs no IOMMU: it reads and writes by IOVA, or pins pages.
 $access = ioctl($iommufd, IOMMU_TEST_CMD CREATE_ACCESS, {id: $ioas.outIoasId, flags: NEEDS_PIN_PAGES})
 # Reading pins only for as long as it takes: the bytes arrive at 0x10003000.
@@ -111,17 +108,16 @@ export const LIMIT: Scenario = {
 setrlimit(RLIMIT_MEMLOCK, 0x4000)
 setuid(1000)
 $memory = mmap(0x10000000, 0x10000, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0)
-$iommufd = open("/dev/iommu", O_RDWR)
-$ioas = ioctl($iommufd, IOMMU_IOAS_ALLOC, {})
+${IOMMUFD}
 $mock = ioctl($iommufd, IOMMU_TEST_CMD MOCK_DOMAIN, {id: $ioas.outIoasId})
 # Three pages are pinned for the device, and charged.
-ioctl($iommufd, IOMMU_IOAS_MAP, {flags: FIXED_IOVA | WRITEABLE | READABLE, ioasId: $ioas.outIoasId, userVa: $memory, length: 0x3000, iova: 0x1000000})
+${map(0x3000, 0x1000000)}
 # Two more would be five. Everything that was done for them is undone.
-ioctl($iommufd, IOMMU_IOAS_MAP, {flags: FIXED_IOVA | WRITEABLE | READABLE, ioasId: $ioas.outIoasId, userVa: $memory + 0x3000, length: 0x2000, iova: 0x1010000})
+${map(0x2000, 0x1010000, 0x3000)}
 # One more fits.
-ioctl($iommufd, IOMMU_IOAS_MAP, {flags: FIXED_IOVA | WRITEABLE | READABLE, ioasId: $ioas.outIoasId, userVa: $memory + 0x3000, length: 0x1000, iova: 0x1010000})
+${map(0x1000, 0x1010000, 0x3000)}
 # The same page mapped twice is charged twice: these are other pages to iommufd.
-ioctl($iommufd, IOMMU_IOAS_MAP, {flags: FIXED_IOVA | WRITEABLE | READABLE, ioasId: $ioas.outIoasId, userVa: $memory + 0x3000, length: 0x1000, iova: 0x1020000})
+${map(0x1000, 0x1020000, 0x3000)}
 # A copy is not: it shares the pages.
 ioctl($iommufd, IOMMU_IOAS_COPY, {flags: FIXED_IOVA | WRITEABLE | READABLE, dstIoasId: $ioas.outIoasId, srcIoasId: $ioas.outIoasId, length: 0x3000, dstIova: 0x1030000, srcIova: 0x1000000})
 # Unmapping gives back what no other area needs: nothing of these, because of the copy.
@@ -137,19 +133,17 @@ export const HUGE: Scenario = {
   title: "Large IO pages, and without",
   text: `
 # 2 MiB + 32 KiB of memory, contiguous in this machine.
-$memory = mmap(0x10000000, 0x208000, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0)
-$iommufd = open("/dev/iommu", O_RDWR)
-$ioas = ioctl($iommufd, IOMMU_IOAS_ALLOC, {})
+${scene(0x208000)}
 $mock = ioctl($iommufd, IOMMU_TEST_CMD MOCK_DOMAIN, {id: $ioas.outIoasId})
 # As few IO pages as alignment allows of IOVA, address and what is left.
-ioctl($iommufd, IOMMU_IOAS_MAP, {flags: FIXED_IOVA | WRITEABLE | READABLE, ioasId: $ioas.outIoasId, userVa: $memory, length: 0x208000, iova: 0x1000000})
+${map(0x208000, 0x1000000)}
 ioctl($iommufd, IOMMU_IOAS_UNMAP, {ioasId: $ioas.outIoasId, iova: 0x1000000, length: 0x208000})
 # Half a page off: nothing fits together but the smallest sizes.
-ioctl($iommufd, IOMMU_IOAS_MAP, {flags: FIXED_IOVA | WRITEABLE | READABLE, ioasId: $ioas.outIoasId, userVa: $memory, length: 0x8000, iova: 0x1000800})
+${map(0x8000, 0x1000800)}
 ioctl($iommufd, IOMMU_IOAS_UNMAP, {ioasId: $ioas.outIoasId, iova: 0x1000800, length: 0x8000})
 # HUGE_PAGES off, as VFIO's type1 has it: page by page.
 ioctl($iommufd, IOMMU_OPTION, {optionId: HUGE_PAGES, objectId: $ioas.outIoasId, val64: 0})
-ioctl($iommufd, IOMMU_IOAS_MAP, {flags: FIXED_IOVA | WRITEABLE | READABLE, ioasId: $ioas.outIoasId, userVa: $memory, length: 0x208000, iova: 0x1000000})
+${map(0x208000, 0x1000000)}
 # Now a part of it can be unmapped? No: an area goes whole, whatever its IO pages are.
 ioctl($iommufd, IOMMU_IOAS_UNMAP, {ioasId: $ioas.outIoasId, iova: 0x1000000, length: 0x1000})
 `,
@@ -160,19 +154,15 @@ export const MANY: Scenario = {
   id: "many",
   title: "10,000 areas",
   text: `
-$memory = mmap(0x10000000, 0x1000, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0)
-$iommufd = open("/dev/iommu", O_RDWR)
-$ioas = ioctl($iommufd, IOMMU_IOAS_ALLOC, {})
+${scene(0x1000)}
 $mock = ioctl($iommufd, IOMMU_TEST_CMD MOCK_DOMAIN, {id: $ioas.outIoasId})
 # Ten thousand areas of one page each. What cannot be seen is summed up: press a piece of the axis to look into it.
 ${
     Array.from(
       { length: 10_000 },
-      (_, i) =>
-        `ioctl($iommufd, IOMMU_IOAS_MAP, {flags: FIXED_IOVA | WRITEABLE | READABLE, ioasId: $ioas.outIoasId, userVa: $memory, length: 0x1000, iova: 0x${
-          (0x1000000 + i * 0x2000).toString(16)
-        }})`,
-    ).join("\n")
+      (_, i) => map(0x1000, 0x1000000 + i * 0x2000),
+    )
+      .join("\n")
   }
 # All of them at once.
 ioctl($iommufd, IOMMU_IOAS_UNMAP, {ioasId: $ioas.outIoasId, length: 0xffffffffffffffff})
