@@ -104,6 +104,7 @@ describe("The fuzzer's command", () => {
 
   const machines: [string, ImplOptions][] = [
     ["a container of VFIO's own", { container: "type1" }],
+    ["its card from the beginning", { device: "card" }],
     ["other devices", { device: "engines" }],
     ["no device", { device: "none" }],
   ];

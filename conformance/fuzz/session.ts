@@ -31,7 +31,7 @@ import {
   type FuzzerOptions,
 } from "./run/fuzzer.ts";
 import { givenProgram, readProgram } from "./run/given.ts";
-import { likenessOf } from "./run/likeness.ts";
+import { likenessOf } from "./machine/likeness.ts";
 import { MACHINE, runOnModel } from "./run/on_model.ts";
 import { Pool } from "./run/pool.ts";
 import { chooseSeed, formatSeed } from "./run/seed.ts";

@@ -11,7 +11,7 @@ import type { Masks } from "../fuzz/compare/masks.ts";
 import { isFailure, type Side } from "../fuzz/run/side.ts";
 import { withoutChoices } from "./machine/choices.ts";
 import { knownDifference } from "./differences.ts";
-import { FILE_NAMES, namesOf, renamed } from "./machine/names.ts";
+import { FILE_NAMES, namesOf, renamed } from "../fuzz/machine/names.ts";
 import type { Trace } from "./trace.ts";
 
 /** How traces went. */

@@ -13,7 +13,7 @@ import { Masks } from "../fuzz/compare/masks.ts";
 import { isFailure, type Side } from "../fuzz/run/side.ts";
 import type { Candidate } from "./candidates/candidates.ts";
 import { withoutChoices } from "./machine/choices.ts";
-import { FILE_NAMES, namesOf, renamed } from "./machine/names.ts";
+import { FILE_NAMES, namesOf, renamed } from "../fuzz/machine/names.ts";
 import type { Trace } from "./trace.ts";
 
 /** What a machine can be without; the rest every target needs for its traces. */

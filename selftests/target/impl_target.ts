@@ -173,8 +173,8 @@ export interface ImplOptions {
   readonly container?: Container;
   /** It has the card, whatever a test needs: for who is not told that. Default false. */
   readonly hasOnlyCard?: boolean;
-  /** What it has in the card's place, whatever a test needs: copy engines, or nothing. */
-  readonly device?: "engines" | "none";
+  /** What it has, whatever a test needs: the card from the beginning, copy engines in its place, or nothing. */
+  readonly device?: "card" | "engines" | "none";
   /** Devices without an IOMMU are allowed; default where a test needs one. */
   readonly noIommu?: boolean | undefined;
   /** And there can be some; default where a test needs one. */
@@ -185,6 +185,10 @@ export interface ImplOptions {
   readonly calls?: ImplCalls;
 }
 
+function plugCard(kernel: Kernel): void {
+  kernel.addPciDevice(new Igb());
+}
+
 /**
  * A card that is put into the machine when it is opened first: the numbers of
  * groups, on which depends how many steps of the kernel can fail, stay those
@@ -193,7 +197,7 @@ export interface ImplOptions {
 function plugWhenOpened(kernel: Kernel): void {
   const path = "/dev/vfio/devices/vfio0";
   kernel.registerDevice(path, (task, access) => {
-    kernel.addPciDevice(new Igb());
+    plugCard(kernel);
     return kernel.openPath(path, task, access);
   });
 }
@@ -250,6 +254,8 @@ function devicesOf({ hasOnlyCard, device }: ImplOptions) {
   const all = Object.entries(OTHER_DEVICES);
   const card = ["vfio_device", "vfio_sriov"];
   switch (device) {
+    case "card":
+      return { plug: plugCard, card, others: [] };
     case "none":
       return { plug: () => {}, card: [], others: [] };
     case "engines": {

@@ -10,6 +10,7 @@ import type { RevisionName } from "../../../impl/uapi/revision.ts";
 import type { Program } from "../../../selftests/target/program.ts";
 import type { OpenOptions, TargetSpec } from "../../targets/target_spec.ts";
 import type { Ran } from "../compare/compare.ts";
+import { FILE_NAMES, namesOf, renamed } from "../machine/names.ts";
 import type { Failure, Side } from "./side.ts";
 import { TargetSide } from "./target_side.ts";
 
@@ -17,6 +18,9 @@ import { TargetSide } from "./target_side.ts";
 export class Pool implements Side {
   /** The targets, and how many programs each still has. */
   readonly #sides: readonly { readonly side: TargetSide; busy: number }[];
+
+  /** What its machines call their card; in programs it has the model's names. */
+  #names = FILE_NAMES;
 
   private constructor(sides: readonly TargetSide[]) {
     this.#sides = sides.map((side) => ({ side, busy: 0 }));
@@ -40,7 +44,9 @@ export class Pool implements Side {
       await Promise.all(sides.map((side) => side.close()));
       throw error;
     }
-    return new Pool(sides);
+    const pool = new Pool(sides);
+    pool.#names = await namesOf(pool);
+    return pool;
   }
 
   get name(): string {
@@ -65,7 +71,8 @@ export class Pool implements Side {
     const idlest = this.#sides.reduce((a, b) => b.busy < a.busy ? b : a);
     idlest.busy++;
     try {
-      return await idlest.side.run(program);
+      const named = renamed(program, FILE_NAMES, this.#names);
+      return await idlest.side.run(named);
     } finally {
       idlest.busy--;
     }

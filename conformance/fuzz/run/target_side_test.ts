@@ -197,13 +197,15 @@ describe("Several targets as a side", () => {
     const gone = { kind: "gone" } as const;
     const ran = [0, 0];
     let opened = 0;
-    const spec = specOf(() => {
+    const spec = specOf(async () => {
       const number = opened++;
-      return whole(async (program) => {
+      const target = await whole(async (program) => {
         ran[number]!++;
         if (number === 0) await gate.promise;
         return program.map(() => gone);
       });
+      // Without a card, for whose names it would be asked.
+      return { ...target, info: { ...target.info, capabilities: [] } };
     });
     const pool = await Pool.open(spec, "7.3", { ...HOW, jobs: 2 });
     const [first, second] = [pool.run(PROGRAM), pool.run(PROGRAM)];

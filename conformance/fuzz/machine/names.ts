@@ -2,8 +2,8 @@
 
 /**
  * What a machine calls its card: the number of its group, and its address. Both
- * are the machine's own, so that programs in files have those of the model, and
- * get a machine's when they run there.
+ * are the machine's own, so that programs have those of the model, and get a
+ * machine's when they run there.
  *
  * @module
  */
@@ -25,7 +25,7 @@ import {
   call,
   type VerbName,
 } from "../../../selftests/target/verbs.ts";
-import { isFailure, type Side } from "../../fuzz/run/side.ts";
+import { isFailure, type Side } from "../run/side.ts";
 
 /** What a machine calls its card. */
 export interface Names {
@@ -35,7 +35,7 @@ export interface Names {
   readonly device: string;
 }
 
-/** The names in files. */
+/** The names in programs: those of the model. */
 export const FILE_NAMES: Names = { group: 0, device: "0000:00:04.0" };
 
 /** Groups have numbers below this. */
@@ -59,10 +59,16 @@ function openGroup(group: number): Step {
 }
 
 /** Opens all groups, in the order of their numbers. */
+const GROUPS: Program = Array.from(
+  { length: MOST_GROUPS },
+  (_, i) => openGroup(i),
+);
+
+/** The same when the card was opened. */
 const ASK_GROUP: Program = [
   OPEN_DEVICE,
   step([{ arg: 0, from: { step: 0 } }], "close", 0),
-  ...Array.from({ length: MOST_GROUPS }, (_, i) => openGroup(i)),
+  ...GROUPS,
 ];
 
 /** Opens a device of a group by all names: the group gives it in a container. */
@@ -94,6 +100,12 @@ async function firstOf(
   if (isFailure(ran)) return -1;
   return ran.outcomes.slice(-count)
     .findIndex((each) => each.kind === "returned" && each.result >= 0);
+}
+
+/** Whether a machine shows its card before that is opened first. */
+export async function hasCardAtBoot(side: Side): Promise<boolean> {
+  return side.capabilities.includes("vfio_device") &&
+    await firstOf(side, GROUPS, MOST_GROUPS) >= 0;
 }
 
 /** What a machine calls its card; as in files where it does not tell. */

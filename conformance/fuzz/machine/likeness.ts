@@ -16,7 +16,8 @@ import type { Need } from "../../../selftests/target/capabilities.ts";
 import type { ImplOptions } from "../../../selftests/target/impl_target.ts";
 import type { Program } from "../../../selftests/target/program.ts";
 import { call } from "../../../selftests/target/verbs.ts";
-import { isFailure, type Side } from "./side.ts";
+import { hasCardAtBoot } from "./names.ts";
+import { isFailure, type Side } from "../run/side.ts";
 
 /** Asks a container whether devices without an IOMMU are allowed, by its path. */
 const ASK_NOIOMMU: Program = ["/dev/iommu", "/dev/vfio/vfio"].flatMap(
@@ -37,18 +38,19 @@ type Likeness = Pick<
 >;
 
 /** What a side's machine has in the place of what most have. */
-function machineOf({ capabilities }: Side): Likeness {
-  const has = (name: Need) => capabilities.includes(name);
+async function machineOf(side: Side): Promise<Likeness> {
+  const has = (name: Need) => side.capabilities.includes(name);
   const device = has("copy_engines") ? "engines" : "none";
   return {
     ...has("type1_container") && !has("vfio") && { container: "type1" },
     ...!has("vfio_device") && { device },
+    ...await hasCardAtBoot(side) && { device: "card" },
   };
 }
 
 /** What the model must be like to behave as a side. */
 export async function likenessOf(side: Side): Promise<Likeness> {
-  const machine = machineOf(side);
+  const machine = await machineOf(side);
   const ran = await side.run(ASK_NOIOMMU);
   if (isFailure(ran)) return machine;
   const [noIommu, noIommuMode] = [1, 3].map((step) => {

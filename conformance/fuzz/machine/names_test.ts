@@ -5,7 +5,7 @@ import { describe, it } from "@std/testing/bdd";
 import type { Program } from "../../../selftests/target/program.ts";
 import { type Call, call } from "../../../selftests/target/verbs.ts";
 import { FILE_NAMES, type Names, namesOf, renamed } from "./names.ts";
-import { modelSide } from "../testing/model_side.ts";
+import { modelSide } from "../../golden/testing/model_side.ts";
 
 const THERE: Names = { group: 12, device: "0000:00:05.0" };
 
