@@ -112,7 +112,7 @@ export async function runPrograms(
   const isSame = !isNew || options.onlyInvariants ||
     await playGolden(options.target === undefined ? undefined : side);
   const seed = options.seed ?? chooseSeed();
-  const masks = new Masks(uapi);
+  const masks = new Masks(uapi, side.name);
   const findings = new Findings((program, difference) =>
     causeOf(program, difference, uapi)
   );

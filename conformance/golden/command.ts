@@ -120,7 +120,7 @@ async function playAll(
     const { kernel, traces } = await loadTraces(side.uapi);
     const wanted = traces.filter(({ name }) => name.includes(filter));
     isAny ||= wanted.length > 0;
-    const masks = new Masks(side.uapi);
+    const masks = new Masks(side.uapi, side.name);
     const played = await play(wanted, side, masks);
     const { same, calls, different, known, skipped } = played;
     for (const { trace: { name }, text } of different) {

@@ -287,7 +287,7 @@ void put_facts(struct text *out);
 void start_watch(void);
 /* One text for each new problem: a message of the kernel, pinned pages. */
 void put_problems(struct text *out);
-/* The number after `key` in a file of lines "key number"; -1 without it. */
-long long file_value(const char *path, const char *key);
+/* Stores the number after `key` in a file of lines "key number"; false without it. */
+bool file_value(const char *path, const char *key, long long *value);
 
 #endif

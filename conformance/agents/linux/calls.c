@@ -406,9 +406,10 @@ static long do_dropcap(struct made *m)
 
 static long do_vmstatus(struct made *m)
 {
-	m->numbers[0] = file_value("/proc/self/status", "VmLck:");
-	m->numbers[1] = file_value("/proc/self/status", "VmPin:");
-	if (m->numbers[0] < 0 || m->numbers[1] < 0)
+	static const char status[] = "/proc/self/status";
+
+	if (!file_value(status, "VmLck:", &m->numbers[0]) ||
+	    !file_value(status, "VmPin:", &m->numbers[1]))
 		m->error = "/proc/self/status does not tell";
 	return 0;
 }

@@ -62,19 +62,22 @@ bool is_init(void)
 	return getpid() == 1;
 }
 
-long long file_value(const char *path, const char *key)
+bool file_value(const char *path, const char *key, long long *value)
 {
-	long long value = -1;
+	bool found = false;
 	char line[256];
 	FILE *file = fopen(path, "re");
 
 	if (!file)
-		return -1;
-	while (value < 0 && fgets(line, sizeof(line), file))
-		if (!strncmp(line, key, strlen(key)))
-			value = strtoll(line + strlen(key), NULL, 10);
+		return false;
+	while (!found && fgets(line, sizeof(line), file)) {
+		found = !strncmp(line, key, strlen(key));
+		/* What was counted below 0 stands there as close to 2^64. */
+		if (found)
+			*value = strtoull(line + strlen(key), NULL, 10);
+	}
 	fclose(file);
-	return value;
+	return found;
 }
 
 /* ---- what it can do --------------------------------------------------- */
@@ -127,9 +130,10 @@ static bool has_huge_pages(int kind, size_t len)
 /* Bytes that processes can still have. */
 static unsigned long free_memory(void)
 {
-	long long kilobytes = file_value("/proc/meminfo", "MemAvailable:");
+	long long kilobytes = 0;
 
-	return kilobytes < 0 ? 0 : kilobytes * 1024;
+	file_value("/proc/meminfo", "MemAvailable:", &kilobytes);
+	return kilobytes * 1024;
 }
 
 /* True if there is a file system of memory where the tests look for one. */

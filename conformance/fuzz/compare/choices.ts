@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * Where what a program comes to depends on which frames the allocator of the
- * machine hands out: that is its choice.
+ * Where what a program comes to is the machine's choice, such as which frames
+ * its allocator hands out.
  *
  * @module
  */
@@ -17,10 +17,33 @@ import {
   AddressSpace,
   MMAP_MIN_ADDR,
 } from "../../../impl/kernel/simulated/mappings/address_space.ts";
-import { MREMAP_FIXED, PAGE_SHIFT } from "../../../impl/uapi/mman.ts";
-import { IOMMU_TEST_CMD } from "../../../impl/uapi/selftest.ts";
+import { MemoryFile } from "../../../impl/kernel/files/memory_file.ts";
+import {
+  MADV_DOFORK,
+  MREMAP_FIXED,
+  PAGE_SHIFT,
+  PAGE_SIZE,
+  PROT_WRITE,
+} from "../../../impl/uapi/mman.ts";
+import {
+  IOMMU_TEST_CMD,
+  TestAccessPages,
+  TestCheckMap,
+  TestCheckRefs,
+} from "../../../impl/uapi/selftest.ts";
 import { VFIO_IOMMU_MAP_DMA } from "../../../impl/uapi/vfio.ts";
-import { fields, type Here } from "./here.ts";
+import { fields, type Here, testOp } from "./here.ts";
+
+/** What the name of the model behind this machine's Linux begins with. */
+export const LINUX_HERE = "linux-here:";
+
+/** Whether a row of a table is for a target, by its name. */
+export function isFor(
+  { only = "" }: { readonly only?: string },
+  target: string,
+): boolean {
+  return target.startsWith(only);
+}
 
 /** A queue in more than one page: its frames must be neighbours. */
 export function needsNeighbours(here: Here): boolean {
@@ -61,4 +84,63 @@ const FILLING: readonly number[] = [
 export function failsByRuns({ process, command, ctx }: Here): boolean {
   return ctx?.kernel.revision.mock.pageTable === "flat" &&
     process.faults.nth > 0 && FILLING.includes(command);
+}
+
+/** Verbs of files whose bytes or length are seen, and which argument is the descriptor. */
+const LOOKING: Readonly<Record<string, number>> = {
+  read: 0,
+  pread: 0,
+  lseek: 0,
+  mmap: 4,
+};
+
+/** The program is looked at that processes run: each implementation has one of its own. */
+export function looksAtProgram(
+  { process, call: { verb, args } }: Here,
+): boolean {
+  const argument = LOOKING[verb.name];
+  if (argument === undefined) return false;
+  const file = process.files.get(Number(args[argument]));
+  return file instanceof MemoryFile && file.pinnable === undefined;
+}
+
+/** Bytes are stored up to where there is no memory: how many, and which first, is up to the machine. */
+export function storesPartly({ process, call: { verb, args } }: Here): boolean {
+  const { mm } = process;
+  if (verb.name !== "poke" || !(mm instanceof AddressSpace)) return false;
+  const isWritable = (at: number) =>
+    ((mm.vmas.lookup(at)?.prot ?? 0) & PROT_WRITE) !== 0;
+  const start = Number(args[0]);
+  const end = start + (args[1] as Uint8Array).length;
+  if (!isWritable(start)) return false;
+  for (let at = start - start % PAGE_SIZE; at < end; at += PAGE_SIZE) {
+    if (!isWritable(at)) return true;
+  }
+  return false;
+}
+
+/** Advice that huge pages be forked again, of which kernels have thought differently. */
+export function forksHugePages({ process, call }: Here): boolean {
+  const { verb, args } = call;
+  const { mm } = process;
+  return verb.name === "madvise" && args[2] === MADV_DOFORK &&
+    mm instanceof AddressSpace &&
+    mm.vmas.lookup(Number(args[0]))?.huge === true;
+}
+
+/** Operations that compare pages with those of a process. */
+const COMPARING = [TestCheckMap, TestCheckRefs, TestAccessPages];
+
+/** It is asked which page is behind a private mapping of a file: of one that was never written a host does not say that it is the file's. */
+export function asksForPrivatePage(here: Here): boolean {
+  const asked = testOp(here);
+  const layout = COMPARING.find(({ op }) => op.number === asked);
+  const { mm } = here.process;
+  if (layout === undefined || !(mm instanceof AddressSpace)) return false;
+  const { uptr, length } = fields<{ uptr: bigint; length: bigint }>(
+    here,
+    layout,
+  );
+  return mm.vmas.overlapping(Number(uptr), Number(uptr + length))
+    .some(({ shared, object }) => !shared && object !== null);
 }

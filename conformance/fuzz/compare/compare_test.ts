@@ -171,6 +171,22 @@ describe("The masks", () => {
     assertEquals(masks.hidden.get("pointer that was sent"), 1);
   });
 
+  it("hide what a socket's poll adds, where a file of the model is one", () => {
+    const poll = call("poll", 3, 0xffff);
+    const here = new Masks("7.3", "linux-here:7.3");
+    assertEquals(differ(poll, returned(5), returned(0x145), here), undefined);
+    assertEquals(here.hidden.get("POLLRDNORM and POLLWRNORM"), 1);
+    assertEquals(
+      differ(poll, returned(5), returned(0x144), here)?.what,
+      "poll",
+    );
+    const other = new Masks("7.3", "linux-vm:7.3");
+    assertEquals(
+      differ(poll, returned(5), returned(0x145), other)?.what,
+      "poll",
+    );
+  });
+
   it("say what each hides, and why", () => {
     for (const { name, why } of MASKS) assertMatch(`${name} ${why}`, /\w+ \w+/);
   });

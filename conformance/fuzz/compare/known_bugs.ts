@@ -19,9 +19,15 @@ import {
 } from "../../../selftests/target/program.ts";
 import { call } from "../../../selftests/target/verbs.ts";
 import {
+  asksForPrivatePage,
   failsByRuns,
+  forksHugePages,
+  isFor,
+  LINUX_HERE,
+  looksAtProgram,
   movesSeveralMappings,
   needsNeighbours,
+  storesPartly,
 } from "./choices.ts";
 import type { Difference } from "./compare.ts";
 import { type Here, hereOf } from "./here.ts";
@@ -52,6 +58,8 @@ import {
 export interface Reach {
   /** Its name. */
   readonly name: string;
+  /** What the name of a target begins with that has it; absent for each. */
+  readonly only?: string;
   /** True if a call reaches it. */
   readonly when: (here: Here) => boolean;
   /**
@@ -62,7 +70,7 @@ export interface Reach {
 }
 
 /** What says whether a target has a bug. */
-type BuggyTarget = Parameters<typeof hasBug>[0];
+type BuggyTarget = Parameters<typeof hasBug>[0] & { readonly name?: string };
 
 /** What a leak comes to. */
 const LEFT = ["problems"] as const;
@@ -132,7 +140,7 @@ const ALL = [
   "ending",
 ] as const;
 
-/** What depends on which frames a machine hands out. */
+/** What is up to a machine. */
 export const CHOICES: readonly Reach[] = [
   { name: "frames of a queue", when: needsNeighbours, explains: OBJECTS },
   { name: "runs of frames that fail", when: failsByRuns, explains: ALL },
@@ -141,11 +149,33 @@ export const CHOICES: readonly Reach[] = [
     when: movesSeveralMappings,
     explains: ALL,
   },
+  {
+    name: "the program that runs",
+    when: looksAtProgram,
+    explains: ["read", "result"],
+  },
+  { name: "how far a store gets", when: storesPartly, explains: ALL },
+  {
+    name: "huge pages that are forked again",
+    only: LINUX_HERE,
+    when: forksHugePages,
+    explains: ["errno"],
+  },
+  {
+    name: "private page of a file",
+    only: LINUX_HERE,
+    when: asksForPrivatePage,
+    explains: ["errno"],
+  },
 ];
 
 /** What programs can reach on a target: the bugs that it has first. */
 export function reachesOf(target: BuggyTarget): readonly Reach[] {
-  return [...REACHES.filter(({ name }) => hasBug(target, name)), ...CHOICES];
+  const { name: of = "" } = target;
+  return [
+    ...REACHES.filter(({ name }) => hasBug(target, name)),
+    ...CHOICES.filter((row) => isFor(row, of)),
+  ];
 }
 
 /** Which of `reaches` a step reaches; undefined for none. */

@@ -13,6 +13,8 @@ import {
   MAP_FIXED_NOREPLACE,
   MREMAP_FIXED,
   PAGE_SIZE,
+  POLLRDNORM,
+  POLLWRNORM,
 } from "../../../impl/uapi/mman.ts";
 import type { RevisionName } from "../../../impl/uapi/revision.ts";
 import type {
@@ -21,6 +23,7 @@ import type {
   Reference,
 } from "../../../selftests/target/program.ts";
 import type { Call } from "../../../selftests/target/verbs.ts";
+import { isFor, LINUX_HERE } from "./choices.ts";
 
 /** Where in bytes a value stands. */
 type Place = { readonly offset: number; readonly bytes: number };
@@ -31,8 +34,12 @@ export interface Mask {
   readonly name: string;
   /** Why an implementation may choose it. */
   readonly why: string;
+  /** What the name of a target begins with that may; absent for each. */
+  readonly only?: string;
   /** The result of such a call counts only up to this many, as an address within its page; undefined for all of it. */
   resultModulo?(call: Call): number | undefined;
+  /** Bits of the result of such a call that do not count. */
+  resultWithout?(call: Call): number;
   /** Where in what came back the value stands. */
   placesIn?(program: Program, step: number): readonly Place[];
 }
@@ -71,6 +78,14 @@ export const MASKS: readonly Mask[] = [
         field && isChosen(program, from) ? [field] : []
       ),
   },
+  {
+    name: "POLLRDNORM and POLLWRNORM",
+    why:
+      "behind this machine's Linux a file of the model is a socket, which has them with POLLIN and POLLOUT",
+    only: LINUX_HERE,
+    resultWithout: ({ verb }) =>
+      verb.name === "poll" ? POLLRDNORM | POLLWRNORM : 0,
+  },
 ];
 
 /** The masks, and how often each hid a difference. */
@@ -81,11 +96,11 @@ export class Masks {
   readonly hidden: Map<string, number>;
   readonly #rows: readonly Mask[];
 
-  /** Masks that hid nothing yet. */
-  constructor(uapi: RevisionName, rows: readonly Mask[] = MASKS) {
+  /** Those for a target, by its name; they hid nothing yet. */
+  constructor(uapi: RevisionName, target = "") {
     this.uapi = uapi;
-    this.#rows = rows;
-    this.hidden = new Map(rows.map(({ name }) => [name, 0]));
+    this.#rows = MASKS.filter((row) => isFor(row, target));
+    this.hidden = new Map(this.#rows.map(({ name }) => [name, 0]));
   }
 
   /** True if two results are the same, or differ only in what a mask hides. */
@@ -95,7 +110,9 @@ export class Masks {
     if (ours < 0 || theirs < 0) return false;
     return this.#rows.some((row) => {
       const modulo = row.resultModulo?.(call);
-      const hides = modulo !== undefined && ours % modulo === theirs % modulo;
+      const without = row.resultWithout?.(call) ?? 0;
+      const hides = without !== 0 && ((ours ^ theirs) & ~without) === 0 ||
+        modulo !== undefined && ours % modulo === theirs % modulo;
       if (hides) this.#count(row);
       return hides;
     });

@@ -38,8 +38,10 @@ export interface SourceOptions {
   readonly seed: Seed;
   /** Programs at most. */
   readonly count: number;
-  /** What the target is: what it can do, and so which bugs it has. */
-  readonly target: Pick<Side, "uapi" | "capabilities">;
+  /** What the target is: what it can do, and so which bugs it has, and which choices. */
+  readonly target:
+    & Pick<Side, "uapi" | "capabilities">
+    & Partial<Pick<Side, "name">>;
   readonly totals: Totals;
   /** Keeps what reached something new, and changes it; undefined for new programs only. */
   readonly guide?: Guide | undefined;
