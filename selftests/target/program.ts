@@ -265,7 +265,11 @@ export class StepByStep {
     return this.#run.numberOf(process);
   }
 
-  /** The machine's number of the process that would make a step, and its call; undefined where there is none. */
+  /**
+   * The machine's number of the process that would make a step, and its call;
+   * undefined where there is none. The bytes of the call are those that
+   * {@link make} makes it with, and changes.
+   */
   resolved(step: Step): { number: number; call: Call } | undefined {
     return this.#run.resolved(step);
   }

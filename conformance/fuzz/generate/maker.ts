@@ -9,6 +9,7 @@
 
 import type { Model } from "../../../selftests/target/impl_target.ts";
 import {
+  fresh,
   type Outcome,
   type Patch,
   type Step,
@@ -118,7 +119,9 @@ export class Maker {
 
   /** Makes a step that somebody else thought of. */
   make(step: Step): Returned | undefined {
-    return this.#make(step, this.run.resolved(step)?.call ?? step.call);
+    const call = this.run.resolved(step)?.call ?? step.call;
+    // What is learnt is learnt of what was sent.
+    return this.#make(step, fresh(call));
   }
 
   #make(step: Step, made: Call): Returned | undefined {
