@@ -42,20 +42,33 @@
  * @module
  */
 
-// For everybody: a machine, its processes, and their way to iommufd.
+// Where to begin, as said above: pages of documentation have these first.
 
 export { Kernel } from "./impl/kernel.ts";
+export { Process } from "./impl/kernel/simulated/process.ts";
+export { inspect } from "./impl/inspect/inspect.ts";
+export { IommufdClient } from "./impl/client/client.ts";
+export { VfioDevice } from "./impl/client/vfio_device.ts";
+export { IommufdError } from "./impl/client/error.ts";
+export { PciDevice } from "./impl/pci/device.ts";
+export { CopyEngine } from "./impl/pci/devices/copy_engine.ts";
+export { IommufdDevice } from "./impl/iommufd/attach/device.ts";
+export { Access } from "./impl/iommufd/access/access.ts";
+export type { IommuOps } from "./impl/iommu/device.ts";
+export { Domain } from "./impl/iommu/domain.ts";
+
+// For everybody: a machine, its processes, and their way to iommufd.
+
 export type { IommufdKernel, IommufdOptions } from "./impl/iommufd/kernel.ts";
 export type { KernelOptions, SpawnOptions } from "./impl/kernel/core.ts";
 export type { SimulatedMachineOptions } from "./impl/kernel/simulated/machine.ts";
 export type { FrameOrder } from "./impl/kernel/simulated/pages/frames.ts";
-export { Process } from "./impl/kernel/simulated/process.ts";
 export {
   BusError,
   SegmentationFault,
 } from "./impl/kernel/interfaces/process_memory.ts";
 export { KernelBug } from "./impl/kernel/warn.ts";
-export { draw, inspect } from "./impl/inspect/inspect.ts";
+export { draw } from "./impl/inspect/inspect.ts";
 export * from "./impl/inspect/snapshot.ts";
 export type { AreaSnapshot, AxisSpan } from "./impl/inspect/axis.ts";
 export type { ContextSnapshot, IoasSnapshot } from "./impl/inspect/context.ts";
@@ -73,7 +86,7 @@ export type {
   PciSnapshot,
 } from "./impl/inspect/pci.ts";
 export * from "./impl/client/client.ts";
-export { type CallArguments, IommufdError } from "./impl/client/error.ts";
+export type { CallArguments } from "./impl/client/error.ts";
 export type * from "./impl/client/hwpt_client.ts";
 export type * from "./impl/client/mock_client.ts";
 export type { OptionClient, RlimitMode } from "./impl/client/option_client.ts";
@@ -96,7 +109,7 @@ export * from "./impl/uapi/revision.ts";
 export { iommufdCtxFromFd, iommufdCtxFromFile } from "./impl/iommufd/main.ts";
 export * from "./impl/iommufd/attach/device.ts";
 export { IOMMUFD_ATTACH_FLAGS_ALLOW_UNSAFE_INTERRUPT } from "./impl/iommufd/attach/hwpt_attachments.ts";
-export { Access, type AccessOps } from "./impl/iommufd/access/access.ts";
+export type { AccessOps } from "./impl/iommufd/access/access.ts";
 export {
   IOMMUFD_ACCESS_RW_KTHREAD,
   IOMMUFD_ACCESS_RW_READ,
@@ -133,7 +146,6 @@ export {
 export type { PciBus, PciPlace } from "./impl/pci/bus.ts";
 export type { Identity, MsixPlace } from "./impl/pci/config_layout.ts";
 export {
-  PciDevice,
   type PciDeviceOptions,
   type VirtualFunctions,
 } from "./impl/pci/device.ts";
@@ -142,10 +154,7 @@ export type { Rom } from "./impl/pci/rom.ts";
 export type { Migration } from "./impl/pci/migration.ts";
 export type { Sriov, SriovOptions } from "./impl/pci/sriov.ts";
 export type { PageAnswer } from "./impl/iommu/hardware/page_requests.ts";
-export {
-  CopyEngine,
-  type CopyEngineOptions,
-} from "./impl/pci/devices/copy_engine.ts";
+export { type CopyEngineOptions } from "./impl/pci/devices/copy_engine.ts";
 export { NvmeDrive } from "./impl/pci/devices/nvme/nvme.ts";
 export {
   NvmeMemory,
@@ -160,13 +169,11 @@ export {
   Device,
   type HwInfo,
   type IommuCap,
-  type IommuOps,
   type PciPasid,
 } from "./impl/iommu/device.ts";
 export * from "./impl/iommu/dirty.ts";
 export { Dma, DmaFault } from "./impl/iommu/hardware/dma.ts";
 export {
-  Domain,
   type DomainOptions,
   type DomainType,
   IOMMU_CACHE,

@@ -18,6 +18,12 @@ function example(name: string): string {
   return text.slice(text.indexOf("\n\n") + 2);
 }
 
+/** What `deno doc` tells of a module. */
+interface Documented {
+  readonly module_doc: { readonly doc: string };
+  readonly symbols: readonly { readonly name: string }[];
+}
+
 Deno.test("each example in README.md is a file that runs", () => {
   const files = ["first.ts", "client_test.ts", "run_test.ts"];
   assertEquals(blocks("ts"), files.map(example));
@@ -42,6 +48,19 @@ Deno.test("the examples in the documentation of the module run", () => {
   const { code, output } = deno("test", "--doc", "--no-check", ...files);
   assertEquals(code, 0, output);
   assertStringIncludes(output, "ok | 2 passed | 0 failed");
+});
+
+Deno.test("the documentation begins with what it says to begin with", () => {
+  const { output } = deno("doc", "--json", "mod.ts");
+  const [module] = Object.values<Documented>(JSON.parse(output).nodes);
+  const { module_doc: { doc }, symbols } = module!;
+  const links = Array.from(
+    doc.matchAll(/\{@link (\w+)\}/g),
+    ([, name]) => name,
+  );
+  assert(links.length > 10);
+  const first = symbols.slice(0, links.length).map(({ name }) => name);
+  assertEquals(first, links);
 });
 
 Deno.test("each link in README.md leads to a file", () => {
