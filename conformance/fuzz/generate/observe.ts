@@ -52,7 +52,9 @@ function ofProcess(process: Proc): Step[] {
   const polls = fds.map(({ fd }) =>
     step(process, call("poll", Number(fd.value), POLL_ALL), patchOf(0, fd))
   );
-  const memory = process.memory.filter(({ prot }) => (prot & PROT_READ) !== 0)
+  const memory = process.memory.filter(({ prot, registers }) =>
+    (prot & PROT_READ) !== 0 && !registers
+  )
     .slice(0, MOST_MAPPINGS).map(({ start }) =>
       step(process, call("peek", start, new Uint8Array(SAMPLE)))
     );

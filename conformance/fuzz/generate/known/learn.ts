@@ -115,7 +115,8 @@ function mmap(done: Done): void {
   const unit = huge ? 2 ** 21 : PAGE_SIZE;
   const end = start + Math.ceil(length! / unit) * unit;
   done.process.cut(start, end);
-  done.process.add({ start, end, prot: prot!, shared, huge });
+  const registers = file?.kind === "VFIO device";
+  done.process.add({ start, end, prot: prot!, shared, huge, registers });
 }
 
 function upTo(length: number): number {

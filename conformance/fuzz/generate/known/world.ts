@@ -140,6 +140,8 @@ export interface Mapping {
   readonly prot: number;
   readonly shared: boolean;
   readonly huge: boolean;
+  /** Whether it is registers of a device, of which each machine's has its own values. */
+  readonly registers: boolean;
 }
 
 /** A process. */

@@ -33,6 +33,12 @@ import type { Fd, Known, OpenFile, Proc } from "../known/world.ts";
 /** An action that makes a step or a few of a process. */
 export type Action = (maker: Maker, process: Proc) => void;
 
+/** A descriptor to read or write: not a device's, of which each machine's has its own registers. */
+function plainFd(maker: Maker, process: Proc): Fd | undefined {
+  const fd = anyFd(maker, process);
+  return fd?.file.kind === "VFIO device" ? undefined : fd;
+}
+
 /** Descriptors of a process that are left open: what there is to try. */
 function anyFd(maker: Maker, process: Proc): Fd | undefined {
   const all = [...process.fds.values()];
@@ -46,11 +52,15 @@ function target(maker: Maker, process: Proc): Pick<Fd, "fd"> {
   return fd ?? { fd: { value: maker.chance.percent(50) ? -1 : 300 } };
 }
 
+/** No descriptor. */
+const NO_FD: Pick<Fd, "fd"> = { fd: { value: 300 } };
+
 /** Those to read and write at offsets. */
 function file(maker: Maker, process: Proc): Pick<Fd, "fd"> {
   if (process.open("file").length === 0) makeFile(maker, process);
   const one = maker.chance.maybe(process.open("file"));
-  return one && maker.chance.percent(92) ? one : target(maker, process);
+  if (one && maker.chance.percent(92)) return one;
+  return plainFd(maker, process) ?? NO_FD;
 }
 
 /** Makes a file with memory: of small pages, or of huge ones. */
@@ -161,7 +171,7 @@ function read(maker: Maker, process: Proc): void {
     kind === "fault queue" || kind === "event queue" || kind === "eventfd"
   );
   const fd = (chance.percent(70) ? chance.maybe(queues) : undefined) ??
-    anyFd(maker, process);
+    plainFd(maker, process);
   if (fd === undefined || waits(fd.file)) return;
   const length = chance.percent(90)
     ? lengthToRead(maker, fd.file)
@@ -172,7 +182,7 @@ function read(maker: Maker, process: Proc): void {
 
 function write(maker: Maker, process: Proc): void {
   const { chance } = maker;
-  const fd = anyFd(maker, process);
+  const fd = plainFd(maker, process);
   if (fd === undefined) return;
   const bytes = chance.bytes(fd.file.kind === "eventfd" ? 8 : chance.below(64));
   // A counter that does not overflow soon.

@@ -83,14 +83,23 @@ function munmap(maker: Maker, process: Proc): void {
   maker.add(process, [], "munmap", address, length);
 }
 
+/** Whether registers of a device are at an address. */
+function isRegister({ memory }: Proc, address: number): boolean {
+  return memory.some(({ start, end, registers }) =>
+    registers && start <= address + 64 && address < end
+  );
+}
+
 function peek(maker: Maker, process: Proc): void {
   const { address, length } = someRange(maker, process);
+  if (isRegister(process, address)) return;
   const bytes = Math.min(length, maker.chance.between(1, 64));
   maker.add(process, [], "peek", address, new Uint8Array(bytes));
 }
 
 function poke(maker: Maker, process: Proc): void {
   const { address, length } = someRange(maker, process);
+  if (isRegister(process, address)) return;
   const bytes = Math.min(length, maker.chance.between(1, 64));
   maker.add(process, [], "poke", address, maker.chance.bytes(bytes));
 }

@@ -163,19 +163,26 @@ function unmapDma(maker: Maker, process: Proc, on: Fd): void {
   send(maker, process, on, VFIO_IOMMU_UNMAP_DMA, head, ...bitmap);
 }
 
-/** Memory that is mapped has an address again: its own, or another. */
+/** Memory that is mapped loses its address, and has one again: its own, or another. */
 function changeAddress(maker: Maker, process: Proc, on: Fd): void {
   const { chance } = maker;
   const area = chance.maybe(areasOf(on));
   if (area === undefined) return;
+  const { length } = area;
+  const iova = BigInt(area.iova.value);
+  if (chance.percent(60)) {
+    const flags = VFIO_DMA_UNMAP_FLAG_VADDR;
+    const lost = VfioIommuType1DmaUnmap.encode({ flags, iova, length });
+    send(maker, process, on, VFIO_IOMMU_UNMAP_DMA, lost);
+  }
   const vaddr = chance.percent(70)
     ? area.address
     : someRange(maker, process).address;
   const head = VfioIommuType1DmaMap.encode({
     flags: VFIO_DMA_MAP_FLAG_VADDR | (chance.percent(8) ? 1 : 0),
     vaddr: BigInt(vaddr ?? 0),
-    iova: BigInt(area.iova.value),
-    length: area.length,
+    iova,
+    length,
   });
   send(maker, process, on, VFIO_IOMMU_MAP_DMA, head);
 }
