@@ -41,14 +41,17 @@ export class StaleMutant extends Error {
 export function changeOf(mutant: Mutant, root = ROOT): [string, string] {
   const url = new URL(mutant.file, root);
   const text = withAbsoluteImports(mutate(read(mutant.file), mutant), url);
-  return [url.href, dataUrl("typescript", text)];
+  return [url.href, dataUrl(text)];
 }
 
-/** The import map with some changes, or of the model as it is, as a URL that the command line takes. */
+/**
+ * The import map with some changes, or of the model as it is, as a URL that the
+ * command line takes; an argument of it may have 128 KiB.
+ */
 export function importMapOf(...changes: [string, string][]): string {
   const { imports } = JSON.parse(read("deno.json"));
   const map = { imports: { ...imports, ...Object.fromEntries(changes) } };
-  return dataUrl("json", JSON.stringify(map));
+  return `data:application/json,${encodeURIComponent(JSON.stringify(map))}`;
 }
 
 /** A file's text with a mutant's fault. Throws {@link StaleMutant}. */
@@ -73,9 +76,10 @@ function withAbsoluteImports(text: string, url: URL): string {
   );
 }
 
-function dataUrl(type: string, text: string): string {
+/** A module's text as a URL. */
+function dataUrl(text: string): string {
   const bytes = new TextEncoder().encode(text);
-  return `data:application/${type};base64,${bytes.toBase64()}`;
+  return `data:application/typescript;base64,${bytes.toBase64()}`;
 }
 
 function read(path: string): string {

@@ -27,8 +27,8 @@ import {
   BYTES_OF,
   fewerBytes,
   lengthsBelow,
-  shorterText,
   simplerNumbers,
+  simplerText,
   type Usual,
   usualOf,
   usualOfArg,
@@ -148,9 +148,9 @@ function numberAt(
 }
 
 function textAt(arg: number): Place {
-  return (step) =>
-    shorterText(step.call.args[arg] as string)
-      .map((text) => withArg(step, arg, text));
+  return ({ call, ...step }) =>
+    simplerText(call.verb.name, call.args[arg] as string)
+      .map((text) => withArg({ ...step, call }, arg, text));
 }
 
 function bytesAt(arg: number): Place {

@@ -104,9 +104,15 @@ export function lengthsBelow(length: number): number[] {
     .sort((a, b) => a - b);
 }
 
-/** Shorter texts. */
-export function shorterText(text: string): string[] {
-  return lengthsBelow(text.length).map((length) => text.slice(0, length));
+/** The file that is opened most. */
+const USUAL_FILE = "/dev/iommu";
+
+/** Simpler texts: what is usual for a verb, and shorter ones. */
+export function simplerText(verb: string, text: string): string[] {
+  if (text === USUAL_FILE) return [];
+  const shorter = lengthsBelow(text.length)
+    .map((length) => text.slice(0, length));
+  return verb === "open" ? [USUAL_FILE, ...shorter] : shorter;
 }
 
 /** Shorter bytes, and such with more of them 0: all, a half, a quarter, an eighth of those that are not. */

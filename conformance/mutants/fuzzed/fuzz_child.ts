@@ -36,13 +36,14 @@ const PROGRAMS_PER_NOTE = 50;
 const FEW_CALLS = 8;
 /** How many programs are made small until one of them is. */
 const MOST_FINDINGS = 6;
+/** In what order machines hand out frames, and the share of the time that is over then. */
+const FRAME_ORDERS = [["ordered", 1 / 2], [{ scattered: 1 }, 1]] as const;
 
 /** A mutant that is being fuzzed. */
 class Trial {
   /** The smallest of all programs that showed the fault. */
   found: FoundDifference | undefined;
   readonly #suspect: Suspect;
-  readonly #limitMs: number;
   readonly #start = processorMs();
   /** Each program that was made, by its seed. */
   readonly #efforts = new Map<string, Effort & { readonly profile: string }>();
@@ -50,9 +51,8 @@ class Trial {
   #calls = 0;
   #findings = 0;
 
-  constructor(suspect: Suspect, { limitMs }: FuzzHow) {
+  constructor(suspect: Suspect) {
     this.#suspect = suspect;
-    this.#limitMs = limitMs;
     this.#note();
   }
 
@@ -76,15 +76,20 @@ class Trial {
     tell({ event: "note", childMs: processorMs(), ...this.effort });
   }
 
-  /** Fuzzes with the programs of a source. */
-  async fuzz(source: Source, side: Pair, totals: Totals): Promise<void> {
+  /** Fuzzes with the programs of a source, until so many milliseconds are over. */
+  async fuzz(
+    source: Source,
+    { model, side }: Pair,
+    totals: Totals,
+    limitMs: number,
+  ): Promise<void> {
     const { uapi } = this.#suspect;
     const compared = byComparison(new Masks(uapi));
     const judge: Judge = (...all) => this.isOver ? undefined : compared(...all);
     await fuzz({
       next: () => this.#next(source),
-      ours: (program) => runOnModel(side.model, program),
-      sides: [side.side],
+      ours: (program) => runOnModel(model, program),
+      sides: [side],
       judge,
       totals,
       // There is one fault, whatever it shows itself by; each program is made small by itself.
@@ -100,7 +105,7 @@ class Trial {
           program: formatProgram(program, uapi),
           text: difference.text,
         }),
-    }, () => this.isOver || this.effort.processorMs > this.#limitMs);
+    }, () => this.isOver || this.effort.processorMs > limitMs);
   }
 
   /** The next program of a source. */
@@ -127,16 +132,22 @@ function tell(event: FuzzEvent): void {
   console.log(JSON.stringify(event));
 }
 
-/** Fuzzes a mutant: with golden traces, and with random programs if those show nothing. */
+/**
+ * Fuzzes a mutant: with golden traces, and if those show nothing with random
+ * programs, at last on machines whose frames do not follow each other.
+ */
 async function run(suspect: Suspect, how: FuzzHow): Promise<void> {
-  const large = await pairOf(suspect, MUCH_MEMORY);
-  const small = await pairOf(suspect, MACHINE.memory);
-  const trial = new Trial(suspect, how);
+  const { limitMs } = how;
+  const trial = new Trial(suspect);
   const totals = new Totals(suspect.uapi, () => performance.now());
-  await trial.fuzz(goldenSource(suspect), large, totals);
-  if (!trial.found) {
-    const source = randomSource(suspect, how, small, totals);
-    await trial.fuzz(source, small, totals);
+  const large = await pairOf(suspect, MUCH_MEMORY);
+  await trial.fuzz(goldenSource(suspect), large, totals, limitMs);
+  for (const [frameOrder, share] of FRAME_ORDERS) {
+    if (trial.found) break;
+    const { memory } = MACHINE;
+    const pair = await pairOf(suspect, { memory, frameOrder });
+    const source = randomSource(suspect, how, pair, totals);
+    await trial.fuzz(source, pair, totals, share * limitMs);
   }
   const { processorMs } = trial.effort;
   if (trial.found) tell({ event: "found", ...trial.found, processorMs });

@@ -18,10 +18,10 @@ import { runOnModel } from "../../fuzz/run/on_model.ts";
 import { loadTraces, RECORDED } from "../../golden/files.ts";
 import type { Traces } from "../../golden/trace.ts";
 import type { Suspect } from "./events.ts";
-import { machineOf } from "./pair.ts";
+import { machineOf, type Memory } from "./pair.ts";
 
-/** Bytes of memory of the machine that they are played on: as much as most tests use. */
-export const MUCH_MEMORY = 2 ** 29;
+/** The memory of the machine that they are played on: as many bytes as most tests use. */
+export const MUCH_MEMORY: Memory = { memory: 2 ** 29 };
 
 /** The recorded revision that is nearest: the same one, or else the next newer one, or the newest. */
 function recordedFor(uapi: RevisionName): RevisionName {

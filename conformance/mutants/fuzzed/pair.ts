@@ -11,28 +11,31 @@ import { runOnModel } from "../../fuzz/run/on_model.ts";
 import type { Side } from "../../fuzz/run/side.ts";
 import type { Suspect } from "./events.ts";
 
+/** How much memory a machine has, and in what order it hands out frames. */
+export type Memory = Pick<impl.ImplOptions, "memory" | "frameOrder">;
+
 /** Both, on machines that are the same. */
 export interface Pair {
   readonly model: impl.Model;
   readonly side: Side;
 }
 
-/** A model with a machine that has what is needed, and so many bytes of memory. */
+/** A model with a machine that has what is needed, and memory as it is said. */
 export function machineOf(
   { Model }: typeof impl,
   { uapi, needs }: Suspect,
-  memory: number,
+  memory: Memory,
 ): impl.Model {
   class Machine extends Model {
     override spawn(): number {
       return super.spawn(needs);
     }
   }
-  return new Machine(uapi, { memory });
+  return new Machine(uapi, memory);
 }
 
-/** Both with as much memory. The mutant is loaded. */
-export async function pairOf(suspect: Suspect, memory: number): Promise<Pair> {
+/** Both with the same memory. The mutant is loaded. */
+export async function pairOf(suspect: Suspect, memory: Memory): Promise<Pair> {
   const url = new URL("selftests/target/impl_target.ts", suspect.root);
   const mutant = machineOf(await import(url.href), suspect, memory);
   return {

@@ -18,14 +18,16 @@ import { formatFigures } from "./figures.ts";
 import type { FoundDifference } from "./events.ts";
 import { SAMPLE } from "./sample.ts";
 import { fuzzMutants, type FuzzVerdict } from "./trial.ts";
+import { type Lists, MOST_CALLS, problemOf } from "./judge.ts";
+import { LONG } from "./long.ts";
 import { NOT_FOUND } from "./not_found.ts";
 
 const HELP = `Usage: deno task mutants:fuzz [OPTION…] [NAME…]
 
 Puts faults into the model, one at a time, and fuzzes it beside the model as it
-is. Fails unless each fault is found, but for those that are listed with a
-reason in conformance/mutants/fuzzed/not_found.ts. NAMEs choose mutants; a *
-stands for anything.
+is. Fails unless each fault is found, with a smallest program of at most eight
+calls, but for those that are listed with a reason in not_found.ts and long.ts of
+conformance/mutants/fuzzed. NAMEs choose mutants; a * stands for anything.
 
   --sample     a fixed few of them
   --listed     those too that are listed as not found
@@ -46,9 +48,9 @@ const ALL_PROFILES = Object.keys(PROFILES);
 /** Calls of a program. */
 const LENGTH = 40;
 /** How many mutants are fuzzed in one process: what the model as it is does, it does once for them. */
-const TOGETHER = 4;
-/** A smallest program of more calls than this is shown: there may be something that makes it smaller. */
-const MOST_CALLS = 8;
+const TOGETHER = 5;
+/** What is known of the mutants. */
+const LISTS: Lists = { notFound: NOT_FOUND, long: LONG };
 
 /** What the command line asks for. */
 interface Options {
@@ -136,7 +138,7 @@ async function run(
   );
   function tell({ name, breaks }: Mutant, verdict: FuzzVerdict): void {
     console.log(`${name.padEnd(nameWidth)}  ${describe(verdict)}`);
-    const problem = problemOf(verdict);
+    const problem = problemOf(name, verdict, LISTS);
     if (problem) problems.push(`${name} (${breaks}): ${problem}`);
     if (verdict.verdict !== "found") return;
     found.push(verdict);
@@ -151,7 +153,7 @@ async function run(
     console.error(["", ...problems].join("\n"));
     return EXIT_FAILURE;
   }
-  console.log(`All ${noticed} mutants were found.`);
+  console.log(`All ${noticed} mutants are as they should be.`);
   return EXIT_OK;
 }
 
@@ -167,20 +169,6 @@ function describe(verdict: FuzzVerdict): string {
   }
   const { profile, cause, size } = verdict;
   return `${size} calls: ${cause} (${profile}, ${effort})`;
-}
-
-/** What is wrong with a verdict. */
-function problemOf(verdict: FuzzVerdict): string | undefined {
-  switch (verdict.verdict) {
-    case "found":
-    case "hung":
-    case "crashed":
-      return undefined;
-    case "not found":
-      return "no program shows it";
-    case "broken":
-      return verdict.why;
-  }
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -60,7 +60,9 @@ export async function* randomSource(
   }));
   for (;;) {
     for (const { profile, next } of all) {
-      yield { profile, sample: (await next())! };
+      const sample = (await next())!;
+      // What implementations may choose, both choose alike.
+      yield { profile, sample: { ...sample, reached: [] } };
     }
   }
 }

@@ -7,6 +7,7 @@
  */
 
 import { allTests } from "../../../selftests/all.ts";
+import type { Need } from "../../../selftests/target/capabilities.ts";
 import { PROFILES } from "../../fuzz/generate/generate.ts";
 import { Child } from "../child.ts";
 import { killerOf, type Mutant } from "../mutant.ts";
@@ -38,14 +39,30 @@ export type FuzzVerdict =
 /** How mutants are fuzzed, and with which profile; default those for the folder of each fault. */
 export type TrialHow = FuzzHow & { readonly profile?: string | undefined };
 
+/** What a machine is made for; whatever else a test needs, all machines here have. */
+const OF_THE_MACHINE: readonly Need[] = [
+  "type1_container",
+  "vfio_container",
+  "noiommu_device",
+  "noiommu_engine",
+  "vfio_group_of_two",
+  "copy_engines",
+  "vfio_rom",
+];
+
 /** What the child is told of a mutant. */
 function suspectOf(mutant: Mutant, root: URL, { profile }: TrialHow): Suspect {
   const { uapi, id } = killerOf(mutant);
-  const needs = allTests(uapi).find((test) => test.id === id)?.needs ?? [];
+  const { needs = [] } = allTests(uapi).find((test) => test.id === id) ?? {};
   const profiles = profile
     ? [profile]
     : profilesFor(mutant.file, Object.keys(PROFILES));
-  return { root: root.href, uapi, needs, profiles };
+  return {
+    root: root.href,
+    uapi,
+    needs: needs.filter((need) => OF_THE_MACHINE.includes(need)),
+    profiles,
+  };
 }
 
 /** Fuzzes mutants, one after the other: a verdict for each. One process does for all of them, and a new one where one hangs or takes it along. */

@@ -5,6 +5,8 @@ import { describe, it } from "@std/testing/bdd";
 import type { Mutant } from "../mutant.ts";
 import { MUTANTS } from "../mutants.ts";
 import { formatFigures, spreadOf } from "./figures.ts";
+import { problemOf } from "./judge.ts";
+import { LONG } from "./long.ts";
 import { NOT_FOUND } from "./not_found.ts";
 import { SAMPLE } from "./sample.ts";
 import { fuzzMutants, type FuzzVerdict, type TrialHow } from "./trial.ts";
@@ -85,11 +87,51 @@ describe("fuzzMutants()", () => {
   });
 });
 
+describe("problemOf()", () => {
+  const lists = {
+    notFound: new Map([["hidden", "why"]]),
+    long: new Map([["large", "why"]]),
+  };
+  const effort = { programs: 1, calls: 1, processorMs: 1 };
+  const found = (size: number): FuzzVerdict => ({
+    verdict: "found",
+    ...effort,
+    profile: "ioas",
+    seed: "1.0",
+    cause: "",
+    size,
+    program: "",
+    text: "",
+  });
+
+  it("wants each fault found, with few calls", () => {
+    assertEquals(problemOf("any", found(8), lists), undefined);
+    assertStringIncludes(problemOf("any", found(9), lists)!, "has 9 calls");
+    const verdict = { verdict: "not found", ...effort } as const;
+    assertEquals(problemOf("any", verdict, lists), "no program shows it");
+    const hung = { verdict: "hung", ...effort } as const;
+    assertEquals(problemOf("any", hung, lists), undefined);
+  });
+
+  it("wants what is listed to be so", () => {
+    const verdict = { verdict: "not found", ...effort } as const;
+    assertEquals(problemOf("hidden", verdict, lists), undefined);
+    assertEquals(problemOf("large", found(9), lists), undefined);
+    assertStringIncludes(problemOf("hidden", found(3), lists)!, "is listed");
+    assertStringIncludes(problemOf("large", found(8), lists)!, "is listed");
+  });
+
+  it("takes no slip for a fault", () => {
+    const verdict = { verdict: "broken", why: "a slip" } as const;
+    assertEquals(problemOf("hidden", verdict, lists), "a slip");
+  });
+});
+
 describe("the tables", () => {
   const names = new Set(MUTANTS.map(({ name }) => name));
 
   it("name mutants that there are", () => {
-    const unknown = [...SAMPLE, ...NOT_FOUND.keys()]
+    const unknown = [...SAMPLE, ...NOT_FOUND.keys(), ...LONG.keys()]
       .filter((name) => !names.has(name));
     assertEquals(unknown, []);
   });
