@@ -46,13 +46,23 @@ export type Machine =
   & { readonly uapi: RevisionName }
   & Pick<TargetInfo, "capabilities">;
 
-/** Tests of what is not the same on every card: registers, and when its DMA and its events come. */
+/** Tests of what is not the same on every card: registers, what its configuration space holds, and when its DMA and its events come. */
 const OF_THE_CARD = [
+  "kit_vfio_region.position",
   "kit_vfio_region.memory_off",
   "kit_vfio_config.length",
+  "kit_vfio_config.bars",
+  "kit_vfio_config.master_is_off_at_open",
+  "kit_vfio_config.function_reset",
+  "kit_vfio_dma.copy",
+  "kit_vfio_dma.blocked",
+  "kit_vfio_dma.read_only",
+  "kit_vfio_dma.write_only",
+  "kit_vfio_dma.reset",
   "kit_vfio_dma.detached",
   "kit_vfio_dma.message",
   "kit_vfio_dma.unmapped",
+  "kit_vfio_group.device",
   "kit_vfio_feature.low_power",
   "kit_vfio_feature.wakeup",
 ];

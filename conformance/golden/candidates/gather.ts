@@ -35,30 +35,26 @@ const SPECIAL: readonly Need[] = [
 
 /**
  * Chooses programs that reach what `covered` lacks, and adds to it what they
- * reach; of a machine with a device, only of what takes one. Of one without, all
- * of the suite's own tests that are small, and some random programs are taken
- * along.
+ * reach; of a machine with a device, only of what takes one. All of the suite's
+ * own tests that are small are taken along, and some random programs of a
+ * machine without a device.
  */
 export async function gather(
   machine: Machine,
   covered: Set<string>,
 ): Promise<Candidate[]> {
-  const tests = allTests(machine.uapi);
-  const written = writtenCandidates(machine);
-  if (machine.capabilities.includes("vfio_device")) {
-    const special = tests.filter(({ needs }) =>
-      needs.some((need) => SPECIAL.includes(need))
-    );
-    const all = [...await testCandidates(machine, special), ...written];
-    return select(all, covered);
-  }
-  const random = randomCandidates(machine);
+  const hasDevice = machine.capabilities.includes("vfio_device");
+  const tests = allTests(machine.uapi).filter(({ needs }) =>
+    !hasDevice || needs.some((need) => SPECIAL.includes(need))
+  );
   const { own = [], upstream = [] } = Object.groupBy(
     tests,
     (test) => test.upstream ? "upstream" : "own",
   );
   const owned = await testCandidates(machine, own);
   const others = await testCandidates(machine, upstream);
+  const written = writtenCandidates(machine);
+  const random = hasDevice ? [] : randomCandidates(machine);
   const all = [...owned, ...others, ...written, ...random];
   const chosen = select(all, covered);
   const left = (candidates: readonly Candidate[]) =>
