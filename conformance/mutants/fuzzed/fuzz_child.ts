@@ -138,9 +138,9 @@ function tell(event: FuzzEvent): void {
  */
 async function run(suspect: Suspect, how: FuzzHow): Promise<void> {
   const { limitMs } = how;
+  const large = await pairOf(suspect, MUCH_MEMORY);
   const trial = new Trial(suspect);
   const totals = new Totals(suspect.uapi, () => performance.now());
-  const large = await pairOf(suspect, MUCH_MEMORY);
   await trial.fuzz(goldenSource(suspect), large, totals, limitMs);
   for (const [frameOrder, share] of FRAME_ORDERS) {
     if (trial.found) break;
