@@ -14,17 +14,13 @@ import type { CopyStep } from "../../impl/kernel/fault_steps.ts";
 import {
   FOLL_LONGTERM,
   FOLL_WRITE,
+  isUserRange,
   type Mm,
 } from "../../impl/kernel/interfaces/mm.ts";
 import type { Pfn } from "../../impl/lib/brands.ts";
 import type { FrameList } from "../../impl/lib/frame_list.ts";
 import { EFAULT, ENOMEM, Errno } from "../../impl/uapi/errno.ts";
-import {
-  PAGE_SIZE,
-  PROT_READ,
-  PROT_WRITE,
-  TASK_SIZE,
-} from "../../impl/uapi/mman.ts";
+import { PAGE_SIZE, PROT_READ, PROT_WRITE } from "../../impl/uapi/mman.ts";
 import type { HostFrames } from "./frames/frames.ts";
 import type { HostObject } from "./shared/host_object.ts";
 import type { Mapping } from "./spaces/mappings.ts";
@@ -135,13 +131,12 @@ export class HostMm implements Mm {
 
   copyFromUser(to: Uint8Array, uaddr: number): void {
     this.#parts.step("user.copyFrom");
-    // Of no bytes none is left over, wherever they are.
-    if (to.length > 0) this.getUser(to, uaddr);
+    this.getUser(to, uaddr);
   }
 
   copyToUser(uaddr: number, from: Uint8Array): void {
     this.#parts.step("user.copyTo");
-    if (from.length > 0) this.putUser(uaddr, from);
+    this.putUser(uaddr, from);
   }
 
   getUser(to: Uint8Array, uaddr: number): void {
@@ -158,7 +153,7 @@ export class HostMm implements Mm {
   }
 
   isZeroed(uaddr: number, length: number): boolean {
-    if (length > 0 && !isUserRange(uaddr, length)) throw NO_MEMORY;
+    if (!isUserRange(uaddr, length)) throw NO_MEMORY;
     const bytes = new Uint8Array(Math.min(length, CHUNK));
     for (let done = 0; done < length;) {
       const part = bytes.subarray(0, Math.min(CHUNK, length - done));
@@ -172,7 +167,7 @@ export class HostMm implements Mm {
 
   clearUser(uaddr: number, length: number): void {
     const zeros = new Uint8Array(Math.min(length, CHUNK));
-    if (length > 0 && !isUserRange(uaddr, length)) throw NO_MEMORY;
+    if (!isUserRange(uaddr, length)) throw NO_MEMORY;
     for (let done = 0; done < length; done += CHUNK) {
       const n = Math.min(CHUNK, length - done);
       this.putUser(uaddr + done, zeros.subarray(0, n));
@@ -196,7 +191,7 @@ export class HostMm implements Mm {
   }
 
   #mapping(address: number): Mapping {
-    if (!isUserRange(address, 0)) throw NO_MEMORY;
+    if (!isUserRange(address, 1)) throw NO_MEMORY;
     const mapping = this.space.mapping(address);
     if (mapping === undefined) throw NO_MEMORY;
     return mapping;
@@ -272,10 +267,4 @@ export class HostMm implements Mm {
 /** Which page of its file an address of a mapping is. */
 function indexOf(mapping: Mapping, address: number): number {
   return (mapping.offset + address - mapping.start) / PAGE_SIZE;
-}
-
-/** Linux: access_ok. */
-function isUserRange(address: number, length: number): boolean {
-  return Number.isSafeInteger(address) && address >= 0 &&
-    address + length <= TASK_SIZE;
 }

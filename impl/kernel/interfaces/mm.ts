@@ -11,6 +11,7 @@
 
 import type { Pfn } from "../../lib/brands.ts";
 import type { FrameList } from "../../lib/frame_list.ts";
+import { TASK_SIZE } from "../../uapi/mman.ts";
 
 /** gup flag: the pages will be written; breaks copy-on-write. */
 export const FOLL_WRITE = 1 << 0;
@@ -20,6 +21,13 @@ export const FOLL_FORCE = 1 << 3;
 export const FOLL_LONGTERM = 1 << 8;
 /** gup flag: the memory is not that of the running process, so that there is no fast way (Linux: pin_user_pages_remote). */
 export const FOLL_REMOTE = 1 << 17;
+
+/** Whether a process can have such memory: no bytes are anywhere (Linux: access_ok, behind which a copy of none leaves none over). */
+export function isUserRange(address: number, length: number): boolean {
+  if (length === 0) return true;
+  return Number.isSafeInteger(address) && address >= 0 &&
+    address + length <= TASK_SIZE;
+}
 
 /**
  * One process's memory. Addresses are byte addresses as numbers; one that no

@@ -11,12 +11,7 @@ import type { CopyStep } from "../../fault_steps.ts";
 import type { PagesDifferences } from "../../../uapi/revision/pages.ts";
 import type { Resolved } from "../../../uapi/revision/differences.ts";
 import { asErrno, EFAULT, ENOMEM, Errno } from "../../../uapi/errno.ts";
-import {
-  PAGE_SIZE,
-  PROT_READ,
-  PROT_WRITE,
-  TASK_SIZE,
-} from "../../../uapi/mman.ts";
+import { PAGE_SIZE, PROT_READ, PROT_WRITE } from "../../../uapi/mman.ts";
 import type { Pfn } from "../../../lib/brands.ts";
 import { partOf } from "../../../lib/bytes.ts";
 import type { FrameList } from "../../../lib/frame_list.ts";
@@ -25,6 +20,7 @@ import {
   FOLL_FORCE,
   FOLL_REMOTE,
   FOLL_WRITE,
+  isUserRange,
   type Mm,
 } from "../../interfaces/mm.ts";
 import {
@@ -145,14 +141,13 @@ export class UserPages implements Mm {
   /** Linux: copy_from_user. See `Mm`. */
   copyFromUser(to: Uint8Array, uaddr: number): void {
     this.copyStep("user.copyFrom");
-    // Of no bytes none is left over, wherever they are.
-    if (to.length > 0) this.getUser(to, uaddr);
+    this.getUser(to, uaddr);
   }
 
   /** Linux: copy_to_user. See `Mm`. */
   copyToUser(uaddr: number, from: Uint8Array): void {
     this.copyStep("user.copyTo");
-    if (from.length > 0) this.putUser(uaddr, from);
+    this.putUser(uaddr, from);
   }
 
   /** Linux: get_user. See `Mm`. */
@@ -284,7 +279,7 @@ export class UserPages implements Mm {
     access: number,
     visit: (pfn: number, from: number, end: number) => boolean,
   ): boolean {
-    if (length > 0 && !isUserRange(address, length)) throw NO_MEMORY;
+    if (!isUserRange(address, length)) throw NO_MEMORY;
     for (let done = 0; done < length;) {
       const at = (address + done) % PAGE_SIZE;
       const end = Math.min(PAGE_SIZE, at + length - done);
@@ -375,12 +370,6 @@ function gupAllowed(vma: Vma, gupFlags: number): boolean {
 function fastAllowed(vma: Vma, gupFlags: number): boolean {
   if ((gupFlags & (FOLL_WRITE | FOLL_REMOTE)) !== 0) return false;
   return vma.shared ? (vma.prot & PROT_WRITE) !== 0 : vma.prot !== 0;
-}
-
-/** Linux: access_ok. */
-function isUserRange(address: number, length: number): boolean {
-  return Number.isSafeInteger(address) && address >= 0 &&
-    address + length <= TASK_SIZE;
 }
 
 function formatAddress(address: number): string {
