@@ -219,6 +219,9 @@ export class Type1Container extends File implements GroupContainer {
     if (type === VFIO_TYPE1_NESTING_IOMMU && type1HasNesting) {
       throw EINVAL.because("the IOMMU cannot nest page tables so");
     }
+    if (type === VFIO_UNMAP_ALL) {
+      throw EINVAL.because("that is an extension, and no type");
+    }
     if (type !== VFIO_TYPE1_IOMMU && type !== VFIO_TYPE1v2_IOMMU) {
       throw ENODEV.because("the type is unknown");
     }
@@ -269,10 +272,14 @@ function unmapDma(iommu: Type1Iommu, task: Task, uaddr: number): void {
   }
   const range = all ? undefined : { iova, length };
   const bitmap = dirty
-    ? loadBitmap(iommu, task, uaddr + bytes.length, cmd.argsz - bytes.length, {
-      iova,
-      length,
-    })
+    ? loadBitmap(
+      iommu,
+      task,
+      uaddr + bytes.length,
+      cmd.argsz - bytes.length,
+      { iova, length },
+      () => iommu.checkUnmap({ iova, length }),
+    )
     : undefined;
   if (bitmap !== undefined) markAll(iommu, task, { iova, length }, bitmap);
   cmd.length = lose ? iommu.loseAddresses(range) : iommu.unmap(range);

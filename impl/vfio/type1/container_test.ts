@@ -531,4 +531,38 @@ describe("a type1 container", () => {
       assertEquals(answers, [Number(vfioNoIommuMode), 1]);
     }
   });
+
+  it("takes no extension for a type, as EINVAL where it has it, else ENODEV", () => {
+    const bench = new Bench(NO_TYPE);
+    assertEquals(bench.setContainer(), "0");
+    const [unmapAll, updateVaddr] = [9, 10];
+    assertEquals(bench.arg(VFIO_SET_IOMMU, unmapAll), "EINVAL");
+    assertEquals(bench.arg(VFIO_SET_IOMMU, updateVaddr), "ENODEV");
+  });
+
+  it("looks at a bitmap's length, then at the range, then whether writes are noted", () => {
+    for (const revision of ["6.12", "7.3"] as const) {
+      const bench = new Bench(V2, {}, revision);
+      const { process, container, memory } = bench;
+      const unmap = (iova: bigint, ...bitmap: readonly bigint[]): string => {
+        const bytes = new Uint8Array(48);
+        const head = { argsz: 48, flags: 1, iova, length: 0x2000n };
+        bytes.set(UNMAP.encode(head));
+        const view = new DataView(bytes.buffer);
+        bitmap.forEach((word, i) => view.setBigUint64(24 + 8 * i, word, true));
+        process.poke(memory, bytes);
+        return result(process.ioctl(container, VFIO_IOMMU_UNMAP_DMA, memory));
+      };
+      const data = BigInt(memory + 0x9000);
+      const beyond = revision === "7.3" ? "EOVERFLOW" : "EINVAL";
+      const top = 2n ** 64n - 4096n;
+      assertEquals(unmap(top, 4096n, 8n, data), beyond);
+      assertEquals(unmap(top, 8192n, 8n, data), beyond);
+      assertEquals(unmap(top, 0n, 0x1000n, data), beyond);
+      assertEquals(unmap(top, 4096n, 0n, data), "EINVAL");
+      assertEquals(unmap(top, 2n ** 63n, 8n, data), "EINVAL");
+      assertEquals(unmap(1n, 4096n, 8n, data), "EINVAL");
+      assertEquals(unmap(0x10000n, 4096n, 8n, data), "EINVAL");
+    }
+  });
 });

@@ -85,27 +85,39 @@ function getBitmap(
   markAll(iommu, task, range, bitmap);
 }
 
-/** The address of a bitmap for a range. Throws EINVAL for one that is too short, or of other pages. */
+/** The bits of a number that are below its lowest one. */
+function lowZeros(value: bigint): bigint {
+  return BigInt((value & -value).toString(2).length - 1);
+}
+
+/**
+ * The address of a bitmap for a range. Throws EINVAL for one that is too short,
+ * or of other pages, and what `checkRange` throws: it is asked when the length
+ * has been looked at, before anything else.
+ */
 export function loadBitmap(
   iommu: Type1Iommu,
   task: Task,
   uaddr: number,
   room: number,
   range: Range,
+  checkRange?: () => void,
 ): number {
   checkSize(room, VfioBitmap.size);
   const bytes = new Uint8Array(VfioBitmap.size);
   task.mm.copyFromUser(bytes, uaddr);
   const { pgsize, length, data } = VfioBitmap.at(bytes);
+  const pages = range.length >> lowZeros(pgsize);
+  const words = (pages + 63n) / 64n;
+  if (
+    pages === 0n || length === 0n || length > BigInt(DIRTY_BITMAP_SIZE_MAX) ||
+    length < 8n * words
+  ) throw EINVAL.because("the bitmap does not fit the range");
+  checkRange?.();
   if (!iommu.tracksDirty) throw NOT_TRACKED;
   if (pgsize !== iommu.pageSize) {
     throw EINVAL.because("a bit stands for the smallest page");
   }
-  const words = (range.length / pgsize + 63n) / 64n;
-  if (
-    length === 0n || length > BigInt(DIRTY_BITMAP_SIZE_MAX) ||
-    length < 8n * words
-  ) throw EINVAL.because("the bitmap does not fit the range");
   return Number(data);
 }
 

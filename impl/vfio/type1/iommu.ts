@@ -212,15 +212,20 @@ export class Type1Iommu {
     throw errno.because("the range ends beyond 2^64");
   }
 
+  /** Throws EINVAL for a range that is empty or not of whole pages, EOVERFLOW or EINVAL for one that ends beyond 2^64. */
+  checkUnmap({ iova, length }: Range): void {
+    this.#checkAligned(iova);
+    if (length === 0n) throw EINVAL.because("the length is 0");
+    this.#checkAligned(length);
+    this.#checkEnd(iova + length - 1n);
+  }
+
   /** What an unmap of a range, or of all, is about. */
   #found(range: Range | undefined): Dma[] {
     if (range === undefined) return [...this.mappings];
     const { iova, length } = range;
-    this.#checkAligned(iova);
-    if (length === 0n) throw EINVAL.because("the length is 0");
-    this.#checkAligned(length);
+    this.checkUnmap(range);
     const last = iova + length - 1n;
-    this.#checkEnd(last);
     if (this.isV2) return this.uncut(range);
     // Of version 1 a mapping goes as a whole, if the range has its beginning.
     const found = this.#within(iova, last);
