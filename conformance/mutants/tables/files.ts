@@ -44,7 +44,7 @@ export const FILES_MUTANTS: readonly Mutant[] = [
   }, {
     name: "seal-order-huge",
     find:
-      "    if (object.huge && size % HPAGE_SIZE !== 0) {\n      throw EINVAL.because",
+      "    if (object.huge && size % object.pageSize !== 0) {\n      throw EINVAL.because",
     replace: "    if (false) {\n      throw EINVAL.because",
     breaks: "The length of a file of huge pages cuts one",
     killer: "kit_holes.huge",
