@@ -21,8 +21,13 @@ const REASONS: readonly Reason[] = [
       "amd-set-dirty",
       "amd-no-clear",
       "bitmap-last-bit",
+      "dirty-clear-first-area",
+      "dirty-old-bits",
       "iommu-large-pages",
       "iopte-huge-bit",
+      "mock-huge-size",
+      "mock-no-clear",
+      "mock-untracked-read",
       "window-of-the-beginning",
     ],
   ],
@@ -52,6 +57,7 @@ const REASONS: readonly Reason[] = [
   [
     "what a virtual IOMMU has: a context, an IOAS, a device, a parent and it are five calls, memory that is mapped for a queue two more",
     [
+      "cache-any-word",
       "lock-after-cut",
       "no-tombstone",
       "queue-does-not-lock",
@@ -68,6 +74,7 @@ const REASONS: readonly Reason[] = [
       "fault-falls-back",
       "fault-own-pasid",
       "fault-user-pasid",
+      "mock-pasid-faults",
       "pasid-replace-answers",
       "replace-same",
       "write-any-code",
@@ -86,6 +93,10 @@ const REASONS: readonly Reason[] = [
       "owner-not-uncharged",
       "owner-user",
     ],
+  ],
+  [
+    "an answer that cannot be told: its struct is in memory of which the rights are taken, behind all that the call needs",
+    ["access-pages-answer", "pasid-reply-stays"],
   ],
   [
     "only what is left of two maps is over a lowered limit, and only of a process that gave up a capability",
