@@ -120,9 +120,8 @@ export const FILES_MUTANTS: readonly Mutant[] = [
     killer: "kit_holes.private_huge",
   }, {
     name: "pages-behind-the-end",
-    find: "    if (index >= this.#end) throw EFAULT;\n    return",
-    replace:
-      "    if (index >= this.#end && this.#pages.get(index) === 0) throw EFAULT;\n    return",
+    find: "index < this.#end || this.huge && pfn !== 0;",
+    replace: "index < this.#end || pfn !== 0;",
     breaks: "Pages that were allocated behind the end can be touched",
     killer: "kit_holes.behind_the_end",
   }]),
