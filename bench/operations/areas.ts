@@ -49,8 +49,9 @@ const FILLS = [
 /** The group. */
 export function areaScenarios(): Scenario[] {
   return [
+    ...FILLS.map(({ count, domains }) => thenWhole(count, domains)),
     ...FILLS.map(({ count, domains }) => oneByOne(count, domains)),
-    ...FILLS.map(({ count, domains }) => chosenThenWhole(count, domains)),
+    ...FILLS.map(({ count, domains }) => chosen(count, domains)),
     ...STANDING.map(amongFixed),
     ...STANDING.map(amongChosen),
     ...COUNTS.slice(0, 4).map((count) => attachToAll(count, PAGE_SIZE)),
@@ -87,20 +88,16 @@ function scenario(
   };
 }
 
-/** Maps areas at given places, and unmaps one after the other; what is timed is one call. */
+/** Areas at given places are unmapped one after the other; what is timed is one call. */
 function oneByOne(count: number, domains: number): Scenario {
-  const what = domainsName(domains);
   return scenario(
     count,
-    {
-      map: `fixed IOAS_MAP until there are all, ${what}`,
-      unmap: `IOAS_UNMAP one by one, ${what}`,
-    },
+    { unmap: `IOAS_UNMAP one by one, ${domainsName(domains)}` },
     async (machine) => {
       const first = await firstPage(machine, count, domains);
       const sweep = { userVa: PAGE_SIZE, iova: PAGE_SIZE };
       const all = mapAndUnmap(machine.io.fd, first, count, sweep);
-      return [measured("map", all.map), measured("unmap", all.unmap)];
+      return [{ steps: [all.map] }, measured("unmap", all.unmap)];
     },
     count,
   );
@@ -118,39 +115,63 @@ async function firstPage(
   return { ioasId, userVa, length, iova: IOVA };
 }
 
-/** The kernel chooses where areas go; then one call unmaps them all. */
-function chosenThenWhole(count: number, domains: number): Scenario {
+/** Areas are mapped at given places; then one call unmaps them all. */
+function thenWhole(count: number, domains: number): Scenario {
   const what = domainsName(domains);
-  const mapping = `kernel-chosen IOAS_MAP until there are all, ${what}`;
   const both = scenario(
     count,
-    { map: mapping, unmap: `IOAS_UNMAP of everything, ${what}` },
+    {
+      map: `fixed IOAS_MAP until there are all, ${what}`,
+      unmap: `IOAS_UNMAP of everything, ${what}`,
+    },
     async (machine) => {
-      const { fd } = machine.io;
       const first = await firstPage(machine, count, domains);
-      const { ioasId, userVa, length } = first;
-      const chosen = map(fd, { ioasId, userVa, length }, {
-        times: count,
-        sweep: { userVa: length },
-      });
-      const values = { ioasId, iova: 0n, length: U64_MAX };
-      const everything = ioctl(fd, IommuIoasUnmap, values);
-      return [measured("map", chosen), measured("unmap", everything)];
+      const { fd } = machine.io;
+      return [
+        measured("map", mapAreas(fd, first, count)),
+        measured("unmap", unmapAll(fd, first.ioasId)),
+      ];
     },
   );
   const { operations } = both;
-  const ofAll = { ...operations.map!, calls: count };
   return {
     ...both,
-    operations: { ...operations, map: ofAll },
+    operations: { ...operations, map: { ...operations.map!, calls: count } },
     onTargets: count === ON_TARGETS,
     floor: () => ({ unmap: areasFloor(count, domains).drop }),
   };
 }
 
+/** The kernel chooses where areas go; Linux looks at all that are there already. */
+function chosen(count: number, domains: number): Scenario {
+  return scenario(
+    count,
+    {
+      map: `kernel-chosen IOAS_MAP until there are all, ${
+        domainsName(domains)
+      }`,
+    },
+    async (machine) => {
+      const { fd } = machine.io;
+      const first = await firstPage(machine, count, domains);
+      const { ioasId, userVa, length } = first;
+      const all = map(fd, { ioasId, userVa, length }, {
+        times: count,
+        sweep: { userVa: length },
+      });
+      return [measured("map", all), { steps: [unmapAll(fd, ioasId)] }];
+    },
+    count,
+  );
+}
+
+function unmapAll(fd: number, ioasId: number): CallStep {
+  return ioctl(fd, IommuIoasUnmap, { ioasId, iova: 0n, length: U64_MAX });
+}
+
 /** Areas at given places, without domain and with one: the first phase makes them. */
 export function fillScenarios(): Scenario[] {
-  return FILLS.map(({ count, domains }) => oneByOne(count, domains));
+  return FILLS.map(({ count, domains }) => thenWhole(count, domains));
 }
 
 /** Areas that stay, with holes of a page between them; returns their IOAS. */
