@@ -8,6 +8,7 @@
  */
 
 import {
+  EFAULT,
   EINVAL,
   ENOENT,
   ENOMEM,
@@ -18,6 +19,7 @@ import {
   IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
   IOMMU_HWPT_ALLOC_NEST_PARENT,
   IOMMU_HWPT_FAULT_ID_VALID,
+  IOMMU_IOAS_MAP_READABLE,
   IOMMU_OPTION_RLIMIT_MODE,
   IOMMU_VFIO_IOAS_SET,
 } from "../../impl/uapi/iommufd.ts";
@@ -27,6 +29,7 @@ import {
   MAP_HUGETLB,
   MAP_PRIVATE,
   MFD_HUGETLB,
+  PROT_READ,
 } from "../../impl/uapi/mman.ts";
 import {
   MOCK_ACCESS_RW_WRITE,
@@ -175,6 +178,22 @@ function registerMemory(f: Programs): void {
     const range = { srcIova: IOVA, dstIova: IOVA, length: page };
     await io.copy({ src, dst, ...range }, ENXIO);
   });
+
+  f.test(
+    "lets_child_write_huge_page",
+    about("lets_child_write_huge_page", ["hugetlb", "fork"]),
+    async (io) => {
+      const size = io.context.hugePageSize;
+      const ioasId = await io.ioasAlloc();
+      await io.mock.domain(ioasId);
+      const flags = MAP_PRIVATE | MAP_HUGETLB;
+      const memory = await io.mmap(size, flags, PROT_READ);
+      await io.map(ioasId, memory, size, undefined, IOMMU_IOAS_MAP_READABLE);
+      const child = await io.process.fork();
+      await io.in(child).map(ioasId, memory, size, EFAULT);
+      await child.exit();
+    },
+  );
 
   f.test(
     "unreserves_huge_page_twice",

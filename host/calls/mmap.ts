@@ -14,8 +14,6 @@ import {
   MAP_FIXED,
   MAP_PRIVATE,
   MAP_SHARED,
-  O_RDONLY,
-  O_WRONLY,
   PAGE_SIZE,
   PROT_WRITE,
 } from "../../impl/uapi/mman.ts";
@@ -61,14 +59,14 @@ function mapFile(call: Call, file: File): number {
   if (length === 0 || offset % PAGE_SIZE !== 0) return -EINVAL.code;
   const shared = (flags & MAP_TYPE) !== MAP_PRIVATE;
   const writes = shared && (prot & PROT_WRITE) !== 0;
-  if (file.access === O_WRONLY || writes && file.access === O_RDONLY) {
+  if (!file.isReadable || writes && !file.isWritable) {
     return -EACCES.code;
   }
   const found = call.process.fileMapping(call.int(4), {
     offset,
     length,
     prot,
-    shared: shared && file.access !== O_RDONLY,
+    shared: shared && file.isWritable,
   });
   if (typeof found === "number") return found;
 

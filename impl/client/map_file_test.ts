@@ -68,6 +68,24 @@ describe("the client's memory of files", () => {
     process.exit();
     assertEquals(process.kernel.audit(), []);
   });
+
+  it("is EBADF to what its descriptor was not opened for", () => {
+    const { O_RDONLY, O_WRONLY, O_RDWR, O_ACCMODE, EBADF, EINVAL } = uapi;
+    for (
+      const [openFlags, read, write] of [
+        [O_RDONLY, EINVAL, EBADF],
+        [O_WRONLY, EBADF, EINVAL],
+        [O_RDWR, EINVAL, EINVAL],
+        [O_ACCMODE, EBADF, EBADF],
+      ] as const
+    ) {
+      const { io, process } = new Bench();
+      const { dmabufFd } = io.mock.dmabufGet({ length: PAGE, openFlags });
+      const bytes = new Uint8Array(1);
+      assertEquals(process.read(dmabufFd, bytes), -read.code);
+      assertEquals(process.write(dmabufFd, bytes), -write.code);
+    }
+  });
 });
 
 /** Maps a page of a file where a domain is. */

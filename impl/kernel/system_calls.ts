@@ -25,9 +25,7 @@ import {
   FD_CLOEXEC,
   O_ACCMODE,
   O_CLOEXEC,
-  O_RDONLY,
   O_RDWR,
-  O_WRONLY,
   PAGE_SIZE,
   POLLERR,
   POLLHUP,
@@ -173,7 +171,7 @@ export abstract class SystemCalls implements Task {
       const bytes = Number(length);
       if (!Number.isSafeInteger(bytes) || bytes < 0) throw EINVAL;
       const file = this.files.lookup(fd);
-      if (file.access === O_RDONLY) throw EINVAL;
+      if (!file.isWritable) throw EINVAL;
       file.truncate(bytes);
     });
   }
@@ -192,7 +190,7 @@ export abstract class SystemCalls implements Task {
       if ((mode & ~known) !== 0 || mode === FALLOC_FL_PUNCH_HOLE) {
         throw EOPNOTSUPP;
       }
-      if (file.access === O_RDONLY) throw EBADF;
+      if (!file.isWritable) throw EBADF;
       file.fallocate(mode, offset, length);
     });
   }
@@ -218,7 +216,7 @@ export abstract class SystemCalls implements Task {
    */
   readTo(fd: number, address: number, count: number, offset?: number): number {
     return this.syscall(() =>
-      this.#fileFor(fd, O_WRONLY, offset)
+      this.#fileFor(fd, "isReadable", offset)
         .read(this, address, checkCount(count), offset)
     );
   }
@@ -231,7 +229,7 @@ export abstract class SystemCalls implements Task {
     offset?: number,
   ): number {
     return this.syscall(() =>
-      this.#fileFor(fd, O_RDONLY, offset)
+      this.#fileFor(fd, "isWritable", offset)
         .write(this, address, checkCount(count), offset)
     );
   }
@@ -322,22 +320,26 @@ export abstract class SystemCalls implements Task {
   }
 
   /**
-   * The file of a descriptor, unless it was opened with the access that cannot
-   * do it, and if `offset` can be one in it. Throws EINVAL, EBADF, ESPIPE.
+   * The file of a descriptor, if it was opened with the access that can do it,
+   * and if `offset` can be one in it. Throws EINVAL, EBADF, ESPIPE.
    */
-  #fileFor(fd: number, unfit: number, offset?: number): File {
+  #fileFor(
+    fd: number,
+    fit: "isReadable" | "isWritable",
+    offset?: number,
+  ): File {
     const isAt = offset !== undefined;
     if (isAt && (!Number.isSafeInteger(offset) || offset < 0)) throw EINVAL;
     const file = this.files.lookup(fd);
     if (isAt && !file.hasOffsets) throw ESPIPE;
-    if (file.access === unfit) throw EBADF;
+    if (!file[fit]) throw EBADF;
     return file;
   }
 }
 
 /** Linux: memfd_add_seals, as far as it needs no inode. Throws EPERM, EINVAL, EBUSY. */
 function addSeals(file: File, seals: number): void {
-  if (file.access === O_RDONLY) {
+  if (!file.isWritable) {
     throw EPERM.because("the file is not open for writing");
   }
   if ((seals & ~F_ALL_SEALS) !== 0) throw EINVAL;

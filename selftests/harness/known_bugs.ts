@@ -140,6 +140,13 @@ export const KNOWN_BUGS = {
       "selftest.c iommufd_selftest_destroy: a device that is destroyed with a PASID attached is never freed, nor what it is attached to, and four warnings say so",
     right: "the PASID is detached first",
   },
+  lets_child_write_huge_page: {
+    since: "6.2",
+    until: "7.3",
+    linux:
+      "hugetlb.c hugetlb_install_folio: the child of a fork gets its copy of a pinned private huge page with the right to write, whatever the mapping allows, so that it is pinned for writing",
+    right: "what may not be written is EFAULT",
+  },
   unreserves_huge_page_twice: {
     since: "6.2",
     linux:

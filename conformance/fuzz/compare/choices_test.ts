@@ -23,7 +23,7 @@ import {
 import { Model } from "../../../selftests/target/impl_target.ts";
 import { StepByStep } from "../../../selftests/target/program.ts";
 import { type Call, call } from "../../../selftests/target/verbs.ts";
-import { reachedBug, reachesOf } from "./known_bugs.ts";
+import { reachedBugs, reachesOf } from "./known_bugs.ts";
 
 const PAGE = 4096;
 const AT = 0x10000000000;
@@ -37,7 +37,7 @@ function chosen(target: string, calls: readonly Call[]): string | undefined {
   const steps = calls.map((call) => ({ process: 0, call }));
   for (const step of steps.slice(0, -1)) run.make(step);
   const info = { ...model.info, name: target };
-  return reachedBug(reachesOf(info), model, run, steps.at(-1)!)?.name;
+  return reachedBugs(reachesOf(info), model, run, steps.at(-1)!)[0]?.name;
 }
 
 /** Memory at the address. */

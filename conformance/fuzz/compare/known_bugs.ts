@@ -48,6 +48,7 @@ import {
   cutsDirtyEntry,
   dropsHugePage,
   failsFilePins,
+  forksReadOnlyHugePage,
   losesHugePage,
   ownerIsDead,
   ownerIsOther,
@@ -85,6 +86,11 @@ export const REACHES: readonly (Reach & { readonly name: KnownBug })[] = [
     name: "unreserves_huge_page_twice",
     when: losesHugePage,
     explains: ["errno", "result"],
+  },
+  {
+    name: "lets_child_write_huge_page",
+    when: forksReadOnlyHugePage,
+    explains: ["errno", "result", "bytes", "accounting"],
   },
   { name: "unpins_unused_folios", when: failsFilePins },
   { name: "keeps_viommu_of_failed_attach", when: isNestedAttach },
@@ -169,7 +175,7 @@ export const CHOICES: readonly Reach[] = [
   },
 ];
 
-/** What programs can reach on a target: the bugs that it has first. */
+/** What programs can reach on a target. */
 export function reachesOf(target: BuggyTarget): readonly Reach[] {
   const { name: of = "" } = target;
   return [
@@ -178,22 +184,22 @@ export function reachesOf(target: BuggyTarget): readonly Reach[] {
   ];
 }
 
-/** Which of `reaches` a step reaches; undefined for none. */
-export function reachedBug(
+/** Which of `reaches` a step reaches. */
+export function reachedBugs(
   reaches: readonly Reach[],
   model: Model,
   run: StepByStep,
   step: Step,
-): Reach | undefined {
+): Reach[] {
   const resolved = run.resolved(step);
-  if (resolved === undefined) return undefined;
+  if (resolved === undefined) return [];
   const { number, call } = resolved;
   return reachedByCall(reaches, hereOf(model.process(number), call));
 }
 
 /** True for what no program may get to. */
-export function isFatal(bug: Reach | undefined): bug is Reach {
-  return bug !== undefined && bug.explains === undefined;
+export function isFatal({ explains }: Reach): boolean {
+  return explains === undefined;
 }
 
 /** Whether a program, or the end of its processes, reaches a bug that hangs, crashes or leaves something on a target. */
@@ -202,16 +208,16 @@ export function breaks(
   model: Model,
   program: Program,
 ): boolean {
-  const reaches = reachesOf(target);
+  const fatal = reachesOf(target).filter(isFatal);
   const run = new StepByStep(model);
   try {
     return program.some((step) => {
-      if (isFatal(reachedBug(reaches, model, run, step))) return true;
+      if (reachedBugs(fatal, model, run, step).length > 0) return true;
       run.make(step);
       return false;
     }) || [...model.kernel.processes].some((process) => {
       const exit = hereOf(process, call("exit"));
-      if (isFatal(reachedByCall(reaches, exit))) return true;
+      if (reachedByCall(fatal, exit).length > 0) return true;
       process.exit();
       return false;
     });
@@ -224,6 +230,6 @@ export function breaks(
 export function reachedByCall(
   reaches: readonly Reach[],
   here: Here,
-): Reach | undefined {
-  return reaches.find(({ when }) => when(here));
+): Reach[] {
+  return reaches.filter(({ when }) => when(here));
 }

@@ -22,7 +22,7 @@ import { parseProgram } from "../program/text.ts";
 import { hereOf } from "./here.ts";
 import {
   breaks,
-  reachedBug,
+  reachedBugs,
   reachedByCall,
   REACHES,
   reachesOf,
@@ -39,8 +39,7 @@ async function reachedIn(test: Test, uapi: RevisionName): Promise<Set<string>> {
     make: (process, calls) => {
       for (const call of calls) {
         const here = hereOf(model.process(process), call);
-        const bug = reachedByCall(reaches, here);
-        if (bug) reached.add(bug.name);
+        for (const bug of reachedByCall(reaches, here)) reached.add(bug.name);
       }
       return Promise.try(() => model.make(process, calls));
     },
@@ -101,11 +100,17 @@ describe("The known bugs of Linux, for the fuzzer", () => {
     });
   }
 
+  it("are not hidden by another that the same call reaches", () => {
+    const flags = "MAP_ANONYMOUS | MAP_FIXED | MAP_HUGETLB | MAP_PRIVATE";
+    const huge = `mmap(0x10001200000, 0x1000, PROT_READ, ${flags}, -1, 0)`;
+    assert(breaksLinux(`${DEVICE}${ATTACH}${huge}\nexit()`));
+  });
+
   it("are only where Linux is", () => {
     const model = new Model("7.3");
     const run = new StepByStep(model);
     const step = { process: 0, call: call("open", "/dev/iommu", 2) };
     const reaches = reachesOf(model.info);
-    assertEquals(reachedBug(reaches, model, run, step), undefined);
+    assertEquals(reachedBugs(reaches, model, run, step), []);
   });
 });

@@ -26,6 +26,7 @@ import {
   FALLOC_FL_PUNCH_HOLE,
   MADV_DONTNEED,
   MREMAP_FIXED,
+  PROT_WRITE,
   TASK_SIZE,
 } from "../../../impl/uapi/mman.ts";
 import { IOMMU_TEST_OP_PASID_DETACH } from "../../../impl/uapi/selftest.ts";
@@ -92,6 +93,16 @@ export function losesHugePage(here: Here): boolean {
   if (range === undefined || !(mm instanceof AddressSpace)) return false;
   return mm.vmas.overlapping(range.start, range.end)
     .some(({ huge, shared }) => huge && !shared);
+}
+
+/** Private memory of huge pages that may not be written is forked, of which some may be pinned. */
+export function forksReadOnlyHugePage(
+  { process: { mm }, call }: Here,
+): boolean {
+  return call.verb.name === "fork" && mm instanceof AddressSpace &&
+    mm.vmas.overlapping(0, TASK_SIZE).some(({ huge, shared, prot }) =>
+      huge && !shared && (prot & PROT_WRITE) === 0
+    );
 }
 
 /** A step of pinning a file's pages may be made to fail. */

@@ -17,7 +17,7 @@ import type { Model } from "../../../selftests/target/impl_target.ts";
 import {
   isFatal,
   type Reach,
-  reachedBug,
+  reachedBugs,
   reachesOf,
 } from "../compare/known_bugs.ts";
 import { generate, type Profile } from "../generate/generate.ts";
@@ -105,13 +105,14 @@ function careful(
     }
     if (needsDescriptor(model, run, step)) return false;
     if (reopensPipe(model, run, step)) return false;
-    const bug = reachedBug(reaches, model, run, step);
-    if (bug === undefined) return true;
-    if (isFatal(bug)) {
-      totals.cut(bug.name);
+    const bugs = reachedBugs(reaches, model, run, step);
+    const fatal = bugs.find(isFatal);
+    if (fatal !== undefined) {
+      totals.cut(fatal.name);
       return false;
     }
-    reached.push({ step: run.outcomes.length, bug });
+    const at = run.outcomes.length;
+    for (const bug of bugs) reached.push({ step: at, bug });
     return true;
   };
 }

@@ -24,7 +24,7 @@ import type { TargetInfo } from "../../../selftests/target/target.ts";
 import { OK } from "../../api_coverage/coverage.ts";
 import { Coverage } from "../../api_coverage/coverage.ts";
 import { noteProgram } from "../../api_coverage/covered_program.ts";
-import { reachedBug, reachesOf } from "../../fuzz/compare/known_bugs.ts";
+import { reachedBugs, reachesOf } from "../../fuzz/compare/known_bugs.ts";
 import { generate, PROFILES } from "../../fuzz/generate/generate.ts";
 import { runOnModel } from "../../fuzz/run/on_model.ts";
 import { formatSeed, randomOf } from "../../fuzz/run/seed.ts";
@@ -182,7 +182,7 @@ export function randomCandidates(machine: Machine): Candidate[] {
   const before = (model: Model, run: StepByStep, step: Step): boolean => {
     const { needs } = step.call.verb;
     return (needs === undefined || machine.capabilities.includes(needs)) &&
-      reachedBug(reaches, model, run, step) === undefined;
+      reachedBugs(reaches, model, run, step).length === 0;
   };
   const candidates: Candidate[] = [];
   for (const [name, profile] of Object.entries(PROFILES)) {

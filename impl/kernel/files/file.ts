@@ -22,7 +22,9 @@ import {
   O_CREAT,
   O_DIRECTORY,
   O_EXCL,
+  O_RDONLY,
   O_RDWR,
+  O_WRONLY,
   PAGE_SIZE,
   POLLIN,
   POLLOUT,
@@ -124,7 +126,7 @@ export interface Eventfd extends File {
  * does not override fails as Linux fails it.
  */
 export abstract class File {
-  /** `O_RDONLY`, `O_WRONLY` or `O_RDWR`: what the file was opened for (Linux: f_mode). */
+  /** `O_RDONLY`, `O_WRONLY` or `O_RDWR`: what the file was opened for; `O_ACCMODE` for neither (Linux: f_mode). */
   readonly access: number;
   /** What opens the device that it is of, where it is of one (Linux: the inode's i_fop). */
   device: OpenDevice | undefined;
@@ -134,6 +136,16 @@ export abstract class File {
   /** Opens it for reading and writing unless told otherwise. */
   constructor(access: number = O_RDWR) {
     this.access = access;
+  }
+
+  /** Whether it was opened for reading (Linux: FMODE_READ). */
+  get isReadable(): boolean {
+    return this.access === O_RDONLY || this.access === O_RDWR;
+  }
+
+  /** Whether it was opened for writing (Linux: FMODE_WRITE). */
+  get isWritable(): boolean {
+    return this.access === O_WRONLY || this.access === O_RDWR;
   }
 
   /** References held; 0 after the release. */

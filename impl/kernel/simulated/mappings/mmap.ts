@@ -23,8 +23,6 @@ import {
   MAP_PRIVATE,
   MAP_SHARED,
   MREMAP_FIXED,
-  O_RDONLY,
-  O_WRONLY,
   PAGE_SIZE,
   PROT_EXEC,
   PROT_READ,
@@ -86,14 +84,14 @@ export class SimulatedMemory extends MovableSpace implements ProcessMemory {
       offset,
       length,
       prot: args.prot,
-      shared: shared && file.access !== O_RDONLY,
+      shared: shared && file.isWritable,
     });
     this.#checkCommit(args, length, granule, file);
     this.#mapAt(address, {
       length,
       prot: args.prot & (PROT_READ | PROT_WRITE | PROT_EXEC),
       shared,
-      mayWrite: mapped?.mayWrite ?? (!shared || file?.access !== O_RDONLY),
+      mayWrite: mapped?.mayWrite ?? (!shared || file?.isWritable !== false),
       granule,
     }, mapped);
     if ((flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE) {
@@ -230,11 +228,11 @@ function checkFile(file: File, args: MmapArgs, length: number): void {
   }
   if (
     type !== MAP_PRIVATE && (args.prot & PROT_WRITE) !== 0 &&
-    file.access === O_RDONLY
+    !file.isWritable
   ) {
     throw EACCES;
   }
-  if (file.access === O_WRONLY) throw EACCES;
+  if (!file.isReadable) throw EACCES;
 }
 
 function pageAlign(length: number): number {

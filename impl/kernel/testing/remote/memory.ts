@@ -36,8 +36,6 @@ import {
   MAP_FIXED_NOREPLACE,
   MAP_HUGETLB,
   MAP_SHARED,
-  O_RDONLY,
-  O_WRONLY,
   PAGE_SIZE,
   PROT_READ,
   PROT_WRITE,
@@ -104,9 +102,9 @@ export class RemoteMemory implements ProcessMemory {
     const length = Math.ceil(args.length / unit) * unit;
     if (!(length > 0) || offset % PAGE_SIZE !== 0) throw EINVAL;
     const shared = (flags & MAP_SHARED) !== 0;
-    const readOnly = shared && file?.access === O_RDONLY;
+    const readOnly = shared && file?.isWritable === false;
     const writes = readOnly && (prot & PROT_WRITE) !== 0;
-    if (writes || file?.access === O_WRONLY) throw EACCES;
+    if (writes || file?.isReadable === false) throw EACCES;
     const mapping = this.#mappingOf(file, args, length, unit);
     const { object, pageIndex, device, mayWrite = !readOnly } = mapping;
     const start = this.#place(args, length, unit) / PAGE_SIZE;
@@ -247,7 +245,7 @@ export class RemoteMemory implements ProcessMemory {
     unit: number,
   ): MappingParts {
     if (file !== undefined) {
-      const shared = (flags & MAP_SHARED) !== 0 && file.access !== O_RDONLY;
+      const shared = (flags & MAP_SHARED) !== 0 && file.isWritable;
       return file.mmap({ offset, length, prot, shared });
     }
     const object = flags & MAP_SHARED
