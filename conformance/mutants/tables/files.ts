@@ -245,7 +245,7 @@ export const FILES_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/kernel/system_calls.ts", [{
     name: "seal-read-only",
-    find: "  if (file.access === O_RDONLY) {\n    throw EPERM",
+    find: "  if (!file.isWritable) {\n    throw EPERM",
     replace: "  if (false) {\n    throw EPERM",
     breaks: "Who may only read a file seals it",
     killer: "kit_seals.add",

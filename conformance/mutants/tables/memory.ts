@@ -206,8 +206,8 @@ export const MEMORY_MUTANTS: readonly Mutant[] = [
     killer: "kit_user_memory.file_shared",
   }, {
     name: "may-write",
-    find: "(!shared || file?.access !== O_RDONLY),",
-    replace: "(!shared || file?.access === O_RDONLY),",
+    find: "(!shared || file?.isWritable !== false),",
+    replace: "(!shared || file?.isWritable === false),",
     breaks: "A shared mapping of a file cannot be made writable",
     killer: "kit_user_memory.file_write_later",
   }]),
