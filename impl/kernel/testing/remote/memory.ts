@@ -119,7 +119,17 @@ export class RemoteMemory implements ProcessMemory {
   }
 
   munmap(addr: number, length: number): void {
-    for (const page of this.#range(addr, length)) this.#drop(page);
+    const pages = this.#range(addr, length);
+    const end = addr / PAGE_SIZE + pages.length;
+    if (this.#isWithin(addr / PAGE_SIZE) || this.#isWithin(end)) throw EINVAL;
+    for (const page of pages) this.#drop(page);
+  }
+
+  /** Whether a page is a part of a file's huge page other than the first. */
+  #isWithin(page: number): boolean {
+    const { object, index } = this.#pages.get(page) ?? {};
+    return object !== undefined &&
+      index! % (object.pageSize / PAGE_SIZE) !== 0;
   }
 
   mremap(): never {
