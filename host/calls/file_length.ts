@@ -84,9 +84,16 @@ function fallocate(call: Call): Answer {
   const file = punches ? fileOf(call) : undefined;
   const [from, length] = [call.arg(2), call.arg(3)];
   if (file !== undefined) {
-    keepPunched(call.host.machine, file, from, from + length);
+    const { machine } = call.host;
+    keepPunched(machine, file, from, from + length, blockSize(call));
   }
   return CONTINUE;
+}
+
+/** The bytes of a file's block, which for files of huge pages is one of these. */
+function blockSize(call: Call): number | undefined {
+  const path = `/proc/${call.tid}/fd/${call.int(0)}`;
+  return Deno.statSync(path).blksize ?? undefined;
 }
 
 /** A number with a sign. */

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { PAGE_SIZE } from "../../impl/uapi/mman.ts";
+import { HPAGE_SIZE, PAGE_SIZE } from "../../impl/uapi/mman.ts";
 import type { HostMm } from "./host_mm.ts";
 import type { HostMachine } from "./machine.ts";
 import type { Mapping } from "./spaces/mappings.ts";
@@ -61,16 +61,20 @@ export function keepRemoved(
   }
 }
 
-/** The bytes [from, to) of a file, a `fileKey`, become a hole. */
+/**
+ * The bytes [from, to) of a file, a `fileKey`, become a hole. Huge pages of it
+ * have `hugePageSize` bytes; those that are not whole in it stay.
+ */
 export function keepPunched(
   machine: HostMachine,
   file: string,
   from: number,
   to: number,
+  hugePageSize: number = HPAGE_SIZE,
 ): void {
   const object = machine.objectOfFile(file);
   if (object === undefined) return;
-  const { pageSize: unit } = object;
+  const unit = object.huge ? hugePageSize : PAGE_SIZE;
   const first = Math.ceil(from / unit) * unit;
   const end = Math.floor(to / unit) * unit;
   object.letGo(first / PAGE_SIZE, end / PAGE_SIZE);
