@@ -93,7 +93,12 @@ function fallocate(call: Call): Answer {
 /** The bytes of a file's block, which for files of huge pages is one of these. */
 function blockSize(call: Call): number | undefined {
   const path = `/proc/${call.tid}/fd/${call.int(0)}`;
-  return Deno.statSync(path).blksize ?? undefined;
+  try {
+    return Deno.statSync(path).blksize ?? undefined;
+  } catch {
+    // Another thread closed it since.
+    return undefined;
+  }
 }
 
 /** A number with a sign. */
