@@ -78,14 +78,11 @@ export class FlatMockDomain extends MockDomain {
     prot: number,
   ): void {
     const isAligned = ((iova | paddr | size) & (MOCK_IO_PAGE_SIZE - 1)) === 0;
-    if (this.#huge || !isAligned) super.mapRange(iova, paddr, size, prot);
-    else {this.mapPages(
-        iova,
-        paddr,
-        MOCK_IO_PAGE_SIZE,
-        size / MOCK_IO_PAGE_SIZE,
-        prot,
-      );}
+    if (this.#huge || !isAligned) {
+      return super.mapRange(iova, paddr, size, prot);
+    }
+    const count = size / MOCK_IO_PAGE_SIZE;
+    this.mapPages(iova, paddr, MOCK_IO_PAGE_SIZE, count, prot);
   }
 
   /**
