@@ -53,19 +53,35 @@ function hasDeadOwner(here: Here): boolean {
   );
 }
 
+/** A range of addresses. */
+interface Range {
+  readonly start: number;
+  readonly end: number;
+}
+
+function rangeOf(start: unknown, length: unknown): Range {
+  return { start: Number(start), end: Number(start) + Number(length) };
+}
+
+/** All addresses. */
+const EVERYTHING = rangeOf(0, TASK_SIZE);
+
+/** The mappings of a range that are private memory of huge pages. */
+function hugeAndPrivate({ process: { mm } }: Here, { start, end }: Range) {
+  if (!(mm instanceof AddressSpace)) return [];
+  return mm.vmas.overlapping(start, end)
+    .filter(({ huge, shared }) => huge && !shared);
+}
+
 /** Private memory of huge pages is dropped. */
-export function dropsHugePage({ process, call }: Here): boolean {
-  const { verb, args } = call;
-  if (verb.name !== "madvise" || args[2] !== MADV_DONTNEED) return false;
-  const { mm } = process;
-  if (!(mm instanceof AddressSpace)) return false;
-  const start = Number(args[0]);
-  return mm.vmas.overlapping(start, start + Number(args[1]))
-    .some(({ huge, shared }) => huge && !shared);
+export function dropsHugePage(here: Here): boolean {
+  const { verb, args } = here.call;
+  return verb.name === "madvise" && args[2] === MADV_DONTNEED &&
+    hugeAndPrivate(here, rangeOf(args[0], args[1])).length > 0;
 }
 
 /** A range of addresses that a call takes out of memory, or puts other memory to; undefined for none. */
-function rangeThatGoes({ call: { verb, args } }: Here) {
+function rangeThatGoes({ call: { verb, args } }: Here): Range | undefined {
   switch (verb.name) {
     case "munmap":
     case "mmap":
@@ -76,33 +92,23 @@ function rangeThatGoes({ call: { verb, args } }: Here) {
         : rangeOf(args[4], args[2]);
     case "exec":
     case "exit":
-      return { start: 0, end: TASK_SIZE };
+      return EVERYTHING;
     default:
       return undefined;
   }
 }
 
-function rangeOf(start: unknown, length: unknown) {
-  return { start: Number(start), end: Number(start) + Number(length) };
-}
-
 /** Private memory of huge pages goes. */
 export function losesHugePage(here: Here): boolean {
   const range = rangeThatGoes(here);
-  const { mm } = here.process;
-  if (range === undefined || !(mm instanceof AddressSpace)) return false;
-  return mm.vmas.overlapping(range.start, range.end)
-    .some(({ huge, shared }) => huge && !shared);
+  return range !== undefined && hugeAndPrivate(here, range).length > 0;
 }
 
 /** Private memory of huge pages that may not be written is forked, of which some may be pinned. */
-export function forksReadOnlyHugePage(
-  { process: { mm }, call }: Here,
-): boolean {
-  return call.verb.name === "fork" && mm instanceof AddressSpace &&
-    mm.vmas.overlapping(0, TASK_SIZE).some(({ huge, shared, prot }) =>
-      huge && !shared && (prot & PROT_WRITE) === 0
-    );
+export function forksReadOnlyHugePage(here: Here): boolean {
+  return here.call.verb.name === "fork" &&
+    hugeAndPrivate(here, EVERYTHING)
+      .some(({ prot }) => (prot & PROT_WRITE) === 0);
 }
 
 /** A step of pinning a file's pages may be made to fail. */
