@@ -84,21 +84,9 @@ function fallocate(call: Call): Answer {
   const file = punches ? fileOf(call) : undefined;
   const [from, length] = [call.arg(2), call.arg(3)];
   if (file !== undefined) {
-    const { machine } = call.host;
-    keepPunched(machine, file, from, from + length, blockSize(call));
+    keepPunched(call.host.machine, file, from, from + length);
   }
   return CONTINUE;
-}
-
-/** The bytes of a file's block, which for files of huge pages is one of these. */
-function blockSize(call: Call): number | undefined {
-  const path = `/proc/${call.tid}/fd/${call.int(0)}`;
-  try {
-    return Deno.statSync(path).blksize ?? undefined;
-  } catch {
-    // Another thread closed it since.
-    return undefined;
-  }
 }
 
 /** A number with a sign. */

@@ -20,9 +20,9 @@ import type { HostMm } from "../memory/host_mm.ts";
 import {
   followMoved,
   hasPinned,
-  keepPrivate,
   keepRemoved,
   keepUnmapped,
+  keepUnneeded,
   type Range,
   rangeOf,
 } from "../memory/leaving.ts";
@@ -82,7 +82,7 @@ function madvise(call: Call): Answer {
       keepRemoved(machine, mm, range);
       return CONTINUE;
     default:
-      keepPrivate(machine, mm, range);
+      keepUnneeded(machine, mm, range);
       return CONTINUE;
   }
 }

@@ -111,14 +111,15 @@ export class HostMm implements Mm {
     this.#allowed(mapping, uaddr, 1, 0);
     const { frames } = this.#parts;
     const page = Math.floor(uaddr / PAGE_SIZE);
+    const huge = mapping.pageSize > PAGE_SIZE;
     if (mapping.shared) {
       const object = this.#objectOf(mapping);
       const index = indexOf(mapping, page * PAGE_SIZE);
       if (object.available(index, 1) === 0) throw NOT_THERE;
-      return frames.peek(object.pages, index, mapping.huge) as Pfn;
+      return frames.peek(object.pages, index, huge) as Pfn;
     }
     if (this.space.peek(uaddr, new Uint8Array(1)) === 0) throw NOT_THERE;
-    return frames.peek(this.pages, page, mapping.huge) as Pfn;
+    return frames.peek(this.pages, page, huge) as Pfn;
   }
 
   devicePage(uaddr: number, write: boolean): number | undefined {
@@ -250,7 +251,8 @@ export class HostMm implements Mm {
       n = this.space.makeOwn(address, npages, writable);
       if (n === 0) throw NOT_THERE;
     }
-    return frames.pin(this.pages, page, n, mapping.huge, list);
+    const huge = mapping.pageSize > PAGE_SIZE;
+    return frames.pin(this.pages, page, n, huge, list);
   }
 
   /** The errno for memory that could not be copied. */

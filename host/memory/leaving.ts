@@ -8,7 +8,7 @@
  * @module
  */
 
-import { HPAGE_SIZE, PAGE_SIZE } from "../../impl/uapi/mman.ts";
+import { PAGE_SIZE } from "../../impl/uapi/mman.ts";
 import type { HostMm } from "./host_mm.ts";
 import type { HostMachine } from "./machine.ts";
 import type { Mapping } from "./spaces/mappings.ts";
@@ -20,6 +20,8 @@ export interface Range {
   /** Address after the last one. */
   readonly end: number;
 }
+
+const NOTHING: Range = { start: 0, end: 0 };
 
 /** The pages of `length` bytes from an address on. */
 export function rangeOf(address: number, length: number): Range {
@@ -37,8 +39,25 @@ export function keepUnmapped(
   machine.losePlaces({ space: mm.space, ...range });
 }
 
-/** The process drops its private pages of a range: MADV_DONTNEED. */
-export function keepPrivate(
+/** The process drops its private pages of a range: MADV_DONTNEED. What is not a whole page stays (Linux: madvise_dontneed_free_valid_vma). */
+export function keepUnneeded(
+  machine: HostMachine,
+  mm: HostMm,
+  range: Range,
+): void {
+  if (!hasPinned(machine, mm, range)) return;
+  for (const mapping of mm.space.mappingsIn(range.start, range.end)) {
+    const { pageSize } = mapping;
+    const start = Math.max(range.start, mapping.start);
+    const last = Math.min(range.end, mapping.end);
+    if (start % pageSize !== 0) return;
+    const end = Math.floor(last / pageSize) * pageSize;
+    keepPrivate(machine, mm, { start, end });
+  }
+}
+
+/** The process loses its private pages of a range. */
+function keepPrivate(
   { frames }: HostMachine,
   { pages }: HostMm,
   { start, end }: Range,
@@ -62,22 +81,20 @@ export function keepRemoved(
 }
 
 /**
- * The bytes [from, to) of a file, a `fileKey`, become a hole. Huge pages of it
- * have `hugePageSize` bytes; those that are not whole in it stay.
+ * The bytes [from, to) of a file, a `fileKey`, become a hole: what is not a
+ * whole page stays. Of huge pages private copies go, too (Linux:
+ * hugetlbfs_punch_hole).
  */
 export function keepPunched(
   machine: HostMachine,
   file: string,
   from: number,
   to: number,
-  hugePageSize: number = HPAGE_SIZE,
 ): void {
-  const object = machine.objectOfFile(file);
-  if (object === undefined) return;
-  const unit = object.huge ? hugePageSize : PAGE_SIZE;
-  const first = Math.ceil(from / unit) * unit;
-  const end = Math.floor(to / unit) * unit;
-  object.letGo(first / PAGE_SIZE, end / PAGE_SIZE);
+  keepDropped(machine, file, (pageSize) => ({
+    start: Math.ceil(from / pageSize) * pageSize,
+    end: Math.floor(to / pageSize) * pageSize,
+  }), ({ pageSize }) => pageSize > PAGE_SIZE);
 }
 
 /** A file, a `fileKey`, is to end at a byte: pages behind it are dropped, from private mappings too. */
@@ -86,15 +103,33 @@ export function keepCut(
   file: string,
   size: number,
 ): void {
-  const end = Math.ceil(size / PAGE_SIZE) * PAGE_SIZE;
-  machine.objectOfFile(file)?.letGo(end / PAGE_SIZE, Infinity);
+  keepDropped(machine, file, (pageSize) => {
+    // In a huge page no file ends.
+    if (pageSize > PAGE_SIZE && size % pageSize !== 0) return NOTHING;
+    return { start: Math.ceil(size / PAGE_SIZE) * PAGE_SIZE, end: Infinity };
+  }, () => true);
+}
+
+/** A file drops a range of its bytes, by how large its pages are, and so do the private mappings that are `meant`. */
+function keepDropped(
+  machine: HostMachine,
+  file: string,
+  rangeWith: (pageSize: number) => Range,
+  meant: (mapping: Mapping) => boolean,
+): void {
+  const object = machine.objectOfFile(file);
+  if (object !== undefined) {
+    const { start, end } = rangeWith(object.pageSize);
+    object.letGo(start / PAGE_SIZE, end / PAGE_SIZE);
+  }
   for (const mm of machine.mms) {
     for (const mapping of pinnedMappings(mm)) {
-      if (mapping.shared || mapping.file !== file) continue;
-      const cut = mapping.start + end - mapping.offset;
-      const start = Math.max(cut, mapping.start);
-      if (start >= mapping.end) continue;
-      keepPrivate(machine, mm, { start, end: mapping.end });
+      if (mapping.shared || mapping.file !== file || !meant(mapping)) continue;
+      const range = rangeWith(mapping.pageSize);
+      const at = (byte: number) => byte - mapping.offset + mapping.start;
+      const start = Math.max(at(range.start), mapping.start);
+      const end = Math.min(at(range.end), mapping.end);
+      if (start < end) keepPrivate(machine, mm, { start, end });
     }
   }
 }

@@ -8,23 +8,27 @@ import {
   FALLOC_FL_PUNCH_HOLE,
   MADV_DONTNEED,
   MAP_FIXED,
+  MAP_NORESERVE,
   MAP_PRIVATE,
   MAP_SHARED,
   MREMAP_FIXED,
   MREMAP_MAYMOVE,
   PAGE_SIZE,
 } from "../../impl/uapi/mman.ts";
+import { makeFrameList } from "../../impl/lib/frame_list.ts";
+import type { PageStore } from "./frames/page_store.ts";
 import {
   followMoved,
   hasPinned,
   keepCut,
-  keepPrivate,
   keepPunched,
   keepRemoved,
   keepUnmapped,
+  keepUnneeded,
   rangeOf,
 } from "./leaving.ts";
 import { Entry } from "../sys/script.ts";
+import { must } from "../sys/sys.ts";
 import {
   CLONE_PARENT_SETTID,
   CLONE_VM,
@@ -165,7 +169,7 @@ for (const mapFiles of [true, false]) {
       const pfns = own.pin(at, 2, LONG_WRITE);
       const range = rangeOf(at, PAGE_SIZE);
       assert(hasPinned(machine, mm, range));
-      keepPrivate(machine, mm, range);
+      keepUnneeded(machine, mm, range);
       assert(!hasPinned(machine, mm, range));
       sys.call(sys.nr.madvise, at, PAGE_SIZE, MADV_DONTNEED);
       assertEquals([own.bytes(at)[0], ...firstBytes(own, pfns)], [0, 1, 2]);
@@ -238,4 +242,123 @@ for (const mapFiles of [true, false]) {
       own.unpin([...pfns, ...pfns]);
     });
   });
+}
+
+/** Two huge pages of a file that is mapped, of which none needs to be there: pins are made by numbers. */
+class TwoHugePages implements Disposable {
+  readonly own = new OwnMemory();
+  readonly at: number;
+  readonly fd: number;
+  readonly file: string;
+  /** Pages of one. */
+  readonly unit: number;
+  readonly #store: PageStore;
+  readonly #first: number;
+  readonly #pins: number[];
+
+  /** Pins a page of each, of the file or of a private mapping. */
+  constructor(shift: number, flags: number) {
+    this.unit = 2 ** shift / PAGE_SIZE;
+    this.fd = this.own.memfd(2 * this.unit, hugePages(shift));
+    const length = 2 * this.unit * PAGE_SIZE;
+    const { mmap } = sys.nr;
+    const how = flags | MAP_NORESERVE;
+    this.at = must(sys.call(mmap, 0, length, RW, how, this.fd, 0), "mmap");
+    const { machine, mm } = this.own;
+    const object = machine.objectOfFd(sys.call(sys.nr.dup, this.fd))!;
+    this.file = object.key;
+    const isShared = flags === MAP_SHARED;
+    this.#store = isShared ? object.pages : mm.pages;
+    this.#first = isShared ? 0 : this.at / PAGE_SIZE;
+    this.#pins = [0, 1].map((i) => this.#pin(i));
+  }
+
+  /** Which of the two pins are pages of the file or the process yet. */
+  get there(): boolean[] {
+    return this.#pins.map((pfn, i) =>
+      this.#store.frameOf(this.#page(i)) === pfn
+    );
+  }
+
+  #page(i: number): number {
+    return this.#first + i * this.unit + 5;
+  }
+
+  #pin(i: number): number {
+    const list = makeFrameList(1);
+    this.own.machine.frames.pin(this.#store, this.#page(i), 1, true, list);
+    return this.#store.frameOf(this.#page(i));
+  }
+
+  [Symbol.dispose](): void {
+    this.own.unpin(this.#pins);
+    sys.unmap(this.at, 2 * this.unit * PAGE_SIZE);
+    this.own[Symbol.dispose]();
+  }
+}
+
+/** Flags of memfd_create. */
+function hugePages(shift: number): number {
+  const [MFD_HUGETLB, MFD_HUGE_SHIFT] = [4, 26];
+  return MFD_HUGETLB | shift << MFD_HUGE_SHIFT;
+}
+
+/** Whether the host has heard of huge pages of a size. */
+function knows(shift: number): boolean {
+  const { memfd_create } = sys.nr;
+  const fd = sys.call(memfd_create, sys.text("test"), hugePages(shift));
+  if (fd >= 0) sys.close(fd);
+  return fd >= 0;
+}
+
+for (const [size, shift] of [["2 MiB", 21], ["1 GiB", 30]] as const) {
+  describe(
+    `what is pinned of huge pages of ${size}`,
+    { skip: !knows(shift) },
+    () => {
+      const bytes = 2 ** shift;
+
+      it("is let go of where a whole one is removed or becomes a hole", () => {
+        using pages = new TwoHugePages(shift, MAP_SHARED);
+        const { own: { machine, mm }, at, file } = pages;
+        assertEquals(machine.objectOfFile(file)!.pageSize, bytes);
+        keepRemoved(machine, mm, rangeOf(at, bytes - PAGE_SIZE));
+        keepPunched(machine, file, 1, 2 * bytes - 1);
+        assertEquals(pages.there, [true, true]);
+        keepRemoved(machine, mm, rangeOf(at, bytes + PAGE_SIZE));
+        assertEquals(pages.there, [false, true]);
+        keepPunched(machine, file, 1, 2 * bytes);
+        assertEquals(pages.there, [false, false]);
+      });
+
+      it("goes from private mappings too where a whole one becomes a hole", () => {
+        using pages = new TwoHugePages(shift, MAP_PRIVATE);
+        const { own: { machine }, file } = pages;
+        keepPunched(machine, file, PAGE_SIZE, bytes);
+        assertEquals(pages.there, [true, true]);
+        keepPunched(machine, file, PAGE_SIZE, 2 * bytes);
+        assertEquals(pages.there, [true, false]);
+      });
+
+      it("stays where a file cannot end", () => {
+        for (const flags of [MAP_SHARED, MAP_PRIVATE]) {
+          using pages = new TwoHugePages(shift, flags);
+          const { own: { machine }, file } = pages;
+          keepCut(machine, file, PAGE_SIZE);
+          assertEquals(pages.there, [true, true]);
+          keepCut(machine, file, bytes);
+          assertEquals(pages.there, [true, false]);
+        }
+      });
+
+      it("is dropped from a process by whole ones", () => {
+        using pages = new TwoHugePages(shift, MAP_PRIVATE);
+        const { own: { machine, mm }, at } = pages;
+        keepUnneeded(machine, mm, rangeOf(at + PAGE_SIZE, 2 * bytes));
+        assertEquals(pages.there, [true, true]);
+        keepUnneeded(machine, mm, rangeOf(at, 2 * bytes - PAGE_SIZE));
+        assertEquals(pages.there, [false, true]);
+      });
+    },
+  );
 }

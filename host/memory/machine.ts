@@ -25,7 +25,7 @@ import {
   QueriedMappings,
   readAll,
 } from "./spaces/mappings.ts";
-import { Mounts } from "./spaces/mounts.ts";
+import { deviceOf, Mounts } from "./spaces/mounts.ts";
 import { FileQuestions, OpenFile } from "./shared/open_file.ts";
 import { ProcessSpace } from "./spaces/process_space.ts";
 import { type Lost, type Place, without } from "./shared/shared_pages.ts";
@@ -33,6 +33,9 @@ import { type Lost, type Place, without } from "./shared/shared_pages.ts";
 const O_RDWR = 2;
 const MFD_CLOEXEC = 1;
 const MFD_HUGETLB = 4;
+const MFD_HUGE_SHIFT = 26;
+/** The sizes that huge pages may have: 2 MiB and 1 GiB. */
+const HUGE_PAGE_SHIFTS = [21, 30];
 /** Files that nobody uses any more and that are kept open, since most are used again. */
 const IDLE_MAX = 8;
 
@@ -74,7 +77,7 @@ export class HostMachine implements Machine {
     const name = this.#sys.text("iommufd-kit");
     const fd = this.#sys.call(nr.memfd_create, name, MFD_CLOEXEC);
     const file = OpenFile.of(this.#questions, must(fd, "memfd_create"))!;
-    const object = this.#newObject(file.key, pageSize > PAGE_SIZE, true);
+    const object = this.#newObject(file.key, pageSize, true);
     object.open(file);
     return object;
   }
@@ -116,7 +119,7 @@ export class HostMachine implements Machine {
     }
     const file = OpenFile.of(this.#questions, this.#toWrite(fd))!;
     const object = this.#objects.get(file.key) ??
-      this.#newObject(file.key, file.huge, false);
+      this.#newObject(file.key, file.pageSize, false);
     if (object.file === undefined) object.open(file);
     else this.#sys.close(file.fd);
     return object.own ? undefined : object;
@@ -195,9 +198,9 @@ export class HostMachine implements Machine {
   }
 
   #objectOf(space: ProcessSpace, mapping: Mapping): HostObject {
-    const { file, huge } = mapping;
+    const { file, pageSize } = mapping;
     const known = this.#objects.get(file);
-    const object = known ?? this.#newObject(file, huge, false);
+    const object = known ?? this.#newObject(file, pageSize, false);
     if (known === undefined) {
       const found = this.#finder.open(space.tid, mapping);
       if (found !== undefined) object.open(found);
@@ -217,12 +220,12 @@ export class HostMachine implements Machine {
     return again;
   }
 
-  #newObject(key: string, huge: boolean, own: boolean): HostObject {
+  #newObject(key: string, pageSize: number, own: boolean): HostObject {
     const object = new HostObject({
       copier: this.#copier,
       frames: this.frames,
       key,
-      huge,
+      pageSize,
       own,
       find: (lost) => this.#findPlaces(key, lost),
       onIdle: (object) => this.#onIdle(object),
@@ -301,19 +304,22 @@ function mappingsOf(
     const room = QueriedMappings.room(sys);
     return (maps) => new QueriedMappings(sys, maps, room);
   }
-  const huge = hugePagesDevice(questions);
-  const isHuge = (file: string) =>
-    (huge !== undefined && file.startsWith(huge)) || mounts.isHuge(file);
-  return (maps) => new ListedMappings(() => readAll(copier, maps), isHuge);
+  const unmounted = hugePagesUnmounted(questions);
+  const pageSizeOf = (file: string) =>
+    unmounted.get(deviceOf(file)) ?? mounts.hugePageSize(file) ?? PAGE_SIZE;
+  return (maps) => new ListedMappings(() => readAll(copier, maps), pageSizeOf);
 }
 
-/** Where the kernel has the files of huge pages that are mounted nowhere: how their keys begin. */
-function hugePagesDevice(questions: FileQuestions): string | undefined {
+/** The file systems of huge pages that are mounted nowhere, with the bytes of a page: the kernel has one for each size. */
+function hugePagesUnmounted(questions: FileQuestions): Map<string, number> {
   const { sys } = questions;
-  const flags = MFD_CLOEXEC | MFD_HUGETLB;
-  const fd = sys.call(sys.nr.memfd_create, sys.text("iommufd-kit"), flags);
-  if (fd < 0) return undefined;
-  const { key } = questions.status(fd)!;
-  sys.close(fd);
-  return key.slice(0, key.lastIndexOf(":") + 1);
+  const found = new Map<string, number>();
+  for (const shift of HUGE_PAGE_SHIFTS) {
+    const flags = MFD_CLOEXEC | MFD_HUGETLB | shift << MFD_HUGE_SHIFT;
+    const fd = sys.call(sys.nr.memfd_create, sys.text("iommufd-kit"), flags);
+    if (fd < 0) continue;
+    found.set(deviceOf(questions.status(fd)!.key), 2 ** shift);
+    sys.close(fd);
+  }
+  return found;
 }

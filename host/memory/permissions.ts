@@ -11,7 +11,7 @@ import {
   FOLL_REMOTE,
   FOLL_WRITE,
 } from "../../impl/kernel/interfaces/mm.ts";
-import { PROT_READ, PROT_WRITE } from "../../impl/uapi/mman.ts";
+import { PAGE_SIZE, PROT_READ, PROT_WRITE } from "../../impl/uapi/mman.ts";
 import type { Mapping } from "./spaces/mappings.ts";
 
 /** Whether its pages may be pinned (Linux: check_vma_flags of mm/gup.c). */
@@ -21,7 +21,7 @@ export function mayPin(mapping: Mapping, gupFlags: number): boolean {
     return force || (mapping.prot & PROT_READ) !== 0;
   }
   if ((mapping.prot & PROT_WRITE) !== 0) return true;
-  return force && !mapping.huge && !mapping.shared;
+  return force && mapping.pageSize === PAGE_SIZE && !mapping.shared;
 }
 
 /**

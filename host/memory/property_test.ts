@@ -20,9 +20,9 @@ import {
 import { must } from "../sys/sys.ts";
 import {
   followMoved,
-  keepPrivate,
   keepPunched,
   keepUnmapped,
+  keepUnneeded,
   type Range,
   rangeOf,
 } from "./leaving.ts";
@@ -75,7 +75,7 @@ class Subject extends OwnMemory {
   }
 
   dontNeed(place: number): void {
-    keepPrivate(this.machine, this.mm, this.#range(place));
+    keepUnneeded(this.machine, this.mm, this.#range(place));
     const { madvise } = sys.nr;
     sys.call(madvise, this.#at(place), PAGE_SIZE, MADV_DONTNEED);
     const mapped = this.#places[place];

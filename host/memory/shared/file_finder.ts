@@ -6,6 +6,7 @@
  * @module
  */
 
+import { PAGE_SIZE } from "../../../impl/uapi/mman.ts";
 import { O_CLOEXEC } from "../../sys/structs.ts";
 import type { Block, Sys } from "../../sys/sys.ts";
 import { type Mapping, parseMaps } from "../spaces/mappings.ts";
@@ -68,7 +69,7 @@ export class FileFinder {
   #shares(pid: number, file: string): boolean {
     const text = this.#sys.readFile(-1, `/proc/${pid}/maps`);
     if (typeof text !== "string") return false;
-    return parseMaps(text, () => false)
+    return parseMaps(text, () => PAGE_SIZE)
       .some((one) => one.shared && one.file === file);
   }
 

@@ -17,7 +17,6 @@ import { EFAULT, ENOMEM } from "../../../impl/uapi/errno.ts";
 import {
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
-  HPAGE_SIZE,
   PAGE_SIZE,
 } from "../../../impl/uapi/mman.ts";
 import { KernelBug } from "../../../impl/kernel/warn.ts";
@@ -40,8 +39,8 @@ export interface HostObjectParts {
   readonly frames: HostFrames;
   /** Which file it is, as `fileKey`. */
   readonly key: string;
-  /** Whether its pages are huge. */
-  readonly huge: boolean;
+  /** Bytes of its pages: more than PAGE_SIZE where they are huge. */
+  readonly pageSize: number;
   /** Whether it is the model's own: memory of a device. */
   readonly own: boolean;
   /** Looks for a process that has it mapped. */
@@ -54,6 +53,7 @@ export interface HostObjectParts {
 export class HostObject implements MemoryObject {
   /** Which file it is, as `fileKey`. */
   readonly key: string;
+  readonly pageSize: number;
   readonly huge: boolean;
   /** Whether it is the model's own: what programs map of it is a device's, and cannot be pinned. */
   readonly own: boolean;
@@ -77,7 +77,8 @@ export class HostObject implements MemoryObject {
   /** Of a file that is not open yet. */
   constructor(parts: HostObjectParts) {
     this.key = parts.key;
-    this.huge = parts.huge;
+    this.pageSize = parts.pageSize;
+    this.huge = parts.pageSize > PAGE_SIZE;
     this.own = parts.own;
     this.refs = parts.own ? 1 : 0;
     this.#copier = parts.copier;
@@ -116,10 +117,6 @@ export class HostObject implements MemoryObject {
     this.#ownBytes = undefined;
     if (this.#file !== undefined) this.#copier.sys.close(this.#file.fd);
     this.#file = undefined;
-  }
-
-  get pageSize(): number {
-    return this.huge ? HPAGE_SIZE : PAGE_SIZE;
   }
 
   get size(): number {

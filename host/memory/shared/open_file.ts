@@ -6,6 +6,7 @@
  * @module
  */
 
+import { PAGE_SIZE } from "../../../impl/uapi/mman.ts";
 import { AT_EMPTY_PATH, STATX, STATX_BASIC_STATS } from "../../sys/structs.ts";
 import type { Block, Sys } from "../../sys/sys.ts";
 import { type Copier, getLong } from "../spaces/copier.ts";
@@ -15,7 +16,8 @@ import { fileKey } from "../spaces/mappings.ts";
 /** File systems by what fstatfs calls them. */
 const TMPFS_MAGIC = 0x01021994;
 const HUGETLBFS_MAGIC = 0x958458f6;
-const STATFS_SIZE = 120;
+/** struct statfs: what is used of it. */
+const STATFS = { size: 120, type: 0, blockSize: 8 } as const;
 
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
@@ -34,6 +36,14 @@ export interface FileStatus {
   readonly isRegular: boolean;
 }
 
+/** What fstatfs says of a file system. */
+interface FileSystem {
+  /** Which kind it is. */
+  readonly type: number;
+  /** Bytes of a block; of a huge page where files are of these. */
+  readonly blockSize: number;
+}
+
 /** Asks about files. */
 export class FileQuestions {
   /** The calls. */
@@ -45,7 +55,7 @@ export class FileQuestions {
   constructor(sys: Sys) {
     this.sys = sys;
     this.#statx = sys.alloc(STATX.size);
-    this.#statfs = sys.alloc(STATFS_SIZE);
+    this.#statfs = sys.alloc(STATFS.size);
   }
 
   /** What a path is, or a descriptor where the path is empty; undefined where there is none. */
@@ -69,10 +79,11 @@ export class FileQuestions {
   }
 
   /** Which file system a descriptor is of. */
-  fileSystem(fd: number): number {
+  fileSystem(fd: number): FileSystem {
     const { address, view } = this.#statfs;
     this.sys.call(this.sys.nr.fstatfs, fd, address);
-    return view.getUint32(0, true);
+    const type = view.getUint32(STATFS.type, true);
+    return { type, blockSize: getLong(view, STATFS.blockSize) };
   }
 }
 
@@ -82,8 +93,8 @@ export class OpenFile {
   readonly fd: number;
   /** Which it is, as `fileKey`. */
   readonly key: string;
-  /** Whether it is of huge pages. */
-  readonly huge: boolean;
+  /** Bytes of its pages: more than PAGE_SIZE where they are huge. */
+  readonly pageSize: number;
   /** Whether its pages can be pinned by their place: it is of shmem or of huge pages (Linux: memfd_pin_folios). */
   readonly isPinnable: boolean;
   readonly #questions: FileQuestions;
@@ -92,9 +103,10 @@ export class OpenFile {
     this.#questions = questions;
     this.fd = fd;
     this.key = key;
-    const type = questions.fileSystem(fd);
-    this.huge = type === HUGETLBFS_MAGIC;
-    this.isPinnable = this.huge || type === TMPFS_MAGIC;
+    const { type, blockSize } = questions.fileSystem(fd);
+    const huge = type === HUGETLBFS_MAGIC;
+    this.pageSize = huge ? blockSize : PAGE_SIZE;
+    this.isPinnable = huge || type === TMPFS_MAGIC;
   }
 
   /** Of a descriptor; undefined if that is of no regular file. */

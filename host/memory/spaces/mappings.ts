@@ -28,8 +28,8 @@ export interface Mapping {
   readonly prot: number;
   /** Whether it is MAP_SHARED. */
   readonly shared: boolean;
-  /** Whether it consists of huge pages. */
-  readonly huge: boolean;
+  /** Bytes of its pages: more than PAGE_SIZE where they are huge. */
+  readonly pageSize: number;
   /** Byte of the file that the first address is. */
   readonly offset: number;
   /** Which file, {@link fileKey}; empty for none. */
@@ -69,7 +69,6 @@ const VMA_EXECUTABLE = 4;
 const VMA_SHARED = 8;
 const COVERING_OR_NEXT_VMA = 16;
 const ENOTTY = 25;
-const PAGE_SIZE = 4096;
 
 /** Whether this Linux answers questions about one mapping (6.11). `maps` is any process's. */
 export function canQuery(sys: Sys, maps: number): boolean {
@@ -112,7 +111,7 @@ export class QueriedMappings implements Mappings {
         (flags & VMA_WRITABLE ? PROT_WRITE : 0) |
         (flags & VMA_EXECUTABLE ? PROT_EXEC : 0),
       shared: (flags & VMA_SHARED) !== 0,
-      huge: getLong(view, QUERY.pageSize) > PAGE_SIZE,
+      pageSize: getLong(view, QUERY.pageSize),
       offset: getLong(view, QUERY.offset),
       file: inode === 0 ? "" : fileKey(major, minor, inode),
     };
@@ -123,10 +122,10 @@ export class QueriedMappings implements Mappings {
 const LINE =
   /^([0-9a-f]+)-([0-9a-f]+) ([r-])([w-])([x-])([sp]) ([0-9a-f]+) ([0-9a-f]+):([0-9a-f]+) (\d+)/;
 
-/** All mappings in the text of /proc/PID/maps but what every process has of the kernel; `isHuge` knows the files of huge pages. */
+/** All mappings in the text of /proc/PID/maps but what every process has of the kernel; `pageSizeOf` knows the bytes of a file's pages. */
 export function parseMaps(
   text: string,
-  isHuge: (file: string) => boolean,
+  pageSizeOf: (file: string) => number,
 ): Mapping[] {
   return text.split("\n").flatMap((line) => {
     const match = LINE.exec(line);
@@ -142,7 +141,7 @@ export function parseMaps(
       prot: (r === "r" ? PROT_READ : 0) | (w === "w" ? PROT_WRITE : 0) |
         (x === "x" ? PROT_EXEC : 0),
       shared: s === "s",
-      huge: isHuge(file),
+      pageSize: pageSizeOf(file),
       offset: hex(offset),
       file,
     }];
@@ -152,16 +151,16 @@ export function parseMaps(
 /** Reads all mappings each time, on a Linux that answers no questions. */
 export class ListedMappings implements Mappings {
   readonly #read: () => string;
-  readonly #isHuge: (file: string) => boolean;
+  readonly #pageSizeOf: (file: string) => number;
 
   /** `read` reads the process's /proc/PID/maps. */
-  constructor(read: () => string, isHuge: (file: string) => boolean) {
+  constructor(read: () => string, pageSizeOf: (file: string) => number) {
     this.#read = read;
-    this.#isHuge = isHuge;
+    this.#pageSizeOf = pageSizeOf;
   }
 
   find(address: number, orNext = false): Mapping | undefined {
-    const all = parseMaps(this.#read(), this.#isHuge);
+    const all = parseMaps(this.#read(), this.#pageSizeOf);
     const found = all.find(({ end }) => address < end);
     return orNext || (found && found.start <= address) ? found : undefined;
   }

@@ -9,13 +9,21 @@
 /** File systems whose files are memory alone: nobody writes their pages back to a disk. */
 const MEMORY = new Set(["tmpfs", "devtmpfs", "hugetlbfs", "ramfs"]);
 
-/** A line of /proc/self/mountinfo: the device, and behind a lone dash the kind. */
-const LINE = /^\d+ \d+ (\d+:\d+) .* - (\S+) /;
+/** A line of /proc/self/mountinfo: the device, and behind a lone dash the kind; of huge pages also how large those are. */
+const LINE =
+  /^\d+ \d+ (?<device>\d+:\d+) .* - (?<kind>\S+) (?:.*\bpagesize=(?<size>\d+)(?<unit>[KM]))?/;
+
+/** What a line says. */
+interface Mounted {
+  readonly kind: string;
+  /** Bytes of a huge page, if its files are of these. */
+  readonly hugePageSize: number | undefined;
+}
 
 /** The mounts of this process. What is mounted nowhere is the kernel's own, for memory. */
 export class Mounts {
   readonly #read: () => string;
-  #kinds: ReadonlyMap<string, string> | undefined;
+  #mounted: ReadonlyMap<string, Mounted> | undefined;
 
   /** `read` reads /proc/self/mountinfo. */
   constructor(read: () => string) {
@@ -24,22 +32,34 @@ export class Mounts {
 
   /** Whether the pages of a file are memory alone. */
   isMemory(file: string): boolean {
-    const kind = this.#kindOf(file);
+    const kind = this.#mountOf(file)?.kind;
     return kind === undefined || MEMORY.has(kind);
   }
 
-  /** Whether a file is on a mounted file system of huge pages. */
-  isHuge(file: string): boolean {
-    return this.#kindOf(file) === "hugetlbfs";
+  /** Bytes of a huge page of a file on a mounted file system of these. */
+  hugePageSize(file: string): number | undefined {
+    return this.#mountOf(file)?.hugePageSize;
   }
 
-  #kindOf(file: string): string | undefined {
-    this.#kinds ??= new Map(
+  #mountOf(file: string): Mounted | undefined {
+    this.#mounted ??= new Map(
       this.#read().split("\n").flatMap((line) => {
-        const match = LINE.exec(line);
-        return match === null ? [] : [[match[1]!, match[2]!] as const];
+        const match = LINE.exec(line)?.groups;
+        return match === undefined ? [] : [[match.device!, mounted(match)]];
       }),
     );
-    return this.#kinds.get(file.slice(0, file.lastIndexOf(":")));
+    return this.#mounted.get(deviceOf(file));
   }
+}
+
+function mounted({ kind, size, unit }: Record<string, string>): Mounted {
+  const hugePageSize = kind === "hugetlbfs"
+    ? Number(size) * (unit === "M" ? 2 ** 20 : 2 ** 10)
+    : undefined;
+  return { kind: kind!, hugePageSize };
+}
+
+/** The file system of a file, as a `fileKey` begins. */
+export function deviceOf(file: string): string {
+  return file.slice(0, file.lastIndexOf(":"));
 }

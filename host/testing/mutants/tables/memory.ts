@@ -31,6 +31,10 @@ const LEAVING = [
   "memory/leaving_test.ts",
   "what is pinned, to an ordinary user",
 ] as const;
+const LARGE = [
+  "memory/leaving_test.ts",
+  "what is pinned of huge pages of 1 GiB",
+] as const;
 const PROGRAM = [
   "calls/memory_test.ts",
   "pinned memory of a program of an ordinary user",
@@ -185,7 +189,7 @@ export const MEMORY_MUTANTS: readonly HostMutant[] = [
   }, {
     name: "memory-freed",
     find: "return hasPinned(machine, mm, range) ? 0 : CONTINUE;",
-    replace: "keepPrivate(machine, mm, range); return CONTINUE;",
+    replace: "keepUnneeded(machine, mm, range); return CONTINUE;",
     breaks: "What a device writes to memory that may be freed is lost",
     it: "stays what it is when it may be freed",
   }, {
@@ -197,10 +201,36 @@ export const MEMORY_MUTANTS: readonly HostMutant[] = [
   }]),
   ...faults("memory/leaving.ts", PROGRAM, [{
     name: "memory-cut-unseen",
-    find: "machine.objectOfFile(file)?.letGo(end / PAGE_SIZE, Infinity);",
-    replace: "",
+    find: "end: Infinity };",
+    replace: "end: 0 };",
     breaks: "A device reads zeros from a file that was cut off",
     it: "stays what it is when it is of a file that is cut off and gets holes",
+  }]),
+  ...faults("memory/leaving.ts", LARGE, [{
+    name: "memory-part-is-hole",
+    find: "end: Math.floor(to / pageSize) * pageSize,",
+    replace: "end: Math.floor(to / PAGE_SIZE) * PAGE_SIZE,",
+    breaks:
+      "A device no longer sees a huge page of which a part becomes a hole",
+    it: "is let go of where a whole one is removed or becomes a hole",
+  }, {
+    name: "memory-private-without-hole",
+    find: "({ pageSize }) => pageSize > PAGE_SIZE);",
+    replace: "() => false);",
+    breaks: "A device sees a private huge page that became a hole",
+    it: "goes from private mappings too where a whole one becomes a hole",
+  }, {
+    name: "memory-part-is-cut",
+    find: "if (pageSize > PAGE_SIZE && size % pageSize !== 0) return NOTHING;",
+    replace: "",
+    breaks: "A file of huge pages that is not cut off loses what is pinned",
+    it: "stays where a file cannot end",
+  }, {
+    name: "memory-part-unneeded",
+    find: "const end = Math.floor(last / pageSize) * pageSize;",
+    replace: "const end = last;",
+    breaks: "A process loses a part of a huge page that it keeps",
+    it: "is dropped from a process by whole ones",
   }]),
   ...faults("calls/process.ts", PROGRAM, [{
     name: "memory-stale-after-exec",
