@@ -180,8 +180,11 @@ export {
   IOMMU_MMIO,
   IOMMU_READ,
   IOMMU_WRITE,
-  type IoPage,
 } from "./impl/iommu/domain.ts";
+export type {
+  IoPage,
+  IoPageTable,
+} from "./impl/iommu/page_table/page_table.ts";
 export { AttachHandle, Group, IOMMU_NO_PASID } from "./impl/iommu/group.ts";
 export { Iommu } from "./impl/iommu/iommu.ts";
 export { prepareMsi } from "./impl/iommu/msi.ts";

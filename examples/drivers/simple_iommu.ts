@@ -23,7 +23,6 @@ import {
   copyStructFromUserArray,
   Device,
   type DirtyBitmap,
-  type DirtyOps,
   Dma,
   DmaFault,
   Domain,
@@ -152,26 +151,19 @@ class BlockedDomain extends Translation {
 }
 
 /** The page table of an IOAS. */
-export class SimpleDomain extends Translation implements DirtyOps {
+export class SimpleDomain extends Translation {
   override readonly type = "paging";
-  override readonly dirtyOps: DirtyOps | undefined;
   /** For each 2 MiB the entry of a large page or a table of small ones. */
   readonly #slots = new Map<number, number | Int32Array>();
-  #tracksDirty = false;
 
   /** An empty page table, which can note what is written if `dirtyTracking`. */
   constructor(owner: IommuOps, dirtyTracking: boolean) {
     super({
       owner,
+      dirtyTracking,
       pgsizeBitmap: BigInt(PAGE_SIZE | LARGE),
       apertureEnd: 2n ** BigInt(OUTPUT_BITS) - 1n,
     });
-    this.dirtyOps = dirtyTracking ? this : undefined;
-  }
-
-  /** Whether it notes what is written. */
-  get tracksDirty(): boolean {
-    return this.#tracksDirty;
   }
 
   override mapPages(
@@ -245,7 +237,7 @@ export class SimpleDomain extends Translation implements DirtyOps {
     if ((entry & PRESENT) === 0 || (entry & access) !== access) {
       return undefined;
     }
-    if (this.#tracksDirty && access & IOMMU_WRITE) {
+    if (this.tracksDirty && access & IOMMU_WRITE) {
       if (large) this.#slots.set(Math.floor(iova / LARGE), entry | DIRTY);
       else found[index] = entry | DIRTY;
     }
@@ -253,17 +245,13 @@ export class SimpleDomain extends Translation implements DirtyOps {
     return frame + (large ? offset : iova % PAGE_SIZE);
   }
 
-  setDirtyTracking(enable: boolean): void {
-    this.#tracksDirty = enable;
-  }
-
-  readAndClearDirty(
+  override readAndClearDirty(
     iova: number,
     size: number,
     flags: number,
     dirty: DirtyBitmap,
   ): void {
-    if (!this.#tracksDirty && dirty.isRecording) throw EINVAL;
+    if (!this.tracksDirty && dirty.isRecording) throw EINVAL;
     const clears = (flags & IOMMU_DIRTY_NO_CLEAR) === 0;
     const end = iova + size;
     for (let at = iova, next; at < end; at = next) {

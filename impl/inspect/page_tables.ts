@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { IoPage } from "../iommu/domain.ts";
+import type { IoPage } from "../iommu/page_table/page_table.ts";
 import { HwPagetable } from "../iommufd/hwpt/hw_pagetable.ts";
 import type { IommufdObject } from "../iommufd/objects/object.ts";
 

@@ -7,22 +7,16 @@
  */
 
 import { EEXIST, EINVAL, ENODEV } from "../uapi/errno.ts";
-import { PAGE_SIZE } from "../uapi/mman.ts";
-import { type Iova, pfnOf, plus } from "../lib/brands.ts";
+import { type Iova, pfnOf } from "../lib/brands.ts";
 import type { FrameRuns } from "../kernel/interfaces/physical_memory.ts";
-import { addFrames, type FrameList } from "../lib/frame_list.ts";
+import type { FrameList } from "../lib/frame_list.ts";
 import { KernelBug, type Warnings } from "../kernel/warn.ts";
 import type { Device, IommuOps } from "./device.ts";
 import type { DmaFault } from "./hardware/dma.ts";
-import {
-  iommuMap,
-  iommuUnmap,
-  mapByPages,
-  mapPageByPage,
-  unmapByPages,
-} from "./map.ts";
 import type { IopfHandler } from "./page_fault.ts";
-import type { DirtyOps } from "./dirty.ts";
+import type { DirtyBitmap, DirtyOps } from "./dirty.ts";
+import { ByPages } from "./page_table/by_pages.ts";
+import type { IoPage, IoPageTable } from "./page_table/page_table.ts";
 import type { UserDataArray } from "./user_data.ts";
 
 /** `prot`: the device may read. */
@@ -36,9 +30,6 @@ export const IOMMU_MMIO = 1 << 4;
 
 /** Last address of a 64-bit IOVA space. */
 const IOVA_LAST = 2n ** 64n - 1n;
-
-/** Frames that are read at a time. */
-const READ_CHUNK = 512;
 
 /** The smallest IO page must lie in this range of bytes: see {@link Domain.pageSizes}. */
 const SMALLEST_PAGE = { min: 2 ** 11, max: 2 ** 30 };
@@ -72,18 +63,6 @@ export type DmaCookie =
   | MsiCookie
   | { readonly kind: "iommufd"; readonly swMsi: SwMsiHandler };
 
-/** A page of a page table, for those who look. */
-export interface IoPage {
-  /** First IOVA that it maps. */
-  readonly iova: number;
-  /** First address in memory. */
-  readonly paddr: number;
-  /** Bytes. */
-  readonly size: number;
-  /** A device wrote to it, as far as the page table notes that. */
-  readonly isDirty: boolean;
-}
-
 /** What a driver says about a new domain. */
 export interface DomainOptions {
   /** The driver whose domain it is: it attaches to devices behind that driver only. */
@@ -94,20 +73,25 @@ export interface DomainOptions {
   readonly apertureStart?: bigint;
   /** Last IOVA that can be mapped; 2^64-1 by default. */
   readonly apertureEnd?: bigint;
+  /** What it translates with; by default what the driver's own class does page by page. */
+  readonly pageTable?: IoPageTable;
+  /** It can track what devices write; false by default. */
+  readonly dirtyTracking?: boolean;
 }
 
 /**
  * A translation (Linux: struct iommu_domain with its iommu_domain_ops). A
- * driver extends it; a domain of type "paging" overrides {@link mapPages} and
- * {@link unmapPages}, or {@link mapRange} and {@link unmapRange} if its page
- * table splits a range itself; {@link iovaToPhys}; and {@link readPfns} or {@link readRuns} for speed.
+ * driver extends it; a domain of type "paging" overrides {@link mapPages},
+ * {@link unmapPages} and {@link iovaToPhys}, and {@link readPfns} or
+ * {@link readRuns} for speed; or it brings an {@link IoPageTable} that does all
+ * that, if its page table splits a range itself.
  * These are for the core to call: others use iommuMap(), iommuUnmap() and
  * iommuIovaToPhys(), which split requests into pages and unwind.
  *
  * Where pages are mapped, an IOVA is a plain number of bytes. It is exact up to
  * 2^64 because it is a multiple of the smallest page: see {@link pageSizes}.
  */
-export abstract class Domain {
+export abstract class Domain implements DirtyOps {
   /** What it does with DMA. */
   abstract readonly type: DomainType;
   /** Whether there are devices that it can be attached to (Linux: it has attach_dev). */
@@ -127,9 +111,11 @@ export abstract class Domain {
   /** Last IOVA that can be mapped. */
   readonly apertureEnd: bigint;
   /** How to find out what devices wrote; undefined for a domain that cannot tell (Linux: dirty_ops). */
-  readonly dirtyOps: DirtyOps | undefined = undefined;
+  readonly dirtyOps: DirtyOps | undefined;
   /** Decides about page faults of attached devices; set by the domain's user before it is attached. */
   iopfHandler: IopfHandler | undefined;
+  readonly #pageTable: IoPageTable;
+  #tracksDirty = false;
   #cookie: DmaCookie | undefined;
 
   /** Called by a driver's own class. */
@@ -139,6 +125,8 @@ export abstract class Domain {
     this.pageSizes = sizesOf(this.pgsizeBitmap);
     this.apertureStart = options.apertureStart ?? 0n;
     this.apertureEnd = options.apertureEnd ?? IOVA_LAST;
+    this.#pageTable = options.pageTable ?? new ByPages(this);
+    this.dirtyOps = options.dirtyTracking ? this : undefined;
   }
 
   /** The warnings of its kernel. */
@@ -203,7 +191,7 @@ export abstract class Domain {
    * (Linux: map_range of struct pt_iommu_ops.)
    */
   mapRange(iova: Iova, paddr: number, size: number, prot: number): void {
-    mapByPages(this, iova, paddr, size, prot);
+    this.#pageTable.map(iova, paddr, size, prot);
   }
 
   /**
@@ -212,7 +200,7 @@ export abstract class Domain {
    * driver that overrides it must leave the same IOPTEs behind.
    */
   mapSmall(iova: Iova, paddr: number, size: number, prot: number): void {
-    mapPageByPage(this, iova, paddr, size, prot);
+    this.#pageTable.mapSmall(iova, paddr, size, prot);
   }
 
   /**
@@ -229,18 +217,7 @@ export abstract class Domain {
     to: number,
     prot: number,
   ): Iova {
-    let next = iova;
-    try {
-      for (let run = from; run < to; run++) {
-        const size = runs.npfns[run]! * PAGE_SIZE;
-        iommuMap(this, next, runs.pfns[run]! * PAGE_SIZE, size, prot);
-        next = plus(next, size);
-      }
-    } catch (error) {
-      iommuUnmap(this, iova, next - iova);
-      throw error;
-    }
-    return next;
+    return this.#pageTable.mapRuns(iova, runs, from, to, prot);
   }
 
   /**
@@ -261,17 +238,17 @@ export abstract class Domain {
    * does {@link mapPages}. (Linux: unmap_range of struct pt_iommu_ops.)
    */
   unmapRange(iova: Iova, size: number): number {
-    return unmapByPages(this, iova, size);
+    return this.#pageTable.unmap(iova, size);
   }
 
   /** The physical address in bytes behind an IOVA, a multiple of the smallest page; 0 when not mapped (Linux: iova_to_phys). */
-  iovaToPhys(_iova: Iova): number {
-    return 0;
+  iovaToPhys(iova: Iova): number {
+    return this.#pageTable.lookup(iova) ?? 0;
   }
 
   /** What is mapped, in the order of IOVA: for a drawing. Nothing of a domain that does not tell. */
   ioPages(): readonly IoPage[] {
-    return [];
+    return this.#pageTable.entries();
   }
 
   /**
@@ -283,17 +260,14 @@ export abstract class Domain {
    * and so does one with nested domains, which are blocked here. An identity
    * domain leads to memory that is pinned: the rest may be anybody's.
    */
-  translate(iova: number, _access: number): number | undefined {
+  translate(iova: number, access: number): number | undefined {
     if (this.type === "identity") {
       const { frames } = this.owner.iommu.kernel;
       const pfn = pfnOf(iova);
       return pfn < frames.count && frames.pins(pfn) > 0 ? iova : undefined;
     }
-    const [granule] = this.pageSizes;
-    if (this.type !== "paging" || granule === undefined) return undefined;
-    const offset = iova % granule;
-    const paddr = this.iovaToPhys(iova - offset as Iova);
-    return paddr === 0 ? undefined : paddr + offset;
+    if (this.type !== "paging") return undefined;
+    return this.#pageTable.translate(iova, access);
   }
 
   /** The hardware has blocked DMA of a device that it translates for. Drivers that tell somebody override it (Linux: the driver's interrupt for faults). */
@@ -306,10 +280,7 @@ export abstract class Domain {
    * {@link iovaToPhys} for each page; drivers do better.
    */
   readPfns(iova: Iova, npages: number, out: Int32Array, at: number): void {
-    for (let i = 0; i < npages; i++) {
-      const paddr = this.iovaToPhys(plus(iova, i * PAGE_SIZE));
-      out[at + i] = Math.trunc(paddr / PAGE_SIZE);
-    }
+    this.#pageTable.readPfns(iova, npages, out, at);
   }
 
   /**
@@ -325,20 +296,27 @@ export abstract class Domain {
     list: FrameList,
     maxRuns: number,
   ): number {
-    const { tempBuffers } = this.owner.iommu.kernel;
-    const chunk = tempBuffers.take(READ_CHUNK);
-    let done = 0;
-    for (let count = 0; done < npages; done += count) {
-      const left = Math.min(npages - done, READ_CHUNK);
-      this.readPfns(plus(iova, done * PAGE_SIZE), left, chunk, 0);
-      count = addFrames(list, maxRuns, chunk, 0, left);
-      if (count < left) {
-        done += count;
-        break;
-      }
-    }
-    tempBuffers.give(chunk);
-    return done;
+    return this.#pageTable.readRuns(iova, npages, list, maxRuns);
+  }
+
+  /** Whether it notes what devices write. */
+  get tracksDirty(): boolean {
+    return this.#tracksDirty;
+  }
+
+  /** Begins to note what devices write, or ends: see {@link DirtyOps}. */
+  setDirtyTracking(enable: boolean): void {
+    this.#tracksDirty = enable;
+  }
+
+  /** Reports what devices wrote: see {@link DirtyOps}. A domain that tracks and brings no page table overrides it. */
+  readAndClearDirty(
+    iova: number,
+    size: number,
+    flags: number,
+    dirty: DirtyBitmap,
+  ): void {
+    this.#pageTable.readDirty(iova, size, flags, dirty);
   }
 
   /**
@@ -389,7 +367,9 @@ export abstract class Domain {
   cacheInvalidateUser?(array: UserDataArray): void;
 
   /** Releases what the driver holds for it; nothing is attached any more (Linux: iommu_domain_free). */
-  free(): void {}
+  free(): void {
+    this.#pageTable.free();
+  }
 }
 
 /** The sizes of a bitmap, smallest first. */

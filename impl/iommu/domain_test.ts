@@ -55,6 +55,20 @@ describe("a domain", () => {
     assertEquals(domain.owner.iommu.kernel.warnings.list.length, 2);
   });
 
+  it("that does not tell what was written warns and is ENODEV", () => {
+    const plain = bare({ pgsizeBitmap: BigInt(SMALL) });
+    assertStrictEquals(plain.dirtyOps, undefined);
+    const pgsizeBitmap = BigInt(SMALL);
+    const domain = bare({ pgsizeBitmap, dirtyTracking: true });
+    const { dirtyOps } = domain;
+    dirtyOps!.setDirtyTracking(true);
+    assertEquals(dirtyOps!.tracksDirty, true);
+    const nobody = { isRecording: false, record() {} };
+    const read = () => dirtyOps!.readAndClearDirty(0, SMALL, 0, nobody);
+    assertStrictEquals(errnoOf(read), ENODEV);
+    assertEquals(domain.owner.iommu.kernel.warnings.list.length, 1);
+  });
+
   it("reads back frame numbers through iovaToPhys unless overridden", () => {
     const options = { owner: new TestOps(), pgsizeBitmap: BigInt(SMALL) };
     const domain = new TestDomain(options, "paging");

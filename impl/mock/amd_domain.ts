@@ -10,11 +10,6 @@
 
 import { AmdV1Format } from "../iommu/amdv1/format.ts";
 import { AmdV1PageTable } from "../iommu/amdv1/page_table.ts";
-import type { DirtyBitmap } from "../iommu/dirty.ts";
-import type { IoPage } from "../iommu/domain.ts";
-import type { FrameRuns } from "../kernel/interfaces/physical_memory.ts";
-import { type Iova, plus } from "../lib/brands.ts";
-import type { FrameList } from "../lib/frame_list.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import {
   MOCK_APERTURE_LAST,
@@ -68,98 +63,22 @@ export class AmdMockDomain extends MockDomain {
   constructor(options: MockDomainOptions) {
     const { huge = false, owner } = options;
     const format = huge ? MOCK_HUGE_FORMAT : MOCK_FORMAT;
+    const pageTable = new AmdV1PageTable(format, owner.iommu.tableMemory);
     super(options, {
+      pageTable,
       pgsizeBitmap: format.pgsizeBitmap,
       apertureStart: huge ? 0n : BigInt(MOCK_APERTURE_START),
       apertureEnd: BigInt(huge ? format.iovaSize - 1 : MOCK_APERTURE_LAST),
     });
-    this.pageTable = new AmdV1PageTable(format, owner.iommu.tableMemory);
-  }
-
-  override translate(iova: number, access: number): number | undefined {
-    return this.pageTable.translate(iova, access);
-  }
-
-  override mapRange(
-    iova: Iova,
-    paddr: number,
-    size: number,
-    prot: number,
-  ): void {
-    this.pageTable.map(iova, paddr, size, prot);
-  }
-
-  override mapSmall(
-    iova: Iova,
-    paddr: number,
-    size: number,
-    prot: number,
-  ): void {
-    this.pageTable.map(iova, paddr, size, prot, PAGE_SIZE);
-  }
-
-  override mapRuns(
-    iova: Iova,
-    runs: FrameRuns,
-    from: number,
-    to: number,
-    prot: number,
-  ): Iova {
-    return plus(iova, this.pageTable.mapRuns(iova, runs, from, to, prot));
-  }
-
-  override unmapRange(iova: Iova, size: number): number {
-    return this.pageTable.unmap(iova, size);
-  }
-
-  /** Frees the page table. */
-  override free(): void {
-    this.pageTable.free();
+    this.pageTable = pageTable;
   }
 
   override get mappedBytes(): number {
     return this.pageTable.entries().reduce((sum, { size }) => sum + size, 0);
   }
 
-  /** 0 in a hole. */
-  override iovaToPhys(iova: number): number {
-    return this.pageTable.lookup(iova) ?? 0;
-  }
-
-  override ioPages(): readonly IoPage[] {
-    return this.pageTable.entries();
-  }
-
-  override readPfns(
-    iova: number,
-    npages: number,
-    out: Int32Array,
-    at: number,
-  ): void {
-    this.pageTable.readPfns(iova, npages, out, at);
-  }
-
-  override readRuns(
-    iova: number,
-    npages: number,
-    list: FrameList,
-    maxRuns: number,
-  ): number {
-    return this.pageTable.readRuns(iova, npages, list, maxRuns);
-  }
-
   override lookup(iova: number): number | undefined {
     return this.pageTable.lookup(iova);
-  }
-
-  /** Reports entries that {@link markDirty} marked, whether tracking is on or not. */
-  override readAndClearDirty(
-    iova: number,
-    size: number,
-    flags: number,
-    dirty: DirtyBitmap,
-  ): void {
-    this.pageTable.readDirty(iova, size, flags, dirty);
   }
 
   /** Marks what is mapped; returns how many bits are set, for whatever IOVA. */

@@ -8,7 +8,7 @@
  */
 
 import type { DirtyBitmap } from "../iommu/dirty.ts";
-import type { IoPage } from "../iommu/domain.ts";
+import type { IoPage } from "../iommu/page_table/page_table.ts";
 import type { FrameRuns } from "../kernel/interfaces/physical_memory.ts";
 import { type Iova, plus } from "../lib/brands.ts";
 import { LEAF_SIZE, SparseUint32Array } from "../lib/sparse_array.ts";

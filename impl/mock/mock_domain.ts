@@ -8,7 +8,6 @@
  */
 
 import type { Device } from "../iommu/device.ts";
-import type { DirtyBitmap, DirtyOps } from "../iommu/dirty.ts";
 import { Domain, type DomainOptions } from "../iommu/domain.ts";
 import { EINVAL } from "../uapi/errno.ts";
 import { MOCK_FLAGS_DEVICE_NO_DIRTY } from "../uapi/selftest.ts";
@@ -53,25 +52,16 @@ export interface DirtyPages {
 }
 
 /** A paging domain of the mock (Linux: struct mock_iommu_domain). */
-export abstract class MockDomain extends Domain implements DirtyOps {
+export abstract class MockDomain extends Domain {
   /** Its user maps into it. */
   override readonly type = "paging";
-  /** Itself if it can track writes. */
-  override readonly dirtyOps: DirtyOps | undefined;
-  #tracksDirty = false;
 
   /** A domain with what its page table can do. */
   constructor(
     { owner, dirtyTracking = false }: MockDomainOptions,
-    pageTable: Omit<DomainOptions, "owner">,
+    pageTable: Omit<DomainOptions, "owner" | "dirtyTracking">,
   ) {
-    super({ owner, ...pageTable });
-    this.dirtyOps = dirtyTracking ? this : undefined;
-  }
-
-  /** Whether dirty tracking is on. */
-  get tracksDirty(): boolean {
-    return this.#tracksDirty;
+    super({ owner, dirtyTracking, ...pageTable });
   }
 
   /**
@@ -92,18 +82,10 @@ export abstract class MockDomain extends Domain implements DirtyOps {
   }
 
   /** Turns tracking on or off; EINVAL to turn it on in a domain that cannot (Linux: mock_domain_set_dirty_tracking). */
-  setDirtyTracking(enable: boolean): void {
+  override setDirtyTracking(enable: boolean): void {
     if (enable && this.dirtyOps === undefined) throw EINVAL;
-    this.#tracksDirty = enable;
+    super.setDirtyTracking(enable);
   }
-
-  /** Reports what {@link markDirty} marked. */
-  abstract readAndClearDirty(
-    iova: number,
-    size: number,
-    flags: number,
-    dirty: DirtyBitmap,
-  ): void;
 
   /** As if a device had written; returns what the test operation DIRTY returns (Linux: iommufd_test_dirty). */
   abstract markDirty(pages: DirtyPages): number;
@@ -113,7 +95,4 @@ export abstract class MockDomain extends Domain implements DirtyOps {
 
   /** The physical address behind an IOVA, a multiple of the smallest page; undefined when not mapped. For checks: never warns. */
   abstract lookup(iova: number): number | undefined;
-
-  /** The physical address behind an IOVA, a multiple of the smallest page; 0 when not mapped. */
-  abstract override iovaToPhys(iova: number): number;
 }

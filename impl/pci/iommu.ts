@@ -15,17 +15,13 @@
 import { AmdV1Format } from "../iommu/amdv1/format.ts";
 import { AmdV1PageTable } from "../iommu/amdv1/page_table.ts";
 import type { Device, HwInfo, IommuCap, IommuOps } from "../iommu/device.ts";
-import type { DirtyBitmap, DirtyOps } from "../iommu/dirty.ts";
-import { Domain, IOMMU_WRITE, type IoPage } from "../iommu/domain.ts";
+import { Domain, IOMMU_WRITE } from "../iommu/domain.ts";
 import { type Group, IOMMU_NO_PASID } from "../iommu/group.ts";
 import type { Iommu } from "../iommu/iommu.ts";
 import type { PageRequest, PageResponse } from "../iommu/page_fault.ts";
 import { IopfQueue } from "../iommu/page_fault_queue.ts";
 import type { ResvRegion } from "../iommu/resv.ts";
 import type { UserData } from "../iommu/user_data.ts";
-import type { FrameRuns } from "../kernel/interfaces/physical_memory.ts";
-import { type Iova, plus } from "../lib/brands.ts";
-import type { FrameList } from "../lib/frame_list.ts";
 import { EINVAL, ENODEV, EOPNOTSUPP } from "../uapi/errno.ts";
 import {
   IOMMU_HW_INFO_TYPE_DEFAULT,
@@ -132,91 +128,31 @@ export class PassthroughDomain extends PciDomain {
 }
 
 /** A page table. */
-export class PciPagingDomain extends PciDomain implements DirtyOps {
+export class PciPagingDomain extends PciDomain {
   /** Its user maps into it. */
   override readonly type = "paging";
-  /** Itself if it can track writes. */
-  override readonly dirtyOps: DirtyOps | undefined;
   /** Its page table. */
-  readonly pageTable: AmdV1PageTable = new AmdV1PageTable(FORMAT);
-  #tracksDirty = false;
+  readonly pageTable: AmdV1PageTable;
 
   /** An empty one. */
   constructor(owner: PciIommuOps, dirtyTracking: boolean) {
+    const pageTable = new AmdV1PageTable(FORMAT);
     super({
       owner,
+      pageTable,
+      dirtyTracking,
       pgsizeBitmap: FORMAT.pgsizeBitmap,
       apertureEnd: BigInt(FORMAT.iovaSize - 1),
     });
-    this.dirtyOps = dirtyTracking ? this : undefined;
+    this.pageTable = pageTable;
   }
 
   override translate(iova: number, access: number): number | undefined {
     const paddr = this.pageTable.translate(iova, access);
-    if (paddr !== undefined && this.#tracksDirty && access === IOMMU_WRITE) {
+    if (paddr !== undefined && this.tracksDirty && access === IOMMU_WRITE) {
       this.pageTable.setDirty(iova);
     }
     return paddr;
-  }
-
-  override mapRange(iova: Iova, paddr: number, size: number, prot: number) {
-    this.pageTable.map(iova, paddr, size, prot);
-  }
-
-  override mapRuns(
-    iova: Iova,
-    runs: FrameRuns,
-    from: number,
-    to: number,
-    prot: number,
-  ): Iova {
-    return plus(iova, this.pageTable.mapRuns(iova, runs, from, to, prot));
-  }
-
-  override unmapRange(iova: Iova, size: number): number {
-    return this.pageTable.unmap(iova, size);
-  }
-
-  /** 0 in a hole. */
-  override iovaToPhys(iova: number): number {
-    return this.pageTable.lookup(iova) ?? 0;
-  }
-
-  override ioPages(): readonly IoPage[] {
-    return this.pageTable.entries();
-  }
-
-  override readPfns(iova: number, npages: number, out: Int32Array, at: number) {
-    this.pageTable.readPfns(iova, npages, out, at);
-  }
-
-  override readRuns(
-    iova: number,
-    npages: number,
-    list: FrameList,
-    maxRuns: number,
-  ): number {
-    return this.pageTable.readRuns(iova, npages, list, maxRuns);
-  }
-
-  /** Whether it notes what devices write. */
-  get tracksDirty(): boolean {
-    return this.#tracksDirty;
-  }
-
-  /** Begins to note what devices write, or ends. */
-  setDirtyTracking(enable: boolean): void {
-    this.#tracksDirty = enable;
-  }
-
-  /** Reports what was written. */
-  readAndClearDirty(
-    iova: number,
-    size: number,
-    flags: number,
-    dirty: DirtyBitmap,
-  ): void {
-    this.pageTable.readDirty(iova, size, flags, dirty);
   }
 }
 

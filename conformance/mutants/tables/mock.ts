@@ -287,11 +287,10 @@ export const MOCK_MUTANTS: readonly Mutant[] = [
     breaks: "A group that refused a domain counts as attached",
     killer: "iommufd_dirty_tracking.domain_dirty128k.enforce_dirty",
   }]),
-  ...inFile("impl/iommu/map.ts", [{
+  ...inFile("impl/iommu/page_table/by_pages.ts", [{
     name: "iommu-map-unwind",
-    find: "    unmapByPages(domain, iova, done);\n" +
-      "    throw error;",
-    replace: "    throw error;",
+    find: "      this.unmap(iova, done);\n",
+    replace: "",
     breaks: "What was mapped before a failure stays mapped",
     killer: "kit_fail_nth.huge_pages",
     uapi: "6.12",

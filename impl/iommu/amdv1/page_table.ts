@@ -10,11 +10,13 @@
  */
 
 import type { FrameRuns } from "../../kernel/interfaces/physical_memory.ts";
+import type { Iova } from "../../lib/brands.ts";
 import { addRun, type FrameList, makeFrameList } from "../../lib/frame_list.ts";
 import { EINVAL, ENXIO, ERANGE } from "../../uapi/errno.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
 import { type DirtyBitmap, IOMMU_DIRTY_NO_CLEAR } from "../dirty.ts";
 import { IOMMU_READ, IOMMU_WRITE } from "../domain.ts";
+import type { IoPageTable } from "../page_table/page_table.ts";
 import { DirtyWalk } from "./dirty_walk.ts";
 import { type AmdV1Entry, entriesOf } from "./entries.ts";
 import {
@@ -44,7 +46,7 @@ const LIST_RUNS = 512;
 const BEYOND = ERANGE.because("the IOVA is beyond what the table can hold");
 
 /** A tree of tables, with entries as large as can be. */
-export class AmdV1PageTable {
+export class AmdV1PageTable implements IoPageTable {
   /** The variant. */
   readonly format: AmdV1Format;
   readonly #tree: TableTree;
@@ -99,10 +101,15 @@ export class AmdV1PageTable {
     );
   }
 
+  /** The same with no entry larger than a CPU page. */
+  mapSmall(iova: number, paddr: number, size: number, prot: number): void {
+    this.map(iova, paddr, size, prot, PAGE_SIZE);
+  }
+
   /**
    * Maps runs of frames, numbers `from` up to `to`, exclusive, of `runs`, at
    * consecutive IOVA from `iova` on, as {@link map} does with each; returns
-   * the bytes. Throws as that, with nothing mapped.
+   * the IOVA behind them. Throws as that, with nothing mapped.
    */
   mapRuns(
     iova: number,
@@ -110,7 +117,7 @@ export class AmdV1PageTable {
     from: number,
     to: number,
     prot: number,
-  ): number {
+  ): Iova {
     const attributes = this.#attributesOf(prot);
     this.#checkAligned(iova);
     const { granule } = this.format;
@@ -136,7 +143,7 @@ export class AmdV1PageTable {
       this.#undo(first, at);
       throw error;
     }
-    return (at - first) * granule;
+    return at * granule as Iova;
   }
 
   /**

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Pfn } from "../../lib/brands.ts";
+import { type Pfn, plus, toIova } from "../../lib/brands.ts";
 import { MockDomain } from "../../mock/mock_domain.ts";
 import type { MockNestedDomain } from "../../mock/mock_nested_domain.ts";
 import { PAGE_SIZE } from "../../uapi/mman.ts";
@@ -90,7 +90,7 @@ function describePaging(
     entries: areasOf(ioas).flatMap((start) =>
       Array.from(
         { length: SLOT_GRANULES },
-        (_, i) => domain.iovaToPhys(Number(start) + i * GRANULE) / GRANULE,
+        (_, i) => domain.iovaToPhys(plus(toIova(start), i * GRANULE)) / GRANULE,
       )
     ),
     count: domain.mappedBytes / GRANULE,

@@ -9,7 +9,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import type { Pfn } from "../../lib/brands.ts";
+import type { Iova, Pfn } from "../../lib/brands.ts";
 import { Kernel } from "../../kernel.ts";
 import type { Process } from "../../kernel/simulated/process.ts";
 import { MockDomain } from "../../mock/mock_domain.ts";
@@ -286,7 +286,7 @@ export class IoptState {
     const expected = this.ioases[ioas]!.naive.granules();
     assertEquals(domain.mappedBytes, expected.size * 2048, "bytes mapped");
     for (const [granule, physical] of expected) {
-      const actual = domain.iovaToPhys(granule * 2048) / 2048;
+      const actual = domain.iovaToPhys(granule * 2048 as Iova) / 2048;
       if (actual === physical) continue;
       assertEquals(actual, physical, `IOPTE of granule ${granule}`);
     }
