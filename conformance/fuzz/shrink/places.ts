@@ -17,6 +17,7 @@ import type {
 import type { Call } from "../../../selftests/target/verbs.ts";
 import { layoutOf, structRow } from "../../traces/describe_ioctl.ts";
 import {
+  type NumberPlace,
   valueAt,
   withArg,
   withoutPatch,
@@ -36,6 +37,46 @@ import {
 
 /** The step with simpler things in one of its places, the simplest first; none where nothing is simpler. */
 export type Place = (step: Step) => Iterable<Step>;
+
+/** A number in a step. */
+export interface NumberIn {
+  readonly place: NumberPlace;
+  readonly value: bigint;
+  readonly usual: Usual;
+}
+
+/** The numbers of a step that can be others and that no earlier step gives. */
+export function numbersIn(step: Step, uapi: RevisionName): NumberIn[] {
+  const { call: { verb, args } } = step;
+  const places = verb.args.flatMap(
+    ([name, kind], arg): [NumberPlace, Usual | undefined][] => {
+      switch (kind) {
+        case "number":
+        case "u64":
+          return [[{ arg }, usualOfArg(verb.name, name)]];
+        case "bytes":
+          return wordsOf(args[arg] as Uint8Array)
+            .map((field) => [{ arg, field }, [0n, 1n]]);
+        case "struct":
+          return fieldsIn(Number(args[1]), args[arg] as Uint8Array, uapi)
+            .map(({ usual, ...field }) => [{ arg, field }, usual]);
+        default:
+          return [];
+      }
+    },
+  );
+  return places.flatMap(([place, usual]) =>
+    usual === undefined || patchAt(step, place.arg, place.field)
+      ? []
+      : [{ place, value: valueAt(step, place), usual }]
+  );
+}
+
+/** Bytes as numbers of 32 bits, as far as structs go. */
+function wordsOf(bytes: Uint8Array): NonNullable<Patch["field"]>[] {
+  const words = Math.min(bytes.length / 4, 16);
+  return Array.from({ length: words }, (_, i) => ({ offset: 4 * i, bytes: 4 }));
+}
 
 /** The places of a step: its references, and then its arguments and what is in them. */
 export function placesOf(
@@ -177,6 +218,25 @@ function structAt(
   uapi: RevisionName,
 ): Place[] {
   const row = structRow(command);
+  const fields = fieldsIn(command, bytes, uapi).map(({ usual, ...field }) =>
+    numberAt(arg, field, usual)
+  );
+  const sized = row && sizedAt(arg, row.sizeIn(uapi));
+  return [...sized ? [sized] : [], ...fields];
+}
+
+/** A field of a struct, and what is usual there. */
+type FieldIn = NonNullable<Patch["field"]> & {
+  readonly usual: Usual | undefined;
+};
+
+/** The fields of an ioctl's struct, and each byte that the layout does not know. */
+function fieldsIn(
+  command: number,
+  bytes: Uint8Array,
+  uapi: RevisionName,
+): FieldIn[] {
+  const row = structRow(command);
   const layout = row && layoutOf(row, bytes, REVISIONS[uapi]);
   const known = (layout ? fieldsOf(layout) : []).map((each) => ({
     offset: each.offset,
@@ -187,11 +247,7 @@ function structAt(
     known.some(({ offset, bytes }) => at >= offset && at < offset + bytes);
   const rest = [...bytes.keys()].filter((at) => !isKnown(at))
     .map((offset) => ({ offset, bytes: 1 as const, usual: [0n] }));
-  const fields = [...known, ...rest].map(({ usual, ...field }) =>
-    numberAt(arg, field, usual)
-  );
-  const sized = row && sizedAt(arg, row.sizeIn(uapi));
-  return [...sized ? [sized] : [], ...fields];
+  return [...known, ...rest];
 }
 
 /** A struct as long as it is in its revision, if it says that it is longer. */

@@ -15,10 +15,16 @@ import type {
   Program,
   Step,
 } from "../../../selftests/target/program.ts";
+import { inlined } from "./inlined.ts";
 import { linked } from "./linked.ts";
-import { isSame, type Place, placesOf } from "./places.ts";
+import { withValue } from "./patched.ts";
+import { isSame, numbersIn, type Place, placesOf } from "./places.ts";
 import { forksOf, joined, united, withDependents, without } from "./steps.ts";
+import { simplerNumbers } from "./values.ts";
 import { otherWays } from "./ways.ts";
+
+/** How many simpler numbers are put into several places. */
+const MOST_SIMPLER = 3;
 
 /** How far to go. */
 export interface ShrinkOptions {
@@ -50,11 +56,13 @@ export async function shrink(
   let before: Program | undefined;
   while (search.program !== before && search.hasTries) {
     before = search.program;
+    await putInline(search);
     await removeProcesses(search);
     await removeSteps(search);
     await uniteSteps(search);
     await simplify(search, uapi);
     await simplifyTwo(search, uapi);
+    await simplifyEqual(search, uapi);
     if (search.program === before) await goOtherWays(search);
   }
   return search.program;
@@ -114,6 +122,16 @@ function keyOf(program: Program): string {
     ]),
     (_, value) => typeof value === "bigint" ? `${value}n` : value,
   );
+}
+
+/** Has ioctls come with their bytes, and not with the address of what was written to memory before. */
+async function putInline(search: Search): Promise<void> {
+  for (let i = search.program.length - 1; i >= 0; i--) {
+    if (i >= search.program.length) continue;
+    for (const other of inlined(search.program, i)) {
+      if (await search.take(other)) break;
+    }
+  }
 }
 
 /** Leaves processes out, with all that they do or as far as another one can do it. */
@@ -207,6 +225,33 @@ async function simplifyTwo(search: Search, uapi: RevisionName): Promise<void> {
       }
     }
   }
+}
+
+/** Puts simpler numbers wherever one is that several places have, as what is made by a number and named by it. */
+async function simplifyEqual(
+  search: Search,
+  uapi: RevisionName,
+): Promise<void> {
+  for (const value of equalIn(search.program, uapi).keys()) {
+    const places = equalIn(search.program, uapi).get(value) ?? [];
+    const usual = places[0]?.usual ?? [];
+    for (const simpler of simplerNumbers(value, usual).slice(0, MOST_SIMPLER)) {
+      const smaller = search.program.map((step, i) =>
+        places.filter(({ index }) => index === i)
+          .reduce((now, { place }) => withValue(now, place, simpler), step)
+      );
+      if (await search.take(smaller)) break;
+    }
+  }
+}
+
+/** The numbers that several places have, with those. */
+function equalIn(program: Program, uapi: RevisionName) {
+  const places = program.flatMap((step, index) =>
+    numbersIn(step, uapi).map((number) => ({ index, ...number }))
+  );
+  const byValue = Map.groupBy(places, ({ value }) => value);
+  return new Map([...byValue].filter(([, { length }]) => length > 1));
 }
 
 /** A step with the simplest thing in a place; undefined where nothing is simpler. */

@@ -6,6 +6,7 @@
  * @module
  */
 
+import type { Need } from "../../../selftests/target/capabilities.ts";
 import * as impl from "../../../selftests/target/impl_target.ts";
 import { runOnModel } from "../../fuzz/run/on_model.ts";
 import type { Side } from "../../fuzz/run/side.ts";
@@ -20,6 +21,9 @@ export interface Pair {
   readonly side: Side;
 }
 
+/** The needs of who uses the card: it is there from the beginning then. */
+export const OF_THE_CARD: readonly Need[] = ["vfio_device", "vfio_sriov"];
+
 /** A model with a machine that has what is needed, and memory as it is said. */
 export function machineOf(
   { Model }: typeof impl,
@@ -31,7 +35,8 @@ export function machineOf(
       return super.spawn(needs);
     }
   }
-  return new Machine(uapi, memory);
+  const hasCard = OF_THE_CARD.some((need) => needs.includes(need));
+  return new Machine(uapi, { ...memory, ...hasCard && { device: "card" } });
 }
 
 /** Both with the same memory. The mutant is loaded. */

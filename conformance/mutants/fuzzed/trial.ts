@@ -21,6 +21,7 @@ import type {
   Suspect,
 } from "./events.ts";
 import { profilesFor } from "./focus.ts";
+import { OF_THE_CARD } from "./pair.ts";
 
 /** Milliseconds of processor time for a few programs, and for making one small. */
 const PATIENCE_MS = 30_000;
@@ -48,6 +49,7 @@ const OF_THE_MACHINE: readonly Need[] = [
   "vfio_group_of_two",
   "copy_engines",
   "vfio_rom",
+  ...OF_THE_CARD,
 ];
 
 /** What the child is told of a mutant. */
