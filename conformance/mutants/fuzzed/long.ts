@@ -21,10 +21,13 @@ const REASONS: readonly Reason[] = [
       "amd-set-dirty",
       "amd-no-clear",
       "bitmap-last-bit",
+      "bitmap-leak",
+      "bitmap-part-page",
       "dirty-clear-first-area",
       "dirty-old-bits",
       "iommu-large-pages",
       "iopte-huge-bit",
+      "mock-dirty-unmapped",
       "mock-huge-size",
       "mock-no-clear",
       "mock-untracked-read",
@@ -96,7 +99,11 @@ const REASONS: readonly Reason[] = [
   ],
   [
     "an answer that cannot be told: its struct is in memory of which the rights are taken, behind all that the call needs",
-    ["access-pages-answer", "pasid-reply-stays"],
+    ["access-pages-answer", "pasid-reply-stays", "vfio-attach-untold"],
+  ],
+  [
+    "a bitmap that type 1 adds to: a group, a container, the group in it, its type, memory, a map, tracking, the unmap that fills the bitmap and a look at that",
+    ["type1-dirty-clears"],
   ],
   [
     "only what is left of two maps is over a lowered limit, and only of a process that gave up a capability",
