@@ -2,12 +2,17 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import type { Need } from "../../../selftests/target/capabilities.ts";
+import * as impl from "../../../selftests/target/impl_target.ts";
+import { parseProgram } from "../../fuzz/program/text.ts";
+import { MACHINE, runOnModel } from "../../fuzz/run/on_model.ts";
 import type { Mutant } from "../mutant.ts";
 import { MUTANTS } from "../mutants.ts";
 import { formatFigures, spreadOf } from "./figures.ts";
 import { problemOf } from "./judge.ts";
 import { LONG } from "./long.ts";
 import { NOT_FOUND } from "./not_found.ts";
+import { machineOf } from "./pair.ts";
 import { SAMPLE } from "./sample.ts";
 import { fuzzMutants, type FuzzVerdict, type TrialHow } from "./trial.ts";
 
@@ -83,6 +88,21 @@ describe("fuzzMutants()", () => {
     for (const change of [{ find: "no such text" }, { replace: "if (" }]) {
       const { verdict } = await fuzzMutant(variant(change), HOW);
       assertEquals(verdict, "broken");
+    }
+  });
+});
+
+describe("machineOf()", () => {
+  it("gives who uses the card one from the beginning", () => {
+    for (const needs of [["vfio_device"], []] as Need[][]) {
+      const suspect = { root: "", uapi: "7.3", needs, profiles: [] } as const;
+      const model = machineOf(impl, suspect, MACHINE);
+      const text = 'open("/dev/vfio/0", O_RDWR)';
+      const { outcomes } = runOnModel(model, parseProgram(text, "7.3"));
+      assertEquals(
+        outcomes.map((each) => each.kind === "returned" && each.result >= 0),
+        [needs.length > 0],
+      );
     }
   });
 });
