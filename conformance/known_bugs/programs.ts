@@ -89,6 +89,8 @@ export const WITHOUT_PROGRAM: Partial<Record<KnownBug, string>> = {
   replaces_with_any_domain:
     "every device of the machine is a mock device; a driver of ours has a test in impl/iommu",
   takes_any_device_for_mock: "every device of the machine is a mock device",
+  tells_dirty_of_unmapped:
+    "the machine has no VFIO device; kit_vfio_type1.v2.dirty_again is it",
   unpins_unused_folios:
     "what is unpinned is what the memory of the array happens to hold",
 };

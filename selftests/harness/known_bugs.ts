@@ -153,6 +153,12 @@ export const KNOWN_BUGS = {
       "hugetlb.c: a pinned private huge page that is dropped and touched again makes the count of reserved huge pages negative; so it is while one is pinned whose mapping is gone, and huge pages of files are ENOMEM",
     right: "huge pages are counted right",
   },
+  tells_dirty_of_unmapped: {
+    since: "6.2",
+    linux:
+      "vfio_iommu_type1.c vfio_iova_dirty_bitmap: clears a mapping's bits where they were before it shifted them to the mapping's place, so that from the second report on pages behind the mapping count as written",
+    right: "only pages that are mapped count as written",
+  },
 } as const satisfies Readonly<Record<string, BugOfLinux>>;
 
 /** The name of a bug of Linux. */

@@ -19,6 +19,7 @@ import {
   O_RDWR,
   PROT_READ,
 } from "../../impl/uapi/mman.ts";
+import { IOMMU_IOAS_MAP_READABLE } from "../../impl/uapi/iommufd.ts";
 import { MOCK_APERTURE_START } from "../../impl/uapi/selftest.ts";
 import { assertEq, assertOk } from "../harness/harness.ts";
 import { Iommufd } from "../ioctls/ioctls.ts";
@@ -113,6 +114,27 @@ function registerPins(f: SealsFixture): void {
     await seal(process, fd, F_SEAL_FUTURE_WRITE);
     await io.unmap(ioasId, IOVA, pageSize);
     await seal(process, fd, F_SEAL_WRITE);
+    await io.teardown();
+  });
+
+  f.test("pins_to_read", {
+    description: "Pins count whether a device may write the page or not",
+    rules: ["U2.3"],
+    since: "6.2",
+  }, async (context) => {
+    const { process, pageSize } = context;
+    const io = await Iommufd.open(context);
+    const ioasId = await io.ioasAlloc();
+    await io.mock.domain(ioasId);
+    const fd = await memfd(process, pageSize);
+    const from = await reopen(process, fd, O_RDONLY);
+    const at = await mapFile(process, from, pageSize, MAP_SHARED, PROT_READ);
+    const read = IOMMU_IOAS_MAP_READABLE;
+    await io.mapFixed(ioasId, at, pageSize, IOVA, undefined, read);
+    await seal(process, fd, F_SEAL_WRITE, EBUSY);
+    await io.unmap(ioasId, IOVA, pageSize);
+    await seal(process, fd, F_SEAL_WRITE);
+    await io.mapFixed(ioasId, at, pageSize, IOVA, undefined, read);
     await io.teardown();
   });
 

@@ -156,7 +156,7 @@ function registerWriteOnly(f: MemoryFixture): void {
   f.table("write_only", {
     description:
       "Memory with PROT_WRITE alone can be pinned for reading where a page is present",
-    rules: ["U1.1"],
+    rules: ["U1.12"],
   }, (t, _variant, { pages }) => {
     const forced = pages.readPinsForceWrite;
     const rows: [string, number, number, boolean, boolean][] = [
@@ -186,7 +186,7 @@ function registerWriteOnly(f: MemoryFixture): void {
   f.test("write_only_partly", {
     description:
       "A map for reading fails where write-only memory is not present, and unpins what was",
-    rules: ["U1.1"],
+    rules: ["U1.12"],
   }, async ({ io, ioasId }) => {
     if (io.revision.pages.readPinsForceWrite) return;
     const { page } = io;
@@ -206,7 +206,7 @@ function registerWriteOnly(f: MemoryFixture): void {
   f.test("write_only_forked", {
     description:
       "Write-only memory is pinned by its own process only, and not while a child has its pages too",
-    rules: ["U1.1"],
+    rules: ["U1.12"],
     needs: () => ["fork"],
   }, async ({ io }) => {
     if (io.revision.pages.readPinsForceWrite) return;

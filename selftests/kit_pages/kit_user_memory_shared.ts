@@ -319,6 +319,26 @@ function registerAdvice(f: MemoryFixture): void {
     await io.mock.checkMap(hwptId, IOVA, page, buffer);
   });
 
+  f.test("dont_need_file", {
+    description:
+      "MADV_DONTNEED gives a private mapping of a file the file's pages again",
+    rules: ["U1.5"],
+  }, async ({ io, ioasId, hwptId }) => {
+    const { page } = io;
+    const fd = await memoryFile(io, 2);
+    const shared = await mapFile(io, fd);
+    const own = await mapFile(io, fd, MAP_PRIVATE);
+    await pokeByte(io, shared, 5);
+    await pokeByte(io, own, 6);
+    await io.mapFixed(ioasId, own, page, IOVA);
+    await advise(io, own, MADV_DONTNEED);
+    await assertByte(io, own, 5, "the file's byte");
+    await io.mock.checkMap(hwptId, IOVA, page, own, EINVAL);
+    await pokeByte(io, shared, 7);
+    await assertByte(io, own, 7, "the file's byte, shared");
+    assertEq(await io.process.close(fd), 0, "close");
+  });
+
   f.test("dont_fork", {
     description:
       "What MADV_DONTFORK names the child does not have, and so cannot map, until MADV_DOFORK",

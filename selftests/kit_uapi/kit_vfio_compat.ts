@@ -8,6 +8,7 @@
  */
 
 import {
+  EADDRINUSE,
   EBUSY,
   EFAULT,
   EINVAL,
@@ -380,6 +381,21 @@ function registerContainer(f: KitCompatFixture): void {
         await vfioIoas(io, IOMMU_VFIO_IOAS_SET, ioasId);
       });
     }
+  });
+
+  f.test("set_iommu_askew", {
+    description: "type1 wants maps that lie on pages",
+    rules: ["P14.5"],
+  }, async ({ io }) => {
+    const other = await io.ioasAlloc();
+    await vfioIoas(io, IOMMU_VFIO_IOAS_SET, other);
+    await io.mapFixed(other, io.buffer + 512, 512n, IOVA + 512n);
+    await setIommu(io, VFIO_TYPE1v2_IOMMU);
+    await setIommu(io, VFIO_TYPE1_IOMMU, EADDRINUSE);
+    const huge = await io.getOption(IOMMU_OPTION_HUGE_PAGES, other);
+    assertEq(huge, 1n, "HUGE_PAGES");
+    await io.unmap(other, IOVA + 512n, 512n);
+    await setIommu(io, VFIO_TYPE1_IOMMU);
   });
 
   f.test("set_iommu_again", {

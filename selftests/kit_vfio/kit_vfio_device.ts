@@ -9,6 +9,7 @@
 
 import {
   E2BIG,
+  EADDRINUSE,
   EBADF,
   EBADFD,
   EBUSY,
@@ -16,16 +17,19 @@ import {
   EINVAL,
   ENODEV,
   ENOENT,
+  ENOMEM,
   ENOTTY,
   type Errno,
   ESPIPE,
 } from "../../impl/uapi/errno.ts";
 import {
+  CAP_IPC_LOCK,
   MAP_SHARED,
   O_RDONLY,
   POLLIN,
   POLLOUT,
   PROT_READ,
+  RLIMIT_MEMLOCK,
 } from "../../impl/uapi/mman.ts";
 import {
   assertEq,
@@ -46,12 +50,16 @@ import {
   Detach,
   Info,
   IRQ,
+  IrqInfo,
   REGION,
   RegionInfo,
   VFIO,
   VFIO_DEVICE_PATH,
   VfioFile,
 } from "./vfio_ioctls.ts";
+
+/** The first IOVA that is reserved for messages. */
+const MSI_WINDOW = 0xfee00000n;
 
 /** What the tests share. */
 export interface VfioSelf {
@@ -100,6 +108,18 @@ export function registerKitVfioDevice(registry: Test[]): void {
     rules: ["X1.1"],
   }, (t, _variant, revision) => bindErrno(t, revision.vfio.bindHasToken));
 
+  f.test("bind_reply_efault", {
+    description: "A BIND that cannot answer leaves the device unbound",
+    rules: ["X1.1"],
+  }, async ({ io, device, devId }) => {
+    await device.close();
+    const file = await VfioFile.open(io.process);
+    const bytes = Bind.encode({ argsz: 16, iommufd: io.fd });
+    await io.at(file.fd).ioctlReadOnly(VFIO.BIND, bytes, EFAULT, "BIND");
+    await file.call(Info, VFIO.GET_INFO, {}, EINVAL);
+    assertEq(await file.bind(io.fd), devId, "the lowest free id");
+  });
+
   f.test("one_owner", {
     description: "A device is bound through one descriptor at a time",
     rules: ["X1.1"],
@@ -134,6 +154,35 @@ export function registerKitVfioDevice(registry: Test[]): void {
     description: "ATTACH and DETACH, and what they refuse",
     rules: ["X1.3"],
   }, attach);
+
+  f.test("attach_reserved", {
+    description: "An IOAS that maps what the device cannot reach is refused",
+    rules: ["X1.3"],
+  }, async ({ io, device, ioasId }) => {
+    await io.mapFixed(ioasId, io.buffer, io.page, MSI_WINDOW);
+    await device.attach(ioasId, EADDRINUSE);
+    await io.unmap(ioasId, MSI_WINDOW, io.page);
+    await device.attach(ioasId);
+    await io.mapFixed(ioasId, io.buffer, io.page, MSI_WINDOW, EINVAL);
+    await device.detach();
+  });
+
+  f.test("attach_pins", {
+    description: "ATTACH pins the memory of the IOAS, up to the limit",
+    rules: ["X1.3"],
+    needs: () => ["setrlimit", "setuid"],
+  }, async ({ io, device, ioasId }) => {
+    const { process } = io;
+    assertEq(await process.dropCapability(CAP_IPC_LOCK), 0, "no CAP_IPC_LOCK");
+    const limit = 2n * io.page;
+    assertEq(await process.setrlimit(RLIMIT_MEMLOCK, limit), 0, "setrlimit");
+    await io.mapFixed(ioasId, io.buffer, 3n * io.page, 0x100000n);
+    await device.attach(ioasId, ENOMEM);
+    await io.unmap(ioasId, 0x100000n, 3n * io.page);
+    await io.mapFixed(ioasId, io.buffer, 2n * io.page, 0x100000n);
+    await device.attach(ioasId);
+    await device.detach();
+  });
 
   f.test("attach_is_used", {
     description: "What a device is attached to stays, its own HWPT goes",
@@ -189,6 +238,28 @@ export function registerKitVfioDevice(registry: Test[]): void {
     await other.bind(io.fd, EINVAL);
     assertEq(await io.process.munmap(address, 4096), 0, "munmap");
     await other.bind(io.fd);
+  });
+
+  f.table("struct_efault", {
+    description: "A struct is read, and answered, or that is EFAULT",
+    rules: ["X1.4"],
+  }, (t) => {
+    const asked: [string, number, Uint8Array][] = [
+      ["GET_INFO", VFIO.GET_INFO, Info.encode({ argsz: 16 })],
+      [
+        "GET_REGION_INFO",
+        VFIO.GET_REGION_INFO,
+        RegionInfo.encode({ argsz: 32 }),
+      ],
+      ["GET_IRQ_INFO", VFIO.GET_IRQ_INFO, IrqInfo.encode({ argsz: 16 })],
+    ];
+    for (const [what, cmd, bytes] of asked) {
+      t.case(what, async ({ io, device }) => {
+        const at = io.at(device.fd);
+        await at.ioctlArg(cmd, 0, EFAULT, what);
+        await at.ioctlReadOnly(cmd, bytes, EFAULT, what);
+      });
+    }
   });
 
   f.table("info", {

@@ -99,6 +99,7 @@ export function registerKitVfioFeature(registry: Test[]): void {
       ["neither", EINVAL, EXIT],
       ["an operation that there is not", EINVAL, GET | EXIT],
       ["no room for the data", EINVAL, SET | WITH_WAKEUP],
+      ["data that cannot be read", EFAULT, SET | WITH_WAKEUP, 16],
       ["a feature that there is not", ENOTTY, PROBE | 14],
       ["migration", ENOTTY, PROBE | 1],
       ["a log of DMA", ENOTTY, PROBE | 6],
@@ -289,6 +290,11 @@ function bufferErrnos(t: Table<VfioSelf>): void {
     const fd = assertOk(await feature(device, GET | DMA_BUF, data), "DMA_BUF");
     assertEq(await io.process.close(fd), 0, "close the buffer");
   });
+  t.case("data that cannot be read", async ({ device }) => {
+    const none = new Uint8Array(0);
+    const ret = await feature(device, GET | DMA_BUF, none, 24);
+    assertErrno(ret, EFAULT, "DMA_BUF");
+  });
   t.case("fewer ranges than counted", async ({ device }) => {
     const data = bufferOf(0, [page], { count: 2 });
     assertErrno(await feature(device, GET | DMA_BUF, data), EFAULT, "DMA_BUF");
@@ -340,6 +346,26 @@ function ioeventfds(t: Table<VfioSelf>): void {
   for (const [what, errno, values] of refused) {
     t.case(what, async ({ device }) => {
       assertErrno(await ioeventfd(device, values), errno, "IOEVENTFD");
+    });
+  }
+  t.case("no memory", async ({ io, device }) => {
+    const ret = await io.process.ioctlArg(device.fd, IOEVENTFD, 0);
+    assertErrno(ret, EFAULT, "IOEVENTFD of nothing");
+  });
+  for (const flags of [1, 2, 8]) {
+    t.case(`${flags} bytes`, async ({ io, device }) => {
+      const { process } = io;
+      const eventfd = assertOk(await process.eventfd(0, 0x800), "eventfd");
+      assertEq(await ioeventfd(device, { flags, eventfd }), 0, "IOEVENTFD");
+      const other = await ioeventfd(device, { eventfd: -1 });
+      assertErrno(other, ENODEV, "of another length");
+      const one = new Uint8Array(8);
+      one[0] = 1;
+      assertEq(await process.write(eventfd, one), 8, "write");
+      assertEq(await device.load(REGION.BAR0, GPIE, 4), 5, "written");
+      assertEq(await ioeventfd(device, { flags, eventfd: -1 }), 0, "ended");
+      await device.store(REGION.BAR0, GPIE, 4, 0);
+      assertResult(await process.close(eventfd), undefined, "close");
     });
   }
   t.case("written when it is signalled", async ({ io, device }) => {

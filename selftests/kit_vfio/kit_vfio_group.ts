@@ -13,11 +13,12 @@ import {
   EBUSY,
   EFAULT,
   EINVAL,
+  EMFILE,
   ENODEV,
   ENOTTY,
   type Errno,
 } from "../../impl/uapi/errno.ts";
-import { MAP_SHARED, PROT_READ } from "../../impl/uapi/mman.ts";
+import { MAP_SHARED, PROT_READ, RLIMIT_NOFILE } from "../../impl/uapi/mman.ts";
 import {
   assertEq,
   assertErrno,
@@ -171,6 +172,25 @@ export function registerKitVfioGroup(registry: Test[]): void {
     );
   });
 
+  f.test("no_descriptor", {
+    description: "A device for which there is no descriptor is not opened",
+    rules: ["X6.2"],
+    needs: () => ["setrlimit"],
+  }, async ({ io, process, group, name }) => {
+    assertEq(await group.setContainer(io.fd), 0, "SET_CONTAINER");
+    const first = assertOk(await group.deviceFd(name), "GET_DEVICE_FD");
+    const limit = BigInt(first + 1);
+    assertEq(await process.setrlimit(RLIMIT_NOFILE, limit), 0, "setrlimit");
+    assertErrno(await group.deviceFd(name), EMFILE, "one more");
+    assertEq(await process.close(first), 0, "close");
+    assertEq(await process.setrlimit(RLIMIT_NOFILE, limit - 1n), 0, "less");
+    assertErrno(await group.deviceFd(name), EMFILE, "none");
+    assertErrno(await group.deviceFd("0000:ff:00.0"), ENODEV, "another");
+    assertEq(await process.setrlimit(RLIMIT_NOFILE, 256n), 0, "setrlimit");
+    assertEq(await group.unsetContainer(), 0, "UNSET_CONTAINER");
+    assertEq(await group.status(), 1, "viable: nobody has it open");
+  });
+
   f.test("container_goes_first", {
     description: "With an iommufd a device works on without its group",
     rules: ["X6.2"],
@@ -241,6 +261,13 @@ function withoutContainer(t: Table<GroupSelf>): void {
     const bytes = Status.encode({ argsz: 7 });
     const ret = await process.ioctl(group.fd, GROUP.GET_STATUS, bytes);
     assertErrno(ret, EINVAL, "GET_STATUS");
+  });
+  t.case("a struct that cannot be read, or written", async (self) => {
+    const at = self.io.at(self.group.fd);
+    const cmd = GROUP.GET_STATUS;
+    await at.ioctlArg(cmd, 0, EFAULT, "GET_STATUS");
+    const bytes = Status.encode({ argsz: Status.size });
+    await at.ioctlReadOnly(cmd, bytes, EFAULT, "GET_STATUS");
   });
   t.case("an unknown ioctl", async ({ process, group }) => {
     assertErrno(await process.ioctlArg(group.fd, 0x3bff, 0), ENOTTY, "ioctl");

@@ -138,6 +138,11 @@ export class Container {
     });
   }
 
+  /** The same, as a child of its process has it. */
+  of(process: TargetProcess): Container {
+    return new Container(process, this);
+  }
+
   /** The address of the memory that ioctls can point to. */
   get scratch(): number {
     return this.memory + MEMORY - SCRATCH;

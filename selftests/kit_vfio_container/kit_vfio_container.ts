@@ -18,6 +18,7 @@ import {
   EOVERFLOW,
   type Errno,
 } from "../../impl/uapi/errno.ts";
+import { PROT_READ, PROT_WRITE } from "../../impl/uapi/mman.ts";
 import type { Revision } from "../../impl/uapi/revision.ts";
 import {
   assertEq,
@@ -30,13 +31,14 @@ import type { VfioFile } from "../kit_vfio/vfio_ioctls.ts";
 import { GROUP } from "../kit_vfio/group_ioctls.ts";
 import {
   CONTAINER,
+  type Container,
   containerFixture,
   CONTAINERS,
   type ContainerSelf,
   type ContainerVariant,
   DmaInfo,
   type DmaMap,
-  type DmaUnmap,
+  DmaUnmap,
   IOVA,
   TYPE1,
   TYPE1_V2,
@@ -247,6 +249,15 @@ function registerMaps(f: ContainerFixture): void {
         iova: TOP,
         length: 0x2000n,
       }],
+      ["memory beyond the end", beyondEnd(variant, revision), {
+        iova: 0x200000n,
+        vaddr: TOP,
+        length: 0x2000n,
+      }],
+      ["an address within a page", EINVAL, {
+        iova: 0x200000n,
+        vaddr: 0x200001n,
+      }],
       ["no memory", EFAULT, { iova: 0x200000n, vaddr: 0x1000n }],
     ];
     for (const [what, errno, values] of rows) {
@@ -260,6 +271,13 @@ function registerMaps(f: ContainerFixture): void {
     prepare: used,
     finish: unused,
   }, unmaps);
+
+  f.table("efault", {
+    description: "A struct is read, and answered, or that is EFAULT",
+    rules: ["X7.2"],
+    prepare: used,
+    finish: unused,
+  }, efaults);
 
   f.test("group_leaves", {
     description: "What was mapped is charged until the group leaves, or longer",
@@ -309,6 +327,46 @@ async function used(self: ContainerSelf): Promise<UsedSelf> {
 /** Closes the device. */
 function unused({ device }: UsedSelf): Promise<void> {
   return device.close();
+}
+
+/** What cannot be read, and what cannot be answered. */
+function efaults(t: Table<ContainerSelf>): void {
+  const asked: [string, number][] = [
+    ["GET_INFO", CONTAINER.GET_INFO],
+    ["MAP_DMA", CONTAINER.MAP_DMA],
+    ["UNMAP_DMA", CONTAINER.UNMAP_DMA],
+  ];
+  for (const [what, cmd] of asked) {
+    t.case(`${what} of nothing`, ({ container }) => {
+      return container.arg(cmd, 0, EFAULT);
+    });
+  }
+  /** The ioctl with a struct in memory that can be read only. */
+  async function unanswered(
+    container: Container,
+    cmd: number,
+    bytes: Uint8Array,
+  ): Promise<void> {
+    const { process, scratch } = container;
+    await process.poke(scratch, bytes);
+    assertEq(await process.mprotect(scratch, 4096, PROT_READ), 0, "mprotect");
+    await container.arg(cmd, scratch, EFAULT);
+    const rw = PROT_READ | PROT_WRITE;
+    assertEq(await process.mprotect(scratch, 4096, rw), 0, "mprotect");
+  }
+  t.case("GET_INFO unanswered", async ({ container }) => {
+    for (const argsz of [16, 200]) {
+      const bytes = DmaInfo.encode({ argsz });
+      await unanswered(container, CONTAINER.GET_INFO, bytes);
+    }
+  });
+  t.case("UNMAP_DMA unanswered", async ({ container }) => {
+    await container.map();
+    const range = { argsz: DmaUnmap.size, iova: IOVA, length: 0x4000n };
+    const bytes = DmaUnmap.encode(range);
+    await unanswered(container, CONTAINER.UNMAP_DMA, bytes);
+    assertEq(await container.unmap({ flags: UNMAP.ALL }), 0n, "bytes left");
+  });
 }
 
 function unmaps(

@@ -15,6 +15,7 @@ import {
   EINVAL,
   ENOENT,
   ENOMEM,
+  EOVERFLOW,
   type Errno,
 } from "../../impl/uapi/errno.ts";
 import {
@@ -80,11 +81,34 @@ export function registerKitVfioType1(registry: Test[]): void {
   );
   registerUnmaps(f);
   registerMemory(f);
+  registerDirtyAgain(f);
 
   f.table("dirty", {
     description: "Version 2 counts each page that is mapped as written",
     rules: ["X7.5"],
-  }, dirtyPages);
+  }, (t, variant, { vfio }) => {
+    dirtyPages(t, variant, vfio.type1SaysOverflow ? EOVERFLOW : EINVAL);
+  });
+}
+
+/** A bug of Linux. */
+function registerDirtyAgain(f: Type1Fixture): void {
+  f.test("dirty_again", {
+    description: "A report of dirty pages tells what is mapped, each time",
+    rules: ["X7.5"],
+    knownBug: () => "tells_dirty_of_unmapped",
+  }, async ({ container }, { type }) => {
+    if (type === TYPE1) return;
+    await container.map({ iova: 0x3000n, length: 0x2000n });
+    assertEq(await dirty(container, DIRTY.START), 0, "START");
+    for (const which of ["first", "second"]) {
+      await bitmapIs(container, [0], [0x18], async () => {
+        assertEq(await dirty(container, DIRTY.GET), 0, `${which} GET_BITMAP`);
+      });
+    }
+    assertEq(await dirty(container, DIRTY.STOP), 0, "STOP");
+    await container.unmap({ flags: UNMAP.ALL });
+  });
 }
 
 function registerUnmaps(f: Type1Fixture): void {
@@ -167,6 +191,50 @@ function registerMemory(f: Type1Fixture): void {
     assertEq(await container.unmap(WHOLE), 0x4000n, "bytes");
   });
 
+  f.test("address_lost_twice", {
+    description: "Where one has lost its address already, none of a range does",
+    rules: ["X7.5"],
+  }, async ({ container }) => {
+    const vaddr = BigInt(container.memory + 0x10000);
+    const second = { iova: IOVA + 0x8000n, length: 0x4000n };
+    await container.map();
+    await container.map(second);
+    await container.unmap({ flags: UNMAP.VADDR, ...second });
+    const all = { flags: UNMAP.VADDR | UNMAP.ALL };
+    await container.unmap(all, EINVAL);
+    const first = { flags: MAP.VADDR, vaddr };
+    await container.map(first, EINVAL);
+    await container.map({ ...first, ...second });
+    assertEq(await container.unmap(all), 0x8000n, "bytes without address");
+    await container.unmap({ flags: UNMAP.ALL });
+  });
+
+  f.test("address_of_another", {
+    description: "Who gives memory another address is charged for it",
+    rules: ["X7.5"],
+    needs: () => ["fork", "setrlimit", "setuid"],
+  }, async ({ container }) => {
+    const before = await container.charged();
+    await container.map();
+    await container.unmap({ flags: UNMAP.VADDR, ...WHOLE });
+    const child = container.of(await container.process.fork());
+    const theirs = await child.charged();
+    const vaddr = BigInt(child.memory);
+    const setLimit = (pages: number) =>
+      child.process.setrlimit(RLIMIT_MEMLOCK, BigInt(pages) * 4096n);
+    await child.process.dropCapability(CAP_IPC_LOCK);
+    assertEq(await setLimit(theirs + 3), 0, "setrlimit");
+    await child.map({ flags: MAP.VADDR, vaddr }, ENOMEM);
+    assertEq(await container.charged(), before + 4, "the parent's charge");
+    assertEq(await setLimit(theirs + 4), 0, "setrlimit");
+    await child.map({ flags: MAP.VADDR, vaddr });
+    assertEq(await container.charged(), before, "the parent's charge");
+    assertEq(await child.charged(), theirs + 4, "the child's charge");
+    await container.unmap(WHOLE);
+    assertEq(await child.charged(), theirs, "the child's charge");
+    await child.process.exit();
+  });
+
   f.test("bar", {
     description: "A BAR can be mapped as its own mapping allows, uncharged",
     rules: ["X7.5"],
@@ -210,7 +278,9 @@ function registerMemory(f: Type1Fixture): void {
 async function dirty(
   { process, fd, scratch }: Container,
   flags: number,
-  range: { iova?: bigint; length?: bigint; page?: bigint; bytes?: bigint } = {},
+  range: Partial<
+    Record<"iova" | "length" | "page" | "bytes" | "at", bigint>
+  > = {},
   argsz = flags === DIRTY.GET ? 48 : 8,
 ): Promise<number> {
   const { iova = 0n, length = 0x10000n, page = 4096n, bytes = 8n } = range;
@@ -218,15 +288,19 @@ async function dirty(
   const view = new DataView(all.buffer);
   view.setUint32(0, argsz, true);
   view.setUint32(4, flags, true);
-  const bitmap = BigInt(scratch + 0x800);
-  for (const [i, word] of [iova, length, page, bytes, bitmap].entries()) {
+  const { at = BigInt(scratch + 0x800) } = range;
+  for (const [i, word] of [iova, length, page, bytes, at].entries()) {
     view.setBigUint64(8 + 8 * i, word, true);
   }
   await process.poke(scratch, all);
   return await process.ioctlArg(fd, CONTAINER.DIRTY_PAGES, scratch);
 }
 
-function dirtyPages(t: Table<ContainerSelf>, { type }: Variant): void {
+function dirtyPages(
+  t: Table<ContainerSelf>,
+  { type }: Variant,
+  overflow: Errno,
+): void {
   function refused(
     what: string,
     errno: Errno,
@@ -241,6 +315,17 @@ function dirtyPages(t: Table<ContainerSelf>, { type }: Variant): void {
   refused("an unknown flag", EINVAL, 8);
   refused("two flags", EINVAL, DIRTY.START | DIRTY.STOP);
   refused("before the start", EINVAL, DIRTY.GET);
+  for (const argsz of [8, 40]) {
+    refused(`no range, argsz ${argsz}`, EINVAL, DIRTY.GET, {}, argsz);
+  }
+  t.case("no memory", async ({ container }) => {
+    await container.arg(CONTAINER.DIRTY_PAGES, 0, EFAULT);
+  });
+  t.case("beyond the end", async ({ container }) => {
+    const range = { iova: 2n ** 64n - 4096n, length: 8192n };
+    const ret = await dirty(container, DIRTY.GET, range);
+    assertErrno(ret, overflow, "DIRTY_PAGES");
+  });
   t.case("while it is on", async ({ container }) => {
     await container.map({ iova: 0x3000n, length: 0x2000n });
     for (const again of ["START", "START again"]) {
@@ -259,9 +344,15 @@ function dirtyPages(t: Table<ContainerSelf>, { type }: Variant): void {
     }
     const short = await dirty(container, DIRTY.GET, {}, 40);
     assertErrno(short, EINVAL, "a short struct");
-    await bitmapIs(container, [1], [0x19], async () => {
+    await bitmapIs(container, [0x81, 1], [3, 0], async () => {
+      const range = { iova: 0x3000n, length: 0x2000n };
+      assertEq(await dirty(container, DIRTY.GET, range), 0, "the mapping");
+    });
+    await bitmapIs(container, [0x81, 1], [0x99, 1], async () => {
       assertEq(await dirty(container, DIRTY.GET), 0, "GET_BITMAP");
     });
+    const unwritten = await dirty(container, DIRTY.GET, { at: 4096n });
+    assertErrno(unwritten, EFAULT, "a bitmap without memory");
     assertEq(await dirty(container, DIRTY.STOP), 0, "STOP");
     assertErrno(await dirty(container, DIRTY.GET), EINVAL, "after the end");
     await container.unmap({ flags: UNMAP.ALL });
@@ -279,21 +370,68 @@ function dirtyPages(t: Table<ContainerSelf>, { type }: Variant): void {
     assertEq(await dirty(container, DIRTY.STOP), 0, "STOP");
     assertResult(await unmapDirty(container), EINVAL, "after the end");
   });
+  t.case("at an unmap, part of the bitmap cannot be written", async (self) => {
+    const { container } = self;
+    const { process, scratch } = container;
+    await container.map({ iova: 0x3000n, length: 0x2000n });
+    await container.map({ iova: 0x40000n, length: 0x3000n });
+    assertEq(await dirty(container, DIRTY.START), 0, "START");
+    const values = { bytes: 16n, length: 0x80000n, at: BigInt(scratch - 8) };
+    const ret = await unmapDirty(container, UNMAP.DIRTY_BITMAP, values, true);
+    assertErrno(ret, EFAULT, "the second word");
+    const [byte] = await process.peek(scratch - 8, 1);
+    assertEq(byte! & 0xf8, 0x18, "what was told");
+    assertEq(await dirty(container, DIRTY.STOP), 0, "STOP");
+    const left = await container.unmap({ flags: UNMAP.ALL });
+    assertEq(left, 0x3000n, "what was told is unmapped");
+  });
+  t.case("at an unmap, refused", async ({ container }) => {
+    await container.map({ iova: 0x3000n, length: 0x2000n });
+    assertEq(await dirty(container, DIRTY.START), 0, "START");
+    const wrong: [string, Errno, Parameters<typeof unmapDirty>[2]][] = [
+      ["a short struct", EINVAL, { argsz: 47 }],
+      ["other pages", EINVAL, { page: 8192n }],
+      ["no bitmap", EINVAL, { bytes: 0n }],
+      ["a bitmap without memory", EFAULT, { at: 4096n }],
+    ];
+    for (const [what, errno, values] of wrong) {
+      const ret = await unmapDirty(container, UNMAP.DIRTY_BITMAP, values);
+      assertErrno(ret, errno, what);
+    }
+    assertEq(await dirty(container, DIRTY.STOP), 0, "STOP");
+    const left = await container.unmap({ flags: UNMAP.ALL });
+    assertEq(left, 0x2000n, "nothing was unmapped");
+  });
 }
 
-/** UNMAP_DMA of 16 pages, with a bitmap. */
+/** UNMAP_DMA of 16 pages, with a bitmap; the struct and what is behind it may be in memory that can be read only. */
 async function unmapDirty(
   { process, fd, scratch }: Container,
   flags: number = UNMAP.DIRTY_BITMAP,
+  values: {
+    argsz?: number;
+    length?: bigint;
+    page?: bigint;
+    bytes?: bigint;
+    at?: bigint;
+  } = {},
+  readOnly = false,
 ): Promise<number> {
+  const { argsz = 48, length = 0x10000n, page = 4096n, bytes = 8n } = values;
+  const { at = BigInt(scratch + 0x800) } = values;
   const all = new Uint8Array(48);
-  all.set(DmaUnmap.encode({ argsz: 48, flags, length: 0x10000n }));
+  all.set(DmaUnmap.encode({ argsz, flags, length }));
   const view = new DataView(all.buffer);
-  for (const [i, word] of [4096n, 8n, BigInt(scratch + 0x800)].entries()) {
+  for (const [i, word] of [page, bytes, at].entries()) {
     view.setBigUint64(24 + 8 * i, word, true);
   }
   await process.poke(scratch, all);
-  return await process.ioctlArg(fd, CONTAINER.UNMAP_DMA, scratch);
+  const prot = PROT_READ | (readOnly ? 0 : PROT_WRITE);
+  assertEq(await process.mprotect(scratch, 4096, prot), 0, "mprotect");
+  const ret = await process.ioctlArg(fd, CONTAINER.UNMAP_DMA, scratch);
+  const rw = PROT_READ | PROT_WRITE;
+  assertEq(await process.mprotect(scratch, 4096, rw), 0, "mprotect");
+  return ret;
 }
 
 /** What `body` makes of the beginning of a bitmap. */

@@ -8,10 +8,12 @@
  */
 
 import {
+  EBADF,
   EBUSY,
   EINVAL,
   ENODEV,
   ENOENT,
+  ENOSPC,
   EPERM,
   type Errno,
 } from "../../impl/uapi/errno.ts";
@@ -252,6 +254,12 @@ export function registerKitVfioGroups(registry: Test[]): void {
     const [first, second] = [await open(self, 0), await open(self, 1)];
     const id = await first.bind(io.fd);
     const alone = await resetInfo(self, first);
+    const room = Uint32Array.of(20, 0, 0, 0, 0);
+    const bytes = new Uint8Array(room.buffer);
+    const ret = await self.process.ioctl(first.fd, HOT_RESET_INFO, bytes);
+    assertErrno(ret, ENOSPC, "no room for both");
+    assertEq(room[2]!, 2, "how many there are");
+    assertEq(room[3]!, 0, "none is told");
     assertEq(alone.ids, `${id},0`, "the other is owned without an id");
     assertEq(alone.flags, 3, "ids, and all owned");
     const other = await second.bind(io.fd);
@@ -283,6 +291,8 @@ export function registerKitVfioGroups(registry: Test[]): void {
     await device.store(0, ENGINE.LENGTH, 4, 7);
     await hotReset(self, device, [], EINVAL);
     await hotReset(self, device, [io.fd], EINVAL);
+    await hotReset(self, device, [9999], EBADF);
+    await hotReset(self, device, [group, 9999], EBADF);
     await hotReset(self, device, [group, group, group], EINVAL);
     await hotReset(self, device, [group]);
     assertEq(await device.load(0, ENGINE.LENGTH, 4), 0, "it is reset");

@@ -40,7 +40,8 @@ const SET_IOMMU = 0x3b66;
 const GET_STATUS = 0x3b67;
 const SET_CONTAINER = 0x3b68;
 const GET_DEVICE_FD = 0x3b6a;
-const MAP_DMA = 0x3b71;
+const [GET_INFO, MAP_DMA, UNMAP_DMA] = [0x3b70, 0x3b71, 0x3b72];
+const DIRTY_PAGES = 0x3b75;
 /** Groups that are tried. */
 const MAX_GROUPS = 64;
 const PATTERN = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
@@ -246,7 +247,10 @@ export function registerKitVfioNoiommu(registry: Test[]): void {
     assertEq(await setIommu(NOIOMMU), 0, "no-IOMMU");
     assertErrno(await setIommu(NOIOMMU), EINVAL, "again");
     const map = Uint8Array.of(32, ...new Uint8Array(31));
-    assertErrno(await process.ioctl(container, MAP_DMA, map), ENOTTY, "MAP");
+    for (const cmd of [GET_INFO, MAP_DMA, UNMAP_DMA, DIRTY_PAGES]) {
+      const ret = await process.ioctl(container, cmd, map);
+      assertErrno(ret, ENOTTY, `ioctl 0x${cmd.toString(16)}`);
+    }
     const fd = assertOk(await getDevice(self, group), "GET_DEVICE_FD");
     for (const one of [fd, group, container]) {
       assertEq(await process.close(one), 0, "close");

@@ -2,7 +2,7 @@
 
 /**
  * IO page faults: fault queues: what they hand out, how they are answered, and
- * what ends them (eventq.c of today, fault.c of 6.12).
+ * what ends them (eventq.c).
  *
  * @module
  */
@@ -16,84 +16,84 @@ export const FAULT_RULES = {
     since: "6.11",
     says:
       "A fault says by its flags whether it has a PASID and whether it is the last of its group; a fault by itself is the last.",
-    where: "fault.c iommufd_compose_fault_message",
+    where: "eventq.c iommufd_compose_fault_message",
   },
   "C0.6": {
     level: "uapi",
     since: "6.11",
     says:
       "A fault has the id of the device that it is of, its PASID, group, rights and address. Devices that share a HWPT share its queue, under their own ids.",
-    where: "fault.c iommufd_compose_fault_message",
+    where: "eventq.c iommufd_compose_fault_message",
   },
   "C0.11": {
     level: "uapi",
     since: "6.11",
     says:
       "An answer is a cookie and a code, SUCCESS or INVALID; any other code is EINVAL, and the fault still waits.",
-    where: "fault.c iommufd_fault_fops_write",
+    where: "eventq.c iommufd_fault_fops_write",
   },
   "C0.12": {
     level: "uapi",
     since: "6.11",
     says:
       "Only faults of this queue that were read and not answered yet can be answered: another cookie is EINVAL.",
-    where: "fault.c iommufd_fault_fops_write",
+    where: "eventq.c iommufd_fault_fops_write",
   },
   "C0.13": {
     level: "uapi",
     since: "6.11",
     says:
       "The kernel makes a cookie for each group of faults, by which it is answered.",
-    where: "fault.c iommufd_fault_fops_read",
+    where: "eventq.c iommufd_fault_fops_read",
   },
   "C0.20": {
     level: "uapi",
     since: "6.11",
     says:
       "FAULT_QUEUE_ALLOC makes an object and a descriptor; without a free descriptor it is EMFILE, and one that cannot be told of does not exist.",
-    where: "fault.c iommufd_fault_alloc",
+    where: "eventq.c iommufd_fault_alloc",
   },
   "C0.21": {
     level: "uapi",
     since: "6.11",
     says:
       "A queue is held by its descriptor, until the last copy of it is closed, and by each HWPT that has it: DESTROY is EBUSY. The descriptor keeps the context alive.",
-    where: "fault.c iommufd_fault_alloc, iommufd_fault_fops_release",
+    where: "eventq.c iommufd_fault_alloc, iommufd_eventq_fops_release",
   },
   "C0.22": {
     level: "uapi",
     since: "6.11",
     says:
       "A read gives whole groups of faults, the oldest first, as many as there is room for. It never waits: 0 bytes where there is none. A length that is no multiple of a fault's, or a file position, is ESPIPE, and too little room for the first group EINVAL.",
-    where: "fault.c iommufd_fault_fops_read",
+    where: "eventq.c iommufd_fault_fops_read",
   },
   "C0.23": {
     level: "kernel",
     since: "6.11",
     says:
       "A cookie is the lowest free number from 1 on, given out when the fault is read.",
-    where: "fault.c iommufd_fault_fops_read",
+    where: "eventq.c iommufd_fault_fops_read",
   },
   "C0.24": {
     level: "kernel",
     since: "6.11",
     says:
       "Cookie 0 is not given out, until an answer to it comes while another one waits.",
-    where: "fault.c iommufd_fault_fops_write",
+    where: "eventq.c iommufd_fault_fops_write",
   },
   "C0.25": {
     level: "uapi",
     since: "6.11",
     says:
       "A write takes answers in order up to the first that is wrong; if there are any before it, it returns their bytes. A length that is no multiple of an answer's is ESPIPE.",
-    where: "fault.c iommufd_fault_fops_write",
+    where: "eventq.c iommufd_fault_fops_write",
   },
   "C0.26": {
     level: "uapi",
     since: "6.11",
     says:
       "poll() says that a queue can always be written, and read while there is a fault that nobody has read.",
-    where: "fault.c iommufd_fault_fops_poll",
+    where: "eventq.c iommufd_eventq_fops_poll",
   },
   "C0.27": {
     level: "uapi",
@@ -101,13 +101,13 @@ export const FAULT_RULES = {
     says:
       "A device that leaves its HWPT has its faults answered for it, INVALID, unread ones too, even if it goes to a HWPT with the same queue. Those of other devices stay, and a move that fails changes nothing.",
     where:
-      "fault.c iommufd_auto_response_faults; device.c iommufd_hwpt_replace_device, iommufd_device_do_replace",
+      "eventq.c iommufd_auto_response_faults; device.c iommufd_hwpt_replace_device, iommufd_device_do_replace",
   },
   "C0.28": {
     level: "uapi",
     since: "6.11",
     says: "What is left in a queue when the context is closed is answered.",
-    where: "fault.c iommufd_fault_destroy; main.c iommufd_fops_release",
+    where: "eventq.c iommufd_fault_destroy; main.c iommufd_fops_release",
   },
   "C0.29": {
     level: "uapi",

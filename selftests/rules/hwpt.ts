@@ -130,7 +130,7 @@ export const HWPT_RULES = {
     says:
       "A page that was told is clean, unless NO_CLEAR is given; what is outside of the range stays dirty.",
     where:
-      "io_pagetable.c iommu_read_and_clear_dirty; selftest.c mock_domain_read_and_clear_dirty",
+      "io_pagetable.c iommu_read_and_clear_dirty; generic_pt/iommu_pt.h read_and_clear_dirty",
   },
   "C2.30": {
     level: "kernel",
@@ -160,14 +160,15 @@ export const HWPT_RULES = {
     since: "6.7",
     says:
       "Each HWPT of an IOAS tracks for itself, and what is unmapped is forgotten.",
-    where: "selftest.c mock_domain_set_dirty_tracking, mock_domain_unmap_pages",
+    where:
+      "selftest.c mock_domain_set_dirty_tracking; generic_pt/iommu_pt.h unmap_range",
   },
   "C2.34": {
     level: "kernel",
     since: "6.7",
     says:
       "A page table tracks by its own entries: memory that is aligned to a large page by that, other memory by small ones.",
-    where: "selftest.c mock_domain_read_and_clear_dirty; iommu.c iommu_pgsize",
+    where: "generic_pt/iommu_pt.h record_dirty; iommu.c iommu_pgsize",
   },
   "C2.35": {
     level: "uapi",

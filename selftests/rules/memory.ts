@@ -15,9 +15,9 @@ export const MEMORY_RULES = {
     level: "uapi",
     since: "v3",
     says:
-      "Memory is pinned for what the map allows, which its mapping must allow too, touched or not. Memory with PROT_WRITE alone can be pinned for reading where a page is present, by its own process, and not while a child has the page too.",
+      "Memory is pinned for what the map allows, which its mapping must allow too, touched or not.",
     where:
-      "mm/gup.c check_vma_flags, gup_fast_pte_range, gup_fast_fallback, pin_user_pages_remote; mm/internal.h gup_must_unshare; pages.c pfn_reader_user_pin",
+      "mm/gup.c check_vma_flags, pin_user_pages_remote; pages.c pfn_reader_user_pin",
   },
   "U1.2": {
     level: "uapi",
@@ -47,7 +47,7 @@ export const MEMORY_RULES = {
     level: "uapi",
     since: "v3",
     says:
-      "MADV_DONTNEED gives a process new pages of zeros, while a device keeps the old ones; shared memory stays as it is.",
+      "MADV_DONTNEED gives a process new pages, of zeros or the file's, while a device keeps the old ones; shared memory stays as it is.",
     where: "mm/madvise.c madvise_dontneed_single_vma",
   },
   "U1.6": {
@@ -62,7 +62,7 @@ export const MEMORY_RULES = {
     since: "v3",
     says:
       "A child does not have what MADV_DONTFORK names, and so cannot map it. MADV_DOFORK takes that back, of huge pages before 6.17 only.",
-    where: "kernel/fork.c dup_mmap; mm/madvise.c madvise_vma_behavior",
+    where: "mm/mmap.c dup_mmap; mm/madvise.c madvise_vma_behavior",
   },
   "U1.8": {
     level: "kernel",
@@ -76,7 +76,8 @@ export const MEMORY_RULES = {
     since: "v3",
     says:
       "Calls about memory want addresses of pages. Over a hole munmap goes on, mprotect stops there, and MADV_DONTNEED tells of it in the end.",
-    where: "mm/mprotect.c, mm/mmap.c do_vmi_munmap, mm/madvise.c",
+    where:
+      "mm/mprotect.c do_mprotect_pkey; mm/vma.c do_vmi_munmap; mm/madvise.c madvise_walk_vmas",
   },
   "U1.10": {
     level: "uapi",
@@ -90,6 +91,14 @@ export const MEMORY_RULES = {
     since: "v3",
     says: "MADV_FREE is for private anonymous memory: EINVAL elsewhere.",
     where: "mm/madvise.c madvise_free_single_vma",
+  },
+  "U1.12": {
+    level: "kernel",
+    since: "6.2",
+    says:
+      "Memory with PROT_WRITE alone can be pinned for reading where a page is present, by its own process, and not while a child has the page too; else it is EFAULT.",
+    where:
+      "mm/gup.c gup_fast_pte_range, gup_fast_fallback, check_vma_flags; mm/internal.h gup_must_unshare; pages.c pfn_reader_user_pin",
   },
   "U2.1": {
     level: "uapi",
@@ -110,7 +119,7 @@ export const MEMORY_RULES = {
     level: "uapi",
     since: "v3",
     says:
-      "A file is not sealed against writes while a shared mapping may write it, a child's too, now or later, or while a device may write its pages; pages that it has no more do not count.",
+      "A file is not sealed against writes while a shared mapping may write it, a child's too, now or later, or while a device has its pages, to read them too; pages that it has no more do not count.",
     where:
       "mm/memfd.c memfd_add_seals, memfd_wait_for_pins; include/linux/fs.h mapping_deny_writable; mm/mmap.c dup_mmap",
   },
@@ -156,7 +165,7 @@ export const MEMORY_RULES = {
     since: "v3",
     says:
       "A file that lost its name is there for who has it open or mapped, one that nobody has open by its name. Another user can neither open nor remove it.",
-    where: "mm/shmem.c shmem_unlink; fs/namei.c may_open, may_delete",
+    where: "mm/shmem.c shmem_unlink; fs/namei.c may_open, may_delete_dentry",
   },
   "U2.10": {
     level: "uapi",
@@ -164,7 +173,7 @@ export const MEMORY_RULES = {
     says:
       "The path of a descriptor opens the same file anew, another user's only if its mode lets it.",
     where:
-      "fs/proc/fd.c; fs/inode.c no_open; fs/namei.c may_open; mm/memfd.c alloc_file",
+      "fs/proc/fd.c; fs/inode.c no_open; fs/namei.c may_open; mm/memfd.c memfd_alloc_file",
   },
   "U2.11": {
     level: "uapi",
@@ -266,7 +275,7 @@ export const MEMORY_RULES = {
     level: "uapi",
     since: "6.6",
     says: "The same holds of HWPTs, dirty tracking, page faults and PASIDs.",
-    where: "hw_pagetable.c; device.c; fault.c, eventq.c; io-pgfault.c",
+    where: "hw_pagetable.c; device.c; eventq.c; io-pgfault.c",
   },
   "U4.3": {
     level: "uapi",
@@ -277,7 +286,8 @@ export const MEMORY_RULES = {
   "U4.4": {
     level: "uapi",
     since: "6.13",
-    says: "The same holds of files, DMA buffers and CHANGE_PROCESS.",
+    says:
+      "The same holds of files and CHANGE_PROCESS, and since 6.19 of DMA buffers.",
     where: "pages.c; ioas.c",
   },
 } as const satisfies Readonly<Record<string, Rule>>;

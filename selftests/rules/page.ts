@@ -31,7 +31,9 @@ export function rulesPage(): string {
 
 What Linux does, as the tests of this kit prove it: where in Linux, and since
 when. A version that the model has later than that does it too; \`v3\` is the
-series as it was posted, with the bugs fixed that its review found.
+series as it was posted, with the bugs fixed that its review found. 6.2 is the
+first Linux with iommufd: what VFIO did before has it too. Files and functions
+have the names of Linux 7.3.
 
 ${levels.join("")}
 A test names the codes of the rules that it proves, and reports name the rules of

@@ -24,7 +24,7 @@ export const PAGES_RULES = {
     since: "v3",
     says:
       "Pinned memory is charged to its user, all of whose processes share the charge, or, in RLIMIT_MODE 1, to the process that mapped it.",
-    where: "pages.c do_update_pinned, iopt_alloc_pages",
+    where: "pages.c iopt_pages_update_pinned, iopt_alloc_pages",
   },
   "P07.1": {
     level: "kernel",
@@ -94,7 +94,7 @@ export const PAGES_RULES = {
     since: "v3",
     says:
       "Unmapping asks the driver for the very runs that were mapped; it relies on no driver to split them.",
-    where: "pages.c batch_unmap_carry, iopt_area_unpin_domain",
+    where: "pages.c iopt_area_unpin_domain, batch_from_domain_continue",
   },
   "P08.5": {
     level: "uapi",
@@ -162,7 +162,7 @@ export const PAGES_RULES = {
     level: "kernel",
     since: "v3",
     says: "What a process was charged is forgotten when the process is gone.",
-    where: "pages.c do_update_pinned",
+    where: "pages.c iopt_pages_update_pinned, update_mm_locked_vm",
   },
   "P08.19": {
     level: "uapi",
@@ -203,7 +203,8 @@ export const PAGES_RULES = {
     since: "v3",
     says:
       "When domains go, the runs to unmap are carried over a span that stays pinned with their right ends.",
-    where: "pages.c batch_unmap_carry, iopt_area_unfill_domain",
+    where:
+      "pages.c batch_skip_carry, batch_clear_carry, __iopt_area_unfill_domain",
   },
   S23: {
     level: "uapi",

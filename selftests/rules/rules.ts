@@ -59,7 +59,7 @@ export const AREAS: readonly Area[] = [
   {
     title: "IO page faults",
     about:
-      "Fault queues: what they hand out, how they are answered, and what ends them (eventq.c of today, fault.c of 6.12).",
+      "Fault queues: what they hand out, how they are answered, and what ends them (eventq.c).",
     rules: FAULT_RULES,
   },
   {

@@ -126,7 +126,7 @@ export const STRUCTS_RULES = {
     says:
       "Unknown flags and reserved fields that are not zero are EOPNOTSUPP, before any id is looked up.",
     where:
-      "ioas.c, hw_pagetable.c, device.c, fault.c, vfio_compat.c: the first lines of each ioctl",
+      "ioas.c, hw_pagetable.c, device.c, eventq.c, vfio_compat.c: the first lines of each ioctl",
   },
   "C3.17": {
     level: "kernel",

@@ -32,6 +32,7 @@ import {
 import type { Difference } from "./compare.ts";
 import { type Here, hereOf } from "./here.ts";
 import {
+  asksVfioForDirty,
   fileIsNoMemory,
   fileMayBeIommufd,
   forgetsQueue,
@@ -131,6 +132,11 @@ export const REACHES: readonly (Reach & { readonly name: KnownBug })[] = [
   {
     name: "loses_dirty_of_cut_entry",
     when: cutsDirtyEntry,
+    explains: ["read"],
+  },
+  {
+    name: "tells_dirty_of_unmapped",
+    when: asksVfioForDirty,
     explains: ["read"],
   },
   { name: "forgets_index_of_queue", when: forgetsQueue, explains: OBJECTS },

@@ -29,7 +29,11 @@ import {
   TestMockDomainReplace,
   TestPasidAttach,
 } from "../../../impl/uapi/selftest.ts";
-import { VfioIommuType1DmaMap } from "../../../impl/uapi/vfio.ts";
+import {
+  VFIO_IOMMU_DIRTY_PAGES,
+  VFIO_IOMMU_UNMAP_DMA,
+  VfioIommuType1DmaMap,
+} from "../../../impl/uapi/vfio.ts";
 import { VfioDeviceAttachIommufdPt } from "../../../impl/uapi/vfio/device.ts";
 import { fields, type Here, objectOf, testOp } from "./here.ts";
 
@@ -57,6 +61,13 @@ export function isWrappedLength(here: Here): boolean {
 export function isMapWithoutAccess(here: Here): boolean {
   return here.command === VfioIommuType1DmaMap.ioctl.number &&
     (fields(here, VfioIommuType1DmaMap).flags & 3) === 0;
+}
+
+/** A container of VFIO's own is asked which pages were written. */
+export function asksVfioForDirty(here: Here): boolean {
+  return here.ctx === undefined &&
+    (here.command === VFIO_IOMMU_DIRTY_PAGES ||
+      here.command === VFIO_IOMMU_UNMAP_DMA);
 }
 
 /** An invalidation has so many entries that there cannot be memory for them. */

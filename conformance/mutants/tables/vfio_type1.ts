@@ -168,10 +168,16 @@ export const VFIO_TYPE1_MUTANTS: readonly Mutant[] = [
   }]),
   ...inFile("impl/vfio/type1/dma.ts", [{
     name: "type1-no-limit",
-    find: ') throw ENOMEM.because("RLIMIT_MEMLOCK is exceeded");',
-    replace: ") {}",
+    find: '    throw ENOMEM.because("RLIMIT_MEMLOCK is exceeded");\n',
+    replace: "",
     breaks: "Memory beyond RLIMIT_MEMLOCK is mapped",
     killer: "kit_vfio_type1.v2.charged",
+  }, {
+    name: "type1-moves-unlimited",
+    find: "      charge(task, this.#locked);",
+    replace: "      task.mm.lockedVm += this.#locked;",
+    breaks: "Who gives memory an address may exceed RLIMIT_MEMLOCK",
+    killer: "kit_vfio_type1.v2.address_of_another",
   }, {
     name: "type1-stays-charged",
     find: "    this.#mm.lockedVm -= this.#locked;\n    this.#runs.length = 0;",
@@ -209,6 +215,13 @@ export const VFIO_TYPE1_MUTANTS: readonly Mutant[] = [
     find: "    length < 8n * words\n",
     replace: "    false\n",
     breaks: "A bitmap may be shorter than its range",
+    killer: "kit_vfio_type1.v2.dirty",
+  }, {
+    name: "type1-dirty-keeps",
+    find: "if (shift > 0) task.mm.copyFromUser",
+    replace: "task.mm.copyFromUser",
+    breaks:
+      "A bitmap keeps what its first word had, also where a mapping begins",
     killer: "kit_vfio_type1.v2.dirty",
   }, {
     name: "type1-dirty-clears",

@@ -54,7 +54,7 @@ import {
 import type { GroupContainer, VfioGroup } from "../group.ts";
 import { checkFlags, load } from "../pci/structs.ts";
 import type { Dma } from "./dma.ts";
-import { dirtyPages, loadBitmap, markAll } from "./dirty.ts";
+import { dirtyPages, loadBitmap, mark } from "./dirty.ts";
 import { getInfo } from "./info.ts";
 import { Type1Iommu } from "./iommu.ts";
 
@@ -281,7 +281,8 @@ function unmapDma(iommu: Type1Iommu, task: Task, uaddr: number): void {
       () => iommu.checkUnmap({ iova, length }),
     )
     : undefined;
-  if (bitmap !== undefined) markAll(iommu, task, { iova, length }, bitmap);
-  cmd.length = lose ? iommu.loseAddresses(range) : iommu.unmap(range);
+  cmd.length = lose ? iommu.loseAddresses(range) : iommu.unmap(range, (dma) => {
+    if (bitmap !== undefined) mark(iommu, task, dma, iova, bitmap);
+  });
   task.mm.copyToUser(uaddr, bytes);
 }

@@ -20,10 +20,14 @@ import {
   VfioIommuType1DirtyRange,
 } from "../../uapi/vfio/type1.ts";
 import { checkFlags, checkSize, load } from "../pci/structs.ts";
+import type { Dma } from "./dma.ts";
 import type { Type1Iommu } from "./iommu.ts";
 
 /** Bytes of the longest bitmap (Linux: DIRTY_BITMAP_SIZE_MAX). */
 export const DIRTY_BITMAP_SIZE_MAX: number = 2 ** 28;
+
+/** Bits of a bitmap's word. */
+const WORD = 64;
 
 const NOT_TRACKED = EINVAL.because("what is written is not noted");
 
@@ -82,7 +86,7 @@ function getBitmap(
   if ((iova | length) % iommu.pageSize !== 0n) {
     throw EINVAL.because("the range is not of whole pages");
   }
-  markAll(iommu, task, range, bitmap);
+  for (const dma of iommu.uncut(range)) mark(iommu, task, dma, iova, bitmap);
 }
 
 /** The bits of a number that are below its lowest one. */
@@ -121,22 +125,26 @@ export function loadBitmap(
   return Number(data);
 }
 
-/** Sets the bits of all pages of a range that are mapped. Throws EFAULT, EINVAL for a range that cuts a mapping. */
-export function markAll(
+/**
+ * Sets the bits of a mapping's pages in the bitmap of a range that begins at
+ * `iova`. Whole words are written; only one that begins before the mapping keeps
+ * what it had. Throws EFAULT. (Linux: update_user_bitmap.)
+ */
+export function mark(
   iommu: Type1Iommu,
   task: Task,
-  range: Range,
+  dma: Pick<Dma, "start" | "length">,
+  iova: bigint,
   uaddr: number,
 ): void {
-  for (const dma of iommu.uncut(range)) {
-    const first = Number((dma.start - range.iova) / iommu.pageSize);
-    const end = first + Number(dma.length / iommu.pageSize);
-    const from = Math.floor(first / 8);
-    const bytes = new Uint8Array(Math.ceil(end / 8) - from);
-    task.mm.copyFromUser(bytes, uaddr + from);
-    for (let bit = first; bit < end; bit++) {
-      bytes[Math.floor(bit / 8) - from]! |= 1 << bit % 8;
-    }
-    task.mm.copyToUser(uaddr + from, bytes);
+  const first = Number((dma.start - iova) / iommu.pageSize);
+  const shift = first % WORD;
+  const end = shift + Number(dma.length / iommu.pageSize);
+  const bytes = new Uint8Array(8 * Math.ceil(end / WORD));
+  const at = uaddr + (first - shift) / 8;
+  if (shift > 0) task.mm.copyFromUser(bytes.subarray(0, 8), at);
+  for (let bit = shift; bit < end; bit++) {
+    bytes[Math.floor(bit / 8)]! |= 1 << bit % 8;
   }
+  task.mm.copyToUser(at, bytes);
 }

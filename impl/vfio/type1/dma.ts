@@ -104,11 +104,11 @@ export class Dma extends IntervalNode<bigint> {
     this.#locked = 0;
   }
 
-  /** Its memory has another address, in the caller's memory, who is charged for it (Linux: vfio_change_dma_owner). */
+  /** Its memory has another address, in the caller's memory, who is charged for it. Throws ENOMEM as {@link map}. (Linux: vfio_change_dma_owner.) */
   move(task: Task, vaddr: bigint): void {
     if (task.mm !== this.#mm) {
+      charge(task, this.#locked);
       this.#mm.lockedVm -= this.#locked;
-      task.mm.lockedVm += this.#locked;
       this.#mm = task.mm;
     }
     this.vaddr = vaddr;
@@ -130,7 +130,8 @@ export class Dma extends IntervalNode<bigint> {
         continue;
       }
       try {
-        this.#charge(task, count);
+        charge(task, count);
+        this.#locked += count;
       } catch (error) {
         frames.unpinRuns(list, 0, list.end);
         throw error;
@@ -161,19 +162,20 @@ export class Dma extends IntervalNode<bigint> {
     return paddr / PAGE_SIZE;
   }
 
-  #charge(task: Task, count: number): void {
-    const limit = task.rlimit(RLIMIT_MEMLOCK) / BigInt(PAGE_SIZE);
-    if (
-      !task.capable(CAP_IPC_LOCK) && BigInt(this.#mm.lockedVm + count) > limit
-    ) throw ENOMEM.because("RLIMIT_MEMLOCK is exceeded");
-    this.#mm.lockedVm += count;
-    this.#locked += count;
-  }
-
   #addRun(pfn: number, count: number, isDevice: boolean): void {
     const last = this.#runs.at(-1);
     if (last?.isDevice === isDevice && last.pfn + last.count === pfn) {
       last.count += count;
     } else this.#runs.push({ pfn, count, isDevice });
   }
+}
+
+/** Charges the caller for pages. Throws ENOMEM above RLIMIT_MEMLOCK, without CAP_IPC_LOCK. (Linux: mm_lock_acct.) */
+function charge(task: Task, pages: number): void {
+  const { mm } = task;
+  const limit = task.rlimit(RLIMIT_MEMLOCK) / BigInt(PAGE_SIZE);
+  if (!task.capable(CAP_IPC_LOCK) && BigInt(mm.lockedVm + pages) > limit) {
+    throw ENOMEM.because("RLIMIT_MEMLOCK is exceeded");
+  }
+  mm.lockedVm += pages;
 }

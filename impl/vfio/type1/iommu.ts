@@ -136,7 +136,7 @@ export class Type1Iommu {
     this.available--;
   }
 
-  /** Gives memory an address again. Throws ENOENT, EINVAL. */
+  /** Gives memory an address again. Throws ENOENT, EINVAL, ENOMEM. */
   changeAddress(task: Task, range: DmaRange): void {
     this.#checkMap(range);
     if (range.prot !== 0) throw EINVAL.because("VADDR comes without rights");
@@ -153,11 +153,16 @@ export class Type1Iommu {
 
   /**
    * Unmaps what is in a range; returns how many bytes. Throws EINVAL, of version
-   * 2 also for a range that cuts a mapping; EOVERFLOW. (Linux: vfio_dma_do_unmap.)
+   * 2 also for a range that cuts a mapping; EOVERFLOW; what `before` throws, who
+   * is told of each mapping before it goes. (Linux: vfio_dma_do_unmap.)
    */
-  unmap(range: Range | undefined): bigint {
+  unmap(
+    range: Range | undefined,
+    before: (dma: Dma) => void = () => {},
+  ): bigint {
     let unmapped = 0n;
     for (const dma of this.#found(range)) {
+      before(dma);
       unmapped += dma.length;
       this.#remove(dma);
     }
