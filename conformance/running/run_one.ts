@@ -298,13 +298,10 @@ function failureOf(
   problems: readonly string[],
   recorder: Recorder,
 ): Failure {
-  const { calls, lastCall, lastIoctl, before } = recorder;
   return {
     ...outcome.assertion,
-    calls,
-    ...lastCall && { lastCall },
-    ...lastIoctl && { lastIoctl },
-    ...before.length > 0 && { before },
+    calls: recorder.calls,
+    ...recorder.told,
     problems,
     ...outcome.where !== undefined && { where: outcome.where },
     ...outcome.stack !== undefined && { stack: outcome.stack },

@@ -18,7 +18,7 @@ import {
 } from "../../selftests/target/verbs.ts";
 import { formatText } from "../protocol/codec.ts";
 import { OpenFiles } from "../api_coverage/open_files.ts";
-import type { MadeCall } from "../reports/results.ts";
+import type { Failure, MadeCall } from "../reports/results.ts";
 import { describeCall } from "./describe_call.ts";
 import { ByteLog, RecordedCalls } from "./recorded_calls.ts";
 import { type Exchange, formatTranscript } from "./transcript.ts";
@@ -76,45 +76,53 @@ export class Recorder implements Caller {
     return this.#calls;
   }
 
-  /** The last call, in words; of several that were made together the first that failed. */
-  get lastCall(): MadeCall | undefined {
-    return this.#last && this.#describe(this.#last);
+  /** What it tells of a failure, in words: the last call (of several that were made together the first that failed), the last ioctl if that is another, and some calls before. */
+  get told(): Pick<Failure, "lastCall" | "lastIoctl" | "before"> {
+    const [last, ioctl, before] = [this.#last, this.#lastIoctl, this.#before];
+    const made = this.#describe([...before, last, ioctl]);
+    const lastCall = made.get(last);
+    const lastIoctl = ioctl === last ? undefined : made.get(ioctl);
+    return {
+      ...lastCall && { lastCall },
+      ...lastIoctl && { lastIoctl },
+      ...before.length > 0 && { before: before.map((call) => made.get(call)!) },
+    };
   }
 
-  /** The last ioctl, in words, if the last call was another. */
-  get lastIoctl(): MadeCall | undefined {
-    if (this.#lastIoctl === this.#last) return undefined;
-    return this.#lastIoctl && this.#describe(this.#lastIoctl);
-  }
-
-  /** Some calls before the last one, in words. */
-  get before(): MadeCall[] {
+  /** Some calls before the last one. */
+  get #before(): ToldCall[] {
     const last = this.#last;
     return this.#recent.flatMap(({ recorded, first }) =>
       recorded.calls.map((_, index): ToldCall => ({ recorded, first, index }))
     ).filter(({ recorded, index }) =>
       recorded !== last?.recorded || index! < (last.index ?? 0)
-    ).slice(-TOLD_BEFORE).map((told) => this.#describe(told));
+    ).slice(-TOLD_BEFORE);
   }
 
-  #describe({ recorded, first, index }: ToldCall): MadeCall {
-    const files = this.#filesBefore(recorded, index);
-    const described = describeCall(recorded, index, this.#revision, files);
-    return { ...described, request: first + requestIndex(recorded, index) };
-  }
-
-  /** What was open before a call: nothing is known once calls are not kept. */
-  #filesBefore(recorded: RecordedCalls, index = 0): OpenFiles {
+  /** Describes calls by what was open before them, in one pass over all. Nothing more is known once calls are not kept. */
+  #describe(
+    told: readonly (ToldCall | undefined)[],
+  ): Map<ToldCall | undefined, MadeCall> {
     const files = new OpenFiles("container");
+    const described = new Map<ToldCall | undefined, MadeCall>();
+    const describe = (call: ToldCall) => {
+      const { recorded, first, index } = call;
+      const made = describeCall(recorded, index, this.#revision, files);
+      const request = first + requestIndex(recorded, index);
+      described.set(call, { ...made, request });
+    };
+    const left = new Set(told.filter((call) => call !== undefined));
     for (const each of this.#kept) {
       if (!(each instanceof RecordedCalls)) continue;
-      const calls = each === recorded ? each.calls.slice(0, index) : each.calls;
-      for (const [i, call] of calls.entries()) {
+      const here = [...left].filter(({ recorded }) => recorded === each);
+      for (const [i, call] of each.calls.entries()) {
+        here.filter(({ index = 0 }) => index === i).forEach(describe);
         files.follow(each.process, call, each.results?.[i] ?? -1);
       }
-      if (each === recorded) break;
+      for (const call of here) left.delete(call);
     }
-    return files;
+    left.forEach(describe);
+    return described;
   }
 
   /** A process; those of a test count from 1. */

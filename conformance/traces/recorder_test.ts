@@ -5,6 +5,7 @@ import { O_RDWR } from "../../impl/uapi/mman.ts";
 import { VFIO_DEVICE_FEATURE } from "../../impl/uapi/vfio/feature.ts";
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { OpenFiles } from "../api_coverage/open_files.ts";
 import { Recorder, TestIsOver } from "./recorder.ts";
 import {
   ProcessDied,
@@ -146,7 +147,7 @@ describe("Recorder", () => {
       "> 3 1 close 3",
       "# no reply came",
     ]);
-    assertEquals(recorder.lastCall?.call, "close(3), not answered");
+    assertEquals(recorder.told.lastCall?.call, "close(3), not answered");
   });
 
   it("numbers what it tells as the transcript does", async () => {
@@ -164,8 +165,8 @@ describe("Recorder", () => {
       call("peek", 16, new Uint8Array(2)),
       call("close", 3),
     ]);
-    const { before, lastCall, lastIoctl } = recorder;
-    const told = [...before, lastCall!].map(({ request, call }) =>
+    const { before, lastCall, lastIoctl } = recorder.told;
+    const told = [...before!, lastCall!].map(({ request, call }) =>
       `${request} ${call}`
     );
     assertEquals(told, [
@@ -200,8 +201,8 @@ describe("Recorder", () => {
       call("open", "/dev/vfio/vfio", O_RDWR),
       feature,
     ]);
-    const { before, lastCall } = recorder;
-    const told = [...before, lastCall!].map(({ call, struct }) =>
+    const { before, lastCall } = recorder.told;
+    const told = [...before!, lastCall!].map(({ call, struct }) =>
       struct ? `${call} ${struct.name}` : call
     );
     assertEquals(told, [
@@ -214,6 +215,24 @@ describe("Recorder", () => {
     ]);
   });
 
+  it("follows each call once, however many it tells", async () => {
+    const { recorder, process } = await start();
+    for (let i = 0; i < 20; i++) await process.close(3);
+    const { prototype } = OpenFiles;
+    const { follow } = prototype;
+    let followed = 0;
+    prototype.follow = function (...call) {
+      followed++;
+      return follow.apply(this, call);
+    };
+    try {
+      assertEquals(recorder.told.before?.length, 6);
+    } finally {
+      prototype.follow = follow;
+    }
+    assertEquals(followed, 20);
+  });
+
   it("tells what the kernel made of a struct", async () => {
     const { recorder, process, target } = await start();
     target.make = (_process, [made]) => {
@@ -221,8 +240,8 @@ describe("Recorder", () => {
       return Promise.resolve([0]);
     };
     await process.ioctl(3, 0x3b81, new Uint8Array(12));
-    assertEquals(recorder.lastCall?.struct?.fields.out_ioas_id, "0");
-    assertEquals(recorder.lastCall?.gave, { out_ioas_id: "5" });
+    assertEquals(recorder.told.lastCall?.struct?.fields.out_ioas_id, "0");
+    assertEquals(recorder.told.lastCall?.gave, { out_ioas_id: "5" });
   });
 
   it("keeps what was sent, not what the test made of it later", async () => {
@@ -243,7 +262,7 @@ describe("Recorder", () => {
     assertEquals(lines.length, 2 + 2 * 8 + 1);
     assertStringIncludes(lines.at(-1)!, "# The recording ends here");
     assertEquals(recorder.calls, 10);
-    assertEquals(recorder.lastCall?.call, "close(3) = 0");
+    assertEquals(recorder.told.lastCall?.call, "close(3) = 0");
   });
 
   it("refuses calls after its end", async () => {
