@@ -7,31 +7,21 @@ import {
   EPERM,
   errnoOf,
   IOMMU_IOAS_MAP_READABLE,
-  IommufdClient,
-  Kernel,
-  MAP_ANONYMOUS,
-  MAP_SHARED,
   PAGE_SIZE,
-  PROT_READ,
-  PROT_WRITE,
 } from "@iommufd/kit";
 import { EmulatedAdder } from "./emulated_device.ts";
+import { Program } from "./program.ts";
 
 const QUEUE = 0x10000;
 
 /** A program with two pages of memory, the first mapped at {@link QUEUE}, and the device. */
-class Bench {
-  readonly kernel = new Kernel();
-  readonly process = this.kernel.spawn();
-  readonly iommufd = IommufdClient.open(this.process);
+class Bench extends Program {
   readonly ioasId = this.iommufd.ioasAlloc().ioasId;
   readonly adder = new EmulatedAdder(this.process, this.iommufd.fd);
-  readonly memory: number;
+  readonly memory = this.sharedMemory(2 * PAGE_SIZE);
 
   constructor() {
-    const flags = MAP_SHARED | MAP_ANONYMOUS;
-    const prot = PROT_READ | PROT_WRITE;
-    this.memory = this.process.mmap(0, 2 * PAGE_SIZE, prot, flags);
+    super();
     this.map(QUEUE, this.memory);
   }
 
@@ -53,8 +43,7 @@ class Bench {
 
   end(): void {
     this.adder.remove();
-    this.process.exit();
-    assertEquals(this.kernel.audit(), []);
+    this.exit();
   }
 }
 

@@ -7,43 +7,33 @@ import {
   errnoOf,
   IOMMUFD_PAGE_RESP_INVALID,
   IOMMUFD_PAGE_RESP_SUCCESS,
-  IommufdClient,
-  Kernel,
-  MAP_ANONYMOUS,
-  MAP_SHARED,
   PAGE_SIZE,
-  PROT_READ,
-  PROT_WRITE,
   releaseDevice,
 } from "@iommufd/kit";
 import { GivenDevice, NetworkCard } from "./given_device.ts";
+import { Program } from "./program.ts";
 import { SimpleIommu } from "./simple_iommu.ts";
 
 const IOVA = 0x100000;
 const PACKET = Uint8Array.of(1, 2, 3, 4);
 
 /** A program that has a card, attached to a HWPT with a queue of page faults; its first page is mapped. */
-class Bench {
-  readonly kernel = new Kernel();
+class Bench extends Program {
   readonly card = new NetworkCard(new SimpleIommu(this.kernel.iommu), "card0");
-  readonly process = this.kernel.spawn();
-  readonly iommufd = IommufdClient.open(this.process);
   readonly ioasId = this.iommufd.ioasAlloc().ioasId;
   readonly device = new GivenDevice(this.card, this.process, this.iommufd.fd);
   readonly faultFd: number;
-  readonly memory: number;
+  readonly memory = this.sharedMemory(2 * PAGE_SIZE);
   interrupts = 0;
 
   constructor() {
+    super();
     const { iommufd: { hwpt }, device, ioasId } = this;
     const { faultId, faultFd } = hwpt.faultQueueAlloc();
     this.faultFd = faultFd;
     const { devId } = device;
     device.attach(hwpt.alloc({ devId, ptId: ioasId, faultId }).hwptId);
     device.connect(() => this.interrupts++);
-    const flags = MAP_SHARED | MAP_ANONYMOUS;
-    const prot = PROT_READ | PROT_WRITE;
-    this.memory = this.process.mmap(0, 2 * PAGE_SIZE, prot, flags);
     this.map(0);
   }
 
@@ -71,8 +61,7 @@ class Bench {
   end(): void {
     this.device.remove();
     releaseDevice(this.card);
-    this.process.exit();
-    assertEquals(this.kernel.audit(), []);
+    this.exit();
   }
 }
 
@@ -111,16 +100,13 @@ describe("a device that its driver gives to user space", () => {
     assertEquals([bench.card.lost, bench.interrupts], [1, 0]);
     assertEquals(bench.received(0), new Uint8Array(PACKET.length));
     releaseDevice(bench.card);
-    bench.process.exit();
-    assertEquals(bench.kernel.audit(), []);
+    bench.exit();
   });
 
   it("is not given away if its interrupts could be anybody's, and the error says why", () => {
-    const kernel = new Kernel();
+    const { kernel, process, iommufd: { fd } } = new Program();
     const card = new NetworkCard(new SimpleIommu(kernel.iommu), "card0");
     card.hasIsolatedMsi = false;
-    const process = kernel.spawn();
-    const { fd } = IommufdClient.open(process);
     const errno = errnoOf(() => new GivenDevice(card, process, fd));
     assertEquals(EPERM.is(errno), true);
     assertEquals(

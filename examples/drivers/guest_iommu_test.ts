@@ -8,19 +8,12 @@ import {
   EOPNOTSUPP,
   Errno,
   IOMMU_HWPT_ALLOC_NEST_PARENT,
-  IommufdClient,
-  iommufdCtxFromFd,
-  IommufdDevice,
   IommufdError,
-  Kernel,
-  MAP_ANONYMOUS,
-  MAP_SHARED,
   PAGE_SIZE,
-  PROT_READ,
-  PROT_WRITE,
   releaseDevice,
 } from "@iommufd/kit";
 import { GuestAddress, GuestIommu } from "./guest_iommu.ts";
+import { Program } from "./program.ts";
 import {
   SIMPLE_IOMMU,
   SimpleDevice,
@@ -34,27 +27,19 @@ const [TABLE, DATA, OTHER] = [0, 1, 2];
 const VIRT_ID = 0x99n;
 
 /** A monitor of a virtual machine with one device of the host. */
-class Monitor {
-  readonly kernel = new Kernel();
-  readonly process = this.kernel.spawn();
-  readonly iommufd: IommufdClient = IommufdClient.open(this.process);
+class Monitor extends Program {
   readonly nic = new SimpleDevice(new GuestIommu(this.kernel.iommu), "nic0");
-  readonly idev: IommufdDevice;
+  readonly idev = this.bind(this.nic);
   /** The guest's memory, in the monitor's. */
-  readonly memory: number;
+  readonly memory = this.sharedMemory(3 * PAGE_SIZE);
   readonly parent: number;
   readonly viommuId: number;
 
   constructor() {
-    const { iommufd, process } = this;
-    const ctx = iommufdCtxFromFd(process, iommufd.fd);
-    this.idev = IommufdDevice.bindDevice(ctx, this.nic);
-    ctx.put();
-    const length = 3 * PAGE_SIZE;
-    const flags = MAP_SHARED | MAP_ANONYMOUS;
-    this.memory = process.mmap(0, length, PROT_READ | PROT_WRITE, flags);
+    super();
+    const { iommufd, memory: userVa } = this;
     const { ioasId } = iommufd.ioasAlloc();
-    iommufd.ioasMap({ ioasId, userVa: this.memory, length, iova: 0 });
+    iommufd.ioasMap({ ioasId, userVa, length: 3 * PAGE_SIZE, iova: 0 });
     const devId = this.idev.id;
     const type = SIMPLE_IOMMU;
     this.parent = iommufd.hwpt.alloc({
@@ -95,8 +80,7 @@ class Monitor {
   end(): void {
     this.idev.unbind();
     releaseDevice(this.nic);
-    this.process.exit();
-    assertEquals(this.kernel.audit(), []);
+    this.exit();
   }
 }
 

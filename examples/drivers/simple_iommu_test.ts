@@ -21,13 +21,9 @@ import {
   IOMMU_READ,
   IOMMU_WRITE,
   IOMMUFD_PAGE_RESP_SUCCESS,
-  IommufdClient,
-  iommufdCtxFromFd,
-  IommufdDevice,
   IommuHwInfo,
   IommuHwptAlloc,
   IommuHwptInvalidate,
-  Kernel,
   MAP_ANONYMOUS,
   MAP_HUGETLB,
   MAP_SHARED,
@@ -39,6 +35,7 @@ import {
   type Struct,
   type Values,
 } from "@iommufd/kit";
+import { Program } from "./program.ts";
 import {
   INVALIDATE_ALL,
   SIMPLE_IOMMU,
@@ -54,25 +51,18 @@ import {
 const IOVA = 0x100000;
 
 /** A machine with a device that a driver has given to user space, as vfio-pci would. */
-class Bench {
-  readonly kernel = new Kernel({ memory: 2 ** 26 });
-  readonly process: Process = this.kernel.spawn();
-  readonly iommufd: IommufdClient = IommufdClient.open(this.process);
+class Bench extends Program {
   readonly nic = new SimpleDevice(new SimpleIommu(this.kernel.iommu), "nic0");
-  readonly idev: IommufdDevice;
+  readonly idev = this.bind(this.nic);
   readonly ioasId = this.iommufd.ioasAlloc().ioasId;
 
   constructor() {
-    const ctx = iommufdCtxFromFd(this.process, this.iommufd.fd);
-    this.idev = IommufdDevice.bindDevice(ctx, this.nic);
-    ctx.put();
+    super(2 ** 26);
   }
 
   /** Maps memory of the process at an IOVA; its address. */
   map(iova: number, length: number, mmapFlags = 0): number {
-    const prot = PROT_READ | PROT_WRITE;
-    const flags = MAP_SHARED | MAP_ANONYMOUS | mmapFlags;
-    const address = this.process.mmap(0, length, prot, flags);
+    const address = this.sharedMemory(length, mmapFlags);
     const { ioasId } = this;
     this.iommufd.ioasMap({ ioasId, userVa: address, length, iova });
     return address;
@@ -131,8 +121,7 @@ class Bench {
   end(): void {
     this.idev.unbind();
     releaseDevice(this.nic);
-    this.process.exit();
-    assertEquals(this.kernel.audit(), []);
+    this.exit();
   }
 }
 

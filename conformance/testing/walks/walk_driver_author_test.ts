@@ -25,6 +25,7 @@ Deno.test("a driver author's walk", async (t) => {
     "so do those with everything, and a PCI device of one's own",
     async () => {
       const files = [
+        "drivers/program.ts",
         "drivers/simple_iommu.ts",
         "drivers/simple_iommu_test.ts",
         "drivers/emulated_device.ts",
