@@ -44,7 +44,7 @@
 
 // Where to begin, as said above: pages of documentation have these first.
 
-export { Kernel } from "./impl/kernel.ts";
+export { Kernel, type PciOptions } from "./impl/kernel.ts";
 export { Process } from "./impl/kernel/simulated/process.ts";
 export { inspect } from "./impl/inspect/inspect.ts";
 export { IommufdClient } from "./impl/client/client.ts";

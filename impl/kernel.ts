@@ -25,8 +25,15 @@ import { KernelCore, type KernelOptions } from "./kernel/core.ts";
 import { MockIommuOps } from "./mock/mock_device.ts";
 import { PciBus, type PciPlace } from "./pci/bus.ts";
 import type { PciDevice } from "./pci/device.ts";
+import type { VtdRegisters } from "./pci/iommu.ts";
 import type { VfioDevice } from "./vfio/device.ts";
 import { Vfio } from "./vfio/vfio.ts";
+
+/** What is in front of a machine's PCI devices. */
+export interface PciOptions {
+  /** What the registers of the IOMMU say that it can do; default one that tracks dirty pages and cannot nest. */
+  readonly vtd?: VtdRegisters | undefined;
+}
 
 /** A machine with `/dev/iommu`. Kernels are independent of each other. */
 export class Kernel extends KernelCore implements IommufdKernel {
@@ -46,7 +53,9 @@ export class Kernel extends KernelCore implements IommufdKernel {
   readonly vfio: Vfio;
 
   /** A machine with no processes. */
-  constructor(options: KernelOptions & Partial<IommufdOptions> = {}) {
+  constructor(
+    options: KernelOptions & Partial<IommufdOptions> & PciOptions = {},
+  ) {
     super(options);
     this.options = {
       allowUnsafeInterrupts: options.allowUnsafeInterrupts ?? false,
@@ -59,7 +68,7 @@ export class Kernel extends KernelCore implements IommufdKernel {
     this.noIommu = new NoIommuOps(this.iommu);
     this.mock = new MockIommuOps(this.iommu);
     this.iommufd = new Iommufd(this);
-    this.pci = new PciBus(this.iommu);
+    this.pci = new PciBus(this.iommu, options.vtd);
     this.vfio = new Vfio(this);
   }
 

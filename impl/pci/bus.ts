@@ -15,15 +15,19 @@ import { probeDevice, releaseDevice } from "../iommu/probe.ts";
 import type { Iommu } from "../iommu/iommu.ts";
 import { PAGE_SIZE } from "../uapi/mman.ts";
 import type { Bar } from "./bar.ts";
+import { numberOf } from "./bytes.ts";
 import {
   type ConfigSpace,
   PCI_BASE_ADDRESS_0,
+  PCI_COMMAND,
+  PCI_COMMAND_SERR,
   PCI_EXT_CAP_ID_SRIOV,
+  PCI_INTERRUPT_LINE,
   PCI_ROM_ADDRESS,
 } from "./config_space.ts";
 import type { PciDevice } from "./device.ts";
 import { type FunctionPlace, nameOf, PciFunction } from "./function.ts";
-import { PassthroughDomain, PciIommuOps } from "./iommu.ts";
+import { PassthroughDomain, PciIommuOps, type VtdRegisters } from "./iommu.ts";
 import {
   makeVirtual,
   PCI_SRIOV_BAR,
@@ -47,6 +51,8 @@ export interface PciPlace {
   readonly groupWith?: PciFunction;
   /** Whether it is behind the IOMMU; default true. Without, its DMA has addresses of memory. */
   readonly iommu?: boolean;
+  /** Configuration space as firmware leaves it: where BARs are, the interrupt line, whether errors are told; default what the bus chooses. */
+  readonly firmware?: Uint8Array | undefined;
 }
 
 /** All buses of one machine. */
@@ -62,10 +68,10 @@ export class PciBus {
   readonly #reserved: Set<string> = new Set();
   readonly #ends = { ...PLACES };
 
-  /** Without devices. */
-  constructor(iommu: Iommu) {
+  /** Without devices; the hardware of its IOMMU says this of itself. */
+  constructor(iommu: Iommu, registers?: VtdRegisters) {
     this.iommu = iommu;
-    this.#ops = new PciIommuOps(iommu);
+    this.#ops = new PciIommuOps(iommu, registers);
   }
 
   /**
@@ -75,15 +81,16 @@ export class PciBus {
    */
   add(device: PciDevice, place: PciPlace = {}): PciFunction {
     const { busNumber, devfn } = this.#placeOf(place.address);
-    const { groupWith, iommu = true } = place;
+    const { groupWith, iommu = true, firmware } = place;
     const pci = new PciFunction(this, iommu ? this.#ops : null, device, {
       busNumber,
       devfn,
       groupWith,
     });
     device.plug(pci);
-    this.#assignBars(pci);
-    if (device.sriov !== undefined) this.#reserveVirtual(pci);
+    this.#assignBars(pci, firmware);
+    if (device.sriov !== undefined) this.#reserveVirtual(pci, firmware);
+    if (firmware !== undefined) setUp(device.config, firmware);
     device.config.finish();
     this.#connect(pci);
     return pci;
@@ -170,12 +177,15 @@ export class PciBus {
   }
 
   /** Gives each BAR an address that is a multiple of its size, as firmware does. */
-  #assignBars(pci: PciFunction): void {
+  #assignBars(pci: PciFunction, firmware?: Uint8Array): void {
     const { bars, config, rom } = pci.device;
     for (const [index, bar] of bars.entries()) {
       if (bar === undefined) continue;
-      const address = this.#allocate(bar);
-      setAddress(config, PCI_BASE_ADDRESS_0 + 4 * index, bar, address);
+      const at = PCI_BASE_ADDRESS_0 + 4 * index;
+      const address = firmware
+        ? addressIn(firmware, at, bar)
+        : this.#allocate(bar);
+      setAddress(config, at, bar, address);
       this.#placeBar(pci, index, MMIO_BASE + address);
     }
     if (rom !== undefined) {
@@ -192,7 +202,7 @@ export class PciBus {
   }
 
   /** Keeps the names and the addresses of the virtual functions that there may be. */
-  #reserveVirtual(pci: PciFunction): void {
+  #reserveVirtual(pci: PciFunction, firmware?: Uint8Array): void {
     const { config, sriov } = pci.device;
     const { bars, vfs } = sriov!;
     const namesAt = (offset: number) =>
@@ -207,8 +217,10 @@ export class PciBus {
     const capability = config.findExtended(PCI_EXT_CAP_ID_SRIOV);
     for (const [index, bar] of bars.entries()) {
       if (bar === undefined) continue;
-      const address = this.#allocate(bar, vfs);
       const at = capability + PCI_SRIOV_BAR + 4 * index;
+      const address = firmware
+        ? addressIn(firmware, at, bar)
+        : this.#allocate(bar, vfs);
       setAddress(config, at, bar, address);
       addresses[index] = MMIO_BASE + address;
     }
@@ -234,6 +246,19 @@ function virtualPlace(
 ): { busNumber: number; devfn: number } {
   const id = busNumber * 256 + devfn + offset + VF_STRIDE * index;
   return { busNumber: id >> 8, devfn: id & 0xff };
+}
+
+/** The address that a BAR has in configuration space. */
+function addressIn(bytes: Uint8Array, at: number, bar: Bar): number {
+  const low = numberOf(bytes, at, 4) - bar.flags;
+  return bar.isWide ? low + numberOf(bytes, at + 4, 4) * 2 ** 32 : low;
+}
+
+/** Writes what else firmware does. */
+function setUp(config: ConfigSpace, firmware: Uint8Array): void {
+  const command = numberOf(firmware, PCI_COMMAND, 2);
+  config.write(PCI_COMMAND, 2, command & PCI_COMMAND_SERR);
+  config.write(PCI_INTERRUPT_LINE, 1, firmware[PCI_INTERRUPT_LINE]!);
 }
 
 function setAddress(

@@ -22,6 +22,8 @@ export const PCI_COMMAND_IO = 0x1;
 export const PCI_COMMAND_MEMORY = 0x2;
 /** Command: the device may do DMA. */
 export const PCI_COMMAND_MASTER = 0x4;
+/** Command: errors are told. */
+export const PCI_COMMAND_SERR = 0x100;
 /** Command: the legacy interrupt is off. */
 export const PCI_COMMAND_INTX_DISABLE = 0x400;
 /** Status, 16 bits. */

@@ -68,10 +68,29 @@ export const HwInfoVtd: Struct<HwInfoVtd> = struct("iommu_hw_info_vtd", {
   ecapReg: u64(),
 });
 
-/** 48 bits of guest address, four levels, large pages of 2 MiB and 1 GiB. */
-const CAP_REG = 47n << 16n | 1n << 10n | 3n << 34n;
-/** Coherent, queued invalidation, remapped interrupts. */
-const ECAP_REG = 1n << 0n | 1n << 1n | 1n << 3n;
+/** The registers in which the hardware says what it can do. */
+export type VtdRegisters = Readonly<Pick<HwInfoVtd, "capReg" | "ecapReg">>;
+
+/** Scalable mode, and in that: second stages, and in those marks of what was accessed and written. */
+const ECAP_SMTS = 1n << 43n;
+const ECAP_SLADS = 1n << 45n;
+const ECAP_SLTS = 1n << 46n;
+
+/** 48 bits of guest address, four levels, large pages of 2 MiB and 1 GiB; coherent, queued invalidation, remapped interrupts. */
+const REGISTERS: VtdRegisters = {
+  capReg: 47n << 16n | 1n << 10n | 3n << 34n,
+  ecapReg: 1n << 0n | 1n << 1n | 1n << 3n |
+    ECAP_SMTS | ECAP_SLADS | ECAP_SLTS,
+};
+
+/** What the driver says of all hardware: a nesting parent must not map read-only (Linux: IOMMU_HW_INFO_VTD_ERRATA_772415_SPR17). */
+const ERRATA_772415_SPR17 = 1;
+
+/** Whether what devices write can be noted (Linux: ssads_supported). */
+function notesDirty({ ecapReg }: VtdRegisters): boolean {
+  const needed = ECAP_SMTS | ECAP_SLADS;
+  return (ecapReg & needed) === needed;
+}
 
 /** Flags that a domain can be allocated with. */
 const PAGING_FLAGS = IOMMU_HWPT_ALLOC_DIRTY_TRACKING | IOMMU_HWPT_ALLOC_PASID;
@@ -164,16 +183,19 @@ export class PciIommuOps implements IommuOps {
   readonly blockedDomain: Domain;
   /** Its devices that may make page requests. */
   readonly iopfQueue: IopfQueue = new IopfQueue();
+  readonly #registers: VtdRegisters;
 
-  /** A driver without devices. */
-  constructor(iommu: Iommu) {
+  /** A driver without devices, for hardware that says this of itself; by default it can track dirty pages. */
+  constructor(iommu: Iommu, registers: VtdRegisters = REGISTERS) {
     this.iommu = iommu;
     this.blockedDomain = new BlockedDomain({ owner: this });
+    this.#registers = registers;
   }
 
-  /** DMA is coherent, and dirty pages can be tracked. */
+  /** DMA is coherent, and dirty pages can be tracked where the hardware can do it. */
   capable(_dev: Device, cap: IommuCap): boolean {
-    return cap === "cache-coherency" || cap === "dirty-tracking";
+    return cap === "cache-coherency" ||
+      cap === "dirty-tracking" && notesDirty(this.#registers);
   }
 
   /** Throws ENODEV for what is no PCI device. */
@@ -192,7 +214,7 @@ export class PciIommuOps implements IommuOps {
     return new PciPagingDomain(this, false);
   }
 
-  /** An empty page table, with dirty tracking where that is wanted. Throws EOPNOTSUPP for data, and for nesting. */
+  /** An empty page table, with dirty tracking where that is wanted. Throws EOPNOTSUPP for data, for nesting, and for what the hardware cannot track. */
   domainAllocPagingFlags(
     _dev: Device,
     flags: number,
@@ -205,7 +227,15 @@ export class PciIommuOps implements IommuOps {
       throw EOPNOTSUPP.because("the IOMMU driver takes no data");
     }
     const dirty = (flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING) !== 0;
+    if (dirty && !notesDirty(this.#registers)) {
+      throw EOPNOTSUPP.because("the IOMMU cannot track dirty pages");
+    }
     return new PciPagingDomain(this, dirty);
+  }
+
+  /** Linux's driver has this, whether or not its hardware can nest. Throws EOPNOTSUPP: this hardware cannot. */
+  domainAllocNested(): never {
+    throw EOPNOTSUPP.because("the IOMMU cannot nest");
   }
 
   /** What its registers say. Throws EOPNOTSUPP for another type. */
@@ -218,7 +248,10 @@ export class PciIommuOps implements IommuOps {
         "the IOMMU driver does not know the wanted type",
       );
     }
-    const bytes = HwInfoVtd.encode({ capReg: CAP_REG, ecapReg: ECAP_REG });
+    const bytes = HwInfoVtd.encode({
+      flags: ERRATA_772415_SPR17,
+      ...this.#registers,
+    });
     return { type: IOMMU_HW_INFO_TYPE_INTEL_VTD, bytes };
   }
 

@@ -18,6 +18,7 @@ import {
 import type { Process } from "../../impl/kernel/simulated/process.ts";
 import { CopyEngine } from "../../impl/pci/devices/copy_engine.ts";
 import { Igb } from "../../impl/pci/devices/igb/igb.ts";
+import type { VtdRegisters } from "../../impl/pci/iommu.ts";
 import { EFAULT } from "../../impl/uapi/errno.ts";
 import { HPAGE_SIZE, PAGE_SIZE } from "../../impl/uapi/mman.ts";
 import { type RevisionName, REVISIONS } from "../../impl/uapi/revision.ts";
@@ -175,6 +176,10 @@ export interface ImplOptions {
   readonly hasOnlyCard?: boolean;
   /** What it has, whatever a test needs: the card from the beginning, copy engines in its place, or nothing. */
   readonly device?: "card" | "engines" | "none";
+  /** What firmware wrote to the card's configuration space; default what the model's bus chooses. */
+  readonly firmware?: Uint8Array;
+  /** What the registers of the IOMMU say; default those of the model. */
+  readonly vtd?: VtdRegisters;
   /** Devices without an IOMMU are allowed; default where a test needs one. */
   readonly noIommu?: boolean | undefined;
   /** And there can be some; default where a test needs one. */
@@ -185,8 +190,12 @@ export interface ImplOptions {
   readonly calls?: ImplCalls;
 }
 
-function plugCard(kernel: Kernel): void {
-  kernel.addPciDevice(new Igb());
+/** Puts a device into a machine. */
+type Plug = (kernel: Kernel) => void;
+
+/** A card in a machine, as firmware left it. */
+function plugCardOf({ firmware }: ImplOptions): Plug {
+  return (kernel) => void kernel.addPciDevice(new Igb(), { firmware });
 }
 
 /**
@@ -194,12 +203,13 @@ function plugCard(kernel: Kernel): void {
  * groups, on which depends how many steps of the kernel can fail, stay those
  * of a machine without it.
  */
-function plugWhenOpened(kernel: Kernel): void {
+function whenOpened(plug: Plug): Plug {
   const path = "/dev/vfio/devices/vfio0";
-  kernel.registerDevice(path, (task, access) => {
-    plugCard(kernel);
-    return kernel.openPath(path, task, access);
-  });
+  return (kernel) =>
+    kernel.registerDevice(path, (task, access) => {
+      plug(kernel);
+      return kernel.openPath(path, task, access);
+    });
 }
 
 /** 4 KiB with an image in the first 1536 bytes, each of which is the lowest byte of its number where nothing else is. */
@@ -240,7 +250,7 @@ function plugWithoutIommu(kernel: Kernel): void {
 
 /** Devices that a machine has in place of the card, by what a test needs. */
 const OTHER_DEVICES: Readonly<
-  Partial<Record<Need, (kernel: Kernel) => void>>
+  Partial<Record<Need, Plug>>
 > = {
   noiommu_device: plugWithoutIommu,
   noiommu_engine: plugWithoutIommu,
@@ -250,7 +260,9 @@ const OTHER_DEVICES: Readonly<
 };
 
 /** The devices that a machine has, by the capability that says so. */
-function devicesOf({ hasOnlyCard, device }: ImplOptions) {
+function devicesOf(options: ImplOptions) {
+  const { hasOnlyCard, device } = options;
+  const plugCard = plugCardOf(options);
   const all = Object.entries(OTHER_DEVICES);
   const card = ["vfio_device", "vfio_sriov"];
   switch (device) {
@@ -263,7 +275,11 @@ function devicesOf({ hasOnlyCard, device }: ImplOptions) {
       return { plug: plugCopyEngines, card: [], others };
     }
     default:
-      return { plug: plugWhenOpened, card, others: hasOnlyCard ? [] : all };
+      return {
+        plug: whenOpened(plugCard),
+        card,
+        others: hasOnlyCard ? [] : all,
+      };
   }
 }
 
@@ -302,6 +318,7 @@ export class Model {
         vfioContainer: container,
         vfioNoIommu: options.noIommu ?? isWithoutIommu(needs),
         vfioNoIommuMode: options.noIommuMode ?? isWithoutIommu(needs),
+        vtd: options.vtd,
         ...machine ? { machine: machine() } : { frameOrder, memory },
       });
       const [, plug = usual] = others.find(([need]) => needs.includes(need)) ??

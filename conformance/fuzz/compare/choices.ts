@@ -32,10 +32,15 @@ import {
   TestCheckRefs,
 } from "../../../impl/uapi/selftest.ts";
 import { VFIO_IOMMU_MAP_DMA } from "../../../impl/uapi/vfio.ts";
+import { VfioDeviceFile } from "../../../impl/vfio/device_file.ts";
+import { REGION_STRIDE } from "../../../impl/vfio/pci/regions.ts";
 import { fields, type Here, testOp } from "./here.ts";
 
 /** What the name of the model behind this machine's Linux begins with. */
 export const LINUX_HERE = "linux-here:";
+
+/** What the name of real Linux in a virtual machine begins with, whose card is QEMU's. */
+export const LINUX_VM = "linux-vm:";
 
 /** Whether a row of a table is for a target, by its name. */
 export function isFor(
@@ -126,6 +131,36 @@ export function forksHugePages({ process, call }: Here): boolean {
   return verb.name === "madvise" && args[2] === MADV_DOFORK &&
     mm instanceof AddressSpace &&
     mm.vmas.lookup(Number(args[0]))?.huge === true;
+}
+
+/** BARs are a device's first regions. */
+const BARS = 6;
+
+/** Registers of a device are read: the model's card has those that drivers use, another one more. */
+export function readsRegisters(
+  { process, call: { verb, args } }: Here,
+): boolean {
+  switch (verb.name) {
+    case "read":
+    case "pread": {
+      const file = process.files.get(Number(args[0]));
+      return file instanceof VfioDeviceFile &&
+        regionOf(Number(args[2] ?? 0)) < BARS;
+    }
+    case "peek": {
+      const { mm } = process;
+      const start = Number(args[0]);
+      const end = start + (args[1] as Uint8Array).length;
+      return mm instanceof AddressSpace &&
+        mm.vmas.overlapping(start, end).some(({ device }) => device);
+    }
+    default:
+      return false;
+  }
+}
+
+function regionOf(offset: number): number {
+  return Math.floor(offset / REGION_STRIDE);
 }
 
 /** Operations that compare pages with those of a process. */

@@ -20,6 +20,8 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from "../../../impl/uapi/mman.ts";
+import { VfioDeviceBindIommufd as Bind } from "../../../impl/uapi/vfio/device.ts";
+import { REGION_STRIDE } from "../../../impl/vfio/pci/regions.ts";
 import { Model } from "../../../selftests/target/impl_target.ts";
 import { StepByStep } from "../../../selftests/target/program.ts";
 import { type Call, call } from "../../../selftests/target/verbs.ts";
@@ -67,6 +69,14 @@ describe("what is up to a machine", () => {
   const pread = call("pread", 3, new Uint8Array(4), 0);
   const store = (at: number) => call("poke", at, new Uint8Array(3));
   const advice = call("madvise", AT, PAGE, MADV_DOFORK);
+  const device = [
+    call("open", "/dev/vfio/devices/vfio0", O_RDWR),
+    call("open", "/dev/iommu", O_RDWR),
+    call("ioctl", 3, Bind.ioctl.number, Bind.encode({ iommufd: 4 })),
+  ];
+  const region = (number: number) => number * REGION_STRIDE;
+  const mapsBar = call("mmap", AT, PAGE, RW, MAP_SHARED | MAP_FIXED, 3, 0);
+  const peek = call("peek", AT, new Uint8Array(4));
   const mapsIt = call("mmap", 0, PAGE, PROT_READ, MAP_PRIVATE, 3, 0);
 
   const cases: [string, Call[], string, string?][] = [
@@ -101,6 +111,25 @@ describe("what is up to a machine", () => {
     ],
     ["the frame of a shared page", refsOfFile(MAP_SHARED), here],
     ["that of a private page elsewhere", refsOfFile(MAP_PRIVATE), machine],
+    [
+      "what a device's registers hold",
+      [...device, pread],
+      machine,
+      "registers of a device",
+    ],
+    [
+      "what they hold, where they are mapped",
+      [...device, mapsBar, peek],
+      machine,
+      "registers of a device",
+    ],
+    ["what the model's hold", [...device, pread], here],
+    ["what other memory holds", [...device, mapped(PAGE), peek], machine],
+    [
+      "what configuration space holds",
+      [...device, call("pread", 3, new Uint8Array(4), region(7))],
+      machine,
+    ],
   ];
   for (const [what, calls, target, name] of cases) {
     it(`${name ? "is" : "is not"} ${what}`, () => {

@@ -9,20 +9,14 @@
 import { errnoName } from "../../../impl/uapi/errno.ts";
 import { cName, formatNumber } from "../../../impl/uapi/layout/format.ts";
 import { fieldsOf } from "../../../impl/uapi/layout/struct.ts";
-import { type RevisionName, REVISIONS } from "../../../impl/uapi/revision.ts";
+import type { RevisionName } from "../../../impl/uapi/revision.ts";
 import {
   type Outcome,
   type Program,
   readValue,
   type Step,
 } from "../../../selftests/target/program.ts";
-import { type Call, structOf } from "../../../selftests/target/verbs.ts";
-import {
-  ioctlName,
-  ioctlNameWith,
-  layoutOf,
-  structRow,
-} from "../../traces/describe_ioctl.ts";
+import { ioctlNameOf, placeOf, shapeOfStep } from "../program/layout.ts";
 import type { Masks } from "./masks.ts";
 import { kindsOfProblems } from "./problems.ts";
 
@@ -60,14 +54,15 @@ export interface Difference {
 
 type Returned = Extract<Outcome, { kind: "returned" }>;
 
-/** The first difference, but for what the masks hide; undefined where there is none. */
+/** The first difference from a step on, but for what the masks hide; undefined where there is none. */
 export function compare(
   program: Program,
   ours: Ran,
   theirs: Ran,
   masks: Masks,
+  from = 0,
 ): Difference | undefined {
-  for (const index of program.keys()) {
+  for (let index = from; index < program.length; index++) {
     const a = ours.outcomes[index]!;
     const b = theirs.outcomes[index]!;
     const different = compareStep(program, index, a, b, masks);
@@ -88,14 +83,15 @@ function compareStep(
   b: Outcome,
   masks: Masks,
 ): Difference | undefined {
-  const { call } = program[index]!;
+  const step = program[index]!;
+  const { call } = step;
   function differs(
     what: Difference["what"],
     ours: string,
     theirs: string,
     place?: Place,
   ): Difference {
-    const name = callName(call, masks.uapi);
+    const name = stepName(program, step, masks.uapi);
     const at = place ? `, ${place.where ?? `byte ${place.from}`}` : "";
     const text = `step ${index}, ${name}${at}: ${ours} here, ${theirs} there`;
     const where = place?.where;
@@ -116,26 +112,24 @@ function compareStep(
   }
   const at = masks.firstDifference(program, index, a.back, b.back);
   if (at < 0) return undefined;
-  const place = placeOf(call, at, masks.uapi);
+  const place = placeIn(program, step, at, masks.uapi);
   const { what, from, bytes } = place;
   const [ours, theirs] = [a, b].map(({ back }) => valueAt(back, from, bytes));
   return differs(what, ours!, theirs!, place);
 }
 
-/** The name of what a step calls: its verb, or its ioctl with what its struct chooses. */
-export function stepName(step: Step, uapi: RevisionName): string {
-  return callName(step.call, uapi);
-}
-
-function callName(call: Call, uapi: RevisionName): string {
-  const { verb, args } = call;
+/** The name of what a step calls: its verb, or its ioctl, by the file that it is made on, with what its struct chooses. */
+export function stepName(
+  program: Program,
+  step: Step,
+  uapi: RevisionName,
+): string {
+  const { verb, args } = step.call;
   const command = verb.args.findIndex(([, kind]) => kind === "command");
   if (command < 0) return verb.title ?? verb.name;
   const number = Number(args[command]);
-  const struct = structOf(call);
-  return struct
-    ? ioctlNameWith(number, struct, REVISIONS[uapi])
-    : ioctlName(number);
+  return shapeOfStep(program, step, uapi)?.name ??
+    ioctlNameOf(number, program, step) ?? `0x${number.toString(16)}`;
 }
 
 /** What a step came to, in a few words. */
@@ -164,8 +158,13 @@ interface Place {
   readonly bytes: number;
 }
 
-function placeOf(call: Call, at: number, uapi: RevisionName): Place {
-  const { verb, args } = call;
+function placeIn(
+  program: Program,
+  step: Step,
+  at: number,
+  uapi: RevisionName,
+): Place {
+  const { verb } = step.call;
   for (const [name, kind] of verb.args) {
     if (kind === "numbers") {
       const from = at - at % 8;
@@ -177,25 +176,16 @@ function placeOf(call: Call, at: number, uapi: RevisionName): Place {
       return { what: "read", from: at, bytes: 1 };
     }
   }
-  const row = structRow(Number(args[1]));
-  const layout = row && layoutOf(row, structOf(call)!, REVISIONS[uapi]);
+  const { layout } = shapeOfStep(program, step, uapi) ?? {};
   const field = layout &&
     fieldsOf(layout).findLast((each) => each.offset <= at);
-  const bytes = field ? BYTES[field.type]! : 1;
-  if (field === undefined || at >= field.offset + bytes) {
+  const place = field && placeOf(layout, field);
+  if (place === undefined || at >= place.offset + place.bytes) {
     return { what: "bytes", from: at, bytes: 1 };
   }
-  const where = cName(field.name);
-  return { what: "bytes", where, from: field.offset, bytes };
+  const { name, offset: from, bytes } = place;
+  return { what: "bytes", where: cName(name), from, bytes };
 }
-
-const BYTES: Readonly<Record<string, number>> = {
-  u8: 1,
-  u16: 2,
-  u32: 4,
-  s32: 4,
-  u64: 8,
-};
 
 /** A value of some bytes; how many there are, where they end before. */
 function valueAt(

@@ -24,9 +24,11 @@ import {
   forksHugePages,
   isFor,
   LINUX_HERE,
+  LINUX_VM,
   looksAtProgram,
   movesSeveralMappings,
   needsNeighbours,
+  readsRegisters,
   storesPartly,
 } from "./choices.ts";
 import type { Difference } from "./compare.ts";
@@ -69,6 +71,8 @@ export interface Reach {
    * or leaves what later programs trip over: then no program may get there.
    */
   readonly explains?: readonly Difference["what"][];
+  /** It explains that call alone: what follows is compared. */
+  readonly once?: boolean;
 }
 
 /** What says whether a target has a bug. */
@@ -166,6 +170,13 @@ export const CHOICES: readonly Reach[] = [
     when: looksAtProgram,
     explains: ["read", "result"],
   },
+  {
+    name: "registers of a device",
+    only: LINUX_VM,
+    when: readsRegisters,
+    explains: ["read"],
+    once: true,
+  },
   { name: "how far a store gets", when: storesPartly, explains: ALL },
   {
     name: "huge pages that are forked again",
@@ -201,6 +212,15 @@ export function reachedBugs(
   if (resolved === undefined) return [];
   const { number, call } = resolved;
   return reachedByCall(reaches, hereOf(model.process(number), call));
+}
+
+/** Whether a difference is explained by what a program reached at a step. */
+export function explains(
+  { explains = [], once = false }: Reach,
+  at: number,
+  { step = Infinity, what }: Difference,
+): boolean {
+  return (once ? step === at : step >= at) && explains.includes(what);
 }
 
 /** True for what no program may get to. */

@@ -44,6 +44,7 @@ const LEAST_ENTRY = 8;
 
 /** A map is so long that the number of its pages wraps. */
 export function isWrappedLength(here: Here): boolean {
+  if (here.ctx === undefined) return false;
   const least = 2n ** 64n - 2n * BigInt(PAGE_SIZE);
   switch (here.command) {
     case IommuIoasMap.ioctl.number:
@@ -57,9 +58,10 @@ export function isWrappedLength(here: Here): boolean {
   }
 }
 
-/** VFIO maps with neither right. */
+/** VFIO maps with neither right: on an iommufd, as a device has an ioctl of that number. */
 export function isMapWithoutAccess(here: Here): boolean {
-  return here.command === VfioIommuType1DmaMap.ioctl.number &&
+  return here.ctx !== undefined &&
+    here.command === VfioIommuType1DmaMap.ioctl.number &&
     (fields(here, VfioIommuType1DmaMap).flags & 3) === 0;
 }
 

@@ -16,6 +16,7 @@ import type { Need } from "../../../selftests/target/capabilities.ts";
 import type { ImplOptions } from "../../../selftests/target/impl_target.ts";
 import type { Program } from "../../../selftests/target/program.ts";
 import { call } from "../../../selftests/target/verbs.ts";
+import { cardOf } from "./card.ts";
 import { hasCardAtBoot } from "./names.ts";
 import { isFailure, type Side } from "../run/side.ts";
 
@@ -34,7 +35,7 @@ const ASK_NOIOMMU: Program = ["/dev/iommu", "/dev/vfio/vfio"].flatMap(
 /** What a machine can be like. */
 type Likeness = Pick<
   ImplOptions,
-  "container" | "device" | "noIommu" | "noIommuMode"
+  "container" | "device" | "firmware" | "vtd" | "noIommu" | "noIommuMode"
 >;
 
 /** What a side's machine has in the place of what most have. */
@@ -45,6 +46,7 @@ async function machineOf(side: Side): Promise<Likeness> {
     ...has("type1_container") && !has("vfio") && { container: "type1" },
     ...!has("vfio_device") && { device },
     ...await hasCardAtBoot(side) && { device: "card" },
+    ...await cardOf(side),
   };
 }
 

@@ -38,22 +38,42 @@ export interface Shape {
   readonly op?: number;
 }
 
-function withStructs(table: readonly Ioctl[]): IoctlStruct<object>[] {
-  return table.filter((row) => "fields" in row);
+const ALL: readonly Ioctl[] = [...IOCTLS, ...VFIO_IOCTLS];
+
+/** Ioctls by number; of those that have one number, the first. */
+function byNumber(...rows: readonly Ioctl[]): ReadonlyMap<number, Ioctl> {
+  return new Map(
+    rows.toReversed().map((row) => [row.ioctl.number, row]),
+  );
 }
 
-const CONTAINER = withStructs(IOCTLS);
-const DEVICE = withStructs(VFIO_IOCTLS);
+const ON_DEVICES = byNumber(...VFIO_IOCTLS, ...IOCTLS);
+const ELSEWHERE = byNumber(...ALL);
+const BY_NAME: ReadonlyMap<string, Ioctl> = new Map(
+  ALL.map((row) => [row.ioctl.name, row]),
+);
 
 /** The number of an ioctl that has a name. */
 export function ioctlNumber(name: string): number | undefined {
-  return [...IOCTLS, ...VFIO_IOCTLS].find(({ ioctl }) => ioctl.name === name)
-    ?.ioctl.number;
+  return BY_NAME.get(name)?.ioctl.number;
 }
 
 /** The names of all ioctls. */
-export const IOCTL_NAMES: readonly string[] = [...IOCTLS, ...VFIO_IOCTLS]
-  .map(({ ioctl }) => ioctl.name);
+export const IOCTL_NAMES: readonly string[] = ALL.map(({ ioctl }) =>
+  ioctl.name
+);
+
+/** The row of an ioctl by its number, which means something else on a device than on a container. */
+function rowOn(
+  number: number,
+  program: Program,
+  step: Step,
+): Ioctl | undefined {
+  const elsewhere = ELSEWHERE.get(number);
+  const onDevices = ON_DEVICES.get(number);
+  if (elsewhere === onDevices) return elsewhere;
+  return isOfDevice(program, step) ? onDevices : elsewhere;
+}
 
 /** The name of an ioctl's number, as a program calls it that has a plain argument. */
 export function ioctlNameOf(
@@ -61,10 +81,7 @@ export function ioctlNameOf(
   program: Program,
   step: Step,
 ): string | undefined {
-  const tables = isOfDevice(program, step)
-    ? [VFIO_IOCTLS, IOCTLS]
-    : [IOCTLS, VFIO_IOCTLS];
-  return tables.flat().find(({ ioctl }) => ioctl.number === number)?.ioctl.name;
+  return rowOn(number, program, step)?.ioctl.name;
 }
 
 /** The shape of an ioctl that a step makes; undefined for what has none, or none that is known. */
@@ -75,11 +92,7 @@ export function shapeOfStep(
 ): Shape | undefined {
   const bytes = structOf(step.call);
   if (bytes === undefined) return undefined;
-  const number = Number(step.call.args[1]);
-  const tables = isOfDevice(program, step)
-    ? [DEVICE, CONTAINER]
-    : [CONTAINER, DEVICE];
-  const row = tables.flat().find(({ ioctl }) => ioctl.number === number);
+  const row = withStruct(rowOn(Number(step.call.args[1]), program, step));
   return row && (testShape(row, bytes, uapi) ?? plainShape(row));
 }
 
@@ -89,8 +102,7 @@ export function shapeNamed(
   op: string | undefined,
   uapi: RevisionName,
 ): Shape | undefined {
-  const row = [...CONTAINER, ...DEVICE]
-    .find(({ ioctl }) => ioctl.name === name);
+  const row = withStruct(BY_NAME.get(name));
   if (row === undefined || op === undefined) return row && plainShape(row);
   const { firstOp } = REVISIONS[uapi].selftest;
   const layout = TEST_OPS.find(({ op: { name } }) => name === OP_PREFIX + op);
@@ -104,6 +116,10 @@ export function shapeNamed(
 /** The names of test operations, as they stand behind `IOMMU_TEST_CMD`. */
 export const OP_NAMES: readonly string[] = TEST_OPS
   .map(({ op }) => op.name.slice(OP_PREFIX.length));
+
+function withStruct(row: Ioctl | undefined): IoctlStruct<object> | undefined {
+  return row && "fields" in row ? row : undefined;
+}
 
 function plainShape(row: IoctlStruct<object>): Shape {
   return { name: row.ioctl.name, row, layout: row };
@@ -127,6 +143,9 @@ function testShape(
 /** What is opened is a VFIO device or a group, and no container. */
 const DEVICE_PATH = /^\/dev\/vfio\/(?!vfio$)/;
 
+/** Calls that return a copy of a descriptor, their first argument. */
+const COPYING = new Set(["dup", "dup2", "dup3", "passfd"]);
+
 /** True if the descriptor of a step is that of a VFIO device or group: some of their ioctls have numbers of a container's. */
 function isOfDevice(program: Program, { patches = [] }: Step): boolean {
   const from = patches.find(({ arg }) => arg === 0)?.from;
@@ -134,6 +153,7 @@ function isOfDevice(program: Program, { patches = [] }: Step): boolean {
   if (origin === undefined) return false;
   const { verb, args } = origin.call;
   if (verb.name === "open") return DEVICE_PATH.test(String(args[0]));
+  if (COPYING.has(verb.name)) return isOfDevice(program, origin);
   return isGroupDevice(origin.call);
 }
 

@@ -11,7 +11,7 @@ import type { Outcome, Program } from "../../../selftests/target/program.ts";
 import { TargetStartError } from "../../targets/test_target.ts";
 import { compare, type Difference, type Ran } from "../compare/compare.ts";
 import type { Masks } from "../compare/masks.ts";
-import type { Reach } from "../compare/known_bugs.ts";
+import { explains, type Reach } from "../compare/known_bugs.ts";
 import { kindsOfProblems } from "../compare/problems.ts";
 import type { Cause, Findings, Found, Shrink } from "./findings.ts";
 import { type Failure, isFailure, type Side } from "./side.ts";
@@ -30,11 +30,12 @@ export interface Sample {
   /** The known bugs of Linux that it reaches and that may answer wrongly from a step on. */
   readonly reached: readonly { readonly step: number; readonly bug: Reach }[];
 }
-/** How a side's answer is judged: what is wrong with it, if anything. */
+/** How a side's answer is judged: what is wrong with it from a step on, if anything. */
 export type Judge = (
   program: Program,
   ours: Ran,
   theirs: Ran,
+  from?: number,
 ) => Difference | undefined;
 
 /** What the loop works with. */
@@ -65,7 +66,8 @@ export interface FuzzerOptions {
 
 /** Judges by comparison with our side. */
 export function byComparison(masks: Masks): Judge {
-  return (program, ours, theirs) => compare(program, ours, theirs, masks);
+  return (program, ours, theirs, from) =>
+    compare(program, ours, theirs, masks, from);
 }
 
 /** Judges what must not happen whatever the behaviour: processes that die, warnings, what is left. */
@@ -138,40 +140,56 @@ export async function fuzz(
   }
 }
 
-/** What is wrong with an answer. */
+/** What is wrong with an answer, from a step on. */
 function found(
   { judge }: FuzzerOptions,
   program: Program,
   ours: Ran,
   theirs: Ran | Failure,
+  from?: number,
 ): Found | undefined {
   const got = isFailure(theirs) ? { outcomes: [], problems: [] } : theirs;
   const difference = isFailure(theirs)
     ? differenceOf(theirs)
-    : judge(program, ours, theirs);
+    : judge(program, ours, theirs, from);
   return difference && { program, difference, ours, theirs: got };
+}
+
+/** What is wrong with an answer that nothing explains which the program reached. */
+function unexplained(
+  options: FuzzerOptions,
+  { program, ours, reached }: Sample,
+  theirs: Ran | Failure,
+): Found | undefined {
+  for (let from = 0;;) {
+    const wrong = found(options, program, ours, theirs, from);
+    if (wrong === undefined) return undefined;
+    const { difference } = wrong;
+    const known = reached.find(({ step, bug }) =>
+      explains(bug, step, difference)
+    );
+    if (known === undefined) return wrong;
+    options.totals.met(known.bug.name);
+    if (!known.bug.once) return undefined;
+    from = known.step + 1;
+  }
 }
 
 /** Judges an answer, and tells of it if it is wrong for a new reason. */
 async function judge(
   options: FuzzerOptions,
-  { program, ours, seed, reached }: Sample,
+  sample: Sample,
   side: Side,
   theirs: Ran | Failure,
 ): Promise<void> {
   if (isFailure(theirs) && theirs.failed === "start") {
     throw new TargetStartError(theirs.message);
   }
-  const wrong = found(options, program, ours, theirs);
+  const wrong = unexplained(options, sample, theirs);
   if (wrong === undefined) return;
-  const { step = program.length, what } = wrong.difference;
-  const known = reached.find((each) =>
-    step >= each.step && each.bug.explains?.includes(what)
-  );
-  if (known) return options.totals.met(known.bug.name);
   const cause = await options.findings.add(
     wrong,
-    seed,
+    sample.seed,
     side.name,
     shrinkOn(options, side),
   );

@@ -124,6 +124,17 @@ describe("The fuzzer", () => {
     });
   }
 
+  it("compares what follows a call of which the answer is up to a machine", async () => {
+    const choice = { ...bug, once: true };
+    const sample = { ...FOUR, reached: [{ step: 1, bug: choice }] };
+    for (const [last, found] of [[4, 0], [6, 1]] as const) {
+      const other = sideOf(() => dups(4, 5, last).ours);
+      const { findings, totals } = await run([sample], other);
+      assertEquals(findings.length, found);
+      assertEquals(totals.bugs.get(bug.name), 1);
+    }
+  });
+
   it("looks at a side alone for what must not happen", async () => {
     const { ours } = dups(7, -22, 9);
     const different = await run([FOUR], sideOf(() => ours), byInvariants);

@@ -47,7 +47,7 @@ export class Totals {
       const outcome = outcomes[i]!;
       if (outcome.kind !== "returned") continue;
       if (!isIoctl(step.call)) continue;
-      const name = stepName(step, this.#uapi);
+      const name = stepName(program, step, this.#uapi);
       const errnos = this.#pairs.get(name) ?? new Set();
       this.#pairs.set(name, errnos.add(Math.min(outcome.result, 0)));
     }

@@ -20,7 +20,9 @@ export function causeOf(
   { step, what, where, ours, theirs }: Difference,
   uapi: RevisionName,
 ): string {
-  const name = step === undefined ? "" : `${stepName(program[step]!, uapi)} `;
+  const name = step === undefined
+    ? ""
+    : `${stepName(program, program[step]!, uapi)} `;
   const place = where ? ` ${where}` : "";
   return `${name}${what}${place}${pairOf(what, ours, theirs)}`;
 }

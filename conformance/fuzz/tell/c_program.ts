@@ -46,7 +46,7 @@ export function cProgramOf(
       checkOf(finding, program, i, outcomes[i]),
     ].join("\n")
   );
-  const table = program.map((step, i) => rowOf(finding, step, i, outcomes[i]));
+  const table = program.map((_, i) => rowOf(finding, program, i, outcomes[i]));
   const processes = 1 +
     program.filter(({ call: { verb } }) => verb.name === "fork").length;
   const numbers = program.flatMap(({ process, call }) => [
@@ -98,14 +98,15 @@ function asComment(text: string): string {
 
 function rowOf(
   { uapi }: Finding,
-  step: Step,
+  program: Program,
   index: number,
   outcome: Outcome | undefined,
 ): string {
+  const step = program[index]!;
   const { process, call: { verb } } = step;
   const { name, ends }: Verb = verb;
   const kind = (outcome?.kind ?? "returned").toUpperCase();
-  return `\t{ ${JSON.stringify(stepName(step, uapi))}, ${process}, ${
+  return `\t{ ${JSON.stringify(stepName(program, step, uapi))}, ${process}, ${
     name === "fork" ? 1 : 0
   }, ${ends ? 1 : 0}, step_${index}, ${kind}, check_${index} },`;
 }
@@ -118,7 +119,7 @@ function checkOf(
   outcome: Outcome | undefined,
 ): string {
   const step = program[index]!;
-  const name = JSON.stringify(stepName(step, uapi));
+  const name = JSON.stringify(stepName(program, step, uapi));
   const lines: string[] = [];
   if (outcome?.kind === "returned") {
     const { result, back } = outcome;

@@ -13,11 +13,13 @@ import type { PhysicalRange } from "../../kernel/files/dma_buf.ts";
 import type { Eventfd } from "../../kernel/files/file.ts";
 import { KernelBug } from "../../kernel/warn.ts";
 import {
+  type ConfigSpace,
   PCI_CAP_ID_EXP,
   PCI_CAP_ID_MSI,
   PCI_CAP_ID_PM,
   PCI_COMMAND,
   PCI_COMMAND_IO,
+  PCI_COMMAND_MASTER,
   PCI_COMMAND_MEMORY,
   PCI_EXP_DEVCAP,
   PCI_EXP_DEVCAP_FLR,
@@ -44,6 +46,16 @@ import { VfToken } from "./vf_token.ts";
 
 /** Power states from this one on: memory does not answer. */
 const D3HOT = 3;
+
+/** What a device answers to where it is on. */
+const ANSWERS = PCI_COMMAND_MEMORY | PCI_COMMAND_IO;
+
+/** A device begins to answer, or no longer does, and does no DMA; what else firmware chose stays. */
+function setAnswers(config: ConfigSpace, answers: number): void {
+  const command = config.read(PCI_COMMAND, 2);
+  const rest = command & ~(ANSWERS | PCI_COMMAND_MASTER);
+  config.write(PCI_COMMAND, 2, rest | answers);
+}
 
 /** What there is while a device is open. */
 interface Open {
@@ -135,8 +147,7 @@ export class VfioPciDevice implements ConfigActions {
   enable(): void {
     const { device } = this.pci;
     const { machine } = this.kernel;
-    const answers = PCI_COMMAND_MEMORY | PCI_COMMAND_IO;
-    device.config.write(PCI_COMMAND, 2, answers);
+    setAnswers(device.config, ANSWERS);
     if (this.canReset) this.#reset();
     const saved = device.config.save();
     const irqs = new Irqs(this.pci);
@@ -168,7 +179,7 @@ export class VfioPciDevice implements ConfigActions {
     for (const bar of device.bars) bar?.disable();
     device.config.restore(saved);
     if (this.canReset) this.#reset();
-    device.config.write(PCI_COMMAND, 2, 0);
+    setAnswers(device.config, 0);
     migration?.reset();
     this.#open = undefined;
     this.#answers = false;

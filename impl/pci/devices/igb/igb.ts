@@ -125,6 +125,9 @@ export class Igb extends PciDevice {
       device: 0x10c9,
       class: 0x020000,
       revision: 1,
+      // Those of QEMU.
+      subsystemVendor: 0x1af4,
+      subsystem: 0x1100,
       bars: [
         { size: 0x20000 },
         { size: 0x20000 },
