@@ -385,6 +385,26 @@ function ioeventfds(t: Table<VfioSelf>): void {
     assertEq(await device.load(REGION.BAR0, GPIE, 4), 0, "not written");
     assertResult(await process.close(eventfd), undefined, "close");
   });
+  t.case(
+    "written at once for what was counted before, which stays",
+    async ({ io, device }) => {
+      const { process } = io;
+      const eventfd = assertOk(await process.eventfd(2, 0x800), "eventfd");
+      assertEq(await ioeventfd(device, { eventfd }), 0, "IOEVENTFD");
+      assertEq(await device.load(REGION.BAR0, GPIE, 4), 5, "written");
+      const count = new Uint8Array(8);
+      assertEq(await process.read(eventfd, count), 8, "read");
+      assertEq(count[0]!, 2, "what was counted");
+      await device.store(REGION.BAR0, GPIE, 4, 0);
+      count[0] = 1;
+      assertEq(await process.write(eventfd, count), 8, "write");
+      assertEq(await device.load(REGION.BAR0, GPIE, 4), 5, "written again");
+      assertErrno(await process.read(eventfd, count), EAGAIN, "it was taken");
+      assertEq(await ioeventfd(device, { eventfd: -1 }), 0, "ended");
+      await device.store(REGION.BAR0, GPIE, 4, 0);
+      assertResult(await process.close(eventfd), undefined, "close");
+    },
+  );
   t.case("a thousand", async ({ io, device }) => {
     const eventfd = assertOk(await io.process.eventfd(0, 0x800), "eventfd");
     for (let i = 0; i < 1000; i++) {

@@ -7,8 +7,10 @@
  * @module
  */
 
-import { EINVAL, EIO, ESPIPE } from "../../impl/uapi/errno.ts";
+import { EINVAL, EIO, ENOMEM, ESPIPE } from "../../impl/uapi/errno.ts";
 import {
+  MAP_ANONYMOUS,
+  MAP_FIXED,
   MAP_PRIVATE,
   MAP_SHARED,
   PROT_READ,
@@ -202,5 +204,20 @@ function mappings(t: Table<VfioSelf>): void {
   t.case("private", async ({ device }) => {
     const ret = await map(device, REGION.BAR0, 4096, 0, MAP_PRIVATE);
     assertErrno(ret, EINVAL, "mmap");
+  });
+  t.case("in the place of memory, which is gone", async ({ device }) => {
+    const { process, fd } = device;
+    const prot = PROT_READ | PROT_WRITE;
+    const anonymous = MAP_PRIVATE | MAP_ANONYMOUS;
+    const at = assertOk(
+      await process.mmap(0, 4096, prot, anonymous, -1, 0),
+      "mmap of memory",
+    );
+    const shared = MAP_SHARED | MAP_FIXED;
+    const rom = REGION.ROM * 2 ** 40;
+    const ret = await process.mmap(at, 4096, prot, shared, fd, rom);
+    assertErrno(ret, EINVAL, "mmap");
+    const gone = await process.mprotect(at, 4096, prot);
+    assertErrno(gone, ENOMEM, "mprotect");
   });
 }

@@ -11,6 +11,8 @@ import type { IommufdObject } from "../../../impl/iommufd/objects/object.ts";
 import { Ioas } from "../../../impl/iommufd/ioas/ioas.ts";
 import type { IoptPages } from "../../../impl/iommufd/pages/pages.ts";
 import type { Process } from "../../../impl/kernel/simulated/process.ts";
+import type { VfioDevice } from "../../../impl/vfio/device.ts";
+import { VfioDeviceFile } from "../../../impl/vfio/device_file.ts";
 import type { Struct } from "../../../impl/uapi/layout/struct.ts";
 import { TestCmd } from "../../../impl/uapi/selftest.ts";
 import {
@@ -29,6 +31,8 @@ export interface Here {
   readonly bytes: Uint8Array;
   /** The iommufd that is asked, if it is one. */
   readonly ctx: IommufdCtx | undefined;
+  /** The VFIO device that is asked, if it is one. */
+  readonly device: VfioDevice | undefined;
 }
 
 const NOTHING = new Uint8Array(0);
@@ -44,6 +48,7 @@ export function hereOf(process: Process, call: Call): Here {
     command: asks ? Number(args[1]) : 0,
     bytes: structOf(call) ?? NOTHING,
     ctx: file instanceof IommufdCtx ? file : undefined,
+    device: file instanceof VfioDeviceFile ? file.vfioDevice : undefined,
   };
 }
 

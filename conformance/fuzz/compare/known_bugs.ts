@@ -43,6 +43,7 @@ import {
   isMapWithoutAccess,
   isNestedAttach,
   isWrappedLength,
+  mayFailToReplace,
   mixesDrivers,
 } from "./reaches.ts";
 import {
@@ -100,6 +101,11 @@ export const REACHES: readonly (Reach & { readonly name: KnownBug })[] = [
   { name: "unpins_unused_folios", when: failsFilePins },
   { name: "keeps_viommu_of_failed_attach", when: isNestedAttach },
   { name: "replaces_with_any_domain", when: mixesDrivers },
+  {
+    name: "replace_drops_reserved",
+    when: mayFailToReplace,
+    explains: OBJECTS,
+  },
   { name: "maps_cut_page", when: copiesCutPages },
   { name: "warns_of_wrapped_length", when: isWrappedLength, explains: LEFT },
   {

@@ -64,6 +64,19 @@ const ATTACH = `
 ioctl($0, IOMMU_TEST_CMD PASID_ATTACH, {id: $2.outStdevId, pasid: 1, ptId: $3.outHwptId})
 `;
 
+/** A card that is attached, and then to a page table of an IOAS that handles page faults. */
+const MOVED = (ioas: string) => `
+$0 = open("/dev/vfio/devices/vfio0", O_RDWR)
+$1 = open("/dev/iommu", O_RDWR)
+$2 = ioctl($0, VFIO_DEVICE_BIND_IOMMUFD, {iommufd: $1})
+$3 = ioctl($1, IOMMU_IOAS_ALLOC, {})
+$4 = ioctl($1, IOMMU_IOAS_ALLOC, {})
+ioctl($0, VFIO_DEVICE_ATTACH_IOMMUFD_PT, {ptId: $3.outIoasId})
+$6 = ioctl($1, IOMMU_FAULT_QUEUE_ALLOC, {})
+$7 = ioctl($1, IOMMU_HWPT_ALLOC, {flags: FAULT_ID_VALID, devId: $2.outDevid, ptId: ${ioas}.outIoasId, faultId: $6.outFaultId})
+ioctl($0, VFIO_DEVICE_ATTACH_IOMMUFD_PT, {ptId: $7.outHwptId})
+`;
+
 /** Whether a program would break Linux 7.3. */
 function breaksLinux(text: string): boolean {
   const uapi = "7.3";
@@ -99,6 +112,22 @@ describe("The known bugs of Linux, for the fuzzer", () => {
       assert(!breaksLinux(DEVICE + last));
     });
   }
+
+  it("are reached where a card moves to a page table with a queue of faults, in one IOAS", () => {
+    const reached = (ioas: string) => {
+      const uapi = "7.3";
+      const model = new Model(uapi);
+      const capabilities = [...model.info.capabilities, LINUX];
+      const program = parseProgram(MOVED(ioas), uapi);
+      const run = new StepByStep(model);
+      for (const step of program.slice(0, -1)) run.make(step);
+      const reaches = reachesOf({ uapi, capabilities });
+      return reachedBugs(reaches, model, run, program.at(-1)!)
+        .map(({ name }) => name);
+    };
+    assertEquals(reached("$3"), ["replace_drops_reserved"]);
+    assertEquals(reached("$4"), []);
+  });
 
   it("are not hidden by another that the same call reaches", () => {
     const flags = "MAP_ANONYMOUS | MAP_FIXED | MAP_HUGETLB | MAP_PRIVATE";

@@ -170,6 +170,22 @@ export function isNestedAttach(here: Here): boolean {
   return objectOf(here, ptId) instanceof HwptNested;
 }
 
+/** A VFIO device is attached to a HWPT with a queue of page faults, which may fail, while it is attached in the same IOAS. */
+export function mayFailToReplace(here: Here): boolean {
+  const idev = here.device?.idev;
+  if (
+    idev === undefined ||
+    here.command !== VfioDeviceAttachIommufdPt.ioctl.number
+  ) {
+    return false;
+  }
+  const { ptId } = fields(here, VfioDeviceAttachIommufdPt);
+  const hwpt = [...idev.ctx.objects].find(({ id }) => id === ptId);
+  if (!(hwpt instanceof HwPagetable) || hwpt.fault === undefined) return false;
+  return [...idev.igroup.attachments]
+    .some((attached) => attached.hwpt.paging.ioas === hwpt.paging.ioas);
+}
+
 /** A device is attached elsewhere, where there are page tables of two drivers. */
 export function mixesDrivers(here: Here): boolean {
   const isAttach = here.command === VfioDeviceAttachIommufdPt.ioctl.number ||

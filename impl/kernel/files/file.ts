@@ -291,6 +291,9 @@ export abstract class File {
     return PAGE_SIZE;
   }
 
+  /** Refuses a mapping before what was mapped there goes. Throws EPERM for what is sealed. (Linux: mapping_map_writable.) */
+  checkMap(_request: MapRequest): void {}
+
   /**
    * What a part of it is when it is mapped. Throws ENODEV for a file that
    * cannot be mapped; a file that can refuses with errnos of its own.

@@ -9,6 +9,7 @@ import {
   MADV_DONTFORK,
   MADV_DONTNEED,
   MADV_POPULATE_READ,
+  MAP_FIXED,
   MAP_PRIVATE,
   MAP_SHARED,
   O_RDONLY,
@@ -117,6 +118,42 @@ describe("mapping a file", () => {
     const { readFd } = process.pipe();
     const ret = process.mmap(0, PAGE_SIZE, PROT_READ, MAP_PRIVATE, readFd);
     assertEquals(errnoName(ret), "ENODEV");
+  });
+
+  it("takes away what was there also where the file refuses, unless it asks before", () => {
+    class Refusing extends File {
+      readonly #asks: boolean;
+      constructor(asks: boolean) {
+        super();
+        this.#asks = asks;
+      }
+      override checkMap(): void {
+        if (this.#asks) throw EPERM;
+      }
+      override mmap(): FileMapping {
+        throw EINVAL;
+      }
+    }
+    const kernel = new KernelCore({ memory: 2 ** 24 });
+    const files = [true, false];
+    kernel.registerDevice("/dev/refuses", () => new Refusing(files.shift()!));
+    const process = kernel.spawn();
+    const [asks, refuses] = [3, 4].map(() => process.open("/dev/refuses"));
+    const none = process.eventfd(0, 0);
+    const at = process.mmap(0, 3 * PAGE_SIZE, RW, MAP_PRIVATE | 0x20);
+    const middle = at + PAGE_SIZE;
+    const flags = MAP_SHARED | MAP_FIXED;
+    const results = [asks!, none, refuses!].map((fd) => {
+      const ret = process.mmap(middle, PAGE_SIZE, RW, flags, fd);
+      const isThere = process.mprotect(middle, PAGE_SIZE, RW) === 0;
+      return [errnoName(ret), isThere];
+    });
+    assertEquals(results, [["EPERM", true], ["ENODEV", true], [
+      "EINVAL",
+      false,
+    ]]);
+    assertEquals(process.peek(at, 1)[0], 0);
+    assertEquals(process.peek(middle + PAGE_SIZE, 1)[0], 0);
   });
 });
 

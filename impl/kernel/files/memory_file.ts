@@ -69,16 +69,17 @@ export class MemoryFile extends File {
     return this.#inode.seals === undefined ? undefined : this.#object;
   }
 
-  /**
-   * The object, from the page of the offset on. Throws EPERM for a mapping that
-   * writes what is sealed, EINVAL for an offset within a huge page.
-   */
-  override mmap({ offset, prot, shared }: MapRequest): FileMapping {
-    const object = this.#object;
-    const isSealed = shared && this.#inode.isWriteSealed;
-    if (isSealed && (prot & PROT_WRITE) !== 0) {
+  /** Throws EPERM for a mapping that writes what is sealed. */
+  override checkMap({ prot, shared }: MapRequest): void {
+    if (shared && this.#inode.isWriteSealed && (prot & PROT_WRITE) !== 0) {
       throw EPERM.because("the file is sealed against writes");
     }
+  }
+
+  /** The object, from the page of the offset on. Throws EINVAL for an offset within a huge page. */
+  override mmap({ offset, shared }: MapRequest): FileMapping {
+    const object = this.#object;
+    const isSealed = shared && this.#inode.isWriteSealed;
     if (offset % object.pageSize !== 0) throw EINVAL;
     const mapping = { object, pageIndex: offset / PAGE_SIZE };
     return isSealed ? { ...mapping, mayWrite: false } : mapping;

@@ -44,10 +44,11 @@ export class Trigger {
 }
 
 /**
- * A place for one eventfd that is waited for: whenever it counts, `act` is
- * called and it is 0 again. What `act` itself brings it to count stays there:
- * it might go on for ever. (Linux: struct virqfd; eventfd_signal does not
- * recurse either.)
+ * A place for one eventfd that is waited for: whenever it is signalled, `act`
+ * is called and it is 0 again. What it has counted before stays there until
+ * then, though `act` is called for it. What `act` itself brings it to count
+ * stays there too: it might go on for ever. (Linux: struct virqfd;
+ * eventfd_signal does not recurse either.)
  */
 export class Waiter {
   readonly #act: () => void;
@@ -67,18 +68,22 @@ export class Waiter {
       throw EBUSY.because("another eventfd has the place");
     }
     this.#eventfd = eventfd;
-    const wake = () => {
-      if (this.#isActing || (eventfd.poll() & POLLIN) === 0) return;
-      this.#isActing = true;
-      try {
-        eventfd.take();
-        this.#act();
-      } finally {
-        this.#isActing = false;
-      }
-    };
-    this.#stop = eventfd.onPollChange(wake);
-    wake();
+    const counts = () => (eventfd.poll() & POLLIN) !== 0;
+    this.#stop = eventfd.onPollChange(() => {
+      if (this.#isActing || !counts()) return;
+      eventfd.take();
+      this.#actOnce();
+    });
+    if (counts()) this.#actOnce();
+  }
+
+  #actOnce(): void {
+    this.#isActing = true;
+    try {
+      this.#act();
+    } finally {
+      this.#isActing = false;
+    }
   }
 
   /** Waits no more. */
