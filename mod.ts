@@ -144,6 +144,7 @@ export {
   type Registers,
 } from "./impl/pci/bar.ts";
 export type { PciBus, PciPlace } from "./impl/pci/bus.ts";
+export type { VtdRegisters } from "./impl/pci/iommu.ts";
 export type { Identity, MsixPlace } from "./impl/pci/config_layout.ts";
 export {
   type PciDeviceOptions,

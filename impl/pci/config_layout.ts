@@ -96,13 +96,25 @@ const PASID = 0x1d0;
 const COMMAND_WRITABLE = 0x507;
 /** MSI: addresses of 64 bits, and a mask for each vector. */
 const MSI_64BIT_MASK = 0x180;
-/** PCI Express: version 2, role based errors. */
-const EXP_VERSION = 2;
-const EXP_ROLE_BASED_ERRORS = 0x8000;
+/** PM: version 2; a driver has to set the device up. */
+const PM_CAPABILITIES = 0x0022;
+/** PCI Express: version 2, of an endpoint that is integrated in the root complex. */
+const EXP_FLAGS = 0x0092;
+/** … tags of 8 bits, role based errors. */
+const EXP_CAPABILITIES = 0x8020;
+/** … a link of one lane at 2.5 GT/s, that knows of L0s; and what it runs at. */
+const EXP_LINK = 0x00000411;
+const EXP_LINK_STATUS = 0x0011;
+/** … prefixes of two DWORDs end to end. */
+const EXP_CAPABILITIES_2 = 0x00300000;
 /** The version of an extended capability. */
 const EXT_CAP_VERSION = 1;
 /** All errors that can be masked. */
 const AER_ERRORS = 0x3fff030;
+/** Those that are masked at first, of both kinds, and which checks it could make. */
+const AER_MASKED = 0x02400000;
+const AER_MASKED_CORRECTABLE = 0xe000;
+const AER_CHECKS = 0xa0;
 /** ATS: all that is asked for is aligned to pages; the kernel has switched it on. */
 const ATS_ALIGNED = 0x20;
 const ATS_ENABLED = 0x8000;
@@ -208,7 +220,7 @@ function addBars(
 
 function addPowerManagement(config: ConfigSpace): number {
   config.declare(PM, 8, PCI_CAP_ID_PM);
-  config.declare(PM + 2, 2, 0x0003);
+  config.declare(PM + 2, 2, PM_CAPABILITIES);
   config.declare(PM + 4, 2, 0, 0x3);
   return PM;
 }
@@ -241,12 +253,15 @@ function addMsix(config: ConfigSpace, msix: MsixPlace): number {
 
 function addExpress(config: ConfigSpace, { flr = true }: Identity): number {
   config.declare(EXP, 2, PCI_CAP_ID_EXP);
-  config.declare(EXP + 2, 2, EXP_VERSION);
-  const devcap = EXP_ROLE_BASED_ERRORS | (flr ? PCI_EXP_DEVCAP_FLR : 0);
+  config.declare(EXP + 2, 2, EXP_FLAGS);
+  const devcap = EXP_CAPABILITIES | (flr ? PCI_EXP_DEVCAP_FLR : 0);
   config.declare(EXP + 4, 4, devcap);
-  config.declare(EXP + 8, 2, 0x2810, 0x7fff);
+  config.declare(EXP + 8, 2, 0, 0x7fff);
   config.declare(EXP + 10, 2, 0, 0, 0xf);
   for (let at = EXP + 12; at < EXP + 0x3c; at += 4) config.declare(at, 4, 0);
+  config.declare(EXP + 0x0c, 4, EXP_LINK);
+  config.declare(EXP + 0x12, 2, EXP_LINK_STATUS);
+  config.declare(EXP + 0x24, 4, EXP_CAPABILITIES_2);
   config.declare(EXP + 0x28, 2, 0, 0xffff);
   return EXP;
 }
@@ -267,8 +282,10 @@ function addExtended(
 function addErrors(config: ConfigSpace): number {
   addExtended(config, AER, PCI_EXT_CAP_ID_ERR, 0x48);
   config.declare(AER + 4, 4, 0, 0, AER_ERRORS);
-  config.declare(AER + 8, 4, 0, AER_ERRORS);
+  config.declare(AER + 8, 4, AER_MASKED, AER_ERRORS);
   config.declare(AER + 12, 4, 0x462030, AER_ERRORS);
+  config.set(AER + 20, 4, AER_MASKED_CORRECTABLE);
+  config.set(AER + 24, 4, AER_CHECKS);
   return AER;
 }
 

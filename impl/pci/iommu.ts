@@ -69,7 +69,12 @@ export const HwInfoVtd: Struct<HwInfoVtd> = struct("iommu_hw_info_vtd", {
 });
 
 /** The registers in which the hardware says what it can do. */
-export type VtdRegisters = Readonly<Pick<HwInfoVtd, "capReg" | "ecapReg">>;
+export interface VtdRegisters {
+  /** Its capabilities. */
+  readonly capReg: bigint;
+  /** More of them. */
+  readonly ecapReg: bigint;
+}
 
 /** Scalable mode, and in that: second stages, and in those marks of what was accessed and written. */
 const ECAP_SMTS = 1n << 43n;

@@ -543,6 +543,17 @@ function regions(t: Table<VfioSelf>): void {
     assertEq(info.flags, 0xf, "flags");
     assertEq(info.capOffset, 0, "no capability");
   });
+  t.case(
+    "where capabilities are, as it was sent, unless there are some",
+    async ({ device }) => {
+      for (const [index, left] of [[0, 7], [3, 0]] as const) {
+        const values = { argsz: 32, index, capOffset: 7 };
+        const cmd = VFIO.GET_REGION_INFO;
+        const info = await device.call(RegionInfo, cmd, values);
+        assertEq(info.capOffset, left, `region ${index}`);
+      }
+    },
+  );
   t.case("the table of MSI-X, with room", async ({ device }) => {
     const values = { argsz: 40, index: 3 };
     const cmd = VFIO.GET_REGION_INFO;

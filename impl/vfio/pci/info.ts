@@ -65,7 +65,7 @@ export function getInfo(
   task.mm.copyToUser(uaddr, bytes.subarray(0, cmd.argsz));
 }
 
-/** GET_REGION_INFO. A capability that does not fit is announced, and argsz says what is needed. Throws EFAULT, EINVAL. */
+/** GET_REGION_INFO. A capability that does not fit is announced, and argsz says what is needed; where there is none, `capOffset` stays as it was sent. Throws EFAULT, EINVAL. */
 export function getRegionInfo(
   device: VfioPciDevice,
   task: Task,
@@ -76,7 +76,6 @@ export function getRegionInfo(
   cmd.length = BigInt(length);
   cmd.offset = BigInt(cmd.index) * BigInt(REGION_STRIDE);
   cmd.flags = flags;
-  cmd.capOffset = 0;
   if (flags & VFIO_REGION_INFO_FLAG_CAPS) {
     const cap = VfioInfoCapHeader.encode({
       id: VFIO_REGION_INFO_CAP_MSIX_MAPPABLE,
@@ -84,6 +83,7 @@ export function getRegionInfo(
     });
     if (cmd.argsz < bytes.length + cap.length) {
       cmd.argsz = bytes.length + cap.length;
+      cmd.capOffset = 0;
     } else {
       cmd.capOffset = bytes.length;
       task.mm.copyToUser(uaddr + bytes.length, cap);
