@@ -33,17 +33,12 @@ import { Interrupted } from "../lib/interrupted.ts";
 import { AllRunner, type RunOutcome } from "../running/run_targets.ts";
 import { endReports, openReports } from "./writing.ts";
 import { suiteInfo } from "../running/suite.ts";
-import { TargetStartError } from "../targets/test_target.ts";
-import { UsageError } from "../lib/usage_error.ts";
+import { runToExitCode } from "../lib/exit_code.ts";
 
 /** Everything went as expected. */
 const EXIT_OK = 0;
 /** A test failed. */
 const EXIT_FAILURE = 1;
-/** The command line is wrong, or it selects nothing. */
-const EXIT_USAGE = 2;
-/** A target could not be started. */
-const EXIT_TARGET = 3;
 
 /** Seeds that are chosen are below this, so that a person can type them. */
 const CHOSEN_SEEDS = 1_000_000;
@@ -57,29 +52,19 @@ export interface Environment extends Sources {
 }
 
 /** Runs the command with its arguments; resolves to the exit code. */
-export async function runCommand(
+export function runCommand(
   args: readonly string[],
   environment: Environment,
 ): Promise<number> {
-  const { host } = environment;
-  try {
-    if (args[0] === "check-adapter") {
-      return await runCheckAdapter(
-        args.slice(1),
-        host,
-        environment.parseTarget,
-      );
+  const { host, parseTarget, command } = environment;
+  return runToExitCode(() => {
+    const [action, ...rest] = args;
+    if (action === "check-adapter") {
+      return runCheckAdapter(rest, host, parseTarget);
     }
-    if (args[0] === "merge") {
-      return runMerge(args.slice(1), host, environment.command);
-    }
-    return await runAction(parseOptions(args), args, environment);
-  } catch (error) {
-    const isUsage = error instanceof UsageError;
-    if (!isUsage && !(error instanceof TargetStartError)) throw error;
-    host.err(`${error.message}\n`);
-    return isUsage ? EXIT_USAGE : EXIT_TARGET;
-  }
+    if (action === "merge") return runMerge(rest, host, command);
+    return runAction(parseOptions(args), args, environment);
+  }, (message) => host.err(`${message}\n`));
 }
 
 async function runAction(
@@ -193,7 +178,7 @@ async function run(
   if (signal !== undefined) return exitCodeOf(signal);
   if (outcome.startError) {
     host.err(`${outcome.startError.message}\n`);
-    return EXIT_TARGET;
+    return outcome.startError.exitCode;
   }
   if (options.updateExpectations) {
     const difference = rewriteExpectations(

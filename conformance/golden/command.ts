@@ -9,11 +9,11 @@
 import type { RevisionName } from "../../impl/uapi/revision.ts";
 import { Masks } from "../fuzz/compare/masks.ts";
 import { TargetSide } from "../fuzz/run/target_side.ts";
+import { runToExitCode } from "../lib/exit_code.ts";
 import type { Host } from "../lib/host.ts";
 import { UsageError } from "../lib/usage_error.ts";
 import { starting } from "../running/plan.ts";
 import type { TargetSpec } from "../targets/target_spec.ts";
-import { TargetStartError } from "../targets/test_target.ts";
 import { gather } from "./candidates/gather.ts";
 import { loadTraces, RECORDED, saveTraces } from "./files.ts";
 import { pairName, pairsReached } from "../api_coverage/measure.ts";
@@ -29,10 +29,6 @@ import { whyUnreached } from "./unreached.ts";
 const EXIT_OK = 0;
 /** Something did not. */
 const EXIT_DIFFERENT = 1;
-/** The command line is wrong. */
-const EXIT_USAGE = 2;
-/** A target could not be started. */
-const EXIT_TARGET = 3;
 
 /** Milliseconds that a target has for a program. */
 const TIMEOUT_MS = 120_000;
@@ -65,24 +61,19 @@ export interface Environment {
 }
 
 /** Runs a command with its arguments; resolves to the exit code. */
-export async function runTraces(
+export function runTraces(
   args: readonly string[],
   environment: Environment,
 ): Promise<number> {
   const { host } = environment;
-  try {
+  return runToExitCode(() => {
     const options = parseOptions(args);
     if (!options.help) {
-      return await (options.record ? recordAll : playAll)(options, environment);
+      return (options.record ? recordAll : playAll)(options, environment);
     }
     host.out(HELP);
     return EXIT_OK;
-  } catch (error) {
-    const isUsage = error instanceof UsageError;
-    if (!isUsage && !(error instanceof TargetStartError)) throw error;
-    host.err(`${error.message}\n`);
-    return isUsage ? EXIT_USAGE : EXIT_TARGET;
-  }
+  }, (message) => host.err(`${message}\n`));
 }
 
 /** A target in each of its revisions of which there are traces. */

@@ -6,11 +6,13 @@
  * @module
  */
 
+import { CommandError } from "./exit_code.ts";
 import { printable } from "./printable.ts";
 
-/** A command line that cannot be run: its message, made printable, is shown without a stack, and the exit code is 2. */
-export class UsageError extends Error {
+/** A command line that cannot be run. Its message is made printable. */
+export class UsageError extends CommandError {
   override name = "UsageError";
+  override readonly exitCode = 2;
 
   constructor(message: string, options?: ErrorOptions) {
     super(printable(message), options);

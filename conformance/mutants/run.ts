@@ -8,6 +8,7 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
+import { runToExitCode } from "../lib/exit_code.ts";
 import { UsageError } from "../lib/usage_error.ts";
 import { inOrder } from "./in_order.ts";
 import { describeTest, killerOf, type Mutant } from "./mutant.ts";
@@ -36,8 +37,6 @@ it. NAMEs choose mutants; a * stands for anything.
 const EXIT_OK = 0;
 /** One was not, or the table is wrong. */
 const EXIT_FAILURE = 1;
-/** The command line is wrong, or it selects nothing. */
-const EXIT_USAGE = 2;
 
 /** What the command line asks for. */
 interface Options {
@@ -47,24 +46,18 @@ interface Options {
 }
 
 /** Runs the command with its arguments; resolves to the exit code. */
-async function main(args: readonly string[]): Promise<number> {
-  try {
-    const { action, mutants, jobs } = parseOptions(args);
-    switch (action) {
-      case "help":
-        console.log(HELP);
-        return EXIT_OK;
-      case "list":
-        return list(mutants);
-      case "killers":
-        return await showKillers(mutants);
-      case "run":
-        return await run(mutants, jobs);
-    }
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    console.error(error.message);
-    return EXIT_USAGE;
+function main(args: readonly string[]): number | Promise<number> {
+  const { action, mutants, jobs } = parseOptions(args);
+  switch (action) {
+    case "help":
+      console.log(HELP);
+      return EXIT_OK;
+    case "list":
+      return list(mutants);
+    case "killers":
+      return showKillers(mutants);
+    case "run":
+      return run(mutants, jobs);
   }
 }
 
@@ -172,4 +165,6 @@ function describeOutcome(outcome: Outcome): string {
   return `${describeTest(outcome)}${how}`;
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+if (import.meta.main) {
+  Deno.exit(await runToExitCode(() => main(Deno.args), console.error));
+}

@@ -12,6 +12,7 @@ import {
   TargetProcess,
 } from "../../selftests/target/target.ts";
 import { printable } from "../lib/printable.ts";
+import { CommandError } from "../lib/exit_code.ts";
 import { within } from "../lib/within.ts";
 
 /** How often a start is tried before it counts as failed. */
@@ -20,8 +21,9 @@ const ATTEMPTS = 3;
 const SIGN_OF_LIFE_MS = 5000;
 
 /** A target that does not start, or that does nothing. What it said about that is printable. */
-export class TargetStartError extends Error {
+export class TargetStartError extends CommandError {
   override name = "TargetStartError";
+  override readonly exitCode = 3;
 
   constructor(message: string) {
     super(printable(message));

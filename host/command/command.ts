@@ -107,6 +107,12 @@ async function machineOf(
   return kernel;
 }
 
+/** What each run of the program is started with. */
+function settingsOf(options: Options, kernel: Kernel) {
+  const { uid, memlock, pollMs, trapsStores } = options;
+  return { kernel, uid, memlock, pollMs, trapsStores };
+}
+
 /** Runs the program once, and tells what was asked for. */
 async function runOne(
   options: Options,
@@ -116,11 +122,7 @@ async function runOne(
   const observers = new Observers(options, kernel, environment);
   const { step } = observers;
   const program = await environment.start(options.program, options.args, {
-    kernel,
-    uid: options.uid,
-    memlock: options.memlock,
-    pollMs: options.pollMs,
-    trapsStores: options.trapsStores,
+    ...settingsOf(options, kernel),
     stdin: "inherit",
     watcher: watchers(observers.all),
     ...step && { faults: step.faults },
@@ -269,11 +271,7 @@ async function sweptRun(
   const step = new FailingStep(nth, options.uapi);
   const left = new LeftBehind();
   const program = await environment.start(options.program, options.args, {
-    kernel,
-    uid: options.uid,
-    memlock: options.memlock,
-    pollMs: options.pollMs,
-    trapsStores: options.trapsStores,
+    ...settingsOf(options, kernel),
     stdin: "null",
     stdout: "null",
     stderr: "null",

@@ -321,19 +321,16 @@ static void latency(void)
 	printf("%.1f\n", times[COUNT / 2]);
 }
 
-static const struct {
-	const char *name;
-	void (*act)(void);
-} WAYS[] = {
+static const struct way WAYS[] = {
 	{ "bad_iova", bad_iova }, { "unmap_in_flight", unmap_in_flight },
 	{ "bad_queue", bad_queue }, { "reset_in_flight", reset_in_flight },
 	{ "turned_off", turned_off }, { "wild", wild }, { "leave", leave },
 	{ "killed", killed }, { "latency", latency }, { "works", works },
+	{ 0 },
 };
 
 int main(int count, char **args)
 {
-	CHECK(count == 2);
 	open_device("/dev/vfio/devices/vfio0");
 	memory = mmap(NULL, LENGTH, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -341,12 +338,5 @@ int main(int count, char **args)
 	map_memory(memory, LENGTH, IOVA);
 	bar = map_bar(0, 0x4000);
 	start();
-	for (size_t i = 0; i < sizeof(WAYS) / sizeof(*WAYS); i++) {
-		if (strcmp(args[1], WAYS[i].name) == 0) {
-			WAYS[i].act();
-			return 0;
-		}
-	}
-	fprintf(stderr, "there is no way \"%s\"\n", args[1]);
-	return 2;
+	return go_way(WAYS, count, args);
 }

@@ -7,13 +7,14 @@ import { hostKernel } from "../run/start.ts";
 import { run, type RunResult } from "../run/run.ts";
 import { AT_FDCWD } from "../sys/structs.ts";
 import { Sys } from "../sys/sys.ts";
+import { buildProgram } from "../testing/build.ts";
 import { Supervisor } from "./supervisor.ts";
-import { buildBehaviour } from "./testing/behaviour.ts";
 import { killSupervisor } from "./testing/kills.ts";
 
 const onLinux = Deno.build.os === "linux";
 const folder = Deno.makeTempDirSync();
-const built = onLinux ? buildBehaviour(folder) : undefined;
+const source = new URL("testing/behaviour.c", import.meta.url);
+const built = onLinux ? buildProgram(source, folder, "-pthread") : undefined;
 const sys = onLinux ? Sys.shared : undefined!;
 
 /** Runs the program in one of its ways; nothing may be left of it. */

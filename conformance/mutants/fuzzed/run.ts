@@ -9,6 +9,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { PROFILES } from "../../fuzz/generate/generate.ts";
+import { runToExitCode } from "../../lib/exit_code.ts";
 import { UsageError } from "../../lib/usage_error.ts";
 import { inOrder } from "../in_order.ts";
 import type { Mutant } from "../mutant.ts";
@@ -41,8 +42,6 @@ conformance/mutants/fuzzed. NAMEs choose mutants; a * stands for anything.
 const EXIT_OK = 0;
 /** One was not. */
 const EXIT_FAILURE = 1;
-/** The command line is wrong, or it selects nothing. */
-const EXIT_USAGE = 2;
 
 const ALL_PROFILES = Object.keys(PROFILES);
 /** Calls of a program. */
@@ -64,17 +63,11 @@ interface Options {
 }
 
 /** Runs the command with its arguments; resolves to the exit code. */
-async function main(args: readonly string[]): Promise<number> {
-  try {
-    const options = parseOptions(args);
-    if (!options.help) return await run(options);
-    console.log(HELP);
-    return EXIT_OK;
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    console.error(error.message);
-    return EXIT_USAGE;
-  }
+function main(args: readonly string[]): number | Promise<number> {
+  const options = parseOptions(args);
+  if (!options.help) return run(options);
+  console.log(HELP);
+  return EXIT_OK;
 }
 
 /** Reads the command line. Throws {@link UsageError}. */
@@ -171,4 +164,6 @@ function describe(verdict: FuzzVerdict): string {
   return `${size} calls: ${cause} (${profile}, ${effort})`;
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+if (import.meta.main) {
+  Deno.exit(await runToExitCode(() => main(Deno.args), console.error));
+}

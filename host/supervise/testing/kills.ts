@@ -14,7 +14,7 @@
 import { Random } from "../../../selftests/harness/random.ts";
 import { AT_FDCWD, SIGKILL } from "../../sys/structs.ts";
 import { Sys } from "../../sys/sys.ts";
-import { buildBehaviour } from "./behaviour.ts";
+import { buildProgram } from "../../testing/build.ts";
 
 const COMMAND = new URL("../../command.ts", import.meta.url).pathname;
 
@@ -80,7 +80,8 @@ function descendantsOf(sys: Sys, root: number): number[] {
 async function main(times: number, seed: number): Promise<void> {
   const sys = Sys.shared;
   const folder = Deno.makeTempDirSync();
-  const program = buildBehaviour(folder);
+  const source = new URL("behaviour.c", import.meta.url);
+  const program = buildProgram(source, folder, "-pthread");
   if (program === undefined) throw new Error("There is no compiler");
   const random = new Random(seed);
   let killed = 0;

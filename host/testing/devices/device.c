@@ -262,10 +262,7 @@ static void bar_as_target(void)
 	CHECK(ioctl(container, CONTAINER_MAP_DMA, &map) == 0);
 }
 
-static const struct {
-	const char *name;
-	void (*body)(void);
-} WAYS[] = {
+static const struct way WAYS[] = {
 	{ "polls", polls },
 	{ "interrupt", interrupt },
 	{ "full_eventfd", full_eventfd },
@@ -276,16 +273,10 @@ static const struct {
 	{ "low_power", low_power },
 	{ "child", child },
 	{ "bar_as_target", bar_as_target },
+	{ 0 },
 };
 
 int main(int argc, char **argv)
 {
-	for (size_t i = 0; argc == 2 && i < sizeof(WAYS) / sizeof(*WAYS); i++) {
-		if (strcmp(argv[1], WAYS[i].name) != 0)
-			continue;
-		WAYS[i].body();
-		return 0;
-	}
-	fprintf(stderr, "usage: device WAY\n");
-	return 2;
+	return go_way(WAYS, argc, argv);
 }

@@ -112,4 +112,23 @@ static inline uint64_t wait_for(int fd)
 	return count;
 }
 
+/* What a program can be told to do. */
+struct way {
+	const char *name;
+	void (*body)(void);
+};
+
+/* Goes the way of a name, which is the only argument; what main returns. */
+static inline int go_way(const struct way *ways, int argc, char **argv)
+{
+	for (; argc == 2 && ways->name != NULL; ways++) {
+		if (strcmp(argv[1], ways->name) != 0)
+			continue;
+		ways->body();
+		return 0;
+	}
+	fprintf(stderr, "usage: %s WAY\n", argv[0]);
+	return 2;
+}
+
 #endif

@@ -127,25 +127,16 @@ static void debugged(void)
 	CHECK(waitpid(debugger, &status, 0) == debugger);
 }
 
-static const struct {
-	const char *name;
-	void (*body)(void);
-} WAYS[] = {
+static const struct way WAYS[] = {
 	{ "at_once", at_once },
 	{ "bytes", bytes },
 	{ "signals", signals },
 	{ "threads", threads },
 	{ "debugged", debugged },
+	{ 0 },
 };
 
 int main(int argc, char **argv)
 {
-	for (size_t i = 0; argc == 2 && i < sizeof(WAYS) / sizeof(*WAYS); i++) {
-		if (strcmp(argv[1], WAYS[i].name) != 0)
-			continue;
-		WAYS[i].body();
-		return 0;
-	}
-	fprintf(stderr, "usage: stores WAY\n");
-	return 2;
+	return go_way(WAYS, argc, argv);
 }

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { UsageError } from "../../../conformance/lib/usage_error.ts";
+import { runToExitCode } from "../../../conformance/lib/exit_code.ts";
 import { StaleMutant } from "../../../conformance/mutants/patch.ts";
 import { selectMutants } from "../../../conformance/mutants/select.ts";
 import type { HostMutant, Killer } from "./mutant.ts";
@@ -69,14 +69,10 @@ async function run(mutants: readonly HostMutant[]): Promise<number> {
 }
 
 /** Tries the mutants with some names, or all; the exit status is returned. */
-async function main(names: readonly string[]): Promise<number> {
-  try {
-    return await run(selectMutants(MUTANTS, names));
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    console.error(error.message);
-    return 2;
-  }
+function main(names: readonly string[]): Promise<number> {
+  return run(selectMutants(MUTANTS, names));
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+if (import.meta.main) {
+  Deno.exit(await runToExitCode(() => main(Deno.args), console.error));
+}

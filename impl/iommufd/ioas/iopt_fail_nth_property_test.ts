@@ -17,7 +17,12 @@ import { EFAULT, errnoName } from "../../uapi/errno.ts";
 import { IOMMU_DESTROY, IommuDestroy } from "../../uapi/iommufd.ts";
 import { REVISION_NAMES, type RevisionName } from "../../uapi/revision.ts";
 import { anyStep, IoptRun, type Step } from "../testing/iopt_run.ts";
-import type { ModelCall, ModelResult, Setting } from "../testing/iopt_state.ts";
+import {
+  baseSetting,
+  type ModelCall,
+  type ModelResult,
+  type Setting,
+} from "../testing/iopt_state.ts";
 import { SelftestDevice } from "../selftest/selftest_device.ts";
 
 /**
@@ -169,14 +174,7 @@ function runSequences(
 
 /** Settings that differ in the steps that there are. */
 function settings(revision: RevisionName): Setting[] {
-  const base: Setting = {
-    revision,
-    memoryLimit: 65536,
-    unit: 2048,
-    scattered: false,
-    privateMemory: false,
-    lockLimit: undefined,
-  };
+  const base = baseSetting(revision);
   return [
     base,
     { ...base, memoryLimit: 40, scattered: true },

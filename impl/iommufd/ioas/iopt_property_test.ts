@@ -7,7 +7,7 @@
 import fc from "fast-check";
 import { REVISION_NAMES } from "../../uapi/revision.ts";
 import { anyStep, IoptRun, placingStep } from "../testing/iopt_run.ts";
-import type { Setting } from "../testing/iopt_state.ts";
+import { baseSetting, type Setting } from "../testing/iopt_state.ts";
 
 function runsLikeTheModel(
   setting: Setting,
@@ -27,14 +27,7 @@ function runsLikeTheModel(
 
 /** Six settings of 250 runs each in every revision: every difference that changes a path. */
 const SETTINGS: Setting[] = REVISION_NAMES.flatMap((revision) => {
-  const base = {
-    revision,
-    memoryLimit: 65536,
-    unit: 2048,
-    scattered: false,
-    privateMemory: false,
-    lockLimit: undefined,
-  };
+  const base = baseSetting(revision);
   return [
     base,
     { ...base, scattered: true },

@@ -46,6 +46,18 @@ export interface Setting {
   readonly lockLimit: number | undefined;
 }
 
+/** The one that others differ from. */
+export function baseSetting(revision: uapi.RevisionName): Setting {
+  return {
+    revision,
+    memoryLimit: 65536,
+    unit: 2048,
+    scattered: false,
+    privateMemory: false,
+    lockLimit: undefined,
+  };
+}
+
 /** A mock device, or a mock domain where there are no devices. */
 export interface LiveDomain {
   readonly ioas: number;

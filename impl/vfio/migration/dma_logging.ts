@@ -29,6 +29,7 @@ import {
 } from "../../uapi/vfio/migration.ts";
 import type { Feature } from "../pci/features.ts";
 import type { VfioPciDevice } from "../pci/pci_device.ts";
+import { loadStruct } from "../pci/structs.ts";
 
 /** Most ranges: as many as a page has room for (Linux: LOG_MAX_RANGES). */
 const MAX_RANGES = PAGE_SIZE / VfioDeviceFeatureDmaLoggingRange.size;
@@ -63,9 +64,7 @@ export const LOGGING_FEATURES: readonly (readonly [number, Feature])[] = [
 /** The device notes pages of 4 KiB, whatever was asked for. Throws EFAULT, EINVAL, E2BIG, EOVERFLOW. */
 function start({ pci }: VfioPciDevice, task: Task, uaddr: number): number {
   const layout = VfioDeviceFeatureDmaLoggingControl;
-  const bytes = new Uint8Array(layout.size);
-  task.mm.copyFromUser(bytes, uaddr);
-  const control = layout.at(bytes);
+  const { bytes, cmd: control } = loadStruct(task, uaddr, layout);
   const { numRanges } = control;
   if (numRanges === 0) throw EINVAL.because("there are no ranges");
   if (numRanges > MAX_RANGES) throw E2BIG.because("there are too many ranges");
@@ -111,9 +110,8 @@ function report(
   uaddr: number,
 ): number {
   const layout = VfioDeviceFeatureDmaLoggingReport;
-  const bytes = new Uint8Array(layout.size);
-  task.mm.copyFromUser(bytes, uaddr);
-  const { iova, length, pageSize, bitmap: data } = layout.decode(bytes);
+  const { cmd } = loadStruct(task, uaddr, layout);
+  const { iova, length, pageSize, bitmap: data } = cmd;
   const isPower = (pageSize & (pageSize - 1n)) === 0n;
   if (pageSize < BigInt(PAGE_SIZE) || !isPower) {
     throw EINVAL.because("a bit stands for no size of pages");

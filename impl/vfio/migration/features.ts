@@ -27,6 +27,7 @@ import {
 } from "../../uapi/vfio/migration.ts";
 import type { Feature } from "../pci/features.ts";
 import type { VfioPciDevice } from "../pci/pci_device.ts";
+import { loadStruct } from "../pci/structs.ts";
 
 const canMove = ({ pci }: VfioPciDevice): boolean =>
   pci.device.migration !== undefined;
@@ -78,9 +79,8 @@ function deviceState(
   uaddr: number,
   flags: number,
 ): number {
-  const bytes = new Uint8Array(VfioDeviceFeatureMigState.size);
-  task.mm.copyFromUser(bytes, uaddr);
-  const data = VfioDeviceFeatureMigState.at(bytes);
+  const layout = VfioDeviceFeatureMigState;
+  const { bytes, cmd: data } = loadStruct(task, uaddr, layout);
   data.dataFd = -1;
   if (flags & VFIO_DEVICE_FEATURE_GET) {
     data.deviceState = migration!.state;

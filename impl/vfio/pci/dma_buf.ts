@@ -28,6 +28,7 @@ import {
   VfioRegionDmaRange,
 } from "../../uapi/vfio/feature.ts";
 import type { VfioPciDevice } from "./pci_device.ts";
+import { loadStruct } from "./structs.ts";
 
 /** The buffer is longer than any address space that the DMA API hands out. */
 const TOO_LONG = 2n ** 63n;
@@ -89,9 +90,8 @@ export function exportDmaBuf(
   uaddr: number,
 ): number {
   const layout = VfioDeviceFeatureDmaBuf;
-  const bytes = new Uint8Array(layout.size);
-  task.mm.copyFromUser(bytes, uaddr);
-  const { regionIndex, openFlags, flags, nrRanges } = layout.at(bytes);
+  const { cmd } = loadStruct(task, uaddr, layout);
+  const { regionIndex, openFlags, flags, nrRanges } = cmd;
   if (nrRanges === 0 || flags !== 0) {
     throw EINVAL.because("there are no ranges, or flags");
   }

@@ -21,6 +21,18 @@ export function checkFlags(flags: number, known: number): void {
   if ((flags & ~known) !== 0) throw EINVAL.because("a flag is unknown");
 }
 
+/** Copies a struct in, of which `length` bytes are there; the rest is zero. Throws EFAULT. */
+export function loadStruct<T extends object>(
+  task: Task,
+  uaddr: number,
+  layout: Struct<T>,
+  length: number = layout.size,
+): { bytes: Uint8Array<ArrayBuffer>; cmd: T } {
+  const bytes = new Uint8Array(layout.size);
+  task.mm.copyFromUser(bytes.subarray(0, length), uaddr);
+  return { bytes, cmd: layout.at(bytes) };
+}
+
 /**
  * Copies the first `least` bytes of a struct in, as many as the caller must
  * have; the rest is zero. Throws EFAULT, EINVAL.
@@ -31,9 +43,7 @@ export function load<T extends { argsz: number }>(
   layout: Struct<T>,
   least: number = layout.size,
 ): { bytes: Uint8Array<ArrayBuffer>; cmd: T } {
-  const bytes = new Uint8Array(layout.size);
-  task.mm.copyFromUser(bytes.subarray(0, least), uaddr);
-  const cmd = layout.at(bytes);
-  checkSize(cmd.argsz, least);
-  return { bytes, cmd };
+  const loaded = loadStruct(task, uaddr, layout, least);
+  checkSize(loaded.cmd.argsz, least);
+  return loaded;
 }

@@ -19,7 +19,7 @@ import {
   VfioIommuType1DirtyBitmap,
   VfioIommuType1DirtyRange,
 } from "../../uapi/vfio/type1.ts";
-import { checkFlags, checkSize, load } from "../pci/structs.ts";
+import { checkFlags, checkSize, load, loadStruct } from "../pci/structs.ts";
 import type { Dma } from "./dma.ts";
 import type { Type1Iommu } from "./iommu.ts";
 
@@ -108,9 +108,8 @@ export function loadBitmap(
   checkRange?: () => void,
 ): number {
   checkSize(room, VfioBitmap.size);
-  const bytes = new Uint8Array(VfioBitmap.size);
-  task.mm.copyFromUser(bytes, uaddr);
-  const { pgsize, length, data } = VfioBitmap.at(bytes);
+  const { cmd } = loadStruct(task, uaddr, VfioBitmap);
+  const { pgsize, length, data } = cmd;
   const pages = range.length >> lowZeros(pgsize);
   const words = (pages + 63n) / 64n;
   if (
