@@ -23,6 +23,9 @@ import { MEMORY_ACTIONS } from "./verbs/memory.ts";
 import { PROCESS_ACTIONS } from "./verbs/processes.ts";
 import type { Profile } from "./profiles.ts";
 import { ofType1 } from "./verbs/type1.ts";
+import { ENGINE_ACTIONS } from "./verbs/engine.ts";
+import { FUNCTION_ACTIONS } from "./verbs/functions.ts";
+import { REGISTER_ACTIONS } from "./verbs/registers.ts";
 import { needDevice, needGroup, VFIO_ACTIONS } from "./verbs/vfio.ts";
 import { type Shape, shapesOf } from "./known/shapes.ts";
 import type { Fd, Proc } from "./known/world.ts";
@@ -55,6 +58,8 @@ export interface GenerateOptions {
   readonly before?: Before;
   /** A program to go on from: its steps are made first. */
   readonly start?: Program;
+  /** Whether it gets a machine of its own that is the model's: then it may leave what others would find, and count steps of the kernel that depend on frames. Default false. */
+  readonly isAlone?: boolean | undefined;
 }
 
 const VERBS = {
@@ -62,6 +67,9 @@ const VERBS = {
   ...MEMORY_ACTIONS,
   ...PROCESS_ACTIONS,
   ...VFIO_ACTIONS,
+  ...REGISTER_ACTIONS,
+  ...FUNCTION_ACTIONS,
+  ...ENGINE_ACTIONS,
 };
 /** In every so manieth program all sizes of an ioctl are tried: that takes a fifth of its steps. */
 const SWEEP_EVERY = 4;
@@ -167,6 +175,7 @@ export function generate(options: GenerateOptions): Generated {
     length,
     before,
     failNth: profile.failNth,
+    isAlone: options.isAlone,
   });
   const { run, world, steps: program } = maker;
   try {

@@ -240,6 +240,39 @@ describe("generate", () => {
     assertEquals(wanted.filter((name) => !got.has(name)), []);
   });
 
+  /** What some programs about registers came to: how their steps that succeeded are written, without spaces. */
+  function ofRegisters(options: ImplOptions, more: More = {}): string[] {
+    const model = new Model("7.3", { ...MACHINE, ...options });
+    const profile = PROFILES.registers!;
+    return Array.from({ length: 120 }, (_, seed) => {
+      const { program, outcomes } = programOf(seed, profile, {
+        model,
+        ...more,
+      });
+      return program.flatMap(({ call: { verb, args } }, i) => {
+        const outcome = outcomes[i]!;
+        const done = outcome.kind === "returned" && outcome.result >= 0;
+        return done ? `${verb.name} ${args.join(" ")} ${outcome.back}` : [];
+      });
+    }).flat();
+  }
+
+  it("has copy engines carry out commands", () => {
+    const done = ofRegisters({ device: "engines" });
+    // The status, and that it has no command any more.
+    const answers = done.filter((text) => / 4 1,0,0,0,0,0,0,0,/.test(text));
+    assert(answers.length > 20, `${answers.length} commands were done`);
+  });
+
+  it("has virtual functions on a machine of its own alone", () => {
+    const isCount = (text: string) => text.includes("sriov_numvfs");
+    const isVirtual = (text: string) =>
+      text.startsWith("open /dev/vfio/devices/vfio1 ");
+    const alone = ofRegisters({ device: "card" }, { isAlone: true });
+    assert(alone.some(isCount) && alone.some(isVirtual));
+    assertEquals(ofRegisters({ device: "card" }).filter(isCount), []);
+  });
+
   it("has what means something succeed, and what is wrong fail", () => {
     const share = (wrong: number) => {
       const results = Array.from({ length: 60 }, (_, seed) =>

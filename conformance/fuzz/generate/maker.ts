@@ -22,6 +22,7 @@ import {
   type VerbName,
 } from "../../../selftests/target/verbs.ts";
 import type { Chance } from "./chance.ts";
+import { Devices } from "./known/devices.ts";
 import { learn, type Returned } from "./known/learn.ts";
 import type { OpenKind, Shapes } from "./known/shapes.ts";
 import { type Fd, type Known, type Proc, World } from "./known/world.ts";
@@ -39,6 +40,8 @@ export interface MakerOptions {
   readonly before?: Before | undefined;
   /** Of a hundred ioctls those in which a step of the kernel is made to fail. */
   readonly failNth: number;
+  /** Whether each program has a machine of its own that is the model's; default false. */
+  readonly isAlone?: boolean | undefined;
 }
 
 /** What `/dev/vfio/vfio` opens on a machine. */
@@ -55,6 +58,10 @@ export class Maker {
   readonly chance: Chance;
   readonly shapes: Shapes;
   readonly failNth: number;
+  /** Whether nothing that it leaves is there for the next one, and frames are where the model has them. */
+  readonly isAlone: boolean;
+  /** What the machine calls its devices. */
+  readonly devices: Devices;
   /** Whether its VFIO devices are opened through their groups, of which Linux takes one way at a time. */
   readonly usesGroups: boolean;
   /** The program on the model. */
@@ -72,6 +79,8 @@ export class Maker {
     this.chance = options.chance;
     this.shapes = options.shapes;
     this.failNth = options.failNth;
+    this.isAlone = options.isAlone ?? false;
+    this.devices = new Devices(options.model);
     this.#model = options.model;
     this.world = new World(containerOf(options.model));
     const isOwn = this.world.container === "type1 container";
@@ -83,10 +92,11 @@ export class Maker {
 
   /**
    * Pages of the longest memory. How many steps the kernel takes for more than
-   * one depends on whether they follow each other in memory, which is chance.
+   * one depends on whether they follow each other in memory, which is chance
+   * unless the machine is the model's.
    */
   get longest(): number {
-    return this.failNth > 0 ? 1 : 16;
+    return this.failNth > 0 && !this.isAlone ? 1 : 16;
   }
 
   /** What the steps came to. */

@@ -174,7 +174,34 @@ const VFIO: Actions = {
   VFIO_MIG_GET_PRECOPY_INFO: 1,
   "read config": 8,
   "write config": 8,
+  "read region": 4,
   "map region": 4,
+  dropcap: 1,
+};
+
+const REGISTERS: Actions = {
+  "open device": 2,
+  VFIO_DEVICE_BIND_IOMMUFD: 4,
+  VFIO_DEVICE_ATTACH_IOMMUFD_PT: 4,
+  VFIO_DEVICE_DETACH_IOMMUFD_PT: 2,
+  VFIO_DEVICE_FEATURE: 16,
+  VFIO_MIG_GET_PRECOPY_INFO: 1,
+  VFIO_DEVICE_RESET: 2,
+  VFIO_DEVICE_PCI_HOT_RESET: 4,
+  VFIO_DEVICE_IOEVENTFD: 6,
+  "virtual functions": 5,
+  "read config": 5,
+  "write config": 8,
+  "write control": 3,
+  "read region": 6,
+  "map region": 4,
+  copy: 10,
+  IOMMU_IOAS_MAP: 3,
+  eventfd: 2,
+  peek: 4,
+  read: 4,
+  write: 3,
+  close: 2,
 };
 
 /** All of some groups, each so many times as often. */
@@ -263,6 +290,12 @@ const ALL = [
     "vfio",
     "VFIO devices, groups and containers",
     sum([1, OBJECTS], [1, IOAS], [3, CONTAINER], [6, VFIO], [1, FILES]),
+  ),
+  profile(
+    "registers",
+    "registers of VFIO devices: resets, DMA, migration, virtual functions",
+    REGISTERS,
+    { wrong: 20 },
   ),
   profile(
     "container",

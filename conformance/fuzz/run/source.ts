@@ -45,6 +45,8 @@ export interface SourceOptions {
   readonly totals: Totals;
   /** Keeps what reached something new, and changes it; undefined for new programs only. */
   readonly guide?: Guide | undefined;
+  /** Whether each program gets a machine of its own that is the model's; default false. */
+  readonly isAlone?: boolean;
   /** Programs that are run first; what was not reached yet is left in it. */
   readonly corpus?: Program[];
 }
@@ -137,7 +139,7 @@ function randomProgram(
   run: number,
   index: number,
 ): Sample {
-  const { model, profile, length, target, guide } = options;
+  const { model, profile, length, target, guide, isAlone } = options;
   const reached: Sample["reached"][number][] = [];
   const before = careful(options, reaches, reached);
   const random = randomOf(run, index);
@@ -153,6 +155,7 @@ function randomProgram(
       profile,
       number: index,
       before,
+      isAlone,
       ...start && { start },
     });
   // What is made of a program that was kept depends on those before it.

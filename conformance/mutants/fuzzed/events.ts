@@ -6,8 +6,17 @@
  * @module
  */
 
+import type { FrameOrder } from "../../../impl/kernel/simulated/pages/frames.ts";
 import type { RevisionName } from "../../../impl/uapi/revision.ts";
 import type { Need } from "../../../selftests/target/capabilities.ts";
+
+/** Machines on which random programs run for a while. */
+export interface Round {
+  /** What they must have. */
+  readonly needs: readonly Need[];
+  /** In what order they hand out frames. */
+  readonly frameOrder: FrameOrder;
+}
 
 /** A mutant that is to be fuzzed. */
 export interface Suspect {
@@ -17,6 +26,8 @@ export interface Suspect {
   readonly uapi: RevisionName;
   /** What the machine must have: what the test needs that notices the mutant. */
   readonly needs: readonly Need[];
+  /** The machines on which random programs run, one after the other. */
+  readonly rounds: readonly Round[];
   /** Profiles, of which each makes a program in turn. */
   readonly profiles: readonly string[];
 }

@@ -36,8 +36,6 @@ const PROGRAMS_PER_NOTE = 50;
 const FEW_CALLS = 8;
 /** How many programs are made small until one of them is. */
 const MOST_FINDINGS = 6;
-/** In what order machines hand out frames, and the share of the time that is over then. */
-const FRAME_ORDERS = [["ordered", 1 / 2], [{ scattered: 1 }, 1]] as const;
 
 /** A mutant that is being fuzzed. */
 class Trial {
@@ -134,7 +132,7 @@ function tell(event: FuzzEvent): void {
 
 /**
  * Fuzzes a mutant: with golden traces, and if those show nothing with random
- * programs, at last on machines whose frames do not follow each other.
+ * programs, on one machine after the other.
  */
 async function run(suspect: Suspect, how: FuzzHow): Promise<void> {
   const { limitMs } = how;
@@ -142,12 +140,13 @@ async function run(suspect: Suspect, how: FuzzHow): Promise<void> {
   const trial = new Trial(suspect);
   const totals = new Totals(suspect.uapi, () => performance.now());
   await trial.fuzz(goldenSource(suspect), large, totals, limitMs);
-  for (const [frameOrder, share] of FRAME_ORDERS) {
+  const { rounds } = suspect;
+  for (const [i, { needs, frameOrder }] of rounds.entries()) {
     if (trial.found) break;
     const { memory } = MACHINE;
-    const pair = await pairOf(suspect, { memory, frameOrder });
+    const pair = await pairOf({ ...suspect, needs }, { memory, frameOrder });
     const source = randomSource(suspect, how, pair, totals);
-    await trial.fuzz(source, pair, totals, share * limitMs);
+    await trial.fuzz(source, pair, totals, limitMs * (i + 1) / rounds.length);
   }
   const { processorMs } = trial.effort;
   if (trial.found) tell({ event: "found", ...trial.found, processorMs });

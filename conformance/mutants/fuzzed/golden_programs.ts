@@ -16,7 +16,7 @@ import type { Program } from "../../../selftests/target/program.ts";
 import type { Ran } from "../../fuzz/compare/compare.ts";
 import { runOnModel } from "../../fuzz/run/on_model.ts";
 import { loadTraces, RECORDED } from "../../golden/files.ts";
-import type { Traces } from "../../golden/trace.ts";
+import type { Trace, Traces } from "../../golden/trace.ts";
 import type { Suspect } from "./events.ts";
 import { machineOf, type Memory } from "./pair.ts";
 
@@ -39,16 +39,21 @@ function tracesOf(uapi: RevisionName): Promise<Traces> {
   return traces;
 }
 
-/** The programs that were recorded on machines with the same container, the shortest first. */
+/** The programs that were recorded on machines with the same container, the shortest first: before all others those with a device, if a fault is about devices. */
 async function programsFor(
-  { uapi, needs }: Suspect,
+  { uapi, needs, profiles }: Suspect,
 ): Promise<readonly Program[]> {
-  const need: Need = "type1_container";
+  const [container, device]: Need[] = ["type1_container", "vfio_device"];
   const { traces } = await tracesOf(recordedFor(uapi));
+  const isOfDevices = profiles.includes("vfio");
+  const rank = ({ needs }: Trace) => isOfDevices && !needs.includes(device!);
   return traces
-    .filter((trace) => trace.needs.includes(need) === needs.includes(need))
-    .map(({ program }) => program)
-    .sort((a, b) => a.length - b.length);
+    .filter((trace) =>
+      trace.needs.includes(container!) === needs.includes(container!)
+    )
+    .sort((a, b) => a.program.length - b.program.length)
+    .sort((a, b) => Number(rank(a)) - Number(rank(b)))
+    .map(({ program }) => program);
 }
 
 /** A program, and what it comes to on the model as it is. */
@@ -63,7 +68,8 @@ const known = new Map<string, GoldenProgram[]>();
 export async function* goldenPrograms(
   suspect: Suspect,
 ): AsyncGenerator<GoldenProgram> {
-  const key = [suspect.uapi, ...suspect.needs].join(" ");
+  const { uapi, needs, profiles } = suspect;
+  const key = [uapi, ...needs, ...profiles].join(" ");
   const all = known.get(key) ?? [];
   known.set(key, all);
   yield* all;

@@ -54,6 +54,7 @@ export async function* randomSource(
       seed: { run: seed + i, only: undefined },
       count: Infinity,
       target: side,
+      isAlone: true,
       totals,
       guide,
     }),

@@ -20,7 +20,7 @@ import type {
   FuzzOrder,
   Suspect,
 } from "./events.ts";
-import { profilesFor } from "./focus.ts";
+import { profilesFor, roundsFor } from "./focus.ts";
 import { OF_THE_CARD } from "./pair.ts";
 
 /** Milliseconds of processor time for a few programs, and for making one small. */
@@ -59,10 +59,12 @@ function suspectOf(mutant: Mutant, root: URL, { profile }: TrialHow): Suspect {
   const profiles = profile
     ? [profile]
     : profilesFor(mutant.file, Object.keys(PROFILES));
+  const ofMachine = needs.filter((need) => OF_THE_MACHINE.includes(need));
   return {
     root: root.href,
     uapi,
-    needs: needs.filter((need) => OF_THE_MACHINE.includes(need)),
+    needs: ofMachine,
+    rounds: roundsFor(profiles, ofMachine),
     profiles,
   };
 }

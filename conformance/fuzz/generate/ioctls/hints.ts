@@ -31,6 +31,8 @@ import { VFIO_DMA_UNMAP_FLAG_ALL } from "../../../../impl/uapi/vfio.ts";
 import { type Weights, Wheel } from "../chance.ts";
 import { type Filling, plain, valueOf } from "./filling.ts";
 import { newIova } from "./places.ts";
+import { storeData } from "../verbs/arena.ts";
+import { someToken } from "../verbs/tokens.ts";
 import type { Known, Thing } from "../known/world.ts";
 
 /** A value for a field; undefined where what its role says is good. */
@@ -161,6 +163,15 @@ export const WRONG_LENGTHS: Readonly<Record<string, readonly bigint[]>> = {
   IOMMU_HW_QUEUE_ALLOC: [0n, 2n ** 31n, 2n ** 63n, 2n ** 64n - 1n],
 };
 
+const WITH_TOKEN = 1;
+
+/** A token is only looked at with its flag. */
+const token: Hint = (filling) => {
+  const { maker, process } = filling;
+  if (valueOf(filling, "flags") !== BigInt(WITH_TOKEN)) return plain(0);
+  return plain(storeData(maker, process, someToken(maker)));
+};
+
 /** Those that the revision knows. */
 const anyDeviceFlags = of(
   [40, 0],
@@ -214,18 +225,22 @@ export const HINTS: Readonly<Record<string, Hint>> = {
   "IOMMU_HW_QUEUE_ALLOC.type": of([95, 0xdeadbeef], [5, 1]),
   "IOMMU_HW_QUEUE_ALLOC.index": nextQueue,
   "IOMMU_HW_QUEUE_ALLOC.length": withinPage,
-  "VFIO_DEVICE_BIND_IOMMUFD.flags": of([97, 0], [3, 1]),
-  "VFIO_DEVICE_BIND_IOMMUFD.tokenUuidPtr": of([1, 0]),
+  "VFIO_DEVICE_BIND_IOMMUFD.flags": ({ maker: { chance, devices } }) =>
+    plain(chance.percent(devices.areVirtual ? 50 : 4) ? WITH_TOKEN : 0),
+  "VFIO_DEVICE_BIND_IOMMUFD.tokenUuidPtr": token,
   "VFIO_DEVICE_ATTACH_IOMMUFD_PT.flags": of([90, 0], [10, 1]),
   "VFIO_DEVICE_DETACH_IOMMUFD_PT.flags": of([90, 0], [10, 1]),
   "VFIO_DEVICE_GET_REGION_INFO.index": ({ maker: { chance } }) =>
     plain(chance.below(10)),
+  "VFIO_DEVICE_PCI_HOT_RESET.count": of([70, 0], [20, 1], [10, 2]),
   "VFIO_DEVICE_IOEVENTFD.offset": of([60, 0], [20, 8], [20, 2 ** 40 * 7]),
+  "VFIO_DEVICE_IOEVENTFD.flags": of([10, 1], [10, 2], [50, 4], [20, 8], [5, 0]),
+  "VFIO_DEVICE_IOEVENTFD.data": of([60, 0], [40, 1]),
   "VFIO_DEVICE_IOEVENTFD.fd": ({ process, maker: { chance } }) =>
     chance.percent(15)
       ? plain(-1)
       : chance.maybe(process.open("eventfd"))?.fd ?? plain(-1),
-  "VFIO_IOMMU_MAP_DMA.flags": of([85, 3], [7, 1], [8, 2]),
+  "VFIO_IOMMU_MAP_DMA.flags": of([83, 3], [7, 1], [8, 2], [2, 0]),
   "VFIO_IOMMU_UNMAP_DMA.flags": of([96, 0], [4, VFIO_DMA_UNMAP_FLAG_ALL]),
   "VFIO_IOMMU_UNMAP_DMA.iova": ofAll,
   "VFIO_IOMMU_UNMAP_DMA.length": ofAll,
@@ -240,8 +255,11 @@ export const HINTS: Readonly<Record<string, Hint>> = {
     5,
     1 << 16,
   ]),
-  // It stays for the programs that come after on the same kernel.
-  "IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT.limit": of([1, 65536]),
+  "IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT.limit": ({ maker }) => {
+    // It stays for the programs that come after on the same kernel.
+    const isLow = maker.isAlone && maker.chance.percent(60);
+    return plain(isLow ? 8 * maker.chance.between(1, 8) : 65536);
+  },
   "IOMMU_TEST_OP_MD_CHECK_IOTLB.iotlb": iotlb,
   "IOMMU_TEST_OP_TRIGGER_IOPF.pasid": ANY_PASID,
   "IOMMU_TEST_OP_TRIGGER_IOPF.addr": ({ maker: { chance } }) =>

@@ -168,7 +168,8 @@ function waits({ kind, length }: OpenFile): boolean {
 function read(maker: Maker, process: Proc): void {
   const { chance } = maker;
   const queues = [...process.fds.values()].filter(({ file: { kind } }) =>
-    kind === "fault queue" || kind === "event queue" || kind === "eventfd"
+    kind === "fault queue" || kind === "event queue" || kind === "eventfd" ||
+    kind === "VFIO data"
   );
   const fd = (chance.percent(70) ? chance.maybe(queues) : undefined) ??
     plainFd(maker, process);
@@ -182,7 +183,8 @@ function read(maker: Maker, process: Proc): void {
 
 function write(maker: Maker, process: Proc): void {
   const { chance } = maker;
-  const fd = plainFd(maker, process);
+  const data = chance.maybe(process.open("VFIO data"));
+  const fd = data ?? plainFd(maker, process);
   if (fd === undefined) return;
   const bytes = chance.bytes(fd.file.kind === "eventfd" ? 8 : chance.below(64));
   // A counter that does not overflow soon.

@@ -92,7 +92,8 @@ function isRegister({ memory }: Proc, address: number): boolean {
 
 function peek(maker: Maker, process: Proc): void {
   const { address, length } = someRange(maker, process);
-  if (isRegister(process, address)) return;
+  const isOwn = isRegister(process, address) && !maker.devices.areEngines;
+  if (isOwn) return;
   const bytes = Math.min(length, maker.chance.between(1, 64));
   maker.add(process, [], "peek", address, new Uint8Array(bytes));
 }

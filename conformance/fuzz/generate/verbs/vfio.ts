@@ -1,42 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /**
- * VFIO devices and groups: what their ioctls have behind the struct, and what
- * is read, written and mapped of a device.
+ * VFIO devices and groups: how they are opened, and what their ioctls have
+ * behind the struct.
  *
  * @module
  */
 
-import {
-  MAP_FIXED,
-  MAP_SHARED,
-  O_NONBLOCK,
-  O_RDONLY,
-  O_RDWR,
-  PAGE_SIZE,
-  PROT_READ,
-  PROT_WRITE,
-} from "../../../../impl/uapi/mman.ts";
+import { O_NONBLOCK, O_RDONLY, O_RDWR } from "../../../../impl/uapi/mman.ts";
 import {
   VFIO_DEVICE_SET_IRQS,
   VFIO_GROUP_GET_DEVICE_FD,
   VFIO_GROUP_SET_CONTAINER,
-  VFIO_PCI_CONFIG_REGION_INDEX,
-  VFIO_PCI_OFFSET_SHIFT,
 } from "../../../../impl/uapi/vfio/device.ts";
 import type { Patch } from "../../../../selftests/target/program.ts";
 import { makeIoctl } from "../ioctls/ioctl.ts";
 import { Wheel } from "../chance.ts";
 import type { Fd, Proc } from "../known/world.ts";
-import { type Maker, patchOf } from "../maker.ts";
-import { placeForPages, storeData } from "./arena.ts";
+import type { Maker } from "../maker.ts";
+import { storeData } from "./arena.ts";
 import type { Action } from "./files.ts";
+import { someToken, textOf } from "./tokens.ts";
 import { feature } from "./vfio_feature.ts";
 
-const REGION = 2 ** VFIO_PCI_OFFSET_SHIFT;
-const CONFIG = REGION * VFIO_PCI_CONFIG_REGION_INDEX;
-
-/** Names that a device may have. */
+/** Names that a device may have, on this machine or another. */
 const NAMES = new Wheel([
   [70, "0000:00:04.0"],
   [10, "0000:00:05.0"],
@@ -44,40 +31,51 @@ const NAMES = new Wheel([
   [10, "0000:ff:00.0"],
 ]);
 
+/** Files that devices may have. */
+const FILES = new Wheel([
+  [60, "/dev/vfio/devices/vfio0"],
+  [25, "/dev/vfio/devices/vfio1"],
+  [10, "/dev/vfio/devices/noiommu-vfio0"],
+  [5, "/dev/vfio/devices/vfio9"],
+]);
+
+/** What the machine has, mostly. */
+function mostly(
+  { chance }: Maker,
+  there: readonly string[],
+  others: Wheel<string>,
+): string {
+  const one = chance.percent(88) ? chance.maybe(there) : undefined;
+  return one ?? chance.spin(others);
+}
+
 /** Opens a device by its own path. */
 export function openDevice(maker: Maker, process: Proc): void {
-  const { chance } = maker;
-  const path = chance.weighted([
-    [85, "/dev/vfio/devices/vfio0"],
-    [9, "/dev/vfio/devices/vfio1"],
-    [3, "/dev/vfio/devices/noiommu-vfio0"],
-    [3, "/dev/vfio/devices/vfio9"],
-  ]);
-  const flags = chance.percent(95) ? O_RDWR : O_RDONLY;
+  const path = mostly(maker, maker.devices.files, FILES);
+  const flags = maker.chance.percent(95) ? O_RDWR : O_RDONLY;
   maker.add(process, [], "open", path, flags);
 }
 
-/** Numbers that the group of a device has. */
-const GROUPS = 3;
+/** Files that groups may have. */
+const GROUPS = new Wheel([
+  [40, "/dev/vfio/0"],
+  [40, "/dev/vfio/1"],
+  [15, "/dev/vfio/2"],
+  [5, "/dev/vfio/noiommu-0"],
+]);
 
 /** Opens a group. */
-function openGroup(
-  maker: Maker,
-  process: Proc,
-  number: number = maker.chance.below(GROUPS),
-): void {
+function openGroup(maker: Maker, process: Proc): void {
   // A machine may show its card when it is opened first.
-  if (process.open("VFIO device").length === 0) openDevice(maker, process);
-  maker.add(process, [], "open", `/dev/vfio/${number}`, O_RDWR);
+  if (maker.devices.groups.length === 0) openDevice(maker, process);
+  const path = mostly(maker, maker.devices.groups, GROUPS);
+  maker.add(process, [], "open", path, O_RDWR);
 }
 
 /** Has a group opened, unless one is, or a device is used without. */
 export function needGroup(maker: Maker, process: Proc): void {
-  if (!maker.usesGroups) return openGroup(maker, process);
-  for (let number = 0; number < GROUPS; number++) {
-    if (process.open("VFIO group").length > 0) return;
-    openGroup(maker, process, number);
-  }
+  if (maker.usesGroups && process.open("VFIO group").length > 0) return;
+  openGroup(maker, process);
 }
 
 /** Opens a device, and binds it to an iommufd. */
@@ -100,7 +98,7 @@ export function needDevice(maker: Maker, process: Proc): void {
 }
 
 /** A device: mostly one that is bound. */
-function device(maker: Maker, process: Proc): Fd | undefined {
+export function someDevice(maker: Maker, process: Proc): Fd | undefined {
   const all = () => process.open("VFIO device");
   if (all().length === 0) needDevice(maker, process);
   const bound = maker.chance.percent(75)
@@ -127,7 +125,7 @@ function struct(words: readonly number[], data: Uint8Array): Uint8Array {
 /** Interrupts are set up with eventfds, masked, fired, turned off. */
 function setIrqs(maker: Maker, process: Proc): void {
   const { chance } = maker;
-  const on = device(maker, process);
+  const on = someDevice(maker, process);
   if (on === undefined) return;
   const eventfds = process.open("eventfd");
   if (eventfds.length === 0) {
@@ -186,69 +184,15 @@ export function setContainer(maker: Maker, process: Proc): void {
 function deviceOfGroup(maker: Maker, process: Proc): void {
   const on = group(maker, process);
   if (on === undefined) return;
-  const name = new TextEncoder().encode(`${maker.chance.spin(NAMES)}\0`);
-  const address = storeData(maker, process, name);
+  const { chance, devices } = maker;
+  const name = mostly(maker, devices.addresses, NAMES);
+  const hasToken = chance.percent(devices.areVirtual ? 50 : 4);
+  const more = hasToken ? ` vf_token=${textOf(someToken(maker))}` : "";
+  const bytes = new TextEncoder().encode(`${name}${more}\0`);
+  const address = storeData(maker, process, bytes);
   const number = Number(on.fd.value);
   const cmd = VFIO_GROUP_GET_DEVICE_FD;
   maker.addOn(process, on, [], "ioctlarg", number, cmd, address);
-}
-
-/** Bytes of configuration space: those that each device of its kind has. */
-function readConfig(maker: Maker, process: Proc): void {
-  const on = device(maker, process);
-  if (on === undefined) return;
-  const at = 4 * maker.chance.below(16);
-  const into = new Uint8Array(maker.chance.maybe([1, 2, 4, 4, 8])!);
-  maker.addOn(
-    process,
-    on,
-    [],
-    "pread",
-    Number(on.fd.value),
-    into,
-    CONFIG + at,
-  );
-}
-
-/** Registers that can be written: the command, BARs, the interrupt line. */
-function writeConfig(maker: Maker, process: Proc): void {
-  const { chance } = maker;
-  const on = device(maker, process);
-  if (on === undefined) return;
-  const at = chance.maybe([4, 0x10, 0x14, 0x18, 0x1c, 0x30, 0x3c, 0])!;
-  const bytes = chance.percent(50)
-    ? new Uint8Array(4).fill(0xff)
-    : chance.bytes(4);
-  if (at === 4) bytes.set([chance.maybe([0, 2, 3, 6, 7])!, 0, 0, 0]);
-  maker.addOn(
-    process,
-    on,
-    [],
-    "pwrite",
-    Number(on.fd.value),
-    bytes,
-    CONFIG + at,
-  );
-}
-
-/** Maps a part of a BAR, or of what cannot be mapped. */
-function mapRegion(maker: Maker, process: Proc): void {
-  const { chance } = maker;
-  const on = device(maker, process);
-  if (on === undefined) return;
-  const pages = chance.between(1, 4);
-  const region = REGION * chance.weighted([[70, 0], [20, 3], [10, 7]]);
-  maker.add(
-    process,
-    patchOf(4, on.fd),
-    "mmap",
-    placeForPages(maker, pages),
-    pages * PAGE_SIZE,
-    PROT_READ | PROT_WRITE,
-    MAP_FIXED | MAP_SHARED,
-    Number(on.fd.value),
-    region,
-  );
 }
 
 /** What a process does with devices, by the names that profiles have. */
@@ -257,12 +201,9 @@ export const VFIO_ACTIONS: Readonly<Record<string, Action>> = {
   "open group": (maker, process) => openGroup(maker, process),
   VFIO_DEVICE_SET_IRQS: setIrqs,
   VFIO_DEVICE_FEATURE: (maker, process) => {
-    const on = device(maker, process);
+    const on = someDevice(maker, process);
     if (on !== undefined) feature(maker, process, on);
   },
   VFIO_GROUP_SET_CONTAINER: setContainer,
   VFIO_GROUP_GET_DEVICE_FD: deviceOfGroup,
-  "read config": readConfig,
-  "write config": writeConfig,
-  "map region": mapRegion,
 };

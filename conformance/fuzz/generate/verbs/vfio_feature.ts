@@ -30,6 +30,11 @@ import {
   VFIO_DEVICE_FEATURE_MIG_DATA_SIZE,
   VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE,
   VFIO_DEVICE_FEATURE_MIGRATION,
+  VFIO_DEVICE_STATE_PRE_COPY,
+  VFIO_DEVICE_STATE_RESUMING,
+  VFIO_DEVICE_STATE_RUNNING,
+  VFIO_DEVICE_STATE_STOP,
+  VFIO_DEVICE_STATE_STOP_COPY,
   VfioDeviceFeatureDmaLoggingControl,
   VfioDeviceFeatureDmaLoggingRange,
   VfioDeviceFeatureDmaLoggingReport,
@@ -40,12 +45,17 @@ import { Wheel } from "../chance.ts";
 import type { Fd, Known, Proc } from "../known/world.ts";
 import type { Maker } from "../maker.ts";
 import { placeForData, storeData } from "./arena.ts";
+import { someToken } from "./tokens.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** The data of a feature, and the descriptor that its first bytes are. */
+/** Bytes of a bitmap of 128 pages. */
+const BITMAP = 16;
+
+/** The data of a feature, the descriptor that its first bytes are, and where something comes back. */
 interface Data {
   readonly bytes: Bytes;
+  readonly at?: number;
   readonly fd?: Known | undefined;
 }
 
@@ -53,7 +63,9 @@ interface Data {
 interface Feature {
   readonly number: number;
   readonly ops: number;
-  readonly data: (maker: Maker, process: Proc) => Data;
+  readonly data: (maker: Maker, process: Proc, on: Fd) => Data;
+  /** What is looked at afterwards. */
+  readonly after?: (maker: Maker, process: Proc, data: Data) => void;
   /** Without which it can do nothing. */
   readonly needs?: Feature;
 }
@@ -64,10 +76,22 @@ const PROBE = VFIO_DEVICE_FEATURE_PROBE;
 /** A bit that means nothing. */
 const UNKNOWN = 1 << 19;
 
+/** States that lead somewhere. */
+const STATES = [
+  VFIO_DEVICE_STATE_STOP,
+  VFIO_DEVICE_STATE_RUNNING,
+  VFIO_DEVICE_STATE_STOP_COPY,
+  VFIO_DEVICE_STATE_RESUMING,
+  VFIO_DEVICE_STATE_PRE_COPY,
+];
+
 const room = (size: number) => (): Data => ({ bytes: new Uint8Array(size) });
 
-/** IOVA that a device may write, near each other. */
-function iovaNear({ chance }: Maker): bigint {
+/** IOVA that a device may write: where something is mapped, or near each other. */
+function iovaNear({ chance }: Maker, { file: { context } }: Fd): bigint {
+  const areas = context?.of("IOAS").flatMap(({ areas }) => areas) ?? [];
+  const area = chance.percent(70) ? chance.maybe(areas) : undefined;
+  if (area !== undefined) return BigInt(area.iova.value);
   const at = BigInt(PAGE_SIZE * chance.below(64));
   return chance.percent(90) ? at : 2n ** 64n - 4096n + at;
 }
@@ -85,9 +109,11 @@ function array(count: number, make: (index: number) => Bytes): Bytes {
   return new Uint8Array(all.flatMap((bytes) => [...bytes]));
 }
 
-/** A state to go to: all there are, and one that there is not. */
+/** A state to go to: all there are, and one that there is not; mostly those that each device has that can be moved. */
 function migrationState({ chance }: Maker): Data {
-  const deviceState = chance.below(9);
+  const deviceState = chance.percent(30)
+    ? chance.below(9)
+    : chance.maybe(STATES)!;
   return { bytes: VfioDeviceFeatureMigState.encode({ deviceState }) };
 }
 
@@ -102,7 +128,7 @@ function wakeup({ chance }: Maker, process: Proc): Data {
 }
 
 /** Ranges that follow each other, or that overlap. */
-function loggingStart(maker: Maker, process: Proc): Data {
+function loggingStart(maker: Maker, process: Proc, on: Fd): Data {
   const { chance } = maker;
   const numRanges = chance.weighted([[6, 0], [60, 1], [30, 2], [4, 257]]);
   const apart = chance.percent(80) ? 2n ** 20n : 0n;
@@ -110,7 +136,7 @@ function loggingStart(maker: Maker, process: Proc): Data {
     Math.min(numRanges, 2),
     (index) =>
       VfioDeviceFeatureDmaLoggingRange.encode({
-        iova: BigInt.asUintN(64, iovaNear(maker) + apart * BigInt(index)),
+        iova: BigInt.asUintN(64, iovaNear(maker, on) + apart * BigInt(index)),
         length: lengthOf(maker),
       }),
   );
@@ -124,16 +150,21 @@ function loggingStart(maker: Maker, process: Proc): Data {
 }
 
 /** A bitmap of some pages. */
-function loggingReport(maker: Maker, process: Proc): Data {
+function loggingReport(maker: Maker, process: Proc, on: Fd): Data {
   const { chance } = maker;
-  const bitmap = BigInt(placeForData(maker, process, 16));
+  const at = placeForData(maker, process, BITMAP);
   const bytes = VfioDeviceFeatureDmaLoggingReport.encode({
-    iova: iovaNear(maker),
+    iova: iovaNear(maker, on),
     length: lengthOf(maker),
     pageSize: chance.weighted([[85, 4096n], [5, 0n], [5, 512n], [5, 8192n]]),
-    bitmap: chance.percent(95) ? bitmap : 8n,
+    bitmap: BigInt(chance.percent(95) ? at : 8),
   });
-  return { bytes };
+  return { bytes, at };
+}
+
+/** Reads a bitmap. */
+function readBitmap(maker: Maker, process: Proc, { at }: Data): void {
+  maker.add(process, [], "peek", at!, new Uint8Array(BITMAP));
 }
 
 /** Parts of a BAR of memory, or of what is none. */
@@ -163,7 +194,7 @@ const FEATURES: readonly (readonly [weight: number, Feature])[] = [
   [4, {
     number: VFIO_DEVICE_FEATURE_PCI_VF_TOKEN,
     ops: SET,
-    data: ({ chance }) => ({ bytes: chance.bytes(16) }),
+    data: (maker) => ({ bytes: someToken(maker) }),
   }],
   [4, { number: VFIO_DEVICE_FEATURE_MIGRATION, ops: GET, data: room(8) }],
   [16, {
@@ -192,6 +223,7 @@ const FEATURES: readonly (readonly [weight: number, Feature])[] = [
     number: VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT,
     ops: GET,
     data: loggingReport,
+    after: readBitmap,
     needs: LOGGING_START,
   }],
   [4, { number: VFIO_DEVICE_FEATURE_MIG_DATA_SIZE, ops: GET, data: room(8) }],
@@ -242,9 +274,10 @@ export function feature(
   on: Fd,
   which: Feature = maker.chance.spin(WHEEL),
 ): void {
-  const { number, ops, data, needs } = which;
+  const { number, ops, data, needs, after } = which;
   if (needs && maker.chance.percent(40)) feature(maker, process, on, needs);
-  const { bytes, fd } = data(maker, process);
+  const made = data(maker, process, on);
+  const { bytes, fd } = made;
   const flags = number | howOf(maker, ops);
   const { size } = VfioDeviceFeature;
   const argsz = argszOf(maker, size + bytes.length);
@@ -255,4 +288,5 @@ export function feature(
   const patches: Patch[] = fd?.from ? [{ arg: 2, field, from: fd.from }] : [];
   const target = Number(on.fd.value);
   maker.addOn(process, on, patches, "ioctl", target, VFIO_DEVICE_FEATURE, all);
+  after?.(maker, process, made);
 }
