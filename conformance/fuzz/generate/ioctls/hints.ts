@@ -257,7 +257,7 @@ export const HINTS: Readonly<Record<string, Hint>> = {
   ]),
   "IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT.limit": ({ maker }) => {
     // It stays for the programs that come after on the same kernel.
-    const isLow = maker.isAlone && maker.chance.percent(60);
+    const isLow = maker.chance.percent(60) && maker.isAlone;
     return plain(isLow ? 8 * maker.chance.between(1, 8) : 65536);
   },
   "IOMMU_TEST_OP_MD_CHECK_IOTLB.iotlb": iotlb,

@@ -183,8 +183,8 @@ function read(maker: Maker, process: Proc): void {
 
 function write(maker: Maker, process: Proc): void {
   const { chance } = maker;
-  const data = chance.maybe(process.open("VFIO data"));
-  const fd = data ?? plainFd(maker, process);
+  const data = process.open("VFIO data");
+  const fd = data.length > 0 ? chance.one(data) : plainFd(maker, process);
   if (fd === undefined) return;
   const bytes = chance.bytes(fd.file.kind === "eventfd" ? 8 : chance.below(64));
   // A counter that does not overflow soon.
