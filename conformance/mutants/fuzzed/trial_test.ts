@@ -95,7 +95,13 @@ describe("fuzzMutants()", () => {
 describe("machineOf()", () => {
   it("gives who uses the card one from the beginning", () => {
     for (const needs of [["vfio_device"], []] as Need[][]) {
-      const suspect = { root: "", uapi: "7.3", needs, profiles: [] } as const;
+      const suspect = {
+        root: "",
+        uapi: "7.3",
+        needs,
+        profiles: [],
+        rounds: [],
+      } as const;
       const model = machineOf(impl, suspect, MACHINE);
       const text = 'open("/dev/vfio/0", O_RDWR)';
       const { outcomes } = runOnModel(model, parseProgram(text, "7.3"));
