@@ -221,8 +221,9 @@ function structAt(
   const fields = fieldsIn(command, bytes, uapi).map(({ usual, ...field }) =>
     numberAt(arg, field, usual)
   );
-  const sized = row && sizedAt(arg, row.sizeIn(uapi));
-  return [...sized ? [sized] : [], ...fields];
+  const size = row?.sizeIn(uapi);
+  const sized = size === undefined ? [] : [sizedAt(arg, size)];
+  return [...sized, shorterAt(arg, size ?? 0), ...fields];
 }
 
 /** A field of a struct, and what is usual there. */
@@ -248,6 +249,17 @@ function fieldsIn(
   const rest = [...bytes.keys()].filter((at) => !isKnown(at))
     .map((offset) => ({ offset, bytes: 1 as const, usual: [0n] }));
   return [...known, ...rest];
+}
+
+/** Fewer bytes of what is longer than its struct. */
+function shorterAt(arg: number, size: number): Place {
+  return (step) => {
+    const bytes = step.call.args[arg] as Uint8Array;
+    return [size, 4, 8, 16, bytes.length >> 1]
+      .filter((each) => each >= size && each < bytes.length)
+      .sort((a, b) => a - b)
+      .map((length) => withArg(step, arg, bytes.slice(0, length)));
+  };
 }
 
 /** A struct as long as it is in its revision, if it says that it is longer. */

@@ -269,6 +269,16 @@ describe("shrink()", () => {
     assertEquals(namesIn(small), ["ioctl"]);
   });
 
+  it("makes bytes short that no struct has", async () => {
+    const bytes = new Uint8Array(24).fill(1, 0, 3);
+    const program = [{ process: 0, call: call("ioctl", 0, 0x3b68, bytes) }];
+    const small = await shrink(program, ([step]) => {
+      const [, , now] = step?.call.args ?? [];
+      return Promise.resolve((now as Uint8Array | undefined)?.[2] === 1);
+    });
+    assertEquals(small[0]!.call.args[2], Uint8Array.from([0, 0, 1, 0]));
+  });
+
   it("leaves a program as it is that does not show it each time", async () => {
     const program = noisyProgram(7);
     let times = 0;
