@@ -75,7 +75,6 @@ const REASONS: readonly Reason[] = [
     [
       "answered-stays",
       "fault-falls-back",
-      "fault-own-pasid",
       "fault-user-pasid",
       "mock-pasid-faults",
       "pasid-replace-answers",
