@@ -67,7 +67,6 @@ const REASONS: readonly Reason[] = [
       "queue-never-stops",
       "queue-no-dependence",
       "queue-scattered",
-      "veventq-not-forgotten",
     ],
   ],
   [
