@@ -482,7 +482,7 @@ describe("explain", () => {
     assertEquals(none.code, 2);
     assertEquals(
       none.err,
-      `No test has the id "a.y". Did you mean "a.x"?\n`,
+      `No test, rule or ioctl is called "a.y". Did you mean "a.x"?\n`,
     );
   });
 });

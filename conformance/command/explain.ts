@@ -91,7 +91,7 @@ export function formatExplanation(
     );
     if (matched.length === 0) {
       throw new UsageError(
-        `No test has the id "${pattern}".${
+        `No test, rule or ioctl is called "${pattern}".${
           suggestion(pattern, ids.union(new Set<string>(RULE_CODES)))
         }`,
       );

@@ -24,9 +24,13 @@ export function orUsageError<T>(what: string, action: () => T): T {
   try {
     return action();
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new UsageError(`${what}: ${why}`);
+    throw new UsageError(`${what}: ${reasonOf(error)}`);
   }
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "no such file";
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** ` Did you mean "…"?` with the candidate that is nearest to a word, or nothing when none is near. */
@@ -40,7 +44,9 @@ export function suggestion(
     // As many letters are inserted at least: the distance of long words takes long.
     if (Math.abs(word.length - candidate.length) >= bestDistance) continue;
     const distance = editDistance(word, candidate);
-    if (distance < bestDistance) {
+    const hasLetterInCommon =
+      distance < Math.max(word.length, candidate.length);
+    if (distance < bestDistance && hasLetterInCommon) {
       best = candidate;
       bestDistance = distance;
     }

@@ -21,6 +21,7 @@ describe("suggestion()", () => {
 
   it("is nothing where nothing is near", () => {
     assertEquals(suggestion("vfio", names), "");
+    assertEquals(suggestion("9", ["v3", "6.12"]), "");
   });
 
   it("does not compare what cannot be near, such as a word without end", () => {
