@@ -33,6 +33,8 @@ import { Vfio } from "./vfio/vfio.ts";
 export interface PciOptions {
   /** What the registers of the IOMMU say that it can do; default one that tracks dirty pages and cannot nest. */
   readonly vtd?: VtdRegisters | undefined;
+  /** Whether mock devices get to the mock IOMMU; default true. In old kernels they do not where the IOMMU of PCI devices was there first: MOCK_DOMAIN is then EINVAL. (Linux: iommu_ops_from_fwnode.) */
+  readonly mockDevices?: boolean | undefined;
 }
 
 /** A machine with `/dev/iommu`. Kernels are independent of each other. */
@@ -66,7 +68,7 @@ export class Kernel extends KernelCore implements IommufdKernel {
     };
     this.iommu = new Iommu(this);
     this.noIommu = new NoIommuOps(this.iommu);
-    this.mock = new MockIommuOps(this.iommu);
+    this.mock = new MockIommuOps(this.iommu, options.mockDevices);
     this.iommufd = new Iommufd(this);
     this.pci = new PciBus(this.iommu, options.vtd);
     this.vfio = new Vfio(this);

@@ -170,9 +170,11 @@ export class MockIommuOps implements IommuOps {
   readonly userPasidTable = true;
   /** Its devices that may fault. */
   readonly iopfQueue: IopfQueue = new IopfQueue();
+  readonly #takesDevices: boolean;
 
-  /** A driver without devices. Throws a RangeError for a machine with more memory than it can map. */
-  constructor(iommu: Iommu) {
+  /** A driver without devices, which may get none at all. Throws a RangeError for a machine with more memory than it can map. */
+  constructor(iommu: Iommu, takesDevices = true) {
+    this.#takesDevices = takesDevices;
     const bytes = iommu.kernel.frames.count * PAGE_SIZE;
     if (bytes > MOCK_MEMORY_MAX) {
       throw new RangeError(
@@ -222,9 +224,9 @@ export class MockIommuOps implements IommuOps {
       (flagsOf(dev) & MOCK_FLAGS_DEVICE_NO_DIRTY) === 0;
   }
 
-  /** Throws ENODEV for a device of another bus. */
+  /** Throws ENODEV for a device of another bus, and where another driver is asked in its place. */
   probeDevice(dev: Device): void {
-    if (!isMockDevice(dev)) throw ENODEV;
+    if (!isMockDevice(dev) || !this.#takesDevices) throw ENODEV;
   }
 
   /** Every device can be isolated from all others. */

@@ -11,10 +11,13 @@
 import type { IommufdCtx } from "../iommufd/main.ts";
 import { IommufdDevice } from "../iommufd/attach/device.ts";
 import type { PciFunction } from "../pci/function.ts";
-import { EINVAL } from "../uapi/errno.ts";
+import { EINVAL, ENOSPC } from "../uapi/errno.ts";
 import { vfioCompatIoasGetId } from "../iommufd/vfio_compat/compat_ioas.ts";
 import type { VfioGroup } from "./group.ts";
 import { VfioPciDevice } from "./pci/pci_device.ts";
+
+/** The highest number that an IDA gives. */
+const MOST_PASID = 2 ** 31 - 1;
 
 /** One device. */
 export class VfioDevice {
@@ -136,6 +139,9 @@ export class VfioDevice {
   attachPasid(pasid: number, ptId: number): number {
     const idev = this.#idev!;
     if (this.#pasids.has(pasid)) return idev.replace(ptId, pasid);
+    if (pasid > MOST_PASID) {
+      throw ENOSPC.because("a PASID is at most 2^31 - 1");
+    }
     const id = idev.attach(ptId, pasid);
     this.#pasids.add(pasid);
     return id;

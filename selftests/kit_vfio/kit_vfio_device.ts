@@ -18,6 +18,7 @@ import {
   ENODEV,
   ENOENT,
   ENOMEM,
+  ENOSPC,
   ENOTTY,
   type Errno,
   ESPIPE,
@@ -490,6 +491,8 @@ function pasids(t: Table<VfioSelf>): void {
   });
   t.case("another than 0", async ({ device, ioasId }) => {
     await device.attach(ioasId, EINVAL, { ...PASID, pasid: 5 });
+    await device.attach(ioasId, EINVAL, { ...PASID, pasid: 0x7fffffff });
+    await device.attach(ioasId, ENOSPC, { ...PASID, pasid: 0x80000000 });
     await device.detach(undefined, { argsz: Detach.size, flags: 1, pasid: 5 });
   });
   t.case("0 is the device, in another way", async ({ device, ioasId }) => {

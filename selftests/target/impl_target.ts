@@ -180,6 +180,8 @@ export interface ImplOptions {
   readonly firmware?: Uint8Array;
   /** What the registers of the IOMMU say; default those of the model. */
   readonly vtd?: VtdRegisters;
+  /** Whether mock devices can be used; default true. */
+  readonly mockDevices?: boolean;
   /** Devices without an IOMMU are allowed; default where a test needs one. */
   readonly noIommu?: boolean | undefined;
   /** And there can be some; default where a test needs one. */
@@ -319,6 +321,7 @@ export class Model {
         vfioNoIommu: options.noIommu ?? isWithoutIommu(needs),
         vfioNoIommuMode: options.noIommuMode ?? isWithoutIommu(needs),
         vtd: options.vtd,
+        mockDevices: options.mockDevices,
         ...machine ? { machine: machine() } : { frameOrder, memory },
       });
       const [, plug = usual] = others.find(([need]) => needs.includes(need)) ??

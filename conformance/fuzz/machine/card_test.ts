@@ -20,6 +20,17 @@ async function otherFirmware(): Promise<Uint8Array> {
   return bytes;
 }
 
+describe("likenessOf()", () => {
+  it("says where no mock device can be used beside a card", async () => {
+    for (const mockDevices of [true, false]) {
+      const side = modelSide("6.12", { mockDevices });
+      const like = await likenessOf(side);
+      assertEquals(like.mockDevices ?? true, mockDevices);
+      assertEquals(await likenessOf(modelSide("6.12", like)), like);
+    }
+  });
+});
+
 describe("cardOf()", () => {
   for (const uapi of ["6.12", "7.3"] as const) {
     it(`is told what ${uapi} knows of card and IOMMU, and makes the model like it`, async () => {

@@ -7,7 +7,15 @@
  * @module
  */
 
+import { EINVAL } from "../../../impl/uapi/errno.ts";
+import { IommuIoasAlloc } from "../../../impl/uapi/ioas.ts";
 import { O_RDWR } from "../../../impl/uapi/mman.ts";
+import {
+  encodeTestOp,
+  IOMMU_TEST_CMD,
+  TestMockDomain,
+} from "../../../impl/uapi/selftest.ts";
+import { type RevisionName, REVISIONS } from "../../../impl/uapi/revision.ts";
 import {
   VFIO_CHECK_EXTENSION,
   VFIO_NOIOMMU_IOMMU,
@@ -32,11 +40,60 @@ const ASK_NOIOMMU: Program = ["/dev/iommu", "/dev/vfio/vfio"].flatMap(
   ],
 );
 
+/** Makes a mock device, which some kernels cannot beside a card. */
+const askMock = (uapi: RevisionName): Program => [
+  { process: 0, call: call("open", "/dev/iommu", O_RDWR) },
+  {
+    process: 0,
+    call: call(
+      "ioctl",
+      0,
+      IommuIoasAlloc.ioctl.number,
+      IommuIoasAlloc.encode({}),
+    ),
+    patches: [{ arg: 0, from: { step: 0 } }],
+  },
+  {
+    process: 0,
+    call: call(
+      "ioctl",
+      0,
+      IOMMU_TEST_CMD,
+      encodeTestOp(TestMockDomain, REVISIONS[uapi], {}),
+    ),
+    patches: [{ arg: 0, from: { step: 0 } }, {
+      arg: 2,
+      field: { offset: TestMockDomain.fields.id.offset, bytes: 4 },
+      from: {
+        step: 1,
+        field: {
+          offset: IommuIoasAlloc.fields.outIoasId.offset,
+          bytes: 4,
+        },
+      },
+    }],
+  },
+];
+
 /** What a machine can be like. */
-type Likeness = Pick<
+export type Likeness = Pick<
   ImplOptions,
-  "container" | "device" | "firmware" | "vtd" | "noIommu" | "noIommuMode"
+  | "container"
+  | "device"
+  | "firmware"
+  | "vtd"
+  | "mockDevices"
+  | "noIommu"
+  | "noIommuMode"
 >;
+
+/** Whether mock devices can be used on a side. */
+async function hasMockDevices(side: Side): Promise<boolean> {
+  const ran = await side.run(askMock(side.uapi));
+  if (isFailure(ran)) return true;
+  const made = ran.outcomes.at(-1);
+  return made?.kind !== "returned" || made.result !== -EINVAL.code;
+}
 
 /** What a side's machine has in the place of what most have. */
 async function machineOf(side: Side): Promise<Likeness> {
@@ -47,6 +104,8 @@ async function machineOf(side: Side): Promise<Likeness> {
     ...!has("vfio_device") && { device },
     ...await hasCardAtBoot(side) && { device: "card" },
     ...await cardOf(side),
+    ...has("vfio_device") && !await hasMockDevices(side) &&
+      { mockDevices: false },
   };
 }
 
