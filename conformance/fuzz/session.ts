@@ -31,7 +31,7 @@ import {
   type FuzzerOptions,
 } from "./run/fuzzer.ts";
 import { givenProgram, readProgram } from "./run/given.ts";
-import { likenessOf } from "./machine/likeness.ts";
+import { type Likeness, likenessOf } from "./machine/likeness.ts";
 import { MACHINE, runOnModel } from "./run/on_model.ts";
 import { Pool } from "./run/pool.ts";
 import { chooseSeed, formatSeed } from "./run/seed.ts";
@@ -117,7 +117,8 @@ export async function runPrograms(
     causeOf(program, difference, uapi)
   );
   const totals = new Totals(uapi, now);
-  const machine = { ...MACHINE, ...await likenessOf(side) };
+  const like = await likenessOf(side);
+  const machine = { ...MACHINE, ...like };
   const model = new Model(uapi, machine);
   const progress = new ProgressLine(host.errIsTerminal ? host.err : undefined);
   host.out(
@@ -163,7 +164,7 @@ export async function runPrograms(
     },
     onCause: (cause) => {
       progress.clear();
-      const finding = findingOf(cause, uapi);
+      const finding = findingOf(cause, uapi, like);
       const saved = saveFinding(host, options.out, finding);
       host.out(`${formatCause(cause)}${tellFinding(finding)}${saved}.*\n`);
     },
@@ -190,9 +191,10 @@ export async function runPrograms(
 function findingOf(
   { cause, found, seed, side, count }: Cause,
   uapi: RevisionName,
+  machine: Likeness,
 ): Finding {
   const names = { ours: "the model", theirs: side };
-  return { ...found, uapi, names, seed, cause, count };
+  return { ...found, uapi, machine, names, seed, cause, count };
 }
 
 /** What ended a run before its time. */

@@ -5,10 +5,20 @@ import { describe, it } from "@std/testing/bdd";
 import { EINVAL, ENOENT } from "../../../impl/uapi/errno.ts";
 import { IommuIoasAlloc as IoasAlloc } from "../../../impl/uapi/ioas.ts";
 import { MAP_FIXED } from "../../../impl/uapi/mman.ts";
-import type { Outcome, Program } from "../../../selftests/target/program.ts";
+import { VFIO_IOMMU_MAP_DMA } from "../../../impl/uapi/vfio.ts";
+import { Model } from "../../../selftests/target/impl_target.ts";
+import {
+  type Outcome,
+  type Program,
+  StepByStep,
+} from "../../../selftests/target/program.ts";
 import { type Call, call } from "../../../selftests/target/verbs.ts";
-import { compare, type Difference, type Ran } from "./compare.ts";
+import { parseProgram } from "../program/text.ts";
+import { causeOf } from "../shrink/cause.ts";
+import { compare, type Difference, type Ran, stepName } from "./compare.ts";
+import { hereOf } from "./here.ts";
 import { MASKS, Masks } from "./masks.ts";
+import { isMapWithoutAccess } from "./reaches.ts";
 
 function returned(result: number, ...back: number[]): Outcome {
   return { kind: "returned", result, back: Uint8Array.from(back) };
@@ -189,5 +199,68 @@ describe("The masks", () => {
 
   it("say what each hides, and why", () => {
     for (const { name, why } of MASKS) assertMatch(`${name} ${why}`, /\w+ \w+/);
+  });
+});
+
+describe("an ioctl whose number a device and a container share", () => {
+  const struct = 'x"0c00000000000000 00*4"';
+  const program = parseProgram(
+    `
+$0 = open("/dev/vfio/vfio", O_RDWR)
+$1 = open("/dev/vfio/devices/vfio0", O_RDWR)
+$2 = dup($1)
+$3 = passfd($2, P1)
+ioctl($0, VFIO_IOMMU_GET_INFO, ${struct})
+ioctl($1, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, ${struct})
+ioctl($2, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, ${struct})
+P1: ioctl($3, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, ${struct})
+`,
+    "7.3",
+  );
+  const ofIoctls = program.slice(4);
+
+  it("has the name of the file's", () => {
+    assertEquals(
+      ofIoctls.map((step) => stepName(program, step, "7.3")),
+      [
+        "VFIO_IOMMU_GET_INFO",
+        ...new Array(3).fill("VFIO_DEVICE_GET_PCI_HOT_RESET_INFO"),
+      ],
+    );
+  });
+
+  it("has the fields of the file's, and is a finding of its own", () => {
+    const differences = ofIoctls.map((_, i) => {
+      const at = 4 + i;
+      const ran = (count: number): Ran => ({
+        outcomes: program.map((_, step) =>
+          step === at
+            ? returned(0, 12, 0, 0, 0, 0, 0, 0, 0, count, 0, 0, 0)
+            : returned(0)
+        ),
+        problems: [],
+      });
+      const masks = new Masks("7.3");
+      return compare(program, ran(0), ran(1), masks)!;
+    });
+    assertEquals(
+      differences.map(({ where }) => where),
+      ["iova_pgsizes", "count", "count", "count"],
+    );
+    const causes = differences.map((each) => causeOf(program, each, "7.3"));
+    assertEquals(new Set(causes).size, 2);
+  });
+
+  it("does not reach a bug of the container's on a device", () => {
+    const [onContainer, onDevice] = [3, 4].map((fd) => {
+      const model = new Model("7.3");
+      const run = new StepByStep(model);
+      for (const step of program.slice(0, 2)) run.make(step);
+      const arg = new Uint8Array(32);
+      const cmd = VFIO_IOMMU_MAP_DMA;
+      const map = call("ioctl", fd, cmd, arg);
+      return isMapWithoutAccess(hereOf(model.process(1), map));
+    });
+    assertEquals([onContainer, onDevice], [true, false]);
   });
 });

@@ -15,6 +15,7 @@ import type {
   Step,
 } from "../../../selftests/target/program.ts";
 import type { Argument } from "../../../selftests/target/verbs.ts";
+import { bytesText } from "./bytes.ts";
 import { doOverlap } from "./canonical.ts";
 import {
   ioctlNameOf,
@@ -25,9 +26,6 @@ import {
   shapeOfStep,
 } from "./layout.ts";
 import { namedText, namingOf, namingOfField, numberText } from "./names.ts";
-
-/** As many equal bytes in a row are written as one, with their number. */
-const FEWEST_REPEATED = 8;
 
 /** Writes the steps of a canonical program. */
 export class StepFormat {
@@ -155,23 +153,4 @@ function tailText(bytes: Uint8Array, size: number): string {
 
 function isAt(field: Patch["field"], place: Place): boolean {
   return field?.offset === place.offset && field.bytes === place.bytes;
-}
-
-/** Bytes in hex; many equal ones in a row as one with their number. */
-export function bytesText(bytes: Uint8Array): string {
-  const parts: string[] = [];
-  let plain = "";
-  for (let i = 0, end = 0; i < bytes.length; i = end) {
-    while (end < bytes.length && bytes[end] === bytes[i]) end++;
-    const hex = bytes.subarray(i, i + 1).toHex();
-    if (end - i < FEWEST_REPEATED) {
-      plain += hex.repeat(end - i);
-      continue;
-    }
-    if (plain !== "") parts.push(plain);
-    plain = "";
-    parts.push(`${hex}*${end - i}`);
-  }
-  if (plain !== "") parts.push(plain);
-  return `x"${parts.join(" ")}"`;
 }

@@ -19,6 +19,7 @@ import {
   type Verb,
   VERBS,
 } from "../../../selftests/target/verbs.ts";
+import { bytesOf } from "./bytes.ts";
 import {
   IOCTL_NAMES,
   ioctlNumber,
@@ -203,29 +204,13 @@ export class StepParser {
 
   /** Bytes: `x"00ff 01*16"`. */
   #bytes(line: Scanner, name: string): Uint8Array {
-    const hex = line.match(/x"([^"]*)"/)?.[1];
-    const parts = hex?.split(/\s+/).filter((part) => part !== "") ?? [];
-    const good = /^(([\da-f]{2})+|[\da-f]{2}\*\d{1,8})$/;
-    if (hex === undefined || !parts.every((part) => good.test(part))) {
-      line.refuse(
-        `${name} must be bytes in lower-case hex, as in x"00ff 01*16"`,
-      );
-    }
-    const all = parts.map((part) => {
-      const [bytes, times] = part.split("*") as [string, string?];
-      if (times === undefined) return Uint8Array.fromHex(bytes);
-      if (BigInt(times) > MAX_BYTES) line.refuse(`${name} is too long`);
-      return new Uint8Array(Number(times)).fill(parseInt(bytes, 16));
-    });
-    const joined = new Uint8Array(
-      all.reduce((sum, { length }) => sum + length, 0),
+    const text = line.match(/x"[^"]*"/)?.[0];
+    const bytes = text === undefined
+      ? undefined
+      : bytesOf(text, Number(MAX_BYTES));
+    return bytes ?? line.refuse(
+      `${name} must be bytes in lower-case hex, as in x"00ff 01*16"`,
     );
-    let at = 0;
-    for (const part of all) {
-      joined.set(part, at);
-      at += part.length;
-    }
-    return joined;
   }
 
   /** A struct: `{flags: READABLE, ioasId: $1.outIoasId}`, and what it has more or less than usual. */

@@ -24,6 +24,7 @@ import { formatSteps } from "../program/text.ts";
 import { bytesOfC, callOf, MOST_AT_LEAST } from "./c_calls.ts";
 import { C_AFTER, C_BEFORE } from "./c_runtime.ts";
 import type { Expected } from "./test_file.ts";
+import { runOptions } from "./machine.ts";
 import { aboutFinding, type Finding } from "./finding.ts";
 
 /**
@@ -59,7 +60,9 @@ export function cProgramOf(
     .map((line) => ` * ${asComment(line)}\n`).join("");
   return `/*
 ${about} * Build it with: gcc -Wall -Wextra -o finding FILE
- * and run it as root, or by: deno task run --uapi ${uapi} --container iommufd -- ./finding
+ * and run it as root, or by: deno task run --uapi ${uapi} ${
+    runOptions(finding)
+  } -- ./finding
  * It exits with 1 unless all answers are those of ${
     asComment(names[expected])
   }.

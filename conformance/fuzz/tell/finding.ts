@@ -17,7 +17,8 @@ import type {
 } from "../../../selftests/target/program.ts";
 import { printable } from "../../lib/printable.ts";
 import type { Difference, Ran } from "../compare/compare.ts";
-import { bytesText } from "../program/format.ts";
+import { bytesText } from "../program/bytes.ts";
+import type { Likeness } from "../machine/likeness.ts";
 import { placeOf, placesBack, shapeOfStep } from "../program/layout.ts";
 import { namedText, namingOfField, numberText } from "../program/names.ts";
 import { formatSteps } from "../program/text.ts";
@@ -25,6 +26,8 @@ import { formatSteps } from "../program/text.ts";
 /** What differs between two sides, and how to see it again. */
 export interface Finding {
   readonly uapi: RevisionName;
+  /** What the machine has that it was found on; default what most have. */
+  readonly machine?: Likeness;
   /** A program that shows it. */
   readonly program: Program;
   readonly difference: Difference;

@@ -17,6 +17,7 @@ import type { Program } from "../../../selftests/target/program.ts";
 import { isThere, output } from "../../linux_vm/programs.ts";
 import { parseReplay } from "../../traces/replay_target.ts";
 import { compare } from "../compare/compare.ts";
+import type { Likeness } from "../machine/likeness.ts";
 import { Masks } from "../compare/masks.ts";
 import { parseProgram } from "../program/text.ts";
 import { MACHINE, runOnModel } from "../run/on_model.ts";
@@ -25,6 +26,8 @@ import { TargetSide } from "../run/target_side.ts";
 import { cProgramOf } from "./c_program.ts";
 import { denoTestOf } from "./test_file.ts";
 import { type Finding, tellFinding } from "./finding.ts";
+import { machineText } from "./machine.ts";
+import { RARE } from "./testing/rare.ts";
 import { transcriptOf } from "./transcript.ts";
 
 const NO_COMPILER = !await isThere("gcc") && "there is no compiler";
@@ -53,14 +56,17 @@ vm_status()
 function findingOf(
   text: string,
   wrong: Partial<ImplCalls> = {},
+  machine: Likeness = {},
 ): Finding & { readonly program: Program } {
   const program = parseProgram(text, "7.3");
   const calls = { ...IMPL_CALLS, ...wrong } as ImplCalls;
-  const ours = runOnModel(new Model("7.3", MACHINE), program);
-  const theirs = runOnModel(new Model("7.3", { ...MACHINE, calls }), program);
+  const like = { ...MACHINE, ...machine };
+  const ours = runOnModel(new Model("7.3", like), program);
+  const theirs = runOnModel(new Model("7.3", { ...like, calls }), program);
   const difference = compare(program, ours, theirs, new Masks("7.3"));
   return {
     uapi: "7.3",
+    machine,
     program,
     difference: difference ??
       { step: undefined, what: "problems", ours: "", theirs: "", text: "none" },
@@ -138,24 +144,73 @@ describe("a finding that is told", () => {
   });
 });
 
+/** Whether a test passes, and what it says: on the model, or on a target. */
+async function testRuns(
+  text: string,
+  target?: string,
+): Promise<{ passes: boolean; said: string }> {
+  return await inFile("finding_test.ts", text, async (path) => {
+    const args = ["test", "-A", "-q", "--no-check", path];
+    const { success: passes, stdout, stderr } = await new Deno.Command(
+      Deno.execPath(),
+      { args, env: target === undefined ? {} : { TARGET: target } },
+    ).output();
+    return { passes, said: decode(stdout) + decode(stderr) };
+  });
+}
+
 describe("a finding as a deno test", () => {
-  async function passes(text: string): Promise<[boolean, string]> {
-    return await inFile("finding_test.ts", text, async (path) => {
-      const args = ["test", "-A", "-q", "--no-check", path];
-      const { success, stdout, stderr } = await output(Deno.execPath(), args);
-      return [success, decode(stdout) + decode(stderr)];
+  it("passes on what answers so, and fails on what does not", async () => {
+    const finding = findingOf(PROGRAM, WRONG);
+    const [right, wrong] = await Promise.all([
+      testRuns(denoTestOf(finding)),
+      testRuns(denoTestOf(finding, "theirs")),
+    ]);
+    assert(right.passes, right.said);
+    assert(!wrong.passes);
+    assertStringIncludes(wrong.said, "poll: EINVAL expected, 1 answered");
+  });
+});
+
+describe("a finding of a machine that few have", () => {
+  for (const [need, { machine, program, calls }] of Object.entries(RARE)) {
+    const finding = findingOf(program, calls, machine);
+    const test = denoTestOf(finding);
+
+    it(`is told so that it is seen on such a machine: ${need}`, async () => {
+      const path = import.meta.resolve("./testing/rare.ts");
+      const [sound, faulty, usual] = await Promise.all([
+        testRuns(test),
+        testRuns(test, `module:${path}?need=${need}`),
+        testRuns(test, "impl:7.3,container=iommufd,device=none"),
+      ]);
+      assert(sound.passes, sound.said);
+      assert(!faulty.passes);
+      assertStringIncludes(faulty.said, "expected");
+      assert(!usual.passes);
+      assertStringIncludes(usual.said, `lacks what this was found with: `);
+      assertStringIncludes(usual.said, need);
+    });
+
+    it(`asks for it in C, and in a transcript: ${need}`, () => {
+      assertStringIncludes(transcriptOf(finding), `program,${need}\n`);
+      const [options] = /--uapi 7.3 (.*) -- /.exec(cProgramOf(finding))!
+        .slice(1);
+      const expected = need === "type1_container"
+        ? "--container type1"
+        : "--container iommufd --device dma --device dma";
+      assertEquals(options, expected);
     });
   }
 
-  it("passes on what answers so, and fails on what does not", async () => {
-    const finding = findingOf(PROGRAM, WRONG);
-    const [[right, said], [wrong, why]] = await Promise.all([
-      passes(denoTestOf(finding)),
-      passes(denoTestOf(finding, "theirs")),
-    ]);
-    assert(right, said);
-    assert(!wrong);
-    assertStringIncludes(why, "poll: EINVAL expected, 1 answered");
+  it("keeps what firmware set up, and what the IOMMU says", () => {
+    const firmware = new Uint8Array(4096);
+    firmware.set([0xba, 0xfe], 18);
+    const vtd = { capReg: 5n, ecapReg: 7n };
+    assertEquals(
+      machineText({ device: "card", firmware, vtd }),
+      `{ device: "card", firmware: bytes('x"00*18 bafe 00*4076"'), vtd: { capReg: 5n, ecapReg: 7n } }`,
+    );
   });
 });
 

@@ -8,6 +8,7 @@
 
 import { formatOutcomes } from "../../protocol/program.ts";
 import { formatProgram } from "../program/text.ts";
+import { machineText, needsOf } from "./machine.ts";
 import { aboutFinding, type Finding } from "./finding.ts";
 
 /** Which side's answers are expected. */
@@ -21,7 +22,7 @@ export function denoTestOf(
   finding: Finding,
   expected: Expected = "ours",
 ): string {
-  const { program, uapi, difference } = finding;
+  const { program, uapi, difference, machine } = finding;
   const { outcomes, problems } = finding[expected];
   const name = finding.names[expected];
   const about = aboutFinding(finding).map((line) =>
@@ -32,8 +33,17 @@ export function denoTestOf(
 // TARGET=linux-vm:${uapi} deno test -A FILE     what a target answers
 // It passes where that is what ${name} answered.
 
-import { expectAnswers } from ${moduleText("./expect_answers.ts")};
+import {
+  ${machine?.firmware ? "bytes, " : ""}expectAnswers,
+  type Likeness,
+} from ${moduleText("./expect_answers.ts")};
 import { parseTarget } from ${moduleText("../../targets.ts")};
+
+// What the model's machine has in the place of what most have.
+const MACHINE: Likeness = ${machineText(machine)};
+
+// What a target must have.
+const NEEDS: string[] = ${JSON.stringify(needsOf(finding))};
 
 const PROGRAM = ${templateText(formatProgram(program, uapi))};
 
@@ -51,6 +61,8 @@ Deno.test(${JSON.stringify(difference.text)}, async () => {
   await expectAnswers({
     target: spec === undefined ? undefined : parseTarget(spec),
     uapi: ${JSON.stringify(uapi)},
+    machine: MACHINE,
+    needs: NEEDS,
     program: PROGRAM,
     answers: ANSWERS,
     left: LEFT,

@@ -10,6 +10,7 @@
 import { formatText } from "../../protocol/codec.ts";
 import { formatOutcomes, formatSteps } from "../../protocol/program.ts";
 import { type Exchange, formatTranscript } from "../../traces/transcript.ts";
+import { needsOf } from "./machine.ts";
 import { aboutFinding, type Finding } from "./finding.ts";
 
 /** Bytes of pages, as all targets that were compared have them. */
@@ -33,13 +34,12 @@ export function transcriptOf(finding: Finding): string {
     request: "0 reset",
     reply: ["ok", ...problems.map(formatText)].join(" "),
   };
-  const needs = program.flatMap(({ call: { verb: { needs } } }) => needs ?? []);
   const info = {
     name: names.theirs,
     version: "-",
     uapi,
     ...PAGES,
-    capabilities: ["program", ...new Set(needs)],
+    capabilities: ["program", ...needsOf(finding)],
   };
   const about = ["test fuzz.finding", ...aboutFinding(finding)];
   return formatTranscript(
