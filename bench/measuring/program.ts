@@ -15,7 +15,7 @@ import {
   IMPL_CALLS,
   type ImplCalls,
   invoke,
-} from "../../selftests/target/impl_target.ts";
+} from "../../selftests/target/impl_calls.ts";
 import { withStruct } from "../../selftests/target/verbs.ts";
 import { type Step, unexpected } from "./steps.ts";
 import { SweptStruct } from "./swept_struct.ts";

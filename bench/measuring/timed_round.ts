@@ -82,7 +82,7 @@ export function callsOf(round: readonly RoundCall[]): Call[] {
  * Nanoseconds that the calls of each operation took together. Throws an
  * Error if one did not return what it must.
  */
-export function sumsOf(
+function sumsOf(
   round: readonly RoundCall[],
   { nanoseconds, results }: Timing,
 ): Map<string, number> {

@@ -188,17 +188,26 @@ async function run(
       outcome.raw,
       host,
     );
-    // A report for programs must stay alone on standard output.
-    const pretty = options.reports.some(({ format, path }) =>
-      format === "pretty" && path === undefined
-    );
-    if (pretty) host.out(`\n${difference}`);
-    else host.err(difference);
+    tellDifference(difference, options, host);
     const unknown = allResults(outcome.run)
       .some(({ status }) => status === "notrun");
     return unknown ? EXIT_FAILURE : EXIT_OK;
   }
   return isGood(outcome.run) ? EXIT_OK : EXIT_FAILURE;
+}
+
+/** Tells what became of the expectations. */
+function tellDifference(
+  difference: string,
+  { reports }: Options,
+  host: Host,
+): void {
+  // A report for programs must stay alone on standard output.
+  const pretty = reports.some(({ format, path }) =>
+    format === "pretty" && path === undefined
+  );
+  if (pretty) host.out(`\n${difference}`);
+  else host.err(difference);
 }
 
 /** What reports tell of the options. */

@@ -17,7 +17,7 @@ import { numberOf, oneOf, textOf, valueOf, type Values } from "../lib/flags.ts";
 import { suggestion, UsageError } from "../lib/usage_error.ts";
 
 /** Where the calls of failed tests go by default. */
-export const DEFAULT_TRANSCRIPTS = ".cache/transcripts";
+const DEFAULT_TRANSCRIPTS = ".cache/transcripts";
 
 /** The most targets at the same time. */
 const MAX_JOBS = 256;

@@ -295,33 +295,39 @@ function readEntry(
   complete: boolean,
   linked: boolean,
 ): Expectation {
-  const entry = object(value, "It", KEYS);
+  const read = new EntryReader(where);
+  const entry = read.object(value, "It", KEYS);
   return {
     id: Array.isArray(entry.id) && entry.id.length > 0
-      ? entry.id.map((id) => text({ id }, "id", false))
-      : text(entry, "id", false),
-    ...entry.when !== undefined && { when: condition(entry.when) },
-    expect: statuses(entry.expect),
-    reason: text(entry, "reason", !complete),
+      ? entry.id.map((id) => read.text({ id }, "id", false))
+      : read.text(entry, "id", false),
+    ...entry.when !== undefined && { when: read.condition(entry.when) },
+    expect: read.statuses(entry.expect),
+    reason: read.text(entry, "reason", !complete),
     ...!(linked && entry.link === undefined) &&
-      { link: text(entry, "link", !complete) },
+      { link: read.text(entry, "link", !complete) },
   };
+}
 
-  function refuse(why: string): never {
-    throw new UsageError(`${where}: ${why}`);
+/** Reads the values of an entry. Throws a {@link UsageError} that says where. */
+class EntryReader {
+  readonly #where: string;
+
+  constructor(where: string) {
+    this.#where = where;
   }
 
-  function object(
+  object(
     value: unknown,
     what: string,
     keys: readonly string[],
   ): Record<string, unknown> {
     if (typeof value !== "object" || value === null || Array.isArray(value)) {
-      return refuse(`${what} must be an object.`);
+      return this.#refuse(`${what} must be an object.`);
     }
     for (const key of Object.keys(value)) {
       if (keys.includes(key)) continue;
-      refuse(
+      this.#refuse(
         `Unknown property "${key}": there are ${keys.join(", ")}.${
           suggestion(key, keys)
         }`,
@@ -330,43 +336,51 @@ function readEntry(
     return value as Record<string, unknown>;
   }
 
-  function text(
+  text(
     entry: Record<string, unknown>,
     key: string,
     mayBeEmpty: boolean,
   ): string {
     const value = entry[key];
     if (typeof value !== "string" || (value.trim() === "" && !mayBeEmpty)) {
-      return refuse(`"${key}" must be there, and a text that is not empty.`);
+      return this.#refuse(
+        `"${key}" must be there, and a text that is not empty.`,
+      );
     }
     return printable(value);
   }
 
-  function condition(value: unknown): Condition {
-    const when = object(value, '"when"', CONDITION_KEYS);
+  condition(value: unknown): Condition {
+    const when = this.object(value, '"when"', CONDITION_KEYS);
     const { target, uapi } = when;
-    if (uapi !== undefined) oneOf(uapi, REVISION_NAMES, "uapi");
+    if (uapi !== undefined) this.#oneOf(uapi, REVISION_NAMES, "uapi");
     return {
-      ...target !== undefined && { target: text(when, "target", false) },
+      ...target !== undefined && { target: this.text(when, "target", false) },
       ...uapi !== undefined && { uapi: uapi as RevisionName },
     };
   }
 
-  function statuses(value: unknown): Expectation["expect"] {
+  statuses(value: unknown): Expectation["expect"] {
     const list: readonly unknown[] = Array.isArray(value) ? value : [value];
-    for (const status of list) oneOf(status, EXPECTED_STATUSES, "expect");
+    for (const status of list) {
+      this.#oneOf(status, EXPECTED_STATUSES, "expect");
+    }
     if (list.every((status) => status === "pass")) {
-      refuse('"expect" must name a way to fail.');
+      this.#refuse('"expect" must name a way to fail.');
     }
     return value as Expectation["expect"];
   }
 
-  function oneOf(value: unknown, known: readonly string[], key: string): void {
+  #oneOf(value: unknown, known: readonly string[], key: string): void {
     if (known.some((each) => each === value)) return;
-    refuse(
+    this.#refuse(
       `"${key}" cannot be ${JSON.stringify(value)}: it must be ${
         known.join(", ")
       }.${suggestion(String(value), known)}`,
     );
+  }
+
+  #refuse(why: string): never {
+    throw new UsageError(`${this.#where}: ${why}`);
   }
 }

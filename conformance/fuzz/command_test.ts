@@ -2,8 +2,8 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { IMPL_CALLS } from "../../selftests/target/impl_calls.ts";
 import {
-  IMPL_CALLS,
   type ImplOptions,
   implTarget,
 } from "../../selftests/target/impl_target.ts";

@@ -5,8 +5,8 @@ import { describe, it } from "@std/testing/bdd";
 import { EBUSY } from "../../impl/uapi/errno.ts";
 import { IOMMU_DESTROY } from "../../impl/uapi/ioas.ts";
 import type { RevisionName } from "../../impl/uapi/revision.ts";
+import { IMPL_CALLS } from "../../selftests/target/impl_calls.ts";
 import {
-  IMPL_CALLS,
   type ImplOptions,
   implTarget,
 } from "../../selftests/target/impl_target.ts";

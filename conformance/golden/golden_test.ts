@@ -10,8 +10,8 @@ import type { RevisionName } from "../../impl/uapi/revision.ts";
 import {
   IMPL_CALLS,
   type ImplCalls,
-  type ImplOptions,
-} from "../../selftests/target/impl_target.ts";
+} from "../../selftests/target/impl_calls.ts";
+import type { ImplOptions } from "../../selftests/target/impl_target.ts";
 import {
   measure,
   type Measured,

@@ -12,7 +12,7 @@ import {
 } from "../../selftests/harness/known_bugs.ts";
 
 /** Which versions have a bug. */
-export function versionsOf({ since, until }: BugOfLinux): string {
+function versionsOf({ since, until }: BugOfLinux): string {
   return until === undefined ? `since ${since}` : `${since} to before ${until}`;
 }
 

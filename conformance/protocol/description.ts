@@ -98,9 +98,6 @@ export interface DescribedCall {
   readonly timed: boolean;
 }
 
-/** What {@link describeProtocol} makes. */
-export type ProtocolDescription = ReturnType<typeof describeProtocol>;
-
 /** The protocol as data. */
 export function describeProtocol() {
   return {

@@ -9,7 +9,7 @@
 import { ProtocolError } from "../../selftests/target/target_failure.ts";
 
 /** Bytes of the longest line that is taken: no request or reply of a test comes near it. */
-export const MAX_LINE_BYTES = 64 * 1024 * 1024;
+const MAX_LINE_BYTES = 64 * 1024 * 1024;
 
 const LF = 0x0a;
 

@@ -5,7 +5,8 @@ import { describe, it } from "@std/testing/bdd";
 import type { Process } from "../../impl/kernel/simulated/process.ts";
 import { NEWEST } from "../../impl/uapi/revision.ts";
 import { AssertionFailure } from "../../selftests/harness/harness.ts";
-import { IMPL_CALLS, implTarget } from "../../selftests/target/impl_target.ts";
+import { IMPL_CALLS } from "../../selftests/target/impl_calls.ts";
+import { implTarget } from "../../selftests/target/impl_target.ts";
 import { type Target, TargetProcess } from "../../selftests/target/target.ts";
 import { TargetFailure } from "../../selftests/target/target_failure.ts";
 import { type Call, type Verb, VERBS } from "../../selftests/target/verbs.ts";
@@ -35,7 +36,7 @@ const ROW: Verb = {
   title: "mix_up",
 };
 
-// …and one for the model, as impl_target.ts would.
+// …and one for the model, as impl_calls.ts would.
 
 const CALLS = {
   ...IMPL_CALLS,

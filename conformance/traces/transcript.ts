@@ -23,7 +23,7 @@ export interface Exchange {
 }
 
 /** Ends a transcript that does not have all calls. */
-export const CUT = "The recording ends here: the test made too many calls";
+const CUT = "The recording ends here: the test made too many calls";
 
 /** The transcript of what was asked of a target; `about` are lines for its head. */
 export function formatTranscript(

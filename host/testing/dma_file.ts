@@ -16,7 +16,7 @@ import { EFAULT } from "../../impl/uapi/errno.ts";
 import { PAGE_SIZE } from "../../impl/uapi/mman.ts";
 
 /** Where programs find it. */
-export const DMA_PATH = "/dev/dma";
+const DMA_PATH = "/dev/dma";
 
 /** An opening of it. */
 export class DmaFile extends File {

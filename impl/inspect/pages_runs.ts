@@ -39,46 +39,63 @@ export interface PagesRun {
  * domain, else what it is a page of. What is no memory has no frames.
  */
 export function pagesRuns(pages: IoptPages, names: Names): PagesRun[] {
-  const runs: PagesRun[] = [];
+  const runs = new Runs(pages, names);
   const span = pages.spans(0 as PageIndex, pages.npages - 1 as PageIndex);
   for (; !span.done; span.next()) {
     const { start, last } = span;
     if (pages.source.frames === undefined || !span.isUsed) {
-      const none = { pins: 0, frame: -1, lastFrame: -1, stretches: 0 };
-      const { place } = pages.source;
-      runs.push({ first: start, last, place, ...none });
+      runs.addUnused(start, last);
     } else if (span.isUsed === 1) {
-      addStored(start, last);
+      runs.addStored(start, last);
     } else {
-      addDomains(start, last);
+      runs.addDomains(start, last);
     }
   }
-  return runs;
+  return runs.found;
+}
 
-  function addStored(start: PageIndex, last: PageIndex): void {
-    addChunks("pinned_pfns", start, last, (index, npages, chunk) => {
-      readStoredPfns(pages, index, npages, chunk, 0);
+/** The runs that were found so far. */
+class Runs {
+  readonly found: PagesRun[] = [];
+  readonly #pages: IoptPages;
+  readonly #names: Names;
+
+  constructor(pages: IoptPages, names: Names) {
+    this.#pages = pages;
+    this.#names = names;
+  }
+
+  addUnused(first: PageIndex, last: PageIndex): void {
+    const { place } = this.#pages.source;
+    const none = { pins: 0, frame: -1, lastFrame: -1, stretches: 0 };
+    this.found.push({ first, last, place, ...none });
+  }
+
+  addStored(start: PageIndex, last: PageIndex): void {
+    this.#addChunks("pinned_pfns", start, last, (index, npages, chunk) => {
+      readStoredPfns(this.#pages, index, npages, chunk, 0);
     });
   }
 
-  function addDomains(start: PageIndex, last: PageIndex): void {
+  addDomains(start: PageIndex, last: PageIndex): void {
     for (let index = start; index <= last;) {
-      const area = pages.domainsTree.first(index, index)!;
+      const area = this.#pages.domainsTree.first(index, index)!;
       const end = min(area.lastIndex, last);
-      addDomain(area, index, end);
+      this.#addDomain(area, index, end);
       index = plus(end, 1);
     }
   }
 
-  function addDomain(area: IoptArea, start: PageIndex, last: PageIndex): void {
+  #addDomain(area: IoptArea, start: PageIndex, last: PageIndex): void {
     const domain = area.storageDomain!;
-    addChunks(names.place(domain), start, last, (index, npages, chunk) => {
+    const place = this.#names.place(domain);
+    this.#addChunks(place, start, last, (index, npages, chunk) => {
       readDomainPfns(domain, area, index, npages, chunk, 0);
     });
   }
 
   /** Adds pages whose frame numbers `read` puts into a chunk. */
-  function addChunks(
+  #addChunks(
     place: string,
     start: PageIndex,
     last: PageIndex,
@@ -88,18 +105,20 @@ export function pagesRuns(pages: IoptPages, names: Names): PagesRun[] {
     for (let index = start; index <= last;) {
       const npages = Math.min(last - index + 1, chunk.length);
       read(index, npages, chunk);
-      for (let i = 0; i < npages; i++) addFrame(place, index + i, chunk[i]!);
+      for (let i = 0; i < npages; i++) {
+        this.#addFrame(place, index + i, chunk[i]!);
+      }
       index = plus(index, npages);
     }
   }
 
   /** Adds a page to the last run where it continues that one. */
-  function addFrame(place: string, index: number, frame: number): void {
-    const pins = pages.kernel.frames.pins(frame as Pfn);
-    const run = runs.at(-1);
+  #addFrame(place: string, index: number, frame: number): void {
+    const pins = this.#pages.kernel.frames.pins(frame as Pfn);
+    const run = this.found.at(-1);
     if (run === undefined || run.place !== place || run.pins !== pins) {
       const last = { last: index, lastFrame: frame, stretches: 1 };
-      runs.push({ first: index, place, pins, frame, ...last });
+      this.found.push({ first: index, place, pins, frame, ...last });
       return;
     }
     if (frame !== run.lastFrame + 1) run.stretches++;

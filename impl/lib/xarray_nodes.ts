@@ -11,7 +11,7 @@
 import type { SparseUint32Array } from "./sparse_array.ts";
 
 /** Entries of a node (Linux: XA_CHUNK_SIZE). */
-export const NODE_SIZE = 64;
+const NODE_SIZE = 64;
 
 /** The nodes of one xarray: they change as entries are added. */
 export class XarrayNodes {

@@ -38,7 +38,7 @@ const ALL_SIZES = Array.from(
 export const MOCK_FORMAT: AmdV1Format = format(ALL_SIZES);
 
 /** The page table of MOCK_IOMMUPT_HUGE. iommufd takes no domain without PAGE_SIZE. */
-export const MOCK_HUGE_FORMAT: AmdV1Format = format([
+const MOCK_HUGE_FORMAT: AmdV1Format = format([
   PAGE_SIZE,
   MOCK_HUGE_PAGE_SIZE,
 ]);

@@ -29,9 +29,9 @@ import type { PciFunction } from "./function.ts";
 /** The capability: control, 16 bits. */
 export const PCI_SRIOV_CTRL = 0x08;
 /** Control: there are virtual functions. */
-export const PCI_SRIOV_CTRL_VFE = 0x01;
+const PCI_SRIOV_CTRL_VFE = 0x01;
 /** Control: their memory answers. */
-export const PCI_SRIOV_CTRL_MSE = 0x08;
+const PCI_SRIOV_CTRL_MSE = 0x08;
 /** The capability: virtual functions that there are at first, 16 bits, followed by the most that there can be. */
 export const PCI_SRIOV_INITIAL_VF = 0x0c;
 /** The capability: virtual functions that there are, 16 bits. */

@@ -148,7 +148,7 @@ export function nameOfDevice({ index, group }: VfioDevice): string {
 }
 
 /** The name of a group, below `/dev/vfio`. */
-export function nameOfGroup({ iommuGroup, isNoIommu }: VfioGroup): string {
+function nameOfGroup({ iommuGroup, isNoIommu }: VfioGroup): string {
   return `${isNoIommu ? "noiommu-" : ""}${iommuGroup.id}`;
 }
 

@@ -47,7 +47,7 @@ import { assertEq } from "../harness/harness.ts";
 import type { Iommufd } from "./ioctls.ts";
 
 /** Default of SET_TEMP_MEMORY_LIMIT, bytes. */
-export const DEFAULT_MEMORY_LIMIT = 65536;
+const DEFAULT_MEMORY_LIMIT = 65536;
 
 /** Operations without which a test can go on, and what it then leaves out. */
 export const WEAKER = {

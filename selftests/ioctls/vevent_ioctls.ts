@@ -148,7 +148,7 @@ function decodeVevents(bytes: Uint8Array): Vevent[] {
 }
 
 /** Reads with room for `room` events of the mock; returns those that came. */
-export async function readVevents(
+async function readVevents(
   io: Iommufd,
   fd: number,
   room = 16,

@@ -6,7 +6,7 @@
  *
  * From this table are made the methods that tests call, the adapter protocol
  * on both ends, what is recorded, played back and told in reports. A verb has
- * one row here and one in the table of the model (impl_target.ts).
+ * one row here and one in the table of the model (impl_calls.ts).
  *
  * @module
  */

@@ -5,7 +5,8 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { Random } from "../../../selftests/harness/random.ts";
-import { IMPL_CALLS, Model } from "../../../selftests/target/impl_target.ts";
+import { IMPL_CALLS } from "../../../selftests/target/impl_calls.ts";
+import { Model } from "../../../selftests/target/impl_target.ts";
 import type { Outcome, Program } from "../../../selftests/target/program.ts";
 import { compare } from "../compare/compare.ts";
 import { Masks } from "../compare/masks.ts";

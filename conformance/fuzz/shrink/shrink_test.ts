@@ -19,7 +19,7 @@ import { Random } from "../../../selftests/harness/random.ts";
 import {
   IMPL_CALLS,
   type ImplCalls,
-} from "../../../selftests/target/impl_target.ts";
+} from "../../../selftests/target/impl_calls.ts";
 import type {
   Patch,
   Program,

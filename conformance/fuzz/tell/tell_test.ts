@@ -11,8 +11,8 @@ import { EINVAL } from "../../../impl/uapi/errno.ts";
 import {
   IMPL_CALLS,
   type ImplCalls,
-  Model,
-} from "../../../selftests/target/impl_target.ts";
+} from "../../../selftests/target/impl_calls.ts";
+import { Model } from "../../../selftests/target/impl_target.ts";
 import type { Program } from "../../../selftests/target/program.ts";
 import { isThere, output } from "../../linux_vm/programs.ts";
 import { parseReplay } from "../../traces/replay_target.ts";

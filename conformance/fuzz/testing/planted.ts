@@ -11,6 +11,8 @@ import { NEWEST } from "../../../impl/uapi/revision.ts";
 import {
   IMPL_CALLS,
   type ImplCalls,
+} from "../../../selftests/target/impl_calls.ts";
+import {
   type ImplOptions,
   Model,
 } from "../../../selftests/target/impl_target.ts";

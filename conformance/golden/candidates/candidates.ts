@@ -89,7 +89,7 @@ const SEED = 12;
 const LITTLE = 64 * 2 ** 20;
 
 /** The model that is like a machine. */
-export function modelOf(
+function modelOf(
   { uapi, capabilities }: Machine,
   memory?: number,
 ): Model {

@@ -70,7 +70,7 @@ export async function withApt<T>(
 }
 
 /** apt with a folder of its own. */
-export class Apt {
+class Apt {
   readonly #folder: string;
   readonly #options: readonly string[];
 

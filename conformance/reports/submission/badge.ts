@@ -22,7 +22,7 @@ export interface Badge {
 }
 
 /** The badge of a run: how many tests passed, in all revisions that ran. */
-export function badgeOf(run: Run): Badge {
+function badgeOf(run: Run): Badge {
   const { pass, total } = count(allResults(run));
   const revisions = new Set(run.columns.map(({ uapi }) => uapi));
   return {

@@ -40,7 +40,7 @@ export interface Bundle {
 }
 
 /** The bundle of a run; `readText` reads the files of transcripts. */
-export function bundleOf(
+function bundleOf(
   run: Run,
   readText: (path: string) => string | undefined,
 ): Bundle {

@@ -56,7 +56,7 @@ const DEVICES = "devices/";
 const VFIO_PATH = /^\/dev\/vfio\/(devices\/|)(?:noiommu-)?(?:vfio)?(\d+)$/;
 
 /** Shows a device in every place. */
-export function showDevice(tree: Showing, device: DeviceDescription): void {
+function showDevice(tree: Showing, device: DeviceDescription): void {
   const { path, number, mode, at, ofClass, open } = device;
   const id = `${number.major}:${number.minor}`;
   const name = at.slice(at.lastIndexOf("/") + 1);

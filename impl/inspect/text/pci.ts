@@ -32,7 +32,7 @@ export function drawPci(device: PciSnapshot): string[] {
 }
 
 /** Which device it is, and who has it. */
-export function pciTitle(
+function pciTitle(
   { index, name, ids, group, owner }: PciSnapshot,
 ): string {
   return `vfio${index}: ${name}, ${ids}, group ${group}, ${owner}`;

@@ -33,7 +33,7 @@ class CoherentDomain extends TestDomain {
 }
 
 /** The driver of the tests, which notes its domains and may make coherent ones. */
-export class Ops extends TestOps {
+class Ops extends TestOps {
   /** Whether new domains can enforce coherency. */
   coherent = false;
 

@@ -33,7 +33,7 @@ import { MemoryFile } from "./memory_file.ts";
 import { MemoryInode } from "./memory_inode.ts";
 
 /** Where it is. */
-export const TMPFS_PATH = "/dev/shm";
+const TMPFS_PATH = "/dev/shm";
 
 /** The directory as a file: it can be read by no call that there is here (Linux: simple_offset_dir_operations). */
 class Directory extends File {

@@ -13,7 +13,6 @@ import {
   VFIO_DEVICE_STATE_ERROR,
   VFIO_DEVICE_STATE_PRE_COPY,
   VFIO_DEVICE_STATE_PRE_COPY_P2P,
-  VFIO_DEVICE_STATE_RESUMING,
   VFIO_DEVICE_STATE_RUNNING,
   VFIO_DEVICE_STATE_RUNNING_P2P,
   VFIO_DEVICE_STATE_STOP_COPY,
@@ -90,9 +89,4 @@ export function isPreCopy(state: number): boolean {
 /** Whether it is read. */
 export function isSaving(state: number): boolean {
   return isPreCopy(state) || state === VFIO_DEVICE_STATE_STOP_COPY;
-}
-
-/** Whether it is written. */
-export function isResuming(state: number): boolean {
-  return state === VFIO_DEVICE_STATE_RESUMING;
 }

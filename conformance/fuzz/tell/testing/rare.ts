@@ -13,8 +13,8 @@ import { VFIO_DEVICE_RESET } from "../../../../impl/uapi/vfio/device.ts";
 import {
   IMPL_CALLS,
   type ImplCalls,
-  implTarget,
-} from "../../../../selftests/target/impl_target.ts";
+} from "../../../../selftests/target/impl_calls.ts";
+import { implTarget } from "../../../../selftests/target/impl_target.ts";
 import type { Target } from "../../../../selftests/target/target.ts";
 import type { Likeness } from "../../machine/likeness.ts";
 import { MACHINE } from "../../run/on_model.ts";

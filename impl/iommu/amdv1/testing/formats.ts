@@ -25,7 +25,7 @@ export const SMALL = new AmdV1Format({
 });
 
 /** With few sizes. */
-export const SPARSE = new AmdV1Format({
+const SPARSE = new AmdV1Format({
   ...SMALL,
   pageSizes: [4096, 2 ** 20],
 });
