@@ -32,6 +32,11 @@ import {
   TestCheckRefs,
 } from "../../../impl/uapi/selftest.ts";
 import { VFIO_IOMMU_MAP_DMA } from "../../../impl/uapi/vfio.ts";
+import {
+  VFIO_DEVICE_FEATURE,
+  VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP,
+  VfioDeviceFeature,
+} from "../../../impl/uapi/vfio/feature.ts";
 import { VfioDeviceFile } from "../../../impl/vfio/device_file.ts";
 import { REGION_STRIDE } from "../../../impl/vfio/pci/regions.ts";
 import { fields, type Here, testOp } from "./here.ts";
@@ -161,6 +166,14 @@ export function readsRegisters(
 
 function regionOf(offset: number): number {
   return Math.floor(offset / REGION_STRIDE);
+}
+
+/** A device may sleep until it is used, and signals that then: whether it slept by then is a matter of time, as Linux suspends it later. */
+export function fallsAsleep(here: Here): boolean {
+  return here.device !== undefined &&
+    here.command === VFIO_DEVICE_FEATURE &&
+    (fields(here, VfioDeviceFeature).flags & 0xffff) ===
+      VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP;
 }
 
 /** Operations that compare pages with those of a process. */

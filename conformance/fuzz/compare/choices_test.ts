@@ -21,6 +21,7 @@ import {
   PROT_WRITE,
 } from "../../../impl/uapi/mman.ts";
 import { VfioDeviceBindIommufd as Bind } from "../../../impl/uapi/vfio/device.ts";
+import { VfioDeviceFeature as Feature } from "../../../impl/uapi/vfio/feature.ts";
 import { REGION_STRIDE } from "../../../impl/vfio/pci/regions.ts";
 import { Model } from "../../../selftests/target/impl_target.ts";
 import { StepByStep } from "../../../selftests/target/program.ts";
@@ -74,6 +75,13 @@ describe("what is up to a machine", () => {
     call("open", "/dev/iommu", O_RDWR),
     call("ioctl", 3, Bind.ioctl.number, Bind.encode({ iommufd: 4 })),
   ];
+  const sleep = (feature: number) =>
+    call(
+      "ioctl",
+      3,
+      Feature.ioctl.number,
+      Feature.encode({ flags: 0x20000 | feature }),
+    );
   const region = (number: number) => number * REGION_STRIDE;
   const mapsBar = call("mmap", AT, PAGE, RW, MAP_SHARED | MAP_FIXED, 3, 0);
   const peek = call("peek", AT, new Uint8Array(4));
@@ -123,6 +131,13 @@ describe("what is up to a machine", () => {
       machine,
       "registers of a device",
     ],
+    [
+      "when a device sleeps that is to say that it wakes",
+      [...device, sleep(4)],
+      machine,
+      "when a device falls asleep",
+    ],
+    ["that of one which is not", [...device, sleep(3)], machine],
     ["what the model's hold", [...device, pread], here],
     ["what other memory holds", [...device, mapped(PAGE), peek], machine],
     [

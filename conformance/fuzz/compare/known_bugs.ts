@@ -21,6 +21,7 @@ import { call } from "../../../selftests/target/verbs.ts";
 import {
   asksForPrivatePage,
   failsByRuns,
+  fallsAsleep,
   forksHugePages,
   isFor,
   LINUX_HERE,
@@ -182,6 +183,12 @@ export const CHOICES: readonly Reach[] = [
     when: readsRegisters,
     explains: ["read"],
     once: true,
+  },
+  {
+    name: "when a device falls asleep",
+    only: LINUX_VM,
+    when: fallsAsleep,
+    explains: ["errno", "read", "poll"],
   },
   { name: "how far a store gets", when: storesPartly, explains: ALL },
   {
