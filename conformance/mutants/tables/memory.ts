@@ -210,6 +210,13 @@ export const MEMORY_MUTANTS: readonly Mutant[] = [
     replace: "(!shared || file?.isWritable === false),",
     breaks: "A shared mapping of a file cannot be made writable",
     killer: "kit_user_memory.file_write_later",
+  }, {
+    name: "refused-map-keeps",
+    find:
+      "if (!ENODEV.is(error)) this.unmap(address, address + request.length);",
+    replace: "",
+    breaks: "What was mapped stays where a file refuses to take its place",
+    killer: "kit_vfio_region.mmap",
   }]),
   ...inFile("impl/kernel/files/memory_file.ts", [{
     name: "truncate-nothing",

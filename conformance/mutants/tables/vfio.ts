@@ -102,6 +102,13 @@ export const VFIO_MUTANTS: readonly Mutant[] = [
     breaks: "A mapping does not hold the device",
     killer: "kit_vfio_device.mapping_holds_device",
   }]),
+  ...inFile("impl/vfio/device.ts", [{
+    name: "vfio-pasid-beyond",
+    find: "if (pasid > MOST_PASID) {",
+    replace: "if (false) {",
+    breaks: "A PASID of 2^31 is looked at by iommufd",
+    killer: "kit_vfio_device.pasid",
+  }]),
   ...inFile("impl/pci/iommu.ts", [{
     name: "pci-detached-dma",
     find: "    pci.translations.set(pasid, this);",

@@ -27,6 +27,13 @@ export const VFIO_PCI_MUTANTS: readonly Mutant[] = [
       killer: "kit_vfio_device.regions",
     },
     {
+      name: "vfio-region-offset",
+      find: "      cmd.capOffset = 0;\n",
+      replace: "",
+      breaks: "Without room, a capability is where the caller said",
+      killer: "kit_vfio_device.regions",
+    },
+    {
       name: "vfio-region-ports",
       find: "if (!isMappable(bar)) return",
       replace: "if (false) return",
@@ -144,6 +151,20 @@ export const VFIO_PCI_MUTANTS: readonly Mutant[] = [
       replace: "if (false) {\n      eventfd.put();",
       breaks: "Two eventfds unmask",
       killer: "kit_vfio_irq.intx",
+    },
+    {
+      name: "vfio-waiter-forgets-count",
+      find: "    if (counts()) this.#actOnce();\n",
+      replace: "",
+      breaks: "Nothing happens for what an eventfd counted before",
+      killer: "kit_vfio_feature.ioeventfd",
+    },
+    {
+      name: "vfio-waiter-takes-count",
+      find: "    if (counts()) this.#actOnce();\n",
+      replace: "    if (counts()) eventfd.take(), this.#actOnce();\n",
+      breaks: "What an eventfd counted before is taken",
+      killer: "kit_vfio_feature.ioeventfd",
     },
   ]),
   ...inFile("impl/vfio/pci/regions.ts", [
