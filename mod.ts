@@ -44,7 +44,7 @@
 
 // Where to begin, as said above: pages of documentation have these first.
 
-export { Kernel, type PciOptions } from "./impl/kernel.ts";
+export { Kernel } from "./impl/kernel.ts";
 export { Process } from "./impl/kernel/simulated/process.ts";
 export { inspect } from "./impl/inspect/inspect.ts";
 export { IommufdClient } from "./impl/client/client.ts";
@@ -60,6 +60,7 @@ export { Domain } from "./impl/iommu/domain.ts";
 // For everybody: a machine, its processes, and their way to iommufd.
 
 export type { IommufdKernel, IommufdOptions } from "./impl/iommufd/kernel.ts";
+export type { PciOptions } from "./impl/kernel.ts";
 export type { KernelOptions, SpawnOptions } from "./impl/kernel/core.ts";
 export type { SimulatedMachineOptions } from "./impl/kernel/simulated/machine.ts";
 export type { FrameOrder } from "./impl/kernel/simulated/pages/frames.ts";
