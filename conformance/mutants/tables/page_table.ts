@@ -97,6 +97,12 @@ export const PAGE_TABLE_MUTANTS: readonly Mutant[] = [
     killer: "kit_mock_domain.one_domain_hugepage.all_aligns",
   }]),
   ...inFile("impl/iommu/amdv1/page_table.ts", [{
+    name: "amd-small",
+    find: "    this.map(iova, paddr, size, prot, PAGE_SIZE);",
+    replace: "    this.map(iova, paddr, size, prot);",
+    breaks: "What was mapped page by page is unmapped as a whole",
+    killer: "kit_page_table.small_pages",
+  }, {
     name: "amd-set-dirty",
     find: "words[2 * indexOf(at, this.#tree.level)]! |= D;",
     replace: "words[2 * indexOf(at, 0)]! |= D;",
@@ -189,12 +195,6 @@ export const PAGE_TABLE_MUTANTS: readonly Mutant[] = [
     killer: "kit_page_table.entry_sizes",
   }]),
   ...inFile("impl/mock/amd_domain.ts", [{
-    name: "amd-small",
-    find: "    this.pageTable.map(iova, paddr, size, prot, PAGE_SIZE);",
-    replace: "    this.pageTable.map(iova, paddr, size, prot);",
-    breaks: "What was mapped page by page is unmapped as a whole",
-    killer: "kit_page_table.small_pages",
-  }, {
     name: "amd-huge-aperture",
     find: "      apertureStart: huge ? 0n : BigInt(MOCK_APERTURE_START),",
     replace: "      apertureStart: BigInt(MOCK_APERTURE_START),",
