@@ -12,6 +12,10 @@ type Reason = readonly [string, readonly string[]];
 
 const REASONS: readonly Reason[] = [
   [
+    "DMA: a device is bound and attached, memory is mapped, registers are written and read",
+    ["dma-rights", "noiommu-blocked", "pci-detached-dma"],
+  ],
+  [
     "dirty bits: a context, an IOAS, a device, a HWPT that tracks, tracking, memory, a map, the bits to set, the write, the question and a look at the answer",
     [
       "amd-dirty-bits",

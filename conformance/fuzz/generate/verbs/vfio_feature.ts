@@ -64,8 +64,8 @@ interface Feature {
   readonly number: number;
   readonly ops: number;
   readonly data: (maker: Maker, process: Proc, on: Fd) => Data;
-  /** What is looked at afterwards. */
-  readonly after?: (maker: Maker, process: Proc, data: Data) => void;
+  /** What is done when it succeeded. */
+  readonly after?: (maker: Maker, process: Proc, on: Fd, data: Data) => void;
   /** Without which it can do nothing. */
   readonly needs?: Feature;
 }
@@ -162,9 +162,23 @@ function loggingReport(maker: Maker, process: Proc, on: Fd): Data {
   return { bytes, at };
 }
 
-/** Reads a bitmap. */
-function readBitmap(maker: Maker, process: Proc, { at }: Data): void {
+/** Reads a bitmap, and asks again sometimes. */
+function readBitmap(maker: Maker, process: Proc, on: Fd, { at }: Data): void {
   maker.add(process, [], "peek", at!, new Uint8Array(BITMAP));
+  if (maker.chance.percent(30)) feature(maker, process, on, LOGGING_REPORT);
+}
+
+/** Goes on from a state: by what the device's file has, and to the next one. */
+function goOn(maker: Maker, process: Proc, on: Fd): void {
+  const { chance } = maker;
+  const data = chance.maybe(process.open("VFIO data"));
+  if (data !== undefined && chance.percent(40)) {
+    const number = Number(data.fd.value);
+    const bytes = new Uint8Array(8);
+    const verb = chance.percent(50) ? "read" : "write";
+    maker.addOn(process, data, [], verb, number, bytes);
+  }
+  if (chance.percent(65)) feature(maker, process, on, DEVICE_STATE);
 }
 
 /** Parts of a BAR of memory, or of what is none. */
@@ -190,6 +204,21 @@ const LOGGING_START: Feature = {
   data: loggingStart,
 };
 
+const LOGGING_REPORT: Feature = {
+  number: VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT,
+  ops: GET,
+  data: loggingReport,
+  after: readBitmap,
+  needs: LOGGING_START,
+};
+
+const DEVICE_STATE: Feature = {
+  number: VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE,
+  ops: GET | SET,
+  data: migrationState,
+  after: goOn,
+};
+
 const FEATURES: readonly (readonly [weight: number, Feature])[] = [
   [4, {
     number: VFIO_DEVICE_FEATURE_PCI_VF_TOKEN,
@@ -197,11 +226,7 @@ const FEATURES: readonly (readonly [weight: number, Feature])[] = [
     data: (maker) => ({ bytes: someToken(maker) }),
   }],
   [4, { number: VFIO_DEVICE_FEATURE_MIGRATION, ops: GET, data: room(8) }],
-  [16, {
-    number: VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE,
-    ops: GET | SET,
-    data: migrationState,
-  }],
+  [16, DEVICE_STATE],
   [8, {
     number: VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY,
     ops: SET,
@@ -219,13 +244,7 @@ const FEATURES: readonly (readonly [weight: number, Feature])[] = [
     ops: SET,
     data: room(0),
   }],
-  [10, {
-    number: VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT,
-    ops: GET,
-    data: loggingReport,
-    after: readBitmap,
-    needs: LOGGING_START,
-  }],
+  [10, LOGGING_REPORT],
   [4, { number: VFIO_DEVICE_FEATURE_MIG_DATA_SIZE, ops: GET, data: room(8) }],
   [16, { number: VFIO_DEVICE_FEATURE_DMA_BUF, ops: GET, data: dmaBuf }],
   [4, {
@@ -287,6 +306,7 @@ export function feature(
   const field = { offset: size, bytes: 4 as const };
   const patches: Patch[] = fd?.from ? [{ arg: 2, field, from: fd.from }] : [];
   const target = Number(on.fd.value);
-  maker.addOn(process, on, patches, "ioctl", target, VFIO_DEVICE_FEATURE, all);
-  after?.(maker, process, made);
+  const cmd = VFIO_DEVICE_FEATURE;
+  const done = maker.addOn(process, on, patches, "ioctl", target, cmd, all);
+  if (done && done.result >= 0) after?.(maker, process, on, made);
 }
