@@ -12,16 +12,8 @@ type Reason = readonly [string, readonly string[]];
 
 const REASONS: readonly Reason[] = [
   [
-    "two devices of a group are opened and bound, one is changed, the other resets both, and the first is asked",
-    ["group-resets-one"],
-  ],
-  [
-    "the power of a device: it is opened and bound, sleeps, gets virtual functions, and an eventfd says that it is awake",
-    ["sriov-asleep"],
-  ],
-  [
     "DMA: a device is bound and attached, memory is mapped, registers are written and read",
-    ["dma-log-all", "dma-rights", "noiommu-blocked", "pci-detached-dma"],
+    ["noiommu-blocked"],
   ],
   [
     "dirty bits: a context, an IOAS, a device, a HWPT that tracks, tracking, memory, a map, the bits to set, the write, the question and a look at the answer",

@@ -16,7 +16,7 @@ const REASONS: readonly Reason[] = [
   ],
   [
     "what a virtual function reads, its file when it is gone, or the power of its device: random programs seldom look at that while they have some",
-    ["sriov-file-stays", "sriov-no-ids", "sriov-sleeps"],
+    ["sriov-asleep", "sriov-file-stays", "sriov-no-ids", "sriov-sleeps"],
   ],
   [
     "a program of forty calls makes no thousand eventfds",
@@ -31,8 +31,16 @@ const REASONS: readonly Reason[] = [
     ["noiommu-ioctls", "noiommu-type1"],
   ],
   [
-    "two devices of a group are opened in a container, and one is closed: random programs seldom have both",
-    ["group-leaves-with-one-open"],
+    "two devices of a group are open, and one is closed or reset: random programs seldom have both",
+    ["group-leaves-with-one-open", "group-resets-one"],
+  ],
+  [
+    "a process with a low limit gives another one's memory its address again, which no trace has: random programs do not get so far",
+    ["type1-moves-unlimited"],
+  ],
+  [
+    "a bitmap that was not empty before, for a mapping that begins with one of its words, which no trace has",
+    ["type1-dirty-keeps"],
   ],
   [
     "DMA of an engine that notes what it writes, and two questions about it: random programs do not get so far",
@@ -44,7 +52,33 @@ const REASONS: readonly Reason[] = [
   ],
   [
     "a read of dirty bits that begins or ends within an entry of several pages, which no trace has, as Linux does it wrong",
-    ["amd-cut-start", "amd-entry-head", "amd-entry-tail"],
+    [
+      "amd-cut-clean",
+      "amd-cut-end",
+      "amd-cut-start",
+      "amd-entry-head",
+      "amd-entry-tail",
+    ],
+  ],
+  [
+    "the kernel chooses the last page of the IOVA space only where all others are taken or not allowed",
+    ["chosen-iova-last"],
+  ],
+  [
+    "an access pins a part of what it then reads as a whole, the slow way: random programs seldom have both, and only the count of pins shows it",
+    ["unpin-wrong-page"],
+  ],
+  [
+    "a private and a shared mapping of one file of huge pages, both over a hole, of which the private one is read first",
+    ["huge-hole-shared"],
+  ],
+  [
+    "a device refuses a mapping of fixed place where memory was, which is then touched: random programs map devices where nothing was",
+    ["refused-map-keeps"],
+  ],
+  [
+    "DMA of a device that must not reach what it reaches: random programs get so far at the end of the minute, if at all",
+    ["dma-log-all", "dma-rights", "pci-detached-dma"],
   ],
   [
     "the one step of the kernel that is lost must be the one that is made to fail",
