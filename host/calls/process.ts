@@ -159,7 +159,9 @@ export class HostProcess extends SystemCalls {
   fileMapping(fd: number, request: MapRequest): FileMapping | number {
     let found: FileMapping | undefined;
     const result = this.syscall(() => {
-      found = this.files.lookup(fd).mmap(request);
+      const file = this.files.lookup(fd);
+      file.checkMap(request);
+      found = file.mmap(request);
     });
     return found ?? result;
   }

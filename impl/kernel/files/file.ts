@@ -291,7 +291,7 @@ export abstract class File {
     return PAGE_SIZE;
   }
 
-  /** Refuses a mapping before what was mapped there goes. Throws EPERM for what is sealed. (Linux: mapping_map_writable.) */
+  /** Asked before {@link mmap}: refuses a mapping before what was mapped there goes. Throws EPERM for what is sealed. (Linux: mapping_map_writable.) */
   checkMap(_request: MapRequest): void {}
 
   /**

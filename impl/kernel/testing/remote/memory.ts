@@ -256,7 +256,9 @@ export class RemoteMemory implements ProcessMemory {
   ): MappingParts {
     if (file !== undefined) {
       const shared = (flags & MAP_SHARED) !== 0 && file.isWritable;
-      return file.mmap({ offset, length, prot, shared });
+      const request = { offset, length, prot, shared };
+      file.checkMap(request);
+      return file.mmap(request);
     }
     const object = flags & MAP_SHARED
       ? new RemoteObject(this.#frames, length, unit)
