@@ -8,7 +8,7 @@
  */
 
 import type { DeviceMapping, File } from "../../impl/kernel/files/file.ts";
-import { EACCES, EAGAIN, EINVAL } from "../../impl/uapi/errno.ts";
+import { EACCES, EAGAIN, EINVAL, ENODEV } from "../../impl/uapi/errno.ts";
 import {
   MAP_ANONYMOUS,
   MAP_FIXED,
@@ -68,7 +68,7 @@ function mapFile(call: Call, file: File): number {
     prot,
     shared: shared && file.isWritable,
   });
-  if (typeof found === "number") return found;
+  if (typeof found === "number") return refuse(call, found);
 
   const { sys, mapped } = call.host;
   const thread = TracedThread.of(sys, call.tid);
@@ -94,6 +94,24 @@ function mapFile(call: Call, file: File): number {
     return address;
   });
   return result ?? 0;
+}
+
+/**
+ * A file refuses to be mapped: what was mapped in its place is gone then, unless
+ * it has no mmap that could refuse. (Linux: vms_clean_up_area.) The host's kernel
+ * does the same with what is behind the program's descriptor, a socket.
+ */
+function refuse(call: Call, errno: number): number {
+  const flags = call.int(3);
+  const { sys } = call.host;
+  if ((flags & MAP_FIXED) === 0 || errno === -ENODEV.code) return errno;
+  const [address, length] = [call.arg(0), call.arg(1)];
+  const [prot, how, fd] = [call.int(2), flags | OURS, call.int(4)];
+  TracedThread.of(sys, call.tid)?.resultOfOthers(() => call.goOn(), (make) => {
+    make(sys.nr.mmap, [address, length, prot, how, fd, 0]);
+    return errno;
+  });
+  return errno;
 }
 
 /** Has the device told of each store to a mapping, where this Linux can do that. */

@@ -31,21 +31,22 @@ const AT = {
 export interface Readiness {
   /** From now on `happened` is called whenever there is something to read. */
   watchReadable(fd: number, happened: () => void): void;
+  /** From now on `happened` is called whenever there is something more to read. */
+  watchSignals(fd: number, happened: () => void): void;
   /** No longer. */
   unwatch(fd: number): void;
 }
 
 /** See the module. */
 export class Eventfds {
-  /** Tells when one counts. */
-  readonly readiness: Readiness;
+  readonly #readiness: Readiness;
   readonly #sys: Sys;
   readonly #scratch: Block;
 
   /** Takes a little memory for as long as this process lives. */
   constructor(sys: Sys, readiness: Readiness) {
     this.#sys = sys;
-    this.readiness = readiness;
+    this.#readiness = readiness;
     const { view, address } = this.#scratch = sys.alloc(AT.size);
     view.setBigUint64(AT.iovec, BigInt(address), true);
     view.setBigUint64(AT.iovec + 8, 8n, true);
@@ -64,6 +65,12 @@ export class Eventfds {
     const { ppoll } = this.#sys.nr;
     this.#sys.call(ppoll, address + AT.pollfd, 1, address + AT.time, 0, 8);
     return view.getInt16(AT.revents, true);
+  }
+
+  /** Calls `wake` each time that it is signalled from now on, until what is returned is called. What it counted before is nothing new. */
+  onSignal(fd: number, wake: () => void): () => void {
+    this.#readiness.watchSignals(fd, wake);
+    return () => this.#readiness.unwatch(fd);
   }
 
   /** Adds 1, unless it is full. */

@@ -54,9 +54,7 @@ export class HostFile extends File implements Eventfd {
   }
 
   override onPollChange(wake: () => void): () => void {
-    const { readiness } = this.#eventfds;
-    readiness.watchReadable(this.#fd, wake);
-    return () => readiness.unwatch(this.#fd);
+    return this.#eventfds.onSignal(this.#fd, wake);
   }
 
   signal(): void {

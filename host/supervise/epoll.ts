@@ -11,6 +11,7 @@ import {
   EPOLL_CTL_ADD,
   EPOLL_CTL_DEL,
   EPOLL_EVENT,
+  EPOLLET,
   EPOLLIN,
   O_CLOEXEC,
 } from "../sys/structs.ts";
@@ -28,6 +29,8 @@ interface Source {
   readonly fd: number;
   /** What the host's kernel keeps of it. Never given again: there may be events of one that is forgotten. */
   readonly id: number;
+  /** Whether an event of it comes once, and not as long as there is something. */
+  readonly comesOnce: boolean;
   readonly happened: () => void;
 }
 
@@ -53,6 +56,8 @@ export class Epoll implements HangUps {
   readonly #byId = new Map<number, Source>();
   readonly #byFd = new Map<number, Source>();
   #lastId = 0;
+  /** Events that come once and were met when nobody was to be called. */
+  #early: number[] = [];
   readonly #wake: number;
   readonly #scratch: Block;
   /** The epoll, and behind it the listeners. */
@@ -87,6 +92,11 @@ export class Epoll implements HangUps {
     this.#add(fd, EPOLLIN, happened);
   }
 
+  /** Calls `happened` whenever there is more to read than now. */
+  watchSignals(fd: number, happened: () => void): void {
+    this.#passOver(this.#add(fd, EPOLLIN | EPOLLET, happened));
+  }
+
   /** Calls `called` when a listener has a call, after all else that happened before that. */
   listen(fd: number, called: () => void): void {
     this.#listenTo([...this.#listeners, { fd, called }]);
@@ -112,15 +122,17 @@ export class Epoll implements HangUps {
     const { address, view } = this.#polled;
     const count = 1 + this.#listeners.length;
     // The kernel stores what is left of the time.
-    this.#timeout.view.setUint32(8, timeoutMs * 1_000_000, true);
+    const isEarly = this.#early.length > 0;
+    const ms = isEarly ? 0 : timeoutMs;
+    this.#timeout.view.setUint32(8, ms * 1_000_000, true);
     const timeout = this.#timeout.address;
     const found = this.#sys
       .call(nr.ppoll, address, count, timeout, 0, 8);
-    if (found <= 0) return false;
-    const called = this.#nextListener();
-    if (view.getInt16(REVENTS, true) !== 0) {
+    if (found <= 0 && !isEarly) return false;
+    const called = found > 0 ? this.#nextListener() : undefined;
+    if (isEarly || view.getInt16(REVENTS, true) !== 0) {
       // With more than a batch the call comes later.
-      if (this.#dispatchEvents() === BATCH) return true;
+      if (this.#dispatchEvents() >= BATCH) return true;
     }
     if (called !== undefined && this.#listeners.includes(called)) {
       called.called();
@@ -130,6 +142,7 @@ export class Epoll implements HangUps {
 
   /** Waits in another thread until there is something. */
   async sleep(): Promise<void> {
+    if (this.#early.length > 0) return;
     const { nr } = this.#sys;
     const { address } = this.#polled;
     const count = 1 + this.#listeners.length;
@@ -165,15 +178,35 @@ export class Epoll implements HangUps {
 
   /** Calls what is to be called of the epoll; returns for how many. */
   #dispatchEvents(): number {
+    const ids = [...this.#early.splice(0), ...this.#take()];
+    for (const id of ids) this.#byId.get(id)?.happened();
+    return ids.length;
+  }
+
+  /** The events that there are, by their ids, up to a batch. */
+  #take(): number[] {
     const { nr } = this.#sys;
     const { address, view } = this.#events;
     const count = this.#sys
       .call(nr.epoll_pwait, this.#fd, address, BATCH, 0, 0, 8);
-    for (let i = 0; i < count; i++) {
-      const id = view.getUint32(i * this.#size + this.#data, true);
-      this.#byId.get(id)?.happened();
+    return Array.from(
+      { length: Math.max(count, 0) },
+      (_, i) => view.getUint32(i * this.#size + this.#data, true),
+    );
+  }
+
+  /** Takes the event that something new has at once; others that come once are kept. */
+  #passOver(id: number): void {
+    const batches = Math.ceil(this.#byId.size / BATCH);
+    for (let i = 0; i < batches; i++) {
+      const ids = this.#take();
+      this.#early.push(
+        ...ids.filter((other) =>
+          other !== id && this.#byId.get(other)?.comesOnce
+        ),
+      );
+      if (ids.includes(id) || ids.length < BATCH) return;
     }
-    return count;
   }
 
   #listenTo(listeners: readonly CallSource[]): void {
@@ -192,12 +225,15 @@ export class Epoll implements HangUps {
     return block;
   }
 
-  #add(fd: number, events: number, happened: () => void): void {
+  /** Returns the id. */
+  #add(fd: number, events: number, happened: () => void): number {
     const id = ++this.#lastId;
-    const source = { fd, id, happened };
+    const comesOnce = (events & EPOLLET) !== 0;
+    const source = { fd, id, comesOnce, happened };
     this.#byId.set(id, source);
     this.#byFd.set(fd, source);
     must(this.#control(EPOLL_CTL_ADD, fd, events, id), "epoll_ctl");
+    return id;
   }
 
   #control(operation: number, fd: number, events: number, id: number): number {

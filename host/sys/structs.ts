@@ -133,6 +133,8 @@ export const EPOLL_CTL_ADD = 1;
 export const EPOLL_CTL_DEL = 2;
 /** There is something to read. */
 export const EPOLLIN = 1;
+/** Each time anew that something comes. */
+export const EPOLLET = 2 ** 31;
 
 /** kcmp: the same memory. */
 export const KCMP_VM = 1;

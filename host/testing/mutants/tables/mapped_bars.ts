@@ -20,6 +20,17 @@ const PAUSE = "the pause before devices look again";
 
 /** Theirs. */
 export const MAPPED_BAR_MUTANTS: readonly HostMutant[] = [
+  ...inFile("host/supervise/epoll.ts", [{
+    name: "eventfd-counts-from-before",
+    find: "this.#passOver(this.#add(fd, EPOLLIN | EPOLLET, happened));",
+    replace: "this.#add(fd, EPOLLIN | EPOLLET, happened);",
+    breaks: "What an eventfd counted before is a signal once more",
+    killer: [
+      "host/files/eventfds_test.ts",
+      "an eventfd of a program",
+      "tells each signal that comes, and not what it counted before",
+    ],
+  }]),
   ...inFile("host/supervise/supervisor.ts", [
     {
       name: "mapped-call-first",
