@@ -8,7 +8,7 @@
  */
 
 import type { DeviceMapping, File } from "../../impl/kernel/files/file.ts";
-import { EACCES, EAGAIN, EINVAL, ENODEV } from "../../impl/uapi/errno.ts";
+import { EACCES, EAGAIN, EINVAL } from "../../impl/uapi/errno.ts";
 import {
   MAP_ANONYMOUS,
   MAP_FIXED,
@@ -62,13 +62,14 @@ function mapFile(call: Call, file: File): number {
   if (!file.isReadable || writes && !file.isWritable) {
     return -EACCES.code;
   }
+  let isLost = false;
   const found = call.process.fileMapping(call.int(4), {
     offset,
     length,
     prot,
     shared: shared && file.isWritable,
-  });
-  if (typeof found === "number") return refuse(call, found);
+  }, () => isLost = true);
+  if (typeof found === "number") return isLost ? refuse(call, found) : found;
 
   const { sys, mapped } = call.host;
   const thread = TracedThread.of(sys, call.tid);
@@ -97,14 +98,14 @@ function mapFile(call: Call, file: File): number {
 }
 
 /**
- * A file refuses to be mapped: what was mapped in its place is gone then, unless
- * it has no mmap that could refuse. (Linux: vms_clean_up_area.) The host's kernel
- * does the same with what is behind the program's descriptor, a socket.
+ * A file refuses to be mapped, and what was mapped in its place is gone: the
+ * host's kernel does the same with what is behind the program's descriptor, a
+ * socket.
  */
 function refuse(call: Call, errno: number): number {
   const flags = call.int(3);
   const { sys } = call.host;
-  if ((flags & MAP_FIXED) === 0 || errno === -ENODEV.code) return errno;
+  if ((flags & MAP_FIXED) === 0) return errno;
   const [address, length] = [call.arg(0), call.arg(1)];
   const [prot, how, fd] = [call.int(2), flags | OURS, call.int(4)];
   TracedThread.of(sys, call.tid)?.resultOfOthers(() => call.goOn(), (make) => {

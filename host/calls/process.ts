@@ -155,13 +155,15 @@ export class HostProcess extends SystemCalls {
     return this.identity.limit(resource);
   }
 
-  /** What of a file is to be mapped, or a negative errno: EBADF, and what the file answers. */
-  fileMapping(fd: number, request: MapRequest): FileMapping | number {
+  /** What of a file is to be mapped, or a negative errno: EBADF, and what the file answers. `lose` is called as `File.mapping()` does. */
+  fileMapping(
+    fd: number,
+    request: MapRequest,
+    lose: () => void,
+  ): FileMapping | number {
     let found: FileMapping | undefined;
     const result = this.syscall(() => {
-      const file = this.files.lookup(fd);
-      file.checkMap(request);
-      found = file.mmap(request);
+      found = this.files.lookup(fd).mapping(request, lose);
     });
     return found ?? result;
   }

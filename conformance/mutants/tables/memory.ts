@@ -212,9 +212,8 @@ export const MEMORY_MUTANTS: readonly Mutant[] = [
     killer: "kit_user_memory.file_write_later",
   }, {
     name: "refused-map-keeps",
-    find:
-      "if (!ENODEV.is(error)) this.unmap(address, address + request.length);",
-    replace: "",
+    find: "() => this.unmap(address, address + length)",
+    replace: "() => {}",
     breaks: "What was mapped stays where a file refuses to take its place",
     killer: "kit_vfio_region.mmap",
   }]),

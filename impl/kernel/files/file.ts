@@ -291,6 +291,22 @@ export abstract class File {
     return PAGE_SIZE;
   }
 
+  /**
+   * What is mapped of it: who maps asks here. Where it refuses, what was mapped
+   * in the place is gone already, and `lose` is called; not so where it has no
+   * mmap that could refuse. Throws what {@link checkMap} and {@link mmap} throw.
+   * (Linux: mmap_region, vms_clean_up_area.)
+   */
+  mapping(request: MapRequest, lose: () => void = () => {}): FileMapping {
+    this.checkMap(request);
+    try {
+      return this.mmap(request);
+    } catch (error) {
+      if (!ENODEV.is(error)) lose();
+      throw error;
+    }
+  }
+
   /** Asked before {@link mmap}: refuses a mapping before what was mapped there goes. Throws EPERM for what is sealed. (Linux: mapping_map_writable.) */
   checkMap(_request: MapRequest): void {}
 

@@ -10,7 +10,6 @@
 import {
   EACCES,
   EINVAL,
-  ENODEV,
   ENOMEM,
   EOPNOTSUPP,
   EOVERFLOW,
@@ -30,7 +29,7 @@ import {
   PROT_WRITE,
   TASK_SIZE,
 } from "../../../uapi/mman.ts";
-import type { File, FileMapping, MapRequest } from "../../files/file.ts";
+import type { File, FileMapping } from "../../files/file.ts";
 import type {
   MmapArgs,
   MremapArgs,
@@ -81,12 +80,12 @@ export class SimulatedMemory extends MovableSpace implements ProcessMemory {
     ) {
       throw EINVAL;
     }
-    const mapped = file && this.#partOf(file, address, {
+    const mapped = file?.mapping({
       offset,
       length,
       prot: args.prot,
       shared: shared && file.isWritable,
-    });
+    }, () => this.unmap(address, address + length));
     this.#checkCommit(args, length, granule, file);
     this.#mapAt(address, {
       length,
@@ -174,18 +173,6 @@ export class SimulatedMemory extends MovableSpace implements ProcessMemory {
     const charged = granule > PAGE_SIZE ||
       (shared ? file === undefined : (args.prot & PROT_WRITE) !== 0);
     if (charged && length / PAGE_SIZE > this.frames.count) throw ENOMEM;
-  }
-
-  /** The part of a file that is mapped. Where the file refuses it, what was mapped there is gone already (Linux: vms_clean_up_area). */
-  #partOf(file: File, address: number, request: MapRequest): FileMapping {
-    file.checkMap(request);
-    try {
-      return file.mmap(request);
-    } catch (error) {
-      // It has no mmap that could refuse.
-      if (!ENODEV.is(error)) this.unmap(address, address + request.length);
-      throw error;
-    }
   }
 
   /** Maps a part of a file, or anonymous memory. */

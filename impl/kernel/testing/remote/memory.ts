@@ -256,9 +256,7 @@ export class RemoteMemory implements ProcessMemory {
   ): MappingParts {
     if (file !== undefined) {
       const shared = (flags & MAP_SHARED) !== 0 && file.isWritable;
-      const request = { offset, length, prot, shared };
-      file.checkMap(request);
-      return file.mmap(request);
+      return file.mapping({ offset, length, prot, shared });
     }
     const object = flags & MAP_SHARED
       ? new RemoteObject(this.#frames, length, unit)
