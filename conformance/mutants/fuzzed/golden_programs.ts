@@ -39,20 +39,24 @@ function tracesOf(uapi: RevisionName): Promise<Traces> {
   return traces;
 }
 
+const CONTAINER: Need = "type1_container";
+const DEVICE: Need = "vfio_device";
+
 /** The programs that were recorded on machines with the same container, the shortest first: before all others those with a device, if a fault is about devices. */
 async function programsFor(
   { uapi, needs, profiles }: Suspect,
 ): Promise<readonly Program[]> {
-  const [container, device]: Need[] = ["type1_container", "vfio_device"];
   const { traces } = await tracesOf(recordedFor(uapi));
   const isOfDevices = profiles.includes("vfio");
-  const rank = ({ needs }: Trace) => isOfDevices && !needs.includes(device!);
+  const isLater = ({ needs }: Trace) =>
+    isOfDevices && !needs.includes(DEVICE) ? 1 : 0;
   return traces
     .filter((trace) =>
-      trace.needs.includes(container!) === needs.includes(container!)
+      trace.needs.includes(CONTAINER) === needs.includes(CONTAINER)
     )
-    .sort((a, b) => a.program.length - b.program.length)
-    .sort((a, b) => Number(rank(a)) - Number(rank(b)))
+    .sort((a, b) =>
+      isLater(a) - isLater(b) || a.program.length - b.program.length
+    )
     .map(({ program }) => program);
 }
 
