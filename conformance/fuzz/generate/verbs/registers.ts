@@ -19,6 +19,11 @@ import {
   VFIO_PCI_OFFSET_SHIFT,
   VFIO_PCI_ROM_REGION_INDEX,
 } from "../../../../impl/uapi/vfio/device.ts";
+import {
+  PCI_CAP_ID_EXP,
+  PCI_CAPABILITY_LIST,
+  PCI_COMMAND,
+} from "../../../../impl/pci/config_space.ts";
 import type { Fd, OpenFile, Proc } from "../known/world.ts";
 import { type Maker, patchOf } from "../maker.ts";
 import { placeForPages } from "./arena.ts";
@@ -31,14 +36,11 @@ const ROM = REGION * VFIO_PCI_ROM_REGION_INDEX;
 /** Bytes of the registers of a copy engine. */
 const REGISTERS = 0x34;
 
-/** Offsets of configuration space: those that each device of its kind has. */
-const COMMAND = 4;
+/** Where BARs are in configuration space. */
 const BARS = [0x10, 0x14, 0x18, 0x1c, 0x20, 0x24];
-const CAPABILITIES = 0x34;
 /** Where it ends, of a device of PCI Express and of others. */
 const ENDS = [4096, 256];
-/** The capability of PCI Express, in which a function is reset. */
-const EXPRESS = 0x10;
+/** In the capability of PCI Express, where a function is reset. */
 const DEVICE_CONTROL = 8;
 const RESET_FUNCTION = 0x8000;
 /** Capabilities that are followed at most. */
@@ -72,7 +74,13 @@ export function writeAt(
 
 /** Has a device answer in its memory and do DMA, or what the bits of its command say. */
 export function enable(maker: Maker, process: Proc, on: Fd, bits = 6): void {
-  writeAt(maker, process, on, CONFIG + COMMAND, Uint8Array.of(bits, 0, 0, 0));
+  writeAt(
+    maker,
+    process,
+    on,
+    CONFIG + PCI_COMMAND,
+    Uint8Array.of(bits, 0, 0, 0),
+  );
 }
 
 function readConfig(maker: Maker, process: Proc): void {
@@ -91,9 +99,9 @@ function writeConfig(maker: Maker, process: Proc): void {
   const { chance } = maker;
   const on = someDevice(maker, process);
   if (on === undefined) return;
-  const at = chance.maybe([COMMAND, COMMAND, ...BARS, 0x30, 0x3c, 0])!;
+  const at = chance.maybe([PCI_COMMAND, PCI_COMMAND, ...BARS, 0x30, 0x3c, 0])!;
   const bits = chance.weighted([[40, 6], [25, 0], [15, 2], [20, 7]]);
-  if (at === COMMAND) return enable(maker, process, on, bits);
+  if (at === PCI_COMMAND) return enable(maker, process, on, bits);
   const bytes = chance.percent(50)
     ? new Uint8Array(4).fill(0xff)
     : chance.bytes(4);
@@ -108,10 +116,10 @@ const controls = new WeakMap<OpenFile, number>();
 function findControl(maker: Maker, process: Proc, on: Fd): number {
   const read = (at: number, bytes: number) =>
     readAt(maker, process, on, CONFIG + at, bytes);
-  let [at] = read(CAPABILITIES, 1) ?? [];
+  let [at] = read(PCI_CAPABILITY_LIST, 1) ?? [];
   for (let left = MOST_CAPABILITIES; at && left > 0; left--) {
     const [id, next] = read(at, 2) ?? [];
-    if (id === EXPRESS) return at + DEVICE_CONTROL;
+    if (id === PCI_CAP_ID_EXP) return at + DEVICE_CONTROL;
     at = next;
   }
   return 0;
